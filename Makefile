@@ -1,0 +1,44 @@
+# Few targets, each short; what they run is configured in pyproject.toml.
+.PHONY: serve test check fmt bench model
+bin := .venv/bin
+
+serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
+	@$(bin)/rowbox serve $(args)
+
+test: .venv/dev.stamp        # all tests, or some: make test args="tests/unit -k config"
+	@tests/install-tools
+	@$(bin)/pytest $(args)
+
+check: .venv/dev.stamp       # format, lint and types; writes nothing
+	@$(bin)/ruff format --check .
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+
+fmt: .venv/dev.stamp         # format, and mend what the linter can mend
+	@$(bin)/ruff check --fix --exit-zero --quiet .
+	@$(bin)/ruff format .
+
+bench: .venv/dev.stamp       # measure
+	@$(bin)/python -m bench $(args)
+
+model: .venv/dev.stamp       # the large search of the ownership protocol
+	@$(bin)/python -m tests.model $(args)
+
+# A stamp is newer than pyproject.toml exactly when what that file asks for is installed.
+.venv/run.stamp: pyproject.toml
+	$(call install,.)
+
+.venv/dev.stamp: pyproject.toml
+	$(call install,.[dev])
+	@touch .venv/run.stamp
+
+suits := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
+python = $(firstword $(shell for p in $(PYTHON) python3 python3.11 python3.12 python3.13; do $$p -c '$(suits)' 2>&- && echo $$p; done))
+
+define install
+	@test -n "$(python)" || { echo "Rowbox needs Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Installing into .venv (once, and again when pyproject.toml changes) ..."
+	@$(python) -m venv .venv
+	@$(bin)/pip install --quiet --disable-pip-version-check --editable '$(1)'
+	@touch $@
+endef

@@ -1,0 +1,77 @@
+"""Removes columns that nobody needs any more: delivered outbox cells, late writes of replaced owners, superseded state.
+
+Columns are gathered and deleted in calls of their own, never with a put. Losing a removal is harmless: the next load of
+the row finds the column again.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rowbox.cacheserver.store import RowDelete, Store
+from rowbox.cacheserver.store_clock import StoreClock
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.errors import RowboxError
+
+log = logging.getLogger(__name__)
+
+BATCH_COLUMNS = 512
+LINGER_S = 0.1
+"""How long a removal waits for company."""
+MAX_COLUMNS = 100_000
+"""More than this waiting are forgotten: see the module's text."""
+
+
+class Cleaner:
+    """See the module's text. `start` it once; `close` flushes what is left."""
+
+    def __init__(self, store: Store, clock: StoreClock) -> None:
+        self._store = store
+        self._clock = clock
+        self._columns: list[tuple[bytes, Family, bytes]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.removed = 0
+
+    def start(self) -> None:
+        """Begins to remove in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="cleaner")
+
+    def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]]) -> None:
+        """Has columns removed soon. The caller knows that rule 2 allows it (design, section 5)."""
+        for family, qualifier in columns:
+            if len(self._columns) < MAX_COLUMNS:
+                self._columns.append((row, family, qualifier))
+        if self._columns:
+            self._wake.set()
+
+    async def flush(self) -> None:
+        """Removes what is waiting now."""
+        while self._columns:
+            taken, self._columns = self._columns[:BATCH_COLUMNS], self._columns[BATCH_COLUMNS:]
+            by_row: dict[bytes, list[tuple[Family, bytes]]] = defaultdict(list)
+            for row, family, qualifier in taken:
+                by_row[row].append((family, qualifier))
+            try:
+                await self._store.delete(
+                    [RowDelete(row, columns) for row, columns in by_row.items()], self._clock.next_ms()
+                )
+                self.removed += len(taken)
+            except RowboxError as error:
+                log.warning("%d columns stay until the next load of their rows: %s", len(taken), error)
+
+    async def close(self) -> None:
+        """Ends the background work and flushes."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self.flush()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(LINGER_S)
+            await self.flush()

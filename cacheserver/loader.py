@@ -1,0 +1,179 @@
+"""Loading a mailbox: one read, and where writes can be late one claim (design, section 5, rule 1).
+
+Interleaving that the claim ends: owner A is replaced by B while A's put is on its way.
+  1. B reads the row: head 70.     2. B writes its fence: "A counts up to 70".     3. A's put of version 71 lands.
+B served nothing before step 2 was confirmed, and after it 71 of A counts nowhere. Had the put landed before step 1, B
+would have read 71 and said "up to 71". Either way A and B and every later reader agree.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.store import Column, Put, RowMutation, Store
+from rowbox.cacheserver.store_clock import NowUs, StoreClock
+from rowbox.hbase_schema import codec, keys
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cells import DedupeCell, FenceCell, IndexCell, OutboxCell
+from rowbox.mailbox.client_ids import ClientIds
+from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import HandoverInProgress, StoreDamaged, StoreOutcomeUnknown
+from rowbox.mailbox.fence import Fence, Stamp, claim, head_of, is_valid, newest
+from rowbox.mailbox.mailbox import Limits, Mailbox
+
+
+_CellT = TypeVar("_CellT")
+_Decoder = Callable[[bytes, bytes], _CellT]
+
+
+class Loaded(NamedTuple):
+    """A mailbox, and the valid outbox cells of its row: to be delivered before a send is admitted."""
+
+    mailbox: Mailbox
+    outbox: Sequence[OutboxCell]
+
+
+class Loader:
+    """Makes mailboxes of rows."""
+
+    def __init__(
+        self, store: Store, ownership: Ownership, cleaner: Cleaner, clock: StoreClock, now_us: NowUs, limits: Limits
+    ) -> None:
+        self._store = store
+        self._ownership = ownership
+        self._cleaner = cleaner
+        self._clock = clock
+        self._now_us = now_us
+        self._limits = limits
+
+    async def load(self, user_id: str, row: bytes) -> Loaded:
+        """The mailbox of a user, claimed where writes can be late. HandoverInProgress, StoreUnavailable, StoreDamaged."""
+        if not self._store.late_writes:
+            return await self._load_sole(user_id, row)
+        return await self._load_claimed(user_id, row)
+
+    async def _load_sole(self, user_id: str, row: bytes) -> Loaded:
+        columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE))
+        cells = _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
+        states = {cell.conversation_id: cell.current for cell in cells if isinstance(cell, IndexCell)}
+        mailbox = Mailbox(
+            user_id,
+            self._limits,
+            epoch=self._ownership.epoch,
+            head=max((state.version for state in states.values()), default=0),
+            states=states,
+            client_ids=_client_ids(_decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)),
+        )
+        return Loaded(mailbox, ())
+
+    async def _load_claimed(self, user_id: str, row: bytes) -> Loaded:
+        columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE, Family.OUTBOX))
+        cells = _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
+        fences = [cell for cell in cells if isinstance(cell, FenceCell)]
+        index = [cell for cell in cells if isinstance(cell, IndexCell)]
+        read = newest(cell.fence for cell in fences)
+        head = head_of(read, (Stamp(state.epoch, state.version) for cell in index for state in _states(cell)))
+        fence = await self._claim(row, read, head)
+        self._ownership.check(user_id)
+        epoch = fence[-1].epoch
+        dedupe = _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
+        outbox = _decode_all(columns[Family.OUTBOX], Family.OUTBOX, codec.decode_outbox)
+        states, stale, superseded = _choose(fence, index)
+        self._cleaner.remove(row, _garbage(fence, fences, superseded, dedupe, outbox))
+        mailbox = Mailbox(
+            user_id,
+            self._limits,
+            epoch=epoch,
+            fence=fence,
+            head=head,
+            states=states,
+            client_ids=_client_ids(cell for cell in dedupe if is_valid(fence, cell.epoch, cell.version)),
+            stale_epochs=stale,
+        )
+        return Loaded(mailbox, [cell for cell in outbox if is_valid(fence, cell.epoch, cell.version)])
+
+    async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
+        """The list to go by: the one read where it is of this epoch already, else a new one, once it is confirmed."""
+        epoch = self._ownership.epoch
+        if read and read[-1].epoch == epoch:
+            return read
+        if read and read[-1].epoch > epoch:
+            raise HandoverInProgress("another node has claimed this user")
+        fence = claim(read, epoch, head, self._now_us() // US_PER_MS)
+        put = Put(*codec.encode(FenceCell(epoch, fence)))
+        try:
+            await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms())
+        except StoreOutcomeUnknown:
+            self._ownership.leave_epoch()
+            raise
+        return fence
+
+
+def _decode_all(columns: Iterable[Column], family: Family, decoder: _Decoder[_CellT]) -> list[_CellT]:
+    try:
+        return [decoder(qualifier, value) for qualifier, value in columns]
+    except (ValueError, IndexError) as error:
+        raise StoreDamaged(f"a column of family {family} does not decode: {error}") from error
+
+
+def _client_ids(cells: Iterable[DedupeCell]) -> ClientIds:
+    ids = ClientIds()
+    for cell in cells:
+        ids.add(cell.client_id_hash, cell.version)
+    return ids
+
+
+def _states(cell: IndexCell) -> list[Conversation]:
+    return [cell.current] if cell.previous is None else [cell.current, cell.previous]
+
+
+class _Chosen(NamedTuple):
+    states: dict[bytes, Conversation]
+    stale_epochs: dict[bytes, list[int]]
+    superseded: list[IndexCell]
+
+
+def _choose(fence: Fence, index: Iterable[IndexCell]) -> _Chosen:
+    """Of each conversation the valid state with the highest version, over all epochs' cells (rule 7).
+
+    The lower epoch's cell that carries it is stale as soon as this epoch wrote the conversation; the others are
+    superseded now.
+    """
+    best: dict[bytes, tuple[Conversation, IndexCell]] = {}
+    cells = list(index)
+    for cell in cells:
+        for state in _states(cell):
+            known = best.get(cell.conversation_id)
+            if is_valid(fence, state.epoch, state.version) and (known is None or state.version > known[0].version):
+                best[cell.conversation_id] = (state, cell)
+    carriers = {id(cell) for _, cell in best.values()}
+    own = fence[-1].epoch
+    return _Chosen(
+        {conversation_id: state for conversation_id, (state, _) in best.items()},
+        {conversation_id: [cell.epoch] for conversation_id, (_, cell) in best.items() if cell.epoch < own},
+        [cell for cell in cells if id(cell) not in carriers and cell.epoch < own],
+    )
+
+
+def _garbage(
+    fence: Fence,
+    fences: Iterable[FenceCell],
+    superseded: Iterable[IndexCell],
+    dedupe: Iterable[DedupeCell],
+    outbox: Iterable[OutboxCell],
+) -> Iterable[tuple[Family, bytes]]:
+    """What the owner of the newest epoch in `fence` may remove at once: only cells of lower epochs (rule 2)."""
+    own = fence[-1].epoch
+    for old in fences:
+        if old.epoch < own:
+            yield Family.INDEX, keys.fence_qualifier(old.epoch)
+    for state in superseded:
+        yield Family.INDEX, keys.conversation_qualifier(state.conversation_id, state.epoch)
+    for send in dedupe:
+        if send.epoch < own and not is_valid(fence, send.epoch, send.version):
+            yield Family.DEDUPE, keys.dedupe_qualifier(send.client_id_hash, send.epoch)
+    for parcel in outbox:
+        if parcel.epoch < own and not is_valid(fence, parcel.epoch, parcel.version):
+            yield Family.OUTBOX, keys.outbox_qualifier(parcel.message_id, parcel.epoch)

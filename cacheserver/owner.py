@@ -1,0 +1,343 @@
+"""The owner of mailboxes: MailboxPort over one store, in process. The composition root of this folder.
+
+    send, mark_read -> pipeline (lock, plan, store, apply) -> answer
+    fetch           -> table (memory, or one load) -> page, or a wait -> answer
+
+Every answer is given only while the user is still owned (design, section 5, rule 5).
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+
+from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
+from rowbox.cacheserver.delivery import Delivery
+from rowbox.cacheserver.loader import Loader
+from rowbox.cacheserver.message_pages import MessagePage, MessagePages
+from rowbox.cacheserver.ownership import Ownership, SoleOwnership
+from rowbox.cacheserver.pipeline import Pipeline, PipelineLimits
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Quota,
+    Send,
+    SendResult,
+)
+from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.recovery import Recovery
+from rowbox.cacheserver.row_reader import RowReader
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.store_clock import NowUs, StoreClock
+from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
+from rowbox.mailbox.cells import DedupeCell, OutboxCell
+from rowbox.mailbox.config import Settings
+from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
+from rowbox.mailbox.errors import Overloaded, UnknownClientMessageId, UnknownConversation
+from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
+from rowbox.mailbox.mailbox import Change, Limits, Mailbox
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
+
+MAX_PARCELS = 100_000
+BATCHES_IN_FLIGHT = 4
+"""Store calls at once where rows of different batches cannot wait for each other. Measured with HBase: 4 is the knee."""
+
+
+def wall_clock_us() -> int:
+    """The time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Owner:
+    """See the module's text. `start` before the first call, `close` after the last."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        ownership: Ownership | None = None,
+        now_us: NowUs = wall_clock_us,
+    ) -> None:
+        """An owner of every user of `store`. `ownership` None: nobody else can be one (embedded)."""
+        self._store = store
+        self._settings = settings
+        self._ownership = ownership if ownership is not None else SoleOwnership()
+        self._now_us = now_us
+        clock = StoreClock(now_us)
+        self._cleaner = Cleaner(store, clock)
+        self._reader = RowReader(store)
+        self._pages = MessagePages(self._reader)
+        self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
+        self.delivery = Delivery(self._deliver, self._cleaner, most=MAX_PARCELS)
+        self.recovery = Recovery(store, self._visit_outbox)
+        self.table = Table(
+            Loader(store, self._ownership, self._cleaner, clock, now_us, _mailbox_limits(settings)),
+            store.shards,
+            limit_bytes=settings.cache.bytes,
+            load_concurrency=settings.cache.load_concurrency,
+            load_queue=settings.cache.load_queue,
+            on_loaded=self._loaded,
+        )
+        self.pipeline = Pipeline(
+            store,
+            self.table,
+            self._reader,
+            self._cleaner,
+            self._ownership,
+            clock,
+            now_us,
+            _pipeline_limits(settings, store.late_writes),
+            self._applied,
+        )
+        self._send_limit = _rate_limit(settings, "send")
+        self._fetch_limit = _rate_limit(settings, "fetch")
+        self._loop = asyncio.get_running_loop()
+        self._unready = ["starting"]
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Begins the background work and takes requests."""
+        await self._store.verify()
+        self._cleaner.start()
+        if self._store.late_writes:
+            self.recovery.start()
+        self._unready.clear()
+
+    def begin_drain(self) -> None:
+        """See MailboxPort."""
+        if "draining" not in self._unready:
+            self._unready.append("draining")
+        self.waiters.drain()
+
+    async def close(self) -> None:
+        """Finishes the writes that were begun, then stops. The store stays open: it is whoever opened it who closes it."""
+        self.begin_drain()
+        await self.recovery.close()
+        await self.pipeline.idle()
+        await self.delivery.close()
+        await self.pipeline.idle()
+        await self._cleaner.close()
+
+    def unready_reasons(self) -> Sequence[str]:
+        """See MailboxPort."""
+        return tuple(self._unready)
+
+    # ------------------------------------------------------------------ writes
+
+    async def send(self, request: Send) -> SendResult:
+        """See MailboxPort."""
+        quota = _take(self._send_limit, request.sender_id)
+        if self.delivery.is_full:
+            raise Overloaded("too many messages are on their way", retry_after_ms=1000)
+        others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
+        joint = () if self._store.late_writes else others
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self.pipeline.submit(SendCommand(_new_send(request, others), joint, future))
+        answer = await future
+        assert isinstance(answer, Sent)
+        pending = await self._pending(answer.record.message_id)
+        return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
+
+    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+        """See MailboxPort."""
+        quota = _take(self._fetch_limit, user_id)
+        hashed = client_id_hash(client_message_id)
+        row, mailbox = await self.table.loaded(user_id)
+        record = None
+        if mailbox.client_ids.may_hold(hashed):
+            record = await self._reader.send_record(mailbox, row.key, hashed, mailbox.head)
+        self._ownership.check(user_id)
+        if record is None:
+            raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
+        pending = await self.delivery.wait(record.message_id, 0)
+        return _send_result(record, pending, duplicate=False, quota=quota)
+
+    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+        """See MailboxPort."""
+        quota = _take(self._send_limit, request.user_id)
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self.pipeline.submit(MarkReadCommand(request.user_id, request.conversation_id, request.message_id, future))
+        marked = await future
+        assert isinstance(marked, Marked)
+        return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
+
+    async def _pending(self, message_id: bytes) -> int:
+        if not self._store.late_writes:
+            return 0
+        return await self.delivery.wait(message_id, self._settings.commit.delivery_wait_ms / 1000)
+
+    async def _deliver(self, user_id: str, message: Message) -> None:
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self.pipeline.submit(DeliverCommand(user_id, message, future))
+        await future
+
+    # ------------------------------------------------------------------ reads
+
+    async def fetch_conversations(self, request: FetchConversations) -> Page:
+        """See MailboxPort."""
+        quota = _take(self._fetch_limit, request.user_id)
+        _, mailbox = await self.table.loaded(request.user_id)
+        page = self._conversation_page(mailbox, request)
+        if page.is_delta and not page.items and self._waits(request):
+            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
+            woken = await self.waiters.wait(waiter, request.wait_ms / 1000)
+            if woken is not Woken.CHANGE:
+                return self._empty(request.user_id, waiter, woken, quota)
+            _, mailbox = await self.table.loaded(request.user_id)
+            page = self._conversation_page(mailbox, request)
+        self._ownership.check(request.user_id)
+        return Page(
+            page.items,
+            page.is_delta,
+            page.token,
+            page.next_cursor is not None,
+            page.next_cursor,
+            page.reset,
+            None,
+            quota,
+        )
+
+    async def fetch_messages(self, request: FetchMessages) -> Page:
+        """See MailboxPort."""
+        quota = _take(self._fetch_limit, request.user_id)
+        deadline = self._loop.time() + request.wait_ms / 1000
+        token = request.token
+        while True:
+            row, mailbox = await self.table.loaded(request.user_id)
+            if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
+                self._ownership.check(request.user_id)
+                raise UnknownConversation("no such conversation")
+            page = await self._message_page(row, mailbox, request, token)
+            if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
+                break
+            assert page.token is not None
+            token = page.token
+            if self._head_of(request.user_id, mailbox) > token:
+                continue  # something was written while the page was read: look again before waiting for it
+            waiter = Waiter(request.user_id, token, only_messages=True, conversation_id=request.conversation_id)
+            woken = await self.waiters.wait(waiter, max(0.0, deadline - self._loop.time()))
+            if woken is not Woken.CHANGE:
+                return self._empty(request.user_id, waiter, woken, quota)
+        self._ownership.check(request.user_id)
+        self._account(row, mailbox)
+        return Page(page.items, page.is_delta, page.token, page.has_more, page.next_cursor, page.reset, None, quota)
+
+    def _conversation_page(self, mailbox: Mailbox, request: FetchConversations) -> ConversationPage:
+        now_us = self._now_us()
+        if request.cursor is not None:
+            return page_after(mailbox, request.cursor, request.page_size, now_us)
+        if request.token is not None:
+            return changes_since(mailbox, request.token, request.page_size, now_us)
+        return numbered_page(mailbox, request.page_number, request.page_size, now_us)
+
+    async def _message_page(self, row: Row, mailbox: Mailbox, request: FetchMessages, token: int | None) -> MessagePage:
+        now_us, size = self._now_us(), request.page_size
+        if request.cursor is not None:
+            return await self._pages.after(row, mailbox, request.conversation_id, request.cursor, size, now_us)
+        if token is not None:
+            return await self._pages.since(row, mailbox, request.conversation_id, token, size, now_us)
+        return await self._pages.first(row, mailbox, request.conversation_id, request.page_number, size, now_us)
+
+    def _waits(self, request: FetchConversations | FetchMessages) -> bool:
+        return request.wait_ms > 0 and request.token is not None
+
+    def _empty(self, user_id: str, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
+        """The answer to a wait that nothing came of."""
+        self._ownership.check(user_id)
+        later = retry_after_ms() if woken is Woken.DRAIN else None
+        return Page((), True, waiter.head, retry_after_ms=later, quota=quota)
+
+    def _head_of(self, user_id: str, known: Mailbox) -> int:
+        row = self.table.peek(user_id)
+        return row.mailbox.head if row is not None and row.mailbox is not None else known.head
+
+    def _account(self, row: Row, mailbox: Mailbox) -> None:
+        if row.mailbox is mailbox:
+            self.table.account(row)
+
+    # ------------------------------------------------------------------ what the table and the pipeline tell
+
+    def _loaded(self, row: Row, outbox: Sequence[OutboxCell]) -> None:
+        assert row.mailbox is not None
+        if outbox:
+            self.delivery.add(row.user_id, row.key, outbox)
+        self.waiters.notify_loaded(row.user_id, row.mailbox.head)
+
+    def _applied(self, row: Row, plan: Plan, changes: Sequence[Change]) -> None:
+        self.waiters.notify(row.user_id, changes, plan.head)
+        if self._store.late_writes:
+            self.delivery.add(row.user_id, row.key, plan.outbox)
+
+    async def _visit_outbox(self, user_id: str) -> None:
+        """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""
+        row, mailbox = await self.table.loaded(user_id)
+        if user_id in self.delivery.spilled and not self.delivery.is_full:
+            self.delivery.spilled.discard(user_id)
+            self.delivery.add(user_id, row.key, await self._reader.outbox(mailbox, row.key, mailbox.head))
+
+
+def _take(limit: RateLimit | None, user_id: str) -> Quota | None:
+    return limit.take(user_id) if limit is not None else None
+
+
+def _new_send(request: Send, others: tuple[str, ...]) -> NewSend:
+    conversation_id = direct_conversation_id(request.sender_id, request.recipient_id)
+    return NewSend(
+        request.sender_id,
+        conversation_id,
+        (request.sender_id, *others),
+        request.content,
+        request.client_message_id,
+        client_id_hash(request.client_message_id),
+        payload_hash(conversation_id, request.content),
+        secrets.randbits(62),
+    )
+
+
+def _send_result(record: DedupeCell, pending: int, *, duplicate: bool, quota: Quota | None) -> SendResult:
+    return SendResult(
+        record.message_id,
+        record.conversation_id,
+        sent_timestamp(record.message_id),
+        record.version,
+        pending,
+        duplicate,
+        quota,
+    )
+
+
+def _mailbox_limits(settings: Settings) -> Limits:
+    return Limits(
+        retention_ms=settings.store.retention_ms,
+        dedupe_life_ms=settings.store.dedupe_life_ms,
+        token_life_ms=settings.store.token_life_ms,
+        window_messages=settings.cache.window_messages,
+        window_bytes=settings.cache.window_bytes_per_mailbox,
+    )
+
+
+def _pipeline_limits(settings: Settings, late_writes: bool) -> PipelineLimits:
+    return PipelineLimits(
+        batch_rows=settings.commit.batch_rows,
+        batch_bytes=settings.commit.batch_bytes,
+        queue_commands=settings.commit.queue_commands,
+        timeout_s=settings.commit.timeout_ms / 1000,
+        batches_in_flight=BATCHES_IN_FLIGHT if late_writes else 1,
+    )
+
+
+def _rate_limit(settings: Settings, name: str) -> RateLimit | None:
+    limits = settings.rate_limits
+    burst = limits.send_burst if name == "send" else limits.fetch_burst
+    per_second = limits.send_per_second if name == "send" else limits.fetch_per_second
+    if not limits.enabled or burst == 0 or per_second == 0:
+        return None
+    return RateLimit(burst=burst, per_second=per_second, most=limits.max_buckets, now_s=time.monotonic)

@@ -1,0 +1,134 @@
+"""The port through which `api/` reaches the owners of users: in process (the all-in-one), over the network (cluster).
+
+Values only, parsed and authorised by the caller; answers hold items already encoded as JSON, so that nothing is encoded
+twice on its way. Every method may raise any error of rowbox.mailbox.errors that is named under it, and always
+HandoverInProgress, StoreUnavailable, Overloaded (all retryable). Cancelling a call stops the waiting and nothing else:
+a mutation that was begun is finished.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Quota(msgspec.Struct, frozen=True, array_like=True):
+    """What is left of a user's token bucket: whole requests, and seconds until it is full again."""
+
+    remaining: int
+    reset_s: int
+
+
+class Send(msgspec.Struct, frozen=True, array_like=True):
+    """One message to send. `recipient_id` may be the sender: then it is one copy in one mailbox."""
+
+    sender_id: str
+    recipient_id: str
+    content: str
+    client_message_id: str
+
+
+class SendResult(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a send. Ids are bytes, timestamps microseconds.
+
+    `pending_recipients` counts the participants whose mailbox does not show the message yet; `duplicate` says that an
+    earlier request with this clientMessageId had applied it.
+    """
+
+    message_id: bytes
+    conversation_id: bytes
+    sent_timestamp: int
+    last_updated_timestamp: int
+    pending_recipients: int
+    duplicate: bool
+    quota: Quota | None = None
+
+
+class MarkRead(msgspec.Struct, frozen=True, array_like=True):
+    """Read up to and including a message."""
+
+    user_id: str
+    conversation_id: bytes
+    message_id: bytes
+
+
+class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
+    """The conversation after it: `unread_count` is exact to 999, then 1000."""
+
+    conversation_id: bytes
+    unread_count: int
+    last_updated_timestamp: int
+    quota: Quota | None = None
+
+
+class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
+    """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor is given."""
+
+    user_id: str
+    page_number: int = 0
+    page_size: int = 20
+    token: int | None = None
+    cursor: str | None = None
+    wait_ms: int = 0
+
+
+class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
+    """A page of messages of one conversation, or of all (`conversation_id` None), or what came since `token`."""
+
+    user_id: str
+    conversation_id: bytes | None = None
+    page_number: int = 0
+    page_size: int = 50
+    token: int | None = None
+    cursor: str | None = None
+    wait_ms: int = 0
+
+
+class Page(msgspec.Struct, frozen=True, array_like=True):
+    """An answer of either fetch.
+
+    `items` are JSON objects as the client gets them. `token` is the head of the mailbox as of this answer (of the last
+    change given, where a delta has more); None for pages by number. `reset_reason` says why a token got a full page.
+    `retry_after_ms` is set when the server is draining and the client should come back after that time.
+    """
+
+    items: Sequence[bytes]
+    is_delta: bool
+    token: int | None
+    has_more: bool = False
+    next_cursor: str | None = None
+    reset_reason: str | None = None
+    retry_after_ms: int | None = None
+    quota: Quota | None = None
+
+
+class MailboxPort(Protocol):
+    """Everything a client can ask of a mailbox."""
+
+    async def send(self, request: Send) -> SendResult:
+        """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown."""
+        ...
+
+    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+        """What became of the user's own send, with `duplicate` False. UnknownClientMessageId, RateLimited."""
+        ...
+
+    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+        """Moves the read mark forward, never back. UnknownConversation, UnknownMessage, RateLimited."""
+        ...
+
+    async def fetch_conversations(self, request: FetchConversations) -> Page:
+        """See Page; waits up to `wait_ms` when a token was given and nothing is newer. BadRequest (cursor), RateLimited."""
+        ...
+
+    async def fetch_messages(self, request: FetchMessages) -> Page:
+        """As fetch_conversations. UnknownConversation too."""
+        ...
+
+    def unready_reasons(self) -> Sequence[str]:
+        """Why this server should get no traffic now; empty when it should. Cheap: it reads what others keep current."""
+        ...
+
+    def begin_drain(self) -> None:
+        """Refuses nothing yet, ends every wait: waiters are answered at once, later requests do not wait."""
+        ...

@@ -1,0 +1,75 @@
+"""Finds outboxes that nobody is emptying: of owners that died, of writes that landed late, of queues that were full.
+
+A scan only FINDS rows; what is delivered is what a claimed load of the row says (design, section 4: Outboxes). Shards
+are scanned again and again, because a write may land after a scan has passed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from rowbox.cacheserver.store import StoreReader
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import user_of
+from rowbox.mailbox.errors import RowboxError
+
+log = logging.getLogger(__name__)
+
+SCAN_ROWS = 100
+PAUSE_S = 180.0
+"""Between two scans. A recipient of a send whose owner died waits at most this long, if nobody asks for the sender."""
+
+Visit = Callable[[str], Awaitable[None]]
+"""Loads a user's row and has its outbox delivered."""
+
+
+class Recovery:
+    """See the module's text. `start` it once."""
+
+    def __init__(self, store: StoreReader, visit: Visit) -> None:
+        self._store = store
+        self._visit = visit
+        self._task: asyncio.Task[None] | None = None
+        self.scans = 0
+        self.found = 0
+
+    def start(self) -> None:
+        """Scans now, and from then on every PAUSE_S."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="recovery")
+
+    async def close(self) -> None:
+        """Stops scanning."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def scan(self) -> None:
+        """Visits every user whose row has outbox cells, once."""
+        for shard in range(self._store.shards):
+            await self._scan_shard(shard)
+        self.scans += 1
+
+    async def _scan_shard(self, shard: int) -> None:
+        after: bytes | None = None
+        while True:
+            rows = await self._store.scan(shard, Family.OUTBOX, after, SCAN_ROWS)
+            for row, _ in rows:
+                self.found += 1
+                await self._visit_one(user_of(row))
+            if len(rows) < SCAN_ROWS:
+                return
+            after = rows[-1][0]
+
+    async def _visit_one(self, user_id: str) -> None:
+        try:
+            await self._visit(user_id)
+        except RowboxError as error:
+            log.warning("an outbox waits for the next scan: %s", error)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.scan()
+            except RowboxError as error:
+                log.warning("a scan for outboxes ended early: %s", error)
+            await asyncio.sleep(PAUSE_S)

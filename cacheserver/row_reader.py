@@ -1,0 +1,167 @@
+"""Reads of a loaded mailbox's row: only what counts, as of a head.
+
+The store may also return what is not committed yet (in flight) and what never counts (late writes of replaced owners).
+Every method takes `as_of`, the mailbox's head when the caller began: an answer is the mailbox as it was then.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.hbase_schema import codec, keys
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cells import DedupeCell, LogCell, OutboxCell
+from rowbox.mailbox.conversation import UNREAD_CAP
+from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.mailbox import Mailbox
+from rowbox.mailbox.message import Message, MessageCopy, copy_of
+from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Need
+
+READ_COLUMNS = 256
+"""Columns asked for in one call; what a caller still misses is read by further calls."""
+
+
+class RowReader:
+    """See the module's text."""
+
+    def __init__(self, store: StoreReader) -> None:
+        self._store = store
+
+    async def copies(
+        self, mailbox: Mailbox, row: bytes, conversation_id: bytes, below: bytes | None, count: int, as_of: int
+    ) -> list[MessageCopy]:
+        """The `count` newest messages of a conversation under `below`, newest first."""
+        start, stop = keys.message_range(conversation_id, None, below)
+        found: list[MessageCopy] = []
+        while len(found) < count:
+            asked = min(READ_COLUMNS, count - len(found))
+            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, asked)
+            found += self._counted(mailbox, columns, as_of)
+            if len(columns) < asked:
+                break
+            start = keys.after(columns[-1][0])
+        return found
+
+    async def position_of(
+        self, mailbox: Mailbox, row: bytes, conversation_id: bytes, place: int, as_of: int
+    ) -> bytes | None:
+        """The messageId of the newest message but `place` - 1 of a conversation; None when it has fewer."""
+        start, stop = keys.message_range(conversation_id, None, None)
+        while True:
+            asked = min(UNREAD_CAP, place)
+            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, asked, keys_only=True)
+            found = [key for key in map(_message_key, columns) if _counts(mailbox, key, as_of)]
+            place -= len(found)
+            if place == 0:
+                return found[-1].message_id
+            if len(columns) < asked:
+                return None
+            start = keys.after(columns[-1][0])
+
+    async def outbox(self, mailbox: Mailbox, row: bytes, as_of: int) -> list[OutboxCell]:
+        """What the row's outbox holds."""
+        columns = await self._store.get_row(row, (Family.OUTBOX,))
+        cells = [codec.decode_outbox(*column) for column in columns[Family.OUTBOX]]
+        return [cell for cell in cells if mailbox.counts(cell.epoch, cell.version, as_of)]
+
+    async def copies_of(
+        self, mailbox: Mailbox, row: bytes, entries: Iterable[LogCell], as_of: int
+    ) -> dict[bytes, MessageCopy]:
+        """The messages that log entries tell of, by messageId; what retention has taken is not there."""
+        qualifiers = [
+            keys.message_qualifier(entry.conversation_id, entry.message_id, entry.epoch, entry.version)
+            for entry in entries
+        ]
+        if not qualifiers:
+            return {}
+        columns = await self._store.get_columns(row, Family.MESSAGES, sorted(qualifiers))
+        return {copy.message_id: copy for copy in self._counted(mailbox, columns, as_of)}
+
+    async def changes(
+        self, mailbox: Mailbox, row: bytes, after: int, through: int, count: int
+    ) -> tuple[list[LogCell], int]:
+        """The first log entries with after < version <= through, upwards, and the version up to which that is all.
+
+        At most `count` columns are looked at: the second value is `through` where the range was read to its end.
+        """
+        start, stop = keys.log_range(after, through)
+        columns = await self._store.get_range(row, Family.LOG, start, stop, count)
+        entries = [_log_cell(column) for column in columns]
+        # Where the read was cut, another epoch's entry of the last version may be behind the cut.
+        reached = through if len(columns) < count else entries[-1].version - 1
+        return [entry for entry in entries if mailbox.counts(entry.epoch, entry.version, reached)], reached
+
+    async def send_record(self, mailbox: Mailbox, row: bytes, client_id_hash: bytes, as_of: int) -> DedupeCell | None:
+        """What became of the send with this clientMessageId; None where there was none within the dedupe life."""
+        start, stop = keys.dedupe_range(client_id_hash)
+        columns = await self._store.get_range(row, Family.DEDUPE, start, stop, READ_COLUMNS)
+        records = (codec.decode(Family.DEDUPE, *column) for column in columns)
+        counted = [
+            record
+            for record in records
+            if isinstance(record, DedupeCell) and mailbox.counts(record.epoch, record.version, as_of)
+        ]
+        return max(counted, key=lambda record: record.version, default=None)
+
+    async def answer(self, mailbox: Mailbox, row: bytes, need: Need) -> Fact:
+        """The Fact to a Need. The caller holds the user's lock: nothing is in flight."""
+        as_of = mailbox.head
+        if isinstance(need, DedupeNeed):
+            return Fact(need, as_of, await self.send_record(mailbox, row, need.client_id_hash, as_of))
+        is_held = await self._holds(mailbox, row, need.conversation_id, need.message_id, as_of)
+        if isinstance(need, CopyNeed):
+            return Fact(need, as_of, is_held)
+        unread = await self._count_above(mailbox, row, need.conversation_id, need.message_id, as_of)
+        return Fact(need, as_of, unread if is_held else None)
+
+    async def _holds(self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int) -> bool:
+        start, stop = keys.copies_range(conversation_id, message_id)
+        columns = await self._store.get_range(row, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
+        return bool(_count(mailbox, columns, as_of))
+
+    async def _count_above(
+        self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int
+    ) -> int:
+        """How many messages of a conversation sort after one, UNREAD_CAP at most."""
+        start, stop = keys.message_range(conversation_id, message_id, None)
+        counted = 0
+        while counted < UNREAD_CAP:
+            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
+            counted += _count(mailbox, columns, as_of)
+            if len(columns) < UNREAD_CAP:
+                break
+            start = keys.after(columns[-1][0])
+        return min(counted, UNREAD_CAP)
+
+    def _counted(self, mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> list[MessageCopy]:
+        return [
+            _copy(mailbox, column)
+            for column in columns
+            if _counts(mailbox, keys.split_message_qualifier(column[0]), as_of)
+        ]
+
+
+def _message_key(column: Column) -> keys.MessageKey:
+    return keys.split_message_qualifier(column[0])
+
+
+def _counts(mailbox: Mailbox, key: keys.MessageKey, as_of: int) -> bool:
+    return mailbox.counts(key.epoch, key.version, as_of)
+
+
+def _count(mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> int:
+    return sum(_counts(mailbox, keys.split_message_qualifier(qualifier), as_of) for qualifier, _ in columns)
+
+
+def _log_cell(column: Column) -> LogCell:
+    cell = codec.decode(Family.LOG, *column)
+    assert isinstance(cell, LogCell)
+    return cell
+
+
+def _copy(mailbox: Mailbox, column: Column) -> MessageCopy:
+    cell = codec.decode_message(*column)
+    state = mailbox.index.get(cell.conversation_id)
+    if state is None:
+        raise StoreDamaged(f"message {cell.message_id.hex()} is of a conversation that the index does not hold")
+    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, state.participants, cell.content)
+    return copy_of(message, cell.version, cell.epoch, cell.client_message_id)

@@ -1,0 +1,147 @@
+"""The store port: exactly what an HBase row store can do through one Thrift1 gateway, and nothing more.
+
+A store holds rows; a row holds columns, each named by a family and a qualifier; rows sort by key, the columns of one
+family within a row sort by qualifier. All reads give columns in ascending order of qualifiers. "Newest first" and
+"upwards" are the same operation: messages have an inverted messageId in the qualifier, log entries do not invert it.
+
+Two kinds of store, told apart by `late_writes`:
+
+False   Embedded. One process owns the store; a write never outlives its process; one `mutate` commits all its rows or
+        none; a failed `mutate` raises StoreUnavailable having written nothing, or the store is broken for good and
+        every call from then on raises StoreUnusable.
+True    A cluster's store behind a gateway. Each row of a `mutate` is atomic, the call is not. A write whose call raised
+        StoreOutcomeUnknown may have happened, may not, and may still happen at any later time. Any write may execute
+        twice, the second time late. What keeps this harmless is the caller's: epochs, the fence and rising timestamps.
+
+Timestamps: every writing call carries one `timestamp_ms`, real time, strictly rising over all calls of the process. Of
+two puts of one column the one with the greater timestamp stands, whenever each executes. A delete hides every put of
+its column whose timestamp is not greater, also one that executes later: so a deleted qualifier is never used again.
+
+TTL: a store is made with a TTL per family (hbase_schema.families); a column older than it is not returned.
+
+One contract suite (tests/contract) runs over every implementation.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from rowbox.hbase_schema.families import Family
+
+Column = tuple[bytes, bytes]
+"""A qualifier and its value."""
+
+
+class Put(NamedTuple):
+    """One column to write. The value is never empty: Thrift1 cannot tell an empty cell from an absent one."""
+
+    family: Family
+    qualifier: bytes
+    value: bytes
+
+
+class RowMutation(NamedTuple):
+    """What one call writes into one row: all of it or nothing."""
+
+    row: bytes
+    puts: Sequence[Put]
+
+
+class RowDelete(NamedTuple):
+    """Exact columns of one row to remove."""
+
+    row: bytes
+    columns: Sequence[tuple[Family, bytes]]
+
+
+class StoreStats(NamedTuple):
+    """What `rowbox stats` and the metrics show; sizes in bytes, -1 where a store does not know."""
+
+    rows_estimate: int
+    disk_bytes: int
+    block_cache_bytes: int
+    memtable_bytes: int
+    syncs: int
+
+
+class StoreReader(Protocol):
+    """The reading half: what `rowbox check` and `rowbox stats` need, also beside a running server.
+
+    Every read raises StoreUnavailable when the store cannot be reached, StoreDamaged when what it returns is not what
+    was written. A read sees every write that was confirmed before the read began, and may see writes of which nobody
+    has been told: unconfirmed, in flight, late.
+    """
+
+    @property
+    def late_writes(self) -> bool:
+        """See the module's text."""
+        ...
+
+    @property
+    def shards(self) -> int:
+        """SHARDS, as stored in the schema."""
+        ...
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        """All columns of `families` in one row, in one atomic read; every asked family is a key. A missing row is empty."""
+        ...
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        """The named columns that exist, ascending, in one atomic read."""
+        ...
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        """The first `limit` columns with start <= qualifier < stop, ascending, in one atomic read.
+
+        A caller pages by passing `after(last qualifier)` as the next start. With `keys_only` the values are b"".
+        """
+        ...
+
+    async def scan(
+        self, shard: int, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        """Up to `limit` rows of one shard that have columns in `family`, each with all of them, ascending by row key.
+
+        Starts behind `after_row`. Each row is read atomically, the scan as a whole is not. Fewer than `limit` rows
+        means that the shard is at its end.
+        """
+        ...
+
+    async def stats(self) -> StoreStats:
+        """Figures for people; may be seconds old."""
+        ...
+
+    async def close(self) -> None:
+        """Gives everything back. A write in flight is finished first. Twice is once."""
+        ...
+
+
+class Store(StoreReader, Protocol):
+    """The whole port."""
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        """Puts columns into rows; durable when it returns (fsynced, or SYNC_WAL). No row stands in it twice.
+
+        Raises StoreUnavailable: nothing was and nothing will be written. StoreOutcomeUnknown (late_writes only): each
+        row on its own may be written, now or later, or twice. Once begun it is finished: cancelling stops the waiting.
+        """
+        ...
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        """Removes exact columns; absent ones are no error. Need not be durable when it returns. Raises as `mutate`."""
+        ...
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+    ) -> bool:
+        """Puts `value` iff the column holds `expected` (None: it is absent), atomically; whether it did.
+
+        With late_writes the answer may be a false False (a retry met its own first try): use a value that no other
+        caller writes, and read it back.
+        """
+        ...
+
+    async def verify(self) -> None:
+        """A cheap proof that the store answers; raises as a read does. For readiness."""
+        ...

@@ -1,0 +1,159 @@
+"""The rows in memory: who is loaded, who is loading, who goes when the memory is full.
+
+A load belongs to the table, not to the request that began it: everybody who wants the row awaits the one task, and
+nobody's leaving cancels it. Cold loads are admitted a few at a time, so that a restart cannot stampede the store.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from rowbox.cacheserver.commands import Command
+from rowbox.cacheserver.loader import Loader
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import OutboxCell
+from rowbox.mailbox.errors import Overloaded, RowboxError
+from rowbox.mailbox.mailbox import Mailbox
+
+
+class Row:
+    """One user's place in the table. The pipeline's lock of the row is `is_busy`; only the pipeline sets it."""
+
+    __slots__ = ("blocked", "is_busy", "key", "loading", "mailbox", "pins", "size_bytes", "user_id", "waiting")
+
+    def __init__(self, user_id: str, key: bytes) -> None:
+        self.user_id = user_id
+        self.key = key
+        self.mailbox: Mailbox | None = None
+        self.loading: asyncio.Task[None] | None = None
+        self.is_busy = False
+        self.pins = 0
+        self.size_bytes = 0
+        self.waiting: deque[Command] = deque()
+        """Commands in the order in which they came: the lock's queue."""
+        self.blocked: list[Row] = []
+        """Rows whose first command waits for this one."""
+
+    @property
+    def is_evictable(self) -> bool:
+        """Whether nobody is at work with it."""
+        return not (self.is_busy or self.waiting or self.blocked or self.pins or self.loading)
+
+
+class Table:
+    """See the module's text.
+
+    `on_loaded(row, outbox)` is called, without awaiting, when a mailbox has come into memory and before anybody uses it.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        shards: int,
+        *,
+        limit_bytes: int,
+        load_concurrency: int,
+        load_queue: int,
+        on_loaded: Callable[[Row, Sequence[OutboxCell]], None],
+    ) -> None:
+        self._loader = loader
+        self._shards = shards
+        self._limit_bytes = limit_bytes
+        self._admission = asyncio.Semaphore(load_concurrency)
+        self._most_loads = load_concurrency + load_queue
+        self._on_loaded = on_loaded
+        self._rows: OrderedDict[str, Row] = OrderedDict()
+        self._loads = 0
+        self.size_bytes = 0
+        self.loads = 0
+        self.evictions = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, user_id: str) -> Row:
+        """The user's row, now the most recently used one. It may have no mailbox yet."""
+        row = self._rows.get(user_id)
+        if row is None:
+            row = self._rows[user_id] = Row(user_id, row_key(user_id, self._shards))
+        else:
+            self._rows.move_to_end(user_id)
+        return row
+
+    def peek(self, user_id: str) -> Row | None:
+        """The user's row if it is here, without making it or using it."""
+        return self._rows.get(user_id)
+
+    async def loaded(self, user_id: str) -> tuple[Row, Mailbox]:
+        """The user's row and its mailbox, read from the store if need be. Raises what the load raised, or Overloaded."""
+        # Looked up anew each time: what was loaded may have been evicted before this caller got its turn.
+        while (row := self.row(user_id)).mailbox is None:
+            await asyncio.shield(self.load(row))
+        return row, row.mailbox
+
+    def load(self, row: Row) -> "asyncio.Task[None]":
+        """The load of a row that has no mailbox: the one under way, or a new one. Overloaded when too many wait."""
+        if row.loading is None:
+            if self._loads >= self._most_loads:
+                raise Overloaded("too many mailboxes are being read from the store", retry_after_ms=1000)
+            self._loads += 1
+            row.loading = asyncio.get_running_loop().create_task(self._load(row), name="load")
+            row.loading.add_done_callback(_retrieve)
+        return row.loading
+
+    def drop(self, row: Row) -> None:
+        """Forgets a mailbox that may no longer be true."""
+        row.mailbox = None
+        self.account(row)
+
+    def account(self, row: Row) -> None:
+        """Notes what a row costs now, and makes room if that is too much."""
+        size = row.mailbox.size_bytes if row.mailbox is not None else 0
+        self.size_bytes += size - row.size_bytes
+        row.size_bytes = size
+        if self.size_bytes > self._limit_bytes:
+            self._evict()
+
+    def forget_if_empty(self, row: Row) -> None:
+        """Takes a row without a mailbox out of the table once nobody is at work with it."""
+        if row.mailbox is None and row.is_evictable and self._rows.get(row.user_id) is row:
+            del self._rows[row.user_id]
+
+    def rows(self) -> Sequence[Row]:
+        """All rows that are here now, the least recently used first."""
+        return list(self._rows.values())
+
+    async def _load(self, row: Row) -> None:
+        try:
+            async with self._admission:
+                self.loads += 1
+                mailbox, outbox = await self._loader.load(row.user_id, row.key)
+            row.mailbox = mailbox
+            self._on_loaded(row, outbox)
+        finally:
+            row.loading = None
+            self._loads -= 1
+        row.pins += 1
+        self.account(row)
+        row.pins -= 1
+
+    def _evict(self) -> None:
+        """Drops the least recently used rows that nobody is at work with, until the rest fits."""
+        for _ in range(len(self._rows)):
+            if self.size_bytes <= self._limit_bytes:
+                return
+            user_id, row = next(iter(self._rows.items()))
+            if row.is_evictable:
+                del self._rows[user_id]
+                self.size_bytes -= row.size_bytes
+                row.size_bytes = 0
+                row.mailbox = None
+                self.evictions += 1
+            else:
+                self._rows.move_to_end(user_id)
+
+
+def _retrieve(task: "asyncio.Task[None]") -> None:
+    """Looks at a load's error, so that a load for which nobody waits any more is no warning of the event loop."""
+    if not task.cancelled() and isinstance(task.exception(), RowboxError):
+        return

@@ -1,0 +1,122 @@
+"""Clients that wait for news: long polls now, sockets later. Who waits, for what, and when they are woken.
+
+A waiter holds no mailbox: it costs a future and a timer, and its user's mailbox may leave the memory meanwhile. It
+notes the head that it has seen; a mailbox that comes into memory with a greater one wakes it (a write of unknown
+outcome may have become true without anybody applying it).
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from enum import Enum
+
+from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.mailbox import Change
+
+DRAIN_SPREAD_MS = 3000
+"""Waiters of a draining server are told to come back after a random part of this, so that they do not come at once."""
+
+
+class Woken(Enum):
+    """Why a wait ended."""
+
+    CHANGE = "change"
+    TIME = "time"
+    REPLACED = "replaced"
+    DRAIN = "drain"
+
+
+class Waiter:
+    """One wait. `head`: the newest version its user's mailbox is known to have; all up to it is of no interest here."""
+
+    __slots__ = ("conversation_id", "future", "head", "only_messages", "user_id")
+
+    def __init__(self, user_id: str, head: int, *, only_messages: bool, conversation_id: bytes | None) -> None:
+        self.user_id = user_id
+        self.head = head
+        self.only_messages = only_messages
+        self.conversation_id = conversation_id
+        self.future: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
+
+    def matches(self, change: Change) -> bool:
+        """Whether this is what it waits for."""
+        if self.only_messages and change.kind is not ChangeKind.MESSAGE:
+            return False
+        return self.conversation_id is None or self.conversation_id == change.conversation_id
+
+    def wake(self, why: Woken) -> None:
+        """Ends the wait, once."""
+        if not self.future.done():
+            self.future.set_result(why)
+
+
+class Waiters:
+    """All waits of this process, `per_user` at most for one user and `most` in all."""
+
+    def __init__(self, *, per_user: int, most: int) -> None:
+        self._per_user = per_user
+        self._most = most
+        self._by_user: dict[str, list[Waiter]] = {}
+        self.count = 0
+        self.is_draining = False
+
+    async def wait(self, waiter: Waiter, timeout_s: float) -> Woken:
+        """Waits until something ends it; the slot is free again when this returns or is cancelled.
+
+        A user's wait too many ends the oldest. Overloaded when the server's waits are all taken.
+        """
+        self._add(waiter)
+        timer = asyncio.get_running_loop().call_later(timeout_s, waiter.wake, Woken.TIME)
+        try:
+            return await waiter.future
+        finally:
+            timer.cancel()
+            self._remove(waiter)
+
+    def notify(self, user_id: str, changes: Sequence[Change], head: int) -> None:
+        """Wakes those of a user who wait for one of `changes`; the others know of the new head."""
+        for waiter in self._by_user.get(user_id, ()):
+            if any(map(waiter.matches, changes)):
+                waiter.wake(Woken.CHANGE)
+            waiter.head = head
+
+    def notify_loaded(self, user_id: str, head: int) -> None:
+        """Wakes those of a user who do not know of `head`: the mailbox came into memory with it."""
+        for waiter in self._by_user.get(user_id, ()):
+            if waiter.head < head:
+                waiter.wake(Woken.CHANGE)
+
+    def drain(self) -> None:
+        """Ends every wait, and each that begins from now on."""
+        self.is_draining = True
+        for waiters in self._by_user.values():
+            for waiter in waiters:
+                waiter.wake(Woken.DRAIN)
+
+    def _add(self, waiter: Waiter) -> None:
+        if self.is_draining:
+            waiter.wake(Woken.DRAIN)
+        same_user = self._by_user.get(waiter.user_id)
+        if same_user is not None and len(same_user) >= self._per_user:
+            oldest = same_user[0]
+            self._remove(oldest)
+            oldest.wake(Woken.REPLACED)
+        if self.count >= self._most:
+            raise Overloaded("too many clients are waiting on this server", retry_after_ms=retry_after_ms())
+        self._by_user.setdefault(waiter.user_id, []).append(waiter)
+        self.count += 1
+
+    def _remove(self, waiter: Waiter) -> None:
+        same_user = self._by_user.get(waiter.user_id)
+        if same_user is None or waiter not in same_user:
+            return
+        same_user.remove(waiter)
+        self.count -= 1
+        if not same_user:
+            del self._by_user[waiter.user_id]
+
+
+def retry_after_ms() -> int:
+    """When a client that is sent away should come back: at random, so that not all do at once."""
+    return random.randrange(DRAIN_SPREAD_MS)

@@ -1,0 +1,142 @@
+"""Every key of the store, each with its inverse. Fixed-length binary parts, big-endian, so that bytes sort as numbers.
+
+A qualifier ends in the epoch (and, for messages, the version) that wrote it: no owner overwrites another's cell.
+messageIds are inverted in `m`, because a row store reads columns upwards only and people read messages newest first.
+Versions are not inverted in `l`: deltas are read upwards.
+"""
+
+from typing import NamedTuple
+
+from rowbox.mailbox.ids import ID_BYTES, shard_of
+
+CONVERSATION_PREFIX = b"c"
+FENCE_PREFIX = b"f"
+MAX_SHARDS = 1 << 16
+_STAMP_BYTES = 8
+_INVERT = (1 << 8 * ID_BYTES) - 1
+
+
+def row_key(user_id: str, shards: int) -> bytes:
+    """The row of a user: `<shard:4 hex>/<userId>`."""
+    return b"%04x/%s" % (shard_of(user_id, shards), user_id.encode())
+
+
+def user_of(row: bytes) -> str:
+    """The inverse of `row_key`."""
+    return row[5:].decode()
+
+
+def shard_of_row(row: bytes) -> int:
+    """The shard that a row key names."""
+    return int(row[:4], 16)
+
+
+def shard_range(shard: int) -> tuple[bytes, bytes]:
+    """The rows of a shard: from the first key, to before the second ('0' follows '/')."""
+    return b"%04x/" % shard, b"%04x0" % shard
+
+
+def _stamp(number: int) -> bytes:
+    return number.to_bytes(_STAMP_BYTES, "big")
+
+
+def invert(message_id: bytes) -> bytes:
+    """A messageId whose bytes sort the other way round; its own inverse."""
+    return (_INVERT - int.from_bytes(message_id, "big")).to_bytes(ID_BYTES, "big")
+
+
+def conversation_qualifier(conversation_id: bytes, epoch: int) -> bytes:
+    """Of a conversation's state, in `i`."""
+    return CONVERSATION_PREFIX + conversation_id + _stamp(epoch)
+
+
+def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
+    """(conversationId, epoch): the inverse of `conversation_qualifier`."""
+    return qualifier[1:17], int.from_bytes(qualifier[17:], "big")
+
+
+def fence_qualifier(epoch: int) -> bytes:
+    """Of a fence, in `i`."""
+    return FENCE_PREFIX + _stamp(epoch)
+
+
+class MessageKey(NamedTuple):
+    """The parts of a message's qualifier, in `m`."""
+
+    conversation_id: bytes
+    message_id: bytes
+    epoch: int
+    version: int
+
+
+def message_qualifier(conversation_id: bytes, message_id: bytes, epoch: int, version: int) -> bytes:
+    """Of a message, in `m`: ascending qualifiers are a conversation's messages newest first."""
+    return conversation_id + invert(message_id) + _stamp(epoch) + _stamp(version)
+
+
+def split_message_qualifier(qualifier: bytes) -> MessageKey:
+    """The inverse of `message_qualifier`."""
+    return MessageKey(
+        qualifier[:16],
+        invert(qualifier[16:32]),
+        int.from_bytes(qualifier[32:40], "big"),
+        int.from_bytes(qualifier[40:], "big"),
+    )
+
+
+def message_range(conversation_id: bytes, above: bytes | None, below: bytes | None) -> tuple[bytes, bytes]:
+    """Qualifiers [start, stop) of the messages with `above` < messageId < `below`; None is no bound."""
+    start = conversation_id if below is None else after(conversation_id + invert(below) + b"\xff" * 16)
+    stop = after(conversation_id + b"\xff" * 32) if above is None else conversation_id + invert(above)
+    return start, stop
+
+
+def copies_range(conversation_id: bytes, message_id: bytes) -> tuple[bytes, bytes]:
+    """Qualifiers [start, stop) of all cells of one message, whoever wrote them."""
+    prefix = conversation_id + invert(message_id)
+    return prefix, after(prefix + b"\xff" * 16)
+
+
+def log_qualifier(version: int, epoch: int) -> bytes:
+    """Of a log entry, in `l`."""
+    return _stamp(version) + _stamp(epoch)
+
+
+def split_log_qualifier(qualifier: bytes) -> tuple[int, int]:
+    """(version, epoch): the inverse of `log_qualifier`."""
+    return int.from_bytes(qualifier[:8], "big"), int.from_bytes(qualifier[8:], "big")
+
+
+def log_range(after_version: int, through_version: int) -> tuple[bytes, bytes]:
+    """Qualifiers [start, stop) of the log entries with `after_version` < version <= `through_version`."""
+    return _stamp(after_version + 1), _stamp(through_version + 1)
+
+
+def dedupe_qualifier(client_id_hash: bytes, epoch: int) -> bytes:
+    """Of a send's outcome, in `d`."""
+    return client_id_hash + _stamp(epoch)
+
+
+def split_dedupe_qualifier(qualifier: bytes) -> tuple[bytes, int]:
+    """(hash, epoch): the inverse of `dedupe_qualifier`."""
+    return qualifier[:16], int.from_bytes(qualifier[16:], "big")
+
+
+def dedupe_range(client_id_hash: bytes) -> tuple[bytes, bytes]:
+    """Qualifiers [start, stop) of all cells of one clientMessageId."""
+    return client_id_hash, after(client_id_hash + b"\xff" * 8)
+
+
+def outbox_qualifier(message_id: bytes, epoch: int) -> bytes:
+    """Of a message on its way, in `o`."""
+    return message_id + _stamp(epoch)
+
+
+def split_outbox_qualifier(qualifier: bytes) -> tuple[bytes, int]:
+    """(messageId, epoch): the inverse of `outbox_qualifier`."""
+    return qualifier[:16], int.from_bytes(qualifier[16:], "big")
+
+
+def after(key: bytes) -> bytes:
+    """The least key that sorts after `key`."""
+    return key + b"\x00"

@@ -1,0 +1,89 @@
+"""What a mailbox is made of in the store, as typed cells. Keys and bytes are hbase_schema's.
+
+Every cell names the epoch and the version of the mutation that wrote it (an index cell: of each state in it), so that
+a reader can tell by the fence whether it counts.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.fence import Fence
+from rowbox.mailbox.message import Message
+
+
+class ChangeKind(IntEnum):
+    """What a log entry tells of. Numbers are stored: never reuse one."""
+
+    MESSAGE = 1
+    READ_MARK = 2
+
+
+class IndexCell(NamedTuple):
+    """The state of a conversation after a mutation, and the one before that whole mutation.
+
+    The second is what counts when the first turns out to be the late write of a replaced owner: the cell is
+    overwritten in place within an epoch. None where no write can be late.
+    """
+
+    conversation_id: bytes
+    epoch: int
+    current: Conversation
+    previous: Conversation | None
+
+
+class FenceCell(NamedTuple):
+    """The fence list, in the cell of the epoch that claimed the row with it."""
+
+    epoch: int
+    fence: Fence
+
+
+class MessageCell(NamedTuple):
+    """One copy of a message. `client_message_id` only in its sender's own."""
+
+    conversation_id: bytes
+    message_id: bytes
+    epoch: int
+    version: int
+    sender_id: str
+    content: str
+    client_message_id: str | None
+
+
+class LogCell(NamedTuple):
+    """One change of the mailbox: of what kind, and which message (the new one, or the new read mark)."""
+
+    version: int
+    epoch: int
+    kind: ChangeKind
+    conversation_id: bytes
+    message_id: bytes
+
+
+class DedupeCell(NamedTuple):
+    """What became of a send, under the hash of its clientMessageId."""
+
+    client_id_hash: bytes
+    epoch: int
+    version: int
+    message_id: bytes
+    conversation_id: bytes
+    payload_hash: bytes
+
+
+class OutboxCell(NamedTuple):
+    """A sent message that not every recipient is known to have."""
+
+    message_id: bytes
+    epoch: int
+    version: int
+    message: Message
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Whom it still goes to: everybody in it but its sender."""
+        return tuple(user for user in self.message.participants if user != self.message.sender_id)
+
+
+Cell = IndexCell | FenceCell | MessageCell | LogCell | DedupeCell | OutboxCell

@@ -1,0 +1,48 @@
+"""The hashes of all clientMessageIds that a sender used within the dedupe life: a miss is certain, a hit reads on.
+
+Kept as 64-bit numbers per day of their version, so that days drop out as a whole. A number that two ids share costs
+one read of the store and nothing else.
+"""
+
+from rowbox.mailbox.clock import US_PER_MS
+
+ID_BYTES_IN_MEMORY = 100
+"""An int in a set, its share of the table included."""
+_US_PER_DAY = 24 * 3600 * 1000 * US_PER_MS
+
+
+class ClientIds:
+    """See the module's text. An id may be found for up to a day after its dedupe life ended; the store then decides."""
+
+    __slots__ = ("_days", "count")
+
+    def __init__(self) -> None:
+        self._days: dict[int, set[int]] = {}
+        self.count = 0
+
+    def add(self, client_id_hash: bytes, version: int) -> None:
+        """Takes in an id that a send of `version` used."""
+        day = self._days.setdefault(version // _US_PER_DAY, set())
+        before = len(day)
+        day.add(_number(client_id_hash))
+        self.count += len(day) - before
+
+    def may_hold(self, client_id_hash: bytes) -> bool:
+        """False: certainly not used within the dedupe life."""
+        number = _number(client_id_hash)
+        return any(number in day for day in self._days.values())
+
+    def drop_expired(self, before_us: int) -> None:
+        """Forgets the days that ended before `before_us`."""
+        last_day = before_us // _US_PER_DAY
+        for day in [day for day in self._days if day < last_day]:
+            self.count -= len(self._days.pop(day))
+
+    @property
+    def size_bytes(self) -> int:
+        """What they cost in memory."""
+        return self.count * ID_BYTES_IN_MEMORY
+
+
+def _number(client_id_hash: bytes) -> int:
+    return int.from_bytes(client_id_hash[:8], "big")

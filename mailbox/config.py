@@ -1,0 +1,342 @@
+"""The settings, and the one loader: flags before ROWBOX_* variables before the TOML file before the defaults.
+
+Pure: the environment and the file's text are arguments, so that "where does this value come from" is a test without a
+process. One name per thing: the field's name is the key in the file, and its capitals are the environment variable.
+Names hold the unit that the code computes in (`_ms`, `bytes`); a value may be written in any ("7d", "64MiB"; units.py).
+A wrong value or an unknown key stops the start: a limit that is silently not set is found at the worst moment.
+"""
+
+import difflib
+import ipaddress
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from rowbox.mailbox.setting import Setting, settings_of
+
+MIB = 1 << 20
+SECOND_MS = 1_000
+DAY_MS = 86_400_000
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: which one, its value, where that came from, and what is expected."""
+
+    def __init__(self, key: str, value: object, origin: str, expected: str) -> None:
+        super().__init__(f"{key} = {value!r} ({origin}): expected {expected}")
+        self.key = key
+        self.value = value
+        self.origin = origin
+        self.expected = expected
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """The process and its two ports."""
+
+    data_dir: Annotated[
+        str,
+        Meta(min_length=1, description="Folder of the embedded store and of the secret that signs tokens."),
+    ] = "./rowbox-data"
+    host: Annotated[str, Meta(min_length=1, description="Address that both ports listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port of the HTTP API; 0 takes any free one.")] = 8080
+    admin_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of health, readiness and metrics; 0 takes any free one.")
+    ] = 8081
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="Log lines for a person (text) or one JSON object each (json).")
+    ] = "text"
+    insecure_dev: Annotated[
+        bool, Meta(description="No authentication: every caller is whom he says he is. Only on a loopback host.")
+    ] = False
+    drain_ms: Annotated[
+        int, Meta(ge=0, le=600 * SECOND_MS, description="How long SIGTERM waits for writes that have begun.")
+    ] = 10 * SECOND_MS
+    max_body_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=16 * MIB, description="Larger request bodies are refused (413) before they are read."),
+    ] = 512 * 1024
+    cors_origins: Annotated[
+        tuple[str, ...], Meta(description="Browser origins that may call the API; none unless listed.")
+    ] = ()
+
+
+class AuthSettings(Struct, frozen=True, kw_only=True):
+    """Who may call, beside the holders of tokens that `rowbox token` signs."""
+
+    jwks: Annotated[
+        str, Meta(description="File or URL of the key set that verifies tokens; empty: the secret in data_dir.")
+    ] = ""
+    audience: Annotated[str, Meta(description="The `aud` that tokens must carry; empty: not looked at.")] = ""
+    issuer: Annotated[str, Meta(description="The `iss` that tokens must carry; empty: not looked at.")] = ""
+    token_cache_entries: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Verified tokens remembered until they expire; 0: none.")
+    ] = 100_000
+    leeway_ms: Annotated[
+        int, Meta(ge=0, le=600 * SECOND_MS, description="Difference of clocks tolerated in a token's times.")
+    ] = 5 * SECOND_MS
+
+
+class StoreSettings(Struct, frozen=True, kw_only=True):
+    """What is kept, how long, and the memory of the embedded store."""
+
+    shards: Annotated[
+        int,
+        Meta(
+            ge=64, le=65536, description="Contiguous key ranges; fixed when the store is made, verified at each start."
+        ),
+    ] = 4096
+    retention_ms: Annotated[int, Meta(ge=SECOND_MS, le=36_500 * DAY_MS, description="How long a message is kept.")] = (
+        365 * DAY_MS
+    )
+    token_life_ms: Annotated[
+        int,
+        Meta(
+            ge=SECOND_MS,
+            le=3_650 * DAY_MS,
+            description="Age up to which a delta token is served; the log is kept a day longer.",
+        ),
+    ] = 7 * DAY_MS
+    dedupe_life_ms: Annotated[
+        int,
+        Meta(ge=SECOND_MS, le=3_650 * DAY_MS, description="How long a clientMessageId makes a retry the same message."),
+    ] = 7 * DAY_MS
+    block_cache_bytes: Annotated[
+        int, Meta(ge=MIB, le=1 << 40, description="RocksDB's cache of blocks read. Part of the memory budget.")
+    ] = 64 * MIB
+    memtable_bytes: Annotated[
+        int, Meta(ge=MIB, le=1 << 40, description="RocksDB's tables not yet flushed. Part of the memory budget.")
+    ] = 64 * MIB
+    min_free_bytes: Annotated[
+        int, Meta(ge=0, le=1 << 40, description="With less room than this on the device, writes are refused early.")
+    ] = 64 * MIB
+
+
+class CacheSettings(Struct, frozen=True, kw_only=True):
+    """Mailboxes in memory, and the rate at which cold ones are read."""
+
+    bytes: Annotated[
+        int, Meta(ge=MIB, le=1 << 40, description="All mailboxes in memory together. Part of the memory budget.")
+    ] = 128 * MIB
+    window_messages: Annotated[
+        int, Meta(ge=1, le=10_000, description="Newest messages of a conversation that stay in memory.")
+    ] = 64
+    window_bytes_per_mailbox: Annotated[
+        int, Meta(ge=64 * 1024, le=1 << 30, description="Bytes of messages that one mailbox keeps in memory.")
+    ] = MIB
+    load_concurrency: Annotated[
+        int, Meta(ge=1, le=10_000, description="Cold mailboxes read from the store at the same time.")
+    ] = 64
+    load_queue: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Cold mailboxes waiting to be read; more are refused (503).")
+    ] = 10_000
+
+
+class CommitSettings(Struct, frozen=True, kw_only=True):
+    """The way of a write to the store."""
+
+    batch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows in one store call.")] = 512
+    batch_bytes: Annotated[int, Meta(ge=64 * 1024, le=1 << 30, description="Bytes in one store call.")] = 4 * MIB
+    queue_commands: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Commands waiting for a store call; more are refused (503).")
+    ] = 20_000
+    timeout_ms: Annotated[
+        int,
+        Meta(ge=100, le=600 * SECOND_MS, description="After this long a caller is told that the outcome is unknown."),
+    ] = 10 * SECOND_MS
+    delivery_wait_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=60 * SECOND_MS,
+            description="How long a send waits for its recipients before it says how many are pending.",
+        ),
+    ] = SECOND_MS
+
+
+class PollSettings(Struct, frozen=True, kw_only=True):
+    """Long polls, each of which holds a connection."""
+
+    max_per_user: Annotated[
+        int, Meta(ge=1, le=1_000, description="Polls held for one user; one more ends the oldest.")
+    ] = 8
+    max_per_server: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Polls held in all; more are refused (503).")
+    ] = 50_000
+    max_wait_ms: Annotated[
+        int,
+        Meta(ge=0, le=55 * SECOND_MS, description="Longest time a poll is held; a longer `wait` is shortened to it."),
+    ] = 55 * SECOND_MS
+
+
+class RateLimitSettings(Struct, frozen=True, kw_only=True):
+    """A token bucket per user for sends, and one for fetches."""
+
+    enabled: Annotated[bool, Meta(description="Whether any limit holds.")] = True
+    send_burst: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Sends a user may make at once; 0: no limit on sends.")
+    ] = 60
+    send_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Sends a user regains each second; 0: no limit on sends.")
+    ] = 5.0
+    fetch_burst: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Fetches a user may make at once; 0: no limit on fetches.")
+    ] = 120
+    fetch_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Fetches a user regains each second; 0: no limit on fetches.")
+    ] = 20.0
+    max_buckets: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Users whose buckets are remembered; the longest idle is forgotten.")
+    ] = 200_000
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings, one struct for each table of the file."""
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    store: StoreSettings = StoreSettings()
+    cache: CacheSettings = CacheSettings()
+    commit: CommitSettings = CommitSettings()
+    poll: PollSettings = PollSettings()
+    rate_limits: RateLimitSettings = RateLimitSettings()
+
+
+_FLAGS: Final[Mapping[str, str]] = {
+    "server.data_dir": "--data-dir",
+    "server.host": "--host",
+    "server.port": "--port",
+    "server.admin_port": "--admin-port",
+    "server.log_format": "--log-format",
+    "server.insecure_dev": "--insecure-dev",
+    "rate_limits.enabled": "--rate-limits",
+}
+_TABLES: Final[Mapping[str, type[Struct]]] = {
+    field.name: type(field.default) for field in msgspec.structs.fields(Settings)
+}
+SETTINGS: Final[Mapping[str, Setting]] = {
+    setting.key: setting for name, struct in _TABLES.items() for setting in settings_of(name, struct, _FLAGS)
+}
+"""Every setting by its key, in the order of the file."""
+
+CONFIG_FILE_VARIABLE: Final = "ROWBOX_CONFIG"
+"""Names the file instead of a setting, so it is no unknown key."""
+
+
+_Given: TypeAlias = Iterable[tuple[str, object, str]]  # key, value, origin
+
+
+class Loaded(Struct, frozen=True):
+    """The settings, and for each where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def origin(self, key: str) -> str:
+        """One of "flag --x", "environment ROWBOX_X", "file" and "default". KeyError for an unknown key."""
+        return self.origins[key]
+
+    def value(self, key: str) -> object:
+        """The value of the setting "table.field"."""
+        table, _, field = key.partition(".")
+        value: object = getattr(getattr(self.settings, table), field)
+        return value
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str], toml_text: str | None) -> Loaded:
+    """The settings that these sources give together, the first one that names a key deciding it.
+
+    `flags` maps keys ("server.port") to values, None meaning not given; of `environ` only ROWBOX_* is looked at.
+    ConfigError for an unknown key or a wrong value in any source, also in one that another source overrides: it would
+    surface on the day the override goes.
+    """
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(SETTINGS, "default")
+    for given in (_from_file(toml_text), _from_environment(environ), _from_flags(flags)):
+        for key, value, origin in given:
+            values[key] = value
+            origins[key] = origin
+    settings = _build(values)
+    _check_together(settings, origins)
+    return Loaded(settings, origins)
+
+
+def _from_flags(flags: Mapping[str, object]) -> _Given:
+    for key, raw in flags.items():
+        if raw is not None:
+            origin = f"flag {_FLAGS.get(key, key)}"
+            yield key, _read(key, raw, origin, is_text=True), origin
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Given:
+    by_variable = {setting.environment: key for key, setting in SETTINGS.items()}
+    for variable, raw in environ.items():
+        if variable.startswith("ROWBOX_") and variable != CONFIG_FILE_VARIABLE:
+            origin = f"environment {variable}"
+            if variable not in by_variable:
+                raise _unknown(variable, raw, "environment", by_variable)
+            yield by_variable[variable], _read(by_variable[variable], raw, origin, is_text=True), origin
+
+
+def _from_file(toml_text: str | None) -> _Given:
+    for table, fields in _parse_toml(toml_text or "").items():
+        if table not in _TABLES:
+            raise _unknown(table, fields, "file", _TABLES)
+        if not isinstance(fields, dict):
+            raise ConfigError(table, fields, "file", f"a table [{table}]")
+        for name, raw in fields.items():
+            key = f"{table}.{name}"
+            yield key, _read(key, raw, "file", is_text=False), "file"
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("the file", str(error), "file", "TOML") from error
+
+
+def _read(key: str, raw: object, origin: str, *, is_text: bool) -> object:
+    if key not in SETTINGS:
+        raise _unknown(key, raw, origin, SETTINGS)
+    setting = SETTINGS[key]
+    try:
+        return setting.read(raw, is_text=is_text)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise ConfigError(key, raw, origin, setting.expected()) from error
+
+
+def _unknown(key: str, value: object, origin: str, known: Iterable[str]) -> ConfigError:
+    close = difflib.get_close_matches(key, known, n=1)
+    return ConfigError(key, value, origin, f"a known setting; did you mean {close[0]}?" if close else "a known setting")
+
+
+def _build(values: Mapping[str, object]) -> Settings:
+    settings = Settings()
+    for key, value in values.items():
+        name, _, field = key.partition(".")
+        table = replace(getattr(settings, name), **{field: value})
+        settings = replace(settings, **{name: table})
+    return settings
+
+
+def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
+    """What one setting's range cannot say. The error names the setting that the operator would change."""
+    server = settings.server
+    if server.port == server.admin_port != 0:
+        raise ConfigError(
+            "server.admin_port", server.admin_port, origins["server.admin_port"], "another than server.port"
+        )
+    if server.insecure_dev and not _is_loopback(server.host):
+        expected = "127.0.0.1, ::1 or localhost while server.insecure_dev is on"
+        raise ConfigError("server.host", server.host, origins["server.host"], expected)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

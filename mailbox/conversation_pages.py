@@ -1,0 +1,66 @@
+"""Which conversations a fetch answers with. Pure: everything is in the index, nothing is read."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rowbox.mailbox.cursor import Cursor, CursorKind, ResetReason, from_text, to_text
+from rowbox.mailbox.errors import BadRequest
+from rowbox.mailbox.ids import ID_BYTES
+from rowbox.mailbox.index import Position
+from rowbox.mailbox.mailbox import Mailbox
+
+MAX_DELTA = 200
+"""A delta of more conversations is a full page instead."""
+
+
+class ConversationPage(NamedTuple):
+    """A page of the list, or a delta of it: see rowbox.cacheserver.port.Page for the fields."""
+
+    items: Sequence[bytes]
+    is_delta: bool
+    token: int | None
+    next_cursor: str | None = None
+    reset: ResetReason | None = None
+
+
+def numbered_page(mailbox: Mailbox, number: int, size: int, now_us: int) -> ConversationPage:
+    """Page `number` of all conversations, newest message first; only page 0 has a token."""
+    found = mailbox.index.newest(number * size, size + 1)
+    return _page(mailbox, found, size, mailbox.head if number == 0 else None, now_us)
+
+
+def page_after(mailbox: Mailbox, cursor_text: str, size: int, now_us: int) -> ConversationPage:
+    """The page behind a cursor. BadRequest when it is none of this list."""
+    cursor = from_text(cursor_text, CursorKind.CONVERSATIONS)
+    found = mailbox.index.below(_parse(cursor.position), size + 1)
+    return _page(mailbox, found, size, cursor.token, now_us)
+
+
+def changes_since(mailbox: Mailbox, token: int, size: int, now_us: int) -> ConversationPage:
+    """Every conversation changed after `token`, once; a full first page where that cannot be said."""
+    if token == mailbox.head:
+        return ConversationPage((), True, token)
+    changed = None if token > mailbox.head else mailbox.index.changed_since(token, MAX_DELTA)
+    if changed is None:
+        reason = ResetReason.FUTURE if token > mailbox.head else ResetReason.TOO_MANY
+        return numbered_page(mailbox, 0, size, now_us)._replace(reset=reason)
+    return ConversationPage(_encode(mailbox, changed, now_us), True, mailbox.head)
+
+
+def _page(mailbox: Mailbox, found: list[Position], size: int, token: int | None, now_us: int) -> ConversationPage:
+    shown = found[:size]
+    next_cursor = None
+    if len(found) > size:
+        next_cursor = to_text(Cursor(CursorKind.CONVERSATIONS, token, b"", b"".join(shown[-1])))
+    return ConversationPage(_encode(mailbox, shown, now_us), False, token, next_cursor)
+
+
+def _encode(mailbox: Mailbox, positions: list[Position], now_us: int) -> list[bytes]:
+    retention_ms = mailbox.limits.retention_ms
+    return [mailbox.index.json_of(conversation_id, now_us, retention_ms) for _, conversation_id in positions]
+
+
+def _parse(position: bytes) -> Position:
+    if len(position) != 2 * ID_BYTES:
+        raise BadRequest("cursor is not one that this call has given")
+    return position[:ID_BYTES], position[ID_BYTES:]

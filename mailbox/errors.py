@@ -1,0 +1,134 @@
+"""Every error Rowbox raises on purpose, grouped by who can do something about it.
+
+Each has a stable `code` (part of the HTTP contract, docs/api.md) and says whether the same request may be sent again
+(`retryable`). HTTP statuses stand in one table in `api/problems.py`, not here. Adapters translate: no exception of
+RocksDB, Thrift or Redis leaves its module.
+"""
+
+
+class RowboxError(Exception):
+    """What all of them are. `str(error)` is one line for a person; it never holds a message's text."""
+
+    code = "internal"
+    retryable = False
+
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+# The caller's request is wrong: nothing was written, and the same request fails again.
+
+
+class BadRequest(RowboxError):
+    """A value is missing, malformed or out of its range."""
+
+    code = "bad_request"
+
+
+class UnknownParameter(BadRequest):
+    """A field or query parameter that the call does not have."""
+
+    code = "unknown_parameter"
+
+
+class Unauthenticated(RowboxError):
+    """No token, or one that does not verify."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(RowboxError):
+    """A valid token that may not act for this user."""
+
+    code = "forbidden"
+
+
+class UnknownConversation(RowboxError):
+    """The user is in no such conversation."""
+
+    code = "unknown_conversation"
+
+
+class UnknownMessage(RowboxError):
+    """The conversation holds no such message."""
+
+    code = "unknown_message"
+
+
+class UnknownClientMessageId(RowboxError):
+    """No send with this clientMessageId was applied so far."""
+
+    code = "unknown_client_message_id"
+
+
+class MessageTooLarge(RowboxError):
+    """More than 65,535 bytes of UTF-8 in a message, or a body over the limit."""
+
+    code = "message_too_large"
+
+
+class ClientMessageIdReused(RowboxError):
+    """The clientMessageId names another payload already."""
+
+    code = "client_message_id_reused"
+
+
+# The request is fine, the moment is not: try again.
+
+
+class RateLimited(RowboxError):
+    """The user's token bucket is empty. Nothing was done."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class Overloaded(RowboxError):
+    """A queue or table is full. Refused before anything was done."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class HandoverInProgress(RowboxError):
+    """This node does not own the user now, or is giving the user away. A send may or may not have been applied."""
+
+    code = "handover_in_progress"
+    retryable = True
+
+
+class StoreUnavailable(RowboxError):
+    """The store refused or could not be reached. This call wrote nothing."""
+
+    code = "store_unavailable"
+    retryable = True
+
+
+class StoreFull(StoreUnavailable):
+    """No room left on the store's device. This call wrote nothing."""
+
+
+class StoreOutcomeUnknown(StoreUnavailable):
+    """A write may have happened, may not, or may still happen: the same code outside, another duty inside (new epoch)."""
+
+
+# The store cannot be used as it is: the process ends with this line, the data stays untouched.
+
+
+class StoreUnusable(RowboxError):
+    """Opening failed for a reason that waiting does not cure. The message names the way out."""
+
+    code = "store_unusable"
+
+
+class StoreLocked(StoreUnusable):
+    """Another process has the folder open."""
+
+
+class StoreVersionMismatch(StoreUnusable):
+    """The folder was made with another schema version or another number of shards."""
+
+
+class StoreDamaged(StoreUnusable):
+    """A file or a cell does not read back as it was written."""

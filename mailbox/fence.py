@@ -1,0 +1,115 @@
+"""The fence: which epochs of a row count, and up to which version.
+
+Every cell carries the epoch and the version that wrote it. A row's fence is a list of entries, ascending by epoch,
+one for each ownership of the row that still matters::
+
+    (epoch, starts_after, claimed_at_ms)
+
+`starts_after` is the row's head when the epoch was claimed: the epoch's own versions are all greater. An entry's
+epoch *owns* the versions in ``(its starts_after, the next entry's starts_after]``; the last entry owns all that follow.
+
+The rules (docs/consistency.md says why each is needed; tests/model searches for a violation of each when it is left out):
+
+validity   A cell counts iff its epoch is in the list and its version is <= the next entry's `starts_after`.
+           Anything else is the late write of an owner that was replaced.
+claim      The new list is the list read, less what owns nothing, plus the new entry.
+dropping   An entry that owns no version is dropped at the next claim. Exact: no cell of it was valid before, none is after.
+folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
+           them can land any more (the one bound on late writes that is relied on) and their invalid cells have been swept.
+sweeping   Only cells of epochs LOWER than the sweeper's own go, only after its claim was confirmed with the lease held.
+
+No I/O, no clock: time is an argument.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+N_BITS = 24
+"""An epoch is ``map_version << N_BITS | n`` (5 + 3 bytes): n is the process's own counter."""
+MAX_EPOCH = (1 << 64) - 1
+FOLD_AFTER_MS = 24 * 3600 * 1000
+"""How long after its end an epoch's entry is kept apart. A gateway gives up within 10 minutes; this is 144 times that."""
+
+
+class FenceEntry(NamedTuple):
+    """One ownership of a row. `starts_after` in microseconds (a version), `claimed_at_ms` by the claimer's wall clock."""
+
+    epoch: int
+    starts_after: int
+    claimed_at_ms: int
+    folded: bool = False
+    """True only in the first place of a list: the entry stands for every epoch up to its own."""
+
+
+Fence = tuple[FenceEntry, ...]
+
+
+class Stamp(NamedTuple):
+    """What wrote a cell: the epoch of the owner and the mailbox version of the change."""
+
+    epoch: int
+    version: int
+
+
+def make_epoch(map_version: int, n: int) -> int:
+    """The epoch of ownership `n` under `map_version`; ValueError when either leaves its 5 or 3 bytes."""
+    if not 0 <= map_version < 1 << 40 or not 0 <= n < 1 << N_BITS:
+        raise ValueError(f"no such epoch: map version {map_version}, n {n}")
+    return map_version << N_BITS | n
+
+
+def newest(fences: Iterable[Fence]) -> Fence:
+    """The authoritative list of a row: the one in the fence of the highest epoch. () for a row that was never claimed."""
+    return max((fence for fence in fences if fence), key=lambda fence: fence[-1].epoch, default=())
+
+
+def is_valid(fence: Fence, epoch: int, version: int) -> bool:
+    """Whether a cell of (`epoch`, `version`) counts under `fence`."""
+    for position, entry in enumerate(fence):
+        if entry.epoch == epoch or (entry.folded and epoch < entry.epoch):
+            following = position + 1
+            return following == len(fence) or version <= fence[following].starts_after
+    return False
+
+
+def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:
+    """The row's head: the highest valid version among the index's `stamps` and the list's own starts; 0 for a new row."""
+    head = max((entry.starts_after for entry in fence), default=0)
+    for epoch, version in stamps:
+        if version > head and is_valid(fence, epoch, version):
+            head = version
+    return head
+
+
+def claim(fence: Fence, epoch: int, head: int, now_ms: int) -> Fence:
+    """The list to write when claiming the row for `epoch`: what `fence` held, less what owned nothing, plus the new entry.
+
+    `head` is `head_of` what was read together with `fence`, in one atomic read. ValueError when `fence` already names
+    `epoch` or a higher one: then the caller either owns the row already or was replaced.
+    """
+    if fence and fence[-1].epoch >= epoch:
+        raise ValueError(f"epoch {epoch:#x} may not follow {fence[-1].epoch:#x}")
+    return (*drop_empty(fence, head), FenceEntry(epoch, head, now_ms))
+
+
+def drop_empty(fence: Fence, head: int) -> Fence:
+    """`fence` without the entries that own no version, given that the next owner starts after `head`."""
+    ends = [*(entry.starts_after for entry in fence), head][1:]  # none for a row that was never claimed
+    return tuple(entry for entry, end in zip(fence, ends, strict=True) if entry.starts_after != end)
+
+
+def fold(fence: Fence, now_ms: int) -> Fence:
+    """`fence` with all entries that ended `FOLD_AFTER_MS` ago as one; `fence` itself where fewer than two are that old.
+
+    To be written only after a sweep removed the invalid cells of those epochs: after folding they would count.
+    """
+    old = sum(1 for entry in fence[1:] if entry.claimed_at_ms + FOLD_AFTER_MS <= now_ms)
+    if old < 2:
+        return fence
+    last = fence[old - 1]
+    return (FenceEntry(last.epoch, fence[0].starts_after, last.claimed_at_ms, True), *fence[old:])
+
+
+def sweepable(fence: Fence, epoch: int, stamps: Sequence[Stamp]) -> list[int]:
+    """Positions in `stamps` that the owner of `epoch` may remove: invalid, and of a lower epoch than its own."""
+    return [i for i, stamp in enumerate(stamps) if stamp.epoch < epoch and not is_valid(fence, *stamp)]

@@ -1,0 +1,57 @@
+"""A message and its copies."""
+
+from typing import NamedTuple
+
+import msgspec
+import orjson
+
+from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.ids import sent_timestamp, to_text
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """What was said: the same in every participant's mailbox."""
+
+    message_id: bytes
+    conversation_id: bytes
+    sender_id: str
+    participants: tuple[str, ...]
+    content: str
+
+    @property
+    def sent_us(self) -> int:
+        """sentTimestamp: taken once, in the sender's mailbox."""
+        return sent_timestamp(self.message_id)
+
+    def is_expired(self, now_us: int, retention_ms: int) -> bool:
+        """Whether retention has taken it, counted from its sending."""
+        return self.sent_us + retention_ms * US_PER_MS <= now_us
+
+
+class MessageCopy(NamedTuple):
+    """A message as one mailbox holds it: ready to be sent to its user.
+
+    `json` is the object that fetchMessages answers with, encoded once. `version` is the mailbox's own
+    (lastUpdatedTimestamp), `epoch` the owner's that wrote it.
+    """
+
+    message_id: bytes
+    version: int
+    epoch: int
+    json: bytes
+
+
+def copy_of(message: Message, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
+    """The copy of `message` in the mailbox where it got `version`. `client_message_id` only in its sender's own."""
+    view: dict[str, object] = {
+        "messageId": to_text(message.message_id),
+        "conversationId": to_text(message.conversation_id),
+        "senderId": message.sender_id,
+        "participants": message.participants,
+        "messageContent": message.content,
+        "sentTimestamp": message.sent_us,
+        "lastUpdatedTimestamp": version,
+    }
+    if client_message_id is not None:
+        view["clientMessageId"] = client_message_id
+    return MessageCopy(message.message_id, version, epoch, orjson.dumps(view))

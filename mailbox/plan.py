@@ -1,0 +1,276 @@
+"""One mutation of one mailbox, made of one or several commands: which cells to write, and what to answer.
+
+Commands that were waiting together join one plan. Each sees what those before it decided; nobody else sees anything
+before `Mailbox.apply`. A command that cannot be decided from memory returns a Need and leaves the plan as it was: the
+caller reads what it names, under the user's lock, and asks again with the Fact. A command that is refused raises and
+leaves the plan as it was.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.clock import tick
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
+from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.message import Message, MessageCopy, copy_of
+
+if TYPE_CHECKING:
+    from rowbox.mailbox.mailbox import Mailbox
+
+
+class DedupeNeed(NamedTuple):
+    """What did this clientMessageId do? The Fact's value: its DedupeCell, or None."""
+
+    client_id_hash: bytes
+
+
+class CopyNeed(NamedTuple):
+    """Does the conversation hold this message already? The Fact's value: bool."""
+
+    conversation_id: bytes
+    message_id: bytes
+
+
+class UnreadNeed(NamedTuple):
+    """How many messages sort after this one? The Fact's value: int (UNREAD_CAP at most), or None: there is no such."""
+
+    conversation_id: bytes
+    message_id: bytes
+
+
+Need = DedupeNeed | CopyNeed | UnreadNeed
+
+
+class Fact(NamedTuple):
+    """What a read of the store says to a Need, as of a head of the mailbox; void once the mailbox went on from there."""
+
+    need: Need
+    as_of: int
+    value: DedupeCell | bool | int | None
+
+
+class NewSend(NamedTuple):
+    """A send to decide: parsed, its ids computed. `entropy`: 62 random bits for the messageId."""
+
+    sender_id: str
+    conversation_id: bytes
+    participants: tuple[str, ...]
+    content: str
+    client_message_id: str
+    client_id_hash: bytes
+    payload_hash: bytes
+    entropy: int
+
+
+class Sent(NamedTuple):
+    """The answer to a send: its outcome, and the message where this very plan makes it."""
+
+    record: DedupeCell
+    message: Message | None
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether an earlier request had applied it."""
+        return self.message is None
+
+
+class Marked(NamedTuple):
+    """The answer to a mark: the conversation after it."""
+
+    unread_count: int
+    version: int
+
+
+class Plan:
+    """See the module's text. Made by `Mailbox.plan`."""
+
+    __slots__ = ("_cells", "_mailbox", "base_head", "copies", "head", "log", "now_us", "records", "states")
+
+    def __init__(self, mailbox: "Mailbox", now_us: int) -> None:
+        self._mailbox = mailbox
+        self._cells: list[Cell] = []
+        self.now_us = now_us
+        self.base_head = mailbox.head
+        self.head = mailbox.head
+        self.states: dict[bytes, Conversation] = {}
+        self.copies: list[tuple[bytes, MessageCopy, bytes]] = []
+        """(conversationId, copy, the conversation's newest messageId before it)"""
+        self.log: list[LogCell] = []
+        self.records: dict[bytes, DedupeCell] = {}
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every command was answered without a write: then there is nothing to commit."""
+        return not self.log
+
+    def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
+        """Adds a send of the mailbox's own user. ClientMessageIdReused when its id names another payload."""
+        record = self._earlier_send(new.client_id_hash, fact)
+        if isinstance(record, DedupeNeed):
+            return record
+        if record is not None:
+            if record.payload_hash != new.payload_hash:
+                raise ClientMessageIdReused("this clientMessageId was used for another message")
+            return Sent(record, None)
+        return self._new_send(new)
+
+    def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
+        """Adds someone else's message, once: its version here, or 0 where it was delivered before or is too old."""
+        if message.is_expired(self.now_us, self._mailbox.limits.retention_ms):
+            return 0
+        known = self._holds(message, fact)
+        if isinstance(known, CopyNeed):
+            return known
+        return 0 if known else self.deliver_new(message)
+
+    def deliver_new(self, message: Message) -> int:
+        """Adds someone else's message of which the caller knows that the mailbox cannot hold it: its version here."""
+        version = self._tick(message.sent_us)
+        old = self._state(message.conversation_id) or Conversation.new(message.participants, version)
+        self._add_copy(message, version, None, old.last_message_id)
+        self._put(
+            message.conversation_id,
+            old.with_delivered(message, version, self._mailbox.epoch),
+            ChangeKind.MESSAGE,
+            message.message_id,
+        )
+        return version
+
+    def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
+        """Moves a read mark forward; behind or at its place nothing changes. UnknownConversation, UnknownMessage."""
+        state = self._state(conversation_id)
+        if state is None:
+            raise UnknownConversation("no such conversation")
+        if up_to == state.read_mark:
+            return Marked(state.unread_count, state.version)
+        unread = self._unread_above(conversation_id, up_to, state, fact)
+        if isinstance(unread, UnreadNeed):
+            return unread
+        if unread is None:
+            raise UnknownMessage("no such message in this conversation")
+        if up_to < state.read_mark:
+            return Marked(state.unread_count, state.version)
+        version = self._tick(0)
+        self._put(
+            conversation_id,
+            state.with_read_mark(up_to, unread, version, self._mailbox.epoch),
+            ChangeKind.READ_MARK,
+            up_to,
+        )
+        return Marked(unread, version)
+
+    def cells(self) -> list[Cell]:
+        """What to write into the row, all in one atomic mutation."""
+        fenced = self._mailbox.is_fenced
+        index: Iterable[Cell] = (
+            IndexCell(
+                conversation_id,
+                self._mailbox.epoch,
+                state,
+                self._mailbox.index.get(conversation_id) if fenced else None,
+            )
+            for conversation_id, state in self.states.items()
+        )
+        return [*index, *self._cells, *self.log]
+
+    @property
+    def outbox(self) -> list[OutboxCell]:
+        """The messages of this plan that go to others' rows by a delivery of their own."""
+        return [cell for cell in self._cells if isinstance(cell, OutboxCell)]
+
+    def states_by_version(self) -> Sequence[tuple[bytes, Conversation]]:
+        """The conversations that change, the last one changed last."""
+        return sorted(self.states.items(), key=lambda item: item[1].version)
+
+    def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
+        record = self.records.get(client_id_hash)
+        if record is not None or not self._mailbox.client_ids.may_hold(client_id_hash):
+            return record
+        need = DedupeNeed(client_id_hash)
+        if not self._answers(fact, need):
+            return need
+        return fact.value if fact is not None and isinstance(fact.value, DedupeCell) else None
+
+    def _new_send(self, new: NewSend) -> Sent:
+        version = self._tick(0)
+        # One reading of the clock is both numbers here; they are two in every other mailbox (design: "Two numbers").
+        message = Message(
+            message_id(version, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
+        )
+        old = self._state(new.conversation_id) or Conversation.new(new.participants, version)
+        epoch = self._mailbox.epoch
+        self._add_copy(message, version, new.client_message_id, old.last_message_id)
+        record = DedupeCell(
+            new.client_id_hash, epoch, version, message.message_id, new.conversation_id, new.payload_hash
+        )
+        self.records[new.client_id_hash] = record
+        self._cells.append(record)
+        if self._mailbox.is_fenced and len(new.participants) > 1:
+            self._cells.append(OutboxCell(message.message_id, epoch, version, message))
+        self._put(new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id)
+        return Sent(record, message)
+
+    def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
+        """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
+        state = self._state(message.conversation_id)
+        if state is None or message.message_id > state.last_message_id:
+            return False
+        if any(copy.message_id == message.message_id for _, copy, _ in self.copies):
+            return True
+        window = self._mailbox.windows.get(message.conversation_id)
+        if window is not None and window.covers(message.message_id):
+            return window.get(message.message_id) is not None
+        need = CopyNeed(message.conversation_id, message.message_id)
+        if not self._answers(fact, need):
+            return need
+        return bool(fact is not None and fact.value)
+
+    def _unread_above(
+        self, conversation_id: bytes, up_to: bytes, state: Conversation, fact: Fact | None
+    ) -> int | UnreadNeed | None:
+        """How many messages sort after `up_to`; None: there is no such message. All of them are others' (Conversation)."""
+        if up_to > state.last_message_id:
+            return None
+        if up_to == state.last_message_id:
+            return 0
+        if conversation_id not in self.states:
+            window = self._mailbox.windows.get(conversation_id)
+            if window is not None and window.covers(up_to):
+                return window.count_above(up_to) if window.get(up_to) is not None else None
+        need = UnreadNeed(conversation_id, up_to)
+        if not self._answers(fact, need):
+            return need
+        return int(fact.value) if fact is not None and isinstance(fact.value, int) else None
+
+    def _answers(self, fact: Fact | None, need: Need) -> bool:
+        """Whether `fact` is about `need` and still true: nothing was planned or applied since it was read."""
+        return fact is not None and fact.need == need and fact.as_of == self.head
+
+    def _state(self, conversation_id: bytes) -> Conversation | None:
+        return self.states.get(conversation_id) or self._mailbox.index.get(conversation_id)
+
+    def _tick(self, remote_us: int) -> int:
+        self.head = tick(self.now_us, self.head, remote_us)
+        return self.head
+
+    def _add_copy(self, message: Message, version: int, client_message_id: str | None, newest_before: bytes) -> None:
+        epoch = self._mailbox.epoch
+        copy = copy_of(message, version, epoch, client_message_id)
+        self.copies.append((message.conversation_id, copy, newest_before))
+        self._cells.append(
+            MessageCell(
+                message.conversation_id,
+                message.message_id,
+                epoch,
+                version,
+                message.sender_id,
+                message.content,
+                client_message_id,
+            )
+        )
+
+    def _put(self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes) -> None:
+        self.states[conversation_id] = state
+        self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message))

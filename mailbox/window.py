@@ -1,0 +1,101 @@
+"""The newest messages of one conversation, kept ready to be sent.
+
+A window holds EVERY message of its conversation with a messageId greater than `floor`, ascending; ZERO_ID as floor
+means that it reaches back to the first one. It may be filled from below by a read that ran while messages came in:
+what sorts above the floor was added meanwhile, and what sorted at or below it is counted in `missed`, which makes the
+fill void.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from rowbox.mailbox.ids import ZERO_ID
+from rowbox.mailbox.message import MessageCopy
+
+COPY_OVERHEAD_BYTES = 200
+"""A MessageCopy beside its JSON: the tuple, two bytes objects, an int, a place in the list. Measured with sys.getsizeof."""
+
+
+def _by_id(copy: MessageCopy) -> bytes:
+    return copy.message_id
+
+
+def copy_bytes(copy: MessageCopy) -> int:
+    """What a copy costs in memory."""
+    return len(copy.json) + COPY_OVERHEAD_BYTES
+
+
+class Window:
+    """See the module's text. Not thread-safe; the caller keeps it within `limit` by `add` and `fill`."""
+
+    __slots__ = ("copies", "floor", "limit", "missed", "size_bytes")
+
+    def __init__(self, floor: bytes, limit: int) -> None:
+        self.copies: list[MessageCopy] = []
+        self.floor = floor
+        self.limit = limit
+        self.missed = 0
+        self.size_bytes = 0
+
+    def add(self, copy: MessageCopy) -> None:
+        """Takes in a message that the conversation just got."""
+        if copy.message_id <= self.floor:
+            self.missed += 1
+            return
+        if not self.copies or copy.message_id > self.copies[-1].message_id:
+            self.copies.append(copy)
+        else:
+            self.copies.insert(bisect_left(self.copies, copy.message_id, key=_by_id), copy)
+        self.size_bytes += copy_bytes(copy)
+        self._trim()
+
+    def fill(self, older: Sequence[MessageCopy], floor: bytes, missed_before: int) -> bool:
+        """Extends the window downwards to `floor` by `older` (ascending; all there is between); False when void.
+
+        `missed_before` is `missed` as it was when the read of `older` began.
+        """
+        if self.missed != missed_before or floor >= self.floor:
+            return False
+        fresh = [copy for copy in older if copy.message_id <= self.floor]
+        self.copies[:0] = fresh
+        self.size_bytes += sum(map(copy_bytes, fresh))
+        self.floor = floor
+        self._trim()
+        return True
+
+    def newest(self, below: bytes | None, count: int) -> list[MessageCopy] | None:
+        """The `count` newest messages under `below`, newest first; None when the window does not reach that far."""
+        end = len(self.copies) if below is None else bisect_left(self.copies, below, key=_by_id)
+        start = end - count
+        if start < 0:
+            if self.floor != ZERO_ID:
+                return None
+            start = 0
+        return self.copies[start:end][::-1]
+
+    def get(self, message_id: bytes) -> MessageCopy | None:
+        """The copy of a message, if it is here."""
+        place = bisect_left(self.copies, message_id, key=_by_id)
+        if place < len(self.copies) and self.copies[place].message_id == message_id:
+            return self.copies[place]
+        return None
+
+    def covers(self, message_id: bytes) -> bool:
+        """Whether a message with this id would be here if the conversation had it."""
+        return message_id > self.floor
+
+    def count_above(self, message_id: bytes) -> int:
+        """How many messages sort after `message_id`; exact when `message_id` >= `floor`."""
+        return len(self.copies) - bisect_left(self.copies, message_id + b"\x00", key=_by_id)
+
+    def drop_expired(self, version_us: int) -> None:
+        """Forgets what was written before `version_us`: retention has taken it from the store too."""
+        if self.copies and self.copies[0].version < version_us:
+            self.copies = [copy for copy in self.copies if copy.version >= version_us]
+            self.size_bytes = sum(map(copy_bytes, self.copies))
+
+    def _trim(self) -> None:
+        while len(self.copies) > self.limit:
+            gone = self.copies.pop(0)
+            self.floor = gone.message_id
+            self.size_bytes -= copy_bytes(gone)
