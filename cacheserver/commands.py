@@ -29,7 +29,7 @@ class Command(Protocol):
     """About what it adds to a store call."""
 
     def decide(self, plan_of: PlanOf) -> Answer | Need:
-        """Adds itself to the plans of its users. Raises, or returns a Need of its first user, having changed nothing."""
+        """Adds itself to the plans of its users. Raises, or returns a Need of its first user, and changed nothing."""
         ...
 
 

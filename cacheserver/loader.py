@@ -23,7 +23,6 @@ from rowbox.mailbox.errors import HandoverInProgress, StoreDamaged, StoreOutcome
 from rowbox.mailbox.fence import Fence, Stamp, claim, head_of, is_valid, newest
 from rowbox.mailbox.mailbox import Limits, Mailbox
 
-
 _CellT = TypeVar("_CellT")
 _Decoder = Callable[[bytes, bytes], _CellT]
 
@@ -49,7 +48,10 @@ class Loader:
         self._limits = limits
 
     async def load(self, user_id: str, row: bytes) -> Loaded:
-        """The mailbox of a user, claimed where writes can be late. HandoverInProgress, StoreUnavailable, StoreDamaged."""
+        """The mailbox of a user, claimed where writes can be late.
+
+        HandoverInProgress, StoreUnavailable, StoreDamaged.
+        """
         if not self._store.late_writes:
             return await self._load_sole(user_id, row)
         return await self._load_claimed(user_id, row)

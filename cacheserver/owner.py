@@ -46,7 +46,7 @@ from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
 MAX_PARCELS = 100_000
 BATCHES_IN_FLIGHT = 4
-"""Store calls at once where rows of different batches cannot wait for each other. Measured with HBase: 4 is the knee."""
+"""Store calls at once where rows of different batches cannot wait for each other: a gateway serves a connection each."""
 
 
 def wall_clock_us() -> int:
@@ -93,7 +93,7 @@ class Owner:
             self._ownership,
             clock,
             now_us,
-            _pipeline_limits(settings, store.late_writes),
+            _pipeline_limits(settings, late_writes=store.late_writes),
             self._applied,
         )
         self._send_limit = _rate_limit(settings, "send")
@@ -118,7 +118,7 @@ class Owner:
         self.waiters.drain()
 
     async def close(self) -> None:
-        """Finishes the writes that were begun, then stops. The store stays open: it is whoever opened it who closes it."""
+        """Finishes the writes that were begun, then stops. The store stays open: it is closed by whoever opened it."""
         self.begin_drain()
         await self.recovery.close()
         await self.pipeline.idle()
@@ -324,7 +324,7 @@ def _mailbox_limits(settings: Settings) -> Limits:
     )
 
 
-def _pipeline_limits(settings: Settings, late_writes: bool) -> PipelineLimits:
+def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits:
     return PipelineLimits(
         batch_rows=settings.commit.batch_rows,
         batch_bytes=settings.commit.batch_bytes,

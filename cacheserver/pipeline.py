@@ -114,7 +114,7 @@ class Pipeline:
         return self._waiting
 
     def submit(self, command: Command) -> None:
-        """Queues a command behind those of its first user; its future gets the answer. Overloaded: it was not queued."""
+        """Queues a command behind those of its first user; its future gets the answer. Overloaded: not queued."""
         if self._waiting >= self._limits.queue_commands:
             raise Overloaded("too many writes are waiting", retry_after_ms=1000)
         command.deadline = self._loop.time() + self._limits.timeout_s
@@ -303,7 +303,7 @@ class Pipeline:
         except StoreUnavailable as error:
             self._fail_batch(batch, error, drop=False)
         except StoreUnusable as error:
-            # The process is about to stop (the store said so to whoever runs it); the next one's load says what is true.
+            # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
             self._fail_batch(batch, StoreOutcomeUnknown(str(error)), drop=False)
         except BaseException as error:
             # A bug, or the loop's end: nobody knows what the store did, so nobody may be told that it did nothing.
@@ -356,8 +356,9 @@ class Pipeline:
                 for user_id in command.users:
                     self._ownership.check(user_id)
             except RowboxError as error:
-                answer = error
-            _resolve(command, answer)
+                _fail(command, error)
+            else:
+                _resolve(command, answer)
         self.counters.commands += len(batch.decided)
         self._forget_answered()
 

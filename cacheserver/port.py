@@ -62,7 +62,7 @@ class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
-    """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor is given."""
+    """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor."""
 
     user_id: str
     page_number: int = 0
@@ -118,7 +118,7 @@ class MailboxPort(Protocol):
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See Page; waits up to `wait_ms` when a token was given and nothing is newer. BadRequest (cursor), RateLimited."""
+        """See Page; waits up to `wait_ms` when a token is given and nothing is newer. BadRequest (cursor), RateLimited."""
         ...
 
     async def fetch_messages(self, request: FetchMessages) -> Page:

@@ -43,7 +43,7 @@ class Row:
 class Table:
     """See the module's text.
 
-    `on_loaded(row, outbox)` is called, without awaiting, when a mailbox has come into memory and before anybody uses it.
+    `on_loaded(row, outbox)` is called, without awaiting, when a mailbox came into memory and before anybody uses it.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Table:
         return self._rows.get(user_id)
 
     async def loaded(self, user_id: str) -> tuple[Row, Mailbox]:
-        """The user's row and its mailbox, read from the store if need be. Raises what the load raised, or Overloaded."""
+        """The user's row and its mailbox, read from the store if need be. Raises what the load raises, Overloaded."""
         # Looked up anew each time: what was loaded may have been evicted before this caller got its turn.
         while (row := self.row(user_id)).mailbox is None:
             await asyncio.shield(self.load(row))

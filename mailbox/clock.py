@@ -10,5 +10,5 @@ US_PER_S = 1_000_000
 
 
 def tick(now_us: int, last_us: int, remote_us: int = 0) -> int:
-    """The next timestamp: greater than `last_us` (the mailbox's head) and than `remote_us` (what is being delivered)."""
+    """The next timestamp: greater than `last_us` (the mailbox's head) and `remote_us` (what is being delivered)."""
     return max(now_us, last_us + 1, remote_us + 1)

@@ -18,8 +18,6 @@ import msgspec
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.errors import BadRequest
 
-MAX_CURSOR_CHARACTERS = 256
-
 
 class CursorKind(StrEnum):
     """Which list a cursor belongs to."""
@@ -58,8 +56,6 @@ def to_text(cursor: Cursor) -> str:
 def from_text(text: str, kind: CursorKind, conversation_id: bytes = b"") -> Cursor:
     """The inverse of `to_text`; BadRequest where `text` is no cursor of this list."""
     try:
-        if len(text) > MAX_CURSOR_CHARACTERS or not text.isascii():
-            raise ValueError("too long")
         padding = "=" * (-len(text) % 4)
         cursor = _unpack(base64.b64decode(text + padding, altchars=b"-_", validate=True))
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:

@@ -110,7 +110,7 @@ class StoreFull(StoreUnavailable):
 
 
 class StoreOutcomeUnknown(StoreUnavailable):
-    """A write may have happened, may not, or may still happen: the same code outside, another duty inside (new epoch)."""
+    """A write may have happened, may not, or may still happen: the same code outside, other duties inside."""
 
 
 # The store cannot be used as it is: the process ends with this line, the data stays untouched.

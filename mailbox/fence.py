@@ -8,14 +8,14 @@ one for each ownership of the row that still matters::
 `starts_after` is the row's head when the epoch was claimed: the epoch's own versions are all greater. An entry's
 epoch *owns* the versions in ``(its starts_after, the next entry's starts_after]``; the last entry owns all that follow.
 
-The rules (docs/consistency.md says why each is needed; tests/model searches for a violation of each when it is left out):
+The rules (docs/consistency.md says why; tests/model searches for a violation when one is left out):
 
 validity   A cell counts iff its epoch is in the list and its version is <= the next entry's `starts_after`.
            Anything else is the late write of an owner that was replaced.
 claim      The new list is the list read, less what owns nothing, plus the new entry.
-dropping   An entry that owns no version is dropped at the next claim. Exact: no cell of it was valid before, none is after.
+dropping   An entry that owns no version is dropped at the next claim. Exact: no cell of it was valid before or is after.
 folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
-           them can land any more (the one bound on late writes that is relied on) and their invalid cells have been swept.
+           them can land any more (the one bound on late writes relied on) and their invalid cells have been swept.
 sweeping   Only cells of epochs LOWER than the sweeper's own go, only after its claim was confirmed with the lease held.
 
 No I/O, no clock: time is an argument.
@@ -28,11 +28,11 @@ N_BITS = 24
 """An epoch is ``map_version << N_BITS | n`` (5 + 3 bytes): n is the process's own counter."""
 MAX_EPOCH = (1 << 64) - 1
 FOLD_AFTER_MS = 24 * 3600 * 1000
-"""How long after its end an epoch's entry is kept apart. A gateway gives up within 10 minutes; this is 144 times that."""
+"""How long after its end an epoch's entry is kept apart. A gateway gives up within 10 minutes."""
 
 
 class FenceEntry(NamedTuple):
-    """One ownership of a row. `starts_after` in microseconds (a version), `claimed_at_ms` by the claimer's wall clock."""
+    """One ownership of a row. `starts_after` is a version (microseconds), `claimed_at_ms` the claimer's clock."""
 
     epoch: int
     starts_after: int
@@ -59,7 +59,7 @@ def make_epoch(map_version: int, n: int) -> int:
 
 
 def newest(fences: Iterable[Fence]) -> Fence:
-    """The authoritative list of a row: the one in the fence of the highest epoch. () for a row that was never claimed."""
+    """The authoritative list of a row: the one in the fence of the highest epoch. () for one never claimed."""
     return max((fence for fence in fences if fence), key=lambda fence: fence[-1].epoch, default=())
 
 
@@ -73,7 +73,7 @@ def is_valid(fence: Fence, epoch: int, version: int) -> bool:
 
 
 def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:
-    """The row's head: the highest valid version among the index's `stamps` and the list's own starts; 0 for a new row."""
+    """The row's head: the highest valid version among the index's `stamps` and the list's own starts; 0 if new."""
     head = max((entry.starts_after for entry in fence), default=0)
     for epoch, version in stamps:
         if version > head and is_valid(fence, epoch, version):
@@ -82,7 +82,7 @@ def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:
 
 
 def claim(fence: Fence, epoch: int, head: int, now_ms: int) -> Fence:
-    """The list to write when claiming the row for `epoch`: what `fence` held, less what owned nothing, plus the new entry.
+    """The list to write when claiming the row for `epoch`: `fence`, less what owned nothing, plus the new entry.
 
     `head` is `head_of` what was read together with `fence`, in one atomic read. ValueError when `fence` already names
     `epoch` or a higher one: then the caller either owns the row already or was replaced.

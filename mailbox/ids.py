@@ -40,7 +40,7 @@ def shard_of(user_id: str, shards: int) -> int:
 
 
 def direct_conversation_id(one: str, other: str) -> bytes:
-    """The id of the 1:1 conversation of two users, in either order; of a user's notes to self when they are the same."""
+    """The id of the 1:1 conversation of two users, in either order; of a user's notes to self if they are one."""
     digest = blake2b(digest_size=ID_BYTES)
     for user_id in sorted({one, other}):
         encoded = user_id.encode()

@@ -123,7 +123,7 @@ class Mailbox:
         )
 
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
-        """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as it was at head `as_of`."""
+        """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`."""
         return version <= as_of and (not self.fence or is_valid(self.fence, epoch, version))
 
     def plan(self, now_us: int) -> Plan:
@@ -168,7 +168,7 @@ class Mailbox:
         return window
 
     def window_to_fill(self, conversation_id: bytes) -> Window:
-        """The window of a conversation, made if need be: one that holds all behind the newest message, which is nothing."""
+        """The window of a conversation, made if need be: it then holds all behind the newest message, which is nothing."""
         window = self.windows.get(conversation_id)
         if window is None:
             state = self.index.get(conversation_id)

@@ -44,7 +44,7 @@ Need = DedupeNeed | CopyNeed | UnreadNeed
 
 
 class Fact(NamedTuple):
-    """What a read of the store says to a Need, as of a head of the mailbox; void once the mailbox went on from there."""
+    """What a read of the store says to a Need, as of a head of the mailbox; void once the mailbox went on."""
 
     need: Need
     as_of: int
@@ -230,7 +230,7 @@ class Plan:
     def _unread_above(
         self, conversation_id: bytes, up_to: bytes, state: Conversation, fact: Fact | None
     ) -> int | UnreadNeed | None:
-        """How many messages sort after `up_to`; None: there is no such message. All of them are others' (Conversation)."""
+        """How many messages sort after `up_to`; None: no such message. All are others' (Conversation)."""
         if up_to > state.last_message_id:
             return None
         if up_to == state.last_message_id:

@@ -13,7 +13,7 @@ from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 
 COPY_OVERHEAD_BYTES = 200
-"""A MessageCopy beside its JSON: the tuple, two bytes objects, an int, a place in the list. Measured with sys.getsizeof."""
+"""A MessageCopy beside its JSON: the tuple, two bytes objects, an int, a place in the list (sys.getsizeof)."""
 
 
 def _by_id(copy: MessageCopy) -> bytes:
