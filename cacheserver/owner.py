@@ -46,7 +46,7 @@ from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
 MAX_PARCELS = 100_000
 BATCHES_IN_FLIGHT = 4
-"""Store calls at once where rows of different batches cannot wait for each other: a gateway serves a connection each."""
+"""Store calls at once where batches over disjoint rows can go side by side; each takes a connection."""
 
 
 def wall_clock_us() -> int:
@@ -71,14 +71,14 @@ class Owner:
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self._now_us = now_us
         clock = StoreClock(now_us)
-        self._cleaner = Cleaner(store, clock)
+        self.cleaner = Cleaner(store, clock)
         self._reader = RowReader(store)
         self._pages = MessagePages(self._reader)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
-        self.delivery = Delivery(self._deliver, self._cleaner, most=MAX_PARCELS)
+        self.delivery = Delivery(self._deliver, self.cleaner, most=MAX_PARCELS)
         self.recovery = Recovery(store, self._visit_outbox)
         self.table = Table(
-            Loader(store, self._ownership, self._cleaner, clock, now_us, _mailbox_limits(settings)),
+            Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings)),
             store.shards,
             limit_bytes=settings.cache.bytes,
             load_concurrency=settings.cache.load_concurrency,
@@ -89,7 +89,7 @@ class Owner:
             store,
             self.table,
             self._reader,
-            self._cleaner,
+            self.cleaner,
             self._ownership,
             clock,
             now_us,
@@ -106,7 +106,7 @@ class Owner:
     async def start(self) -> None:
         """Begins the background work and takes requests."""
         await self._store.verify()
-        self._cleaner.start()
+        self.cleaner.start()
         if self._store.late_writes:
             self.recovery.start()
         self._unready.clear()
@@ -124,7 +124,7 @@ class Owner:
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
-        await self._cleaner.close()
+        await self.cleaner.close()
 
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort."""

@@ -60,6 +60,7 @@ class PipelineCounters:
     batches: int = 0
     rows: int = 0
     cells: int = 0
+    seconds: float = 0.0
     unknown_outcomes: int = 0
 
 
@@ -294,6 +295,7 @@ class Pipeline:
         task.add_done_callback(self._in_flight.discard)
 
     async def _commit(self, batch: _Batch) -> None:
+        began = self._loop.time()
         try:
             await self._store.mutate(self._mutations(batch), self._clock.next_ms())
         except StoreOutcomeUnknown as error:
@@ -316,6 +318,7 @@ class Pipeline:
             self._apply(batch)
         finally:
             self._batches_in_flight -= 1
+            self.counters.seconds += self._loop.time() - began
             for row in batch.plans:
                 row.is_busy = False
                 self._release(row)

@@ -118,7 +118,7 @@ class MailboxPort(Protocol):
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See Page; waits up to `wait_ms` when a token is given and nothing is newer. BadRequest (cursor), RateLimited."""
+        """See Page; waits up to `wait_ms` when nothing is newer than `token`. BadRequest (cursor), RateLimited."""
         ...
 
     async def fetch_messages(self, request: FetchMessages) -> Page:

@@ -82,7 +82,7 @@ class StoreReader(Protocol):
         ...
 
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
-        """All columns of `families` in one row, in one atomic read; each asked family is a key. A missing row is empty."""
+        """All columns of `families` in one row, in one atomic read; each family is a key. A missing row is empty."""
         ...
 
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:

@@ -13,7 +13,7 @@ The rules (docs/consistency.md says why; tests/model searches for a violation wh
 validity   A cell counts iff its epoch is in the list and its version is <= the next entry's `starts_after`.
            Anything else is the late write of an owner that was replaced.
 claim      The new list is the list read, less what owns nothing, plus the new entry.
-dropping   An entry that owns no version is dropped at the next claim. Exact: no cell of it was valid before or is after.
+dropping   An entry that owns no version is dropped at the next claim. Exact: none of its cells counted or will count.
 folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
            them can land any more (the one bound on late writes relied on) and their invalid cells have been swept.
 sweeping   Only cells of epochs LOWER than the sweeper's own go, only after its claim was confirmed with the lease held.

@@ -168,7 +168,7 @@ class Mailbox:
         return window
 
     def window_to_fill(self, conversation_id: bytes) -> Window:
-        """The window of a conversation, made if need be: it then holds all behind the newest message, which is nothing."""
+        """The window of a conversation, made if need be: then it holds all behind the newest message: nothing."""
         window = self.windows.get(conversation_id)
         if window is None:
             state = self.index.get(conversation_id)

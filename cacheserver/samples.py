@@ -1,0 +1,86 @@
+"""What the owner counts, as plain numbers for whoever exports them (api/metrics.py). Names: `rowbox_`, base units."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Literal
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.store import StoreReader, StoreStats
+from rowbox.mailbox.errors import RowboxError
+
+log = logging.getLogger(__name__)
+
+STATS_INTERVAL_S = 10.0
+
+Kind = Literal["counter", "gauge"]
+Sample = tuple[str, Kind, str, dict[str, str], float]
+
+
+def owner_samples(owner: Owner) -> Iterable[Sample]:
+    """Everything one owner counts. Cheap: it reads integers."""
+    commit, table, delivery = owner.pipeline.counters, owner.table, owner.delivery
+    numbers: tuple[tuple[str, Kind, str, float], ...] = (
+        ("rowbox_commands_total", "counter", "Commands decided.", commit.commands),
+        ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting),
+        ("rowbox_commits_total", "counter", "Store calls that wrote.", commit.batches),
+        ("rowbox_commit_rows_total", "counter", "Rows written by them.", commit.rows),
+        ("rowbox_commit_cells_total", "counter", "Cells written by them.", commit.cells),
+        ("rowbox_commit_seconds_total", "counter", "Time spent in them.", commit.seconds),
+        ("rowbox_unknown_outcomes_total", "counter", "Store calls whose outcome is unknown.", commit.unknown_outcomes),
+        ("rowbox_cells_removed_total", "counter", "Cells removed by the cleaner.", owner.cleaner.removed),
+        ("rowbox_mailboxes_in_memory", "gauge", "Mailboxes in memory.", len(table)),
+        ("rowbox_cache_bytes", "gauge", "What they take, estimated.", table.size_bytes),
+        ("rowbox_mailbox_loads_total", "counter", "Mailboxes read from the store.", table.loads),
+        ("rowbox_mailbox_evictions_total", "counter", "Mailboxes dropped for room.", table.evictions),
+        ("rowbox_deliveries_pending", "gauge", "Messages on their way to a recipient's row.", delivery.pending),
+        ("rowbox_deliveries_total", "counter", "Messages that every recipient has.", delivery.delivered),
+        ("rowbox_delivery_retries_total", "counter", "Deliveries tried again.", delivery.retries),
+        ("rowbox_outbox_scans_total", "counter", "Scans for outboxes that were finished.", owner.recovery.scans),
+        ("rowbox_waiters", "gauge", "Clients waiting for news.", owner.waiters.count),
+    )
+    for name, kind, text, value in numbers:
+        yield name, kind, text, {}, value
+
+
+class StoreStatistics:
+    """A store's own figures, asked for every STATS_INTERVAL_S, because a scrape must not wait for a device."""
+
+    def __init__(self, store: StoreReader) -> None:
+        self._store = store
+        self._stats: StoreStats | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Asks once, and from then on in the background."""
+        self._stats = await self._store.stats()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="store-statistics")
+
+    async def close(self) -> None:
+        """Stops asking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def samples(self) -> Iterable[Sample]:
+        """What the store last said of itself."""
+        stats = self._stats
+        if stats is None:
+            return
+        numbers: tuple[tuple[str, Kind, str, float], ...] = (
+            ("rowbox_store_disk_bytes", "gauge", "Size of the store on its device.", stats.disk_bytes),
+            ("rowbox_store_block_cache_bytes", "gauge", "Blocks cached.", stats.block_cache_bytes),
+            ("rowbox_store_memtable_bytes", "gauge", "Written and not flushed yet.", stats.memtable_bytes),
+            ("rowbox_store_syncs_total", "counter", "Times the log was synced to the device.", stats.syncs),
+        )
+        for name, kind, text, value in numbers:
+            if value >= 0:
+                yield name, kind, text, {}, value
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(STATS_INTERVAL_S)
+            try:
+                self._stats = await self._store.stats()
+            except RowboxError as error:
+                log.warning("no statistics of the store: %s", error)

@@ -1,0 +1,82 @@
+"""Logging of a process: text for a person or one JSON object a line, to stderr, each with the id of its request.
+
+A log line names ids, counts and codes, never what somebody wrote: the content of messages must not outlive its
+retention in a log store. Only the fields below are written, so nothing slips in by `extra=`.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+import orjson
+
+CurrentRequestId = Callable[[], str | None]
+"""Asks whoever owns the context variable: this module knows neither HTTP nor its requests."""
+
+
+def set_up(
+    log_format: Literal["text", "json"],
+    current_request_id: CurrentRequestId = lambda: None,
+    *,
+    level: int = logging.INFO,
+    stream: TextIO | None = None,
+) -> None:
+    """Makes one handler on the root logger the only one of the process. Call it once, before the first task starts.
+
+    Python's warnings become log lines. asyncio's own complaints (a task's exception nobody fetched, a slow callback)
+    come through its logger as they are; its debug lines do not.
+    """
+    formatter = JsonFormatter(current_request_id) if log_format == "json" else TextFormatter(current_request_id)
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time, level, logger, message, and where there is one requestId and error."""
+
+    def __init__(self, current_request_id: CurrentRequestId) -> None:
+        super().__init__()
+        self._current_request_id = current_request_id
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "requestId": self._current_request_id(),
+            "error": _traceback(self, record),
+        }
+        return orjson.dumps({name: value for name, value in line.items() if value is not None}).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A record as one line for a person; a traceback follows on lines of its own."""
+
+    def __init__(self, current_request_id: CurrentRequestId) -> None:
+        super().__init__()
+        self._current_request_id = current_request_id
+
+    def format(self, record: logging.LogRecord) -> str:
+        request_id = self._current_request_id()
+        where = f"{record.name} [{request_id}]" if request_id else record.name
+        # A line break from outside would let a caller write log lines of his own.
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{_time(record)} {record.levelname:<7} {where}: {message}"
+        traceback = _traceback(self, record)
+        return f"{line}\n{traceback}" if traceback else line
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
+    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else None

@@ -1,0 +1,55 @@
+"""The command `rowbox`: its verbs, each imported when it is called, and what an error looks like to an operator."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from rowbox import __version__
+from rowbox.mailbox.config import ConfigError
+from rowbox.mailbox.errors import RowboxError
+
+VERBS: Final[Mapping[str, str]] = {
+    "serve": "Run the server: HTTP API, owner of the mailboxes and store in one process.",
+    "token": "Print a token for a user.",
+    "check": "Look for broken invariants in the whole store.",
+    "stats": "Say what is in the store.",
+    "config": "Show, check or print the settings.",
+}
+"""Each verb is `command` in rowbox.cli.<verb>. The help stands here so that printing it imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb when it is called: `rowbox token` must not wait for a server to be imported.
+
+    What a verb raises on purpose becomes one line on stderr: a RowboxError exits with 1, a ConfigError with 2, as
+    click's own errors of usage do. Anything else is a bug and keeps its traceback.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"rowbox.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RowboxError as error:
+            raise click.ClickException(str(error)) from error
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rowbox")
+def main() -> None:
+    """Rowbox: a per-user mailbox store for chat."""

@@ -1,0 +1,102 @@
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import orjson
+import pytest
+
+from rowbox.cli import logs
+
+log = logging.getLogger("rowbox.test")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root, asyncio_log = logging.getLogger(), logging.getLogger("asyncio")
+    before = root.handlers[:], root.level, asyncio_log.level
+    yield
+    root.handlers[:], level, asyncio_level = before
+    root.setLevel(level)
+    asyncio_log.setLevel(asyncio_level)
+    logging.captureWarnings(capture=False)
+
+
+def started(log_format: Literal["text", "json"], request_id: str | None = None) -> io.StringIO:
+    current: ContextVar[str | None] = ContextVar("current", default=request_id)
+    stream = io.StringIO()
+    logs.set_up(log_format, current.get, stream=stream)
+    return stream
+
+
+def only_line(stream: io.StringIO) -> Any:
+    (line,) = stream.getvalue().splitlines()
+    return orjson.loads(line)
+
+
+def test_json_is_one_object_a_line() -> None:
+    stream = started("json", "r-1")
+    log.info("took %d ms\nand more", 7)
+    line = only_line(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "info", "logger": "rowbox.test", "message": "took 7 ms\nand more", "requestId": "r-1"}
+
+
+def test_json_holds_no_request_id_outside_a_request_and_nothing_extra() -> None:
+    stream = started("json")
+    log.warning("started", extra={"messageContent": "secret"})
+    assert only_line(stream).keys() == {"time", "level", "logger", "message"}
+
+
+def test_json_holds_a_traceback_in_its_line() -> None:
+    stream = started("json")
+    try:
+        raise ValueError("broken")  # noqa: TRY301 -- the traceback is what is tested
+    except ValueError:
+        log.exception("failed")
+    line = only_line(stream)
+    assert line["message"] == "failed"
+    assert line["error"].endswith("ValueError: broken")
+
+
+def test_text_names_the_request() -> None:
+    stream = started("text", "r-1")
+    log.warning("slow")
+    assert stream.getvalue().endswith(" WARNING rowbox.test [r-1]: slow\n")
+
+
+def test_text_cannot_be_forged_by_a_line_break() -> None:
+    stream = started("text")
+    log.info("user %s", "eve\n2026-01-01T00:00:00Z INFO rowbox: all is well")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_text_puts_a_traceback_below() -> None:
+    stream = started("text")
+    log.error("failed", exc_info=ValueError("broken"))
+    assert stream.getvalue().splitlines()[1:] == ["ValueError: broken"]
+
+
+def test_setting_up_again_replaces_the_handler() -> None:
+    first, second = started("text"), started("text")
+    log.info("once")
+    assert not first.getvalue()
+    assert len(second.getvalue().splitlines()) == 1
+
+
+def test_warnings_and_asyncio_complaints_are_log_lines_and_asyncio_chatter_is_not() -> None:
+    stream = started("json")
+    logging.getLogger("asyncio").info("chatter")
+    assert not stream.getvalue()
+    logging.getLogger("asyncio").error("Task exception was never retrieved")
+    assert only_line(stream)["logger"] == "asyncio"
+
+
+def test_a_warning_is_a_log_line() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        stream = started("json")
+        warnings.warn("odd", stacklevel=1)
+        assert only_line(stream)["logger"] == "py.warnings"

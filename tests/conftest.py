@@ -1,0 +1,20 @@
+"""What every test may use."""
+
+import os
+import shutil
+
+import pytest
+
+
+def require(tool: str, install: str = "") -> str:
+    """The path of a system's `tool`. Without it the test is skipped, but where CI=true it fails.
+
+    A skip in CI is a promise that nobody checks any more. `install` is Debian's package, where it has another name.
+    """
+    path = shutil.which(tool)
+    if path is not None:
+        return path
+    reason = f"needs {tool} (Debian: apt-get install {install or tool})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
