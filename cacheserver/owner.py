@@ -38,7 +38,7 @@ from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
-from rowbox.mailbox.errors import Overloaded, UnknownClientMessageId, UnknownConversation
+from rowbox.mailbox.errors import HandoverInProgress, Overloaded, UnknownClientMessageId, UnknownConversation
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
 from rowbox.mailbox.mailbox import Change, Limits, Mailbox
 from rowbox.mailbox.message import Message
@@ -72,7 +72,7 @@ class Owner:
         self._now_us = now_us
         clock = StoreClock(now_us)
         self.cleaner = Cleaner(store, clock)
-        self._reader = RowReader(store)
+        self._reader = RowReader(store, self.cleaner.remove)
         self._pages = MessagePages(self._reader)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(self._deliver, self.cleaner, most=MAX_PARCELS)
@@ -215,7 +215,11 @@ class Owner:
             if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
-            page = await self._message_page(row, mailbox, request, token)
+            try:
+                page = await self._message_page(row, mailbox, request, token)
+            except HandoverInProgress:
+                self._drop(row, mailbox)
+                raise
             if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
                 break
             assert page.token is not None
@@ -258,6 +262,11 @@ class Owner:
     def _head_of(self, user_id: str, known: Mailbox) -> int:
         row = self.table.peek(user_id)
         return row.mailbox.head if row is not None and row.mailbox is not None else known.head
+
+    def _drop(self, row: Row, mailbox: Mailbox) -> None:
+        """Forgets a mailbox whose row another owner has claimed."""
+        if row.mailbox is mailbox and not row.is_busy:
+            self.table.drop(row)
 
     def _account(self, row: Row, mailbox: Mailbox) -> None:
         if row.mailbox is mailbox:

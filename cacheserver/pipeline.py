@@ -31,7 +31,14 @@ from rowbox.cacheserver.store_clock import NowUs, StoreClock
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import (
+    HandoverInProgress,
+    Overloaded,
+    RowboxError,
+    StoreOutcomeUnknown,
+    StoreUnavailable,
+    StoreUnusable,
+)
 from rowbox.mailbox.mailbox import Change
 from rowbox.mailbox.plan import Marked, Need, Plan, Sent
 
@@ -259,6 +266,8 @@ class Pipeline:
         try:
             command.fact = await self._reader.answer(row.mailbox, row.key, need)
         except RowboxError as error:
+            if isinstance(error, HandoverInProgress):
+                self._table.drop(row)
             self._pop(row)
             _fail(command, error)
         finally:

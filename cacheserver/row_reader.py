@@ -4,7 +4,7 @@ The store may also return what is not committed yet (in flight) and what never c
 Every method takes `as_of`, the mailbox's head when the caller began: an answer is the mailbox as it was then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
@@ -23,8 +23,10 @@ READ_COLUMNS = 256
 class RowReader:
     """See the module's text."""
 
-    def __init__(self, store: StoreReader) -> None:
+    def __init__(self, store: StoreReader, remove: Callable[[bytes, Iterable[tuple[Family, bytes]]], None]) -> None:
+        """`remove(row, columns)` is told of what never counts, as it is met."""
         self._store = store
+        self._remove = remove
 
     async def copies(
         self, mailbox: Mailbox, row: bytes, conversation_id: bytes, below: bytes | None, count: int, as_of: int
@@ -35,7 +37,7 @@ class RowReader:
         while len(found) < count:
             asked = min(READ_COLUMNS, count - len(found))
             columns = await self._store.get_range(row, Family.MESSAGES, start, stop, asked)
-            found += self._counted(mailbox, columns, as_of)
+            found += self._counted(mailbox, row, columns, as_of)
             if len(columns) < asked:
                 break
             start = keys.after(columns[-1][0])
@@ -74,7 +76,7 @@ class RowReader:
         if not qualifiers:
             return {}
         columns = await self._store.get_columns(row, Family.MESSAGES, sorted(qualifiers))
-        return {copy.message_id: copy for copy in self._counted(mailbox, columns, as_of)}
+        return {copy.message_id: copy for copy in self._counted(mailbox, row, columns, as_of)}
 
     async def changes(
         self, mailbox: Mailbox, row: bytes, after: int, through: int, count: int
@@ -86,6 +88,8 @@ class RowReader:
         start, stop = keys.log_range(after, through)
         columns = await self._store.get_range(row, Family.LOG, start, stop, count)
         entries = [_log_cell(column) for column in columns]
+        stamped = [(qualifier, cell.epoch, cell.version) for (qualifier, _), cell in zip(columns, entries, strict=True)]
+        self._sweep(mailbox, row, Family.LOG, stamped)
         # Where the read was cut, another epoch's entry of the last version may be behind the cut.
         reached = through if len(columns) < count else entries[-1].version - 1
         return [entry for entry in entries if mailbox.counts(entry.epoch, entry.version, reached)], reached
@@ -132,12 +136,17 @@ class RowReader:
             start = keys.after(columns[-1][0])
         return min(counted, UNREAD_CAP)
 
-    def _counted(self, mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> list[MessageCopy]:
-        return [
-            _copy(mailbox, column)
-            for column in columns
-            if _counts(mailbox, keys.split_message_qualifier(column[0]), as_of)
-        ]
+    def _counted(self, mailbox: Mailbox, row: bytes, columns: Sequence[Column], as_of: int) -> list[MessageCopy]:
+        keyed = [(column, _message_key(column)) for column in columns]
+        self._sweep(mailbox, row, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
+        return [_copy(mailbox, column) for column, key in keyed if _counts(mailbox, key, as_of)]
+
+    def _sweep(self, mailbox: Mailbox, row: bytes, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
+        """Has the late writes of replaced owners removed, as they are met. `stamped`: (qualifier, epoch, version)."""
+        if mailbox.is_fenced:
+            dead = [(family, qualifier) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
+            if dead:
+                self._remove(row, dead)
 
 
 def _message_key(column: Column) -> keys.MessageKey:

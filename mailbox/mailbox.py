@@ -22,6 +22,7 @@ from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, is_valid
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.index import ConversationIndex
@@ -123,8 +124,19 @@ class Mailbox:
         )
 
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
-        """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`."""
-        return version <= as_of and (not self.fence or is_valid(self.fence, epoch, version))
+        """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`.
+
+        HandoverInProgress for a cell of a higher epoch: the row was claimed by another, this mailbox is to be dropped.
+        """
+        if not self.fence:
+            return version <= as_of
+        if epoch > self.epoch:
+            raise HandoverInProgress("another node has claimed this user")
+        return version <= as_of and is_valid(self.fence, epoch, version)
+
+    def is_dead(self, epoch: int, version: int) -> bool:
+        """Whether a cell is the late write of a replaced owner, which the owner of this mailbox may remove (rule 2)."""
+        return epoch < self.epoch and not is_valid(self.fence, epoch, version)
 
     def plan(self, now_us: int) -> Plan:
         """Opens a mutation at `now_us`."""
