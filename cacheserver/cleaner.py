@@ -39,7 +39,7 @@ class Cleaner:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="cleaner")
 
     def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]]) -> None:
-        """Has columns removed soon. The caller knows that rule 2 allows it (design, section 5)."""
+        """Has columns removed soon. The caller knows that rule 2 allows it (docs/consistency.md)."""
         for family, qualifier in columns:
             if len(self._columns) < MAX_COLUMNS:
                 self._columns.append((row, family, qualifier))

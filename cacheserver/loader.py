@@ -1,4 +1,4 @@
-"""Loading a mailbox: one read, and where writes can be late one claim (design, section 5, rule 1).
+"""Loading a mailbox: one read, and where writes can be late one claim (docs/consistency.md, rule 1).
 
 Interleaving that the claim ends: owner A is replaced by B while A's put is on its way.
   1. B reads the row: head 70.     2. B writes its fence: "A counts up to 70".     3. A's put of version 71 lands.

@@ -3,7 +3,7 @@
     send, mark_read -> pipeline (lock, plan, store, apply) -> answer
     fetch           -> table (memory, or one load) -> page, or a wait -> answer
 
-Every answer is given only while the user is still owned (design, section 5, rule 5).
+Every answer is given only while the user is still owned (docs/consistency.md, rule 5).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Finds outboxes that nobody is emptying: of owners that died, of writes that landed late, of queues that were full.
 
-A scan only FINDS rows; what is delivered is what a claimed load of the row says (design, section 4: Outboxes). Shards
+A scan only FINDS rows; what is delivered is what a claimed load of the row says (docs/consistency.md). Shards
 are scanned again and again, because a write may land after a scan has passed.
 """
 

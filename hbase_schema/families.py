@@ -1,4 +1,4 @@
-"""The schema as data: one table, five families (design: README "Data model").
+"""The schema as data: one table, five families (docs/architecture.md, "The data").
 
 <shard:4 hex>/<userId>
   i  index     c conversationId epoch          state of a conversation, twice        kept

@@ -195,7 +195,7 @@ class Plan:
 
     def _new_send(self, new: NewSend) -> Sent:
         version = self._tick(0)
-        # One reading of the clock is both numbers here; they are two in every other mailbox (design: "Two numbers").
+        # One reading of the clock is both numbers here; they are two in every other mailbox (docs/consistency.md).
         message = Message(
             message_id(version, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
         )
