@@ -18,6 +18,8 @@ from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.window import Window
 
+MAX_PAGE_BYTES = 1 << 20
+"""A page ends early rather than grow beyond this, with `has_more`; a single message is always given."""
 LOG_COLUMNS = 500
 """Log entries read in one call."""
 MAX_LOG_READS = 8
@@ -89,7 +91,10 @@ class MessagePages:
         if len(entries) > size:
             entries, reached = entries[:size], entries[size - 1].version
         copies = await self._copies(row, mailbox, entries, as_of)
-        return MessagePage([copy.json for copy in copies], True, reached, has_more=reached < as_of)
+        shown = _fitting(copies)
+        if len(shown) < len(copies):
+            reached = shown[-1].version
+        return MessagePage([copy.json for copy in shown], True, reached, has_more=reached < as_of)
 
     async def _newest(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes, below: bytes | None, count: int, now_us: int
@@ -138,13 +143,16 @@ class MessagePages:
         oldest = now_us - mailbox.limits.token_life_ms * US_PER_MS
         below = as_of + 1 if below is None else min(below, as_of + 1)
         entries = await self._messages_under(row, mailbox, below, oldest, skipped + size + 1)
-        shown, has_more = entries[skipped : skipped + size], len(entries) > skipped + size
-        copies = await self._copies(row, mailbox, shown, as_of)
+        entries, has_more = entries[skipped : skipped + size], len(entries) > skipped + size
+        copies = await self._copies(row, mailbox, entries, as_of)
+        shown = _fitting(copies)
+        last = entries[-1].version if entries else 0
+        if len(shown) < len(copies):
+            last, has_more = shown[-1].version, True
         next_cursor = None
         if has_more:
-            position = shown[-1].version.to_bytes(8, "big")
-            next_cursor = to_text(Cursor(CursorKind.ALL_MESSAGES, token, b"", position))
-        return MessagePage([copy.json for copy in copies], False, token, has_more, next_cursor)
+            next_cursor = to_text(Cursor(CursorKind.ALL_MESSAGES, token, b"", last.to_bytes(8, "big")))
+        return MessagePage([copy.json for copy in shown], False, token, has_more, next_cursor)
 
     async def _messages_under(self, row: Row, mailbox: Mailbox, below: int, oldest: int, count: int) -> list[LogCell]:
         """The `count` newest new-message entries with oldest <= version < below, downwards.
@@ -175,6 +183,16 @@ class MessagePages:
         return [copy for copy in both if copy is not None]
 
 
+def _fitting(copies: Sequence[MessageCopy]) -> Sequence[MessageCopy]:
+    """As many of the first `copies` as MAX_PAGE_BYTES hold, one at least."""
+    total = 0
+    for place, copy in enumerate(copies):
+        total += len(copy.json)
+        if total > MAX_PAGE_BYTES and place > 0:
+            return copies[:place]
+    return copies
+
+
 def _entries_after(mailbox: Mailbox, token: int) -> list[LogCell]:
     """The log entries in memory after `token`, upwards; the caller knows that they are all."""
     found: list[LogCell] = []
@@ -192,9 +210,9 @@ def _is_message(entry: LogCell, conversation_id: bytes | None) -> bool:
 def _conversation_page(
     conversation_id: bytes, copies: Sequence[MessageCopy], size: int, token: int | None
 ) -> MessagePage:
-    shown = copies[:size]
+    shown = _fitting(copies[:size])
     next_cursor = None
-    if len(copies) > size:
+    if len(copies) > len(shown):
         next_cursor = to_text(Cursor(CursorKind.MESSAGES, token, conversation_id, shown[-1].message_id))
     return MessagePage([copy.json for copy in shown], False, token, next_cursor is not None, next_cursor)
 

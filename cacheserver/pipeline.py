@@ -12,7 +12,7 @@ meanwhile join the next one. A row whose first command cannot go on is parked wi
 Embedded (`late_writes` False): one batch at a time, with all rows of a send in it, so no order of locks exists. A
 cluster's store: a few batches over disjoint rows.
 
-After the store said yes, and before anything is applied or answered, ownership is checked (docs/consistency.md, rule 4).
+After the store's yes, and before anything is applied or answered, ownership is checked (docs/consistency.md, rule 4).
 After an unknown outcome the epoch is left and the rows are dropped (rule 6): what is true is for the next load to say.
 """
 

@@ -133,6 +133,7 @@ class Table:
         finally:
             row.loading = None
             self._loads -= 1
+            self.forget_if_empty(row)
         row.pins += 1
         self.account(row)
         row.pins -= 1
