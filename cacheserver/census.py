@@ -1,0 +1,57 @@
+"""Counts what a store holds: `rowbox stats`. Reads the index and the keys of messages, and counts what counts.
+
+Every copy of a message is one: a message between two users is two. Memory: a page of keys and one mailbox's index.
+"""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from rowbox.cacheserver.row_cells import RowCells, nobody, scan_rows
+from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import user_of
+from rowbox.mailbox.fence_check import FenceCheck
+from rowbox.mailbox.findings import Report
+from rowbox.mailbox.ids import sent_timestamp
+
+
+class Census(msgspec.Struct):
+    """What was counted so far. Times are sentTimestamps; None where there is no message."""
+
+    shards: int
+    shards_done: int = 0
+    mailboxes: int = 0
+    conversations: int = 0
+    messages: int = 0
+    oldest_us: int | None = None
+    newest_us: int | None = None
+
+    def add_message(self, sent_us: int) -> None:
+        """Counts a copy of a message."""
+        self.messages += 1
+        self.oldest_us = sent_us if self.oldest_us is None else min(self.oldest_us, sent_us)
+        self.newest_us = sent_us if self.newest_us is None else max(self.newest_us, sent_us)
+
+
+async def take_census(store: StoreReader) -> AsyncIterator[Census]:
+    """The same Census after every shard, the last time complete. Unreadable cells are not counted."""
+    census = Census(store.shards)
+    cells = RowCells(store, nobody)
+    for shard in range(store.shards):
+        async for row, index_columns in scan_rows(store, shard, Family.INDEX):
+            await _count_row(store, cells, row, index_columns, census)
+        census.shards_done += 1
+        yield census
+
+
+async def _count_row(
+    store: StoreReader, cells: RowCells, row: bytes, index_columns: list[Column], census: Census
+) -> None:
+    frame = await cells.frame(row, index_columns)
+    fence = FenceCheck(frame.fences, Report(user_of(row)), fenced=store.late_writes)
+    census.mailboxes += 1
+    census.conversations += len(fence.states(frame.states))
+    async for key in cells.message_keys(row):
+        if fence.counts(key.epoch, key.version):
+            census.add_message(sent_timestamp(key.message_id))

@@ -1,0 +1,63 @@
+"""The second look at copies of messages: each one of a group of conversations is looked up where it should be."""
+
+from collections.abc import AsyncIterator
+
+from rowbox.cacheserver.row_cells import RowCells
+from rowbox.cacheserver.store import StoreReader
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import MessageCell
+from rowbox.mailbox.copy_balance import CopyBalance
+from rowbox.mailbox.fence_check import FenceCheck
+from rowbox.mailbox.findings import Code, Finding, Report
+from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.invariants import RowCheck, RowFrame
+
+
+class CopyCheck:
+    """See the module's text. `balance` has seen every row."""
+
+    def __init__(self, store: StoreReader, cells: RowCells, balance: CopyBalance) -> None:
+        self._store = store
+        self._cells = cells
+        self._balance = balance
+
+    async def findings(self, user_id: str, row: bytes, frame: RowFrame, horizon: Horizon) -> AsyncIterator[Finding]:
+        """What is wrong with the copies of the user's messages, and with those of others that the user has."""
+        check = RowCheck(user_id, frame, horizon, fenced=self._store.late_writes)
+        on_their_way = {cell.message_id for cell in check.outbox}
+        report = Report(user_id)
+        async for message in self._cells.messages(row):
+            state = check.message(message)
+            if state is None or not self._balance.is_off(message.conversation_id):
+                continue
+            if sent_timestamp(message.message_id) <= horizon.messages:
+                continue
+            if message.sender_id != user_id:
+                await self._check_sender(message, report)
+            elif message.message_id not in on_their_way:
+                for holder in state.participants:
+                    await self._check_holder(holder, message, report)
+        for finding in report.findings:
+            yield finding
+
+    async def _check_sender(self, message: MessageCell, report: Report) -> None:
+        if not await self._copies(message.sender_id, message):
+            text = f"message {message.message_id.hex()} of {message.sender_id} is not in that user's row"
+            report(Code.COPY_UNSENT, text)
+
+    async def _check_holder(self, holder: str, message: MessageCell, report: Report) -> None:
+        copies = await self._copies(holder, message)
+        if not copies:
+            report(Code.COPY_MISSING, f"{holder} has no copy of message {message.message_id.hex()}")
+        elif any((copy.sender_id, copy.content) != (message.sender_id, message.content) for copy in copies):
+            report(Code.COPY_DIFFERS, f"{holder} has message {message.message_id.hex()} with another text or sender")
+
+    async def _copies(self, user_id: str, message: MessageCell) -> list[MessageCell]:
+        """The cells of a message that count in a user's row."""
+        row = row_key(user_id, self._store.shards)
+        copies = await self._cells.copies(row, message.conversation_id, message.message_id)
+        if not self._store.late_writes:
+            return copies
+        fence = FenceCheck(await self._cells.fences(row), Report(user_id), fenced=True)
+        return [copy for copy in copies if fence.counts(copy.epoch, copy.version)]

@@ -1,0 +1,125 @@
+"""The cells of rows as a check reads them: everything that is there, whether it counts or not, in pages.
+
+What the owner keeps of a row in memory (index, dedupe records, outbox) is read as a whole here too; messages and log
+entries come in pages, so that a mailbox of a million messages takes no more memory than a page of them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.hbase_schema import codec, keys
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.invariants import RowFrame
+
+PAGE_COLUMNS = 1000
+SCAN_ROWS = 64
+LAST_QUALIFIER = b"\xff" * 64
+"""Sorts after every qualifier."""
+
+OnUnreadable = Callable[[str], None]
+_CellT = TypeVar("_CellT", bound=Cell)
+
+
+async def scan_rows(
+    store: StoreReader, shard: int, family: Family, *, rows_at_once: int = SCAN_ROWS
+) -> AsyncIterator[tuple[bytes, list[Column]]]:
+    """All rows of a shard that have columns in `family`, with these columns."""
+    after: bytes | None = None
+    while True:
+        rows = await store.scan(shard, family, after, rows_at_once)
+        for row in rows:
+            yield row
+        if len(rows) < rows_at_once:
+            return
+        after = rows[-1][0]
+
+
+def nobody(_text: str) -> None:
+    """Hears of unreadable cells where somebody else has reported them."""
+
+
+class RowCells:
+    """Reads one store's rows. `on_unreadable` hears of each cell that is left out because it does not decode."""
+
+    def __init__(self, store: StoreReader, on_unreadable: OnUnreadable) -> None:
+        self._store = store
+        self._on_unreadable = on_unreadable
+
+    async def frame(self, row: bytes, index_columns: Sequence[Column] | None = None) -> RowFrame:
+        """What is held in memory as a whole. `index_columns` where they were read already."""
+        families = (Family.INDEX, Family.DEDUPE, Family.OUTBOX)
+        columns = await self._store.get_row(row, families if index_columns is None else families[1:])
+        if index_columns is not None:
+            columns[Family.INDEX] = list(index_columns)
+        index = list(self._decode(Family.INDEX, columns[Family.INDEX]))
+        return RowFrame(
+            _only(FenceCell, index),
+            _only(IndexCell, index),
+            _only(DedupeCell, self._decode(Family.DEDUPE, columns[Family.DEDUPE])),
+            _only(OutboxCell, self._decode(Family.OUTBOX, columns[Family.OUTBOX])),
+        )
+
+    async def fences(self, row: bytes) -> list[FenceCell]:
+        """The fences alone."""
+        start = keys.FENCE_PREFIX
+        columns = await self._store.get_range(row, Family.INDEX, start, start + LAST_QUALIFIER, PAGE_COLUMNS)
+        return _only(FenceCell, self._decode(Family.INDEX, columns))
+
+    async def message_keys(self, row: bytes) -> AsyncIterator[keys.MessageKey]:
+        """As `messages`, without what they say."""
+        async for columns in self._pages(row, Family.MESSAGES, keys_only=True):
+            for qualifier, _ in columns:
+                yield keys.split_message_qualifier(qualifier)
+
+    async def messages(self, row: bytes) -> AsyncIterator[MessageCell]:
+        """By conversation, newest first."""
+        async for columns in self._pages(row, Family.MESSAGES):
+            for cell in self._decode(Family.MESSAGES, columns):
+                assert isinstance(cell, MessageCell)
+                yield cell
+
+    async def log(self, row: bytes) -> AsyncIterator[LogCell]:
+        """Upwards."""
+        async for columns in self._pages(row, Family.LOG):
+            for cell in self._decode(Family.LOG, columns):
+                assert isinstance(cell, LogCell)
+                yield cell
+
+    async def copies(self, row: bytes, conversation_id: bytes, message_id: bytes) -> list[MessageCell]:
+        """All cells of one message."""
+        start, stop = keys.copies_range(conversation_id, message_id)
+        columns = await self._store.get_range(row, Family.MESSAGES, start, stop, PAGE_COLUMNS)
+        return _only(MessageCell, self._decode(Family.MESSAGES, columns))
+
+    async def _pages(self, row: bytes, family: Family, *, keys_only: bool = False) -> AsyncIterator[list[Column]]:
+        start = b""
+        while True:
+            columns = await self._store.get_range(row, family, start, LAST_QUALIFIER, PAGE_COLUMNS, keys_only=keys_only)
+            yield columns
+            if len(columns) < PAGE_COLUMNS:
+                return
+            start = keys.after(columns[-1][0])
+
+    def _decode(self, family: Family, columns: Iterable[Column]) -> Iterator[Cell]:
+        for qualifier, value in columns:
+            cell = _decoded(family, qualifier, value)
+            if cell is None:
+                self._on_unreadable(f"column {family}:{qualifier.hex()} is no cell of ours")
+            else:
+                yield cell
+
+
+def _decoded(family: Family, qualifier: bytes, value: bytes) -> Cell | None:
+    """The cell; None where there is none, also where it is stored under a qualifier that is not its own."""
+    try:
+        cell = codec.decode(family, qualifier, value)
+        return cell if codec.encode(cell)[1] == qualifier else None
+    except (StoreDamaged, OverflowError):
+        return None
+
+
+def _only(kind: type[_CellT], cells: Iterable[Cell]) -> list[_CellT]:
+    return [cell for cell in cells if isinstance(cell, kind)]

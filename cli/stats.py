@@ -1,0 +1,101 @@
+"""`rowbox stats`: what is in the store, and what it takes."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import click
+import orjson
+
+from rowbox.cacheserver.census import Census, take_census
+from rowbox.cacheserver.store import StoreStats
+from rowbox.cli.data_dir import store_folder
+from rowbox.cli.options import with_settings
+from rowbox.cli.walk import opened, shard_bar
+from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.config import Loaded, Settings
+
+
+class Figures(NamedTuple):
+    """What was counted, and what the store says of itself (-1: it does not know)."""
+
+    census: Census
+    store: StoreStats
+
+
+@click.command("stats")
+@with_settings("server.data_dir")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; sizes in bytes, times in microseconds.")
+def command(loaded: Loaded, *, as_json: bool) -> None:
+    """Say what is in the store: mailboxes, conversations, messages, and the room they take.
+
+    Reads only, and may run beside the server: it sees the store as it was when it began.
+    """
+    figures = asyncio.run(_gather(loaded.settings))
+    click.echo(_as_json(figures) if as_json else _as_text(figures, str(store_folder(loaded.settings))))
+
+
+async def _gather(settings: Settings) -> Figures:
+    async with opened(settings) as store:
+        census = Census(store.shards)
+        with shard_bar(store.shards) as show:
+            async for census in take_census(store):
+                show("counting", census.shards_done)
+        return Figures(census, await store.stats())
+
+
+def _as_text(figures: Figures, folder: str) -> str:
+    census, store = figures
+    lines = {
+        "Store": folder,
+        "Shards": f"{census.shards:,}",
+        "Mailboxes": f"{census.mailboxes:,}",
+        "Conversations": f"{census.conversations:,} (one in each participant's mailbox)",
+        "Messages": f"{census.messages:,} (one copy in each participant's mailbox)",
+        "Oldest message": _time(census.oldest_us),
+        "Newest message": _time(census.newest_us),
+        "On disk": _size(store.disk_bytes),
+        "Block cache": _size(store.block_cache_bytes),
+        "Memtables": _size(store.memtable_bytes),
+    }
+    return "\n".join(f"{name:<15} {value}" for name, value in lines.items() if value)
+
+
+def _as_json(figures: Figures) -> bytes:
+    census, store = figures
+    return orjson.dumps(
+        {
+            "shards": census.shards,
+            "mailboxes": census.mailboxes,
+            "conversations": census.conversations,
+            "messages": census.messages,
+            "oldestMessage": census.oldest_us,
+            "newestMessage": census.newest_us,
+            "diskBytes": _known(store.disk_bytes),
+            "blockCacheBytes": _known(store.block_cache_bytes),
+            "memtableBytes": _known(store.memtable_bytes),
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def _known(size_bytes: int) -> int | None:
+    return size_bytes if size_bytes >= 0 else None
+
+
+def _time(sent_us: int | None) -> str:
+    if sent_us is None:
+        return "none"
+    return datetime.fromtimestamp(sent_us / US_PER_S, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _size(size_bytes: int) -> str:
+    """Rounded, in the unit a person would choose; "" where it is not known."""
+    if size_bytes < 0:
+        return ""
+    size, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if unit != "bytes" else f"{size_bytes} bytes"

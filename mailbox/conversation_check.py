@@ -1,0 +1,118 @@
+"""The invariants of one conversation of a mailbox: its state against its messages and its part of the log.
+
+A fold: messages come newest first, log entries upwards, none is kept.
+"""
+
+from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
+from rowbox.mailbox.conversation import SNIPPET_CHARACTERS, UNREAD_CAP, Conversation
+from rowbox.mailbox.findings import Code, Report
+from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.ids import ZERO_ID, sent_timestamp
+
+
+class ConversationCheck:
+    """See the module's text. Only cells that count are given to it: `message`s, then `log_entry`s, then `end`."""
+
+    __slots__ = (
+        "_horizon",
+        "_last_id",
+        "_log_version",
+        "_mark_is_there",
+        "_name",
+        "_newest",
+        "_report",
+        "_unread",
+        "state",
+    )
+
+    def __init__(self, conversation_id: bytes, state: Conversation, horizon: Horizon, report: Report) -> None:
+        self.state = state
+        self._name = conversation_id.hex()
+        self._horizon = horizon
+        self._report = report
+        self._newest: MessageCell | None = None
+        self._last_id = b""
+        self._unread = 0
+        self._mark_is_there = state.read_mark == ZERO_ID
+        self._log_version = 0
+        if report.user_id not in state.participants or len(set(state.participants)) != len(state.participants):
+            self._find(Code.PARTICIPANTS, f"has the participants {list(state.participants)}")
+
+    def message(self, cell: MessageCell) -> None:
+        """Takes in the next older message."""
+        if cell.message_id == self._last_id:
+            self._find(Code.MESSAGE_DOUBLED, f"holds message {cell.message_id.hex()} twice")
+            return
+        self._last_id = cell.message_id
+        if self._newest is None:
+            self._newest = cell
+        self._mark_is_there |= cell.message_id == self.state.read_mark
+        if cell.message_id > self.state.read_mark:
+            self._count_unread(cell)
+        if cell.version > self.state.version:
+            self._find(Code.STATE_BEHIND, f"is at {self.state.version}, its message {cell.message_id.hex()} is newer")
+        if cell.sender_id not in self.state.participants:
+            self._find(Code.PARTICIPANTS, f"holds a message of {cell.sender_id}, who does not take part")
+        self._check_created(cell.version)
+
+    def log_entry(self, cell: LogCell) -> None:
+        """Takes in the next newer log entry."""
+        self._log_version = cell.version
+        if cell.kind is ChangeKind.READ_MARK and cell.message_id > self.state.read_mark:
+            self._find(Code.READ_MARK, f"was read up to {cell.message_id.hex()}, its mark stands before that")
+        self._check_created(cell.version)
+
+    def end(self) -> None:
+        """Compares the state with what came."""
+        self._check_newest()
+        self._check_read_mark()
+        self._check_unread()
+        self._check_log()
+
+    def _count_unread(self, cell: MessageCell) -> None:
+        if cell.sender_id == self._report.user_id:
+            self._find(Code.OWN_BEHIND_MARK, f"has the user's own message {cell.message_id.hex()} as unread")
+        else:
+            self._unread += 1
+
+    def _check_created(self, version: int) -> None:
+        if version < self.state.created_version:
+            self._find(Code.CREATED_VERSION, f"came at {self.state.created_version}, {version} in it is older")
+
+    def _check_newest(self) -> None:
+        state, newest = self.state, self._newest
+        found = newest.message_id if newest is not None else ZERO_ID
+        if found != state.last_message_id:
+            # A newer one than the state says is wrong; an older one only where the newest cannot have expired.
+            if found > state.last_message_id or state.last_message_version > self._horizon.messages:
+                self._find(Code.LAST_MESSAGE, f"ends with {found.hex()}, says {state.last_message_id.hex()}")
+        elif newest is not None and newest.version != state.last_message_version:
+            self._find(
+                Code.LAST_VERSION, f"got its newest message at {newest.version}, says {state.last_message_version}"
+            )
+        elif newest is not None and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
+            self._find(Code.SNIPPET, "has another snippet than its newest message")
+
+    def _check_read_mark(self) -> None:
+        mark = self.state.read_mark
+        if mark > self.state.last_message_id:
+            self._find(Code.READ_MARK, f"is read up to {mark.hex()}, behind its newest message")
+        elif not self._mark_is_there and sent_timestamp(mark) > self._horizon.messages:
+            self._find(Code.READ_MARK, f"is read up to {mark.hex()}, which it does not hold")
+
+    def _check_unread(self) -> None:
+        """What sorts behind the mark came after it was sent. What expires stays counted until the mark moves."""
+        state, found = self.state, min(UNREAD_CAP, self._unread)
+        are_all_there = max(sent_timestamp(state.read_mark), state.created_version) > self._horizon.messages
+        if state.unread_count < found or (are_all_there and state.unread_count != found):
+            self._find(Code.UNREAD_COUNT, f"says {state.unread_count} unread, holds {found}")
+
+    def _check_log(self) -> None:
+        version = self.state.version
+        if self._log_version > version or (self._log_version < version and version > self._horizon.log):
+            self._find(Code.STATE_VERSION, f"is at {version}, its log ends at {self._log_version}")
+        if version < self.state.created_version:
+            self._find(Code.CREATED_VERSION, f"is at {version}, came at {self.state.created_version}")
+
+    def _find(self, code: Code, text: str) -> None:
+        self._report(code, f"conversation {self._name} {text}")

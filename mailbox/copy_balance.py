@@ -1,0 +1,54 @@
+"""Whether every message has all its copies, found out in one walk over all rows and without holding any.
+
+Each sent message adds a number for every other participant, each received copy takes its number off; a number is a
+hash of who holds what. What was sent and what was received is the same if and (but for one chance in 2**64) only if
+the sum is zero. Sums are kept per group of conversations, so that one that is not zero says where to look again.
+
+Rejected: looking up each copy in the other row. That is a random read per message, where this is none; a store larger
+than the memory takes days that way. The second look does it, for one group in 4096.
+
+Messages that may have expired in one row and not yet in the other take no part.
+"""
+
+from collections.abc import Sequence
+
+from rowbox.mailbox.cells import MessageCell
+from rowbox.mailbox.ids import sent_timestamp
+
+GROUPS = 4096
+
+
+class CopyBalance:
+    """See the module's text. `since_us`: messages sent after it cannot have expired before the walk ends."""
+
+    def __init__(self, since_us: int) -> None:
+        self._since_us = since_us
+        self._sums = [0] * GROUPS
+
+    def add(self, user_id: str, cell: MessageCell, participants: Sequence[str]) -> None:
+        """Takes in a message of a user's row that counts there."""
+        if sent_timestamp(cell.message_id) <= self._since_us:
+            return
+        if cell.sender_id == user_id:
+            change = sum(_number(user, cell) for user in participants if user != user_id)
+        else:
+            change = -_number(user_id, cell)
+        self._sums[_group(cell.conversation_id)] += change
+
+    @property
+    def is_even(self) -> bool:
+        """Whether nothing is missing anywhere."""
+        return not any(self._sums)
+
+    def is_off(self, conversation_id: bytes) -> bool:
+        """Whether a copy may be missing, or be too many, in this conversation."""
+        return self._sums[_group(conversation_id)] != 0
+
+
+def _number(holder_id: str, cell: MessageCell) -> int:
+    # Python's own hash: keyed with a secret of the process (SipHash), and a str remembers its own.
+    return hash((holder_id, cell.message_id, cell.conversation_id, cell.sender_id, cell.content))
+
+
+def _group(conversation_id: bytes) -> int:
+    return int.from_bytes(conversation_id[:2], "big") % GROUPS

@@ -1,0 +1,77 @@
+"""The invariants of a row's fence, and with it which cells count: what the loader decides, written a second time."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from rowbox.mailbox.cells import FenceCell, IndexCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.fence import Fence, Stamp, head_of, is_valid, newest
+from rowbox.mailbox.findings import Code, Report
+
+
+class FenceCheck:
+    """Judges every cell of one row. `fenced`: writes can be late in this store."""
+
+    def __init__(self, fences: Sequence[FenceCell], report: Report, *, fenced: bool) -> None:
+        self._report = report
+        self._epoch: int | None = None
+        self.fenced = fenced
+        self.fence: Fence = newest(cell.fence for cell in fences) if fenced else ()
+        if fenced and not self.fence:
+            report(Code.FENCE_MISSING, "the row has cells, but nobody ever claimed it")
+        if fences and not fenced:
+            report(Code.FENCE_UNEXPECTED, "the row has a fence in a store in which no write can be late")
+        for cell in fences:
+            _check_order(cell, report)
+
+    def counts(self, epoch: int, version: int) -> bool:
+        """Whether a cell counts; reports an epoch that no cell can have."""
+        if not self.fenced:
+            return self._is_only_epoch(epoch)
+        if self.fence and epoch > self.fence[-1].epoch:
+            self._report(Code.EPOCH_ABOVE_FENCE, f"a cell is of epoch {epoch:#x}, the fence ends in {self.fence[-1]}")
+            return False
+        return is_valid(self.fence, epoch, version)
+
+    def states(self, index: Sequence[IndexCell]) -> dict[bytes, Conversation]:
+        """Of each conversation the state that counts and has the highest version."""
+        chosen: dict[bytes, Conversation] = {}
+        for cell in index:
+            _check_index_cell(cell, self._report)
+            for state in _states(cell):
+                known = chosen.get(cell.conversation_id)
+                is_newer = known is None or state.version > known.version
+                if self.counts(state.epoch, state.version) and is_newer:
+                    chosen[cell.conversation_id] = state
+        return chosen
+
+    def head(self, states: Iterable[Conversation]) -> int:
+        """The row's head."""
+        if not self.fenced:
+            return max((state.version for state in states), default=0)
+        return head_of(self.fence, (Stamp(state.epoch, state.version) for state in states))
+
+    def _is_only_epoch(self, epoch: int) -> bool:
+        if self._epoch is None:
+            self._epoch = epoch
+        if epoch != self._epoch:
+            self._report(Code.EPOCH_MIXED, f"a cell is of epoch {epoch:#x}, others are of {self._epoch:#x}")
+        return epoch == self._epoch
+
+
+def _check_order(cell: FenceCell, report: Report) -> None:
+    fence = cell.fence
+    ascends = all(one.epoch < two.epoch and one.starts_after <= two.starts_after for one, two in pairwise(fence))
+    is_own = bool(fence) and fence[-1].epoch == cell.epoch
+    if not ascends or not is_own or any(entry.folded for entry in fence[1:]):
+        report(Code.FENCE_ORDER, f"the fence of epoch {cell.epoch:#x} is {list(map(tuple, fence))}")
+
+
+def _check_index_cell(cell: IndexCell, report: Report) -> None:
+    current, previous = cell.current, cell.previous
+    if current.epoch != cell.epoch or (previous is not None and previous.version >= current.version):
+        report(Code.INDEX_CELL, f"the states of conversation {cell.conversation_id.hex()} are not of their cell")
+
+
+def _states(cell: IndexCell) -> list[Conversation]:
+    return [cell.current] if cell.previous is None else [cell.current, cell.previous]

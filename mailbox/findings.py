@@ -1,0 +1,93 @@
+"""What the invariant checker can find: one code for each invariant that a mailbox has, and the report of one row.
+
+A finding names users, ids and numbers, never what somebody wrote.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+MOST_PER_ROW = 100
+"""Findings kept of one row; of a mailbox that is damaged throughout the rest is only counted."""
+
+
+class Code(StrEnum):
+    """An invariant, named for how it looks broken. The words are the operator's: never change one."""
+
+    # The row, and which of its cells count.
+    UNREADABLE_CELL = "unreadable_cell"  # every cell decodes, and encodes to its own qualifier
+    WRONG_ROW = "wrong_row"  # a row's key is that of a user, in the user's shard
+    NO_INDEX = "no_index"  # a row with any cell has one in the index: it never expires
+    FENCE_MISSING = "fence_missing"  # where writes can be late, a row with cells was claimed
+    FENCE_UNEXPECTED = "fence_unexpected"  # where none can be, there are no fences and no outboxes
+    FENCE_ORDER = "fence_order"  # a list ascends by epoch, never descends by version, ends in its cell's epoch
+    EPOCH_ABOVE_FENCE = "epoch_above_fence"  # no cell is of an epoch that has not claimed the row
+    EPOCH_MIXED = "epoch_mixed"  # where no write can be late, all cells are of one epoch
+    ABOVE_HEAD = "above_head"  # no cell counts whose version is above the head, which the index alone tells
+    VERSION_REUSED = "version_reused"  # a version is one change
+
+    # A conversation's state.
+    INDEX_CELL = "index_cell"  # the state is of the cell's epoch; the one before it has a lower version
+    STATE_MISSING = "state_missing"  # what counts in m and l is of a conversation that has a state
+    PARTICIPANTS = "participants"  # the user and every sender take part, nobody twice
+    LAST_MESSAGE = "last_message"  # last_message_id is the newest message
+    LAST_VERSION = "last_version"  # last_message_version is its version
+    SNIPPET = "snippet"  # the snippet is how it begins
+    READ_MARK = "read_mark"  # the mark is at a message, not behind the newest, and never moved back
+    UNREAD_COUNT = "unread_count"  # others' messages behind the mark, exact to 999
+    OWN_BEHIND_MARK = "own_behind_mark"  # sending marks as read
+    CREATED_VERSION = "created_version"  # nothing in the conversation is older than it
+    STATE_BEHIND = "state_behind"  # a state is as new as its newest message
+    STATE_VERSION = "state_version"  # and exactly as new as its newest log entry
+
+    # Messages and the log.
+    MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
+    SENT_TIMESTAMP = "sent_timestamp"  # the version of one's own message, lower than that of another's
+    LOG_MISSING = "log_missing"  # every message is in the log
+    LOG_WITHOUT_MESSAGE = "log_without_message"  # and what the log names is there
+
+    # Sends.
+    CLIENT_MESSAGE_ID = "client_message_id"  # own messages have one, others' do not
+    CLIENT_MESSAGE_ID_REUSED = "client_message_id_reused"  # one of them is one message (P2)
+    DEDUPE_MISSING = "dedupe_missing"  # an own message has its record
+    DEDUPE_DOUBLED = "dedupe_doubled"  # a clientMessageId has one record that counts
+    DEDUPE_DIFFERS = "dedupe_differs"  # the record tells what the message is
+    DEDUPE_WITHOUT_MESSAGE = "dedupe_without_message"  # a record's message is there
+    OUTBOX = "outbox"  # what is in the outbox is an own message, word for word
+
+    # Across rows.
+    COPY_MISSING = "copy_missing"  # a sent message is with every participant (P1)
+    COPY_DIFFERS = "copy_differs"  # and says the same there
+    COPY_UNSENT = "copy_unsent"  # a received message is in its sender's row
+
+    MORE = "more"  # no invariant: how many findings of the row are not listed
+
+
+class Finding(NamedTuple):
+    """A broken invariant of a user's mailbox. `user_id` is the row's key where that names no user."""
+
+    code: Code
+    user_id: str
+    text: str
+
+
+class Report:
+    """Gathers the findings of one row."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self._findings: list[Finding] = []
+        self._left_out = 0
+
+    def __call__(self, code: Code, text: str) -> None:
+        """Notes one finding."""
+        if len(self._findings) < MOST_PER_ROW:
+            self._findings.append(Finding(code, self.user_id, text))
+        else:
+            self._left_out += 1
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was noted, in that order."""
+        if not self._left_out:
+            return self._findings
+        return [*self._findings, Finding(Code.MORE, self.user_id, f"and {self._left_out} findings more in this row")]

@@ -1,0 +1,160 @@
+"""The invariants of a mailbox, checked on the cells of its row. Each is named in findings.Code.
+
+A row may be larger than the memory, so it is not given as a whole. What the owner holds too (the index, the dedupe
+records, the outbox) comes first, as a RowFrame; then the messages and the log entries, one by one in the store's order,
+of each of which 120 bytes are kept (of an own message 220): its version and a hash or two. The texts are not.
+
+What can have expired is not missed (Horizon). Beyond the log's life, versions and clientMessageIds are all that can be
+compared: the store itself has nothing left to say.
+
+Across rows nothing is checked here: see copy_balance.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.conversation_check import ConversationCheck
+from rowbox.mailbox.fence_check import FenceCheck
+from rowbox.mailbox.findings import Code, Finding, Report
+from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.send_check import SendCheck
+
+
+class RowFrame(NamedTuple):
+    """What of a row is held in memory as a whole."""
+
+    fences: Sequence[FenceCell]
+    states: Sequence[IndexCell]
+    dedupe: Sequence[DedupeCell]
+    outbox: Sequence[OutboxCell]
+
+
+def check_row(
+    user_id: str,
+    frame: RowFrame,
+    messages: Iterable[MessageCell],
+    log: Iterable[LogCell],
+    horizon: Horizon,
+    *,
+    fenced: bool,
+) -> list[Finding]:
+    """The findings of one row that fits into memory; see RowCheck for the arguments."""
+    check = RowCheck(user_id, frame, horizon, fenced=fenced)
+    for message in messages:
+        check.message(message)
+    for entry in log:
+        check.log_entry(entry)
+    return check.end()
+
+
+class RowCheck:
+    """See the module's text: make it, then all `message`s, then all `log_entry`s, then `end`.
+
+    Messages come in the order of their qualifiers (by conversation, newest first), log entries in that of theirs
+    (upwards). `fenced` says that writes can be late in this store.
+    """
+
+    def __init__(self, user_id: str, frame: RowFrame, horizon: Horizon, *, fenced: bool) -> None:
+        self._user_id = user_id
+        self._horizon = horizon
+        self._report = Report(user_id)
+        self._fence = FenceCheck(frame.fences, self._report, fenced=fenced)
+        states = self._fence.states(frame.states)
+        self._head = self._fence.head(states.values())
+        self._conversations = {
+            conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
+            for conversation_id, state in states.items()
+        }
+        self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
+        dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
+        self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
+        if self.outbox and not fenced:
+            self._report(Code.FENCE_UNEXPECTED, "the row has an outbox in a store in which no write can be late")
+        self._unlogged: dict[int, int] = {}
+        """By version, a hash of what the log has to say about each message."""
+        self._log_version = 0
+
+    @property
+    def conversation_count(self) -> int:
+        """How many conversations count."""
+        return len(self._conversations)
+
+    def message(self, cell: MessageCell) -> Conversation | None:
+        """Takes in a message; the state of its conversation, or None where the message does not count."""
+        if not self._counts(cell.epoch, cell.version):
+            return None
+        conversation = self._conversation(cell.conversation_id, f"message {cell.message_id.hex()}")
+        if conversation is None:
+            return None
+        conversation.message(cell)
+        self._check_stamps(cell)
+        self._await_log(cell)
+        return conversation.state
+
+    def log_entry(self, cell: LogCell) -> None:
+        """Takes in a log entry."""
+        if not self._counts(cell.epoch, cell.version):
+            return
+        conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
+        if conversation is not None:
+            conversation.log_entry(cell)
+        if cell.version == self._log_version:
+            self._report(Code.VERSION_REUSED, f"the log has version {cell.version} twice")
+        self._log_version = cell.version
+        self._match(cell)
+
+    def end(self) -> list[Finding]:
+        """The findings."""
+        for conversation in self._conversations.values():
+            conversation.end()
+        self._sends.end()
+        for version in self._unlogged:
+            if version > self._horizon.log:
+                self._report(Code.LOG_MISSING, f"the log has no entry for the message of version {version}")
+        return self._report.findings
+
+    def _counts(self, epoch: int, version: int) -> bool:
+        if not self._fence.counts(epoch, version):
+            return False
+        if version > self._head:
+            self._report(Code.ABOVE_HEAD, f"a cell has version {version}, the index ends at {self._head}")
+            return False
+        return True
+
+    def _conversation(self, conversation_id: bytes, what: str) -> ConversationCheck | None:
+        conversation = self._conversations.get(conversation_id)
+        if conversation is None:
+            self._report(Code.STATE_MISSING, f"{what} is of conversation {conversation_id.hex()}, which has no state")
+        return conversation
+
+    def _check_stamps(self, cell: MessageCell) -> None:
+        sent_us = sent_timestamp(cell.message_id)
+        is_own = cell.sender_id == self._user_id
+        if (sent_us != cell.version) if is_own else (sent_us >= cell.version):
+            text = f"message {cell.message_id.hex()} was sent at {sent_us} and has version {cell.version}"
+            self._report(Code.SENT_TIMESTAMP, text)
+        if is_own:
+            self._sends.message(cell)
+        elif cell.client_message_id is not None:
+            self._report(Code.CLIENT_MESSAGE_ID, f"another's message {cell.message_id.hex()} has a clientMessageId")
+
+    def _await_log(self, cell: MessageCell) -> None:
+        if cell.version in self._unlogged:
+            self._report(Code.VERSION_REUSED, f"two messages have version {cell.version}")
+            return
+        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch))
+
+    def _match(self, cell: LogCell) -> None:
+        expected = self._unlogged.pop(cell.version, None)
+        if cell.kind is not ChangeKind.MESSAGE:
+            if expected is not None:
+                self._report(Code.VERSION_REUSED, f"a message and another change have version {cell.version}")
+        elif expected is None:
+            if cell.version > self._horizon.messages:
+                text = f"the log names message {cell.message_id.hex()}, which is not there"
+                self._report(Code.LOG_WITHOUT_MESSAGE, text)
+        elif expected != hash((cell.conversation_id, cell.message_id, cell.epoch)):
+            self._report(Code.LOG_WITHOUT_MESSAGE, f"the log names another message for version {cell.version}")

@@ -1,0 +1,86 @@
+"""The invariants of a user's own sends: each message with its dedupe record, its clientMessageId, its outbox cell.
+
+Held in memory: the dedupe records and the outbox, as the owner holds them, and 100 bytes of each own message.
+"""
+
+from collections.abc import Iterable
+
+from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
+from rowbox.mailbox.findings import Code, Report
+from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.ids import client_id_hash, payload_hash
+
+
+class SendCheck:
+    """See the module's text. Only cells that count are given to it: all own `message`s in any order, then `end`."""
+
+    def __init__(
+        self, dedupe: Iterable[DedupeCell], outbox: Iterable[OutboxCell], horizon: Horizon, report: Report
+    ) -> None:
+        self._horizon = horizon
+        self._report = report
+        self._records: dict[bytes, DedupeCell] = {}
+        self._unseen_records: dict[bytes, DedupeCell] = {}
+        self._unseen_parcels = {cell.message_id: cell for cell in outbox}
+        self._used: dict[bytes, int] = {}
+        for record in dedupe:
+            self._add_record(record)
+        for parcel in self._unseen_parcels.values():
+            if parcel.message.sender_id != report.user_id or parcel.message.message_id != parcel.message_id:
+                report(Code.OUTBOX, f"the outbox cell of {parcel.message_id.hex()} holds another message")
+
+    def message(self, cell: MessageCell) -> None:
+        """Takes in one of the user's own messages."""
+        self._check_outbox(cell)
+        if cell.client_message_id is None:
+            self._report(Code.CLIENT_MESSAGE_ID, f"own message {cell.message_id.hex()} has no clientMessageId")
+            return
+        hashed = client_id_hash(cell.client_message_id)
+        other = self._used.get(hashed)
+        self._used[hashed] = cell.version
+        if other is not None and abs(cell.version - other) < self._horizon.reuse_us:
+            self._report(
+                Code.CLIENT_MESSAGE_ID_REUSED, f"the messages of {cell.version} and {other} have one clientMessageId"
+            )
+            return
+        self._check_record(cell, hashed)
+
+    def end(self) -> None:
+        """Reports records and parcels whose messages did not come."""
+        for record in self._unseen_records.values():
+            if record.version > self._horizon.messages:
+                text = f"the record of {record.version} names message {record.message_id.hex()}, which is not there"
+                self._report(Code.DEDUPE_WITHOUT_MESSAGE, text)
+        for parcel in self._unseen_parcels.values():
+            if parcel.version > self._horizon.messages:
+                self._report(
+                    Code.OUTBOX, f"the outbox holds {parcel.message_id.hex()}, which is no message of the user"
+                )
+
+    def _add_record(self, record: DedupeCell) -> None:
+        self._unseen_records[record.message_id] = record
+        other = self._records.get(record.client_id_hash)
+        if other is None or other.version < record.version:
+            self._records[record.client_id_hash] = record
+        if other is not None and abs(other.version - record.version) < self._horizon.reuse_us:
+            self._report(Code.DEDUPE_DOUBLED, f"versions {other.version} and {record.version} have one clientMessageId")
+
+    def _check_record(self, cell: MessageCell, hashed: bytes) -> None:
+        record = self._records.get(hashed)
+        if record is None or record.message_id != cell.message_id:
+            if cell.version > self._horizon.dedupe:
+                self._report(Code.DEDUPE_MISSING, f"own message {cell.message_id.hex()} has no dedupe record")
+            return
+        self._unseen_records.pop(cell.message_id, None)
+        told = (record.conversation_id, record.version, record.epoch, record.payload_hash)
+        payload = payload_hash(cell.conversation_id, cell.content)
+        if told != (cell.conversation_id, cell.version, cell.epoch, payload):
+            self._report(Code.DEDUPE_DIFFERS, f"the record of own message {cell.message_id.hex()} tells of another one")
+
+    def _check_outbox(self, cell: MessageCell) -> None:
+        parcel = self._unseen_parcels.pop(cell.message_id, None)
+        if parcel is None:
+            return
+        told = (parcel.message.conversation_id, parcel.version, parcel.epoch, parcel.message.content)
+        if told != (cell.conversation_id, cell.version, cell.epoch, cell.content):
+            self._report(Code.OUTBOX, f"the outbox holds {cell.message_id.hex()} differently")

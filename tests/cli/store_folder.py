@@ -1,0 +1,52 @@
+"""A data directory that a real owner wrote, for the verbs that read one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cli.data_dir import store_folder
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.config import Settings, load
+
+Work = Callable[[RocksStore, Settings], Awaitable[None]]
+
+
+def settings_of(data_dir: Path) -> Settings:
+    return load({"server.data_dir": str(data_dir)}, {}, "[store]\nshards = 64").settings
+
+
+def in_store(data_dir: Path, work: Work) -> None:
+    """Opens the store of a data directory as the server does, and has something done in it."""
+    settings = settings_of(data_dir)
+
+    async def run() -> None:
+        store = RocksStore.open(
+            store_folder(settings),
+            settings.store.shards,
+            ttl_ms(settings.store),
+            block_cache_bytes=4 << 20,
+            memtable_bytes=4 << 20,
+            min_free_bytes=0,
+        )
+        try:
+            await work(store, settings)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def nothing(store: RocksStore, settings: Settings) -> None:
+    """Leaves an empty store."""
+
+
+async def three_messages(store: RocksStore, settings: Settings) -> None:
+    """Alice to bob, bob to alice, carol to alice."""
+    owner = Owner(store, settings)
+    await owner.start()
+    for number, (sender, recipient) in enumerate((("alice", "bob"), ("bob", "alice"), ("carol", "alice"))):
+        await owner.send(Send(sender, recipient, f"number {number}", f"c{number}"))
+    await owner.close()

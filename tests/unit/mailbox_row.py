@@ -1,0 +1,166 @@
+"""A row's cells, made by the core itself and then open to be broken."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.fence import Fence, FenceEntry
+from rowbox.mailbox.findings import Finding
+from rowbox.mailbox.horizon import Horizon, Lives
+from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
+from rowbox.mailbox.invariants import RowFrame, check_row
+from rowbox.mailbox.mailbox import Limits, Mailbox
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.plan import NewSend, Plan
+
+BIRTH_US = 1_800_000_000_000_000
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+LIVES = Lives(messages_ms=30 * 86_400_000, log_ms=8 * 86_400_000, dedupe_ms=7 * 86_400_000)
+OLD_EPOCH, EPOCH = 1 << 24, 2 << 24
+WITH_BOB = direct_conversation_id("alice", "bob")
+WITH_CAROL = direct_conversation_id("alice", "carol")
+_LIMITS = Limits(LIVES.messages_ms, LIVES.dedupe_ms, 7 * 86_400_000, 64, 1 << 20)
+
+
+class Ids(NamedTuple):
+    """The messages of the row, in the order in which they came."""
+
+    from_carol: bytes
+    to_carol: bytes
+    again_to_carol: bytes
+    to_bob: bytes
+    from_bob: bytes
+    again_from_bob: bytes
+
+
+class AliceRow:
+    """Alice's row. Carol wrote and was answered twice; Bob was written to and answered twice, of which she read one."""
+
+    def __init__(self, *, fenced: bool) -> None:
+        self.fenced = fenced
+        self.now_us = BIRTH_US
+        self.fence: Fence = (FenceEntry(EPOCH, 0, 0),) if fenced else ()
+        self.fences = [FenceCell(EPOCH, self.fence)] if fenced else []
+        self.states: list[IndexCell] = []
+        self.dedupe: list[DedupeCell] = []
+        self.outbox: list[OutboxCell] = []
+        self.messages: list[MessageCell] = []
+        self.log: list[LogCell] = []
+        self._mailbox = Mailbox("alice", _LIMITS, epoch=EPOCH, fence=self.fence)
+        self.ids = Ids(
+            from_carol=self.deliver("carol", "hello"),
+            to_carol=self.send("carol", "hello back", "c1"),
+            again_to_carol=self.send("carol", "how are you?", "c2"),
+            to_bob=self.send("bob", "are you there?", "b1"),
+            from_bob=self.deliver("bob", "yes"),
+            again_from_bob=self.deliver("bob", "x" * 200),
+        )
+        self.mark_read(WITH_BOB, self.ids.from_bob)
+
+    # The core writes
+
+    def send(self, recipient: str, content: str, client_message_id: str) -> bytes:
+        conversation_id = direct_conversation_id("alice", recipient)
+        payload = payload_hash(conversation_id, content)
+        hashed = client_id_hash(client_message_id)
+        plan = self._plan()
+        sent = plan.send(
+            NewSend("alice", conversation_id, ("alice", recipient), content, client_message_id, hashed, payload, 7)
+        )
+        self._commit(plan)
+        return sent.record.message_id  # type: ignore[union-attr]
+
+    def deliver(self, sender: str, content: str) -> bytes:
+        conversation_id = direct_conversation_id("alice", sender)
+        message = Message(
+            message_id(self.now_us + SECOND_US // 2, 7), conversation_id, sender, (sender, "alice"), content
+        )
+        plan = self._plan()
+        plan.deliver(message)
+        self._commit(plan)
+        return message.message_id
+
+    def mark_read(self, conversation_id: bytes, up_to: bytes) -> None:
+        plan = self._plan()
+        plan.mark_read(conversation_id, up_to)
+        self._commit(plan)
+
+    def _plan(self) -> Plan:
+        self.now_us += SECOND_US
+        return self._mailbox.plan(self.now_us)
+
+    def _commit(self, plan: Plan) -> None:
+        for cell in plan.cells():
+            self._put(cell)
+        self._mailbox.apply(plan)
+
+    def _put(self, cell: Cell) -> None:
+        match cell:
+            case IndexCell():
+                self.states = [old for old in self.states if old[:2] != cell[:2]] + [cell]
+            case MessageCell():
+                self.messages.append(cell)
+            case LogCell():
+                self.log.append(cell)
+            case DedupeCell():
+                self.dedupe.append(cell)
+            case OutboxCell():
+                self.outbox.append(cell)
+            case FenceCell():
+                self.fences.append(cell)
+
+    # The test looks
+
+    def check(self, *, slack_us: int = 60 * SECOND_US) -> list[Finding]:
+        """What the checker finds, in the order in which a store gives the cells."""
+        messages = sorted(self.messages, key=lambda cell: (cell.message_id, -cell.version), reverse=True)
+        messages.sort(key=lambda cell: cell.conversation_id)
+        log = sorted(self.log, key=lambda cell: (cell.version, cell.epoch))
+        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox)
+        horizon = Horizon.at(self.now_us, slack_us, LIVES)
+        return check_row("alice", frame, messages, log, horizon, fenced=self.fenced)
+
+    def message(self, message: bytes) -> MessageCell:
+        return next(cell for cell in self.messages if cell.message_id == message)
+
+    def state(self, conversation_id: bytes) -> Conversation:
+        return next(cell.current for cell in self.states if cell.conversation_id == conversation_id)
+
+    # The test breaks
+
+    def change_state(self, conversation_id: bytes, **fields: Any) -> None:
+        for place, cell in enumerate(self.states):
+            if cell.conversation_id == conversation_id:
+                self.states[place] = cell._replace(current=msgspec.structs.replace(cell.current, **fields))
+
+    def change_message(self, message: bytes, **fields: Any) -> None:
+        self.messages = [cell._replace(**fields) if cell.message_id == message else cell for cell in self.messages]
+
+    def change_record(self, message: bytes, **fields: Any) -> None:
+        self.dedupe = [cell._replace(**fields) if cell.message_id == message else cell for cell in self.dedupe]
+
+    def change_log(self, message: bytes, **fields: Any) -> None:
+        self.log = [
+            cell._replace(**fields) if (cell.kind, cell.message_id) == (ChangeKind.MESSAGE, message) else cell
+            for cell in self.log
+        ]
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Gives a message another id, wherever it is named."""
+        self.change_message(old, message_id=new)
+        self.change_record(old, message_id=new)
+        self.change_log(old, message_id=new)
+        for cell in list(self.states):
+            names = [name for name in ("last_message_id", "read_mark") if getattr(cell.current, name) == old]
+            self.change_state(cell.conversation_id, **dict.fromkeys(names, new))
+        self.outbox = [cell for cell in self.outbox if cell.message_id != old]
+
+    def drop_record(self, message: bytes) -> None:
+        self.dedupe = [cell for cell in self.dedupe if cell.message_id != message]
+
+    def drop_log(self, is_gone: Callable[[LogCell], bool]) -> None:
+        self.log = [cell for cell in self.log if not is_gone(cell)]

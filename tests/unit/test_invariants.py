@@ -1,0 +1,408 @@
+"""Each invariant of a mailbox: a row that the core wrote has no finding, one broken in one place has just that one.
+
+What takes more than one row, or bytes instead of cells, is in tests/owner/test_checker.py.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell
+from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.findings import MOST_PER_ROW, Code, Finding, Report
+from rowbox.mailbox.ids import LAST_ID, message_id
+from rowbox.mailbox.message import Message
+from tests.unit.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
+
+Break = Callable[[AliceRow], None]
+BREAKS: list[tuple[Code, bool, Break]] = []
+BOTH = (False, True)
+FENCED = (True,)
+EMBEDDED = (False,)
+
+
+def breaks(code: Code, kinds: tuple[bool, ...] = BOTH) -> Callable[[Break], Break]:
+    """Says what the checker has to find after this change, and nothing else; `kinds`: rows with a fence or without."""
+
+    def note(change: Break) -> Break:
+        BREAKS.extend((code, fenced, change) for fenced in kinds)
+        return change
+
+    return note
+
+
+def just_before(row: AliceRow, message: bytes) -> int:
+    """A version that nothing has."""
+    return row.message(message).version - 1
+
+
+def read_mark_entry(version: int, conversation_id: bytes, up_to: bytes) -> LogCell:
+    return LogCell(version, EPOCH, ChangeKind.READ_MARK, conversation_id, up_to)
+
+
+# The row, and which of its cells count
+
+
+@breaks(Code.FENCE_MISSING, FENCED)
+def no_fence(row: AliceRow) -> None:
+    row.fences.clear()
+
+
+@breaks(Code.FENCE_UNEXPECTED, EMBEDDED)
+def a_fence_where_none_is_needed(row: AliceRow) -> None:
+    row.fences.append(FenceCell(EPOCH, (FenceEntry(EPOCH, 0, 0),)))
+
+
+@breaks(Code.FENCE_UNEXPECTED, EMBEDDED)
+def an_outbox_where_none_is_needed(row: AliceRow) -> None:
+    row.outbox += AliceRow(fenced=True).outbox[:1]
+
+
+@breaks(Code.FENCE_ORDER, FENCED)
+def epochs_that_descend(row: AliceRow) -> None:
+    row.fences[:] = [FenceCell(EPOCH, (FenceEntry(EPOCH + 1, 0, 0), FenceEntry(EPOCH, 0, 0)))]
+
+
+@breaks(Code.FENCE_ORDER, FENCED)
+def starts_that_descend(row: AliceRow) -> None:
+    row.fences[:] = [FenceCell(EPOCH, (FenceEntry(OLD_EPOCH, 1, 0), FenceEntry(EPOCH, 0, 0)))]
+
+
+@breaks(Code.FENCE_ORDER, FENCED)
+def a_list_in_another_epochs_cell(row: AliceRow) -> None:
+    row.fences.append(FenceCell(OLD_EPOCH, (FenceEntry(OLD_EPOCH + 1, 0, 0),)))
+
+
+@breaks(Code.FENCE_ORDER, FENCED)
+def a_folded_entry_in_the_middle(row: AliceRow) -> None:
+    row.fences[:] = [FenceCell(EPOCH, (FenceEntry(OLD_EPOCH, 0, 0), FenceEntry(EPOCH, 0, 0, folded=True)))]
+
+
+@breaks(Code.EPOCH_ABOVE_FENCE, FENCED)
+def a_cell_of_an_epoch_that_never_claimed(row: AliceRow) -> None:
+    row.log.append(row.log[-1]._replace(epoch=EPOCH + 1))
+
+
+@breaks(Code.EPOCH_MIXED, EMBEDDED)
+def a_cell_of_another_epoch(row: AliceRow) -> None:
+    row.log.append(row.log[-1]._replace(epoch=EPOCH + 1))
+
+
+@breaks(Code.ABOVE_HEAD)
+def a_version_that_the_index_does_not_know(row: AliceRow) -> None:
+    row.log.append(read_mark_entry(row.log[-1].version + 1, WITH_BOB, row.ids.from_bob))
+
+
+@breaks(Code.VERSION_REUSED)
+def two_log_entries_of_one_version(row: AliceRow) -> None:
+    row.log.append(row.log[-1])
+
+
+@breaks(Code.VERSION_REUSED)
+def a_read_mark_with_the_version_of_a_message(row: AliceRow) -> None:
+    row.change_log(row.ids.from_bob, kind=ChangeKind.READ_MARK)
+
+
+@breaks(Code.VERSION_REUSED)
+def two_messages_of_one_version(row: AliceRow) -> None:
+    row.drop_log(lambda cell: cell.version == row.message(row.ids.from_bob).version)
+    row.change_message(row.ids.from_bob, version=row.message(row.ids.again_from_bob).version)
+
+
+# A conversation's state
+
+
+@breaks(Code.INDEX_CELL, FENCED)
+def a_state_before_that_is_as_new(row: AliceRow) -> None:
+    row.states = [cell._replace(previous=cell.current) for cell in row.states[:1]] + row.states[1:]
+
+
+@breaks(Code.STATE_MISSING)
+def a_change_of_an_unknown_conversation(row: AliceRow) -> None:
+    row.log.append(read_mark_entry(just_before(row, row.ids.from_bob), b"?" * 16, LAST_ID))
+
+
+@breaks(Code.PARTICIPANTS)
+def the_user_takes_no_part(row: AliceRow) -> None:
+    row.change_state(WITH_CAROL, participants=("carol", "bob"))
+
+
+@breaks(Code.PARTICIPANTS)
+def a_participant_twice(row: AliceRow) -> None:
+    row.change_state(WITH_CAROL, participants=("carol", "alice", "carol"))
+
+
+@breaks(Code.PARTICIPANTS)
+def a_sender_who_takes_no_part(row: AliceRow) -> None:
+    row.change_message(row.ids.from_bob, sender_id="mallory")
+
+
+@breaks(Code.LAST_MESSAGE)
+def a_newest_message_that_is_not_there(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, last_message_id=LAST_ID)
+
+
+@breaks(Code.LAST_MESSAGE)
+def a_newer_message_than_the_state_says(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, last_message_id=row.ids.from_bob)
+
+
+@breaks(Code.LAST_VERSION)
+def another_version_of_the_newest_message(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, last_message_version=row.state(WITH_BOB).last_message_version - 1)
+
+
+@breaks(Code.SNIPPET)
+def a_snippet_that_is_too_long(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, snippet="x" * 101)
+
+
+@breaks(Code.READ_MARK)
+def a_mark_behind_the_newest_message(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, read_mark=LAST_ID, unread_count=0)
+
+
+@breaks(Code.READ_MARK)
+def a_mark_at_no_message(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, read_mark=row.ids.from_bob[:-1] + b"\xff")
+
+
+@breaks(Code.READ_MARK)
+def a_mark_that_moved_back(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, read_mark=row.ids.to_bob, unread_count=2)
+
+
+@breaks(Code.UNREAD_COUNT)
+def one_unread_too_many(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, unread_count=2)
+
+
+@breaks(Code.UNREAD_COUNT)
+def one_unread_too_few(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, unread_count=0)
+
+
+@breaks(Code.OWN_BEHIND_MARK)
+def an_own_message_that_is_unread(row: AliceRow) -> None:
+    row.change_state(WITH_CAROL, read_mark=row.ids.to_carol)
+
+
+@breaks(Code.CREATED_VERSION)
+def a_message_older_than_its_conversation(row: AliceRow) -> None:
+    row.change_state(WITH_CAROL, created_version=row.message(row.ids.to_carol).version)
+
+
+@breaks(Code.STATE_BEHIND)
+def a_state_older_than_its_newest_message(row: AliceRow) -> None:
+    row.now_us += 9 * DAY_US  # the log, which would know better, has expired
+    row.log.clear()
+    row.states = [cell._replace(previous=None) for cell in row.states]
+    row.change_state(WITH_CAROL, version=row.message(row.ids.to_carol).version)
+
+
+@breaks(Code.STATE_VERSION)
+def a_state_that_the_log_does_not_know(row: AliceRow) -> None:
+    row.change_state(WITH_CAROL, version=row.state(WITH_CAROL).version + 1)
+
+
+# Messages and the log
+
+
+@breaks(Code.MESSAGE_DOUBLED)
+def a_message_delivered_twice(row: AliceRow) -> None:
+    version = just_before(row, row.ids.again_from_bob)
+    row.messages.append(row.message(row.ids.from_bob)._replace(version=version))
+    row.log.append(LogCell(version, EPOCH, ChangeKind.MESSAGE, WITH_BOB, row.ids.from_bob))
+
+
+@breaks(Code.SENT_TIMESTAMP)
+def a_message_that_came_before_it_was_sent(row: AliceRow) -> None:
+    sent_us = row.message(row.ids.again_from_bob).version
+    row.rename(row.ids.again_from_bob, message_id(sent_us, 7))
+
+
+@breaks(Code.SENT_TIMESTAMP)
+def an_own_message_of_another_time(row: AliceRow) -> None:
+    sent_us = just_before(row, row.ids.again_to_carol)
+    row.rename(row.ids.again_to_carol, message_id(sent_us, 7))
+
+
+@breaks(Code.LOG_MISSING)
+def a_message_that_is_not_in_the_log(row: AliceRow) -> None:
+    row.drop_log(lambda cell: cell.version == row.message(row.ids.from_bob).version)
+
+
+@breaks(Code.LOG_WITHOUT_MESSAGE)
+def a_log_entry_of_no_message(row: AliceRow) -> None:
+    row.log.append(LogCell(just_before(row, row.ids.from_bob), EPOCH, ChangeKind.MESSAGE, WITH_BOB, LAST_ID))
+
+
+@breaks(Code.LOG_WITHOUT_MESSAGE)
+def a_log_entry_that_names_another_message(row: AliceRow) -> None:
+    row.change_log(row.ids.from_bob, message_id=row.ids.again_from_bob)
+
+
+# Sends
+
+
+@breaks(Code.CLIENT_MESSAGE_ID)
+def an_own_message_without_a_client_message_id(row: AliceRow) -> None:
+    row.change_message(row.ids.to_bob, client_message_id=None)
+    row.drop_record(row.ids.to_bob)
+
+
+@breaks(Code.CLIENT_MESSAGE_ID)
+def anothers_message_with_a_client_message_id(row: AliceRow) -> None:
+    row.change_message(row.ids.from_bob, client_message_id="theirs")
+
+
+@breaks(Code.CLIENT_MESSAGE_ID_REUSED)
+def two_messages_with_one_client_message_id(row: AliceRow) -> None:
+    row.change_message(row.ids.to_carol, client_message_id="c2")
+    row.drop_record(row.ids.to_carol)
+
+
+@breaks(Code.DEDUPE_MISSING)
+def an_own_message_without_a_record(row: AliceRow) -> None:
+    row.drop_record(row.ids.to_bob)
+
+
+@breaks(Code.DEDUPE_DOUBLED)
+def two_records_of_one_client_message_id(row: AliceRow) -> None:
+    record = row.dedupe[0]
+    row.dedupe.append(record._replace(version=record.version - 1))
+
+
+@breaks(Code.DEDUPE_DIFFERS)
+def a_record_of_another_payload(row: AliceRow) -> None:
+    row.change_record(row.ids.to_bob, payload_hash=b"?" * 16)
+
+
+@breaks(Code.DEDUPE_DIFFERS)
+def a_record_of_another_conversation(row: AliceRow) -> None:
+    row.change_record(row.ids.to_bob, conversation_id=WITH_CAROL)
+
+
+@breaks(Code.DEDUPE_DIFFERS)
+def a_record_of_another_version(row: AliceRow) -> None:
+    row.change_record(row.ids.to_bob, version=just_before(row, row.ids.to_bob))
+
+
+@breaks(Code.DEDUPE_WITHOUT_MESSAGE)
+def a_record_of_no_message(row: AliceRow) -> None:
+    version = just_before(row, row.ids.to_bob)
+    row.dedupe.append(DedupeCell(b"?" * 16, EPOCH, version, LAST_ID, WITH_BOB, b"?" * 16))
+
+
+@breaks(Code.OUTBOX, FENCED)
+def an_outbox_with_another_text(row: AliceRow) -> None:
+    parcel = row.outbox[0]
+    row.outbox[0] = parcel._replace(message=msgspec.structs.replace(parcel.message, content="another"))
+
+
+@breaks(Code.OUTBOX, FENCED)
+def an_outbox_with_anothers_message(row: AliceRow) -> None:
+    parcel = row.outbox[0]
+    row.outbox[0] = parcel._replace(message=msgspec.structs.replace(parcel.message, sender_id="bob"))
+
+
+@breaks(Code.OUTBOX, FENCED)
+def an_outbox_with_no_message(row: AliceRow) -> None:
+    version = just_before(row, row.ids.to_bob)
+    sent = Message(message_id(version, 7), WITH_BOB, "alice", ("alice", "bob"), "lost")
+    row.outbox.append(row.outbox[0]._replace(message_id=sent.message_id, version=version, message=sent))
+
+
+@pytest.mark.parametrize("fenced", BOTH)
+def test_a_row_that_the_core_wrote_has_no_finding(fenced: bool) -> None:
+    assert AliceRow(fenced=fenced).check() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "fenced", "change"),
+    [pytest.param(*case, id=f"{case[2].__name__}-{'fenced' if case[1] else 'embedded'}") for case in BREAKS],
+)
+def test_what_is_broken_is_found_and_nothing_else(code: Code, fenced: bool, change: Break) -> None:
+    row = AliceRow(fenced=fenced)
+    change(row)
+    found = row.check()
+    assert {finding.code for finding in found} == {code}, found
+    assert {finding.user_id for finding in found} == {"alice"}
+
+
+def test_every_invariant_of_one_row_is_broken_here() -> None:
+    of_bytes = {Code.UNREADABLE_CELL, Code.WRONG_ROW, Code.NO_INDEX}
+    across_rows = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT}
+    assert {code for code, _, _ in BREAKS} == set(Code) - of_bytes - across_rows - {Code.MORE}
+
+
+# What is no finding
+
+
+@pytest.mark.parametrize("fenced", BOTH)
+@pytest.mark.parametrize("is_purged", [False, True], ids=["still there", "gone"])
+@pytest.mark.parametrize("days", [7, 8, 30])
+def test_what_may_have_expired_may_be_gone_and_may_be_there(fenced: bool, is_purged: bool, days: int) -> None:
+    row = AliceRow(fenced=fenced)
+    row.now_us += days * DAY_US
+    if is_purged:
+        row.dedupe.clear()
+        row.log = row.log if days < 8 else []
+        row.messages = row.messages if days < 30 else []
+        row.outbox = row.outbox if days < 30 else []
+    assert row.check() == []
+
+
+def test_what_cannot_have_expired_may_not_be_gone() -> None:
+    row = AliceRow(fenced=False)
+    row.now_us += 7 * DAY_US - 120_000_000
+    row.dedupe.clear()
+    assert {finding.code for finding in row.check()} == {Code.DEDUPE_MISSING}
+    assert row.check(slack_us=240_000_000) == []
+
+
+def test_an_unread_message_that_expires_stays_counted() -> None:
+    row = AliceRow(fenced=False)
+    row.now_us += 30 * DAY_US
+    kept = row.messages
+    row.messages = [cell for cell in kept if cell.message_id != row.ids.again_from_bob]
+    assert row.check() == []
+    row.messages = kept
+    row.change_state(WITH_BOB, unread_count=0)
+    assert Code.UNREAD_COUNT in {finding.code for finding in row.check()}
+
+
+def test_late_writes_of_a_replaced_owner_do_not_count() -> None:
+    row = AliceRow(fenced=True)
+    head = row.log[-1].version
+    row.fences.append(FenceCell(EPOCH + 1, (*row.fence, FenceEntry(EPOCH + 1, head, 0))))
+    state = msgspec.structs.replace(row.state(WITH_BOB), version=head + 5, unread_count=77)
+    row.states = [
+        IndexCell(cell.conversation_id, cell.epoch, state, cell.current) if cell.conversation_id == WITH_BOB else cell
+        for cell in row.states
+    ]
+    row.messages.append(row.message(row.ids.from_bob)._replace(version=head + 5))
+    row.log.append(LogCell(head + 5, EPOCH, ChangeKind.MESSAGE, WITH_BOB, row.ids.from_bob))
+    assert row.check() == []
+
+
+def test_a_client_message_id_may_be_used_again_after_its_life() -> None:
+    row = AliceRow(fenced=False)
+    row.now_us += 8 * DAY_US
+    row.dedupe.clear()
+    row.log.clear()
+    row._mailbox.client_ids.drop_expired(row.now_us)
+    row.send("carol", "good morning", "c1")
+    assert row.check() == []
+
+
+# The report of a row
+
+
+def test_a_row_that_is_broken_throughout_does_not_fill_the_memory() -> None:
+    report = Report("alice")
+    for number in range(MOST_PER_ROW + 5):
+        report(Code.SNIPPET, str(number))
+    assert len(report.findings) == MOST_PER_ROW + 1
+    assert report.findings[-1] == Finding(Code.MORE, "alice", "and 5 findings more in this row")
