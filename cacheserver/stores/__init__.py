@@ -1,0 +1,1 @@
+"""The stores: memory (tests, both kinds of store, faults on demand) and RocksDB (embedded)."""

@@ -1,0 +1,54 @@
+"""The room on a device: writes are refused while there is little, so that what RocksDB has begun can end.
+
+RocksDB flushes and compacts in the background. When one of these meets a full disk the whole database stops, so the
+guard refuses earlier, when nothing is lost, and lets writes through again as soon as there is room.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+from rowbox.mailbox.errors import StoreFull
+
+_SAMPLE_S = 0.1
+"""A device of 1 GB/s writes 100 MB in that time: part of what `min_free_bytes` has to allow for."""
+_RETRY_AFTER_MS = 1000
+
+
+def free_bytes(folder: Path) -> int:
+    """What an ordinary process may still write on the folder's device."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+class DiskGuard:
+    """Refuses while the device has less than `min_free_bytes`; looks at most every 100 ms. For one thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        min_free_bytes: int,
+        free: Callable[[Path], int] = free_bytes,
+        clock_s: Callable[[], float] = monotonic,
+    ) -> None:
+        self._folder = folder
+        self._min_free_bytes = min_free_bytes
+        self._free = free
+        self._clock_s = clock_s
+        self._sampled_s = float("-inf")
+        self._free_bytes = 0
+        self.refused = 0
+
+    def check(self) -> None:
+        """StoreFull while there is too little room."""
+        now_s = self._clock_s()
+        if now_s - self._sampled_s >= _SAMPLE_S:
+            self._free_bytes, self._sampled_s = self._free(self._folder), now_s
+        if self._free_bytes < self._min_free_bytes:
+            self.refused += 1
+            raise StoreFull(
+                f"{self._free_bytes >> 20} MiB free on the device of {self._folder}, "
+                f"min_free_bytes asks for {self._min_free_bytes >> 20} MiB: free some space",
+                retry_after_ms=_RETRY_AFTER_MS,
+            )

@@ -1,0 +1,229 @@
+"""The memory store: the port in both kinds (embedded and late), with faults on demand. For tests and simulations.
+
+It keeps the port's promises and not one more: a call yields to the loop, a scan is not atomic, and with `late_writes`
+a mutate is atomic per row only and may execute late, twice or partly when the caller says so (`faults`, `land`).
+Several stores may share the same cells: nodes of one cluster, or a process and the one that follows it (`reopen`).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TypeVar
+
+from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.stores.memory_cells import MemoryCells
+from rowbox.cacheserver.stores.memory_faults import Fault, Faults, Op
+from rowbox.cacheserver.stores.memory_gates import Gate, Point
+from rowbox.hbase_schema.families import Family, TtlMs
+from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
+
+_Step = Callable[[], object]
+"""Executes one row's part of a write."""
+_T = TypeVar("_T")
+_UNKNOWN = frozenset({Fault.FAIL_AFTER, Fault.EXECUTE_LATE, Fault.EXECUTE_PARTLY})
+_ASKED_FOR = "a fault that the test asked for"
+
+
+class MemoryStore:
+    """A store whose caller decides what goes wrong."""
+
+    def __init__(
+        self,
+        shards: int,
+        ttl_ms: TtlMs,
+        *,
+        late_writes: bool,
+        now_ms: Callable[[], int],
+        cells: MemoryCells | None = None,
+        late: list[_Step] | None = None,
+    ) -> None:
+        """`cells` and `late` (writes that have not landed yet) are another store's, to share them."""
+        self._cells = MemoryCells(shards, ttl_ms, now_ms) if cells is None else cells
+        self._late_writes = late_writes
+        self._late: list[_Step] = [] if late is None else late
+        self.faults = Faults(late_writes=late_writes)
+        self.gates = {point: Gate() for point in Point}
+        self._in_flight: set[asyncio.Task[object]] = set()
+        self._error: type[StoreUnavailable | StoreUnusable] | None = None
+        self.syncs = 0
+
+    @property
+    def late_writes(self) -> bool:
+        return self._late_writes
+
+    @property
+    def shards(self) -> int:
+        return self._cells.shards
+
+    # Reading
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        await self._begin_read()
+        return {family: self._cells.columns(row, family) for family in families}
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        await self._begin_read()
+        wanted = frozenset(qualifiers)
+        return [column for column in self._cells.columns(row, family) if column[0] in wanted]
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        await self._begin_read()
+        found = [column for column in self._cells.columns(row, family) if start <= column[0] < stop][:limit]
+        return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
+
+    async def scan(
+        self, shard: int, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        found: list[tuple[bytes, list[Column]]] = []
+        await self._begin_read()
+        for row in self._cells.rows_of(shard):
+            if len(found) == limit:
+                break
+            if after_row is None or row > after_row:
+                await asyncio.sleep(0)  # a scan is not atomic
+                if columns := self._cells.columns(row, family):
+                    found.append((row, columns))
+        return found
+
+    async def stats(self) -> StoreStats:
+        return StoreStats(self._cells.row_count(), -1, -1, -1, self.syncs)
+
+    async def verify(self) -> None:
+        await self._begin_read()
+
+    async def close(self) -> None:
+        self._error = self._error or StoreUnavailable
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+
+    # Writing
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        _check(mutations)
+        steps = [partial(self._cells.put, mutation, timestamp_ms) for mutation in mutations]
+        await self._finish(self._write(Op.MUTATE, steps))
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        steps = [partial(self._cells.delete, delete, timestamp_ms) for delete in deletes]
+        await self._finish(self._write(Op.DELETE, steps))
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+    ) -> bool:
+        put = Put(family, qualifier, value)
+        _check([RowMutation(row, [put])])
+        step = partial(self._cells.put_if, row, put, expected, timestamp_ms)
+        answers = await self._finish(self._write(Op.COMPARE_AND_SET, [step]))
+        return answers[-1] is True
+
+    # What only a test can do
+
+    def hold(self, point: Point = Point.WRITE) -> None:
+        """Calls stop at `point` until `release`."""
+        self.gates[point].hold()
+
+    def release(self, point: Point = Point.WRITE) -> None:
+        self.gates[point].release()
+
+    @property
+    def late_count(self) -> int:
+        """How many rows' writes have not landed yet."""
+        return len(self._late)
+
+    def land_one(self, position: int = 0) -> None:
+        """Executes one of the late writes, one row's part of a call; 0 is the oldest."""
+        self._late.pop(position)()
+
+    def land(self) -> None:
+        """Executes all late writes, the oldest first."""
+        while self._late:
+            self.land_one()
+
+    def forget_late(self) -> None:
+        """The late writes never land."""
+        self._late.clear()
+
+    def compact(self) -> None:
+        """See MemoryCells.compact."""
+        self._cells.compact()
+
+    def snapshot(self) -> MemoryCells:
+        """A copy of what has been executed: the disk at this moment."""
+        return self._cells.copy()
+
+    def beside(self, cells: MemoryCells | None = None) -> "MemoryStore":
+        """Another process's store over the same cells (or over a `snapshot`), with gates and faults of its own."""
+        own = self._cells if cells is None else cells
+        return MemoryStore(
+            own.shards, own.ttl_ms, late_writes=self._late_writes, now_ms=own.now_ms, cells=own, late=self._late
+        )
+
+    def reopen(self, cells: MemoryCells | None = None) -> "MemoryStore":
+        """The process dies now and another one opens the store: writes that had not executed never do.
+
+        With late_writes the ones that wait to land still may. The old store fails from now on.
+        """
+        self._error = StoreUnavailable
+        for task in self._in_flight:
+            task.cancel()
+        return self.beside(cells)
+
+    async def _begin_read(self) -> None:
+        self._check_usable()
+        await self.gates[Point.READ].pass_through()
+        if self.faults.take(Op.READ) is not None:
+            raise StoreUnavailable(_ASKED_FOR)
+
+    async def _finish(self, write: Coroutine[object, object, _T]) -> _T:
+        """Runs a write in a task of the store's: cancelling the caller stops the waiting only."""
+        task = asyncio.ensure_future(write)
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, op: Op, steps: Sequence[_Step]) -> list[object]:
+        self._check_usable()
+        await self.gates[Point.WRITE].pass_through()
+        fault = self.faults.take(op)
+        answers = self._execute(op, fault, steps)
+        await self.gates[Point.ANSWER].pass_through()
+        self._fail(fault)
+        return answers
+
+    def _execute(self, op: Op, fault: Fault | None, steps: Sequence[_Step]) -> list[object]:
+        """Does what `fault` leaves to do now, and keeps what it leaves for later."""
+        now = {Fault.FAIL_BEFORE: 0, Fault.BREAK: 0, Fault.EXECUTE_LATE: 0, Fault.EXECUTE_PARTLY: len(steps) // 2}
+        first = len(steps) if fault is None else now.get(fault, len(steps))
+        answers = [step() for step in steps[:first]]
+        self.syncs += op is not Op.DELETE and first > 0
+        if fault is Fault.EXECUTE_TWICE and op is Op.COMPARE_AND_SET:
+            return [step() for step in steps]  # the gateway's own retry: it meets its first try and answers False
+        if fault is Fault.EXECUTE_TWICE:
+            self._late.extend(steps)
+        elif fault in _UNKNOWN:
+            self._late.extend(steps[first:])
+        return answers
+
+    def _fail(self, fault: Fault | None) -> None:
+        if fault is Fault.BREAK:
+            self._error = StoreUnusable
+        if fault in _UNKNOWN:
+            raise StoreOutcomeUnknown(_ASKED_FOR)
+        if fault is Fault.FAIL_BEFORE:
+            raise StoreUnavailable(_ASKED_FOR)
+        if fault is Fault.BREAK:
+            raise StoreUnusable(_ASKED_FOR)
+
+    def _check_usable(self) -> None:
+        if self._error is not None:
+            raise self._error("the store is closed" if self._error is StoreUnavailable else _ASKED_FOR)
+
+
+def _check(mutations: Sequence[RowMutation]) -> None:
+    """The port's rules for callers. Only this store looks: tests run over it, and a server need not pay for it."""
+    rows = [mutation.row for mutation in mutations]
+    if len(set(rows)) != len(rows):
+        raise ValueError("a row stands twice in one mutate")
+    if any(not put.value for mutation in mutations for put in mutation.puts):
+        raise ValueError("an empty value: Thrift1 cannot tell it from an absent one")

@@ -1,0 +1,108 @@
+"""The cells of the memory store: what executing a write means, and what a read finds. No asyncio, no faults.
+
+Time follows HBase, whenever each call executes:
+
+- Of two puts of one column the one with the greater timestamp stands; of equal ones the one that executes last.
+- A delete leaves a marker: it hides every put of its column whose timestamp is not greater, also later executed ones.
+- A column older than its family's TTL is not seen.
+
+One version of a column is enough: the marker that hides the newest hides the older ones too, and they expire earlier.
+"""
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import NamedTuple
+
+from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation
+from rowbox.hbase_schema.families import Family, TtlMs
+from rowbox.hbase_schema.keys import shard_range
+
+_NEVER_MS = -1
+
+
+class _Cell(NamedTuple):
+    """A column: its newest put (if any) and its newest delete (if any)."""
+
+    put_ms: int = _NEVER_MS
+    value: bytes = b""
+    deleted_ms: int = _NEVER_MS
+
+
+_ABSENT = _Cell()
+_Row = dict[Family, dict[bytes, _Cell]]
+
+
+class MemoryCells:
+    """All rows. Every method is atomic: none awaits."""
+
+    def __init__(self, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int]) -> None:
+        self.shards = shards
+        self.ttl_ms = ttl_ms
+        self.now_ms = now_ms
+        self._rows: dict[bytes, _Row] = {}
+
+    def put(self, mutation: RowMutation, timestamp_ms: int) -> None:
+        for put in mutation.puts:
+            self._put(mutation.row, put, timestamp_ms)
+
+    def delete(self, delete: RowDelete, timestamp_ms: int) -> None:
+        for family, qualifier in delete.columns:
+            cell = self._cell(delete.row, family, qualifier)
+            marked = cell._replace(deleted_ms=max(cell.deleted_ms, timestamp_ms))
+            self._write(delete.row, family, qualifier, marked)
+
+    def put_if(self, row: bytes, put: Put, expected: bytes | None, timestamp_ms: int) -> bool:
+        """Compare-and-set; the condition is looked at when this executes."""
+        cell = self._cell(row, put.family, put.qualifier)
+        if (cell.value if self._is_visible(put.family, cell) else None) != expected:
+            return False
+        self._put(row, put, timestamp_ms)
+        return True
+
+    def columns(self, row: bytes, family: Family) -> list[Column]:
+        """The visible columns, ascending."""
+        cells = self._rows.get(row, {}).get(family, {})
+        return sorted((qualifier, cell.value) for qualifier, cell in cells.items() if self._is_visible(family, cell))
+
+    def rows_of(self, shard: int) -> list[bytes]:
+        """The keys of a shard's rows, ascending; also of rows of which nothing is visible any more."""
+        start, stop = shard_range(shard)
+        return sorted(row for row in self._rows if start <= row < stop)
+
+    def row_count(self) -> int:
+        return len(self._rows)
+
+    def copy(self) -> "MemoryCells":
+        """The same cells, apart from then on: what a disk holds at the moment of a crash."""
+        copied = MemoryCells(self.shards, self.ttl_ms, self.now_ms)
+        copied._rows = deepcopy(self._rows)
+        return copied
+
+    def compact(self) -> None:
+        """A major compaction: what is hidden goes, and so do the markers that hid it.
+
+        After it a put that executes late is visible although its column was deleted: HBase does the same.
+        """
+        for row in self._rows.values():
+            for family, cells in row.items():
+                row[family] = {q: c._replace(deleted_ms=_NEVER_MS) for q, c in self._visible(family, cells.items())}
+
+    def _visible(self, family: Family, cells: Iterable[tuple[bytes, _Cell]]) -> list[tuple[bytes, _Cell]]:
+        return [(qualifier, cell) for qualifier, cell in cells if self._is_visible(family, cell)]
+
+    def _is_visible(self, family: Family, cell: _Cell) -> bool:
+        if cell.put_ms <= cell.deleted_ms or cell.put_ms == _NEVER_MS:
+            return False
+        ttl_ms = self.ttl_ms.get(family)
+        return ttl_ms is None or self.now_ms() - cell.put_ms <= ttl_ms
+
+    def _put(self, row: bytes, put: Put, timestamp_ms: int) -> None:
+        cell = self._cell(row, put.family, put.qualifier)
+        if timestamp_ms >= cell.put_ms:
+            self._write(row, put.family, put.qualifier, cell._replace(put_ms=timestamp_ms, value=put.value))
+
+    def _cell(self, row: bytes, family: Family, qualifier: bytes) -> _Cell:
+        return self._rows.get(row, {}).get(family, {}).get(qualifier, _ABSENT)
+
+    def _write(self, row: bytes, family: Family, qualifier: bytes, cell: _Cell) -> None:
+        self._rows.setdefault(row, {}).setdefault(family, {})[qualifier] = cell

@@ -1,0 +1,44 @@
+"""Gates of the memory store: where a test stops calls on their way and lets them go on, without sleeping.
+
+Every call passes its gates and yields to the loop at each one, held or not: code that works only because a store
+answers without yielding fails here first.
+"""
+
+import asyncio
+from enum import Enum, auto
+
+
+class Point(Enum):
+    """A place on a call's way."""
+
+    READ = auto()
+    """A read, before it looks."""
+    WRITE = auto()
+    """A write, before it executes."""
+    ANSWER = auto()
+    """A write that has executed (or failed), before its caller is told."""
+
+
+class Gate:
+    """Open or held."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+        self.waiting = 0
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    async def pass_through(self) -> None:
+        """Yields once, and then for as long as the gate is held."""
+        await asyncio.sleep(0)
+        self.waiting += 1
+        try:
+            while not self._open.is_set():
+                await self._open.wait()
+        finally:
+            self.waiting -= 1

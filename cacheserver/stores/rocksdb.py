@@ -1,0 +1,208 @@
+"""The embedded store: RocksDB in a folder. Its reading half is RocksReader; how it is laid out, rocksdb_database.
+
+Writing: one thread, so writes happen in the order of the calls. A `mutate` is one write batch in the write-ahead log,
+fsynced, over all its rows: it commits all of them or none. The batch is built on the event loop (2.5 us a row of four
+cells; in the thread it would fight for the GIL with the loop), the thread only waits for the disk, without the GIL.
+
+A write that fails breaks the store for good: after a failed fsync nobody knows what the disk holds (the kernel drops
+the pages and reports it once). `on_broken` is told, the process ends, and the next start reads back what was confirmed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TypeVar
+
+from rocksdict import WriteBatch, WriteOptions
+
+from rowbox.cacheserver.store import Put, RowDelete, RowMutation
+from rowbox.cacheserver.stores.clock import wall_clock_ms
+from rowbox.cacheserver.stores.disk import DiskGuard
+from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES, Database
+from rowbox.cacheserver.stores.rocksdb_errors import translated_reads, writing_error
+from rowbox.cacheserver.stores.rocksdb_folder import FolderLock, open_for_writing
+from rowbox.cacheserver.stores.rocksdb_options import STALLED, RocksMemory, write_options
+from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge, expired_keys
+from rowbox.cacheserver.stores.rocksdb_ranges import cells_of
+from rowbox.cacheserver.stores.rocksdb_reads import RocksReader
+from rowbox.hbase_schema.families import Family, TtlMs
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+
+STALL_S = 5.0
+"""How long RocksDB may hold a write back before it is refused: half of the ten seconds a caller waits for a commit."""
+_STALL_STEP_S = 0.002
+
+OnBroken = Callable[[StoreUnusable], None]
+_T = TypeVar("_T")
+
+
+class RocksStore(RocksReader):
+    """The whole port, for the one process that owns the folder."""
+
+    def __init__(
+        self,
+        database: Database,
+        lock: FolderLock,
+        shards: int,
+        ttl_ms: TtlMs,
+        now_ms: Callable[[], int],
+        guard: DiskGuard,
+        on_broken: OnBroken | None,
+    ) -> None:
+        super().__init__(database, shards, ttl_ms, now_ms)
+        self._lock = lock
+        self._guard = guard
+        self._on_broken = on_broken
+        self._broken: StoreUnusable | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._synced, self._unsynced = write_options(sync=True), write_options(sync=False)
+        self.purge = Purge(list(ttl_ms), self._expired_keys, self._delete_expired)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        shards: int,
+        ttl_ms: TtlMs,
+        *,
+        block_cache_bytes: int,
+        memtable_bytes: int,
+        min_free_bytes: int,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        on_broken: OnBroken | None = None,
+    ) -> "RocksStore":
+        """Opens the store in `folder`, or makes one where there is none; blocks while it recovers.
+
+        StoreLocked, StoreVersionMismatch, StoreDamaged or StoreUnusable say what to do; the data is left as it is.
+        `on_broken` is called once, on the event loop, when a write fails and the store ends.
+        """
+        memory = RocksMemory(block_cache_bytes, memtable_bytes)
+        database, lock = open_for_writing(folder, shards, memory)
+        return cls(database, lock, shards, ttl_ms, now_ms, DiskGuard(folder, min_free_bytes), on_broken)
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        self._check_usable()
+        build = partial(self._batch_of, mutations, timestamp_ms)
+        await self._in_write_thread(partial(self._commit, build(), build))
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        """As the port says. Goes on while the disk is nearly full: deleting is what makes room."""
+        keys = [(family, row + SEPARATOR + qualifier) for row, columns in deletes for family, qualifier in columns]
+        await self._in_write_thread(partial(self._delete, keys))
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+    ) -> bool:
+        build = partial(self._batch_of, [RowMutation(row, [Put(family, qualifier, value)])], timestamp_ms)
+        key = row + SEPARATOR + qualifier
+        return await self._in_write_thread(partial(self._set_if, family, key, expected, build))
+
+    # In the write thread: one at a time, in order.
+
+    def _commit(self, batch: WriteBatch, again: Callable[[], WriteBatch]) -> None:
+        self._guard.check()
+        self._write(batch, again, self._synced)
+
+    def _delete(self, keys: Sequence[tuple[Family, bytes]]) -> None:
+        build = partial(self._batch_without, keys)
+        self._write(build(), build, self._unsynced)
+
+    def _set_if(self, family: Family, key: bytes, expected: bytes | None, build: Callable[[], WriteBatch]) -> bool:
+        with translated_reads(self._database.folder):
+            standing = cells_of(self._database.families[family], [key])[0]
+        if standing is not None and standing[:STAMP_BYTES] < self.oldest_stamp(family):
+            standing = None
+        if (None if standing is None else standing[STAMP_BYTES:]) != expected:
+            return False
+        self._commit(build(), build)
+        return True
+
+    def _write(self, batch: WriteBatch, again: Callable[[], WriteBatch], options: WriteOptions) -> None:
+        """Writes `batch`; while RocksDB holds writes back, tries anew (rocksdict uses a batch up by the try).
+
+        It holds them back while flushes do not keep up, and for ever when one met a full disk: so not without an end.
+        """
+        give_up_s = monotonic() + STALL_S
+        while not self._is_written(batch, options):
+            if monotonic() > give_up_s:
+                raise StoreUnavailable(
+                    f"the device of {self._database.folder} is full or does not keep up with writing"
+                )
+            sleep(_STALL_STEP_S)
+            batch = again()
+
+    def _is_written(self, batch: WriteBatch, options: WriteOptions) -> bool:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._database.rocks.write(batch, options)
+        except Exception as error:
+            if str(error).startswith(STALLED):
+                return False
+            self._broken = self._ended = writing_error(error, self._database.folder)
+            raise self._broken from error
+        return True
+
+    # Batches
+
+    def _batch_of(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> WriteBatch:
+        batch = WriteBatch(raw_mode=True)
+        put, handles, stamp = batch.put, self._database.handles, timestamp_ms.to_bytes(STAMP_BYTES, "big")
+        for row, puts in mutations:
+            prefix = row + SEPARATOR
+            for family, qualifier, value in puts:
+                put(prefix + qualifier, stamp + value, handles[family])
+        return batch
+
+    def _batch_without(self, keys: Sequence[tuple[Family, bytes]]) -> WriteBatch:
+        batch = WriteBatch(raw_mode=True)
+        for family, key in keys:
+            batch.delete(key, self._database.handles[family])
+        return batch
+
+    # For the purge
+
+    async def _expired_keys(self, family: Family, start: bytes, limit: int) -> Expired:
+        with self._translated():
+            source, oldest = self._database.families[family], self.oldest_stamp(family)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers, partial(expired_keys, source, start, oldest, limit)
+            )
+
+    async def _delete_expired(self, family: Family, keys: Sequence[bytes]) -> int:
+        return await self._in_write_thread(partial(self._delete_if_expired, family, list(keys)))
+
+    def _delete_if_expired(self, family: Family, keys: list[bytes]) -> int:
+        """Looks again: since the purge saw them, a column may have been written anew."""
+        source, oldest = self._database.families[family], self.oldest_stamp(family)
+        with translated_reads(self._database.folder):
+            values = cells_of(source, keys)
+        expired = [key for key, value in zip(keys, values, strict=True) if value and value[:STAMP_BYTES] < oldest]
+        self._delete([(family, key) for key in expired])
+        return len(expired)
+
+    async def close(self) -> None:
+        await self.purge.stop()
+        await super().close()
+
+    def _close_blocking(self) -> None:
+        self._writer.shutdown()
+        super()._close_blocking()
+        self._lock.release()
+
+    # Between the loop and that thread
+
+    async def _in_write_thread(self, work: Callable[[], _T]) -> _T:
+        """Runs `work` after all that was asked for before; once begun it is finished, whoever stops waiting."""
+        self._check_usable()
+        future = asyncio.get_running_loop().run_in_executor(self._writer, work)
+        future.add_done_callback(self._report)
+        return await asyncio.shield(future)
+
+    def _report(self, future: "asyncio.Future[_T]") -> None:
+        if self._broken is not None and self._on_broken is not None and not future.cancelled():
+            tell, self._on_broken = self._on_broken, None
+            tell(self._broken)

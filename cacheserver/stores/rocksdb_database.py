@@ -1,0 +1,109 @@
+"""An open RocksDB: its families, what identifies it, and its orderly end.
+
+A column is a key of its family's column family::
+
+    row 00 qualifier  ->  write time in ms (8 bytes, big-endian)  payload
+
+No row key holds a zero byte, so keys sort by row and then by qualifier. The default column family holds what the store
+was made with: its schema version and its SHARDS.
+
+rocksdict keeps a database (and its lock) open as long as any object made from it lives: handles, iterators, snapshots,
+families. So everything of that kind stays in here, or does not outlive one call.
+"""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from rocksdict import AccessType, ColumnFamily, DBRecoveryMode, Options, Rdict
+
+from rowbox.cacheserver.stores.rocksdb_errors import damaged
+from rowbox.cacheserver.stores.rocksdb_options import RocksMemory, database_options, family_options
+from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
+from rowbox.mailbox.errors import StoreVersionMismatch
+
+_log = logging.getLogger(__name__)
+
+SEPARATOR = b"\x00"
+ROW_END = b"\x01"
+"""A row's keys are those from row + SEPARATOR to before row + ROW_END."""
+STAMP_BYTES = 8
+
+_VERSION_KEY = b"schema_version"
+_SHARDS_KEY = b"shards"
+
+
+class Identity(NamedTuple):
+    """What a store was made with."""
+
+    schema_version: int
+    shards: int
+
+
+class Database:
+    """RocksDB with our families. Methods block and raise rocksdict's exceptions."""
+
+    def __init__(
+        self, folder: Path, memory: RocksMemory, recovery: DBRecoveryMode, access: AccessType, *, create: bool = False
+    ) -> None:
+        self.folder = folder
+        self.memory = memory
+        self.options: Options = database_options(memory, recovery, create=create)
+        names = [str(family) for family in Family] if create else Rdict.list_cf(str(folder), self.options)
+        others = {name: family_options(memory) for name in names if name != "default"}
+        self.rocks = Rdict(str(folder), self.options, others, access)
+        known = [family for family in Family if create or family in names]
+        self.families: dict[Family, Rdict] = {family: self.rocks.get_column_family(family) for family in known}
+        self.handles: dict[Family, ColumnFamily] = {
+            family: self.rocks.get_column_family_handle(family) for family in known
+        }
+
+    def write_identity(self, identity: Identity) -> None:
+        self.rocks.put(_VERSION_KEY, b"%d" % identity.schema_version)
+        self.rocks.put(_SHARDS_KEY, b"%d" % identity.shards)
+        self.rocks.flush()
+
+    def identity(self) -> Identity | None:
+        """None when the folder is some other program's."""
+        version, shards = self.rocks.get(_VERSION_KEY), self.rocks.get(_SHARDS_KEY)
+        return None if version is None or shards is None else Identity(int(version), int(shards))
+
+    def sync_count(self) -> int:
+        """How often RocksDB has fsynced its write-ahead log, by its own statistics (0.3 ms)."""
+        for line in (self.options.get_statistics() or "").splitlines():
+            if line.startswith("rocksdb.wal.synced "):
+                return int(line.rpartition(" ")[2])
+        return -1
+
+    def close(self) -> None:
+        """Gives everything back. What could not be flushed is in the write-ahead log: the next open reads it there."""
+        self.handles.clear()
+        failures = []
+        for part in (*self.families.values(), self.rocks):
+            try:
+                part.close()  # flushes first
+            except Exception as error:  # noqa: BLE001 - rocksdict has no type of its own
+                failures.append(str(error))
+        if failures:  # as a rule all for one reason: one line, because another one says what to do
+            _log.warning("the store in %s was closed without a flush: %s", self.folder, failures[0])
+        self.families.clear()
+
+
+def verified(database: Database, shards: int | None) -> Identity:
+    """The identity of `database`; StoreVersionMismatch unless it is ours and (where given) has `shards` shards."""
+    identity = database.identity()
+    if identity is None:
+        raise damaged(database.folder, "it does not say what it was made with; is it a Rowbox store?")
+    if identity.schema_version != SCHEMA_VERSION:
+        raise StoreVersionMismatch(
+            f"the store in {database.folder} has schema version {identity.schema_version}, this Rowbox has "
+            f"{SCHEMA_VERSION}: run the Rowbox it was made with, or name another folder"
+        )
+    if shards not in {None, identity.shards}:
+        raise StoreVersionMismatch(
+            f"the store in {database.folder} was made with {identity.shards} shards, the settings say {shards}: "
+            f"set shards = {identity.shards} (it is fixed for a store's life), or name another folder"
+        )
+    if missing := [family.name for family in Family if family not in database.families]:
+        raise damaged(database.folder, f"it lacks the families {', '.join(missing)}")
+    return identity

@@ -1,0 +1,58 @@
+"""RocksDB's failures as errors of ours. rocksdict raises plain `Exception`s whose text is RocksDB's status.
+
+No way out loses data by itself: a damaged folder is left as it is, and the person decides.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreLocked, StoreUnavailable, StoreUnusable
+
+_WAY_OUT = (
+    "Nothing was changed. Restore the folder from a backup; or, accepting the loss of what cannot be read, "
+    "repair a copy of it with RocksDB's `ldb repair`."
+)
+_DAMAGE = ("Corruption", "does not exist", "No such file", "not found", "Invalid argument")
+
+
+def damaged(folder: Path, what: str) -> StoreDamaged:
+    """The error for a store that cannot be read back as it was written."""
+    return StoreDamaged(f"the store in {folder} is damaged: {what}. {_WAY_OUT}")
+
+
+def locked(folder: Path, holder: str) -> StoreLocked:
+    return StoreLocked(f"the store in {folder} is open in {holder}: stop that first, or name another folder")
+
+
+def opening_error(error: Exception, folder: Path) -> StoreUnusable:
+    """What to say when RocksDB does not open `folder`."""
+    status = str(error)
+    if "/LOCK:" in status:
+        return locked(folder, "another process")
+    if "No space left" in status:
+        return StoreUnusable(f"no room to open the store in {folder}: free some space on its device. ({status})")
+    if any(sign in status for sign in _DAMAGE):
+        return damaged(folder, status)
+    return StoreUnusable(f"the store in {folder} does not open: {status}")
+
+
+@contextmanager
+def translated_reads(folder: Path) -> Iterator[None]:
+    """Reads inside raise what they mean. The cause goes on without its traceback: its frames hold RocksDB open."""
+    try:
+        yield
+    except RowboxError:
+        raise
+    except Exception as error:  # noqa: BLE001 - rocksdict has no type of its own
+        if "Corruption" in str(error):
+            raise damaged(folder, str(error)) from error.with_traceback(None)
+        raise StoreUnavailable(f"the store in {folder} could not be read: {error}") from error.with_traceback(None)
+
+
+def writing_error(error: Exception, folder: Path) -> StoreUnusable:
+    """What a failed write means: nobody knows what of it reached the disk, so the store is not used any more."""
+    return StoreUnusable(
+        f"writing to the store in {folder} failed: {error}. What was confirmed is safe. "
+        "See to the device (room, health, permissions), then start again."
+    )

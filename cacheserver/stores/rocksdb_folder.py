@@ -1,0 +1,131 @@
+"""Opening a store's folder, or making it.
+
+One process owns a folder: the lock is taken before RocksDB looks at anything, because RocksDB moves the owner's info
+log away before it finds out that there is an owner.
+
+A folder is made in place (it may be a mount point), so a marker stands in it until all is on disk. A marker found at an
+open means that the making was killed: nothing was ever confirmed, so it begins anew.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from rocksdict import AccessType, DBRecoveryMode
+
+from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
+from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
+from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
+from rowbox.cacheserver.stores.rocksdb_wal import ends_torn
+from rowbox.hbase_schema.families import SCHEMA_VERSION
+from rowbox.mailbox.errors import RowboxError, StoreUnusable
+
+_LOCK = "rowbox.lock"
+_UNFINISHED = "rowbox.unfinished"
+_NOT_A_STORE = frozenset({_LOCK, "lost+found"})
+
+
+class FolderLock:
+    """The right to write in a folder, held as long as this process lives or until `release`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / _LOCK).open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = f"process {self._file.read().strip() or '?'}"
+            self._file.close()
+            raise locked(folder, holder) from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Database, FolderLock]:
+    """The store in `folder`, made with `shards` shards if there is none; see RocksStore.open for the errors."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder)
+    except OSError as error:
+        raise StoreUnusable(f"no store can be opened in {folder}: {error.strerror}") from error
+    try:
+        return _make_or_open(folder, shards, memory), lock
+    except RowboxError:
+        lock.release()
+        raise
+    except Exception as error:
+        lock.release()
+        raise opening_error(error, folder) from error
+
+
+def open_for_reading(folder: Path, memory: RocksMemory, scratch: Path) -> tuple[Database, int]:
+    """A view of the store in `folder` as of now and its SHARDS, also beside its owner; `scratch` takes its info log."""
+    if not (folder / "CURRENT").exists():
+        raise StoreUnusable(f"there is no store in {folder}: name the folder that the server was started with")
+    try:
+        database = Database(folder, memory, DBRecoveryMode.point_in_time(), AccessType.secondary(str(scratch)))
+        return database, _verified(database, None)
+    except RowboxError:
+        raise
+    except Exception as error:
+        raise opening_error(error, folder) from error
+
+
+def _make_or_open(folder: Path, shards: int, memory: RocksMemory) -> Database:
+    names = {path.name for path in folder.iterdir()} - _NOT_A_STORE
+    if not names or _UNFINISHED in names:
+        return _make(folder, names, shards, memory)
+    if "CURRENT" not in names:
+        raise damaged(folder, "it holds files, but not RocksDB's CURRENT")
+    database = _open(folder, memory)
+    _verified(database, shards)
+    return database
+
+
+def _verified(database: Database, shards: int | None) -> int:
+    """The database's SHARDS; closes it if it is not what it should be."""
+    try:
+        return verified(database, shards).shards
+    except BaseException:
+        database.close()
+        raise
+
+
+def _make(folder: Path, leftovers: set[str], shards: int, memory: RocksMemory) -> Database:
+    marker = folder / _UNFINISHED
+    marker.touch()
+    _sync(folder)
+    for name in leftovers - {_UNFINISHED}:
+        (folder / name).unlink()
+    database = Database(folder, memory, DBRecoveryMode.absolute_consistency(), AccessType.read_write(), create=True)
+    database.write_identity(Identity(SCHEMA_VERSION, shards))
+    marker.unlink()
+    _sync(folder)
+    return database
+
+
+def _open(folder: Path, memory: RocksMemory) -> Database:
+    """Opens and recovers. A write-ahead log that ends within a record is what a kill leaves; all else is damage.
+
+    RocksDB's modes: *absolute* refuses both, *point in time* (rocksdict's default) accepts both and drops every record
+    behind the damage, *tolerate corrupted tail* tells them apart, but takes a damaged length in the log's last 32 KiB
+    for a torn end (tried, all three). So: absolute, and tolerate only after a look of our own at the end.
+    """
+    try:
+        return Database(folder, memory, DBRecoveryMode.absolute_consistency(), AccessType.read_write())
+    except Exception:
+        if not ends_torn(folder):
+            raise
+    return Database(folder, memory, DBRecoveryMode.tolerate_corrupted_tail_records(), AccessType.read_write())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,164 @@
+"""Reading columns out of RocksDB: for the store, and for a reader beside a running server.
+
+Where a read runs was measured (rocksdict 0.3.29). Its gets, seeks and iterators hold the GIL also while they wait for
+the disk, so a thread of their own would block the event loop all the same; only a multi-get lets go of it. Hence:
+
+1. A probe (key_may_exist, memory only, 2 to 10 us) tells whether the blocks of a range's beginning are in the cache.
+2. If they are not, a multi-get of that key in a thread reads them: cold, 0.5 ms at the median and 7 ms at the 99th
+   percentile on the machine it was tried on, during which the loop runs.
+3. The range itself is read inline, in 7 us for two columns (45 us for 20) against 60 us for the way through a thread.
+
+A range that goes on into further cold blocks reads those inline. Without 1 and 2 every cold range stops the loop for
+1.1 ms at the median and 12 ms at the 99th percentile.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from rowbox.cacheserver.store import Column, StoreStats
+from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
+from rowbox.cacheserver.stores.rocksdb_errors import translated_reads
+from rowbox.cacheserver.stores.rocksdb_ranges import (
+    cells_before,
+    cells_of,
+    columns_from,
+    first_row,
+    row_columns,
+    rows_at_one_moment,
+)
+from rowbox.cacheserver.stores.rocksdb_stats import disk_bytes, rows_estimate
+from rowbox.hbase_schema.families import Family, TtlMs
+from rowbox.hbase_schema.keys import shard_range
+from rowbox.mailbox.errors import RowboxError, StoreUnavailable
+
+_READERS = 4
+"""Cold ranges whose first blocks are read at the same time; more wait."""
+
+
+class RocksReader:
+    """The port's reading half over an open database."""
+
+    def __init__(self, database: Database, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._shards = shards
+        self._ttl_ms = ttl_ms
+        self._now_ms = now_ms
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
+        self._ended: RowboxError | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self.warmed = 0
+
+    @property
+    def late_writes(self) -> bool:
+        return False
+
+    @property
+    def shards(self) -> int:
+        return self._shards
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        await self._warm((family, row + SEPARATOR) for family in families)
+        with self._translated():
+            cells = rows_at_one_moment(self._database, row, families)
+            return {family: row_columns(cells[family], row, self.oldest_stamp(family)) for family in families}
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        wanted = sorted(set(qualifiers))
+        keys = [row + SEPARATOR + qualifier for qualifier in wanted]
+        await self._warm((family, key) for key in keys)
+        with self._translated():
+            values = cells_of(self._database.families[family], keys)
+        oldest = self.oldest_stamp(family)
+        return [(q, v[STAMP_BYTES:]) for q, v in zip(wanted, values, strict=True) if v and v[:STAMP_BYTES] >= oldest]
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        prefix = row + SEPARATOR
+        await self._warm([(family, prefix + start)])
+        with self._translated():
+            cells = cells_before(self._database.families[family], prefix + stop)
+            found = columns_from(cells, prefix + start, len(prefix), self.oldest_stamp(family), limit)
+        return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
+
+    async def scan(
+        self, shard: int, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        start, stop = shard_range(shard)
+        start = start if after_row is None else after_row + ROW_END
+        found: list[tuple[bytes, list[Column]]] = []
+        while len(found) < limit:
+            await self._warm([(family, start)])
+            with self._translated():
+                source = self._database.families[family]
+                row = first_row(source, start, stop)
+                if row is None:
+                    break
+                cells = cells_before(source, row + ROW_END)
+                if columns := row_columns(cells, row, self.oldest_stamp(family)):
+                    found.append((row, columns))
+            start = row + ROW_END
+            await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
+        return found
+
+    async def stats(self) -> StoreStats:
+        with self._translated():
+            database = self._database
+            return StoreStats(
+                rows_estimate=rows_estimate(database),
+                disk_bytes=disk_bytes(database.folder),
+                block_cache_bytes=database.memory.cache.get_usage(),
+                memtable_bytes=database.memory.write_buffers.get_usage(),
+                syncs=database.sync_count(),
+            )
+
+    async def verify(self) -> None:
+        with self._translated():
+            verified(self._database, self._shards)
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._ended = self._ended or StoreUnavailable("the store is closed")
+            self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)
+        await asyncio.shield(self._closing)
+
+    def oldest_stamp(self, family: Family) -> bytes:
+        """The least write time that a column of `family` may have now and be seen."""
+        ttl_ms = self._ttl_ms.get(family)
+        oldest_ms = 0 if ttl_ms is None else max(0, self._now_ms() - ttl_ms)
+        return oldest_ms.to_bytes(STAMP_BYTES, "big")
+
+    def _close_blocking(self) -> None:
+        self._readers.shutdown()
+        self._database.close()
+
+    def _check_usable(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Where a read call reads: none begins after the end, and none of rocksdict's exceptions gets out."""
+        self._check_usable()
+        with translated_reads(self._database.folder):
+            yield
+
+    async def _warm(self, keys: Iterable[tuple[Family, bytes]]) -> None:
+        """Brings the blocks of `keys` into the cache (see above); cheap when they are there."""
+        with self._translated():
+            cold = [(family, key) for family, key in keys if self._is_cold(family, key)]
+        if cold:
+            self.warmed += len(cold)
+            await asyncio.gather(*(self._read_ahead(family, key) for family, key in cold))
+
+    def _is_cold(self, family: Family, key: bytes) -> bool:
+        """True when RocksDB would have to read a file to say whether `key` exists."""
+        return self._database.families[family].key_may_exist(key, fetch=True) == (True, None)
+
+    async def _read_ahead(self, family: Family, key: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        source = self._database.families[family]
+        with self._translated():
+            await loop.run_in_executor(self._readers, cells_of, source, [key])

@@ -1,0 +1,91 @@
+"""The purge deletes what has expired, all of it, and nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.hbase_schema.families import Family
+
+from .rocksdb_fixture import opened
+
+ROW = b"0001/alice"
+TTL_MS = {Family.MESSAGES: 1000, Family.DEDUPE: 100}
+NOW_MS = 1_000_000
+
+
+async def _put(store: RocksStore, family: Family, qualifiers: Sequence[bytes], age_ms: int, row: bytes = ROW) -> None:
+    await store.mutate([RowMutation(row, [Put(family, q, b"v") for q in qualifiers])], NOW_MS - age_ms)
+
+
+def _keys(store: RocksStore, family: Family) -> int:
+    return len(list(store._database.families[family].keys()))
+
+
+async def _round(store: RocksStore, limit: int = 1000) -> None:
+    """Walks every family that expires once."""
+    rounds = store.purge.rounds + len(TTL_MS)
+    while store.purge.rounds < rounds:
+        await store.purge.step(limit)
+
+
+async def test_expired_columns_go_and_the_others_stay(tmp_path: Path) -> None:
+    async with opened(tmp_path, ttl_ms=TTL_MS, now_ms=lambda: NOW_MS) as store:
+        for family in Family:
+            await _put(store, family, [b"old"], 5000)
+            await _put(store, family, [b"edge"], TTL_MS.get(family, 100))
+            await _put(store, family, [b"young"], 0)
+        await _round(store)
+        assert {family: _keys(store, family) for family in Family} == {f: 2 if f in TTL_MS else 3 for f in Family}
+        assert (store.purge.deleted, store.purge.looked_at) == (2, 6)
+
+
+async def test_a_step_is_bounded_and_the_next_goes_on_where_it_stood(tmp_path: Path) -> None:
+    async with opened(tmp_path, ttl_ms=TTL_MS, now_ms=lambda: NOW_MS) as store:
+        for row in (b"0001/a", b"0001/b", b"0002/c"):
+            await _put(store, Family.MESSAGES, [b"%02d" % number for number in range(10)], 5000, row)
+        deleted = [await store.purge.step(4) for _ in range(8)]
+        assert deleted == [4, 4, 4, 4, 4, 4, 4, 2]
+        assert _keys(store, Family.MESSAGES) == 0
+
+
+async def test_a_column_written_anew_after_the_purge_saw_it_stays(tmp_path: Path) -> None:
+    async with opened(tmp_path, ttl_ms=TTL_MS, now_ms=lambda: NOW_MS) as store:
+        await _put(store, Family.DEDUPE, [b"used again", b"not"], 5000)
+        find = store.purge._find
+
+        async def find_and_be_overtaken(family: Family, start: bytes, limit: int) -> object:
+            found = await find(family, start, limit)
+            if found.keys:
+                await _put(store, Family.DEDUPE, [b"used again"], 0)
+            return found
+
+        store.purge._find = find_and_be_overtaken  # type: ignore[assignment]
+        await _round(store)
+        assert await store.get_row(ROW, [Family.DEDUPE]) == {Family.DEDUPE: [(b"used again", b"v")]}
+        assert store.purge.deleted == 1
+
+
+async def test_the_task_walks_beside_writes_until_it_is_stopped(tmp_path: Path) -> None:
+    async with opened(tmp_path, ttl_ms=TTL_MS, now_ms=lambda: NOW_MS) as store:
+        await _put(store, Family.MESSAGES, [b"%03d" % number for number in range(900)], 5000)
+        store.purge.start()
+        store.purge.start()
+        while store.purge.deleted < 900:
+            await _put(store, Family.INDEX, [b"written meanwhile"], 0)
+        await store.purge.stop()
+        await store.purge.stop()
+        assert _keys(store, Family.MESSAGES) == 0
+
+
+async def test_closing_stops_the_task(tmp_path: Path) -> None:
+    async with opened(tmp_path, ttl_ms=TTL_MS) as store:
+        store.purge.start()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "store-purge"]
+
+
+async def test_a_store_without_ttls_has_nothing_to_purge(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        store.purge.start()
+        assert await store.purge.step() == 0
