@@ -1,0 +1,64 @@
+"""One client's connection, with aiohttp's own error pages replaced: what is not even a request (broken HTTP, a header
+that is too long) gets a problem+json too, and one log line instead of a traceback per port scan.
+"""
+
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
+
+from rowbox.api import request_id
+from rowbox.api.problems import MEDIA_TYPE, NotFound, encode_problem, internal, problem_of
+from rowbox.mailbox.errors import BadRequest, RowboxError
+
+MAX_HEADER_BYTES: Final = 8190
+"""Of the request line, and of each header."""
+_log = logging.getLogger(__name__)
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, answering in our words. `ids` gives fresh request ids."""
+
+    def __init__(self, manager: web.Server, ids: Iterator[str], **options: object) -> None:
+        super().__init__(manager, **options)  # type: ignore[arg-type]
+        self._ids = ids
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be parsed (400), and to what a handler let through, which is a defect (500)."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")  # as aiohttp does: the connection is closed
+        if status == HTTPStatus.BAD_REQUEST:
+            _log.info("not HTTP from %s: %s", request.remote, type(exc).__name__)
+            return self._problem(_broken(exc))
+        _log.error("a request failed outside its handler", exc_info=exc)
+        return self._problem(internal())
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends `resp`; aiohttp raises its own page for what has no path at all (`OPTIONS *`, CONNECT)."""
+        if type(resp) is not web.Response and isinstance(resp, web.HTTPException):  # isinstance alone asks an ABC
+            resp = self._problem(NotFound("there is nothing at this path"))
+        return await super().finish_response(request, resp, start_time)
+
+    def _problem(self, error: RowboxError) -> web.Response:
+        problem = problem_of(error, next(self._ids))
+        headers = {hdrs.CONTENT_TYPE: MEDIA_TYPE, request_id.HEADER: problem.request_id, hdrs.SERVER: "rowbox"}
+        response = web.Response(status=problem.status, body=encode_problem(problem), headers=headers)
+        response.force_close()
+        return response
+
+
+def _broken(error: BaseException | None) -> BadRequest:
+    if isinstance(error, LineTooLong):
+        return BadRequest(f"the request line or a header is longer than {MAX_HEADER_BYTES} bytes")
+    return BadRequest("this is not a valid HTTP request")

@@ -1,0 +1,46 @@
+"""Browsers of other origins: refused unless the operator listed their origin, exactly.
+
+No cookies are involved, so no answer ever allows credentials; a page has to know a token to do anything.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from rowbox.api.answer import Answer, Answering
+
+_EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, Retry-After, RateLimit, RateLimit-Policy"
+_ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"
+_MAX_AGE_S: Final = "600"
+
+
+class Cors:
+    """The rules for a list of origins, which may be empty."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(origins)
+        self.is_on = bool(origins)
+
+    def add(self, request: web.BaseRequest, headers: dict[str, str]) -> None:
+        """The headers that let a listed origin read an answer. Caches must not give it to another."""
+        headers[hdrs.VARY] = hdrs.ORIGIN
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin in self._origins:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+
+
+def preflight(method: str) -> Answering:
+    """Answers the question whether a page may call `method`; `Cors.add` then says to which origins it applies."""
+
+    async def answer(_: web.Request) -> Answer:
+        headers: dict[str, str] = {
+            hdrs.ALLOW: f"{method}, OPTIONS",
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED,
+            hdrs.ACCESS_CONTROL_MAX_AGE: _MAX_AGE_S,
+        }
+        return Answer(204, b"", headers)
+
+    return answer

@@ -1,0 +1,134 @@
+"""What every request goes through: request id, errors, headers, counting; and for the calls of the API authentication,
+body and rate-limit headers. A wrapper around each handler and not an aiohttp middleware: one middleware costs a tenth
+of a small handler's rate.
+
+A client that leaves cancels its handler (server.py asks aiohttp for that), which frees its place as a long poll. Writes
+are not harmed: cancelling a call of the port stops the waiting only.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from rowbox.api import request_id
+from rowbox.api.answer import Answer, Answering
+from rowbox.api.auth import Authenticator
+from rowbox.api.body import BODY_DEADLINE_S, read_body
+from rowbox.api.cors import Cors
+from rowbox.api.counters import CLIENT_GONE, HttpCounters
+from rowbox.api.drain import Drain
+from rowbox.api.handlers import Call, Operation
+from rowbox.api.limits import LimitHeaders
+from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.mailbox.errors import RowboxError
+
+POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+_log = logging.getLogger(__name__)
+
+
+class Edge:
+    """Makes the handlers of one application. `ids` gives fresh request ids, `clock` seconds to measure durations."""
+
+    def __init__(
+        self,
+        counters: HttpCounters,
+        drain: Drain,
+        ids: Iterator[str],
+        cors: Cors,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.cors = cors
+        self._counters = counters
+        self._drain = drain
+        self._ids = ids
+        self._clock = clock
+
+    def endpoint(
+        self,
+        route: str,
+        method: str,
+        answer: Answering,
+        limits: LimitHeaders | None = None,
+    ) -> Handler:
+        """A handler that answers with what `answer` returns, or with the problem it raises; never raises itself."""
+        counters = self._counters.route(route, method)
+        drain, clock, cors, ids = self._drain, self._clock, self.cors, self._ids
+
+        async def handle(request: web.Request) -> web.Response:
+            started = clock()
+            current_id = request.headers.get(request_id.HEADER)
+            if current_id is None or not request_id.is_sane(current_id):
+                current_id = next(ids)
+            request_id.REQUEST_ID.set(current_id)
+            drain.enter()
+            try:
+                answered = await answer(request)
+            except asyncio.CancelledError:
+                counters.poll_answered(CLIENT_GONE)
+                raise
+            except Exception as error:  # noqa: BLE001 - the edge: what nobody expected becomes a 500
+                answered = _refusal(error, request, current_id, limits)
+            finally:
+                drain.leave()
+            headers = answered.headers
+            headers[request_id.HEADER] = current_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers[hdrs.SERVER] = "rowbox"  # aiohttp would tell the versions of Python and of itself
+            if cors.is_on:
+                cors.add(request, headers)
+            response = web.Response(status=answered.status, body=answered.body, headers=headers)
+            if drain.has_begun:
+                response.force_close()
+            if answered.is_poll:
+                counters.poll_answered(answered.status)
+            else:
+                counters.answered(answered.status, clock() - started)
+            return response
+
+        return handle
+
+
+def call_answer(
+    operation: Operation,
+    authenticator: Authenticator,
+    limits: LimitHeaders,
+    max_body_bytes: int,
+    body_deadline_s: float = BODY_DEADLINE_S,
+) -> Answering:
+    """One call of the API, to be wrapped: nothing is read of a caller before he is known."""
+    has_body = operation.method == hdrs.METH_POST
+
+    async def answer(request: web.Request) -> Answer:
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        claims = authenticator.remembered(authorization)
+        if claims is None:
+            claims = await authenticator.authenticate(authorization)
+        body = await read_body(request, max_body_bytes, body_deadline_s) if has_body else b""
+        query = request.raw_path.partition("?")[2]
+        reply = await operation.handle(Call(claims, query, body))
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
+        limits.add(headers, reply.quota)
+        is_poll = reply.poll_timeout_s is not None
+        if is_poll:
+            headers[POLL_TIMEOUT] = str(reply.poll_timeout_s)
+        return Answer(reply.status, reply.body, headers, is_poll)
+
+    return answer
+
+
+def _refusal(error: Exception, request: web.Request, current_id: str, limits: LimitHeaders | None) -> Answer:
+    if not isinstance(error, RowboxError):
+        _log.error("%s %s failed", request.method, request.path, exc_info=error)
+        error = internal()
+    problem = problem_of(error, current_id)
+    headers = headers_of(problem, error, had_token=hdrs.AUTHORIZATION in request.headers)
+    headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE
+    headers[hdrs.CACHE_CONTROL] = "no-store"
+    if problem.status == 429 and limits is not None:
+        limits.add_exceeded(headers, problem.retry_after_ms or 0)
+    return Answer(problem.status, encode_problem(problem), headers)

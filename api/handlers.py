@@ -1,0 +1,100 @@
+"""The five calls: a request becomes a value of the port, its answer becomes a Reply. Nothing here knows HTTP's wire.
+
+markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from rowbox.api.claims import Claims
+from rowbox.api.limits import LimitClass
+from rowbox.api.requests import (
+    parse_fetch_conversation,
+    parse_fetch_messages,
+    parse_mark_read,
+    parse_send,
+    parse_send_status,
+)
+from rowbox.api.responses import encode_mark_read, encode_page, encode_send
+from rowbox.cacheserver.port import MailboxPort, Quota
+from rowbox.mailbox.config import PollSettings
+
+POLL_MARGIN_S: Final = 15
+"""How much longer than its `wait` a client should listen: an answer may be on its way when the time is over."""
+
+
+class Call(msgspec.Struct, gc=False):
+    """One request: who asks, the raw query string, the whole body (empty for a GET)."""
+
+    claims: Claims
+    query: str
+    body: bytes
+
+
+class Reply(msgspec.Struct, gc=False):
+    """One answer: a JSON body, and for a long poll how long its client should listen."""
+
+    status: int
+    body: bytes
+    quota: Quota | None
+    poll_timeout_s: int | None = None
+
+
+Handle = Callable[[Call], Awaitable[Reply]]
+
+
+class Operation(NamedTuple):
+    """A call and where it is found."""
+
+    name: str
+    method: str
+    path: str
+    limit_class: LimitClass
+    handle: Handle
+
+
+class Handlers:
+    """The calls over one port."""
+
+    def __init__(self, port: MailboxPort, poll: PollSettings) -> None:
+        self._port = port
+        self._poll = poll
+
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [
+            Operation("sendMessage", "POST", "/v1/sendMessage", "send", self.send_message),
+            Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status),
+            Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
+            Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
+            Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
+        ]
+
+    async def send_message(self, call: Call) -> Reply:
+        result = await self._port.send(parse_send(call.body, call.claims))
+        return Reply(200 if result.duplicate else 201, encode_send(result), result.quota)
+
+    async def send_status(self, call: Call) -> Reply:
+        user_id, client_message_id = parse_send_status(call.query, call.claims)
+        result = await self._port.send_status(user_id, client_message_id)
+        return Reply(200, encode_send(result), result.quota)
+
+    async def mark_read(self, call: Call) -> Reply:
+        result = await self._port.mark_read(parse_mark_read(call.body, call.claims))
+        return Reply(200, encode_mark_read(result), result.quota)
+
+    async def fetch_conversation(self, call: Call) -> Reply:
+        request = parse_fetch_conversation(call.query, call.claims, self._poll)
+        page = await self._port.fetch_conversations(request)
+        return Reply(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
+
+    async def fetch_messages(self, call: Call) -> Reply:
+        request = parse_fetch_messages(call.query, call.claims, self._poll)
+        page = await self._port.fetch_messages(request)
+        return Reply(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
+
+
+def _poll_timeout_s(wait_ms: int) -> int | None:
+    return -(-wait_ms // 1000) + POLL_MARGIN_S if wait_ms else None

@@ -1,0 +1,35 @@
+"""What the operator's tools ask: whether the process lives, whether it should get traffic, and what it counts."""
+
+from collections.abc import Sequence
+
+import msgspec
+from aiohttp import hdrs, web
+
+from rowbox.api.answer import Answer, Page
+from rowbox.api.drain import Drain
+from rowbox.api.metrics import CONTENT_TYPE, Metrics
+from rowbox.cacheserver.port import MailboxPort
+
+
+def health_pages(port: MailboxPort, drain: Drain, metrics: Metrics) -> Sequence[Page]:
+    """/healthz, /readyz and /metrics."""
+
+    async def healthz(_: web.Request) -> Answer:
+        return _json(200, {"status": "ok"})
+
+    async def readyz(request: web.Request) -> Answer:
+        reasons = [*(["draining"] if drain.has_begun else []), *port.unready_reasons()]
+        body: dict[str, object] = {"ready": not reasons}
+        if "verbose" in request.query:
+            body["reasons"] = list(dict.fromkeys(reasons))
+        return _json(503 if reasons else 200, body)
+
+    async def scrape(_: web.Request) -> Answer:
+        return Answer(200, metrics.render(), {hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
+    return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", scrape)]
+
+
+def _json(status: int, body: dict[str, object]) -> Answer:
+    headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
+    return Answer(status, msgspec.json.encode(body), headers)

@@ -1,0 +1,46 @@
+"""No authentication, for a developer's own machine: asked for explicitly, and never beyond the loopback interface."""
+
+import ipaddress
+import math
+from typing import Final
+
+from rowbox.api.auth import bearer_token
+from rowbox.api.claims import Claims
+from rowbox.mailbox.errors import Unauthenticated
+from rowbox.mailbox.ids import is_user_id
+
+INSECURE: Final = "insecure:"
+
+
+class InsecureAuthenticator:
+    """`Authorization: Bearer insecure:<userId>`: every caller is whom he says he is. Only for a loopback host."""
+
+    def __init__(self, host: str) -> None:
+        require_loopback(host)
+
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    def remembered(self, authorization: str | None) -> Claims | None:
+        """Nothing is."""
+        return None
+
+    async def authenticate(self, authorization: str | None) -> Claims:
+        token = bearer_token(authorization or "")
+        user_id = token.removeprefix(INSECURE)
+        if user_id == token or not is_user_id(user_id):
+            raise Unauthenticated(f"this server runs without authentication: say Bearer {INSECURE}<userId>")
+        return Claims(user_id, is_admin=False, valid_until_s=math.inf)
+
+
+def require_loopback(host: str) -> None:
+    """ValueError unless `host` can be reached from this machine only."""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
+        raise ValueError(f"without authentication the server listens on a loopback address only, not on {host}")

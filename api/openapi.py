@@ -1,0 +1,166 @@
+"""The OpenAPI 3.1 document, assembled from the types that validate requests and that answers are decoded with in tests.
+
+What a schema cannot say stands in descriptions: limits in bytes, values that are clamped (they have no minimum or
+maximum, because none is refused), and parameters that exclude each other.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from rowbox import __version__
+from rowbox.api.call_docs import CALLS, CallDoc
+from rowbox.api.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from rowbox.mailbox.errors import RowboxError
+
+_Json = dict[str, Any]
+
+
+_ALWAYS: Final = (
+    "bad_request",
+    "unknown_parameter",
+    "unauthenticated",
+    "forbidden",
+    "rate_limited",
+    "internal",
+    "handover_in_progress",
+    "store_unavailable",
+    "overloaded",
+)
+_DESCRIPTION: Final = """Every user owns a mailbox; a message is in the sender's and in every recipient's exactly once.
+
+With a 4xx nothing was written. After a 5xx or a timeout the outcome is unknown: send the same request again, with the
+same clientMessageId. All times are whole microseconds since the epoch. Fields and headers may be added to answers."""
+_HEADERS: Final[_Json] = {
+    "RequestId": {
+        "description": "The request's own id where it had a sane one.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "RetryAfter": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}},
+    "Authenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}},
+    "RateLimit": {"description": 'What is left, where a limit is set: "send";r=59;t=1', "schema": {"type": "string"}},
+    "RateLimitPolicy": {"description": 'The limit, where one is set: "send";q=60;w=12', "schema": {"type": "string"}},
+    "PollTimeout": {"description": "Seconds that a waiting client should listen.", "schema": {"type": "integer"}},
+}
+
+
+def openapi_json() -> bytes:
+    """The document."""
+    return msgspec.json.encode(openapi())
+
+
+def openapi() -> _Json:
+    """The document as plain data."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Rowbox", "version": __version__, "description": _DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": {f"/v1/{call.name}": {call.method: _operation(call)} for call in CALLS},
+        "x-problems": {code: _problem_kind(code) for code in KINDS},
+        "components": {
+            "schemas": _component_schemas(),
+            "headers": _HEADERS,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _operation(call: CallDoc) -> _Json:
+    operation: _Json = {"operationId": call.name, "summary": call.summary}
+    if call.method == "post":
+        content = {"application/json": {"schema": _reference(call.request.__name__)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    else:
+        operation["parameters"] = _parameters(call.request)
+    answers = {str(status): _answer(text, call) for status, text in call.answers.items()}
+    operation["responses"] = answers | _problem_responses([*_ALWAYS, *call.problems])
+    return operation
+
+
+def _answer(text: str, call: CallDoc) -> _Json:
+    headers = _headers("X-Request-Id", "RateLimit", "RateLimit-Policy", *(["X-Poll-Client-Timeout"] * call.is_poll))
+    content = {"application/json": {"schema": _reference(call.response.__name__)}}
+    return {"description": text, "headers": headers, "content": content}
+
+
+def _parameters(query: type[Struct]) -> list[_Json]:
+    schema = msgspec.json.schema(query)["$defs"][query.__name__]
+    return [_parameter(name, dict(of), name in schema["required"]) for name, of in schema["properties"].items()]
+
+
+def _parameter(name: str, schema: _Json, is_required: bool) -> _Json:  # noqa: FBT001 - a field of the document
+    description = schema.pop("description", "")
+    return {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
+
+
+def _problem_responses(codes: Iterable[str]) -> _Json:
+    """One response per status, with the codes that it may carry."""
+    by_status = sorted(codes, key=_status)
+    return {str(status): _problem_response(status, list(group)) for status, group in groupby(by_status, _status)}
+
+
+def _problem_response(status: int, codes: list[str]) -> _Json:
+    names = ["X-Request-Id"]
+    if status in {429, 503}:
+        names.append("Retry-After")
+    if status == 401:
+        names.append("WWW-Authenticate")
+    if status == 429:
+        names += ["RateLimit", "RateLimit-Policy"]
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    media = {
+        "schema": {"allOf": [_reference("Problem"), narrowed]},
+        "examples": {code: _example(code) for code in codes},
+    }
+    description = "; ".join(KINDS[code].title for code in codes)
+    return {"description": description, "headers": _headers(*names), "content": {MEDIA_TYPE: media}}
+
+
+def _example(code: str) -> _Json:
+    error = RowboxError("what exactly was wrong")
+    error.code = code
+    error.retryable = KINDS[code].status in {429, 503}
+    return {"value": msgspec.to_builtins(problem_of(error, "3f9a1c-2b"))}
+
+
+def _problem_kind(code: str) -> _Json:
+    return {name: _example(code)["value"][name] for name in ("status", "title", "retryable")}
+
+
+def _component_schemas() -> _Json:
+    requests = [call.request for call in CALLS if call.method == "post"]
+    responses = [call.response for call in CALLS]
+    _, taken = msgspec.json.schema_components(requests, ref_template="#/components/schemas/{name}")
+    _, given = msgspec.json.schema_components([*responses, Problem], ref_template="#/components/schemas/{name}")
+    for schema in given.values():
+        del schema["additionalProperties"]  # ours are decoded strictly in tests; clients have to let us add some
+    taken["SendMessage"]["oneOf"] = [{"required": ["recipientId"]}, {"required": ["recepientId"]}]
+    taken["SendMessage"]["properties"]["recepientId"]["deprecated"] = True
+    return taken | given
+
+
+_HEADER_COMPONENTS: Final = {
+    "X-Request-Id": "RequestId",
+    "Retry-After": "RetryAfter",
+    "WWW-Authenticate": "Authenticate",
+    "RateLimit": "RateLimit",
+    "RateLimit-Policy": "RateLimitPolicy",
+    "X-Poll-Client-Timeout": "PollTimeout",
+}
+
+
+def _headers(*names: str) -> _Json:
+    return {name: {"$ref": f"#/components/headers/{_HEADER_COMPONENTS[name]}"} for name in names}
+
+
+def _reference(name: str) -> _Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _status(code: str) -> int:
+    return KINDS[code].status

@@ -1,0 +1,124 @@
+"""Errors as HTTP answers: the one table of statuses, and the bodies of RFC 9457.
+
+P7 of the design, as clients see it: with a 4xx nothing was written; after a 5xx the outcome is unknown and the same
+request (same clientMessageId) may be sent again.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from rowbox.mailbox.errors import RowboxError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_DEFAULT_RETRY_MS: Final = 1_000
+
+
+class NotFound(RowboxError):
+    """A path that is not part of the API."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(RowboxError):
+    """A method that the path does not have; `allowed` are the ones it has."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class UnsupportedMediaType(RowboxError):
+    """A body that is not declared as plain JSON."""
+
+    code = "unsupported_media_type"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What all problems of one code have in common."""
+
+    status: int
+    title: str
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "bad_request": Kind(400, "The request is malformed"),
+    "unknown_parameter": Kind(400, "The call has no such parameter"),
+    "unauthenticated": Kind(401, "A valid token is needed"),
+    "forbidden": Kind(403, "The token may not do this"),
+    "unknown_conversation": Kind(404, "The user is in no such conversation"),
+    "unknown_message": Kind(404, "The conversation holds no such message"),
+    "unknown_client_message_id": Kind(404, "No send with this clientMessageId was applied so far"),
+    "not_found": Kind(404, "There is nothing at this path"),
+    "method_not_allowed": Kind(405, "The path does not have this method"),
+    "message_too_large": Kind(413, "The message is too large"),
+    "unsupported_media_type": Kind(415, "The body must be JSON"),
+    "client_message_id_reused": Kind(422, "The clientMessageId names another message"),
+    "rate_limited": Kind(429, "Too many requests of this user"),
+    "internal": Kind(500, "Something went wrong here"),
+    "handover_in_progress": Kind(503, "The mailbox is moving to another server"),
+    "store_unavailable": Kind(503, "The store does not answer"),
+    "overloaded": Kind(503, "The server is at its limit"),
+}
+"""Every code that a client can meet."""
+
+
+class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """An error, as RFC 9457 has it, with what a program needs: `code`, whether to retry, and when."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    request_id: str
+    retry_after_ms: int | UnsetType = UNSET
+
+
+def internal() -> RowboxError:
+    """What a client learns of an error that nobody expected: nothing but where to look it up."""
+    return RowboxError("the server's log has more under this request id")
+
+
+def problem_of(error: RowboxError, request_id: str) -> Problem:
+    """The body for `error`. A code that is not in the table (a start-up error) is `internal`: it is our fault."""
+    if error.code not in KINDS:
+        error = internal()
+    kind = KINDS[error.code]
+    retry_after_ms: int | UnsetType = UNSET
+    if kind.status in {429, 503}:
+        retry_after_ms = _DEFAULT_RETRY_MS if error.retry_after_ms is None else error.retry_after_ms
+    return Problem(
+        type=f"/docs#{error.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=str(error),
+        code=error.code,
+        retryable=error.retryable or kind.status >= 500,
+        request_id=request_id,
+        retry_after_ms=retry_after_ms,
+    )
+
+
+encode_problem = msgspec.json.Encoder().encode
+
+
+def headers_of(problem: Problem, error: RowboxError, *, had_token: bool) -> dict[str, str]:
+    """The headers that belong to a status. Retry-After counts whole seconds, rounded up: never too early, never 0."""
+    headers = {}
+    if problem.retry_after_ms is not UNSET:
+        headers["Retry-After"] = str(whole_seconds(problem.retry_after_ms))
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="rowbox"' + (', error="invalid_token"' if had_token else "")
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    return headers
+
+
+def whole_seconds(milliseconds: int) -> int:
+    """Rounded up, and at least 1."""
+    return max(1, -(-milliseconds // 1000))

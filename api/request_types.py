@@ -1,0 +1,131 @@
+"""What clients may ask, as types. They validate requests (requests.py) and make the request half of openapi.json, so
+what is documented is what is checked.
+
+Patterns stand in the schema only and are checked with `fullmatch`: the `$` of a regular expression also stands before a
+final line break.
+"""
+
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, ID_PATTERN, USER_ID_PATTERN
+
+MAX_CONTENT_BYTES: Final = 65_535
+MAX_SKIPPED: Final = 10_000
+MAX_CONVERSATIONS: Final = 100
+MAX_MESSAGES: Final = 200
+MAX_TIMESTAMP: Final = 2**53 - 1
+"""The largest integer that every JavaScript number holds exactly."""
+MAX_CURSOR_CHARACTERS: Final = 1024
+
+UserId: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="Defaults to the token's user; another one needs the scope admin.",
+        examples=["alice"],
+        extra_json_schema={"pattern": USER_ID_PATTERN},
+    ),
+]
+OtherUserId: TypeAlias = Annotated[
+    str, Meta(description="A user.", examples=["bob"], extra_json_schema={"pattern": USER_ID_PATTERN})
+]
+ClientMessageId: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="Chosen by the sender, once per message: the same id again is the same message.",
+        examples=["5f0c2c1e-7d0b-4a53-9b1f-0c6a1f7f0b11"],
+        extra_json_schema={"pattern": CLIENT_MESSAGE_ID_PATTERN},
+    ),
+]
+Id: TypeAlias = Annotated[
+    str, Meta(examples=["0192f5a0c0de7abc8123456789abcdef"], extra_json_schema={"pattern": ID_PATTERN})
+]
+Content: TypeAlias = Annotated[
+    str,
+    Meta(
+        description=f"1 to {MAX_CONTENT_BYTES} bytes of UTF-8: any Unicode text without lone surrogates.",
+        examples=["Hello, Bob"],
+        extra_json_schema={"minLength": 1},  # a maxLength would count characters
+    ),
+]
+PageNumber: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_SKIPPED,
+        description=f"Pages to skip; pageNumber x pageSize is at most {MAX_SKIPPED}. Not together with cursor or "
+        "lastUpdatedTimestamp.",
+    ),
+]
+Token: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_TIMESTAMP,
+        description="The lastUpdatedTimestamp of an earlier answer of the same kind and filter: only what changed "
+        "since. Not together with cursor or pageNumber.",
+    ),
+]
+Cursor: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="The nextCursor of the page before. Not together with pageNumber or lastUpdatedTimestamp.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_CURSOR_CHARACTERS},
+    ),
+]
+Wait: TypeAlias = Annotated[
+    int,
+    Meta(
+        description="Seconds to wait where nothing is newer than lastUpdatedTimestamp: 0 to 55, clamped. Ignored "
+        "without lastUpdatedTimestamp.",
+    ),
+]
+
+
+class SendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A message to one recipient, who may be the sender: `recipientId`, or `recepientId` as it was once spelled."""
+
+    message_content: Content
+    client_message_id: ClientMessageId
+    sender_id: UserId | UnsetType = UNSET
+    recipient_id: OtherUserId | UnsetType = UNSET
+    recepient_id: OtherUserId | UnsetType = UNSET
+
+
+class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Read up to and including a message."""
+
+    conversation_id: Id
+    message_id: Id
+    user_id: UserId | UnsetType = UNSET
+
+
+class SendStatusQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which send to look up: one's own."""
+
+    client_message_id: ClientMessageId
+    user_id: UserId | UnsetType = UNSET
+
+
+class FetchConversationQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which conversations."""
+
+    user_id: UserId | UnsetType = UNSET
+    page_number: PageNumber | UnsetType = UNSET
+    page_size: Annotated[int, Meta(description=f"1 to {MAX_CONVERSATIONS}, clamped.")] = 20
+    last_updated_timestamp: Token | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
+    wait: Wait = 0
+
+
+class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which messages; of all conversations where none is named."""
+
+    user_id: UserId | UnsetType = UNSET
+    conversation_id: Id | UnsetType = UNSET
+    page_number: PageNumber | UnsetType = UNSET
+    page_size: Annotated[int, Meta(description=f"1 to {MAX_MESSAGES}, clamped.")] = 50
+    last_updated_timestamp: Token | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
+    wait: Wait = 0

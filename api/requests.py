@@ -1,0 +1,165 @@
+"""Requests to values of the port: parsed, validated and authorised here, once, and trusted behind it."""
+
+import re
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from rowbox.api.claims import Claims
+from rowbox.api.query import QueryParser, as_bad_request
+from rowbox.api.request_types import (
+    MAX_CONTENT_BYTES,
+    MAX_CONVERSATIONS,
+    MAX_CURSOR_CHARACTERS,
+    MAX_MESSAGES,
+    MAX_SKIPPED,
+    FetchConversationQuery,
+    FetchMessagesQuery,
+    MarkReadUpTo,
+    SendMessage,
+    SendStatusQuery,
+)
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
+from rowbox.mailbox.config import PollSettings
+from rowbox.mailbox.errors import BadRequest, MessageTooLarge
+from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, from_text, is_user_id
+
+_CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])
+_send_message = msgspec.json.Decoder(SendMessage)
+_mark_read = msgspec.json.Decoder(MarkReadUpTo)
+_send_status = QueryParser(SendStatusQuery)
+_fetch_conversation = QueryParser(FetchConversationQuery)
+_fetch_messages = QueryParser(FetchMessagesQuery)
+_T = TypeVar("_T")
+
+
+def parse_send(body: bytes, claims: Claims) -> Send:
+    """The send in a body. BadRequest, UnknownParameter, MessageTooLarge, Forbidden."""
+    request = _decode(_send_message, body)
+    recipient_id = _recipient(request)
+    _check_content(request.message_content)
+    _check_client_message_id(request.client_message_id)
+    sender_id = _acting_user(request.sender_id, "senderId", claims)
+    return Send(sender_id, recipient_id, request.message_content, request.client_message_id)
+
+
+def parse_mark_read(body: bytes, claims: Claims) -> MarkRead:
+    """The read mark in a body. BadRequest, UnknownParameter, Forbidden."""
+    request = _decode(_mark_read, body)
+    conversation_id = from_text(request.conversation_id, "conversationId")
+    message_id = from_text(request.message_id, "messageId")
+    return MarkRead(_acting_user(request.user_id, "userId", claims), conversation_id, message_id)
+
+
+def parse_send_status(query: str, claims: Claims) -> tuple[str, str]:
+    """The user and the clientMessageId asked about. BadRequest, UnknownParameter, Forbidden."""
+    request = _send_status.parse(query)
+    _check_client_message_id(request.client_message_id)
+    return _acting_user(request.user_id, "userId", claims), request.client_message_id
+
+
+def parse_fetch_conversation(query: str, claims: Claims, poll: PollSettings) -> FetchConversations:
+    """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
+    request = _fetch_conversation.parse(query)
+    page_size = min(max(1, request.page_size), MAX_CONVERSATIONS)
+    _check_position(request, page_size)
+    return FetchConversations(
+        _acting_user(request.user_id, "userId", claims),
+        request.page_number or 0,
+        page_size,
+        _given(request.last_updated_timestamp),
+        _given(request.cursor),
+        _wait_ms(request, poll),
+    )
+
+
+def parse_fetch_messages(query: str, claims: Claims, poll: PollSettings) -> FetchMessages:
+    """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
+    request = _fetch_messages.parse(query)
+    page_size = min(max(1, request.page_size), MAX_MESSAGES)
+    _check_position(request, page_size)
+    conversation_id = _given(request.conversation_id)
+    return FetchMessages(
+        _acting_user(request.user_id, "userId", claims),
+        None if conversation_id is None else from_text(conversation_id, "conversationId"),
+        request.page_number or 0,
+        page_size,
+        _given(request.last_updated_timestamp),
+        _given(request.cursor),
+        _wait_ms(request, poll),
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:  # malformed JSON; a wrong value; not UTF-8
+        raise as_bad_request(error) from error
+
+
+def _given(value: _T | UnsetType) -> _T | None:
+    return None if value is UNSET else value
+
+
+def _acting_user(user_id: str | UnsetType, name: str, claims: Claims) -> str:
+    if user_id is UNSET or user_id == claims.user_id:
+        return claims.user_id
+    _check_user_id(user_id, name)
+    return claims.acting_for(user_id)
+
+
+def _check_user_id(user_id: str, name: str) -> None:
+    if not is_user_id(user_id):
+        raise BadRequest(f"{name} is 1 to 128 characters of A-Z a-z 0-9 . _ @ + : -")
+
+
+def _recipient(request: SendMessage) -> str:
+    recipient_id, historical = _given(request.recipient_id), _given(request.recepient_id)
+    if recipient_id is not None and historical is not None and recipient_id != historical:
+        raise BadRequest("recipientId and recepientId name different users")
+    recipient_id = historical if recipient_id is None else recipient_id
+    if recipient_id is None:
+        raise BadRequest("recipientId is missing")
+    _check_user_id(recipient_id, "recipientId")
+    return recipient_id
+
+
+def _check_content(content: str) -> None:
+    if not content:
+        raise BadRequest("messageContent is empty")
+    if len(content) * 4 > MAX_CONTENT_BYTES and len(content.encode()) > MAX_CONTENT_BYTES:
+        raise MessageTooLarge(f"messageContent is more than {MAX_CONTENT_BYTES} bytes of UTF-8")
+
+
+def _check_client_message_id(client_message_id: str) -> None:
+    if _CLIENT_MESSAGE_ID.fullmatch(client_message_id) is None:
+        raise BadRequest("clientMessageId is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+
+
+def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_size: int) -> None:
+    """At most one of cursor, pageNumber and lastUpdatedTimestamp says where to begin; pageNumber 0 beside a token is
+    what old clients always send, and says nothing.
+    """
+    cursor = _given(request.cursor)
+    if cursor is not None:
+        if request.page_number is not UNSET or request.last_updated_timestamp is not UNSET:
+            raise BadRequest("cursor excludes pageNumber and lastUpdatedTimestamp")
+        if not 1 <= len(cursor) <= MAX_CURSOR_CHARACTERS:
+            raise BadRequest("cursor is not one that this server gave")
+    if request.page_number:
+        if request.last_updated_timestamp is not UNSET:
+            raise BadRequest("pageNumber above 0 excludes lastUpdatedTimestamp")
+        if request.page_number * page_size > MAX_SKIPPED:
+            raise BadRequest(f"pageNumber x pageSize is above {MAX_SKIPPED}: use nextCursor")
+
+
+def _wait_ms(request: FetchConversationQuery | FetchMessagesQuery, poll: PollSettings) -> int:
+    """How long to wait: not at all without a token, where there is no "newer" to wait for."""
+    if not request.wait or request.last_updated_timestamp is UNSET:
+        return 0
+    return min(max(0, request.wait) * 1000, poll.max_wait_ms)

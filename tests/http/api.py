@@ -1,0 +1,143 @@
+"""A whole HTTP side, listening on loopback, and a client for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from rowbox.api.app import build_admin_app, build_app
+from rowbox.api.auth import Authenticator, issue_token, make_authenticator
+from rowbox.api.counters import HttpCounters
+from rowbox.api.drain import Drain
+from rowbox.api.metrics import Source
+from rowbox.api.problems import Problem
+from rowbox.api.request_id import request_ids
+from rowbox.api.server import Server
+from rowbox.cacheserver.port import MailboxPort
+from rowbox.mailbox.config import RateLimitSettings, ServerSettings, Settings
+
+SECRET = b"a secret of at least 32 bytes, for tests"
+NO_LIMITS = RateLimitSettings(enabled=False)
+ANY_PORT = ServerSettings(port=0, admin_port=0)
+SETTINGS = Settings(server=ANY_PORT, rate_limits=NO_LIMITS)
+_T = TypeVar("_T")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    body: bytes
+    headers: Any
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    def decode(self, kind: type[_T], status: int = 200) -> _T:
+        """The body, where it is exactly of this kind."""
+        assert self.status == status, self.body
+        assert self.headers["Content-Type"] == "application/json"
+        return msgspec.json.decode(self.body, type=kind)
+
+    def problem(self, status: int, code: str) -> Problem:
+        """The problem, where it is one of this status and code, and consistent in itself."""
+        assert (self.status, self.headers["Content-Type"]) == (status, "application/problem+json"), self.body
+        problem = msgspec.json.decode(self.body, type=Problem)
+        assert (problem.status, problem.code) == (status, code), problem
+        assert problem.request_id == self.headers["X-Request-Id"]
+        return problem
+
+
+class Api:
+    """A client of a running server."""
+
+    def __init__(self, server: Server, session: aiohttp.ClientSession, counters: HttpCounters, drain: Drain) -> None:
+        self.server = server
+        self.counters = counters
+        self.drain = drain
+        self._session = session
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        user: str | None = "alice",
+        *,
+        admin: bool = False,
+        headers: dict[str, str] | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
+    ) -> Answer:
+        """One request as `user`; None: without a token."""
+        sent = {} if user is None else {"Authorization": f"Bearer {token(user, admin=admin)}"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        url = f"http://127.0.0.1:{self.server.port}{path}"
+        async with self._session.request(method, url, data=body, headers=sent | (headers or {})) as response:
+            return Answer(response.status, await response.read(), response.headers)
+
+    async def get(
+        self, path: str, user: str | None = "alice", *, admin: bool = False, headers: dict[str, str] | None = None
+    ) -> Answer:
+        return await self.request("GET", path, user, admin=admin, headers=headers)
+
+    async def post(self, path: str, fields: object, user: str | None = "alice", *, admin: bool = False) -> Answer:
+        return await self.request("POST", path, user, admin=admin, body=msgspec.json.encode(fields))
+
+    async def admin(self, path: str, method: str = "GET") -> Answer:
+        async with self._session.request(method, f"http://127.0.0.1:{self.server.admin_port}{path}") as response:
+            return Answer(response.status, await response.read(), response.headers)
+
+    async def send(
+        self, client_message_id: str, content: str = "hello", *, sender: str = "alice", recipient: str = "bob"
+    ) -> Answer:
+        fields = {"recipientId": recipient, "messageContent": content, "clientMessageId": client_message_id}
+        return await self.post("/v1/sendMessage", fields, sender)
+
+    async def raw(self, data: bytes) -> bytes:
+        """What comes back for `data` on a fresh connection until the server closes it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        writer.write(data)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+def token(user: str, *, admin: bool = False, ttl_s: float = 3600, now: float | None = None) -> str:
+    """A token that the servers of these tests accept."""
+    return issue_token(SECRET, user, ttl_s, admin=admin, now=time.time() if now is None else now)
+
+
+@asynccontextmanager
+async def serving(
+    port: MailboxPort,
+    settings: Settings = SETTINGS,
+    *,
+    authenticator: Authenticator | None = None,
+    sources: list[Source] | None = None,
+    body_deadline_s: float = 30.0,
+) -> AsyncIterator[Api]:
+    """A server over `port` for the time of the block."""
+    counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
+    if authenticator is None:
+        authenticator = make_authenticator(settings.auth, SECRET, time.time, time.monotonic)
+    app = build_app(port, authenticator, settings, counters, drain, ids, body_deadline_s=body_deadline_s)
+    admin_app = build_admin_app(port, counters, drain, ids, sources=sources or [])
+    server = Server(app, admin_app, port, settings.server, drain, ids)
+    try:
+        await server.start()
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            yield Api(server, session, counters, drain)
+    finally:
+        await server.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once `condition` holds; gives everything else its turn meanwhile. A hang ends in a TimeoutError."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a condition has no event; it is tested after every turn of the loop
+            await asyncio.sleep(0)

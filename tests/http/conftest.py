@@ -1,0 +1,56 @@
+"""The HTTP side over a scripted port (`scripted`, `edge`) and over the real owner (`owner`, `api`)."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.config import Settings
+from tests.http.api import SETTINGS, Api, serving
+from tests.http.scripted_port import ScriptedPort
+
+SHARDS = 64
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def scripted() -> ScriptedPort:
+    return ScriptedPort()
+
+
+@pytest.fixture
+async def edge(scripted: ScriptedPort) -> AsyncIterator[Api]:
+    async with serving(scripted) as api:
+        yield api
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """What the owner and the API run with; a module that needs another has a fixture of this name."""
+    return SETTINGS
+
+
+@pytest.fixture(params=[False, True], ids=["embedded", "late_writes"])
+def store(request: pytest.FixtureRequest, settings: Settings) -> MemoryStore:
+    """Both kinds of store: what an HTTP client sees is the same."""
+    return MemoryStore(SHARDS, ttl_ms(settings.store), late_writes=request.param, now_ms=_now_ms)
+
+
+@pytest.fixture
+async def owner(store: MemoryStore, settings: Settings) -> AsyncIterator[Owner]:
+    owner = Owner(store, settings)
+    await owner.start()
+    yield owner
+    await owner.close()
+
+
+@pytest.fixture
+async def api(owner: Owner, settings: Settings) -> AsyncIterator[Api]:
+    async with serving(owner, settings) as api:
+        yield api

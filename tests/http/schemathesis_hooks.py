@@ -1,0 +1,39 @@
+"""What OpenAPI cannot say of valid requests, said to schemathesis (SCHEMATHESIS_HOOKS). Nothing else is bent, and
+invalid requests are left as they are generated.
+
+- a cursor is one that the server gave; pageNumber and lastUpdatedTimestamp exclude each other
+- pageNumber x pageSize is bounded
+- a clientMessageId is used for one message only
+"""
+
+import uuid
+from typing import Any
+
+import schemathesis
+
+MAX_SKIPPED = 10_000
+LARGEST_PAGE = 200
+
+
+@schemathesis.hook
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
+    if case.meta is not None and case.meta.generation.mode.is_positive:
+        _make_query_sensible(case)
+    return case
+
+
+@schemathesis.hook
+def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    """Last of all: the stateful phase sends again what an earlier answer or request held."""
+    body = case.body
+    is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if is_valid and case.operation.path == "/v1/sendMessage" and isinstance(body, dict):
+        body["clientMessageId"] = str(uuid.uuid4())
+
+
+def _make_query_sensible(case: schemathesis.Case[Any]) -> None:
+    query = case.query
+    query.pop("cursor", None)
+    too_far = int(query.get("pageNumber", 0)) * LARGEST_PAGE > MAX_SKIPPED
+    if too_far or "lastUpdatedTimestamp" in query:
+        query.pop("pageNumber", None)

@@ -1,0 +1,65 @@
+"""A port that answers what it is told to: for tests of the translation at the edge, never of a mailbox's behaviour."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Quota,
+    Send,
+    SendResult,
+)
+
+ID = bytes(range(16))
+SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0, duplicate=False)
+MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
+EMPTY_PAGE = Page((), is_delta=True, token=1_700_000_000_000_004)
+
+
+class ScriptedPort:
+    """`error` is raised by every call; else `sent`, `marked` or `page` is the answer, with `quota` where one is set."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.sent = SENT
+        self.marked = MARKED
+        self.page = EMPTY_PAGE
+        self.quota: Quota | None = None
+        self.unready: list[str] = []
+        self.calls: list[Any] = []
+        self.has_drained = False
+
+    async def send(self, request: Send) -> SendResult:
+        self._called(request)
+        return self.sent
+
+    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+        self._called((user_id, client_message_id))
+        return self.sent
+
+    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+        self._called(request)
+        return self.marked
+
+    async def fetch_conversations(self, request: FetchConversations) -> Page:
+        self._called(request)
+        return self.page
+
+    async def fetch_messages(self, request: FetchMessages) -> Page:
+        self._called(request)
+        return self.page
+
+    def unready_reasons(self) -> Sequence[str]:
+        return self.unready
+
+    def begin_drain(self) -> None:
+        self.has_drained = True
+
+    def _called(self, request: object) -> None:
+        self.calls.append(request)
+        if self.error is not None:
+            raise self.error

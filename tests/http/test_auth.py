@@ -1,0 +1,204 @@
+"""Tokens: what verifies, what does not, and what is remembered."""
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import jwt
+import pytest
+
+from rowbox.api.auth import TokenAuthenticator, issue_token, make_authenticator
+from rowbox.api.claims import Claims
+from rowbox.api.insecure import InsecureAuthenticator
+from rowbox.mailbox.config import AuthSettings
+from rowbox.mailbox.errors import Forbidden, Unauthenticated
+from tests.http.api import SECRET
+from tests.http.clock import Clock, claims_of
+
+OTHER_SECRET = b"another secret of at least 32 bytes, for tests"
+NO_LEEWAY = AuthSettings(leeway_ms=0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def authenticator(clock: Clock) -> TokenAuthenticator:
+    return make_authenticator(NO_LEEWAY, SECRET, clock, clock)
+
+
+def bearer(clock: Clock, **claims: Any) -> str:
+    """A token for alice with `claims`; a claim that is ... is left out."""
+    payload = {"sub": "alice", "exp": clock.now + 60} | claims
+    return signed({name: value for name, value in payload.items() if value is not ...})
+
+
+def signed(payload: dict[str, Any], secret: bytes = SECRET, algorithm: str = "HS256") -> str:
+    return f"Bearer {jwt.encode(payload, secret, algorithm=algorithm)}"
+
+
+def unsigned(header: dict[str, Any], payload: dict[str, Any], signature: str = "") -> str:
+    parts = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (header, payload)]
+    return "Bearer " + ".".join([*parts, signature])
+
+
+async def refused(authenticator: TokenAuthenticator, authorization: str | None) -> str:
+    with pytest.raises(Unauthenticated) as raised:
+        await claims_of(authenticator, authorization)
+    return str(raised.value)
+
+
+async def test_an_issued_token_verifies_until_it_expires(clock: Clock, authenticator: TokenAuthenticator) -> None:
+    authorization = f"Bearer {issue_token(SECRET, 'alice', 60, admin=False, now=clock.now)}"
+    expected = Claims("alice", is_admin=False, valid_until_s=clock.now + 60)
+    assert await claims_of(authenticator, authorization) == expected
+    clock.now += 59
+    assert await claims_of(authenticator, authorization) == expected
+    clock.now += 1
+    assert "expired" in await refused(authenticator, authorization)
+
+
+async def test_a_remembered_token_is_not_accepted_after_its_time(
+    clock: Clock, authenticator: TokenAuthenticator
+) -> None:
+    authorization = bearer(clock)
+    first = await claims_of(authenticator, authorization)
+    assert await claims_of(authenticator, authorization) is first
+    clock.now += 60
+    await refused(authenticator, authorization)
+
+
+async def test_the_cache_is_bounded_and_forgets_the_longest_unused(clock: Clock) -> None:
+    authenticator = make_authenticator(AuthSettings(token_cache_entries=2), SECRET, clock, clock)
+    one, two, three = (bearer(clock, sub=user) for user in ("one", "two", "three"))
+    first = await claims_of(authenticator, one)
+    second = await claims_of(authenticator, two)
+    assert await claims_of(authenticator, one) is first
+    await claims_of(authenticator, three)
+    assert await claims_of(authenticator, one) is first
+    assert await claims_of(authenticator, two) is not second
+
+
+async def test_a_cache_of_no_entries_keeps_none(clock: Clock) -> None:
+    authenticator = make_authenticator(AuthSettings(token_cache_entries=0), SECRET, clock, clock)
+    first = await claims_of(authenticator, bearer(clock))
+    assert await claims_of(authenticator, bearer(clock)) is not first
+
+
+async def test_leeway_reaches_over_both_ends(clock: Clock) -> None:
+    authenticator = make_authenticator(AuthSettings(leeway_ms=5000), SECRET, clock, clock)
+    await claims_of(authenticator, bearer(clock, nbf=clock.now + 5))
+    await refused(authenticator, bearer(clock, nbf=clock.now + 6))
+    await claims_of(authenticator, bearer(clock, exp=clock.now - 4))
+    await refused(authenticator, bearer(clock, exp=clock.now - 5))
+
+
+@pytest.mark.parametrize("claim", ["sub", "exp"])
+async def test_a_claim_that_is_required(claim: str, clock: Clock, authenticator: TokenAuthenticator) -> None:
+    assert claim in await refused(authenticator, bearer(clock, **{claim: ...}))
+
+
+@pytest.mark.parametrize("expires", [True, "9999999999", 1e300, float("inf"), float("nan"), [], {}])
+async def test_an_expiry_that_is_no_time(expires: object, clock: Clock, authenticator: TokenAuthenticator) -> None:
+    assert "exp" in await refused(authenticator, bearer(clock, exp=expires))
+
+
+@pytest.mark.parametrize("subject", ["", "a b", "alice\n", "a" * 129, 7, None, ["alice"]])
+async def test_a_subject_that_is_no_user_id(subject: object, clock: Clock, authenticator: TokenAuthenticator) -> None:
+    payload = {"sub": subject, "exp": clock.now + 60}
+    token = jwt.api_jws.encode(json.dumps(payload).encode(), SECRET, algorithm="HS256")
+    await refused(authenticator, f"Bearer {token}")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "Bearer a.b.c",
+        "Bearer ...",
+        "Bearer \udcff.x.y",
+        "token",
+        "Bearer " + "." * 8000,
+    ],
+)
+async def test_a_header_that_holds_no_token(authorization: str | None, authenticator: TokenAuthenticator) -> None:
+    await refused(authenticator, authorization)
+
+
+async def test_the_scheme_is_case_insensitive(clock: Clock, authenticator: TokenAuthenticator) -> None:
+    await claims_of(authenticator, bearer(clock).replace("Bearer", "bearer"))
+
+
+async def test_a_token_of_another_secret_or_algorithm_is_refused(
+    clock: Clock, authenticator: TokenAuthenticator
+) -> None:
+    payload = {"sub": "alice", "exp": clock.now + 60}
+    await refused(authenticator, signed(payload, OTHER_SECRET))
+    await refused(authenticator, signed(payload, SECRET * 2, "HS512"))
+    await refused(authenticator, unsigned({"alg": "none"}, payload))
+    await refused(authenticator, unsigned({"alg": "NONE"}, payload, "eA"))
+    await refused(authenticator, unsigned({}, payload, "eA"))
+    await refused(authenticator, unsigned({"alg": "HS256", "crit": ["x"], "x": 1}, payload, "eA"))
+
+
+async def test_a_deeply_nested_header_is_refused(authenticator: TokenAuthenticator) -> None:
+    header = urlsafe_b64encode(b'{"alg":' + b"[" * 5000).rstrip(b"=").decode()
+    await refused(authenticator, f"Bearer {header}.e30.eA")
+
+
+async def test_audience_and_issuer_are_required_once_configured(clock: Clock) -> None:
+    settings = AuthSettings(audience="rowbox", issuer="https://issuer.example")
+    authenticator = make_authenticator(settings, SECRET, clock, clock)
+    right = {"aud": "rowbox", "iss": "https://issuer.example"}
+    await claims_of(authenticator, bearer(clock, **right))
+    await claims_of(authenticator, bearer(clock, **right | {"aud": ["other", "rowbox"]}))
+    for claims in ({}, right | {"aud": "other"}, right | {"iss": "other"}, {"aud": "rowbox"}, {"iss": right["iss"]}):
+        await refused(authenticator, bearer(clock, **claims))
+
+
+async def test_an_audience_is_not_looked_at_unless_configured(clock: Clock, authenticator: TokenAuthenticator) -> None:
+    await claims_of(authenticator, bearer(clock, aud="other", iss="other"))
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_admin"),
+    [("admin", True), ("read admin", True), ("administrator", False), ("", False), (["admin"], False), (None, False)],
+)
+async def test_the_admin_scope(scope: object, is_admin: bool, clock: Clock, authenticator: TokenAuthenticator) -> None:
+    claims = await claims_of(authenticator, bearer(clock, scope=scope))
+    assert claims.is_admin is is_admin
+
+
+def test_whom_a_token_may_act_for() -> None:
+    alice = Claims("alice", is_admin=False, valid_until_s=0)
+    assert alice.acting_for(None) == alice.acting_for("alice") == "alice"
+    with pytest.raises(Forbidden):
+        alice.acting_for("bob")
+    assert Claims("root", is_admin=True, valid_until_s=0).acting_for("bob") == "bob"
+
+
+class TestInsecure:
+    async def test_every_caller_is_whom_he_says_he_is(self) -> None:
+        authenticator = InsecureAuthenticator("127.0.0.1")
+        claims = await claims_of(authenticator, "Bearer insecure:alice")
+        assert (claims.user_id, claims.is_admin) == ("alice", False)
+
+    @pytest.mark.parametrize("authorization", [None, "", "Bearer alice", "Bearer insecure:", "Bearer insecure:a b"])
+    async def test_he_has_to_say_it(self, authorization: str | None) -> None:
+        with pytest.raises(Unauthenticated):
+            await claims_of(InsecureAuthenticator("::1"), authorization)
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+    def test_it_refuses_to_listen_to_others(self, host: str) -> None:
+        with pytest.raises(ValueError, match="loopback"):
+            InsecureAuthenticator(host)
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+    def test_it_listens_on_loopback(self, host: str) -> None:
+        InsecureAuthenticator(host)

@@ -1,0 +1,108 @@
+"""The operator's port: health, readiness, metrics."""
+
+import re
+
+import pytest
+
+from rowbox.api.metrics import Sample
+from rowbox.cacheserver.owner import Owner
+from rowbox.mailbox.errors import Overloaded
+from tests.http.api import Api, serving
+from tests.http.scripted_port import ScriptedPort
+
+
+async def test_health_says_that_the_process_lives(edge: Api, scripted: ScriptedPort) -> None:
+    scripted.unready = ["store"]
+    assert (await edge.admin("/healthz")).json() == {"status": "ok"}
+
+
+async def test_readiness_and_why_not(edge: Api, scripted: ScriptedPort) -> None:
+    answer = await edge.admin("/readyz")
+    assert (answer.status, answer.json()) == (200, {"ready": True})
+    scripted.unready = ["the store does not answer"]
+    answer = await edge.admin("/readyz")
+    assert (answer.status, answer.json()) == (503, {"ready": False})
+    answer = await edge.admin("/readyz?verbose")
+    assert answer.json() == {"ready": False, "reasons": ["the store does not answer"]}
+
+
+async def test_readiness_is_off_while_draining(api: Api, owner: Owner) -> None:
+    assert (await api.admin("/readyz")).status == 200
+    api.server.drain()
+    answer = await api.admin("/readyz?verbose")
+    assert (answer.status, answer.json()) == (503, {"ready": False, "reasons": ["draining"]})
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_they_are_not_on_the_public_port(path: str, edge: Api) -> None:
+    (await edge.get(path)).problem(404, "not_found")
+
+
+async def test_other_paths_of_the_admin_port_end_in_problems(edge: Api) -> None:
+    (await edge.admin("/v1/fetchMessages")).problem(404, "not_found")
+    (await edge.admin("/metrics", "POST")).problem(405, "method_not_allowed")
+
+
+async def metrics(api: Api) -> dict[str, float]:
+    answer = await api.admin("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+async def test_requests_are_counted_by_route_and_status(edge: Api, scripted: ScriptedPort) -> None:
+    await edge.get("/v1/fetchMessages")
+    await edge.get("/v1/fetchMessages")
+    await edge.get("/v1/fetchMessages", None)
+    scripted.error = Overloaded("x")
+    await edge.send("1")
+    await edge.get("/some/path")
+    found = await metrics(edge)
+
+    def count(route: str, method: str, status: int) -> float:
+        return found[f'rowbox_http_requests_total{{method="{method}",route="{route}",status="{status}"}}']
+
+    assert count("/v1/fetchMessages", "GET", 200) == 2
+    assert count("/v1/fetchMessages", "GET", 401) == 1
+    assert count("/v1/sendMessage", "POST", 503) == 1
+    assert count("other", "any", 404) == 1
+    assert found['rowbox_http_request_duration_seconds_count{method="GET",route="/v1/fetchMessages"}'] == 3
+    assert found['rowbox_http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/v1/fetchMessages"}'] == 3
+    assert found["rowbox_http_requests_in_flight"] == 0
+
+
+async def test_long_polls_are_counted_but_not_timed(edge: Api) -> None:
+    await edge.get("/v1/fetchMessages?lastUpdatedTimestamp=0&wait=1")
+    found = await metrics(edge)
+    assert found['rowbox_http_requests_total{method="GET",route="/v1/fetchMessages",status="200"}'] == 1
+    assert found['rowbox_http_request_duration_seconds_count{method="GET",route="/v1/fetchMessages"}'] == 0
+
+
+async def test_the_numbers_of_others_are_exported(scripted: ScriptedPort) -> None:
+    def source() -> list[Sample]:
+        return [
+            Sample("rowbox_cache_bytes", "gauge", "Bytes.", {}, 5),
+            Sample("rowbox_loads_total", "counter", "Loads.", {"result": "found"}, 2),
+            Sample("rowbox_loads_total", "counter", "Loads.", {"result": "new"}, 3),
+        ]
+
+    async with serving(scripted, sources=[source]) as api:
+        found = await metrics(api)
+    assert found["rowbox_cache_bytes"] == 5
+    assert found['rowbox_loads_total{result="found"}'] == 2
+    assert found['rowbox_loads_total{result="new"}'] == 3
+
+
+async def test_no_metric_names_a_user(api: Api) -> None:
+    await api.send("1", sender="somebody-special", recipient="somebody-else")
+    await api.get("/v1/fetchMessages?userId=somebody-special", "somebody-special")
+    assert b"somebody" not in (await api.admin("/metrics")).body
+
+
+async def test_metric_names_keep_the_convention(api: Api) -> None:
+    text = (await api.admin("/metrics")).body.decode()
+    names = re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE)
+    assert names
+    for name, kind in names:
+        assert name.startswith("rowbox_")
+        assert name.endswith("_total") == (kind == "counter")

@@ -1,0 +1,99 @@
+"""Every error, as a client sees it."""
+
+import logging
+
+import pytest
+
+from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, UnsupportedMediaType
+from rowbox.api.request_id import REQUEST_ID
+from rowbox.mailbox import errors
+from tests.http.api import Api
+from tests.http.scripted_port import ScriptedPort
+
+RAISED: list[tuple[errors.RowboxError, int, bool]] = [
+    (errors.BadRequest("x"), 400, False),
+    (errors.UnknownParameter("x"), 400, False),
+    (errors.Unauthenticated("x"), 401, False),
+    (errors.Forbidden("x"), 403, False),
+    (errors.UnknownConversation("x"), 404, False),
+    (errors.UnknownMessage("x"), 404, False),
+    (errors.UnknownClientMessageId("x"), 404, False),
+    (NotFound("x"), 404, False),
+    (MethodNotAllowed("x", ("GET",)), 405, False),
+    (errors.MessageTooLarge("x"), 413, False),
+    (UnsupportedMediaType("x"), 415, False),
+    (errors.ClientMessageIdReused("x"), 422, False),
+    (errors.RateLimited("x"), 429, True),
+    (errors.RowboxError("x"), 500, True),
+    (errors.Overloaded("x"), 503, True),
+    (errors.HandoverInProgress("x"), 503, True),
+    (errors.StoreUnavailable("x"), 503, True),
+    (errors.StoreFull("x"), 503, True),
+    (errors.StoreOutcomeUnknown("x"), 503, True),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "retryable"), RAISED, ids=lambda value: type(value).__name__)
+async def test_each_error_has_its_status_and_a_body(
+    error: errors.RowboxError, status: int, retryable: bool, edge: Api, scripted: ScriptedPort
+) -> None:
+    scripted.error = error
+    answer = await edge.get("/v1/fetchMessages")
+    problem = answer.problem(status, error.code)
+    assert problem.detail == "x"
+    assert problem.title == KINDS[error.code].title
+    assert problem.type == f"/docs#{error.code}"
+    assert problem.retryable is retryable
+    assert ("Retry-After" in answer.headers) == (status in {429, 503})
+
+
+def test_every_code_is_raised_by_one_of_these_cases() -> None:
+    assert {error.code for error, _, _ in RAISED} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("retry_after_ms", "in_body", "in_header"),
+    [(None, 1000, "1"), (0, 0, "1"), (1, 1, "1"), (1000, 1000, "1"), (1001, 1001, "2"), (59_999, 59_999, "60")],
+)
+async def test_retry_after_is_whole_seconds_rounded_up(
+    retry_after_ms: int | None, in_body: int, in_header: str, edge: Api, scripted: ScriptedPort
+) -> None:
+    scripted.error = errors.Overloaded("x", retry_after_ms=retry_after_ms)
+    answer = await edge.send("1")
+    assert answer.problem(503, "overloaded").retry_after_ms == in_body
+    assert answer.headers["Retry-After"] == in_header
+
+
+async def test_an_unexpected_exception_is_logged_with_its_request_id_and_tells_the_client_nothing(
+    edge: Api, scripted: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.error = KeyError("a secret")
+    ids: list[str | None] = []
+
+    def note(_: logging.LogRecord) -> bool:
+        ids.append(REQUEST_ID.get())
+        return True
+
+    caplog.handler.addFilter(note)
+    with caplog.at_level(logging.ERROR, logger="rowbox.api.endpoint"):
+        answer = await edge.get("/v1/fetchMessages", headers={"X-Request-Id": "mine"})
+    assert answer.problem(500, "internal").request_id == "mine"
+    assert b"secret" not in answer.body
+    logged = [(record.getMessage(), type(record.exc_info[1])) for record in caplog.records if record.exc_info]
+    assert logged == [("GET /v1/fetchMessages failed", KeyError)]
+    assert ids == ["mine"]
+
+
+async def test_an_error_that_only_stops_a_start_is_internal_to_a_client(edge: Api, scripted: ScriptedPort) -> None:
+    scripted.error = errors.StoreDamaged("the file x")
+    answer = await edge.get("/v1/fetchMessages")
+    assert "file" not in answer.problem(500, "internal").detail
+
+
+async def test_a_missing_token_is_asked_for_and_a_wrong_one_is_called_so(edge: Api) -> None:
+    answer = await edge.get("/v1/fetchMessages", None)
+    answer.problem(401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rowbox"'
+    answer = await edge.get("/v1/fetchMessages", None, headers={"Authorization": "Bearer nonsense"})
+    answer.problem(401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rowbox", error="invalid_token"'

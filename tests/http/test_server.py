@@ -1,0 +1,103 @@
+"""Starting and stopping."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from rowbox.api.responses import SendMessageResponse
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.port import Send, SendResult
+from rowbox.mailbox.config import ServerSettings, Settings
+from tests.http.api import NO_LIMITS, Api, serving, token, until
+from tests.http.scripted_port import ScriptedPort
+
+
+class HeldPort(ScriptedPort):
+    """Sends are answered once `release` is set, and remembered as finished or cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = asyncio.Event()
+        self.ends: list[str] = []
+
+    async def send(self, request: Send) -> SendResult:
+        self.calls.append(request)
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.ends.append("cancelled")
+            raise
+        self.ends.append("finished")
+        return self.sent
+
+
+async def test_a_send_in_flight_is_finished_and_answered(scripted: ScriptedPort) -> None:
+    held = HeldPort()
+    async with serving(held) as api:
+        sending = asyncio.create_task(api.send("1"))
+        await until(lambda: bool(held.calls))
+        stopping = asyncio.create_task(api.server.stop())
+        await until(lambda: held.has_drained)
+        held.release.set()
+        answer = await sending
+        answer.decode(SendMessageResponse, 201)
+        assert answer.headers["Connection"] == "close"
+        await stopping
+    assert held.ends == ["finished"]
+
+
+async def test_what_does_not_end_is_cut_off_in_time() -> None:
+    held = HeldPort()
+    settings = Settings(server=ServerSettings(port=0, admin_port=0, drain_ms=0), rate_limits=NO_LIMITS)
+    async with serving(held, settings) as api:
+        sending = asyncio.create_task(api.send("1"))
+        await until(lambda: bool(held.calls))
+        began = time.monotonic()
+        await api.server.stop()
+        assert time.monotonic() - began < 5
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await sending
+    assert held.ends == ["cancelled"]
+
+
+async def test_a_body_that_is_on_its_way_is_read_to_its_end(scripted: ScriptedPort) -> None:
+    async with serving(scripted) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
+        body = b'{"recipientId":"bob","messageContent":"hello","clientMessageId":"1"}'
+        header = f"Host: x\r\nAuthorization: Bearer {token('alice')}\r\nContent-Type: application/json\r\n"
+        writer.write(
+            f"POST /v1/sendMessage HTTP/1.1\r\n{header}Content-Length: {len(body)}\r\n\r\n".encode() + body[:9]
+        )
+        await until(lambda: api.drain.in_flight == 1)
+        stopping = asyncio.create_task(api.server.stop())
+        await until(lambda: scripted.has_drained)
+        writer.write(body[9:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
+        writer.close()
+        await stopping
+
+
+async def test_500_waiting_polls_are_answered_when_it_stops(api: Api, owner: Owner) -> None:
+    polls = [
+        asyncio.create_task(api.get("/v1/fetchMessages?wait=55&lastUpdatedTimestamp=0", f"user{number}"))
+        for number in range(500)
+    ]
+    await until(lambda: owner.waiters.count >= 100)  # aiohttp's client opens 100 connections at a time
+    api.server.drain()
+    answers = await asyncio.gather(*polls)
+    assert {answer.status for answer in answers} == {200}
+    assert all(answer.json()["retryAfterMs"] <= 3000 for answer in answers)
+
+
+async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_open(scripted: ScriptedPort, edge: Api) -> None:
+    taken = Settings(server=ServerSettings(port=edge.server.port, admin_port=0), rate_limits=NO_LIMITS)
+    with pytest.raises(OSError, match="in use"):
+        async with serving(ScriptedPort(), taken):
+            pass
+
+
+async def test_it_can_be_stopped_twice(edge: Api) -> None:
+    await edge.server.stop()
+    await edge.server.stop()

@@ -1,0 +1,105 @@
+"""Paths, methods, request ids, and what is not even HTTP."""
+
+import json
+
+import pytest
+
+from tests.http.api import Api, token
+from tests.http.scripted_port import ScriptedPort
+
+PATHS = {
+    "/v1/sendMessage": "POST",
+    "/v1/markRead": "POST",
+    "/v1/sendStatus": "GET",
+    "/v1/fetchConversation": "GET",
+    "/v1/fetchMessages": "GET",
+    "/docs": "GET",
+    "/openapi.json": "GET",
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v1", "/v1/", "/v1/sendmessage", "/v1/sendMessage/", "/docs/x", "/%2e%2e/etc/passwd", "//", "/v2/x?y"],
+)
+async def test_there_is_nothing_at_other_paths(path: str, edge: Api) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        (await edge.request(method, path)).problem(404, "not_found")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_other_methods_are_refused_and_told_which_there_are(path: str, edge: Api) -> None:
+    for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PURGE"} - {PATHS[path]}:
+        answer = await edge.request(method, path)
+        answer.problem(405, "method_not_allowed")
+        assert answer.headers["Allow"] == PATHS[path]
+
+
+async def test_head_is_refused_without_a_body(edge: Api) -> None:
+    answer = await edge.request("HEAD", "/v1/fetchMessages")
+    assert (answer.status, answer.body) == (405, b"")
+
+
+@pytest.mark.parametrize("given", ["a", "0123-abc", "with space", "x" * 128, '"<&>'])
+async def test_a_sane_request_id_is_echoed(given: str, edge: Api) -> None:
+    assert (await edge.get("/v1/fetchMessages", headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "\u00e4", "a\tb"])
+async def test_another_one_is_replaced(given: str | None, edge: Api) -> None:
+    headers = {} if given is None else {"X-Request-Id": given}
+    one = (await edge.get("/v1/fetchMessages", headers=headers)).headers["X-Request-Id"]
+    two = (await edge.get("/v1/fetchMessages", headers=headers)).headers["X-Request-Id"]
+    assert given not in {one, two}
+    assert one != two
+
+
+async def test_answers_are_not_kept_by_caches_nor_guessed_at(edge: Api) -> None:
+    for answer in (await edge.get("/v1/fetchMessages"), await edge.get("/v1/fetchMessages", None)):
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Server"] == "rowbox"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    ],
+    ids=lambda data: repr(data[:40]),
+)
+async def test_what_is_not_http_gets_a_problem_and_a_closed_connection(data: bytes, edge: Api) -> None:
+    header, _, body = (await edge.raw(data)).partition(b"\r\n\r\n")
+    assert header.split(b" ", 2)[1] == b"400"
+    assert b"application/problem+json" in header
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == ("bad_request", 400)
+
+
+async def test_a_request_without_a_path_is_not_found(edge: Api) -> None:
+    header, _, body = (await edge.raw(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
+    assert header.startswith(b"HTTP/1.1 404 ")
+    assert json.loads(body)["code"] == "not_found"
+
+
+async def test_a_whole_url_as_the_target_is_read(edge: Api, scripted: ScriptedPort) -> None:
+    """As proxies send it."""
+    lines = [
+        "GET http://x/v1/fetchMessages?pageSize=3 HTTP/1.1",
+        "Host: x",
+        "Connection: close",
+        f"Authorization: Bearer {token('alice')}",
+    ]
+    answer = await edge.raw("\r\n".join([*lines, "", ""]).encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert scripted.calls[0].page_size == 3
