@@ -1,0 +1,96 @@
+"""What is searched: the full rules within several bounds, and each weakened variant within bounds that show it.
+
+Each kind of event multiplies the states, so no case has all kinds at once: each combines a few that act on one another.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tests.model.one_row import OneRow
+from tests.model.rules import Bounds, Rules
+from tests.model.search import Model
+from tests.model.two_rows import TwoRows
+
+
+class Case(NamedTuple):
+    """One search."""
+
+    name: str
+    rows: Callable[[Rules, Bounds], Model[Any]]
+    bounds: Bounds
+    rules: Rules = Rules()
+
+    def model(self) -> Model[Any]:
+        return self.rows(self.rules, self.bounds)
+
+
+WARM = Bounds(warm=True)
+FOLDING = Bounds(puts=3, grants=0, unknowns=2, days=1, warm=True)
+
+FULL = (
+    Case("unknown puts and claims", OneRow, Bounds(puts=3)),
+    Case("restarts", OneRow, Bounds(restarts=1)),
+    Case("planned moves", OneRow, Bounds(grants=2, unknowns=0, restarts=1, moves=True)),
+    Case("expiry", OneRow, WARM._replace(puts=3, restarts=1, expiries=1)),
+    Case("sweeps", OneRow, WARM._replace(puts=3, sweeps=1)),
+    Case("calls that execute twice", OneRow, WARM._replace(puts=3, repeats=1)),
+    Case("all three", OneRow, Bounds(unknowns=0, restarts=1, expiries=1, sweeps=1, repeats=1)),
+    Case("folding", OneRow, FOLDING._replace(grants=1, unknowns=1, sweeps=1)),
+    Case("folding, two conversations", OneRow, FOLDING._replace(conversations=(0, 0, 1), sweeps=1)),
+    Case("outbox, takeovers", TwoRows, Bounds((0,))),
+    Case("outbox, restarts", TwoRows, Bounds((0,), unknowns=0, restarts=1)),
+)
+"""The full rules, as the tests search them."""
+
+LARGE = (
+    Case("unknown puts and claims, restarts, expiry", OneRow, Bounds(puts=3, restarts=1, expiries=1)),
+    Case("planned moves, takeovers, unknown outcomes", OneRow, Bounds(grants=3, restarts=1, moves=True)),
+    Case("calls that execute twice, restarts", OneRow, Bounds(restarts=1, repeats=1)),
+    Case("calls that execute twice, expiry, sweeps", OneRow, WARM._replace(puts=3, expiries=1, sweeps=1, repeats=1)),
+    Case("a clock ahead, sweeps", OneRow, Bounds(sweeps=1, expiries=1, ahead=1)),
+    Case("folding, restarts", OneRow, FOLDING._replace(puts=4, grants=1, unknowns=1, restarts=1, sweeps=1)),
+    Case(
+        "folding, two conversations, takeovers", OneRow, FOLDING._replace(conversations=(0, 0, 1), grants=1, sweeps=1)
+    ),
+    Case("outbox, two messages", TwoRows, WARM._replace(puts=3)),
+    Case("outbox, restarts", TwoRows, Bounds((0,), puts=3, grants=2, restarts=1)),
+    Case("outbox, two messages, restarts", TwoRows, WARM._replace(restarts=1)),
+    Case("outbox, calls that execute twice", TwoRows, Bounds((0,), repeats=1)),
+)
+"""The full rules, as `make model` searches them."""
+
+_BOUNDS = {
+    "claim_on_load": Bounds(),
+    "await_claim": Bounds(),
+    "head_from_index": Bounds(expiries=1),
+    "new_list": Bounds(),
+    "raise_n": Bounds(),
+    "incarnation": Bounds(grants=0, restarts=1),
+    "dead_before_grant": Bounds(),
+    "fence_filter": Bounds(),
+    "epoch_in_list": Bounds(),
+    "second_state": Bounds(),
+    "whole_mutation": Bounds((0, 0, 0)),
+    "rising_t": Bounds(repeats=1),
+    "one_in_flight": Bounds(),
+    "check_after_claim": Bounds(puts=1, sweeps=1),
+    "check_after_write": Bounds(),
+    "check_before_answer": Bounds(),
+    "check_before_write": FOLDING._replace(grants=1, unknowns=1),
+    "only_lower": Bounds(sweeps=1),
+    "sweep_after_claim": Bounds(puts=1, sweeps=1),
+    "garbage_after_write": Bounds(sweeps=1),
+    "fold_old_only": FOLDING,
+    "fold_swept": FOLDING,
+    "fold_both_states": FOLDING._replace(sweeps=1),
+    "claimed_load": Bounds(),
+    "deliver_after_check": Bounds(),
+    "remove_after_delivery": Bounds(),
+}
+_OF_TWO_ROWS = {"claimed_load", "deliver_after_check", "remove_after_delivery"}
+
+WEAKENED = tuple(
+    Case(f"without {rule}", TwoRows if rule in _OF_TWO_ROWS else OneRow, bounds, Rules()._replace(**{rule: False}))
+    for rule, bounds in _BOUNDS.items()
+)
+"""Each rule left out: a violation must be found."""
