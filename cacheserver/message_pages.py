@@ -159,7 +159,9 @@ class MessagePages:
 
         A row store reads columns upwards only, so the log is read in spans of time, from the newest back.
         """
-        found = [entry for entry in reversed(mailbox.log) if entry.version < below and _is_message(entry, None)]
+        found = [
+            entry for entry in reversed(mailbox.log) if oldest <= entry.version < below and _is_message(entry, None)
+        ]
         floor = min(below - 1, mailbox.log_floor)
         first, span = max(oldest, mailbox.born) - 1, FIRST_SPAN_US
         while len(found) < count and floor > first:

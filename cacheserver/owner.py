@@ -38,7 +38,13 @@ from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, UnknownClientMessageId, UnknownConversation
+from rowbox.mailbox.errors import (
+    HandoverInProgress,
+    Overloaded,
+    RowboxError,
+    UnknownClientMessageId,
+    UnknownConversation,
+)
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
 from rowbox.mailbox.mailbox import Change, Limits, Mailbox
 from rowbox.mailbox.message import Message
@@ -143,7 +149,7 @@ class Owner:
         self.pipeline.submit(SendCommand(_new_send(request, others), joint, future))
         answer = await future
         assert isinstance(answer, Sent)
-        pending = await self._pending(answer.record.message_id)
+        pending = await self._pending(request.sender_id, answer.record.message_id)
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
 
     async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
@@ -157,7 +163,7 @@ class Owner:
         self._ownership.check(user_id)
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
-        pending = await self.delivery.wait(record.message_id, 0)
+        pending = await self.delivery.wait(user_id, record.message_id, 0)
         return _send_result(record, pending, duplicate=False, quota=quota)
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
@@ -169,10 +175,10 @@ class Owner:
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
 
-    async def _pending(self, message_id: bytes) -> int:
+    async def _pending(self, sender_id: str, message_id: bytes) -> int:
         if not self._store.late_writes:
             return 0
-        return await self.delivery.wait(message_id, self._settings.commit.delivery_wait_ms / 1000)
+        return await self.delivery.wait(sender_id, message_id, self._settings.commit.delivery_wait_ms / 1000)
 
     async def _deliver(self, user_id: str, message: Message) -> None:
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -267,6 +273,7 @@ class Owner:
         """Forgets a mailbox whose row another owner has claimed."""
         if row.mailbox is mailbox and not row.is_busy:
             self.table.drop(row)
+            self.table.forget_if_empty(row)
 
     def _account(self, row: Row, mailbox: Mailbox) -> None:
         if row.mailbox is mailbox:
@@ -289,8 +296,13 @@ class Owner:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""
         row, mailbox = await self.table.loaded(user_id)
         if user_id in self.delivery.spilled and not self.delivery.is_full:
-            self.delivery.spilled.discard(user_id)
-            self.delivery.add(user_id, row.key, await self._reader.outbox(mailbox, row.key, mailbox.head))
+            self.delivery.spilled.discard(user_id)  # before the read: what spills meanwhile notes it again
+            try:
+                cells = await self._reader.outbox(mailbox, row.key, mailbox.head)
+            except RowboxError:
+                self.delivery.spilled.add(user_id)
+                raise
+            self.delivery.add(user_id, row.key, cells)
 
 
 def _take(limit: RateLimit | None, user_id: str) -> Quota | None:
@@ -302,7 +314,8 @@ def _new_send(request: Send, others: tuple[str, ...]) -> NewSend:
     return NewSend(
         request.sender_id,
         conversation_id,
-        (request.sender_id, *others),
+        # Sorted: a copy read back from the store takes them from its conversation, and must equal the one in memory.
+        tuple(sorted((request.sender_id, *others))),
         request.content,
         request.client_message_id,
         client_id_hash(request.client_message_id),

@@ -198,13 +198,17 @@ class Pipeline:
             batch.decided.append((command, outcome))
             batch.size_bytes += command.size_bytes
             self._pop(row)
+        self._table.forget_if_empty(row)  # its last command was refused, or its caller has left
 
     def _give_up(self, batch: _Batch, row: Row) -> None:
         """Forgets a batch that has not begun: its plans may be half made."""
         self._fail_batch(batch, StoreUnavailable("the write was given up before it began"), drop=False)
+        given_up = [*batch.plans, row]
         batch.plans.clear()
         batch.decided.clear()
-        self._ready[row] = None
+        batch.size_bytes = 0
+        for freed in given_up:  # rows may be parked with any of them
+            self._release(freed)
 
     def _pop(self, row: Row) -> None:
         row.waiting.popleft()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import DedupeCell, LogCell, OutboxCell
+from rowbox.mailbox.cells import DedupeCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.mailbox import Mailbox
@@ -62,8 +62,10 @@ class RowReader:
     async def outbox(self, mailbox: Mailbox, row: bytes, as_of: int) -> list[OutboxCell]:
         """What the row's outbox holds."""
         columns = await self._store.get_row(row, (Family.OUTBOX,))
-        cells = [codec.decode_outbox(*column) for column in columns[Family.OUTBOX]]
-        return [cell for cell in cells if mailbox.counts(cell.epoch, cell.version, as_of)]
+        cells = (codec.decode(Family.OUTBOX, *column) for column in columns[Family.OUTBOX])
+        return [
+            cell for cell in cells if isinstance(cell, OutboxCell) and mailbox.counts(cell.epoch, cell.version, as_of)
+        ]
 
     async def copies_of(
         self, mailbox: Mailbox, row: bytes, entries: Iterable[LogCell], as_of: int
@@ -168,7 +170,8 @@ def _log_cell(column: Column) -> LogCell:
 
 
 def _copy(mailbox: Mailbox, column: Column) -> MessageCopy:
-    cell = codec.decode_message(*column)
+    cell = codec.decode(Family.MESSAGES, *column)
+    assert isinstance(cell, MessageCell)
     state = mailbox.index.get(cell.conversation_id)
     if state is None:
         raise StoreDamaged(f"message {cell.message_id.hex()} is of a conversation that the index does not hold")

@@ -95,6 +95,7 @@ class Table:
         """The load of a row that has no mailbox: the one under way, or a new one. Overloaded when too many wait."""
         if row.loading is None:
             if self._loads >= self._most_loads:
+                self.forget_if_empty(row)
                 raise Overloaded("too many mailboxes are being read from the store", retry_after_ms=1000)
             self._loads += 1
             row.loading = asyncio.get_running_loop().create_task(self._load(row), name="load")

@@ -75,11 +75,15 @@ class Waiters:
             self._remove(waiter)
 
     def notify(self, user_id: str, changes: Sequence[Change], head: int) -> None:
-        """Wakes those of a user who wait for one of `changes`; the others know of the new head."""
+        """Wakes those of a user who wait for one of `changes`; the others know of the new head.
+
+        A wait that has ended keeps its head: its answer is empty, and a later token would hide this change for ever.
+        """
         for waiter in self._by_user.get(user_id, ()):
             if any(map(waiter.matches, changes)):
                 waiter.wake(Woken.CHANGE)
-            waiter.head = head
+            elif not waiter.future.done():
+                waiter.head = head
 
     def notify_loaded(self, user_id: str, head: int) -> None:
         """Wakes those of a user who do not know of `head`: the mailbox came into memory with it."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.clock import tick
-from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.conversation import UNREAD_CAP, Conversation
 from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
-from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.ids import ZERO_ID, message_id
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Plan:
         state = self._state(conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")
-        if up_to == state.read_mark:
+        if up_to == state.read_mark != ZERO_ID:
             return Marked(state.unread_count, state.version)
         unread = self._unread_above(conversation_id, up_to, state, fact)
         if isinstance(unread, UnreadNeed):
@@ -238,7 +238,7 @@ class Plan:
         if conversation_id not in self.states:
             window = self._mailbox.windows.get(conversation_id)
             if window is not None and window.covers(up_to):
-                return window.count_above(up_to) if window.get(up_to) is not None else None
+                return min(UNREAD_CAP, window.count_above(up_to)) if window.get(up_to) is not None else None
         need = UnreadNeed(conversation_id, up_to)
         if not self._answers(fact, need):
             return need

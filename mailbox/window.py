@@ -2,8 +2,8 @@
 
 A window holds EVERY message of its conversation with a messageId greater than `floor`, ascending; ZERO_ID as floor
 means that it reaches back to the first one. It may be filled from below by a read that ran while messages came in:
-what sorts above the floor was added meanwhile, and what sorted at or below it is counted in `missed`, which makes the
-fill void.
+what sorts above the floor was added meanwhile, and what sorted at or below it, or had to leave again, is counted in
+`missed`, which makes the fill void.
 """
 
 from bisect import bisect_left
@@ -98,4 +98,5 @@ class Window:
         while len(self.copies) > self.limit:
             gone = self.copies.pop(0)
             self.floor = gone.message_id
+            self.missed += 1  # a read under way may be older than what leaves: filled under it, the window had a hole
             self.size_bytes -= copy_bytes(gone)
