@@ -1,7 +1,7 @@
 """The embedded store: RocksDB in a folder. Its reading half is RocksReader; how it is laid out, rocksdb_database.
 
 Writing: one thread, so writes happen in the order of the calls. A `mutate` is one write batch in the write-ahead log,
-fsynced, over all its rows: it commits all of them or none. The batch is built on the event loop (2.5 us a row of four
+fsynced, over all its rows: it commits all of them or none. It is built on the event loop (2 to 4 us a row of four
 cells; in the thread it would fight for the GIL with the loop), the thread only waits for the disk, without the GIL.
 
 A write that fails breaks the store for good: after a failed fsync nobody knows what the disk holds (the kernel drops

@@ -57,7 +57,7 @@ def row_columns(cells: Cells, row: bytes, oldest_stamp: bytes) -> list[Column]:
 def rows_at_one_moment(database: Database, row: bytes, families: Sequence[Family]) -> dict[Family, Cells]:
     """The row's cells in all `families` as of the same write: iterators between whose making none came in.
 
-    Making three takes some microseconds and a write comes at most every few hundred: a second try is rare.
+    Making them takes microseconds, and a write comes at most every few hundred: a second try is rare.
     """
     while True:
         before = database.rocks.latest_sequence_number()

@@ -6,7 +6,7 @@ the disk, so a thread of their own would block the event loop all the same; only
 1. A probe (key_may_exist, memory only, 2 to 10 us) tells whether the blocks of a range's beginning are in the cache.
 2. If they are not, a multi-get of that key in a thread reads them: cold, 0.5 ms at the median and 7 ms at the 99th
    percentile on the machine it was tried on, during which the loop runs.
-3. The range itself is read inline, in 7 us for two columns (45 us for 20) against 60 us for the way through a thread.
+3. The range itself is read inline, in 7 us for two columns (45 us for 20) against some 70 us that a thread adds.
 
 A range that goes on into further cold blocks reads those inline. Without 1 and 2 every cold range stops the loop for
 1.1 ms at the median and 12 ms at the 99th percentile.

@@ -113,9 +113,17 @@ async def test_a_log_torn_where_a_record_goes_on_in_the_next_block_opens(folder:
 
 
 def test_a_torn_log_with_a_newer_one_behind_it_is_refused(folder: Path) -> None:
+    """Also where the newer one is torn as well: a kill tears the newest only."""
     log = _log(folder)
-    shutil.copy(log, folder / f"{int(log.stem) + 100:06d}.log")
     _cut(log, -5)
+    shutil.copy(log, folder / f"{int(log.stem) + 100:06d}.log")
+    _refused(folder)
+
+
+def test_a_last_record_that_claims_to_leave_its_block_is_refused(folder: Path) -> None:
+    """No writer ends in that way: its length is damaged, and it may have been confirmed."""
+    log = _log(folder)
+    _flip(log, _records(files(folder)[log.name])[-1] + 5, 0x80)
     _refused(folder)
 
 
