@@ -1,11 +1,11 @@
 """No authentication, for a developer's own machine: asked for explicitly, and never beyond the loopback interface."""
 
-import ipaddress
 import math
 from typing import Final
 
 from rowbox.api.auth import bearer_token
 from rowbox.api.claims import Claims
+from rowbox.mailbox.config import is_loopback
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import is_user_id
 
@@ -38,9 +38,5 @@ class InsecureAuthenticator:
 
 def require_loopback(host: str) -> None:
     """ValueError unless `host` can be reached from this machine only."""
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if not is_loopback:
+    if not is_loopback(host):
         raise ValueError(f"without authentication the server listens on a loopback address only, not on {host}")

@@ -9,7 +9,7 @@ by their ids.
 import asyncio
 import logging
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 
 from rowbox.cacheserver.cleaner import Cleaner
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 BATCH_MESSAGES = 256
 """Messages of one recipient under way at once; the commit pipeline joins them into one mutation."""
+REMEMBERED = 10_000
+"""Messages known to have arrived: a sender's row that is loaded again before its outbox cells are removed would have
+them delivered once more, and where memory is scarce that load evicts the next sender, and so on without end."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 
@@ -52,6 +55,7 @@ class Delivery:
         self._parcels: dict[bytes, Parcel] = {}
         self._queues: dict[str, deque[Parcel]] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._arrived_lately: OrderedDict[bytes, None] = OrderedDict()
         self.spilled: set[str] = set()
         """Senders whose outbox holds more than is queued here: to be looked at again when there is room."""
         self.delivered = 0
@@ -71,6 +75,9 @@ class Delivery:
         """Queues what the sender's outbox holds, in order; what is on its way already is not queued again."""
         for cell in sorted(cells, key=lambda cell: cell.version):
             if cell.message_id in self._parcels:
+                continue
+            if cell.message_id in self._arrived_lately:
+                self._remove(row, cell)  # again: the first removal is still under way, or failed
                 continue
             if self.is_full:
                 self.spilled.add(sender_id)
@@ -147,5 +154,10 @@ class Delivery:
             self.delivered += 1
             del self._parcels[parcel.cell.message_id]
             parcel.delivered.set_result(None)
-            qualifier = outbox_qualifier(parcel.cell.message_id, parcel.cell.epoch)
-            self._cleaner.remove(parcel.row, [(Family.OUTBOX, qualifier)])
+            self._arrived_lately[parcel.cell.message_id] = None
+            if len(self._arrived_lately) > REMEMBERED:
+                self._arrived_lately.popitem(last=False)
+            self._remove(parcel.row, parcel.cell)
+
+    def _remove(self, row: bytes, cell: OutboxCell) -> None:
+        self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))])

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from rowbox.api.auth import issue_token
-from rowbox.api.insecure import require_loopback
-from rowbox.mailbox.config import Settings
+from rowbox.api.insecure import INSECURE
+from rowbox.mailbox.config import Settings, is_loopback
 
 DEMO_TTL_S: Final = 24 * 3600
 
@@ -34,14 +34,10 @@ def ready_lines(settings: Settings, secret: bytes, port: int, admin_port: int, n
 
 
 def _prints_tokens(settings: Settings) -> bool:
-    try:
-        require_loopback(settings.server.host)
-    except ValueError:
-        return False
-    return not settings.auth.jwks
+    return is_loopback(settings.server.host) and not settings.auth.jwks
 
 
 def _token(settings: Settings, secret: bytes, user_id: str, now: float) -> str:
     if settings.server.insecure_dev:
-        return f"insecure:{user_id}"
+        return f"{INSECURE}{user_id}"
     return issue_token(secret, user_id, DEMO_TTL_S, admin=False, now=now)

@@ -79,20 +79,24 @@ def decode(family: Family, qualifier: bytes, value: bytes) -> Cell:
 def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell:
     """A column of `i`."""
     if qualifier[:1] == keys.FENCE_PREFIX:
+        _check_length(qualifier, keys.FENCE_BYTES)
         return FenceCell(int.from_bytes(qualifier[1:], "big"), _unpack_fence(value))
     if qualifier[:1] != keys.CONVERSATION_PREFIX:
         raise ValueError("no such kind of index cell")
+    _check_length(qualifier, keys.CONVERSATION_BYTES)
     conversation_id, epoch = keys.split_conversation_qualifier(qualifier)
     return IndexCell(conversation_id, epoch, *_unpack_states(value))
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     """A column of `m`."""
+    _check_length(qualifier, keys.MESSAGE_BYTES)
     return MessageCell(*keys.split_message_qualifier(qualifier), *_unpack_message(value))
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:
     """A column of `l`."""
+    _check_length(qualifier, keys.LOG_BYTES)
     version, epoch = keys.split_log_qualifier(qualifier)
     kind, conversation_id, message_id = _unpack_log(value)
     return LogCell(version, epoch, ChangeKind(kind), conversation_id, message_id)
@@ -100,13 +104,20 @@ def decode_log(qualifier: bytes, value: bytes) -> LogCell:
 
 def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:
     """A column of `d`."""
+    _check_length(qualifier, keys.DEDUPE_BYTES)
     client_id_hash, epoch = keys.split_dedupe_qualifier(qualifier)
     return DedupeCell(client_id_hash, epoch, *_unpack_dedupe(value))
 
 
 def decode_outbox(qualifier: bytes, value: bytes) -> OutboxCell:
     """A column of `o`."""
+    _check_length(qualifier, keys.OUTBOX_BYTES)
     return OutboxCell(*keys.split_outbox_qualifier(qualifier), *_unpack_outbox(value))
+
+
+def _check_length(qualifier: bytes, size_bytes: int) -> None:
+    if len(qualifier) != size_bytes:
+        raise ValueError(f"a qualifier of {len(qualifier)} bytes, not {size_bytes}")
 
 
 _DECODERS: dict[Family, Callable[[bytes, bytes], Cell]] = {

@@ -330,12 +330,13 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError(
             "server.admin_port", server.admin_port, origins["server.admin_port"], "another than server.port"
         )
-    if server.insecure_dev and not _is_loopback(server.host):
+    if server.insecure_dev and not is_loopback(server.host):
         expected = "127.0.0.1, ::1 or localhost while server.insecure_dev is on"
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what listens on `host` can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

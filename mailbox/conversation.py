@@ -3,11 +3,10 @@
 from typing import Self
 
 import msgspec
-import orjson
 
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Message, encode_json
 
 SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
@@ -73,7 +72,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True):
 
     def to_json(self, conversation_id: bytes, *, with_snippet: bool) -> bytes:
         """The object that fetchConversation answers with."""
-        return orjson.dumps(
+        return encode_json(
             {
                 "conversationId": to_text(conversation_id),
                 "participants": self.participants,

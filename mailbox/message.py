@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import msgspec
-import orjson
 
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.ids import sent_timestamp, to_text
+
+encode_json = msgspec.json.Encoder().encode
+"""For JSON that stays in memory. Not orjson's: its bytes keep the 4 KiB that they were written in (3.13, measured)."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -54,4 +56,4 @@ def copy_of(message: Message, version: int, epoch: int, client_message_id: str |
     }
     if client_message_id is not None:
         view["clientMessageId"] = client_message_id
-    return MessageCopy(message.message_id, version, epoch, orjson.dumps(view))
+    return MessageCopy(message.message_id, version, epoch, encode_json(view))

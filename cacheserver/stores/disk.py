@@ -48,7 +48,7 @@ class DiskGuard:
         if self._free_bytes < self._min_free_bytes:
             self.refused += 1
             raise StoreFull(
-                f"{self._free_bytes >> 20} MiB free on the device of {self._folder}, "
-                f"min_free_bytes asks for {self._min_free_bytes >> 20} MiB: free some space",
+                f"the store's device has {self._free_bytes >> 20} MiB left, "
+                f"min_free_bytes asks for {self._min_free_bytes >> 20} MiB",
                 retry_after_ms=_RETRY_AFTER_MS,
             )

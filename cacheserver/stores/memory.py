@@ -38,7 +38,7 @@ class MemoryStore:
         late: list[_Step] | None = None,
     ) -> None:
         """`cells` and `late` (writes that have not landed yet) are another store's, to share them."""
-        self._cells = MemoryCells(shards, ttl_ms, now_ms) if cells is None else cells
+        self._cells = MemoryCells(shards, ttl_ms, now_ms, by_time=late_writes) if cells is None else cells
         self._late_writes = late_writes
         self._late: list[_Step] = [] if late is None else late
         self.faults = Faults(late_writes=late_writes)

@@ -1,10 +1,13 @@
 """The cells of the memory store: what executing a write means, and what a read finds. No asyncio, no faults.
 
-Time follows HBase, whenever each call executes:
+Where writes can be late, time follows HBase, whenever each call executes:
 
 - Of two puts of one column the one with the greater timestamp stands; of equal ones the one that executes last.
 - A delete leaves a marker: it hides every put of its column whose timestamp is not greater, also later executed ones.
 - A column older than its family's TTL is not seen.
+
+Embedded (`by_time` False), as in RocksDB, calls execute in their order and the last one stands, whatever its timestamp:
+a process that starts after the clock was set back must not lose to what is there.
 
 One version of a column is enough: the marker that hides the newest hides the older ones too, and they expire earlier.
 """
@@ -35,8 +38,9 @@ _Row = dict[Family, dict[bytes, _Cell]]
 class MemoryCells:
     """All rows. Every method is atomic: none awaits."""
 
-    def __init__(self, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int]) -> None:
+    def __init__(self, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int], *, by_time: bool) -> None:
         self.shards = shards
+        self.by_time = by_time
         self.ttl_ms = ttl_ms
         self.now_ms = now_ms
         self._rows: dict[bytes, _Row] = {}
@@ -49,7 +53,7 @@ class MemoryCells:
         for family, qualifier in delete.columns:
             cell = self._cell(delete.row, family, qualifier)
             marked = cell._replace(deleted_ms=max(cell.deleted_ms, timestamp_ms))
-            self._write(delete.row, family, qualifier, marked)
+            self._write(delete.row, family, qualifier, marked if self.by_time else _ABSENT)
 
     def put_if(self, row: bytes, put: Put, expected: bytes | None, timestamp_ms: int) -> bool:
         """Compare-and-set; the condition is looked at when this executes."""
@@ -74,7 +78,7 @@ class MemoryCells:
 
     def copy(self) -> "MemoryCells":
         """The same cells, apart from then on: what a disk holds at the moment of a crash."""
-        copied = MemoryCells(self.shards, self.ttl_ms, self.now_ms)
+        copied = MemoryCells(self.shards, self.ttl_ms, self.now_ms, by_time=self.by_time)
         copied._rows = deepcopy(self._rows)
         return copied
 
@@ -98,7 +102,7 @@ class MemoryCells:
 
     def _put(self, row: bytes, put: Put, timestamp_ms: int) -> None:
         cell = self._cell(row, put.family, put.qualifier)
-        if timestamp_ms >= cell.put_ms:
+        if timestamp_ms >= cell.put_ms or not self.by_time:
             self._write(row, put.family, put.qualifier, cell._replace(put_ms=timestamp_ms, value=put.value))
 
     def _cell(self, row: bytes, family: Family, qualifier: bytes) -> _Cell:

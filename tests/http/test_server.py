@@ -79,6 +79,30 @@ async def test_a_body_that_is_on_its_way_is_read_to_its_end(scripted: ScriptedPo
         await stopping
 
 
+async def test_an_open_connection_is_served_once_more_while_others_are_finished() -> None:
+    """What aiohttp alone would not do: it closes idle connections first, under requests that are on their way."""
+    held = HeldPort()
+    async with serving(held) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
+        request = (
+            f"GET /v1/fetchMessages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token('alice')}\r\n\r\n".encode()
+        )
+        writer.write(request)
+        assert b"Connection" not in await reader.readuntil(b"\r\n\r\n")
+        await reader.readuntil(b"}")
+        sending = asyncio.create_task(api.send("1"))
+        await until(lambda: api.drain.in_flight == 1)
+        stopping = asyncio.create_task(api.server.stop())
+        turns = iter(range(100))
+        await until(lambda: next(turns) == 99)
+        writer.write(request)
+        assert b"Connection: close" in await reader.readuntil(b"\r\n\r\n")
+        held.release.set()
+        (await sending).decode(SendMessageResponse, 201)
+        writer.close()
+        await stopping
+
+
 async def test_500_waiting_polls_are_answered_when_it_stops(api: Api, owner: Owner) -> None:
     polls = [
         asyncio.create_task(api.get("/v1/fetchMessages?wait=55&lastUpdatedTimestamp=0", f"user{number}"))

@@ -1,0 +1,1 @@
+"""Real processes under real load, for the tests of this folder."""

@@ -1,0 +1,153 @@
+"""People who chat through a server that may go away at any moment: they send, retry, reply, follow and mark as read.
+
+Each of them does what a client has to do: after an unknown outcome the same request again with the same
+clientMessageId, and from token to token across every restart. What they were told stands in the History; what a
+follower has put together from deltas is compared with the mailbox at the end.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Final, TypeVar
+
+from rowbox.api.responses import Conversation, FetchConversationResponse, FetchMessagesResponse, Message
+from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused
+from tests.integration.support.history import History, SendRecord
+from tests.integration.support.server_process import DEADLINE_S, ServerProcess
+
+_LATE_RETRIES: Final = 0.05
+"""Part of the confirmed sends that are sent again, as clients do whose answer got lost."""
+_REPLIES: Final = 0.1
+_MARKS: Final = 0.3
+_LARGE: Final = 0.02
+_WAIT_S: Final = 1
+_T = TypeVar("_T")
+
+
+class Chat:
+    """All clients of one test."""
+
+    def __init__(self, server: ServerProcess, users: Sequence[str], random: Random) -> None:
+        self.users = users
+        self.history = History()
+        self.is_up = asyncio.Event()
+        """Set while the server runs; whoever kills it clears it before."""
+        self.marked: dict[str, set[str]] = defaultdict(set)
+        """The messages up to which each user marked a conversation as read, and was told so."""
+        self.resets: list[str] = []
+        self.messages: dict[str, dict[str, Message]] = {}
+        self.conversations: dict[str, dict[str, Conversation]] = {}
+        """What each user's followers made of the deltas they got."""
+        self._server = server
+        self._random = random
+        self._no_more_sends = asyncio.Event()
+        self._head = asyncio.Event()
+
+    async def talk(self, senders_per_user: int) -> None:
+        """Runs until `finish` was called, every send is settled and every follower is at the head."""
+        async with asyncio.TaskGroup() as followers:
+            for user_id in self.users:
+                followers.create_task(self._follow_messages(self._server.client(user_id)))
+                followers.create_task(self._follow_conversations(self._server.client(user_id)))
+            async with asyncio.TaskGroup() as senders:
+                for user_id in (*self.users,) * senders_per_user:
+                    senders.create_task(self._send(self._server.client(user_id)))
+            self._head.set()
+
+    def finish(self) -> None:
+        """No new sends; what is not settled goes on until it is."""
+        self._no_more_sends.set()
+
+    async def settle(self, client: Client, record: SendRecord) -> None:
+        """Sends until there is an answer, and enters it."""
+        answer = await self._insist(
+            lambda: client.send(record.recipient_id, record.content, record.client_message_id), record
+        )
+        if answer.pending_recipients:
+            self.history.wrong_answers.append(f"{record.client_message_id}: {answer.pending_recipients} pending")
+        if record.confirmed is not None and not answer.duplicate:
+            self.history.wrong_answers.append(f"{record.client_message_id} was sent anew, long after its answer")
+        self.history.confirm(record, answer.message_id, answer.conversation_id)
+
+    # ------------------------------------------------------------------ what one client does
+
+    async def _send(self, client: Client) -> None:
+        """One message after the other, each when the one before is confirmed."""
+        own: list[SendRecord] = []
+        while not self._no_more_sends.is_set():
+            record = self.history.begin(client.user_id, self._random.choice(self.users), self._text())
+            await self.settle(client, record)
+            own.append(record)
+            if self._random.random() < _LATE_RETRIES:
+                await self.settle(client, self._random.choice(own))
+
+    async def _follow_messages(self, client: Client) -> None:
+        known = self.messages[client.user_id] = {}
+        page = await self._insist(client.messages)
+        while True:
+            known.update((message.message_id, message) for message in page.messages)
+            if self._is_at_head(page, page.messages):
+                return
+            await self._react(client, page.messages)
+            token, size = page.last_updated_timestamp, self._random.choice((1, 7, 200))
+            fetch = _fetch(client.messages, last_updated_timestamp=token, page_size=size, wait=_WAIT_S)
+            page = await self._insist(fetch)
+            self._note_reset(client.user_id, token, page)
+
+    async def _follow_conversations(self, client: Client) -> None:
+        known = self.conversations[client.user_id] = {}
+        page = await self._insist(client.conversations)
+        while True:
+            known.update((conversation.conversation_id, conversation) for conversation in page.conversations)
+            if self._is_at_head(page, page.conversations):
+                return
+            token = page.last_updated_timestamp
+            page = await self._insist(_fetch(client.conversations, last_updated_timestamp=token, wait=_WAIT_S))
+            self._note_reset(client.user_id, token, page)
+
+    async def _react(self, client: Client, news: Sequence[Message]) -> None:
+        """Marks something of what came as read, and now and then replies to it."""
+        if not news:
+            return
+        if self._random.random() < _MARKS:
+            message = self._random.choice(news)
+            await self._insist(lambda: client.mark_read(message.conversation_id, message.message_id))
+            self.marked[client.user_id].add(message.message_id)
+        if self._random.random() < _REPLIES and not self._no_more_sends.is_set():
+            asked = news[-1]
+            await self.settle(client, self.history.begin(client.user_id, asked.sender_id, f"re: {asked.message_id}"))
+
+    def _is_at_head(self, page: FetchMessagesResponse | FetchConversationResponse, items: Sequence[object]) -> bool:
+        return self._head.is_set() and page.is_delta_update and not items and not page.has_more
+
+    def _note_reset(
+        self, user_id: str, token: int | None, page: FetchMessagesResponse | FetchConversationResponse
+    ) -> None:
+        """Every token here is young and was given for what is on disk: there is no reason to refuse one."""
+        if page.reset_reason is not None:
+            self.resets.append(f"{user_id}'s token {token} was not served: {page.reset_reason}")
+
+    def _text(self) -> str:
+        size = self._random.randrange(20_000, 65_000) if self._random.random() < _LARGE else self._random.randrange(200)
+        return f"{self._random.getrandbits(32):08x} " + "x" * size
+
+    # ------------------------------------------------------------------ the way to a server that comes and goes
+
+    async def _insist(self, call: Callable[[], Awaitable[_T]], record: SendRecord | None = None) -> _T:
+        """The call's answer, from whichever start of the server gives one."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                await self.is_up.wait()
+                try:
+                    return await call()
+                except UNKNOWN_OUTCOME:
+                    if record is not None:
+                        record.unknown_outcomes += 1
+                except Refused as refused:
+                    if not refused.problem.retryable:
+                        raise
+
+
+def _fetch(fetch: Callable[..., Awaitable[_T]], **query: int | None) -> Callable[[], Awaitable[_T]]:
+    return lambda: fetch(**query)

@@ -1,0 +1,105 @@
+"""One user's calls over HTTP, typed: every answer is decoded strictly, and its status is looked at."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from rowbox.api.auth import issue_token
+from rowbox.api.problems import Problem
+from rowbox.api.responses import (
+    Conversation,
+    FetchConversationResponse,
+    FetchMessagesResponse,
+    MarkReadResponse,
+    Message,
+    SendMessageResponse,
+)
+
+UNKNOWN_OUTCOME: Final = (aiohttp.ClientError, TimeoutError, ConnectionError)
+"""What a client sees when the server goes away: the write may have happened or not."""
+_TOKEN_LIFE_S: Final = 3600
+_T = TypeVar("_T")
+
+
+class Refused(Exception):
+    """The server answered with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.status} {problem.code}: {problem.detail}")
+        self.problem = problem
+
+
+class Client:
+    """`base_url` is asked at each call: a server that is started again has another port."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: Callable[[], str], secret: bytes, user_id: str
+    ) -> None:
+        self.user_id = user_id
+        self._session = session
+        self._base_url = base_url
+        token = issue_token(secret, user_id, _TOKEN_LIFE_S, admin=False, now=time.time())
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    async def send(self, recipient_id: str, content: str, client_message_id: str) -> SendMessageResponse:
+        """201, or 200 for a duplicate; Refused for anything else."""
+        body = {"recipientId": recipient_id, "messageContent": content, "clientMessageId": client_message_id}
+        status, answer = await self._post("sendMessage", body, SendMessageResponse)
+        assert status == (200 if answer.duplicate else 201)
+        return answer
+
+    async def mark_read(self, conversation_id: str, message_id: str) -> MarkReadResponse:
+        body = {"conversationId": conversation_id, "messageId": message_id}
+        return (await self._post("markRead", body, MarkReadResponse))[1]
+
+    async def send_status(self, client_message_id: str) -> SendMessageResponse:
+        return await self._get("sendStatus", {"clientMessageId": client_message_id}, SendMessageResponse)
+
+    async def messages(self, **query: str | int | None) -> FetchMessagesResponse:
+        """One fetchMessages; parameters in Python's spelling, those that are None are left out."""
+        return await self._get("fetchMessages", query, FetchMessagesResponse)
+
+    async def conversations(self, **query: str | int | None) -> FetchConversationResponse:
+        """One fetchConversation, the same way."""
+        return await self._get("fetchConversation", query, FetchConversationResponse)
+
+    async def all_messages(self, conversation_id: str | None = None) -> list[Message]:
+        """All of them by cursor, in the order of the API: the newest first."""
+        page = await self.messages(conversation_id=conversation_id, page_size=200)
+        found = list(page.messages)
+        while page.next_cursor is not None:
+            page = await self.messages(conversation_id=conversation_id, page_size=200, cursor=page.next_cursor)
+            found += page.messages
+        return found
+
+    async def all_conversations(self) -> list[Conversation]:
+        page = await self.conversations(page_size=100)
+        found = list(page.conversations)
+        while page.next_cursor is not None:
+            page = await self.conversations(page_size=100, cursor=page.next_cursor)
+            found += page.conversations
+        return found
+
+    async def _post(self, call: str, body: dict[str, str], kind: type[_T]) -> tuple[int, _T]:
+        async with self._session.post(f"{self._base_url()}/v1/{call}", json=body, headers=self.headers) as response:
+            return response.status, _decoded(response.status, await response.read(), kind)
+
+    async def _get(self, call: str, query: dict[str, str | int | None] | dict[str, str], kind: type[_T]) -> _T:
+        given = {_camel(name): str(value) for name, value in query.items() if value is not None}
+        url = f"{self._base_url()}/v1/{call}"
+        async with self._session.get(url, params=given, headers=self.headers) as response:
+            return _decoded(response.status, await response.read(), kind)
+
+
+def _decoded(status: int, body: bytes, kind: type[_T]) -> _T:
+    if status >= 400:
+        raise Refused(msgspec.json.decode(body, type=Problem))
+    return msgspec.json.decode(body, type=kind)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

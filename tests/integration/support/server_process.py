@@ -1,0 +1,238 @@
+"""A real `rowbox serve` over one data directory: started, killed, paused, stopped, and started again.
+
+Waiting is always for something that happens (a line, an end, an answer) and has a deadline. What the process printed is
+shown when the test fails.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import aiohttp
+
+from rowbox.cli.secret import load_or_create
+from tests.integration.support.client import Client
+
+DEADLINE_S: Final = 30.0
+"""For anything that is a matter of a second on an idle machine."""
+ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
+"""The command as it is installed beside this Python."""
+_READY: Final = re.compile(r"Rowbox is ready: (http://\S+) .*metrics: port (\d+)\)")
+_TOKENS: Final = re.compile(r"token:|^Try it|^  curl")
+"""What every start prints and no failure needs."""
+_SHOWN_LINES: Final = 60
+
+
+class Finished(NamedTuple):
+    """A verb that came to its end."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def rowbox(
+    *arguments: str | Path, settings: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Finished:
+    """Runs a verb of `rowbox` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        ROWBOX, *map(str, arguments), stdout=PIPE, stderr=PIPE, env=_environment(settings or {}), cwd=cwd
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.communicate()
+        raise
+    assert process.returncode is not None
+    return Finished(process.returncode, out.decode(), err.decode())
+
+
+class ServerProcess:
+    """One data directory and the process that serves it now. `async with` starts it, and kills what is left of it.
+
+    `settings` are ROWBOX_* variables; of this process's own none is passed on. `command` is what comes before the verb.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str] = (ROWBOX,),
+        flags: Sequence[str] = ("--port", "0", "--admin-port", "0", "--rate-limits", "off"),
+    ) -> None:
+        self.data_dir = data_dir
+        self.settings = dict(settings or {})
+        self.url = ""
+        self.admin_url = ""
+        self.lines: list[str] = []
+        """What the process of the latest start printed, on both streams."""
+        self._log: list[str] = []
+        self._command = [*command, "serve", "--data-dir", str(data_dir), *flags]
+        self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2 * DEADLINE_S)
+        )
+        try:
+            await self.start()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.is_running:
+            self.kill()
+            await self.ended()
+        if self._session is not None:
+            await self._session.close()
+        sys.stdout.write("\n".join([f"--- {self.data_dir}: its last lines", *self._log[-_SHOWN_LINES:], ""]))
+
+    # ------------------------------------------------------------------ its life
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Starts it and returns when it is ready."""
+        await self.launch()
+        ready = await self.line(_READY)
+        self.url = ready[1]
+        self.admin_url = f"{self.url.rpartition(':')[0]}:{ready[2]}"
+
+    async def launch(self) -> None:
+        """Starts it and does not wait."""
+        assert not self.is_running
+        self.lines = []
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=_environment(self.settings),
+        )
+        self._reader = asyncio.get_running_loop().create_task(self._read(self._process))
+
+    async def line(self, pattern: "re.Pattern[str] | str") -> "re.Match[str]":
+        """The first line of this start that matches, as soon as it is printed."""
+        reader = self._reader
+        assert reader is not None
+        async with asyncio.timeout(DEADLINE_S), self._news:
+            seen = 0
+            while True:
+                for text in self.lines[seen:]:
+                    if match := re.search(pattern, text):
+                        return match
+                seen = len(self.lines)
+                if reader.done():
+                    raise AssertionError(f"the server ended without the line {pattern}: {self.lines}")
+                await self._news.wait()
+
+    async def ended(self, within_s: float = DEADLINE_S) -> int:
+        """Its exit code (minus a signal's number), once it has ended and all it printed is read."""
+        assert self._process is not None
+        assert self._reader is not None
+        async with asyncio.timeout(within_s):
+            await asyncio.shield(self._reader)
+            return await self._process.wait()
+
+    async def stays_up(self, seconds: float) -> None:
+        """Lets it run for a while; fails at once where it ends by itself."""
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(seconds):
+                code = await self._process.wait()
+        except TimeoutError:
+            return
+        raise AssertionError(f"the server ended by itself with {code}: {self.lines}")
+
+    async def stop(self) -> None:
+        """Ends it as an operator does, and sees that this works."""
+        self.terminate()
+        assert await self.ended() == 0, self.lines
+
+    def kill(self) -> None:
+        """As a crash does: nothing of it runs on."""
+        self._signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def _read(self, process: Process) -> None:
+        assert process.stdout is not None
+        async for raw in process.stdout:
+            text = raw.decode(errors="replace").rstrip("\n")
+            async with self._news:
+                self.lines.append(text)
+                if not _TOKENS.search(text):
+                    self._log.append(text)
+                self._news.notify_all()
+        async with self._news:
+            self._news.notify_all()
+
+    # ------------------------------------------------------------------ its clients
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        assert self._session is not None
+        return self._session
+
+    def client(self, user_id: str) -> Client:
+        """`user_id`'s client, with a token of this data directory; it follows the server to its next port."""
+        return Client(self.session, lambda: self.url, load_or_create(self.data_dir), user_id)
+
+    async def metric(self, name: str) -> float:
+        """A gauge or counter without labels, from the admin port."""
+        async with self.session.get(f"{self.admin_url}/metrics") as response:
+            text = await response.text()
+        match = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        assert match is not None, text
+        return float(match[1])
+
+    async def metric_reaches(self, name: str, value: float) -> None:
+        """Asks for a metric, again and again, until it has a value."""
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.metric(name) != value:
+                pass
+
+    async def ready_status(self) -> int:
+        """What a load balancer sees."""
+        async with self.session.get(f"{self.admin_url}/readyz") as response:
+            return response.status
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ROWBOX_")}
+    return own | dict(settings)
