@@ -1,0 +1,98 @@
+"""The closed loop: so many requests in flight, each answer followed by the next request on its connection."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import NamedTuple
+
+from bench.connection import Connection, body_of
+
+HOST = "127.0.0.1"
+
+
+class WrongAnswer(Exception):
+    """A server answered what the scenario does not expect: its numbers mean nothing."""
+
+
+class Load(NamedTuple):
+    """What a closed loop saw. `wall_s` ends with the last answer, so nothing is in flight at either end."""
+
+    wall_s: float
+    latencies_s: list[float]
+
+
+async def closed_loop(
+    port: int, requests: Iterator[bytes], status: int, *, in_flight: int, seconds: float = float("inf")
+) -> Load:
+    """Keeps `in_flight` requests going for `seconds`, or until there are no more. WrongAnswer, ConnectionError."""
+    loop = _ClosedLoop(requests, b"HTTP/1.1 %d " % status)
+    connections = [await _connect(port, loop) for _ in range(in_flight)]
+    try:
+        return await loop.run(connections, seconds)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def exchange(port: int, requests: Iterable[bytes], status: int) -> list[bytes]:
+    """The bodies of the answers to `requests`, sent one after the other."""
+    loop = _ClosedLoop(iter(requests), b"HTTP/1.1 %d " % status, keeps_bodies=True)
+    connection = await _connect(port, loop)
+    try:
+        await loop.run([connection], float("inf"))
+    finally:
+        connection.close()
+    return loop.bodies
+
+
+async def _connect(port: int, loop: "_ClosedLoop") -> Connection:
+    running = asyncio.get_running_loop()
+    _, connection = await running.create_connection(lambda: Connection(loop.answered, loop.lost), HOST, port)
+    return connection
+
+
+class _ClosedLoop:
+    def __init__(self, requests: Iterator[bytes], expected: bytes, *, keeps_bodies: bool = False) -> None:
+        self._requests = requests
+        self._expected = expected
+        self._keeps_bodies = keeps_bodies
+        self._deadline_s = 0.0
+        self._busy = 0
+        self._ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.latencies_s: list[float] = []
+        self.bodies: list[bytes] = []
+
+    async def run(self, connections: list[Connection], seconds: float) -> Load:
+        began_s = perf_counter()
+        self._deadline_s = began_s + seconds
+        self._busy = len(connections)
+        for connection in connections:
+            self._go_on(connection, perf_counter())
+        ended_s = await self._ended
+        return Load(ended_s - began_s, self.latencies_s)
+
+    def answered(self, connection: Connection, answer: bytes) -> None:
+        now_s = perf_counter()
+        self.latencies_s.append(now_s - connection.sent_at_s)
+        if not answer.startswith(self._expected):
+            self._fail(WrongAnswer(answer.decode(errors="replace")))
+            return
+        if self._keeps_bodies:
+            self.bodies.append(body_of(answer))
+        self._go_on(connection, now_s)
+
+    def lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionError("the server closed a connection"))
+
+    def _go_on(self, connection: Connection, now_s: float) -> None:
+        request = next(self._requests, None) if now_s < self._deadline_s else None
+        if request is not None:
+            connection.send(request, now_s)
+            return
+        self._busy -= 1
+        if not self._busy and not self._ended.done():
+            self._ended.set_result(now_s)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)

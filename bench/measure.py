@@ -1,0 +1,73 @@
+"""One server under one scenario for a few seconds: a Sample. Taken in turns, so that what else the machine does at
+that time falls on all of them alike.
+"""
+
+from collections.abc import Callable, Iterator
+from time import process_time
+from typing import NamedTuple
+
+from bench import machine
+from bench.load import closed_loop
+from bench.server import Server
+
+Requests = Callable[[], Iterator[bytes]]
+
+
+class Scenario(NamedTuple):
+    """Requests of one kind. `path` and `status` tell a ceiling what to answer, `servers` who takes part."""
+
+    name: str
+    method: str
+    path: str
+    status: int
+    requests: Requests
+    seconds: float
+    servers: tuple[str, ...]
+
+
+class Sample(NamedTuple):
+    """What one turn gave. The CPU of others is neither the server's nor the load generator's."""
+
+    scenario: str
+    server: str
+    turn: int
+    wall_s: float
+    latencies_s: list[float]
+    server_cpu_s: float
+    generator_cpu_s: float
+    others_cpu_s: float
+    counted: dict[str, float]
+
+    @property
+    def answers(self) -> int:
+        return len(self.latencies_s)
+
+    @property
+    def per_cpu_s(self) -> float:
+        """Answers per second of the server's CPU."""
+        return self.answers / self.server_cpu_s
+
+    @property
+    def per_s(self) -> float:
+        """Answers per second of wall time."""
+        return self.answers / self.wall_s
+
+
+async def sample(server: Server, scenario: Scenario, turn: int, in_flight: int, seconds: float) -> Sample:
+    """One turn. WrongAnswer, ConnectionError."""
+    counters, busy_s, generator_s, server_s = server.counters(), machine.busy_s(), process_time(), server.cpu_s()
+    load = await closed_loop(server.port, scenario.requests(), scenario.status, in_flight=in_flight, seconds=seconds)
+    server_s, generator_s = server.cpu_s() - server_s, process_time() - generator_s
+    others_s = machine.busy_s() - busy_s - server_s - generator_s
+    counted = {name: value - counters.get(name, 0) for name, value in server.counters().items()}
+    return Sample(
+        scenario.name,
+        server.name,
+        turn,
+        load.wall_s,
+        load.latencies_s,
+        server_s,
+        generator_s,
+        max(0.0, others_s),
+        counted,
+    )

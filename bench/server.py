@@ -1,0 +1,79 @@
+"""A server as a process of its own: started, found by the line it prints when it is ready, stopped; and its CPU."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.load import HOST
+
+STOP_S = 15.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_ROWBOX = "from rowbox.cli.main import main; main()"
+_READY = re.compile(rf"http://{re.escape(HOST)}:(\d+)")
+_ADMIN = re.compile(r"metrics: port (\d+)")
+
+
+class Server(NamedTuple):
+    """A running server. `admin_port` 0: it has none."""
+
+    name: str
+    pid: int
+    port: int
+    admin_port: int
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that all its threads have used, in user and in kernel mode."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+    def counters(self) -> dict[str, float]:
+        """Its Prometheus samples that have no labels; none where it has no admin port."""
+        if not self.admin_port:
+            return {}
+        connection = HTTPConnection(HOST, self.admin_port, timeout=5)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        pairs = (line.split(" ") for line in lines if line.startswith("rowbox_") and "{" not in line)
+        return {name: float(value) for name, value, *_ in pairs}
+
+
+@contextmanager
+def running(name: str, arguments: Sequence[str], log: Path) -> Iterator[Server]:
+    """Runs Python with `arguments` until the block ends; what it says on stderr goes to `log`."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ROWBOX_")}
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        ) as process,
+    ):
+        try:
+            yield _ready(name, process, log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def rowbox(data_dir: Path) -> list[str]:
+    """Arguments for `running`: Rowbox as users start it, without rate limits."""
+    return ["-c", _ROWBOX, "serve", f"--data-dir={data_dir}", "--port=0", "--admin-port=0", "--rate-limits=off"]
+
+
+def _ready(name: str, process: "subprocess.Popen[str]", log: Path) -> Server:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    port, admin_port = _READY.search(line), _ADMIN.search(line)
+    if port is None:
+        raise RuntimeError(f"{name} did not start: {line}{log.read_text(encoding='utf-8', errors='replace')}")
+    return Server(name, process.pid, int(port[1]), int(admin_port[1]) if admin_port else 0)
