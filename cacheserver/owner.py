@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
+from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.delivery import Delivery
+from rowbox.cacheserver.fetches import Fetches
 from rowbox.cacheserver.loader import Loader
-from rowbox.cacheserver.message_pages import MessagePage, MessagePages
+from rowbox.cacheserver.message_pages import MessagePages
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership
 from rowbox.cacheserver.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.port import (
@@ -34,19 +36,16 @@ from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.store_clock import NowUs, StoreClock
 from rowbox.cacheserver.table import Row, Table
-from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
+from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.config import Settings
-from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
 from rowbox.mailbox.errors import (
-    HandoverInProgress,
     Overloaded,
     RowboxError,
     UnknownClientMessageId,
-    UnknownConversation,
 )
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
-from rowbox.mailbox.mailbox import Change, Limits, Mailbox
+from rowbox.mailbox.mailbox import Change, Limits
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
@@ -79,7 +78,6 @@ class Owner:
         clock = StoreClock(now_us)
         self.cleaner = Cleaner(store, clock)
         self._reader = RowReader(store, self.cleaner.remove)
-        self._pages = MessagePages(self._reader)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(self._deliver, self.cleaner, most=MAX_PARCELS)
         self.recovery = Recovery(store, self._visit_outbox)
@@ -91,19 +89,19 @@ class Owner:
             load_queue=settings.cache.load_queue,
             on_loaded=self._loaded,
         )
+        self.committer = Committer(store, self.table, self.cleaner, self._ownership, clock, self._applied)
         self.pipeline = Pipeline(
-            store,
+            self.table, self._reader, self.committer, now_us, _pipeline_limits(settings, late_writes=store.late_writes)
+        )
+        self.fetches = Fetches(
             self.table,
-            self._reader,
-            self.cleaner,
+            MessagePages(self._reader),
+            self.waiters,
             self._ownership,
-            clock,
             now_us,
-            _pipeline_limits(settings, late_writes=store.late_writes),
-            self._applied,
+            _rate_limit(settings, "fetch"),
         )
         self._send_limit = _rate_limit(settings, "send")
-        self._fetch_limit = _rate_limit(settings, "fetch")
         self._loop = asyncio.get_running_loop()
         self._unready = ["starting"]
 
@@ -140,7 +138,7 @@ class Owner:
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
-        quota = _take(self._send_limit, request.sender_id)
+        quota = self._take(request.sender_id)
         if self.delivery.is_full:
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
@@ -154,7 +152,7 @@ class Owner:
 
     async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
         """See MailboxPort."""
-        quota = _take(self._fetch_limit, user_id)
+        quota = self.fetches.take(user_id)
         hashed = client_id_hash(client_message_id)
         row, mailbox = await self.table.loaded(user_id)
         record = None
@@ -168,12 +166,15 @@ class Owner:
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """See MailboxPort."""
-        quota = _take(self._send_limit, request.user_id)
+        quota = self._take(request.user_id)
         future: asyncio.Future[Answer] = self._loop.create_future()
         self.pipeline.submit(MarkReadCommand(request.user_id, request.conversation_id, request.message_id, future))
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
+
+    def _take(self, user_id: str) -> Quota | None:
+        return self._send_limit.take(user_id) if self._send_limit is not None else None
 
     async def _pending(self, sender_id: str, message_id: bytes) -> int:
         if not self._store.late_writes:
@@ -189,95 +190,11 @@ class Owner:
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
-        quota = _take(self._fetch_limit, request.user_id)
-        _, mailbox = await self.table.loaded(request.user_id)
-        page = self._conversation_page(mailbox, request)
-        if page.is_delta and not page.items and self._waits(request):
-            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
-            woken = await self.waiters.wait(waiter, request.wait_ms / 1000)
-            if woken is not Woken.CHANGE:
-                return self._empty(request.user_id, waiter, woken, quota)
-            _, mailbox = await self.table.loaded(request.user_id)
-            page = self._conversation_page(mailbox, request)
-        self._ownership.check(request.user_id)
-        return Page(
-            page.items,
-            page.is_delta,
-            page.token,
-            page.next_cursor is not None,
-            page.next_cursor,
-            page.reset,
-            None,
-            quota,
-        )
+        return await self.fetches.conversations(request)
 
     async def fetch_messages(self, request: FetchMessages) -> Page:
         """See MailboxPort."""
-        quota = _take(self._fetch_limit, request.user_id)
-        deadline = self._loop.time() + request.wait_ms / 1000
-        token = request.token
-        while True:
-            row, mailbox = await self.table.loaded(request.user_id)
-            if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
-                self._ownership.check(request.user_id)
-                raise UnknownConversation("no such conversation")
-            try:
-                page = await self._message_page(row, mailbox, request, token)
-            except HandoverInProgress:
-                self._drop(row, mailbox)
-                raise
-            if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
-                break
-            assert page.token is not None
-            token = page.token
-            if self._head_of(request.user_id, mailbox) > token:
-                continue  # something was written while the page was read: look again before waiting for it
-            waiter = Waiter(request.user_id, token, only_messages=True, conversation_id=request.conversation_id)
-            woken = await self.waiters.wait(waiter, max(0.0, deadline - self._loop.time()))
-            if woken is not Woken.CHANGE:
-                return self._empty(request.user_id, waiter, woken, quota)
-        self._ownership.check(request.user_id)
-        self._account(row, mailbox)
-        return Page(page.items, page.is_delta, page.token, page.has_more, page.next_cursor, page.reset, None, quota)
-
-    def _conversation_page(self, mailbox: Mailbox, request: FetchConversations) -> ConversationPage:
-        now_us = self._now_us()
-        if request.cursor is not None:
-            return page_after(mailbox, request.cursor, request.page_size, now_us)
-        if request.token is not None:
-            return changes_since(mailbox, request.token, request.page_size, now_us)
-        return numbered_page(mailbox, request.page_number, request.page_size, now_us)
-
-    async def _message_page(self, row: Row, mailbox: Mailbox, request: FetchMessages, token: int | None) -> MessagePage:
-        now_us, size = self._now_us(), request.page_size
-        if request.cursor is not None:
-            return await self._pages.after(row, mailbox, request.conversation_id, request.cursor, size, now_us)
-        if token is not None:
-            return await self._pages.since(row, mailbox, request.conversation_id, token, size, now_us)
-        return await self._pages.first(row, mailbox, request.conversation_id, request.page_number, size, now_us)
-
-    def _waits(self, request: FetchConversations | FetchMessages) -> bool:
-        return request.wait_ms > 0 and request.token is not None
-
-    def _empty(self, user_id: str, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
-        """The answer to a wait that nothing came of."""
-        self._ownership.check(user_id)
-        later = retry_after_ms() if woken is Woken.DRAIN else None
-        return Page((), True, waiter.head, retry_after_ms=later, quota=quota)
-
-    def _head_of(self, user_id: str, known: Mailbox) -> int:
-        row = self.table.peek(user_id)
-        return row.mailbox.head if row is not None and row.mailbox is not None else known.head
-
-    def _drop(self, row: Row, mailbox: Mailbox) -> None:
-        """Forgets a mailbox whose row another owner has claimed."""
-        if row.mailbox is mailbox and not row.is_busy:
-            self.table.drop(row)
-            self.table.forget_if_empty(row)
-
-    def _account(self, row: Row, mailbox: Mailbox) -> None:
-        if row.mailbox is mailbox:
-            self.table.account(row)
+        return await self.fetches.messages(request)
 
     # ------------------------------------------------------------------ what the table and the pipeline tell
 
@@ -303,10 +220,6 @@ class Owner:
                 self.delivery.spilled.add(user_id)
                 raise
             self.delivery.add(user_id, row.key, cells)
-
-
-def _take(limit: RateLimit | None, user_id: str) -> Quota | None:
-    return limit.take(user_id) if limit is not None else None
 
 
 def _new_send(request: Send, others: tuple[str, ...]) -> NewSend:

@@ -19,7 +19,7 @@ Sample = tuple[str, Kind, str, dict[str, str], float]
 
 def owner_samples(owner: Owner) -> Iterable[Sample]:
     """Everything one owner counts. Cheap: it reads integers."""
-    commit, table, delivery = owner.pipeline.counters, owner.table, owner.delivery
+    commit, table, delivery = owner.committer.counters, owner.table, owner.delivery
     numbers: tuple[tuple[str, Kind, str, float], ...] = (
         ("rowbox_commands_total", "counter", "Commands decided.", commit.commands),
         ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting),

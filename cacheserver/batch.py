@@ -1,0 +1,51 @@
+"""A batch: the commands that go to the store in one call, decided, with the plans they made."""
+
+from dataclasses import dataclass, field
+
+from rowbox.cacheserver.commands import Answer, Command
+from rowbox.cacheserver.table import Row
+from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.plan import Plan
+
+
+@dataclass
+class Batch:
+    """One store call in the making, and then on its way. Nobody learns of it before its end."""
+
+    now_us: int
+    plans: dict[Row, Plan] = field(default_factory=dict)
+    decided: list[tuple[Command, Answer | RowboxError]] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def plan_of(self, row: Row) -> Plan:
+        """The row's plan, opened if this is the first command that needs it. The row is loaded and idle."""
+        plan = self.plans.get(row)
+        if plan is None:
+            assert row.mailbox is not None
+            plan = self.plans[row] = row.mailbox.plan(self.now_us)
+        return plan
+
+    def add(self, command: Command, outcome: Answer | RowboxError) -> None:
+        """Takes a command in, with what it will be answered if the store says yes."""
+        self.decided.append((command, outcome))
+        self.size_bytes += command.size_bytes
+
+    def drop_idle_plans(self) -> None:
+        """Forgets the plans that change nothing: their rows have no part in the store call."""
+        for row in [row for row, plan in self.plans.items() if plan.changes_nothing]:
+            del self.plans[row]
+
+    def fail(self, error: RowboxError) -> None:
+        """Answers every command with `error`."""
+        for command, _ in self.decided:
+            resolve(command, error)
+
+
+def resolve(command: Command, outcome: Answer | BaseException) -> None:
+    """Gives a command its answer, unless whoever asked has left or was told that it took too long."""
+    if command.future.done():
+        return
+    if isinstance(outcome, BaseException):
+        command.future.set_exception(outcome)
+    else:
+        command.future.set_result(outcome)

@@ -1,0 +1,123 @@
+"""The way of a batch to the store and back: one call, then the check, then memory, then the answers.
+
+After the store's yes, and before anything is applied or answered, ownership is checked (docs/consistency.md, rule 4).
+After an unknown outcome the epoch is left and the rows are dropped (rule 6): what is true is for the next load to say.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rowbox.cacheserver.batch import Batch, resolve
+from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.store import Put, RowMutation, Store
+from rowbox.cacheserver.store_clock import StoreClock
+from rowbox.cacheserver.table import Row, Table
+from rowbox.hbase_schema import codec, keys
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.errors import RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.mailbox import Change
+from rowbox.mailbox.plan import Plan
+
+
+@dataclass
+class CommitCounters:
+    """What happened so far."""
+
+    commands: int = 0
+    batches: int = 0
+    rows: int = 0
+    cells: int = 0
+    seconds: float = 0.0
+    unknown_outcomes: int = 0
+
+
+class Committer:
+    """See the module's text. `on_applied(row, plan, changes)` runs after each mutation became visible."""
+
+    def __init__(
+        self,
+        store: Store,
+        table: Table,
+        cleaner: Cleaner,
+        ownership: Ownership,
+        clock: StoreClock,
+        on_applied: Callable[[Row, Plan, Sequence[Change]], None],
+    ) -> None:
+        self._store = store
+        self._table = table
+        self._cleaner = cleaner
+        self._ownership = ownership
+        self._clock = clock
+        self._on_applied = on_applied
+        self._loop = asyncio.get_running_loop()
+        self.counters = CommitCounters()
+
+    async def commit(self, batch: Batch) -> None:
+        """Writes a batch whose rows are busy, applies it, and answers its commands, with an error if need be."""
+        began = self._loop.time()
+        try:
+            await self._store.mutate(self._mutations(batch), self._clock.next_ms())
+        except StoreOutcomeUnknown as error:
+            self._lose(batch, error)
+        except StoreUnavailable as error:
+            batch.fail(error)
+        except StoreUnusable as error:
+            # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
+            batch.fail(StoreOutcomeUnknown(str(error)))
+        except BaseException as error:
+            # A bug, or the loop's end: nobody knows what the store did, so nobody may be told that it did nothing.
+            self._lose(batch, StoreOutcomeUnknown(f"the write was interrupted: {type(error).__name__}"))
+            raise
+        else:
+            self._apply(batch)
+        finally:
+            self.counters.seconds += self._loop.time() - began
+
+    def answer(self, batch: Batch) -> None:
+        """Gives the answers, each only where its users are still owned (rule 5: refusals and duplicates too)."""
+        for command, answer in batch.decided:
+            try:
+                for user_id in command.users:
+                    self._ownership.check(user_id)
+            except RowboxError as error:
+                resolve(command, error)
+            else:
+                resolve(command, answer)
+        self.counters.commands += len(batch.decided)
+
+    def _mutations(self, batch: Batch) -> list[RowMutation]:
+        mutations = [
+            RowMutation(row.key, [Put(*codec.encode(cell)) for cell in plan.cells()])
+            for row, plan in batch.plans.items()
+        ]
+        self.counters.batches += 1
+        self.counters.rows += len(mutations)
+        self.counters.cells += sum(len(mutation.puts) for mutation in mutations)
+        return mutations
+
+    def _lose(self, batch: Batch, error: StoreOutcomeUnknown) -> None:
+        self.counters.unknown_outcomes += 1
+        self._ownership.leave_epoch()
+        for row in batch.plans:
+            self._table.drop(row)
+        batch.fail(error)
+
+    def _apply(self, batch: Batch) -> None:
+        """Makes the batch visible, row by row, where the rows are still owned; then answers."""
+        for row, plan in batch.plans.items():
+            mailbox = row.mailbox
+            assert mailbox is not None
+            try:
+                self._ownership.check(row.user_id)
+            except RowboxError:
+                self._table.drop(row)
+                continue
+            changes = mailbox.apply(plan)
+            stale = mailbox.take_stale(plan)
+            if stale:
+                self._cleaner.remove(row.key, [(Family.INDEX, keys.conversation_qualifier(*cell)) for cell in stale])
+            self._table.account(row)
+            self._on_applied(row, plan, changes)
+        self.answer(batch)

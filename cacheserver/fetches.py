@@ -1,0 +1,134 @@
+"""The fetches of an owner: a page at once, or a wait for something new and then a page.
+
+Every answer is given only while the user is still owned (docs/consistency.md, rule 5).
+"""
+
+import asyncio
+
+from rowbox.cacheserver.message_pages import MessagePage, MessagePages
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
+from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.store_clock import NowUs
+from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
+from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
+from rowbox.mailbox.errors import HandoverInProgress, UnknownConversation
+from rowbox.mailbox.mailbox import Mailbox
+
+
+class Fetches:
+    """See the module's text."""
+
+    def __init__(
+        self,
+        table: Table,
+        pages: MessagePages,
+        waiters: Waiters,
+        ownership: Ownership,
+        now_us: NowUs,
+        limit: RateLimit | None,
+    ) -> None:
+        self._table = table
+        self._pages = pages
+        self._waiters = waiters
+        self._ownership = ownership
+        self._now_us = now_us
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+
+    def take(self, user_id: str) -> Quota | None:
+        """Takes one fetch from the user's bucket; None where fetches are not limited. RateLimited."""
+        return self._limit.take(user_id) if self._limit is not None else None
+
+    async def conversations(self, request: FetchConversations) -> Page:
+        """See MailboxPort."""
+        quota = self.take(request.user_id)
+        _, mailbox = await self._table.loaded(request.user_id)
+        page = self._conversation_page(mailbox, request)
+        if page.is_delta and not page.items and self._waits(request):
+            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
+            woken = await self._waiters.wait(waiter, request.wait_ms / 1000)
+            if woken is not Woken.CHANGE:
+                return self._empty(request.user_id, waiter, woken, quota)
+            _, mailbox = await self._table.loaded(request.user_id)
+            page = self._conversation_page(mailbox, request)
+        self._ownership.check(request.user_id)
+        return Page(
+            page.items,
+            page.is_delta,
+            page.token,
+            page.next_cursor is not None,
+            page.next_cursor,
+            page.reset,
+            None,
+            quota,
+        )
+
+    async def messages(self, request: FetchMessages) -> Page:
+        """See MailboxPort."""
+        quota = self.take(request.user_id)
+        deadline = self._loop.time() + request.wait_ms / 1000
+        token = request.token
+        while True:
+            row, mailbox = await self._table.loaded(request.user_id)
+            if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
+                self._ownership.check(request.user_id)
+                raise UnknownConversation("no such conversation")
+            try:
+                page = await self._message_page(row, mailbox, request, token)
+            except HandoverInProgress:
+                self._drop(row, mailbox)
+                raise
+            if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
+                break
+            assert page.token is not None
+            token = page.token
+            if self._head_of(request.user_id, mailbox) > token:
+                continue  # something was written while the page was read: look again before waiting for it
+            waiter = Waiter(request.user_id, token, only_messages=True, conversation_id=request.conversation_id)
+            woken = await self._waiters.wait(waiter, max(0.0, deadline - self._loop.time()))
+            if woken is not Woken.CHANGE:
+                return self._empty(request.user_id, waiter, woken, quota)
+        self._ownership.check(request.user_id)
+        self._account(row, mailbox)
+        return Page(page.items, page.is_delta, page.token, page.has_more, page.next_cursor, page.reset, None, quota)
+
+    def _conversation_page(self, mailbox: Mailbox, request: FetchConversations) -> ConversationPage:
+        now_us = self._now_us()
+        if request.cursor is not None:
+            return page_after(mailbox, request.cursor, request.page_size, now_us)
+        if request.token is not None:
+            return changes_since(mailbox, request.token, request.page_size, now_us)
+        return numbered_page(mailbox, request.page_number, request.page_size, now_us)
+
+    async def _message_page(self, row: Row, mailbox: Mailbox, request: FetchMessages, token: int | None) -> MessagePage:
+        now_us, size = self._now_us(), request.page_size
+        if request.cursor is not None:
+            return await self._pages.after(row, mailbox, request.conversation_id, request.cursor, size, now_us)
+        if token is not None:
+            return await self._pages.since(row, mailbox, request.conversation_id, token, size, now_us)
+        return await self._pages.first(row, mailbox, request.conversation_id, request.page_number, size, now_us)
+
+    def _waits(self, request: FetchConversations | FetchMessages) -> bool:
+        return request.wait_ms > 0 and request.token is not None
+
+    def _empty(self, user_id: str, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
+        """The answer to a wait that nothing came of."""
+        self._ownership.check(user_id)
+        later = retry_after_ms() if woken is Woken.DRAIN else None
+        return Page((), True, waiter.head, retry_after_ms=later, quota=quota)
+
+    def _head_of(self, user_id: str, known: Mailbox) -> int:
+        row = self._table.peek(user_id)
+        return row.mailbox.head if row is not None and row.mailbox is not None else known.head
+
+    def _drop(self, row: Row, mailbox: Mailbox) -> None:
+        """Forgets a mailbox whose row another owner has claimed."""
+        if row.mailbox is mailbox and not row.is_busy:
+            self._table.drop(row)
+            self._table.forget_if_empty(row)
+
+    def _account(self, row: Row, mailbox: Mailbox) -> None:
+        if row.mailbox is mailbox:
+            self._table.account(row)
