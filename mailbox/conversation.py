@@ -13,7 +13,7 @@ UNREAD_CAP = 1000
 """`unread_count` is exact to 999; this says "more"."""
 
 
-class Conversation(msgspec.Struct, frozen=True, array_like=True):
+class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of the conversation index.
 
     `version` and `epoch` are of the mutation that made this state. `read_mark` is the messageId up to which the user

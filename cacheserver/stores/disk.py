@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from rowbox.mailbox.errors import StoreFull
+from rowbox.mailbox.errors import StoreFull, StoreUnavailable
 
 _SAMPLE_S = 0.1
 """A device of 1 GB/s writes 100 MB in that time: part of what `min_free_bytes` has to allow for."""
@@ -41,10 +41,10 @@ class DiskGuard:
         self.refused = 0
 
     def check(self) -> None:
-        """StoreFull while there is too little room."""
+        """StoreFull while there is too little room; StoreUnavailable where the device does not say."""
         now_s = self._clock_s()
         if now_s - self._sampled_s >= _SAMPLE_S:
-            self._free_bytes, self._sampled_s = self._free(self._folder), now_s
+            self._free_bytes, self._sampled_s = self._look(), now_s
         if self._free_bytes < self._min_free_bytes:
             self.refused += 1
             raise StoreFull(
@@ -52,3 +52,9 @@ class DiskGuard:
                 f"min_free_bytes asks for {self._min_free_bytes >> 20} MiB",
                 retry_after_ms=_RETRY_AFTER_MS,
             )
+
+    def _look(self) -> int:
+        try:
+            return self._free(self._folder)
+        except OSError as error:
+            raise StoreUnavailable(f"the store's device does not say how much room it has: {error.strerror}") from error

@@ -42,20 +42,21 @@ FULL = (
 )
 """The full rules, as the tests search them."""
 
+_TAKEOVERS = FOLDING._replace(grants=1, unknowns=1, restarts=1, sweeps=1)
+
 LARGE = (
     Case("unknown puts and claims, restarts, expiry", OneRow, Bounds(puts=3, restarts=1, expiries=1)),
-    Case("planned moves, takeovers, unknown outcomes", OneRow, Bounds(grants=2, restarts=1, moves=True)),
+    Case("planned moves, takeovers, restarts", OneRow, Bounds(grants=2, restarts=1, moves=True)),
     Case("calls that execute twice, restarts", OneRow, Bounds(restarts=1, repeats=1)),
     Case("calls that execute twice, expiry, sweeps", OneRow, WARM._replace(puts=3, expiries=1, sweeps=1, repeats=1)),
-    Case("a clock ahead, sweeps", OneRow, Bounds(sweeps=1, expiries=1, ahead=1)),
-    Case("folding, restarts", OneRow, FOLDING._replace(puts=4, grants=1, unknowns=1, restarts=1, sweeps=1)),
-    Case(
-        "folding, two conversations, takeovers", OneRow, FOLDING._replace(conversations=(0, 0, 1), grants=1, sweeps=1)
-    ),
+    Case("a clock ahead, expiry, sweeps", OneRow, Bounds(sweeps=1, expiries=1, ahead=1)),
+    Case("folding, four writes, restarts", OneRow, _TAKEOVERS._replace(puts=4)),
+    Case("folding, expiry, restarts", OneRow, _TAKEOVERS._replace(expiries=1)),
+    Case("folding, two conversations, restarts", OneRow, _TAKEOVERS._replace(conversations=(0, 0, 1))),
     Case("outbox, two messages", TwoRows, WARM._replace(puts=3)),
-    Case("outbox, restarts", TwoRows, Bounds((0,), puts=3, grants=2, restarts=1)),
     Case("outbox, two messages, restarts", TwoRows, WARM._replace(restarts=1)),
     Case("outbox, calls that execute twice", TwoRows, Bounds((0,), repeats=1)),
+    Case("outbox, three writes, two takeovers, restarts", TwoRows, Bounds((0,), puts=3, grants=2, restarts=1)),
 )
 """The full rules, as `make model` searches them."""
 

@@ -53,3 +53,9 @@ def test_it_looks_at_most_every_hundred_milliseconds() -> None:
 
 def test_a_real_device_has_some_room(tmp_path: Path) -> None:
     assert free_bytes(tmp_path) > 0
+
+
+def test_a_device_that_does_not_answer_refuses_writes_in_our_words(tmp_path: Path) -> None:
+    guard = DiskGuard(tmp_path / "gone", 1)
+    with pytest.raises(StoreUnavailable, match="does not say"):
+        guard.check()

@@ -1,0 +1,185 @@
+"""Delivery to the recipients' rows, where the store cannot commit both: order, retries, spilling, recovery."""
+
+import asyncio
+
+import pytest
+
+from rowbox.cacheserver import delivery as delivery_module
+from rowbox.cacheserver.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from rowbox.cacheserver.recovery import PAUSE_S
+from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.errors import Overloaded
+from tests.checking import assert_no_findings
+from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, gather_all
+from tests.support.virtual_time import settle, virtual_time
+
+
+async def contents(node: Node, user: str) -> list[str]:
+    items, _ = await all_messages(node, user, None, 100)
+    return [item["messageContent"] for item in items][::-1]
+
+
+async def outbox_of(servers: Cluster, user: str) -> int:
+    columns = await servers.store.get_row(row_key(user, SHARDS), (Family.OUTBOX,))
+    return len(columns[Family.OUTBOX])
+
+
+@virtual_time
+async def test_a_send_that_was_delivered_leaves_no_outbox() -> None:
+    async with cluster(late=True) as servers:
+        result = await servers.node.send("ann", "bob", "x", "c")
+        assert result.pending_recipients == 0
+        assert await contents(servers.node, "bob") == ["x"]
+        await asyncio.sleep(1)
+        assert await outbox_of(servers, "ann") == 0
+
+
+@virtual_time
+async def test_a_slow_recipient_is_reported_as_pending_and_delivered_later() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        began = asyncio.get_running_loop().time()
+        node.store.hold(Point.READ)  # bob's row is cold and cannot be read
+        result = await node.send("ann", "bob", "x", "c")
+        assert result.pending_recipients == 1
+        assert asyncio.get_running_loop().time() - began == pytest.approx(1.0, abs=0.3)
+        assert (await node.send("ann", "bob", "x", "c2")).pending_recipients == 1
+        assert await outbox_of_held(servers) == 2
+        node.store.release(Point.READ)
+        await servers.quiet()
+        assert (await node.status("ann", "c")).pending_recipients == 0
+        assert await contents(node, "bob") == ["x", "x"]
+
+
+async def outbox_of_held(servers: Cluster) -> int:
+    columns = servers.store._cells.columns(row_key("ann", SHARDS), Family.OUTBOX)
+    return len(columns)
+
+
+@virtual_time
+async def test_what_fails_is_tried_again_with_longer_pauses() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        for _ in range(8):
+            node.store.faults.next(Fault.FAIL_BEFORE, Op.READ)
+        began = asyncio.get_running_loop().time()
+        result = await node.send("ann", "bob", "x", "c")
+        assert result.pending_recipients == 1
+        await servers.quiet()
+        took = asyncio.get_running_loop().time() - began
+        pauses = sum(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**n) for n in range(8))
+        assert pauses * 0.5 <= took <= pauses + 0.1
+        assert node.owner.delivery.retries == 8
+        assert await contents(node, "bob") == ["x"]
+
+
+@virtual_time
+async def test_one_sender_s_messages_arrive_in_order_whatever_fails() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        node.store.faults.roll(3, {Fault.FAIL_BEFORE: 0.3}, read_chance=0.2)
+        for n in range(20):
+            while True:
+                (answer,) = await gather_all(node.send("ann", "bob", str(n), f"c{n}"))
+                if not isinstance(answer, Exception):
+                    break
+        node.store.faults.clear()
+        await servers.quiet()
+        versions, _ = await all_messages(node, "bob", None, 50)
+        assert [item["messageContent"] for item in versions][::-1] == [str(n) for n in range(20)]
+
+
+@virtual_time
+async def test_many_messages_to_one_recipient_are_joined() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        senders = [f"u{n}" for n in range(30)]
+        await asyncio.gather(*(node.send(sender, "bob", sender, "c") for sender in senders))
+        await servers.quiet()
+        assert sorted(await contents(node, "bob")) == sorted(senders)
+        assert node.owner.committer.counters.batches < 30
+        await assert_no_findings(servers.store, servers.settings, servers.clock.now_us())
+
+
+@virtual_time
+async def test_a_full_delivery_refuses_sends_and_tells_of_pending_ones_that_it_does_not_hold() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.owner.delivery._most = 2
+        node.store.hold(Point.READ)
+        sends = await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(5)))
+        assert [result.pending_recipients for result in sends] == [1] * 5
+        assert node.owner.delivery.pending == 2
+        assert node.owner.delivery.spilled == {"ann"}
+        (refused,) = await gather_all(node.send("ann", "bob", "9", "c9"))
+        assert isinstance(refused, Overloaded)
+        node.store.release(Point.READ)
+        await servers.quiet()
+        await asyncio.sleep(PAUSE_S * 4)
+        assert await contents(node, "bob") == ["0", "1", "2", "3", "4"]
+        assert (await node.status("ann", "c4")).pending_recipients == 0
+        assert await outbox_of(servers, "ann") == 0
+
+
+@virtual_time
+async def test_a_rescan_that_fails_is_made_good_by_the_next_one() -> None:
+    """The row stays in memory: without being noted again, what was spilled would wait for its next load."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.owner.delivery._most = 1
+        node.store.hold(Point.READ)
+        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
+        node.store.release(Point.READ)
+        await servers.quiet()
+        await asyncio.sleep(1)  # what was delivered has left the outbox
+        node.store.faults.next(Fault.FAIL_BEFORE, Op.READ)
+        await gather_all(node.process.call(node.owner._visit_outbox("ann")))
+        await node.process.call(node.owner.recovery.scan())
+        await servers.quiet()
+        assert await contents(node, "bob") == ["0", "1"]
+
+
+@virtual_time
+async def test_a_late_outbox_is_found_by_a_later_scan() -> None:
+    """The write lands after the scan of the node that replaced its owner, and before anybody loaded the row."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        node.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)  # the claim: its outcome is unknown
+        await gather_all(node.conversations("ann"))
+        await node.conversations("ann")
+        node.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)
+        await gather_all(node.send("ann", "bob", "late", "c"))
+        await servers.restart()
+        await asyncio.sleep(PAUSE_S / 2)
+        servers.store.land()
+        assert await contents(servers.node, "bob") == []
+        await asyncio.sleep(PAUSE_S * 2)
+        await servers.quiet()
+        assert await contents(servers.node, "bob") == ["late"]
+        assert await contents(servers.node, "ann") == ["late"]
+
+
+@virtual_time
+async def test_delivering_a_message_that_retention_has_taken_is_acknowledged_and_not_stored() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.store.hold(Point.READ)
+        sending = asyncio.create_task(node.send("ann", "bob", "old", "c"))
+        await settle()
+        servers.clock.jump(servers.settings.store.retention_ms / 1000 + 60)
+        node.store.release(Point.READ)
+        await gather_all(sending)
+        await servers.quiet()
+        assert await contents(node, "bob") == []
+
+
+def test_the_pauses_are_bounded() -> None:
+    assert delivery_module.FIRST_PAUSE_S < delivery_module.LONGEST_PAUSE_S

@@ -1,0 +1,86 @@
+"""What a mailbox is, in the plainest words: a list of messages and a read mark for each conversation."""
+
+from dataclasses import dataclass, field
+
+from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
+from tests.support.cluster import Json
+
+UNREAD_CAP = 1000
+
+
+@dataclass(frozen=True)
+class Said:
+    """One message."""
+
+    id: bytes
+    conversation: bytes
+    sender: str
+    participants: frozenset[str]
+    content: str
+    client_id: str | None
+
+    def seen_by(self, user: str) -> Json:
+        """What fetchMessages shows of it, but for the version."""
+        view: Json = {
+            "messageId": to_text(self.id),
+            "conversationId": to_text(self.conversation),
+            "senderId": self.sender,
+            "participants": sorted(self.participants),
+            "messageContent": self.content,
+            "sentTimestamp": sent_timestamp(self.id),
+        }
+        if user == self.sender:
+            view["clientMessageId"] = self.client_id
+        return view
+
+
+@dataclass
+class PlainMailbox:
+    """One user's."""
+
+    user: str
+    messages: dict[bytes, Said] = field(default_factory=dict)
+    marks: dict[bytes, bytes] = field(default_factory=dict)
+
+    def take(self, said: Said) -> None:
+        self.messages[said.id] = said
+        if said.sender == self.user:
+            self.mark(said.conversation, said.id)
+
+    def mark(self, conversation: bytes, message: bytes) -> None:
+        self.marks[conversation] = max(self.marks.get(conversation, ZERO_ID), message)
+
+    def of(self, conversation: bytes) -> list[Said]:
+        """Newest first."""
+        found = [said for said in self.messages.values() if said.conversation == conversation]
+        return sorted(found, key=lambda said: said.id, reverse=True)
+
+    def unread(self, conversation: bytes) -> int:
+        mark = self.marks.get(conversation, ZERO_ID)
+        count = sum(said.sender != self.user and said.id > mark for said in self.of(conversation))
+        return min(UNREAD_CAP, count)
+
+    @property
+    def conversations(self) -> list[bytes]:
+        """By newest message, newest first."""
+        newest = {said.conversation: said.id for said in sorted(self.messages.values(), key=lambda said: said.id)}
+        return sorted(newest, key=lambda conversation: (newest[conversation], conversation), reverse=True)
+
+    def conversation_view(self, conversation: bytes) -> Json:
+        """What fetchConversation shows, but for the version."""
+        newest = self.of(conversation)[0]
+        return {
+            "conversationId": to_text(conversation),
+            "participants": sorted(newest.participants),
+            "snippet": newest.content[:100],
+            "lastMessageId": to_text(newest.id),
+            "lastSentTimestamp": sent_timestamp(newest.id),
+            "unreadCount": self.unread(conversation),
+        }
+
+
+def without_version(item: Json) -> Json:
+    """An item as the model knows it."""
+    view = {**item, "participants": sorted(item["participants"])}
+    del view["lastUpdatedTimestamp"]
+    return view

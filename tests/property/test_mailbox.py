@@ -1,0 +1,364 @@
+"""An owner against the plainest model of mailboxes, through everything that a client can do, in random orders.
+
+After any steps: a fresh fetch shows the model; what a client holds that followed by deltas is what a fresh fetch shows;
+and so is what a client holds that paged with a cursor, while others wrote, and then asked for the delta.
+"""
+
+import asyncio
+import os
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from rowbox.cacheserver.port import Page, SendResult
+from rowbox.mailbox.config import Settings
+from rowbox.mailbox.errors import ClientMessageIdReused
+from rowbox.mailbox.findings import Code, Finding
+from rowbox.mailbox.ids import direct_conversation_id, message_id, to_text
+from rowbox.mailbox.message import Message
+from tests.checking import findings_of
+from tests.property.model import PlainMailbox, Said, without_version
+from tests.support.cluster import (
+    CRAMPED,
+    UNLIMITED,
+    Cluster,
+    Json,
+    all_conversations,
+    all_messages,
+    gather_all,
+    parsed,
+)
+from tests.support.virtual_time import VirtualTimeLoop
+
+USERS = ["ann", "bob", "cem", "dai"]
+STRANGERS = ["x1", "x2"]
+"""Senders whose mailboxes are elsewhere: their messages come late and out of order."""
+users = st.sampled_from(USERS)
+sizes = st.integers(1, 7)
+contents = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120)
+
+
+def _is_of_a_stranger(finding: Finding) -> bool:
+    """The rows of strangers are not in this store, so what they sent is in nobody's."""
+    return finding.code is Code.COPY_UNSENT and any(f" of {stranger} " in finding.text for stranger in STRANGERS)
+
+
+class Client:
+    """A client that follows a mailbox: what it holds, and its tokens."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.messages: dict[str, Json] = {}
+        self.conversations: dict[str, Json] = {}
+        self.message_token: int | None = 0
+        self.conversation_token: int | None = 0
+
+    def take_messages(self, page: Page) -> None:
+        for item in parsed(page):
+            self.messages[item["messageId"]] = item
+        self.message_token = page.token
+
+    def take_conversations(self, page: Page) -> None:
+        for item in parsed(page):
+            self.conversations[item["conversationId"]] = item
+        self.conversation_token = page.token
+
+
+class MailboxMachine(RuleBasedStateMachine):
+    late: ClassVar[bool]
+    settings_of: ClassVar[Settings]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.cluster = self.runner.run(self._made())
+        self.model = {user: PlainMailbox(user) for user in USERS}
+        self.clients = {user: Client(user) for user in USERS}
+        self.sent: list[tuple[str, str, str, str, SendResult]] = []
+        self.paging: dict[str, tuple[Client, str | None, str | None]] = {}
+        self.serial = 0
+
+    async def _made(self) -> Cluster:
+        made = Cluster(late=self.late, settings=self.settings_of)
+        await made.start()
+        return made
+
+    def teardown(self) -> None:
+        try:
+            for user in USERS:
+                self.runner.run(self._fresh_fetch_is_the_model(user, 3))
+                self.runner.run(self._follow(user, 3))
+            self.runner.run(self._close())
+        finally:
+            self.runner.close()
+
+    async def _close(self) -> None:
+        await self.cluster.close()
+        found = await findings_of(self.cluster.store, self.cluster.settings, self.cluster.clock.now_us())
+        assert [finding for finding in found if not _is_of_a_stranger(finding)] == []
+
+    # ------------------------------------------------------------------ what is written
+
+    def _accept(self, sender: str, recipient: str, content: str, client_id: str, result: SendResult) -> None:
+        assert result.pending_recipients == 0
+        conversation = direct_conversation_id(sender, recipient)
+        assert result.conversation_id == conversation
+        said = Said(result.message_id, conversation, sender, frozenset({sender, recipient}), content, client_id)
+        assert said.id > max(self.model[sender].messages, default=b""), "it does not sort after what the sender had"
+        for user in said.participants:
+            self.model[user].take(said)
+        self.sent.append((sender, recipient, content, client_id, result))
+
+    def _next_id(self) -> str:
+        self.serial += 1
+        return f"c{self.serial}"
+
+    @rule(sender=users, recipient=users, content=contents)
+    def send(self, sender: str, recipient: str, content: str) -> None:
+        client_id = self._next_id()
+        result = self.runner.run(self.cluster.node.send(sender, recipient, content, client_id))
+        assert not result.duplicate
+        self._accept(sender, recipient, content, client_id, result)
+
+    @rule(sender=users, asked=st.lists(st.tuples(users, st.booleans()), min_size=2, max_size=6))
+    def send_at_once(self, sender: str, asked: list[tuple[str, bool]]) -> None:
+        """Several sends of one user, some of them the same one twice, join one mutation."""
+        requests: list[tuple[str, str, str]] = []
+        for recipient, is_retry in asked:
+            if requests and is_retry:
+                requests.append(requests[-1])
+            else:
+                requests.append((recipient, f"joined {self.serial}", self._next_id()))
+
+        async def run() -> list[SendResult]:
+            return await asyncio.gather(*(self.cluster.node.send(sender, *request) for request in requests))
+
+        results = self.runner.run(run())
+        answers: dict[str, SendResult] = {}
+        for (recipient, content, client_id), result in zip(requests, results, strict=True):
+            known = answers.setdefault(client_id, result)
+            assert (known.message_id, known.last_updated_timestamp) == (
+                result.message_id,
+                result.last_updated_timestamp,
+            )
+            if known is result:
+                assert not result.duplicate
+                self._accept(sender, recipient, content, client_id, result)
+            else:
+                assert result.duplicate
+
+    @rule(pairs=st.lists(st.tuples(users, users), min_size=2, max_size=6))
+    def send_across(self, pairs: list[tuple[str, str]]) -> None:
+        """Different users at once, also to each other."""
+
+        async def run() -> list[SendResult]:
+            return await asyncio.gather(
+                *(
+                    self.cluster.node.send(sender, recipient, f"across {n}", f"x{self.serial}-{n}")
+                    for n, (sender, recipient) in enumerate(pairs)
+                )
+            )
+
+        before = {user: max(self.model[user].messages, default=b"") for user in USERS}
+        results = self.runner.run(run())
+        for n, ((sender, recipient), result) in enumerate(zip(pairs, results, strict=True)):
+            said = Said(
+                result.message_id,
+                result.conversation_id,
+                sender,
+                frozenset({sender, recipient}),
+                f"across {n}",
+                f"x{self.serial}-{n}",
+            )
+            assert said.id > before[sender]
+            before[sender] = said.id
+            for user in said.participants:
+                self.model[user].take(said)
+        self.serial += 1
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), other_payload=st.booleans())
+    def retry(self, data: st.DataObject, other_payload: bool) -> None:
+        sender, recipient, content, client_id, first = data.draw(st.sampled_from(self.sent))
+        if other_payload:
+            other = data.draw(st.sampled_from([(recipient, content + "!"), ("someone-else", content)]))
+            with pytest.raises(ClientMessageIdReused):
+                self.runner.run(self.cluster.node.send(sender, *other, client_id))
+            return
+        again = self.runner.run(self.cluster.node.send(sender, recipient, content, client_id))
+        assert again.duplicate
+        assert again.message_id == first.message_id
+        assert again.last_updated_timestamp == first.last_updated_timestamp
+        status = self.runner.run(self.cluster.node.status(sender, client_id))
+        assert (status.message_id, status.duplicate) == (first.message_id, False)
+
+    @rule(sender=st.sampled_from(STRANGERS), user=users, age_us=st.integers(0, 3_000_000), again=st.booleans())
+    def deliver_late(self, sender: str, user: str, age_us: int, again: bool) -> None:
+        """A message that was sent before others that are here already; and perhaps it comes twice."""
+        self.serial += 1
+        conversation = direct_conversation_id(sender, user)
+
+        async def run() -> Message:
+            said_at = self.cluster.clock.now_us() - age_us
+            participants = tuple(sorted((sender, user)))
+            message = Message(
+                message_id(said_at, self.serial), conversation, sender, participants, f"late {self.serial}"
+            )
+            process, owner = self.cluster.node.process, self.cluster.node.owner
+            await process.call(owner._deliver(user, message))
+            if again:
+                await gather_all(*(process.call(owner._deliver(user, message)) for _ in range(2)))
+            return message
+
+        message = self.runner.run(run())
+        self.model[user].take(
+            Said(message.message_id, conversation, sender, frozenset({sender, user}), message.content, None)
+        )
+
+    @rule(user=users, data=st.data())
+    def mark_read(self, user: str, data: st.DataObject) -> None:
+        model = self.model[user]
+        if not model.messages:
+            return
+        said = model.messages[data.draw(st.sampled_from(sorted(model.messages)))]
+        result = self.runner.run(self.cluster.node.mark_read(user, said.conversation, said.id))
+        model.mark(said.conversation, said.id)
+        assert result.unread_count == model.unread(said.conversation)
+
+    # ------------------------------------------------------------------ what happens to the server
+
+    @rule(seconds=st.sampled_from([0.001, 1.0, 3600.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.runner.run(asyncio.sleep(seconds))
+
+    @rule(seconds=st.sampled_from([-30.0, -0.001, 5.0]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        self.cluster.clock.jump(seconds)
+
+    @rule()
+    def restart(self) -> None:
+        self.runner.run(self.cluster.restart())
+
+    # ------------------------------------------------------------------ what is read
+
+    @rule(user=users, size=sizes)
+    def fetch(self, user: str, size: int) -> None:
+        self.runner.run(self._fresh_fetch_is_the_model(user, size))
+
+    async def _fresh_fetch_is_the_model(self, user: str, size: int) -> None:
+        node, model = self.cluster.node, self.model[user]
+        found, token = await all_conversations(node, user, size)
+        assert [without_version(item) for item in found] == [
+            model.conversation_view(conversation) for conversation in model.conversations
+        ]
+        assert max((item["lastUpdatedTimestamp"] for item in found), default=0) == token
+        for conversation in model.conversations:
+            listed, list_token = await all_messages(node, user, conversation, size)
+            assert list_token == token
+            assert [without_version(item) for item in listed] == [said.seen_by(user) for said in model.of(conversation)]
+        every, _ = await all_messages(node, user, None, size)
+        versions = [item["lastUpdatedTimestamp"] for item in every]
+        assert versions == sorted(set(versions), reverse=True)
+        shown = {item["messageId"]: without_version(item) for item in every}
+        assert shown == {to_text(said.id): said.seen_by(user) for said in model.messages.values()}
+
+    @rule(user=users, number=st.integers(0, 4), size=sizes)
+    def fetch_by_number(self, user: str, number: int, size: int) -> None:
+        node, model = self.cluster.node, self.model[user]
+        part = slice(number * size, number * size + size)
+        page = self.runner.run(node.conversations(user, page_number=number, page_size=size))
+        assert [item["conversationId"] for item in parsed(page)] == [to_text(c) for c in model.conversations[part]]
+        assert (page.token is None) == (number > 0)
+        assert page.has_more == (len(model.conversations) > part.stop)
+        for conversation in model.conversations[:2]:
+            listed = self.runner.run(node.messages(user, conversation, page_number=number, page_size=size))
+            expected = [to_text(said.id) for said in model.of(conversation)]
+            assert [item["messageId"] for item in parsed(listed)] == expected[part]
+            assert listed.has_more == (len(expected) > part.stop)
+        every = self.runner.run(node.messages(user, page_number=number, page_size=size))
+        assert len(every.items) == len(list(model.messages)[part])
+
+    @rule(user=users, size=sizes)
+    def follow(self, user: str, size: int) -> None:
+        self.runner.run(self._follow(user, size))
+
+    async def _follow(self, user: str, size: int) -> None:
+        await self._take_deltas(self.clients[user], size)
+        await self._holds_what_a_fresh_fetch_shows(self.clients[user])
+
+    async def _take_deltas(self, client: Client, size: int) -> None:
+        node = self.cluster.node
+        page = await node.conversations(client.user, token=client.conversation_token, page_size=size)
+        assert page.is_delta
+        client.take_conversations(page)
+        while True:
+            before = client.message_token
+            page = await node.messages(client.user, token=client.message_token, page_size=size)
+            assert page.is_delta
+            assert len(page.items) <= size
+            client.take_messages(page)
+            if not page.has_more:
+                return
+            assert client.message_token is not None
+            assert before is not None
+            assert client.message_token > before, "a delta with more makes progress"
+
+    async def _holds_what_a_fresh_fetch_shows(self, client: Client) -> None:
+        every, token = await all_messages(self.cluster.node, client.user, None, 50)
+        assert client.messages == {item["messageId"]: item for item in every}
+        assert client.message_token == token
+        listed, token = await all_conversations(self.cluster.node, client.user, 50)
+        assert client.conversations == {item["conversationId"]: item for item in listed}
+        assert client.conversation_token == token
+
+    @rule(user=users, size=sizes)
+    def page_on(self, user: str, size: int) -> None:
+        """A client pages through both lists, a page of each at a time, while others write; then asks for the delta."""
+        self.runner.run(self._page_on(user, size))
+
+    async def _page_on(self, user: str, size: int) -> None:
+        node = self.cluster.node
+        if user not in self.paging:
+            client = Client(user)
+            conversations = await node.conversations(user, page_size=size)
+            messages = await node.messages(user, page_size=size)
+        else:
+            client, conversation_cursor, message_cursor = self.paging[user]
+            conversations = Page((), is_delta=False, token=client.conversation_token)
+            messages = Page((), is_delta=False, token=client.message_token)
+            if conversation_cursor is not None:
+                conversations = await node.conversations(user, cursor=conversation_cursor, page_size=size)
+            if message_cursor is not None:
+                messages = await node.messages(user, cursor=message_cursor, page_size=size)
+        client.take_conversations(conversations)
+        client.take_messages(messages)
+        self.paging[user] = (client, conversations.next_cursor, messages.next_cursor)
+        if conversations.next_cursor is None and messages.next_cursor is None:
+            del self.paging[user]
+            await self._take_deltas(client, size)
+            await self._holds_what_a_fresh_fetch_shows(client)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@pytest.mark.parametrize("how", [UNLIMITED, CRAMPED], ids=["roomy", "cramped"])
+def test_an_owner_is_what_the_model_says(late: bool, how: Settings) -> None:
+    class Machine(MailboxMachine):
+        pass
+
+    Machine.late = late
+    Machine.settings_of = how
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=int(os.environ.get("ROWBOX_PROPERTY_EXAMPLES", "60")),
+            stateful_step_count=35,
+            deadline=None,
+            report_multiple_bugs=False,
+            print_blob=True,
+            phases=(Phase.explicit, Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

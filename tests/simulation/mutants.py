@@ -1,0 +1,242 @@
+"""The rules that protect a mailbox, each switched off by replacing one function. Every one must be noticed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from rowbox.cacheserver import loader, table
+from rowbox.cacheserver.committer import Committer
+from rowbox.cacheserver.fetches import Fetches
+from rowbox.cacheserver.loader import Loaded, Loader
+from rowbox.cacheserver.ownership import EpochOwnership, Ownership
+from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.waiters import Waiters
+from rowbox.mailbox import mailbox as mailbox_module
+from rowbox.mailbox.cells import DedupeCell, IndexCell
+from rowbox.mailbox.client_ids import ClientIds
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.fence import Fence, Stamp, claim
+from rowbox.mailbox.mailbox import Change, Mailbox
+from rowbox.mailbox.message import Message, MessageCopy
+from rowbox.mailbox.plan import CopyNeed, Fact, Plan
+from rowbox.mailbox.window import Window
+
+Patch = pytest.MonkeyPatch
+Mutant = Callable[[Patch], None]
+
+
+def _nothing(*_: Any) -> None:
+    """In place of what a rule does."""
+
+
+def _everything_counts(fence: Fence, epoch: int, version: int) -> bool:
+    return True
+
+
+def _only_committed(_mailbox: Mailbox, _epoch: int, version: int, as_of: int) -> bool:
+    return version <= as_of
+
+
+def no_fence_filter_on_reads(patch: Patch) -> None:
+    patch.setattr(mailbox_module, "is_valid", _everything_counts)
+    patch.setattr(Mailbox, "counts", _only_committed)
+
+
+def no_fence_filter_on_load(patch: Patch) -> None:
+    patch.setattr(loader, "is_valid", _everything_counts)
+
+
+def filter_by_the_list_that_was_read(patch: Patch) -> None:
+    choose = loader._choose
+
+    def by_the_old(fence: Fence, index: Iterable[IndexCell]) -> Any:
+        return choose(fence[:-1] or fence, index)
+
+    patch.setattr(loader, "_choose", by_the_old)
+
+
+def no_second_state(patch: Patch) -> None:
+    def only_current(cell: IndexCell) -> list[Conversation]:
+        return [cell.current]
+
+    patch.setattr(loader, "_states", only_current)
+
+
+def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
+    """The second state is the one before this command, which in a joined mutation is as uncertain as the first."""
+    cells = Plan.cells
+    put = Plan._put
+
+    def remembering(self: Plan, conversation_id: bytes, state: Conversation, *rest: Any) -> None:
+        before.setdefault(id(self), {})[conversation_id] = self._state(conversation_id)
+        put(self, conversation_id, state, *rest)
+
+    def with_wrong_previous(self: Plan) -> list[Any]:
+        own = before.get(id(self), {})
+        return [
+            cell._replace(previous=own.get(cell.conversation_id)) if isinstance(cell, IndexCell) else cell
+            for cell in cells(self)
+        ]
+
+    before: dict[int, dict[bytes, Conversation | None]] = {}
+    patch.setattr(Plan, "_put", remembering)
+    patch.setattr(Plan, "cells", with_wrong_previous)
+
+
+def no_ownership_check(patch: Patch) -> None:
+    patch.setattr(EpochOwnership, "check", _nothing)
+
+
+class _Unchecked:
+    """An ownership that is never lost."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+
+    @property
+    def epoch(self) -> int:
+        return self._ownership.epoch
+
+    def leave_epoch(self) -> None:
+        self._ownership.leave_epoch()
+
+    def check(self, user_id: str) -> None:
+        pass
+
+
+def no_check_after_the_write(patch: Patch) -> None:
+    """Only the commit path's checks are off; reads still ask."""
+    made = Committer.__init__
+
+    def without(self: Committer, *arguments: Any) -> None:
+        made(self, *arguments)
+        self._ownership = _Unchecked(self._ownership)
+
+    patch.setattr(Committer, "__init__", without)
+
+
+def no_check_before_a_read_is_answered(patch: Patch) -> None:
+    made = Fetches.__init__
+
+    def without(self: Fetches, *arguments: Any) -> None:
+        made(self, *arguments)
+        self._ownership = _Unchecked(self._ownership)
+
+    patch.setattr(Fetches, "__init__", without)
+
+
+def the_epoch_stays_after_an_unknown_outcome(patch: Patch) -> None:
+    patch.setattr(EpochOwnership, "leave_epoch", _nothing)
+
+
+def the_mailbox_stays_after_an_unknown_outcome(patch: Patch) -> None:
+    patch.setattr(Table, "drop", _nothing)
+
+
+def no_claim_on_load(patch: Patch) -> None:
+    async def unwritten(self: Loader, row: bytes, read: Fence, head: int) -> Fence:
+        epoch = self._ownership.epoch
+        if read and read[-1].epoch >= epoch:
+            return read
+        return claim(read, epoch, head, 0)
+
+    patch.setattr(Loader, "_claim", unwritten)
+
+
+def the_claim_is_not_waited_for(patch: Patch) -> None:
+    confirmed = Loader._claim
+    under_way: set[Any] = set()
+
+    async def unawaited(self: Loader, row: bytes, read: Fence, head: int) -> Fence:
+        epoch = self._ownership.epoch
+        if read and read[-1].epoch >= epoch:
+            return await confirmed(self, row, read, head)
+        task = asyncio.ensure_future(confirmed(self, row, read, head))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        under_way.add(task)
+        return claim(read, epoch, head, 0)
+
+    patch.setattr(Loader, "_claim", unawaited)
+
+
+def the_clock_does_not_go_on_from_the_head(patch: Patch) -> None:
+    def zero(fence: Fence, stamps: Iterable[Stamp]) -> int:
+        return 0
+
+    patch.setattr(loader, "head_of", zero)
+
+
+def client_ids_are_not_loaded(patch: Patch) -> None:
+    def none(cells: Iterable[DedupeCell]) -> ClientIds:
+        return ClientIds()
+
+    patch.setattr(loader, "_client_ids", none)
+
+
+def a_delivery_is_always_new(patch: Patch) -> None:
+    def never(self: Plan, message: Message, fact: Fact | None) -> bool | CopyNeed:
+        return False
+
+    patch.setattr(Plan, "_holds", never)
+
+
+def last_in_first_out(patch: Patch) -> None:
+    class Stack(deque[Any]):
+        def append(self, item: Any) -> None:
+            self.appendleft(item)
+
+    patch.setattr(table, "deque", Stack)
+
+
+def _never(*_: Any) -> bool:
+    return False
+
+
+def any_number_of_mutations_in_flight(patch: Patch) -> None:
+    patch.setattr(Row, "is_busy", property(_never, _nothing))
+
+
+def reads_show_what_is_not_committed(patch: Patch) -> None:
+    counts = Mailbox.counts
+
+    def whatever(self: Mailbox, epoch: int, version: int, as_of: int) -> bool:
+        return counts(self, epoch, version, 1 << 62)
+
+    patch.setattr(Mailbox, "counts", whatever)
+
+
+def outboxes_are_forgotten_on_load(patch: Patch) -> None:
+    load = Loader.load
+
+    async def without(self: Loader, user_id: str, row: bytes) -> Loaded:
+        return (await load(self, user_id, row))._replace(outbox=())
+
+    patch.setattr(Loader, "load", without)
+
+
+def waiters_sleep_through_a_load(patch: Patch) -> None:
+    patch.setattr(Waiters, "notify_loaded", _nothing)
+
+
+def a_wait_that_ended_takes_the_new_head(patch: Patch) -> None:
+    """As it was once: the answer to a wait that just ended is empty, and its token skips the change."""
+    notify = Waiters.notify
+
+    def skipping(self: Waiters, user_id: str, changes: Sequence[Change], head: int) -> None:
+        notify(self, user_id, changes, head)
+        for waiter in self._by_user.get(user_id, ()):
+            waiter.head = head
+
+    patch.setattr(Waiters, "notify", skipping)
+
+
+def a_fill_ignores_what_came_meanwhile(patch: Patch) -> None:
+    fill = Window.fill
+
+    def whatever(self: Window, older: Sequence[MessageCopy], floor: bytes, missed_before: int) -> bool:
+        return fill(self, older, floor, self.missed)
+
+    patch.setattr(Window, "fill", whatever)

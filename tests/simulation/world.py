@@ -1,0 +1,327 @@
+"""A seeded simulation: clients that send, read, follow and mark, while everything that can go wrong does.
+
+Virtual time; the seed decides all of it. `World(seed, late=True).run()` raises Violation when a promise is broken.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TypeVar
+from unittest.mock import patch
+
+from rowbox.cacheserver.port import Page, SendResult
+from rowbox.cacheserver.stores.memory_faults import Fault
+from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.mailbox.errors import RowboxError, UnknownClientMessageId
+from tests.checking import assert_no_findings
+from tests.simulation.history import History, Sending
+from tests.support.cluster import CRAMPED, UNLIMITED, Cluster, Json, Node, all_conversations, all_messages, parsed
+from tests.support.process import ConnectionLost
+from tests.support.virtual_time import run_virtual
+
+_T = TypeVar("_T")
+USERS = ["ann", "bob", "cem"]
+STEPS = 10
+"""What each client does."""
+LATE_FAULTS = {
+    Fault.FAIL_BEFORE: 0.03,
+    Fault.FAIL_AFTER: 0.04,
+    Fault.EXECUTE_TWICE: 0.1,
+    Fault.EXECUTE_LATE: 0.06,
+    Fault.EXECUTE_PARTLY: 0.04,
+}
+EMBEDDED_FAULTS = {Fault.FAIL_BEFORE: 0.1}
+
+
+class Follower:
+    """What a client holds that only ever asks for what changed."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, Json] = {}
+        self.conversations: dict[str, Json] = {}
+        self.message_token = 0
+        self.conversation_token = 0
+
+    def take_messages(self, page: Page) -> list[str]:
+        """What came that it had before: nothing, unless something is doubled."""
+        assert page.token is not None
+        if not page.is_delta:
+            self.messages.clear()
+        doubled = []
+        for item in parsed(page):
+            if item["messageId"] in self.messages:
+                doubled.append(item["messageId"])
+            self.messages[item["messageId"]] = item
+        self.message_token = page.token
+        return doubled
+
+    def take_conversations(self, page: Page) -> None:
+        assert page.token is not None
+        for item in parsed(page):
+            self.conversations[item["conversationId"]] = item
+        self.conversation_token = page.token
+
+
+class World:
+    """See the module's text."""
+
+    def __init__(self, seed: int, *, late: bool) -> None:
+        self.seed = seed
+        self.late = late
+        self.dice = Random(seed)
+        self.history = History(USERS)
+        self.followers = {user: Follower() for user in USERS}
+        self.serial = 0
+        self.is_over = False
+        self.cluster: Cluster
+
+    def run(self) -> list[str]:
+        """Plays it to the end; the events, the same for the same seed. Violation where a promise is broken."""
+        entropy = Random(self.seed)
+        with patch.object(secrets, "randbits", entropy.getrandbits), contextlib.ExitStack() as stack:
+            state = random.getstate()
+            stack.callback(random.setstate, state)
+            random.seed(self.seed)
+            try:
+                run_virtual(self._run())
+            except BaseException as error:
+                error.add_note(f"replay: World({self.seed}, late={self.late}).run()")
+                raise
+        return self.history.events
+
+    async def _run(self) -> None:
+        self.cluster = Cluster(late=self.late, settings=self.dice.choice([CRAMPED, UNLIMITED]))
+        await self._start_node()
+        clients = [asyncio.create_task(self._client(user)) for user in USERS for _ in range(2)]
+        clients += [asyncio.create_task(self._poller(user)) for user in USERS]
+        trouble = asyncio.create_task(self._trouble())
+        try:
+            await asyncio.gather(*clients)
+        finally:
+            self.is_over = True
+            for task in (trouble, *clients):
+                task.cancel()
+            await asyncio.gather(trouble, *clients, return_exceptions=True)
+        await self._come_to_rest()
+        await self._check_the_end()
+        await self.cluster.close()
+        await assert_no_findings(self.cluster.store, self.cluster.settings, self.cluster.clock.now_us())
+
+    # ------------------------------------------------------------------ what goes wrong
+
+    async def _start_node(self) -> Node:
+        node = await self.cluster.start()
+        chances = LATE_FAULTS if self.late else EMBEDDED_FAULTS
+        node.store.faults.roll(self.dice.getrandbits(32), chances, read_chance=0.03)
+        self.history.note(f"node {self.cluster.map_version} starts")
+        return node
+
+    async def _trouble(self) -> None:
+        kinds: list[Callable[[], Awaitable[None]]] = [self._stall, self._kill, self._set_clock]
+        if self.late:
+            kinds += [self._land, self._land, self._pause]
+        while True:
+            await asyncio.sleep(self.dice.expovariate(4.0))
+            await self.dice.choice(kinds)()
+
+    async def _stall(self) -> None:
+        """The store is slow for a moment."""
+        store, point = self.cluster.node.store, self.dice.choice(list(Point))
+        store.hold(point)
+        await asyncio.sleep(self.dice.uniform(0, 0.3))
+        store.release(point)
+
+    async def _kill(self) -> None:
+        if self.dice.random() < 0.5:
+            return
+        survive = self.late and self.dice.random() < 0.5
+        self.history.note("kill")
+        await self.cluster.kill(writes_survive=survive)
+        await self._start_node()
+
+    async def _pause(self) -> None:
+        """A node is suspended, replaced, and goes on later as if nothing had happened."""
+        paused = self.cluster.node
+        self.history.note("pause")
+        paused.pause()
+        await self._start_node()
+        await asyncio.sleep(self.dice.uniform(0, 1.0))
+        self.history.note("wake")
+        paused.wake()
+
+    async def _land(self) -> None:
+        store = self.cluster.store
+        if store.late_count:
+            store.land_one(self.dice.randrange(store.late_count))
+        if self.dice.random() < 0.3:
+            store.compact()
+
+    async def _set_clock(self) -> None:
+        self.cluster.clock.jump(self.dice.uniform(-5, 5))
+
+    # ------------------------------------------------------------------ what clients do
+
+    async def _try(self, ask: Callable[[Node], Awaitable[_T]]) -> _T:
+        """Asks until there is an answer: of whichever node the map names at the time, rarely of an older one."""
+        while True:
+            node = self.cluster.node
+            if self.dice.random() < 0.1:
+                node = self.dice.choice(self.cluster.nodes)
+            if node.process.is_alive:
+                try:
+                    return await ask(node)
+                except RowboxError as error:
+                    if isinstance(error, UnknownClientMessageId):
+                        raise
+                    if not error.retryable:
+                        raise self.history.violated("P5", f"{type(error).__name__}: {error}") from error
+                    self.history.note(f"{error.code} ({type(error).__name__})")
+                except ConnectionLost:
+                    pass
+            await asyncio.sleep(self.dice.uniform(0.01, 0.2))
+
+    async def _client(self, user: str) -> None:
+        steps = [self._send, self._send, self._read, self._mark, self._follow, self._ask_status]
+        for _ in range(STEPS):
+            await asyncio.sleep(self.dice.uniform(0, 0.1))
+            await self.dice.choice(steps)(user)
+
+    async def _send(self, user: str) -> None:
+        self.serial += 1
+        sending = Sending(user, self.dice.choice(USERS), f"text {self.serial}", f"c{self.serial}")
+        self.history.begin(sending)
+        self.history.note(f"{user} sends {sending.client_id} to {sending.recipient}")
+        if self.dice.random() < 0.2:  # an impatient client: twice at once
+            await asyncio.gather(self._send_until_confirmed(sending), self._send_until_confirmed(sending))
+        elif self.dice.random() < 0.1:  # one that leaves after its first try
+            node = self.cluster.node
+            if node.process.is_alive:
+                with contextlib.suppress(RowboxError, ConnectionLost):
+                    self.history.confirm(sending, await self._ask_to_send(node, sending))
+        else:
+            await self._send_until_confirmed(sending)
+
+    async def _send_until_confirmed(self, sending: Sending) -> None:
+        result = await self._try(lambda node: self._ask_to_send(node, sending))
+        self.history.confirm(sending, result)
+
+    async def _ask_to_send(self, node: Node, sending: Sending) -> SendResult:
+        return await node.send(sending.sender, sending.recipient, sending.content, sending.client_id)
+
+    async def _ask_status(self, user: str) -> None:
+        known = [one for one in self.history.sendings.values() if one.sender == user and one.result is not None]
+        if not known:
+            return
+        sending = self.dice.choice(known)
+        try:
+            result = await self._try(lambda node: node.status(user, sending.client_id))
+        except UnknownClientMessageId:
+            raise self.history.violated("P2", f"{sending.client_id} was confirmed and is unknown") from None
+        self.history.confirm(sending, result)
+
+    async def _read(self, user: str) -> None:
+        async def ask(node: Node) -> tuple[frozenset[str], list[Json]]:
+            expected = self.history.expected(user)
+            items, token = await all_messages(node, user, None, self.dice.randint(1, 20))
+            if any(item["lastUpdatedTimestamp"] > (token or 0) for item in items):
+                raise self.history.violated("P4", f"{user} is shown what is newer than the token")
+            return expected, items
+
+        expected, items = await self._try(ask)
+        self.history.read(user, expected, items)
+
+    async def _mark(self, user: str) -> None:
+        items = [item for item in self.followers[user].messages.values() if item["senderId"] != user]
+        if not items:
+            return
+        item = self.dice.choice(items)
+        message, conversation = item["messageId"], item["conversationId"]
+        place = (user, conversation)
+        self.history.marks.setdefault(place, set()).add(message)
+        await self._try(lambda node: node.mark_read(user, bytes.fromhex(conversation), bytes.fromhex(message)))
+        self.history.confirmed_marks[place] = max(message, self.history.confirmed_marks.get(place, ""))
+
+    async def _follow(self, user: str) -> None:
+        follower = Follower()  # two clients share the user's follower: only one may be under way
+        follower.__dict__ = self.followers[user].__dict__
+        page = await self._try(lambda node: node.conversations(user, token=follower.conversation_token))
+        if page.token is not None and page.token >= follower.conversation_token:
+            follower.take_conversations(page)
+
+    async def _poller(self, user: str) -> None:
+        """Follows by long polls to the end; checks that each message comes once and all that had to come did."""
+        follower = self.followers[user]
+        for _ in range(STEPS):
+            wait_ms = self.dice.choice([0, 100, 2000])
+            await self._poll(user, follower, wait_ms)
+
+    async def _poll(self, user: str, follower: Follower, wait_ms: int) -> None:
+        async def ask(node: Node) -> tuple[frozenset[str], Page]:
+            expected = self.history.expected(user)
+            page = await node.messages(
+                user, token=follower.message_token, page_size=self.dice.randint(1, 9), wait_ms=wait_ms
+            )
+            return expected, page
+
+        expected, page = await self._try(ask)
+        if not page.is_delta:
+            raise self.history.violated("P4", f"{user}'s token was refused: {page.reset_reason}")
+        if doubled := follower.take_messages(page):
+            raise self.history.violated("P4", f"{user} got {doubled} twice by deltas")
+        self.history.shown[user].update(item["messageId"] for item in parsed(page))
+        if not page.has_more and (missing := expected - set(follower.messages)):
+            raise self.history.violated("P4", f"{user}'s deltas have left out {sorted(missing)}")
+
+    # ------------------------------------------------------------------ the end
+
+    async def _come_to_rest(self) -> None:
+        """No more faults. Late writes land, before the last node starts or after it."""
+        self.history.note("the end")
+        for node in self.cluster.nodes:
+            node.store.faults.clear()
+            node.wake()
+        lands_before = self.dice.random() < 0.5
+        if self.late and lands_before:
+            self.cluster.store.land()
+        await self.cluster.kill()
+        node = await self.cluster.start()
+        await asyncio.sleep(0.01)
+        if self.late:
+            self.cluster.store.land()
+        await asyncio.sleep(400)  # two scans for outboxes
+        await self.cluster.quiet()
+        assert node.owner.delivery.pending == 0
+
+    async def _check_the_end(self) -> None:
+        node, boxes = self.cluster.node, {}
+        for user in USERS:
+            boxes[user], _ = await all_messages(node, user, None, 7)
+        self.history.final(boxes)
+        for user in USERS:
+            await self._check_follower(node, user, boxes[user])
+
+    async def _check_follower(self, node: Node, user: str, items: list[Json]) -> None:
+        follower = self.followers[user]
+        while True:
+            page = await node.messages(user, token=follower.message_token, page_size=5)
+            if doubled := follower.take_messages(page):
+                raise self.history.violated("P4", f"{user} got {doubled} twice by deltas")
+            if not page.has_more:
+                break
+        if follower.messages != {item["messageId"]: item for item in items}:
+            raise self.history.violated("P4", f"what {user} holds by deltas is not what a fresh fetch shows")
+        follower.take_conversations(await node.conversations(user, token=follower.conversation_token))
+        fresh, _ = await all_conversations(node, user, 2)
+        if follower.conversations != {item["conversationId"]: item for item in fresh}:
+            raise self.history.violated("P4", f"the conversations that {user} holds by deltas are not the fresh ones")
+        for conversation in fresh:
+            self.history.check_unread(user, conversation, items)
+            listed, _ = await all_messages(node, user, bytes.fromhex(conversation["conversationId"]), 3)
+            newest_first = sorted((item["messageId"] for item in listed), reverse=True)
+            if [item["messageId"] for item in listed] != newest_first:
+                raise self.history.violated("P3", f"a conversation of {user} is out of order")
+            if conversation["lastMessageId"] != newest_first[0]:
+                raise self.history.violated("P4", f"the index of {user} names another newest message")

@@ -1,0 +1,189 @@
+"""Owners over one memory store, one after the other or side by side: started, closed, killed, paused, replaced.
+
+A node is a process with an Owner and a store handle of its own (gates and faults of its own) over the cells that all
+share. `late=False` is the embedded kind: one node at a time, and a write in flight dies with it or is done.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.config import CacheSettings, RateLimitSettings, Settings
+from tests.support.process import Process, install
+from tests.support.virtual_time import WallClock, settle
+
+SHARDS = 64
+Json = dict[str, Any]
+
+UNLIMITED = Settings(rate_limits=RateLimitSettings(enabled=False))
+CRAMPED = Settings(
+    rate_limits=RateLimitSettings(enabled=False),
+    cache=CacheSettings(bytes=9_000, window_messages=2, window_bytes_per_mailbox=1500, load_concurrency=2),
+)
+"""A cache in which almost nothing stays: every path that reads the store is taken."""
+
+
+def parsed(page: Page) -> list[Json]:
+    """The items of a page."""
+    return [orjson.loads(item) for item in page.items]
+
+
+class Node:
+    """One owner's process."""
+
+    def __init__(self, store: MemoryStore, owner: Owner, process: Process, ownership: EpochOwnership | None) -> None:
+        self.store = store
+        self.owner = owner
+        self.process = process
+        self.ownership = ownership
+
+    async def send(self, sender: str, recipient: str, content: str, client_message_id: str) -> SendResult:
+        return await self.process.call(self.owner.send(Send(sender, recipient, content, client_message_id)))
+
+    async def mark_read(self, user: str, conversation: bytes, message: bytes) -> MarkReadResult:
+        return await self.process.call(self.owner.mark_read(MarkRead(user, conversation, message)))
+
+    async def messages(self, user: str, conversation: bytes | None = None, **how: Any) -> Page:
+        return await self.process.call(self.owner.fetch_messages(FetchMessages(user, conversation, **how)))
+
+    async def conversations(self, user: str, **how: Any) -> Page:
+        return await self.process.call(self.owner.fetch_conversations(FetchConversations(user, **how)))
+
+    async def status(self, user: str, client_message_id: str) -> SendResult:
+        return await self.process.call(self.owner.send_status(user, client_message_id))
+
+    def pause(self) -> None:
+        """Stops at the store's door, as a process that is suspended does; its lease runs out meanwhile."""
+        for point in Point:
+            self.store.hold(point)
+        self.revoke()
+
+    def wake(self) -> None:
+        """Goes on where it was, knowing nothing."""
+        for point in Point:
+            self.store.release(point)
+
+    def revoke(self) -> None:
+        """The node's lease is over."""
+        if self.ownership is not None:
+            self.ownership.revoke()
+
+
+class Cluster:
+    """See the module's text. Made and used inside one running loop."""
+
+    def __init__(self, *, late: bool, settings: Settings = UNLIMITED) -> None:
+        install()
+        self.late = late
+        self.settings = settings
+        self.clock = WallClock()
+        self.store = MemoryStore(SHARDS, ttl_ms(settings.store), late_writes=late, now_ms=self.clock.now_ms)
+        self.map_version = 0
+        self.nodes: list[Node] = []
+
+    @property
+    def node(self) -> Node:
+        """The newest node: the one that the map names."""
+        return self.nodes[-1]
+
+    async def start(self) -> Node:
+        """Another node, under a new map version; whoever was there before owns nothing any more."""
+        for older in self.nodes:
+            older.revoke()
+        self.map_version += 1
+        process = Process()
+        ownership = EpochOwnership(self.map_version) if self.late else None
+        store = self.store.beside()
+
+        async def make() -> Owner:
+            owner = Owner(store, self.settings, ownership=ownership, now_us=self.clock.now_us)
+            await owner.start()
+            return owner
+
+        node = Node(store, await process.call(make()), process, ownership)
+        self.nodes.append(node)
+        return node
+
+    async def kill(self, node: Node | None = None, *, writes_survive: bool = False) -> None:
+        """A node dies. `writes_survive`: what it sent to the store is on the wire already (late_writes only)."""
+        node = node if node is not None else self.node
+        node.revoke()
+        assert self.late or not writes_survive
+        await node.process.kill(spared=node.store._in_flight if writes_survive else ())
+        for point in Point:
+            node.store.release(point)
+
+    async def restart(self) -> Node:
+        """The newest node dies, another one takes its place."""
+        await self.kill()
+        return await self.start()
+
+    async def quiet(self) -> None:
+        """Everything that is under way in the newest node has come to its end."""
+        owner = self.node.owner
+        await owner.pipeline.idle()
+        await owner.delivery.idle()
+        await owner.pipeline.idle()
+
+    async def close(self) -> None:
+        """Stops every node that still runs."""
+        for node in self.nodes:
+            if node.process.is_alive:
+                node.wake()
+                await node.process.call(node.owner.close())
+                await node.process.kill()
+
+
+@asynccontextmanager
+async def cluster(*, late: bool, settings: Settings = UNLIMITED) -> AsyncIterator[Cluster]:
+    """A cluster with one node, closed in the end."""
+    made = Cluster(late=late, settings=settings)
+    node = await made.start()
+    if late:  # the faults of a test are not for the scan that a node begins with
+        await settle(2 * SHARDS)
+        assert node.owner.recovery.scans == 1
+    yield made
+    await made.close()
+
+
+async def all_messages(
+    node: Node, user: str, conversation: bytes | None, page_size: int
+) -> tuple[list[Json], int | None]:
+    """The whole list by cursors, newest first, and its token."""
+    page = await node.messages(user, conversation, page_size=page_size)
+    items, token = parsed(page), page.token
+    while page.next_cursor is not None:
+        page = await node.messages(user, conversation, page_size=page_size, cursor=page.next_cursor)
+        assert page.token == token
+        items += parsed(page)
+    return items, token
+
+
+async def all_conversations(node: Node, user: str, page_size: int) -> tuple[list[Json], int | None]:
+    """The whole list by cursors, newest first, and its token."""
+    page = await node.conversations(user, page_size=page_size)
+    items, token = parsed(page), page.token
+    while page.next_cursor is not None:
+        page = await node.conversations(user, page_size=page_size, cursor=page.next_cursor)
+        assert page.token == token
+        items += parsed(page)
+    return items, token
+
+
+def ids(items: Sequence[Json], name: str = "messageId") -> list[str]:
+    """One field of each item."""
+    return [item[name] for item in items]
+
+
+async def gather_all(*requests: Any) -> list[Any]:
+    """Awaits all; errors are results."""
+    return list(await asyncio.gather(*requests, return_exceptions=True))

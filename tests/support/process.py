@@ -1,0 +1,63 @@
+"""A process inside the test's own: its tasks are known, so that it can be killed like a real one.
+
+Every task that is created in the process's context belongs to it. A kill cancels them all, and whatever its leftovers
+(callbacks, `finally` blocks) try to start afterwards is cancelled before its first step.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_current: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
+
+
+class ConnectionLost(Exception):
+    """The process died while somebody waited for its answer."""
+
+
+class Process:
+    """See the module's text. `install` the task factory in the running loop first."""
+
+    def __init__(self) -> None:
+        self.is_alive = True
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._context = contextvars.copy_context()
+        self._context.run(_current.set, self)
+
+    async def call(self, request: Coroutine[Any, Any, _T]) -> _T:
+        """Runs `request` inside the process; ConnectionLost when it dies meanwhile. Leaving does not cancel it."""
+        task = asyncio.get_running_loop().create_task(request, context=self._context)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self.is_alive:
+                raise ConnectionLost from None
+            task.cancel()
+            raise
+
+    async def kill(self, spared: Iterable[asyncio.Task[Any]] = ()) -> None:
+        """Ends everything it does, at once; `spared` (what is out of its hands already) goes on."""
+        self.is_alive = False
+        dying = self.tasks - set(spared)
+        for task in dying:
+            task.cancel()
+        await asyncio.gather(*dying, return_exceptions=True)
+
+
+def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, _T], **options: Any) -> asyncio.Task[_T]:
+    task = asyncio.Task(coro, loop=loop, **options)
+    context: contextvars.Context | None = options.get("context")
+    process = context.get(_current) if context is not None else _current.get()
+    if process is not None:
+        process.tasks.add(task)
+        task.add_done_callback(process.tasks.discard)
+        if not process.is_alive:
+            task.cancel()
+    return task
+
+
+def install() -> None:
+    """From now on the running loop's tasks belong to the process in whose context they are made."""
+    asyncio.get_running_loop().set_task_factory(_new_task)  # type: ignore[arg-type]  # typeshed names its third argument

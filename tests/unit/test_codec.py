@@ -1,0 +1,85 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.message import Message
+
+identifiers = st.binary(min_size=16, max_size=16)
+stamps = st.integers(0, (1 << 64) - 1)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+participants = st.lists(texts, max_size=3).map(tuple)
+conversations = st.builds(
+    Conversation, stamps, stamps, participants, identifiers, stamps, texts, identifiers, st.integers(0, 1000), stamps
+)
+messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
+entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
+cells: st.SearchStrategy[Cell] = st.one_of(
+    st.builds(IndexCell, identifiers, stamps, conversations, st.none() | conversations),
+    st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
+    st.builds(MessageCell, identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
+    st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
+    st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
+    st.builds(OutboxCell, identifiers, stamps, stamps, messages),
+)
+
+
+@given(cells)
+def test_a_cell_reads_back(cell: Cell) -> None:
+    family, qualifier, value = codec.encode(cell)
+    assert value, "Thrift1 cannot tell an empty cell from an absent one"
+    assert codec.decode(family, qualifier, value) == cell
+
+
+@given(cells, st.data())
+def test_a_cut_value_is_damage_that_names_its_column(cell: Cell, data: st.DataObject) -> None:
+    family, qualifier, value = codec.encode(cell)
+    cut = value[: data.draw(st.integers(0, len(value) - 1))]
+    with pytest.raises(StoreDamaged, match=qualifier.hex()):
+        codec.decode(family, qualifier, cut)
+
+
+@given(st.sampled_from(Family), st.binary(max_size=60), st.binary(max_size=60))
+def test_any_bytes_are_a_cell_or_damage(family: Family, qualifier: bytes, value: bytes) -> None:
+    with contextlib.suppress(StoreDamaged):
+        codec.decode(family, qualifier, value)
+
+
+@pytest.mark.parametrize(
+    ("family", "qualifier"),
+    [
+        (Family.INDEX, b"c" + bytes(23)),
+        (Family.INDEX, b"c" + bytes(25)),
+        (Family.INDEX, b"f" + bytes(7)),
+        (Family.INDEX, b"f"),
+        (Family.MESSAGES, bytes(47)),
+        (Family.MESSAGES, bytes(49)),
+        (Family.LOG, bytes(15)),
+        (Family.LOG, bytes(17)),
+        (Family.DEDUPE, bytes(23)),
+        (Family.DEDUPE, bytes(25)),
+        (Family.OUTBOX, bytes(23)),
+        (Family.OUTBOX, bytes(25)),
+    ],
+    ids=lambda part: part if isinstance(part, Family) else f"{part[:1].hex()}-{len(part)}",
+)
+def test_a_qualifier_of_another_length_is_damage(family: Family, qualifier: bytes) -> None:
+    conversation = Conversation.new(("a",), 1)
+    message = Message(bytes(16), bytes(16), "a", ("a",), "x")
+    values: dict[Family, list[Cell]] = {
+        Family.INDEX: [IndexCell(bytes(16), 1, conversation, None), FenceCell(1, ())],
+        Family.MESSAGES: [MessageCell(bytes(16), bytes(16), 1, 1, "a", "x", None)],
+        Family.LOG: [LogCell(1, 1, ChangeKind.MESSAGE, bytes(16), bytes(16))],
+        Family.DEDUPE: [DedupeCell(bytes(16), 1, 1, bytes(16), bytes(16), bytes(16))],
+        Family.OUTBOX: [OutboxCell(bytes(16), 1, 1, message)],
+    }
+    for cell in values[family]:
+        with pytest.raises(StoreDamaged):
+            codec.decode(family, qualifier, codec.encode(cell)[2])

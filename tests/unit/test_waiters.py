@@ -1,0 +1,107 @@
+"""Who waits, and what ends it. (tests/owner/test_polls.py: the same, seen by a client.)"""
+
+import asyncio
+
+import pytest
+
+from rowbox.cacheserver.waiters import Waiter, Waiters, Woken
+from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.mailbox import Change
+from tests.support.virtual_time import settle, virtual_time
+
+HERE, THERE = bytes(16), bytes(15) + b"\x01"
+
+
+def waiter(user: str = "ann", head: int = 5, conversation: bytes | None = None, *, messages: bool = True) -> Waiter:
+    return Waiter(user, head, only_messages=messages, conversation_id=conversation)
+
+
+@pytest.mark.parametrize(
+    ("messages", "conversation", "change", "is_woken"),
+    [
+        (True, None, (ChangeKind.MESSAGE, HERE), True),
+        (True, None, (ChangeKind.READ_MARK, HERE), False),
+        (True, HERE, (ChangeKind.MESSAGE, HERE), True),
+        (True, HERE, (ChangeKind.MESSAGE, THERE), False),
+        (False, None, (ChangeKind.READ_MARK, THERE), True),
+    ],
+)
+def test_a_change_wakes_those_who_wait_for_it_and_tells_the_others_the_head(
+    messages: bool, conversation: bytes | None, change: tuple[ChangeKind, bytes], is_woken: bool
+) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        waiters = Waiters(per_user=8, most=8)
+        one = waiter(conversation=conversation, messages=messages)
+        waiting = asyncio.create_task(waiters.wait(one, 10))
+        await settle()
+        waiters.notify("bob", [Change(8, *change)], 8)
+        waiters.notify("ann", [Change(9, *change)], 9)
+        assert await waiting is (Woken.CHANGE if is_woken else Woken.TIME)
+        assert one.head == (5 if is_woken else 9)
+
+    scenario()
+
+
+@virtual_time
+async def test_a_wait_that_ended_does_not_take_a_later_head() -> None:
+    for end in (Woken.TIME, Woken.DRAIN):
+        waiters = Waiters(per_user=8, most=8)
+        one = waiter()
+        waiting = asyncio.create_task(waiters.wait(one, 10))
+        await settle()
+        one.wake(end)
+        waiters.notify("ann", [Change(9, ChangeKind.MESSAGE, HERE)], 9)
+        assert await waiting is end
+        assert one.head == 5
+
+
+@virtual_time
+async def test_a_mailbox_that_comes_into_memory_with_a_greater_head_wakes() -> None:
+    waiters = Waiters(per_user=8, most=8)
+    one = waiter(head=5)
+    waiting = asyncio.create_task(waiters.wait(one, 10))
+    await settle()
+    waiters.notify_loaded("ann", 5)
+    await settle()
+    assert not waiting.done()
+    waiters.notify_loaded("ann", 6)
+    assert await waiting is Woken.CHANGE
+
+
+@virtual_time
+async def test_one_too_many_of_a_user_ends_the_oldest_and_one_too_many_of_all_is_refused() -> None:
+    waiters = Waiters(per_user=2, most=3)
+    of_ann = [asyncio.create_task(waiters.wait(waiter(), 10)) for _ in range(2)]
+    of_bob = asyncio.create_task(waiters.wait(waiter("bob"), 10))
+    await settle()
+    with pytest.raises(Overloaded):
+        await waiters.wait(waiter("cem"), 10)
+    third = asyncio.create_task(waiters.wait(waiter(), 10))
+    await settle()
+    assert of_ann[0].result() is Woken.REPLACED
+    assert waiters.count == 3
+    assert await of_ann[1] is await third is await of_bob is Woken.TIME
+    assert (waiters.count, waiters._by_user) == (0, {})
+
+
+@virtual_time
+async def test_a_wait_that_is_cancelled_frees_its_slot() -> None:
+    waiters = Waiters(per_user=1, most=1)
+    waiting = asyncio.create_task(waiters.wait(waiter(), 10))
+    await settle()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (waiters.count, waiters._by_user) == (0, {})
+
+
+@virtual_time
+async def test_drain_ends_every_wait_and_each_that_begins_later() -> None:
+    waiters = Waiters(per_user=8, most=100)
+    waits = [asyncio.create_task(waiters.wait(waiter(f"u{n}"), 10)) for n in range(20)]
+    await settle()
+    waiters.drain()
+    assert set(await asyncio.gather(*waits)) == {Woken.DRAIN}
+    assert await waiters.wait(waiter(), 10) is Woken.DRAIN
+    assert asyncio.get_running_loop().time() == 0

@@ -1,0 +1,103 @@
+"""The window against the plainest model: a sorted list of all messages."""
+
+import tracemalloc
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from rowbox.mailbox.ids import ZERO_ID, message_id
+from rowbox.mailbox.message import Message, MessageCopy, copy_of
+from rowbox.mailbox.window import Window, copy_bytes
+
+numbers = st.integers(1, 400)
+
+
+def copy(number: int, version: int = 1) -> MessageCopy:
+    return MessageCopy(number.to_bytes(16, "big"), version, 0, b"{%d}" % number)
+
+
+class WindowMachine(RuleBasedStateMachine):
+    """Messages come in any order; fills are read at one time and arrive at another, several at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[int] = [10, 20, 30]
+        self.window = Window(copy(30).message_id, limit=4)
+        self.reads: list[tuple[list[int], int]] = []
+
+    @rule(number=numbers)
+    def a_message_comes(self, number: int) -> None:
+        if number not in self.all:
+            self.all = sorted([*self.all, number])
+            self.window.add(copy(number))
+
+    @rule()
+    def a_newest_message_comes(self) -> None:
+        self.a_message_comes(max(self.all) + 1)
+
+    @rule(count=st.integers(1, 8))
+    def a_read_begins(self, count: int) -> None:
+        self.reads.append((self.all[-count:], self.window.missed))
+
+    @precondition(lambda self: self.reads)
+    @rule(data=st.data())
+    def a_read_arrives(self, data: st.DataObject) -> None:
+        older, missed = self.reads.pop(data.draw(st.integers(0, len(self.reads) - 1)))
+        floor = (
+            ZERO_ID if data.draw(st.booleans()) and older[:1] == self.all[:1] else (older[0] - 1).to_bytes(16, "big")
+        )
+        self.window.fill([copy(number) for number in older], floor, missed)
+
+    @invariant()
+    def it_holds_everything_above_its_floor(self) -> None:
+        above = [copy(number) for number in self.all if copy(number).message_id > self.window.floor]
+        assert self.window.copies == above
+        assert len(above) <= self.window.limit
+        assert self.window.size_bytes == sum(map(copy_bytes, above))
+
+    @invariant()
+    def its_answers_are_the_list_s(self) -> None:
+        for count in (1, 3, 5):
+            for below in (None, *map(copy, self.all)):
+                under = self.all if below is None else [n for n in self.all if copy(n).message_id < below.message_id]
+                answer = self.window.newest(below.message_id if below is not None else None, count)
+                assert answer is None or answer == [copy(number) for number in under[::-1][:count]]
+        for number in self.all:
+            message = copy(number).message_id
+            if self.window.covers(message):
+                assert self.window.get(message) == copy(number)
+                assert self.window.count_above(message) == sum(other > number for other in self.all)
+            else:
+                assert self.window.get(message) is None
+
+
+WindowMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestWindow = WindowMachine.TestCase
+
+
+@given(st.lists(st.tuples(numbers, st.integers(1, 9)), max_size=8, unique_by=lambda item: item[0]), st.integers(0, 10))
+def test_what_retention_took_is_forgotten(items: list[tuple[int, int]], oldest: int) -> None:
+    window = Window(ZERO_ID, limit=20)
+    for number, version in items:
+        window.add(copy(number, version))
+    window.drop_expired(oldest)
+    first_is_expired = bool(items) and min(items)[1] < oldest
+    kept = [copy(*item) for item in sorted(items) if item[1] >= oldest or not first_is_expired]
+    assert window.copies == kept
+    assert window.size_bytes == sum(map(copy_bytes, kept))
+
+
+def test_the_estimate_of_a_copy_is_within_a_factor_of_two_of_the_memory() -> None:
+    for content in ("hi", "x" * 1000):
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            window = Window(ZERO_ID, limit=2000)
+            for n in range(2000):
+                said = Message(message_id(n, n), bytes(16), "ann", ("ann", "bob"), content)
+                window.add(copy_of(said, n, 1, None))
+            measured = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert measured / 2 <= window.size_bytes <= measured * 2
