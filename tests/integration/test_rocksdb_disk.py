@@ -1,7 +1,6 @@
 """A device without room, and one that fails while it writes."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,25 +11,18 @@ from rowbox.cacheserver.stores.disk import DiskGuard
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreFull, StoreUnavailable, StoreUnusable
+from tests.integration.support.small_disk import SmallDisk
 
 from .rocksdb_fixture import MIB, group, line, numbers, open_store, opened, writer
 
 _DEVICE_BYTES = 32 * MIB
 
 
-def _mount(*arguments: str) -> bool:
-    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """A small file system of its own."""
-    place = tmp_path / "device"
-    place.mkdir()
-    if os.geteuid() != 0 or not _mount("-t", "tmpfs", "-o", f"size={_DEVICE_BYTES}", "tmpfs", str(place)):
-        pytest.skip("needs to mount a small tmpfs (root, and a kernel or container that allows it)")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with SmallDisk.mounted(tmp_path / "device", _DEVICE_BYTES) as mounted:
+        yield mounted
 
 
 async def test_without_room_a_write_is_refused_whole_until_there_is_room_again(tmp_path: Path) -> None:
@@ -51,19 +43,19 @@ async def test_without_room_a_write_is_refused_whole_until_there_is_room_again(t
 
 
 @pytest.mark.integration
-async def test_a_full_device_refuses_writes_and_reads_go_on(device: Path) -> None:
-    async with opened(device / "store", min_free_bytes=8 * MIB) as store:
+async def test_a_full_device_refuses_writes_and_reads_go_on(disk: SmallDisk) -> None:
+    async with opened(disk.folder, min_free_bytes=8 * MIB) as store:
         await store.mutate(group(0), 0)
-        with (device / "ballast").open("wb") as ballast:
+        with (disk.mount / "ballast").open("wb") as ballast:
             os.posix_fallocate(ballast.fileno(), 0, _DEVICE_BYTES - 6 * MIB)
-        store._guard = DiskGuard(device, 8 * MIB)  # a fresh one: its first look is now
+        store._guard = DiskGuard(disk.mount, 8 * MIB)  # a fresh one: its first look is now
         with pytest.raises(StoreFull):
             await store.mutate(group(1), 1)
         assert await numbers(store) == [0]
-        (device / "ballast").unlink()
-        store._guard = DiskGuard(device, 8 * MIB)
+        (disk.mount / "ballast").unlink()
+        store._guard = DiskGuard(disk.mount, 8 * MIB)
         await store.mutate(group(2), 2)
-    async with opened(device / "store") as store:
+    async with opened(disk.folder) as store:
         assert await numbers(store) == [0, 2]
 
 
@@ -75,19 +67,19 @@ async def _fill(store: RocksStore, confirmed: list[int]) -> None:
 
 @pytest.mark.integration
 async def test_a_device_that_fills_up_without_a_guard_loses_nothing(
-    device: Path, monkeypatch: pytest.MonkeyPatch
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that meets it breaks the store. Where a flush does, writes wait for room, and not for ever."""
     monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.STALL_S", 0.2)
     broken: list[StoreUnusable] = []
     confirmed: list[int] = []
-    store = open_store(device / "store", on_broken=broken.append)
+    store = open_store(disk.folder, on_broken=broken.append)
     with pytest.raises((StoreUnusable, StoreUnavailable), match=r"What was confirmed is safe|is full") as failure:
         await _fill(store, confirmed)
     assert broken == [failure.value] * isinstance(failure.value, StoreUnusable)
     await store.close()
-    _mount("-o", f"remount,size={2 * _DEVICE_BYTES}", str(device))
-    async with opened(device / "store") as again:
+    disk.grow(2 * _DEVICE_BYTES)
+    async with opened(disk.folder) as again:
         assert (await numbers(again))[: len(confirmed)] == confirmed
 
 

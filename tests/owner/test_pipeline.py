@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.commands import SendCommand
+from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.mailbox.config import CacheSettings, CommitSettings, Settings
@@ -277,6 +278,31 @@ def test_a_row_that_waits_for_its_own_batch_goes_on_when_that_is_given_up(monkey
             assert isinstance(answers[0], StoreUnavailable)
             assert answers[1].duplicate
             assert not (await node.send("ann", "ann", "new", "new")).duplicate
+
+    scenario()
+
+
+@both_kinds
+def test_a_bug_in_a_read_fails_its_command_and_is_not_tried_for_ever(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    @virtual_time
+    async def scenario() -> None:
+        async with cluster(late=late) as servers:
+            node = servers.node
+            await node.send("ann", "ann", "known", "c")
+            with monkeypatch.context() as patch:
+                patch.setattr(RowReader, "answer", broken)
+                retry, following = await gather_all(
+                    node.send("ann", "ann", "known", "c"), node.send("ann", "ann", "next", "c2")
+                )
+            assert type(retry) is RowboxError
+            assert not following.duplicate
+            assert asyncio.get_running_loop().time() == 0
+            assert (await node.send("ann", "ann", "known", "c")).duplicate
 
     scenario()
 

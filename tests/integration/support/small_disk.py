@@ -16,8 +16,8 @@ class SmallDisk:
     """A mounted device. `folder` is for the store; the filler stands beside it."""
 
     def __init__(self, mount: Path) -> None:
+        self.mount = mount
         self.folder = mount / "data"
-        self._mount = mount
         self._filler = mount / "filler"
 
     @classmethod
@@ -44,7 +44,7 @@ class SmallDisk:
 
     @property
     def free_bytes(self) -> int:
-        status = os.statvfs(self._mount)
+        status = os.statvfs(self.mount)
         return status.f_bavail * status.f_frsize
 
     def fill(self, left_bytes: int) -> None:
@@ -55,3 +55,7 @@ class SmallDisk:
     def free(self) -> None:
         """Gives it back."""
         self._filler.unlink()
+
+    def grow(self, size_bytes: int) -> None:
+        """Makes the device larger."""
+        subprocess.run([require("mount"), "-o", f"remount,size={size_bytes}", self.mount], check=True)
