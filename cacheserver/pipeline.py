@@ -209,6 +209,10 @@ class Pipeline:
                 self._table.drop(row)
             self._pop(row)
             resolve(command, error)
+        except Exception:
+            log.exception("what a command needs could not be read")
+            self._pop(row)  # else it would be asked for again at once, and again
+            resolve(command, RowboxError("internal error"))
         finally:
             row.is_busy = False
             self._release(row, first=True)
