@@ -1,6 +1,7 @@
 """The way of a batch to the store and back: one call, then the check, then memory, then the answers.
 
-After the store's yes, and before anything is applied or answered, ownership is checked (docs/consistency.md, rule 4).
+Ownership is checked before the call and again after the store's yes, before anything is applied or answered
+(docs/consistency.md, rule 4).
 After an unknown outcome the epoch is left and the rows are dropped (rule 6): what is true is for the next load to say.
 """
 
@@ -16,7 +17,7 @@ from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.errors import RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 from rowbox.mailbox.mailbox import Change
 from rowbox.mailbox.plan import Plan
 
@@ -58,10 +59,11 @@ class Committer:
         """Writes a batch whose rows are busy, applies it, and answers its commands, with an error if need be."""
         began = self._loop.time()
         try:
+            self._check(batch)
             await self._store.mutate(self._mutations(batch), self._clock.next_ms())
         except StoreOutcomeUnknown as error:
             self._lose(batch, error)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, HandoverInProgress) as error:
             batch.fail(error)
         except StoreUnusable as error:
             # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
@@ -86,6 +88,15 @@ class Committer:
             else:
                 resolve(command, answer)
         self.counters.commands += len(batch.decided)
+
+    def _check(self, batch: Batch) -> None:
+        """HandoverInProgress, with nothing written, where a row of the batch is not owned any more."""
+        for row in batch.plans:
+            try:
+                self._ownership.check(row.user_id)
+            except HandoverInProgress:
+                self._table.drop(row)
+                raise
 
     def _mutations(self, batch: Batch) -> list[RowMutation]:
         mutations = [

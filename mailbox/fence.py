@@ -15,7 +15,9 @@ validity   A cell counts iff its epoch is in the list and its version is <= the 
 claim      The new list is the list read, less what owns nothing, plus the new entry.
 dropping   An entry that owns no version is dropped at the next claim. Exact: none of its cells counted or will count.
 folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
-           them can land any more (the one bound on late writes relied on) and their invalid cells have been swept.
+           them can land any more (the one bound on late writes relied on) and a read made after that time shows nothing
+           invalid of them, neither state of an index cell included: such a state no sweep may remove while it shares
+           its cell with a valid one, so folding waits until this epoch has written the conversation itself.
 sweeping   Only cells of epochs LOWER than the sweeper's own go, only after its claim was confirmed with the lease held.
 
 No I/O, no clock: time is an argument.
@@ -101,7 +103,8 @@ def drop_empty(fence: Fence, head: int) -> Fence:
 def fold(fence: Fence, now_ms: int) -> Fence:
     """`fence` with all entries that ended `FOLD_AFTER_MS` ago as one; `fence` itself where fewer than two are that old.
 
-    To be written only after a sweep removed the invalid cells of those epochs: after folding they would count.
+    To be written only when a read made FOLD_AFTER_MS after their ends shows nothing invalid of those epochs, in either
+    state of an index cell: after folding it would count.
     """
     old = sum(1 for entry in fence[1:] if entry.claimed_at_ms + FOLD_AFTER_MS <= now_ms)
     if old < 2:
