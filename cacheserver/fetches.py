@@ -78,7 +78,7 @@ class Fetches:
             try:
                 page = await self._message_page(row, mailbox, request, token)
             except HandoverInProgress:
-                self._drop(row, mailbox)
+                self._table.drop_replaced(row, mailbox)
                 raise
             if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
                 break
@@ -122,12 +122,6 @@ class Fetches:
     def _head_of(self, user_id: str, known: Mailbox) -> int:
         row = self._table.peek(user_id)
         return row.mailbox.head if row is not None and row.mailbox is not None else known.head
-
-    def _drop(self, row: Row, mailbox: Mailbox) -> None:
-        """Forgets a mailbox whose row another owner has claimed."""
-        if row.mailbox is mailbox and not row.is_busy:
-            self._table.drop(row)
-            self._table.forget_if_empty(row)
 
     def _account(self, row: Row, mailbox: Mailbox) -> None:
         if row.mailbox is mailbox:

@@ -40,6 +40,7 @@ from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import (
+    HandoverInProgress,
     Overloaded,
     RowboxError,
     UnknownClientMessageId,
@@ -128,6 +129,7 @@ class Owner:
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
+        await self.table.idle()
         await self.cleaner.close()
 
     def unready_reasons(self) -> Sequence[str]:
@@ -157,7 +159,11 @@ class Owner:
         row, mailbox = await self.table.loaded(user_id)
         record = None
         if mailbox.client_ids.may_hold(hashed):
-            record = await self._reader.send_record(mailbox, row.key, hashed, mailbox.head)
+            try:
+                record = await self._reader.send_record(mailbox, row.key, hashed, mailbox.head)
+            except HandoverInProgress:
+                self.table.drop_replaced(row, mailbox)
+                raise
         self._ownership.check(user_id)
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")

@@ -182,7 +182,7 @@ class Pipeline:
         """Goes on with those that waited for a load, or tells them that it failed."""
         error = task.exception() if not task.cancelled() else StoreUnavailable("the server is stopping")
         if error is not None:
-            for waiter in (row, *row.blocked):
+            for waiter in dict.fromkeys((row, *row.blocked)):  # a row may be parked with itself
                 if waiter.waiting and row.user_id in waiter.waiting[0].users:
                     command = waiter.waiting[0]
                     self._pop(waiter)

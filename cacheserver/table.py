@@ -107,6 +107,17 @@ class Table:
         row.mailbox = None
         self.account(row)
 
+    def drop_replaced(self, row: Row, mailbox: Mailbox) -> None:
+        """Forgets a mailbox whose row another owner has claimed, unless that was noticed before."""
+        if row.mailbox is mailbox and not row.is_busy:
+            self.drop(row)
+            self.forget_if_empty(row)
+
+    async def idle(self) -> None:
+        """Returns when no load is under way. Callers see to it that none is begun."""
+        while loads := [row.loading for row in self._rows.values() if row.loading is not None]:
+            await asyncio.wait(loads)
+
     def account(self, row: Row) -> None:
         """Notes what a row costs now, and makes room if that is too much."""
         size = row.mailbox.size_bytes if row.mailbox is not None else 0

@@ -18,7 +18,8 @@ Position = tuple[bytes, bytes]
 
 
 def _text_bytes(state: Conversation) -> int:
-    return len(state.snippet) * 2 + sum(map(len, state.participants))
+    per_character = 2 if state.snippet.isascii() else 8  # in the state and in its JSON; emoji take 4 bytes in each
+    return len(state.snippet) * per_character + sum(map(len, state.participants))
 
 
 class ConversationIndex:
