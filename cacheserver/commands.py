@@ -5,7 +5,7 @@ decided on their plans. It holds the caller's future; whoever cancels that only 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from rowbox.mailbox.message import Message
@@ -14,8 +14,6 @@ from rowbox.mailbox.plan import Fact, Marked, Need, NewSend, Plan, Sent
 Answer: TypeAlias = Sent | Marked | int
 CELL_BYTES = 600
 """What the cells of a command take in one row, without the message's text."""
-PlanOf: TypeAlias = Callable[[str], Plan]
-"""Gives the plan of a user's row in the batch that is being made; only for users that the command named."""
 
 
 class Command(Protocol):
@@ -28,8 +26,8 @@ class Command(Protocol):
     size_bytes: int
     """About what it adds to a store call."""
 
-    def decide(self, plan_of: PlanOf) -> Answer | Need:
-        """Adds itself to the plans of its users. Raises, or returns a Need of its first user, and changed nothing."""
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+        """Adds itself to `plans`, those of its `users`. Raises, or returns a Need of the first, and changed nothing."""
         ...
 
 
@@ -46,12 +44,12 @@ class SendCommand:
         self.deadline = 0.0
         self.size_bytes = (CELL_BYTES + len(new.content)) * len(self.users)
 
-    def decide(self, plan_of: PlanOf) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Sent."""
-        answer = plan_of(self.new.sender_id).send(self.new, self.fact)
+        answer = plans[0].send(self.new, self.fact)
         if isinstance(answer, Sent) and answer.message is not None:
-            for recipient in self.users[1:]:
-                plan_of(recipient).deliver_new(answer.message)
+            for recipient in plans[1:]:
+                recipient.deliver_new(answer.message)
         return answer
 
 
@@ -68,9 +66,9 @@ class DeliverCommand:
         self.deadline = 0.0
         self.size_bytes = CELL_BYTES + len(message.content)
 
-    def decide(self, plan_of: PlanOf) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """The version."""
-        return plan_of(self.users[0]).deliver(self.message, self.fact)
+        return plans[0].deliver(self.message, self.fact)
 
 
 class MarkReadCommand:
@@ -89,6 +87,6 @@ class MarkReadCommand:
         self.deadline = 0.0
         self.size_bytes = CELL_BYTES
 
-    def decide(self, plan_of: PlanOf) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Marked."""
-        return plan_of(self.users[0]).mark_read(self.conversation_id, self.message_id, self.fact)
+        return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)

@@ -6,7 +6,7 @@ After an unknown outcome the epoch is left and the rows are dropped (rule 6): wh
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rowbox.cacheserver.batch import Batch, resolve
@@ -18,7 +18,6 @@ from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.mailbox import Change
 from rowbox.mailbox.plan import Plan
 
 
@@ -35,7 +34,7 @@ class CommitCounters:
 
 
 class Committer:
-    """See the module's text. `on_applied(row, plan, changes)` runs after each mutation became visible."""
+    """See the module's text. `on_applied(row, plan)` runs after each mutation became visible."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class Committer:
         cleaner: Cleaner,
         ownership: Ownership,
         clock: StoreClock,
-        on_applied: Callable[[Row, Plan, Sequence[Change]], None],
+        on_applied: Callable[[Row, Plan], None],
     ) -> None:
         self._store = store
         self._table = table
@@ -125,10 +124,10 @@ class Committer:
             except RowboxError:
                 self._table.drop(row)
                 continue
-            changes = mailbox.apply(plan)
+            mailbox.apply(plan)
             stale = mailbox.take_stale(plan)
             if stale:
                 self._cleaner.remove(row.key, [(Family.INDEX, keys.conversation_qualifier(*cell)) for cell in stale])
             self._table.account(row)
-            self._on_applied(row, plan, changes)
+            self._on_applied(row, plan)
         self.answer(batch)

@@ -46,7 +46,7 @@ from rowbox.mailbox.errors import (
     UnknownClientMessageId,
 )
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
-from rowbox.mailbox.mailbox import Change, Limits
+from rowbox.mailbox.mailbox import Limits
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
@@ -210,8 +210,8 @@ class Owner:
             self.delivery.add(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
 
-    def _applied(self, row: Row, plan: Plan, changes: Sequence[Change]) -> None:
-        self.waiters.notify(row.user_id, changes, plan.head)
+    def _applied(self, row: Row, plan: Plan) -> None:
+        self.waiters.notify(row.user_id, plan.log, plan.head)
         if self._store.late_writes:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 

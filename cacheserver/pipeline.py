@@ -27,7 +27,7 @@ from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.store_clock import NowUs
 from rowbox.cacheserver.table import Row, Table
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
-from rowbox.mailbox.plan import Marked, Need, Plan, Sent
+from rowbox.mailbox.plan import Marked, Need, Sent
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +120,11 @@ class Pipeline:
                 self._pop(row)
                 continue
             try:
-                blocker = self._blocker(command, batch)
+                rows, blocker = self._rows_of(command, batch)
                 if blocker is not None:
                     blocker.blocked.append(row)
                     return
-                outcome: Answer | Need | RowboxError = self._decide(command, batch)
+                outcome: Answer | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
             except RowboxError as error:
                 outcome = error
             except Exception:
@@ -154,25 +154,21 @@ class Pipeline:
         row.waiting.popleft()
         self._waiting -= 1
 
-    def _blocker(self, command: Command, batch: Batch) -> Row | None:
-        """The first of a command's rows that is cold or busy; its load is started. Raises what starting it raises."""
+    def _rows_of(self, command: Command, batch: Batch) -> tuple[list[Row], Row | None]:
+        """A command's rows up to the first that is cold (its load is started) or busy, and that one.
+
+        Raises what starting the load raises.
+        """
+        rows: list[Row] = []
         for user_id in command.users:
             row = self._table.row(user_id)
-            if row in batch.plans:
-                continue
-            if row.mailbox is None:
-                if not row.blocked:  # else its load is watched already
+            if row not in batch.plans:
+                if row.mailbox is None and not row.blocked:  # else its load is watched already
                     self._watch_load(row)
-                return row
-            if row.is_busy:
-                return row
-        return None
-
-    def _decide(self, command: Command, batch: Batch) -> Answer | Need:
-        def plan_of(user_id: str) -> Plan:
-            return batch.plan_of(self._table.row(user_id))
-
-        return command.decide(plan_of)
+                if row.mailbox is None or row.is_busy:
+                    return rows, row
+            rows.append(row)
+        return rows, None
 
     def _watch_load(self, row: Row) -> None:
         task = self._table.load(row)

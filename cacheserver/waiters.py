@@ -10,9 +10,8 @@ import random
 from collections.abc import Sequence
 from enum import Enum
 
-from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
-from rowbox.mailbox.mailbox import Change
 
 DRAIN_SPREAD_MS = 3000
 """Waiters of a draining server are told to come back after a random part of this, so that they do not come at once."""
@@ -39,7 +38,7 @@ class Waiter:
         self.conversation_id = conversation_id
         self.future: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
 
-    def matches(self, change: Change) -> bool:
+    def matches(self, change: LogCell) -> bool:
         """Whether this is what it waits for."""
         if self.only_messages and change.kind is not ChangeKind.MESSAGE:
             return False
@@ -74,7 +73,7 @@ class Waiters:
             timer.cancel()
             self._remove(waiter)
 
-    def notify(self, user_id: str, changes: Sequence[Change], head: int) -> None:
+    def notify(self, user_id: str, changes: Sequence[LogCell], head: int) -> None:
         """Wakes those of a user who wait for one of `changes`; the others know of the new head.
 
         A wait that has ended keeps its head: its answer is empty, and a later token would hide this change for ever.

@@ -5,6 +5,7 @@ messageIds are inverted in `m`, because a row store reads columns upwards only a
 Versions are not inverted in `l`: deltas are read upwards.
 """
 
+from struct import Struct
 from typing import NamedTuple
 
 from rowbox.mailbox.ids import ID_BYTES, shard_of
@@ -41,8 +42,11 @@ def shard_range(shard: int) -> tuple[bytes, bytes]:
     return b"%04x/" % shard, b"%04x0" % shard
 
 
-def _stamp(number: int) -> bytes:
-    return number.to_bytes(_STAMP_BYTES, "big")
+_CONVERSATION = Struct(">c16sQ").pack
+_FENCE = Struct(">cQ").pack
+_MESSAGE = Struct(">16s16sQQ").pack
+_LOG = Struct(">QQ").pack
+_ID = Struct(">16sQ").pack
 
 
 def invert(message_id: bytes) -> bytes:
@@ -52,7 +56,7 @@ def invert(message_id: bytes) -> bytes:
 
 def conversation_qualifier(conversation_id: bytes, epoch: int) -> bytes:
     """Of a conversation's state, in `i`."""
-    return CONVERSATION_PREFIX + conversation_id + _stamp(epoch)
+    return _CONVERSATION(CONVERSATION_PREFIX, conversation_id, epoch)
 
 
 def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
@@ -62,7 +66,7 @@ def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
 
 def fence_qualifier(epoch: int) -> bytes:
     """Of a fence, in `i`."""
-    return FENCE_PREFIX + _stamp(epoch)
+    return _FENCE(FENCE_PREFIX, epoch)
 
 
 class MessageKey(NamedTuple):
@@ -76,7 +80,7 @@ class MessageKey(NamedTuple):
 
 def message_qualifier(conversation_id: bytes, message_id: bytes, epoch: int, version: int) -> bytes:
     """Of a message, in `m`: ascending qualifiers are a conversation's messages newest first."""
-    return conversation_id + invert(message_id) + _stamp(epoch) + _stamp(version)
+    return _MESSAGE(conversation_id, invert(message_id), epoch, version)
 
 
 def split_message_qualifier(qualifier: bytes) -> MessageKey:
@@ -104,7 +108,7 @@ def copies_range(conversation_id: bytes, message_id: bytes) -> tuple[bytes, byte
 
 def log_qualifier(version: int, epoch: int) -> bytes:
     """Of a log entry, in `l`."""
-    return _stamp(version) + _stamp(epoch)
+    return _LOG(version, epoch)
 
 
 def split_log_qualifier(qualifier: bytes) -> tuple[int, int]:
@@ -114,12 +118,12 @@ def split_log_qualifier(qualifier: bytes) -> tuple[int, int]:
 
 def log_range(after_version: int, through_version: int) -> tuple[bytes, bytes]:
     """Qualifiers [start, stop) of the log entries with `after_version` < version <= `through_version`."""
-    return _stamp(after_version + 1), _stamp(through_version + 1)
+    return (after_version + 1).to_bytes(_STAMP_BYTES, "big"), (through_version + 1).to_bytes(_STAMP_BYTES, "big")
 
 
 def dedupe_qualifier(client_id_hash: bytes, epoch: int) -> bytes:
     """Of a send's outcome, in `d`."""
-    return client_id_hash + _stamp(epoch)
+    return _ID(client_id_hash, epoch)
 
 
 def split_dedupe_qualifier(qualifier: bytes) -> tuple[bytes, int]:
@@ -134,7 +138,7 @@ def dedupe_range(client_id_hash: bytes) -> tuple[bytes, bytes]:
 
 def outbox_qualifier(message_id: bytes, epoch: int) -> bytes:
     """Of a message on its way, in `o`."""
-    return message_id + _stamp(epoch)
+    return _ID(message_id, epoch)
 
 
 def split_outbox_qualifier(qualifier: bytes) -> tuple[bytes, int]:

@@ -17,9 +17,13 @@ Position = tuple[bytes, bytes]
 """Where a conversation stands in the list: (newest messageId, conversationId). Greater is nearer to the top."""
 
 
-def _text_bytes(state: Conversation) -> int:
-    per_character = 2 if state.snippet.isascii() else 8  # in the state and in its JSON; emoji take 4 bytes in each
-    return len(state.snippet) * per_character + sum(map(len, state.participants))
+def _snippet_bytes(state: Conversation) -> int:
+    """In the state and in its JSON; emoji take 4 bytes in each."""
+    return len(state.snippet) * (2 if state.snippet.isascii() else 8)
+
+
+def _entry_bytes(state: Conversation) -> int:
+    return ENTRY_BYTES + _snippet_bytes(state) + sum(map(len, state.participants))
 
 
 class ConversationIndex:
@@ -41,7 +45,7 @@ class ConversationIndex:
         index = cls()
         index._by_change = OrderedDict(sorted(states.items(), key=lambda item: item[1].version))
         index._order = sorted((state.last_message_id, conversation_id) for conversation_id, state in states.items())
-        index.size_bytes = sum(ENTRY_BYTES + _text_bytes(state) for state in states.values())
+        index.size_bytes = sum(map(_entry_bytes, states.values()))
         return index
 
     def __len__(self) -> int:
@@ -60,7 +64,7 @@ class ConversationIndex:
         self._by_change[conversation_id] = state
         self._by_change.move_to_end(conversation_id)
         self._json.pop(conversation_id, None)
-        self.size_bytes += _text_bytes(state) + (ENTRY_BYTES if old is None else -_text_bytes(old))
+        self.size_bytes += _entry_bytes(state) if old is None else _snippet_bytes(state) - _snippet_bytes(old)
         if old is None or old.last_message_id != state.last_message_id:
             if old is not None:
                 del self._order[bisect_left(self._order, (old.last_message_id, conversation_id))]

@@ -18,7 +18,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rowbox.mailbox.cells import ChangeKind, LogCell
+from rowbox.mailbox.cells import LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
@@ -46,14 +46,6 @@ class Limits(NamedTuple):
     token_life_ms: int
     window_messages: int
     window_bytes: int
-
-
-class Change(NamedTuple):
-    """What `apply` made visible, for those who wait for it."""
-
-    version: int
-    kind: ChangeKind
-    conversation_id: bytes
 
 
 class Mailbox:
@@ -142,8 +134,8 @@ class Mailbox:
         """Opens a mutation at `now_us`."""
         return Plan(self, now_us)
 
-    def apply(self, plan: Plan) -> list[Change]:
-        """Takes in a mutation that the store has confirmed; what became visible, in the order of versions."""
+    def apply(self, plan: Plan) -> None:
+        """Takes in a mutation that the store has confirmed: what `plan.log` tells of is visible from now on."""
         self.head = plan.head
         self.born = self.born or plan.log[0].version
         for conversation_id, state in plan.states_by_version():
@@ -154,10 +146,9 @@ class Mailbox:
             self._add_copy(conversation_id, copy, newest_before)
         for client_id_hash, record in plan.records.items():
             self.client_ids.add(client_id_hash, record.version)
-        self.client_ids.drop_expired(plan.now_us - self.limits.dedupe_life_ms * US_PER_MS)
+            self.client_ids.drop_expired(plan.now_us - self.limits.dedupe_life_ms * US_PER_MS)
         self._extend_log(plan.log)
         self._trim_windows()
-        return [Change(entry.version, entry.kind, entry.conversation_id) for entry in plan.log]
 
     def take_stale(self, plan: Plan) -> list[tuple[bytes, int]]:
         """(conversationId, epoch) of index cells that an applied `plan` made garbage: each is named once."""

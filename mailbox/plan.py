@@ -182,6 +182,8 @@ class Plan:
 
     def states_by_version(self) -> Sequence[tuple[bytes, Conversation]]:
         """The conversations that change, the last one changed last."""
+        if len(self.states) == 1:
+            return list(self.states.items())
         return sorted(self.states.items(), key=lambda item: item[1].version)
 
     def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:

@@ -222,10 +222,10 @@ async def test_a_caller_that_leaves_does_not_stop_its_write(late: bool) -> None:
 def _broken_decide(broken: Callable[[SendCommand], bool], monkeypatch: pytest.MonkeyPatch) -> None:
     decide = SendCommand.decide
 
-    def maybe(self: SendCommand, plan_of: Any) -> Any:
+    def maybe(self: SendCommand, plans: Any) -> Any:
         if broken(self):
             raise ZeroDivisionError("a bug")
-        return decide(self, plan_of)
+        return decide(self, plans)
 
     monkeypatch.setattr(SendCommand, "decide", maybe)
 

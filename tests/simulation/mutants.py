@@ -15,11 +15,11 @@ from rowbox.cacheserver.ownership import EpochOwnership, Ownership
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox import mailbox as mailbox_module
-from rowbox.mailbox.cells import DedupeCell, IndexCell
+from rowbox.mailbox.cells import DedupeCell, IndexCell, LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, claim
-from rowbox.mailbox.mailbox import Change, Mailbox
+from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.plan import CopyNeed, Fact, Plan
 from rowbox.mailbox.window import Window
@@ -225,7 +225,7 @@ def a_wait_that_ended_takes_the_new_head(patch: Patch) -> None:
     """As it was once: the answer to a wait that just ended is empty, and its token skips the change."""
     notify = Waiters.notify
 
-    def skipping(self: Waiters, user_id: str, changes: Sequence[Change], head: int) -> None:
+    def skipping(self: Waiters, user_id: str, changes: Sequence[LogCell], head: int) -> None:
         notify(self, user_id, changes, head)
         for waiter in self._by_user.get(user_id, ()):
             waiter.head = head

@@ -7,10 +7,9 @@ from typing import Any
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken
-from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id
-from rowbox.mailbox.mailbox import Change
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.window import Window
 from tests.support.cluster import CRAMPED, Node, all_conversations, all_messages, cluster, gather_all, parsed
@@ -198,7 +197,7 @@ async def a_poll_ends_in_the_moment_of_a_commit() -> None:
         waiting = asyncio.create_task(waiters.wait(waiter, 60))
         await settle()
         waiter.wake(why)
-        waiters.notify("ann", [Change(6, ChangeKind.MESSAGE, bytes(16))], 6)
+        waiters.notify("ann", [LogCell(6, 1, ChangeKind.MESSAGE, bytes(16), bytes(16))], 6)
         assert await waiting is why
         assert waiter.head == 5
 

@@ -77,8 +77,8 @@ def test_nothing_shows_before_apply() -> None:
     plan = box.plan(NOW)
     sent(plan)
     assert (box.head, len(box.index), box.client_ids.count, len(box.log)) == (0, 0, 0, 0)
-    changes = box.apply(plan)
-    assert [(change.version, change.kind, change.conversation_id) for change in changes] == [
+    box.apply(plan)
+    assert [(change.version, change.kind, change.conversation_id) for change in plan.log] == [
         (NOW, ChangeKind.MESSAGE, BOB)
     ]
     assert (box.head, len(box.index), box.client_ids.count, len(box.log), box.born) == (NOW, 1, 1, 1, NOW)

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken
-from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
-from rowbox.mailbox.mailbox import Change
+from rowbox.mailbox.ids import ZERO_ID
 from tests.support.virtual_time import settle, virtual_time
 
 HERE, THERE = bytes(16), bytes(15) + b"\x01"
@@ -36,8 +36,8 @@ def test_a_change_wakes_those_who_wait_for_it_and_tells_the_others_the_head(
         one = waiter(conversation=conversation, messages=messages)
         waiting = asyncio.create_task(waiters.wait(one, 10))
         await settle()
-        waiters.notify("bob", [Change(8, *change)], 8)
-        waiters.notify("ann", [Change(9, *change)], 9)
+        waiters.notify("bob", [LogCell(8, 1, *change, ZERO_ID)], 8)
+        waiters.notify("ann", [LogCell(9, 1, *change, ZERO_ID)], 9)
         assert await waiting is (Woken.CHANGE if is_woken else Woken.TIME)
         assert one.head == (5 if is_woken else 9)
 
@@ -52,7 +52,7 @@ async def test_a_wait_that_ended_does_not_take_a_later_head() -> None:
         waiting = asyncio.create_task(waiters.wait(one, 10))
         await settle()
         one.wake(end)
-        waiters.notify("ann", [Change(9, ChangeKind.MESSAGE, HERE)], 9)
+        waiters.notify("ann", [LogCell(9, 1, ChangeKind.MESSAGE, HERE, ZERO_ID)], 9)
         assert await waiting is end
         assert one.head == 5
 
