@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from random import Random
 
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
@@ -102,6 +103,8 @@ class Owner:
             now_us,
             _rate_limit(settings, "fetch"),
         )
+        # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
+        self._random = Random(secrets.randbits(128))
         self._send_limit = _rate_limit(settings, "send")
         self._loop = asyncio.get_running_loop()
         self._unready = ["starting"]
@@ -146,7 +149,7 @@ class Owner:
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(SendCommand(_new_send(request, others), joint, future))
+        self.pipeline.submit(SendCommand(_new_send(request, others, self._random.getrandbits(62)), joint, future))
         answer = await future
         assert isinstance(answer, Sent)
         pending = await self._pending(request.sender_id, answer.record.message_id)
@@ -228,7 +231,7 @@ class Owner:
             self.delivery.add(user_id, row.key, cells)
 
 
-def _new_send(request: Send, others: tuple[str, ...]) -> NewSend:
+def _new_send(request: Send, others: tuple[str, ...], entropy: int) -> NewSend:
     conversation_id = direct_conversation_id(request.sender_id, request.recipient_id)
     return NewSend(
         request.sender_id,
@@ -239,7 +242,7 @@ def _new_send(request: Send, others: tuple[str, ...]) -> NewSend:
         request.client_message_id,
         client_id_hash(request.client_message_id),
         payload_hash(conversation_id, request.content),
-        secrets.randbits(62),
+        entropy,
     )
 
 
