@@ -17,7 +17,7 @@ from rocksdict import Rdict, ReadOptions
 from rowbox.cacheserver.stores.rocksdb_database import STAMP_BYTES
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
-from rowbox.mailbox.errors import RowboxError, StoreUnavailable
+from rowbox.mailbox.errors import StoreDamaged, StoreUnavailable, StoreUnusable
 
 _STEP_COLUMNS = 1000
 """About 1 ms of the GIL, and 256 KiB to read."""
@@ -111,7 +111,9 @@ class Purge:
             except StoreUnavailable as error:
                 _log.warning("the purge of expired columns goes on later: %s", error)
                 deleted = 0
-            except RowboxError as error:
+            except StoreDamaged as error:
                 _log.error("the purge of expired columns has ended: %s", error)
                 return
+            except StoreUnusable:
+                return  # the store is broken or closed; whoever runs it was told, once, by `on_broken`
             await asyncio.sleep(0 if deleted >= _WORTH_GOING_ON else _PAUSE_S)

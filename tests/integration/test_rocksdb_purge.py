@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.errors import StoreUnusable
 
 from .rocksdb_fixture import opened
 
@@ -89,3 +93,16 @@ async def test_a_store_without_ttls_has_nothing_to_purge(tmp_path: Path) -> None
     async with opened(tmp_path) as store:
         store.purge.start()
         assert await store.purge.step() == 0
+
+
+async def test_a_store_that_broke_is_reported_once_and_not_by_the_purge_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def find(family: Family, start: bytes, limit: int) -> Expired:
+        raise StoreUnusable("the store is broken")
+
+    async def delete(family: Family, keys: Sequence[bytes]) -> int:
+        return 0
+
+    purge = Purge([Family.LOG], find, delete)
+    purge.start()
+    await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name() == "store-purge"])
+    assert not caplog.records
