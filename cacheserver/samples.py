@@ -7,7 +7,7 @@ from typing import Literal
 
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.store import StoreReader, StoreStats
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 log = logging.getLogger(__name__)
 
@@ -82,5 +82,7 @@ class StoreStatistics:
             await asyncio.sleep(STATS_INTERVAL_S)
             try:
                 self._stats = await self._store.stats()
-            except RowboxError as error:
+            except StoreUnavailable as error:
                 log.warning("no statistics of the store: %s", error)
+            except StoreUnusable:
+                return  # whoever runs the store was told
