@@ -77,3 +77,14 @@ async def test_an_fsync_stands_before_every_201(tmp_path: Path) -> None:
 async def test_without_sync_every_201_is_found_out(tmp_path: Path) -> None:
     confirmed, findings = unsynced_confirmations(await traced_sends(tmp_path, mutants.command("without-sync")))
     assert (confirmed, len(findings)) == (IN_SEQUENCE + AT_ONCE, IN_SEQUENCE + AT_ONCE)
+
+
+def test_a_sync_that_another_thread_interrupts_is_read_whole() -> None:
+    lines = [
+        '1 write(24</data/000008.log>, "mark-0007", 9) = 9',
+        "1 fdatasync(24</data/000008.log> <unfinished ...>",
+        '2 read(9<anon_inode:[eventfd]>, "", 8) = 8',
+        "1 <... fdatasync resumed>)          = 0",
+    ]
+    sync = strace.parse(lines)[1]
+    assert (sync.name, sync.file, sync.began, sync.ended, sync.result) == ("fdatasync", "/data/000008.log", 1, 3, 0)

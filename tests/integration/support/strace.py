@@ -15,7 +15,7 @@ _STRING_BYTES: Final = 1 << 20
 _LINE: Final = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()(.*)$")
 _UNFINISHED: Final = "<unfinished ...>"
 _RESULT: Final = re.compile(r" = (-?\d+)[^=]*$")
-_FILE: Final = re.compile(r"^\d+<(.*?)>[,)]")
+_FILE: Final = re.compile(r"^\d+<(.*?)>[,) ]")
 
 
 @dataclass
