@@ -19,7 +19,7 @@ from rowbox.mailbox.mailbox import Mailbox
 class Row:
     """One user's place in the table. The pipeline's lock of the row is `is_busy`; only the pipeline sets it."""
 
-    __slots__ = ("blocked", "is_busy", "key", "loading", "mailbox", "pins", "size_bytes", "user_id", "waiting")
+    __slots__ = ("blocked", "is_busy", "key", "loading", "mailbox", "size_bytes", "user_id", "waiting")
 
     def __init__(self, user_id: str, key: bytes) -> None:
         self.user_id = user_id
@@ -27,7 +27,6 @@ class Row:
         self.mailbox: Mailbox | None = None
         self.loading: asyncio.Task[None] | None = None
         self.is_busy = False
-        self.pins = 0
         self.size_bytes = 0
         self.waiting: deque[Command] = deque()
         """Commands in the order in which they came: the lock's queue."""
@@ -37,7 +36,7 @@ class Row:
     @property
     def is_evictable(self) -> bool:
         """Whether nobody is at work with it."""
-        return not (self.is_busy or self.waiting or self.blocked or self.pins or self.loading)
+        return not (self.is_busy or self.waiting or self.blocked or self.loading)
 
 
 class Table:
@@ -142,13 +141,11 @@ class Table:
                 mailbox, outbox = await self._loader.load(row.user_id, row.key)
             row.mailbox = mailbox
             self._on_loaded(row, outbox)
+            self.account(row)  # while it still counts as loading: making room must not take the row itself
         finally:
             row.loading = None
             self._loads -= 1
             self.forget_if_empty(row)
-        row.pins += 1
-        self.account(row)
-        row.pins -= 1
 
     def _evict(self) -> None:
         """Drops the least recently used rows that nobody is at work with, until the rest fits."""

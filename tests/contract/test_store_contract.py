@@ -309,6 +309,7 @@ async def test_closing_finishes_what_is_in_flight_and_twice_is_once(store: Store
     writing = asyncio.create_task(put(store, stamps, ROW, I, [(b"a", b"1")]))
     await asyncio.sleep(0)
     await asyncio.gather(store.close(), store.close())
+    assert writing.done()
     await writing
     await store.close()
 

@@ -1,0 +1,83 @@
+"""Rules of the owner that no promise shows broken at once: what they prevent grows slowly, or needs a day."""
+
+import asyncio
+
+import pytest
+
+from rowbox.cacheserver.message_pages import MAX_PAGE_BYTES
+from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
+from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
+from tests.support.virtual_time import virtual_time
+
+ANN = row_key("ann", SHARDS)
+
+
+async def cells(node: Node, family: Family) -> int:
+    return len((await node.store.get_row(ANN, (family,)))[family])
+
+
+@virtual_time
+async def test_an_owner_that_was_replaced_does_not_even_send_its_write() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "ann", "before", "c1")
+        node.revoke()
+        (answer,) = await gather_all(node.send("ann", "ann", "after", "c2"))
+        assert isinstance(answer, HandoverInProgress)
+        assert await cells(node, Family.MESSAGES) == 1
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_a_page_is_bounded_in_bytes_and_its_cursor_and_token_go_on(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        first = await node.send("ann", "ann", "first", "c")
+        token = first.last_updated_timestamp
+        for number in range(40):
+            await node.send("ann", "ann", "x" * 60_000, f"c{number}")
+        page = await node.messages("ann", first.conversation_id, page_size=200)
+        assert 0 < sum(map(len, page.items)) <= MAX_PAGE_BYTES
+        assert page.has_more
+        items, _ = await all_messages(node, "ann", first.conversation_id, 200)
+        assert len(items) == 41
+        caught_up = 0
+        while (delta := await node.messages("ann", token=token, page_size=200)).items:
+            assert sum(map(len, delta.items)) <= MAX_PAGE_BYTES
+            assert delta.token is not None
+            caught_up, token = caught_up + len(delta.items), delta.token
+        assert caught_up == 40
+
+
+@virtual_time
+async def test_a_row_loaded_again_before_its_outbox_is_cleared_delivers_nothing_twice() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "x", "c")
+        delivered = node.owner.delivery.delivered
+        row = node.owner.table.row("ann")
+        assert await cells(node, Family.OUTBOX) == 1, "its removal waits for company"
+        node.owner.table.drop(row)
+        await node.conversations("ann")
+        assert node.owner.delivery.pending == 0
+        assert node.owner.delivery.delivered == delivered
+        await asyncio.sleep(1)
+        assert await cells(node, Family.OUTBOX) == 0
+
+
+@virtual_time
+async def test_a_late_write_goes_when_a_read_meets_it() -> None:
+    async with cluster(late=True) as servers:
+        kept = await servers.node.send("ann", "ann", "kept", "c1")
+        servers.node.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)
+        (lost,) = await gather_all(servers.node.send("ann", "ann", "lost", "c2"))
+        assert isinstance(lost, StoreOutcomeUnknown)
+        await servers.node.conversations("ann")  # claims the row anew
+        servers.store.land()
+        assert await cells(servers.node, Family.MESSAGES) == 2
+        await servers.node.messages("ann", kept.conversation_id)
+        await asyncio.sleep(1)
+        assert await cells(servers.node, Family.MESSAGES) == 1
