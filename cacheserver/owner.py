@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from rowbox.cacheserver.cleaner import Cleaner
@@ -43,7 +44,6 @@ from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import (
     HandoverInProgress,
     Overloaded,
-    RowboxError,
     UnknownClientMessageId,
 )
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
@@ -71,13 +71,17 @@ class Owner:
         *,
         ownership: Ownership | None = None,
         now_us: NowUs = wall_clock_us,
+        clock: StoreClock | None = None,
     ) -> None:
-        """An owner of every user of `store`. `ownership` None: nobody else can be one (embedded)."""
+        """An owner of every user of `store`. `ownership` None: nobody else can be one (embedded).
+
+        `clock` is the process's, where it has other owners after or before this one.
+        """
         self._store = store
         self._settings = settings
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self._now_us = now_us
-        clock = StoreClock(now_us)
+        clock = clock if clock is not None else StoreClock(now_us)
         self.cleaner = Cleaner(store, clock)
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
@@ -190,10 +194,12 @@ class Owner:
             return 0
         return await self.delivery.wait(sender_id, message_id, self._settings.commit.delivery_wait_ms / 1000)
 
-    async def _deliver(self, user_id: str, message: Message) -> None:
+    async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(DeliverCommand(user_id, message, future))
-        await future
+        self.pipeline.submit(DeliverCommand(user_id, messages, future))
+        delivered = await future
+        assert isinstance(delivered, int)
+        return delivered
 
     # ------------------------------------------------------------------ reads
 
@@ -209,8 +215,8 @@ class Owner:
 
     def _loaded(self, row: Row, outbox: Sequence[OutboxCell]) -> None:
         assert row.mailbox is not None
-        if outbox:
-            self.delivery.add(row.user_id, row.key, outbox)
+        if self._store.late_writes:
+            self.delivery.add_outbox(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
 
     def _applied(self, row: Row, plan: Plan) -> None:
@@ -221,14 +227,8 @@ class Owner:
     async def _visit_outbox(self, user_id: str) -> None:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""
         row, mailbox = await self.table.loaded(user_id)
-        if user_id in self.delivery.spilled and not self.delivery.is_full:
-            self.delivery.spilled.discard(user_id)  # before the read: what spills meanwhile notes it again
-            try:
-                cells = await self._reader.outbox(mailbox, row.key, mailbox.head)
-            except RowboxError:
-                self.delivery.spilled.add(user_id)
-                raise
-            self.delivery.add(user_id, row.key, cells)
+        read_outbox = partial(self._reader.outbox, mailbox, row.key, mailbox.head)
+        await self.delivery.read_back(user_id, row.key, read_outbox)
 
 
 def _new_send(request: Send, others: tuple[str, ...], entropy: int) -> NewSend:

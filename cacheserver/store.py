@@ -13,10 +13,10 @@ True    A cluster's store behind a gateway. Each row of a `mutate` is atomic, th
         StoreOutcomeUnknown may have happened, may not, and may still happen at any later time. Any write may execute
         twice, the second time late. What keeps this harmless is the caller's: epochs, the fence and rising timestamps.
 
-Timestamps: every writing call carries one `timestamp_ms`, real time, strictly rising over all calls of the process.
-Embedded, calls execute in their order and the last one stands. With late_writes, of two puts of one column the one with
-the greater timestamp stands, whenever each executes, and a delete hides every put of its column whose timestamp is not
-greater, also one that executes later: so a deleted qualifier is never used again.
+Timestamps: `mutate` and `delete` carry one `timestamp_ms` each, real time, strictly rising over all calls of the
+process. Embedded, calls execute in their order and the last one stands. With late_writes, of two puts of one column the
+one with the greater timestamp stands, whenever each executes, and a delete hides every put of its column whose
+timestamp is not greater, also one that executes later: so a deleted qualifier is never used again.
 
 TTL: a store is made with a TTL per family (hbase_schema.families); a column older than it is not returned.
 
@@ -100,13 +100,17 @@ class StoreReader(Protocol):
         ...
 
     async def scan(
-        self, shard: int, family: Family, after_row: bytes | None, limit: int
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
     ) -> list[tuple[bytes, list[Column]]]:
-        """Up to `limit` rows of one shard that have columns in `family`, each with all of them, ascending by row key.
+        """Up to `limit` rows of adjacent shards that have columns in `family`, each with all of them, ascending by key.
 
         Starts behind `after_row`. Each row is read atomically, the scan as a whole is not. Fewer than `limit` rows
-        means that the shard is at its end.
+        means that the last shard is at its end. `shards` is not empty and has step 1.
         """
+        ...
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        """As `scan`, and no column leaves the store: the keys of the rows, however much they hold."""
         ...
 
     async def stats(self) -> StoreStats:
@@ -134,12 +138,13 @@ class Store(StoreReader, Protocol):
         ...
 
     async def compare_and_set(
-        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
     ) -> bool:
         """Puts `value` iff the column holds `expected` (None: it is absent), atomically; whether it did.
 
-        With late_writes the answer may be a false False (a retry met its own first try): use a value that no other
-        caller writes, and read it back.
+        The store itself gives the put a timestamp that makes it the newest: a column is written by this call or by
+        `mutate`, never by both. Raises as `mutate`. With late_writes the answer may be a false False (a retry met its
+        own first try): use a value that no other caller writes, and read it back.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""`rowbox serve`: the all-in-one server. The composition root: store, owner, HTTP, signals, one process."""
+"""`rowbox serve`: the all-in-one server. The composition root: mailboxes, HTTP, signals, one process."""
 
 import asyncio
 import gc
@@ -8,8 +8,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +22,11 @@ from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.insecure import InsecureAuthenticator
 from rowbox.api.server import Server
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.samples import StoreStatistics, owner_samples
-from rowbox.cacheserver.stores.rocksdb import OnBroken, RocksStore
 from rowbox.cli import logs
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.backends import Backend, backend
 from rowbox.cli.options import with_settings
 from rowbox.cli.ready import ready_lines
 from rowbox.cli.secret import load_or_create
-from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.config import Loaded, Settings
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
@@ -48,9 +44,10 @@ collector walks over them again and again: 17% to 21% of a busy owner's CPU, wit
 @click.command("serve")
 @with_settings()
 def command(loaded: Loaded) -> None:
-    """Run the server on the embedded store: HTTP API, owner of all mailboxes and RocksDB in one process.
+    """Run the server: HTTP API and owner of all mailboxes in one process, over the embedded store or over HBase.
 
-    Prints where it listens when it is ready. SIGTERM or Ctrl-C finishes what has begun and stops.
+    Prints where it listens when it is ready. SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers
+    over one HBase store one owns the mailboxes; the others answer 503 and take over when it stops or falls silent.
     """
     settings = loaded.settings
     logs.set_up(settings.server.log_format, request_id.REQUEST_ID.get)
@@ -89,34 +86,45 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     secret = load_or_create(Path(settings.server.data_dir))
-    async with _running(settings, secret, on_broken) as server:
-        gc.collect()
-        gc.freeze()  # what stands now stands for ever: the collector need not look at it again
-        for line in ready_lines(settings, secret, server.port, server.admin_port, time.time()):
-            click.echo(line)
+    async with backend(settings, on_broken) as mailboxes, _listening(settings, secret, mailboxes) as server:
+        await _first_of(mailboxes.ready(), stop.wait())
+        if not stop.is_set():
+            _announce(ready_lines(settings, secret, server.port, server.admin_port, time.time()))
         await stop.wait()
         log.info("stopping: %s", "the store has failed" if failures else "finishing what has begun")
     if failures:
         raise failures[0]
 
 
+def _announce(lines: Iterable[str]) -> None:
+    gc.collect()
+    gc.freeze()  # what stands now stands for ever: the collector need not look at it again
+    for line in lines:
+        click.echo(line)
+
+
+async def _first_of(*awaitables: Coroutine[object, object, object]) -> None:
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 @asynccontextmanager
-async def _running(settings: Settings, secret: bytes, on_broken: OnBroken) -> AsyncIterator[Server]:
-    """Everything that runs, closed in the reverse order."""
-    async with AsyncExitStack() as stack:
-        store = _open_store(settings, on_broken)
-        stack.push_async_callback(store.close)
-        owner = Owner(store, settings)
-        stack.push_async_callback(owner.close)
-        await owner.start()
-        store.purge.start()
-        stats = StoreStatistics(store)
-        stack.push_async_callback(stats.close)
-        await stats.start()
-        server = _server(settings, secret, owner, stats)
-        stack.push_async_callback(server.stop)
+async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> AsyncIterator[Server]:
+    """The HTTP side, from its first connection to its last."""
+    counters, drain = HttpCounters(), Drain()
+    ids = request_id.request_ids(secrets.token_hex(4))
+    app = build_app(mailboxes.port, _authenticator(settings, secret), settings, counters, drain, ids)
+    admin = build_admin_app(mailboxes.port, counters, drain, ids, sources=mailboxes.sources)
+    server = Server(app, admin, mailboxes.port, settings.server, drain, ids)
+    try:
         await _listen(server, settings)
         yield server
+    finally:
+        await server.stop()
 
 
 async def _listen(server: Server, settings: Settings) -> None:
@@ -125,27 +133,6 @@ async def _listen(server: Server, settings: Settings) -> None:
     except OSError as error:
         address = f"{settings.server.host}:{settings.server.port} or :{settings.server.admin_port}"
         raise StoreUnusable(f"cannot listen on {address}: {error.strerror}; give other ports") from error
-
-
-def _open_store(settings: Settings, on_broken: OnBroken) -> RocksStore:
-    return RocksStore.open(
-        store_folder(settings),
-        settings.store.shards,
-        ttl_ms(settings.store),
-        block_cache_bytes=settings.store.block_cache_bytes,
-        memtable_bytes=settings.store.memtable_bytes,
-        min_free_bytes=settings.store.min_free_bytes,
-        on_broken=on_broken,
-    )
-
-
-def _server(settings: Settings, secret: bytes, owner: Owner, stats: StoreStatistics) -> Server:
-    counters, drain = HttpCounters(), Drain()
-    ids = request_id.request_ids(secrets.token_hex(4))
-    app = build_app(owner, _authenticator(settings, secret), settings, counters, drain, ids)
-    sources = (lambda: owner_samples(owner), stats.samples)
-    admin = build_admin_app(owner, counters, drain, ids, sources=sources)
-    return Server(app, admin, owner, settings.server, drain, ids)
 
 
 def _authenticator(settings: Settings, secret: bytes) -> Authenticator:

@@ -21,6 +21,12 @@ LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
 _INVERT = (1 << 8 * ID_BYTES) - 1
 
+SCHEMA_ROW = b"meta/schema"
+"""What the table was made with. `meta/` sorts behind every shard, so a split point keeps it in a region of its own."""
+CLUSTER_ROW = b"meta/cluster"
+"""Who owns what now (cacheserver/cluster_state.py), in one row: one read shows all of it as of one moment."""
+META_START = b"meta/"
+
 
 def row_key(user_id: str, shards: int) -> bytes:
     """The row of a user: `<shard:4 hex>/<userId>`."""
@@ -37,9 +43,9 @@ def shard_of_row(row: bytes) -> int:
     return int(row[:4], 16)
 
 
-def shard_range(shard: int) -> tuple[bytes, bytes]:
-    """The rows of a shard: from the first key, to before the second ('0' follows '/')."""
-    return b"%04x/" % shard, b"%04x0" % shard
+def shard_range(shards: range) -> tuple[bytes, bytes]:
+    """The rows of adjacent shards: from the first key, to before the second ('0' follows '/')."""
+    return b"%04x/" % shards[0], b"%04x0" % shards[-1]
 
 
 _CONVERSATION = Struct(">c16sQ").pack

@@ -8,6 +8,7 @@ A wrong value or an unknown key stops the start: a limit that is silently not se
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -21,6 +22,7 @@ from rowbox.mailbox.setting import Setting, settings_of
 MIB = 1 << 20
 SECOND_MS = 1_000
 DAY_MS = 86_400_000
+EMBEDDED: Final = "embedded"
 
 
 class ConfigError(ValueError):
@@ -81,8 +83,15 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
-    """What is kept, how long, and the memory of the embedded store."""
+    """Where mailboxes are kept, what of them and how long, and the memory of the embedded store."""
 
+    url: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="`embedded` (a folder in data_dir), or hbase://host:port[,host:port]/prefix: Thrift gateways.",
+        ),
+    ] = EMBEDDED
     shards: Annotated[
         int,
         Meta(
@@ -113,6 +122,44 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     min_free_bytes: Annotated[
         int, Meta(ge=0, le=1 << 40, description="With less room than this on the device, writes are refused early.")
     ] = 64 * MIB
+
+
+class HBaseSettings(Struct, frozen=True, kw_only=True):
+    """The connections to the Thrift gateways of an HBase store."""
+
+    connections: Annotated[
+        int, Meta(ge=2, le=256, description="Calls at once, each on a connection and a thread of its own.")
+    ] = 16
+    call_timeout_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=600 * SECOND_MS,
+            description="Deadline of one call; a write that meets it is of unknown outcome.",
+        ),
+    ] = 5 * SECOND_MS
+    idle_ms: Annotated[
+        int,
+        Meta(
+            ge=SECOND_MS,
+            le=3_600 * SECOND_MS,
+            description="A connection idle for longer is opened anew: a gateway closes them after 60 s.",
+        ),
+    ] = 30 * SECOND_MS
+
+
+class LeaseSettings(Struct, frozen=True, kw_only=True):
+    """Which server owns the mailboxes of an HBase store. The same on every server of one store."""
+
+    ttl_ms: Annotated[
+        int, Meta(ge=500, le=600 * SECOND_MS, description="A server that could not renew for so long answers nothing.")
+    ] = 4 * SECOND_MS
+    margin_ms: Annotated[
+        int, Meta(ge=50, le=60 * SECOND_MS, description="How much longer another one waits before it takes over.")
+    ] = 500
+    beat_ms: Annotated[
+        int, Meta(ge=50, le=60 * SECOND_MS, description="Time between two renewals; at most a third of ttl_ms.")
+    ] = SECOND_MS
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True):
@@ -199,6 +246,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     store: StoreSettings = StoreSettings()
+    hbase: HBaseSettings = HBaseSettings()
+    lease: LeaseSettings = LeaseSettings()
     cache: CacheSettings = CacheSettings()
     commit: CommitSettings = CommitSettings()
     poll: PollSettings = PollSettings()
@@ -207,6 +256,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 _FLAGS: Final[Mapping[str, str]] = {
     "server.data_dir": "--data-dir",
+    "store.url": "--store",
     "server.host": "--host",
     "server.port": "--port",
     "server.admin_port": "--admin-port",
@@ -225,6 +275,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 CONFIG_FILE_VARIABLE: Final = "ROWBOX_CONFIG"
 """Names the file instead of a setting, so it is no unknown key."""
 
+
+_GATEWAY: Final = r"[A-Za-z0-9_.-]+:[0-9]{1,5}"
+_HBASE_URL: Final = re.compile(rf"hbase://({_GATEWAY}(?:,{_GATEWAY})*)/((?:[A-Za-z0-9_]+:)?[A-Za-z0-9_]+)")
 
 _Given: TypeAlias = Iterable[tuple[str, object, str]]  # key, value, origin
 
@@ -333,6 +386,38 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
     if server.insecure_dev and not is_loopback(server.host):
         expected = "127.0.0.1, ::1 or localhost while server.insecure_dev is on"
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
+    lease = settings.lease
+    if 3 * lease.beat_ms > lease.ttl_ms:
+        raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
+    parse_store_url(settings.store.url, origins["store.url"])
+
+
+class HBaseAddress(Struct, frozen=True):
+    """Where an HBase store is: its Thrift1 gateways, in the order in which they are tried, and its name there."""
+
+    gateways: tuple[tuple[str, int], ...]
+    prefix: str
+
+    @property
+    def table(self) -> str:
+        """The table's name: `prefix` may hold a namespace ("chat:rowbox")."""
+        return f"{self.prefix}_mailboxes"
+
+
+def parse_store_url(url: str, origin: str = "argument") -> HBaseAddress | None:
+    """The address that a store's URL names; None: the embedded store. ConfigError where it is neither."""
+    if url == EMBEDDED:
+        return None
+    match = _HBASE_URL.fullmatch(url)
+    gateways = tuple(_gateway(part) for part in match[1].split(",")) if match else ()
+    if match is None or not all(0 < port < 65536 for _, port in gateways):
+        raise ConfigError("store.url", url, origin, f"{EMBEDDED} or hbase://host:port[,host:port]/prefix")
+    return HBaseAddress(gateways, match[2])
+
+
+def _gateway(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
 
 
 def is_loopback(host: str) -> bool:

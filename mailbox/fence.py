@@ -60,6 +60,11 @@ def make_epoch(map_version: int, n: int) -> int:
     return map_version << N_BITS | n
 
 
+def map_version_of(epoch: int) -> int:
+    """The map version that gave `epoch`."""
+    return epoch >> N_BITS
+
+
 def newest(fences: Iterable[Fence]) -> Fence:
     """The authoritative list of a row: the one in the fence of the highest epoch. () for one never claimed."""
     return max((fence for fence in fences if fence), key=lambda fence: fence[-1].epoch, default=())

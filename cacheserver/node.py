@@ -1,0 +1,253 @@
+"""A server of a cluster's store: MailboxPort, answered by an Owner while this process owns the mailboxes.
+
+    the store is away              -> waits for it
+    another server owns            -> stands by, takes over when that one stops or falls silent
+    this server owns               -> one Owner, made for this incarnation alone
+    this server was replaced       -> that Owner is closed, and a new incarnation stands by
+
+An incarnation is one Owner: what an Owner remembers, queues or has in flight never outlives what gave it the right to.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.lease import NowS, boot_clock_s
+from rowbox.cacheserver.membership import Membership, Standing, new_incarnation
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.samples import Sample, owner_samples
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.store_clock import StoreClock
+from rowbox.mailbox.config import LeaseSettings
+from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_MS = 1000
+OPEN_PAUSE_S = 1.0
+
+
+class Stores(NamedTuple):
+    """Two handles of one store: beats must not queue behind batches."""
+
+    mail: Store
+    cells: Store
+
+
+OpenStores = Callable[[], Awaitable[Stores]]
+"""StoreUnavailable: to be tried again. StoreUnusable: there is no use in trying."""
+MakeOwner = Callable[[Store, Ownership], Owner]
+
+
+class Node:
+    """See the module's text. `start` before the first call, `close` after the last.
+
+    `on_broken` hears once of a StoreUnusable: the process should end with it.
+    """
+
+    def __init__(
+        self,
+        open_stores: OpenStores,
+        make_owner: MakeOwner,
+        settings: LeaseSettings,
+        address: str,
+        clock: StoreClock,
+        on_broken: Callable[[StoreUnusable], None],
+        *,
+        now_s: NowS = boot_clock_s,
+    ) -> None:
+        self._open_stores = open_stores
+        self._make_owner = make_owner
+        self._settings = settings
+        self._address = address
+        self._clock = clock
+        self._on_broken = on_broken
+        self._now_s = now_s
+        self._stores: Stores | None = None
+        self._membership: Membership | None = None
+        self._owner: Owner | None = None
+        self._why = "waiting for the store"
+        self._is_draining = False
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.takeovers = 0
+        self.missed_beats = 0
+
+    # ------------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Begins to look for its place, in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="node")
+
+    async def owning(self) -> None:
+        """Returns when this server owns the mailboxes and answers."""
+        while self._owner is None:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """Finishes what was begun, gives the mailboxes up, and closes the store. Its successor need not wait."""
+        self.begin_drain()
+        if self._owner is not None:
+            await self._owner.close()  # beats go on meanwhile: what is in flight may still be confirmed
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._membership is not None:
+            await self._resign(self._membership)
+        if self._stores is not None:
+            for store in self._stores:
+                await store.close()
+
+    @property
+    def owner(self) -> Owner | None:
+        """The owner at work, if this server is one."""
+        return self._owner
+
+    @property
+    def stores(self) -> Stores | None:
+        """The store, once it could be opened."""
+        return self._stores
+
+    # ------------------------------------------------------------------ the port
+
+    async def send(self, request: Send) -> SendResult:
+        """See MailboxPort."""
+        return await self._at_work().send(request)
+
+    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+        """See MailboxPort."""
+        return await self._at_work().send_status(user_id, client_message_id)
+
+    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+        """See MailboxPort."""
+        return await self._at_work().mark_read(request)
+
+    async def fetch_conversations(self, request: FetchConversations) -> Page:
+        """See MailboxPort."""
+        return await self._at_work().fetch_conversations(request)
+
+    async def fetch_messages(self, request: FetchMessages) -> Page:
+        """See MailboxPort."""
+        return await self._at_work().fetch_messages(request)
+
+    def unready_reasons(self) -> Sequence[str]:
+        """See MailboxPort."""
+        if self._is_draining:
+            return ("draining",)
+        if self._owner is None:
+            return (self._why,)
+        if self._membership is None or not self._membership.lease.is_held:
+            return ("the lease has lapsed: the store does not answer",)
+        return self._owner.unready_reasons()
+
+    def begin_drain(self) -> None:
+        """See MailboxPort."""
+        self._is_draining = True
+        if self._owner is not None:
+            self._owner.begin_drain()
+
+    def samples(self) -> Iterable[Sample]:
+        """What it counts, and the owner at work."""
+        yield "rowbox_is_owner", "gauge", "1 while this server owns the mailboxes.", {}, self._owner is not None
+        yield "rowbox_takeovers_total", "counter", "Times this server became the owner.", {}, self.takeovers
+        yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
+        if self._owner is not None:
+            yield from owner_samples(self._owner)
+
+    def _at_work(self) -> Owner:
+        if self._owner is None:
+            raise HandoverInProgress(self._why, retry_after_ms=RETRY_AFTER_MS)
+        return self._owner
+
+    # ------------------------------------------------------------------ its place in the cluster
+
+    async def _run(self) -> None:
+        try:
+            self._stores = await self._opened()
+            while not self._is_draining:
+                await self._live(self._stores)
+        except StoreUnusable as error:
+            self._on_broken(error)
+        except Exception:
+            log.exception("the node's own work has failed")
+            self._on_broken(StoreUnusable("an internal error ended this server's part in the cluster"))
+
+    async def _opened(self) -> Stores:
+        while True:
+            try:
+                return await self._open_stores()
+            except StoreUnavailable as error:
+                self._wait_for(f"waiting for the store: {error}")
+                await asyncio.sleep(OPEN_PAUSE_S)
+
+    async def _live(self, stores: Stores) -> None:
+        """One incarnation, from its first beat until it was replaced."""
+        membership = self._membership = Membership(
+            ClusterCells(stores.cells),
+            self._settings,
+            self._address,
+            now_s=self._now_s,
+            next_ms=self._clock.next_ms,
+            incarnation=new_incarnation(),
+        )
+        try:
+            while (standing := await self._beat(membership, stores.mail)) is not Standing.REPLACED:
+                if standing is Standing.STANDBY and membership.owner_address:
+                    self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(membership.pause_s):
+                        await self._wake.wait()
+            log.warning("this server was replaced as the owner")
+        finally:
+            membership.end()
+            await self._dismiss()
+
+    async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
+        """One beat, and an Owner where this server owns now; None where the store did not answer."""
+        try:
+            standing = await membership.beat()
+            if standing is Standing.OWNER and self._owner is None and not self._is_draining:
+                await self._appoint(membership, mail)
+            return standing
+        except StoreUnavailable as error:
+            self.missed_beats += 1
+            if self._owner is None:
+                self._wait_for(f"waiting for the store: {error}")
+            else:
+                log.warning("the lease was not renewed: %s", error)
+            return None
+
+    async def _appoint(self, membership: Membership, mail: Store) -> None:
+        assert membership.ownership is not None
+        membership.ownership.on_outranked = self._wake.set
+        owner = self._make_owner(mail, membership.ownership)
+        await owner.start()
+        self._owner = owner
+        self.takeovers += 1
+        self._changed.set()
+        log.info("this server owns the mailboxes")
+
+    async def _dismiss(self) -> None:
+        owner, self._owner = self._owner, None
+        self._why = "this server was replaced as the owner"
+        if owner is not None:
+            await owner.close()
+
+    async def _resign(self, membership: Membership) -> None:
+        try:
+            await membership.resign()
+        except RowboxError as error:
+            log.warning("the mailboxes were not given up, the next owner waits for the lease to end: %s", error)
+
+    def _wait_for(self, why: str) -> None:
+        if why != self._why:
+            log.warning("%s", why)
+        self._why = why

@@ -1,0 +1,100 @@
+"""What answers the HTTP API: an owner over the embedded store, or a node of a cluster's store."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NamedTuple
+
+from rowbox.cacheserver.node import Node, Stores
+from rowbox.cacheserver.owner import Owner, wall_clock_us
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.samples import Sample, StoreStatistics, owner_samples
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.store_clock import StoreClock
+from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cli.data_dir import store_folder
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.config import HBaseAddress, Settings, parse_store_url
+from rowbox.mailbox.errors import StoreUnusable
+
+CELL_CONNECTIONS = 2
+"""For leases alone: a beat never queues behind batches, and a deaf gateway never takes the last connection."""
+
+OnBroken = Callable[[StoreUnusable], None]
+
+
+class Backend(NamedTuple):
+    """`ready` returns when requests are answered; `sources` are the figures for the metrics."""
+
+    port: MailboxPort
+    ready: Callable[[], Coroutine[object, object, None]]
+    sources: Sequence[Callable[[], Iterable[Sample]]]
+
+
+def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextManager[Backend]:
+    """The backend that `settings` ask for, closed in the end. `on_broken` hears once that it cannot go on.
+
+    Raises what opening an embedded store raises; a cluster's store is waited for.
+    """
+    address = parse_store_url(settings.store.url)
+    return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Backend]:
+    store = RocksStore.open(
+        store_folder(settings),
+        settings.store.shards,
+        ttl_ms(settings.store),
+        block_cache_bytes=settings.store.block_cache_bytes,
+        memtable_bytes=settings.store.memtable_bytes,
+        min_free_bytes=settings.store.min_free_bytes,
+        on_broken=on_broken,
+    )
+    stats = StoreStatistics(store)
+    owner = Owner(store, settings)
+    try:
+        await owner.start()
+        store.purge.start()
+        await stats.start()
+        yield Backend(owner, _at_once, (lambda: owner_samples(owner), stats.samples))
+    finally:
+        await stats.close()
+        await owner.close()
+        await store.close()
+
+
+async def _at_once() -> None:
+    """An embedded store was opened, so it answers."""
+
+
+@asynccontextmanager
+async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
+    clock = StoreClock(wall_clock_us)
+
+    async def open_stores() -> Stores:
+        mail = await HBaseStore.open(address, settings.hbase)
+        try:
+            beat_ms = settings.lease.beat_ms
+            cells = await HBaseStore.open(
+                address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=beat_ms
+            )
+        except BaseException:
+            await mail.close()
+            raise
+        return Stores(mail, cells)
+
+    def make_owner(store: Store, ownership: Ownership) -> Owner:
+        return Owner(store, settings, ownership=ownership, clock=clock)
+
+    node = Node(
+        open_stores, make_owner, settings.lease, f"{socket.gethostname()}, process {os.getpid()}", clock, on_broken
+    )
+    node.start()
+    try:
+        yield Backend(node, node.owning, (node.samples,))
+    finally:
+        await node.close()

@@ -1,0 +1,48 @@
+"""What a table was made with, kept in the table itself: the schema's version and SHARDS, in SCHEMA_ROW of family `i`.
+
+Written once by `rowbox schema apply`, after the table stands as planned; looked at by whoever opens the store.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rowbox.hbase_schema.families import SCHEMA_VERSION
+from rowbox.mailbox.errors import StoreDamaged, StoreUnusable, StoreVersionMismatch
+
+VERSION_QUALIFIER = b"version"
+SHARDS_QUALIFIER = b"shards"
+SCHEMA_QUALIFIERS = (SHARDS_QUALIFIER, VERSION_QUALIFIER)
+
+
+class SchemaRow(NamedTuple):
+    """The schema's version and the number of shards."""
+
+    version: int
+    shards: int
+
+    def columns(self) -> list[tuple[bytes, bytes]]:
+        """The qualifiers and values that hold it, as decimal text: an operator reads them in any shell."""
+        return [(SHARDS_QUALIFIER, b"%d" % self.shards), (VERSION_QUALIFIER, b"%d" % self.version)]
+
+
+def decode_schema_row(columns: Iterable[tuple[bytes, bytes]]) -> SchemaRow | None:
+    """What `columns` of SCHEMA_ROW say; None where nothing was written. StoreDamaged where it is not both numbers."""
+    values = dict(columns)
+    if not values:
+        return None
+    try:
+        return SchemaRow(int(values[VERSION_QUALIFIER]), int(values[SHARDS_QUALIFIER]))
+    except (KeyError, ValueError) as error:
+        raise StoreDamaged(f"the schema's row does not read back: {values!r}") from error
+
+
+def require_schema(columns: Iterable[tuple[bytes, bytes]], table: str) -> SchemaRow:
+    """The schema of a store that may be served. StoreUnusable: there is none. StoreVersionMismatch: of another version."""
+    found = decode_schema_row(columns)
+    if found is None:
+        raise StoreUnusable(f"table {table} holds no schema of Rowbox; make it with: rowbox schema apply")
+    if found.version != SCHEMA_VERSION:
+        raise StoreVersionMismatch(
+            f"table {table} has schema version {found.version}, this Rowbox needs {SCHEMA_VERSION}; see: rowbox schema plan"
+        )
+    return found

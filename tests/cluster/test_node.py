@@ -1,0 +1,222 @@
+"""A node's whole life over the memory store: one Owner for each incarnation, and answers only from the one at work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+
+from rowbox.cacheserver.node import Node, Stores
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.store_clock import StoreClock
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import Family, ttl_ms
+from rowbox.hbase_schema.keys import CLUSTER_ROW
+from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreUnusable, StoreVersionMismatch
+from tests.checking import assert_no_findings
+from tests.cluster.world import LEASE, SHARDS, Wire
+from tests.support.cluster import UNLIMITED
+from tests.support.virtual_time import WallClock, virtual_time
+
+PATIENCE_S = (LEASE.ttl_ms + LEASE.margin_ms) / 1000
+
+
+class Server:
+    """A Node and its own way to the store that all share."""
+
+    def __init__(self, name: str, store: MemoryStore, clock: WallClock) -> None:
+        self.wire = Wire(store, Random(name))
+        self.store_clock = StoreClock(clock.now_us)
+        self.broken: list[StoreUnusable] = []
+        self.openings: list[StoreUnavailable | StoreUnusable] = []
+        """What opening the store meets, in turn; after that it succeeds."""
+        self._clock = clock
+        loop = asyncio.get_running_loop()
+        self.node = Node(self._open, self._owner, LEASE, name, self.store_clock, self.broken.append, now_s=loop.time)
+
+    async def _open(self) -> Stores:
+        if self.openings:
+            raise self.openings.pop(0)
+        return Stores(self.wire, self.wire)
+
+    def _owner(self, store: Store, ownership: Ownership) -> Owner:
+        return Owner(store, UNLIMITED, ownership=ownership, now_us=self._clock.now_us, clock=self.store_clock)
+
+    async def send(self, text: str) -> None:
+        await self.node.send(Send("ann", "ben", text, text))
+
+    async def texts(self, user_id: str = "ben") -> list[bytes]:
+        page = await self.node.fetch_messages(FetchMessages(user_id))
+        return list(page.items)
+
+
+class Servers:
+    """Over one store, checked by the invariant checker in the end."""
+
+    def __init__(self) -> None:
+        self.clock = WallClock()
+        self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
+        self._all: list[Server] = []
+
+    def add(self, name: str) -> Server:
+        server = Server(name, self.store, self.clock)
+        self._all.append(server)
+        return server
+
+    async def close(self) -> None:
+        for server in self._all:
+            await server.node.close()
+        await assert_no_findings(self.store, UNLIMITED, self.clock.now_us())
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[Servers]:
+    made = Servers()
+    yield made
+    await made.close()
+
+
+@virtual_time
+async def test_one_server_alone_owns_and_answers() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        assert only.node.unready_reasons()
+        with pytest.raises(HandoverInProgress):
+            await only.send("too early")
+        only.node.start()
+        await only.node.owning()
+        await only.send("hello")
+        assert len(await only.texts()) == 1
+        assert not only.node.unready_reasons()
+
+
+@virtual_time
+async def test_a_store_that_is_away_at_the_start_is_waited_for() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        only.openings = [StoreUnavailable("nobody there")] * 3
+        only.node.start()
+        await asyncio.sleep(1.5)
+        assert only.node.unready_reasons() == ("waiting for the store: nobody there",)
+        await only.node.owning()
+        assert not only.broken
+
+
+@virtual_time
+async def test_a_store_of_another_version_ends_it() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        error = StoreVersionMismatch("version 9")
+        only.openings = [error]
+        only.node.start()
+        await asyncio.sleep(1.0)
+        assert only.broken == [error]
+
+
+@virtual_time
+async def test_a_second_server_stands_by_and_follows_the_one_that_stops() -> None:
+    async with servers() as all_of_them:
+        first, second = all_of_them.add("first"), all_of_them.add("second")
+        first.node.start()
+        await first.node.owning()
+        await first.send("one")
+        second.node.start()
+        await asyncio.sleep(30.0)
+        assert second.node.unready_reasons() == ("the server at first owns the mailboxes",)
+        with pytest.raises(HandoverInProgress, match="first"):
+            await second.texts()
+        await first.node.close()
+        async with asyncio.timeout(LEASE.beat_ms / 1000 + 0.5):
+            await second.node.owning()
+        await second.send("two")
+        assert len(await second.texts()) == 2
+
+
+@virtual_time
+async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_answer() -> None:
+    async with servers() as all_of_them:
+        first, second = all_of_them.add("first"), all_of_them.add("second")
+        first.node.start()
+        await first.node.owning()
+        await first.send("one")
+        second.node.start()
+        await asyncio.sleep(2.0)
+        first.wire.is_cut = True
+        async with asyncio.timeout(PATIENCE_S + 2.5):
+            await second.node.owning()
+        assert len(await second.texts()) == 1
+        await second.send("two")
+        with pytest.raises(HandoverInProgress):  # from memory: its lease is over
+            await first.texts()
+        assert first.node.unready_reasons() == ("the lease has lapsed: the store does not answer",)
+        first.wire.is_cut = False
+        await asyncio.sleep(5.0)
+        assert first.node.unready_reasons() == ("the server at second owns the mailboxes",)
+        assert first.node.owner is None
+        await second.node.close()
+        async with asyncio.timeout(LEASE.beat_ms / 1000 + 0.5):
+            await first.node.owning()
+        assert len(await first.texts()) == 2, "under a new incarnation it knows what the other wrote"
+
+
+@virtual_time
+async def test_a_poll_of_a_replaced_server_ends_with_an_error() -> None:
+    async with servers() as all_of_them:
+        first, second = all_of_them.add("first"), all_of_them.add("second")
+        first.node.start()
+        await first.node.owning()
+        await first.send("one")
+        token = (await first.node.fetch_messages(FetchMessages("ben"))).token
+        poll = asyncio.create_task(first.node.fetch_messages(FetchMessages("ben", token=token, wait_ms=50_000)))
+        second.node.start()
+        await asyncio.sleep(1.0)
+        first.wire.is_cut = True
+        await second.node.owning()
+        await second.send("two")
+        first.wire.is_cut = False
+        with pytest.raises(HandoverInProgress):
+            await poll
+
+
+@virtual_time
+async def test_a_fence_above_the_map_has_the_map_raised_above_it() -> None:
+    """As after a restore of a backup in which the map is older than the rows."""
+    async with servers() as all_of_them:
+        first = all_of_them.add("first")
+        first.node.start()
+        await first.node.owning()
+        old_map = dict((await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX])[b"map"]
+        await first.node.close()
+        for name in ("second", "third"):
+            later = all_of_them.add(name)
+            later.node.start()
+            await later.node.owning()
+            await later.send(name)
+            await later.node.close()
+        newest = dict((await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX])[b"map"]
+        await all_of_them.store.compare_and_set(CLUSTER_ROW, Family.INDEX, b"map", newest, old_map)
+        fourth = all_of_them.add("fourth")
+        fourth.node.start()
+        await fourth.node.owning()
+        with pytest.raises(HandoverInProgress):
+            await fourth.texts()
+        await asyncio.sleep(0.5)
+        assert len(await fourth.texts()) == 2
+        await fourth.send("after the restore")
+        assert len(await fourth.texts()) == 3
+
+
+@virtual_time
+async def test_cells_of_the_ended_are_removed_by_the_next_owner() -> None:
+    async with servers() as all_of_them:
+        for number in range(5):
+            server = all_of_them.add(str(number))
+            server.node.start()
+            await server.node.owning()
+            await server.node.close()
+        row = (await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
+        assert len(row) == 2, "the map and the last node"

@@ -1,0 +1,212 @@
+"""Nodes that compete for one store, in virtual time: slow and lost calls, writes that land late, clocks that run
+unequally fast, processes that are paused. At no moment may two of them hold the mailboxes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import TypeVar
+
+from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.membership import Membership, Standing
+from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.config import LeaseSettings
+from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable
+from tests.support.virtual_time import WallClock
+
+_T = TypeVar("_T")
+SHARDS = 64
+LEASE = LeaseSettings()
+CALL_DEADLINE_S = 1.0
+LATEST_S = 30.0
+TICK_S = 0.05
+
+
+class Wire:
+    """A node's way to the store: each call takes its time there and back, and is given up at the deadline."""
+
+    late_writes = True
+    shards = SHARDS
+
+    def __init__(self, store: MemoryStore, dice: Random) -> None:
+        self._store = store
+        self._dice = dice
+        self.is_slow = False
+        self.is_cut = False
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable)
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
+    ) -> bool:
+        return await self._call(
+            lambda: self._store.compare_and_set(row, family, qualifier, expected, value), StoreOutcomeUnknown
+        )
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        await self._call(lambda: self._store.delete(deletes, timestamp_ms), StoreOutcomeUnknown)
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        await self._call(lambda: self._store.mutate(mutations, timestamp_ms), StoreOutcomeUnknown)
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        return await self._call(lambda: self._store.get_columns(row, family, qualifiers), StoreUnavailable)
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        return await self._call(
+            lambda: self._store.get_range(row, family, start, stop, limit, keys_only=keys_only), StoreUnavailable
+        )
+
+    async def scan(
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        return await self._call(lambda: self._store.scan(shards, family, after_row, limit), StoreUnavailable)
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        return await self._call(lambda: self._store.scan_rows(shards, family, after_row, limit), StoreUnavailable)
+
+    async def stats(self) -> StoreStats:
+        return await self._call(self._store.stats, StoreUnavailable)
+
+    async def verify(self) -> None:
+        await self._call(self._store.verify, StoreUnavailable)
+
+    async def close(self) -> None:
+        """The store belongs to the world."""
+
+    async def _call(self, call: Callable[[], Awaitable[_T]], error: type[RowboxError]) -> _T:
+        if self.is_cut:
+            await asyncio.sleep(CALL_DEADLINE_S)
+            raise StoreUnavailable("cut off")
+        task = asyncio.get_running_loop().create_task(self._execute(call))
+        done, _ = await asyncio.wait([task], timeout=CALL_DEADLINE_S)
+        if not done:
+            task.add_done_callback(lambda late: late.exception())
+            raise error("given up")
+        return task.result()
+
+    async def _execute(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        await asyncio.sleep(self._latency_s())
+        result = await call()
+        await asyncio.sleep(self._latency_s())
+        return result
+
+    def _latency_s(self) -> float:
+        if self.is_slow and self._dice.random() < 0.5:
+            return self._dice.choice([0.4, 0.9, 3.0, LATEST_S])
+        return self._dice.uniform(0.001, 0.01)
+
+
+class Competitor:
+    """A node without its mailboxes: incarnation after incarnation, its clock `rate` times as fast as the world's."""
+
+    def __init__(self, name: str, store: MemoryStore, dice: Random, clock: WallClock) -> None:
+        self.name = name
+        self.wire = Wire(store, dice)
+        self.rate = dice.uniform(0.97, 1.03)
+        self.paused_until_s = 0.0
+        self.incarnations: list[Membership] = []
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._run())
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything of it, of whatever incarnation, would answer a client now."""
+        return any(_answers(membership) for membership in self.incarnations)
+
+    def pause(self, seconds: float) -> None:
+        """Its process is suspended."""
+        self.paused_until_s = max(self.paused_until_s, self._loop.time() + seconds)
+
+    async def _run(self) -> None:
+        while True:
+            membership = Membership(
+                ClusterCells(self.wire),
+                LEASE,
+                self.name,
+                now_s=lambda: self._loop.time() * self.rate,
+                next_ms=self._clock.now_ms,
+                incarnation=f"{self.name}-{len(self.incarnations)}",
+            )
+            self.incarnations.append(membership)
+            standing = None
+            while standing is not Standing.REPLACED:
+                try:
+                    standing = await membership.beat()
+                except StoreUnavailable:
+                    standing = None
+                await self._sleep(max(membership.pause_s, 0.01))
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await asyncio.sleep(max(0.0, self.paused_until_s - self._loop.time()))
+
+
+def _answers(membership: Membership) -> bool:
+    if membership.ownership is None:
+        return False
+    try:
+        membership.ownership.check("ann")
+    except HandoverInProgress:
+        return False
+    return True
+
+
+class World:
+    """Some competitors over one store. `watch` lets time pass and notices when two hold at once."""
+
+    def __init__(self, seed: int, names: Sequence[str] = ("a", "b", "c")) -> None:
+        self.dice = Random(seed)
+        self.clock = WallClock()
+        self.store = MemoryStore(SHARDS, {}, late_writes=True, now_ms=self.clock.now_ms)
+        self.nodes = [Competitor(name, self.store, self.dice, self.clock) for name in names]
+        self.owners: list[str] = []
+        """Who held, in turn."""
+
+    @property
+    def holding(self) -> list[str]:
+        """Who holds now, by name."""
+        return [node.name for node in self.nodes if node.holds]
+
+    async def watch(self, seconds: float) -> None:
+        """AssertionError as soon as two competitors hold."""
+        for _ in range(int(seconds / TICK_S)):
+            await asyncio.sleep(TICK_S)
+            holding = self.holding
+            assert len(holding) <= 1, f"{holding} own at once, {asyncio.get_running_loop().time():.2f} s"
+            if holding and self.owners[-1:] != holding:
+                self.owners += holding
+
+    async def trouble(self) -> None:
+        """Something goes wrong with one of them, or with all."""
+        holding = [node for node in self.nodes if node.holds]
+        node = self.dice.choice(holding or self.nodes) if self.dice.random() < 0.7 else self.dice.choice(self.nodes)
+        match self.dice.randrange(5):
+            case 0:
+                node.pause(self.dice.uniform(1.0, 20.0))
+            case 1:
+                node.wire.is_slow = not node.wire.is_slow
+            case 2:
+                node.wire.is_cut = not node.wire.is_cut
+            case 3:
+                for every in self.nodes:
+                    every.wire.is_slow = True
+            case _:
+                self.heal()
+        await self.watch(self.dice.uniform(0.5, 8.0))
+
+    def heal(self) -> None:
+        """Every wire is whole again."""
+        for node in self.nodes:
+            node.wire.is_slow = node.wire.is_cut = False
+
+    async def close(self) -> None:
+        for node in self.nodes:
+            node.task.cancel()
+        await asyncio.gather(*(node.task for node in self.nodes), return_exceptions=True)
