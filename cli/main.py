@@ -15,6 +15,9 @@ VERBS: Final[Mapping[str, str]] = {
     "token": "Print a token for a user.",
     "check": "Look for broken invariants in the whole store.",
     "stats": "Say what is in the store.",
+    "schema": "Make the table of an HBase store, or say what differs from the plan.",
+    "doctor": "Check what the protocol relies on in an HBase cluster.",
+    "health": "Say whether the server on this machine lives.",
     "config": "Show, check or print the settings.",
 }
 """Each verb is `command` in rowbox.cli.<verb>. The help stands here so that printing it imports none of them."""

@@ -26,9 +26,12 @@ class SchemaRow(NamedTuple):
 
 
 def decode_schema_row(columns: Iterable[tuple[bytes, bytes]]) -> SchemaRow | None:
-    """What `columns` of SCHEMA_ROW say; None where nothing was written. StoreDamaged where it is not both numbers."""
+    """What `columns` of SCHEMA_ROW say; None until the version stands: it is written last, and says that all is done.
+
+    StoreDamaged where it is not two numbers.
+    """
     values = dict(columns)
-    if not values:
+    if VERSION_QUALIFIER not in values:
         return None
     try:
         return SchemaRow(int(values[VERSION_QUALIFIER]), int(values[SHARDS_QUALIFIER]))
@@ -37,12 +40,11 @@ def decode_schema_row(columns: Iterable[tuple[bytes, bytes]]) -> SchemaRow | Non
 
 
 def require_schema(columns: Iterable[tuple[bytes, bytes]], table: str) -> SchemaRow:
-    """The schema of a store that may be served. StoreUnusable: there is none. StoreVersionMismatch: of another version."""
+    """The schema of a store that may be served. StoreUnusable: none. StoreVersionMismatch: of another version."""
     found = decode_schema_row(columns)
     if found is None:
         raise StoreUnusable(f"table {table} holds no schema of Rowbox; make it with: rowbox schema apply")
     if found.version != SCHEMA_VERSION:
-        raise StoreVersionMismatch(
-            f"table {table} has schema version {found.version}, this Rowbox needs {SCHEMA_VERSION}; see: rowbox schema plan"
-        )
+        found_and_needed = f"schema version {found.version}, this Rowbox needs {SCHEMA_VERSION}"
+        raise StoreVersionMismatch(f"table {table} has {found_and_needed}; see: rowbox schema plan")
     return found

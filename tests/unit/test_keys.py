@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +19,16 @@ def test_a_row_key_tells_its_user_and_its_shard(user: str, shards: int) -> None:
     assert keys.shard_of_row(row) == shard_of(user, shards)
 
 
-@given(users, st.integers(0, 65535))
-def test_a_shard_s_range_holds_its_rows_and_no_others(user: str, shard: int) -> None:
-    row, shards = keys.row_key(user, 65536), 65536
-    start, stop = keys.shard_range(shard)
-    assert (start <= row < stop) == (shard_of(user, shards) == shard)
+@given(users, st.integers(0, 65535), st.integers(1, 65536))
+def test_a_range_of_shards_holds_their_rows_and_no_others(user: str, first: int, count: int) -> None:
+    shards = range(first, min(first + count, keys.MAX_SHARDS))
+    start, stop = keys.shard_range(shards)
+    assert (start <= keys.row_key(user, keys.MAX_SHARDS) < stop) == (shard_of(user, keys.MAX_SHARDS) in shards)
+
+
+@pytest.mark.parametrize("row", [keys.SCHEMA_ROW, keys.CLUSTER_ROW])
+def test_a_row_of_no_user_sorts_behind_every_shard(row: bytes) -> None:
+    assert row >= keys.META_START >= keys.shard_range(range(keys.MAX_SHARDS))[1]
 
 
 @given(identifiers, stamps)

@@ -1,0 +1,80 @@
+"""`rowbox doctor`: whether a cluster's gateways and table are what the protocol relies on. One line for each thing."""
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import click
+import orjson
+
+from rowbox.cacheserver.stores.clock import wall_clock_ms
+from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
+from rowbox.cli.options import with_settings
+from rowbox.hbase_schema.diagnosis import Diagnosis, State
+from rowbox.hbase_schema.doctor import (
+    examine_calls,
+    examine_cluster,
+    examine_configuration,
+    examine_gateway,
+    examine_table,
+)
+from rowbox.hbase_schema.table_plan import plan_table
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift_connection import Address
+from rowbox.mailbox.config import Loaded
+from rowbox.mailbox.errors import RowboxError
+
+
+@click.command("doctor")
+@with_settings("store.url", "server.data_dir")
+@thrift2_option
+@click.option(
+    "--gateway-info",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Information port of a gateway (hbase.thrift.info.port), which tells its settings. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], *, as_json: bool) -> None:
+    """Check what the protocol relies on: gateways, table, calls, clocks, timeouts. Exit 1 where anything is WRONG.
+
+    Writes to a row of its own behind all mailboxes, and removes it. The settings must be the server's.
+    """
+    shown = []
+    for diagnosis in _examine(loaded, thrift2, [parse_gateway(text, "--gateway-info") for text in gateway_info]):
+        shown.append(diagnosis)
+        if not as_json:
+            click.echo(f"{diagnosis.state:<8} {diagnosis.subject}: {diagnosis.finding}")
+    is_well = all(diagnosis.state is not State.WRONG for diagnosis in shown)
+    if as_json:
+        found = {"well": is_well, "checks": [diagnosis._asdict() for diagnosis in shown]}
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    sys.exit(0 if is_well else 1)
+
+
+def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
+    """All of it; what needs a gateway is left out where none answers."""
+    address, settings = hbase_address(loaded), loaded.settings.hbase
+    identities = {}
+    for gateway in address.gateways:
+        diagnosis, identity = examine_gateway(gateway, address.table, settings.call_timeout_ms)
+        yield diagnosis
+        if identity:
+            identities[gateway] = identity
+    if identities:
+        yield examine_cluster(identities.values())
+        yield from _examine_table(loaded, thrift2)
+    for gateway in identities:
+        with closing(Thrift1(gateway, address.table, settings.call_timeout_ms)) as thrift1:
+            yield from examine_calls(thrift1, secrets.token_hex(8).encode(), wall_clock_ms)
+    yield from examine_configuration(infos, settings)
+
+
+def _examine_table(loaded: Loaded, thrift2: str | None) -> list[Diagnosis]:
+    """A gateway that fails, or a schema row that does not read back, is a finding like any other."""
+    try:
+        with opened_gateways(loaded, thrift2) as gateways:
+            return list(examine_table(gateways, plan_table(gateways.table, loaded.settings.store)))
+    except RowboxError as error:
+        return [Diagnosis(State.WRONG, "table", str(error))]

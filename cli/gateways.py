@@ -1,0 +1,66 @@
+"""What the verbs share that work on an HBase cluster: its address, the option --thrift2, and opening both gateways."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+
+from rowbox.hbase_schema.gateways import Gateways, first_thrift1, thrift2_at
+from rowbox.hbase_schema.thrift2 import Thrift2
+from rowbox.hbase_schema.thrift_connection import Address
+from rowbox.mailbox.config import HBaseAddress, Loaded, parse_store_url
+from rowbox.mailbox.errors import BadRequest, StoreUnavailable, StoreUnusable
+
+NO_THRIFT2: Final = "none"
+_HOST_AND_PORT: Final = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+thrift2_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--thrift2",
+    metavar="HOST:PORT",
+    help=f"Thrift2 gateway, or `{NO_THRIFT2}`.  [default: the first gateway's host and the port behind its own]",
+)
+
+
+def hbase_address(loaded: Loaded) -> HBaseAddress:
+    """The cluster that `store.url` names. BadRequest where that is the embedded store, which has no schema to apply."""
+    address = parse_store_url(loaded.settings.store.url, loaded.origin("store.url"))
+    if address is None:
+        raise BadRequest("the embedded store makes its own schema; name a cluster: --store hbase://host:port/prefix")
+    return address
+
+
+@contextmanager
+def opened_gateways(loaded: Loaded, thrift2: str | None) -> Iterator[Gateways]:
+    """The gateways of the store. Says on stderr where there is none of Thrift2 and none was named."""
+    address = hbase_address(loaded)
+    timeout_ms = loaded.settings.hbase.call_timeout_ms
+    thrift1 = first_thrift1(address, timeout_ms)
+    gateways = Gateways(address.table, thrift1, find_thrift2(address, thrift2, timeout_ms))
+    try:
+        yield gateways
+    finally:
+        gateways.close()
+
+
+def parse_gateway(text: str, option: str) -> Address:
+    """The host and port in `text`. BadRequest naming the option where it is none."""
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise BadRequest(f"{option} {text}: expected host:port")
+    return match[1], int(match[2])
+
+
+def find_thrift2(address: HBaseAddress, named: str | None, timeout_ms: int) -> Thrift2 | None:
+    """The Thrift2 gateway that was named, which must answer; by default the one behind the first gateway."""
+    if named == NO_THRIFT2:
+        return None
+    if named is not None:
+        return thrift2_at(parse_gateway(named, "--thrift2"), timeout_ms)
+    host, port = address.gateways[0]
+    try:
+        return thrift2_at((host, port + 1), timeout_ms)
+    except (StoreUnavailable, StoreUnusable) as error:
+        click.echo(f"No Thrift2 ({error}): going on with Thrift1 alone.", err=True)
+        return None

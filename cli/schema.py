@@ -1,0 +1,178 @@
+"""`rowbox schema`: makes the table of an HBase store, and says what differs from the plan. See docs/adr/0011."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+import orjson
+
+from rowbox.cli.gateways import hbase_address, opened_gateways, thrift2_option
+from rowbox.cli.options import with_settings
+from rowbox.hbase_schema.apply import apply as apply_schema
+from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.migrations import MIGRATIONS, pending
+from rowbox.hbase_schema.standing import Standing, deviations, look, require_ours
+from rowbox.hbase_schema.table_diff import Difference, not_shown
+from rowbox.hbase_schema.table_plan import DEFAULT_REGIONS, Compression, TablePlan, plan_table
+from rowbox.mailbox.config import Loaded
+
+_with_store = with_settings("store.url", "server.data_dir")
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+def _with_plan(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how a new table is made. They change nothing about one that stands."""
+    choice = click.Choice(list(Compression), case_sensitive=False)
+    compression = click.option(
+        "--compression",
+        type=choice,
+        default=Compression.NONE,
+        show_default=True,
+        help="Of a new table's files. The cluster refuses what it has no library for; every one has GZ.",
+    )
+    regions = click.option(
+        "--regions",
+        type=click.IntRange(1, 65536),
+        default=DEFAULT_REGIONS,
+        show_default=True,
+        metavar="N",
+        help="Of a new table, beside the one for `meta/`; at most one for each shard.",
+    )
+    return regions(compression(verb))
+
+
+@click.group()
+def command() -> None:
+    """Make the table of an HBase store, or say what differs from the plan."""
+
+
+@command.command()
+@_with_store
+@thrift2_option
+@_with_plan
+@_json_option
+def plan(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression, *, as_json: bool) -> None:
+    """Say what `apply` would do, and what differs from the plan. Changes nothing.
+
+    Exit 1 where `apply` would refuse: the table is not ours, or of another version or number of shards.
+    """
+    planned = _plan(loaded, regions, compression)
+    with opened_gateways(loaded, thrift2) as gateways:
+        standing = look(gateways)
+        require_ours(planned, standing)
+        click.echo(_plan_as_json(planned, standing) if as_json else _plan_as_text(planned, standing, gateways))
+
+
+@command.command()
+@_with_store
+@thrift2_option
+@_with_plan
+def apply(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression) -> None:
+    """Make the table, or bring it to this Rowbox's version. Safe to repeat, and beside another `apply`.
+
+    A table that stands is never altered to match the plan; what differs is listed. Exit 1 where mailboxes must not be
+    served from it as it is.
+    """
+    planned = _plan(loaded, regions, compression)
+    with opened_gateways(loaded, thrift2) as gateways:
+        for version in apply_schema(gateways, planned):
+            click.echo(f"Version {version}: {MIGRATIONS[version].description}.")
+        standing = look(gateways)
+    found = deviations(planned, standing)
+    click.echo(_verdict(planned, standing, found))
+    sys.exit(1 if any(difference.is_essential for difference in found) else 0)
+
+
+@command.command()
+@_with_store
+@thrift2_option
+@_json_option
+def verify(loaded: Loaded, thrift2: str | None, *, as_json: bool) -> None:
+    """Compare the live table with the plan. Exit 0: as planned; 1: something differs."""
+    planned = _plan(loaded, DEFAULT_REGIONS, Compression.NONE)
+    with opened_gateways(loaded, thrift2) as gateways:
+        standing = look(gateways)
+    found = deviations(planned, standing)
+    click.echo(_verify_as_json(planned, standing, found) if as_json else _verdict(planned, standing, found))
+    sys.exit(1 if found else 0)
+
+
+def _plan(loaded: Loaded, regions: int, compression: Compression) -> TablePlan:
+    settings = loaded.settings.store
+    if regions > settings.shards:
+        raise click.BadParameter(f"{regions} regions for {settings.shards} shards", param_hint="--regions")
+    return plan_table(hbase_address(loaded).table, settings, regions=regions, compression=compression)
+
+
+def _plan_as_text(planned: TablePlan, standing: Standing, gateways: Gateways) -> str:
+    steps = [f"Version {version}: {MIGRATIONS[version].description}." for version in _pending(standing)]
+    if standing.live is not None:
+        return "\n".join([*steps, _verdict(planned, standing, deviations(planned, standing))])
+    how = f"in {len(planned.split_points) + 1} regions" if gateways.thrift2 else "by Thrift1: unsplit, not encoded"
+    return "\n".join([f"Table {planned.table} is not there. `apply` makes it, {how}:", *_families(planned), *steps])
+
+
+def _families(planned: TablePlan) -> Iterator[str]:
+    """What is the same in all families first, then what each has of its own."""
+    attributes = [set(family.items()) for family in planned.families.values()]
+    common = set.intersection(*attributes)
+    yield f"  all  {_written(common)}"
+    yield from (
+        f"  {family}    {_written(own - common)}" for family, own in zip(planned.families, attributes, strict=True)
+    )
+
+
+def _written(attributes: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(attributes))
+
+
+def _verdict(planned: TablePlan, standing: Standing, found: list[Difference]) -> str:
+    lines = [str(difference) for difference in found]
+    remedies = [f"  {difference.remedy}" for difference in found if difference.remedy]
+    if remedies:
+        lines += ["To end the differences, in HBase's shell:", *remedies]
+    if hidden := _hidden(planned, standing):
+        lines.append(f"Not looked at, because Thrift1 does not show it: {', '.join(hidden)}.")
+    regions = f", {len(standing.live.region_starts)} regions" if standing.live else ""
+    verdict = f"differs from the plan in {len(found)}" if found else "is as planned"
+    return "\n".join([*lines, f"Table {planned.table} ({planned.shards} shards{regions}) {verdict}."])
+
+
+def _pending(standing: Standing) -> list[int]:
+    return pending(standing.schema.version if standing.schema else None, MIGRATIONS)
+
+
+def _hidden(planned: TablePlan, standing: Standing) -> list[str]:
+    return not_shown(planned, standing.live) if standing.live else []
+
+
+def _plan_as_json(planned: TablePlan, standing: Standing) -> bytes:
+    made = {
+        "families": {family.value: attributes for family, attributes in planned.families.items()},
+        "splitPoints": [point.decode() for point in planned.split_points],
+        "pending": [
+            {"version": version, "description": MIGRATIONS[version].description} for version in _pending(standing)
+        ],
+    }
+    return _as_json(planned, standing, deviations(planned, standing), made)
+
+
+def _verify_as_json(planned: TablePlan, standing: Standing, found: list[Difference]) -> bytes:
+    return _as_json(planned, standing, found, {"asPlanned": not found})
+
+
+def _as_json(planned: TablePlan, standing: Standing, found: list[Difference], more: Mapping[str, object]) -> bytes:
+    return orjson.dumps(
+        {
+            "table": planned.table,
+            "shards": planned.shards,
+            "exists": standing.live is not None,
+            "version": standing.schema.version if standing.schema else None,
+            "regions": len(standing.live.region_starts) if standing.live else 0,
+            "differences": [difference._asdict() for difference in found],
+            "notShown": _hidden(planned, standing),
+            **more,
+        },
+        option=orjson.OPT_INDENT_2,
+    )

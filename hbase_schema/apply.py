@@ -1,0 +1,59 @@
+"""Brings a cluster to the planned schema: runs the migrations that are missing, and records each when it is done.
+
+Idempotent, and safe beside another apply. No table that stands is ever altered to match the plan: `verify` says what
+differs, and the operator decides.
+"""
+
+from collections.abc import Mapping
+
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.keys import SCHEMA_ROW
+from rowbox.hbase_schema.migrations import MIGRATIONS, Migration, pending
+from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, VERSION_QUALIFIER, SchemaRow
+from rowbox.hbase_schema.standing import look, require_ours
+from rowbox.hbase_schema.table_plan import TablePlan
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.mailbox.errors import StoreVersionMismatch
+
+
+def apply(gateways: Gateways, plan: TablePlan, migrations: Mapping[int, Migration] = MIGRATIONS) -> list[int]:
+    """Runs what is missing; the versions that were reached, none where all was done already.
+
+    Raises as `require_ours`, having changed nothing. StoreUnavailable or StoreOutcomeUnknown on the way: run it again.
+    """
+    newest = max(migrations)
+    standing = look(gateways)
+    require_ours(plan, standing, newest)
+    stored = standing.schema.version if standing.schema else None
+    versions = pending(stored, migrations)
+    for version in versions:
+        for step in migrations[version].steps:
+            step(gateways, plan)
+        require_ours(plan, look(gateways), newest)  # another apply, or another program, may have made the table
+        record(gateways.thrift1, stored, SchemaRow(version, plan.shards))
+        stored = version
+    return versions
+
+
+def record(thrift1: Thrift1, stored: int | None, reached: SchemaRow) -> None:
+    """Writes the schema row, unless it changed since `stored` was read. StoreVersionMismatch: it did.
+
+    The shards first: a row without a version counts as none, so nobody serves from half of it. Two that apply at once
+    with different numbers of shards meet at that cell, and one of them stops.
+    """
+    _compare_and_set(thrift1, SHARDS_QUALIFIER, None, reached.shards)
+    _compare_and_set(thrift1, VERSION_QUALIFIER, stored, reached.version)
+
+
+def _compare_and_set(thrift1: Thrift1, qualifier: bytes, expected: int | None, value: int) -> None:
+    """Reads back and goes by that: checkAndPut may deny its own success, and what stands may be as wished anyway."""
+    old = None if expected is None else b"%d" % expected
+    thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, qualifier, old, b"%d" % value)
+    cell = thrift1.read(SCHEMA_ROW, Family.INDEX, [qualifier]).get(qualifier)
+    stands = cell.value.decode() if cell else "nothing"
+    if stands != str(value):
+        raise StoreVersionMismatch(
+            f"the schema row says {qualifier.decode()} {stands}, not {value}: another apply ran at the same time, or "
+            f"began with other settings and did not finish; compare the settings, then see: rowbox schema plan"
+        )

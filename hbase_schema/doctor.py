@@ -1,0 +1,87 @@
+"""What `rowbox doctor` looks at: the gateways, the table, what the store's calls really do, the gateways' settings."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+
+from rowbox.hbase_schema.diagnosis import Diagnosis, State, judged
+from rowbox.hbase_schema.gateway_conf import fetch_configuration, judge_configuration, unknown_configuration
+from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.probes import ClockMs, probe, probe_row
+from rowbox.hbase_schema.standing import deviations, look, read_schema
+from rowbox.hbase_schema.table_plan import TablePlan
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift2 import THRIFT2, Identity, identify
+from rowbox.hbase_schema.thrift_connection import Address
+from rowbox.mailbox.config import HBaseSettings
+from rowbox.mailbox.errors import StoreUnavailable
+
+
+def examine_gateway(address: Address, table: str, timeout_ms: int) -> tuple[Diagnosis, Identity | None]:
+    """Whether a gateway answers a call that HBase's master has to answer; who it is, None where it is of no use."""
+    subject = f"gateway {address[0]}:{address[1]}"
+    try:
+        identity = identify(address, timeout_ms)
+        if identity.protocol == THRIFT2:
+            return Diagnosis(State.WRONG, subject, "speaks Thrift2: name gateways of Thrift1 in store.url"), None
+        began = time.monotonic()
+        with closing(Thrift1(address, table, timeout_ms)) as thrift1:
+            thrift1.exists()
+    except StoreUnavailable as error:
+        return Diagnosis(State.WRONG, subject, f"{error}: start it, or take it out of store.url"), None
+    took_ms = (time.monotonic() - began) * 1000
+    return Diagnosis(State.OK, subject, f"answers in {took_ms:.0f} ms, has {timeout_ms} ms for it"), identity
+
+
+def examine_cluster(identities: Collection[Identity]) -> Diagnosis:
+    """Whether one cluster is behind all gateways that answered."""
+    clusters = {identity.cluster_id for identity in identities}
+    if None in clusters:
+        finding = "a gateway is too old to say which cluster is behind it; compare the gateways' hbase.zookeeper.quorum"
+        return Diagnosis(State.UNKNOWN, "cluster", finding)
+    return judged(
+        well=len(clusters) == 1,
+        subject="cluster",
+        finding=f"behind the gateways is {' and '.join(sorted(filter(None, clusters)))}",
+        advice="name the gateways of one cluster, else each mailbox is in two places",
+    )
+
+
+def examine_table(gateways: Gateways, plan: TablePlan) -> Iterator[Diagnosis]:
+    """The table and its schema row, beside what the settings ask for."""
+    found = deviations(plan, look(gateways))
+    essential = [difference for difference in found if difference.is_essential]
+    for difference in essential:
+        yield Diagnosis(State.WRONG, "table", f"{difference}: {difference.remedy or 'see: rowbox schema plan'}")
+    if not essential:
+        rest = f"; {len(found)} differences cost speed only, see: rowbox schema verify" if found else ""
+        yield Diagnosis(State.OK, "table", f"families, versions, TTLs and shards are as planned{rest}")
+
+
+def examine_calls(thrift1: Thrift1, token: bytes, now_ms: ClockMs) -> Iterator[Diagnosis]:
+    """What the store's calls really do, through one gateway. A table that is not Rowbox's is not written to."""
+    subject = f"calls by {thrift1.name}"
+    try:
+        if not thrift1.exists() or read_schema(thrift1) is None:
+            yield Diagnosis(
+                State.UNKNOWN, subject, "there is no table to try them on; make it with: rowbox schema apply"
+            )
+            return
+        with probe_row(thrift1, token) as row:
+            for diagnosis in probe(row, now_ms):
+                yield diagnosis._replace(subject=f"{diagnosis.subject} by {thrift1.name}")
+    except StoreUnavailable as error:
+        yield Diagnosis(State.WRONG, subject, f"{error}: look at the gateway's log")
+
+
+def examine_configuration(infos: Sequence[Address], settings: HBaseSettings) -> Iterator[Diagnosis]:
+    """The settings of each gateway whose information port is known."""
+    if not infos:
+        yield from unknown_configuration("no --gateway-info was given")
+    for info in infos:
+        try:
+            found = list(judge_configuration(fetch_configuration(info, settings.call_timeout_ms), settings))
+        except StoreUnavailable as error:
+            found = list(unknown_configuration(str(error)))
+        name = f"{info[0]}:{info[1]}"
+        yield from (diagnosis._replace(subject=f"{diagnosis.subject} of {name}") for diagnosis in found)

@@ -1,0 +1,83 @@
+"""A gateway's own settings, read from /conf of its information port, and whether the protocol can live with them."""
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rowbox.hbase_schema.diagnosis import LATE_WRITES_MS, Diagnosis, State, judged
+from rowbox.hbase_schema.thrift_connection import Address
+from rowbox.mailbox.config import HBaseSettings
+from rowbox.mailbox.errors import StoreUnavailable
+
+Configuration = Mapping[str, str]
+"""HBase's settings by their names."""
+
+IDLE_TIMEOUT: Final = "hbase.thrift.server.socket.read.timeout"
+OPERATION_TIMEOUT: Final = "hbase.client.operation.timeout"
+RPC_TIMEOUT: Final = "hbase.rpc.timeout"
+WRITE_TIMEOUT: Final = "hbase.rpc.write.timeout"
+_DEFAULTS_MS: Final[Configuration] = {IDLE_TIMEOUT: "60000", OPERATION_TIMEOUT: "1200000", RPC_TIMEOUT: "60000"}
+"""HBase's own, for what its /conf does not list."""
+
+
+def fetch_configuration(address: Address, timeout_ms: int) -> Configuration:
+    """The settings that the process behind `address` runs with. StoreUnavailable: nothing of the kind is there."""
+    name = f"{address[0]}:{address[1]}"
+    connection = http.client.HTTPConnection(*address, timeout=timeout_ms / 1000)
+    try:
+        connection.request("GET", "/conf?format=json", headers={"Accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise StoreUnavailable(f"http://{name}/conf answered {response.status}")
+        return {entry["key"]: entry["value"] for entry in json.loads(body)["properties"]}
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise StoreUnavailable(f"http://{name}/conf does not tell a gateway's settings: {error}") from error
+    finally:
+        connection.close()
+
+
+def judge_configuration(configuration: Configuration, settings: HBaseSettings) -> Iterator[Diagnosis]:
+    """What of a gateway's settings decides whether writes end in time and connections live long enough."""
+    yield _idle(configuration, settings)
+    yield _late_writes(configuration)
+
+
+def unknown_configuration(reason: str) -> Iterator[Diagnosis]:
+    """The same where no gateway could be asked."""
+    advice = (
+        f"{reason}; look at {OPERATION_TIMEOUT} in the gateway's hbase-site.xml (HBase's default, 20 min, is too long)"
+    )
+    yield Diagnosis(State.UNKNOWN, "idle time", f"{reason}; look at {IDLE_TIMEOUT} in the gateway's hbase-site.xml")
+    yield Diagnosis(State.UNKNOWN, "late writes", advice)
+
+
+def _idle(configuration: Configuration, settings: HBaseSettings) -> Diagnosis:
+    closes_ms = _ms(configuration, IDLE_TIMEOUT)
+    return judged(
+        well=closes_ms == 0 or closes_ms > settings.idle_ms,  # 0 is a socket's "never"
+        subject="idle time",
+        finding=f"the gateway closes idle connections after {closes_ms} ms, hbase.idle_ms is {settings.idle_ms}",
+        advice=f"raise {IDLE_TIMEOUT}, or set hbase.idle_ms below it",
+    )
+
+
+def _late_writes(configuration: Configuration) -> Diagnosis:
+    operation_ms = _ms(configuration, OPERATION_TIMEOUT)
+    last_try_ms = max(_ms(configuration, RPC_TIMEOUT), _ms(configuration, WRITE_TIMEOUT, RPC_TIMEOUT))
+    return judged(
+        well=operation_ms + last_try_ms <= LATE_WRITES_MS,
+        subject="late writes",
+        finding=f"the gateway gives a write up after {operation_ms} ms, and its last try after {last_try_ms} ms more",
+        advice=f"lower {OPERATION_TIMEOUT} and {RPC_TIMEOUT} to {LATE_WRITES_MS} together at most",
+    )
+
+
+def _ms(configuration: Configuration, name: str, fallback: str = "") -> int:
+    """A time that HBase reads as a bare number. StoreUnavailable: it is none."""
+    text = configuration.get(name) or configuration.get(fallback) or _DEFAULTS_MS[fallback or name]
+    try:
+        return int(text)
+    except ValueError as error:
+        raise StoreUnavailable(f"{name} = {text!r} in the gateway's settings is no number of milliseconds") from error

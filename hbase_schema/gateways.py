@@ -1,0 +1,73 @@
+"""The gateways that an operator's verbs use: one of Thrift1, as the store does, and one of Thrift2 if there is any."""
+
+import time
+from typing import Final, NamedTuple
+
+from rowbox.hbase_schema.table_diff import LiveTable
+from rowbox.hbase_schema.table_plan import TablePlan
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift2 import THRIFT1, THRIFT2, Thrift2, identify
+from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address
+from rowbox.mailbox.config import HBaseAddress
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+
+_POLL_S: Final = 0.1
+
+
+class Gateways(NamedTuple):
+    """`thrift2` is None where only Thrift1 answers: then a table is made without splits and encoding."""
+
+    table: str
+    thrift1: Thrift1
+    thrift2: Thrift2 | None
+
+    def describe(self) -> LiveTable | None:
+        """The table as it stands, in as much detail as the gateways show; None: there is none."""
+        return self.thrift2.describe(self.table) if self.thrift2 else self.thrift1.describe()
+
+    def create(self, plan: TablePlan) -> None:
+        """Makes the table unless there is one of that name, whoever makes it; returns when it can be read and written.
+
+        StoreUnavailable: it could not be used within CREATE_TIMEOUT_MS.
+        """
+        (self.thrift2 or self.thrift1).create(plan)
+        deadline = time.monotonic() + CREATE_TIMEOUT_MS / 1000
+        while not self.thrift1.is_enabled():
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(f"table {self.table} is there, and is still not enabled")
+            time.sleep(_POLL_S)
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.thrift1.close()
+        if self.thrift2:
+            self.thrift2.close()
+
+
+def first_thrift1(hbase: HBaseAddress, timeout_ms: int) -> Thrift1:
+    """The first gateway of the store that answers.
+
+    StoreUnavailable naming each of them: none does. StoreUnusable: it speaks Thrift2.
+    """
+    failures = []
+    for address in hbase.gateways:
+        try:
+            protocol = identify(address, timeout_ms).protocol
+        except StoreUnavailable as error:
+            failures.append(str(error))
+            continue
+        if protocol == THRIFT2:
+            raise StoreUnusable(f"gateway {_name(address)} speaks Thrift2; --store names gateways of Thrift1")
+        return Thrift1(address, hbase.table, timeout_ms)
+    raise StoreUnavailable("; ".join(failures))
+
+
+def thrift2_at(address: Address, timeout_ms: int) -> Thrift2:
+    """The Thrift2 gateway at `address`. StoreUnavailable: it does not answer. StoreUnusable: it speaks Thrift1."""
+    if identify(address, timeout_ms).protocol == THRIFT1:
+        raise StoreUnusable(f"gateway {_name(address)} speaks Thrift1, not Thrift2")
+    return Thrift2(address, timeout_ms)
+
+
+def _name(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"

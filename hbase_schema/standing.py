@@ -1,0 +1,85 @@
+"""What stands before anything is done: the table and its schema row. Whether it is ours, and what differs."""
+
+from typing import NamedTuple
+
+from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
+from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.keys import SCHEMA_ROW
+from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, VERSION_QUALIFIER, SchemaRow, decode_schema_row
+from rowbox.hbase_schema.table_diff import Difference, LiveTable, differences
+from rowbox.hbase_schema.table_plan import TablePlan
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.mailbox.errors import StoreUnusable, StoreVersionMismatch
+
+
+class Standing(NamedTuple):
+    """What a look at the cluster found."""
+
+    live: LiveTable | None
+    """None: there is no such table."""
+    schema: SchemaRow | None
+    """None: the table says of no schema that it was applied."""
+    first_row: bytes | None
+    """The least key of a table without a schema; None: it is empty, or was not asked."""
+
+
+def look(gateways: Gateways) -> Standing:
+    """What stands now. StoreDamaged: the schema row does not read back."""
+    live = gateways.describe()
+    schema = read_schema(gateways.thrift1) if live else None
+    return Standing(live, schema, gateways.thrift1.first_row() if live and not schema else None)
+
+
+def read_schema(thrift1: Thrift1) -> SchemaRow | None:
+    """The schema that the table was made with. A row without the version is that of an apply that did not finish."""
+    cells = thrift1.read(SCHEMA_ROW, Family.INDEX, SCHEMA_QUALIFIERS)
+    if VERSION_QUALIFIER not in cells:
+        return None
+    return decode_schema_row((qualifier, cell.value) for qualifier, cell in cells.items())
+
+
+def require_ours(plan: TablePlan, standing: Standing, newest_version: int = SCHEMA_VERSION) -> None:
+    """Raises unless `apply` may work on what stands: nothing; a table with our schema; or one that apply began to make.
+
+    StoreVersionMismatch: of a newer version, or of another number of shards. StoreUnusable: a table that holds
+    somebody's rows, or in which mailboxes could not be kept as planned.
+    """
+    if standing.live is None:
+        return
+    if standing.schema is None:
+        _require_begun(plan, standing, standing.live)
+        return
+    version, shards = standing.schema
+    if version > newest_version:
+        raise StoreVersionMismatch(
+            f"table {plan.table} has schema version {version}, this Rowbox knows {newest_version}: use a newer Rowbox"
+        )
+    if shards != plan.shards:
+        raise StoreVersionMismatch(
+            f"table {plan.table} was made with {shards} shards, the settings say {plan.shards}; a table keeps its "
+            f"number for life: set store.shards = {shards}"
+        )
+
+
+def _require_begun(plan: TablePlan, standing: Standing, live: LiveTable) -> None:
+    wrong = [str(difference) for difference in differences(plan, live) if difference.is_essential]
+    if not wrong and standing.first_row in {None, SCHEMA_ROW}:  # SCHEMA_ROW: another apply writes it at this moment
+        return
+    reason = "; ".join(wrong) or "it holds rows"
+    raise StoreUnusable(
+        f"table {plan.table} has no schema of Rowbox and is not one that apply made ({reason}): it is left as it is; "
+        f"choose another prefix, or drop the table"
+    )
+
+
+def deviations(plan: TablePlan, standing: Standing) -> list[Difference]:
+    """All in which what stands differs from the plan and from the version that this Rowbox needs."""
+    if standing.live is None:
+        return [Difference("table", "absent", "present", is_essential=True)]
+    found = differences(plan, standing.live)
+    if standing.schema is None:
+        return [Difference("schema", "absent", f"version {SCHEMA_VERSION}", is_essential=True), *found]
+    needed = {"schema version": SCHEMA_VERSION, "shards": plan.shards}
+    stands = zip(needed.items(), standing.schema, strict=True)
+    wrong = [(name, was, wanted) for (name, wanted), was in stands if was != wanted]
+    return [Difference(name, str(was), str(wanted), is_essential=True) for name, was, wanted in wrong] + found

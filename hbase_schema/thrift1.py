@@ -1,0 +1,136 @@
+"""A Thrift1 gateway, which happybase speaks: the schema's row, the doctor's probes, and what little it can of a table.
+
+Of a family Thrift1 shows and sets what stands in ColumnDescriptor: no encoding, no block size. It cannot split.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from happybase.batch import BatchMutation, Mutation
+from happybase.connection import ColumnDescriptor, Hbase
+from happybase.table import TScan
+
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.table_diff import LiveTable
+from rowbox.hbase_schema.table_plan import Attributes, TablePlan
+from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
+
+_FIRST_KEY: Final = b"FirstKeyOnlyFilter()"
+
+
+class Cell(NamedTuple):
+    """A cell's value, and the timestamp it has in HBase."""
+
+    value: bytes
+    timestamp_ms: int
+
+
+class Thrift1:
+    """One table's rows and the cluster's tables, through one Thrift1 gateway. Raises as ThriftConnection's calls."""
+
+    def __init__(self, address: Address, table: str, timeout_ms: int) -> None:
+        self._connection = ThriftConnection(address, Hbase, timeout_ms)
+        self._creation = ThriftConnection(address, Hbase, CREATE_TIMEOUT_MS)
+        self._table = table.encode()
+        self.name = self._connection.name
+
+    def exists(self) -> bool:
+        """Whether there is a table of that name."""
+        return self._table in self._connection.call("getTableNames")
+
+    def is_enabled(self) -> bool:
+        """Whether the table can be read and written: the last thing that becomes true while it is made."""
+        try:
+            enabled: bool = self._connection.call("isTableEnabled", self._table)
+        except HBaseRefused as error:
+            if error.exception == "TableNotFoundException":
+                return False
+            raise
+        return enabled
+
+    def describe(self) -> LiveTable | None:
+        """What Thrift1 shows of the table; None: there is none."""
+        if not self.exists():
+            return None
+        descriptors = self._connection.call("getColumnDescriptors", self._table).values()
+        regions = self._connection.call("getTableRegions", self._table)
+        families = {descriptor.name.rstrip(b":").decode(): _attributes(descriptor) for descriptor in descriptors}
+        return LiveTable(families, tuple(sorted(region.startKey for region in regions)))
+
+    def create(self, plan: TablePlan) -> bool:
+        """Makes the table in one region, with HBase's default encoding; False: there is one of that name already."""
+        families = [_descriptor(family, attributes) for family, attributes in plan.families.items()]
+        try:
+            self._creation.call("createTable", self._table, families, writes=True)
+        except HBaseRefused as error:
+            if error.exception in {"AlreadyExists", "TableExistsException"}:
+                return False
+            raise
+        return True
+
+    def first_row(self) -> bytes | None:
+        """The least key in the table; None: it is empty."""
+        scan = TScan(caching=1, filterString=_FIRST_KEY)
+        scanner = self._connection.call("scannerOpenWithScan", self._table, scan, {})
+        rows = self._connection.call("scannerGet", scanner)
+        self._connection.call("scannerClose", scanner)
+        return rows[0].row if rows else None
+
+    def read(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> dict[bytes, Cell]:
+        """The named cells of a row that exist, by qualifier."""
+        columns = [_column(family, qualifier) for qualifier in qualifiers]
+        results = self._connection.call("getRowWithColumns", self._table, row, columns, {})
+        cells = results[0].columns if results else {}
+        return {column.partition(b":")[2]: Cell(cell.value, cell.timestamp) for column, cell in cells.items()}
+
+    def put(self, row: bytes, family: Family, qualifier: bytes, cell: Cell) -> None:
+        """Writes one cell, with the timestamp it says, by the call that the store uses (mutateRowsTs)."""
+        self._mutate(row, Mutation(column=_column(family, qualifier), value=cell.value), cell.timestamp_ms)
+
+    def delete(self, row: bytes, family: Family, qualifier: bytes, timestamp_ms: int) -> None:
+        """Hides the column's cells up to `timestamp_ms`."""
+        self._mutate(row, Mutation(isDelete=True, column=_column(family, qualifier)), timestamp_ms)
+
+    def _mutate(self, row: bytes, mutation: Any, timestamp_ms: int) -> None:
+        batches = [BatchMutation(row=row, mutations=[mutation])]
+        self._connection.call("mutateRowsTs", self._table, batches, timestamp_ms, {}, writes=True)
+
+    def check_and_put(self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes) -> bool:
+        """Puts `value` iff the column holds `expected` (None: it is absent). May say False of its own success."""
+        mutation = Mutation(column=_column(family, qualifier), value=value)
+        did: bool = self._connection.call(
+            "checkAndPut", self._table, row, _column(family, qualifier), expected, mutation, {}, writes=True
+        )
+        return did
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._connection.close()
+        self._creation.close()
+
+
+def _column(family: Family, qualifier: bytes) -> bytes:
+    return b"%s:%s" % (family.encode(), qualifier)
+
+
+def _descriptor(family: Family, attributes: Attributes) -> Any:
+    return ColumnDescriptor(
+        name=_column(family, b""),
+        maxVersions=int(attributes["VERSIONS"]),
+        compression=attributes["COMPRESSION"],
+        inMemory=attributes["IN_MEMORY"] == "true",
+        bloomFilterType=attributes["BLOOMFILTER"],
+        blockCacheEnabled=attributes["BLOCKCACHE"] == "true",
+        timeToLive=int(attributes["TTL"]),
+    )
+
+
+def _attributes(descriptor: Any) -> Attributes:
+    return {
+        "VERSIONS": str(descriptor.maxVersions),
+        "COMPRESSION": descriptor.compression,
+        "IN_MEMORY": str(descriptor.inMemory).lower(),
+        "BLOOMFILTER": descriptor.bloomFilterType,
+        "BLOCKCACHE": str(descriptor.blockCacheEnabled).lower(),
+        "TTL": str(descriptor.timeToLive),
+    }

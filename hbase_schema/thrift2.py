@@ -1,0 +1,86 @@
+"""A Thrift2 gateway: makes tables with splits and encodings, which Thrift1 cannot, and describes them in full."""
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import thriftpy2
+
+from rowbox.hbase_schema.table_diff import LiveTable
+from rowbox.hbase_schema.table_plan import TablePlan
+from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
+
+_IDL: Final = thriftpy2.load(
+    str(Path(__file__).with_name("thrift2.thrift")), module_name="rowbox.hbase_schema.thrift2_thrift"
+)
+THRIFT1: Final = 1
+THRIFT2: Final = 2
+_DEFAULT_NAMESPACE: Final = "default"
+
+
+class Identity(NamedTuple):
+    """Which protocol a gateway speaks (THRIFT1, THRIFT2), and for which cluster; None where it is too old to say."""
+
+    protocol: int | None
+    cluster_id: str | None
+
+
+def identify(address: Address, timeout_ms: int) -> Identity:
+    """What the gateway at `address`, of either kind, says of itself. StoreUnavailable where it does not answer."""
+    connection = ThriftConnection(address, _IDL.Identity, timeout_ms)
+    try:
+        return Identity(_asked(connection, "getThriftServerType"), _asked(connection, "getClusterId"))
+    finally:
+        connection.close()
+
+
+def _asked(connection: ThriftConnection, call: str) -> Any:
+    try:
+        return connection.call(call)
+    except HBaseRefused:
+        return None
+
+
+class Thrift2:
+    """The tables of a cluster, through one Thrift2 gateway. Its calls raise as those of ThriftConnection."""
+
+    def __init__(self, address: Address, timeout_ms: int) -> None:
+        self._connection = ThriftConnection(address, _IDL.THBaseService, timeout_ms)
+        self._creation = ThriftConnection(address, _IDL.THBaseService, CREATE_TIMEOUT_MS)
+
+    def describe(self, table: str) -> LiveTable | None:
+        """The table as it stands; None: there is none."""
+        if not self._connection.call("tableExists", _table_name(table)):
+            return None
+        descriptor = self._connection.call("getTableDescriptor", _table_name(table))
+        families = {family.name.decode(): _decoded(family.attributes) for family in descriptor.columns}
+        locations = self._connection.call("getAllRegionLocations", table.encode())
+        return LiveTable(families, tuple(sorted(location.regionInfo.startKey for location in locations)))
+
+    def create(self, plan: TablePlan) -> bool:
+        """Makes the table, all of it as planned; False: there is one of that name already."""
+        families = [
+            _IDL.TColumnFamilyDescriptor(family.encode(), {k.encode(): v.encode() for k, v in attributes.items()})
+            for family, attributes in plan.families.items()
+        ]
+        descriptor = _IDL.TTableDescriptor(_table_name(plan.table), families)
+        try:
+            self._creation.call("createTable", descriptor, list(plan.split_points), writes=True)
+        except HBaseRefused as error:
+            if error.exception == "TableExistsException":
+                return False
+            raise
+        return True
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._connection.close()
+        self._creation.close()
+
+
+def _table_name(table: str) -> Any:
+    namespace, _, name = table.rpartition(":")
+    return _IDL.TTableName((namespace or _DEFAULT_NAMESPACE).encode(), name.encode())
+
+
+def _decoded(attributes: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in attributes.items()}

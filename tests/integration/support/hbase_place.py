@@ -1,0 +1,83 @@
+"""A name of its own on the shared HBase, for tests that make tables: what they made is dropped in the end."""
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import NamedTuple
+
+import happybase
+from click.testing import CliRunner, Result
+
+from rowbox.cli.main import main
+from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.schema_row import SchemaRow
+from rowbox.hbase_schema.standing import read_schema
+from rowbox.hbase_schema.table_diff import LiveTable
+from rowbox.hbase_schema.table_plan import TablePlan, plan_table
+from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift2 import Thrift2
+from rowbox.mailbox.config import StoreSettings
+from tests.support.hbase_cluster import RUNNING, HBase
+
+SHARDS = 64
+TIMEOUT_MS = 20_000
+
+
+class Place(NamedTuple):
+    """A prefix that nobody else uses."""
+
+    hbase: HBase
+    prefix: str
+
+    @property
+    def table(self) -> str:
+        return self.hbase.address(self.prefix).table
+
+    def plan(self, shards: int = SHARDS) -> TablePlan:
+        """Three regions: few are made faster than many."""
+        return plan_table(self.table, StoreSettings(shards=shards), regions=2)
+
+    def rowbox(self, *arguments: str, thrift2: str | None = None, **settings: str | int) -> Result:
+        """Runs `rowbox` against the place; `settings` are ROWBOX_* variables, in small letters."""
+        given = {"store_shards": SHARDS, "hbase_call_timeout_ms": TIMEOUT_MS, **settings}
+        environment = {f"ROWBOX_{name.upper()}": str(value) for name, value in given.items()}
+        unset = {RUNNING: None}  # the tests' own, and no setting
+        second = thrift2 or "{}:{}".format(*self.hbase.thrift2)
+        command = [*arguments, "--store", self.hbase.url(self.prefix), "--thrift2", second]
+        return CliRunner().invoke(main, command, env={**environment, **unset})
+
+    @contextmanager
+    def gateways(self, *, thrift1_only: bool = False) -> Iterator[Gateways]:
+        thrift1 = Thrift1(self.hbase.gateways[0], self.table, TIMEOUT_MS)
+        thrift2 = None if thrift1_only else Thrift2(self.hbase.thrift2, TIMEOUT_MS)
+        with closing(Gateways(self.table, thrift1, thrift2)) as gateways:
+            yield gateways
+
+    def live(self) -> LiveTable | None:
+        """The table as it stands now."""
+        with self.gateways() as gateways:
+            return gateways.describe()
+
+    def schema(self) -> SchemaRow | None:
+        """What the table says it was made with."""
+        with self.gateways() as gateways:
+            return read_schema(gateways.thrift1)
+
+
+@contextmanager
+def place_on(hbase: HBase) -> Iterator[Place]:
+    place = Place(hbase, f"schema_{secrets.token_hex(4)}")
+    yield place
+    host, port = hbase.gateways[0]
+    with closing(happybase.Connection(host, port, timeout=TIMEOUT_MS)) as connection:
+        if place.table.encode() in connection.tables():
+            connection.delete_table(place.table, disable=True)
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that stays ours, at which nobody answers."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

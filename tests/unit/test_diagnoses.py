@@ -1,0 +1,60 @@
+import pytest
+
+from rowbox.hbase_schema.diagnosis import State
+from rowbox.hbase_schema.doctor import examine_cluster
+from rowbox.hbase_schema.gateway_conf import (
+    IDLE_TIMEOUT,
+    OPERATION_TIMEOUT,
+    RPC_TIMEOUT,
+    WRITE_TIMEOUT,
+    judge_configuration,
+)
+from rowbox.hbase_schema.thrift2 import THRIFT1, Identity
+from rowbox.mailbox.config import HBaseSettings
+from rowbox.mailbox.errors import StoreUnavailable
+
+SETTINGS = HBaseSettings(idle_ms=30_000)
+
+
+def states(**configuration: int) -> tuple[State, State]:
+    """Of the idle time and of late writes; the names are those of gateway_conf."""
+    idle, late = judge_configuration({name: str(value) for name, value in configuration.items()}, SETTINGS)
+    return idle.state, late.state
+
+
+def test_hbases_own_defaults_let_writes_be_late_for_too_long() -> None:
+    assert states() == (State.OK, State.WRONG)
+
+
+@pytest.mark.parametrize(("closes_ms", "state"), [(0, State.OK), (30_000, State.WRONG), (30_001, State.OK)])
+def test_a_gateway_must_keep_connections_longer_than_we_keep_them_idle(closes_ms: int, state: State) -> None:
+    assert states(**{IDLE_TIMEOUT: closes_ms})[0] is state
+
+
+@pytest.mark.parametrize(
+    ("operation_ms", "rpc_ms", "write_ms", "state"),
+    [
+        (595_000, 5_000, 5_000, State.OK),
+        (595_001, 5_000, 5_000, State.WRONG),
+        (595_000, 5_001, 5_000, State.WRONG),
+        (595_000, 5_000, 5_001, State.WRONG),
+    ],
+)
+def test_a_write_must_end_within_ten_minutes_its_last_try_included(
+    operation_ms: int, rpc_ms: int, write_ms: int, state: State
+) -> None:
+    given = {OPERATION_TIMEOUT: operation_ms, RPC_TIMEOUT: rpc_ms, WRITE_TIMEOUT: write_ms}
+    assert states(**given)[1] is state
+
+
+def test_a_time_that_is_no_number_is_not_judged() -> None:
+    with pytest.raises(StoreUnavailable, match=f"{OPERATION_TIMEOUT} = '20 min'"):
+        list(judge_configuration({OPERATION_TIMEOUT: "20 min"}, SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("clusters", "state"),
+    [(["a"], State.OK), (["a", "a"], State.OK), (["a", "b"], State.WRONG), (["a", None], State.UNKNOWN)],
+)
+def test_gateways_of_two_clusters_are_found(clusters: list[str | None], state: State) -> None:
+    assert examine_cluster([Identity(THRIFT1, cluster) for cluster in clusters]).state is state
