@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt bench model
+.PHONY: serve test check fmt bench model hbase-up hbase-down
 bin := .venv/bin
 
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
@@ -23,6 +23,12 @@ bench: .venv/dev.stamp       # measure
 
 model: .venv/dev.stamp       # the large search of the ownership protocol
 	@$(bin)/python -m tests.model $(args)
+
+hbase-up:                    # start a real HBase on this machine: make hbase-up args="--region-servers 2"
+	@$(python) -m deploy.hbase up $(args)
+
+hbase-down:                  # stop it; its data stay in ./hbase-data
+	@$(python) -m deploy.hbase down $(args)
 
 # A stamp is newer than pyproject.toml exactly when what that file asks for is installed.
 .venv/run.stamp: pyproject.toml

@@ -1,21 +1,42 @@
 """What one send puts into the store, for ceilings that commit the same bytes without knowing what they mean."""
 
 import time
+from collections.abc import Iterable
 
 from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES
 from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash
 from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.plan import NewSend, Plan, Sent
 
 
 def cells_of_a_send(sender: str, recipient: str, content: str, client_message_id: str) -> list[tuple[str, str, str]]:
-    """(family, key, value), the latter two in hex: the cells of both copies of a first message."""
+    """(family, key, value), the latter two in hex: the cells of both copies of a first message, embedded."""
+    plans = _plans_of_a_send(sender, recipient, content, client_message_id, fence=())
+    return [column for user, plan in plans.items() for column in _columns(user, plan)]
+
+
+def rows_of_a_send(sender: str, recipient: str, content: str, client_message_id: str) -> list[list[tuple[str, str]]]:
+    """(family:qualifier, value), both in hex, of each copy of a message as they go to a cluster's store."""
+    plans = _plans_of_a_send(sender, recipient, content, client_message_id, fence=(FenceEntry(1, 0, 0),))
+    return [
+        [((family.encode() + b":" + qualifier).hex(), value.hex()) for family, qualifier, value in _encoded(plan)]
+        for plan in plans.values()
+    ]
+
+
+def _plans_of_a_send(
+    sender: str, recipient: str, content: str, client_message_id: str, *, fence: Fence
+) -> dict[str, Plan]:
     now_us = time.time_ns() // 1000
     conversation_id = direct_conversation_id(sender, recipient)
-    plans = {user: Plan(Mailbox(user, Limits(0, 0, 0, 0, 0), epoch=1), now_us) for user in (sender, recipient)}
+    plans = {
+        user: Plan(Mailbox(user, Limits(0, 0, 0, 0, 0), epoch=1, fence=fence), now_us) for user in (sender, recipient)
+    }
     sent = plans[sender].send(
         NewSend(
             sender,
@@ -31,13 +52,16 @@ def cells_of_a_send(sender: str, recipient: str, content: str, client_message_id
     assert isinstance(sent, Sent)
     assert sent.message is not None
     plans[recipient].deliver_new(sent.message)
-    return [column for user, plan in plans.items() for column in _columns(user, plan)]
+    return plans
 
 
 def _columns(user: str, plan: Plan) -> list[tuple[str, str, str]]:
     row = row_key(user, StoreSettings().shards)
-    encoded = map(codec.encode, plan.cells())
     return [
         (str(family), (row + SEPARATOR + qualifier).hex(), (bytes(STAMP_BYTES) + value).hex())
-        for family, qualifier, value in encoded
+        for family, qualifier, value in _encoded(plan)
     ]
+
+
+def _encoded(plan: Plan) -> Iterable[tuple[Family, bytes, bytes]]:
+    return map(codec.encode, plan.cells())

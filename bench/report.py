@@ -23,7 +23,7 @@ def rates(samples: Sequence[Sample]) -> str:
         "generator CPU",
         "others' CPU",
     )
-    return _table([head, *(_rate_line(group) for group in _groups(samples))])
+    return table([head, *(_rate_line(group) for group in _groups(samples))])
 
 
 def ratios(samples: Sequence[Sample]) -> str:
@@ -44,7 +44,7 @@ def ratios(samples: Sequence[Sample]) -> str:
                     _ratio(median(by_wall)),
                 )
             )
-    return _table([head, *lines])
+    return table([head, *lines])
 
 
 def commits(samples: Sequence[Sample]) -> str:
@@ -101,7 +101,7 @@ def _ratio(number: float) -> str:
     return f"{number:.2f}"
 
 
-def _table(lines: _Table) -> str:
+def table(lines: _Table) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width for width in widths]
     padded = (

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import HOST
+from rowbox.mailbox.config import EMBEDDED
 
 STOP_S = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -20,18 +21,24 @@ _READY = re.compile(rf"http://{re.escape(HOST)}:(\d+)")
 _ADMIN = re.compile(r"metrics: port (\d+)")
 
 
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that all threads of a process have used, in user and in kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
 class Server(NamedTuple):
-    """A running server. `admin_port` 0: it has none."""
+    """A running server. `admin_port` 0: it has none. `behind`: processes that work for it alone."""
 
     name: str
     pid: int
     port: int
     admin_port: int
+    behind: tuple[int, ...] = ()
 
     def cpu_s(self) -> float:
-        """Seconds of CPU that all its threads have used, in user and in kernel mode."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        """Seconds of CPU that it and what is behind it have used."""
+        return sum(map(cpu_s, (self.pid, *self.behind)))
 
     def counters(self) -> dict[str, float]:
         """Its Prometheus samples that have no labels; none where it has no admin port."""
@@ -65,9 +72,15 @@ def running(name: str, arguments: Sequence[str], log: Path) -> Iterator[Server]:
                 process.kill()
 
 
-def rowbox(data_dir: Path) -> list[str]:
+def rowbox(data_dir: Path, store: str = EMBEDDED) -> list[str]:
     """Arguments for `running`: Rowbox as users start it, without rate limits."""
-    return ["-c", _ROWBOX, "serve", f"--data-dir={data_dir}", "--port=0", "--admin-port=0", "--rate-limits=off"]
+    where = (f"--data-dir={data_dir}", f"--store={store}")
+    return ["-c", _ROWBOX, "serve", *where, "--port=0", "--admin-port=0", "--rate-limits=off"]
+
+
+def run_rowbox(*arguments: str) -> None:
+    """Runs a verb of Rowbox to its end. CalledProcessError."""
+    subprocess.run([sys.executable, "-c", _ROWBOX, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def _ready(name: str, process: "subprocess.Popen[str]", log: Path) -> Server:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rowbox.cacheserver.row_cells import RowCells, nobody, scan_rows
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs
+from rowbox.cacheserver.store import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import user_of
 from rowbox.mailbox.fence_check import FenceCheck
@@ -35,20 +35,18 @@ class Census(msgspec.Struct):
 
 
 async def take_census(store: StoreReader) -> AsyncIterator[Census]:
-    """The same Census after every shard, the last time complete. Unreadable cells are not counted."""
+    """The same Census after every run of shards, the last time complete. Unreadable cells are not counted."""
     census = Census(store.shards)
     cells = RowCells(store, nobody)
-    for shard in range(store.shards):
-        async for row, index_columns in scan_rows(store, shard, Family.INDEX):
-            await _count_row(store, cells, row, index_columns, census)
-        census.shards_done += 1
+    for shards in shard_runs(store.shards):
+        async for row in row_keys(store, shards, Family.INDEX):
+            await _count_row(store, cells, row, census)
+        census.shards_done += len(shards)
         yield census
 
 
-async def _count_row(
-    store: StoreReader, cells: RowCells, row: bytes, index_columns: list[Column], census: Census
-) -> None:
-    frame = await cells.frame(row, index_columns)
+async def _count_row(store: StoreReader, cells: RowCells, row: bytes, census: Census) -> None:
+    frame = await cells.frame(row)
     fence = FenceCheck(frame.fences, Report(user_of(row)), fenced=store.late_writes)
     census.mailboxes += 1
     census.conversations += len(fence.states(frame.states))

@@ -5,21 +5,23 @@ stateful test.
     2. every row's cells        are there rows that the index does not know?
     3. all copies of messages   rowbox.mailbox.copy_balance; where it is off, copy_check looks at each message
 
-What it reads must stand still: a RocksView, or a store to which nobody writes. Where one is being written to, a change
-that falls between two reads of its row is reported as broken.
+A RocksView stands still. A cluster's store does not: several reads of a row are of several moments, and a change
+between two of them looks broken. So where a row has findings, it is read again, until it has stood still during the
+reading (every change writes the index) or LOOKS readings have come to the same finding. Of copies: a message is with
+its recipients as soon as its sender's outbox does not hold it, and the outbox is read first.
 
 Memory: a page of messages; the index and the dedupe records of one mailbox, and 120 to 220 bytes of each of its
-messages; the row keys of one shard. One bound is worse as long as the port has no scan for row keys alone: step 2 has
-a row's encoded cells of one family in memory at once. Measured in all: 650 bytes for a message of the largest mailbox.
+messages; the row keys of one run of shards. Measured in all: 650 bytes for a message of the largest mailbox.
 """
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import msgspec
 
 from rowbox.cacheserver.copy_check import CopyCheck
-from rowbox.cacheserver.row_cells import RowCells, nobody, scan_rows
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs
+from rowbox.cacheserver.store import StoreReader
 from rowbox.cacheserver.store_clock import NowUs
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
 from rowbox.hbase_schema.keys import row_key, user_of
@@ -29,11 +31,15 @@ from rowbox.mailbox.copy_balance import CopyBalance
 from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.horizon import Horizon, Lives
 from rowbox.mailbox.ids import is_user_id
-from rowbox.mailbox.invariants import RowCheck
+from rowbox.mailbox.invariants import RowCheck, RowFrame
 
 SLACK_US = 60 * US_PER_S
 """See Horizon: six times the difference of clocks that a node may have, and a minute to read one row."""
 _OTHER_FAMILIES = tuple(family for family in Family if family is not Family.INDEX)
+
+
+LOOKS = 5
+"""At a row that does not stand still."""
 
 
 class Progress(msgspec.Struct):
@@ -52,76 +58,106 @@ def lives(settings: StoreSettings) -> Lives:
     return Lives(settings.retention_ms, settings.token_life_ms + LOG_MARGIN_MS, settings.dedupe_life_ms)
 
 
-class Checker:
-    """See the module's text. One check each; `progress` is current all the time."""
+class _Look(NamedTuple):
+    """One reading of a row."""
 
-    def __init__(self, store: StoreReader, settings: StoreSettings, now_us: NowUs, *, slack_us: int = SLACK_US) -> None:
+    frame: RowFrame
+    findings: list[Finding]
+
+
+class Checker:
+    """See the module's text. One check each; `progress` is current all the time.
+
+    `is_live`: somebody may be writing. None: a cluster's store is, an embedded one is not.
+    """
+
+    def __init__(
+        self,
+        store: StoreReader,
+        settings: StoreSettings,
+        now_us: NowUs,
+        *,
+        slack_us: int = SLACK_US,
+        is_live: bool | None = None,
+    ) -> None:
         self._store = store
         self._now_us = now_us
         self._slack_us = slack_us
         self._lives = lives(settings)
-        self._balance = CopyBalance(self._horizon().messages)
+        is_live = store.late_writes if is_live is None else is_live
+        self._balance = CopyBalance(self._horizon().messages, now_us() - slack_us if is_live else None)
         self.progress = Progress(store.shards)
 
     async def run(self) -> AsyncIterator[Finding | Progress]:
-        """Every finding, and after each shard the progress. StoreUnavailable, StoreDamaged (a file, not a cell)."""
-        for shard in range(self._store.shards):
-            async for finding in self._check_shard(shard):
+        """Every finding, and after each run of shards the progress. StoreUnavailable, StoreDamaged (of a file)."""
+        for shards in shard_runs(self._store.shards):
+            async for finding in self._check_shards(shards):
                 yield finding
-            self.progress.shards_done += 1
+            self.progress.shards_done += len(shards)
             yield self.progress
         if self._balance.is_even:
             return
         self.progress.is_second_look, self.progress.shards_done = True, 0
-        for shard in range(self._store.shards):
-            async for finding in self._check_copies(shard):
+        for shards in shard_runs(self._store.shards):
+            async for finding in self._check_copies(shards):
                 yield finding
-            self.progress.shards_done += 1
+            self.progress.shards_done += len(shards)
             yield self.progress
 
-    async def _check_shard(self, shard: int) -> AsyncIterator[Finding]:
+    async def _check_shards(self, shards: range) -> AsyncIterator[Finding]:
         known: set[bytes] = set()
-        async for row, index_columns in scan_rows(self._store, shard, Family.INDEX):
+        async for row in row_keys(self._store, shards, Family.INDEX):
             known.add(row)
-            for finding in await self._check_row(row, index_columns):
+            for finding in await self._check_row(row):
                 yield finding
         for family in _OTHER_FAMILIES:
-            async for row, _ in scan_rows(self._store, shard, family, rows_at_once=1):
+            async for row in row_keys(self._store, shards, family):
                 if row not in known:
                     known.add(row)
+                    if (await self._store.get_row(row, (Family.INDEX,)))[Family.INDEX]:
+                        continue  # it is new, its first write came after the scan of the index
                     yield Finding(Code.NO_INDEX, _name(row), f"the row has cells in family {family} and no index")
 
-    async def _check_row(self, row: bytes, index_columns: list[Column]) -> list[Finding]:
+    async def _check_row(self, row: bytes) -> list[Finding]:
         self.progress.rows += 1
         user_id = _name(row)
         if not is_user_id(user_id) or row_key(user_id, self._store.shards) != row:
             return [Finding(Code.WRONG_ROW, user_id, f"row {row!r} is not where a user's row would be")]
-        unreadable: list[str] = []
-        findings = await self._check_cells(user_id, row, index_columns, RowCells(self._store, unreadable.append))
-        if unreadable:  # what else is wrong follows from what is left out
-            return [Finding(Code.UNREADABLE_CELL, user_id, text) for text in unreadable]
-        return findings
+        look = await self._look(user_id, row, is_first=True)
+        lasting = look.findings
+        for _ in range(LOOKS - 1):
+            if not lasting:
+                return []
+            if await RowCells(self._store, nobody).frame(row) == look.frame:
+                return look.findings
+            look = await self._look(user_id, row, is_first=False)
+            lasting = [finding for finding in lasting if finding in look.findings]
+        return lasting
 
-    async def _check_cells(
-        self, user_id: str, row: bytes, index_columns: list[Column], cells: RowCells
-    ) -> list[Finding]:
-        frame = await cells.frame(row, index_columns)
+    async def _look(self, user_id: str, row: bytes, *, is_first: bool) -> _Look:
+        """Reads a row and judges it; the first time its messages are counted, too."""
+        unreadable: list[str] = []
+        cells = RowCells(self._store, unreadable.append)
+        frame = await cells.frame(row)
         check = RowCheck(user_id, frame, self._horizon(), fenced=self._store.late_writes)
         async for message in cells.messages(row):
             state = check.message(message)
-            if state is not None:
+            if state is not None and is_first:
                 self.progress.messages += 1
                 self._balance.add(user_id, message, state.participants)
         async for entry in cells.log(row):
             check.log_entry(entry)
-        self.progress.conversations += check.conversation_count
-        return check.end()
+        if is_first:
+            self.progress.conversations += check.conversation_count
+        if unreadable:  # what else is wrong follows from what is left out
+            return _Look(frame, [Finding(Code.UNREADABLE_CELL, user_id, text) for text in unreadable])
+        return _Look(frame, check.end())
 
-    async def _check_copies(self, shard: int) -> AsyncIterator[Finding]:
+    async def _check_copies(self, shards: range) -> AsyncIterator[Finding]:
         cells = RowCells(self._store, nobody)
         copies = CopyCheck(self._store, cells, self._balance)
-        async for row, index_columns in scan_rows(self._store, shard, Family.INDEX):
-            frame = await cells.frame(row, index_columns)
+        async for row in row_keys(self._store, shards, Family.INDEX):
+            frame = await cells.frame(row)
             async for finding in copies.findings(_name(row), row, frame, self._horizon()):
                 yield finding
 

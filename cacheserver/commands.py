@@ -25,6 +25,8 @@ class Command(Protocol):
     deadline: float
     size_bytes: int
     """About what it adds to a store call."""
+    store_calls: int
+    """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Adds itself to `plans`, those of its `users`. Raises, or returns a Need of the first, and changed nothing."""
@@ -34,7 +36,7 @@ class Command(Protocol):
 class SendCommand:
     """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
 
-    __slots__ = ("deadline", "fact", "future", "new", "size_bytes", "users")
+    __slots__ = ("deadline", "fact", "future", "new", "size_bytes", "store_calls", "users")
 
     def __init__(self, new: NewSend, recipients: Sequence[str], future: "asyncio.Future[Answer]") -> None:
         self.new = new
@@ -42,6 +44,7 @@ class SendCommand:
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
+        self.store_calls = 0
         self.size_bytes = (CELL_BYTES + len(new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
@@ -54,27 +57,36 @@ class SendCommand:
 
 
 class DeliverCommand:
-    """Someone else's message for one user. The answer is the version it got there, 0 where it was there already."""
+    """Others' messages for one user, in order.
 
-    __slots__ = ("deadline", "fact", "future", "message", "size_bytes", "users")
+    The answer is how many of them, from the first, the mailbox has then: all, or those before the first one whose
+    delivery needs a read. So one command, and one mutation, holds what is ready, and no message overtakes another.
+    """
 
-    def __init__(self, user_id: str, message: Message, future: "asyncio.Future[Answer]") -> None:
+    __slots__ = ("deadline", "fact", "future", "messages", "size_bytes", "store_calls", "users")
+
+    def __init__(self, user_id: str, messages: Sequence[Message], future: "asyncio.Future[Answer]") -> None:
         self.users: Sequence[str] = (user_id,)
-        self.message = message
+        self.messages = messages
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
-        self.size_bytes = CELL_BYTES + len(message.content)
+        self.store_calls = 0
+        self.size_bytes = sum(CELL_BYTES + len(message.content) for message in messages)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
-        """The version."""
-        return plans[0].deliver(self.message, self.fact)
+        """The count; a Need of the first message's only, so that nothing of it is planned."""
+        for done, message in enumerate(self.messages):
+            outcome = plans[0].deliver(message, self.fact)
+            if not isinstance(outcome, int):
+                return done or outcome
+        return len(self.messages)
 
 
 class MarkReadCommand:
     """A read mark."""
 
-    __slots__ = ("conversation_id", "deadline", "fact", "future", "message_id", "size_bytes", "users")
+    __slots__ = ("conversation_id", "deadline", "fact", "future", "message_id", "size_bytes", "store_calls", "users")
 
     def __init__(
         self, user_id: str, conversation_id: bytes, message_id: bytes, future: "asyncio.Future[Answer]"
@@ -85,6 +97,7 @@ class MarkReadCommand:
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
+        self.store_calls = 0
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.store import Put, RowMutation, Store
 from rowbox.cacheserver.store_clock import StoreClock
@@ -18,7 +19,7 @@ from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.plan import Plan
+from rowbox.mailbox.plan import Plan, Sent
 
 
 @dataclass
@@ -31,6 +32,18 @@ class CommitCounters:
     cells: int = 0
     seconds: float = 0.0
     unknown_outcomes: int = 0
+    sends: int = 0
+    """That made a message."""
+    send_store_calls: int = 0
+    """Made one after the other for sends, their own and those that delivered them; a reply waits for them."""
+
+    def add(self, command: Command, answer: Answer | RowboxError) -> None:
+        """Counts an answered command."""
+        if isinstance(answer, Sent) and answer.message is not None:
+            self.sends += 1
+            self.send_store_calls += command.store_calls
+        elif isinstance(answer, int):
+            self.send_store_calls += answer * command.store_calls
 
 
 class Committer:
@@ -60,6 +73,8 @@ class Committer:
         try:
             self._check(batch)
             await self._store.mutate(self._mutations(batch), self._clock.next_ms())
+            for command, _ in batch.decided:
+                command.store_calls += 1
         except StoreOutcomeUnknown as error:
             self._lose(batch, error)
         except (StoreUnavailable, HandoverInProgress) as error:
@@ -85,6 +100,7 @@ class Committer:
             except RowboxError as error:
                 resolve(command, error)
             else:
+                self.counters.add(command, answer)
                 resolve(command, answer)
         self.counters.commands += len(batch.decided)
 

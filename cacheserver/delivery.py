@@ -1,18 +1,25 @@
 """Delivery of sent messages to the rows of their recipients, where the store cannot commit several rows at once.
 
 The sender's row holds an outbox cell from the commit of the send until every recipient has the message. Each recipient
-has a queue of its own, first in, first out; what fails stays at its front and is tried again, with longer pauses, until
-the process ends, and then by whoever loads the sender's row. Delivering twice is harmless: the mailbox knows messages
-by their ids.
+has a queue of its own, strictly first in, first out: one delivery at a time, of the queue's first messages together.
+What fails stays at its front and is tried again, with longer pauses, until the process ends, and then by whoever loads
+the sender's row. Delivering twice is harmless: the mailbox knows messages by their ids.
+
+What no queue holds is spilled: it stays in the sender's outbox until a rescan reads that back (recovery.py), and until
+then nothing newer of that sender is queued for that recipient, or it would arrive first. Two things spill: a delivery
+that is full, and a recipient for whom trying again is no use (a damaged row).
 """
 
 import asyncio
 import logging
 import random
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
 
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.commands import Answer
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
@@ -22,27 +29,33 @@ from rowbox.mailbox.message import Message
 log = logging.getLogger(__name__)
 
 BATCH_MESSAGES = 256
-"""Messages of one recipient under way at once; the commit pipeline joins them into one mutation."""
+BATCH_BYTES = 1 << 20
+"""Of the texts of one delivery: its command is one mutation, and a store call is to stay near commit.batch_bytes."""
 REMEMBERED = 10_000
 """Messages known to have arrived: a sender's row that is loaded again before its outbox cells are removed would have
 them delivered once more, and where memory is scarce that load evicts the next sender, and so on without end."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+REPORT_EVERY_S = 60.0
+"""A damaged row is met again by every scan and every sender: one line for all of it."""
 
-Deliver = Callable[[str, Message], Awaitable[None]]
-"""Brings one message into one user's mailbox; returns when it is durable there. Calls are made in order."""
+Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[Answer]"]
+"""Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
+An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
 
 
 class Parcel:
-    """One message on its way, and who is still without it."""
+    """One message on its way. `pending`: who is still without it; `queued`: in whose queues it is."""
 
-    __slots__ = ("cell", "delivered", "pending", "row")
+    __slots__ = ("cell", "ended", "pending", "queued", "row")
 
     def __init__(self, row: bytes, cell: OutboxCell) -> None:
         self.row = row
         self.cell = cell
         self.pending = set(cell.recipients)
-        self.delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.queued: set[str] = set()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when no queue holds it any more."""
 
 
 class Delivery:
@@ -54,10 +67,15 @@ class Delivery:
         self._most = most
         self._parcels: dict[bytes, Parcel] = {}
         self._queues: dict[str, deque[Parcel]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._pauses: dict[str, tuple[float, asyncio.TimerHandle]] = {}
+        """By recipient: how long the pause before the next try is, and its end."""
+        self._is_closed = False
+        self._loop = asyncio.get_running_loop()
         self._arrived_lately: OrderedDict[bytes, None] = OrderedDict()
-        self.spilled: set[str] = set()
-        """Senders whose outbox holds more than is queued here: to be looked at again when there is room."""
+        self._newer: dict[str, list[OutboxCell]] = {}
+        self._report_at_s = 0.0
+        self.spilled: dict[str, set[str]] = {}
+        """By sender: the recipients of messages that only the sender's outbox holds."""
         self.delivered = 0
         self.retries = 0
 
@@ -72,19 +90,35 @@ class Delivery:
         return len(self._parcels)
 
     def add(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
-        """Queues what the sender's outbox holds, in order; what is on its way already is not queued again."""
+        """Queues new messages of a sender, in order, behind all that are queued or spilled."""
         for cell in sorted(cells, key=lambda cell: cell.version):
-            if cell.message_id in self._parcels:
-                continue
             if cell.message_id in self._arrived_lately:
                 self._remove(row, cell)  # again: the first removal is still under way, or failed
-                continue
-            if self.is_full:
-                self.spilled.add(sender_id)
-                return
-            parcel = self._parcels[cell.message_id] = Parcel(row, cell)
-            for recipient in cell.recipients:
-                self._enqueue(recipient, parcel)
+            else:
+                self._add(sender_id, row, cell)
+
+    def add_outbox(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
+        """Queues all that the sender's outbox holds now; what is on its way already is not queued again."""
+        self.spilled.pop(sender_id, None)
+        self.add(sender_id, row, cells)
+
+    async def read_back(
+        self, sender_id: str, row: bytes, read_outbox: Callable[[], Awaitable[Iterable[OutboxCell]]]
+    ) -> None:
+        """Queues what has spilled of a sender, if anything and if there is room.
+
+        `read_outbox` gives what the outbox holds as of its call; sends that are confirmed while it reads follow behind.
+        Where it fails, what was spilled stays so.
+        """
+        if sender_id not in self.spilled or sender_id in self._newer or self.is_full:
+            return
+        newer: list[OutboxCell] = []
+        self._newer[sender_id] = newer
+        try:
+            cells = await read_outbox()
+        finally:
+            del self._newer[sender_id]
+        self.add_outbox(sender_id, row, [*cells, *newer])
 
     async def wait(self, sender_id: str, message_id: bytes, timeout_s: float) -> int:
         """Waits until every recipient has the message, for a bounded time; how many are still without it.
@@ -93,71 +127,133 @@ class Delivery:
         """
         parcel = self._parcels.get(message_id)
         if parcel is None:
-            return int(sender_id in self.spilled)
-        await asyncio.wait([parcel.delivered], timeout=timeout_s)
+            return int(sender_id in self.spilled and message_id not in self._arrived_lately)
+        await asyncio.wait([parcel.ended], timeout=timeout_s)
         return len(parcel.pending)
 
     async def close(self) -> None:
         """Stops delivering. What is not delivered stays in the outboxes."""
-        for worker in list(self._workers):
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._is_closed = True
+        for _, timer in self._pauses.values():
+            timer.cancel()
 
     async def idle(self) -> None:
         """Returns when nothing is on its way."""
         while self._parcels:
-            await asyncio.wait([parcel.delivered for parcel in self._parcels.values()])
+            await asyncio.wait([parcel.ended for parcel in self._parcels.values()])
+
+    def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
+        parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
+        spilled = self.spilled.get(sender_id, frozenset[str]())
+        missing = [user for user in cell.recipients if user in parcel.pending and user not in parcel.queued]
+        for recipient in missing:
+            if recipient in spilled or (self.is_full and not parcel.queued):
+                self._spill(sender_id, recipient, cell)
+            else:
+                self._parcels[cell.message_id] = parcel
+                self._enqueue(recipient, parcel)
+
+    def _spill(self, sender_id: str, recipient: str, cell: OutboxCell) -> None:
+        self.spilled.setdefault(sender_id, set()).add(recipient)
+        if sender_id in self._newer:
+            self._newer[sender_id].append(cell)
 
     def _enqueue(self, recipient: str, parcel: Parcel) -> None:
+        parcel.queued.add(recipient)
         queue = self._queues.get(recipient)
         if queue is not None:
             queue.append(parcel)
             return
         self._queues[recipient] = deque([parcel])
-        worker = asyncio.get_running_loop().create_task(self._work(recipient), name="delivery")
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._loop.call_soon(self._begin, recipient)  # what else comes in this turn goes with it
 
-    async def _work(self, recipient: str) -> None:
-        """Empties one recipient's queue, then ends."""
-        queue = self._queues[recipient]
-        pause_s = FIRST_PAUSE_S
+    def _begin(self, recipient: str) -> None:
+        """Delivers what is first in a recipient's queue. No task: there is one of these for each message."""
+        if self._is_closed:
+            return
+        try:
+            delivered = self._deliver(recipient, _first_messages(self._queues[recipient]))
+        except RowboxError as error:
+            self._failed(recipient, error)
+        else:
+            delivered.add_done_callback(partial(self._ended, recipient))
+
+    def _ended(self, recipient: str, delivered: "asyncio.Future[Answer]") -> None:
+        if delivered.cancelled():
+            return  # the loop is ending
+        error = delivered.exception()
+        if error is not None:
+            self._failed(recipient, error)
+            return
+        self._pauses.pop(recipient, None)
+        done, queue = delivered.result(), self._queues[recipient]
+        assert isinstance(done, int)
+        for _ in range(done):
+            parcel = queue.popleft()
+            parcel.pending.discard(recipient)
+            self._leave(recipient, parcel)
+        self._go_on(recipient)
+
+    def _failed(self, recipient: str, error: BaseException) -> None:
+        if not (isinstance(error, RowboxError) and error.retryable):
+            self._pauses.pop(recipient, None)
+            self._give_up(recipient, self._queues[recipient], error)
+            self._go_on(recipient)
+            return
+        self.retries += 1
+        pause_s = min(LONGEST_PAUSE_S, 2 * self._pauses[recipient][0]) if recipient in self._pauses else FIRST_PAUSE_S
+        timer = self._loop.call_later(pause_s * random.uniform(0.5, 1.0), self._begin, recipient)
+        self._pauses[recipient] = (pause_s, timer)
+
+    def _go_on(self, recipient: str) -> None:
+        if self._queues[recipient]:
+            self._begin(recipient)
+        else:
+            del self._queues[recipient]
+
+    def _give_up(self, recipient: str, queue: deque[Parcel], error: BaseException) -> None:
+        """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""
+        self._report(recipient, len(queue), error)
         while queue:
-            batch = [queue[i] for i in range(min(len(queue), BATCH_MESSAGES))]
-            done = await self._deliver_in_order(recipient, batch)
-            for _ in range(done):
-                self._arrived(recipient, queue.popleft())
-            if done == len(batch):
-                pause_s = FIRST_PAUSE_S
-                continue
-            self.retries += 1
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
-        del self._queues[recipient]
+            parcel = queue.popleft()
+            self._spill(parcel.cell.message.sender_id, recipient, parcel.cell)
+            self._leave(recipient, parcel)
 
-    async def _deliver_in_order(self, recipient: str, batch: list[Parcel]) -> int:
-        """Tries a batch at once; how many of it, from its front, are delivered."""
-        results = await asyncio.gather(
-            *(self._deliver(recipient, parcel.cell.message) for parcel in batch), return_exceptions=True
-        )
-        for done, result in enumerate(results):
-            if isinstance(result, RowboxError):
-                return done
-            if isinstance(result, BaseException):
-                log.error("a delivery failed", exc_info=result)
-                return done
-        return len(batch)
+    def _report(self, recipient: str, count: int, error: BaseException) -> None:
+        now_s = self._loop.time()
+        if now_s >= self._report_at_s:
+            self._report_at_s = now_s + REPORT_EVERY_S
+            unexpected = None if isinstance(error, RowboxError) else error
+            text = "%d messages for %s stay in their senders' outboxes until the next scan (others may too): %s"
+            log.error(text, count, recipient, error, exc_info=unexpected)
 
-    def _arrived(self, recipient: str, parcel: Parcel) -> None:
-        parcel.pending.discard(recipient)
+    def _leave(self, recipient: str, parcel: Parcel) -> None:
+        """A queue let go of a parcel."""
+        parcel.queued.discard(recipient)
+        if parcel.queued:
+            return
+        message_id = parcel.cell.message_id
+        del self._parcels[message_id]
+        parcel.ended.set_result(None)
         if not parcel.pending:
             self.delivered += 1
-            del self._parcels[parcel.cell.message_id]
-            parcel.delivered.set_result(None)
-            self._arrived_lately[parcel.cell.message_id] = None
+            self._arrived_lately[message_id] = None
             if len(self._arrived_lately) > REMEMBERED:
                 self._arrived_lately.popitem(last=False)
             self._remove(parcel.row, parcel.cell)
 
     def _remove(self, row: bytes, cell: OutboxCell) -> None:
         self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))])
+
+
+def _first_messages(queue: Iterable[Parcel]) -> list[Message]:
+    """As many as one delivery takes: one at least."""
+    messages: list[Message] = []
+    size_bytes = 0
+    for parcel in islice(queue, BATCH_MESSAGES):
+        message = parcel.cell.message
+        size_bytes += len(message.content)
+        if messages and size_bytes > BATCH_BYTES:
+            break
+        messages.append(message)
+    return messages

@@ -1,15 +1,18 @@
 """Loading a mailbox: one read, and where writes can be late one claim (docs/consistency.md, rule 1).
 
+Once in many epochs there are more reads: folding.py.
+
 Interleaving that the claim ends: owner A is replaced by B while A's put is on its way.
   1. B reads the row: head 70.     2. B writes its fence: "A counts up to 70".     3. A's put of version 71 lands.
 B served nothing before step 2 was confirmed, and after it 71 of A counts nowhere. Had the put landed before step 1, B
 would have read 71 and said "up to 71". Either way A and B and every later reader agree.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.folding import Folded, Folding
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.store import Column, Put, RowMutation, Store
 from rowbox.cacheserver.store_clock import NowUs, StoreClock
@@ -43,9 +46,11 @@ class Loader:
         self._store = store
         self._ownership = ownership
         self._cleaner = cleaner
+        self.folding = Folding(store)
         self._clock = clock
         self._now_us = now_us
         self._limits = limits
+        self.store_calls = 0
 
     async def load(self, user_id: str, row: bytes) -> Loaded:
         """The mailbox of a user, claimed where writes can be late.
@@ -57,6 +62,7 @@ class Loader:
         return await self._load_claimed(user_id, row)
 
     async def _load_sole(self, user_id: str, row: bytes) -> Loaded:
+        self.store_calls += 1
         columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE))
         cells = _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
         states = {cell.conversation_id: cell.current for cell in cells if isinstance(cell, IndexCell)}
@@ -71,19 +77,22 @@ class Loader:
         return Loaded(mailbox, ())
 
     async def _load_claimed(self, user_id: str, row: bytes) -> Loaded:
+        now_ms = self._now_us() // US_PER_MS
+        self.store_calls += 1
         columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE, Family.OUTBOX))
         cells = _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
         fences = [cell for cell in cells if isinstance(cell, FenceCell)]
         index = [cell for cell in cells if isinstance(cell, IndexCell)]
         read = newest(cell.fence for cell in fences)
-        head = head_of(read, (Stamp(state.epoch, state.version) for cell in index for state in _states(cell)))
-        fence = await self._claim(row, read, head)
-        self._ownership.check(user_id)
-        epoch = fence[-1].epoch
+        head = head_of(read, _stamps(index))
         dedupe = _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
         outbox = _decode_all(columns[Family.OUTBOX], Family.OUTBOX, codec.decode_outbox)
+        folded = await self._fold(row, read, _stamps(index, dedupe, outbox), now_ms)
+        fence = await self._claim(row, folded.fence, head)
+        self._ownership.check(user_id)
+        epoch = fence[-1].epoch
         states, stale, superseded = _choose(fence, index)
-        self._cleaner.remove(row, _garbage(fence, fences, superseded, dedupe, outbox))
+        self._cleaner.remove(row, [*_garbage(fence, fences, superseded, dedupe, outbox), *folded.invalid])
         mailbox = Mailbox(
             user_id,
             self._limits,
@@ -96,16 +105,24 @@ class Loader:
         )
         return Loaded(mailbox, [cell for cell in outbox if is_valid(fence, cell.epoch, cell.version)])
 
+    async def _fold(self, row: bytes, read: Fence, held: Iterable[Stamp], now_ms: int) -> Folded:
+        """What the claim goes on from; the list as it was read where there will be no claim."""
+        if not read or read[-1].epoch >= self._ownership.epoch:
+            return Folded(read)
+        return await self.folding.fold(row, read, held, now_ms)
+
     async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
         """The list to go by: the one read where it is of this epoch already, else a new one, once it is confirmed."""
         epoch = self._ownership.epoch
         if read and read[-1].epoch == epoch:
             return read
         if read and read[-1].epoch > epoch:
+            self._ownership.outranked(read[-1].epoch)
             raise HandoverInProgress("another node has claimed this user")
         fence = claim(read, epoch, head, self._now_us() // US_PER_MS)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
+            self.store_calls += 1
             await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms())
         except StoreOutcomeUnknown:
             self._ownership.leave_epoch()
@@ -129,6 +146,17 @@ def _client_ids(cells: Iterable[DedupeCell]) -> ClientIds:
 
 def _states(cell: IndexCell) -> list[Conversation]:
     return [cell.current] if cell.previous is None else [cell.current, cell.previous]
+
+
+def _stamps(
+    index: Iterable[IndexCell], dedupe: Iterable[DedupeCell] = (), outbox: Iterable[OutboxCell] = ()
+) -> Iterator[Stamp]:
+    """Of every cell, of an index cell both states."""
+    for cell in index:
+        for state in _states(cell):
+            yield Stamp(state.epoch, state.version)
+    yield from (Stamp(send.epoch, send.version) for send in dedupe)
+    yield from (Stamp(parcel.epoch, parcel.version) for parcel in outbox)
 
 
 class _Chosen(NamedTuple):

@@ -52,8 +52,8 @@ from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
 MAX_PARCELS = 100_000
-BATCHES_IN_FLIGHT = 4
-"""Store calls at once where batches over disjoint rows can go side by side; each takes a connection."""
+LANES = 4
+"""Ranges of row keys that commit side by side, where every command has one row; each takes a connection."""
 
 
 def wall_clock_us() -> int:
@@ -87,8 +87,9 @@ class Owner:
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(self._deliver, self.cleaner, most=MAX_PARCELS)
         self.recovery = Recovery(store, self._visit_outbox)
+        self.loader = Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings))
         self.table = Table(
-            Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings)),
+            self.loader,
             store.shards,
             limit_bytes=settings.cache.bytes,
             load_concurrency=settings.cache.load_concurrency,
@@ -194,12 +195,10 @@ class Owner:
             return 0
         return await self.delivery.wait(sender_id, message_id, self._settings.commit.delivery_wait_ms / 1000)
 
-    async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+    def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = self._loop.create_future()
         self.pipeline.submit(DeliverCommand(user_id, messages, future))
-        delivered = await future
-        assert isinstance(delivered, int)
-        return delivered
+        return future
 
     # ------------------------------------------------------------------ reads
 
@@ -274,7 +273,7 @@ def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits
         batch_bytes=settings.commit.batch_bytes,
         queue_commands=settings.commit.queue_commands,
         timeout_s=settings.commit.timeout_ms / 1000,
-        batches_in_flight=BATCHES_IN_FLIGHT if late_writes else 1,
+        lanes=LANES if late_writes else 1,
     )
 
 

@@ -10,8 +10,10 @@ for:
     busy        until its batch or its read is over
     Need        the row is made busy, what is needed is read, and the command goes first when that is done
 
-Embedded (`late_writes` False): one batch at a time, with all rows of a send in it, so no order of locks exists. A
-cluster's store: a few batches over disjoint rows.
+Rows are parted into lanes, each with one batch in flight at a time. Embedded (`late_writes` False) there is one lane,
+so that all rows of a send can be in one batch and no order of locks exists. A cluster's store has a few, each a
+contiguous range of row keys: a batch then falls into few regions, each of which writes and syncs its part of a call by
+itself (docs/adr/0014-lanes.md has the numbers), and a region that stalls holds up its lane alone.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from rowbox.cacheserver.outstanding import Outstanding
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.store_clock import NowUs
 from rowbox.cacheserver.table import Row, Table
+from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
 from rowbox.mailbox.plan import Marked, Need, Sent
 
@@ -40,7 +43,19 @@ class PipelineLimits:
     batch_bytes: int
     queue_commands: int
     timeout_s: float
-    batches_in_flight: int
+    lanes: int
+    """More than one only where every command has one row."""
+
+
+class _Lane:
+    """The rows of a range that may go on, and whether a batch of theirs is in flight."""
+
+    __slots__ = ("is_in_flight", "is_scheduled", "ready")
+
+    def __init__(self) -> None:
+        self.ready: OrderedDict[Row, None] = OrderedDict()
+        self.is_in_flight = False
+        self.is_scheduled = False
 
 
 class Pipeline:
@@ -55,12 +70,10 @@ class Pipeline:
         self._now_us = now_us
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._ready: OrderedDict[Row, None] = OrderedDict()
+        self._lanes = [_Lane() for _ in range(limits.lanes)]
         self._outstanding = Outstanding(limits.timeout_s)
         self._waiting = 0
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._batches_in_flight = 0
-        self._is_scheduled = False
 
     @property
     def waiting(self) -> int:
@@ -84,26 +97,32 @@ class Pipeline:
             await asyncio.wait(pending)
 
     def _make_ready(self, row: Row) -> None:
-        self._ready[row] = None
-        self._schedule()
+        lane = self._lane_of(row)
+        lane.ready[row] = None
+        self._schedule(lane)
 
-    def _schedule(self) -> None:
-        if not self._is_scheduled and self._batches_in_flight < self._limits.batches_in_flight:
-            self._is_scheduled = True
-            self._loop.call_soon(self._fill_batch)
+    def _lane_of(self, row: Row) -> _Lane:
+        if len(self._lanes) == 1:
+            return self._lanes[0]
+        return self._lanes[shard_of_row(row.key) * len(self._lanes) // self._table.shards]
 
-    def _fill_batch(self) -> None:
-        self._is_scheduled = False
-        if self._batches_in_flight >= self._limits.batches_in_flight:
+    def _schedule(self, lane: _Lane) -> None:
+        if not lane.is_scheduled and not lane.is_in_flight:
+            lane.is_scheduled = True
+            self._loop.call_soon(self._fill_batch, lane)
+
+    def _fill_batch(self, lane: _Lane) -> None:
+        lane.is_scheduled = False
+        if lane.is_in_flight:
             return
         batch = Batch(self._now_us())
-        while self._ready and not self._is_full(batch):
-            row, _ = self._ready.popitem(last=False)
+        while lane.ready and not self._is_full(batch):
+            row, _ = lane.ready.popitem(last=False)
             self._take_from(row, batch)
         if batch.decided:
-            self._begin(batch)
-        if self._ready:
-            self._schedule()
+            self._begin(batch, lane)
+        if lane.ready:
+            self._schedule(lane)
 
     def _is_full(self, batch: Batch) -> bool:
         most = self._limits.batch_rows
@@ -113,7 +132,7 @@ class Pipeline:
         """Decides the commands of a row up to the first that has to wait."""
         while row.waiting:
             if self._is_full(batch):
-                self._ready[row] = None
+                self._lane_of(row).ready[row] = None
                 return
             command = row.waiting[0]
             if command.future.done():  # whoever asked has left before it began
@@ -199,6 +218,7 @@ class Pipeline:
     async def _read_fact(self, row: Row, command: Command, need: Need) -> None:
         assert row.mailbox is not None
         try:
+            command.store_calls += 1
             command.fact = await self._reader.answer(row.mailbox, row.key, need)
         except RowboxError as error:
             if isinstance(error, HandoverInProgress):
@@ -217,16 +237,16 @@ class Pipeline:
         """A row is free again: it and those that waited for it may go on."""
         blocked, row.blocked = row.blocked, []
         if row.waiting:
-            self._ready[row] = None
-            self._ready.move_to_end(row, last=not first)
+            lane = self._lane_of(row)
+            lane.ready[row] = None
+            lane.ready.move_to_end(row, last=not first)
+            self._schedule(lane)
         for waiter in blocked:
             if waiter.waiting:
-                self._ready[waiter] = None
-        if self._ready:
-            self._schedule()
+                self._make_ready(waiter)
         self._table.forget_if_empty(row)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, lane: _Lane) -> None:
         batch.drop_idle_plans()
         if not batch.plans:
             self._committer.answer(batch)
@@ -234,18 +254,19 @@ class Pipeline:
             return
         for row in batch.plans:
             row.is_busy = True
-        self._batches_in_flight += 1
-        task = self._loop.create_task(self._commit(batch), name="commit")
+        lane.is_in_flight = True
+        task = self._loop.create_task(self._commit(batch, lane), name="commit")
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _commit(self, batch: Batch) -> None:
+    async def _commit(self, batch: Batch, lane: _Lane) -> None:
         try:
             await self._committer.commit(batch)
         finally:
-            self._batches_in_flight -= 1
+            lane.is_in_flight = False
             self._outstanding.forget_answered()
             for row in batch.plans:
                 row.is_busy = False
                 self._release(row)
-            self._schedule()
+            if lane.ready:
+                self._schedule(lane)

@@ -1,7 +1,8 @@
 """Finds outboxes that nobody is emptying: of owners that died, of writes that landed late, of queues that were full.
 
-A scan only FINDS rows; what is delivered is what a claimed load of the row says (docs/consistency.md). Shards
-are scanned again and again, because a write may land after a scan has passed.
+A scan only FINDS rows; what is delivered is what a claimed load of the row says (docs/consistency.md). The shards
+are scanned again and again, because a write may land after a scan has passed; all in one go, because most hold no
+outbox, and a cluster's store takes several round trips to say so of each.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from rowbox.mailbox.errors import RowboxError
 log = logging.getLogger(__name__)
 
 SCAN_ROWS = 100
+"""Row keys of one store call."""
 PAUSE_S = 180.0
 """Between two scans. A recipient of a send whose owner died waits at most this long, if nobody asks for the sender."""
 
@@ -45,20 +47,16 @@ class Recovery:
 
     async def scan(self) -> None:
         """Visits every user whose row has outbox cells, once."""
-        for shard in range(self._store.shards):
-            await self._scan_shard(shard)
-        self.scans += 1
-
-    async def _scan_shard(self, shard: int) -> None:
-        after: bytes | None = None
+        shards, after = range(self._store.shards), None
         while True:
-            rows = await self._store.scan(shard, Family.OUTBOX, after, SCAN_ROWS)
-            for row, _ in rows:
+            rows = await self._store.scan_rows(shards, Family.OUTBOX, after, SCAN_ROWS)
+            for row in rows:
                 self.found += 1
                 await self._visit_one(user_of(row))
             if len(rows) < SCAN_ROWS:
-                return
-            after = rows[-1][0]
+                break
+            after = rows[-1]
+        self.scans += 1
 
     async def _visit_one(self, user_id: str) -> None:
         try:

@@ -4,7 +4,7 @@ What the owner keeps of a row in memory (index, dedupe records, outbox) is read 
 entries come in pages, so that a mailbox of a million messages takes no more memory than a page of them.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rowbox.cacheserver.store import Column, StoreReader
@@ -15,7 +15,9 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.invariants import RowFrame
 
 PAGE_COLUMNS = 1000
-SCAN_ROWS = 64
+SCAN_ROWS = 1000
+RUN_SHARDS = 64
+"""Shards that are walked together: the fewer, the more scans, each of which takes several round trips to a cluster."""
 LAST_QUALIFIER = b"\xff" * 64
 """Sorts after every qualifier."""
 
@@ -23,18 +25,21 @@ OnUnreadable = Callable[[str], None]
 _CellT = TypeVar("_CellT", bound=Cell)
 
 
-async def scan_rows(
-    store: StoreReader, shard: int, family: Family, *, rows_at_once: int = SCAN_ROWS
-) -> AsyncIterator[tuple[bytes, list[Column]]]:
-    """All rows of a shard that have columns in `family`, with these columns."""
+def shard_runs(shards: int) -> Iterator[range]:
+    """All shards of a store, in runs of adjacent ones."""
+    return (range(first, min(first + RUN_SHARDS, shards)) for first in range(0, shards, RUN_SHARDS))
+
+
+async def row_keys(store: StoreReader, shards: range, family: Family) -> AsyncIterator[bytes]:
+    """All rows of adjacent shards that have columns in `family`, ascending."""
     after: bytes | None = None
     while True:
-        rows = await store.scan(shard, family, after, rows_at_once)
+        rows = await store.scan_rows(shards, family, after, SCAN_ROWS)
         for row in rows:
             yield row
-        if len(rows) < rows_at_once:
+        if len(rows) < SCAN_ROWS:
             return
-        after = rows[-1][0]
+        after = rows[-1]
 
 
 def nobody(_text: str) -> None:
@@ -48,12 +53,9 @@ class RowCells:
         self._store = store
         self._on_unreadable = on_unreadable
 
-    async def frame(self, row: bytes, index_columns: Sequence[Column] | None = None) -> RowFrame:
-        """What is held in memory as a whole. `index_columns` where they were read already."""
-        families = (Family.INDEX, Family.DEDUPE, Family.OUTBOX)
-        columns = await self._store.get_row(row, families if index_columns is None else families[1:])
-        if index_columns is not None:
-            columns[Family.INDEX] = list(index_columns)
+    async def frame(self, row: bytes) -> RowFrame:
+        """What is held in memory as a whole, in one atomic read."""
+        columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE, Family.OUTBOX))
         index = list(self._decode(Family.INDEX, columns[Family.INDEX]))
         return RowFrame(
             _only(FenceCell, index),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.store import StoreReader, StoreStats
+from rowbox.cacheserver.stores.hbase_counters import Counters
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ Sample = tuple[str, Kind, str, dict[str, str], float]
 def owner_samples(owner: Owner) -> Iterable[Sample]:
     """Everything one owner counts. Cheap: it reads integers."""
     commit, table, delivery = owner.committer.counters, owner.table, owner.delivery
+    loader, folding = owner.loader, owner.loader.folding
     numbers: tuple[tuple[str, Kind, str, float], ...] = (
         ("rowbox_commands_total", "counter", "Commands decided.", commit.commands),
         ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting),
@@ -27,20 +29,51 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_commit_rows_total", "counter", "Rows written by them.", commit.rows),
         ("rowbox_commit_cells_total", "counter", "Cells written by them.", commit.cells),
         ("rowbox_commit_seconds_total", "counter", "Time spent in them.", commit.seconds),
+        ("rowbox_sends_total", "counter", "Sends that made a message.", commit.sends),
+        (
+            "rowbox_send_store_calls_total",
+            "counter",
+            "Store calls that sends waited for, one after the other: of a send and of its delivery.",
+            commit.send_store_calls,
+        ),
         ("rowbox_unknown_outcomes_total", "counter", "Store calls whose outcome is unknown.", commit.unknown_outcomes),
         ("rowbox_cells_removed_total", "counter", "Cells removed by the cleaner.", owner.cleaner.removed),
         ("rowbox_mailboxes_in_memory", "gauge", "Mailboxes in memory.", len(table)),
         ("rowbox_cache_bytes", "gauge", "What they take, estimated.", table.size_bytes),
         ("rowbox_mailbox_loads_total", "counter", "Mailboxes read from the store.", table.loads),
+        (
+            "rowbox_load_store_calls_total",
+            "counter",
+            "Store calls of those reads and their claims.",
+            loader.store_calls,
+        ),
+        ("rowbox_folding_reads_total", "counter", "Further reads, before a list of epochs is folded.", folding.reads),
+        ("rowbox_fences_folded_total", "counter", "Lists of epochs that were folded.", folding.folded),
         ("rowbox_mailbox_evictions_total", "counter", "Mailboxes dropped for room.", table.evictions),
         ("rowbox_deliveries_pending", "gauge", "Messages on their way to a recipient's row.", delivery.pending),
         ("rowbox_deliveries_total", "counter", "Messages that every recipient has.", delivery.delivered),
         ("rowbox_delivery_retries_total", "counter", "Deliveries tried again.", delivery.retries),
+        ("rowbox_senders_spilled", "gauge", "Senders whose outbox holds what no queue does.", len(delivery.spilled)),
         ("rowbox_outbox_scans_total", "counter", "Scans for outboxes that were finished.", owner.recovery.scans),
         ("rowbox_waiters", "gauge", "Clients waiting for news.", owner.waiters.count),
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
+
+
+def gateway_samples(counters: Counters) -> Iterable[Sample]:
+    """What the connections to a cluster's gateways have done."""
+    numbers = (
+        ("rowbox_gateway_reads_total", "Reads through the gateways.", counters.reads),
+        ("rowbox_gateway_writes_total", "Writes through the gateways.", counters.writes),
+        ("rowbox_gateway_read_round_trips_total", "Round trips of reads.", counters.read_round_trips),
+        ("rowbox_gateway_write_round_trips_total", "Round trips of writes.", counters.write_round_trips),
+        ("rowbox_gateway_connections_total", "Connections opened.", counters.connections_opened),
+        ("rowbox_gateway_failovers_total", "Times another gateway was taken.", counters.failovers),
+        ("rowbox_gateway_deadline_misses_total", "Calls given up at their deadline.", counters.deadline_misses),
+    )
+    for name, text, value in numbers:
+        yield name, "counter", text, {}, value
 
 
 class StoreStatistics:

@@ -56,7 +56,7 @@ class Table:
         on_loaded: Callable[[Row, Sequence[OutboxCell]], None],
     ) -> None:
         self._loader = loader
-        self._shards = shards
+        self.shards = shards
         self._limit_bytes = limit_bytes
         self._admission = asyncio.Semaphore(load_concurrency)
         self._most_loads = load_concurrency + load_queue
@@ -74,7 +74,7 @@ class Table:
         """The user's row, now the most recently used one. It may have no mailbox yet."""
         row = self._rows.get(user_id)
         if row is None:
-            row = self._rows[user_id] = Row(user_id, row_key(user_id, self._shards))
+            row = self._rows[user_id] = Row(user_id, row_key(user_id, self.shards))
         else:
             self._rows.move_to_end(user_id)
         return row

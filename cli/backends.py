@@ -10,7 +10,7 @@ from rowbox.cacheserver.node import Node, Stores
 from rowbox.cacheserver.owner import Owner, wall_clock_us
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.cacheserver.samples import Sample, StoreStatistics, owner_samples
+from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.hbase import HBaseStore
@@ -74,6 +74,7 @@ async def _at_once() -> None:
 @asynccontextmanager
 async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
     clock = StoreClock(wall_clock_us)
+    opened: list[HBaseStore] = []
 
     async def open_stores() -> Stores:
         mail = await HBaseStore.open(address, settings.hbase)
@@ -85,6 +86,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         except BaseException:
             await mail.close()
             raise
+        opened.append(mail)
         return Stores(mail, cells)
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
@@ -95,6 +97,11 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     )
     node.start()
     try:
-        yield Backend(node, node.owning, (node.samples,))
+        yield Backend(node, node.owning, (node.samples, lambda: _gateway_samples(opened)))
     finally:
         await node.close()
+
+
+def _gateway_samples(opened: Sequence[HBaseStore]) -> Iterable[Sample]:
+    for store in opened:  # none until the store could be opened
+        yield from gateway_samples(store.counters)

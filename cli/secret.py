@@ -34,8 +34,8 @@ def _read(path: Path) -> bytes:
 
 def _create(path: Path) -> bytes:
     """Written beside it whole, then linked into place: nobody ever reads half a secret."""
-    draft = path.with_name(f".{FILE}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")  # containers that share a folder share process ids too
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(SECRET_BYTES))

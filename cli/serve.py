@@ -122,6 +122,7 @@ async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> A
     server = Server(app, admin, mailboxes.port, settings.server, drain, ids)
     try:
         await _listen(server, settings)
+        log.info("listening on port %d, health and metrics on port %d", server.port, server.admin_port)
         yield server
     finally:
         await server.stop()

@@ -9,9 +9,8 @@ import orjson
 
 from rowbox.cacheserver.census import Census, take_census
 from rowbox.cacheserver.store import StoreStats
-from rowbox.cli.data_dir import store_folder
 from rowbox.cli.options import with_settings
-from rowbox.cli.walk import opened, shard_bar
+from rowbox.cli.walk import opened, place, shard_bar
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.config import Loaded, Settings
 
@@ -24,15 +23,16 @@ class Figures(NamedTuple):
 
 
 @click.command("stats")
-@with_settings("server.data_dir")
+@with_settings("server.data_dir", "store.url")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; sizes in bytes, times in microseconds.")
 def command(loaded: Loaded, *, as_json: bool) -> None:
     """Say what is in the store: mailboxes, conversations, messages, and the room they take.
 
-    Reads only, and may run beside the server: it sees the store as it was when it began.
+    Reads only, and may run beside the server: it sees an embedded store as it was when it began, and of an HBase store
+    each mailbox as it is when it is counted.
     """
     figures = asyncio.run(_gather(loaded.settings))
-    click.echo(_as_json(figures) if as_json else _as_text(figures, str(store_folder(loaded.settings))))
+    click.echo(_as_json(figures) if as_json else _as_text(figures, place(loaded.settings)))
 
 
 async def _gather(settings: Settings) -> Figures:
@@ -44,10 +44,10 @@ async def _gather(settings: Settings) -> Figures:
         return Figures(census, await store.stats())
 
 
-def _as_text(figures: Figures, folder: str) -> str:
+def _as_text(figures: Figures, where: str) -> str:
     census, store = figures
     lines = {
-        "Store": folder,
+        "Store": where,
         "Shards": f"{census.shards:,}",
         "Mailboxes": f"{census.mailboxes:,}",
         "Conversations": f"{census.conversations:,} (one in each participant's mailbox)",

@@ -6,23 +6,40 @@ from contextlib import asynccontextmanager, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rowbox.cacheserver.stores.rocksdb_view import RocksView, open_reader
+from rowbox.cacheserver.store import StoreReader
+from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.rocksdb_view import open_reader
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.config import Settings
+from rowbox.mailbox.config import Settings, parse_store_url
 
 ShowShards = Callable[[str, int], None]
 """Shows what is being done, and how many shards are done."""
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[RocksView]:
-    """The embedded store as of now. It is only read; a server may be running on it and is not disturbed."""
-    view = open_reader(store_folder(settings), ttl_ms(settings.store))
+async def opened(settings: Settings) -> AsyncIterator[StoreReader]:
+    """The store that `settings` name, closed in the end. It is only read; a server that runs on it is not disturbed.
+
+    An embedded store is as of now, whatever is written meanwhile; a cluster's is as of each read. Raises what opening
+    either raises: a cluster's store that is away is not waited for.
+    """
+    address = parse_store_url(settings.store.url)
+    store: StoreReader
+    if address is None:
+        store = open_reader(store_folder(settings), ttl_ms(settings.store))
+    else:
+        store = await HBaseStore.open(address, settings.hbase)
     try:
-        yield view
+        yield store
     finally:
-        await view.close()
+        await store.close()
+
+
+def place(settings: Settings) -> str:
+    """Where the store is, for people: its folder, or its URL."""
+    url = settings.store.url
+    return str(store_folder(settings)) if parse_store_url(url) is None else url
 
 
 @contextmanager

@@ -7,7 +7,8 @@ the sum is zero. Sums are kept per group of conversations, so that one that is n
 Rejected: looking up each copy in the other row. That is a random read per message, where this is none; a store larger
 than the memory takes days that way. The second look does it, for one group in 4096.
 
-Messages that may have expired in one row and not yet in the other take no part.
+Messages that may have expired in one row and not yet in the other take no part, and neither do those that may still be
+on their way.
 """
 
 from collections.abc import Sequence
@@ -19,15 +20,21 @@ GROUPS = 4096
 
 
 class CopyBalance:
-    """See the module's text. `since_us`: messages sent after it cannot have expired before the walk ends."""
+    """See the module's text. `since_us`: messages sent after it cannot have expired before the walk ends.
 
-    def __init__(self, since_us: int) -> None:
+    `before_us`: those sent before it have been delivered, as a rule. Where users go on sending, younger ones would put
+    every group out of balance: they are in the row that is read last and were not yet in the one that was read first.
+    """
+
+    def __init__(self, since_us: int, before_us: int | None = None) -> None:
         self._since_us = since_us
+        self._before_us = before_us
         self._sums = [0] * GROUPS
 
     def add(self, user_id: str, cell: MessageCell, participants: Sequence[str]) -> None:
         """Takes in a message of a user's row that counts there."""
-        if sent_timestamp(cell.message_id) <= self._since_us:
+        sent_us = sent_timestamp(cell.message_id)
+        if sent_us <= self._since_us or (self._before_us is not None and sent_us >= self._before_us):
             return
         if cell.sender_id == user_id:
             change = sum(_number(user, cell) for user in participants if user != user_id)

@@ -17,13 +17,15 @@ dropping   An entry that owns no version is dropped at the next claim. Exact: no
 folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
            them can land any more (the one bound on late writes relied on) and a read made after that time shows nothing
            invalid of them, neither state of an index cell included: such a state no sweep may remove while it shares
-           its cell with a valid one, so folding waits until this epoch has written the conversation itself.
+           its cell with a valid one, so folding waits until another epoch has written the conversation.
 sweeping   Only cells of epochs LOWER than the sweeper's own go, only after its claim was confirmed with the lease held.
 
 No I/O, no clock: time is an argument.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 N_BITS = 24
@@ -44,6 +46,7 @@ class FenceEntry(NamedTuple):
 
 
 Fence = tuple[FenceEntry, ...]
+_epoch_of = attrgetter("epoch")
 
 
 class Stamp(NamedTuple):
@@ -72,11 +75,12 @@ def newest(fences: Iterable[Fence]) -> Fence:
 
 def is_valid(fence: Fence, epoch: int, version: int) -> bool:
     """Whether a cell of (`epoch`, `version`) counts under `fence`."""
-    for position, entry in enumerate(fence):
-        if entry.epoch == epoch or (entry.folded and epoch < entry.epoch):
-            following = position + 1
-            return following == len(fence) or version <= fence[following].starts_after
-    return False
+    # By bisection: a load asks for each of its cells, and a bad day may leave a thousand entries.
+    position = bisect_left(fence, epoch, key=_epoch_of)
+    if position == len(fence) or (fence[position].epoch != epoch and not fence[position].folded):
+        return False
+    following = position + 1
+    return following == len(fence) or version <= fence[following].starts_after
 
 
 def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:

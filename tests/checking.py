@@ -10,7 +10,7 @@ async def findings_of(
     store: StoreReader, settings: Settings, now_us: int, *, slack_us: int = SLACK_US
 ) -> list[Finding]:
     """Every finding. Nobody writes meanwhile; `now_us` is the time by which the store's cells expire."""
-    checker = Checker(store, settings.store, lambda: now_us, slack_us=slack_us)
+    checker = Checker(store, settings.store, lambda: now_us, slack_us=slack_us, is_live=False)
     return [item async for item in checker.run() if isinstance(item, Finding)]
 
 

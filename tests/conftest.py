@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+pytest_plugins = ["tests.support.hbase_plugin"]
+
 
 def require(tool: str, install: str = "") -> str:
     """The path of a system's `tool`. Without it the test is skipped, but where CI=true it fails.

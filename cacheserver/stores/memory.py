@@ -74,11 +74,11 @@ class MemoryStore:
         return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
 
     async def scan(
-        self, shard: int, family: Family, after_row: bytes | None, limit: int
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
     ) -> list[tuple[bytes, list[Column]]]:
         found: list[tuple[bytes, list[Column]]] = []
         await self._begin_read()
-        for row in self._cells.rows_of(shard):
+        for row in self._cells.rows_of(shards):
             if len(found) == limit:
                 break
             if after_row is None or row > after_row:
@@ -86,6 +86,9 @@ class MemoryStore:
                 if columns := self._cells.columns(row, family):
                     found.append((row, columns))
         return found
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        return [row for row, _ in await self.scan(shards, family, after_row, limit)]
 
     async def stats(self) -> StoreStats:
         return StoreStats(self._cells.row_count(), -1, -1, -1, self.syncs)
@@ -109,11 +112,11 @@ class MemoryStore:
         await self._finish(self._write(Op.DELETE, steps))
 
     async def compare_and_set(
-        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
     ) -> bool:
         put = Put(family, qualifier, value)
         _check([RowMutation(row, [put])])
-        step = partial(self._cells.put_if, row, put, expected, timestamp_ms)
+        step = partial(self._cells.put_if, row, put, expected)
         answers = await self._finish(self._write(Op.COMPARE_AND_SET, [step]))
         return answers[-1] is True
 

@@ -55,12 +55,15 @@ class MemoryCells:
             marked = cell._replace(deleted_ms=max(cell.deleted_ms, timestamp_ms))
             self._write(delete.row, family, qualifier, marked if self.by_time else _ABSENT)
 
-    def put_if(self, row: bytes, put: Put, expected: bytes | None, timestamp_ms: int) -> bool:
-        """Compare-and-set; the condition is looked at when this executes."""
+    def put_if(self, row: bytes, put: Put, expected: bytes | None) -> bool:
+        """Compare-and-set; the condition is looked at when this executes, and so is the clock.
+
+        As in HBase: the put's time is the store's own, and no less than that of what it replaces.
+        """
         cell = self._cell(row, put.family, put.qualifier)
         if (cell.value if self._is_visible(put.family, cell) else None) != expected:
             return False
-        self._put(row, put, timestamp_ms)
+        self._put(row, put, max(self.now_ms(), cell.put_ms))
         return True
 
     def columns(self, row: bytes, family: Family) -> list[Column]:
@@ -68,9 +71,9 @@ class MemoryCells:
         cells = self._rows.get(row, {}).get(family, {})
         return sorted((qualifier, cell.value) for qualifier, cell in cells.items() if self._is_visible(family, cell))
 
-    def rows_of(self, shard: int) -> list[bytes]:
-        """The keys of a shard's rows, ascending; also of rows of which nothing is visible any more."""
-        start, stop = shard_range(shard)
+    def rows_of(self, shards: range) -> list[bytes]:
+        """The keys of the rows of adjacent shards, ascending; also of rows of which nothing is visible any more."""
+        start, stop = shard_range(shards)
         return sorted(row for row in self._rows if start <= row < stop)
 
     def row_count(self) -> int:

@@ -94,9 +94,9 @@ class RocksStore(RocksReader):
         await self._in_write_thread(partial(self._delete, keys))
 
     async def compare_and_set(
-        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes, timestamp_ms: int
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
     ) -> bool:
-        build = partial(self._batch_of, [RowMutation(row, [Put(family, qualifier, value)])], timestamp_ms)
+        build = partial(self._batch_of, [RowMutation(row, [Put(family, qualifier, value)])], self._now_ms())
         key = row + SEPARATOR + qualifier
         return await self._in_write_thread(partial(self._set_if, family, key, expected, build))
 

@@ -49,9 +49,9 @@ def columns_from(
     return found
 
 
-def row_columns(cells: Cells, row: bytes, oldest_stamp: bytes) -> list[Column]:
-    """All columns of a row that are not expired; `cells` end with the row."""
-    return columns_from(cells, row + SEPARATOR, len(row) + 1, oldest_stamp)
+def row_columns(cells: Cells, row: bytes, oldest_stamp: bytes, limit: int | None = None) -> list[Column]:
+    """The first `limit` columns of a row that are not expired, None: all; `cells` end with the row."""
+    return columns_from(cells, row + SEPARATOR, len(row) + 1, oldest_stamp, limit)
 
 
 def rows_at_one_moment(database: Database, row: bytes, families: Sequence[Family]) -> dict[Family, Cells]:

@@ -84,24 +84,12 @@ class RocksReader:
         return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
 
     async def scan(
-        self, shard: int, family: Family, after_row: bytes | None, limit: int
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
     ) -> list[tuple[bytes, list[Column]]]:
-        start, stop = shard_range(shard)
-        start = start if after_row is None else after_row + ROW_END
-        found: list[tuple[bytes, list[Column]]] = []
-        while len(found) < limit:
-            await self._warm([(family, start)])
-            with self._translated():
-                source = self._database.families[family]
-                row = first_row(source, start, stop)
-                if row is None:
-                    break
-                cells = cells_before(source, row + ROW_END)
-                if columns := row_columns(cells, row, self.oldest_stamp(family)):
-                    found.append((row, columns))
-            start = row + ROW_END
-            await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
-        return found
+        return await self._scan(shards, family, after_row, limit, columns_of_row=None)
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        return [row for row, _ in await self._scan(shards, family, after_row, limit, columns_of_row=1)]
 
     async def stats(self) -> StoreStats:
         with self._translated():
@@ -129,6 +117,28 @@ class RocksReader:
         ttl_ms = self._ttl_ms.get(family)
         oldest_ms = 0 if ttl_ms is None else max(0, self._now_ms() - ttl_ms)
         return oldest_ms.to_bytes(STAMP_BYTES, "big")
+
+    async def _scan(
+        self, shards: range, family: Family, after_row: bytes | None, limit: int, *, columns_of_row: int | None
+    ) -> list[tuple[bytes, list[Column]]]:
+        """As `scan`, with the first `columns_of_row` columns of each row; None: all."""
+        start, stop = shard_range(shards)
+        if after_row is not None:
+            start = max(start, after_row + ROW_END)
+        found: list[tuple[bytes, list[Column]]] = []
+        while len(found) < limit:
+            await self._warm([(family, start)])
+            with self._translated():
+                source = self._database.families[family]
+                row = first_row(source, start, stop)
+                if row is None:
+                    break
+                cells = cells_before(source, row + ROW_END)
+                if columns := row_columns(cells, row, self.oldest_stamp(family), columns_of_row):
+                    found.append((row, columns))
+            start = row + ROW_END
+            await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
+        return found
 
     def _close_blocking(self) -> None:
         self._readers.shutdown()

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
@@ -43,10 +45,11 @@ async def nothing(store: RocksStore, settings: Settings) -> None:
     """Leaves an empty store."""
 
 
-async def three_messages(store: RocksStore, settings: Settings) -> None:
+async def three_messages(store: Store, settings: Settings, ownership: Ownership | None = None) -> None:
     """Alice to bob, bob to alice, carol to alice."""
-    owner = Owner(store, settings)
+    owner = Owner(store, settings, ownership=ownership)
     await owner.start()
     for number, (sender, recipient) in enumerate((("alice", "bob"), ("bob", "alice"), ("carol", "alice"))):
         await owner.send(Send(sender, recipient, f"number {number}", f"c{number}"))
+    await owner.delivery.idle()
     await owner.close()

@@ -14,6 +14,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.config import Settings
 from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.support.hbase_cluster import RUNNING
 
 
 def run(data_dir: Path, *options: str) -> Result:
@@ -86,6 +87,14 @@ def test_a_folder_without_a_store(tmp_path: Path, verb: str) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"Error: there is no store in {tmp_path}/nowhere/store: ")
     assert not (tmp_path / "nowhere").exists(), "looking made a folder"
+
+
+@pytest.mark.parametrize("verb", ["check", "stats"])
+def test_a_cluster_that_does_not_answer(verb: str) -> None:
+    result = CliRunner().invoke(main, [verb, "--store", "hbase://127.0.0.1:1/rowbox"], env={RUNNING: None})
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: gateway 127.0.0.1:1: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_beside_the_process_that_owns_the_store(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ A store is added by a line in STORES. TTLs are tested by puts with old timestamp
 cluster's clock cannot be moved.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from time import time_ns
@@ -12,9 +13,13 @@ from time import time_ns
 import pytest
 
 from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from tests.support.hbase_cluster import HBase
+from tests.support.hbase_table import made_table
 
 SHARDS = 64
 TTL_MS = {Family.MESSAGES: 90 * 86_400_000, Family.LOG: 8 * 86_400_000, Family.DEDUPE: 7 * 86_400_000}
@@ -31,11 +36,12 @@ class Stamps:
         return next(self._next)
 
 
-def _memory(folder: Path, stamps: Stamps, *, late_writes: bool) -> Store:
+async def _memory(request: pytest.FixtureRequest, stamps: Stamps, *, late_writes: bool) -> Store:
     return MemoryStore(SHARDS, TTL_MS, late_writes=late_writes, now_ms=lambda: stamps.now_ms)
 
 
-def _rocksdb(folder: Path, stamps: Stamps) -> Store:
+async def _rocksdb(request: pytest.FixtureRequest, stamps: Stamps) -> Store:
+    folder: Path = request.getfixturevalue("tmp_path")
     return RocksStore.open(
         folder / "store",
         SHARDS,
@@ -47,11 +53,30 @@ def _rocksdb(folder: Path, stamps: Stamps) -> Store:
     )
 
 
-STORES: dict[str, Callable[[Path, Stamps], Store]] = {
-    "memory-embedded": lambda folder, stamps: _memory(folder, stamps, late_writes=False),
-    "memory-late": lambda folder, stamps: _memory(folder, stamps, late_writes=True),
+async def _hbase(request: pytest.FixtureRequest, stamps: Stamps) -> Store:
+    return await HBaseStore.open(request.getfixturevalue("hbase_table"), HBaseSettings())
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Stamps], Awaitable[Store]]] = {
+    "memory-embedded": partial(_memory, late_writes=False),
+    "memory-late": partial(_memory, late_writes=True),
     "rocksdb": _rocksdb,
+    "hbase": _hbase,
 }
+_MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"hbase": (pytest.mark.integration,)}
+
+
+@pytest.fixture
+def hbase_table(hbase: HBase) -> Iterator[HBaseAddress]:
+    """A table with the TTLs and the shards that this suite expects, in regions that cut its rows apart."""
+    settings = StoreSettings(
+        shards=SHARDS,
+        retention_ms=TTL_MS[Family.MESSAGES],
+        token_life_ms=TTL_MS[Family.LOG] - LOG_MARGIN_MS,
+        dedupe_life_ms=TTL_MS[Family.DEDUPE],
+    )
+    with made_table(hbase, settings) as address:
+        yield address
 
 
 @pytest.fixture
@@ -59,8 +84,8 @@ def stamps() -> Stamps:
     return Stamps()
 
 
-@pytest.fixture(params=sorted(STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path, stamps: Stamps) -> AsyncIterator[Store]:
-    opened = STORES[request.param](tmp_path, stamps)
+@pytest.fixture(params=[pytest.param(name, marks=_MARKS.get(name, ())) for name in sorted(STORES)])
+async def store(request: pytest.FixtureRequest, stamps: Stamps) -> AsyncIterator[Store]:
+    opened = await STORES[request.param](request, stamps)
     yield opened
     await opened.close()

@@ -109,7 +109,7 @@ async def test_execute_partly_writes_the_first_half_of_the_rows_and_the_others_w
 async def test_a_retried_compare_and_set_meets_itself_and_answers_false() -> None:
     store = make()
     store.faults.next(Fault.EXECUTE_TWICE, Op.COMPARE_AND_SET)
-    assert not await store.compare_and_set(A, I, b"q", None, b"1", 1)
+    assert not await store.compare_and_set(A, I, b"q", None, b"1")
     assert await values(store) == [b"1"]
 
 
@@ -117,10 +117,17 @@ async def test_a_late_compare_and_set_looks_at_its_condition_when_it_lands() -> 
     store = make()
     store.faults.next(Fault.EXECUTE_LATE)
     with pytest.raises(StoreOutcomeUnknown):
-        await store.compare_and_set(A, I, b"q", None, b"late", 1)
-    await store.compare_and_set(A, I, b"q", None, b"now", 2)
+        await store.compare_and_set(A, I, b"q", None, b"late")
+    await store.compare_and_set(A, I, b"q", None, b"now")
     store.land()
     assert await values(store) == [b"now"]
+
+
+async def test_a_set_is_newer_than_what_a_clock_ahead_of_the_stores_has_put() -> None:
+    store = make()
+    await write(store, b"ahead", 5000, A)
+    assert await store.compare_and_set(A, I, b"q", b"ahead", b"set")
+    assert await store.get_columns(A, I, [b"q"]) == [(b"q", b"set")]
 
 
 async def test_faults_wait_in_order_for_the_call_they_are_for() -> None:
@@ -187,11 +194,12 @@ async def test_dice_fall_the_same_for_the_same_seed() -> None:
         (lambda store: write(store, b"1", 1, A), Point.WRITE),
         (lambda store: write(store, b"1", 1, A), Point.ANSWER),
         (lambda store: store.delete([RowDelete(A, [(I, b"q")])], 1), Point.WRITE),
-        (lambda store: store.compare_and_set(A, I, b"q", None, b"1", 1), Point.WRITE),
+        (lambda store: store.compare_and_set(A, I, b"q", None, b"1"), Point.WRITE),
         (values, Point.READ),
         (lambda store: store.get_columns(A, I, [b"q"]), Point.READ),
         (lambda store: store.get_range(A, I, b"", b"z", 1), Point.READ),
-        (lambda store: store.scan(1, I, None, 1), Point.READ),
+        (lambda store: store.scan(range(1, 2), I, None, 1), Point.READ),
+        (lambda store: store.scan_rows(range(1, 2), I, None, 1), Point.READ),
     ],
 )
 async def test_a_held_call_goes_on_when_it_is_released(
@@ -220,7 +228,7 @@ async def test_a_write_held_before_its_answer_has_executed() -> None:
 
 async def test_every_call_yields_to_the_loop() -> None:
     store = make()
-    calls = [write(store, b"1", 1, A), values(store), store.scan(1, I, None, 1), store.verify()]
+    calls = [write(store, b"1", 1, A), values(store), store.scan(range(1, 2), I, None, 1), store.verify()]
     for call in calls:
         calling = asyncio.ensure_future(call)
         await asyncio.sleep(0)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation, Store
+from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import after
 from rowbox.mailbox.errors import StoreUnavailable
 
 from .conftest import SHARDS, TTL_MS, Stamps
@@ -34,6 +34,11 @@ over_one_store = settings(
 
 def fresh_row(shard: int = 2) -> bytes:
     return b"%04x/user%d" % (shard, next(_names))
+
+
+def shard(number: int) -> range:
+    """One shard, as a scan takes it."""
+    return range(number, number + 1)
 
 
 async def put(store: Store, stamps: Stamps, row: bytes, family: Family, columns: Sequence[Column]) -> None:
@@ -119,7 +124,7 @@ async def test_paging_by_the_last_qualifier_gives_every_column_once(
     await put(store, stamps, row, L, list(content.items()))
     while page := await store.get_range(row, L, start, b"\xff" * 6, limit):
         found += page
-        start = after(page[-1][0])
+        start = keys.after(page[-1][0])
     assert found == sorted(content.items())
 
 
@@ -163,7 +168,7 @@ async def test_a_confirmed_write_is_seen_by_every_read(store: Store, stamps: Sta
         await put(store, stamps, ROW, I, [(b"%02d" % number, b"v")])
         assert (await store.get_columns(ROW, I, [b"%02d" % number])) == [(b"%02d" % number, b"v")]
         assert len(await store.get_range(ROW, I, b"", b"\xff", 100)) == number + 1
-        assert len((await store.scan(1, I, None, 1))[0][1]) == number + 1
+        assert len((await store.scan(shard(1), I, None, 1))[0][1]) == number + 1
 
 
 # Deleting
@@ -187,7 +192,7 @@ async def test_deleting_what_is_absent_is_no_error(store: Store, stamps: Stamps)
 
 async def test_compare_and_set_puts_iff_the_column_holds_what_was_expected(store: Store, stamps: Stamps) -> None:
     async def cas(expected: bytes | None, value: bytes) -> bool:
-        return await store.compare_and_set(ROW, I, b"c", expected, value, stamps.next())
+        return await store.compare_and_set(ROW, I, b"c", expected, value)
 
     assert not await cas(b"1", b"2")
     assert await cas(None, b"1")
@@ -199,11 +204,16 @@ async def test_compare_and_set_puts_iff_the_column_holds_what_was_expected(store
 
 
 async def test_of_many_who_compare_and_set_at_once_one_succeeds(store: Store, stamps: Stamps) -> None:
-    answers = await asyncio.gather(
-        *(store.compare_and_set(ROW, I, b"c", None, b"%d" % number, stamps.next()) for number in range(20))
-    )
+    answers = await asyncio.gather(*(store.compare_and_set(ROW, I, b"c", None, b"%d" % number) for number in range(20)))
     assert sum(answers) == 1
     assert await whole(store, ROW, I) == [(b"c", b"%d" % answers.index(True))]
+
+
+async def test_what_was_set_stands_however_often_and_fast_it_is_set(store: Store, stamps: Stamps) -> None:
+    for number in range(30):
+        expected = b"%d" % (number - 1) if number else None
+        assert await store.compare_and_set(ROW, I, b"c", expected, b"%d" % number)
+        assert await whole(store, ROW, I) == [(b"c", b"%d" % number)]
 
 
 # Scanning
@@ -221,27 +231,65 @@ async def test_a_scan_gives_the_rows_of_one_shard_that_have_the_family(store: St
         stamps.next(),
     )
     rows = [(b"0001/a", [(b"a", b"1"), (b"b", b"2")]), (b"0001/c", [(b"a", b"3")])]
-    assert await store.scan(1, O, None, 10) == rows
-    assert await store.scan(1, O, None, 1) == rows[:1]
-    assert await store.scan(1, O, b"0001/a", 10) == rows[1:]
-    assert await store.scan(1, O, b"0001/b", 10) == rows[1:]
-    assert await store.scan(1, O, b"0001/c", 10) == []
-    assert await store.scan(SHARDS - 1, O, None, 10) == []
+    assert await store.scan(shard(1), O, None, 10) == rows
+    assert await store.scan(shard(1), O, None, 1) == rows[:1]
+    assert await store.scan(shard(1), O, b"0001/a", 10) == rows[1:]
+    assert await store.scan(shard(1), O, b"0001/b", 10) == rows[1:]
+    assert await store.scan(shard(1), O, b"0001/c", 10) == []
+    assert await store.scan(shard(SHARDS - 1), O, None, 10) == []
 
 
 async def test_paging_a_scan_gives_every_row_once(store: Store, stamps: Stamps) -> None:
     rows = sorted(b"0003/user%d" % number for number in range(23))
     await store.mutate([RowMutation(row, [Put(I, b"a", row)]) for row in rows], stamps.next())
     found: list[bytes] = []
-    while page := await store.scan(3, I, found[-1] if found else None, 5):
+    while page := await store.scan(shard(3), I, found[-1] if found else None, 5):
         found += [row for row, _ in page]
     assert found == rows
+
+
+async def test_a_scan_of_several_shards_goes_on_from_one_to_the_next(store: Store, stamps: Stamps) -> None:
+    rows = [b"%04x/user%d" % (number, user) for number in range(3, 8) for user in range(3)]
+    await store.mutate([RowMutation(row, [Put(I, b"a", row), Put(I, b"b", row)]) for row in rows], stamps.next())
+    asked = range(4, 7)
+    expected = rows[3:12]
+    assert [row for row, _ in await store.scan(asked, I, None, 100)] == expected
+    assert await store.scan_rows(asked, I, None, 100) == expected
+    assert await store.scan_rows(asked, I, rows[4], 100) == rows[5:12]
+    found: list[bytes] = []
+    while page := await store.scan_rows(asked, I, found[-1] if found else None, 4):
+        found += page
+    assert found == expected
+    assert await store.scan_rows(range(SHARDS), I, None, 100) == rows
+
+
+async def test_row_keys_are_of_rows_that_have_the_family_and_come_once(store: Store, stamps: Stamps) -> None:
+    many = [Put(M, b"%03d" % number, b"v") for number in range(300)]
+    await store.mutate([RowMutation(ROW, many), RowMutation(OTHER, [Put(I, b"a", b"1")])], stamps.next())
+    assert await store.scan_rows(shard(1), M, None, 10) == [ROW]
+    assert await store.scan_rows(shard(1), I, None, 10) == [OTHER]
+    await store.delete([RowDelete(OTHER, [(I, b"a")])], stamps.next())
+    assert await store.scan_rows(shard(1), I, None, 10) == []
+
+
+@pytest.mark.parametrize("row", [keys.CLUSTER_ROW, keys.META_START + b"any"])
+async def test_a_row_outside_the_shards_is_a_row_that_no_scan_shows(store: Store, stamps: Stamps, row: bytes) -> None:
+    """Any but the schema's, which a store may hold itself."""
+    await store.mutate([RowMutation(row, [Put(I, b"a", b"1"), Put(I, b"b", b"2")])], stamps.next())
+    assert await store.compare_and_set(row, I, b"c", None, b"3")
+    assert not await store.compare_and_set(row, I, b"c", b"4", b"5")
+    await store.delete([RowDelete(row, [(I, b"b")])], stamps.next())
+    assert await whole(store, row, I) == [(b"a", b"1"), (b"c", b"3")]
+    assert await store.get_columns(row, I, [b"c"]) == [(b"c", b"3")]
+    assert await store.get_range(row, I, b"b", b"z", 10) == [(b"c", b"3")]
+    assert await store.scan(range(SHARDS), I, None, 10) == []
+    assert await store.scan_rows(range(SHARDS), I, None, 10) == []
 
 
 async def test_a_scan_does_not_give_a_row_whose_columns_were_deleted(store: Store, stamps: Stamps) -> None:
     await store.mutate([RowMutation(row, [Put(O, b"a", b"1")]) for row in (ROW, OTHER)], stamps.next())
     await store.delete([RowDelete(ROW, [(O, b"a")])], stamps.next())
-    assert await store.scan(1, O, None, 10) == [(OTHER, [(b"a", b"1")])]
+    assert await store.scan(shard(1), O, None, 10) == [(OTHER, [(b"a", b"1")])]
 
 
 # Time
@@ -260,13 +308,15 @@ async def test_no_read_returns_a_column_older_than_its_familys_ttl(
     assert await store.get_columns(ROW, family, [b"old", b"young"]) == kept
     assert await store.get_range(ROW, family, b"", b"\xff", 10) == kept
     assert await store.get_range(ROW, family, b"", b"\xff", 1) == kept[:1]
-    assert await store.scan(1, family, None, 10) == [(ROW, kept)]
+    assert await store.scan(shard(1), family, None, 10) == [(ROW, kept)]
+    await store.mutate([RowMutation(OTHER, [Put(family, b"old", b"v")])], stamps.now_ms - ttl_ms - margin_ms)
+    assert await store.scan_rows(shard(1), family, None, 10) == ([ROW] if family in TTL_MS else [ROW, OTHER])
 
 
 async def test_an_expired_column_is_absent_to_compare_and_set(store: Store, stamps: Stamps) -> None:
     await store.mutate([RowMutation(ROW, [Put(D, b"a", b"1")])], stamps.now_ms - TTL_MS[D] - 60_000)
-    assert not await store.compare_and_set(ROW, D, b"a", b"1", b"2", stamps.next())
-    assert await store.compare_and_set(ROW, D, b"a", None, b"2", stamps.next())
+    assert not await store.compare_and_set(ROW, D, b"a", b"1", b"2")
+    assert await store.compare_and_set(ROW, D, b"a", None, b"2")
 
 
 async def test_an_expired_column_that_is_put_anew_is_there(store: Store, stamps: Stamps) -> None:
@@ -319,11 +369,12 @@ async def test_a_closed_store_refuses_every_call(store: Store, stamps: Stamps) -
     calls = [
         store.mutate([RowMutation(ROW, [Put(I, b"a", b"1")])], stamps.next()),
         store.delete([RowDelete(ROW, [(I, b"a")])], stamps.next()),
-        store.compare_and_set(ROW, I, b"a", None, b"1", stamps.next()),
+        store.compare_and_set(ROW, I, b"a", None, b"1"),
         store.get_row(ROW, [I]),
         store.get_columns(ROW, I, [b"a"]),
         store.get_range(ROW, I, b"", b"\xff", 1),
-        store.scan(1, I, None, 1),
+        store.scan(shard(1), I, None, 1),
+        store.scan_rows(shard(1), I, None, 1),
         store.verify(),
     ]
     errors = await asyncio.gather(*calls, return_exceptions=True)

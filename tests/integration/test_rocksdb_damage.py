@@ -176,7 +176,7 @@ async def test_a_damaged_block_is_an_error_of_the_reads_that_need_it(folder: Pat
             store.get_row(first, [Family.INDEX, Family.MESSAGES]),
             store.get_range(first, Family.MESSAGES, b"", b"\xff", 100),
             store.get_columns(first, Family.MESSAGES, [b"%08d" % number for number in range(100)]),
-            store.scan(1, Family.MESSAGES, None, 10),
+            store.scan(range(1, 2), Family.MESSAGES, None, 10),
             return_exceptions=True,
         )
         assert [type(answer) for answer in answers] == [StoreDamaged] * 4

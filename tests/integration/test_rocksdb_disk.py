@@ -35,7 +35,7 @@ async def test_without_room_a_write_is_refused_whole_until_there_is_room_again(t
             await store.mutate(group(1), 1)
         assert refusal.value.retry_after_ms
         with pytest.raises(StoreFull):
-            await store.compare_and_set(b"0001/user00", Family.INDEX, b"c", None, b"1", 2)
+            await store.compare_and_set(b"0001/user00", Family.INDEX, b"c", None, b"1")
         assert await numbers(store) == [0]
         free, now_s = 11 * MIB, 2.0
         await store.mutate(group(2), 2)

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from rowbox.cacheserver import row_cells
 from rowbox.cacheserver.census import take_census
-from rowbox.cacheserver.checker import Checker, Progress
+from rowbox.cacheserver.checker import LOOKS, SLACK_US, Checker, Progress
 from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema import codec
@@ -44,6 +45,7 @@ class Written:
     """A store and how to damage it."""
 
     def __init__(self, made: Cluster) -> None:
+        self.made = made
         self.store: MemoryStore = made.store
         self.settings = made.settings
         self.clock = made.clock
@@ -98,9 +100,9 @@ async def test_what_the_owner_wrote_has_no_finding(late: bool) -> None:
 async def test_progress_and_census_count_what_is_there() -> None:
     async with written(late=True) as made:
         store = made.store
-        checker = Checker(store, made.settings.store, made.clock.now_us)
+        checker = Checker(store, made.settings.store, made.clock.now_us, is_live=False)
         seen = [item async for item in checker.run()]
-        assert len(seen) == SHARDS
+        assert len(seen) == SHARDS / row_cells.RUN_SHARDS
         assert checker.progress == Progress(SHARDS, SHARDS, rows=2, conversations=3, messages=13)
         census = [census async for census in take_census(store)][-1]
         assert (census.mailboxes, census.conversations, census.messages) == (2, 3, 13)
@@ -196,6 +198,91 @@ async def test_a_copy_of_a_replaced_owner_is_no_copy() -> None:
         born = fence[-1].starts_after + 1
         await store.put(BOB, codec.encode(FenceCell(9 << 24, (*fence, FenceEntry(9 << 24, born, 0)))))
         assert (Code.COPY_MISSING, "alice") in codes(await store.findings())
+
+
+# A store that does not stand still
+
+
+class Writer:
+    """Sends a message from alice to bob after each read of a range: `most` of them."""
+
+    def __init__(self, made: Cluster, patch: pytest.MonkeyPatch, most: int) -> None:
+        self.sent = 0
+        read = made.store.get_range
+
+        async def read_and_send(*arguments: Any, **options: Any) -> list[Column]:
+            columns = await read(*arguments, **options)
+            if self.sent < most:
+                self.sent += 1
+                await made.node.send("alice", "bob", f"meanwhile {self.sent}", f"m{self.sent}")
+            return columns
+
+        patch.setattr(made.store, "get_range", read_and_send)
+
+
+async def live_check(store: Written) -> tuple[list[Finding], Progress]:
+    checker = Checker(store.store, store.settings.store, store.clock.now_us)
+    return [item async for item in checker.run() if isinstance(item, Finding)], checker.progress
+
+
+@pytest.mark.parametrize("most", [1, 3, 1000])
+@virtual_time
+async def test_what_is_written_between_two_reads_is_no_finding(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    async with cluster(late=True) as made:
+        await made.node.send("alice", "bob", "first", "a")
+        made.clock.jump(2 * SLACK_US / 1e6)
+        writer = Writer(made, monkeypatch, most)
+        findings, progress = await live_check(Written(made))
+        assert findings == []
+        assert writer.sent >= min(most, LOOKS)
+        assert not progress.is_second_look, "what is on its way puts no group out of balance"
+        assert progress.rows == 2
+
+
+@virtual_time
+async def test_a_row_that_is_new_since_the_index_was_scanned_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(late=True) as made:
+        await made.node.send("alice", "alice", "first", "a")
+        scan = made.store.scan_rows
+
+        async def scan_then_send(shards: range, family: Family, after: bytes | None, limit: int) -> list[bytes]:
+            rows = await scan(shards, family, after, limit)
+            if family is Family.INDEX:
+                await made.node.send("carol", "carol", "hello", "c")
+            return rows
+
+        monkeypatch.setattr(made.store, "scan_rows", scan_then_send)
+        findings, progress = await live_check(Written(made))
+        assert (findings, progress.rows) == ([], 1)
+
+
+@virtual_time
+async def test_a_broken_row_that_stands_still_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with written(late=True) as store:
+        reads: list[bytes] = []
+        read = store.store.get_range
+
+        async def counted(row: bytes, *arguments: Any, **options: Any) -> list[Column]:
+            reads.append(row)
+            return await read(row, *arguments, **options)
+
+        monkeypatch.setattr(store.store, "get_range", counted)
+        await store.delete(ALICE, Family.LOG, (await store.columns(ALICE, Family.LOG))[0][0])
+        assert codes((await live_check(store))[0]) == {(Code.LOG_MISSING, "alice")}
+        assert sorted(reads) == sorted([ALICE, BOB] * 2), "the messages and the log of each"
+
+
+@virtual_time
+async def test_what_is_broken_is_found_also_while_its_row_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with written(late=True) as store:
+        store.clock.jump(2 * SLACK_US / 1e6)
+        message = (await store.messages(BOB, "alice"))[-1]
+        await store.forget(BOB, message)
+        entry = (await store.columns(ALICE, Family.LOG))[0][0]
+        await store.delete(ALICE, Family.LOG, entry)
+        Writer(store.made, monkeypatch, 1000)
+        findings, _ = await live_check(store)
+        assert codes(findings) == {(Code.LOG_MISSING, "alice"), (Code.COPY_MISSING, "alice")}
 
 
 # Pages

@@ -7,13 +7,17 @@ import pytest
 from rowbox.cacheserver import delivery as delivery_module
 from rowbox.cacheserver.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from rowbox.cacheserver.recovery import PAUSE_S
+from rowbox.cacheserver.store import Put, RowDelete, RowMutation
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.ids import direct_conversation_id, message_id
+from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
-from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, gather_all
+from tests.support.cluster import CRAMPED, SHARDS, Cluster, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time
 
 
@@ -116,7 +120,7 @@ async def test_a_full_delivery_refuses_sends_and_tells_of_pending_ones_that_it_d
         sends = await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(5)))
         assert [result.pending_recipients for result in sends] == [1] * 5
         assert node.owner.delivery.pending == 2
-        assert node.owner.delivery.spilled == {"ann"}
+        assert node.owner.delivery.spilled == {"ann": {"bob"}}
         (refused,) = await gather_all(node.send("ann", "bob", "9", "c9"))
         assert isinstance(refused, Overloaded)
         node.store.release(Point.READ)
@@ -179,6 +183,112 @@ async def test_delivering_a_message_that_retention_has_taken_is_acknowledged_and
         await gather_all(sending)
         await servers.quiet()
         assert await contents(node, "bob") == []
+
+
+async def arrivals(node: Node, user: str) -> list[str]:
+    """The messages of a mailbox in the order in which they came into it."""
+    items, _ = await all_messages(node, user, None, 100)
+    return [item["messageContent"] for item in sorted(items, key=lambda item: item["lastUpdatedTimestamp"])]
+
+
+@virtual_time
+async def test_a_delivery_that_fails_alone_is_not_overtaken_by_the_next() -> None:
+    """The first is older than the window: whether bob has it is read from the store, and that fails."""
+    async with cluster(late=True, settings=CRAMPED) as servers:
+        node = servers.node
+        said_at = servers.clock.now_us()
+        for n in range(4):
+            await node.send("bob", "ann", f"bob {n}", f"c{n}")
+        await servers.quiet()
+        parcels = []
+        for version, (sent_us, text) in enumerate([(said_at, "first"), (servers.clock.now_us() + 1, "second")]):
+            message = Message(message_id(sent_us, 1), direct_conversation_id("ann", "bob"), "ann", ("ann", "bob"), text)
+            parcels.append(OutboxCell(message.message_id, 1, version, message))
+        node.store.faults.next(Fault.FAIL_BEFORE, Op.READ)
+        node.owner.delivery.add("ann", row_key("ann", SHARDS), parcels)
+        await servers.quiet()
+        assert node.owner.delivery.retries == 1
+        assert (await arrivals(node, "bob"))[-2:] == ["first", "second"]
+
+
+@virtual_time
+async def test_what_waits_for_one_recipient_comes_in_one_command_bounded_in_bytes() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        for content, deliveries in (("x", 1), ("x" * 60_000, 3)):
+            before = node.owner.committer.counters.commands
+            await asyncio.gather(*(node.send("ann", "bob", content, f"{len(content)}-{n}") for n in range(40)))
+            await servers.quiet()
+            assert node.owner.committer.counters.commands - before == 40 + deliveries
+        assert await arrivals(node, "bob") == ["x"] * 40 + ["x" * 60_000] * 40
+
+
+@virtual_time
+async def test_what_has_spilled_is_not_overtaken_by_what_is_sent_later() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.owner.delivery._most = 1
+        node.store.hold(Point.READ)
+        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
+        node.store.release(Point.READ)
+        await servers.quiet()
+        node.owner.delivery._most = 100
+        assert (await node.send("ann", "bob", "2", "c2")).pending_recipients == 1
+        assert (await node.send("ann", "carl", "x", "c3")).pending_recipients == 0, "another recipient's queue is free"
+        assert await arrivals(node, "bob") == ["0"]
+        assert (await node.status("ann", "c0")).pending_recipients == 0
+        await asyncio.sleep(PAUSE_S * 1.5)
+        assert await arrivals(node, "bob") == ["0", "1", "2"]
+        assert node.owner.delivery.spilled == {}
+
+
+@virtual_time
+async def test_what_is_sent_while_a_spilled_outbox_is_read_follows_behind_it() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.owner.delivery._most = 1
+        node.store.hold(Point.READ)
+        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
+        node.store.release(Point.READ)
+        await servers.quiet()
+        node.owner.delivery._most = 100
+        node.store.hold(Point.READ)
+        visit = asyncio.create_task(node.process.call(node.owner._visit_outbox("ann")))
+        await settle()
+        sending = asyncio.create_task(node.send("ann", "bob", "2", "c2"))
+        await settle()
+        node.store.release(Point.READ)
+        await gather_all(visit, sending)
+        await servers.quiet()
+        assert await arrivals(node, "bob") == ["0", "1", "2"]
+        assert node.owner.delivery.spilled == {}
+
+
+@virtual_time
+async def test_messages_for_a_damaged_row_wait_in_the_outbox_and_hinder_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        bob, broken = row_key("bob", SHARDS), b"c" + b"\x01" * 24
+        await servers.store.mutate([RowMutation(bob, [Put(Family.INDEX, broken, b"\x00")])], servers.clock.now_ms())
+        for n in range(3):
+            assert (await node.send("ann", "bob", str(n), f"c{n}")).pending_recipients == 1
+            await node.send(f"other{n}", "bob", f"other {n}", "c")
+        assert len(caplog.records) == 1, "a line a minute, however many meet the row"
+        assert (await node.send("ann", "carl", "x", "c")).pending_recipients == 0
+        assert (await node.status("ann", "c0")).pending_recipients == 1
+        await servers.quiet()  # ends: nothing of it counts as on its way
+        await asyncio.sleep(PAUSE_S * 3.5)
+        assert len(caplog.records) == 4, "one at the sends, and one for each scan"
+        assert "bob" in caplog.text
+        await servers.store.delete([RowDelete(bob, [(Family.INDEX, broken)])], servers.clock.now_ms())
+        await asyncio.sleep(PAUSE_S * 1.5)
+        assert [text for text in await arrivals(node, "bob") if "other" not in text] == ["0", "1", "2"]
+        assert node.owner.delivery.spilled == {}
+        assert await outbox_of(servers, "ann") == 0
 
 
 def test_the_pauses_are_bounded() -> None:

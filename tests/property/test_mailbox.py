@@ -208,9 +208,13 @@ class MailboxMachine(RuleBasedStateMachine):
                 message_id(said_at, self.serial), conversation, sender, participants, f"late {self.serial}"
             )
             process, owner = self.cluster.node.process, self.cluster.node.owner
-            await process.call(owner._deliver(user, message))
+
+            async def deliver() -> None:
+                await owner._deliver(user, [message])
+
+            await process.call(deliver())
             if again:
-                await gather_all(*(process.call(owner._deliver(user, message)) for _ in range(2)))
+                await gather_all(process.call(deliver()), process.call(deliver()))
             return message
 
         message = self.runner.run(run())

@@ -6,6 +6,9 @@ follower has put together from deltas is compared with the mailbox at the end.
 """
 
 import asyncio
+import os
+import secrets
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -22,13 +25,34 @@ _REPLIES: Final = 0.1
 _MARKS: Final = 0.3
 _LARGE: Final = 0.02
 _WAIT_S: Final = 1
+_RETRY_S: Final = 0.1
+"""After a refusal a client comes back a little later: less than Retry-After asks for, so that no recovery is missed."""
 _T = TypeVar("_T")
+
+
+def seeded_random() -> Random:
+    """ROWBOX_TEST_SEED repeats the choices (not the scheduling: that is the operating system's)."""
+    seed = int(os.environ.get("ROWBOX_TEST_SEED") or secrets.randbits(32))
+    print(f"ROWBOX_TEST_SEED={seed}")  # noqa: T201 - shown when the test fails
+    return Random(seed)
 
 
 class Chat:
     """All clients of one test."""
 
-    def __init__(self, server: ServerProcess, users: Sequence[str], random: Random) -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        users: Sequence[str],
+        random: Random,
+        *,
+        may_pend: bool = False,
+        patience_s: float = 2 * DEADLINE_S,
+    ) -> None:
+        """`may_pend`: a confirmed send may still be on its way to its recipient, for `patience_s` at most.
+
+        That is also how long one request may go without an answer.
+        """
         self.users = users
         self.history = History()
         self.is_up = asyncio.Event()
@@ -41,18 +65,22 @@ class Chat:
         """What each user's followers made of the deltas they got."""
         self._server = server
         self._random = random
+        self._may_pend = may_pend
+        self._patience_s = patience_s
         self._no_more_sends = asyncio.Event()
         self._head = asyncio.Event()
+        self._senders = asyncio.TaskGroup()
 
     async def talk(self, senders_per_user: int) -> None:
-        """Runs until `finish` was called, every send is settled and every follower is at the head."""
+        """Runs until `finish` was called, every send is settled and delivered, and every follower is at the head."""
         async with asyncio.TaskGroup() as followers:
             for user_id in self.users:
                 followers.create_task(self._follow_messages(self._server.client(user_id)))
                 followers.create_task(self._follow_conversations(self._server.client(user_id)))
-            async with asyncio.TaskGroup() as senders:
+            async with self._senders:
                 for user_id in (*self.users,) * senders_per_user:
-                    senders.create_task(self._send(self._server.client(user_id)))
+                    self._senders.create_task(self._send(self._server.client(user_id)))
+            await self._until_delivered()
             self._head.set()
 
     def finish(self) -> None:
@@ -64,11 +92,20 @@ class Chat:
         answer = await self._insist(
             lambda: client.send(record.recipient_id, record.content, record.client_message_id), record
         )
-        if answer.pending_recipients:
+        record.pending_recipients = answer.pending_recipients
+        if answer.pending_recipients and not self._may_pend:
             self.history.wrong_answers.append(f"{record.client_message_id}: {answer.pending_recipients} pending")
         if record.confirmed is not None and not answer.duplicate:
             self.history.wrong_answers.append(f"{record.client_message_id} was sent anew, long after its answer")
         self.history.confirm(record, answer.message_id, answer.conversation_id)
+
+    async def exchange(self, sender_id: str, recipient_id: str) -> float:
+        """One more send, and a fetch by its recipient: how long it took until both were answered, in seconds."""
+        began_s = time.monotonic()
+        record = self.history.begin(sender_id, recipient_id, self._text())
+        await self.settle(self._server.client(sender_id), record)
+        await self._insist(self._server.client(recipient_id).messages)
+        return time.monotonic() - began_s
 
     # ------------------------------------------------------------------ what one client does
 
@@ -82,27 +119,35 @@ class Chat:
             if self._random.random() < _LATE_RETRIES:
                 await self.settle(client, self._random.choice(own))
 
+    async def _until_delivered(self) -> None:
+        """Asks for every send that was pending, until nobody is without it any more."""
+        async with asyncio.timeout(self._patience_s):
+            for record in self.history.sends:
+                while record.pending_recipients:
+                    await self.settle(self._server.client(record.sender_id), record)
+
     async def _follow_messages(self, client: Client) -> None:
         known = self.messages[client.user_id] = {}
-        page = await self._insist(client.messages)
+        page, is_last = await self._insist(client.messages), False
         while True:
             known.update((message.message_id, message) for message in page.messages)
-            if self._is_at_head(page, page.messages):
+            if is_last and _is_empty(page, page.messages):
                 return
             await self._react(client, page.messages)
             token, size = page.last_updated_timestamp, self._random.choice((1, 7, 200))
+            is_last = self._head.is_set()  # as of before it is asked: what comes meanwhile may be behind its answer
             fetch = _fetch(client.messages, last_updated_timestamp=token, page_size=size, wait=_WAIT_S)
             page = await self._insist(fetch)
             self._note_reset(client.user_id, token, page)
 
     async def _follow_conversations(self, client: Client) -> None:
         known = self.conversations[client.user_id] = {}
-        page = await self._insist(client.conversations)
+        page, is_last = await self._insist(client.conversations), False
         while True:
             known.update((conversation.conversation_id, conversation) for conversation in page.conversations)
-            if self._is_at_head(page, page.conversations):
+            if is_last and _is_empty(page, page.conversations):
                 return
-            token = page.last_updated_timestamp
+            token, is_last = page.last_updated_timestamp, self._head.is_set()
             page = await self._insist(_fetch(client.conversations, last_updated_timestamp=token, wait=_WAIT_S))
             self._note_reset(client.user_id, token, page)
 
@@ -116,10 +161,8 @@ class Chat:
             self.marked[client.user_id].add(message.message_id)
         if self._random.random() < _REPLIES and not self._no_more_sends.is_set():
             asked = news[-1]
-            await self.settle(client, self.history.begin(client.user_id, asked.sender_id, f"re: {asked.message_id}"))
-
-    def _is_at_head(self, page: FetchMessagesResponse | FetchConversationResponse, items: Sequence[object]) -> bool:
-        return self._head.is_set() and page.is_delta_update and not items and not page.has_more
+            reply = self.history.begin(client.user_id, asked.sender_id, f"re: {asked.message_id}")
+            self._senders.create_task(self.settle(client, reply))
 
     def _note_reset(
         self, user_id: str, token: int | None, page: FetchMessagesResponse | FetchConversationResponse
@@ -136,18 +179,24 @@ class Chat:
 
     async def _insist(self, call: Callable[[], Awaitable[_T]], record: SendRecord | None = None) -> _T:
         """The call's answer, from whichever start of the server gives one."""
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(self._patience_s):
             while True:
                 await self.is_up.wait()
                 try:
                     return await call()
                 except UNKNOWN_OUTCOME:
-                    if record is not None:
-                        record.unknown_outcomes += 1
+                    pass
                 except Refused as refused:
                     if not refused.problem.retryable:
                         raise
+                    await asyncio.sleep(_RETRY_S)
+                if record is not None:
+                    record.unknown_outcomes += 1
 
 
 def _fetch(fetch: Callable[..., Awaitable[_T]], **query: int | None) -> Callable[[], Awaitable[_T]]:
     return lambda: fetch(**query)
+
+
+def _is_empty(page: FetchMessagesResponse | FetchConversationResponse, items: Sequence[object]) -> bool:
+    return page.is_delta_update and not items and not page.has_more

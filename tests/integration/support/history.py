@@ -28,6 +28,8 @@ class SendRecord:
     message_id: str = ""
     conversation_id: str = ""
     unknown_outcomes: int = 0
+    pending_recipients: int = 0
+    """As of its latest answer."""
 
 
 @dataclass
@@ -56,6 +58,14 @@ class History:
     @property
     def confirmed(self) -> list[SendRecord]:
         return [record for record in self.sends if record.confirmed is not None]
+
+    @property
+    def unknown_outcomes(self) -> int:
+        return sum(record.unknown_outcomes for record in self.sends)
+
+    def __str__(self) -> str:
+        """For the output of a test that fails, or that is timed."""
+        return f"{len(self.sends)} sends, {self.unknown_outcomes} unknown outcomes"
 
 
 def breaches(history: History, mailboxes: Mapping[str, Sequence[Message]]) -> list[str]:

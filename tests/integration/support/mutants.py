@@ -8,9 +8,11 @@ from typing import Final
 
 from rocksdict import WriteOptions
 
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores import rocksdb, rocksdb_options
+from rowbox.cacheserver.ownership import EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.store import RowMutation, Store
+from rowbox.cacheserver.stores import hbase, rocksdb, rocksdb_options
 from rowbox.cli.main import main
+from rowbox.mailbox.mailbox import Mailbox
 
 _DELAY_S: Final = 0.05
 
@@ -31,25 +33,46 @@ def _without_sync() -> None:
 
 
 def _confirming_early() -> None:
-    """The store confirms a write some time before it makes it."""
-    honest = rocksdb.RocksStore.mutate
+    """Each store confirms a write some time before it makes it."""
+    _confirm_early(rocksdb.RocksStore)
+    _confirm_early(hbase.HBaseStore)
+
+
+def _confirm_early(kind: type[Store]) -> None:
+    honest = kind.mutate
     late: set[asyncio.Task[None]] = set()
 
-    async def write_later(store: rocksdb.RocksStore, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+    async def write_later(store: Store, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         await asyncio.sleep(_DELAY_S)
         await honest(store, mutations, timestamp_ms)
 
-    async def mutate(self: rocksdb.RocksStore, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+    async def mutate(self: Store, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         task = asyncio.get_running_loop().create_task(write_later(self, mutations, timestamp_ms))
         late.add(task)
         task.add_done_callback(late.discard)
 
-    rocksdb.RocksStore.mutate = mutate  # type: ignore[method-assign]
+    kind.mutate = mutate  # type: ignore[method-assign]
+
+
+def _without_lease() -> None:
+    """The owner answers without a look at its lease, as if nobody could have taken over."""
+    LeasedOwnership.check = EpochOwnership.check  # type: ignore[method-assign]
+
+
+def _without_fence() -> None:
+    """Every message that is read counts, whoever wrote it."""
+
+    def counts(self: Mailbox, epoch: int, version: int, as_of: int) -> bool:
+        return True
+
+    Mailbox.counts = counts  # type: ignore[method-assign]
 
 
 _RULES: Final[Mapping[str, Callable[[], None]]] = {
     "without-sync": _without_sync,
     "confirming-early": _confirming_early,
+    "without-lease": _without_lease,
+    "without-fence": _without_fence,
 }
 
 if __name__ == "__main__":

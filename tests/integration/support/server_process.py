@@ -10,7 +10,8 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -84,9 +85,7 @@ class ServerProcess:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2 * DEADLINE_S)
-        )
+        self._open()
         try:
             await self.start()
         except BaseException:
@@ -103,6 +102,20 @@ class ServerProcess:
         if self._session is not None:
             await self._session.close()
         sys.stdout.write("\n".join([f"--- {self.data_dir}: its last lines", *self._log[-_SHOWN_LINES:], ""]))
+
+    @asynccontextmanager
+    async def unstarted(self) -> AsyncIterator[Self]:
+        """As `async with` the server, but the test starts it."""
+        self._open()
+        try:
+            yield self
+        finally:
+            await self.__aexit__(None, None, None)
+
+    def _open(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2 * DEADLINE_S)
+        )
 
     # ------------------------------------------------------------------ its life
 

@@ -1,0 +1,161 @@
+"""The store on HBase, through Thrift1 gateways and happybase (docs/adr/0012-how-happybase-is-used.md).
+
+One call of the port is one round trip to a gateway; ranges and scans are two. Which calls those are is said in
+hbase_reads and hbase_writes; deadlines, connections and failover, in hbase_pool.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
+
+from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.stores import hbase_reads, hbase_writes
+from rowbox.cacheserver.stores.hbase_connection import GatewayClient
+from rowbox.cacheserver.stores.hbase_counters import Counters
+from rowbox.cacheserver.stores.hbase_errors import TableNotMade
+from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
+from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings
+from rowbox.mailbox.errors import StoreUnusable
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Call = Callable[Concatenate[GatewayClient, bytes, _P], _T]
+"""A function of hbase_reads or hbase_writes: a client, the table, and what the port's call was given."""
+
+
+class HBaseStore:
+    """The whole port over one table. `open` makes it."""
+
+    def __init__(self, pool: HBasePool, table: str, shards: int) -> None:
+        self._pool = pool
+        self._table = table.encode()
+        self._shards = shards
+
+    @classmethod
+    async def open(
+        cls,
+        address: HBaseAddress,
+        settings: HBaseSettings,
+        *,
+        connections: int | None = None,
+        call_timeout_ms: int | None = None,
+    ) -> "HBaseStore":
+        """The store at `address`; `connections` and `call_timeout_ms` take the place of the settings'.
+
+        StoreUnavailable: no gateway answers, or HBase does not; try again. StoreUnusable: there is no table, or no
+        schema in it. StoreVersionMismatch: its schema is of another version.
+        """
+        pool = HBasePool(
+            address.gateways,
+            settings.connections if connections is None else connections,
+            settings.call_timeout_ms if call_timeout_ms is None else call_timeout_ms,
+            settings.idle_ms,
+        )
+        try:
+            schema = require_schema(await _schema_columns(pool, address.table.encode()), address.table)
+        except TableNotMade as error:
+            await pool.close()
+            raise StoreUnusable(f"there is no table {address.table}; make it with: rowbox schema apply") from error
+        except BaseException:
+            await pool.close()
+            raise
+        return cls(pool, address.table, schema.shards)
+
+    @property
+    def late_writes(self) -> bool:
+        return True
+
+    @property
+    def shards(self) -> int:
+        return self._shards
+
+    @property
+    def counters(self) -> Counters:
+        """What its connections have done since it was opened."""
+        return self._pool.counters
+
+    # Reading
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        if not families:
+            return {}
+        return await self._read(hbase_reads.get_row, row, families)
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        if not qualifiers:
+            return []  # a Get that names no column is one of the whole row
+        return await self._read(hbase_reads.get_columns, row, family, qualifiers)
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        if limit <= 0 or start >= stop:
+            return []
+        return await self._read(hbase_reads.get_range, row, family, start, stop, limit, keys_only=keys_only)
+
+    async def scan(
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        """As the port says. The rows come in one reply: with wide rows, a low `limit`."""
+        start, stop = _rows_behind(shards, after_row)
+        if limit <= 0 or start >= stop:
+            return []
+        return await self._read(hbase_reads.scan, start, stop, family, limit)
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        start, stop = _rows_behind(shards, after_row)
+        if limit <= 0 or start >= stop:
+            return []
+        return await self._read(hbase_reads.scan_rows, start, stop, family, limit)
+
+    async def stats(self) -> StoreStats:
+        """Nothing: what HBase knows of its files and memory, Thrift1 does not say."""
+        return StoreStats(-1, -1, -1, -1, -1)
+
+    async def verify(self) -> None:
+        await _schema_columns(self._pool, self._table)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    # Writing
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        if mutations:
+            await self._write(hbase_writes.put_rows, mutations, timestamp_ms)
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        if deletes:
+            await self._write(hbase_writes.delete_columns, deletes, timestamp_ms)
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
+    ) -> bool:
+        return await self._write(hbase_writes.put_if, row, family, qualifier, expected, value)
+
+    async def _read(self, call: _Call[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await self._pool.read(lambda client: call(client, self._table, *args, **kwargs))
+
+    async def _write(self, call: _Call[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await self._pool.write(lambda client: call(client, self._table, *args, **kwargs))
+
+
+async def _schema_columns(pool: HBasePool, table: bytes) -> list[Column]:
+    return await pool.read(
+        partial(
+            hbase_reads.get_columns,
+            table=table,
+            row=SCHEMA_ROW,
+            family=Family.INDEX,
+            qualifiers=SCHEMA_QUALIFIERS,
+        )
+    )
+
+
+def _rows_behind(shards: range, after_row: bytes | None) -> tuple[bytes, bytes]:
+    """The row keys of `shards` that follow `after_row`: from the first, to before the second."""
+    start, stop = shard_range(shards)
+    return start if after_row is None else max(start, after(after_row)), stop

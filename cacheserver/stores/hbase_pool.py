@@ -1,0 +1,159 @@
+"""The connections to the gateways, and the one way in which a call is made through them.
+
+A call has one deadline for everything: waiting for a thread, connecting, sending, and the reply to its last byte. Not
+begun by then, it never begins. Calls are begun in their order and all may take equally long, so none waits for longer.
+Whoever stops waiting stops no call.
+
+- A connection that saw any exception is closed: what of which reply is on its way, nobody knows.
+- A read whose connection broke is made once more, on a new one. A write is not: part of it may have arrived.
+- Before a call, a connection that is idle for too long, or was closed or spoken on meanwhile, is replaced: so a
+  gateway's restart costs a write only if it falls into the call itself.
+- Connections go to one gateway at a time; to the next one when it refuses, or misses a deadline.
+
+happybase has a pool, which is bound to threads, takes dead connections and knows one gateway.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock
+from time import monotonic
+from typing import TypeVar
+
+from thriftpy2.transport import TTransportException
+
+from rowbox.cacheserver.stores.hbase_connection import Gateway, GatewayClient, GatewayConnection
+from rowbox.cacheserver.stores.hbase_counters import Counters
+from rowbox.cacheserver.stores.hbase_errors import ConnectionEnded, place, reading_error, said, writing_error
+from rowbox.cacheserver.stores.hbase_gateways import Gateways
+from rowbox.mailbox.errors import StoreUnavailable
+
+_T = TypeVar("_T")
+_Work = Callable[[GatewayClient], _T]
+"""What a call does with a connection, in a thread of the pool."""
+
+
+class HBasePool:
+    """Up to `connections` calls at once, each in a thread, on a connection that nobody else uses meanwhile."""
+
+    def __init__(self, gateways: Sequence[Gateway], connections: int, call_timeout_ms: int, idle_ms: int) -> None:
+        self._gateways = Gateways(gateways)
+        self._call_timeout_s = call_timeout_ms / 1000
+        self._idle_s = idle_ms / 1000
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="store-call")
+        self._idle: deque[GatewayConnection] = deque()
+        self._lock = Lock()
+        self._closing: asyncio.Future[None] | None = None
+        self.counters = Counters()
+
+    async def read(self, work: _Work[_T]) -> _T:
+        """What `work` returns. StoreUnavailable: it could not be read by the deadline."""
+        self.counters.reads += 1
+        return await self._in_thread(partial(self._read, work))
+
+    async def write(self, work: _Work[_T]) -> _T:
+        """What `work` returns. StoreUnavailable: nothing was sent. StoreOutcomeUnknown: something was."""
+        self.counters.writes += 1
+        return await self._in_thread(partial(self._write, work))
+
+    async def close(self) -> None:
+        """Finishes what was asked for, which takes no longer than a call may, then closes. Twice is once."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)
+        await asyncio.shield(self._closing)
+
+    async def _in_thread(self, call: Callable[[float], _T]) -> _T:
+        if self._closing is not None:
+            raise StoreUnavailable("the store is closed")
+        job = self._threads.submit(call, monotonic() + self._call_timeout_s)
+        return await asyncio.shield(asyncio.wrap_future(job))
+
+    def _close_blocking(self) -> None:
+        self._threads.shutdown()
+        while self._idle:
+            self._idle.pop().close()
+
+    # In a thread of the pool
+
+    def _read(self, work: _Work[_T], deadline_s: float) -> _T:
+        try:
+            return self._once(work, deadline_s, is_write=False)
+        except ConnectionEnded:
+            return self._once(work, deadline_s, is_write=False)
+
+    def _write(self, work: _Work[_T], deadline_s: float) -> _T:
+        return self._once(work, deadline_s, is_write=True)
+
+    def _once(self, work: _Work[_T], deadline_s: float, *, is_write: bool) -> _T:
+        if monotonic() >= deadline_s:
+            with self._lock:
+                self.counters.deadline_misses += 1
+            raise StoreUnavailable("no connection became free by the call's deadline")
+        connection = self._idle_connection() or self._new_connection(deadline_s)
+        connection.begin(deadline_s)
+        try:
+            result = work(connection.client)
+        except Exception as error:  # noqa: BLE001 - a reply that does not decode may raise anything
+            self._discard(connection, error, is_write=is_write)
+            if is_write:
+                raise writing_error(error, connection.gateway, has_sent=connection.socket.has_sent) from None
+            raise reading_error(error, connection.gateway) from None
+        self._give_back(connection, is_write=is_write)
+        return result
+
+    def _idle_connection(self) -> GatewayConnection | None:
+        """The one that was used last, so that under a low load the others grow old."""
+        while True:
+            with self._lock:
+                preferred = self._gateways.in_order()[0]
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return None
+            if connection.gateway == preferred and connection.is_usable(self._idle_s):
+                return connection
+            connection.close()
+
+    def _new_connection(self, deadline_s: float) -> GatewayConnection:
+        """To the first gateway that takes one; a silent one gets its share of the time that is left."""
+        with self._lock:
+            gateways = self._gateways.in_order()
+        refusals: list[str] = []
+        for tried, gateway in enumerate(gateways):
+            timeout_s = max(0.001, (deadline_s - monotonic()) / (len(gateways) - tried))
+            try:
+                connection = GatewayConnection(gateway, timeout_s)
+            except (TTransportException, OSError) as error:
+                refusals.append(f"{place(gateway)}: {said(error)}")
+            else:
+                with self._lock:
+                    self.counters.connections_opened += 1
+                    if tried:  # the first one tried is no news, and may have been left meanwhile
+                        self.counters.failovers += self._gateways.worked(gateway)
+                return connection
+        raise StoreUnavailable("; ".join(refusals))
+
+    def _discard(self, connection: GatewayConnection, error: Exception, *, is_write: bool) -> None:
+        connection.close()
+        with self._lock:
+            self._count_round_trips(connection, is_write=is_write)
+            if isinstance(error, TimeoutError):
+                self.counters.deadline_misses += 1
+                self.counters.failovers += self._gateways.failed(connection.gateway)
+
+    def _give_back(self, connection: GatewayConnection, *, is_write: bool) -> None:
+        connection.used_s = monotonic()
+        with self._lock:
+            self._count_round_trips(connection, is_write=is_write)
+            self._idle.append(connection)
+            oldest = self._idle.popleft() if self._idle[0].used_s < connection.used_s - self._idle_s else None
+        if oldest is not None:
+            oldest.close()
+
+    def _count_round_trips(self, connection: GatewayConnection, *, is_write: bool) -> None:
+        """With the lock held."""
+        if is_write:
+            self.counters.write_round_trips += connection.socket.round_trips
+        else:
+            self.counters.read_round_trips += connection.socket.round_trips

@@ -1,0 +1,122 @@
+"""The port's reads as calls of Thrift1. Each runs in a thread of the pool, with a connection of its own.
+
+A row is read by a Get: one round trip. A range of one row needs a filter, which only scans have: two round trips, one
+to open the scanner and one for its rows and its closing together.
+
+Every reply must be about the row that was asked for. Scans name the column family without its colon: `m:` would be the
+empty qualifier.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from happybase.table import TScan
+
+from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.stores.hbase_connection import CrossedReply, GatewayClient
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import after
+
+_NAME_START = 2
+"""Where the qualifier begins in a column's name: a family is one letter, and then comes the colon."""
+_KEYS_ONLY = b" AND KeyOnlyFilter()"
+
+
+def column_name(family: Family, qualifier: bytes) -> bytes:
+    """`qualifier` of `family`, as Thrift1 names columns."""
+    return family.encode() + b":" + qualifier
+
+
+def get_row(client: GatewayClient, table: bytes, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+    """All columns of `families`, of which there is at least one."""
+    replied = client.getRowWithColumns(table, row, [family.encode() for family in families], {})
+    found: dict[Family, list[Column]] = {family: [] for family in families}
+    by_letter = {family.encode(): columns for family, columns in found.items()}
+    for name, cell in _only_row(replied, row).items():
+        by_letter[name[:1]].append((name[_NAME_START:], cell.value))
+    for columns in found.values():
+        columns.sort()  # a map of Thrift has no order
+    return found
+
+
+def get_columns(
+    client: GatewayClient, table: bytes, row: bytes, family: Family, qualifiers: Sequence[bytes]
+) -> list[Column]:
+    """Those of `qualifiers` that exist; there is at least one."""
+    names = [column_name(family, qualifier) for qualifier in qualifiers]
+    replied = client.getRowWithColumns(table, row, names, {})
+    return sorted((name[_NAME_START:], cell.value) for name, cell in _only_row(replied, row).items())
+
+
+def get_range(
+    client: GatewayClient,
+    table: bytes,
+    row: bytes,
+    family: Family,
+    start: bytes,
+    stop: bytes,
+    limit: int,
+    *,
+    keys_only: bool,
+) -> list[Column]:
+    """The first `limit` (at least one) columns from `start` to before `stop`."""
+    condition = b"ColumnRangeFilter(%b, true, %b, false) AND ColumnPaginationFilter(%d, 0)" % (
+        _quoted(start),
+        _quoted(stop),
+        limit,
+    )
+    rows = _scanned(client, table, row, after(row), family, 1, condition + _KEYS_ONLY if keys_only else condition)
+    return _columns(rows[0]) if rows else []
+
+
+def scan(
+    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
+) -> list[tuple[bytes, list[Column]]]:
+    """The first `limit` (at least one) rows from `start` to before `stop` with all their columns of `family`."""
+    return [(found.row, _columns(found)) for found in _scanned(client, table, start, stop, family, limit, None)]
+
+
+def scan_rows(
+    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
+) -> list[bytes]:
+    """The keys of those rows."""
+    condition = b"FirstKeyOnlyFilter()" + _KEYS_ONLY
+    return [found.row for found in _scanned(client, table, start, stop, family, limit, condition)]
+
+
+def _scanned(
+    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int, condition: bytes | None
+) -> list[Any]:
+    """The rows of one scan, each whole: without a batch size, no row is cut, and each is read as of one moment."""
+    asked = TScan(
+        startRow=start,
+        stopRow=stop,
+        columns=[family.encode()],
+        caching=limit,
+        filterString=condition,
+        sortColumns=True,
+    )
+    scanner = client.scannerOpenWithScan(table, asked, {})
+    rows = client.last_rows(scanner, limit)
+    if not all(start <= found.row < stop for found in rows):
+        raise CrossedReply("rows outside of what was scanned")
+    return rows
+
+
+def _quoted(bound: bytes) -> bytes:
+    """A value in a filter's text."""
+    return b"'" + bound.replace(b"'", b"''") + b"'"
+
+
+def _only_row(replied: Sequence[Any], row: bytes) -> dict[bytes, Any]:
+    """The cells of the one row that was asked for; a missing row is no row at all."""
+    if not replied:
+        return {}
+    if len(replied) != 1 or replied[0].row != row:
+        raise CrossedReply("another row than was asked for")
+    cells: dict[bytes, Any] = replied[0].columns
+    return cells
+
+
+def _columns(found: Any) -> list[Column]:
+    return [(column.columnName[_NAME_START:], column.cell.value) for column in found.sortedColumns]

@@ -1,0 +1,215 @@
+"""What deploy/ promises where no HBase runs, and that the containers' files name what there is."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.hbase import cluster as cluster_module
+from deploy.hbase import jars
+from deploy.hbase.__main__ import main
+from deploy.hbase.cluster import Cluster
+from deploy.hbase.errors import ClusterError
+from rowbox.cli.main import VERBS
+from rowbox.mailbox.config import SETTINGS, parse_store_url
+from tests.conftest import require
+from tests.house.layering import MAY_IMPORT
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [service for service in SERVICES.values() if service["image"] == "rowbox"]
+
+# ---------------------------------------------------------------------- the cluster's command
+
+
+@contextmanager
+def process_in_place_of(cluster: Cluster, name: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with these arguments, and the cluster's pid file of `name` naming it."""
+    idle = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", *arguments]
+    with subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it runs: the kernel shows its arguments
+            pid_file = cluster.folder / "pids" / f"{name}.pid"
+            pid_file.parent.mkdir()
+            pid_file.write_text(f"{process.pid}\n")
+            yield process
+        finally:
+            process.kill()
+
+
+def mark(cluster: Cluster, name: str) -> str:
+    return f"-Drowbox.process={cluster.folder}:{name}"
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_only_a_process_that_carries_the_mark_is_ended(tmp_path: Path, is_ours: bool) -> None:
+    cluster = Cluster.make(tmp_path, {})
+    with process_in_place_of(cluster, "master", mark(cluster, "master" if is_ours else "gateway-1")) as process:
+        assert cluster.process("master").pid() == (process.pid if is_ours else None)
+        cluster.stop(grace_s=30)
+        if is_ours:
+            assert process.wait(timeout=30) == -signal.SIGTERM
+        else:
+            assert process.poll() is None
+
+
+def test_one_that_does_not_end_politely_is_killed(tmp_path: Path) -> None:
+    cluster = Cluster.make(tmp_path, {})
+    with process_in_place_of(cluster, "master", mark(cluster, "master")) as process:
+        process.send_signal(signal.SIGSTOP)
+        cluster.process("master").end(deadline=0)
+        assert process.wait(timeout=30) == -signal.SIGKILL
+
+
+def test_a_port_in_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "PORTS_DEADLINE_S", 0)
+    monkeypatch.setattr(jars, "resolve", lambda: tmp_path)
+    monkeypatch.setattr(jars, "require_tool", lambda *_: "java")
+    cluster = Cluster.make(tmp_path, {"port_base": 0})
+    gateway = cluster.process("gateway-1")
+    with socket.create_server(("127.0.0.1", gateway.daemon.port)):
+        expected = f"port {gateway.daemon.port}, for gateway-1, is in use; give another --port-base"
+        with pytest.raises(ClusterError, match=expected):
+            cluster.start(cluster.processes)
+
+
+def test_what_is_not_asked_for_stays_as_it_was(tmp_path: Path) -> None:
+    made = Cluster.make(tmp_path, {"region_servers": 2, "port_base": 0})
+    assert Cluster.make(tmp_path, {}).layout == Cluster.make(tmp_path, {"port_base": 0}).layout == made.layout
+
+
+def test_data_of_another_number_of_region_servers_are_refused(tmp_path: Path) -> None:
+    Cluster.make(tmp_path, {"region_servers": 2})
+    with pytest.raises(ClusterError, match=r"holds a cluster of 2 region server\(s\); give another --dir"):
+        Cluster.make(tmp_path, {"region_servers": 1})
+
+
+def test_one_that_runs_is_not_changed(tmp_path: Path) -> None:
+    cluster = Cluster.make(tmp_path, {})
+    with (
+        process_in_place_of(cluster, "master", mark(cluster, "master")),
+        pytest.raises(ClusterError, match="runs with other settings; take it down first"),
+    ):
+        Cluster.make(tmp_path, {"gateways": 2})
+
+
+@pytest.fixture
+def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pom.xml and a target folder of the test's own, and a Maven that writes its calls into the file returned."""
+    calls, command = tmp_path / "calls", tmp_path / "bin" / "mvn"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" >> {calls}\necho "[ERROR] no route"\nexit $(cat {tmp_path}/code)\n')
+    command.chmod(0o755)
+    (tmp_path / "code").write_text("0")
+    for name, path in (("POM", "pom.xml"), ("LIB", "target/lib"), ("STAMP", "target/pom.sha256")):
+        monkeypatch.setattr(jars, name, tmp_path / path)
+    (tmp_path / "pom.xml").write_text("<project/>")
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    return calls
+
+
+def test_maven_runs_once_and_again_when_the_pom_changed(maven: Path) -> None:
+    assert jars.resolve() == jars.resolve() == jars.LIB
+    assert len(maven.read_text().splitlines()) == 1
+    jars.POM.write_text("<project>other</project>")
+    jars.resolve()
+    assert len(maven.read_text().splitlines()) == 2
+
+
+def test_a_maven_that_failed_is_quoted_and_runs_again(maven: Path) -> None:
+    maven.with_name("code").write_text("1")
+    with pytest.raises(ClusterError, match="no route"):
+        jars.resolve()
+    maven.with_name("code").write_text("0")
+    jars.resolve()
+    assert len(maven.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("tool", "package"), [("java", "openjdk-17-jre-headless"), ("mvn", "maven")])
+def test_a_missing_tool_is_one_line(
+    tool: str, package: str, maven: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    present = {"java": None, "mvn": "java"}[tool]
+    monkeypatch.setattr(shutil, "which", lambda name: "found" if name == present else None)
+    monkeypatch.setattr(sys, "argv", ["hbase", "up", "--dir", str(maven.with_name("data")), "--port-base", "0"])
+    assert main() == 1
+    assert capsys.readouterr().err == f"Error: HBase needs {tool} (Debian: apt-get install {package})\n"
+
+
+def test_a_process_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Cluster.make(tmp_path, {})
+    monkeypatch.setattr(sys, "argv", ["hbase", "pause", "gateway-2", "--dir", str(tmp_path)])
+    assert main() == 1
+    assert capsys.readouterr().err.endswith("has no process gateway-2; it has: master, gateway-1, thrift2\n")
+
+
+# ---------------------------------------------------------------------- the containers
+
+
+def test_compose_accepts_the_file() -> None:
+    """By Docker's own plugin where it is, by Debian's docker-compose otherwise. Needs no engine."""
+    plugin = shutil.which("docker") is not None and _run("docker", "compose", "version").returncode == 0
+    done = _run(*(("docker", "compose") if plugin else (require("docker-compose"),)), "config", "--quiet")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_proxy_accepts_its_file() -> None:
+    done = _run(require("haproxy"), "-c", "-f", "deploy/proxy/haproxy.cfg")
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_port_is_published_and_only_to_this_machine() -> None:
+    assert [port for service in SERVICES.values() for port in service.get("ports", [])] == ["127.0.0.1:8080:8080"]
+
+
+def test_every_command_of_ours_is_a_verb_and_every_variable_a_setting() -> None:
+    known = {setting.environment for setting in SETTINGS.values()}
+    for service in OURS:
+        assert service["command"][0] in VERBS
+        assert service["environment"].keys() <= known
+        assert parse_store_url(service["environment"]["ROWBOX_STORE_URL"]) is not None
+    image = (ROOT / "deploy" / "rowbox" / "Dockerfile").read_text()
+    assert set(re.findall(r"ROWBOX_\w+", image)) <= known
+    assert json.loads(re.findall(r"^CMD (.*)$", image, re.MULTILINE)[0])[0] in VERBS
+    assert re.findall(r'HEALTHCHECK .* CMD \["rowbox", "(\w+)"', image) == ["health"]
+
+
+def test_the_proxy_knows_every_cache_server() -> None:
+    servers = re.findall(
+        r"^    server (\S+) (\S+):8080$", (ROOT / "deploy/proxy/haproxy.cfg").read_text(), re.MULTILINE
+    )
+    assert servers == [(name, name) for name in SERVICES if name.startswith("cache-")]
+    assert len(servers) == 3
+
+
+def test_every_service_has_a_health_check_of_its_own_or_of_its_image() -> None:
+    checked = {"rowbox", "rowbox-hbase"}
+    assert all("healthcheck" in service or service["image"] in checked for service in SERVICES.values())
+    assert all("\nHEALTHCHECK " in path.read_text() for path in (ROOT / "deploy").glob("*/Dockerfile"))
+
+
+def test_the_image_gets_every_folder_that_the_wheel_holds() -> None:
+    image = (ROOT / "deploy" / "rowbox" / "Dockerfile").read_text()
+    sent = (ROOT / ".dockerignore").read_text().splitlines()
+    for folder in (*MAY_IMPORT, "src"):
+        assert f"COPY {folder} {folder}\n" in image
+        assert f"!{folder}" in sent
+
+
+def _run(*command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

@@ -1,0 +1,60 @@
+"""Rowbox servers on HBase: a store of their own, and a lease that is over soon."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rowbox.mailbox.config import LeaseSettings, StoreSettings
+from tests.integration.support.client import Refused
+from tests.integration.support.server_process import DEADLINE_S
+from tests.support.hbase_cluster import HBase, HBaseCluster
+from tests.support.hbase_table import made_table
+
+QUICK_LEASE: Final = {
+    "ROWBOX_LEASE_TTL_MS": "1500",
+    "ROWBOX_LEASE_MARGIN_MS": "200",
+    "ROWBOX_LEASE_BEAT_MS": "300",
+}
+PATIENT_TTL_S: Final = 3.0
+PATIENT_LEASE: Final = QUICK_LEASE | {"ROWBOX_LEASE_TTL_MS": "3000", "ROWBOX_LEASE_MARGIN_MS": "500"}
+"""Long enough that waiting for its end and not waiting for it can be told apart."""
+SHARDS: Final = 64
+
+
+@contextmanager
+def made_store_on(cluster: HBaseCluster, *, regions: int = 2) -> Iterator[dict[str, str]]:
+    """As `made_store`, on a cluster to break: it is whole again before the store is dropped."""
+    with made_store(cluster.hbase, regions=regions) as store:
+        try:
+            yield store
+        finally:
+            cluster.heal()
+
+
+@contextmanager
+def made_store(hbase: HBase, *, regions: int = 2) -> Iterator[dict[str, str]]:
+    """An empty store that nobody else uses, as the setting of a server on it."""
+    with made_table(hbase, StoreSettings(shards=SHARDS), regions=regions) as address:
+        yield {"ROWBOX_STORE_URL": hbase.url(address.prefix)}
+
+
+def default_patience_s() -> float:
+    """How long a silent owner is waited for, with the settings that a server has by default."""
+    lease = LeaseSettings()
+    return (lease.ttl_ms + lease.margin_ms) / 1000
+
+
+async def until_answered(call: Callable[[], Awaitable[object]]) -> float:
+    """Asks again and again; how long it took to the first answer, in seconds."""
+    began_s = time.monotonic()
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                await call()
+            except Refused as refused:
+                if not refused.problem.retryable:
+                    raise
+            else:
+                return time.monotonic() - began_s

@@ -1,0 +1,64 @@
+"""kill -9 of a region server under load: writes pause, nothing confirmed is lost or doubled, and Rowbox goes on."""
+
+import asyncio
+from pathlib import Path
+
+import happybase
+import pytest
+
+from rowbox.hbase_schema.keys import META_START, row_key
+from rowbox.mailbox.config import parse_store_url
+from tests.integration.support.chat import Chat, seeded_random
+from tests.integration.support.hbase_server import SHARDS, made_store_on
+from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.verdict import check_everything
+from tests.support.hbase_cluster import HBaseCluster
+
+pytestmark = pytest.mark.integration
+
+REGIONS = 16
+USERS = ("ann", "ben", "cleo", "dan", "eve", "finn")
+RESUMES_S = 60.0
+"""HBase needs 6 s to notice, and 3 to 15 s to bring the regions to the other server."""
+
+
+def hosts(store_url: str) -> dict[bytes, int]:
+    """The ports of the region servers, by the first row of each region that they serve."""
+    address = parse_store_url(store_url)
+    assert address is not None
+    connection = happybase.Connection(*address.gateways[0], timeout=20_000)
+    try:
+        return {region["start_key"]: region["port"] for region in connection.table(address.table).regions()}
+    finally:
+        connection.close()
+
+
+def host_of(row: bytes, hosts: dict[bytes, int]) -> int:
+    return hosts[max(start for start in hosts if start <= row)]
+
+
+@pytest.mark.parametrize("holds_lease", [True, False], ids=["of-the-lease", "of-mail-alone"])
+async def test_a_killed_region_server(hbase_cluster: HBaseCluster, tmp_path: Path, *, holds_lease: bool) -> None:
+    random = seeded_random()
+    with made_store_on(hbase_cluster, regions=REGIONS) as store:
+        placed = hosts(store["ROWBOX_STORE_URL"])
+        of_lease = host_of(META_START, placed)
+        victim = of_lease if holds_lease else next(port for port in placed.values() if port != of_lease)
+        hit = {user_id for user_id in USERS if host_of(row_key(user_id, SHARDS), placed) == victim}
+        assert hit
+        assert hit < set(USERS)
+        name = hbase_cluster.name_at(victim)
+        async with ServerProcess(tmp_path, store) as server:
+            chat = Chat(server, USERS, random, may_pend=True, patience_s=2 * RESUMES_S)
+            chat.is_up.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(chat.talk(senders_per_user=1))
+                await asyncio.gather(*(chat.exchange(user_id, user_id) for user_id in USERS))
+                pid = server.pid
+                await asyncio.to_thread(hbase_cluster.kill, name)
+                pauses_s = await asyncio.gather(*(chat.exchange(user_id, user_id) for user_id in hit))
+                chat.finish()
+            print(f"answered after {min(pauses_s):.1f} to {max(pauses_s):.1f} s, {chat.history}")  # noqa: T201
+            assert max(pauses_s) < RESUMES_S
+            assert server.pid == pid
+            await check_everything(server, chat, random)

@@ -1,0 +1,93 @@
+"""What a server on HBase does, and says, where it cannot serve yet, or never will."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import happybase
+import pytest
+
+from rowbox.hbase_schema.families import SCHEMA_VERSION
+from rowbox.hbase_schema.keys import SCHEMA_ROW
+from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER
+from rowbox.mailbox.config import StoreSettings
+from tests.integration.support.client import Client, Refused
+from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
+from tests.integration.support.server_process import ServerProcess, rowbox
+from tests.support.hbase_cluster import HBase
+from tests.support.hbase_table import made_table
+from tests.support.tcp_proxy import running_proxy
+
+pytestmark = pytest.mark.integration
+
+
+def free_port() -> int:
+    """Nobody's, now: a server that is not ready has not said which port it took."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@asynccontextmanager
+async def launched(data_dir: Path, store_url: str) -> AsyncIterator[ServerProcess]:
+    """A server that runs, ready or not, and whose ports are known."""
+    port, admin_port = free_port(), free_port()
+    flags = ("--port", str(port), "--admin-port", str(admin_port), "--store", store_url)
+    server = ServerProcess(data_dir, QUICK_LEASE, flags=flags)
+    server.url, server.admin_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
+    async with server.unstarted():
+        await server.launch()
+        yield server
+
+
+async def refusal(client: Client) -> str:
+    with pytest.raises(Refused) as refused:
+        await client.messages()
+    return refused.value.problem.code
+
+
+async def test_a_store_that_is_away_is_waited_for(hbase: HBase, tmp_path: Path) -> None:
+    with made_table(hbase, StoreSettings(shards=SHARDS)) as table:
+        async with running_proxy(hbase.gateways[0]) as proxy:
+            await proxy.refuse()
+            host, port = proxy.address
+            async with launched(tmp_path, f"hbase://{host}:{port}/{table.prefix}") as server:
+                await server.line(f"waiting for the store: gateway {host}:{port}: ")
+                assert await server.ready_status() == 503
+                assert await refusal(server.client("ann")) == "handover_in_progress"
+                await proxy.listen()
+                await server.line("Rowbox is ready")
+                assert await server.ready_status() == 200
+                assert (await server.client("ann").messages()).messages == []
+                await server.stop()
+
+
+async def test_a_schema_of_another_version_ends_the_start(hbase: HBase, tmp_path: Path) -> None:
+    with made_table(hbase, StoreSettings(shards=SHARDS)) as table:
+        connection = happybase.Connection(*hbase.gateways[0], timeout=20_000)
+        connection.table(table.table).put(SCHEMA_ROW, {b"i:" + VERSION_QUALIFIER: b"%d" % (SCHEMA_VERSION + 1)})
+        connection.close()
+        async with launched(tmp_path, hbase.url(table.prefix)) as server:
+            assert await server.ended() == 1
+            versions = f"has schema version {SCHEMA_VERSION + 1}, this Rowbox needs {SCHEMA_VERSION}"
+            assert errors(server) == [f"Error: table {table.table} {versions}; see: rowbox schema plan"]
+
+
+async def test_a_table_that_was_not_made_ends_the_start(hbase: HBase, tmp_path: Path) -> None:
+    async with launched(tmp_path, hbase.url("nobody_made_this")) as server:
+        assert await server.ended() == 1
+        assert errors(server) == [
+            "Error: there is no table nobody_made_this_mailboxes; make it with: rowbox schema apply"
+        ]
+
+
+def errors(server: ServerProcess) -> list[str]:
+    """What it printed, but for the line of its log that it stops."""
+    return [line for line in server.lines if "stopping: " not in line]
+
+
+async def test_tokens_need_no_store(tmp_path: Path) -> None:
+    nowhere = {"ROWBOX_STORE_URL": f"hbase://127.0.0.1:{free_port()}/nowhere"}
+    token = await rowbox("token", "--user", "ann", "--data-dir", tmp_path, settings=nowhere)
+    assert (token.code, token.err) == (0, "")
+    assert token.out.count(".") == 2

@@ -1,0 +1,95 @@
+"""Two servers on one HBase store, one of them paused: at most one answers, and nobody is told what is over (P5, P6)."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
+import pytest
+
+from rowbox.api.responses import FetchMessagesResponse
+from tests.integration.support import mutants
+from tests.integration.support.client import Refused
+from tests.integration.support.hbase_server import PATIENT_LEASE, PATIENT_TTL_S, made_store
+from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.verdict import check_finds_nothing
+from tests.support.hbase_cluster import HBase
+
+pytestmark = pytest.mark.integration
+
+REFUSED = "handover_in_progress"
+
+
+async def outcome(call: Awaitable[object]) -> object:
+    """What a request came to: its answer, or the code of its refusal."""
+    try:
+        return await call
+    except Refused as refused:
+        return refused.problem.code
+
+
+def beside(first: ServerProcess, data_dir: Path) -> ServerProcess:
+    """A second server of the same store; tokens of the first are good there too."""
+    data_dir.mkdir()
+    shutil.copy(first.data_dir / "token-secret", data_dir)
+    return ServerProcess(data_dir, first.settings)
+
+
+async def asked_while_paused(first: ServerProcess, second: ServerProcess) -> list[object]:
+    """The first one's answers to what came while it slept and was replaced, and the second one confirmed a send."""
+    ann, ben = first.client("ann"), first.client("ben")
+    await ann.send("ben", "before", "before")
+    head = (await ben.messages()).last_updated_timestamp
+    poll = asyncio.create_task(outcome(ben.messages(last_updated_timestamp=head, wait=30)))
+    await first.metric_reaches("rowbox_waiters", 1)
+    first.pause()
+    asked = [
+        asyncio.create_task(outcome(call))
+        for call in (
+            ann.send("ben", "to the sleeper", "sleeper"),
+            ann.send("ben", "before", "before"),
+            ann.send_status("before"),
+            ann.messages(),
+            ben.messages(last_updated_timestamp=head),
+            ben.conversations(),
+        )
+    ]
+    await second.start()
+    await second.client("ann").send("ben", "to the waking", "waking")
+    first.resume()
+    return list(await asyncio.gather(poll, *asked))
+
+
+async def test_the_paused_one_is_replaced_and_can_neither_confirm_nor_answer(hbase: HBase, tmp_path: Path) -> None:
+    with made_store(hbase) as store:
+        async with ServerProcess(tmp_path / "first", PATIENT_LEASE | store) as first:
+            second = beside(first, tmp_path / "second")
+            async with second.unstarted():
+                answers = await asked_while_paused(first, second)
+                assert answers == [REFUSED] * len(answers)
+
+                await first.line("the server at .*, process [0-9]+ owns the mailboxes")
+                assert await first.ready_status() == 503
+                assert await second.ready_status() == 200
+                assert await outcome(first.client("ben").messages()) == REFUSED
+
+                began_s = time.monotonic()
+                await second.stop()
+                await first.metric_reaches("rowbox_takeovers_total", 2)
+                assert time.monotonic() - began_s < PATIENT_TTL_S  # a polite stop is no silence
+                texts = [message.message_content for message in await first.client("ben").all_messages()]
+                assert texts == ["to the waking", "before"]
+            await first.stop()
+            await check_finds_nothing(first, copies=4)
+
+
+async def test_a_server_that_does_not_look_at_its_lease_is_found_out(hbase: HBase, tmp_path: Path) -> None:
+    with made_store(hbase) as store:
+        async with ServerProcess(
+            tmp_path / "first", PATIENT_LEASE | store, command=mutants.command("without-lease")
+        ) as first:
+            second = beside(first, tmp_path / "second")
+            async with second.unstarted():
+                answers = await asked_while_paused(first, second)
+                assert any(isinstance(answer, FetchMessagesResponse) for answer in answers)
