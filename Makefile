@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt bench model hbase-up hbase-down
+.PHONY: serve test check fmt bench bench-hbase model hbase-up hbase-down
 bin := .venv/bin
 
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
@@ -20,6 +20,9 @@ fmt: .venv/dev.stamp         # format, and mend what the linter can mend
 
 bench: .venv/dev.stamp       # measure
 	@$(bin)/python -m bench $(args)
+
+bench-hbase: .venv/dev.stamp # the same over a real HBase
+	@$(bin)/python -m bench.hbase $(args)
 
 model: .venv/dev.stamp       # the large search of the ownership protocol
 	@$(bin)/python -m tests.model $(args)

@@ -34,8 +34,8 @@ def command(loaded: Loaded, *, as_json: bool) -> None:
     """Look for broken invariants in the whole store; exit 1 if there are any.
 
     Reads only, and may run beside the server: it sees an embedded store as it was when the check began. Nothing holds
-    an HBase store still: where users write meanwhile, a change between two reads of a mailbox is reported as broken;
-    check again what is found there. The settings for retention and the like must be the server's.
+    an HBase store still: what is found there is looked at again, until the mailbox stood still between two reads. The
+    settings for retention and the like must be the server's.
     """
     result = asyncio.run(_check(loaded.settings))
     click.echo(_as_json(result) if as_json else _as_text(result))

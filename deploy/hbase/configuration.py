@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from deploy.hbase.layout import LOOPBACK, Layout
 
-_Properties: TypeAlias = Iterator[tuple[str, str | int]]
+_Properties: TypeAlias = Iterator[tuple[str, str | float]]
 
 LOG4J2 = """\
 status = warn
@@ -56,6 +56,10 @@ def _server(data: Path, layout: Layout) -> _Properties:
     yield "hbase.regionserver.port", layout.region_server_ports[0]
     yield "hbase.master.info.port", -1
     yield "hbase.regionserver.info.port", -1
+
+    # Half of the heap instead of four fifths: master and ZooKeeper share it, and a load of small cells fills the rest.
+    yield "hbase.regionserver.global.memstore.size", 0.3
+    yield "hfile.block.cache.size", 0.2
 
     # All region servers, and no wait for more of them.
     yield "hbase.master.wait.on.regionservers.mintostart", layout.region_servers

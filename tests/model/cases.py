@@ -25,7 +25,8 @@ class Case(NamedTuple):
 
 
 WARM = Bounds(warm=True)
-FOLDING = Bounds(puts=3, grants=0, unknowns=2, days=1, warm=True)
+FOLDING = Bounds(puts=3, grants=0, unknowns=3, days=1, warm=True)
+"""Four epochs: two to be folded, the one after them, and the one that claims."""
 
 FULL = (
     Case("unknown puts and claims", OneRow, Bounds(puts=3)),
@@ -52,6 +53,7 @@ LARGE = (
     Case("a clock ahead, expiry, sweeps", OneRow, Bounds(sweeps=1, expiries=1, ahead=1)),
     Case("folding, four writes, restarts", OneRow, _TAKEOVERS._replace(puts=4)),
     Case("folding, expiry, restarts", OneRow, _TAKEOVERS._replace(expiries=1)),
+    Case("folding, more unknowns, a takeover", OneRow, FOLDING._replace(grants=1, unknowns=2, sweeps=1)),
     Case("folding, two conversations, restarts", OneRow, _TAKEOVERS._replace(conversations=(0, 0, 1))),
     Case("outbox, two messages", TwoRows, WARM._replace(puts=3)),
     Case("outbox, two messages, restarts", TwoRows, WARM._replace(restarts=1)),
@@ -77,7 +79,7 @@ _BOUNDS = {
     "check_after_claim": Bounds(puts=1, sweeps=1),
     "check_after_write": Bounds(),
     "check_before_answer": Bounds(),
-    "check_before_write": FOLDING._replace(grants=1, unknowns=1),
+    "check_before_write": FOLDING._replace(grants=1, unknowns=2),
     "only_lower": Bounds(sweeps=1),
     "sweep_after_claim": Bounds(puts=1, sweeps=1),
     "garbage_after_write": Bounds(sweeps=1),

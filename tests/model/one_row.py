@@ -8,7 +8,7 @@ what clients were shown so far. A step is one event, and everything happens in e
 - time: the message cells expire; a day passes, after which no call of the days before executes.
 - the cluster: a lease lapses, a process restarts, the map gives the row to the other process, or to a new
   incarnation.
-- a process loads and claims, sends a write, hears the store's yes, gives up, answers a read, sweeps, folds, evicts.
+- a process loads and claims, sends a write, hears the store's yes, gives up, answers a read, sweeps, evicts.
 
 What is abstracted, and why nothing is lost by it:
 
@@ -212,7 +212,6 @@ class OneRow:
         yield f"{PROCESSES[me]} evicts the mailbox", put_process(state, me, process._replace(mailbox=None))
         if process.lease or not self.rules.check_before_write:
             yield from self.writes(state, me, process.mailbox)
-            yield from self.folds(state, me, process.mailbox)
 
     def loads(self, state: State, me: int) -> Iterator[Step]:
         process = state.processes[me]
@@ -251,14 +250,6 @@ class OneRow:
             sending = put_process(state, me, process)
             world = state.world._replace(sent=max(state.world.sent, batch[-1] + 1))
             yield f"{PROCESSES[me]} sends {name_call(call)}", spend(sending._replace(world=world), "puts")
-
-    def folds(self, state: State, me: int, mailbox: Mailbox) -> Iterator[Step]:
-        fence = owner.folded(self.rules, state.row, mailbox, self.now_ms(state)) if self.bounds.days else None
-        if fence is not None:
-            after = mailbox._replace(fence=fence)
-            call = with_t(state, owner.fence_call(after))
-            folding = put_process(state, me, state.processes[me]._replace(call=call, then=after))
-            yield f"{PROCESSES[me]} folds: sends {name_call(call)}", folding
 
     def now_ms(self, state: State) -> int:
         return (self.bounds.days - state.world.left.days) * FOLD_AFTER_MS

@@ -66,14 +66,18 @@ def counting(rules: Rules, fence: Fence, entries: Iterable[Entry]) -> list[Entry
 
 
 def load(rules: Rules, row: Row, epoch: int, conversations: int, now_ms: int) -> tuple[Mailbox, bool] | None:
-    """The mailbox as read for `epoch`, and whether its list must be written first. None under a fence above `epoch`."""
+    """The mailbox as read for `epoch`, and whether its list must be written first. None under a fence above `epoch`.
+
+    A claim folds whenever it may. The owner reads `m` and `l` in several reads after the one of the rest, here it is
+    one read: of the epochs to be folded nothing executes any more, so what is not there now is not there later.
+    """
     listed = newest(cell.fence for cell in row.fences)
     if listed and listed[-1].epoch > epoch:
         return None
     head = _head(rules, row, listed)
     if listed and listed[-1].epoch == epoch:
         return _read(rules, row, epoch, listed, head, conversations), False
-    fence = claim(listed, epoch, head, now_ms)
+    fence = claim(_folded(rules, row, listed, now_ms), epoch, head, now_ms)
     if not rules.new_list:  # the list read ends nobody's versions
         fence = (*listed, FenceEntry(epoch, MAX_EPOCH, now_ms))
     return _read(rules, row, epoch, fence, head, conversations), True
@@ -185,17 +189,17 @@ def _is_useless(rules: Rules, cell: IndexCell, mailbox: Mailbox) -> bool:
     return lower and _removable(rules, mailbox, stamps) == stamps
 
 
-def folded(rules: Rules, row: Row, mailbox: Mailbox, now_ms: int) -> Fence | None:
-    """The list that the owner may write in place of its own; None when there is nothing to fold, or not yet."""
-    fence = fold(mailbox.fence, now_ms if rules.fold_old_only else now_ms + FOLD_AFTER_MS)
-    if fence == mailbox.fence or (rules.fold_swept and not _is_swept(rules, row, mailbox, fence[0].epoch)):
-        return None
+def _folded(rules: Rules, row: Row, listed: Fence, now_ms: int) -> Fence:
+    """The list that a claim goes on from: the one read, folded where there is something to fold and nothing forbids."""
+    fence = fold(listed, now_ms if rules.fold_old_only else now_ms + FOLD_AFTER_MS)
+    if fence == listed or (rules.fold_swept and not _is_swept(rules, row, listed, fence[0].epoch)):
+        return listed
     return fence
 
 
-def _is_swept(rules: Rules, row: Row, mailbox: Mailbox, up_to: int) -> bool:
+def _is_swept(rules: Rules, row: Row, listed: Fence, up_to: int) -> bool:
     """Whether the row, read now, holds nothing invalid of the epochs `up_to` this one: once folded, it would count."""
     stamps = [_stamp(entry) for entry in row.messages | row.ids | row.outbox]
     if rules.fold_both_states:
         stamps += _index_stamps(row)
-    return all(counts(rules, mailbox.fence, *stamp) for stamp in stamps if stamp.epoch <= up_to)
+    return all(counts(rules, listed, *stamp) for stamp in stamps if stamp.epoch <= up_to)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.model import goals
-from tests.model.cases import FULL, WEAKENED, Case
+from tests.model.cases import FOLDING, FULL, WEAKENED, Case
 from tests.model.goals import Reaching
 from tests.model.one_row import OneRow
 from tests.model.rules import Bounds, Rules
@@ -13,8 +13,7 @@ from tests.model.search import search
 from tests.model.state import State
 
 LIMIT = 150_000
-SMALL = 40_000
-FOLDING = Bounds(puts=3, grants=0, unknowns=2, days=1, warm=True)
+SMALL = 60_000
 
 
 @pytest.mark.parametrize("case", [case for case in FULL if case.rows is OneRow], ids=lambda case: case.name)

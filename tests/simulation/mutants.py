@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver import loader, table
+from rowbox.cacheserver import loader, pipeline, table
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.fetches import Fetches
 from rowbox.cacheserver.loader import Loaded, Loader
@@ -103,6 +103,9 @@ class _Unchecked:
     def leave_epoch(self) -> None:
         self._ownership.leave_epoch()
 
+    def outranked(self, epoch: int) -> None:
+        self._ownership.outranked(epoch)
+
     def check(self, user_id: str) -> None:
         pass
 
@@ -196,6 +199,8 @@ def _never(*_: Any) -> bool:
 
 
 def any_number_of_mutations_in_flight(patch: Patch) -> None:
+    """Neither the row's own lock nor its lane's holds a batch back."""
+    patch.setattr(pipeline._Lane, "is_in_flight", property(_never, _nothing))
     patch.setattr(Row, "is_busy", property(_never, _nothing))
 
 
