@@ -13,7 +13,7 @@ def require(tool: str, install: str = "") -> str:
 
     A skip in CI is a promise that nobody checks any more. `install` is Debian's package, where it has another name.
     """
-    path = shutil.which(tool)
+    path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
     if path is not None:
         return path
     reason = f"needs {tool} (Debian: apt-get install {install or tool})"

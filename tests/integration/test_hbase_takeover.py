@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.integration.support.hbase_server import PATIENT_LEASE, PATIENT_TTL_S,
 from tests.integration.support.server_process import ServerProcess
 from tests.integration.support.verdict import check_finds_nothing
 from tests.support.hbase_cluster import HBase
+from tests.support.tcp_proxy import Fault, running_proxy
 
 pytestmark = pytest.mark.integration
 
@@ -36,14 +37,20 @@ def beside(first: ServerProcess, data_dir: Path) -> ServerProcess:
     return ServerProcess(data_dir, first.settings)
 
 
-async def asked_while_paused(first: ServerProcess, second: ServerProcess) -> list[object]:
-    """The first one's answers to what came while it slept and was replaced, and the second one confirmed a send."""
+async def asked_while_paused(
+    first: ServerProcess, second: ServerProcess, cut_off: Callable[[], None] = lambda: None
+) -> list[object]:
+    """The first one's answers to what came while it slept and was replaced, and the second one confirmed a send.
+
+    `cut_off` is called when it sleeps.
+    """
     ann, ben = first.client("ann"), first.client("ben")
     await ann.send("ben", "before", "before")
     head = (await ben.messages()).last_updated_timestamp
     poll = asyncio.create_task(outcome(ben.messages(last_updated_timestamp=head, wait=30)))
     await first.metric_reaches("rowbox_waiters", 1)
     first.pause()
+    cut_off()
     asked = [
         asyncio.create_task(outcome(call))
         for call in (
@@ -85,11 +92,16 @@ async def test_the_paused_one_is_replaced_and_can_neither_confirm_nor_answer(hba
 
 
 async def test_a_server_that_does_not_look_at_its_lease_is_found_out(hbase: HBase, tmp_path: Path) -> None:
+    """It wakes without the store, so that nothing but its lease can tell it that it was replaced."""
     with made_store(hbase) as store:
-        async with ServerProcess(
-            tmp_path / "first", PATIENT_LEASE | store, command=mutants.command("without-lease")
-        ) as first:
-            second = beside(first, tmp_path / "second")
-            async with second.unstarted():
-                answers = await asked_while_paused(first, second)
-                assert any(isinstance(answer, FetchMessagesResponse) for answer in answers)
+        async with running_proxy(hbase.gateways[0]) as proxy:
+            prefix = store["ROWBOX_STORE_URL"].rpartition("/")[2]
+            through_proxy = {"ROWBOX_STORE_URL": HBase((proxy.address,), hbase.thrift2).url(prefix)}
+            async with ServerProcess(
+                tmp_path / "first", PATIENT_LEASE | through_proxy, command=mutants.command("without-lease")
+            ) as first:
+                second = beside(first, tmp_path / "second")
+                second.settings.update(store)
+                async with second.unstarted():
+                    answers = await asked_while_paused(first, second, lambda: proxy.inflict(Fault.DEAF))
+                    assert any(isinstance(answer, FetchMessagesResponse) for answer in answers)
