@@ -52,8 +52,6 @@ from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
 MAX_PARCELS = 100_000
-LANES = 4
-"""Ranges of row keys that commit side by side, where every command has one row; each takes a connection."""
 
 
 def wall_clock_us() -> int:
@@ -273,7 +271,7 @@ def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits
         batch_bytes=settings.commit.batch_bytes,
         queue_commands=settings.commit.queue_commands,
         timeout_s=settings.commit.timeout_ms / 1000,
-        lanes=LANES if late_writes else 1,
+        lanes=settings.commit.lanes if late_writes else 1,  # embedded, a send is one command of two rows
     )
 
 

@@ -10,10 +10,9 @@ for:
     busy        until its batch or its read is over
     Need        the row is made busy, what is needed is read, and the command goes first when that is done
 
-Rows are parted into lanes, each with one batch in flight at a time. Embedded (`late_writes` False) there is one lane,
-so that all rows of a send can be in one batch and no order of locks exists. A cluster's store has a few, each a
-contiguous range of row keys: a batch then falls into few regions, each of which writes and syncs its part of a call by
-itself (docs/adr/0014-lanes.md has the numbers), and a region that stalls holds up its lane alone.
+Rows are parted into lanes by ranges of their keys, each with one batch in flight at a time. Embedded (`late_writes`
+False) there is one, so that all rows of a send can be in one batch and no order of locks exists. A cluster's store may
+have more (commit.lanes; docs/adr/0014-lanes.md says when).
 """
 
 import asyncio

@@ -187,6 +187,10 @@ class CommitSettings(Struct, frozen=True, kw_only=True):
 
     batch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows in one store call.")] = 512
     batch_bytes: Annotated[int, Meta(ge=64 * 1024, le=1 << 30, description="Bytes in one store call.")] = 4 * MIB
+    lanes: Annotated[
+        int,
+        Meta(ge=1, le=64, description="HBase: ranges of rows that commit side by side, each with one call in flight."),
+    ] = 1
     queue_commands: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Commands waiting for a store call; more are refused (503).")
     ] = 20_000

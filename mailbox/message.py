@@ -42,17 +42,29 @@ class MessageCopy(msgspec.Struct, frozen=True, gc=False):
     json: bytes
 
 
+class _View(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """A message as its users' clients get it. A struct is encoded in half of a dict's time."""
+
+    message_id: str
+    conversation_id: str
+    sender_id: str
+    participants: tuple[str, ...]
+    message_content: str
+    sent_timestamp: int
+    last_updated_timestamp: int
+    client_message_id: str | None = None
+
+
 def copy_of(message: Message, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
     """The copy of `message` in the mailbox where it got `version`. `client_message_id` only in its sender's own."""
-    view: dict[str, object] = {
-        "messageId": to_text(message.message_id),
-        "conversationId": to_text(message.conversation_id),
-        "senderId": message.sender_id,
-        "participants": message.participants,
-        "messageContent": message.content,
-        "sentTimestamp": message.sent_us,
-        "lastUpdatedTimestamp": version,
-    }
-    if client_message_id is not None:
-        view["clientMessageId"] = client_message_id
+    view = _View(
+        to_text(message.message_id),
+        to_text(message.conversation_id),
+        message.sender_id,
+        message.participants,
+        message.content,
+        message.sent_us,
+        version,
+        client_message_id,
+    )
     return MessageCopy(message.message_id, version, epoch, encode_json(view))

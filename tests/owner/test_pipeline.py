@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import owner
 from rowbox.cacheserver.commands import SendCommand
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
@@ -264,7 +263,6 @@ def test_a_bug_in_a_decision_fails_its_own_command_and_wedges_nobody(
 
 def test_a_row_that_waits_for_its_own_batch_goes_on_when_that_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its second command needed a read, its first one's batch was given up because of another row's bug."""
-    monkeypatch.setattr(owner, "LANES", 1)  # so that the two are in one batch
     _broken_decide(lambda command: command.new.content == "bug", monkeypatch)
 
     @virtual_time
@@ -373,13 +371,16 @@ async def test_a_store_that_broke_is_an_unknown_outcome() -> None:
         assert isinstance(answer, StoreOutcomeUnknown)
 
 
+LANES = 4
+
+
 def lane_of(user: str) -> int:
-    return shard_of_row(row_key(user, SHARDS)) * owner.LANES // SHARDS
+    return shard_of_row(row_key(user, SHARDS)) * LANES // SHARDS
 
 
 @virtual_time
 async def test_a_stalled_range_of_rows_does_not_hold_up_the_others() -> None:
-    async with cluster(late=True) as servers:
+    async with cluster(late=True, settings=with_commit(lanes=LANES)) as servers:
         node = servers.node
         users = [f"user{number}" for number in range(30)]
         await warm(node, *users)
@@ -394,17 +395,17 @@ async def test_a_stalled_range_of_rows_does_not_hold_up_the_others() -> None:
         sends = [asyncio.create_task(node.send(user, user, "free", "c")) for user in free]
         await settle()
         in_flight = {lane_of(user) for user in [stalled, *free]}
-        assert node.store.gates[Point.WRITE].waiting == len(in_flight) == owner.LANES, "one batch of each lane"
+        assert node.store.gates[Point.WRITE].waiting == len(in_flight) == LANES, "one batch of each lane"
         node.store.release(Point.WRITE)
         await asyncio.gather(waiting, behind, *sends)
 
 
 @virtual_time
 async def test_a_batch_holds_rows_of_one_lane_only() -> None:
-    async with cluster(late=True) as servers:
+    async with cluster(late=True, settings=with_commit(lanes=LANES)) as servers:
         node = servers.node
         users = [f"user{number}" for number in range(30)]
         await warm(node, *users)
         before = node.owner.committer.counters.batches
         await asyncio.gather(*(node.send(user, user, "hello", "c") for user in users))
-        assert node.owner.committer.counters.batches - before == owner.LANES
+        assert node.owner.committer.counters.batches - before == LANES
