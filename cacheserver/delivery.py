@@ -47,29 +47,36 @@ An error that is not retryable (or no RowboxError) means that the first of them 
 class Parcel:
     """One message on its way. `pending`: who is still without it; `queued`: in whose queues it is."""
 
-    __slots__ = ("cell", "ended", "pending", "queued", "row")
+    __slots__ = ("cell", "pending", "queued", "row", "waiters")
 
     def __init__(self, row: bytes, cell: OutboxCell) -> None:
         self.row = row
         self.cell = cell
         self.pending = set(cell.recipients)
         self.queued: set[str] = set()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when no queue holds it any more."""
+        self.waiters: list[asyncio.Future[None]] = []
+        """Done when no queue holds it any more, or when they have waited long enough."""
 
 
 class Delivery:
-    """See the module's text. `most` parcels at once; what the outboxes of loaded rows hold beyond that waits there."""
+    """See the module's text. `most` parcels at once; what the outboxes of loaded rows hold beyond that waits there.
 
-    def __init__(self, deliver: Deliver, cleaner: Cleaner, *, most: int) -> None:
+    `wait_s`: how long a send waits for its delivery before it says how many recipients are without it.
+    """
+
+    def __init__(self, deliver: Deliver, cleaner: Cleaner, *, most: int, wait_s: float) -> None:
         self._deliver = deliver
         self._cleaner = cleaner
         self._most = most
+        self._wait_s = wait_s
         self._parcels: dict[bytes, Parcel] = {}
         self._queues: dict[str, deque[Parcel]] = {}
         self._pauses: dict[str, tuple[float, asyncio.TimerHandle]] = {}
         """By recipient: how long the pause before the next try is, and its end."""
         self._is_closed = False
+        self._waits: deque[tuple[float, asyncio.Future[None]]] = deque()
+        """Until when each waiter waits, in that order: one timer for all, because there is one for each send."""
+        self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._arrived_lately: OrderedDict[bytes, None] = OrderedDict()
         self._newer: dict[str, list[OutboxCell]] = {}
@@ -120,15 +127,27 @@ class Delivery:
             del self._newer[sender_id]
         self.add_outbox(sender_id, row, [*cells, *newer])
 
-    async def wait(self, sender_id: str, message_id: bytes, timeout_s: float) -> int:
-        """Waits until every recipient has the message, for a bounded time; how many are still without it.
+    async def wait(self, sender_id: str, message_id: bytes) -> int:
+        """Waits until every recipient has the message, for `wait_s` at most; how many are still without it."""
+        parcel = self._parcels.get(message_id)
+        if parcel is not None and self._wait_s > 0:
+            waiter = self._loop.create_future()
+            parcel.waiters.append(waiter)
+            self._waits.append((self._loop.time() + self._wait_s, waiter))
+            if self._expiry is None:
+                self._expiry = self._loop.call_later(self._wait_s, self._expire)
+            await waiter
+            return len(parcel.pending)
+        return self.missing(sender_id, message_id)
+
+    def missing(self, sender_id: str, message_id: bytes) -> int:
+        """How many recipients are without the message now.
 
         Of a message that is not queued while its sender's outbox has spilled, one: nobody here knows.
         """
         parcel = self._parcels.get(message_id)
         if parcel is None:
             return int(sender_id in self.spilled and message_id not in self._arrived_lately)
-        await asyncio.wait([parcel.ended], timeout=timeout_s)
         return len(parcel.pending)
 
     async def close(self) -> None:
@@ -136,11 +155,25 @@ class Delivery:
         self._is_closed = True
         for _, timer in self._pauses.values():
             timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        while self._waits:
+            _wake(self._waits.popleft()[1])
 
     async def idle(self) -> None:
         """Returns when nothing is on its way."""
         while self._parcels:
-            await asyncio.wait([parcel.ended for parcel in self._parcels.values()])
+            waiters = [self._loop.create_future() for _ in self._parcels]
+            for waiter, parcel in zip(waiters, self._parcels.values(), strict=True):
+                parcel.waiters.append(waiter)
+            await asyncio.wait(waiters)
+
+    def _expire(self) -> None:
+        """Wakes those that have waited long enough; those behind them have not, or were woken by an arrival."""
+        now_s = self._loop.time()
+        while self._waits and (self._waits[0][0] <= now_s or self._waits[0][1].done()):
+            _wake(self._waits.popleft()[1])
+        self._expiry = self._loop.call_at(self._waits[0][0], self._expire) if self._waits else None
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
@@ -234,7 +267,8 @@ class Delivery:
             return
         message_id = parcel.cell.message_id
         del self._parcels[message_id]
-        parcel.ended.set_result(None)
+        for waiter in parcel.waiters:
+            _wake(waiter)
         if not parcel.pending:
             self.delivered += 1
             self._arrived_lately[message_id] = None
@@ -244,6 +278,11 @@ class Delivery:
 
     def _remove(self, row: bytes, cell: OutboxCell) -> None:
         self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))])
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():  # it may be woken by its patience, by its caller's leaving, and by the arrival
+        waiter.set_result(None)
 
 
 def _first_messages(queue: Iterable[Parcel]) -> list[Message]:

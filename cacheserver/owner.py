@@ -76,14 +76,15 @@ class Owner:
         `clock` is the process's, where it has other owners after or before this one.
         """
         self._store = store
-        self._settings = settings
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self._now_us = now_us
         clock = clock if clock is not None else StoreClock(now_us)
         self.cleaner = Cleaner(store, clock)
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
-        self.delivery = Delivery(self._deliver, self.cleaner, most=MAX_PARCELS)
+        self.delivery = Delivery(
+            self._deliver, self.cleaner, most=MAX_PARCELS, wait_s=settings.commit.delivery_wait_ms / 1000
+        )
         self.recovery = Recovery(store, self._visit_outbox)
         self.loader = Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings))
         self.table = Table(
@@ -173,7 +174,7 @@ class Owner:
         self._ownership.check(user_id)
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
-        pending = await self.delivery.wait(user_id, record.message_id, 0)
+        pending = self.delivery.missing(user_id, record.message_id)
         return _send_result(record, pending, duplicate=False, quota=quota)
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
@@ -191,7 +192,7 @@ class Owner:
     async def _pending(self, sender_id: str, message_id: bytes) -> int:
         if not self._store.late_writes:
             return 0
-        return await self.delivery.wait(sender_id, message_id, self._settings.commit.delivery_wait_ms / 1000)
+        return await self.delivery.wait(sender_id, message_id)
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = self._loop.create_future()
