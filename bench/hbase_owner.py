@@ -8,6 +8,7 @@ takeover   {"sends"}: outboxes filled and emptied, then one scan      {"scan_s",
 """
 
 import asyncio
+import gc
 import itertools
 import json
 import sys
@@ -26,6 +27,7 @@ from rowbox.cacheserver.port import FetchConversations, Send
 from rowbox.cacheserver.store import Put, RowDelete, RowMutation
 from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cli.serve import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier, row_key
 from rowbox.mailbox.config import HBaseSettings, RateLimitSettings, Settings, parse_store_url
@@ -124,7 +126,8 @@ def _round_trips(store: HBaseStore) -> int:
 
 
 if __name__ == "__main__":
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*GC_THRESHOLDS)
     arguments: dict[str, Any] = json.loads(sys.argv[1])
     works: dict[str, Work] = {"send": send, "cold": cold, "takeover": takeover}
     print(json.dumps(uvloop.run(works[arguments.pop("work")](**arguments))))
