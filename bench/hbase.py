@@ -143,19 +143,24 @@ def _bare(hbase: HBase, width: int, connections: int, seconds: float) -> Figure:
         "connections": connections,
         "seconds": seconds,
     }
-    return _program(f"bare, {width} in a call", hbase, "bench.ceilings.hbase", arguments)
+    before = [cpu_s(pid) for pid in hbase.pids]
+    printed = _run("bench.ceilings.hbase", arguments)
+    gateway, store = (cpu_s(pid) - was for pid, was in zip(hbase.pids, before, strict=True))
+    cpu = (printed["cpu_s"], gateway, store)
+    return Figure(f"bare, {width} in a call", int(printed["sends"]), printed["wall_s"], cpu)
 
 
 def _alone(hbase: HBase, seconds: float) -> Figure:
-    arguments = {"url": hbase.url(OWNED), "work": "send", "in_flight": SENDS_IN_FLIGHT, "seconds": seconds}
-    return _program("rowbox, the owner alone", hbase, "bench.hbase_owner", arguments)
-
-
-def _program(name: str, hbase: HBase, module: str, arguments: dict[str, object]) -> Figure:
-    before = [cpu_s(pid) for pid in hbase.pids]
-    printed = _run(module, arguments)
-    gateway, store = (cpu_s(pid) - was for pid, was in zip(hbase.pids, before, strict=True))
-    return Figure(name, int(printed["sends"]), printed["wall_s"], (printed["cpu_s"], gateway, store))
+    arguments = {
+        "url": hbase.url(OWNED),
+        "work": "send",
+        "in_flight": SENDS_IN_FLIGHT,
+        "seconds": seconds,
+        "pids": hbase.pids,
+    }
+    printed = _run("bench.hbase_owner", arguments)
+    cpu = (printed["cpu_s"], printed["gateway_s"], printed["store_s"])
+    return Figure("rowbox, the owner alone", int(printed["sends"]), printed["wall_s"], cpu)
 
 
 def _owner(arguments: dict[str, object]) -> dict[str, float]:

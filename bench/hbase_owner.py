@@ -2,7 +2,8 @@
 
 `python -m bench.hbase_owner JSON` with {"url", "work", ...}; prints one JSON object. Works:
 
-send       {"in_flight", "seconds"}: sends in a closed loop           {"sends", "cpu_s", "wall_s", "rows_per_call"}
+send       {"in_flight", "seconds", "pids"}: sends in a closed loop   {"sends", "wall_s", "rows_per_call", and of CPU,
+                                                                      loads left out: "cpu_s", "gateway_s", "store_s"}
 cold       {"users", "conversations"}: first loads of mailboxes       {"p50_ms", "p99_ms", "round_trips" (p50)}
 takeover   {"sends"}: outboxes filled and emptied, then one scan      {"scan_s", "rows"}
 """
@@ -20,10 +21,12 @@ from typing import Any
 
 import uvloop
 
+from bench.server import cpu_s
 from bench.workload import CONTENT, PARTNERS, SENDERS
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import EpochOwnership
 from rowbox.cacheserver.port import FetchConversations, Send
+from rowbox.cacheserver.row_cells import row_keys, shard_runs
 from rowbox.cacheserver.store import Put, RowDelete, RowMutation
 from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.hbase import HBaseStore
@@ -54,7 +57,7 @@ async def owning(store: HBaseStore) -> AsyncIterator[Owner]:
     await owner.close()
 
 
-async def send(url: str, in_flight: int, seconds: float) -> dict[str, float]:
+async def send(url: str, in_flight: int, seconds: float, pids: tuple[int, int]) -> dict[str, float]:
     numbers, run = itertools.count(), time.time_ns()
     async with opened(url) as store, owning(store) as owner:
         for sender in range(SENDERS):  # loads the mailboxes
@@ -66,12 +69,14 @@ async def send(url: str, in_flight: int, seconds: float) -> dict[str, float]:
                 recipient = (number + SENDERS // 2 + number // SENDERS % PARTNERS) % SENDERS
                 await owner.send(Send(f"user{number % SENDERS:04}", f"user{recipient:04}", CONTENT, f"{run}-{number}"))
 
-        counters, began_s, cpu_s = owner.committer.counters, time.monotonic(), time.process_time()
-        calls, rows = counters.batches, counters.rows
+        counters, began_s, own_s = owner.committer.counters, time.monotonic(), time.process_time()
+        calls, rows, behind = counters.batches, counters.rows, [cpu_s(pid) for pid in pids]
         await asyncio.gather(*(client(began_s + seconds) for _ in range(in_flight)))
         return {
             "sends": next(numbers),
-            "cpu_s": time.process_time() - cpu_s,
+            "cpu_s": time.process_time() - own_s,
+            "gateway_s": cpu_s(pids[0]) - behind[0],
+            "store_s": cpu_s(pids[1]) - behind[1],
             "wall_s": time.monotonic() - began_s,
             "rows_per_call": (counters.rows - rows) / (counters.batches - calls),
         }
@@ -116,9 +121,11 @@ async def takeover(url: str, sends: int) -> dict[str, float]:
             await store.delete(
                 [RowDelete(row, [(Family.OUTBOX, qualifier)]) for row, qualifier in cells], clock.next_ms()
             )
-        began_s = time.perf_counter()
-        rows = await store.scan_rows(range(store.shards), Family.OUTBOX, None, ROWS_PER_CALL)
-        return {"scan_s": time.perf_counter() - began_s, "rows": len(rows)}
+        began_s, rows = time.perf_counter(), 0
+        for shards in shard_runs(store.shards):
+            async for _ in row_keys(store, shards, Family.OUTBOX):
+                rows += 1
+        return {"scan_s": time.perf_counter() - began_s, "rows": rows}
 
 
 def _round_trips(store: HBaseStore) -> int:

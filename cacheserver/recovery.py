@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from rowbox.cacheserver.row_cells import row_keys, shard_runs
 from rowbox.cacheserver.store import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import user_of
@@ -16,7 +17,6 @@ from rowbox.mailbox.errors import RowboxError
 
 log = logging.getLogger(__name__)
 
-SCAN_ROWS = 100
 """Row keys of one store call."""
 PAUSE_S = 180.0
 """Between two scans. A recipient of a send whose owner died waits at most this long, if nobody asks for the sender."""
@@ -46,17 +46,22 @@ class Recovery:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def scan(self) -> None:
-        """Visits every user whose row has outbox cells, once."""
-        shards, after = range(self._store.shards), None
-        while True:
-            rows = await self._store.scan_rows(shards, Family.OUTBOX, after, SCAN_ROWS)
-            for row in rows:
-                self.found += 1
-                await self._visit_one(user_of(row))
-            if len(rows) < SCAN_ROWS:
-                break
-            after = rows[-1]
+        """Visits every user whose row has outbox cells, once.
+
+        By runs of shards: a call over all of them would walk over the marker of every message that was delivered since
+        the last major compaction, and meet its deadline. A run that cannot be read waits for the next scan.
+        """
+        left_out: list[RowboxError] = []
+        for shards in shard_runs(self._store.shards):
+            try:
+                async for row in row_keys(self._store, shards, Family.OUTBOX):
+                    self.found += 1
+                    await self._visit_one(user_of(row))
+            except RowboxError as error:
+                left_out.append(error)
         self.scans += 1
+        if left_out:
+            log.warning("a scan for outboxes left out %d runs of shards: %s", len(left_out), left_out[-1])
 
     async def _visit_one(self, user_id: str) -> None:
         try:
@@ -66,8 +71,5 @@ class Recovery:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self.scan()
-            except RowboxError as error:
-                log.warning("a scan for outboxes ended early: %s", error)
+            await self.scan()
             await asyncio.sleep(PAUSE_S)

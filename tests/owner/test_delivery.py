@@ -1,19 +1,20 @@
 """Delivery to the recipients' rows, where the store cannot commit both: order, retries, spilling, recovery."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from rowbox.cacheserver import delivery as delivery_module
 from rowbox.cacheserver.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
-from rowbox.cacheserver.recovery import PAUSE_S
+from rowbox.cacheserver.recovery import PAUSE_S, Recovery
 from rowbox.cacheserver.store import Put, RowDelete, RowMutation
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OutboxCell
-from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.errors import Overloaded, StoreUnavailable
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
@@ -293,3 +294,27 @@ async def test_messages_for_a_damaged_row_wait_in_the_outbox_and_hinder_nobody(
 
 def test_the_pauses_are_bounded() -> None:
     assert delivery_module.FIRST_PAUSE_S < delivery_module.LONGEST_PAUSE_S
+
+
+@virtual_time
+async def test_a_part_of_the_store_that_cannot_be_read_leaves_the_rest_of_the_scan() -> None:
+    """And no call looks at more than some of the shards: markers of what was delivered make a scan slow."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "hello", "c")
+        asked: list[range] = []
+
+        class Torn:
+            shards = 4096
+
+            async def scan_rows(self, shards: range, *_: object) -> list[bytes]:
+                asked.append(shards)
+                if shards[0] == 0:
+                    raise StoreUnavailable("this part is away")
+                return [row_key("ann", SHARDS)] if shards[-1] == 4095 else []
+
+        recovery = Recovery(cast(Any, Torn()), node.owner._visit_outbox)
+        await node.process.call(recovery.scan())
+        assert recovery.found == 1
+        assert [shard for run in asked for shard in run] == list(range(4096))
+        assert max(map(len, asked)) <= 64
