@@ -75,3 +75,9 @@ def writer(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
 def line(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def rest(process: "subprocess.Popen[str]") -> list[str]:
+    """All it said after the last `line`, once it has ended. Not `communicate`: that skips what `line` read ahead."""
+    assert process.stdout is not None
+    return process.stdout.read().split()

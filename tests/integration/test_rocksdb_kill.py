@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from .rocksdb_fixture import line, numbers, opened, writer
+from .rocksdb_fixture import line, numbers, opened, rest, writer
 
 pytestmark = pytest.mark.integration
 KILLS = 6
@@ -21,8 +21,7 @@ async def test_no_confirmed_commit_is_lost_whenever_the_process_is_killed(tmp_pa
             for _ in range(dice.randrange(1, 120)):
                 confirmed = int(line(process))
             process.kill()
-            rest = process.communicate()[0].split()
-        confirmed = int(rest[-1]) if rest else confirmed
+            confirmed = max([confirmed, *map(int, rest(process))])
         async with opened(tmp_path) as store:
             found = await numbers(store)
         assert found == list(range(len(found)))
