@@ -16,7 +16,7 @@ class Answer(msgspec.Struct, gc=False):
     is_poll: bool = False
 
 
-Answering = Callable[[web.Request], Awaitable[Answer]]
+Answering = Callable[[web.BaseRequest], Awaitable[Answer]]
 
 
 class Page(NamedTuple):

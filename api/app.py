@@ -1,17 +1,15 @@
-"""The two applications: the public one with the API and its documentation, and the operator's.
-
-No middleware (endpoint.py says why) and no page of aiohttp's own: every path and method that is not ours ends in a
-problem+json like any other error, and what never becomes a request (broken HTTP) in connection.py.
+"""The two applications: the public one with the API and its documentation, and the operator's. No middleware:
+endpoint.py says why.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
-from rowbox.api.answer import Answer, Answering
 from rowbox.api.auth import Authenticator
-from rowbox.api.body import BODY_DEADLINE_S, no_expectations
-from rowbox.api.cors import Cors, preflight
+from rowbox.api.body import BODY_DEADLINE_S
+from rowbox.api.cors import Cors
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.endpoint import Edge, call_answer
@@ -20,9 +18,12 @@ from rowbox.api.health import health_pages
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.metrics import Metrics, Sample, Source
 from rowbox.api.pages import documentation_pages
-from rowbox.api.problems import MethodNotAllowed, NotFound
+from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.config import Settings
+
+_ADMIN_BODY_BYTES: Final = 1024
+"""The operator's pages take no body."""
 
 
 def build_app(
@@ -34,38 +35,24 @@ def build_app(
     ids: Iterator[str],
     *,
     body_deadline_s: float = BODY_DEADLINE_S,
-) -> web.Application:
+) -> Application:
     """The public application. It starts and closes `authenticator` with itself."""
     max_body_bytes = settings.server.max_body_bytes
-    app = web.Application(client_max_size=max_body_bytes)
     edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins))
+    app = Application(edge, max_body_bytes, [authenticator])
     for operation in Handlers(port, settings.poll).operations():
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
         answer = call_answer(operation, authenticator, limits, max_body_bytes, body_deadline_s)
-        _add_route(app, edge, operation.method, operation.path, answer, limits)
+        app.add(operation.method, operation.path, answer, limits)
     for page in documentation_pages():
-        _add_route(app, edge, hdrs.METH_GET, page.path, page.answer)
-    _add_not_found(app, edge)
-
-    async def authenticating(_: web.Application) -> AsyncIterator[None]:
-        await authenticator.start()
-        yield
-        await authenticator.close()
-
-    app.cleanup_ctx.append(authenticating)
+        app.add(hdrs.METH_GET, page.path, page.answer)
     return app
 
 
 def build_admin_app(
-    port: MailboxPort,
-    counters: HttpCounters,
-    drain: Drain,
-    ids: Iterator[str],
-    *,
-    sources: Sequence[Source] = (),
-    extra_routes: Iterable[web.AbstractRouteDef] = (),
-) -> web.Application:
-    """The operator's application: health, readiness, metrics of `sources` and of HTTP, and `extra_routes` of others.
+    port: MailboxPort, counters: HttpCounters, drain: Drain, ids: Iterator[str], *, sources: Sequence[Source] = ()
+) -> Application:
+    """The operator's application: health, readiness, metrics of `sources` and of HTTP.
 
     It has no authentication: its port is the operator's to protect.
     """
@@ -74,34 +61,7 @@ def build_admin_app(
         help_text = "Requests being answered, long polls included."
         yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
 
-    app = web.Application()
-    edge = Edge(HttpCounters(), Drain(), ids, Cors(()))
+    app = Application(Edge(HttpCounters(), Drain(), ids, Cors(())), _ADMIN_BODY_BYTES)
     for page in health_pages(port, drain, Metrics(counters, [*sources, in_flight])):
-        _add_route(app, edge, hdrs.METH_GET, page.path, page.answer)
-    app.add_routes(extra_routes)
-    _add_not_found(app, edge)
+        app.add(hdrs.METH_GET, page.path, page.answer)
     return app
-
-
-def _add_route(
-    app: web.Application, edge: Edge, method: str, path: str, answer: Answering, limits: LimitHeaders | None = None
-) -> None:
-    """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others."""
-    handler = edge.endpoint(path, method, answer, limits)
-    app.router.add_route(method, path, handler, expect_handler=no_expectations)
-    allowed = (method, hdrs.METH_OPTIONS) if edge.cors.is_on else (method,)
-    if edge.cors.is_on:
-        app.router.add_route(hdrs.METH_OPTIONS, path, edge.endpoint(path, hdrs.METH_OPTIONS, preflight(method)))
-
-    async def refuse(_: web.Request) -> Answer:
-        raise MethodNotAllowed(f"{path} has the methods: {', '.join(allowed)}", allowed)
-
-    app.router.add_route(hdrs.METH_ANY, path, edge.endpoint(path, "other", refuse), expect_handler=no_expectations)
-
-
-def _add_not_found(app: web.Application, edge: Edge) -> None:
-    async def refuse(_: web.Request) -> Answer:
-        raise NotFound("there is nothing at this path")
-
-    handler = edge.endpoint("other", "any", refuse)
-    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handler, expect_handler=no_expectations)

@@ -17,10 +17,10 @@ BODY_DEADLINE_S: Final = 30.0
 _JSON: Final = "application/json"
 
 
-async def read_body(request: web.Request, max_bytes: int, deadline_s: float) -> bytes:
+async def read_body(request: web.BaseRequest, max_bytes: int, deadline_s: float) -> bytes:
     """The whole body. UnsupportedMediaType, MessageTooLarge before reading where the length is announced, BadRequest.
 
-    The application's `client_max_size` has to be `max_bytes`: it bounds a body that comes without a length.
+    The request's `client_max_size` has to be `max_bytes`: it bounds a body that comes without a length.
     """
     _check_header(request, max_bytes)
     stream = request.content
@@ -38,18 +38,14 @@ async def read_body(request: web.Request, max_bytes: int, deadline_s: float) -> 
         raise BadRequest("the body is not encoded as its header says") from error
 
 
-async def no_expectations(request: web.Request) -> None:
-    """The hook for the header Expect: by default aiohttp asks for every body before a handler has seen the header."""
-
-
-async def _continue(request: web.Request) -> None:
+async def _continue(request: web.BaseRequest) -> None:
     """Tells a client that asks first to send its body: only here, when nothing speaks against reading it."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
 
 
-def _check_header(request: web.Request, max_bytes: int) -> None:
+def _check_header(request: web.BaseRequest, max_bytes: int) -> None:
     headers = request.headers
     content_type = headers.get(hdrs.CONTENT_TYPE)
     if content_type != _JSON and not _is_json(content_type or ""):

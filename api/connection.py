@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from rowbox.api import request_id
-from rowbox.api.problems import MEDIA_TYPE, NotFound, encode_problem, internal, problem_of
+from rowbox.api.problems import MEDIA_TYPE, encode_problem, internal, problem_of
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 MAX_HEADER_BYTES: Final = 8190
@@ -41,14 +41,6 @@ class Connection(web.RequestHandler):
             return self._problem(_broken(exc))
         _log.error("a request failed outside its handler", exc_info=exc)
         return self._problem(internal())
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Sends `resp`; aiohttp raises its own page for what has no path at all (`OPTIONS *`, CONNECT)."""
-        if type(resp) is not web.Response and isinstance(resp, web.HTTPException):  # isinstance alone asks an ABC
-            resp = self._problem(NotFound("there is nothing at this path"))
-        return await super().finish_response(request, resp, start_time)
 
     def _problem(self, error: RowboxError) -> web.Response:
         problem = problem_of(error, next(self._ids))

@@ -34,7 +34,7 @@ class Cors:
 def preflight(method: str) -> Answering:
     """Answers the question whether a page may call `method`; `Cors.add` then says to which origins it applies."""
 
-    async def answer(_: web.Request) -> Answer:
+    async def answer(_: web.BaseRequest) -> Answer:
         headers: dict[str, str] = {
             hdrs.ALLOW: f"{method}, OPTIONS",
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,

@@ -24,10 +24,11 @@ from rowbox.api.drain import Drain
 from rowbox.api.handlers import Call, Operation
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.api.wire import WireResponse, response
 from rowbox.mailbox.errors import RowboxError
 
 POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.BaseRequest], Awaitable[WireResponse]]
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +60,7 @@ class Edge:
         counters = self._counters.route(route, method)
         drain, clock, cors, ids = self._drain, self._clock, self.cors, self._ids
 
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.BaseRequest) -> WireResponse:
             started = clock()
             current_id = request.headers.get(request_id.HEADER)
             if current_id is None or not request_id.is_sane(current_id):
@@ -75,20 +76,13 @@ class Edge:
                 answered = _refusal(error, request, current_id, limits)
             finally:
                 drain.leave()
-            headers = answered.headers
-            headers[request_id.HEADER] = current_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers[hdrs.SERVER] = "rowbox"  # aiohttp would tell the versions of Python and of itself
             if cors.is_on:
-                cors.add(request, headers)
-            response = web.Response(status=answered.status, body=answered.body, headers=headers)
-            if drain.has_begun:
-                response.force_close()
+                cors.add(request, answered.headers)
             if answered.is_poll:
                 counters.poll_answered(answered.status)
             else:
                 counters.answered(answered.status, clock() - started)
-            return response
+            return response(answered, request, current_id, closes=drain.has_begun)
 
         return handle
 
@@ -103,7 +97,7 @@ def call_answer(
     """One call of the API, to be wrapped: nothing is read of a caller before he is known."""
     has_body = operation.method == hdrs.METH_POST
 
-    async def answer(request: web.Request) -> Answer:
+    async def answer(request: web.BaseRequest) -> Answer:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         claims = authenticator.remembered(authorization)
         if claims is None:
@@ -121,7 +115,7 @@ def call_answer(
     return answer
 
 
-def _refusal(error: Exception, request: web.Request, current_id: str, limits: LimitHeaders | None) -> Answer:
+def _refusal(error: Exception, request: web.BaseRequest, current_id: str, limits: LimitHeaders | None) -> Answer:
     if not isinstance(error, RowboxError):
         _log.error("%s %s failed", request.method, request.path, exc_info=error)
         error = internal()

@@ -14,17 +14,17 @@ from rowbox.cacheserver.port import MailboxPort
 def health_pages(port: MailboxPort, drain: Drain, metrics: Metrics) -> Sequence[Page]:
     """/healthz, /readyz and /metrics."""
 
-    async def healthz(_: web.Request) -> Answer:
+    async def healthz(_: web.BaseRequest) -> Answer:
         return _json(200, {"status": "ok"})
 
-    async def readyz(request: web.Request) -> Answer:
+    async def readyz(request: web.BaseRequest) -> Answer:
         reasons = [*(["draining"] if drain.has_begun else []), *port.unready_reasons()]
         body: dict[str, object] = {"ready": not reasons}
         if "verbose" in request.query:
             body["reasons"] = list(dict.fromkeys(reasons))
         return _json(503 if reasons else 200, body)
 
-    async def scrape(_: web.Request) -> Answer:
+    async def scrape(_: web.BaseRequest) -> Answer:
         return Answer(200, metrics.render(), {hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", scrape)]

@@ -40,7 +40,7 @@ def _file(name: str) -> bytes:
 
 
 def _page(path: str, content_type: str, body: bytes) -> Page:
-    async def answer(_: web.Request) -> Answer:
+    async def answer(_: web.BaseRequest) -> Answer:
         return Answer(200, body, {hdrs.CONTENT_TYPE: content_type, **_SECURITY})
 
     return Page(path, answer)

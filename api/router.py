@@ -1,0 +1,95 @@
+"""Paths and methods to handlers, over aiohttp's low-level server: two dictionaries, because no path of ours has parts
+that vary. (web.Application resolves, freezes and matches anew for every request.)
+
+Every path and method that is not ours ends in a problem+json like any other error; what never becomes a request
+(broken HTTP) does so in connection.py.
+"""
+
+from asyncio import Task, get_running_loop
+from collections.abc import Awaitable, Sequence
+from typing import Protocol, cast
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from rowbox.api.answer import Answer, Answering
+from rowbox.api.cors import preflight
+from rowbox.api.endpoint import Edge, Handler
+from rowbox.api.limits import LimitHeaders
+from rowbox.api.problems import MethodNotAllowed, NotFound
+
+
+class Resource(Protocol):
+    """What lives as long as an application."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Application:
+    """The endpoints of one port, made of functions that answer. `resources` are started and closed with it.
+
+    A body of more than `max_body_bytes` is not read to its end.
+    """
+
+    def __init__(self, edge: Edge, max_body_bytes: int, resources: Sequence[Resource] = ()) -> None:
+        self._edge = edge
+        self._max_body_bytes = max_body_bytes
+        self._resources = resources
+        self._handlers: dict[str, dict[str, Handler]] = {}
+        self._refusals: dict[str, Handler] = {}
+        self._nothing = edge.endpoint("other", "any", _nothing)
+
+    def add(self, method: str, path: str, answer: Answering, limits: LimitHeaders | None = None) -> None:
+        """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others."""
+        edge = self._edge
+        handlers = self._handlers[path] = {method: edge.endpoint(path, method, answer, limits)}
+        if edge.cors.is_on:
+            handlers[hdrs.METH_OPTIONS] = edge.endpoint(path, hdrs.METH_OPTIONS, preflight(method))
+        allowed = tuple(handlers)
+
+        async def refuse(_: web.BaseRequest) -> Answer:
+            raise MethodNotAllowed(f"{path} has the methods: {', '.join(allowed)}", allowed)
+
+        self._refusals[path] = edge.endpoint(path, "other", refuse)
+
+    def server(self) -> web.Server:
+        """What speaks HTTP for it; on the running loop. A handler is cancelled when its client leaves."""
+        return web.Server(self._handle, request_factory=self._request, handler_cancellation=True)
+
+    async def start(self) -> None:
+        for resource in self._resources:
+            await resource.start()
+
+    async def close(self) -> None:
+        for resource in self._resources:
+            await resource.close()
+
+    def _handle(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        path = request.raw_path.partition("?")[0]
+        handlers = self._handlers.get(path)
+        if handlers is None:  # nothing; or a whole URL as the target, as proxies send it
+            path = request.rel_url.raw_path
+            handlers = self._handlers.get(path)
+            if handlers is None:
+                return cast("Awaitable[web.StreamResponse]", self._nothing(request))
+        handler = handlers.get(request.method) or self._refusals[path]
+        return cast("Awaitable[web.StreamResponse]", handler(request))  # all of it that aiohttp uses: wire.py
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "Task[None]",
+    ) -> web.BaseRequest:
+        size = self._max_body_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, get_running_loop(), client_max_size=size)
+
+
+async def _nothing(_: web.BaseRequest) -> Answer:
+    raise NotFound("there is nothing at this path")
