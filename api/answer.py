@@ -1,18 +1,18 @@
 """What the functions behind the endpoints return: an HTTP answer, before the headers that all answers share."""
 
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What a wrapped function returns. `headers` is a dict of its own, to which the wrapper adds."""
+    """What a wrapped function returns. `headers` is the lines of `header_lines`, which may be put together."""
 
     status: int
     body: bytes
-    headers: dict[str, str]
+    headers: str
     is_poll: bool = False
 
 
@@ -24,3 +24,15 @@ class Page(NamedTuple):
 
     path: str
     answer: Answering
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """`headers` as they are sent, a line each. ValueError where a line break in one would begin another."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if lines.count("\r") + lines.count("\n") != 2 * len(headers):
+        raise ValueError("a header holds a line break")
+    return lines
+
+
+JSON_LINES: Final = header_lines({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
+"""Of an answer that is made for one caller."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, Answering
+from rowbox.api.answer import Answer, Answering, header_lines
 
 _EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, Retry-After, RateLimit, RateLimit-Policy"
 _ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"
@@ -22,25 +22,28 @@ class Cors:
         self._origins = frozenset(origins)
         self.is_on = bool(origins)
 
-    def add(self, request: web.BaseRequest, headers: dict[str, str]) -> None:
+    def lines(self, request: web.BaseRequest) -> str:
         """The headers that let a listed origin read an answer. Caches must not give it to another."""
-        headers[hdrs.VARY] = hdrs.ORIGIN
+        headers: dict[str, str] = {hdrs.VARY: hdrs.ORIGIN}
         origin = request.headers.get(hdrs.ORIGIN)
         if origin in self._origins:
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+        return header_lines(headers)
 
 
 def preflight(method: str) -> Answering:
-    """Answers the question whether a page may call `method`; `Cors.add` then says to which origins it applies."""
-
-    async def answer(_: web.BaseRequest) -> Answer:
-        headers: dict[str, str] = {
+    """Answers the question whether a page may call `method`; `Cors.lines` then says to which origins it applies."""
+    headers = header_lines(
+        {
             hdrs.ALLOW: f"{method}, OPTIONS",
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED,
             hdrs.ACCESS_CONTROL_MAX_AGE: _MAX_AGE_S,
         }
+    )
+
+    async def answer(_: web.BaseRequest) -> Answer:
         return Answer(204, b"", headers)
 
     return answer

@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from rowbox.api import request_id
-from rowbox.api.answer import Answer, Answering
+from rowbox.api.answer import JSON_LINES, Answer, Answering, header_lines
 from rowbox.api.auth import Authenticator
 from rowbox.api.body import BODY_DEADLINE_S, read_body
 from rowbox.api.cors import Cors
@@ -77,7 +77,7 @@ class Edge:
             finally:
                 drain.leave()
             if cors.is_on:
-                cors.add(request, answered.headers)
+                answered.headers += cors.lines(request)
             if answered.is_poll:
                 counters.poll_answered(answered.status)
             else:
@@ -105,12 +105,10 @@ def call_answer(
         body = await read_body(request, max_body_bytes, body_deadline_s) if has_body else b""
         query = request.raw_path.partition("?")[2]
         reply = await operation.handle(Call(claims, query, body))
-        headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
-        limits.add(headers, reply.quota)
-        is_poll = reply.poll_timeout_s is not None
-        if is_poll:
-            headers[POLL_TIMEOUT] = str(reply.poll_timeout_s)
-        return Answer(reply.status, reply.body, headers, is_poll)
+        headers = JSON_LINES if reply.quota is None else JSON_LINES + limits.lines(reply.quota)
+        if reply.poll_timeout_s is None:
+            return Answer(reply.status, reply.body, headers)
+        return Answer(reply.status, reply.body, f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n", is_poll=True)
 
     return answer
 
@@ -123,6 +121,7 @@ def _refusal(error: Exception, request: web.BaseRequest, current_id: str, limits
     headers = headers_of(problem, error, had_token=hdrs.AUTHORIZATION in request.headers)
     headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE
     headers[hdrs.CACHE_CONTROL] = "no-store"
+    lines = header_lines(headers)
     if problem.status == 429 and limits is not None:
-        limits.add_exceeded(headers, problem.retry_after_ms or 0)
-    return Answer(problem.status, encode_problem(problem), headers)
+        lines += limits.exceeded_lines(problem.retry_after_ms or 0)
+    return Answer(problem.status, encode_problem(problem), lines)

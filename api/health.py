@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, Page
+from rowbox.api.answer import JSON_LINES, Answer, Page, header_lines
 from rowbox.api.drain import Drain
 from rowbox.api.metrics import CONTENT_TYPE, Metrics
 from rowbox.cacheserver.port import MailboxPort
@@ -25,11 +25,10 @@ def health_pages(port: MailboxPort, drain: Drain, metrics: Metrics) -> Sequence[
         return _json(503 if reasons else 200, body)
 
     async def scrape(_: web.BaseRequest) -> Answer:
-        return Answer(200, metrics.render(), {hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        return Answer(200, metrics.render(), header_lines({hdrs.CONTENT_TYPE: CONTENT_TYPE}))
 
     return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", scrape)]
 
 
 def _json(status: int, body: dict[str, object]) -> Answer:
-    headers: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
-    return Answer(status, msgspec.json.encode(body), headers)
+    return Answer(status, msgspec.json.encode(body), JSON_LINES)

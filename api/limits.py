@@ -19,7 +19,7 @@ STATE: Final = "RateLimit"
 
 
 class LimitHeaders:
-    """The headers of one class of requests. Where it has no limit, there are none."""
+    """The header lines of one class of requests. Where it has no limit, there are none."""
 
     def __init__(self, name: LimitClass, settings: RateLimitSettings) -> None:
         burst, per_second = settings.send_burst, settings.send_per_second
@@ -28,16 +28,17 @@ class LimitHeaders:
         self._name = name
         self._policy: str | None = None
         if settings.enabled and burst and per_second:
-            self._policy = f'"{name}";q={burst};w={math.ceil(burst / per_second)}'
+            self._policy = f'{POLICY}: "{name}";q={burst};w={math.ceil(burst / per_second)}\r\n'
 
-    def add(self, headers: dict[str, str], quota: Quota | None) -> None:
+    def lines(self, quota: Quota) -> str:
         """For an answer that used up a part of `quota`."""
-        if self._policy is not None and quota is not None:
-            headers[POLICY] = self._policy
-            headers[STATE] = f'"{self._name}";r={quota.remaining};t={quota.reset_s}'
+        return self._lines(quota.remaining, quota.reset_s)
 
-    def add_exceeded(self, headers: dict[str, str], retry_after_ms: int) -> None:
+    def exceeded_lines(self, retry_after_ms: int) -> str:
         """For a refusal: nothing left, and when to come back."""
-        if self._policy is not None:
-            headers[POLICY] = self._policy
-            headers[STATE] = f'"{self._name}";r=0;t={whole_seconds(retry_after_ms)}'
+        return self._lines(0, whole_seconds(retry_after_ms))
+
+    def _lines(self, remaining: int, reset_s: int) -> str:
+        if self._policy is None:
+            return ""
+        return f'{self._policy}{STATE}: "{self._name}";r={remaining};t={reset_s}\r\n'

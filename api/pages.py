@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, Page
+from rowbox.api.answer import Answer, Page, header_lines
 from rowbox.api.openapi import openapi_json
 
 _POLICY: Final = (
@@ -40,7 +40,9 @@ def _file(name: str) -> bytes:
 
 
 def _page(path: str, content_type: str, body: bytes) -> Page:
+    headers = header_lines({hdrs.CONTENT_TYPE: content_type, **_SECURITY})
+
     async def answer(_: web.BaseRequest) -> Answer:
-        return Answer(200, body, {hdrs.CONTENT_TYPE: content_type, **_SECURITY})
+        return Answer(200, body, headers)
 
     return Page(path, answer)

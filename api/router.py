@@ -5,14 +5,12 @@ Every path and method that is not ours ends in a problem+json like any other err
 (broken HTTP) does so in connection.py.
 """
 
-from asyncio import Task, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from rowbox.api.answer import Answer, Answering
 from rowbox.api.cors import preflight
@@ -58,7 +56,8 @@ class Application:
 
     def server(self) -> web.Server:
         """What speaks HTTP for it; on the running loop. A handler is cancelled when its client leaves."""
-        return web.Server(self._handle, request_factory=self._request, handler_cancellation=True)
+        factory = partial(web.BaseRequest, loop=get_running_loop(), client_max_size=self._max_body_bytes)
+        return web.Server(self._handle, request_factory=factory, handler_cancellation=True)
 
     async def start(self) -> None:
         for resource in self._resources:
@@ -78,17 +77,6 @@ class Application:
                 return cast("Awaitable[web.StreamResponse]", self._nothing(request))
         handler = handlers.get(request.method) or self._refusals[path]
         return cast("Awaitable[web.StreamResponse]", handler(request))  # all of it that aiohttp uses: wire.py
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "Task[None]",
-    ) -> web.BaseRequest:
-        size = self._max_body_bytes
-        return web.BaseRequest(message, payload, protocol, writer, task, get_running_loop(), client_max_size=size)
 
 
 async def _nothing(_: web.BaseRequest) -> Answer:

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from aiohttp import HttpVersion10, hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from rowbox.api import request_id
 from rowbox.api.answer import Answer
@@ -41,27 +41,20 @@ class WireResponse:
 def response(answer: Answer, request: web.BaseRequest, current_id: str, *, closes: bool) -> WireResponse:
     """The response to `request`; `closes` ends its connection, which may end for the client's own reasons too.
 
-    `answer.headers` are names and values without line breaks; ValueError otherwise, before anything is sent.
+    `current_id` holds no line break (request_id.is_sane).
     """
     keep_alive = request.keep_alive and not closes
-    return WireResponse(_encode(answer, request, current_id, keep_alive=keep_alive), keep_alive=keep_alive)
-
-
-def _encode(answer: Answer, request: web.BaseRequest, current_id: str, *, keep_alive: bool) -> bytes:
-    given = "".join([f"{name}: {value}\r\n" for name, value in answer.headers.items()])
-    if given.count("\n") != len(answer.headers):
-        raise ValueError("a header holds a line break")
-    connection, body = "", answer.body
-    if not keep_alive:
+    if keep_alive:
+        connection = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"
+    else:
         connection = "Connection: close\r\n"
-    elif request.version == HttpVersion10:
-        connection = "Connection: keep-alive\r\n"
-    length = "" if answer.status == _NO_CONTENT else f"Content-Length: {len(body)}\r\n"
+    body, status = answer.body, answer.status
+    length = "" if status == _NO_CONTENT else f"Content-Length: {len(body)}\r\n"
     head = (
-        f"{_STATUS_LINES[answer.status]}{given}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
+        f"{_STATUS_LINES[status]}{answer.headers}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
         f"{connection}\r\n"
-    )
-    return head.encode() if request.method == hdrs.METH_HEAD else head.encode() + body
+    ).encode()
+    return WireResponse(head if request.method == hdrs.METH_HEAD else head + body, keep_alive=keep_alive)
 
 
 class _Date:

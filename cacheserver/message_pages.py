@@ -45,6 +45,12 @@ class MessagePages:
     def __init__(self, reader: RowReader) -> None:
         self._reader = reader
 
+    def in_memory(self, mailbox: Mailbox, conversation_id: bytes, size: int, now_us: int) -> MessagePage | None:
+        """The first page of a conversation, if a window holds it: without awaiting anything."""
+        window = mailbox.window(conversation_id, now_us)
+        copies = window.newest(None, size + 1) if window is not None else None
+        return None if copies is None else _conversation_page(conversation_id, copies, size, mailbox.head)
+
     async def first(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes | None, number: int, size: int, now_us: int
     ) -> MessagePage:
@@ -187,6 +193,9 @@ class MessagePages:
 
 def _fitting(copies: Sequence[MessageCopy]) -> Sequence[MessageCopy]:
     """As many of the first `copies` as MAX_PAGE_BYTES hold, one at least."""
+    total = sum([len(copy.json) for copy in copies])
+    if total <= MAX_PAGE_BYTES:
+        return copies
     total = 0
     for place, copy in enumerate(copies):
         total += len(copy.json)

@@ -1,9 +1,11 @@
 """Paths, methods, request ids, and what is not even HTTP."""
 
+import asyncio
 import json
 
 import pytest
 
+from rowbox.api.answer import header_lines
 from tests.http.api import Api, token
 from tests.http.scripted_port import ScriptedPort
 
@@ -103,3 +105,33 @@ async def test_a_whole_url_as_the_target_is_read(edge: Api, scripted: ScriptedPo
     answer = await edge.raw("\r\n".join([*lines, "", ""]).encode())
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert scripted.calls[0].page_size == 3
+
+
+def test_a_header_with_a_line_break_is_none() -> None:
+    assert header_lines({"A": "b", "C": "d"}) == "A: b\r\nC: d\r\n"
+    for broken in ("b\r\nSet-Cookie: x", "b\n", "\rb"):
+        with pytest.raises(ValueError, match="line break"):
+            header_lines({"A": broken})
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "connection"),
+    [
+        ("1.1", "", b""),
+        ("1.1", "Connection: close\r\n", b"close"),
+        ("1.0", "", b"close"),
+        ("1.0", "Connection: keep-alive\r\n", b"keep-alive"),
+    ],
+)
+async def test_a_connection_stays_open_as_its_client_wants(
+    version: str, header: str, connection: bytes, edge: Api
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.server.port)
+    writer.write(f"GET /docs HTTP/{version}\r\nHost: x\r\n{header}\r\n".encode())
+    lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"Connection: ")] == (
+        [b"Connection: " + connection] if connection else []
+    )
+    if connection == b"close":
+        await reader.read()  # ends, because the server closes
+    writer.close()
