@@ -13,9 +13,13 @@ class Batch:
     """One store call in the making, and then on its way. Nobody learns of it before its end."""
 
     now_us: int
+    most_rows: int
+    most_bytes: int
     plans: dict[Row, Plan] = field(default_factory=dict)
     decided: list[tuple[Command, Answer | RowboxError]] = field(default_factory=list)
     size_bytes: int = 0
+    is_full: bool = False
+    """Whether it should take no more commands: of bytes, rows or commands."""
 
     def plan_of(self, row: Row) -> Plan:
         """The row's plan, opened if this is the first command that needs it. The row is loaded and idle."""
@@ -29,6 +33,11 @@ class Batch:
         """Takes a command in, with what it will be answered if the store says yes."""
         self.decided.append((command, outcome))
         self.size_bytes += command.size_bytes
+        self.is_full = (
+            self.size_bytes >= self.most_bytes
+            or len(self.decided) >= self.most_rows
+            or len(self.plans) >= self.most_rows
+        )
 
     def drop_idle_plans(self) -> None:
         """Forgets the plans that change nothing: their rows have no part in the store call."""

@@ -13,7 +13,7 @@ from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.store import Put, RowMutation, Store
+from rowbox.cacheserver.store import RowMutation, Store
 from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
@@ -114,13 +114,10 @@ class Committer:
                 raise
 
     def _mutations(self, batch: Batch) -> list[RowMutation]:
-        mutations = [
-            RowMutation(row.key, [Put(*codec.encode(cell)) for cell in plan.cells()])
-            for row, plan in batch.plans.items()
-        ]
+        mutations = [RowMutation(row.key, list(map(codec.encode, plan.cells()))) for row, plan in batch.plans.items()]
         self.counters.batches += 1
         self.counters.rows += len(mutations)
-        self.counters.cells += sum(len(mutation.puts) for mutation in mutations)
+        self.counters.cells += sum([len(puts) for _, puts in mutations])
         return mutations
 
     def _lose(self, batch: Batch, error: StoreOutcomeUnknown) -> None:

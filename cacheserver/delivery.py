@@ -39,6 +39,8 @@ LONGEST_PAUSE_S = 2.0
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
 
+_NOBODY: frozenset[str] = frozenset()
+
 Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[Answer]"]
 """Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
 An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
@@ -47,12 +49,13 @@ An error that is not retryable (or no RowboxError) means that the first of them 
 class Parcel:
     """One message on its way. `pending`: who is still without it; `queued`: in whose queues it is."""
 
-    __slots__ = ("cell", "pending", "queued", "row", "waiters")
+    __slots__ = ("cell", "pending", "queued", "recipients", "row", "waiters")
 
     def __init__(self, row: bytes, cell: OutboxCell) -> None:
         self.row = row
         self.cell = cell
-        self.pending = set(cell.recipients)
+        self.recipients = cell.recipients
+        self.pending = set(self.recipients)
         self.queued: set[str] = set()
         self.waiters: list[asyncio.Future[None]] = []
         """Done when no queue holds it any more, or when they have waited long enough."""
@@ -96,15 +99,15 @@ class Delivery:
         """Messages on their way."""
         return len(self._parcels)
 
-    def add(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
+    def add(self, sender_id: str, row: bytes, cells: Sequence[OutboxCell]) -> None:
         """Queues new messages of a sender, in order, behind all that are queued or spilled."""
-        for cell in sorted(cells, key=lambda cell: cell.version):
+        for cell in cells if len(cells) <= 1 else sorted(cells, key=lambda cell: cell.version):
             if cell.message_id in self._arrived_lately:
                 self._remove(row, cell)  # again: the first removal is still under way, or failed
             else:
                 self._add(sender_id, row, cell)
 
-    def add_outbox(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
+    def add_outbox(self, sender_id: str, row: bytes, cells: Sequence[OutboxCell]) -> None:
         """Queues all that the sender's outbox holds now; what is on its way already is not queued again."""
         self.spilled.pop(sender_id, None)
         self.add(sender_id, row, cells)
@@ -177,9 +180,10 @@ class Delivery:
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
-        spilled = self.spilled.get(sender_id, frozenset[str]())
-        missing = [user for user in cell.recipients if user in parcel.pending and user not in parcel.queued]
-        for recipient in missing:
+        spilled = self.spilled.get(sender_id, _NOBODY)
+        for recipient in parcel.recipients:
+            if recipient in parcel.queued or recipient not in parcel.pending:
+                continue
             if recipient in spilled or (self.is_full and not parcel.queued):
                 self._spill(sender_id, recipient, cell)
             else:

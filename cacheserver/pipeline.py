@@ -29,7 +29,7 @@ from rowbox.cacheserver.store_clock import NowUs
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
-from rowbox.mailbox.plan import Marked, Need, Sent
+from rowbox.mailbox.plan import NEEDS, Need
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,8 @@ class Pipeline:
         lane.is_scheduled = False
         if lane.is_in_flight:
             return
-        batch = Batch(self._now_us())
-        while lane.ready and not self._is_full(batch):
+        batch = Batch(self._now_us(), self._limits.batch_rows, self._limits.batch_bytes)
+        while lane.ready and not batch.is_full:
             row, _ = lane.ready.popitem(last=False)
             self._take_from(row, batch)
         if batch.decided:
@@ -123,14 +123,10 @@ class Pipeline:
         if lane.ready:
             self._schedule(lane)
 
-    def _is_full(self, batch: Batch) -> bool:
-        most = self._limits.batch_rows
-        return len(batch.plans) >= most or len(batch.decided) >= most or batch.size_bytes >= self._limits.batch_bytes
-
     def _take_from(self, row: Row, batch: Batch) -> None:
         """Decides the commands of a row up to the first that has to wait."""
         while row.waiting:
-            if self._is_full(batch):
+            if batch.is_full:
                 self._lane_of(row).ready[row] = None
                 return
             command = row.waiting[0]
@@ -151,7 +147,7 @@ class Pipeline:
                 resolve(command, RowboxError("internal error"))
                 self._give_up(batch, row)
                 return
-            if not isinstance(outcome, Sent | Marked | int | RowboxError):
+            if isinstance(outcome, NEEDS):
                 self._fetch_fact(row, command, outcome, batch)
                 return
             batch.add(command, outcome)

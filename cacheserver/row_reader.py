@@ -176,4 +176,4 @@ def _copy(mailbox: Mailbox, column: Column) -> MessageCopy:
     if state is None:
         raise StoreDamaged(f"message {cell.message_id.hex()} is of a conversation that the index does not hold")
     message = Message(cell.message_id, cell.conversation_id, cell.sender_id, state.participants, cell.content)
-    return copy_of(message, cell.version, cell.epoch, cell.client_message_id)
+    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id)

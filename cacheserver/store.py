@@ -44,7 +44,8 @@ class RowMutation(NamedTuple):
     """What one call writes into one row: all of it or nothing."""
 
     row: bytes
-    puts: Sequence[Put]
+    puts: Sequence[tuple[Family, bytes, bytes]]
+    """As Put: which costs a third of the encoding if it is made of each."""
 
 
 class RowDelete(NamedTuple):

@@ -5,7 +5,8 @@ a reader can tell by the fence whether it counts.
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+
+import msgspec
 
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence
@@ -19,7 +20,7 @@ class ChangeKind(IntEnum):
     READ_MARK = 2
 
 
-class IndexCell(NamedTuple):
+class IndexCell(msgspec.Struct, frozen=True, gc=False):
     """The state of a conversation after a mutation, and the one before that whole mutation.
 
     The second is what counts when the first turns out to be the late write of a replaced owner: the cell is
@@ -32,14 +33,14 @@ class IndexCell(NamedTuple):
     previous: Conversation | None
 
 
-class FenceCell(NamedTuple):
+class FenceCell(msgspec.Struct, frozen=True, gc=False):
     """The fence list, in the cell of the epoch that claimed the row with it."""
 
     epoch: int
     fence: Fence
 
 
-class MessageCell(NamedTuple):
+class MessageCell(msgspec.Struct, frozen=True, gc=False):
     """One copy of a message. `client_message_id` only in its sender's own."""
 
     conversation_id: bytes
@@ -51,7 +52,7 @@ class MessageCell(NamedTuple):
     client_message_id: str | None
 
 
-class LogCell(NamedTuple):
+class LogCell(msgspec.Struct, frozen=True, gc=False):
     """One change of the mailbox: of what kind, and which message (the new one, or the new read mark)."""
 
     version: int
@@ -61,7 +62,7 @@ class LogCell(NamedTuple):
     message_id: bytes
 
 
-class DedupeCell(NamedTuple):
+class DedupeCell(msgspec.Struct, frozen=True, gc=False):
     """What became of a send, under the hash of its clientMessageId."""
 
     client_id_hash: bytes
@@ -72,7 +73,7 @@ class DedupeCell(NamedTuple):
     payload_hash: bytes
 
 
-class OutboxCell(NamedTuple):
+class OutboxCell(msgspec.Struct, frozen=True, gc=False):
     """A sent message that not every recipient is known to have."""
 
     message_id: bytes

@@ -38,16 +38,14 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def with_sent(self, message: Message, version: int, epoch: int) -> "Conversation":
         """After the user sent `message`, which sorts behind all others: read up to and including it."""
-        shown = self._with_newest(message, version, epoch)
-        return msgspec.structs.replace(shown, read_mark=message.message_id, unread_count=0)
+        return self._with_newest(message, version, epoch, message.message_id, 0)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":
         """After someone else's `message` came, which may sort anywhere."""
         is_unread = message.message_id > self.read_mark
         unread = min(UNREAD_CAP, self.unread_count + is_unread)
         if message.message_id > self.last_message_id:
-            shown = self._with_newest(message, version, epoch)
-            return msgspec.structs.replace(shown, unread_count=unread)
+            return self._with_newest(message, version, epoch, self.read_mark, unread)
         return msgspec.structs.replace(self, version=version, epoch=epoch, unread_count=unread)
 
     def with_read_mark(self, message_id: bytes, unread_count: int, version: int, epoch: int) -> "Conversation":
@@ -56,14 +54,19 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self, version=version, epoch=epoch, read_mark=message_id, unread_count=unread_count
         )
 
-    def _with_newest(self, message: Message, version: int, epoch: int) -> "Conversation":
-        return msgspec.structs.replace(
-            self,
-            version=version,
-            epoch=epoch,
-            last_message_id=message.message_id,
-            last_message_version=version,
-            snippet=message.content[:SNIPPET_CHARACTERS],
+    def _with_newest(
+        self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int
+    ) -> "Conversation":
+        return Conversation(  # by position: twice as fast as by name, and two are made of every message
+            version,
+            epoch,
+            self.participants,
+            message.message_id,
+            version,
+            message.content[:SNIPPET_CHARACTERS],
+            read_mark,
+            unread_count,
+            self.created_version,
         )
 
     def snippet_expires_us(self, retention_ms: int) -> int:

@@ -41,12 +41,14 @@ def shard_of(user_id: str, shards: int) -> int:
 
 def direct_conversation_id(one: str, other: str) -> bytes:
     """The id of the 1:1 conversation of two users, in either order; of a user's notes to self if they are one."""
-    digest = blake2b(digest_size=ID_BYTES)
-    for user_id in sorted({one, other}):
-        encoded = user_id.encode()
-        digest.update(len(encoded).to_bytes(2, "big"))
-        digest.update(encoded)
-    return digest.digest()
+    first = _length_prefixed(min(one, other))
+    both = first if one == other else first + _length_prefixed(max(one, other))
+    return blake2b(both, digest_size=ID_BYTES).digest()
+
+
+def _length_prefixed(user_id: str) -> bytes:
+    encoded = user_id.encode()
+    return len(encoded).to_bytes(2, "big") + encoded
 
 
 def message_id(sent_us: int, entropy: int) -> bytes:

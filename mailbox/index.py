@@ -64,11 +64,18 @@ class ConversationIndex:
         self._by_change[conversation_id] = state
         self._by_change.move_to_end(conversation_id)
         self._json.pop(conversation_id, None)
-        self.size_bytes += _entry_bytes(state) if old is None else _snippet_bytes(state) - _snippet_bytes(old)
-        if old is None or old.last_message_id != state.last_message_id:
-            if old is not None:
-                del self._order[bisect_left(self._order, (old.last_message_id, conversation_id))]
-            insort(self._order, (state.last_message_id, conversation_id))
+        if old is None:
+            self.size_bytes += _entry_bytes(state)
+        else:
+            self.size_bytes += _snippet_bytes(state) - _snippet_bytes(old)
+            if old.last_message_id == state.last_message_id:
+                return
+            del self._order[bisect_left(self._order, (old.last_message_id, conversation_id))]
+        position = (state.last_message_id, conversation_id)
+        if self._order and position < self._order[-1]:
+            insort(self._order, position)
+        else:
+            self._order.append(position)  # as most do: what is newest comes last
 
     def newest(self, skip: int, count: int) -> list[Position]:
         """Positions `skip` to `skip + count` of the list, newest first."""

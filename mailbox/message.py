@@ -25,7 +25,12 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     def is_expired(self, now_us: int, retention_ms: int) -> bool:
         """Whether retention has taken it, counted from its sending."""
-        return self.sent_us + retention_ms * US_PER_MS <= now_us
+        return is_expired(self.sent_us, now_us, retention_ms)
+
+
+def is_expired(sent_us: int, now_us: int, retention_ms: int) -> bool:
+    """Whether retention has taken a message that was sent at `sent_us`."""
+    return sent_us + retention_ms * US_PER_MS <= now_us
 
 
 class MessageCopy(msgspec.Struct, frozen=True, gc=False):
@@ -55,15 +60,18 @@ class _View(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     client_message_id: str | None = None
 
 
-def copy_of(message: Message, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
-    """The copy of `message` in the mailbox where it got `version`. `client_message_id` only in its sender's own."""
+def copy_of(message: Message, sent_us: int, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
+    """The copy of `message` in the mailbox where it got `version`. `client_message_id` only in its sender's own.
+
+    `sent_us` is the message's: whoever makes a copy has asked for it before.
+    """
     view = _View(
         to_text(message.message_id),
         to_text(message.conversation_id),
         message.sender_id,
         message.participants,
         message.content,
-        message.sent_us,
+        sent_us,
         version,
         client_message_id,
     )

@@ -6,7 +6,7 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
@@ -14,7 +14,7 @@ from rowbox.mailbox.clock import tick
 from rowbox.mailbox.conversation import UNREAD_CAP, Conversation
 from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import ZERO_ID, message_id
-from rowbox.mailbox.message import Message, MessageCopy, copy_of
+from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
 
 if TYPE_CHECKING:
     from rowbox.mailbox.mailbox import Mailbox
@@ -41,6 +41,8 @@ class UnreadNeed(NamedTuple):
 
 
 Need = DedupeNeed | CopyNeed | UnreadNeed
+NEEDS = (DedupeNeed, CopyNeed, UnreadNeed)
+"""The same, to ask by: `isinstance` of a union takes five times as long."""
 
 
 class Fact(NamedTuple):
@@ -86,7 +88,7 @@ class Marked(NamedTuple):
 class Plan:
     """See the module's text. Made by `Mailbox.plan`."""
 
-    __slots__ = ("_cells", "_mailbox", "base_head", "copies", "head", "log", "now_us", "records", "states")
+    __slots__ = ("_cells", "_mailbox", "base_head", "copies", "head", "log", "now_us", "outbox", "records", "states")
 
     def __init__(self, mailbox: "Mailbox", now_us: int) -> None:
         self._mailbox = mailbox
@@ -99,6 +101,8 @@ class Plan:
         """(conversationId, copy, the conversation's newest messageId before it)"""
         self.log: list[LogCell] = []
         self.records: dict[bytes, DedupeCell] = {}
+        self.outbox: list[OutboxCell] = []
+        """The messages of this plan that go to others' rows by a delivery of their own."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -118,25 +122,17 @@ class Plan:
 
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
         """Adds someone else's message, once: its version here, or 0 where it was delivered before or is too old."""
-        if message.is_expired(self.now_us, self._mailbox.limits.retention_ms):
+        sent_us = message.sent_us
+        if is_expired(sent_us, self.now_us, self._mailbox.limits.retention_ms):
             return 0
         known = self._holds(message, fact)
         if isinstance(known, CopyNeed):
             return known
-        return 0 if known else self.deliver_new(message)
+        return 0 if known else self._deliver_new(message, sent_us)
 
     def deliver_new(self, message: Message) -> int:
         """Adds someone else's message of which the caller knows that the mailbox cannot hold it: its version here."""
-        version = self._tick(message.sent_us)
-        old = self._state(message.conversation_id) or Conversation.new(message.participants, version)
-        self._add_copy(message, version, None, old.last_message_id)
-        self._put(
-            message.conversation_id,
-            old.with_delivered(message, version, self._mailbox.epoch),
-            ChangeKind.MESSAGE,
-            message.message_id,
-        )
-        return version
+        return self._deliver_new(message, message.sent_us)
 
     def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
         """Moves a read mark forward; behind or at its place nothing changes. UnknownConversation, UnknownMessage."""
@@ -163,22 +159,12 @@ class Plan:
 
     def cells(self) -> list[Cell]:
         """What to write into the row, all in one atomic mutation."""
-        fenced = self._mailbox.is_fenced
-        index: Iterable[Cell] = (
-            IndexCell(
-                conversation_id,
-                self._mailbox.epoch,
-                state,
-                self._mailbox.index.get(conversation_id) if fenced else None,
-            )
+        epoch, known = self._mailbox.epoch, self._mailbox.index.get if self._mailbox.is_fenced else _nothing
+        index = [
+            IndexCell(conversation_id, epoch, state, known(conversation_id))
             for conversation_id, state in self.states.items()
-        )
+        ]
         return [*index, *self._cells, *self.log]
-
-    @property
-    def outbox(self) -> list[OutboxCell]:
-        """The messages of this plan that go to others' rows by a delivery of their own."""
-        return [cell for cell in self._cells if isinstance(cell, OutboxCell)]
 
     def states_by_version(self) -> Sequence[tuple[bytes, Conversation]]:
         """The conversations that change, the last one changed last."""
@@ -203,16 +189,27 @@ class Plan:
         )
         old = self._state(new.conversation_id) or Conversation.new(new.participants, version)
         epoch = self._mailbox.epoch
-        self._add_copy(message, version, new.client_message_id, old.last_message_id)
+        self._add_copy(message, version, version, new.client_message_id, old.last_message_id)
         record = DedupeCell(
             new.client_id_hash, epoch, version, message.message_id, new.conversation_id, new.payload_hash
         )
         self.records[new.client_id_hash] = record
         self._cells.append(record)
         if self._mailbox.is_fenced and len(new.participants) > 1:
-            self._cells.append(OutboxCell(message.message_id, epoch, version, message))
+            parcel = OutboxCell(message.message_id, epoch, version, message)
+            self._cells.append(parcel)
+            self.outbox.append(parcel)
         self._put(new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id)
         return Sent(record, message)
+
+    def _deliver_new(self, message: Message, sent_us: int) -> int:
+        version = self._tick(sent_us)
+        conversation_id = message.conversation_id
+        old = self._state(conversation_id) or Conversation.new(message.participants, version)
+        self._add_copy(message, sent_us, version, None, old.last_message_id)
+        state = old.with_delivered(message, version, self._mailbox.epoch)
+        self._put(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+        return version
 
     def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
@@ -257,9 +254,11 @@ class Plan:
         self.head = tick(self.now_us, self.head, remote_us)
         return self.head
 
-    def _add_copy(self, message: Message, version: int, client_message_id: str | None, newest_before: bytes) -> None:
+    def _add_copy(
+        self, message: Message, sent_us: int, version: int, client_message_id: str | None, newest_before: bytes
+    ) -> None:
         epoch = self._mailbox.epoch
-        copy = copy_of(message, version, epoch, client_message_id)
+        copy = copy_of(message, sent_us, version, epoch, client_message_id)
         self.copies.append((message.conversation_id, copy, newest_before))
         self._cells.append(
             MessageCell(
@@ -276,3 +275,7 @@ class Plan:
     def _put(self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes) -> None:
         self.states[conversation_id] = state
         self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message))
+
+
+def _nothing(_conversation_id: bytes) -> None:
+    """Of a conversation's state before: a store without late writes never asks for it."""

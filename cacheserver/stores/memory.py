@@ -228,5 +228,5 @@ def _check(mutations: Sequence[RowMutation]) -> None:
     rows = [mutation.row for mutation in mutations]
     if len(set(rows)) != len(rows):
         raise ValueError("a row stands twice in one mutate")
-    if any(not put.value for mutation in mutations for put in mutation.puts):
+    if any(not value for _, puts in mutations for _, _, value in puts):
         raise ValueError("an empty value: Thrift1 cannot tell it from an absent one")

@@ -14,6 +14,7 @@ One version of a column is enough: the marker that hides the newest hides the ol
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from itertools import starmap
 from typing import NamedTuple
 
 from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation
@@ -46,7 +47,7 @@ class MemoryCells:
         self._rows: dict[bytes, _Row] = {}
 
     def put(self, mutation: RowMutation, timestamp_ms: int) -> None:
-        for put in mutation.puts:
+        for put in starmap(Put, mutation.puts):
             self._put(mutation.row, put, timestamp_ms)
 
     def delete(self, delete: RowDelete, timestamp_ms: int) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.cacheserver import row_cells
 from rowbox.cacheserver.census import take_census
@@ -71,11 +72,15 @@ class Written:
         await self.store.delete([RowDelete(row, [(family, one) for one in qualifiers])], self._now_ms())
 
     async def change(self, row: bytes, message: MessageCell, **fields: str) -> None:
-        await self.put(row, codec.encode(message._replace(**fields)))  # type: ignore[arg-type]
+        await self.put(row, codec.encode(replace(message, **fields)))
 
     async def forget(self, row: bytes, message: MessageCell) -> None:
         """Takes a message and its log entry out of a row: of a read one that is not the newest no trace is left."""
-        await self.delete(row, Family.MESSAGES, message_qualifier(*message[:4]))
+        await self.delete(
+            row,
+            Family.MESSAGES,
+            message_qualifier(message.conversation_id, message.message_id, message.epoch, message.version),
+        )
         for qualifier, value in await self.columns(row, Family.LOG):
             if codec.decode_log(qualifier, value).message_id == message.message_id:
                 await self.delete(row, Family.LOG, qualifier)

@@ -28,7 +28,7 @@ class Calls:
         mutate, delete = node.store.mutate, node.store.delete
 
         async def watched_mutate(mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
-            self.made.append(("mutate", {row: sorted(put.family for put in puts) for row, puts in mutations}))
+            self.made.append(("mutate", {row: sorted(family for family, _, _ in puts) for row, puts in mutations}))
             await mutate(mutations, timestamp_ms)
 
         async def watched_delete(deletes: Sequence[RowDelete], timestamp_ms: int) -> None:

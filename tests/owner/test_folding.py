@@ -1,6 +1,7 @@
 """Folding at a claim: when it may be, and what keeps it from being. That the rule is right is tests/model's to say."""
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.cacheserver import folding
 from rowbox.cacheserver.store import Column, Put, RowMutation
@@ -132,7 +133,7 @@ async def test_a_late_state_beside_a_valid_one_keeps_it_from_folding() -> None:
         index = [codec.decode_index(*column) for column in await columns(servers, Family.INDEX)]
         cell = next(cell for cell in index if isinstance(cell, IndexCell) and "dan" in cell.current.participants)
         late_state = cell.current.with_read_mark(b"\xff" * 16, 0, cell.current.version + 10**9, cell.epoch)
-        late = codec.encode(cell._replace(current=late_state, previous=cell.current))
+        late = codec.encode(replace(cell, current=late_state, previous=cell.current))
         servers.clock.jump(60)  # the calls' timestamps are ahead of a clock that stood still
         await servers.store.mutate([RowMutation(ANN, [Put(*late)])], servers.clock.now_ms())
         servers.clock.jump(DAY_S)

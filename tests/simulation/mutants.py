@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.cacheserver import loader, pipeline, table
 from rowbox.cacheserver.committer import Committer
@@ -77,7 +78,7 @@ def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
     def with_wrong_previous(self: Plan) -> list[Any]:
         own = before.get(id(self), {})
         return [
-            cell._replace(previous=own.get(cell.conversation_id)) if isinstance(cell, IndexCell) else cell
+            replace(cell, previous=own.get(cell.conversation_id)) if isinstance(cell, IndexCell) else cell
             for cell in cells(self)
         ]
 

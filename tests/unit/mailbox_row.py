@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
@@ -101,7 +101,7 @@ class AliceRow:
     def _put(self, cell: Cell) -> None:
         match cell:
             case IndexCell():
-                self.states = [old for old in self.states if old[:2] != cell[:2]] + [cell]
+                self.states = [old for old in self.states if _key(old) != _key(cell)] + [cell]
             case MessageCell():
                 self.messages.append(cell)
             case LogCell():
@@ -135,17 +135,17 @@ class AliceRow:
     def change_state(self, conversation_id: bytes, **fields: Any) -> None:
         for place, cell in enumerate(self.states):
             if cell.conversation_id == conversation_id:
-                self.states[place] = cell._replace(current=msgspec.structs.replace(cell.current, **fields))
+                self.states[place] = replace(cell, current=replace(cell.current, **fields))
 
     def change_message(self, message: bytes, **fields: Any) -> None:
-        self.messages = [cell._replace(**fields) if cell.message_id == message else cell for cell in self.messages]
+        self.messages = [replace(cell, **fields) if cell.message_id == message else cell for cell in self.messages]
 
     def change_record(self, message: bytes, **fields: Any) -> None:
-        self.dedupe = [cell._replace(**fields) if cell.message_id == message else cell for cell in self.dedupe]
+        self.dedupe = [replace(cell, **fields) if cell.message_id == message else cell for cell in self.dedupe]
 
     def change_log(self, message: bytes, **fields: Any) -> None:
         self.log = [
-            cell._replace(**fields) if (cell.kind, cell.message_id) == (ChangeKind.MESSAGE, message) else cell
+            replace(cell, **fields) if (cell.kind, cell.message_id) == (ChangeKind.MESSAGE, message) else cell
             for cell in self.log
         ]
 
@@ -164,3 +164,7 @@ class AliceRow:
 
     def drop_log(self, is_gone: Callable[[LogCell], bool]) -> None:
         self.log = [cell for cell in self.log if not is_gone(cell)]
+
+
+def _key(cell: IndexCell) -> tuple[bytes, int]:
+    return cell.conversation_id, cell.epoch

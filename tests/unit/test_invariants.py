@@ -5,8 +5,8 @@ What takes more than one row, or bytes instead of cells, is in tests/owner/test_
 
 from collections.abc import Callable
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell
 from rowbox.mailbox.fence import FenceEntry
@@ -81,12 +81,12 @@ def a_folded_entry_in_the_middle(row: AliceRow) -> None:
 
 @breaks(Code.EPOCH_ABOVE_FENCE, FENCED)
 def a_cell_of_an_epoch_that_never_claimed(row: AliceRow) -> None:
-    row.log.append(row.log[-1]._replace(epoch=EPOCH + 1))
+    row.log.append(replace(row.log[-1], epoch=EPOCH + 1))
 
 
 @breaks(Code.EPOCH_MIXED, EMBEDDED)
 def a_cell_of_another_epoch(row: AliceRow) -> None:
-    row.log.append(row.log[-1]._replace(epoch=EPOCH + 1))
+    row.log.append(replace(row.log[-1], epoch=EPOCH + 1))
 
 
 @breaks(Code.ABOVE_HEAD)
@@ -115,7 +115,7 @@ def two_messages_of_one_version(row: AliceRow) -> None:
 
 @breaks(Code.INDEX_CELL, FENCED)
 def a_state_before_that_is_as_new(row: AliceRow) -> None:
-    row.states = [cell._replace(previous=cell.current) for cell in row.states[:1]] + row.states[1:]
+    row.states = [replace(cell, previous=cell.current) for cell in row.states[:1]] + row.states[1:]
 
 
 @breaks(Code.STATE_MISSING)
@@ -197,7 +197,7 @@ def a_message_older_than_its_conversation(row: AliceRow) -> None:
 def a_state_older_than_its_newest_message(row: AliceRow) -> None:
     row.now_us += 9 * DAY_US  # the log, which would know better, has expired
     row.log.clear()
-    row.states = [cell._replace(previous=None) for cell in row.states]
+    row.states = [replace(cell, previous=None) for cell in row.states]
     row.change_state(WITH_CAROL, version=row.message(row.ids.to_carol).version)
 
 
@@ -212,7 +212,7 @@ def a_state_that_the_log_does_not_know(row: AliceRow) -> None:
 @breaks(Code.MESSAGE_DOUBLED)
 def a_message_delivered_twice(row: AliceRow) -> None:
     version = just_before(row, row.ids.again_from_bob)
-    row.messages.append(row.message(row.ids.from_bob)._replace(version=version))
+    row.messages.append(replace(row.message(row.ids.from_bob), version=version))
     row.log.append(LogCell(version, EPOCH, ChangeKind.MESSAGE, WITH_BOB, row.ids.from_bob))
 
 
@@ -271,7 +271,7 @@ def an_own_message_without_a_record(row: AliceRow) -> None:
 @breaks(Code.DEDUPE_DOUBLED)
 def two_records_of_one_client_message_id(row: AliceRow) -> None:
     record = row.dedupe[0]
-    row.dedupe.append(record._replace(version=record.version - 1))
+    row.dedupe.append(replace(record, version=record.version - 1))
 
 
 @breaks(Code.DEDUPE_DIFFERS)
@@ -298,20 +298,20 @@ def a_record_of_no_message(row: AliceRow) -> None:
 @breaks(Code.OUTBOX, FENCED)
 def an_outbox_with_another_text(row: AliceRow) -> None:
     parcel = row.outbox[0]
-    row.outbox[0] = parcel._replace(message=msgspec.structs.replace(parcel.message, content="another"))
+    row.outbox[0] = replace(parcel, message=replace(parcel.message, content="another"))
 
 
 @breaks(Code.OUTBOX, FENCED)
 def an_outbox_with_anothers_message(row: AliceRow) -> None:
     parcel = row.outbox[0]
-    row.outbox[0] = parcel._replace(message=msgspec.structs.replace(parcel.message, sender_id="bob"))
+    row.outbox[0] = replace(parcel, message=replace(parcel.message, sender_id="bob"))
 
 
 @breaks(Code.OUTBOX, FENCED)
 def an_outbox_with_no_message(row: AliceRow) -> None:
     version = just_before(row, row.ids.to_bob)
     sent = Message(message_id(version, 7), WITH_BOB, "alice", ("alice", "bob"), "lost")
-    row.outbox.append(row.outbox[0]._replace(message_id=sent.message_id, version=version, message=sent))
+    row.outbox.append(replace(row.outbox[0], message_id=sent.message_id, version=version, message=sent))
 
 
 @pytest.mark.parametrize("fenced", BOTH)
@@ -377,12 +377,12 @@ def test_late_writes_of_a_replaced_owner_do_not_count() -> None:
     row = AliceRow(fenced=True)
     head = row.log[-1].version
     row.fences.append(FenceCell(EPOCH + 1, (*row.fence, FenceEntry(EPOCH + 1, head, 0))))
-    state = msgspec.structs.replace(row.state(WITH_BOB), version=head + 5, unread_count=77)
+    state = replace(row.state(WITH_BOB), version=head + 5, unread_count=77)
     row.states = [
         IndexCell(cell.conversation_id, cell.epoch, state, cell.current) if cell.conversation_id == WITH_BOB else cell
         for cell in row.states
     ]
-    row.messages.append(row.message(row.ids.from_bob)._replace(version=head + 5))
+    row.messages.append(replace(row.message(row.ids.from_bob), version=head + 5))
     row.log.append(LogCell(head + 5, EPOCH, ChangeKind.MESSAGE, WITH_BOB, row.ids.from_bob))
     assert row.check() == []
 

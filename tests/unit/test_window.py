@@ -96,7 +96,7 @@ def test_the_estimate_of_a_copy_is_within_a_factor_of_two_of_the_memory() -> Non
             window = Window(ZERO_ID, limit=2000)
             for n in range(2000):
                 said = Message(message_id(n, n), bytes(16), "ann", ("ann", "bob"), content)
-                window.add(copy_of(said, n, 1, None))
+                window.add(copy_of(said, said.sent_us, n, 1, None))
             measured = tracemalloc.get_traced_memory()[0] - before
         finally:
             tracemalloc.stop()
