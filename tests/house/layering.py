@@ -16,8 +16,12 @@ MAY_IMPORT: Mapping[str, Sequence[str]] = {
     "cacheserver": ("mailbox", "hbase_schema"),
     "api": ("mailbox", "cacheserver.port"),
     "cli": ("mailbox", "hbase_schema", "cacheserver", "api"),
+    "client": (),
 }
-"""Parts of `rowbox` that each folder may import beside its own."""
+"""Parts of `rowbox` that each folder may import beside its own.
+
+The client knows the server by its contract only, and no part of the server knows the client.
+"""
 
 ONLY_IN: Mapping[str, Sequence[str]] = {
     "rocksdict": ("cacheserver/stores/rocksdb*.py",),
@@ -39,6 +43,8 @@ OUTSIDE = frozenset(
 """Standard modules that reach outside the process, or hold what the core gets as an argument: time, chance, a loop."""
 
 CORE_LIBRARIES = frozenset({"msgspec", "orjson"})
+CLIENT_LIBRARIES = frozenset({"aiohttp", "msgspec"})
+"""A program that only sends and follows must not need a database."""
 OUTSIDE_CALLS = frozenset(
     {"__import__", "date.today", "datetime.now", "datetime.today", "datetime.utcnow", "exec", "input", "open", "print"}
 )
@@ -65,6 +71,8 @@ def _import_breach(folder: str, path: str, line: int, name: str) -> str | None:
         return f"{where}: imports {root}, which belongs into {' or '.join(ONLY_IN[root])}"
     if folder == "mailbox" and not _is_pure(root):
         return f"{where}: imports {root} into the core"
+    if folder == "client" and root not in sys.stdlib_module_names | CLIENT_LIBRARIES:
+        return f"{where}: imports {root} into the client"
     return None
 
 

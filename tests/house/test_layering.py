@@ -45,6 +45,11 @@ def test_no_module_imports_what_its_folder_may_not_know() -> None:
         ("api/x.py", "import jwt"),
         ("api/x.py", "from prometheus_client import Counter"),
         ("api/x.py", "import click"),
+        ("client/x.py", "from rowbox.api.responses import Message"),
+        ("client/x.py", "import rowbox.mailbox.ids"),
+        ("client/x.py", "import orjson"),
+        ("cli/x.py", "from rowbox.client import Client"),
+        ("api/x.py", "import rowbox.client"),
     ],
 )
 def test_a_breach_is_found(path: str, source: str) -> None:
@@ -65,6 +70,8 @@ def test_a_breach_is_found(path: str, source: str) -> None:
         ("api/x.py", "from rowbox.cacheserver.port import Port"),
         ("api/auth_keys.py", "import jwt"),
         ("api/metrics.py", "import prometheus_client.core"),
+        ("client/x.py", "import asyncio, aiohttp\nfrom msgspec import Struct\nfrom rowbox import __version__"),
+        ("client/x.py", "from rowbox.client.errors import CallFailed"),
         (
             "cli/x.py",
             "import click, rich.progress\nfrom rowbox.cacheserver.stores import memory\nimport rowbox.api.app",

@@ -1,0 +1,59 @@
+"""What a call can fail with, by the one question that matters after a write: can it have happened?
+
+CallFailed
+├── Refused          4xx: nothing was written
+│   └── AccessDenied 401 or 403: with this access token nothing will be
+└── OutcomeUnknown   5xx, or no answer that can be read: it may have been written, or may be yet
+"""
+
+from typing import Final
+
+NO_ANSWER: Final = "no_answer"
+"""The `code` where nothing came back: the connection failed, or the time was over."""
+UNEXPECTED_ANSWER: Final = "unexpected_answer"
+"""The `code` where what came back is none of Rowbox's answers: a proxy's, or that of another server."""
+
+
+class CallFailed(Exception):
+    """What all of them are. `str(error)` is one line for a person; it never holds a message's text.
+
+    `code` is the server's (its /docs has the list) or one of those above, `status` is None where there was no answer,
+    `request_id` finds the request in the server's log, `retry_after_ms` is what the server asked for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_ms = retry_after_ms
+        self.client_message_id: str | None = None
+        """Of a send: the id under which it was tried, and under which it can go on."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later: no answer, 5xx, and 429. Any other refusal stays one."""
+        return isinstance(self, OutcomeUnknown) or self.status == 429
+
+
+class Refused(CallFailed):
+    """The server said no, and wrote nothing."""
+
+
+class AccessDenied(Refused):
+    """The access token is missing, wrong or expired (401), or may not do this (403)."""
+
+
+class OutcomeUnknown(CallFailed):
+    """Nobody said whether it happened. A read can be made again; a send too, under the same clientMessageId.
+
+    A send also fails with this where its last try was refused but one before it was not answered.
+    """

@@ -1,0 +1,35 @@
+"""A real `rowbox serve` that comes back where it was: the same data, and the same port for those who reconnect."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rowbox.client import Client, RetryPolicy
+from tests.integration.support.server_process import ServerProcess, rowbox
+
+PATIENT = RetryPolicy(retries=10_000, base_s=0.02, cap_s=0.2)
+"""For a caller who would rather wait than decide."""
+
+
+@asynccontextmanager
+async def steady_server(data_dir: Path) -> AsyncIterator[ServerProcess]:
+    flags = ("--admin-port", "0", "--rate-limits", "off")
+    async with ServerProcess(data_dir, {"ROWBOX_SERVER_PORT": "0"}, flags=flags) as server:
+        server.settings["ROWBOX_SERVER_PORT"] = server.url.rpartition(":")[2]
+        yield server
+
+
+async def restart(server: ServerProcess) -> None:
+    """A kill -9, and the next start."""
+    server.kill()
+    await server.ended()
+    await server.start()
+
+
+async def access_token(server: ServerProcess, user: str) -> str:
+    """As an operator gets one."""
+    return (await rowbox("token", "--user", user, "--data-dir", server.data_dir)).out.strip()
+
+
+async def client_for(server: ServerProcess, user: str, policy: RetryPolicy | None = None) -> Client:
+    return Client(server.url, await access_token(server, user), retry=policy)

@@ -1,0 +1,50 @@
+"""The README's lines for Python do what it says of them."""
+
+import asyncio
+import os
+import sys
+import textwrap
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+
+from tests.client.steady_server import access_token, client_for, restart, steady_server
+from tests.integration.support.server_process import DEADLINE_S
+
+pytestmark = pytest.mark.integration
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def program() -> str:
+    """The indented block under "From Python"."""
+    section = README.read_text().partition("### From Python\n")[2].partition("\n## ")[0]
+    lines = section.splitlines(keepends=True)
+    first = next(place for place, line in enumerate(lines) if line.startswith("    import "))
+    last = max(place for place, line in enumerate(lines) if line.startswith("    asyncio.run("))
+    return textwrap.dedent("".join(lines[first : last + 1]))
+
+
+async def test_it_sends_and_follows_across_a_restart(tmp_path: Path) -> None:
+    async with steady_server(tmp_path) as server, await client_for(server, "bob") as bob:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program().replace("http://127.0.0.1:8080", server.url)),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write((await access_token(server, "alice")).encode() + b"\n")
+            await server.metric_reaches("rowbox_waiters", 1)
+            (message,) = [message async for message in bob.messages()]
+            assert (message.sender_id, message.message_content) == ("alice", "hello")
+            await restart(server)
+            await bob.send("alice", "and now?")
+            async with asyncio.timeout(DEADLINE_S):
+                assert (await process.stdout.readline()).endswith(b"bob and now?\n")
+        finally:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,131 @@
+"""The board and the alerts ask for metrics that a server exports, and say what a person needs."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+import yaml
+
+from rowbox.cacheserver.samples import gateway_samples
+from rowbox.cacheserver.stores.hbase_counters import Counters
+from rowbox.mailbox.config import SETTINGS
+from tests.integration.support.server_process import ServerProcess
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "rowbox.json").read_text())
+PANELS: list[dict[str, Any]] = BOARD["panels"]
+CHARTS = [panel for panel in PANELS if panel["type"] != "row"]
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+NAME: Final = re.compile(r"\browbox_[a-z0-9_]+")
+LABEL: Final = re.compile(r"([a-z]+) *(?:=~|!~|!=|=) *\"")
+
+
+async def exported_by(url: str) -> set[str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        return set(NAME.findall(re.sub(r"^#.*$", "", await answer.text(), flags=re.MULTILINE)))
+
+
+@pytest.fixture
+async def exported(tmp_path: Path) -> set[str]:
+    """What a server over the embedded store exports, and what one that waits for its HBase does.
+
+    The gateways' figures come with the first of them that answers; here there is none, so they are taken as they stand.
+    """
+    nowhere = ServerProcess(tmp_path / "hbase", {"ROWBOX_STORE_URL": "hbase://127.0.0.1:1/nowhere"})
+    async with ServerProcess(tmp_path / "embedded") as embedded, nowhere.unstarted():
+        await embedded.client("alice").send("bob", "hello", "first")
+        await nowhere.launch()
+        port = (await nowhere.line(r"health and metrics on port (\d+)"))[1]
+        names = await exported_by(embedded.admin_url) | await exported_by(f"http://127.0.0.1:{port}")
+    return names | {name for name, *_ in gateway_samples(Counters())}
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """What is asked for, by whom."""
+    yield from ((panel["title"], target["expr"]) for panel in CHARTS for target in panel["targets"])
+    yield from ((rule["alert"], rule["expr"]) for rule in RULES)
+
+
+def not_exported(asked: str, exported: set[str]) -> set[str]:
+    return set(NAME.findall(asked)) - exported
+
+
+@pytest.mark.integration
+async def test_every_metric_that_is_asked_for_is_exported(exported: set[str]) -> None:
+    unknown = {who: names for who, asked in expressions() if (names := not_exported(asked, exported))}
+    assert not unknown
+    assert not_exported("rate(rowbox_sends[5m])", exported) == {"rowbox_sends"}  # a name left open is found
+
+
+@pytest.mark.integration
+async def test_the_board_shows_every_metric(exported: set[str]) -> None:
+    parts = re.compile(r"_(bucket|sum|count)$")
+    shown = {
+        parts.sub("", name) for panel in CHARTS for target in panel["targets"] for name in NAME.findall(target["expr"])
+    }
+    assert {parts.sub("", name) for name in exported} - shown == set()
+
+
+def test_labels_are_ones_that_exist() -> None:
+    known = {"instance", "job", "method", "route", "status"}
+    assert {label for _, asked in expressions() for label in LABEL.findall(asked)} <= known
+
+
+def test_each_panel_has_a_number_of_its_own_and_a_place_of_its_own() -> None:
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    taken = [cell for panel in PANELS for cell in _cells(panel["gridPos"])]
+    assert len(set(taken)) == len(taken)
+    assert all(x < 24 for x, _ in taken)
+
+
+def _cells(place: dict[str, int]) -> Iterator[tuple[int, int]]:
+    for x in range(place["x"], place["x"] + place["w"]):
+        yield from ((x, y) for y in range(place["y"], place["y"] + place["h"]))
+
+
+@pytest.mark.parametrize("panel", CHARTS, ids=lambda panel: panel["title"])
+def test_a_panel_says_its_unit_and_what_it_means(panel: dict[str, Any]) -> None:
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    names = {name for target in panel["targets"] for name in NAME.findall(target["expr"])}
+    assert panel["description"].endswith(".")
+    if any(name.endswith("_bytes") for name in names):
+        assert unit == "bytes"
+    elif any("_seconds" in name for name in names):
+        assert unit == "s"
+    else:
+        assert unit in {"ops", "reqps", "short"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_long_how_bad_and_what_to_do(rule: dict[str, Any]) -> None:
+    assert re.fullmatch(r"\d+[mh]", rule["for"])
+    assert rule["labels"].keys() == {"severity"}
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert rule["annotations"].keys() == {"summary", "runbook"}
+    assert len(rule["annotations"]["runbook"]) > len(rule["annotations"]["summary"])
+
+
+def test_a_runbook_names_settings_and_alerts_that_exist() -> None:
+    alerts = [rule["alert"] for rule in RULES]
+    assert len(set(alerts)) == len(alerts)
+    text = " ".join(rule["annotations"]["runbook"] for rule in RULES)
+    assert set(re.findall(r"\bRowbox[A-Z]\w+", text)) <= set(alerts)
+    tables = {key.partition(".")[0] for key in SETTINGS}
+    named = {name for name in re.findall(r"\b[a-z]+\.[a-z_]+\b", text) if name.partition(".")[0] in tables}
+    assert named
+    assert named <= SETTINGS.keys()
+
+
+def test_the_example_loads_the_alerts_and_names_the_job_they_go_by() -> None:
+    example = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert example["rule_files"] == ["alerts.yml"]
+    jobs = {scrape["job_name"] for scrape in example["scrape_configs"]}
+    assert set(re.findall(r'job="([^"]+)"', " ".join(rule["expr"] for rule in RULES))) == jobs
