@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt bench bench-hbase model hbase-up hbase-down
+.PHONY: serve test check fmt bench bench-long bench-hbase model hbase-up hbase-down
 bin := .venv/bin
 
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
@@ -18,8 +18,11 @@ fmt: .venv/dev.stamp         # format, and mend what the linter can mend
 	@$(bin)/ruff check --fix --exit-zero --quiet .
 	@$(bin)/ruff format .
 
-bench: .venv/dev.stamp       # measure
+bench: .venv/dev.stamp       # measure, beside the ceilings
 	@$(bin)/python -m bench $(args)
+
+bench-long: .venv/dev.stamp  # what size costs, and memory over minutes
+	@$(bin)/python -m bench.long $(args)
 
 bench-hbase: .venv/dev.stamp # the same over a real HBase
 	@$(bin)/python -m bench.hbase $(args)

@@ -33,26 +33,29 @@ def _plans_of_a_send(
     sender: str, recipient: str, content: str, client_message_id: str, *, fence: Fence
 ) -> dict[str, Plan]:
     now_us = time.time_ns() // 1000
-    conversation_id = direct_conversation_id(sender, recipient)
     plans = {
         user: Plan(Mailbox(user, Limits(0, 0, 0, 0, 0), epoch=1, fence=fence), now_us) for user in (sender, recipient)
     }
-    sent = plans[sender].send(
-        NewSend(
-            sender,
-            conversation_id,
-            (sender, recipient),
-            content,
-            client_message_id,
-            client_id_hash(client_message_id),
-            payload_hash(conversation_id, content),
-            0,
-        )
-    )
+    sent = plans[sender].send(new_send(sender, recipient, content, client_message_id, 0))
     assert isinstance(sent, Sent)
     assert sent.message is not None
     plans[recipient].deliver_new(sent.message)
     return plans
+
+
+def new_send(sender: str, recipient: str, content: str, client_message_id: str, entropy: int) -> NewSend:
+    """What the owner makes of a request."""
+    conversation_id = direct_conversation_id(sender, recipient)
+    return NewSend(
+        sender,
+        conversation_id,
+        tuple(sorted((sender, recipient))),
+        content,
+        client_message_id,
+        client_id_hash(client_message_id),
+        payload_hash(conversation_id, content),
+        entropy,
+    )
 
 
 def _columns(user: str, plan: Plan) -> list[tuple[str, str, str]]:

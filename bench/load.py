@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bench.connection import Connection, body_of
 
@@ -15,7 +15,7 @@ class WrongAnswer(Exception):
 
 
 class Load(NamedTuple):
-    """What a closed loop saw. `wall_s` ends with the last answer, so nothing is in flight at either end."""
+    """What a loop saw. `wall_s` ends with the last answer, so nothing is in flight at either end."""
 
     wall_s: float
     latencies_s: list[float]
@@ -26,7 +26,7 @@ async def closed_loop(
 ) -> Load:
     """Keeps `in_flight` requests going for `seconds`, or until there are no more. WrongAnswer, ConnectionError."""
     loop = _ClosedLoop(requests, b"HTTP/1.1 %d " % status)
-    connections = [await _connect(port, loop) for _ in range(in_flight)]
+    connections = [await connect(port, loop) for _ in range(in_flight)]
     try:
         return await loop.run(connections, seconds)
     finally:
@@ -37,7 +37,7 @@ async def closed_loop(
 async def exchange(port: int, requests: Iterable[bytes], status: int) -> list[bytes]:
     """The bodies of the answers to `requests`, sent one after the other."""
     loop = _ClosedLoop(iter(requests), b"HTTP/1.1 %d " % status, keeps_bodies=True)
-    connection = await _connect(port, loop)
+    connection = await connect(port, loop)
     try:
         await loop.run([connection], float("inf"))
     finally:
@@ -45,9 +45,19 @@ async def exchange(port: int, requests: Iterable[bytes], status: int) -> list[by
     return loop.bodies
 
 
-async def _connect(port: int, loop: "_ClosedLoop") -> Connection:
-    running = asyncio.get_running_loop()
-    _, connection = await running.create_connection(lambda: Connection(loop.answered, loop.lost), HOST, port)
+class Receiver(Protocol):
+    """What hears of a connection's answers, and of its end."""
+
+    def answered(self, connection: Connection, answer: bytes) -> None: ...
+
+    def lost(self, error: Exception | None) -> None: ...
+
+
+async def connect(port: int, receiver: Receiver, address: str = HOST) -> Connection:
+    """A connection from the local `address`: 10,000 of them and their remains do not fit the ports of one. OSError."""
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(receiver.answered, receiver.lost), HOST, port, local_addr=(address, 0)
+    )
     return connection
 
 

@@ -2,12 +2,13 @@
 that time falls on all of them alike.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from time import process_time
 from typing import NamedTuple
 
 from bench import machine
-from bench.load import closed_loop
+from bench.load import Load, closed_loop
+from bench.open_loop import open_loop
 from bench.server import Server
 
 Requests = Callable[[], Iterator[bytes]]
@@ -54,18 +55,30 @@ class Sample(NamedTuple):
 
 
 async def sample(server: Server, scenario: Scenario, turn: int, in_flight: int, seconds: float) -> Sample:
-    """One turn. WrongAnswer, ConnectionError."""
+    """One turn with so many requests in flight. WrongAnswer, ConnectionError."""
+    load = closed_loop(server.port, scenario.requests(), scenario.status, in_flight=in_flight, seconds=seconds)
+    return await _measured(server, scenario.name, turn, load)
+
+
+async def sample_at(server: Server, scenario: Scenario, turn: int, rate: float, seconds: float) -> Sample:
+    """One turn at a rate, whatever the server makes of it. WrongAnswer, ConnectionError, TimeoutError."""
+    requests = scenario.requests()
+    load = open_loop(server.port, lambda _: next(requests), scenario.status, rate=rate, seconds=seconds)
+    return await _measured(server, scenario.name, turn, load)
+
+
+async def _measured(server: Server, name: str, turn: int, load: Coroutine[object, object, Load]) -> Sample:
     counters, busy_s, generator_s, server_s = server.counters(), machine.busy_s(), process_time(), server.cpu_s()
-    load = await closed_loop(server.port, scenario.requests(), scenario.status, in_flight=in_flight, seconds=seconds)
+    seen = await load
     server_s, generator_s = server.cpu_s() - server_s, process_time() - generator_s
     others_s = machine.busy_s() - busy_s - server_s - generator_s
     counted = {name: value - counters.get(name, 0) for name, value in server.counters().items()}
     return Sample(
-        scenario.name,
+        name,
         server.name,
         turn,
-        load.wall_s,
-        load.latencies_s,
+        seen.wall_s,
+        seen.latencies_s,
         server_s,
         generator_s,
         max(0.0, others_s),

@@ -27,6 +27,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
+def rss_bytes(pid: int) -> int:
+    """Memory of a process that is in RAM."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 class Server(NamedTuple):
     """A running server. `admin_port` 0: it has none. `behind`: processes that work for it alone."""
 
@@ -39,6 +44,10 @@ class Server(NamedTuple):
     def cpu_s(self) -> float:
         """Seconds of CPU that it and what is behind it have used."""
         return sum(map(cpu_s, (self.pid, *self.behind)))
+
+    def rss_bytes(self) -> int:
+        """Its memory that is in RAM; without what the kernel keeps for its sockets and files."""
+        return rss_bytes(self.pid)
 
     def counters(self) -> dict[str, float]:
         """Its Prometheus samples that have no labels; none where it has no admin port."""

@@ -2,12 +2,14 @@
 
 Senders: SENDERS users who write in turn, each to PARTNERS others: what is in flight at a time is of different users.
 Readers: READERS users whom nobody writes to meanwhile; each has one conversation, and reads it.
+What one user asks for is a Caller's.
 """
 
 import json
 from collections.abc import Iterator
 from itertools import count, cycle
-from time import time
+from time import time, time_ns
+from typing import NamedTuple
 
 from bench.load import closed_loop, exchange
 from rowbox.api.auth import issue_token
@@ -18,6 +20,8 @@ READERS = 100
 PAGE = 20
 CONTENT = "The ferry leaves at ten past nine, so let us meet at the pier at nine; bring the red folder, please."
 TOKEN_LIFE_S = 3600
+MOST_CHANGES = 2
+"""Messages that a delta brings at most."""
 _PRIMING_IN_FLIGHT = 32
 
 
@@ -27,14 +31,14 @@ class Workload:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._now_s = time()
-        self._numbers = count()
+        self._numbers = count(time_ns())  # another workload over the same store sends other messages
         self._send_heads = [
             self._send_head(f"user{sender:04}", f"user{(sender + SENDERS // 2 + partner) % SENDERS:04}")
             for partner in range(PARTNERS)
             for sender in range(SENDERS)
         ]
         self._pages: list[bytes] = []
-        self._deltas: list[bytes] = []
+        self._deltas: list[list[bytes]] = [[] for _ in range(MOST_CHANGES + 1)]
 
     def sends(self) -> Iterator[bytes]:
         """Sends without end, no two of them with the same clientMessageId."""
@@ -45,9 +49,9 @@ class Workload:
         """Fetches of the newest page of a conversation."""
         return cycle(self._pages)
 
-    def deltas(self) -> Iterator[bytes]:
-        """Fetches of the conversations that changed, where none has."""
-        return cycle(self._deltas)
+    def deltas(self, changes: int = 0) -> Iterator[bytes]:
+        """Fetches of the conversations that changed, where none has; of so many messages (1 to MOST_CHANGES) else."""
+        return cycle(self._deltas[changes])
 
     async def prime(self, port: int) -> None:
         """Gives every reader a conversation of more than a page, and learns what the fetches have to name."""
@@ -55,23 +59,84 @@ class Workload:
         heads = [self._send_head("writer", reader) for reader in readers for _ in range(PAGE + 5)]
         sends = (b'%b%016x"}' % (head, next(self._numbers)) for head in heads)
         await closed_loop(port, sends, 201, in_flight=_PRIMING_IN_FLIGHT)
-        lists = await exchange(port, [self._get(reader, "/v1/fetchConversation") for reader in readers], 200)
-        for reader, answer in zip(readers, map(json.loads, lists), strict=True):
-            conversation_id, token = answer["conversations"][0]["conversationId"], answer["lastUpdatedTimestamp"]
-            page = f"/v1/fetchMessages?conversationId={conversation_id}&pageSize={PAGE}"
-            self._pages.append(self._get(reader, page))
-            self._deltas.append(self._get(reader, f"/v1/fetchConversation?lastUpdatedTimestamp={token}"))
+        for reader in readers:
+            caller = self.caller(reader)
+            talk = await caller.talk(port)
+            self._pages.append(caller.page(talk.conversation_id, PAGE))
+            self._deltas[0].append(caller.changed_conversations(talk.token))
+            for changes in range(1, MOST_CHANGES + 1):
+                self._deltas[changes].append(caller.changed_messages(talk.versions[changes]))
+
+    def caller(self, user: str) -> "Caller":
+        """Who asks in the name of `user`."""
+        return Caller(self._secret, user, self._now_s)
+
+    def send(self, sender: str, recipient: str) -> bytes:
+        """One send, with a clientMessageId of its own."""
+        return b'%b%016x"}' % (self._send_head(sender, recipient), next(self._numbers))
 
     def _send_head(self, sender: str, recipient: str) -> bytes:
         """A send up to its clientMessageId, which is 16 characters."""
         body = f'{{"recipientId":"{recipient}","messageContent":"{CONTENT}","clientMessageId":"'
         size = len(body) + len('0123456789abcdef"}')
         header = f"Content-Type: application/json\r\nContent-Length: {size}\r\n"
-        return f"{self._start('POST', '/v1/sendMessage', sender)}{header}\r\n{body}".encode()
+        start = self.caller(sender).start("POST", "/v1/sendMessage")
+        return f"{start}{header}\r\n{body}".encode()
 
-    def _get(self, user: str, target: str) -> bytes:
-        return f"{self._start('GET', target, user)}\r\n".encode()
 
-    def _start(self, method: str, target: str, user: str) -> str:
-        token = issue_token(self._secret, user, TOKEN_LIFE_S, admin=False, now=self._now_s)
-        return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+class Talk(NamedTuple):
+    """A user's newest conversation. `token`: of now; `versions`: of the mailbox's messages, the newest first."""
+
+    conversation_id: str
+    participants: list[str]
+    token: int
+    versions: list[int]
+
+    def partner_of(self, user: str) -> str:
+        """The other one."""
+        return next(other for other in self.participants if other != user)
+
+
+class Caller:
+    """The requests of one user."""
+
+    def __init__(self, secret: bytes, user: str, now_s: float) -> None:
+        self._token = issue_token(secret, user, TOKEN_LIFE_S, admin=False, now=now_s)
+
+    async def talk(self, port: int) -> Talk:
+        """What a server says of the user's newest conversation; it has a message."""
+        answer = json.loads((await exchange(port, [self.conversations()], 200))[0])
+        newest = answer["conversations"][0]
+        page = json.loads((await exchange(port, [self.newest(PAGE)], 200))[0])
+        versions = [message["lastUpdatedTimestamp"] for message in page["messages"]]
+        return Talk(newest["conversationId"], newest["participants"], answer["lastUpdatedTimestamp"], versions)
+
+    def conversations(self) -> bytes:
+        """The first page of the user's conversations."""
+        return self._get(f"/v1/fetchConversation?pageSize={PAGE}")
+
+    def page(self, conversation_id: str, size: int) -> bytes:
+        """The newest messages of a conversation."""
+        return self._get(f"/v1/fetchMessages?conversationId={conversation_id}&pageSize={size}")
+
+    def newest(self, size: int) -> bytes:
+        """The newest messages of all conversations."""
+        return self._get(f"/v1/fetchMessages?pageSize={size}")
+
+    def changed_conversations(self, token: int) -> bytes:
+        return self._get(f"/v1/fetchConversation?lastUpdatedTimestamp={token}")
+
+    def changed_messages(self, token: int) -> bytes:
+        return self._get(f"/v1/fetchMessages?lastUpdatedTimestamp={token}")
+
+    def poll(self, wait_s: int) -> tuple[bytes, bytes]:
+        """A long poll for new messages: what comes before its token, and after it."""
+        before, _, after = self._get(f"/v1/fetchMessages?wait={wait_s}&lastUpdatedTimestamp=|").partition(b"|")
+        return before, after
+
+    def start(self, method: str, target: str) -> str:
+        """The head of a request, up to its last own header."""
+        return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}\r\n"
+
+    def _get(self, target: str) -> bytes:
+        return f"{self.start('GET', target)}\r\n".encode()

@@ -1,0 +1,141 @@
+"""A store filled below HTTP, in a process of its own: cell by cell what sends of the same messages would have left.
+
+`python -m bench.fill JSON` with {"data_dir", "talks": [[prefix, conversations, messages, is_hub], ...]}; prints
+{"messages", "seconds"}. Decided by the product's own plans and written by its own store, BATCH sends in a commit, as
+the pipeline does; what it leaves out is the queue, the cache and HTTP. `rowbox check` finds nothing (tests/bench).
+"""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.cells import new_send
+from bench.workload import CONTENT
+from rowbox.cacheserver.owner import wall_clock_us
+from rowbox.cacheserver.ownership import SoleOwnership
+from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cli.data_dir import store_folder
+from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.config import Settings, load
+from rowbox.mailbox.mailbox import Limits, Mailbox
+from rowbox.mailbox.plan import Plan, Sent
+
+BATCH = 500
+
+
+class Talks(NamedTuple):
+    """So many conversations of so many messages, written by both sides in turn.
+
+    `is_hub`: all are of one user, `prefix`; else each is of two users who have no other.
+    """
+
+    prefix: str
+    conversations: int
+    messages: int
+    is_hub: bool = False
+
+    def users(self, number: int) -> tuple[str, str]:
+        """The two of conversation `number`. The first one of two writes first."""
+        if self.is_hub:
+            return f"{self.prefix}-{number:07}", self.prefix
+        return f"{self.prefix}{2 * number:07}", f"{self.prefix}{2 * number + 1:07}"
+
+
+def fill(data_dir: Path, talks: Sequence[Talks]) -> None:
+    """Runs this module as a process, which gives its memory back. CalledProcessError."""
+    arguments = json.dumps({"data_dir": str(data_dir), "talks": talks})
+    subprocess.run([sys.executable, "-m", "bench.fill", arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+class _Filler:
+    """Mailboxes in memory and the plans of the next commit."""
+
+    def __init__(self, store: RocksStore, settings: Settings) -> None:
+        self._store = store
+        self._limits = Limits(
+            retention_ms=settings.store.retention_ms,
+            dedupe_life_ms=settings.store.dedupe_life_ms,
+            token_life_ms=settings.store.token_life_ms,
+            window_messages=settings.cache.window_messages,
+            window_bytes=settings.cache.window_bytes_per_mailbox,
+        )
+        self._random = random.Random(0)
+        self._mailboxes: dict[str, Mailbox] = {}
+        self._plans: dict[str, Plan] = {}
+        self._planned = 0
+        self.sends = 0
+
+    async def write(self, talks: Talks) -> None:
+        for number in range(talks.conversations):
+            first, second = talks.users(number)
+            for message in range(talks.messages):
+                self._send(*((first, second) if message % 2 == 0 else (second, first)))
+                if self._planned >= BATCH:
+                    await self._commit(keep=(first, second))
+        await self._commit(keep=())
+
+    def _send(self, sender: str, recipient: str) -> None:
+        new = new_send(sender, recipient, CONTENT, f"filled-{self.sends:010}", self._random.getrandbits(62))
+        sent = self._plan(sender).send(new)
+        assert isinstance(sent, Sent)
+        assert sent.message is not None
+        self._plan(recipient).deliver_new(sent.message)
+        self.sends += 1
+        self._planned += 1
+
+    def _plan(self, user_id: str) -> Plan:
+        plan = self._plans.get(user_id)
+        if plan is None:
+            mailbox = self._mailboxes.get(user_id)
+            if mailbox is None:
+                mailbox = self._mailboxes[user_id] = Mailbox(user_id, self._limits, epoch=SoleOwnership.epoch)
+            plan = self._plans[user_id] = mailbox.plan(wall_clock_us())
+        return plan
+
+    async def _commit(self, keep: Iterable[str]) -> None:
+        await self._store.mutate(
+            [
+                RowMutation(row_key(user_id, self._store.shards), [Put(*codec.encode(cell)) for cell in plan.cells()])
+                for user_id, plan in self._plans.items()
+            ],
+            wall_clock_us() // US_PER_MS,
+        )
+        for user_id, plan in self._plans.items():
+            self._mailboxes[user_id].apply(plan)
+        self._plans.clear()
+        self._planned = 0
+        self._mailboxes = {user_id: self._mailboxes[user_id] for user_id in keep if user_id in self._mailboxes}
+
+
+async def _run(data_dir: str, talks: Sequence[Talks]) -> None:
+    settings = load({"server.data_dir": data_dir}, {}, None).settings
+    store = RocksStore.open(
+        store_folder(settings),
+        settings.store.shards,
+        ttl_ms(settings.store),
+        block_cache_bytes=settings.store.block_cache_bytes,
+        memtable_bytes=settings.store.memtable_bytes,
+        min_free_bytes=settings.store.min_free_bytes,
+    )
+    filler, began_s = _Filler(store, settings), time.monotonic()
+    try:
+        for some in talks:
+            await filler.write(some)
+    finally:
+        await store.close()
+    print(json.dumps({"messages": filler.sends, "seconds": time.monotonic() - began_s}))
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    asyncio.run(_run(given["data_dir"], [Talks(*some) for some in given["talks"]]))

@@ -1,0 +1,106 @@
+"""The open loop: requests at a rate, whether or not the server keeps up.
+
+Latency counts from the moment a request was meant to be sent. A server that stalls for a second so shows in all the
+requests of that second; a closed loop would have waited with it and seen one slow answer (coordinated omission).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from bench.connection import Connection
+from bench.load import Load, WrongAnswer, connect
+
+CONNECTIONS = 256
+"""More than are busy at a time while the server keeps up; beyond them requests wait here, on their own time."""
+PATIENCE_S = 60.0
+_TICK_S = 0.001
+
+NextRequest = Callable[[float], bytes]
+"""Makes the next request, when it is about to be sent; gets the moment at which it was meant to be (perf_counter)."""
+
+
+async def open_loop(
+    port: int,
+    next_request: NextRequest,
+    status: int,
+    *,
+    rate: float,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    until: Awaitable[object] | None = None,
+) -> Load:
+    """Sends `rate` requests a second for `seconds`, or until `until`, and returns when all are answered.
+
+    WrongAnswer, ConnectionError; TimeoutError where the last answers do not come within PATIENCE_S.
+    """
+    loop = _OpenLoop(next_request, b"HTTP/1.1 %d " % status, rate, max(1, round(rate * seconds)))
+    opened = [await connect(port, loop) for _ in range(connections)]
+    try:
+        async with asyncio.timeout(seconds + PATIENCE_S):
+            return await loop.run(opened, until)
+    finally:
+        loop.stop()
+        for connection in opened:
+            connection.close()
+
+
+class _OpenLoop:
+    def __init__(self, next_request: NextRequest, expected: bytes, rate: float, total: int) -> None:
+        self._next_request = next_request
+        self._expected = expected
+        self._rate = rate
+        self._total = total
+        self._sent = 0
+        self._began_s = 0.0
+        self._free: list[Connection] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.latencies_s: list[float] = []
+
+    async def run(self, connections: list[Connection], until: Awaitable[object] | None) -> Load:
+        self._free = list(connections)
+        self._began_s = perf_counter()
+        self._tick()
+        if until is not None:
+            await until
+            self._total = max(1, self._sent)
+            self._end_if_answered(perf_counter())
+        return Load(await self._ended - self._began_s, self.latencies_s)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def answered(self, connection: Connection, answer: bytes) -> None:
+        now_s = perf_counter()
+        self.latencies_s.append(now_s - connection.sent_at_s)
+        if not answer.startswith(self._expected):
+            self._fail(WrongAnswer(answer.decode(errors="replace")))
+            return
+        self._free.append(connection)
+        self._send_due(now_s)
+        self._end_if_answered(now_s)
+
+    def _end_if_answered(self, now_s: float) -> None:
+        if len(self.latencies_s) == self._total and not self._ended.done():
+            self._ended.set_result(now_s)
+
+    def lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionError("the server closed a connection"))
+
+    def _tick(self) -> None:
+        self._send_due(perf_counter())
+        if self._sent < self._total:
+            self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+
+    def _send_due(self, now_s: float) -> None:
+        due = min(self._total, int((now_s - self._began_s) * self._rate) + 1)
+        while self._sent < due and self._free:
+            intended_s = self._began_s + self._sent / self._rate
+            self._sent += 1
+            self._free.pop().send(self._next_request(intended_s), intended_s)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)

@@ -1,0 +1,64 @@
+"""What a usual client sees meanwhile: an open loop in a process of its own, so that a generator that is busy itself
+(10,000 connections at once) is not taken for a slow server.
+
+`python -m bench.probe JSON` with {"port", "request", "rate"}: sends until its stdin is closed, then prints the
+latencies in seconds as a JSON list.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvloop
+
+from bench.open_loop import open_loop
+
+CONNECTIONS = 64
+MOST_S = 600.0
+STARTED = "probing"
+
+
+class Probe:
+    """A running probe."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def latencies_s(self) -> list[float]:
+        """Ends it: what it saw, from the intended time of sending."""
+        out, _ = self._process.communicate()
+        seen: list[float] = json.loads(out)
+        return seen
+
+
+@contextmanager
+def probing(port: int, request: bytes, rate: float) -> Iterator[Probe]:
+    """A probe that has begun when the block is entered; a GET that answers 200."""
+    arguments = json.dumps({"port": port, "request": request.decode(), "rate": rate})
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.probe", arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield Probe(process)
+        finally:
+            process.kill()
+
+
+async def _probe(port: int, request: bytes, rate: float) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
+    print(STARTED, flush=True)
+    load = await open_loop(
+        port, lambda _: request, 200, rate=rate, seconds=MOST_S, connections=CONNECTIONS, until=ended.wait()
+    )
+    print(json.dumps(load.latencies_s))
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    uvloop.run(_probe(given["port"], given["request"].encode(), given["rate"]))

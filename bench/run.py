@@ -1,0 +1,34 @@
+"""What both runs share: a folder for the stores, the output, the document."""
+
+import resource
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import click
+import uvloop
+
+from bench import document, machine
+from bench.part import Part, verdicts
+
+RUNS = ("bench", "bench-long")
+DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+def run(
+    name: str, measure: Callable[[Path], Coroutine[None, None, list[Part]]], folder: Path | None, *, write: bool
+) -> None:
+    """Measures in a folder below `folder`, which is gone afterwards, prints all, and writes the document."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each parked poll is a connection
+    with tempfile.TemporaryDirectory(prefix="rowbox-bench-", dir=folder) as place:
+        if not machine.is_on_disk(Path(place)):
+            raise click.UsageError("the temporary folder is in memory, where an fsync costs nothing: give --folder")
+        parts = uvloop.run(measure(Path(place)))
+    text = "\n".join([f"{machine.described()}.\n", *(part.text for part in parts)])
+    claims = [claim for part in parts for claim in part.claims]
+    if claims:
+        text += f"\n{verdicts(claims)}"
+    click.echo(text)
+    if write:
+        document.write(DOCUMENT, name, RUNS, text, parts)

@@ -1,0 +1,49 @@
+"""Both runs, very short: every scenario runs and is reported. Their numbers mean nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.machine import is_on_disk
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(module: str, folder: Path, *arguments: str) -> str:
+    if not is_on_disk(folder):
+        pytest.skip("the temporary folder is in memory, where the benchmarks refuse to run")
+    command = [sys.executable, "-m", module, *arguments, "--folder", str(folder), "--no-write"]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@pytest.mark.integration
+def test_bench(tmp_path: Path) -> None:
+    before = (ROOT / "docs" / "benchmarks.md").read_bytes()
+    text = run("bench", tmp_path, *"--turns 1 --seconds 0.2 --parked 500 --mailboxes 100".split())
+    for words in (
+        "| durable send        | durable ceiling |",
+        "| delta of 2 messages | rowbox",
+        "| RocksDB alone |",
+        "p99.9 ms",
+        "500 parked polls took ",
+        "all back after s",
+        "Cold load",
+        "| send p99 at half the maximal rate, ms",
+        "| a parked poll, KB",
+    ):
+        assert words in text
+    assert (ROOT / "docs" / "benchmarks.md").read_bytes() == before
+
+
+@pytest.mark.integration
+def test_bench_long(tmp_path: Path) -> None:
+    sizes = "--messages 100 --messages 200 --conversations 10 --conversations 20 --mailboxes 20 --mailboxes 200"
+    text = run("bench.long", tmp_path, *sizes.split(), *"--turns 1 --seconds 0.05 --churned 200 --minutes 0.03".split())
+    for words in (
+        "| conversations in a mailbox | 20 ",
+        "| newest page of 20 over mailboxes in the store, largest p50 / least ",
+        "| RSS under churn at most, MB ",
+    ):
+        assert words in text
