@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 class Connection(web.RequestHandler):
     """aiohttp's connection, answering in our words. `ids` gives fresh request ids."""
 
+    __slots__ = ("_ids",)
+
     def __init__(self, manager: web.Server, ids: Iterator[str], **options: object) -> None:
         super().__init__(manager, **options)  # type: ignore[arg-type]
         self._ids = ids

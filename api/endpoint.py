@@ -103,8 +103,7 @@ def call_answer(
         if claims is None:
             claims = await authenticator.authenticate(authorization)
         body = await read_body(request, max_body_bytes, body_deadline_s) if has_body else b""
-        query = request.raw_path.partition("?")[2]
-        reply = await operation.handle(Call(claims, query, body))
+        reply = await operation.handle(Call(claims, request.raw_path.partition("?")[2], body))
         headers = JSON_LINES if reply.quota is None else JSON_LINES + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:
             return Answer(reply.status, reply.body, headers)

@@ -25,7 +25,9 @@ KEEP_ALIVE_S: Final = 75.0
 """How long an idle connection stays, and how long a header may take; longer than the 60 s of common load balancers."""
 _CLOSE_S: Final = 0.5
 """Of the drain time: for sending the last answers and closing."""
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
+"""Connections that came and are not accepted yet; Linux's own bound (somaxconn) is the same. With 1024, ten thousand
+clients that come back at once lose their first try, and the second comes a second later."""
 
 
 class Server:

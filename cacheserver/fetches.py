@@ -48,7 +48,10 @@ class Fetches:
         page = self._conversation_page(mailbox, request)
         if page.is_delta and not page.items and self._waits(request):
             waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
-            woken = await self._waiters.wait(waiter, request.wait_ms / 1000)
+            try:
+                woken = await self._waiters.begin(waiter, request.wait_ms / 1000)
+            finally:
+                self._waiters.end(waiter)
             if woken is not Woken.CHANGE:
                 return self._empty(request.user_id, waiter, woken, quota)
             _, mailbox = await self._table.loaded(request.user_id)
@@ -91,7 +94,10 @@ class Fetches:
             if self._head_of(request.user_id, mailbox) > token:
                 continue  # something was written while the page was read: look again before waiting for it
             waiter = Waiter(request.user_id, token, only_messages=True, conversation_id=request.conversation_id)
-            woken = await self._waiters.wait(waiter, max(0.0, deadline - self._loop.time()))
+            try:
+                woken = await self._waiters.begin(waiter, max(0.0, deadline - self._loop.time()))
+            finally:
+                self._waiters.end(waiter)
             if woken is not Woken.CHANGE:
                 return self._empty(request.user_id, waiter, woken, quota)
         self._ownership.check(request.user_id)

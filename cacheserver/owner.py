@@ -9,9 +9,10 @@ Every answer is given only while the user is still owned (docs/consistency.md, r
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from random import Random
+from typing import Any
 
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
@@ -201,13 +202,15 @@ class Owner:
 
     # ------------------------------------------------------------------ reads
 
-    async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See MailboxPort."""
-        return await self.fetches.conversations(request)
+    # No coroutines of their own: ten thousand clients may be waiting in them.
 
-    async def fetch_messages(self, request: FetchMessages) -> Page:
+    def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
-        return await self.fetches.messages(request)
+        return self.fetches.conversations(request)
+
+    def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
+        """See MailboxPort."""
+        return self.fetches.messages(request)
 
     # ------------------------------------------------------------------ what the table and the pipeline tell
 

@@ -1,6 +1,6 @@
 """Clients that wait for news: long polls now, sockets later. Who waits, for what, and when they are woken.
 
-A waiter holds no mailbox: it costs a future and a timer, and its user's mailbox may leave the memory meanwhile. It
+A waiter holds no mailbox: it costs a future, and its user's mailbox may leave the memory meanwhile. It
 notes the head that it has seen; a mailbox that comes into memory with a greater one wakes it (a write of unknown
 outcome may have become true without anybody applying it).
 """
@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from enum import Enum
 
+from rowbox.cacheserver.timeouts import Timeouts
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 
@@ -29,13 +30,15 @@ class Woken(Enum):
 class Waiter:
     """One wait. `head`: the newest version its user's mailbox is known to have; all up to it is of no interest here."""
 
-    __slots__ = ("conversation_id", "future", "head", "only_messages", "user_id")
+    __slots__ = ("conversation_id", "future", "head", "only_messages", "step", "user_id")
 
     def __init__(self, user_id: str, head: int, *, only_messages: bool, conversation_id: bytes | None) -> None:
         self.user_id = user_id
         self.head = head
         self.only_messages = only_messages
         self.conversation_id = conversation_id
+        self.step = 0
+        """When its time is over, as Timeouts counts."""
         self.future: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
 
     def matches(self, change: LogCell) -> bool:
@@ -57,21 +60,24 @@ class Waiters:
         self._per_user = per_user
         self._most = most
         self._by_user: dict[str, list[Waiter]] = {}
+        self._timeouts = Timeouts(_time_is_over)
         self.count = 0
         self.is_draining = False
 
-    async def wait(self, waiter: Waiter, timeout_s: float) -> Woken:
-        """Waits until something ends it; the slot is free again when this returns or is cancelled.
+    def begin(self, waiter: Waiter, timeout_s: float) -> "asyncio.Future[Woken]":
+        """Takes in a waiter; its future says what ended it. Whoever began a wait ends it by `end`, come what may.
 
-        A user's wait too many ends the oldest. Overloaded when the server's waits are all taken.
+        A user's wait too many ends the oldest. Overloaded when the server's waits are all taken. (No coroutine that
+        does both: it would be half a kilobyte for each of ten thousand.)
         """
         self._add(waiter)
-        timer = asyncio.get_running_loop().call_later(timeout_s, waiter.wake, Woken.TIME)
-        try:
-            return await waiter.future
-        finally:
-            timer.cancel()
-            self._remove(waiter)
+        waiter.step = self._timeouts.add(waiter, timeout_s)
+        return waiter.future
+
+    def end(self, waiter: Waiter) -> None:
+        """Frees its slot."""
+        self._timeouts.remove(waiter, waiter.step)
+        self._remove(waiter)
 
     def notify(self, user_id: str, changes: Sequence[LogCell], head: int) -> None:
         """Wakes those of a user who wait for one of `changes`; the others know of the new head.
@@ -118,6 +124,10 @@ class Waiters:
         self.count -= 1
         if not same_user:
             del self._by_user[waiter.user_id]
+
+
+def _time_is_over(waiter: Waiter) -> None:
+    waiter.wake(Woken.TIME)
 
 
 def retry_after_ms() -> int:

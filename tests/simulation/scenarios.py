@@ -194,7 +194,7 @@ async def a_poll_ends_in_the_moment_of_a_commit() -> None:
     waiters = Waiters(per_user=8, most=8)
     for why in (Woken.TIME, Woken.DRAIN):
         waiter = Waiter("ann", 5, only_messages=True, conversation_id=None)
-        waiting = asyncio.create_task(waiters.wait(waiter, 60))
+        waiting = waiters.begin(waiter, 60)
         await settle()
         waiter.wake(why)
         waiters.notify("ann", [LogCell(6, 1, ChangeKind.MESSAGE, bytes(16), bytes(16))], 6)
