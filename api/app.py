@@ -17,7 +17,7 @@ from rowbox.api.handlers import Handlers
 from rowbox.api.health import health_pages
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.metrics import Metrics, Sample, Source
-from rowbox.api.pages import documentation_pages
+from rowbox.api.pages import pages
 from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.config import Settings
@@ -44,7 +44,7 @@ def build_app(
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
         answer = call_answer(operation, authenticator, limits, max_body_bytes, body_deadline_s)
         app.add(operation.method, operation.path, answer, limits)
-    for page in documentation_pages():
+    for page in pages():
         app.add(hdrs.METH_GET, page.path, page.answer)
     return app
 

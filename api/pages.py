@@ -1,11 +1,15 @@
-"""The documentation a server carries: /openapi.json, and /docs to read and try it without network access.
+"""The pages a server carries: the chat at /, its client at /client/rowbox.js, the API in words at /docs and as a
+document at /openapi.json.
 
-The viewer is plain files beside this module. Its Content-Security-Policy lets it load itself and call this server, and
-nothing else: texts of the document never become markup or script.
+They are plain files beside this module, and load nothing from anywhere else. Their Content-Security-Policy lets them
+load themselves and call this server, and nothing more: texts of messages and of the document never become markup or
+script, because a string cannot be made into either (trusted types).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -15,7 +19,8 @@ from rowbox.api.openapi import openapi_json
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _SECURITY: Final = {
     "Content-Security-Policy": _POLICY,
@@ -23,20 +28,40 @@ _SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
     hdrs.CACHE_CONTROL: "no-cache",
 }
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+"""What is served of a folder; a licence that lies beside a module is not."""
 
 
-def documentation_pages() -> Sequence[Page]:
-    """/docs with its script and style, and /openapi.json. Read once, when the application is built."""
+def pages() -> Sequence[Page]:
+    """All of them, to be answered with GET. Their files are read once, when the application is built."""
+    here = files("rowbox.api")
+    chat = here / "chat"
     return [
-        _page("/docs", "text/html; charset=utf-8", _file("docs.html")),
-        _page("/docs/docs.js", "text/javascript; charset=utf-8", _file("docs.js")),
-        _page("/docs/docs.css", "text/css; charset=utf-8", _file("docs.css")),
+        _file("/", chat / "index.html"),
+        _file("/client/rowbox.js", chat / "rowbox.js"),
+        *(_file(f"/chat/{path}", file) for path, file in _walk(chat) if path not in {"index.html", "rowbox.js"}),
+        _file("/docs", here / "docs.html"),
+        _file("/docs/docs.js", here / "docs.js"),
+        _file("/docs/docs.css", here / "docs.css"),
         _page("/openapi.json", "application/json", openapi_json()),
     ]
 
 
-def _file(name: str) -> bytes:
-    return files("rowbox.api").joinpath(name).read_bytes()
+def _walk(folder: Traversable, above: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Each file that is served of `folder` and what is below it, with its path from there."""
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        if item.is_dir():
+            yield from _walk(item, f"{above}{item.name}/")
+        elif PurePosixPath(item.name).suffix in _TYPES:
+            yield f"{above}{item.name}", item
+
+
+def _file(path: str, file: Traversable) -> Page:
+    return _page(path, _TYPES[PurePosixPath(file.name).suffix], file.read_bytes())
 
 
 def _page(path: str, content_type: str, body: bytes) -> Page:

@@ -11,7 +11,8 @@ DEMO_TTL_S: Final = 24 * 3600
 
 
 def ready_lines(settings: Settings, secret: bytes, port: int, admin_port: int, now: float) -> Iterable[str]:
-    """The line that says that it is ready and, on a loopback address, a token for alice, one for bob and three calls.
+    """The line that says that it is ready and, on a loopback address, links to the chat as alice, as bob and as both
+    side by side, a token for each of them and three calls.
 
     On any other address no token is printed: what a log collector reads would let anybody in.
     """
@@ -22,6 +23,8 @@ def ready_lines(settings: Settings, secret: bytes, port: int, admin_port: int, n
         yield "Tokens: rowbox token --user USER, on this data directory"
         return
     alice, bob = (_token(settings, secret, user, now) for user in ("alice", "bob"))
+    for who, link in (("both", f"token={alice}&token={bob}"), ("alice", f"token={alice}"), ("bob", f"token={bob}")):
+        yield f"Chat as {who}: {url}/#{link}"
     yield f"alice's token: {alice}"
     yield f"bob's token:   {bob}"
     yield "Try it:"

@@ -93,23 +93,16 @@ export class RowboxError extends Error {
     this.retryable = retryable;
     this.requestId = requestId;
     this.retryAfterMs = retryAfterMs;
+    /** Of a send: the id under which it was tried, and under which it can go on. @type {?string} */
+    this.clientMessageId = null;
   }
 }
 
-/** The server said no (4xx), and did nothing. */
+/** The server said no (4xx), and wrote nothing. */
 export class Refused extends RowboxError {}
 
-/** The server did not answer, or could not do it (5xx): whether it did is unknown. */
-export class Unavailable extends RowboxError {}
-
-/** A send that was given up: it may have arrived. Sent again under `clientMessageId` it is still one message. */
-export class UnknownOutcome extends RowboxError {
-  constructor(clientMessageId, cause) {
-    const { code, status, requestId, retryAfterMs } = cause;
-    super(`whether it was sent is unknown: ${cause.message}`, { code, status, requestId, retryAfterMs, retryable: true, cause });
-    this.clientMessageId = clientMessageId;
-  }
-}
+/** No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message. */
+export class OutcomeUnknown extends RowboxError {}
 
 /** A fresh clientMessageId. (crypto.randomUUID is missing where a page came over plain HTTP.) */
 export function newClientMessageId() {
@@ -146,7 +139,8 @@ export class Rowbox {
   }
 
   /**
-   * Sends a message, behind the earlier ones to the same recipient. Throws Refused (it was not sent) or UnknownOutcome.
+   * Sends a message, behind the earlier ones to the same recipient. Throws Refused (it was not sent) or OutcomeUnknown,
+   * with its clientMessageId.
    * @param {string} recipientId
    * @param {string} content 1 to 65,535 bytes of UTF-8.
    * @param {{clientMessageId?: string}} [options] The id of an earlier attempt, to go on with that.
@@ -234,8 +228,8 @@ export class Rowbox {
       }
       if (!isAnswered) onConnection({ isConnected: true });
       [token, failures, isAnswered] = [page.lastUpdatedTimestamp, 0, true];
-      yield page;
       const isHasty = wait && isEmpty(page) && this.#now() - begun < HASTY_POLL_MS;
+      yield page;
       if (page.retryAfterMs) await this.#sleep(page.retryAfterMs, signal);
       else if (isHasty) await this.#sleep(HASTY_POLL_MS * (1 + this.#random()), signal);
       else if (waitForNews && !(page.isDeltaUpdate && page.hasMore)) await unlessAborted(waitForNews(), signal);
@@ -265,7 +259,9 @@ export class Rowbox {
       });
     } catch (error) {
       // A refusal is the last attempt's: after one whose outcome is unknown it says nothing about that one.
-      throw mayHaveArrived ? new UnknownOutcome(body.clientMessageId, error) : error;
+      const isUnknown = mayHaveArrived && error instanceof Refused;
+      const failure = isUnknown ? new OutcomeUnknown(error.message, { ...error, retryable: true, cause: error }) : error;
+      throw Object.assign(failure, { clientMessageId: body.clientMessageId });
     }
   }
 
@@ -304,7 +300,7 @@ export class Rowbox {
       });
       text = await response.text();
     } catch (cause) {
-      throw new Unavailable("the server does not answer", { code: "unreachable", status: 0, retryable: true, cause });
+      throw new OutcomeUnknown("the server does not answer", { code: "no_answer", status: 0, retryable: true, cause });
     }
     const answer = parsed(text);
     if (response.ok && answer) return answer;
@@ -317,7 +313,7 @@ function problem(response, { detail, title, code, requestId, retryAfterMs }) {
   const { status } = response;
   const isRefusal = status >= 400 && status < 500;
   const retryAfterS = Number(response.headers.get("Retry-After")); // NaN for a date, which our server never says
-  return new (isRefusal ? Refused : Unavailable)(detail ?? title ?? `the server answered with status ${status}`, {
+  return new (isRefusal ? Refused : OutcomeUnknown)(detail ?? title ?? `the server answered with status ${status}`, {
     code: code ?? `http_${status}`,
     status,
     retryable: !isRefusal || status === 429,

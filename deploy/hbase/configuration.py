@@ -60,6 +60,8 @@ def _server(data: Path, layout: Layout) -> _Properties:
     # Half of the heap instead of four fifths: master and ZooKeeper share it, and a load of small cells fills the rest.
     yield "hbase.regionserver.global.memstore.size", 0.3
     yield "hfile.block.cache.size", 0.2
+    # Its buffers are 2 MB for each family of each region that is written to: 170 MB a table, of a heap of 1 GB.
+    yield "hbase.hregion.memstore.mslab.enabled", "false"
 
     # All region servers, and no wait for more of them.
     yield "hbase.master.wait.on.regionservers.mintostart", layout.region_servers

@@ -1,6 +1,7 @@
-"""The documentation a server carries."""
+"""The pages a server carries: the chat, its client, the documentation."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -13,12 +14,20 @@ from rowbox.mailbox.config import PollSettings
 from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
 
+CHAT = Path(__file__).parents[2] / "api" / "chat"
+MODULES = [str(path.relative_to(CHAT)) for path in CHAT.rglob("*.js") if path.name != "rowbox.js"]
 PAGES = {
+    "/": "text/html; charset=utf-8",
+    "/client/rowbox.js": "text/javascript; charset=utf-8",
+    "/chat/chat.css": "text/css; charset=utf-8",
+    **{f"/chat/{module}": "text/javascript; charset=utf-8" for module in MODULES},
     "/docs": "text/html; charset=utf-8",
     "/docs/docs.js": "text/javascript; charset=utf-8",
     "/docs/docs.css": "text/css; charset=utf-8",
     "/openapi.json": "application/json",
 }
+OURS = [path for path in PAGES if path.endswith(".js") and "/vendor/" not in path]
+NO_ADDRESSES = {b"http://www.w3.org/2000/svg": "a namespace's name", b"http://127.0.0.1:8080": "the client's example"}
 
 
 @pytest.mark.parametrize(("path", "content_type"), PAGES.items())
@@ -26,16 +35,33 @@ async def test_a_page_needs_no_token_and_loads_nothing_from_elsewhere(path: str,
     answer = await edge.get(path, None)
     assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "require-trusted-types-for 'script'" in answer.headers["Content-Security-Policy"]
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert not re.search(rb"(?:https?:)?//[\w.-]+\.\w+", answer.body.replace(b"// ", b""))
+    addresses = set(re.findall(rb"(?:https?:)?//[\w.-]+\.\w[\w.:/]*", answer.body.replace(b"// ", b"")))
+    assert addresses <= set(NO_ADDRESSES)
 
 
-async def test_the_pages_script_makes_text_and_no_markup(edge: Api) -> None:
-    script = (await edge.get("/docs/docs.js", None)).body.decode()
+@pytest.mark.parametrize(
+    "path", ["/chat/rowbox.js", "/chat/index.html", "/chat/vendor/LICENSE-htm.txt", "/chat/", "/client"]
+)
+async def test_each_file_has_one_path_and_what_is_no_page_has_none(path: str, edge: Api) -> None:
+    assert (await edge.get(path, None)).status == 404
+
+
+async def test_what_others_made_has_its_licence_beside_it() -> None:
+    licences = {path.name: path.read_text() for path in (CHAT / "vendor").glob("LICENSE-*")}
+    assert "Apache License" in licences["LICENSE-htm.txt"]
+    assert "The MIT License" in licences["LICENSE-preact.txt"]
+
+
+@pytest.mark.parametrize("path", OURS)
+async def test_a_script_makes_text_and_no_markup(path: str, edge: Api) -> None:
+    script = (await edge.get(path, None)).body.decode()
     for dangerous in (
         "innerHTML",
+        "dangerouslySetInnerHTML",
         "outerHTML",
         "insertAdjacentHTML",
         "document.write",
@@ -44,7 +70,18 @@ async def test_the_pages_script_makes_text_and_no_markup(edge: Api) -> None:
         "DOMParser",
     ):
         assert dangerous not in script
-    page = (await edge.get("/docs", None)).body.decode()
+
+
+async def test_the_chat_asks_for_all_its_modules_at_once(edge: Api) -> None:
+    """Else a browser learns of each from the one that imports it: five round trips, one after the other."""
+    page = (await edge.get("/", None)).body.decode()
+    preloaded = re.findall(r'<link rel="modulepreload" href="(.*)">', page)
+    assert sorted(["chat/main.js", *preloaded]) == sorted(["client/rowbox.js", *(f"chat/{name}" for name in MODULES)])
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_holds_no_script_and_no_style(path: str, edge: Api) -> None:
+    page = (await edge.get(path, None)).body.decode()
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", page)
 
 

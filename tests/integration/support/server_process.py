@@ -26,7 +26,7 @@ DEADLINE_S: Final = 30.0
 ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
 """The command as it is installed beside this Python."""
 _READY: Final = re.compile(r"Rowbox is ready: (http://\S+) .*metrics: port (\d+)\)")
-_TOKENS: Final = re.compile(r"token:|^Try it|^  curl")
+_TOKENS: Final = re.compile(r"token:|^Chat as|^Try it|^  curl")
 """What every start prints and no failure needs."""
 _SHOWN_LINES: Final = 60
 

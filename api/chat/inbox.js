@@ -1,0 +1,82 @@
+// A user's conversations, newest first, as far as they were loaded.
+
+import { Observable } from "./observable.js";
+
+export class Inbox extends Observable {
+  conversations = [];
+  isLoaded = false;
+  #byId = new Map();
+  #client;
+  #userId;
+  #cursor = null;
+  #loading = null;
+
+  constructor(client, userId) {
+    super();
+    this.#client = client;
+    this.#userId = userId;
+  }
+
+  get hasMore() {
+    return this.#cursor !== null;
+  }
+
+  get unreadCount() {
+    return this.conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+  }
+
+  /** Whom a conversation is with: the other one, or oneself in notes to oneself. */
+  peerOf({ participants }) {
+    return participants.find((participant) => participant !== this.#userId) ?? this.#userId;
+  }
+
+  with(peer) {
+    return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
+  }
+
+  /** Takes a ConversationChange of the client's follower. */
+  apply({ isReset, conversations, nextCursor }) {
+    if (isReset) {
+      this.#byId.clear();
+      this.#cursor = nextCursor;
+    }
+    this.#take(conversations);
+  }
+
+  /** The next page. Throws what the client throws; may then be called again. */
+  loadMore() {
+    this.#loading ??= this.#loadPage().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  /** The conversation with `peer`, looked for on all pages; null where there is none. Throws as loadMore. */
+  async find(peer) {
+    while (!this.with(peer) && this.hasMore) await this.loadMore();
+    return this.with(peer);
+  }
+
+  async #loadPage() {
+    const cursor = this.#cursor;
+    const page = await this.#client.fetchConversation({ pageSize: 100, cursor });
+    if (cursor !== this.#cursor) return; // a reset came meanwhile: this page belongs to the list before it
+    this.#cursor = page.nextCursor;
+    this.#take(page.conversations);
+  }
+
+  #take(conversations) {
+    for (const conversation of conversations) {
+      const known = this.#byId.get(conversation.conversationId);
+      // A page of a cursor is as old as its first page: what a change said since is newer.
+      if (known && known.lastUpdatedTimestamp > conversation.lastUpdatedTimestamp) continue;
+      this.#byId.set(conversation.conversationId, conversation);
+    }
+    this.conversations = [...this.#byId.values()].sort(newestFirst);
+    this.isLoaded = true;
+    this.changed();
+  }
+}
+
+function newestFirst(one, other) {
+  if (one.lastSentTimestamp !== other.lastSentTimestamp) return other.lastSentTimestamp - one.lastSentTimestamp;
+  return one.lastMessageId < other.lastMessageId ? 1 : -1;
+}

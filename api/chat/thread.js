@@ -1,0 +1,130 @@
+// The messages of one conversation: the newest page, what comes behind it, and older ones as one scrolls up.
+
+import { Bell } from "./bell.js";
+import { Observable } from "./observable.js";
+
+const PAGE_SIZE = 50;
+/** Read marks count against the same limit as sends: a lively conversation must not use that up. */
+const LEAST_MS_BETWEEN_MARKS = 1_000;
+
+export class Thread extends Observable {
+  /** Oldest first, by the API's order of a conversation. */
+  messages = [];
+  isLoaded = false;
+  isLoadingOlder = false;
+  /** Why the follower ended, or the last older page did not come: a RowboxError, or null. */
+  failure = null;
+  #client;
+  #conversationId = null;
+  #byId = new Map();
+  #cursor = null;
+  #bell = new Bell();
+  #end = new AbortController();
+  #isMarking = false;
+  #markedId = null;
+
+  constructor(client, peer) {
+    super();
+    this.#client = client;
+    this.peer = peer;
+  }
+
+  get hasOlder() {
+    return this.#cursor !== null;
+  }
+
+  get conversationId() {
+    return this.#conversationId;
+  }
+
+  /** Begins to follow, once it is known which conversation it is: one that nobody wrote in yet has no id. */
+  begin(conversationId) {
+    if (this.#conversationId !== null || this.#end.signal.aborted) return;
+    this.#conversationId = conversationId;
+    this.#follow(conversationId);
+  }
+
+  /** There is no conversation yet, so nothing to load. */
+  beginEmpty() {
+    this.isLoaded = true;
+    this.changed();
+  }
+
+  /** The mailbox has something new here. */
+  ring() {
+    this.#bell.ring();
+  }
+
+  close() {
+    this.#end.abort();
+  }
+
+  /** Takes messages from wherever they came: one that is here already is the same message. */
+  take(messages) {
+    for (const message of messages) this.#byId.set(message.messageId, message);
+    this.messages = [...this.#byId.values()].sort(oldestFirst);
+    this.changed();
+  }
+
+  async loadOlder() {
+    if (!this.hasOlder || this.isLoadingOlder) return;
+    this.isLoadingOlder = true;
+    this.failure = null;
+    this.changed();
+    const cursor = this.#cursor;
+    const query = { conversationId: this.#conversationId, pageSize: PAGE_SIZE, cursor };
+    try {
+      const page = await this.#client.fetchMessages(query);
+      if (cursor === this.#cursor) {
+        this.#cursor = page.nextCursor;
+        this.take(page.messages);
+      }
+    } catch (error) {
+      this.failure = error;
+    }
+    this.isLoadingOlder = false;
+    this.changed();
+  }
+
+  /** The newest message is before the reader's eyes. Says so to the server, not too often. */
+  async markRead() {
+    const newest = this.messages.at(-1);
+    if (!newest || this.#isMarking || newest.messageId === this.#markedId) return;
+    this.#isMarking = true;
+    this.#markedId = newest.messageId;
+    try {
+      await this.#client.markRead(this.#conversationId, newest.messageId);
+    } catch {
+      this.#markedId = null; // the count stays, and the next look tries again
+    }
+    setTimeout(() => {
+      this.#isMarking = false;
+      this.changed();
+    }, LEAST_MS_BETWEEN_MARKS);
+  }
+
+  async #follow(conversationId) {
+    const options = { conversationId, signal: this.#end.signal, waitForNews: () => this.#bell.next() };
+    try {
+      for await (const change of this.#client.follow(options)) {
+        if (change.type === "reset") this.#reset(change);
+        else this.take([change.message]);
+      }
+    } catch (error) {
+      this.failure = error;
+      this.changed();
+    }
+  }
+
+  #reset({ messages, nextCursor }) {
+    this.#byId.clear();
+    this.#cursor = nextCursor;
+    this.isLoaded = true;
+    this.take(messages);
+  }
+}
+
+function oldestFirst(one, other) {
+  if (one.sentTimestamp !== other.sentTimestamp) return one.sentTimestamp - other.sentTimestamp;
+  return one.messageId < other.messageId ? -1 : 1;
+}

@@ -1,0 +1,211 @@
+"""What two people see who chat by the page."""
+
+import json
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.windows import Pane, Windows
+from tests.integration.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.integration
+
+
+async def test_two_users_chat_side_by_side(windows: Windows) -> None:
+    page = await windows.open("alice", "bob")
+    alice, bob = Pane(page, "alice"), Pane(page, "bob")
+    await alice.write_to("bob")
+    await alice.say("Are you there?", "Two lines\nare one message")
+    await bob.conversation("alice").click()
+    await bob.say("Yes.")
+    for pane in (alice, bob):
+        await pane.shows("Are you there?", "Two lines\nare one message", "Yes.")
+    await expect(alice.root.locator(".meta")).to_contain_text(["Sent", ":"])
+
+
+async def test_the_link_of_the_ready_line_signs_both_in(windows: Windows, server: ServerProcess) -> None:
+    page = await windows.open()
+    await page.goto((await server.line(r"^Chat as both: (\S+)$"))[1])
+    for user in ("alice", "bob"):
+        await expect(Pane(page, user).root).to_contain_text("No conversations yet")
+
+
+async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Windows) -> None:
+    tabs = await windows.open("alice"), await windows.open("bob")
+    alice, bob = Pane(tabs[0], "alice"), Pane(tabs[1], "bob")
+    await alice.write_to("bob")
+    await alice.say("one", "two", "three")
+    await bob.conversation("alice").click()
+    await bob.say("four")
+    await alice.shows("one", "two", "three", "four")
+    for tab, pane, peer in ((tabs[0], alice, "bob"), (tabs[1], bob, "alice")):
+        assert "#" not in tab.url
+        await tab.reload()
+        await pane.conversation(peer).click()
+        await pane.shows("one", "two", "three", "four")
+
+
+async def test_a_link_that_is_opened_in_the_same_tab_signs_others_in(windows: Windows) -> None:
+    page = await windows.open("alice")
+    await expect(Pane(page, "alice").root).to_be_visible()
+    await page.goto(windows.link("bob"))
+    await expect(Pane(page, "bob").root).to_be_visible()
+    await expect(Pane(page, "alice").root).to_have_count(0)
+
+
+async def test_the_list_counts_what_is_unread_until_it_is_shown(windows: Windows, server: ServerProcess) -> None:
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    for at, sender in enumerate(("bob", "carol", "carol")):
+        await server.client(sender).send("alice", f"number {at}", f"id-{at}")
+    await expect(alice.conversation("carol")).to_contain_text("2 unread")
+    await expect(page).to_have_title("(3) Rowbox")
+    await expect(alice.root.locator(".conversation .name")).to_have_text(["carol", "bob"])
+
+    await alice.conversation("carol").click()
+    await expect(page).to_have_title("(1) Rowbox")
+    await server.client("carol").send("alice", "seen as it comes", "id-4")
+    await alice.shows("number 1", "number 2", "seen as it comes")
+    await expect(alice.conversation("carol")).not_to_contain_text("unread")
+
+
+async def test_what_is_read_on_one_device_is_read_on_the_other(windows: Windows, server: ServerProcess) -> None:
+    await server.client("bob").send("alice", "hello", "id")
+    first, second = [Pane(await windows.open("alice"), "alice") for _ in range(2)]
+    for device in (first, second):
+        await expect(device.conversation("bob")).to_contain_text("1 unread")
+    await first.conversation("bob").click()
+    await expect(second.conversation("bob")).not_to_contain_text("unread")
+
+
+async def test_what_comes_while_the_message_before_it_is_fetched_is_not_missed(
+    windows: Windows, server: ServerProcess
+) -> None:
+    bob = server.client("bob")
+    await bob.send("alice", "first", "id-1")
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await alice.conversation("bob").click()
+    await alice.shows("first")
+
+    async def overtake(route: Route) -> None:
+        answer = await route.fetch()
+        await bob.send("alice", "third", "id-3")
+        await expect(alice.conversation("bob")).to_contain_text("third")
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/fetchMessages?*lastUpdatedTimestamp=*", overtake, times=1)
+    await bob.send("alice", "second", "id-2")
+    await alice.shows("first", "second", "third")
+
+
+MARKUP = ["<b>bold</b>", "<script>window.ran = true</script>", '<img src=x onerror="window.ran = true">', "&lt;i&gt;"]
+
+
+async def test_text_is_only_ever_text(windows: Windows, server: ServerProcess) -> None:
+    for at, text in enumerate(MARKUP):
+        await server.client("bob").send("alice", text, f"id-{at}")
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await expect(alice.root.locator(".snippet")).to_have_text(MARKUP[-1])
+    await alice.conversation("bob").click()
+    await alice.shows(*MARKUP)
+    assert await page.evaluate("document.querySelectorAll('.pane b, .pane script, .pane img, .pane i').length") == 0
+    assert await page.evaluate("window.ran") is None
+
+
+async def test_even_a_mistake_of_ours_could_not_make_markup_of_a_text(windows: Windows) -> None:
+    """The policy's second line: a string is not accepted where markup or script would come of it."""
+    page = await windows.open("alice")
+    refused = "Failed to set the 'innerHTML' property on 'Element': This document requires 'TrustedHTML' assignment."
+    assert refused in await page.evaluate("try { document.body.innerHTML = '<b>x</b>' } catch (e) { String(e) }")
+    await page.evaluate("document.body.append(Object.assign(document.createElement('style'), {textContent: 'p{}'}))")
+    complaints = [text for text in windows.complaints if "Content Security Policy" in text or "TrustedHTML" in text]
+    assert len(complaints) == len(windows.complaints) == 2
+    windows.expected = frozenset(complaints)
+
+
+async def test_a_message_over_the_limit_is_not_taken(windows: Windows) -> None:
+    alice = Pane(await windows.open("alice"), "alice")
+    await alice.write_to("bob")
+    await alice.composer.fill("é" * 32_768)
+    await alice.composer.press("Enter")
+    await expect(alice.root.get_by_role("alert").filter(has_text="Too long by 1 bytes")).to_be_visible()
+    await alice.composer.press("Backspace")
+    await alice.composer.press("Enter")
+    await alice.shows("é" * 32_767)
+
+
+async def test_signing_in_by_a_pasted_token(windows: Windows) -> None:
+    page = await windows.open()
+    token = page.get_by_label("Token", exact=True)
+    await token.fill("something else")
+    await token.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("This is no token")
+    await token.fill(windows.token("alice"))
+    await token.press("Enter")
+    alice = Pane(page, "alice")
+    await expect(alice.root).to_contain_text("No conversations yet")
+    await alice.root.get_by_role("button", name="Sign out").click()
+    await expect(token).to_be_visible()
+    assert json.loads(await page.evaluate("sessionStorage.getItem('rowbox.tokens')")) == []
+
+
+async def test_a_token_that_is_no_longer_accepted_says_so(windows: Windows) -> None:
+    page = await windows.open()
+    windows.expected = frozenset({"Failed to load resource: the server responded with a status of 401 (Unauthorized)"})
+    await page.get_by_label("Token", exact=True).fill(windows.token("alice", ttl_s=-3600))
+    await page.keyboard.press("Enter")
+    alert = page.get_by_role("alert").filter(has_text="You are signed out")
+    await expect(alert).to_be_visible()
+    await alert.get_by_role("button").click()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
+
+
+async def focused(page: Page) -> str:
+    """What the keyboard acts on: its role's name for a person."""
+    name = await page.evaluate(
+        "document.activeElement.ariaLabel ?? document.activeElement.querySelector('.name')?.textContent"
+        " ?? document.activeElement.textContent"
+    )
+    return str(name)
+
+
+COMPOSING_ENTER = """
+    (box) => box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true }))
+"""
+"""Chooses a character that is being composed; the message goes on."""
+
+
+async def test_everything_can_be_done_by_keyboard(windows: Windows, server: ServerProcess) -> None:
+    for at, sender in enumerate(("dave", "carol", "bob")):
+        await server.client(sender).send("alice", f"from {sender}", f"id-{at}")
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await expect(alice.conversation("dave")).to_be_visible()
+    reached = []
+    for _ in range(4):
+        await page.keyboard.press("Tab")
+        reached.append(await focused(page))
+    assert reached == ["Sign out", "New conversation: user id", "Start", "bob"]
+    assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+    for key, name in (("ArrowDown", "carol"), ("End", "dave"), ("ArrowDown", "dave"), ("Home", "bob"), ("End", "dave")):
+        await page.keyboard.press(key)
+        assert await focused(page) == name
+    await page.keyboard.press("Enter")
+    await expect(alice.composer).to_be_focused()
+    await page.keyboard.type("first line")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("second line")
+    await alice.composer.evaluate(COMPOSING_ENTER)
+    await page.keyboard.type(" goes on")
+    await page.keyboard.press("Enter")
+    await alice.shows("from dave", "first line\nsecond line goes on")
+    await expect(alice.composer).to_have_value("")
+
+    await page.keyboard.press("Shift+Tab")
+    assert await focused(page) == "Messages with dave"
+    await page.keyboard.press("Escape")
+    assert await focused(page) == "dave"
+    await expect(alice.composer).to_have_count(0)

@@ -1,0 +1,264 @@
+"""The rules of the JavaScript client, one by one, over a scripted server (scripted.js) and without time passing."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Route
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[[str], Awaitable[Any]]
+CLIENT = Path(__file__).parents[2] / "api" / "chat" / "rowbox.js"
+SCRIPTED = Path(__file__).with_name("scripted.js").read_text()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def run(browser: Browser) -> AsyncIterator[Run]:
+    """Runs the body of an async function in a page that has the client and no server, and gives what it returns."""
+    page = await browser.new_page()
+
+    async def serve(route: Route) -> None:
+        if route.request.url.endswith("/client/rowbox.js"):
+            await route.fulfill(path=CLIENT)
+        else:
+            await route.fulfill(content_type="text/html", body="<!doctype html>")
+
+    await page.route("**/*", serve)
+    await page.goto("http://rowbox.test/")
+
+    async def run(body: str) -> Any:
+        return await page.evaluate(f"async () => {{ {SCRIPTED}\n{body} }}")
+
+    yield run
+    await page.close()
+
+
+class TestSend:
+    async def test_repeats_under_one_id_at_once_and_then_with_backoff(self, run: Run) -> None:
+        requests, sleeps, outcome = await run("""
+            const { client, requests, sleeps } = scripted([lost(), problem(500, "internal"), lost(), sent]);
+            const outcome = await client.send("bob", "hello");
+            return [requests, sleeps, outcome];
+        """)
+        assert outcome["messageId"] == "m1"
+        assert sleeps == [500, 1000]
+        assert len(requests) == 4
+        assert len({request["body"]["clientMessageId"] for request in requests}) == 1
+        assert requests[0]["headers"]["Authorization"] == "Bearer secret"
+
+    async def test_gives_up_after_three_repetitions_with_an_unknown_outcome(self, run: Run) -> None:
+        count, error = await run("""
+            const { client, requests } = scripted(Array.from({ length: 9 }, lost));
+            const error = await failure(client.send("bob", "hello", { clientMessageId: "mine" }));
+            return [requests.length, error];
+        """)
+        assert count == 4
+        assert (error["name"], error["code"], error["status"]) == ("OutcomeUnknown", "no_answer", 0)
+        assert (error["clientMessageId"], error["retryable"]) == ("mine", True)
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+    async def test_does_not_repeat_what_was_refused(self, run: Run, status: int) -> None:
+        count, error = await run(f"""
+            const {{ client, requests }} = scripted([problem({status}, "no", {{ retryable: true }}), sent]);
+            const error = await failure(client.send("bob", "hello"));
+            return [requests.length, error];
+        """)
+        assert count == 1
+        assert (error["name"], error["code"], error["status"], error["retryable"]) == ("Refused", "no", status, False)
+
+    async def test_repeats_429_and_is_refused_when_that_stays(self, run: Run) -> None:
+        sleeps, error = await run("""
+            const busy = () => problem(429, "rate_limited", { retryAfterMs: 2000 });
+            const { client, sleeps } = scripted([busy(), busy(), busy(), busy(), sent]);
+            const error = await failure(client.send("bob", "hello"));
+            return [sleeps, error];
+        """)
+        assert sleeps == [2000, 2500, 3000]
+        assert (error["name"], error["retryable"]) == ("Refused", True)
+
+    async def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(self, run: Run) -> None:
+        error = await run("""
+            const { client } = scripted([lost(), problem(401, "unauthenticated")]);
+            return failure(client.send("bob", "hello"));
+        """)
+        assert (error["name"], error["code"]) == ("OutcomeUnknown", "unauthenticated")
+
+    async def test_waits_as_long_as_retry_after_says(self, run: Run) -> None:
+        sleeps = await run("""
+            const away = { status: 503, body: "not ours", headers: { "Retry-After": "3" } };
+            const { client, sleeps } = scripted([away, sent]);
+            await client.send("bob", "hello");
+            return sleeps;
+        """)
+        assert sleeps == [3000]
+
+    async def test_jitter_is_full_and_backoff_is_bounded(self, run: Run) -> None:
+        none, most = await run("""
+            const away = () => Array.from({ length: 12 }, lost);
+            const calm = scripted([...away(), page([], 1)], { random: () => 0 });
+            const hard = scripted([...away(), page([1], 1)]);
+            await calm.client.send("bob", "hello").catch(() => {});
+            await followed(hard.client, 1);
+            return [calm.sleeps, hard.sleeps];
+        """)
+        assert none == []
+        assert most == [500, 1000, 2000, 4000, 8000, *[10_000] * 7]
+
+    async def test_one_to_a_recipient_is_under_way_at_a_time(self, run: Run) -> None:
+        order = await run("""
+            let release;
+            const held = new Promise((resolve) => (release = resolve));
+            const { client, requests } = scripted([() => held.then(() => sent), sent, sent, sent]);
+            const messages = [["bob", "1"], ["bob", "2"], ["bob", "3"], ["eve", "4"]];
+            const sends = messages.map(([recipient, text]) => client.send(recipient, text));
+            await sends[3];
+            const before = requests.map((request) => request.body.messageContent);
+            release();
+            await Promise.all(sends);
+            return [before, requests.map((request) => request.body.messageContent)];
+        """)
+        assert order == [["1", "4"], ["1", "4", "2", "3"]]
+
+    async def test_the_next_goes_when_one_is_given_up(self, run: Run) -> None:
+        outcomes = await run("""
+            const { client } = scripted([problem(413, "message_too_large"), sent]);
+            const [first, second] = [client.send("bob", "1"), client.send("bob", "2")];
+            const { code, clientMessageId } = await failure(first);
+            return [code, clientMessageId.length, (await second).messageId];
+        """)
+        assert outcomes == ["message_too_large", 32, "m1"]
+
+
+class TestFollow:
+    async def test_begins_with_a_page_and_then_gives_each_message_once(self, run: Run) -> None:
+        seen, queries = await run("""
+            const first = page([3, 2], 3, { isDeltaUpdate: false });
+            const nothing = { ...page([], 3), tookMs: 30000 };
+            const { client, requests } = scripted([first, nothing, page([4, 5], 6), page([7], 7)]);
+            return [await followed(client, 4, { conversationId: "c" }), requests.map((request) => request.query)];
+        """)
+        assert seen == ["reset null: m3,m2", "m4", "m5", "m7"]
+        assert queries == [
+            {"conversationId": "c"},
+            {"conversationId": "c", "lastUpdatedTimestamp": "3", "wait": "30"},
+            {"conversationId": "c", "lastUpdatedTimestamp": "3", "wait": "30"},
+            {"conversationId": "c", "lastUpdatedTimestamp": "6", "wait": "30"},
+        ]
+
+    async def test_goes_on_behind_its_token_when_the_server_was_away(self, run: Run) -> None:
+        seen, queries, connections = await run("""
+            const connections = [];
+            const onConnection = ({ isConnected }) => connections.push(isConnected);
+            const outage = [lost(), problem(503, "overloaded")];
+            const { client, requests } = scripted([page([4], 4), ...outage, page([5], 5), page([6], 6)]);
+            const seen = await followed(client, 3, { token: 3, onConnection });
+            return [seen, requests.map(({ query }) => [query.lastUpdatedTimestamp, query.wait ?? null]), connections];
+        """)
+        assert seen == ["m4", "m5", "m6"]
+        assert queries == [["3", None], ["4", "30"], ["4", None], ["4", None], ["5", "30"]]
+        assert connections == [True, False, False, True]
+
+    async def test_each_outage_begins_with_short_waits(self, run: Run) -> None:
+        sleeps = await run("""
+            const { client, sleeps } = scripted([lost(), lost(), page([2], 2), lost(), page([3], 3)]);
+            await followed(client, 2, { token: 1 });
+            return sleeps;
+        """)
+        assert sleeps == [500, 1000, 500]
+
+    async def test_gives_the_rest_of_a_long_absence_page_by_page(self, run: Run) -> None:
+        seen, tokens = await run("""
+            const { client, requests } = scripted([page([2, 3], 3, { hasMore: true }), page([4], 9), page([10], 10)]);
+            return [await followed(client, 4, { token: 1 }), requests.map(({ query }) => query.lastUpdatedTimestamp)];
+        """)
+        assert seen == ["m2", "m3", "m4", "m10"]
+        assert tokens == ["1", "3", "9"]
+
+    async def test_a_token_that_is_too_old_begins_anew(self, run: Run) -> None:
+        seen = await run("""
+            const reset = page([9, 8], 9, { isDeltaUpdate: false, resetReason: "expired", hasMore: true });
+            const { client } = scripted([reset, page([10], 10)]);
+            return followed(client, 2, { token: 1 });
+        """)
+        assert seen == ["reset expired: m9,m8", "m10"]
+
+    async def test_comes_back_to_a_stopping_server_when_that_says(self, run: Run) -> None:
+        sleeps = await run("""
+            const { client, sleeps } = scripted([page([], 1, { retryAfterMs: 1234 }), page([2], 2)]);
+            await followed(client, 1, { token: 1 });
+            return sleeps;
+        """)
+        assert sleeps == [1234]
+
+    async def test_two_that_push_each_other_out_do_not_spin(self, run: Run) -> None:
+        sleeps = await run("""
+            const slow = { ...page([], 1), tookMs: 30000 };
+            const { client, sleeps } = scripted([page([], 1), page([], 1), slow, page([2], 2)]);
+            await followed(client, 1, { token: 1 });
+            return sleeps;
+        """)
+        assert sleeps == [2000]
+
+    @pytest.mark.parametrize(("status", "code"), [(401, "unauthenticated"), (404, "unknown_conversation")])
+    async def test_ends_with_what_will_not_change(self, run: Run, status: int, code: str) -> None:
+        seen = await run(f"""
+            const {{ client }} = scripted([page([2], 2), problem({status}, "{code}")]);
+            return followed(client, 9, {{ token: 1 }});
+        """)
+        assert seen == ["m2", f"Refused: {code}"]
+
+    async def test_its_signal_ends_it_quietly(self, run: Run) -> None:
+        seen = await run("""
+            const end = new AbortController();
+            const hang = (signal) => new Promise((_, reject) => {
+              signal.addEventListener("abort", () => reject(signal.reason));
+              end.abort();
+            });
+            const { client } = scripted([page([2], 2), hang]);
+            return followed(client, 9, { token: 1, signal: end.signal });
+        """)
+        assert seen == ["m2"]
+
+    async def test_one_that_is_told_of_news_holds_no_poll(self, run: Run) -> None:
+        seen, waits = await run("""
+            let rings = 0;
+            const waitForNews = async () => { rings += 1; };
+            const { client, requests } = scripted([page([2], 2, { hasMore: true }), page([3], 3), page([4], 4)]);
+            const seen = await followed(client, 3, { token: 1, waitForNews });
+            return [[...seen, rings], requests.map(({ query }) => query.wait ?? null)];
+        """)
+        assert seen == ["m2", "m3", "m4", 1]
+        assert waits == [None, None, None]
+
+
+class TestPages:
+    async def test_go_by_cursor_to_the_end(self, run: Run) -> None:
+        found, queries = await run("""
+            const { client, requests } = scripted([page([3, 2], 3, { nextCursor: "x" }), lost(), page([1], 3)]);
+            const found = [];
+            for await (const message of client.messages("c", { pageSize: 2 })) found.push(message.messageId);
+            return [found, requests.map((request) => request.query)];
+        """)
+        assert found == ["m3", "m2", "m1"]
+        first = {"conversationId": "c", "pageSize": "2"}
+        assert queries == [first, first | {"cursor": "x"}, first | {"cursor": "x"}]
+
+    async def test_a_token_may_be_renewed(self, run: Run) -> None:
+        seen = await run("""
+            const seen = [];
+            let count = 0;
+            const fetch = async (_, { headers }) => { seen.push(headers.Authorization); return new Response("{}"); };
+            const client = new Rowbox({ url: location.origin, token: async () => `t${++count}`, fetch });
+            await client.sendStatus("x");
+            await client.markRead("c", "m");
+            return seen;
+        """)
+        assert seen == ["Bearer t1", "Bearer t2"]
+
+    async def test_without_a_token_there_is_no_client(self, run: Run) -> None:
+        assert "a token is needed" in await run("""
+            try { new Rowbox({ url: location.origin, token: "" }) } catch (error) { return String(error) }
+        """)

@@ -1,0 +1,118 @@
+"""Windows of a browser on the chat page, each a user's own, and a person's look at what is in one."""
+
+import re
+import time
+from typing import Final, Literal
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from rowbox.api.auth import issue_token
+from rowbox.cli.secret import load_or_create
+from tests.integration.support.server_process import ServerProcess
+
+DEADLINE_MS: Final = 15_000.0
+SERVER_AWAY: Final = frozenset(
+    f"Failed to load resource: net::ERR_{reason}"
+    for reason in (
+        "CONNECTION_REFUSED",  # nobody listens
+        "CONNECTION_RESET",  # a request was under way
+        "EMPTY_RESPONSE",  # the same, seen at another moment
+    )
+)
+"""What the browser itself writes into its console when a server is killed; no page can keep it from that."""
+OFFLINE: Final = frozenset({"Failed to load resource: net::ERR_INTERNET_DISCONNECTED"})
+
+
+class Windows:
+    """Opens windows on one server. `complaints` is all that their pages put into the console as an error or a warning,
+    breaches of the Content-Security-Policy and uncaught errors included, but what is in `expected`.
+    """
+
+    def __init__(self, browser: Browser, server: ServerProcess) -> None:
+        self.expected: frozenset[str] = frozenset()
+        self._heard: list[str] = []
+        self._browser = browser
+        self._server = server
+        self._contexts: list[BrowserContext] = []
+
+    @property
+    def complaints(self) -> list[str]:
+        return [text for text in self._heard if text not in self.expected]
+
+    def token(self, user: str, *, ttl_s: float = 3600) -> str:
+        return issue_token(load_or_create(self._server.data_dir), user, ttl_s, admin=False, now=time.time())
+
+    def link(self, *users: str) -> str:
+        """The page with these users signed in, as the ready line has it."""
+        return f"{self._server.url}/#{'&'.join(f'token={self.token(user)}' for user in users)}"
+
+    async def open(
+        self, *users: str, width: int = 1280, height: int = 800, scheme: Literal["light", "dark"] = "light"
+    ) -> Page:
+        """A window of its own, with nothing of the others' storage, on the page of these users."""
+        context = await self._browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self._contexts.append(context)
+        context.set_default_timeout(DEADLINE_MS)
+        page = await context.new_page()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._heard.append(str(error)))
+        await page.goto(self.link(*users) if users else self._server.url)
+        return page
+
+    async def close(self) -> None:
+        for context in self._contexts:
+            await context.close()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._heard.append(message.text)
+
+
+class Pane:
+    """One user's part of a page, by what a person reads and presses there."""
+
+    def __init__(self, page: Page, user: str) -> None:
+        self.page = page
+        self.root = page.get_by_role("region", name=f"Signed in as {user}")
+
+    async def write_to(self, peer: str) -> None:
+        """Begins or opens the conversation with `peer` by his id."""
+        await self.root.get_by_label("New conversation: user id").fill(peer)
+        await self.root.get_by_role("button", name="Start").click()
+        await expect(self.composer).to_be_focused()
+
+    async def say(self, *texts: str) -> None:
+        for text in texts:
+            await self.composer.fill(text)
+            await self.composer.press("Enter")
+
+    async def shows(self, *texts: str) -> None:
+        """Waits until the open conversation consists of these messages, in this order, all of them sent."""
+        await expect(self.texts).to_have_text(list(texts), timeout=DEADLINE_MS)
+        await expect(self.root.locator(".is-sending, .is-failed")).to_have_count(0, timeout=DEADLINE_MS)
+
+    @property
+    def composer(self) -> Locator:
+        return self.root.get_by_label("Message to ")
+
+    @property
+    def texts(self) -> Locator:
+        return self.root.locator(".message .text")
+
+    @property
+    def log(self) -> Locator:
+        return self.root.get_by_role("log")
+
+    @property
+    def failed(self) -> Locator:
+        return self.root.locator(".is-failed")
+
+    @property
+    def banner(self) -> Locator:
+        return self.root.locator(".banner")
+
+    def conversation(self, peer: str) -> Locator:
+        """Its line in the list."""
+        return self.root.get_by_role("navigation", name="Conversations").get_by_role(
+            "button", name=re.compile(rf"(^|\s){re.escape(peer)}\s")
+        )
