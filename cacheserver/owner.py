@@ -157,7 +157,9 @@ class Owner:
         self.pipeline.submit(SendCommand(_new_send(request, others, self._random.getrandbits(62)), joint, future))
         answer = await future
         assert isinstance(answer, Sent)
-        pending = await self._pending(request.sender_id, answer.record.message_id)
+        pending = 0
+        if self._store.late_writes:
+            pending = await self.delivery.wait(request.sender_id, answer.record.message_id)
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
 
     async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
@@ -189,11 +191,6 @@ class Owner:
 
     def _take(self, user_id: str) -> Quota | None:
         return self._send_limit.take(user_id) if self._send_limit is not None else None
-
-    async def _pending(self, sender_id: str, message_id: bytes) -> int:
-        if not self._store.late_writes:
-            return 0
-        return await self.delivery.wait(sender_id, message_id)
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = self._loop.create_future()

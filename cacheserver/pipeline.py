@@ -134,7 +134,7 @@ class Pipeline:
                 self._pop(row)
                 continue
             try:
-                rows, blocker = self._rows_of(command, batch)
+                rows, blocker = self._rows_of(command, row, batch)
                 if blocker is not None:
                     blocker.blocked.append(row)
                     return
@@ -168,14 +168,14 @@ class Pipeline:
         row.waiting.popleft()
         self._waiting -= 1
 
-    def _rows_of(self, command: Command, batch: Batch) -> tuple[list[Row], Row | None]:
-        """A command's rows up to the first that is cold (its load is started) or busy, and that one.
+    def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], Row | None]:
+        """A command's rows, `first` the first of them, up to one that is cold (its load is started) or busy, and that.
 
         Raises what starting the load raises.
         """
         rows: list[Row] = []
         for user_id in command.users:
-            row = self._table.row(user_id)
+            row = first if user_id == first.user_id else self._table.row(user_id)
             if row not in batch.plans:
                 if row.mailbox is None and not row.blocked:  # else its load is watched already
                     self._watch_load(row)

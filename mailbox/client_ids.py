@@ -14,18 +14,24 @@ _US_PER_DAY = 24 * 3600 * 1000 * US_PER_MS
 class ClientIds:
     """See the module's text. An id may be found for up to a day after its dedupe life ended; the store then decides."""
 
-    __slots__ = ("_days", "count")
+    __slots__ = ("_days", "_oldest_day", "count")
 
     def __init__(self) -> None:
         self._days: dict[int, set[int]] = {}
+        self._oldest_day = 0
+        """None is older; or 0."""
         self.count = 0
 
     def add(self, client_id_hash: bytes, version: int) -> None:
         """Takes in an id that a send of `version` used."""
-        day = self._days.setdefault(version // _US_PER_DAY, set())
-        before = len(day)
-        day.add(_number(client_id_hash))
-        self.count += len(day) - before
+        day = version // _US_PER_DAY
+        of_day = self._days.get(day)
+        if of_day is None:
+            of_day = self._days[day] = set()
+            self._oldest_day = min(self._days)
+        before = len(of_day)
+        of_day.add(_number(client_id_hash))
+        self.count += len(of_day) - before
 
     def may_hold(self, client_id_hash: bytes) -> bool:
         """False: certainly not used within the dedupe life."""
@@ -38,9 +44,10 @@ class ClientIds:
     def drop_expired(self, before_us: int) -> None:
         """Forgets the days that ended before `before_us`."""
         last_day = before_us // _US_PER_DAY
-        if min(self._days, default=last_day) < last_day:
+        if self._oldest_day < last_day:
             for day in [day for day in self._days if day < last_day]:
                 self.count -= len(self._days.pop(day))
+            self._oldest_day = min(self._days, default=last_day)
 
     @property
     def size_bytes(self) -> int:

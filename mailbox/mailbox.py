@@ -144,8 +144,9 @@ class Mailbox:
             self.index.put(conversation_id, state)
         for conversation_id, copy, newest_before in plan.copies:
             self._add_copy(conversation_id, copy, newest_before)
-        for client_id_hash, record in plan.records.items():
-            self.client_ids.add(client_id_hash, record.version)
+        if plan.records:
+            for client_id_hash, record in plan.records.items():
+                self.client_ids.add(client_id_hash, record.version)
             self.client_ids.drop_expired(plan.now_us - self.limits.dedupe_life_ms * US_PER_MS)
         self._extend_log(plan.log)
         self._trim_windows()

@@ -6,7 +6,7 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
@@ -166,10 +166,10 @@ class Plan:
         ]
         return [*index, *self._cells, *self.log]
 
-    def states_by_version(self) -> Sequence[tuple[bytes, Conversation]]:
+    def states_by_version(self) -> Iterable[tuple[bytes, Conversation]]:
         """The conversations that change, the last one changed last."""
         if len(self.states) == 1:
-            return list(self.states.items())
+            return self.states.items()
         return sorted(self.states.items(), key=lambda item: item[1].version)
 
     def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
