@@ -80,6 +80,15 @@ async def servers() -> AsyncIterator[Servers]:
     await made.close()
 
 
+async def owner_and_other(all_of_them: Servers) -> tuple[Server, Server]:
+    """One that owns the mailboxes and has taken a message, and one that is not started."""
+    first, second = all_of_them.add("first"), all_of_them.add("second")
+    first.node.start()
+    await first.node.owning()
+    await first.send("one")
+    return first, second
+
+
 @virtual_time
 async def test_one_server_alone_owns_and_answers() -> None:
     async with servers() as all_of_them:
@@ -120,10 +129,7 @@ async def test_a_store_of_another_version_ends_it() -> None:
 @virtual_time
 async def test_a_second_server_stands_by_and_follows_the_one_that_stops() -> None:
     async with servers() as all_of_them:
-        first, second = all_of_them.add("first"), all_of_them.add("second")
-        first.node.start()
-        await first.node.owning()
-        await first.send("one")
+        first, second = await owner_and_other(all_of_them)
         second.node.start()
         await asyncio.sleep(30.0)
         assert second.node.unready_reasons() == ("the server at first owns the mailboxes",)
@@ -139,10 +145,7 @@ async def test_a_second_server_stands_by_and_follows_the_one_that_stops() -> Non
 @virtual_time
 async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_answer() -> None:
     async with servers() as all_of_them:
-        first, second = all_of_them.add("first"), all_of_them.add("second")
-        first.node.start()
-        await first.node.owning()
-        await first.send("one")
+        first, second = await owner_and_other(all_of_them)
         second.node.start()
         await asyncio.sleep(2.0)
         first.wire.is_cut = True
@@ -166,10 +169,7 @@ async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_
 @virtual_time
 async def test_a_poll_of_a_replaced_server_ends_with_an_error() -> None:
     async with servers() as all_of_them:
-        first, second = all_of_them.add("first"), all_of_them.add("second")
-        first.node.start()
-        await first.node.owning()
-        await first.send("one")
+        first, second = await owner_and_other(all_of_them)
         token = (await first.node.fetch_messages(FetchMessages("ben"))).token
         poll = asyncio.create_task(first.node.fetch_messages(FetchMessages("ben", token=token, wait_ms=50_000)))
         second.node.start()

@@ -32,6 +32,18 @@ async def outbox_of(servers: Cluster, user: str) -> int:
     return len(columns[Family.OUTBOX])
 
 
+async def with_a_spilled_message(servers: Cluster) -> Node:
+    """Two sends of ann to bob, who has the first; the second is in no queue, only in her outbox."""
+    node = servers.node
+    await node.conversations("ann")
+    node.owner.delivery._most = 1
+    node.store.hold(Point.READ)
+    await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
+    node.store.release(Point.READ)
+    await servers.quiet()
+    return node
+
+
 @virtual_time
 async def test_a_send_that_was_delivered_leaves_no_outbox() -> None:
     async with cluster(late=True) as servers:
@@ -136,13 +148,7 @@ async def test_a_full_delivery_refuses_sends_and_tells_of_pending_ones_that_it_d
 async def test_a_rescan_that_fails_is_made_good_by_the_next_one() -> None:
     """The row stays in memory: without being noted again, what was spilled would wait for its next load."""
     async with cluster(late=True) as servers:
-        node = servers.node
-        await node.conversations("ann")
-        node.owner.delivery._most = 1
-        node.store.hold(Point.READ)
-        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
-        node.store.release(Point.READ)
-        await servers.quiet()
+        node = await with_a_spilled_message(servers)
         await asyncio.sleep(1)  # what was delivered has left the outbox
         node.store.faults.next(Fault.FAIL_BEFORE, Op.READ)
         await gather_all(node.process.call(node.owner._visit_outbox("ann")))
@@ -227,13 +233,7 @@ async def test_what_waits_for_one_recipient_comes_in_one_command_bounded_in_byte
 @virtual_time
 async def test_what_has_spilled_is_not_overtaken_by_what_is_sent_later() -> None:
     async with cluster(late=True) as servers:
-        node = servers.node
-        await node.conversations("ann")
-        node.owner.delivery._most = 1
-        node.store.hold(Point.READ)
-        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
-        node.store.release(Point.READ)
-        await servers.quiet()
+        node = await with_a_spilled_message(servers)
         node.owner.delivery._most = 100
         assert (await node.send("ann", "bob", "2", "c2")).pending_recipients == 1
         assert (await node.send("ann", "carl", "x", "c3")).pending_recipients == 0, "another recipient's queue is free"
@@ -247,13 +247,7 @@ async def test_what_has_spilled_is_not_overtaken_by_what_is_sent_later() -> None
 @virtual_time
 async def test_what_is_sent_while_a_spilled_outbox_is_read_follows_behind_it() -> None:
     async with cluster(late=True) as servers:
-        node = servers.node
-        await node.conversations("ann")
-        node.owner.delivery._most = 1
-        node.store.hold(Point.READ)
-        await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
-        node.store.release(Point.READ)
-        await servers.quiet()
+        node = await with_a_spilled_message(servers)
         node.owner.delivery._most = 100
         node.store.hold(Point.READ)
         visit = asyncio.create_task(node.process.call(node.owner._visit_outbox("ann")))

@@ -174,7 +174,7 @@ def the_clock_does_not_go_on_from_the_head(patch: Patch) -> None:
 
 
 def client_ids_are_not_loaded(patch: Patch) -> None:
-    def none(cells: Iterable[DedupeCell]) -> ClientIds:
+    async def none(cells: Iterable[DedupeCell]) -> ClientIds:
         return ClientIds()
 
     patch.setattr(loader, "_client_ids", none)

@@ -25,25 +25,19 @@ async def _contents(node: Node, user: str) -> list[str]:
 
 async def a_late_write_lands_in_place() -> None:
     """The index cell of an epoch is overwritten by a write that never counted."""
-    async with cluster(late=True) as servers:
-        await servers.node.send("ann", "ann", "kept", "c1")
-        servers.node.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)
-        (lost,) = await gather_all(servers.node.send("ann", "ann", "lost", "c2"))
-        assert isinstance(lost, StoreOutcomeUnknown)
-        assert await _contents(servers.node, "ann") == ["kept"]
-        servers.store.land()
-        await servers.restart()
-        assert await _contents(servers.node, "ann") == ["kept"]
-        (conversation,), _ = await all_conversations(servers.node, "ann", 10)
-        assert conversation["snippet"] == "kept"
+    await _lands_in_place(1)
 
 
 async def a_late_write_of_two_joined_sends_lands_in_place() -> None:
     """As above, where the uncertain mutation was of two commands on one conversation."""
+    await _lands_in_place(2)
+
+
+async def _lands_in_place(sends: int) -> None:
     async with cluster(late=True) as servers:
         await servers.node.send("ann", "ann", "kept", "c1")
         servers.node.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)
-        lost = await gather_all(*(servers.node.send("ann", "ann", f"lost {n}", f"l{n}") for n in range(2)))
+        lost = await gather_all(*(servers.node.send("ann", "ann", f"lost {n}", f"l{n}") for n in range(sends)))
         assert all(isinstance(one, StoreOutcomeUnknown) for one in lost)
         assert await _contents(servers.node, "ann") == ["kept"]
         servers.store.land()
