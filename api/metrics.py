@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
@@ -88,6 +88,7 @@ class Metrics:
     def __init__(self, http: HttpCounters, sources: Sequence[Source] = ()) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_RowboxCollector(http, sources))
+        ProcessCollector(namespace="rowbox", registry=self._registry)  # memory, CPU, file descriptors; of /proc
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""
