@@ -19,6 +19,8 @@ _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"
 """aiohttp would tell the versions of Python and of itself."""
 _NO_CONTENT: Final = 204
+_DRAINED_BYTES: Final = 64 << 10
+"""After more than this, a client that does not read is waited for before his next request is looked at."""
 
 
 class WireResponse:
@@ -32,7 +34,12 @@ class WireResponse:
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Sends all of it. ConnectionError where the client is gone."""
-        await request.writer.write(self._data)
+        transport, data = request.transport, self._data
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(data)
+        if len(data) > _DRAINED_BYTES:
+            await request.writer.drain()
 
     async def write_eof(self) -> None:
         """All was sent."""

@@ -44,7 +44,9 @@ class Fetches:
     async def conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
         quota = self.take(request.user_id)
-        _, mailbox = await self._table.loaded(request.user_id)
+        mailbox = self._table.row(request.user_id).mailbox
+        if mailbox is None:
+            _, mailbox = await self._table.loaded(request.user_id)
         page = self._conversation_page(mailbox, request)
         if page.is_delta and not page.items and self._waits(request):
             waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)

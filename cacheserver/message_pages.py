@@ -193,8 +193,7 @@ class MessagePages:
 
 def _fitting(copies: Sequence[MessageCopy]) -> Sequence[MessageCopy]:
     """As many of the first `copies` as MAX_PAGE_BYTES hold, one at least."""
-    total = sum([len(copy.json) for copy in copies])
-    if total <= MAX_PAGE_BYTES:
+    if sum([len(copy.json) for copy in copies]) <= MAX_PAGE_BYTES:
         return copies
     total = 0
     for place, copy in enumerate(copies):

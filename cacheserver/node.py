@@ -10,9 +10,9 @@ An incarnation is one Owner: what an Owner remembers, queues or has in flight ne
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.lease import NowS, boot_clock_s
@@ -129,13 +129,13 @@ class Node:
         """See MailboxPort."""
         return await self._at_work().mark_read(request)
 
-    async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See MailboxPort."""
-        return await self._at_work().fetch_conversations(request)
+    def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
+        """See MailboxPort. No coroutine of its own, as in Owner."""
+        return self._at_work().fetch_conversations(request)
 
-    async def fetch_messages(self, request: FetchMessages) -> Page:
+    def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
-        return await self._at_work().fetch_messages(request)
+        return self._at_work().fetch_messages(request)
 
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from typing import Any, cast
 
 import pytest
 
 from rowbox.api.answer import header_lines
+from rowbox.api.wire import WireResponse
 from tests.http.api import Api, token
 from tests.http.scripted_port import ScriptedPort
 
@@ -136,3 +138,39 @@ async def test_a_connection_stays_open_as_its_client_wants(
     if connection == b"close":
         await reader.read()  # ends, because the server closes
     writer.close()
+
+
+class SlowClient:
+    """What an answer sees of a request whose client does not read: `writer.drain()` returns once he does."""
+
+    def __init__(self) -> None:
+        self.transport = self.writer = self
+        self.written = b""
+        self.reads = asyncio.Event()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    async def drain(self) -> None:
+        await self.reads.wait()
+
+
+async def test_after_a_large_answer_a_client_that_does_not_read_is_waited_for() -> None:
+    for size, is_waited_for in ((64 << 10, False), ((64 << 10) + 1, True)):
+        client = SlowClient()
+        sending = asyncio.create_task(WireResponse(b"x" * size, keep_alive=True).prepare(cast("Any", client)))
+        await asyncio.sleep(0)
+        assert len(client.written) == size
+        assert sending.done() is not is_waited_for
+        client.reads.set()
+        await sending
+
+
+async def test_an_answer_to_a_client_that_is_gone_is_a_lost_connection() -> None:
+    client = SlowClient()
+    client.transport = None  # type: ignore[assignment]
+    with pytest.raises(ConnectionError):
+        await WireResponse(b"x", keep_alive=True).prepare(cast("Any", client))
