@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -23,7 +24,7 @@ import uvloop
 from bench import machine
 from bench.cells import rows_of_a_send
 from bench.hbase_cluster import HBase, running_hbase
-from bench.load import HOST
+from bench.load import HOST, closed_loop
 from bench.measure import Sample, Scenario, sample
 from bench.report import table
 from bench.server import Server, cpu_s, rowbox, run_rowbox, running
@@ -95,6 +96,9 @@ async def _measure(hbase: HBase, folder: Path, turns: int, seconds: float, takeo
             for width, connections in WIDTHS:
                 sends.append(_bare(hbase, width, connections, seconds))
             sends.append(await _over_http(hbase, served, workloads["hbase-data"], turn, seconds))
+        # Both then hold the same mailboxes: a server that holds more reads more slowly, whatever its store.
+        same = islice(workloads["embedded-data"].sends(), int(served.counters()["rowbox_sends_total"]))
+        await closed_loop(embedded.port, same, 201, in_flight=SENDS_IN_FLIGHT)
         for turn in range(turns):
             for server, workload in ((served, workloads["hbase-data"]), (embedded, workloads["embedded-data"])):
                 for scenario in _reads(workload, seconds / 3):
