@@ -5,13 +5,14 @@ that is too long) gets a problem+json too, and one log line instead of a traceba
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from rowbox.api import request_id
+from rowbox.api.answer import Answer, header_lines
 from rowbox.api.problems import MEDIA_TYPE, encode_problem, internal, problem_of
+from rowbox.api.wire import response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 MAX_HEADER_BYTES: Final = 8190
@@ -40,16 +41,15 @@ class Connection(web.RequestHandler):
             raise ConnectionError("an answer was begun already")  # as aiohttp does: the connection is closed
         if status == HTTPStatus.BAD_REQUEST:
             _log.info("not HTTP from %s: %s", request.remote, type(exc).__name__)
-            return self._problem(_broken(exc))
+            return self._problem(request, _broken(exc))
         _log.error("a request failed outside its handler", exc_info=exc)
-        return self._problem(internal())
+        return self._problem(request, internal())
 
-    def _problem(self, error: RowboxError) -> web.Response:
+    def _problem(self, request: web.BaseRequest, error: RowboxError) -> web.StreamResponse:
         problem = problem_of(error, next(self._ids))
-        headers = {hdrs.CONTENT_TYPE: MEDIA_TYPE, request_id.HEADER: problem.request_id, hdrs.SERVER: "rowbox"}
-        response = web.Response(status=problem.status, body=encode_problem(problem), headers=headers)
-        response.force_close()
-        return response
+        answer = Answer(problem.status, encode_problem(problem), header_lines({hdrs.CONTENT_TYPE: MEDIA_TYPE}))
+        # All of a StreamResponse that aiohttp uses: wire.py.
+        return cast("web.StreamResponse", response(answer, request, problem.request_id, closes=True))
 
 
 def _broken(error: BaseException | None) -> BadRequest:

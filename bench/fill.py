@@ -19,11 +19,10 @@ from bench.cells import new_send
 from bench.workload import CONTENT
 from rowbox.cacheserver.owner import wall_clock_us
 from rowbox.cacheserver.ownership import SoleOwnership
-from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.store import RowMutation
 from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.backends import open_embedded
 from rowbox.hbase_schema import codec
-from rowbox.hbase_schema.families import ttl_ms
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.config import Settings, load
@@ -105,7 +104,7 @@ class _Filler:
     async def _commit(self, keep: Iterable[str]) -> None:
         await self._store.mutate(
             [
-                RowMutation(row_key(user_id, self._store.shards), [Put(*codec.encode(cell)) for cell in plan.cells()])
+                RowMutation(row_key(user_id, self._store.shards), list(map(codec.encode, plan.cells())))
                 for user_id, plan in self._plans.items()
             ],
             wall_clock_us() // US_PER_MS,
@@ -119,14 +118,7 @@ class _Filler:
 
 async def _run(data_dir: str, talks: Sequence[Talks]) -> None:
     settings = load({"server.data_dir": data_dir}, {}, None).settings
-    store = RocksStore.open(
-        store_folder(settings),
-        settings.store.shards,
-        ttl_ms(settings.store),
-        block_cache_bytes=settings.store.block_cache_bytes,
-        memtable_bytes=settings.store.memtable_bytes,
-        min_free_bytes=settings.store.min_free_bytes,
-    )
+    store = open_embedded(settings)
     filler, began_s = _Filler(store, settings), time.monotonic()
     try:
         for some in talks:

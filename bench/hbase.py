@@ -7,9 +7,6 @@ cold load           of mailboxes of 100 conversations
 takeover            one scan for outboxes after many delivered sends
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,6 +23,7 @@ from bench.cells import rows_of_a_send
 from bench.hbase_cluster import HBase, running_hbase
 from bench.load import HOST, closed_loop
 from bench.measure import Sample, Scenario, sample
+from bench.program import printed
 from bench.report import table
 from bench.server import Server, cpu_s, rowbox, run_rowbox, running
 from bench.workload import CONTENT, Workload
@@ -148,10 +146,10 @@ def _bare(hbase: HBase, width: int, connections: int, seconds: float) -> Figure:
         "seconds": seconds,
     }
     before = [cpu_s(pid) for pid in hbase.pids]
-    printed = _run("bench.ceilings.hbase", arguments)
+    figures = printed("bench.ceilings.hbase", arguments)
     gateway, store = (cpu_s(pid) - was for pid, was in zip(hbase.pids, before, strict=True))
-    cpu = (printed["cpu_s"], gateway, store)
-    return Figure(f"bare, {width} in a call", int(printed["sends"]), printed["wall_s"], cpu)
+    cpu = (figures["cpu_s"], gateway, store)
+    return Figure(f"bare, {width} in a call", int(figures["sends"]), figures["wall_s"], cpu)
 
 
 def _alone(hbase: HBase, seconds: float) -> Figure:
@@ -162,19 +160,13 @@ def _alone(hbase: HBase, seconds: float) -> Figure:
         "seconds": seconds,
         "pids": hbase.pids,
     }
-    printed = _run("bench.hbase_owner", arguments)
-    cpu = (printed["cpu_s"], printed["gateway_s"], printed["store_s"])
-    return Figure("rowbox, the owner alone", int(printed["sends"]), printed["wall_s"], cpu)
+    figures = printed("bench.hbase_owner", arguments)
+    cpu = (figures["cpu_s"], figures["gateway_s"], figures["store_s"])
+    return Figure("rowbox, the owner alone", int(figures["sends"]), figures["wall_s"], cpu)
 
 
 def _owner(arguments: dict[str, object]) -> dict[str, float]:
-    return _run("bench.hbase_owner", arguments)
-
-
-def _run(module: str, arguments: dict[str, object]) -> dict[str, float]:
-    command = [sys.executable, "-m", module, json.dumps(arguments)]
-    printed: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return printed
+    return printed("bench.hbase_owner", arguments)
 
 
 def _sends_table(figures: Sequence[Figure]) -> str:

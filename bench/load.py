@@ -61,15 +61,41 @@ async def connect(port: int, receiver: Receiver, address: str = HOST) -> Connect
     return connection
 
 
-class _ClosedLoop:
-    def __init__(self, requests: Iterator[bytes], expected: bytes, *, keeps_bodies: bool = False) -> None:
-        self._requests = requests
+class Loop:
+    """What a closed and an open loop share: answers are timed and looked at, and the first wrong one ends it."""
+
+    def __init__(self, expected: bytes) -> None:
         self._expected = expected
+        self._ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.latencies_s: list[float] = []
+
+    def answered(self, connection: Connection, answer: bytes) -> None:
+        now_s = perf_counter()
+        self.latencies_s.append(now_s - connection.sent_at_s)
+        if answer.startswith(self._expected):
+            self.go_on(connection, answer, now_s)
+        else:
+            self._fail(WrongAnswer(answer.decode(errors="replace")))
+
+    def go_on(self, connection: Connection, answer: bytes, now_s: float) -> None:
+        """What follows an answer: `connection` is free."""
+        raise NotImplementedError
+
+    def lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionError("the server closed a connection"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+
+class _ClosedLoop(Loop):
+    def __init__(self, requests: Iterator[bytes], expected: bytes, *, keeps_bodies: bool = False) -> None:
+        super().__init__(expected)
+        self._requests = requests
         self._keeps_bodies = keeps_bodies
         self._deadline_s = 0.0
         self._busy = 0
-        self._ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self.latencies_s: list[float] = []
         self.bodies: list[bytes] = []
 
     async def run(self, connections: list[Connection], seconds: float) -> Load:
@@ -77,24 +103,16 @@ class _ClosedLoop:
         self._deadline_s = began_s + seconds
         self._busy = len(connections)
         for connection in connections:
-            self._go_on(connection, perf_counter())
+            self._send_next(connection, perf_counter())
         ended_s = await self._ended
         return Load(ended_s - began_s, self.latencies_s)
 
-    def answered(self, connection: Connection, answer: bytes) -> None:
-        now_s = perf_counter()
-        self.latencies_s.append(now_s - connection.sent_at_s)
-        if not answer.startswith(self._expected):
-            self._fail(WrongAnswer(answer.decode(errors="replace")))
-            return
+    def go_on(self, connection: Connection, answer: bytes, now_s: float) -> None:
         if self._keeps_bodies:
             self.bodies.append(body_of(answer))
-        self._go_on(connection, now_s)
+        self._send_next(connection, now_s)
 
-    def lost(self, error: Exception | None) -> None:
-        self._fail(error or ConnectionError("the server closed a connection"))
-
-    def _go_on(self, connection: Connection, now_s: float) -> None:
+    def _send_next(self, connection: Connection, now_s: float) -> None:
         request = next(self._requests, None) if now_s < self._deadline_s else None
         if request is not None:
             connection.send(request, now_s)
@@ -102,7 +120,3 @@ class _ClosedLoop:
         self._busy -= 1
         if not self._busy and not self._ended.done():
             self._ended.set_result(now_s)
-
-    def _fail(self, error: Exception) -> None:
-        if not self._ended.done():
-            self._ended.set_exception(error)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from bench.connection import Connection
-from bench.load import Load, WrongAnswer, connect
+from bench.load import Load, Loop, connect
 
 CONNECTIONS = 256
 """More than are busy at a time while the server keeps up; beyond them requests wait here, on their own time."""
@@ -45,18 +45,16 @@ async def open_loop(
             connection.close()
 
 
-class _OpenLoop:
+class _OpenLoop(Loop):
     def __init__(self, next_request: NextRequest, expected: bytes, rate: float, total: int) -> None:
+        super().__init__(expected)
         self._next_request = next_request
-        self._expected = expected
         self._rate = rate
         self._total = total
         self._sent = 0
         self._began_s = 0.0
         self._free: list[Connection] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self.latencies_s: list[float] = []
 
     async def run(self, connections: list[Connection], until: Awaitable[object] | None) -> Load:
         self._free = list(connections)
@@ -72,12 +70,7 @@ class _OpenLoop:
         if self._timer is not None:
             self._timer.cancel()
 
-    def answered(self, connection: Connection, answer: bytes) -> None:
-        now_s = perf_counter()
-        self.latencies_s.append(now_s - connection.sent_at_s)
-        if not answer.startswith(self._expected):
-            self._fail(WrongAnswer(answer.decode(errors="replace")))
-            return
+    def go_on(self, connection: Connection, answer: bytes, now_s: float) -> None:
         self._free.append(connection)
         self._send_due(now_s)
         self._end_if_answered(now_s)
@@ -85,9 +78,6 @@ class _OpenLoop:
     def _end_if_answered(self, now_s: float) -> None:
         if len(self.latencies_s) == self._total and not self._ended.done():
             self._ended.set_result(now_s)
-
-    def lost(self, error: Exception | None) -> None:
-        self._fail(error or ConnectionError("the server closed a connection"))
 
     def _tick(self) -> None:
         self._send_due(perf_counter())
@@ -100,7 +90,3 @@ class _OpenLoop:
             intended_s = self._began_s + self._sent / self._rate
             self._sent += 1
             self._free.pop().send(self._next_request(intended_s), intended_s)
-
-    def _fail(self, error: Exception) -> None:
-        if not self._ended.done():
-            self._ended.set_exception(error)

@@ -39,6 +39,12 @@ class Batch:
             or len(self.plans) >= self.most_rows
         )
 
+    def clear(self) -> None:
+        """Forgets everything: what it held is decided anew, or given up."""
+        self.plans.clear()
+        self.decided.clear()
+        self.size_bytes, self.is_full = 0, False
+
     def drop_idle_plans(self) -> None:
         """Forgets the plans that change nothing: their rows have no part in the store call."""
         for row in [row for row, plan in self.plans.items() if plan.changes_nothing]:

@@ -99,18 +99,18 @@ class Delivery:
         """Messages on their way."""
         return len(self._parcels)
 
-    def add(self, sender_id: str, row: bytes, cells: Sequence[OutboxCell]) -> None:
-        """Queues new messages of a sender, in order, behind all that are queued or spilled."""
-        for cell in cells if len(cells) <= 1 else sorted(cells, key=lambda cell: cell.version):
+    def add(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
+        """Queues new messages of a sender, which are in the order of their versions, behind all queued or spilled."""
+        for cell in cells:
             if cell.message_id in self._arrived_lately:
                 self._remove(row, cell)  # again: the first removal is still under way, or failed
             else:
                 self._add(sender_id, row, cell)
 
-    def add_outbox(self, sender_id: str, row: bytes, cells: Sequence[OutboxCell]) -> None:
+    def add_outbox(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
         """Queues all that the sender's outbox holds now; what is on its way already is not queued again."""
         self.spilled.pop(sender_id, None)
-        self.add(sender_id, row, cells)
+        self.add(sender_id, row, sorted(cells, key=lambda cell: cell.version))
 
     async def read_back(
         self, sender_id: str, row: bytes, read_outbox: Callable[[], Awaitable[Iterable[OutboxCell]]]

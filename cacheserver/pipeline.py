@@ -158,9 +158,7 @@ class Pipeline:
         """Forgets a batch that has not begun: its plans may be half made."""
         batch.fail(StoreUnavailable("the write was given up before it began"))
         given_up = [*batch.plans, row]
-        batch.plans.clear()
-        batch.decided.clear()
-        batch.size_bytes = 0
+        batch.clear()
         for freed in given_up:  # rows may be parked with any of them
             self._release(freed)
 
@@ -169,7 +167,9 @@ class Pipeline:
         self._waiting -= 1
 
     def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], Row | None]:
-        """A command's rows, `first` the first of them, up to one that is cold (its load is started) or busy, and that.
+        """A command's rows up to the first that is cold (its load is started) or busy, and that one.
+
+        `first` is the row that it waits in, that of its first user.
 
         Raises what starting the load raises.
         """

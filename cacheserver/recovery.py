@@ -17,7 +17,6 @@ from rowbox.mailbox.errors import RowboxError
 
 log = logging.getLogger(__name__)
 
-"""Row keys of one store call."""
 PAUSE_S = 180.0
 """Between two scans. A recipient of a send whose owner died waits at most this long, if nobody asks for the sender."""
 

@@ -45,7 +45,7 @@ class RowMutation(NamedTuple):
 
     row: bytes
     puts: Sequence[tuple[Family, bytes, bytes]]
-    """As Put: which costs a third of the encoding if it is made of each."""
+    """Puts, or plain tuples of the same, which a server makes of every column that it writes."""
 
 
 class RowDelete(NamedTuple):

@@ -43,9 +43,9 @@ def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextMana
     return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
 
 
-@asynccontextmanager
-async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Backend]:
-    store = RocksStore.open(
+def open_embedded(settings: Settings, on_broken: OnBroken | None = None) -> RocksStore:
+    """The embedded store of `settings`; see RocksStore.open for the errors."""
+    return RocksStore.open(
         store_folder(settings),
         settings.store.shards,
         ttl_ms(settings.store),
@@ -54,6 +54,11 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
         min_free_bytes=settings.store.min_free_bytes,
         on_broken=on_broken,
     )
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Backend]:
+    store = open_embedded(settings, on_broken)
     stats = StoreStatistics(store)
     owner = Owner(store, settings)
     try:

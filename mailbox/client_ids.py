@@ -19,7 +19,7 @@ class ClientIds:
     def __init__(self) -> None:
         self._days: dict[int, set[int]] = {}
         self._oldest_day = 0
-        """None is older; or 0."""
+        """Of those in `_days`; 0 before there is one."""
         self.count = 0
 
     def add(self, client_id_hash: bytes, version: int) -> None:

@@ -2,21 +2,23 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 pytest_plugins = ["tests.support.hbase_plugin"]
 
 
-def require(tool: str, install: str = "") -> str:
-    """The path of a system's `tool`. Without it the test is skipped, but where CI=true it fails.
-
-    A skip in CI is a promise that nobody checks any more. `install` is Debian's package, where it has another name.
-    """
-    path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
-    if path is not None:
-        return path
-    reason = f"needs {tool} (Debian: apt-get install {install or tool})"
+def leave_out(reason: str) -> NoReturn:
+    """Skips the test, but where CI=true it fails: a skip in CI is a promise that nobody checks any more."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def require(tool: str, install: str = "") -> str:
+    """The path of a system's `tool`, without which the test is left out. `install`: Debian's package, if named otherwise."""
+    path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
+    if path is not None:
+        return path
+    leave_out(f"needs {tool} (Debian: apt-get install {install or tool})")

@@ -13,10 +13,10 @@ from bench.workload import CONTENT
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.backends import open_embedded
 from rowbox.cli.main import main
 from rowbox.hbase_schema.codec import decode_index, decode_message
-from rowbox.hbase_schema.families import Family, ttl_ms
+from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import IndexCell
 from rowbox.mailbox.config import Settings, load
@@ -33,14 +33,7 @@ def in_store(data_dir: Path, work: Callable[[RocksStore, Settings], Awaitable[An
     settings = load({"server.data_dir": str(data_dir), "rate_limits.enabled": "off"}, {}, None).settings
 
     async def run() -> Any:
-        store = RocksStore.open(
-            store_folder(settings),
-            settings.store.shards,
-            ttl_ms(settings.store),
-            block_cache_bytes=4 << 20,
-            memtable_bytes=4 << 20,
-            min_free_bytes=0,
-        )
+        store = open_embedded(settings)
         try:
             return await work(store, settings)
         finally:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bench.machine import is_on_disk
+from tests.conftest import leave_out
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def run(module: str, folder: Path, *arguments: str) -> str:
     if not is_on_disk(folder):
-        pytest.skip("the temporary folder is in memory, where the benchmarks refuse to run")
+        leave_out("needs a temporary folder on a disk: the benchmarks refuse to run in memory")
     command = [sys.executable, "-m", module, *arguments, "--folder", str(folder), "--no-write"]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 

@@ -9,8 +9,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.data_dir import store_folder
-from rowbox.hbase_schema.families import ttl_ms
+from rowbox.cli.backends import open_embedded
 from rowbox.mailbox.config import Settings, load
 
 Work = Callable[[RocksStore, Settings], Awaitable[None]]
@@ -25,14 +24,7 @@ def in_store(data_dir: Path, work: Work) -> None:
     settings = settings_of(data_dir)
 
     async def run() -> None:
-        store = RocksStore.open(
-            store_folder(settings),
-            settings.store.shards,
-            ttl_ms(settings.store),
-            block_cache_bytes=4 << 20,
-            memtable_bytes=4 << 20,
-            min_free_bytes=0,
-        )
+        store = open_embedded(settings)
         try:
             await work(store, settings)
         finally:
