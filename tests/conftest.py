@@ -17,7 +17,7 @@ def leave_out(reason: str) -> NoReturn:
 
 
 def require(tool: str, install: str = "") -> str:
-    """The path of a system's `tool`, without which the test is left out. `install`: Debian's package, if named otherwise."""
+    """The path of a `tool`; without it the test is left out. `install`: its Debian package, if of another name."""
     path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
     if path is not None:
         return path
