@@ -92,7 +92,7 @@ async def cold(url: str, users: int, conversations: int) -> dict[str, float]:
                 )
             await owner.delivery.idle()
         async with owning(store) as owner:
-            await owner.recovery.close()  # its reads are none of a load's
+            await owner.recovery.loop.close()  # its reads are none of a load's
             loads, trips = [], []
             for name in names:
                 began_s, before = time.perf_counter(), _round_trips(store)

@@ -24,6 +24,8 @@ class Census(msgspec.Struct):
     mailboxes: int = 0
     conversations: int = 0
     messages: int = 0
+    foreign_rows: int = 0
+    """Rows that are no user's: `rowbox check` names them."""
     oldest_us: int | None = None
     newest_us: int | None = None
 
@@ -40,14 +42,18 @@ async def take_census(store: StoreReader) -> AsyncIterator[Census]:
     cells = RowCells(store, nobody)
     for shards in shard_runs(store.shards):
         async for row in row_keys(store, shards, Family.INDEX):
-            await _count_row(store, cells, row, census)
+            user_id = user_of(row, store.shards)
+            if user_id is None:
+                census.foreign_rows += 1
+            else:
+                await _count_row(store, cells, user_id, row, census)
         census.shards_done += len(shards)
         yield census
 
 
-async def _count_row(store: StoreReader, cells: RowCells, row: bytes, census: Census) -> None:
+async def _count_row(store: StoreReader, cells: RowCells, user_id: str, row: bytes, census: Census) -> None:
     frame = await cells.frame(row)
-    fence = FenceCheck(frame.fences, Report(user_of(row)), fenced=store.late_writes)
+    fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
     census.mailboxes += 1
     census.conversations += len(fence.states(frame.states))
     async for key in cells.message_keys(row):

@@ -20,17 +20,16 @@ from typing import NamedTuple
 import msgspec
 
 from rowbox.cacheserver.copy_check import CopyCheck
-from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs
+from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs, user_rows
 from rowbox.cacheserver.store import StoreReader
 from rowbox.cacheserver.store_clock import NowUs
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
-from rowbox.hbase_schema.keys import row_key, user_of
+from rowbox.hbase_schema.keys import user_of
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.config import StoreSettings
 from rowbox.mailbox.copy_balance import CopyBalance
 from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.horizon import Horizon, Lives
-from rowbox.mailbox.ids import is_user_id
 from rowbox.mailbox.invariants import RowCheck, RowFrame
 
 SLACK_US = 60 * US_PER_S
@@ -108,21 +107,25 @@ class Checker:
         known: set[bytes] = set()
         async for row in row_keys(self._store, shards, Family.INDEX):
             known.add(row)
-            for finding in await self._check_row(row):
+            user_id = user_of(row, self._store.shards)
+            for finding in [_foreign(row)] if user_id is None else await self._check_row(user_id, row):
                 yield finding
         for family in _OTHER_FAMILIES:
             async for row in row_keys(self._store, shards, family):
                 if row not in known:
                     known.add(row)
-                    if (await self._store.get_row(row, (Family.INDEX,)))[Family.INDEX]:
-                        continue  # it is new, its first write came after the scan of the index
-                    yield Finding(Code.NO_INDEX, _name(row), f"the row has cells in family {family} and no index")
+                    async for finding in self._check_unindexed(row, family):
+                        yield finding
 
-    async def _check_row(self, row: bytes) -> list[Finding]:
+    async def _check_unindexed(self, row: bytes, family: Family) -> AsyncIterator[Finding]:
+        user_id = user_of(row, self._store.shards)
+        if user_id is None:
+            yield _foreign(row)
+        elif not (await self._store.get_row(row, (Family.INDEX,)))[Family.INDEX]:  # else its first write came meanwhile
+            yield Finding(Code.NO_INDEX, user_id, f"the row has cells in family {family} and no index")
+
+    async def _check_row(self, user_id: str, row: bytes) -> list[Finding]:
         self.progress.rows += 1
-        user_id = _name(row)
-        if not is_user_id(user_id) or row_key(user_id, self._store.shards) != row:
-            return [Finding(Code.WRONG_ROW, user_id, f"row {row!r} is not where a user's row would be")]
         look = await self._look(user_id, row, is_first=True)
         lasting = look.findings
         for _ in range(LOOKS - 1):
@@ -156,18 +159,15 @@ class Checker:
     async def _check_copies(self, shards: range) -> AsyncIterator[Finding]:
         cells = RowCells(self._store, nobody)
         copies = CopyCheck(self._store, cells, self._balance)
-        async for row in row_keys(self._store, shards, Family.INDEX):
+        async for user_id, row in user_rows(self._store, shards, Family.INDEX):
             frame = await cells.frame(row)
-            async for finding in copies.findings(_name(row), row, frame, self._horizon()):
+            async for finding in copies.findings(user_id, row, frame, self._horizon()):
                 yield finding
 
     def _horizon(self) -> Horizon:
         return Horizon.at(self._now_us(), self._slack_us, self._lives)
 
 
-def _name(row: bytes) -> str:
-    """The row's user, or its key where it names none."""
-    try:
-        return user_of(row)
-    except UnicodeDecodeError:
-        return repr(row)
+def _foreign(row: bytes) -> Finding:
+    """The finding of a row that is no user's: its key stands for the user."""
+    return Finding(Code.WRONG_ROW, repr(row)[2:-1], f"row {row!r} is not where a user's row would be")

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
+from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.store import RowDelete, Store
 from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.hbase_schema.families import Family
@@ -24,19 +25,14 @@ MAX_COLUMNS = 100_000
 
 
 class Cleaner:
-    """See the module's text. `start` it once; `close` flushes what is left."""
+    """See the module's text. `start` its loop; `close` flushes what is left."""
 
     def __init__(self, store: Store, clock: StoreClock) -> None:
         self._store = store
         self._clock = clock
         self._columns: list[tuple[bytes, Family, bytes]] = []
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.loop = BackgroundLoop("cleaner", self._round)
         self.removed = 0
-
-    def start(self) -> None:
-        """Begins to remove in the background."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="cleaner")
 
     def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]]) -> None:
         """Has columns removed soon. The caller knows that rule 2 allows it (docs/consistency.md)."""
@@ -44,7 +40,7 @@ class Cleaner:
             if len(self._columns) < MAX_COLUMNS:
                 self._columns.append((row, family, qualifier))
         if self._columns:
-            self._wake.set()
+            self.loop.wake()
 
     async def flush(self) -> None:
         """Removes what is waiting now."""
@@ -63,15 +59,10 @@ class Cleaner:
 
     async def close(self) -> None:
         """Ends the background work and flushes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self.loop.close()
         await self.flush()
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
+    async def _round(self) -> None:
+        if self._columns:
             await asyncio.sleep(LINGER_S)
             await self.flush()

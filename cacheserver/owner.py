@@ -119,9 +119,9 @@ class Owner:
     async def start(self) -> None:
         """Begins the background work and takes requests."""
         await self._store.verify()
-        self.cleaner.start()
+        self.cleaner.loop.start()
         if self._store.late_writes:
-            self.recovery.start()
+            self.recovery.loop.start()
         self._unready.clear()
 
     def begin_drain(self) -> None:
@@ -133,7 +133,7 @@ class Owner:
     async def close(self) -> None:
         """Finishes the writes that were begun, then stops. The store stays open: it is closed by whoever opened it."""
         self.begin_drain()
-        await self.recovery.close()
+        await self.recovery.loop.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()

@@ -5,14 +5,13 @@ are scanned again and again, because a write may land after a scan has passed; a
 outbox, and a cluster's store takes several round trips to say so of each.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from rowbox.cacheserver.row_cells import row_keys, shard_runs
+from rowbox.cacheserver.background import BackgroundLoop
+from rowbox.cacheserver.row_cells import shard_runs, user_rows
 from rowbox.cacheserver.store import StoreReader
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import user_of
 from rowbox.mailbox.errors import RowboxError
 
 log = logging.getLogger(__name__)
@@ -25,24 +24,15 @@ Visit = Callable[[str], Awaitable[None]]
 
 
 class Recovery:
-    """See the module's text. `start` it once."""
+    """See the module's text."""
 
     def __init__(self, store: StoreReader, visit: Visit) -> None:
         self._store = store
         self._visit = visit
-        self._task: asyncio.Task[None] | None = None
+        self.loop = BackgroundLoop("recovery", self._round)
+        """`start` it: it scans at once, and from then on every PAUSE_S."""
         self.scans = 0
         self.found = 0
-
-    def start(self) -> None:
-        """Scans now, and from then on every PAUSE_S."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="recovery")
-
-    async def close(self) -> None:
-        """Stops scanning."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def scan(self) -> None:
         """Visits every user whose row has outbox cells, once.
@@ -53,9 +43,9 @@ class Recovery:
         left_out: list[RowboxError] = []
         for shards in shard_runs(self._store.shards):
             try:
-                async for row in row_keys(self._store, shards, Family.OUTBOX):
+                async for user_id, _ in user_rows(self._store, shards, Family.OUTBOX):
                     self.found += 1
-                    await self._visit_one(user_of(row))
+                    await self._visit_one(user_id)
             except RowboxError as error:
                 left_out.append(error)
         self.scans += 1
@@ -68,7 +58,6 @@ class Recovery:
         except RowboxError as error:
             log.warning("an outbox waits for the next scan: %s", error)
 
-    async def _run(self) -> None:
-        while True:
-            await self.scan()
-            await asyncio.sleep(PAUSE_S)
+    async def _round(self) -> float:
+        await self.scan()
+        return PAUSE_S

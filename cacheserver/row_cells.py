@@ -30,8 +30,16 @@ def shard_runs(shards: int) -> Iterator[range]:
     return (range(first, min(first + RUN_SHARDS, shards)) for first in range(0, shards, RUN_SHARDS))
 
 
+async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
+    """The users of adjacent shards whose rows have columns in `family`, each with the row. Foreign rows are passed."""
+    async for row in row_keys(store, shards, family):
+        user_id = keys.user_of(row, store.shards)
+        if user_id is not None:
+            yield user_id, row
+
+
 async def row_keys(store: StoreReader, shards: range, family: Family) -> AsyncIterator[bytes]:
-    """All rows of adjacent shards that have columns in `family`, ascending."""
+    """All rows of adjacent shards that have columns in `family`, ascending; foreign ones are among them."""
     after: bytes | None = None
     while True:
         rows = await store.scan_rows(shards, family, after, SCAN_ROWS)

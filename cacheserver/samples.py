@@ -1,16 +1,12 @@
 """What the owner counts, as plain numbers for whoever exports them (api/metrics.py). Names: `rowbox_`, base units."""
 
-import asyncio
-import logging
 from collections.abc import Iterable
 from typing import Literal
 
+from rowbox.cacheserver.background import BackgroundLoop, background_samples
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.store import StoreReader, StoreStats
 from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
-
-log = logging.getLogger(__name__)
 
 STATS_INTERVAL_S = 10.0
 
@@ -59,6 +55,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
+    yield from background_samples((owner.recovery.loop, owner.cleaner.loop))
 
 
 def gateway_samples(counters: Counters) -> Iterable[Sample]:
@@ -82,21 +79,12 @@ class StoreStatistics:
     def __init__(self, store: StoreReader) -> None:
         self._store = store
         self._stats: StoreStats | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Asks once, and from then on in the background."""
-        self._stats = await self._store.stats()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="store-statistics")
-
-    async def close(self) -> None:
-        """Stops asking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        self.loop = BackgroundLoop("statistics", self._ask)
+        """`start` it: it asks at once, and from then on every STATS_INTERVAL_S."""
 
     def samples(self) -> Iterable[Sample]:
         """What the store last said of itself."""
+        yield from background_samples((self.loop,))
         stats = self._stats
         if stats is None:
             return
@@ -110,12 +98,6 @@ class StoreStatistics:
             if value >= 0:
                 yield name, kind, text, {}, value
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(STATS_INTERVAL_S)
-            try:
-                self._stats = await self._store.stats()
-            except StoreUnavailable as error:
-                log.warning("no statistics of the store: %s", error)
-            except StoreUnusable:
-                return  # whoever runs the store was told
+    async def _ask(self) -> float:
+        self._stats = await self._store.stats()
+        return STATS_INTERVAL_S

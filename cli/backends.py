@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
+from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.node import Node, Stores
 from rowbox.cacheserver.owner import Owner, wall_clock_us
 from rowbox.cacheserver.ownership import Ownership
@@ -63,11 +64,15 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
     owner = Owner(store, settings)
     try:
         await owner.start()
-        store.purge.start()
-        await stats.start()
-        yield Backend(owner, _at_once, (lambda: owner_samples(owner), stats.samples))
+        store.purge.loop.start()
+        stats.loop.start()
+        yield Backend(
+            owner,
+            _at_once,
+            (lambda: owner_samples(owner), stats.samples, lambda: background_samples((store.purge.loop,))),
+        )
     finally:
-        await stats.close()
+        await stats.loop.close()
         await owner.close()
         await store.close()
 

@@ -8,7 +8,7 @@ Versions are not inverted in `l`: deltas are read upwards.
 from struct import Struct
 from typing import NamedTuple
 
-from rowbox.mailbox.ids import ID_BYTES, shard_of
+from rowbox.mailbox.ids import ID_BYTES, is_user_id, shard_of
 
 CONVERSATION_PREFIX = b"c"
 FENCE_PREFIX = b"f"
@@ -33,9 +33,14 @@ def row_key(user_id: str, shards: int) -> bytes:
     return b"%04x/%s" % (shard_of(user_id, shards), user_id.encode())
 
 
-def user_of(row: bytes) -> str:
-    """The inverse of `row_key`."""
-    return row[5:].decode()
+def user_of(row: bytes, shards: int) -> str | None:
+    """The user whose row this is: the inverse of `row_key`. None for a foreign row, one that no user can ever have.
+
+    Whoever walks over rows has to ask: another program may have written into the table, and one such key must not end
+    what is done for everybody else.
+    """
+    user_id = row[5:].decode("ascii", "replace")
+    return user_id if is_user_id(user_id) and row_key(user_id, shards) == row else None
 
 
 def shard_of_row(row: bytes) -> int:

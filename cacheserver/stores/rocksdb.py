@@ -185,7 +185,7 @@ class RocksStore(RocksReader):
         return len(expired)
 
     async def close(self) -> None:
-        await self.purge.stop()
+        await self.purge.loop.close()
         await super().close()
 
     def _close_blocking(self) -> None:

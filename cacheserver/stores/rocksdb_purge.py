@@ -6,18 +6,17 @@ found expired goes to the write thread, which looks again right before it delete
 anew meanwhile). Where the walk stands is kept in memory: a restart begins at the front, which costs reading only.
 """
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
 from rocksdict import Rdict, ReadOptions
 
+from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.stores.rocksdb_database import STAMP_BYTES
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
-from rowbox.mailbox.errors import StoreDamaged, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import StoreDamaged
 
 _STEP_COLUMNS = 1000
 """About 1 ms of the GIL, and 256 KiB to read."""
@@ -25,8 +24,6 @@ _READ_AHEAD_BYTES = 256 << 10
 _PAUSE_S = 0.1
 """Between two steps of which the first found little: a walk of 10,000 columns a second, for one percent of a core."""
 _WORTH_GOING_ON = _STEP_COLUMNS // 10
-
-_log = logging.getLogger(__name__)
 
 
 class Expired(NamedTuple):
@@ -60,7 +57,7 @@ DeleteExpired = Callable[[Family, Sequence[bytes]], Awaitable[int]]
 
 
 class Purge:
-    """The walk: `start` and `stop` it, or take single steps."""
+    """The walk: `start` its loop, or take single steps."""
 
     def __init__(self, families: Sequence[Family], find: FindExpired, delete: DeleteExpired) -> None:
         self._families = cycle(families)
@@ -68,30 +65,22 @@ class Purge:
         self._position = b""
         self._find = find
         self._delete = delete
-        self._task: asyncio.Task[None] | None = None
+        self.loop = BackgroundLoop("purge", self._round)
         self.looked_at = 0
         self.deleted = 0
         self.rounds = 0
         """How many families have been walked to their end."""
-
-    def start(self) -> None:
-        """Walks in a task of its own until `stop`."""
-        if self._task is None and self._family is not None:
-            self._task = asyncio.create_task(self._walk(), name="store-purge")
-
-    async def stop(self) -> None:
-        """Ends the task; a step's writing in progress is finished by the store."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def step(self, limit: int = _STEP_COLUMNS) -> int:
         """Looks at up to `limit` columns and deletes the expired ones; how many these were."""
         if self._family is None:
             return 0
         family = self._family
-        found = await self._find(family, self._position, limit)
+        try:
+            found = await self._find(family, self._position, limit)
+        except StoreDamaged:
+            self._next_family()  # a damaged file must not keep the other families from being purged
+            raise
         deleted = await self._delete(family, found.keys) if found.keys else 0
         self._go_on(found)
         self.looked_at += found.looked_at
@@ -100,20 +89,17 @@ class Purge:
 
     def _go_on(self, found: Expired) -> None:
         if found.go_on is None:
-            self._family = next(self._families)
+            self._next_family()
             self.rounds += 1
-        self._position = found.go_on or b""
+        else:
+            self._position = found.go_on
 
-    async def _walk(self) -> None:
-        while True:
-            try:
-                deleted = await self.step()
-            except StoreUnavailable as error:
-                _log.warning("the purge of expired columns goes on later: %s", error)
-                deleted = 0
-            except StoreDamaged as error:
-                _log.error("the purge of expired columns has ended: %s", error)
-                return
-            except StoreUnusable:
-                return  # the store is broken or closed; whoever runs it was told, once, by `on_broken`
-            await asyncio.sleep(0 if deleted >= _WORTH_GOING_ON else _PAUSE_S)
+    def _next_family(self) -> None:
+        self._family = next(self._families)
+        self._position = b""
+
+    async def _round(self) -> float | None:
+        if self._family is None:
+            return None
+        deleted = await self.step()
+        return 0.0 if deleted >= _WORTH_GOING_ON else _PAUSE_S

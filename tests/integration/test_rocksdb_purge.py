@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.errors import StoreDamaged, StoreUnusable
 
 from .rocksdb_fixture import opened
 
@@ -74,24 +75,24 @@ async def test_a_column_written_anew_after_the_purge_saw_it_stays(tmp_path: Path
 async def test_the_task_walks_beside_writes_until_it_is_stopped(tmp_path: Path) -> None:
     async with opened(tmp_path, ttl_ms=TTL_MS, now_ms=lambda: NOW_MS) as store:
         await _put(store, Family.MESSAGES, [b"%03d" % number for number in range(900)], 5000)
-        store.purge.start()
-        store.purge.start()
+        store.purge.loop.start()
+        store.purge.loop.start()
         while store.purge.deleted < 900:
             await _put(store, Family.INDEX, [b"written meanwhile"], 0)
-        await store.purge.stop()
-        await store.purge.stop()
+        await store.purge.loop.close()
+        await store.purge.loop.close()
         assert _keys(store, Family.MESSAGES) == 0
 
 
 async def test_closing_stops_the_task(tmp_path: Path) -> None:
     async with opened(tmp_path, ttl_ms=TTL_MS) as store:
-        store.purge.start()
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "store-purge"]
+        store.purge.loop.start()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "purge"]
 
 
 async def test_a_store_without_ttls_has_nothing_to_purge(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        store.purge.start()
+        store.purge.loop.start()
         assert await store.purge.step() == 0
 
 
@@ -103,6 +104,27 @@ async def test_a_store_that_broke_is_reported_once_and_not_by_the_purge_too(capl
         return 0
 
     purge = Purge([Family.LOG], find, delete)
-    purge.start()
-    await asyncio.wait([task for task in asyncio.all_tasks() if task.get_name() == "store-purge"])
+    purge.loop.start()
+    await asyncio.sleep(0)
+    await purge.loop.close()
+    assert purge.loop.failures == 1
     assert not caplog.records
+
+
+async def test_a_damaged_family_does_not_keep_the_others_from_being_purged() -> None:
+    walked: list[Family] = []
+
+    async def find(family: Family, start: bytes, limit: int) -> Expired:
+        walked.append(family)
+        if family is Family.LOG:
+            raise StoreDamaged("a file of it is torn")
+        return Expired([], 0, None)
+
+    async def delete(family: Family, keys: Sequence[bytes]) -> int:
+        return 0
+
+    purge = Purge([Family.LOG, Family.DEDUPE], find, delete)
+    for _ in range(4):
+        with suppress(StoreDamaged):
+            await purge.step()
+    assert walked == [Family.LOG, Family.DEDUPE] * 2

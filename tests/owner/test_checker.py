@@ -21,6 +21,7 @@ from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.ids import direct_conversation_id, sent_timestamp
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings, findings_of
+from tests.owner.test_background import FOREIGN
 from tests.support.cluster import SHARDS, Cluster, cluster
 from tests.support.virtual_time import virtual_time
 
@@ -136,13 +137,32 @@ async def test_a_cell_under_a_qualifier_that_is_not_its_own() -> None:
         assert codes(await store.findings()) == {(Code.UNREADABLE_CELL, "alice")}
 
 
-@pytest.mark.parametrize("row", [b"0000/bob", b"0000/not a user", b"0000/\xff"])
+@pytest.mark.parametrize("row", FOREIGN)
+@pytest.mark.parametrize("family", [Family.INDEX, Family.OUTBOX])
 @virtual_time
-async def test_a_row_where_no_users_row_is(row: bytes) -> None:
+async def test_a_row_where_no_users_row_is(family: Family, row: bytes) -> None:
+    async with written(late=False) as store:
+        await store.put(row, (family, *(await store.columns(BOB, Family.INDEX))[0]))
+        found = await store.findings()
+        assert [(finding.code, finding.user_id) for finding in found] == [(Code.WRONG_ROW, repr(row)[2:-1])]
+
+
+@pytest.mark.parametrize("row", FOREIGN)
+@virtual_time
+async def test_a_row_of_no_user_is_passed_by_the_second_look_at_copies(row: bytes) -> None:
     async with written(late=False) as store:
         await store.put(row, (Family.INDEX, *(await store.columns(BOB, Family.INDEX))[0]))
-        found = await store.findings()
-        assert {finding.code for finding in found} == {Code.WRONG_ROW}
+        await store.forget(BOB, (await store.messages(BOB, "alice"))[-1])
+        assert {finding.code for finding in await store.findings()} == {Code.WRONG_ROW, Code.COPY_MISSING}
+
+
+@pytest.mark.parametrize("row", FOREIGN)
+@virtual_time
+async def test_a_row_of_no_user_is_counted_apart_by_the_census(row: bytes) -> None:
+    async with written(late=False) as store:
+        await store.put(row, (Family.INDEX, *(await store.columns(BOB, Family.INDEX))[0]))
+        *_, census = [census async for census in take_census(store.store)]
+        assert (census.mailboxes, census.foreign_rows) == (2, 1)
 
 
 @pytest.mark.parametrize("family", [family for family in Family if family is not Family.INDEX])
