@@ -1,4 +1,8 @@
-"""Cells to columns and back. Values are msgpack arrays: a field is only ever added, at the end, with a default."""
+"""Cells to columns and back.
+
+Values are msgpack arrays, in which fields stand in the order of their declaration: a field is only ever added, at the
+end, with a default. docs/formats.md has the rule, tests/golden the bytes.
+"""
 
 from collections.abc import Callable
 

@@ -19,6 +19,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `version` and `epoch` are of the mutation that made this state. `read_mark` is the messageId up to which the user
     has read; `unread_count` counts others' messages that sort after it. The user's own messages never do: sending
     marks the conversation read. `created_version` is the version with which the conversation came into the mailbox.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
 
     version: int

@@ -36,7 +36,10 @@ FOLD_AFTER_MS = 24 * 3600 * 1000
 
 
 class FenceEntry(NamedTuple):
-    """One ownership of a row. `starts_after` is a version (microseconds), `claimed_at_ms` the claimer's clock."""
+    """One ownership of a row. `starts_after` is a version (microseconds), `claimed_at_ms` the claimer's clock.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
 
     epoch: int
     starts_after: int

@@ -10,7 +10,10 @@ encode_json = msgspec.json.Encoder().encode
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """What was said: the same in every participant's mailbox."""
+    """What was said: the same in every participant's mailbox.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
 
     message_id: bytes
     conversation_id: bytes

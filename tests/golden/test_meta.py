@@ -1,0 +1,61 @@
+"""What a store says of itself: the cluster's row, the schema row, the embedded folder's own entries."""
+
+import pytest
+
+from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell
+from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import CLUSTER_ROW
+from rowbox.hbase_schema.schema_row import SchemaRow, decode_schema_row
+from tests.golden.lines import Line, differences, lines, named, of_today
+from tests.support.virtual_time import run_virtual
+
+CLUSTER = lines("cluster")
+SCHEMA = [line for line in lines("meta") if line["case"] == "schema row of a table"]
+
+
+async def _read_back(line: Line) -> ClusterState:
+    store = MemoryStore(64, {}, late_writes=True, now_ms=lambda: 1)
+    put = Put(Family.INDEX, line["qualifier"].encode(), line["value"].encode())
+    await store.mutate([RowMutation(CLUSTER_ROW, [put])], 1)
+    return await ClusterCells(store).read()
+
+
+@pytest.mark.parametrize("line", CLUSTER, ids=lambda line: line["case"])
+def test_a_clusters_cell_that_was_ever_written_reads_as_it_was_meant(line: Line) -> None:
+    state = run_virtual(_read_back(line))
+    (cell,) = [state.map] if state.map is not None else state.nodes.values()
+    assert list(differences(line["fields"], cell)) == []
+
+
+@pytest.mark.parametrize("line", of_today(CLUSTER), ids=lambda line: line["case"])
+def test_a_clusters_cell_is_written_as_its_golden_line(line: Line) -> None:
+    async def written() -> ClusterState:
+        state = await _read_back(line)
+        cells = ClusterCells(MemoryStore(64, {}, late_writes=True, now_ms=lambda: 1))
+        empty = await cells.read()
+        if state.map is not None:
+            return await cells.swap_map(empty, state.map)
+        return await cells.swap_node(empty, *state.nodes.values())
+
+    state = run_virtual(written())
+    cell = state.map if isinstance(state.map, MapCell) else next(iter(state.nodes.values()))
+    ((qualifier, value),) = state.raw.items()
+    found = {"fields": named(cell), "qualifier": qualifier.decode(), "value": value.decode()}
+    assert line == {"case": line["case"], **found}, "append what stands on the right to cluster.jsonl (docs/formats.md)"
+
+
+def _columns(line: Line) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in line["columns"].items()]
+
+
+@pytest.mark.parametrize("line", SCHEMA, ids=lambda line: str(line["columns"]))
+def test_a_schema_row_that_was_ever_written_reads_as_it_was_meant(line: Line) -> None:
+    row = decode_schema_row(_columns(line))
+    assert list(differences(line["fields"], row)) == []
+
+
+def test_a_schema_row_is_written_as_its_golden_line() -> None:
+    (line,) = of_today(SCHEMA)
+    assert SchemaRow(**line["fields"]).columns() == _columns(line)
