@@ -24,7 +24,7 @@ from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress, StoreDamaged, StoreOutcomeUnknown
-from rowbox.mailbox.fence import Fence, Stamp, claim, head_of, is_valid, newest
+from rowbox.mailbox.fence import Fence, Stamp, claim, head_of, is_sweepable, is_valid, newest
 from rowbox.mailbox.mailbox import Limits, Mailbox
 
 SLICE_COLUMNS = 1000
@@ -220,8 +220,8 @@ def _garbage(
     for state in superseded:
         yield Family.INDEX, keys.conversation_qualifier(state.conversation_id, state.epoch)
     for send in dedupe:
-        if send.epoch < own and not is_valid(fence, send.epoch, send.version):
+        if is_sweepable(fence, own, send.epoch, send.version):
             yield Family.DEDUPE, keys.dedupe_qualifier(send.client_id_hash, send.epoch)
     for parcel in outbox:
-        if parcel.epoch < own and not is_valid(fence, parcel.epoch, parcel.version):
+        if is_sweepable(fence, own, parcel.epoch, parcel.version):
             yield Family.OUTBOX, keys.outbox_qualifier(parcel.message_id, parcel.epoch)

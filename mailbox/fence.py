@@ -24,7 +24,7 @@ No I/O, no clock: time is an argument.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -125,6 +125,10 @@ def fold(fence: Fence, now_ms: int) -> Fence:
     return (FenceEntry(last.epoch, fence[0].starts_after, last.claimed_at_ms, True), *fence[old:])
 
 
-def sweepable(fence: Fence, epoch: int, stamps: Sequence[Stamp]) -> list[int]:
-    """Positions in `stamps` that the owner of `epoch` may remove: invalid, and of a lower epoch than its own."""
-    return [i for i, stamp in enumerate(stamps) if stamp.epoch < epoch and not is_valid(fence, *stamp)]
+def is_sweepable(fence: Fence, own: int, epoch: int, version: int) -> bool:
+    """Whether the owner of epoch `own` may remove a cell of (`epoch`, `version`): it is invalid, and of a lower epoch.
+
+    `fence` is the list that `own` claimed with. A cell of a higher epoch is invalid by that list too, and may be what
+    another owner has confirmed since: whoever meets one was replaced and removes nothing.
+    """
+    return epoch < own and not is_valid(fence, epoch, version)

@@ -23,7 +23,7 @@ from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import Fence, is_valid
+from rowbox.mailbox.fence import Fence, is_sweepable, is_valid
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.index import ConversationIndex
 from rowbox.mailbox.message import MessageCopy
@@ -128,7 +128,7 @@ class Mailbox:
 
     def is_dead(self, epoch: int, version: int) -> bool:
         """Whether a cell is the late write of a replaced owner, which the owner of this mailbox may remove (rule 2)."""
-        return epoch < self.epoch and not is_valid(self.fence, epoch, version)
+        return is_sweepable(self.fence, self.epoch, epoch, version)
 
     def plan(self, now_us: int) -> Plan:
         """Opens a mutation at `now_us`."""

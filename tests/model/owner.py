@@ -1,6 +1,6 @@
 """The owner's side of one row: what a load, a write, a sweep and a fold decide, by the rules of the fence that ship.
 
-With all `Rules` on, `claim`, `fold`, `head_of`, `is_valid`, `newest` and `sweepable` of `rowbox.mailbox.fence`
+With all `Rules` on, `claim`, `fold`, `head_of`, `is_valid`, `newest` and `is_sweepable` of `rowbox.mailbox.fence`
 decide; only where a variant leaves out a rule of the fence does something in here stand in for them.
 """
 
@@ -16,9 +16,9 @@ from rowbox.mailbox.fence import (
     claim,
     fold,
     head_of,
+    is_sweepable,
     is_valid,
     newest,
-    sweepable,
 )
 from tests.model.row import Call, Entry, FenceCell, History, IndexCell, Row
 from tests.model.rules import Rules
@@ -176,7 +176,7 @@ def sweep(rules: Rules, row: Row, mailbox: Mailbox) -> Call | None:
 
 def _removable(rules: Rules, mailbox: Mailbox, entries: Sequence[Entry]) -> list[Entry]:
     below = mailbox.epoch if rules.only_lower else MAX_EPOCH
-    return [entries[position] for position in sweepable(mailbox.fence, below, [_stamp(entry) for entry in entries])]
+    return [entry for entry in entries if is_sweepable(mailbox.fence, below, *_stamp(entry))]
 
 
 def _is_useless(rules: Rules, cell: IndexCell, mailbox: Mailbox) -> bool:

@@ -9,17 +9,19 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver import loader, pipeline, table
+from rowbox.cacheserver.batch import Batch
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.fetches import Fetches
 from rowbox.cacheserver.loader import Loaded, Loader
 from rowbox.cacheserver.ownership import EpochOwnership, Ownership
+from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox import mailbox as mailbox_module
 from rowbox.mailbox.cells import DedupeCell, IndexCell, LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.fence import Fence, Stamp, claim
+from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
 from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.plan import CopyNeed, Fact, Plan
@@ -138,6 +140,51 @@ def the_epoch_stays_after_an_unknown_outcome(patch: Patch) -> None:
 
 def the_mailbox_stays_after_an_unknown_outcome(patch: Patch) -> None:
     patch.setattr(Table, "drop", _nothing)
+
+
+def a_row_stays_when_the_check_after_its_write_fails(patch: Patch) -> None:
+    """Only there: a failed check before the write still drops it, and so does an unknown outcome."""
+    drop, apply = Table.drop, Committer._apply
+
+    def keeping(self: Committer, batch: Batch) -> None:
+        patch.setattr(Table, "drop", _nothing)
+        try:
+            apply(self, batch)
+        finally:
+            patch.setattr(Table, "drop", drop)
+
+    patch.setattr(Committer, "_apply", keeping)
+
+
+def no_check_after_the_claim(patch: Patch) -> None:
+    made = Loader.__init__
+
+    def without(self: Loader, store: Store, ownership: Ownership, *rest: Any) -> None:
+        made(self, store, _Unchecked(ownership), *rest)
+
+    patch.setattr(Loader, "__init__", without)
+
+
+def _invalid_or_not(fence: Fence, own: int, epoch: int, version: int) -> bool:
+    return epoch < own
+
+
+def valid_outbox_cells_are_garbage(patch: Patch) -> None:
+    patch.setattr(loader, "is_sweepable", _invalid_or_not)
+
+
+def cells_of_higher_epochs_are_swept(patch: Patch) -> None:
+    def whatever_is_invalid(fence: Fence, own: int, epoch: int, version: int) -> bool:
+        return not is_valid(fence, epoch, version)
+
+    patch.setattr(mailbox_module, "is_sweepable", whatever_is_invalid)
+
+
+def no_second_look_before_a_poll_is_parked(patch: Patch) -> None:
+    def as_it_was(self: Fetches, user_id: str, known: Mailbox) -> int:
+        return 0
+
+    patch.setattr(Fetches, "_head_of", as_it_was)
 
 
 def no_claim_on_load(patch: Patch) -> None:

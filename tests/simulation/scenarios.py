@@ -12,7 +12,7 @@ from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.window import Window
-from tests.support.cluster import CRAMPED, Node, all_conversations, all_messages, cluster, gather_all, parsed
+from tests.support.cluster import CRAMPED, UNLIMITED, Node, all_conversations, all_messages, cluster, gather_all, parsed
 from tests.support.virtual_time import settle
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -82,6 +82,149 @@ async def a_replaced_owner_is_asked() -> None:
             old.messages("bob", bytes(16)),
         ):
             assert isinstance(answer, HandoverInProgress), answer
+
+
+async def a_lease_lapses_during_a_write_and_returns() -> None:
+    """The write was executed and nobody was told. The mailbox in memory is without it, the row is not."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "ann", "first", "c1")
+        node.store.hold(Point.ANSWER)
+        sending = asyncio.create_task(node.send("ann", "ann", "second", "c2"))
+        await settle()
+        node.lapse()
+        node.store.release(Point.ANSWER)
+        (answer,) = await gather_all(sending)
+        assert isinstance(answer, HandoverInProgress), answer
+        node.renew()
+        assert await _contents(node, "ann") == ["first", "second"]
+        again = await node.send("ann", "ann", "second", "c2")
+        assert again.duplicate
+        await node.send("ann", "ann", "third", "c3")
+        await servers.restart()
+        assert await _contents(servers.node, "ann") == ["first", "second", "third"]
+
+
+async def a_lease_lapses_between_a_load_and_an_answer_and_returns() -> None:
+    """Whoever asked meanwhile was refused; whoever asks again gets what stands."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "first", "c1")
+        await servers.quiet()
+        for user in ("ann", "bob"):
+            node.owner.table.drop(node.owner.table.row(user))
+        node.store.hold(Point.READ)
+        asking = asyncio.create_task(node.conversations("bob"))
+        await settle()
+        node.lapse()
+        node.store.release(Point.READ)
+        (answer,) = await gather_all(asking)
+        assert isinstance(answer, HandoverInProgress), answer
+        node.renew()
+        assert await _contents(node, "bob") == ["first"]
+
+
+async def a_claim_lands_after_another_owner_has_claimed() -> None:
+    """The woken owner's view of the row is older than what the new one confirmed: it may remove nothing by it.
+
+    The message of an owner that died lands between the woken owner's read and the new owner's. The new one counts it,
+    the woken one does not.
+    """
+    async with cluster(late=True) as servers:
+        dead = servers.node
+        await dead.send("ann", "ann", "before", "c1")
+        dead.store.faults.next(Fault.EXECUTE_LATE, Op.MUTATE)
+        await gather_all(dead.send("ann", "ann", "late", "c2"))
+        await servers.kill(dead)
+        woken = await servers.start()
+        await settle(500)
+        woken.store.hold(Point.WRITE)
+        asking = asyncio.create_task(woken.messages("ann", direct_conversation_id("ann", "ann")))
+        await settle()
+        servers.store.land()
+        new = await servers.start()
+        confirmed = await new.send("ann", "ann", "late", "c2")
+        assert confirmed.duplicate
+        woken.wake()
+        (answer,) = await gather_all(asking)
+        assert isinstance(answer, HandoverInProgress), answer
+        await asyncio.sleep(1)  # what was to be removed would be removed by now
+        await servers.restart()
+        again = await servers.node.send("ann", "ann", "late", "c2")
+        assert again.message_id == confirmed.message_id
+        assert await _contents(servers.node, "ann") == ["before", "late"]
+
+
+async def two_owners_die_before_a_message_is_delivered() -> None:
+    """Each of them has loaded the sender's row; what its outbox holds goes only when the recipient has it."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "first", "c1")
+        await asyncio.sleep(1)
+        sending = asyncio.create_task(node.send("ann", "bob", "second", "c2"))
+        while not node.owner.delivery.pending:
+            await settle(1)
+        await servers.kill(node)
+        await gather_all(sending)
+        second = await servers.start()
+        await settle(2)
+        second.owner._deliver = _never  # type: ignore[method-assign,assignment]
+        second.owner.delivery._deliver = _never
+        await second.conversations("ann")
+        await asyncio.sleep(1)
+        await servers.kill(second)
+        await servers.start()
+        await asyncio.sleep(1)
+        await servers.quiet()
+        assert await _contents(servers.node, "bob") == ["first", "second"]
+
+
+def _never(*_: object) -> "asyncio.Future[Any]":
+    """A delivery that does not come to its end."""
+    return asyncio.get_running_loop().create_future()
+
+
+async def a_replaced_owner_reads_a_page() -> None:
+    """It meets the cells of the one that replaced it: by its own list they are invalid, and it may not remove them."""
+    async with cluster(late=True, settings=CRAMPED) as servers:
+        old = servers.node
+        conversation = direct_conversation_id("ann", "ann")
+        for n in range(4):
+            await old.send("ann", "ann", f"text {n}", f"c{n}")
+        await old.conversations("ann")
+        old.store.hold(Point.READ)
+        asking = asyncio.create_task(old.messages("ann", conversation, page_size=50))
+        await settle()
+        new = await servers.start()
+        for n in range(4, 6):
+            await new.send("ann", "ann", f"text {n}", f"c{n}")
+        old.store.release(Point.READ)
+        (answer,) = await gather_all(asking)
+        assert isinstance(answer, HandoverInProgress), answer
+        await asyncio.sleep(1)  # what was to be removed would be removed by now
+        await servers.restart()
+        assert await _contents(servers.node, "ann") == [f"text {n}" for n in range(6)]
+
+
+async def a_message_comes_while_a_poll_reads() -> None:
+    """The poll's page is older than the message, and nobody wakes a poll that is not waiting yet."""
+    async with cluster(late=False, settings=UNLIMITED) as servers:
+        node = servers.node
+        conversation = direct_conversation_id("ann", "ann")
+        await node.send("ann", "ann", "first", "c1")
+        token = (await node.messages("ann", conversation)).token
+        await node.send("ann", "bob", "elsewhere", "c2")
+        await servers.restart()  # what the log holds is read from the store
+        node = servers.node
+        await node.conversations("ann")
+        node.store.hold(Point.READ)
+        began = asyncio.get_running_loop().time()
+        poll = asyncio.create_task(node.messages("ann", conversation, token=token, wait_ms=50_000))
+        await settle()
+        await node.send("ann", "ann", "second", "c3")
+        node.store.release(Point.READ)
+        assert [item["messageContent"] for item in parsed(await poll)] == ["second"]
+        assert asyncio.get_running_loop().time() - began < 1
 
 
 async def a_read_meets_what_is_not_committed() -> None:

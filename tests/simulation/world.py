@@ -122,7 +122,7 @@ class World:
     async def _trouble(self) -> None:
         kinds: list[Callable[[], Awaitable[None]]] = [self._stall, self._kill, self._set_clock]
         if self.late:
-            kinds += [self._land, self._land, self._pause]
+            kinds += [self._land, self._land, self._pause, self._pause_two, self._lapse]
         while True:
             await asyncio.sleep(self.dice.expovariate(4.0))
             await self.dice.choice(kinds)()
@@ -141,6 +141,11 @@ class World:
         self.history.note("kill")
         await self.cluster.kill(writes_survive=survive)
         await self._start_node()
+        if self.dice.random() < 0.3:  # and its successor dies as well, in the middle of its first loads
+            await asyncio.sleep(self.dice.uniform(0, 0.02))
+            self.history.note("kill the next one, too")
+            await self.cluster.kill(writes_survive=self.late and self.dice.random() < 0.5)
+            await self._start_node()
 
     async def _pause(self) -> None:
         """A node is suspended, replaced, and goes on later as if nothing had happened."""
@@ -151,6 +156,31 @@ class World:
         await asyncio.sleep(self.dice.uniform(0, 1.0))
         self.history.note("wake")
         paused.wake()
+
+    async def _pause_two(self) -> None:
+        """Three nodes: the second is suspended in the middle of taking over, and both wake under the third."""
+        paused = []
+        for _ in range(2):
+            paused.append(self.cluster.node)
+            self.history.note("pause one of two")
+            paused[-1].pause()
+            await self._start_node()
+            await asyncio.sleep(self.dice.uniform(0, 0.3))
+        self.dice.shuffle(paused)
+        for node in paused:
+            self.history.note("wake one of two")
+            node.wake()
+            await asyncio.sleep(self.dice.uniform(0, 0.3))
+
+    async def _lapse(self) -> None:
+        """The owner cannot renew its lease for a moment, and nobody takes over: what is under way goes on."""
+        node = self.cluster.node
+        self.history.note("the lease lapses")
+        node.lapse()
+        await asyncio.sleep(self.dice.uniform(0, 0.2))
+        if node is self.cluster.node and node.process.is_alive:
+            self.history.note("the lease returns")
+            node.renew()
 
     async def _land(self) -> None:
         store = self.cluster.store

@@ -73,9 +73,19 @@ class Node:
             self.store.release(point)
 
     def revoke(self) -> None:
-        """The node's lease is over."""
+        """The node was replaced, for ever."""
         if self.ownership is not None:
             self.ownership.revoke()
+
+    def lapse(self) -> None:
+        """The node's lease is over, and nobody has taken over."""
+        assert self.ownership is not None
+        self.ownership.is_held = False
+
+    def renew(self) -> None:
+        """The lease returns: nobody had taken over."""
+        assert self.ownership is not None
+        self.ownership.is_held = True
 
 
 class Cluster:

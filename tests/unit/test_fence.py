@@ -12,10 +12,10 @@ from rowbox.mailbox.fence import (
     drop_empty,
     fold,
     head_of,
+    is_sweepable,
     is_valid,
     make_epoch,
     newest,
-    sweepable,
 )
 
 THREE: Fence = (FenceEntry(10, 0, 0), FenceEntry(20, 70, 1), FenceEntry(30, 90, 2))
@@ -135,8 +135,8 @@ def test_folding_keeps_what_counts(history: list[tuple[int, int]], ended: int) -
 
 def test_only_invalid_cells_of_lower_epochs_are_swept() -> None:
     stamps = [Stamp(10, 70), Stamp(10, 71), Stamp(25, 80), Stamp(30, 95), Stamp(40, 95)]
-    assert sweepable(THREE, 30, stamps) == [1, 2]
-    assert sweepable(THREE, 20, stamps) == [1]
+    assert [is_sweepable(THREE, 30, *stamp) for stamp in stamps] == [False, True, True, False, False]
+    assert [is_sweepable(THREE, 20, *stamp) for stamp in stamps] == [False, True, False, False, False]
 
 
 def test_an_epoch_sorts_by_map_version_then_by_count_and_has_its_bounds() -> None:
