@@ -75,8 +75,7 @@ class RowCells:
     async def fences(self, row: bytes) -> list[FenceCell]:
         """The fences alone."""
         start = keys.FENCE_PREFIX
-        columns = await self._store.get_range(row, Family.INDEX, start, start + LAST_QUALIFIER, PAGE_COLUMNS)
-        return _only(FenceCell, self._decode(Family.INDEX, columns))
+        return _only(FenceCell, await self._all(row, Family.INDEX, start, start + LAST_QUALIFIER))
 
     async def message_keys(self, row: bytes) -> AsyncIterator[keys.MessageKey]:
         """As `messages`, without what they say."""
@@ -100,14 +99,21 @@ class RowCells:
 
     async def copies(self, row: bytes, conversation_id: bytes, message_id: bytes) -> list[MessageCell]:
         """All cells of one message."""
-        start, stop = keys.copies_range(conversation_id, message_id)
-        columns = await self._store.get_range(row, Family.MESSAGES, start, stop, PAGE_COLUMNS)
-        return _only(MessageCell, self._decode(Family.MESSAGES, columns))
+        return _only(
+            MessageCell, await self._all(row, Family.MESSAGES, *keys.copies_range(conversation_id, message_id))
+        )
 
-    async def _pages(self, row: bytes, family: Family, *, keys_only: bool = False) -> AsyncIterator[list[Column]]:
-        start = b""
+    async def _all(self, row: bytes, family: Family, start: bytes, stop: bytes) -> list[Cell]:
+        """The cells of a range that is short as a rule, and however long it is."""
+        return [
+            cell async for columns in self._pages(row, family, start, stop) for cell in self._decode(family, columns)
+        ]
+
+    async def _pages(
+        self, row: bytes, family: Family, start: bytes = b"", stop: bytes = LAST_QUALIFIER, *, keys_only: bool = False
+    ) -> AsyncIterator[list[Column]]:
         while True:
-            columns = await self._store.get_range(row, family, start, LAST_QUALIFIER, PAGE_COLUMNS, keys_only=keys_only)
+            columns = await self._store.get_range(row, family, start, stop, PAGE_COLUMNS, keys_only=keys_only)
             yield columns
             if len(columns) < PAGE_COLUMNS:
                 return

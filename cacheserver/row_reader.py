@@ -18,6 +18,8 @@ from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Need
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
+OUTBOX_COLUMNS = 32
+"""The same of an outbox, whose cells are whole messages of up to 64 KiB."""
 
 
 class RowReader:
@@ -61,11 +63,17 @@ class RowReader:
 
     async def outbox(self, mailbox: Mailbox, row: bytes, as_of: int) -> list[OutboxCell]:
         """What the row's outbox holds."""
-        columns = await self._store.get_row(row, (Family.OUTBOX,))
-        cells = (codec.decode(Family.OUTBOX, *column) for column in columns[Family.OUTBOX])
-        return [
-            cell for cell in cells if isinstance(cell, OutboxCell) and mailbox.counts(cell.epoch, cell.version, as_of)
-        ]
+        found: list[OutboxCell] = []
+        start: bytes | None = b""
+        while start is not None:
+            columns, start = await self._part(row, Family.OUTBOX, start, keys.OUTBOX_END, OUTBOX_COLUMNS)
+            cells = (codec.decode(Family.OUTBOX, *column) for column in columns)
+            found += [
+                cell
+                for cell in cells
+                if isinstance(cell, OutboxCell) and mailbox.counts(cell.epoch, cell.version, as_of)
+            ]
+        return found
 
     async def copies_of(
         self, mailbox: Mailbox, row: bytes, entries: Iterable[LogCell], as_of: int
@@ -98,14 +106,17 @@ class RowReader:
 
     async def send_record(self, mailbox: Mailbox, row: bytes, client_id_hash: bytes, as_of: int) -> DedupeCell | None:
         """What became of the send with this clientMessageId; None where there was none within the dedupe life."""
-        start, stop = keys.dedupe_range(client_id_hash)
-        columns = await self._store.get_range(row, Family.DEDUPE, start, stop, READ_COLUMNS)
-        records = (codec.decode(Family.DEDUPE, *column) for column in columns)
-        counted = [
-            record
-            for record in records
-            if isinstance(record, DedupeCell) and mailbox.counts(record.epoch, record.version, as_of)
-        ]
+        first, stop = keys.dedupe_range(client_id_hash)
+        counted: list[DedupeCell] = []
+        start: bytes | None = first
+        while start is not None:
+            columns, start = await self._part(row, Family.DEDUPE, start, stop, READ_COLUMNS)
+            records = (codec.decode(Family.DEDUPE, *column) for column in columns)
+            counted += [
+                record
+                for record in records
+                if isinstance(record, DedupeCell) and mailbox.counts(record.epoch, record.version, as_of)
+            ]
         return max(counted, key=lambda record: record.version, default=None)
 
     async def answer(self, mailbox: Mailbox, row: bytes, need: Need) -> Fact:
@@ -120,23 +131,35 @@ class RowReader:
         return Fact(need, as_of, unread if is_held else None)
 
     async def _holds(self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int) -> bool:
-        start, stop = keys.copies_range(conversation_id, message_id)
-        columns = await self._store.get_range(row, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
-        return bool(_count(mailbox, columns, as_of))
+        first, stop = keys.copies_range(conversation_id, message_id)
+        start: bytes | None = first
+        while start is not None:
+            columns, start = await self._part(row, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
+            if _count(mailbox, columns, as_of):
+                return True
+        return False
 
     async def _count_above(
         self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int
     ) -> int:
         """How many messages of a conversation sort after one, UNREAD_CAP at most."""
-        start, stop = keys.message_range(conversation_id, message_id, None)
+        first, stop = keys.message_range(conversation_id, message_id, None)
         counted = 0
-        while counted < UNREAD_CAP:
-            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
+        start: bytes | None = first
+        while start is not None and counted < UNREAD_CAP:
+            columns, start = await self._part(row, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
             counted += _count(mailbox, columns, as_of)
-            if len(columns) < UNREAD_CAP:
-                break
-            start = keys.after(columns[-1][0])
         return min(counted, UNREAD_CAP)
+
+    async def _part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, count: int, *, keys_only: bool = False
+    ) -> tuple[list[Column], bytes | None]:
+        """The first `count` columns of a range, and where the next part begins: None where it is at its end.
+
+        What counts may stand behind any number of cells that do not, so whoever looks for one goes on to the end.
+        """
+        columns = await self._store.get_range(row, family, start, stop, count, keys_only=keys_only)
+        return columns, keys.after(columns[-1][0]) if len(columns) == count else None
 
     def _counted(self, mailbox: Mailbox, row: bytes, columns: Sequence[Column], as_of: int) -> list[MessageCopy]:
         keyed = [(column, _message_key(column)) for column in columns]

@@ -19,6 +19,8 @@ FENCE_BYTES = 1 + _STAMP_BYTES
 MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
+OUTBOX_END = b"\xff" * (OUTBOX_BYTES + 1)
+"""Sorts behind every qualifier of `o`."""
 _INVERT = (1 << 8 * ID_BYTES) - 1
 
 SCHEMA_ROW = b"meta/schema"
