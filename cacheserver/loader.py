@@ -10,6 +10,7 @@ would have read 71 and said "up to 71". Either way A and B and every later reade
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from rowbox.cacheserver.cleaner import Cleaner
@@ -19,7 +20,7 @@ from rowbox.cacheserver.store import Column, Put, RowMutation, Store
 from rowbox.cacheserver.store_clock import NowUs, StoreClock
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import DedupeCell, FenceCell, IndexCell, OutboxCell
+from rowbox.mailbox.cells import DedupeCell, FenceCell, IndexCell, OutboxCell, UnknownIndexCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
@@ -71,11 +72,12 @@ class Loader:
         cells = await _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
         dedupe = await _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
         states = {cell.conversation_id: cell.current for cell in cells if isinstance(cell, IndexCell)}
+        stamps = _stamps(cell for cell in cells if not isinstance(cell, FenceCell))
         mailbox = Mailbox(
             user_id,
             self._limits,
             epoch=self._ownership.epoch,
-            head=max((state.version for state in states.values()), default=0),
+            head=max((stamp.version for stamp in stamps), default=0),
             states=states,
             client_ids=await _client_ids(dedupe),
         )
@@ -88,11 +90,12 @@ class Loader:
         cells = await _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
         fences = [cell for cell in cells if isinstance(cell, FenceCell)]
         index = [cell for cell in cells if isinstance(cell, IndexCell)]
+        written = list(_stamps(cell for cell in cells if not isinstance(cell, FenceCell)))
         read = newest(cell.fence for cell in fences)
-        head = head_of(read, _stamps(index))
+        head = head_of(read, written)
         dedupe = await _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
         outbox = await _decode_all(columns[Family.OUTBOX], Family.OUTBOX, codec.decode_outbox)
-        folded = await self._fold(row, read, _stamps(index, dedupe, outbox), now_ms)
+        folded = await self._fold(row, read, chain(written, _stamps((), dedupe, outbox)), now_ms)
         fence = await self._claim(row, folded.fence, head)
         client_ids = await _client_ids([cell for cell in dedupe if is_valid(fence, cell.epoch, cell.version)])
         self._ownership.check(user_id)
@@ -167,12 +170,15 @@ def _states(cell: IndexCell) -> list[Conversation]:
 
 
 def _stamps(
-    index: Iterable[IndexCell], dedupe: Iterable[DedupeCell] = (), outbox: Iterable[OutboxCell] = ()
+    index: Iterable[IndexCell | UnknownIndexCell],
+    dedupe: Iterable[DedupeCell] = (),
+    outbox: Iterable[OutboxCell] = (),
 ) -> Iterator[Stamp]:
-    """Of every cell, of an index cell both states."""
+    """Of every cell, of an index cell both states, whatever its kind."""
     for cell in index:
-        for state in _states(cell):
-            yield Stamp(state.epoch, state.version)
+        yield Stamp(cell.current.epoch, cell.current.version)
+        if cell.previous is not None:
+            yield Stamp(cell.previous.epoch, cell.previous.version)
     yield from (Stamp(send.epoch, send.version) for send in dedupe)
     yield from (Stamp(parcel.epoch, parcel.version) for parcel in outbox)
 

@@ -10,7 +10,16 @@ from typing import TypeVar
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    Cell,
+    DedupeCell,
+    FenceCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    UnknownIndexCell,
+)
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.invariants import RowFrame
 
@@ -22,7 +31,7 @@ LAST_QUALIFIER = b"\xff" * 64
 """Sorts after every qualifier."""
 
 OnUnreadable = Callable[[str], None]
-_CellT = TypeVar("_CellT", bound=Cell)
+_CellT = TypeVar("_CellT", bound=Cell | UnknownIndexCell)
 
 
 def shard_runs(shards: int) -> Iterator[range]:
@@ -70,6 +79,7 @@ class RowCells:
             _only(IndexCell, index),
             _only(DedupeCell, self._decode(Family.DEDUPE, columns[Family.DEDUPE])),
             _only(OutboxCell, self._decode(Family.OUTBOX, columns[Family.OUTBOX])),
+            _only(UnknownIndexCell, index),
         )
 
     async def fences(self, row: bytes) -> list[FenceCell]:
@@ -103,7 +113,7 @@ class RowCells:
             MessageCell, await self._all(row, Family.MESSAGES, *keys.copies_range(conversation_id, message_id))
         )
 
-    async def _all(self, row: bytes, family: Family, start: bytes, stop: bytes) -> list[Cell]:
+    async def _all(self, row: bytes, family: Family, start: bytes, stop: bytes) -> list[Cell | UnknownIndexCell]:
         """The cells of a range that is short as a rule, and however long it is."""
         return [
             cell async for columns in self._pages(row, family, start, stop) for cell in self._decode(family, columns)
@@ -119,7 +129,7 @@ class RowCells:
                 return
             start = keys.after(columns[-1][0])
 
-    def _decode(self, family: Family, columns: Iterable[Column]) -> Iterator[Cell]:
+    def _decode(self, family: Family, columns: Iterable[Column]) -> Iterator[Cell | UnknownIndexCell]:
         for qualifier, value in columns:
             cell = _decoded(family, qualifier, value)
             if cell is None:
@@ -128,14 +138,16 @@ class RowCells:
                 yield cell
 
 
-def _decoded(family: Family, qualifier: bytes, value: bytes) -> Cell | None:
+def _decoded(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownIndexCell | None:
     """The cell; None where there is none, also where it is stored under a qualifier that is not its own."""
     try:
         cell = codec.decode(family, qualifier, value)
-        return cell if codec.encode(cell)[1] == qualifier else None
+        if isinstance(cell, UnknownIndexCell) or codec.encode(cell)[1] == qualifier:
+            return cell
+        return None
     except (StoreDamaged, OverflowError):
         return None
 
 
-def _only(kind: type[_CellT], cells: Iterable[Cell]) -> list[_CellT]:
+def _only(kind: type[_CellT], cells: Iterable[Cell | UnknownIndexCell]) -> list[_CellT]:
     return [cell for cell in cells if isinstance(cell, kind)]

@@ -2,31 +2,102 @@
 
 Values are msgpack arrays, in which fields stand in the order of their declaration: a field is only ever added, at the
 end, with a default. docs/formats.md has the rule, tests/golden the bytes.
+
+A newer Rowbox may have written what this one does not know, and be replaced by this one. So some things hold for every
+cell that will ever be, and by them what is unknown is passed over and still counted:
+
+- In `i` a qualifier is a byte for the kind, the key of what the cell is about, and the epoch in the last 8 bytes. The
+  value is an array of two states, the one after the mutation and the one before it (or nil), and each state is an array
+  that begins with version and epoch. (`f`, the fence, is the one exception.)
+- In `l` the qualifier is version and epoch, and the value an array that begins with the number of the kind.
+- Values behind the last one that is known are left alone, in every array.
 """
 
 from collections.abc import Callable
 
 import msgspec
+from msgspec import Struct
 
 from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    Cell,
+    ChangeKind,
+    DedupeCell,
+    FenceCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    UnknownIndexCell,
+)
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.message import Message
 
 EncodedCell = tuple[Family, bytes, bytes]
 """Family, qualifier, value."""
 
+_KINDS = {kind.value: kind for kind in ChangeKind}
+
+
+class _StatesValue(Struct, array_like=True, gc=False):
+    current: Conversation
+    previous: Conversation | None
+
+
+class _StampValue(Struct, array_like=True, gc=False):
+    version: int
+    epoch: int
+
+
+class _StampsValue(Struct, array_like=True, gc=False):
+    """What any index value but a fence is, whatever its kind."""
+
+    current: _StampValue
+    previous: _StampValue | None
+
+
+class _MessageValue(Struct, array_like=True, gc=False):
+    sender_id: str
+    content: str
+    client_message_id: str | None
+
+
+class _LogValue(Struct, array_like=True, gc=False):
+    kind: int
+    conversation_id: bytes
+    message_id: bytes
+
+
+class _LogKindValue(Struct, array_like=True, gc=False):
+    """What any log value is, whatever its kind."""
+
+    kind: int
+
+
+class _DedupeValue(Struct, array_like=True, gc=False):
+    version: int
+    message_id: bytes
+    conversation_id: bytes
+    payload_hash: bytes
+
+
+class _OutboxValue(Struct, array_like=True, gc=False):
+    version: int
+    message: Message
+
+
 _pack = msgspec.msgpack.Encoder().encode
-_States = tuple[Conversation, Conversation | None]
-_unpack_states = msgspec.msgpack.Decoder(_States).decode
-_unpack_fence = msgspec.msgpack.Decoder(tuple[FenceEntry, ...]).decode
-_unpack_message = msgspec.msgpack.Decoder(tuple[str, str, str | None]).decode
-_unpack_log = msgspec.msgpack.Decoder(tuple[int, bytes, bytes]).decode
-_unpack_dedupe = msgspec.msgpack.Decoder(tuple[int, bytes, bytes, bytes]).decode
-_unpack_outbox = msgspec.msgpack.Decoder(tuple[int, Message]).decode
+_unpack_states = msgspec.msgpack.Decoder(_StatesValue).decode
+_unpack_stamps = msgspec.msgpack.Decoder(_StampsValue).decode
+_unpack_entries = msgspec.msgpack.Decoder(list[list[object]]).decode
+_unpack_message = msgspec.msgpack.Decoder(_MessageValue).decode
+_unpack_log = msgspec.msgpack.Decoder(_LogValue).decode
+_unpack_log_kind = msgspec.msgpack.Decoder(_LogKindValue).decode
+_unpack_dedupe = msgspec.msgpack.Decoder(_DedupeValue).decode
+_unpack_outbox = msgspec.msgpack.Decoder(_OutboxValue).decode
 
 
 def _index(cell: IndexCell) -> EncodedCell:
@@ -45,7 +116,7 @@ def _message(cell: MessageCell) -> EncodedCell:
 
 def _log(cell: LogCell) -> EncodedCell:
     qualifier = keys.log_qualifier(cell.version, cell.epoch)
-    return Family.LOG, qualifier, _pack((cell.kind.value, cell.conversation_id, cell.message_id))
+    return Family.LOG, qualifier, _pack((int(cell.kind), cell.conversation_id, cell.message_id))
 
 
 def _dedupe(cell: DedupeCell) -> EncodedCell:
@@ -72,7 +143,7 @@ def encode(cell: Cell) -> EncodedCell:
     return _ENCODERS[type(cell)](cell)
 
 
-def decode(family: Family, qualifier: bytes, value: bytes) -> Cell:
+def decode(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownIndexCell:
     """The inverse of `encode`; StoreDamaged naming the column where the bytes are no such cell."""
     try:
         return _DECODERS[family](qualifier, value)
@@ -80,43 +151,72 @@ def decode(family: Family, qualifier: bytes, value: bytes) -> Cell:
         raise StoreDamaged(f"column {family}:{qualifier.hex()} does not decode: {error}") from error
 
 
-def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell:
+def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | UnknownIndexCell:
     """A column of `i`."""
-    if qualifier[:1] == keys.FENCE_PREFIX:
+    kind = qualifier[:1]
+    if kind == keys.CONVERSATION_PREFIX:
+        _check_length(qualifier, keys.CONVERSATION_BYTES)
+        conversation_id, epoch = keys.split_conversation_qualifier(qualifier)
+        states = _unpack_states(value)
+        return IndexCell(conversation_id, epoch, states.current, states.previous)
+    if kind == keys.FENCE_PREFIX:
         _check_length(qualifier, keys.FENCE_BYTES)
-        return FenceCell(int.from_bytes(qualifier[1:], "big"), _unpack_fence(value))
-    if qualifier[:1] != keys.CONVERSATION_PREFIX:
-        raise ValueError("no such kind of index cell")
-    _check_length(qualifier, keys.CONVERSATION_BYTES)
-    conversation_id, epoch = keys.split_conversation_qualifier(qualifier)
-    return IndexCell(conversation_id, epoch, *_unpack_states(value))
+        return FenceCell(keys.index_epoch(qualifier), _decode_fence(value))
+    if len(qualifier) < keys.FENCE_BYTES:
+        raise ValueError(f"a qualifier of {len(qualifier)} bytes, {keys.FENCE_BYTES} at least")
+    stamps = _unpack_stamps(value)
+    previous = None if stamps.previous is None else _stamp(stamps.previous)
+    return UnknownIndexCell(kind, keys.index_epoch(qualifier), _stamp(stamps.current), previous)
+
+
+def _decode_fence(value: bytes) -> Fence:
+    """What came later is cut off: of a NamedTuple, as of a tuple, msgspec would refuse it."""
+    known = len(FenceEntry._fields)
+    return tuple(msgspec.convert(entry[:known], FenceEntry) for entry in _unpack_entries(value))
+
+
+def _stamp(value: _StampValue) -> Stamp:
+    return Stamp(value.epoch, value.version)
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     """A column of `m`."""
     _check_length(qualifier, keys.MESSAGE_BYTES)
-    return MessageCell(*keys.split_message_qualifier(qualifier), *_unpack_message(value))
+    message = _unpack_message(value)
+    key = keys.split_message_qualifier(qualifier)
+    return MessageCell(*key, message.sender_id, message.content, message.client_message_id)
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:
     """A column of `l`."""
     _check_length(qualifier, keys.LOG_BYTES)
     version, epoch = keys.split_log_qualifier(qualifier)
-    kind, conversation_id, message_id = _unpack_log(value)
-    return LogCell(version, epoch, ChangeKind(kind), conversation_id, message_id)
+    try:
+        change = _unpack_log(value)
+    except msgspec.ValidationError:
+        number = _unpack_log_kind(value).kind
+        if number in _KINDS:
+            raise
+        return LogCell(version, epoch, number, b"", b"")
+    kind = _KINDS.get(change.kind)
+    if kind is None:
+        return LogCell(version, epoch, change.kind, b"", b"")
+    return LogCell(version, epoch, kind, change.conversation_id, change.message_id)
 
 
 def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:
     """A column of `d`."""
     _check_length(qualifier, keys.DEDUPE_BYTES)
     client_id_hash, epoch = keys.split_dedupe_qualifier(qualifier)
-    return DedupeCell(client_id_hash, epoch, *_unpack_dedupe(value))
+    send = _unpack_dedupe(value)
+    return DedupeCell(client_id_hash, epoch, send.version, send.message_id, send.conversation_id, send.payload_hash)
 
 
 def decode_outbox(qualifier: bytes, value: bytes) -> OutboxCell:
     """A column of `o`."""
     _check_length(qualifier, keys.OUTBOX_BYTES)
-    return OutboxCell(*keys.split_outbox_qualifier(qualifier), *_unpack_outbox(value))
+    parcel = _unpack_outbox(value)
+    return OutboxCell(*keys.split_outbox_qualifier(qualifier), parcel.version, parcel.message)
 
 
 def _check_length(qualifier: bytes, size_bytes: int) -> None:
@@ -124,7 +224,7 @@ def _check_length(qualifier: bytes, size_bytes: int) -> None:
         raise ValueError(f"a qualifier of {len(qualifier)} bytes, not {size_bytes}")
 
 
-_DECODERS: dict[Family, Callable[[bytes, bytes], Cell]] = {
+_DECODERS: dict[Family, Callable[[bytes, bytes], Cell | UnknownIndexCell]] = {
     Family.INDEX: decode_index,
     Family.MESSAGES: decode_message,
     Family.LOG: decode_log,

@@ -82,6 +82,11 @@ def fence_qualifier(epoch: int) -> bytes:
     return _FENCE(FENCE_PREFIX, epoch)
 
 
+def index_epoch(qualifier: bytes) -> int:
+    """The epoch in any qualifier of `i`, also of a kind that is not known here: it stands in the last bytes."""
+    return int.from_bytes(qualifier[-_STAMP_BYTES:], "big")
+
+
 class MessageKey(NamedTuple):
     """The parts of a message's qualifier, in `m`."""
 

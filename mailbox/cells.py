@@ -9,7 +9,7 @@ from enum import IntEnum
 import msgspec
 
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.fence import Fence
+from rowbox.mailbox.fence import Fence, Stamp
 from rowbox.mailbox.message import Message
 
 
@@ -33,6 +33,19 @@ class IndexCell(msgspec.Struct, frozen=True, gc=False):
     previous: Conversation | None
 
 
+class UnknownIndexCell(msgspec.Struct, frozen=True, gc=False):
+    """An index cell of a kind that only a newer Rowbox knows, which owned the row before. Only its stamps are read.
+
+    Its versions count for the row's head, or this owner would give them a second time. It is never removed.
+    """
+
+    kind: bytes
+    """The first byte of its qualifier."""
+    epoch: int
+    current: Stamp
+    previous: Stamp | None
+
+
 class FenceCell(msgspec.Struct, frozen=True, gc=False):
     """The fence list, in the cell of the epoch that claimed the row with it."""
 
@@ -53,11 +66,14 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogCell(msgspec.Struct, frozen=True, gc=False):
-    """One change of the mailbox: of what kind, and which message (the new one, or the new read mark)."""
+    """One change of the mailbox: of what kind, and which message (the new one, or the new read mark).
+
+    Of a kind that only a newer Rowbox knows there is its number, and both ids are empty.
+    """
 
     version: int
     epoch: int
-    kind: ChangeKind
+    kind: ChangeKind | int
     conversation_id: bytes
     message_id: bytes
 

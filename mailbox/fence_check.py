@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from rowbox.mailbox.cells import FenceCell, IndexCell
+from rowbox.mailbox.cells import FenceCell, IndexCell, UnknownIndexCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, head_of, is_valid, newest
 from rowbox.mailbox.findings import Code, Report
@@ -45,11 +45,13 @@ class FenceCheck:
                     chosen[cell.conversation_id] = state
         return chosen
 
-    def head(self, states: Iterable[Conversation]) -> int:
-        """The row's head."""
+    def head(self, states: Iterable[Conversation], unknown: Sequence[UnknownIndexCell] = ()) -> int:
+        """The row's head, of the states that count and of index cells of which only the stamps can be read."""
+        stamps = [Stamp(state.epoch, state.version) for state in states]
+        stamps += [cell.current for cell in unknown] + [cell.previous for cell in unknown if cell.previous is not None]
         if not self.fenced:
-            return max((state.version for state in states), default=0)
-        return head_of(self.fence, (Stamp(state.epoch, state.version) for state in states))
+            return max((stamp.version for stamp in stamps), default=0)
+        return head_of(self.fence, stamps)
 
     def _is_only_epoch(self, epoch: int) -> bool:
         if self._epoch is None:

@@ -15,6 +15,7 @@ class Code(StrEnum):
 
     # The row, and which of its cells count.
     UNREADABLE_CELL = "unreadable_cell"  # every cell decodes, and encodes to its own qualifier
+    UNKNOWN_KIND = "unknown_kind"  # every index cell and log entry is of a kind that this Rowbox knows
     WRONG_ROW = "wrong_row"  # a row's key is that of a user, in the user's shard
     NO_INDEX = "no_index"  # a row with any cell has one in the index: it never expires
     FENCE_MISSING = "fence_missing"  # where writes can be late, a row with cells was claimed

@@ -10,10 +10,20 @@ compared: the store itself has nothing left to say.
 Across rows nothing is checked here: see copy_balance.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    ChangeKind,
+    DedupeCell,
+    FenceCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    UnknownIndexCell,
+)
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.conversation_check import ConversationCheck
 from rowbox.mailbox.fence_check import FenceCheck
@@ -30,6 +40,7 @@ class RowFrame(NamedTuple):
     states: Sequence[IndexCell]
     dedupe: Sequence[DedupeCell]
     outbox: Sequence[OutboxCell]
+    unknown: Sequence[UnknownIndexCell] = ()
 
 
 def check_row(
@@ -63,7 +74,8 @@ class RowCheck:
         self._report = Report(user_id)
         self._fence = FenceCheck(frame.fences, self._report, fenced=fenced)
         states = self._fence.states(frame.states)
-        self._head = self._fence.head(states.values())
+        self._head = self._fence.head(states.values(), frame.unknown)
+        self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
         self._conversations = {
             conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
             for conversation_id, state in states.items()
@@ -98,9 +110,12 @@ class RowCheck:
         """Takes in a log entry."""
         if not self._counts(cell.epoch, cell.version):
             return
-        conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
-        if conversation is not None:
-            conversation.log_entry(cell)
+        if isinstance(cell.kind, ChangeKind):
+            conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
+            if conversation is not None:
+                conversation.log_entry(cell)
+        else:
+            self._unknown[f"log entries of kind {cell.kind}"] += 1
         if cell.version == self._log_version:
             self._report(Code.VERSION_REUSED, f"the log has version {cell.version} twice")
         self._log_version = cell.version
@@ -111,6 +126,10 @@ class RowCheck:
         for conversation in self._conversations.values():
             conversation.end()
         self._sends.end()
+        for what, count in self._unknown.items():
+            self._report(
+                Code.UNKNOWN_KIND, f"the row has {count} {what}: only a newer Rowbox can tell if they are right"
+            )
         for version in self._unlogged:
             if version > self._horizon.log:
                 self._report(Code.LOG_MISSING, f"the log has no entry for the message of version {version}")

@@ -5,7 +5,17 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    Cell,
+    ChangeKind,
+    DedupeCell,
+    FenceCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    UnknownIndexCell,
+)
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.findings import Finding
@@ -48,6 +58,7 @@ class AliceRow:
         self.states: list[IndexCell] = []
         self.dedupe: list[DedupeCell] = []
         self.outbox: list[OutboxCell] = []
+        self.unknown: list[UnknownIndexCell] = []
         self.messages: list[MessageCell] = []
         self.log: list[LogCell] = []
         self._mailbox = Mailbox("alice", _LIMITS, epoch=EPOCH, fence=self.fence)
@@ -120,7 +131,7 @@ class AliceRow:
         messages = sorted(self.messages, key=lambda cell: (cell.message_id, -cell.version), reverse=True)
         messages.sort(key=lambda cell: cell.conversation_id)
         log = sorted(self.log, key=lambda cell: (cell.version, cell.epoch))
-        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox)
+        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown)
         horizon = Horizon.at(self.now_us, slack_us, LIVES)
         return check_row("alice", frame, messages, log, horizon, fenced=self.fenced)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell
-from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, UnknownIndexCell
+from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.ids import LAST_ID, message_id
 from rowbox.mailbox.message import Message
@@ -42,6 +42,19 @@ def read_mark_entry(version: int, conversation_id: bytes, up_to: bytes) -> LogCe
 
 
 # The row, and which of its cells count
+
+
+@breaks(Code.UNKNOWN_KIND)
+def an_index_cell_of_a_newer_rowbox(row: AliceRow) -> None:
+    last = row.log[-1].version
+    row.unknown.append(UnknownIndexCell(b"p", EPOCH, Stamp(EPOCH, last + 2), Stamp(EPOCH, last + 1)))
+
+
+@breaks(Code.UNKNOWN_KIND)
+def a_change_that_a_newer_rowbox_made(row: AliceRow) -> None:
+    last = row.log[-1].version
+    row.unknown.append(UnknownIndexCell(b"p", EPOCH, Stamp(EPOCH, last + 1), None))
+    row.log.append(LogCell(last + 1, EPOCH, 77, b"", b""))
 
 
 @breaks(Code.FENCE_MISSING, FENCED)
