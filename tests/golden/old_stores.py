@@ -1,0 +1,74 @@
+"""Stores that the Rowbox of the first formats wrote, and what it answered from them.
+
+`stores/embedded.jsonl` and `cluster.jsonl`: the store's shards and the time of the answers, every column, every answer.
+Among the cluster's columns are the fences of two owners, and what the first of them wrote too late.
+`embedded-folder.tar.xz` is the other one as a RocksDB folder, copied while its server ran: its last writes are in the
+write-ahead log alone.
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page
+from rowbox.cacheserver.store import Put, RowMutation, Store
+from rowbox.hbase_schema.families import Family
+
+STORES = Path(__file__).with_name("stores")
+
+
+class OldStore(NamedTuple):
+    """See the module's text."""
+
+    shards: int
+    now_us: int
+    map_version: int
+    columns: list[Any]
+    """row, family, qualifier, value, timestamp in ms"""
+    answers: list[Any]
+
+    async def write_to(self, store: Store, timestamp_ms: int | None = None) -> None:
+        """Writes the columns as they were written, or all at one later time."""
+        rows: dict[tuple[int, bytes], list[Put]] = defaultdict(list)
+        for row, family, qualifier, value, written_ms in self.columns:
+            put = Put(Family(family), bytes.fromhex(qualifier), bytes.fromhex(value))
+            rows[timestamp_ms or written_ms, row.encode()].append(put)
+        for (written_ms, row_key), puts in sorted(rows.items()):
+            await store.mutate([RowMutation(row_key, puts)], written_ms)
+
+
+def old_store(name: str) -> OldStore:
+    """`embedded` or `cluster`."""
+    lines = [json.loads(line) for line in (STORES / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    columns = [line["column"] for line in lines if "column" in line]
+    return OldStore(**lines[0], columns=columns, answers=[line["answer"] for line in lines if "answer" in line])
+
+
+async def answer_again(owner: Owner, answer: Any) -> Any:
+    """What `owner` answers to the question of a recorded answer, in the same form."""
+    user, token, size = answer["user"], answer["token"], answer["size"] or 50
+    if answer["call"] == "conversations":
+        page = await owner.fetch_conversations(FetchConversations(user, page_size=size, token=token))
+    else:
+        conversation = None if answer["conversation"] is None else bytes.fromhex(answer["conversation"])
+        page = await owner.fetch_messages(FetchMessages(user, conversation, page_size=size, token=token))
+    asked = {name: answer[name] for name in ("user", "call", "conversation", "token", "size")}
+    return asked | _said(page, answer)
+
+
+def _said(page: Page, answer: Any) -> dict[str, Any]:
+    """Fields that came later are left out of the items."""
+    items = [orjson.loads(item) for item in page.items]
+    if len(items) == len(answer["items"]):
+        items = [{name: item[name] for name in old} for item, old in zip(items, answer["items"], strict=True)]
+    return {
+        "items": items,
+        "isDelta": page.is_delta,
+        "hasMore": page.has_more,
+        "head": page.token,
+        "reset": page.reset_reason,
+    }

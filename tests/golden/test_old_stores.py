@@ -1,0 +1,59 @@
+"""A folder and a table that the Rowbox of the first formats wrote open, and read as it read them."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import ttl_ms
+from tests.checking import assert_no_findings
+from tests.golden.old_stores import STORES, OldStore, answer_again, old_store
+from tests.integration.rocksdb_fixture import opened
+from tests.support.cluster import UNLIMITED
+from tests.support.virtual_time import virtual_time
+
+
+async def assert_reads_equal(store: Store, old: OldStore) -> None:
+    """Every recorded answer, then a send, whose version must be new; the checker after it."""
+    ownership = EpochOwnership(old.map_version + 1) if store.late_writes else None
+    owner = Owner(store, UNLIMITED, ownership=ownership, now_us=lambda: old.now_us)
+    await owner.start()
+    try:
+        for answer in old.answers:
+            assert await answer_again(owner, answer) == answer
+        heads = [answer["head"] for answer in old.answers if answer["user"] in {"ann", "bob"}]
+        sent = await owner.send(Send("ann", "bob", "today", "today"))
+        assert sent.last_updated_timestamp > max(heads)
+        retry = await owner.send(Send("ann", "bob", "hello", "a1"))
+        assert retry.duplicate
+    finally:
+        await owner.close()
+    await assert_no_findings(store, UNLIMITED, old.now_us)
+
+
+@pytest.mark.parametrize("name", ["embedded", "cluster"])
+@virtual_time
+async def test_what_an_old_store_holds_reads_as_it_was_read_then(name: str) -> None:
+    old = old_store(name)
+    store = MemoryStore(
+        old.shards, ttl_ms(UNLIMITED.store), late_writes=name == "cluster", now_ms=lambda: old.now_us // 1000
+    )
+    await old.write_to(store)
+    await assert_reads_equal(store, old)
+
+
+async def test_an_old_folder_opens_and_reads_as_it_was_read_then(tmp_path: Path) -> None:
+    old = old_store("embedded")
+    with tarfile.open(STORES / "embedded-folder.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / "store"
+    how = {"shards": old.shards, "ttl_ms": ttl_ms(UNLIMITED.store), "now_ms": lambda: old.now_us // 1000}
+    async with opened(folder, **how):
+        pass  # what opening it adds does no harm either
+    async with opened(folder, **how) as store:
+        await assert_reads_equal(store, old)
