@@ -1,0 +1,137 @@
+"""Each alert fires in the situation that it names and is quiet in the one beside it, as Prometheus itself evaluates it.
+
+A situation is what the servers export in it, minute by minute, in promtool's notation: `5x60` is 5 for an hour,
+`0+10x60` a counter that gains 10 a minute. Where our own code makes the situation, a test beside that code says that it
+exports this (for who owns: tests/cluster).
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+import yaml
+
+from tests.conftest import require
+from tests.house.test_observability import DEPLOY, RULES
+
+ALERTS_FILE: Final = DEPLOY / "prometheus" / "alerts.yml"
+LOOKED_AT: Final = "60m"
+A, B = '{job="rowbox",instance="a"}', '{job="rowbox",instance="b"}'
+
+
+class Situation(NamedTuple):
+    """`series`: what Prometheus has scraped, by series; `fires`: whether the alert stands an hour later."""
+
+    alert: str
+    what: str
+    fires: bool
+    series: dict[str, str]
+
+
+def requests(status: int, per_minute: int) -> dict[str, str]:
+    """Answers of one server, of one status."""
+    name = f'rowbox_http_requests_total{{job="rowbox",instance="a",route="/v1/sendMessage",status="{status}"}}'
+    return {name: f"0+{per_minute}x60"}
+
+
+def sends(within_s: str) -> dict[str, str]:
+    """The durations of sends: 100 a minute, all within `within_s` (a bound of the histogram) and none much faster."""
+    bounds = ["0.005", "0.01", "0.05", "0.1", "0.5", "1", "2.5", "+Inf"]
+    name = 'rowbox_http_request_duration_seconds_bucket{{job="rowbox",instance="a",{0},le="{1}"}}'
+    route = 'route="/v1/sendMessage",method="POST"'
+    reached = bounds.index(within_s)
+    return {name.format(route, bound): f"0+{100 if n >= reached else 0}x60" for n, bound in enumerate(bounds)}
+
+
+def commits(total_s_a_minute: int) -> dict[str, str]:
+    """A hundred writing store calls a minute, and the time that they took together."""
+    return {f"rowbox_commits_total{A}": "0+100x60", f"rowbox_commit_seconds_total{A}": f"0+{total_s_a_minute}x60"}
+
+
+def loads(of_hundred: int, evictions: int) -> dict[str, str]:
+    """Of a hundred requests a minute so many read a mailbox from the store."""
+    return {
+        **requests(200, 100),
+        f"rowbox_mailbox_loads_total{A}": f"0+{of_hundred}x60",
+        f"rowbox_mailbox_evictions_total{A}": f"0+{evictions}x60",
+    }
+
+
+SITUATIONS: Final = [
+    Situation("RowboxDown", "the process is gone", True, {f"up{A}": "0x60"}),
+    Situation("RowboxDown", "a restart of a few seconds", False, {f"up{A}": "1x58 0 1"}),
+    Situation(
+        "RowboxNobodyOwns",
+        "the region of meta/ does not answer: no server has its lease",
+        True,
+        {f"rowbox_is_owner{A}": "0x60", f"rowbox_is_owner{B}": "0x60"},
+    ),
+    Situation(
+        "RowboxNobodyOwns", "one of two owns", False, {f"rowbox_is_owner{A}": "1x60", f"rowbox_is_owner{B}": "0x60"}
+    ),
+    Situation("RowboxAnswersFail", "five of a hundred", True, requests(200, 95) | requests(503, 5)),
+    Situation("RowboxAnswersFail", "one of a thousand", False, requests(200, 999) | requests(500, 1)),
+    Situation("RowboxSendsSlow", "sends take a second", True, sends("1")),
+    Situation("RowboxSendsSlow", "sends take 50 ms", False, sends("0.05")),
+    Situation("RowboxStoreSlow", "half a second each", True, commits(50)),
+    Situation("RowboxStoreSlow", "10 ms each", False, commits(1)),
+    Situation("RowboxCommandsWaiting", "the store has fallen behind", True, {f"rowbox_commands_waiting{A}": "5000x60"}),
+    Situation("RowboxCommandsWaiting", "a burst of a minute", False, {f"rowbox_commands_waiting{A}": "0x58 5000 0"}),
+    Situation("RowboxUnknownOutcomes", "calls break off", True, {f"rowbox_unknown_outcomes_total{A}": "0x50 0+1x10"}),
+    Situation("RowboxUnknownOutcomes", "an hour ago", False, {f"rowbox_unknown_outcomes_total{A}": "0 0+7x2 14x57"}),
+    Situation("RowboxDeliveriesStall", "messages are stuck", True, {f"rowbox_deliveries_pending{A}": "1500x60"}),
+    Situation("RowboxDeliveriesStall", "a sender was set aside", True, {f"rowbox_senders_spilled{A}": "1x60"}),
+    Situation("RowboxDeliveriesStall", "some are on their way", False, {f"rowbox_deliveries_pending{A}": "40x60"}),
+    Situation(
+        "RowboxBackgroundFails",
+        "a scan fails each minute",
+        True,
+        {'rowbox_background_failures_total{job="rowbox",instance="a",loop="recovery"}': "0+1x60"},
+    ),
+    Situation(
+        "RowboxBackgroundFails",
+        "one round failed",
+        False,
+        {'rowbox_background_failures_total{job="rowbox",instance="a",loop="recovery"}': "0x50 1x10"},
+    ),
+    Situation("RowboxMissedBeats", "no beat gets through", True, {f"rowbox_missed_beats_total{A}": "0+10x60"}),
+    Situation("RowboxMissedBeats", "one was missed", False, {f"rowbox_missed_beats_total{A}": "0x57 1x3"}),
+    Situation("RowboxTakeovers", "owners come and go", True, {f"rowbox_takeovers_total{A}": "0+1x60"}),
+    Situation("RowboxTakeovers", "a rolling restart", False, {f"rowbox_takeovers_total{A}": "0x20 1x20 2x20"}),
+    Situation("RowboxGatewayFails", "a gateway hangs", True, {f"rowbox_gateway_deadline_misses_total{A}": "0+5x60"}),
+    Situation("RowboxGatewayFails", "to and fro", True, {f"rowbox_gateway_failovers_total{A}": "0+5x60"}),
+    Situation("RowboxGatewayFails", "one was restarted", False, {f"rowbox_gateway_failovers_total{A}": "0x55 1x5"}),
+    Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),
+    Situation("RowboxCacheTooSmall", "a cold start: loads, and room for them", False, loads(50, 0)),
+    Situation("RowboxRateLimited", "every tenth request", True, requests(200, 90) | requests(429, 10)),
+    Situation("RowboxRateLimited", "one user in a loop", False, requests(200, 990) | requests(429, 10)),
+]
+
+
+def test_each_alert_has_a_situation_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    wanted = {(rule["alert"], fires) for rule in RULES for fires in (True, False)}
+    assert {(one.alert, one.fires) for one in SITUATIONS} == wanted
+
+
+@pytest.mark.integration
+def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
+    """In one run of promtool: each situation is a world of its own."""
+    stories = tmp_path / "situations.yml"
+    tests = {"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": list(map(_story, SITUATIONS))}
+    stories.write_text(yaml.safe_dump(tests))
+    promtool = require("promtool", "prometheus")
+    done = subprocess.run([promtool, "test", "rules", stories], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _story(situation: Situation) -> dict[str, object]:
+    """That the alert stands for one series or more, or for none."""
+    standing = f'count(ALERTS{{alertname="{situation.alert}", alertstate="firing"}}) > bool 0'
+    samples = [{"labels": "{}", "value": 1}] if situation.fires else []
+    return {
+        "name": f"{situation.alert}: {situation.what}",
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in situation.series.items()],
+        "promql_expr_test": [{"expr": standing, "eval_time": LOOKED_AT, "exp_samples": samples}],
+    }
