@@ -23,6 +23,8 @@ class Command(Protocol):
     future: "asyncio.Future[Answer]"
     fact: Fact | None
     deadline: float
+    number: int
+    """Which one it is, by arrival, of all that the pipeline was given."""
     size_bytes: int
     """About what it adds to a store call."""
     store_calls: int
@@ -36,7 +38,7 @@ class Command(Protocol):
 class SendCommand:
     """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
 
-    __slots__ = ("deadline", "fact", "future", "new", "size_bytes", "store_calls", "users")
+    __slots__ = ("deadline", "fact", "future", "new", "number", "size_bytes", "store_calls", "users")
 
     def __init__(self, new: NewSend, recipients: Sequence[str], future: "asyncio.Future[Answer]") -> None:
         self.new = new
@@ -44,6 +46,7 @@ class SendCommand:
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
+        self.number = 0
         self.store_calls = 0
         self.size_bytes = (CELL_BYTES + len(new.content)) * len(self.users)
 
@@ -63,7 +66,7 @@ class DeliverCommand:
     delivery needs a read. So one command, and one mutation, holds what is ready, and no message overtakes another.
     """
 
-    __slots__ = ("deadline", "fact", "future", "messages", "size_bytes", "store_calls", "users")
+    __slots__ = ("deadline", "fact", "future", "messages", "number", "size_bytes", "store_calls", "users")
 
     def __init__(self, user_id: str, messages: Sequence[Message], future: "asyncio.Future[Answer]") -> None:
         self.users: Sequence[str] = (user_id,)
@@ -71,6 +74,7 @@ class DeliverCommand:
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
+        self.number = 0
         self.store_calls = 0
         self.size_bytes = sum(CELL_BYTES + len(message.content) for message in messages)
 
@@ -86,7 +90,17 @@ class DeliverCommand:
 class MarkReadCommand:
     """A read mark."""
 
-    __slots__ = ("conversation_id", "deadline", "fact", "future", "message_id", "size_bytes", "store_calls", "users")
+    __slots__ = (
+        "conversation_id",
+        "deadline",
+        "fact",
+        "future",
+        "message_id",
+        "number",
+        "size_bytes",
+        "store_calls",
+        "users",
+    )
 
     def __init__(
         self, user_id: str, conversation_id: bytes, message_id: bytes, future: "asyncio.Future[Answer]"
@@ -97,6 +111,7 @@ class MarkReadCommand:
         self.future = future
         self.fact: Fact | None = None
         self.deadline = 0.0
+        self.number = 0
         self.store_calls = 0
         self.size_bytes = CELL_BYTES
 

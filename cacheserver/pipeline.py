@@ -8,7 +8,13 @@ for:
 
     cold        until the row is loaded              (the load is started here)
     busy        until its batch or its read is over
-    Need        the row is made busy, what is needed is read, and the command goes first when that is done
+    reserved    until the row's own first command, which came earlier and needed a read, is decided
+    Need        the row is made busy, what is needed is read, and the command is decided when that is done
+
+First come, first served: of the rows that may go on, the one whose first command came first is taken first. A command
+that needs a read reserves its row against all that came later, so their deliveries into the row neither keep the read
+from beginning nor make void what it found. They do not hold up what came earlier, so no two commands wait for each
+other, and the one that came first of all never waits for anything but a load, a read or a call in flight.
 
 Rows are parted into lanes by ranges of their keys, each with one batch in flight at a time. Embedded (`late_writes`
 False) there is one, so that all rows of a send can be in one batch and no order of locks exists. A cluster's store may
@@ -17,8 +23,8 @@ have more (commit.lanes; docs/adr/0014-lanes.md says when).
 
 import asyncio
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.commands import Answer, Command
@@ -52,7 +58,8 @@ class _Lane:
     __slots__ = ("is_in_flight", "is_scheduled", "ready")
 
     def __init__(self) -> None:
-        self.ready: OrderedDict[Row, None] = OrderedDict()
+        self.ready: list[tuple[int, Row]] = []
+        """A heap, by the number of each row's first command: a row is in it at most once (`Row.is_ready`)."""
         self.is_in_flight = False
         self.is_scheduled = False
 
@@ -72,6 +79,9 @@ class Pipeline:
         self._lanes = [_Lane() for _ in range(limits.lanes)]
         self._outstanding = Outstanding(limits.timeout_s)
         self._waiting = 0
+        self._submitted = 0
+        self._watched: set[Row] = set()
+        """Rows whose load is under way for a command that waits here."""
         self._in_flight: set[asyncio.Task[None]] = set()
 
     @property
@@ -85,6 +95,8 @@ class Pipeline:
             raise Overloaded("too many writes are waiting", retry_after_ms=1000)
         self._outstanding.add(command)
         self._waiting += 1
+        self._submitted += 1
+        command.number = self._submitted
         row = self._table.row(command.users[0])
         row.waiting.append(command)
         if len(row.waiting) == 1:
@@ -96,8 +108,11 @@ class Pipeline:
             await asyncio.wait(pending)
 
     def _make_ready(self, row: Row) -> None:
+        """Has a row that has commands taken in its turn."""
         lane = self._lane_of(row)
-        lane.ready[row] = None
+        if not row.is_ready:
+            row.is_ready = True
+            heappush(lane.ready, (row.waiting[0].number, row))
         self._schedule(lane)
 
     def _lane_of(self, row: Row) -> _Lane:
@@ -116,7 +131,8 @@ class Pipeline:
             return
         batch = Batch(self._now_us(), self._limits.batch_rows, self._limits.batch_bytes)
         while lane.ready and not batch.is_full:
-            row, _ = lane.ready.popitem(last=False)
+            _, row = heappop(lane.ready)
+            row.is_ready = False
             self._take_from(row, batch)
         if batch.decided:
             self._begin(batch, lane)
@@ -127,7 +143,7 @@ class Pipeline:
         """Decides the commands of a row up to the first that has to wait."""
         while row.waiting:
             if batch.is_full:
-                self._lane_of(row).ready[row] = None
+                self._make_ready(row)
                 return
             command = row.waiting[0]
             if command.future.done():  # whoever asked has left before it began
@@ -163,11 +179,21 @@ class Pipeline:
             self._release(freed)
 
     def _pop(self, row: Row) -> None:
-        row.waiting.popleft()
+        command = row.waiting.popleft()
         self._waiting -= 1
+        if row.reserved_for is command:
+            row.reserved_for = None
+            self._wake_blocked(row)
+
+    def _wake_blocked(self, row: Row) -> None:
+        """Those that waited for a row look again, each in its turn."""
+        blocked, row.blocked = row.blocked, []
+        for waiter in blocked:
+            if waiter.waiting:
+                self._make_ready(waiter)
 
     def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], Row | None]:
-        """A command's rows up to the first that is cold (its load is started) or busy, and that one.
+        """A command's rows up to the first that is cold (its load is started), busy or reserved, and that one.
 
         `first` is the row that it waits in, that of its first user.
 
@@ -177,19 +203,24 @@ class Pipeline:
         for user_id in command.users:
             row = first if user_id == first.user_id else self._table.row(user_id)
             if row not in batch.plans:
-                if row.mailbox is None and not row.blocked:  # else its load is watched already
+                if row.mailbox is None:
                     self._watch_load(row)
-                if row.mailbox is None or row.is_busy:
+                    return rows, row
+                if row.is_busy or (row.reserved_for is not None and row.reserved_for.number < command.number):
                     return rows, row
             rows.append(row)
         return rows, None
 
     def _watch_load(self, row: Row) -> None:
+        if row in self._watched:
+            return
         task = self._table.load(row)
+        self._watched.add(row)
         task.add_done_callback(lambda done: self._after_load(row, done))
 
     def _after_load(self, row: Row, task: "asyncio.Task[None]") -> None:
         """Goes on with those that waited for a load, or tells them that it failed."""
+        self._watched.discard(row)
         error = task.exception() if not task.cancelled() else StoreUnavailable("the server is stopping")
         if error is not None:
             for waiter in dict.fromkeys((row, *row.blocked)):  # a row may be parked with itself
@@ -200,9 +231,12 @@ class Pipeline:
         self._release(row)
 
     def _fetch_fact(self, row: Row, command: Command, need: Need, batch: Batch) -> None:
-        """Reads what a command needs under the row's lock; a row that is part of this batch waits for its end first."""
+        """Reserves the row, and reads what its first command needs under its lock.
+
+        Where the row is part of this batch already, the read begins after that: the batch's end makes the row ready.
+        """
+        row.reserved_for = command
         if row in batch.plans and not batch.plans[row].changes_nothing:
-            row.blocked.append(row)
             return
         batch.plans.pop(row, None)
         row.is_busy = True
@@ -226,19 +260,13 @@ class Pipeline:
             resolve(command, RowboxError("internal error"))
         finally:
             row.is_busy = False
-            self._release(row, first=True)
+            self._release(row)
 
-    def _release(self, row: Row, *, first: bool = False) -> None:
+    def _release(self, row: Row) -> None:
         """A row is free again: it and those that waited for it may go on."""
-        blocked, row.blocked = row.blocked, []
         if row.waiting:
-            lane = self._lane_of(row)
-            lane.ready[row] = None
-            lane.ready.move_to_end(row, last=not first)
-            self._schedule(lane)
-        for waiter in blocked:
-            if waiter.waiting:
-                self._make_ready(waiter)
+            self._make_ready(row)
+        self._wake_blocked(row)
         self._table.forget_if_empty(row)
 
     def _begin(self, batch: Batch, lane: _Lane) -> None:

@@ -19,7 +19,18 @@ from rowbox.mailbox.mailbox import Mailbox
 class Row:
     """One user's place in the table. The pipeline's lock of the row is `is_busy`; only the pipeline sets it."""
 
-    __slots__ = ("blocked", "is_busy", "key", "loading", "mailbox", "size_bytes", "user_id", "waiting")
+    __slots__ = (
+        "blocked",
+        "is_busy",
+        "is_ready",
+        "key",
+        "loading",
+        "mailbox",
+        "reserved_for",
+        "size_bytes",
+        "user_id",
+        "waiting",
+    )
 
     def __init__(self, user_id: str, key: bytes) -> None:
         self.user_id = user_id
@@ -32,6 +43,10 @@ class Row:
         """Commands in the order in which they came: the lock's queue."""
         self.blocked: list[Row] = []
         """Rows whose first command waits for this one."""
+        self.is_ready = False
+        """Whether the pipeline is about to take its commands."""
+        self.reserved_for: Command | None = None
+        """Its first command, while what that needs is read: nothing that came later goes into the row before it."""
 
     @property
     def is_evictable(self) -> bool:

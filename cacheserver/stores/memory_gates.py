@@ -1,7 +1,7 @@
 """Gates of the memory store: where a test stops calls on their way and lets them go on, without sleeping.
 
 Every call passes its gates and yields to the loop at each one, held or not: code that works only because a store
-answers without yielding fails here first.
+answers without yielding fails here first. A gate may also take time, of the loop's clock.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ class Gate:
         self._open = asyncio.Event()
         self._open.set()
         self.waiting = 0
+        self.pause_s = 0.0
+        """How long a call takes to pass."""
 
     def hold(self) -> None:
         self._open.clear()
@@ -34,8 +36,8 @@ class Gate:
         self._open.set()
 
     async def pass_through(self) -> None:
-        """Yields once, and then for as long as the gate is held."""
-        await asyncio.sleep(0)
+        """Yields at least once, and then for as long as the gate is held."""
+        await asyncio.sleep(self.pause_s)
         self.waiting += 1
         try:
             while not self._open.is_set():
