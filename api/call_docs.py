@@ -77,7 +77,7 @@ CALLS: Final = (
         FetchMessagesQuery,
         {200: "A page, or what came."},
         FetchMessagesResponse,
-        ("unknown_conversation",),
+        ("unknown_conversation", "page_too_large"),
         is_poll=True,
     ),
 )

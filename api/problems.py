@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import PageTooLarge, RowboxError
 
 MEDIA_TYPE: Final = "application/problem+json"
 _DEFAULT_RETRY_MS: Final = 1_000
@@ -47,6 +47,7 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS: Final[dict[str, Kind]] = {
     "bad_request": Kind(400, "The request is malformed"),
     "unknown_parameter": Kind(400, "The call has no such parameter"),
+    "page_too_large": Kind(400, "The page, asked for by its number, is too large"),
     "unauthenticated": Kind(401, "A valid token is needed"),
     "forbidden": Kind(403, "The token may not do this"),
     "unknown_conversation": Kind(404, "The user is in no such conversation"),
@@ -67,7 +68,11 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """An error, as RFC 9457 has it, with what a program needs: `code`, whether to retry, and when."""
+    """An error, as RFC 9457 has it, with what a program needs: `code`, whether to retry, and when.
+
+    With page_too_large: the `pageNumber` and `pageSize` of a page that begins at the same message and fits, and the
+    `cursor` with which to go on from there whatever the size.
+    """
 
     type: str
     title: str
@@ -77,6 +82,9 @@ class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_
     retryable: bool
     request_id: str
     retry_after_ms: int | UnsetType = UNSET
+    page_number: int | UnsetType = UNSET
+    page_size: int | UnsetType = UNSET
+    cursor: str | UnsetType = UNSET
 
 
 def internal() -> RowboxError:
@@ -92,7 +100,7 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
     retry_after_ms: int | UnsetType = UNSET
     if kind.status in {429, 503}:
         retry_after_ms = _DEFAULT_RETRY_MS if error.retry_after_ms is None else error.retry_after_ms
-    return Problem(
+    problem = Problem(
         type=f"/docs#{error.code}",
         title=kind.title,
         status=kind.status,
@@ -102,6 +110,10 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
         request_id=request_id,
         retry_after_ms=retry_after_ms,
     )
+    if isinstance(error, PageTooLarge):
+        fitting = {"page_number": error.page_number, "page_size": error.page_size, "cursor": error.cursor}
+        return msgspec.structs.replace(problem, **fitting)
+    return problem
 
 
 encode_problem = msgspec.json.Encoder().encode

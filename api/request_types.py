@@ -58,6 +58,16 @@ PageNumber: TypeAlias = Annotated[
         "lastUpdatedTimestamp.",
     ),
 ]
+MessagePageNumber: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_SKIPPED,
+        description=f"Pages to skip; pageNumber x pageSize is at most {MAX_SKIPPED}. A page of more than 1 MiB is "
+        "page_too_large where its number is given, 0 too. Without a number, by nextCursor and in what came since a "
+        "token, it ends early and hasMore is true. Not together with cursor or lastUpdatedTimestamp.",
+    ),
+]
 Token: TypeAlias = Annotated[
     int,
     Meta(
@@ -124,7 +134,7 @@ class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forb
 
     user_id: UserId | UnsetType = UNSET
     conversation_id: Id | UnsetType = UNSET
-    page_number: PageNumber | UnsetType = UNSET
+    page_number: MessagePageNumber | UnsetType = UNSET
     page_size: Annotated[int, Meta(description=f"1 to {MAX_MESSAGES}, clamped.")] = 50
     last_updated_timestamp: Token | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET

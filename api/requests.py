@@ -83,7 +83,7 @@ def parse_fetch_messages(query: str, claims: Claims, poll: PollSettings) -> Fetc
     return FetchMessages(
         _acting_user(request.user_id, "userId", claims),
         None if conversation_id is None else from_text(conversation_id, "conversationId"),
-        request.page_number or 0,
+        _given(request.page_number),
         page_size,
         _given(request.last_updated_timestamp),
         _given(request.cursor),

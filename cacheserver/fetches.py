@@ -114,7 +114,7 @@ class Fetches:
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             return None
-        return self._pages.in_memory(mailbox, conversation_id, request.page_size, self._now_us())
+        return self._pages.in_memory(mailbox, conversation_id, request.page_number, request.page_size, self._now_us())
 
     def _conversation_page(self, mailbox: Mailbox, request: FetchConversations) -> ConversationPage:
         now_us = self._now_us()

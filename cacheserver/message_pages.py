@@ -1,10 +1,10 @@
 """Which messages a fetch answers with: from memory where it reaches, from the row where it does not.
 
 Every page is the mailbox as of `as_of`, its head when the page was begun: what is committed while a read is under way
-is in the delta from the token that the page returns.
+is in the delta from the token that the page returns. Where a page ends is mailbox/page_cut.py's to say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rowbox.cacheserver.row_reader import RowReader
@@ -12,14 +12,15 @@ from rowbox.cacheserver.table import Row
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.cursor import Cursor, CursorKind, ResetReason, from_text, reset_reason, to_text
-from rowbox.mailbox.errors import BadRequest
+from rowbox.mailbox.errors import BadRequest, PageTooLarge
 from rowbox.mailbox.ids import ID_BYTES, ZERO_ID
 from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import MessageCopy
+from rowbox.mailbox.page_cut import PageCut, narrower
 from rowbox.mailbox.window import Window
 
-MAX_PAGE_BYTES = 1 << 20
-"""A page ends early rather than grow beyond this, with `has_more`; a single message is always given."""
+TOP = b"\xff" * ID_BYTES
+"""Above every messageId: where a conversation's first page begins."""
 LOG_COLUMNS = 500
 """Log entries read in one call."""
 MAX_LOG_READS = 8
@@ -45,27 +46,39 @@ class MessagePages:
     def __init__(self, reader: RowReader) -> None:
         self._reader = reader
 
-    def in_memory(self, mailbox: Mailbox, conversation_id: bytes, size: int, now_us: int) -> MessagePage | None:
-        """The first page of a conversation, if a window holds it: without awaiting anything."""
+    def in_memory(
+        self, mailbox: Mailbox, conversation_id: bytes, number: int | None, size: int, now_us: int
+    ) -> MessagePage | None:
+        """The first page of a conversation, if a window holds it: without awaiting anything. PageTooLarge as `first`.
+
+        `number` is 0 where it was asked for by its number.
+        """
         window = mailbox.window(conversation_id, now_us)
         copies = window.newest(None, size + 1) if window is not None else None
-        return None if copies is None else _conversation_page(conversation_id, copies, size, mailbox.head)
+        if copies is None:
+            return None
+        start = Cursor(CursorKind.MESSAGES, mailbox.head, conversation_id, TOP)
+        return _conversation_page(start, number, _cut(copies, size))
 
     async def first(
-        self, row: Row, mailbox: Mailbox, conversation_id: bytes | None, number: int, size: int, now_us: int
+        self, row: Row, mailbox: Mailbox, conversation_id: bytes | None, number: int | None, size: int, now_us: int
     ) -> MessagePage:
-        """Page `number`, newest first: of a conversation, or of all of them as far back as the log reaches."""
-        token = mailbox.head if number == 0 else None
-        skipped = number * size
+        """Page `number`, newest first: of a conversation, or of all of them as far back as the log reaches.
+
+        None: the first one, which may end early. PageTooLarge where a page by its number would have to.
+        """
+        token = None if number else mailbox.head
+        skipped = (number or 0) * size
         if conversation_id is None:
-            return await self._of_all(row, mailbox, None, skipped, size, token, now_us)
+            return await self._of_all(row, mailbox, mailbox.head + 1, number, size, token, now_us)
         below = None
-        if number > 0:
+        if skipped:
             below = await self._reader.position_of(mailbox, row.key, conversation_id, skipped, mailbox.head)
             if below is None:
                 return MessagePage((), False, None)
         copies = await self._newest(row, mailbox, conversation_id, below, size + 1, now_us)
-        return _conversation_page(conversation_id, copies, size, token)
+        start = Cursor(CursorKind.MESSAGES, token, conversation_id, TOP if below is None else below)
+        return _conversation_page(start, number, _cut(copies, size))
 
     async def after(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes | None, cursor_text: str, size: int, now_us: int
@@ -74,11 +87,11 @@ class MessagePages:
         if conversation_id is None:
             cursor = from_text(cursor_text, CursorKind.ALL_MESSAGES)
             below = int.from_bytes(_position(cursor, 8), "big")
-            return await self._of_all(row, mailbox, below, 0, size, cursor.token, now_us)
+            return await self._of_all(row, mailbox, below, None, size, cursor.token, now_us)
         cursor = from_text(cursor_text, CursorKind.MESSAGES, conversation_id)
         position = _position(cursor, ID_BYTES)
         copies = await self._newest(row, mailbox, conversation_id, position, size + 1, now_us)
-        return _conversation_page(conversation_id, copies, size, cursor.token)
+        return _conversation_page(cursor, None, _cut(copies, size))
 
     async def since(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes | None, token: int, size: int, now_us: int
@@ -88,7 +101,7 @@ class MessagePages:
             token, mailbox.head, born=mailbox.born, now_us=now_us, token_life_ms=mailbox.limits.token_life_ms
         )
         if reason is not None:
-            page = await self.first(row, mailbox, conversation_id, 0, size, now_us)
+            page = await self.first(row, mailbox, conversation_id, None, size, now_us)
             return page._replace(reset=reason)
         if token == mailbox.head:
             return MessagePage((), True, token)
@@ -96,11 +109,10 @@ class MessagePages:
         entries, reached = await self._messages_since(row, mailbox, conversation_id, token, size + 1, as_of)
         if len(entries) > size:
             entries, reached = entries[:size], entries[size - 1].version
-        copies = await self._copies(row, mailbox, entries, as_of)
-        shown = _fitting(copies)
-        if len(shown) < len(copies):
-            reached = shown[-1].version
-        return MessagePage([copy.json for copy in shown], True, reached, has_more=reached < as_of)
+        cut = _cut(await self._copies(row, mailbox, entries, as_of), size)
+        if cut.has_more:
+            reached = cut.copies[-1].version
+        return MessagePage(_items(cut), True, reached, has_more=reached < as_of)
 
     async def _newest(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes, below: bytes | None, count: int, now_us: int
@@ -138,8 +150,8 @@ class MessagePages:
         self,
         row: Row,
         mailbox: Mailbox,
-        below: int | None,
-        skipped: int,
+        below: int,
+        number: int | None,
         size: int,
         token: int | None,
         now_us: int,
@@ -147,18 +159,20 @@ class MessagePages:
         """Messages of all conversations with a version under `below`, newest change first."""
         as_of = mailbox.head
         oldest = now_us - mailbox.limits.token_life_ms * US_PER_MS
-        below = as_of + 1 if below is None else min(below, as_of + 1)
-        entries = await self._messages_under(row, mailbox, below, oldest, skipped + size + 1)
-        entries, has_more = entries[skipped : skipped + size], len(entries) > skipped + size
-        copies = await self._copies(row, mailbox, entries, as_of)
-        shown = _fitting(copies)
+        skipped = (number or 0) * size
+        entries = await self._messages_under(row, mailbox, min(below, as_of + 1), oldest, skipped + size + 1)
+        before, entries, has_more = entries[:skipped], entries[skipped:][:size], len(entries) > skipped + size
+        cut = _cut(await self._copies(row, mailbox, entries, as_of), size)
+        if number is not None and cut.has_more:
+            start = Cursor(CursorKind.ALL_MESSAGES, token, b"", _place(before[-1].version if before else below))
+            raise _too_large(number, size, len(cut.copies), start)
         last = entries[-1].version if entries else 0
-        if len(shown) < len(copies):
-            last, has_more = shown[-1].version, True
+        if cut.has_more:
+            last, has_more = cut.copies[-1].version, True
         next_cursor = None
         if has_more:
-            next_cursor = to_text(Cursor(CursorKind.ALL_MESSAGES, token, b"", last.to_bytes(8, "big")))
-        return MessagePage([copy.json for copy in shown], False, token, has_more, next_cursor)
+            next_cursor = to_text(Cursor(CursorKind.ALL_MESSAGES, token, b"", _place(last)))
+        return MessagePage(_items(cut), False, token, has_more, next_cursor)
 
     async def _messages_under(self, row: Row, mailbox: Mailbox, below: int, oldest: int, count: int) -> list[LogCell]:
         """The `count` newest new-message entries with oldest <= version < below, downwards.
@@ -191,16 +205,17 @@ class MessagePages:
         return [copy for copy in both if copy is not None]
 
 
-def _fitting(copies: Sequence[MessageCopy]) -> Sequence[MessageCopy]:
-    """As many of the first `copies` as MAX_PAGE_BYTES hold, one at least."""
-    if sum([len(copy.json) for copy in copies]) <= MAX_PAGE_BYTES:
-        return copies
-    total = 0
-    for place, copy in enumerate(copies):
-        total += len(copy.json)
-        if total > MAX_PAGE_BYTES and place > 0:
-            return copies[:place]
-    return copies
+def _cut(copies: Iterable[MessageCopy], size: int) -> PageCut:
+    """As many of the first `copies` as a page of `size` holds."""
+    cut = PageCut(size)
+    for copy in copies:
+        if not cut.take(copy):
+            break
+    return cut
+
+
+def _items(cut: PageCut) -> list[bytes]:
+    return [copy.json for copy in cut.copies]
 
 
 def _entries_after(mailbox: Mailbox, token: int) -> list[LogCell]:
@@ -217,14 +232,28 @@ def _is_message(entry: LogCell, conversation_id: bytes | None) -> bool:
     return entry.kind is ChangeKind.MESSAGE and conversation_id in (None, entry.conversation_id)
 
 
-def _conversation_page(
-    conversation_id: bytes, copies: Sequence[MessageCopy], size: int, token: int | None
-) -> MessagePage:
-    shown = _fitting(copies[:size])
+def _conversation_page(start: Cursor, number: int | None, cut: PageCut) -> MessagePage:
+    """The page that begins at `start`; PageTooLarge where it was asked for by its number and ends early."""
+    if number is not None and cut.is_short:
+        raise _too_large(number, cut.size, len(cut.copies), start)
     next_cursor = None
-    if len(copies) > len(shown):
-        next_cursor = to_text(Cursor(CursorKind.MESSAGES, token, conversation_id, shown[-1].message_id))
-    return MessagePage([copy.json for copy in shown], False, token, next_cursor is not None, next_cursor)
+    if cut.has_more:
+        next_cursor = to_text(
+            Cursor(CursorKind.MESSAGES, start.token, start.conversation_id, cut.copies[-1].message_id)
+        )
+    return MessagePage(_items(cut), False, start.token, cut.has_more, next_cursor)
+
+
+def _too_large(number: int, size: int, fitting: int, start: Cursor) -> PageTooLarge:
+    """Of page `number` of `size` only the first `fitting` messages fit; `start` is where it begins."""
+    page_number, page_size = narrower(number, size, fitting)
+    return PageTooLarge(
+        f"page {number} of {size} messages is more than 1 MiB: ask for pageNumber={page_number} with "
+        f"pageSize={page_size}, or go on with the cursor",
+        page_number=page_number,
+        page_size=page_size,
+        cursor=to_text(start),
+    )
 
 
 def _fill(
@@ -239,6 +268,11 @@ def _fill(
 
 def _just_below(message_id: bytes) -> bytes:
     return (int.from_bytes(message_id, "big") - 1).to_bytes(ID_BYTES, "big")
+
+
+def _place(version: int) -> bytes:
+    """The position of a cursor through all messages: below `version`."""
+    return version.to_bytes(8, "big")
 
 
 def _position(cursor: Cursor, length: int) -> bytes:

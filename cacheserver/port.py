@@ -73,11 +73,15 @@ class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
-    """A page of messages of one conversation, or of all (`conversation_id` None), or what came since `token`."""
+    """A page of messages of one conversation, or of all (`conversation_id` None), or what came since `token`.
+
+    `page_number` None is the first page of those that go on by cursor: it may end early. A page that was asked for by
+    its number, 0 too, does not: PageTooLarge. Beside a token it says nothing.
+    """
 
     user_id: str
     conversation_id: bytes | None = None
-    page_number: int = 0
+    page_number: int | None = None
     page_size: int = 50
     token: int | None = None
     cursor: str | None = None
@@ -122,7 +126,7 @@ class MailboxPort(Protocol):
         ...
 
     async def fetch_messages(self, request: FetchMessages) -> Page:
-        """As fetch_conversations. UnknownConversation too."""
+        """As fetch_conversations. UnknownConversation, PageTooLarge too."""
         ...
 
     def unready_reasons(self) -> Sequence[str]:

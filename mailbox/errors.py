@@ -32,6 +32,21 @@ class UnknownParameter(BadRequest):
     code = "unknown_parameter"
 
 
+class PageTooLarge(RowboxError):
+    """A page that was asked for by its number holds more than 1 MiB, and ending it early would skip messages.
+
+    `page_number` and `page_size` name a page that begins at the same message and fits; `cursor` goes on from there.
+    """
+
+    code = "page_too_large"
+
+    def __init__(self, message: str, *, page_number: int, page_size: int, cursor: str) -> None:
+        super().__init__(message)
+        self.page_number = page_number
+        self.page_size = page_size
+        self.cursor = cursor
+
+
 class Unauthenticated(RowboxError):
     """No token, or one that does not verify."""
 

@@ -203,6 +203,19 @@ class TestFetchMessages:
         answer = await api.get(f"/v1/fetchMessages?conversationId={result.conversation_id}", "carol")
         answer.problem(404, "unknown_conversation")
 
+    async def test_a_page_of_large_messages_is_at_most_1_mib_and_by_number_refused(self, api: Api) -> None:
+        for number in range(6):
+            await sent(api, str(number), "\0" * 65_535)
+        answer = await api.get("/v1/fetchMessages")
+        assert len(answer.body) <= 1 << 20
+        page = answer.decode(FetchMessagesResponse)
+        assert (len(page.messages), page.has_more) == (2, True)
+        problem = (await api.get("/v1/fetchMessages?pageNumber=1&pageSize=3")).problem(400, "page_too_large")
+        assert (problem.page_number, problem.page_size, problem.retryable) == (3, 1, False)
+        assert ids(await messages(api, f"cursor={problem.cursor}")) == ids(
+            await messages(api, "pageNumber=3&pageSize=1")
+        ) + ids(await messages(api, "pageNumber=4&pageSize=1"))
+
     async def test_a_delta_in_pages_catches_up(self, api: Api) -> None:
         expected = [(await sent(api, str(number))).message_id for number in range(7)]
         found, token = [], 0

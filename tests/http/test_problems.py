@@ -13,6 +13,7 @@ from tests.http.scripted_port import ScriptedPort
 RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.BadRequest("x"), 400, False),
     (errors.UnknownParameter("x"), 400, False),
+    (errors.PageTooLarge("x", page_number=6, page_size=25, cursor="c"), 400, False),
     (errors.Unauthenticated("x"), 401, False),
     (errors.Forbidden("x"), 403, False),
     (errors.UnknownConversation("x"), 404, False),

@@ -159,7 +159,7 @@ class TestFetch:
 
     def test_everything_given(self) -> None:
         query = f"userId=alice&conversationId={'ab' * 16}&pageSize=7&lastUpdatedTimestamp=5&wait=3"
-        expected = FetchMessages("alice", b"\xab" * 16, 0, 7, 5, None, 3000)
+        expected = FetchMessages("alice", b"\xab" * 16, None, 7, 5, None, 3000)
         assert parse_fetch_messages(query, ALICE, POLL) == expected
 
     @pytest.mark.parametrize(
@@ -201,6 +201,10 @@ class TestFetch:
     def test_page_number_0_beside_a_token_says_nothing(self) -> None:
         request = parse_fetch_conversation("pageNumber=0&lastUpdatedTimestamp=9", ALICE, POLL)
         assert (request.page_number, request.token) == (0, 9)
+
+    def test_no_page_number_and_page_number_0_are_told_apart_where_it_matters(self) -> None:
+        assert parse_fetch_messages("", ALICE, POLL).page_number is None
+        assert parse_fetch_messages("pageNumber=0", ALICE, POLL).page_number == 0
 
     @pytest.mark.parametrize("name", ["pageNumber", "pageSize", "lastUpdatedTimestamp", "wait"])
     @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.message_pages import MAX_PAGE_BYTES
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
+from rowbox.mailbox.page_cut import ROOM_BYTES
 from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import virtual_time
 
@@ -40,13 +40,13 @@ async def test_a_page_is_bounded_in_bytes_and_its_cursor_and_token_go_on(late: b
         for number in range(40):
             await node.send("ann", "ann", "x" * 60_000, f"c{number}")
         page = await node.messages("ann", first.conversation_id, page_size=200)
-        assert 0 < sum(map(len, page.items)) <= MAX_PAGE_BYTES
+        assert 0 < sum(map(len, page.items)) <= ROOM_BYTES
         assert page.has_more
         items, _ = await all_messages(node, "ann", first.conversation_id, 200)
         assert len(items) == 41
         caught_up = 0
         while (delta := await node.messages("ann", token=token, page_size=200)).items:
-            assert sum(map(len, delta.items)) <= MAX_PAGE_BYTES
+            assert sum(map(len, delta.items)) <= ROOM_BYTES
             assert delta.token is not None
             caught_up, token = caught_up + len(delta.items), delta.token
         assert caught_up == 40
