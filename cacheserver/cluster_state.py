@@ -1,26 +1,27 @@
-"""Who owns what, as the store holds it: one cell for each node, and the map cell, all in one row.
+"""Who owns what, as the store holds it: a cell for each node that is alive, and the map's cell, all in one row.
 
-Every change is a compare-and-set whose answer nobody trusts: `swap_*` gives back what stands afterwards, and the caller
-acts on that. Values are unique (an incarnation is random, its beats count up), so a cell that reads as written was
-written.
+Every change is a compare-and-set whose answer nobody trusts: `swap` gives back what stands afterwards, and the caller
+judges that anew (judgement.py). Values are unique (an incarnation is random, its beats count up, map versions rise),
+so a cell that reads as written was written, and a swap that expects a value which is gone never executes any more.
 
-    n <incarnation>   NodeCell    written by the node itself, each beat; by another one only to declare it dead
-    map               MapCell     version + 1 with each change
+    n...    NodeCell    written by the node itself, each beat; by another one only to declare it dead
+    map     MapCell     a higher version with each change
 
-All cells are JSON: an operator reads them in any shell.
+A node's cell is never removed. The next node that starts takes the place of one that has ended (docs/adr/0017). All
+cells are JSON: an operator reads them in any shell.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from rowbox.cacheserver.store import RowDelete, Store
+from rowbox.cacheserver.store import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.mailbox.errors import StoreDamaged
 
-MAP_QUALIFIER = b"map"
+MAP_PLACE = b"map"
 NODE_PREFIX = b"n"
 _CellT = TypeVar("_CellT")
 
@@ -46,23 +47,30 @@ class MapCell(msgspec.Struct, frozen=True):
 
 
 class ClusterState(NamedTuple):
-    """What stood in the store at one moment. `raw` holds the values as bytes, by qualifier: what a swap expects."""
+    """What stood in the store at one moment.
+
+    A place is a qualifier. `cells` are the nodes' by place; `raw` holds every value as bytes: what a swap expects.
+    """
 
     map: MapCell | None
-    nodes: Mapping[str, NodeCell]
+    cells: Mapping[bytes, NodeCell]
     raw: Mapping[bytes, bytes]
 
+    def place_of(self, incarnation: str) -> bytes | None:
+        """Where its cell stands; None where it has none."""
+        return next((place for place, cell in self.cells.items() if cell.incarnation == incarnation), None)
+
+    def cell_of(self, incarnation: str) -> NodeCell | None:
+        """Its cell; None where it has none."""
+        return next((cell for cell in self.cells.values() if cell.incarnation == incarnation), None)
+
     def has_ended(self, incarnation: str) -> bool:
-        """Whether it has stopped or was declared dead: it can never renew its lease again.
+        """Whether it has stopped or was declared dead: then it is so for ever, and never renews its lease again.
 
-        A cell that is not there was removed after its end: nobody is named in the map before its cell stands.
+        One without a cell has ended too: another one took its place. Nobody is named in the map before its cell stands.
         """
-        cell = self.nodes.get(incarnation)
+        cell = self.cell_of(incarnation)
         return cell is None or cell.status != "alive"
-
-    def node_value(self, incarnation: str) -> bytes:
-        """The bytes of a node's cell; b"" where there is none."""
-        return self.raw.get(_node_qualifier(incarnation), b"")
 
 
 class ClusterCells:
@@ -75,31 +83,22 @@ class ClusterCells:
         """All of it, as of one moment. StoreDamaged for a cell that is none."""
         columns = (await self._store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
         raw = dict(columns)
-        nodes = [_decode(value, NodeCell) for qualifier, value in columns if qualifier.startswith(NODE_PREFIX)]
-        map_value = raw.get(MAP_QUALIFIER)
+        map_value = raw.get(MAP_PLACE)
         return ClusterState(
-            None if map_value is None else _decode(map_value, MapCell), {cell.incarnation: cell for cell in nodes}, raw
+            None if map_value is None else _decode(map_value, MapCell),
+            {place: _decode(value, NodeCell) for place, value in columns if place.startswith(NODE_PREFIX)},
+            raw,
         )
 
-    async def swap_node(self, state: ClusterState, cell: NodeCell) -> ClusterState:
-        """Puts `cell` iff the incarnation's cell is still as in `state`; in any case what stands afterwards."""
-        return await self._swap(state, _node_qualifier(cell.incarnation), msgspec.json.encode(cell))
-
-    async def swap_map(self, state: ClusterState, cell: MapCell) -> ClusterState:
-        """As `swap_node`, for the map."""
-        return await self._swap(state, MAP_QUALIFIER, msgspec.json.encode(cell))
-
-    async def remove_nodes(self, incarnations: Iterable[str], timestamp_ms: int) -> None:
-        """Removes cells of incarnations that have ended and that the map does not name."""
-        columns = [(Family.INDEX, _node_qualifier(incarnation)) for incarnation in incarnations]
-        await self._store.delete([RowDelete(CLUSTER_ROW, columns)], timestamp_ms)
-
-    async def _swap(self, state: ClusterState, qualifier: bytes, value: bytes) -> ClusterState:
-        await self._store.compare_and_set(CLUSTER_ROW, Family.INDEX, qualifier, state.raw.get(qualifier), value)
+    async def swap(self, state: ClusterState, place: bytes, cell: NodeCell | MapCell) -> ClusterState:
+        """Puts `cell` iff the place is still as in `state`; in any case what stands afterwards."""
+        expected, value = state.raw.get(place), msgspec.json.encode(cell)
+        await self._store.compare_and_set(CLUSTER_ROW, Family.INDEX, place, expected, value)
         return await self.read()
 
 
-def _node_qualifier(incarnation: str) -> bytes:
+def own_place(incarnation: str) -> bytes:
+    """The place that only this incarnation ever makes, where there is none to take over."""
     return NODE_PREFIX + incarnation.encode()
 
 

@@ -15,14 +15,14 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.judgement import Standing
 from rowbox.cacheserver.lease import NowS, boot_clock_s
-from rowbox.cacheserver.membership import Membership, Standing, new_incarnation
+from rowbox.cacheserver.membership import Membership, new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.samples import Sample, owner_samples
 from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
 
@@ -56,7 +56,6 @@ class Node:
         make_owner: MakeOwner,
         settings: LeaseSettings,
         address: str,
-        clock: StoreClock,
         on_broken: Callable[[StoreUnusable], None],
         *,
         now_s: NowS = boot_clock_s,
@@ -65,7 +64,6 @@ class Node:
         self._make_owner = make_owner
         self._settings = settings
         self._address = address
-        self._clock = clock
         self._on_broken = on_broken
         self._now_s = now_s
         self._stores: Stores | None = None
@@ -194,7 +192,6 @@ class Node:
             self._settings,
             self._address,
             now_s=self._now_s,
-            next_ms=self._clock.next_ms,
             incarnation=new_incarnation(),
         )
         try:

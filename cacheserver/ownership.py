@@ -65,6 +65,11 @@ class EpochOwnership:
         self.on_outranked: Callable[[], None] | None = None
         self._is_spent = False
 
+    @property
+    def map_version(self) -> int:
+        """The newest map version that was given."""
+        return map_version_of(self.epoch)
+
     def leave_epoch(self) -> None:
         """Raises n. Past its 3 bytes nothing is owned until a new map version is given: no epoch is used twice."""
         map_version, n = divmod(self.epoch, 1 << N_BITS)

@@ -102,9 +102,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     def make_owner(store: Store, ownership: Ownership) -> Owner:
         return Owner(store, settings, ownership=ownership, clock=clock)
 
-    node = Node(
-        open_stores, make_owner, settings.lease, f"{socket.gethostname()}, process {os.getpid()}", clock, on_broken
-    )
+    node = Node(open_stores, make_owner, settings.lease, f"{socket.gethostname()}, process {os.getpid()}", on_broken)
     node.start()
     try:
         yield Backend(node, node.owning, (node.samples, lambda: _gateway_samples(opened)))

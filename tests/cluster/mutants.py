@@ -1,14 +1,19 @@
 """The rules of the lease and the map, each switched off by replacing one function."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
-from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver import membership as membership_module
+from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.judgement import Member, Standing, Swap, next_swap, standing
 from rowbox.cacheserver.lease import Lease
-from rowbox.cacheserver.membership import Membership, Standing
+from rowbox.cacheserver.membership import Membership
 from rowbox.cacheserver.ownership import EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.watch import Watch
 
 Patch = pytest.MonkeyPatch
 
@@ -18,63 +23,135 @@ def the_lease_counts_from_the_answer(patch: Patch) -> None:
     patch.setattr(Lease, "renewed", lambda self, _begun_s: renewed(self, self._now_s()))
 
 
+def the_lease_counts_from_the_newest_beat(patch: Patch) -> None:
+    """Whichever beat stands: the newest that was sent may have failed."""
+    renewed = Membership._renewed
+
+    def from_newest(self: Membership, own: NodeCell) -> None:
+        renewed(self, own)
+        if self._begun_s:
+            self.lease.renewed(self._begun_s[max(self._begun_s)])
+
+    patch.setattr(Membership, "_renewed", from_newest)
+
+
 def the_lease_is_not_asked(patch: Patch) -> None:
     patch.setattr(LeasedOwnership, "check", EpochOwnership.check)
 
 
 def nobody_is_patient(patch: Patch) -> None:
-    made = Membership.__init__
+    made = Watch.__init__
 
-    def hasty(self: Membership, *arguments: object, **named: object) -> None:
-        made(self, *arguments, **named)  # type: ignore[arg-type]
-        self._patience_s /= 3
+    def hasty(self: Watch, patience_s: float, *arguments: Any) -> None:
+        made(self, patience_s / 3, *arguments)
 
-    patch.setattr(Membership, "__init__", hasty)
+    patch.setattr(Watch, "__init__", hasty)
 
 
 def the_map_is_taken_from_the_living(patch: Patch) -> None:
     """Whoever joins takes over, and the one who was replaced goes on for as long as its lease holds."""
 
-    async def grab(self: Membership, state: ClusterState) -> ClusterState:
-        version = 1 if state.map is None else state.map.version + 1
-        return await self._cells.swap_map(state, MapCell(version, self.incarnation, self._address))
+    def grab(state: ClusterState, me: Member) -> Swap | None:
+        if me.has_renewed and standing(state, me) is Standing.STANDBY:
+            return _takeover(state.map, me)
+        return next_swap(state, me)
 
-    patch.setattr(Membership, "_stand_by", grab)
+    patch.setattr(membership_module, "next_swap", grab)
 
 
 def death_is_declared_whatever_stands(patch: Patch) -> None:
     """The swap expects what is there now, not what was watched: an owner that has just renewed is declared dead."""
-    swap = ClusterCells.swap_node
+    swap = ClusterCells.swap
 
-    async def unconditional(self: ClusterCells, state: ClusterState, cell: NodeCell) -> ClusterState:
-        return await swap(self, state if cell.status != "dead" else await self.read(), cell)
+    async def unconditional(
+        self: ClusterCells, state: ClusterState, place: bytes, cell: NodeCell | MapCell
+    ) -> ClusterState:
+        is_death = isinstance(cell, NodeCell) and cell.status == "dead"
+        return await swap(self, await self.read() if is_death else state, place, cell)
 
-    patch.setattr(ClusterCells, "swap_node", unconditional)
+    patch.setattr(ClusterCells, "swap", unconditional)
 
 
 def the_dead_renew(patch: Patch) -> None:
     """Neither its own cell nor the map tells a node that it was replaced."""
 
-    async def blind(self: Membership, state: ClusterState) -> Standing:
-        if self.ownership is not None:
-            return Standing.OWNER
-        return await look(self, state)
+    def blind(state: ClusterState, me: Member) -> Standing:
+        return Standing.OWNER if me.owned_version else standing(state, me)
 
-    async def renew_always(self: Membership, state: ClusterState) -> ClusterState:
-        state = await renew(self, state)
+    def renew_always(self: Membership, own: NodeCell) -> None:
         self.lease.renewed(self._now_s())
-        return state
 
-    look, renew = Membership._look, Membership._renew
-    patch.setattr(Membership, "_look", blind)
-    patch.setattr(Membership, "_renew", renew_always)
+    patch.setattr(membership_module, "standing", blind)
+    patch.setattr(Membership, "_renewed", renew_always)
+
+
+def the_replaced_come_back(patch: Patch) -> None:
+    """A node that was declared dead goes on under its old incarnation, and may own again."""
+
+    def forgiving(state: ClusterState, me: Member) -> Standing:
+        if state.map is not None and state.map.owner == me.incarnation and not state.has_ended(me.incarnation):
+            return Standing.OWNER
+        return Standing.STANDBY
+
+    def over_its_grave(state: ClusterState, me: Member) -> Swap | None:
+        own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)
+        if own is not None and place is not None and own.status != "alive":
+            return Swap(place, replace(own, beat=me.next_beat, status="alive"))
+        return next_swap(state, me._replace(owned_version=0))
+
+    patch.setattr(membership_module, "standing", forgiving)
+    patch.setattr(membership_module, "next_swap", over_its_grave)
+
+
+def the_loser_goes_on_with_the_map_in_hand(patch: Patch) -> None:
+    """As it was once: after the swap that ends the owner, the map that was read before it is raised by one."""
+    in_hand: dict[str, MapCell] = {}
+
+    def stale(state: ClusterState, me: Member) -> Swap | None:
+        named = in_hand.pop(me.incarnation, None)
+        if named is not None and me.has_renewed and state.has_ended(named.owner):
+            return _takeover(named, me)
+        swap = next_swap(state, me)
+        if (
+            swap is not None
+            and isinstance(swap.cell, NodeCell)
+            and swap.cell.status == "dead"
+            and state.map is not None
+        ):
+            in_hand[me.incarnation] = state.map
+        return swap
+
+    patch.setattr(membership_module, "next_swap", stale)
+
+
+def a_swap_is_believed_to_have_succeeded(patch: Patch) -> None:
+    """What stands afterwards is not read, but taken to be what was swapped in."""
+
+    async def believing(
+        self: ClusterCells, state: ClusterState, place: bytes, cell: NodeCell | MapCell
+    ) -> ClusterState:
+        await swap(self, state, place, cell)
+        await asyncio.sleep(0)
+        if isinstance(cell, MapCell):
+            return state._replace(map=cell)
+        return state._replace(cells={**state.cells, place: cell})
+
+    swap = ClusterCells.swap
+    patch.setattr(ClusterCells, "swap", believing)
+
+
+def _takeover(named: MapCell | None, me: Member) -> Swap:
+    return Swap(MAP_PLACE, MapCell(1 if named is None else named.version + 1, me.incarnation, me.address))
 
 
 MUTANTS: Final[tuple[Callable[[Patch], None], ...]] = (
+    # death_is_declared_whatever_stands and the_loser_goes_on_with_the_map_in_hand show in races: test_takeovers.py
     the_lease_counts_from_the_answer,
+    the_lease_counts_from_the_newest_beat,
     the_lease_is_not_asked,
     nobody_is_patient,
     the_map_is_taken_from_the_living,
-    death_is_declared_whatever_stands,
     the_dead_renew,
+    the_replaced_come_back,
+    a_swap_is_believed_to_have_succeeded,
 )

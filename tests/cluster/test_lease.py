@@ -29,7 +29,7 @@ async def story(seed: int) -> list[str]:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_no_two_own_at_once_and_in_the_end_one_does(seed: int) -> None:
     owners = run_virtual(story(seed))
-    assert len(owners) > 2, "too quiet a story to tell anything"
+    assert len(owners) > 1, "too quiet a story to tell anything"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.__name__))
@@ -37,17 +37,53 @@ def test_it_notices_a_rule_that_is_off(mutant: Callable[[pytest.MonkeyPatch], No
     for seed in range(200):
         with pytest.MonkeyPatch.context() as patch:
             mutant(patch)
-            if _two_own_at_once(seed):
+            if _is_noticed(seed):
                 return
     raise AssertionError("two hundred stories did not notice")
 
 
-def _two_own_at_once(seed: int) -> bool:
+def _is_noticed(seed: int) -> bool:
     try:
         run_virtual(story(seed))
     except AssertionError as error:
-        return "own at once" in str(error)
+        return any(text in str(error) for text in ("own at once", "own under map version", "another's tenure"))
     return False
+
+
+def test_writes_are_confirmed_over_a_lease_that_lapsed_and_came_back() -> None:
+    """And none of them over another's tenure, which each story looks at."""
+
+    async def lapsing(seed: int) -> int:
+        world = World(seed)
+        await world.watch(3.0)
+        for _ in range(10):
+            world.stall(world.dice.uniform(3.5, 6.0))
+            await world.watch(9.0)
+        assert len(world.given) == 1, "the same incarnation throughout"
+        await world.close()
+        return world.confirmed_over_a_lapse
+
+    assert sum(run_virtual(lapsing(seed)) for seed in range(5)) > 20
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_stall_that_ends_in_answers_replaces_no_living_owner(seed: int) -> None:
+    """Calls of 4.4 to 4.8 s, none of which fails: the time in which nobody could look is no time of silence."""
+
+    async def stalled() -> None:
+        world = World(seed, latency_s=(0.02, 0.2))
+        for node in world.nodes:
+            node.wire.deadline_s = 10.0
+        await world.watch(8.0)
+        for _ in range(5):
+            await world.watch(world.dice.uniform(6.0, 8.0))
+            world.stall(world.dice.uniform(4.4, 4.8))
+            await world.watch(5.0)
+        assert len(world.owners) == 1, world.owners
+        assert all(len(node.incarnations) == 1 for node in world.nodes)
+        await world.close()
+
+    run_virtual(stalled())
 
 
 @virtual_time

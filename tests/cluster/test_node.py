@@ -36,7 +36,7 @@ class Server:
         """What opening the store meets, in turn; after that it succeeds."""
         self._clock = clock
         loop = asyncio.get_running_loop()
-        self.node = Node(self._open, self._owner, LEASE, name, self.store_clock, self.broken.append, now_s=loop.time)
+        self.node = Node(self._open, self._owner, LEASE, name, self.broken.append, now_s=loop.time)
 
     async def _open(self) -> Stores:
         if self.openings:

@@ -1,14 +1,18 @@
 """Nodes that compete for one store, in virtual time: slow and lost calls, writes that land late, clocks that run
-unequally fast, processes that are paused. At no moment may two of them hold the mailboxes.
+unequally fast, processes that are paused or die.
+
+At no moment may two of them hold the mailboxes, and no two may ever own under one map version. Whoever holds writes all
+the time; what it confirms was begun and ended in its own tenure, also where its lease lapsed and came back meanwhile.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from rowbox.cacheserver.cluster_state import ClusterCells
-from rowbox.cacheserver.membership import Membership, Standing
+from rowbox.cacheserver.judgement import Standing
+from rowbox.cacheserver.membership import Membership
 from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
@@ -22,6 +26,8 @@ LEASE = LeaseSettings()
 CALL_DEADLINE_S = 1.0
 LATEST_S = 30.0
 TICK_S = 0.05
+LATENCY_S = (0.001, 0.01)
+LONGEST_WRITE_S = 8.0
 
 
 class Wire:
@@ -30,11 +36,15 @@ class Wire:
     late_writes = True
     shards = SHARDS
 
-    def __init__(self, store: MemoryStore, dice: Random) -> None:
+    def __init__(self, store: MemoryStore, dice: Random, latency_s: tuple[float, float] = LATENCY_S) -> None:
         self._store = store
         self._dice = dice
+        self._fastest_s, self._slowest_s = latency_s
+        self.deadline_s = CALL_DEADLINE_S
         self.is_slow = False
         self.is_cut = False
+        self.stalled_until_s = 0.0
+        """No call is answered before this time, and none fails for it."""
 
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
         return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable)
@@ -81,10 +91,10 @@ class Wire:
 
     async def _call(self, call: Callable[[], Awaitable[_T]], error: type[RowboxError]) -> _T:
         if self.is_cut:
-            await asyncio.sleep(CALL_DEADLINE_S)
+            await asyncio.sleep(self.deadline_s)
             raise StoreUnavailable("cut off")
         task = asyncio.get_running_loop().create_task(self._execute(call))
-        done, _ = await asyncio.wait([task], timeout=CALL_DEADLINE_S)
+        done, _ = await asyncio.wait([task], timeout=self.deadline_s)
         if not done:
             task.add_done_callback(lambda late: late.exception())
             raise error("given up")
@@ -92,6 +102,7 @@ class Wire:
 
     async def _execute(self, call: Callable[[], Awaitable[_T]]) -> _T:
         await asyncio.sleep(self._latency_s())
+        await asyncio.sleep(max(0.0, self.stalled_until_s - asyncio.get_running_loop().time()))
         result = await call()
         await asyncio.sleep(self._latency_s())
         return result
@@ -99,19 +110,18 @@ class Wire:
     def _latency_s(self) -> float:
         if self.is_slow and self._dice.random() < 0.5:
             return self._dice.choice([0.4, 0.9, 3.0, LATEST_S])
-        return self._dice.uniform(0.001, 0.01)
+        return self._dice.uniform(self._fastest_s, self._slowest_s)
 
 
 class Competitor:
     """A node without its mailboxes: incarnation after incarnation, its clock `rate` times as fast as the world's."""
 
-    def __init__(self, name: str, store: MemoryStore, dice: Random, clock: WallClock) -> None:
+    def __init__(self, name: str, store: MemoryStore, dice: Random, latency_s: tuple[float, float]) -> None:
         self.name = name
-        self.wire = Wire(store, dice)
+        self.wire = Wire(store, dice, latency_s)
         self.rate = dice.uniform(0.97, 1.03)
         self.paused_until_s = 0.0
         self.incarnations: list[Membership] = []
-        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self.task = self._loop.create_task(self._run())
 
@@ -131,7 +141,6 @@ class Competitor:
                 LEASE,
                 self.name,
                 now_s=lambda: self._loop.time() * self.rate,
-                next_ms=self._clock.now_ms,
                 incarnation=f"{self.name}-{len(self.incarnations)}",
             )
             self.incarnations.append(membership)
@@ -158,16 +167,40 @@ def _answers(membership: Membership) -> bool:
     return True
 
 
-class World:
-    """Some competitors over one store. `watch` lets time pass and notices when two hold at once."""
+class Writing(NamedTuple):
+    """A write that somebody began while it held the mailboxes."""
 
-    def __init__(self, seed: int, names: Sequence[str] = ("a", "b", "c")) -> None:
+    by: Membership
+    tenure: int
+    ends_s: float
+
+
+class World:
+    """Some competitors over one store. `watch` lets time pass and notices whatever must never be."""
+
+    def __init__(
+        self, seed: int, names: Sequence[str] = ("a", "b", "c"), latency_s: tuple[float, float] = LATENCY_S
+    ) -> None:
         self.dice = Random(seed)
-        self.clock = WallClock()
-        self.store = MemoryStore(SHARDS, {}, late_writes=True, now_ms=self.clock.now_ms)
-        self.nodes = [Competitor(name, self.store, self.dice, self.clock) for name in names]
+        self.store = MemoryStore(SHARDS, {}, late_writes=True, now_ms=WallClock().now_ms)
+        self._latency_s = latency_s
+        self.nodes: list[Competitor] = []
+        for name in names:
+            self.add(name)
         self.owners: list[str] = []
         """Who held, in turn."""
+        self.given: dict[int, str] = {}
+        """Which incarnation owned under each map version."""
+        self._tenures: list[Membership] = []
+        self._writings: list[Writing] = []
+        self._lapsed: set[Writing] = set()
+        self.confirmed_over_a_lapse = 0
+        """Writes during which the lease was over for a while."""
+
+    def add(self, name: str) -> Competitor:
+        """One more joins."""
+        self.nodes.append(Competitor(name, self.store, self.dice, self._latency_s))
+        return self.nodes[-1]
 
     @property
     def holding(self) -> list[str]:
@@ -175,19 +208,53 @@ class World:
         return [node.name for node in self.nodes if node.holds]
 
     async def watch(self, seconds: float) -> None:
-        """AssertionError as soon as two competitors hold."""
+        """AssertionError as soon as two competitors hold, or one confirms what it must not."""
         for _ in range(int(seconds / TICK_S)):
             await asyncio.sleep(TICK_S)
-            holding = self.holding
-            assert len(holding) <= 1, f"{holding} own at once, {asyncio.get_running_loop().time():.2f} s"
-            if holding and self.owners[-1:] != holding:
-                self.owners += holding
+            self._look()
+
+    async def watch_until_held(self, most_s: float) -> str:
+        """Who holds, as soon as one does; AssertionError after `most_s`."""
+        for _ in range(int(most_s / TICK_S)):
+            await self.watch(TICK_S)
+            if self.holding:
+                return self.holding[0]
+        raise AssertionError(f"nobody owns after {most_s} s")
+
+    def _look(self) -> None:
+        now_s, holding = asyncio.get_running_loop().time(), self.holding
+        assert len(holding) <= 1, f"{holding} own at once, {now_s:.2f} s"
+        if holding and self.owners[-1:] != holding:
+            self.owners += holding
+        for membership in (each for node in self.nodes for each in node.incarnations if each.ownership is not None):
+            self._look_at(membership, now_s)
+        self._finish(now_s)
+
+    def _look_at(self, membership: Membership, now_s: float) -> None:
+        assert membership.ownership is not None
+        name, version = membership.incarnation, membership.ownership.map_version
+        assert self.given.setdefault(version, name) == name, f"two own under map version {version}, {now_s:.2f} s"
+        if _answers(membership):
+            if self._tenures[-1:] != [membership]:
+                self._tenures.append(membership)
+            if self.dice.random() < 0.1:
+                ends_s = now_s + self.dice.uniform(0.0, LONGEST_WRITE_S)
+                self._writings.append(Writing(membership, len(self._tenures), ends_s))
+
+    def _finish(self, now_s: float) -> None:
+        """Writes are answered: confirmed where the writer finds that it may."""
+        self._lapsed |= {writing for writing in self._writings if not writing.by.lease.is_held}
+        for writing in (each for each in self._writings if each.ends_s <= now_s and _answers(each.by)):
+            assert writing.tenure == len(self._tenures), f"a write is confirmed over another's tenure, {now_s:.2f} s"
+            self.confirmed_over_a_lapse += writing in self._lapsed
+        self._writings = [each for each in self._writings if each.ends_s > now_s]
+        self._lapsed &= set(self._writings)
 
     async def trouble(self) -> None:
         """Something goes wrong with one of them, or with all."""
         holding = [node for node in self.nodes if node.holds]
         node = self.dice.choice(holding or self.nodes) if self.dice.random() < 0.7 else self.dice.choice(self.nodes)
-        match self.dice.randrange(5):
+        match self.dice.randrange(6):
             case 0:
                 node.pause(self.dice.uniform(1.0, 20.0))
             case 1:
@@ -197,9 +264,16 @@ class World:
             case 3:
                 for every in self.nodes:
                     every.wire.is_slow = True
+            case 4:
+                self.stall(self.dice.uniform(1.0, 6.0))
             case _:
                 self.heal()
         await self.watch(self.dice.uniform(0.5, 8.0))
+
+    def stall(self, seconds: float) -> None:
+        """The store answers nobody for a while, and then everybody."""
+        for node in self.nodes:
+            node.wire.stalled_until_s = asyncio.get_running_loop().time() + seconds
 
     def heal(self) -> None:
         """Every wire is whole again."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell
+from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, own_place
 from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
@@ -25,7 +25,7 @@ async def _read_back(line: Line) -> ClusterState:
 @pytest.mark.parametrize("line", CLUSTER, ids=lambda line: line["case"])
 def test_a_clusters_cell_that_was_ever_written_reads_as_it_was_meant(line: Line) -> None:
     state = run_virtual(_read_back(line))
-    (cell,) = [state.map] if state.map is not None else state.nodes.values()
+    (cell,) = [state.map] if state.map is not None else state.cells.values()
     assert list(differences(line["fields"], cell)) == []
 
 
@@ -36,11 +36,12 @@ def test_a_clusters_cell_is_written_as_its_golden_line(line: Line) -> None:
         cells = ClusterCells(MemoryStore(64, {}, late_writes=True, now_ms=lambda: 1))
         empty = await cells.read()
         if state.map is not None:
-            return await cells.swap_map(empty, state.map)
-        return await cells.swap_node(empty, *state.nodes.values())
+            return await cells.swap(empty, MAP_PLACE, state.map)
+        (cell,) = state.cells.values()
+        return await cells.swap(empty, own_place(cell.incarnation), cell)
 
     state = run_virtual(written())
-    cell = state.map if isinstance(state.map, MapCell) else next(iter(state.nodes.values()))
+    cell = state.map if isinstance(state.map, MapCell) else next(iter(state.cells.values()))
     ((qualifier, value),) = state.raw.items()
     found = {"fields": named(cell), "qualifier": qualifier.decode(), "value": value.decode()}
     assert line == {"case": line["case"], **found}, "append what stands on the right to cluster.jsonl (docs/formats.md)"

@@ -1,0 +1,132 @@
+"""What an incarnation is, and the one swap that it makes next: pure functions of what stands in the store.
+
+Whoever makes a swap reads again and judges again (membership.py): a swap may have lost its race, landed late, or been
+somebody else's, so nothing that was read before it may be used after it. Two servers that waited for the same owner
+once went on with the map in hand after the swap that ended the owner: both owned under one epoch.
+
+    its own cell has ended, or the map names another one     -> REPLACED, for ever
+    the map names it                                         -> OWNER; has the map raised where its version is too low
+    nobody owns, or the owner has ended                      -> names itself in the map, at the next version
+    somebody's cell was seen unchanged for too long          -> declares it dead, by a swap on that unchanged cell
+
+The exhaustive search of tests/model runs these same functions.
+"""
+
+from collections.abc import Collection
+from enum import Enum, auto
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
+
+
+class Standing(Enum):
+    """What an incarnation is, as of what it read last."""
+
+    STANDBY = auto()
+    OWNER = auto()
+    REPLACED = auto()
+
+
+class Door(NamedTuple):
+    """Where an incarnation tries to put its first cell, and what stood there: None where nothing did.
+
+    While that still stands the swap may yet execute, however long ago it was sent. So another place is tried only
+    once something else stands here: an incarnation never has two cells.
+    """
+
+    place: bytes
+    stood: NodeCell | None
+
+
+class Member(NamedTuple):
+    """What an incarnation knows beside what stands in the store."""
+
+    incarnation: str
+    address: str
+    next_beat: int
+    """The number of the beat that it would write now; rises with each swap of its own cell."""
+    has_joined: bool = False
+    """Its cell was seen in the store."""
+    has_renewed: bool = False
+    """It has sent its renewal of this round."""
+    is_ending: bool = False
+    """It answers nothing any more and has only to say so in the store."""
+    owned_version: int = 0
+    """The map version that it owns under; 0: none."""
+    needed_above: int = 0
+    """A row was claimed under this map version by somebody else: the map has to be raised above it. 0: none was."""
+    lease_is_held: bool = False
+    silent: Collection[str] = ()
+    """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
+    door: Door | None = None
+
+
+class Swap(NamedTuple):
+    """A compare-and-set: `cell` takes the place of what stood there in the state that was judged."""
+
+    place: bytes
+    cell: NodeCell | MapCell
+
+
+def standing(state: ClusterState, me: Member) -> Standing:
+    """What `me` is as of `state`. REPLACED is for ever, whatever stands later."""
+    if me.is_ending or (me.has_joined and state.has_ended(me.incarnation)):
+        return Standing.REPLACED
+    if state.map is not None and state.map.owner == me.incarnation:
+        return Standing.OWNER
+    return Standing.REPLACED if me.owned_version else Standing.STANDBY
+
+
+def next_swap(state: ClusterState, me: Member) -> Swap | None:
+    """What `me` does next, as of `state`; None: nothing before its next beat."""
+    own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)
+    now_is = standing(state, me)
+    if own is None or place is None:
+        return _join(state, me) if now_is is Standing.STANDBY else None
+    if now_is is Standing.REPLACED:
+        return Swap(place, replace(own, status="stopped")) if own.status == "alive" else None
+    if not me.has_renewed:
+        return Swap(place, _cell(me))
+    if now_is is Standing.OWNER and state.map is not None:
+        return _as_owner(state, state.map, me)
+    return _as_standby(state, me)
+
+
+def _cell(me: Member) -> NodeCell:
+    return NodeCell(me.incarnation, me.next_beat, "alive", me.address)
+
+
+def _join(state: ClusterState, me: Member) -> Swap | None:
+    door = me.door
+    if door is not None and state.cells.get(door.place) == door.stood:
+        return None if me.has_renewed else Swap(door.place, _cell(me))
+    ended = sorted(place for place, cell in state.cells.items() if cell.status != "alive")
+    return Swap(ended[0] if ended else own_place(me.incarnation), _cell(me))
+
+
+def _as_owner(state: ClusterState, named: MapCell, me: Member) -> Swap | None:
+    """Has the map raised above what rows were claimed under; buries standbys, so that others take their places."""
+    if me.needed_above:
+        return Swap(MAP_PLACE, replace(named, version=max(named.version, me.needed_above) + 1))
+    silent = (cell.incarnation for cell in state.cells.values() if cell.incarnation in me.silent)
+    return _bury(state, me, next(silent, None))
+
+
+def _as_standby(state: ClusterState, me: Member) -> Swap | None:
+    """Takes over where nobody owns; else is patient with the owner, and in the end declares it dead."""
+    if state.map is not None and not state.has_ended(state.map.owner):
+        return _bury(state, me, state.map.owner)
+    if not me.lease_is_held:
+        return None
+    version = 1 if state.map is None else state.map.version + 1
+    return Swap(MAP_PLACE, MapCell(version, me.incarnation, me.address))
+
+
+def _bury(state: ClusterState, me: Member, incarnation: str | None) -> Swap | None:
+    """Declares a silent one dead. Whoever cannot renew its own lease must not judge others by their silence."""
+    place = None if incarnation is None else state.place_of(incarnation)
+    if place is None or incarnation not in me.silent or not me.lease_is_held or state.cells[place].status != "alive":
+        return None
+    return Swap(place, replace(state.cells[place], status="dead"))
