@@ -123,6 +123,7 @@ class Committer:
     def _lose(self, batch: Batch, error: StoreOutcomeUnknown) -> None:
         self.counters.unknown_outcomes += 1
         self._ownership.leave_epoch()
+        self._table.load_few()
         for row in batch.plans:
             self._table.drop(row)
         batch.fail(error)

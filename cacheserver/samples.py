@@ -68,6 +68,12 @@ def gateway_samples(counters: Counters) -> Iterable[Sample]:
         ("rowbox_gateway_connections_total", "Connections opened.", counters.connections_opened),
         ("rowbox_gateway_failovers_total", "Times another gateway was taken.", counters.failovers),
         ("rowbox_gateway_deadline_misses_total", "Calls given up at their deadline.", counters.deadline_misses),
+        ("rowbox_gateway_errors_total", "Answers of gateways that were errors, maybe their own.", counters.errors),
+        (
+            "rowbox_gateway_refusals_total",
+            "Refusals of region servers, passed on: busy, over a quota, not serving.",
+            counters.refusals,
+        ),
     )
     for name, text, value in numbers:
         yield name, "counter", text, {}, value

@@ -1,18 +1,20 @@
 """The rows in memory: who is loaded, who is loading, who goes when the memory is full.
 
 A load belongs to the table, not to the request that began it: everybody who wants the row awaits the one task, and
-nobody's leaving cancels it. Cold loads are admitted a few at a time, so that a restart cannot stampede the store.
+nobody's leaving cancels it. Cold loads are admitted a few at a time, so that neither a restart nor a store that is too
+busy is stampeded (admission.py).
 """
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
+from rowbox.cacheserver.admission import Admission
 from rowbox.cacheserver.commands import Command
 from rowbox.cacheserver.loader import Loader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OutboxCell
-from rowbox.mailbox.errors import Overloaded, RowboxError
+from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown
 from rowbox.mailbox.mailbox import Mailbox
 
 
@@ -73,7 +75,7 @@ class Table:
         self._loader = loader
         self.shards = shards
         self._limit_bytes = limit_bytes
-        self._admission = asyncio.Semaphore(load_concurrency)
+        self._admission = Admission(load_concurrency)
         self._most_loads = load_concurrency + load_queue
         self._on_loaded = on_loaded
         self._rows: OrderedDict[str, Row] = OrderedDict()
@@ -116,6 +118,10 @@ class Table:
             row.loading.add_done_callback(_retrieve)
         return row.loading
 
+    def load_few(self) -> None:
+        """An outcome is not known: the rows that are dropped for it, maybe hundreds, come back a few at a time."""
+        self._admission.narrow()
+
     def drop(self, row: Row) -> None:
         """Forgets a mailbox that may no longer be true."""
         row.mailbox = None
@@ -157,6 +163,9 @@ class Table:
             row.mailbox = mailbox
             self._on_loaded(row, outbox)
             self.account(row)  # while it still counts as loading: making room must not take the row itself
+        except StoreOutcomeUnknown:
+            self.load_few()
+            raise
         finally:
             row.loading = None
             self._loads -= 1

@@ -14,3 +14,7 @@ class Counters:
     connections_opened: int = 0
     failovers: int = 0
     deadline_misses: int = 0
+    errors: int = 0
+    """Answers that were errors, maybe of the gateway itself."""
+    refusals: int = 0
+    """Refusals of region servers that a gateway passed on: busy, over a quota, not serving."""

@@ -1,34 +1,66 @@
-"""Which of several gateways is used: the one that worked last, until it fails; then the next."""
+"""Which of several gateways is used: the one that worked last, until it fails; then the next.
+
+Failing is: it takes no connection, it is silent, or it answers one call after the other with errors of its own. A
+gateway that answers others while one call meets its deadline is not silent: what it waited for was. One that was left
+comes last, and is tried again when those before it fail.
+"""
 
 from collections.abc import Sequence
 
 from rowbox.cacheserver.stores.hbase_connection import Gateway
 
+ERRORS_IN_A_ROW = 3
+"""After so many errors and no other answer between, a gateway is left. One or two may be a region that moves."""
+
 
 class Gateways:
     """An order of preference, turned so that the one in use comes first and one that failed last.
 
-    Not for several threads at once: the pool's lock is held.
+    Not for several threads at once: the pool's lock is held. Times are of `monotonic`.
     """
 
     def __init__(self, addresses: Sequence[Gateway]) -> None:
         self._addresses = tuple(addresses)
         self._current = 0
+        self._answered_s = 0.0
+        """When the current one last did what it was asked for, or passed on what a region server said."""
+        self._errors = 0
+        """Of the current one, since then."""
 
     def in_order(self) -> list[Gateway]:
         """All of them, the one to try first at the beginning."""
         return [*self._addresses[self._current :], *self._addresses[: self._current]]
 
     def worked(self, gateway: Gateway) -> bool:
-        """Stays with `gateway`; whether that is a change."""
+        """Stays with `gateway`, which took a connection; whether that is a change."""
         return self._go_to(self._addresses.index(gateway))
 
-    def failed(self, gateway: Gateway) -> bool:
-        """Leaves `gateway`; whether that is a change, and not the failure of a call begun before the last one."""
-        if self._addresses[self._current] != gateway:
+    def answered(self, gateway: Gateway, now_s: float) -> None:
+        """A call through `gateway` was answered."""
+        if self._is_current(gateway):
+            self._answered_s, self._errors = now_s, 0
+
+    def was_silent(self, gateway: Gateway, begun_s: float) -> bool:
+        """A call that was begun at `begun_s` met its deadline: whether `gateway` is left for it."""
+        return self._is_current(gateway) and self._answered_s <= begun_s and self._leave()
+
+    def erred(self, gateway: Gateway) -> bool:
+        """A call was answered with an error that may be the gateway's own: whether it is left for that."""
+        if not self._is_current(gateway):
             return False
+        self._errors += 1
+        return self._errors >= ERRORS_IN_A_ROW and self._leave()
+
+    def _is_current(self, gateway: Gateway) -> bool:
+        """Not so for a call begun before the last change: that is no news."""
+        return self._addresses[self._current] == gateway
+
+    def _leave(self) -> bool:
         return self._go_to((self._current + 1) % len(self._addresses))
 
     def _go_to(self, number: int) -> bool:
+        self._errors = 0
         before, self._current = self._current, number
+        if number != before:
+            self._answered_s = 0.0
         return number != before

@@ -8,7 +8,8 @@ Whoever stops waiting stops no call.
 - A read whose connection broke is made once more, on a new one. A write is not: part of it may have arrived.
 - Before a call, a connection that is idle for too long, or was closed or spoken on meanwhile, is replaced: so a
   gateway's restart costs a write only if it falls into the call itself.
-- Connections go to one gateway at a time; to the next one when it refuses, or misses a deadline.
+- Connections go to one gateway at a time; to the next one when it refuses, misses a deadline while it answers nobody
+  else, or answers with errors only (hbase_gateways).
 
 happybase has a pool, which is bound to threads, takes dead connections and knows one gateway.
 """
@@ -26,7 +27,15 @@ from thriftpy2.transport import TTransportException
 
 from rowbox.cacheserver.stores.hbase_connection import Gateway, GatewayClient, GatewayConnection
 from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.cacheserver.stores.hbase_errors import ConnectionEnded, place, reading_error, said, writing_error
+from rowbox.cacheserver.stores.hbase_errors import (
+    Blame,
+    ConnectionEnded,
+    blame,
+    place,
+    reading_error,
+    said,
+    writing_error,
+)
 from rowbox.cacheserver.stores.hbase_gateways import Gateways
 from rowbox.mailbox.errors import StoreUnavailable
 
@@ -92,11 +101,12 @@ class HBasePool:
                 self.counters.deadline_misses += 1
             raise StoreUnavailable("no connection became free by the call's deadline")
         connection = self._idle_connection() or self._new_connection(deadline_s)
+        begun_s = monotonic()
         connection.begin(deadline_s)
         try:
             result = work(connection.client)
         except Exception as error:  # noqa: BLE001 - a reply that does not decode may raise anything
-            self._discard(connection, error, is_write=is_write)
+            self._discard(connection, error, begun_s, is_write=is_write)
             if is_write:
                 raise writing_error(error, connection.gateway, has_sent=connection.socket.has_sent) from None
             raise reading_error(error, connection.gateway) from None
@@ -134,18 +144,29 @@ class HBasePool:
                 return connection
         raise StoreUnavailable("; ".join(refusals))
 
-    def _discard(self, connection: GatewayConnection, error: Exception, *, is_write: bool) -> None:
+    def _discard(self, connection: GatewayConnection, error: Exception, begun_s: float, *, is_write: bool) -> None:
         connection.close()
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
-            if isinstance(error, TimeoutError):
-                self.counters.deadline_misses += 1
-                self.counters.failovers += self._gateways.failed(connection.gateway)
+            self._judge(connection.gateway, blame(error), begun_s)
+
+    def _judge(self, gateway: Gateway, blamed: Blame, begun_s: float) -> None:
+        """What a failed call says of its gateway. With the lock held."""
+        if blamed is Blame.SILENCE:
+            self.counters.deadline_misses += 1
+            self.counters.failovers += self._gateways.was_silent(gateway, begun_s)
+        elif blamed is Blame.GATEWAY:
+            self.counters.errors += 1
+            self.counters.failovers += self._gateways.erred(gateway)
+        elif blamed is not Blame.CONNECTION:
+            self.counters.refusals += 1
+            self._gateways.answered(gateway, monotonic())
 
     def _give_back(self, connection: GatewayConnection, *, is_write: bool) -> None:
         connection.used_s = monotonic()
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
+            self._gateways.answered(connection.gateway, connection.used_s)
             self._idle.append(connection)
             oldest = self._idle.popleft() if self._idle[0].used_s < connection.used_s - self._idle_s else None
         if oldest is not None:

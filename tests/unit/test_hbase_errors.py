@@ -3,7 +3,7 @@ from thriftpy2.thrift import TApplicationException, TDecodeException, TType
 from thriftpy2.transport import TTransportException
 
 from rowbox.cacheserver.stores.hbase_connection import CrossedReply
-from rowbox.cacheserver.stores.hbase_errors import reading_error, said, writing_error
+from rowbox.cacheserver.stores.hbase_errors import Blame, blame, reading_error, said, writing_error
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 GATEWAY = ("gw", 9090)
@@ -48,3 +48,37 @@ def test_a_read_is_unavailable_through_which_gateway(error: Exception) -> None:
     assert isinstance(translated, StoreUnavailable)
     assert not isinstance(translated, StoreOutcomeUnknown)
     assert "gw:9090" in str(translated)
+
+
+DETAILS = (
+    b"org.apache.hadoop.hbase.client.RetriesExhaustedWithDetailsException: Failed 3 actions: "
+    b"org.apache.hadoop.hbase.%s: said by the server: 3 times, servers with issues: rs1,16020,1\n\tat a.b.C(D.java:1)\n"
+)
+BLAMED: dict[str, tuple[Exception, Blame]] = {
+    "silence": (TimeoutError(), Blame.SILENCE),
+    "reset": (ConnectionResetError(104, "reset"), Blame.CONNECTION),
+    "end": (TTransportException(TTransportException.END_OF_FILE, "read 0 bytes"), Blame.CONNECTION),
+    "crossed": (CrossedReply("asked this, got that"), Blame.CONNECTION),
+    "own": (refusal(b"java.io.IOException: no ZooKeeper\n"), Blame.GATEWAY),
+    "no text": (TApplicationException(), Blame.GATEWAY),
+    "busy": (refusal(DETAILS % b"RegionTooBusyException"), Blame.BUSY),
+    "quota": (refusal(DETAILS % b"quotas.RpcThrottlingException"), Blame.BUSY),
+    "queue": (refusal(DETAILS % b"CallQueueTooBigException"), Blame.BUSY),
+    "not serving": (refusal(DETAILS % b"NotServingRegionException"), Blame.SERVERS),
+    "in the trace": (refusal(TRACE + b"Caused by: a.b.RegionTooBusyException: full\n"), Blame.BUSY),
+}
+
+
+@pytest.mark.parametrize(("error", "blamed"), BLAMED.values(), ids=BLAMED)
+def test_whose_failure_it_was(error: Exception, blamed: Blame) -> None:
+    assert blame(error) is blamed
+
+
+@pytest.mark.parametrize("sign", [b"RegionTooBusyException", b"RpcThrottlingException", b"CallQueueTooBigException"])
+def test_a_busy_server_s_refusal_is_unknown_and_says_when_to_come_again(sign: bytes) -> None:
+    """Unknown all the same: it is the last try's, and an earlier one may have timed out and written."""
+    busy = writing_error(refusal(DETAILS % sign), GATEWAY, has_sent=True)
+    assert type(busy) is StoreOutcomeUnknown
+    assert busy.retry_after_ms == 2000
+    assert reading_error(refusal(DETAILS % sign), GATEWAY).retry_after_ms == 2000
+    assert writing_error(refusal(TRACE), GATEWAY, has_sent=True).retry_after_ms is None
