@@ -23,6 +23,7 @@ import uvloop
 
 from bench.server import cpu_s
 from bench.workload import CONTENT, PARTNERS, SENDERS
+from rowbox.cacheserver.membership import new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import EpochOwnership
 from rowbox.cacheserver.port import FetchConversations, Send
@@ -51,7 +52,7 @@ async def opened(url: str) -> AsyncIterator[HBaseStore]:
 
 @asynccontextmanager
 async def owning(store: HBaseStore) -> AsyncIterator[Owner]:
-    owner = Owner(store, SETTINGS, ownership=EpochOwnership(time.time_ns() // 10_000_000))
+    owner = Owner(store, SETTINGS, ownership=EpochOwnership(time.time_ns() // 10_000_000, new_incarnation()))
     await owner.start()
     yield owner
     await owner.close()

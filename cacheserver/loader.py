@@ -25,7 +25,7 @@ from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress, StoreDamaged, StoreOutcomeUnknown
-from rowbox.mailbox.fence import Fence, Stamp, claim, head_of, is_sweepable, is_valid, newest
+from rowbox.mailbox.fence import Fence, Stamp, claim, has_claimed, head_of, is_sweepable, is_valid, newest
 from rowbox.mailbox.mailbox import Limits, Mailbox
 
 SLICE_COLUMNS = 1000
@@ -121,14 +121,14 @@ class Loader:
         return await self.folding.fold(row, read, held, now_ms)
 
     async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
-        """The list to go by: the one read where it is of this epoch already, else a new one, once it is confirmed."""
-        epoch = self._ownership.epoch
-        if read and read[-1].epoch == epoch:
+        """The list to go by: the one read where it is this owner's already, else a new one, once it is confirmed."""
+        epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
+        if has_claimed(read, epoch, incarnation):
             return read
-        if read and read[-1].epoch > epoch:
+        if read and read[-1].epoch >= epoch:
             self._ownership.outranked(read[-1].epoch)
             raise HandoverInProgress("another node has claimed this user")
-        fence = claim(read, epoch, head, self._now_us() // US_PER_MS)
+        fence = claim(read, epoch, head, self._now_us() // US_PER_MS, incarnation)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
             self.store_calls += 1

@@ -128,7 +128,7 @@ class Membership:
 
     def _own(self, named: MapCell) -> None:
         if self.ownership is None:
-            self.ownership = LeasedOwnership(named.version, self.lease)
+            self.ownership = LeasedOwnership(named.version, self.incarnation, self.lease)
         elif named.version > self.ownership.map_version:  # else n would begin anew under a version that had it
             self.ownership.give(named.version)
 

@@ -23,12 +23,19 @@ class Ownership(Protocol):
         """The epoch to claim rows with now. Never one that was left by `leave_epoch`, in any process, ever."""
         ...
 
+    @property
+    def incarnation(self) -> str:
+        """The name that claims carry: no other owner has had it or will have it."""
+        ...
+
     def leave_epoch(self) -> None:
         """Goes on to a fresh epoch, after an outcome that is not known."""
         ...
 
     def outranked(self, epoch: int) -> None:
-        """A row's fence is of a higher `epoch`: this process needs one above it, or was replaced."""
+        """A row's fence is of a higher `epoch`, or another incarnation's of the same: this process needs one above it,
+        or was replaced.
+        """
         ...
 
     def check(self, user_id: str) -> None:
@@ -40,6 +47,7 @@ class SoleOwnership:
     """The embedded store's: the folder's lock is the lease, and the process that holds it owns everybody."""
 
     epoch = SOLE_EPOCH
+    incarnation = ""
 
     def leave_epoch(self) -> None:
         """Nothing: an embedded write is never abandoned, so no outcome stays unknown."""
@@ -57,8 +65,9 @@ class EpochOwnership:
     `revoke` is what being replaced looks like from here, and it is for ever.
     """
 
-    def __init__(self, map_version: int) -> None:
+    def __init__(self, map_version: int, incarnation: str) -> None:
         self.epoch = make_epoch(map_version, 0)
+        self.incarnation = incarnation
         self.is_held = True
         self.needed_above = 0
         """A map version that is not enough any more; 0: the one it has will do."""
@@ -105,8 +114,8 @@ class EpochOwnership:
 class LeasedOwnership(EpochOwnership):
     """An EpochOwnership that also needs a lease: a process that cannot renew it may have been replaced unknowingly."""
 
-    def __init__(self, map_version: int, lease: Lease) -> None:
-        super().__init__(map_version)
+    def __init__(self, map_version: int, incarnation: str, lease: Lease) -> None:
+        super().__init__(map_version, incarnation)
         self._lease = lease
 
     def check(self, user_id: str) -> None:

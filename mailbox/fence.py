@@ -3,7 +3,7 @@
 Every cell carries the epoch and the version that wrote it. A row's fence is a list of entries, ascending by epoch,
 one for each ownership of the row that still matters::
 
-    (epoch, starts_after, claimed_at_ms)
+    (epoch, starts_after, claimed_at_ms, folded, incarnation)
 
 `starts_after` is the row's head when the epoch was claimed: the epoch's own versions are all greater. An entry's
 epoch *owns* the versions in ``(its starts_after, the next entry's starts_after]``; the last entry owns all that follow.
@@ -12,7 +12,9 @@ The rules (docs/consistency.md says why; tests/model searches for a violation wh
 
 validity   A cell counts iff its epoch is in the list and its version is <= the next entry's `starts_after`.
            Anything else is the late write of an owner that was replaced.
-claim      The new list is the list read, less what owns nothing, plus the new entry.
+claim      The new list is the list read, less what owns nothing, plus the new entry. Who finds its own epoch at the end
+           of the list has claimed the row already, if the entry names its own incarnation. Under another one's it
+           serves nothing: no two ever own under one epoch, and where they do after all, they must not share a row.
 dropping   An entry that owns no version is dropped at the next claim. Exact: none of its cells counted or will count.
 folding    Entries whose epoch ended FOLD_AFTER_MS ago become one: "every epoch up to here". Exact only when no write of
            them can land any more (the one bound on late writes relied on) and a read made after that time shows nothing
@@ -46,6 +48,8 @@ class FenceEntry(NamedTuple):
     claimed_at_ms: int
     folded: bool = False
     """True only in the first place of a list: the entry stands for every epoch up to its own."""
+    incarnation: str = ""
+    """Who claimed. "": an entry of the first format, or a folded one."""
 
 
 Fence = tuple[FenceEntry, ...]
@@ -95,15 +99,20 @@ def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:
     return head
 
 
-def claim(fence: Fence, epoch: int, head: int, now_ms: int) -> Fence:
+def has_claimed(fence: Fence, epoch: int, incarnation: str) -> bool:
+    """Whether `fence` is the list that `incarnation` claimed the row with for `epoch`: it need not claim again."""
+    return bool(fence) and fence[-1].epoch == epoch and fence[-1].incarnation == incarnation
+
+
+def claim(fence: Fence, epoch: int, head: int, now_ms: int, incarnation: str) -> Fence:
     """The list to write when claiming the row for `epoch`: `fence`, less what owned nothing, plus the new entry.
 
     `head` is `head_of` what was read together with `fence`, in one atomic read. ValueError when `fence` already names
-    `epoch` or a higher one: then the caller either owns the row already or was replaced.
+    `epoch` or a higher one: then the caller either owns the row already (`has_claimed`) or was replaced.
     """
     if fence and fence[-1].epoch >= epoch:
         raise ValueError(f"epoch {epoch:#x} may not follow {fence[-1].epoch:#x}")
-    return (*drop_empty(fence, head), FenceEntry(epoch, head, now_ms))
+    return (*drop_empty(fence, head), FenceEntry(epoch, head, now_ms, incarnation=incarnation))
 
 
 def drop_empty(fence: Fence, head: int) -> Fence:

@@ -23,6 +23,7 @@ class FenceCheck:
             report(Code.FENCE_UNEXPECTED, "the row has a fence in a store in which no write can be late")
         for cell in fences:
             _check_order(cell, report)
+        _check_claimers(fences, report)
 
     def counts(self, epoch: int, version: int) -> bool:
         """Whether a cell counts; reports an epoch that no cell can have."""
@@ -67,6 +68,15 @@ def _check_order(cell: FenceCell, report: Report) -> None:
     is_own = bool(fence) and fence[-1].epoch == cell.epoch
     if not ascends or not is_own or any(entry.folded for entry in fence[1:]):
         report(Code.FENCE_ORDER, f"the fence of epoch {cell.epoch:#x} is {list(map(tuple, fence))}")
+
+
+def _check_claimers(fences: Iterable[FenceCell], report: Report) -> None:
+    """No epoch is of two incarnations, in whichever lists it stands. An entry of the first format names none."""
+    claimers: dict[int, str] = {}
+    for entry in (entry for cell in fences for entry in cell.fence if entry.incarnation):
+        if claimers.setdefault(entry.epoch, entry.incarnation) != entry.incarnation:
+            two = f"{claimers[entry.epoch]} and {entry.incarnation}"
+            report(Code.FENCE_CLAIMED_TWICE, f"epoch {entry.epoch:#x} was claimed by {two}")
 
 
 def _check_index_cell(cell: IndexCell, report: Report) -> None:

@@ -21,6 +21,7 @@ class Code(StrEnum):
     FENCE_MISSING = "fence_missing"  # where writes can be late, a row with cells was claimed
     FENCE_UNEXPECTED = "fence_unexpected"  # where none can be, there are no fences and no outboxes
     FENCE_ORDER = "fence_order"  # a list ascends by epoch, never descends by version, ends in its cell's epoch
+    FENCE_CLAIMED_TWICE = "fence_claimed_twice"  # an epoch is one incarnation's: no two claim a row with the same one
     EPOCH_ABOVE_FENCE = "epoch_above_fence"  # no cell is of an epoch that has not claimed the row
     EPOCH_MIXED = "epoch_mixed"  # where no write can be late, all cells are of one epoch
     ABOVE_HEAD = "above_head"  # no cell counts whose version is above the head, which the index alone tells

@@ -20,7 +20,7 @@ from tests.support.virtual_time import virtual_time
 
 async def assert_reads_equal(store: Store, old: OldStore) -> None:
     """Every recorded answer, then a send, whose version must be new; the checker after it."""
-    ownership = EpochOwnership(old.map_version + 1) if store.late_writes else None
+    ownership = EpochOwnership(old.map_version + 1, "today") if store.late_writes else None
     owner = Owner(store, UNLIMITED, ownership=ownership, now_us=lambda: old.now_us)
     await owner.start()
     try:

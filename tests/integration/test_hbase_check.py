@@ -33,7 +33,7 @@ def table(hbase: HBase) -> Iterator[HBaseAddress]:
 
         async def fill() -> None:
             store = await HBaseStore.open(address, HBaseSettings())
-            await three_messages(store, Settings(), EpochOwnership(1))
+            await three_messages(store, Settings(), EpochOwnership(1, "only"))
             await store.close()
 
         asyncio.run(fill())

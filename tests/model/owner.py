@@ -77,7 +77,7 @@ def load(rules: Rules, row: Row, epoch: int, conversations: int, now_ms: int) ->
     head = _head(rules, row, listed)
     if listed and listed[-1].epoch == epoch:
         return _read(rules, row, epoch, listed, head, conversations), False
-    fence = claim(_folded(rules, row, listed, now_ms), epoch, head, now_ms)
+    fence = claim(_folded(rules, row, listed, now_ms), epoch, head, now_ms, "")
     if not rules.new_list:  # the list read ends nobody's versions
         fence = (*listed, FenceEntry(epoch, MAX_EPOCH, now_ms))
     return _read(rules, row, epoch, fence, head, conversations), True

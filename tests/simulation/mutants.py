@@ -103,6 +103,10 @@ class _Unchecked:
     def epoch(self) -> int:
         return self._ownership.epoch
 
+    @property
+    def incarnation(self) -> str:
+        return self._ownership.incarnation
+
     def leave_epoch(self) -> None:
         self._ownership.leave_epoch()
 
@@ -192,7 +196,7 @@ def no_claim_on_load(patch: Patch) -> None:
         epoch = self._ownership.epoch
         if read and read[-1].epoch >= epoch:
             return read
-        return claim(read, epoch, head, 0)
+        return claim(read, epoch, head, 0, self._ownership.incarnation)
 
     patch.setattr(Loader, "_claim", unwritten)
 
@@ -208,7 +212,7 @@ def the_claim_is_not_waited_for(patch: Patch) -> None:
         task = asyncio.ensure_future(confirmed(self, row, read, head))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         under_way.add(task)
-        return claim(read, epoch, head, 0)
+        return claim(read, epoch, head, 0, self._ownership.incarnation)
 
     patch.setattr(Loader, "_claim", unawaited)
 

@@ -111,7 +111,7 @@ class Cluster:
             older.revoke()
         self.map_version += 1
         process = Process()
-        ownership = EpochOwnership(self.map_version) if self.late else None
+        ownership = EpochOwnership(self.map_version, f"node-{self.map_version}") if self.late else None
         store = self.store.beside()
 
         async def make() -> Owner:

@@ -11,6 +11,7 @@ from rowbox.mailbox.fence import (
     claim,
     drop_empty,
     fold,
+    has_claimed,
     head_of,
     is_sweepable,
     is_valid,
@@ -33,7 +34,7 @@ def played(history: list[tuple[int, int]]) -> tuple[Fence, int, set[Stamp]]:
     fence: Fence = ()
     head, written = 0, set()
     for epoch, count in history:
-        fence = claim(fence, epoch, head, 0)
+        fence = claim(fence, epoch, head, 0, "")
         for _ in range(count):
             head += 1
             written.add(Stamp(epoch, head))
@@ -62,14 +63,14 @@ def test_what_was_written_in_turn_counts_and_all_else_does_not(history: list[tup
 def test_the_head_is_the_last_that_was_written_even_when_its_cell_has_gone(history: list[tuple[int, int]]) -> None:
     fence, head, written = played(history)
     assert head_of(fence, written) == head
-    claimed = claim(fence, 51, head, 0)
+    claimed = claim(fence, 51, head, 0, "")
     assert head_of(claimed, ()) == head
 
 
 @given(histories(), st.integers(1, 30))
 def test_late_writes_do_not_move_the_head(history: list[tuple[int, int]], beyond: int) -> None:
     fence, head, written = played(history)
-    claimed = claim(fence, 51, head, 0)
+    claimed = claim(fence, 51, head, 0, "")
     late = {Stamp(epoch, head + beyond) for epoch, _ in history}
     assert head_of(claimed, written | late) == head
 
@@ -102,7 +103,7 @@ def test_a_cell_counts_up_to_where_the_next_owner_starts() -> None:
 @pytest.mark.parametrize("epoch", [29, 30])
 def test_nobody_claims_with_an_epoch_that_stands_or_is_lower(epoch: int) -> None:
     with pytest.raises(ValueError, match="may not follow"):
-        claim(THREE, epoch, 100, 0)
+        claim(THREE, epoch, 100, 0, "")
 
 
 def test_the_list_of_the_highest_epoch_stands() -> None:
@@ -145,3 +146,13 @@ def test_an_epoch_sorts_by_map_version_then_by_count_and_has_its_bounds() -> Non
     for map_version, n in [(1 << 40, 0), (1, 1 << 24), (-1, 0), (1, -1)]:
         with pytest.raises(ValueError, match="no such epoch"):
             make_epoch(map_version, n)
+
+
+def test_a_row_is_claimed_already_by_the_same_incarnation_under_the_same_epoch_only() -> None:
+    fence = claim(THREE, 40, 100, 3, "one")
+    assert has_claimed(fence, 40, "one")
+    assert not has_claimed(fence, 40, "another")
+    assert not has_claimed(fence, 41, "one")
+    assert not has_claimed(fence[:-1], 40, "one")
+    assert not has_claimed((), 40, "one")
+    assert not has_claimed(THREE, 30, "one"), "an entry of the first format names nobody"

@@ -62,6 +62,16 @@ def no_fence(row: AliceRow) -> None:
     row.fences.clear()
 
 
+@breaks(Code.FENCE_CLAIMED_TWICE, FENCED)
+def two_incarnations_of_one_epoch(row: AliceRow) -> None:
+    (epoch, starts_after, claimed_at_ms, *_) = row.fences[0].fence[-1]
+    claimed = FenceEntry(epoch, starts_after, claimed_at_ms, incarnation="one")
+    row.fences[0] = FenceCell(epoch, (claimed,))
+    row.fences.append(
+        FenceCell(epoch + 1, (claimed._replace(incarnation="another"), FenceEntry(epoch + 1, 1 << 60, 0)))
+    )
+
+
 @breaks(Code.FENCE_UNEXPECTED, EMBEDDED)
 def a_fence_where_none_is_needed(row: AliceRow) -> None:
     row.fences.append(FenceCell(EPOCH, (FenceEntry(EPOCH, 0, 0),)))
