@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bench.cells import new_send
 from bench.workload import CONTENT
-from rowbox.cacheserver.owner import wall_clock_us
+from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.store import RowMutation
 from rowbox.cacheserver.stores.rocksdb import RocksStore

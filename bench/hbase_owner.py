@@ -23,13 +23,13 @@ import uvloop
 
 from bench.server import cpu_s
 from bench.workload import CONTENT, PARTNERS, SENDERS
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.membership import new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import EpochOwnership
 from rowbox.cacheserver.port import FetchConversations, Send
 from rowbox.cacheserver.row_cells import row_keys, shard_runs
 from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cli.serve import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from rowbox.hbase_schema.families import Family

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.copy_check import CopyCheck
 from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs, user_rows
 from rowbox.cacheserver.store import StoreReader
-from rowbox.cacheserver.store_clock import NowUs
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
 from rowbox.hbase_schema.keys import user_of
 from rowbox.mailbox.clock import US_PER_S

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from rowbox.cacheserver.background import BackgroundLoop
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.store import RowDelete, Store
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import RowboxError
 
@@ -31,11 +31,18 @@ class Cleaner:
         self._store = store
         self._clock = clock
         self._columns: list[tuple[bytes, Family, bytes]] = []
+        self._written_us = 0
+        """No waiting column is of a higher version."""
         self.loop = BackgroundLoop("cleaner", self._round)
         self.removed = 0
 
-    def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]]) -> None:
-        """Has columns removed soon. The caller knows that rule 2 allows it (docs/consistency.md)."""
+    def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]], written_us: int) -> None:
+        """Has columns removed soon. The caller knows that rule 2 allows it (docs/consistency.md).
+
+        `written_us`: no column is of a higher version, nor was it written at a later time. A delete that were behind
+        what it is for would not hide it.
+        """
+        self._written_us = max(self._written_us, written_us)
         for family, qualifier in columns:
             if len(self._columns) < MAX_COLUMNS:
                 self._columns.append((row, family, qualifier))
@@ -46,16 +53,16 @@ class Cleaner:
         """Removes what is waiting now."""
         while self._columns:
             taken, self._columns = self._columns[:BATCH_COLUMNS], self._columns[BATCH_COLUMNS:]
+            timestamp_ms = self._clock.next_ms(self._written_us)
             by_row: dict[bytes, list[tuple[Family, bytes]]] = defaultdict(list)
             for row, family, qualifier in taken:
                 by_row[row].append((family, qualifier))
             try:
-                await self._store.delete(
-                    [RowDelete(row, columns) for row, columns in by_row.items()], self._clock.next_ms()
-                )
+                await self._store.delete([RowDelete(row, columns) for row, columns in by_row.items()], timestamp_ms)
                 self.removed += len(taken)
             except RowboxError as error:
                 log.warning("%d columns stay until the next load of their rows: %s", len(taken), error)
+        self._written_us = 0
 
     async def close(self) -> None:
         """Ends the background work and flushes."""

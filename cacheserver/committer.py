@@ -6,15 +6,15 @@ After an unknown outcome the epoch is left and the rows are dropped (rule 6): wh
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.store import RowMutation, Store
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
@@ -72,7 +72,7 @@ class Committer:
         began = self._loop.time()
         try:
             self._check(batch)
-            await self._store.mutate(self._mutations(batch), self._clock.next_ms())
+            await self._write(batch)
             for command, _ in batch.decided:
                 command.store_calls += 1
         except StoreOutcomeUnknown as error:
@@ -113,8 +113,27 @@ class Committer:
                 self._table.drop(row)
                 raise
 
-    def _mutations(self, batch: Batch) -> list[RowMutation]:
-        mutations = [RowMutation(row.key, list(map(codec.encode, plan.cells()))) for row, plan in batch.plans.items()]
+    async def _write(self, batch: Batch) -> None:
+        """One call, but for rows that need one of their own (StoreClock): theirs follow, one after the other."""
+        apart = [] if not self._store.late_writes else [r for r, p in batch.plans.items() if self._is_ahead(p)]
+        together = [row for row in batch.plans if row not in apart]
+        calls = [rows for rows in (together, *([row] for row in apart)) if rows]
+        for number, rows in enumerate(calls):
+            timestamp_ms = self._clock.next_ms(max([batch.plans[row].head for row in rows]))
+            try:
+                await self._store.mutate(self._mutations(batch, rows), timestamp_ms)
+            except StoreOutcomeUnknown:
+                raise
+            except StoreUnavailable as error:
+                if number == 0:
+                    raise
+                raise StoreOutcomeUnknown(f"a part of the write is there, the other is not: {error}") from error
+
+    def _is_ahead(self, plan: Plan) -> bool:
+        return self._clock.is_ahead(plan.head)
+
+    def _mutations(self, batch: Batch, rows: Sequence[Row]) -> list[RowMutation]:
+        mutations = [RowMutation(row.key, list(map(codec.encode, batch.plans[row].cells()))) for row in rows]
         self.counters.batches += 1
         self.counters.rows += len(mutations)
         self.counters.cells += sum([len(puts) for _, puts in mutations])
@@ -141,7 +160,8 @@ class Committer:
             mailbox.apply(plan)
             stale = mailbox.take_stale(plan)
             if stale:
-                self._cleaner.remove(row.key, [(Family.INDEX, keys.conversation_qualifier(*cell)) for cell in stale])
+                columns = [(Family.INDEX, keys.conversation_qualifier(*cell)) for cell in stale]
+                self._cleaner.remove(row.key, columns, mailbox.head)
             self._table.account(row)
             self._on_applied(row, plan)
         self.answer(batch)

@@ -281,7 +281,7 @@ class Delivery:
             self._remove(parcel.row, parcel.cell)
 
     def _remove(self, row: bytes, cell: OutboxCell) -> None:
-        self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))])
+        self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))], cell.version)
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

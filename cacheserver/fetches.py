@@ -5,11 +5,11 @@ Every answer is given only while the user is still owned (docs/consistency.md, r
 
 import asyncio
 
+from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimit
-from rowbox.cacheserver.store_clock import NowUs
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after

@@ -3,21 +3,10 @@
 A renewal that succeeded is counted from the moment BEFORE it was sent. Whoever wants to take over has seen the node's
 cell unchanged for `ttl + margin` of its own time, and its first look at the cell was later than that moment: so the
 lease is over before it can be declared so. No clock is compared with another machine's; the margin is for clocks that
-run unequally fast.
+run unequally fast. The clock counts on while a machine sleeps: a process that slept has no lease.
 """
 
-import time
-from collections.abc import Callable
-
-NowS = Callable[[], float]
-"""Seconds of a clock that never goes back."""
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Darwin's CLOCK_MONOTONIC counts on in sleep
-
-
-def boot_clock_s() -> float:
-    """Seconds since the machine was started, those of its sleep included: a process that slept has no lease."""
-    return time.clock_gettime(_CLOCK)
+from rowbox.cacheserver.clocks import NowS, boot_clock_s
 
 
 class Lease:

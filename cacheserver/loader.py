@@ -10,14 +10,13 @@ would have read 71 and said "up to 71". Either way A and B and every later reade
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.clocks import NowUs, StoreClock
 from rowbox.cacheserver.folding import Folded, Folding
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.store import Column, Put, RowMutation, Store
-from rowbox.cacheserver.store_clock import NowUs, StoreClock
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import DedupeCell, FenceCell, IndexCell, OutboxCell, UnknownIndexCell
@@ -95,13 +94,15 @@ class Loader:
         head = head_of(read, written)
         dedupe = await _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
         outbox = await _decode_all(columns[Family.OUTBOX], Family.OUTBOX, codec.decode_outbox)
-        folded = await self._fold(row, read, chain(written, _stamps((), dedupe, outbox)), now_ms)
+        stamps = [*written, *_stamps((), dedupe, outbox)]
+        folded = await self._fold(row, read, stamps, now_ms)
         fence = await self._claim(row, folded.fence, head)
         client_ids = await _client_ids([cell for cell in dedupe if is_valid(fence, cell.epoch, cell.version)])
         self._ownership.check(user_id)
         epoch = fence[-1].epoch
         states, stale, superseded = _choose(fence, index)
-        self._cleaner.remove(row, [*_garbage(fence, fences, superseded, dedupe, outbox), *folded.invalid])
+        garbage = [*_garbage(fence, fences, superseded, dedupe, outbox), *folded.invalid]
+        self._cleaner.remove(row, garbage, _latest_us(fence, stamps))
         mailbox = Mailbox(
             user_id,
             self._limits,
@@ -132,7 +133,7 @@ class Loader:
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
             self.store_calls += 1
-            await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms())
+            await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms(_latest_us(fence)))
         except StoreOutcomeUnknown:
             self._ownership.leave_epoch()
             raise
@@ -181,6 +182,13 @@ def _stamps(
             yield Stamp(cell.previous.epoch, cell.previous.version)
     yield from (Stamp(send.epoch, send.version) for send in dedupe)
     yield from (Stamp(parcel.epoch, parcel.version) for parcel in outbox)
+
+
+def _latest_us(fence: Fence, stamps: Iterable[Stamp] = ()) -> int:
+    """The latest time that anything of a row is known to be of: its versions, and the claims of its epochs."""
+    claimed_us = (entry.claimed_at_ms * US_PER_MS for entry in fence)
+    starts = (entry.starts_after for entry in fence)
+    return max(*claimed_us, *starts, *(stamp.version for stamp in stamps), 0)
 
 
 class _Chosen(NamedTuple):

@@ -10,9 +10,10 @@ once cannot be, whatever is late, lost or executed twice.
 import logging
 import secrets
 
+from rowbox.cacheserver.clocks import NowS
 from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell, NodeCell
 from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap, standing
-from rowbox.cacheserver.lease import Lease, NowS
+from rowbox.cacheserver.lease import Lease
 from rowbox.cacheserver.ownership import LeasedOwnership
 from rowbox.cacheserver.watch import Watch
 from rowbox.mailbox.config import LeaseSettings

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.judgement import Standing
-from rowbox.cacheserver.lease import NowS, boot_clock_s
 from rowbox.cacheserver.membership import Membership, new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.clocks import NowUs, StoreClock, wall_clock_us
 from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.delivery import Delivery
@@ -37,7 +38,6 @@ from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.recovery import Recovery
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.store_clock import NowUs, StoreClock
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
@@ -53,11 +53,6 @@ from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 
 MAX_PARCELS = 100_000
-
-
-def wall_clock_us() -> int:
-    """The time in microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 class Owner:

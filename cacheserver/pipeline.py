@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from rowbox.cacheserver.batch import Batch, resolve
+from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.outstanding import Outstanding
 from rowbox.cacheserver.row_reader import RowReader
-from rowbox.cacheserver.store_clock import NowUs
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable

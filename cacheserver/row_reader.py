@@ -25,8 +25,10 @@ OUTBOX_COLUMNS = 32
 class RowReader:
     """See the module's text."""
 
-    def __init__(self, store: StoreReader, remove: Callable[[bytes, Iterable[tuple[Family, bytes]]], None]) -> None:
-        """`remove(row, columns)` is told of what never counts, as it is met."""
+    def __init__(
+        self, store: StoreReader, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
+    ) -> None:
+        """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove)."""
         self._store = store
         self._remove = remove
 
@@ -169,9 +171,10 @@ class RowReader:
     def _sweep(self, mailbox: Mailbox, row: bytes, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
         """Has the late writes of replaced owners removed, as they are met. `stamped`: (qualifier, epoch, version)."""
         if mailbox.is_fenced:
-            dead = [(family, qualifier) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
+            dead = [(qualifier, version) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
             if dead:
-                self._remove(row, dead)
+                newest = max(version for _, version in dead)
+                self._remove(row, [(family, qualifier) for qualifier, _ in dead], newest)
 
 
 def _message_key(column: Column) -> keys.MessageKey:

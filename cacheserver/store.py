@@ -13,10 +13,11 @@ True    A cluster's store behind a gateway. Each row of a `mutate` is atomic, th
         StoreOutcomeUnknown may have happened, may not, and may still happen at any later time. Any write may execute
         twice, the second time late. What keeps this harmless is the caller's: epochs, the fence and rising timestamps.
 
-Timestamps: `mutate` and `delete` carry one `timestamp_ms` each, real time, strictly rising over all calls of the
-process. Embedded, calls execute in their order and the last one stands. With late_writes, of two puts of one column the
-one with the greater timestamp stands, whenever each executes, and a delete hides every put of its column whose
-timestamp is not greater, also one that executes later: so a deleted qualifier is never used again.
+Timestamps: `mutate` and `delete` carry one `timestamp_ms` each: real time, but never behind the versions of what the
+call writes or removes, and strictly rising over all calls that name the same row (clocks.StoreClock). Embedded, calls
+execute in their order and the last one stands. With late_writes, of two puts of one column the one with the greater
+timestamp stands, whenever each executes, and a delete hides every put of its column whose timestamp is not greater,
+also one that executes later: so a deleted qualifier is never used again.
 
 TTL: a store is made with a TTL per family (hbase_schema.families); a column older than it is not returned.
 

@@ -4,8 +4,8 @@ A store that stalls keeps everybody from renewing and everybody from looking. We
 living would declare each other dead when it ends: so a gap starts all counts anew.
 """
 
+from rowbox.cacheserver.clocks import NowS
 from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
-from rowbox.cacheserver.lease import NowS
 
 
 class Watch:

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
 from rowbox.cacheserver.background import background_samples
+from rowbox.cacheserver.clocks import StoreClock, wall_clock_us
 from rowbox.cacheserver.node import Node, Stores
-from rowbox.cacheserver.owner import Owner, wall_clock_us
+from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
 from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cli.data_dir import store_folder

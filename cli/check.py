@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from rowbox.cacheserver.checker import Checker, Progress
-from rowbox.cacheserver.stores.clock import wall_clock_ms
+from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cli.options import with_settings
 from rowbox.cli.walk import opened, shard_bar
 from rowbox.mailbox.clock import US_PER_MS

@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 import orjson
 
-from rowbox.cacheserver.stores.clock import wall_clock_ms
+from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
 from rowbox.hbase_schema.diagnosis import Diagnosis, State

@@ -39,7 +39,12 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return cls(version, 0, participants, ZERO_ID, 0, "", ZERO_ID, 0, version)
 
     def with_sent(self, message: Message, version: int, epoch: int) -> "Conversation":
-        """After the user sent `message`, which sorts behind all others: read up to and including it."""
+        """After the user sent `message`: the conversation is read, up to and including its newest message.
+
+        That is the message itself, unless another is dated so far ahead that it still sorts behind (clock.py).
+        """
+        if message.message_id < self.last_message_id:
+            return self.with_read_mark(self.last_message_id, 0, version, epoch)
         return self._with_newest(message, version, epoch, message.message_id, 0)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":

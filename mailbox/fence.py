@@ -112,7 +112,8 @@ def claim(fence: Fence, epoch: int, head: int, now_ms: int, incarnation: str) ->
     """
     if fence and fence[-1].epoch >= epoch:
         raise ValueError(f"epoch {epoch:#x} may not follow {fence[-1].epoch:#x}")
-    return (*drop_empty(fence, head), FenceEntry(epoch, head, now_ms, incarnation=incarnation))
+    claimed_at_ms = max(now_ms, fence[-1].claimed_at_ms) if fence else now_ms  # a claim is later than those before it
+    return (*drop_empty(fence, head), FenceEntry(epoch, head, claimed_at_ms, incarnation=incarnation))
 
 
 def drop_empty(fence: Fence, head: int) -> Fence:

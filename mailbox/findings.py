@@ -43,7 +43,7 @@ class Code(StrEnum):
 
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
-    SENT_TIMESTAMP = "sent_timestamp"  # the version of one's own message, lower than that of another's
+    SENT_TIMESTAMP = "sent_timestamp"  # one's own is the version, another's lower; else they are far apart (clock.py)
     LOG_MISSING = "log_missing"  # every message is in the log
     LOG_WITHOUT_MESSAGE = "log_without_message"  # and what the log names is there
 

@@ -24,6 +24,7 @@ from rowbox.mailbox.cells import (
     OutboxCell,
     UnknownIndexCell,
 )
+from rowbox.mailbox.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.conversation_check import ConversationCheck
 from rowbox.mailbox.fence_check import FenceCheck
@@ -152,7 +153,7 @@ class RowCheck:
     def _check_stamps(self, cell: MessageCell) -> None:
         sent_us = sent_timestamp(cell.message_id)
         is_own = cell.sender_id == self._user_id
-        if (sent_us != cell.version) if is_own else (sent_us >= cell.version):
+        if not (is_own_date if is_own else is_others_date)(sent_us, cell.version):
             text = f"message {cell.message_id.hex()} was sent at {sent_us} and has version {cell.version}"
             self._report(Code.SENT_TIMESTAMP, text)
         if is_own:

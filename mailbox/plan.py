@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
-from rowbox.mailbox.clock import tick
+from rowbox.mailbox.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import UNREAD_CAP, Conversation
 from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
-from rowbox.mailbox.ids import ZERO_ID, message_id
+from rowbox.mailbox.ids import ZERO_ID, message_id, sent_timestamp
 from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
 
 if TYPE_CHECKING:
@@ -182,14 +182,19 @@ class Plan:
         return fact.value if fact is not None and isinstance(fact.value, DedupeCell) else None
 
     def _new_send(self, new: NewSend) -> Sent:
-        version = self._tick(0)
-        # One reading of the clock is both numbers here; they are two in every other mailbox (docs/consistency.md).
+        state = self._state(new.conversation_id)
+        newest_us = sent_timestamp(state.last_message_id) if state is not None else 0
+        version = self._tick(newest_us)
+        old = state or Conversation.new(new.participants, version)
+        # One number is both here, as a rule; they are two in every other mailbox (docs/consistency.md).
+        sent_us = version
+        if is_far_ahead(self.now_us, version):
+            sent_us = date_of_send(self.now_us, version, newest_us, sent_timestamp(old.read_mark))
         message = Message(
-            message_id(version, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
+            message_id(sent_us, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
         )
-        old = self._state(new.conversation_id) or Conversation.new(new.participants, version)
         epoch = self._mailbox.epoch
-        self._add_copy(message, version, version, new.client_message_id, old.last_message_id)
+        self._add_copy(message, sent_us, version, new.client_message_id, old.last_message_id)
         record = DedupeCell(
             new.client_id_hash, epoch, version, message.message_id, new.conversation_id, new.payload_hash
         )
@@ -251,7 +256,8 @@ class Plan:
         return self.states.get(conversation_id) or self._mailbox.index.get(conversation_id)
 
     def _tick(self, remote_us: int) -> int:
-        self.head = tick(self.now_us, self.head, remote_us)
+        last_us = self.head if self.log else first_of_mutation(self.now_us, self.head)
+        self.head = tick(self.now_us, last_us, remote_us)
         return self.head
 
     def _add_copy(

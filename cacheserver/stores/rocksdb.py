@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from rocksdict import WriteBatch, WriteOptions
 
+from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.clock import wall_clock_ms
 from rowbox.cacheserver.stores.disk import DiskGuard
 from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES, Database
 from rowbox.cacheserver.stores.rocksdb_errors import translated_reads, writing_error

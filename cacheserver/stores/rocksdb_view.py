@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores.clock import wall_clock_ms
 from rowbox.cacheserver.stores.rocksdb_database import Database
 from rowbox.cacheserver.stores.rocksdb_folder import open_for_reading
 from rowbox.cacheserver.stores.rocksdb_options import RocksMemory

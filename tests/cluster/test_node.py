@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.node import Node, Stores
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
 from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.store_clock import StoreClock
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import CLUSTER_ROW

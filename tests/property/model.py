@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rowbox.mailbox.clock import MAX_AHEAD_US
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
 from tests.support.cluster import Json
 
@@ -46,6 +47,9 @@ class PlainMailbox:
         self.messages[said.id] = said
         if said.sender == self.user:
             self.mark(said.conversation, said.id)
+            newest = self.of(said.conversation)[0].id
+            if sent_timestamp(newest) > sent_timestamp(said.id) + MAX_AHEAD_US // 2:  # it is read, too
+                self.mark(said.conversation, newest)
 
     def mark(self, conversation: bytes, message: bytes) -> None:
         self.marks[conversation] = max(self.marks.get(conversation, ZERO_ID), message)

@@ -6,7 +6,8 @@ and so is what a client holds that paged with a cursor, while others wrote, and 
 
 import asyncio
 import os
-from typing import ClassVar
+from collections.abc import Collection, Coroutine
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from rowbox.cacheserver.port import Page, SendResult
+from rowbox.mailbox.clock import MAX_AHEAD_US
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import ClientMessageIdReused
 from rowbox.mailbox.findings import Code, Finding
-from rowbox.mailbox.ids import direct_conversation_id, message_id, to_text
+from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 from tests.checking import findings_of
 from tests.property.model import PlainMailbox, Said, without_version
@@ -36,8 +38,10 @@ from tests.support.virtual_time import VirtualTimeLoop
 USERS = ["ann", "bob", "cem", "dai"]
 STRANGERS = ["x1", "x2"]
 """Senders whose mailboxes are elsewhere: their messages come late and out of order."""
+_T = TypeVar("_T")
 users = st.sampled_from(USERS)
 sizes = st.integers(1, 7)
+ages_us = st.integers(0, 3_000_000) | st.sampled_from([-1, -59_000_000, -61_000_000, -7_200_000_000, -(1 << 51)])
 contents = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=120)
 
 
@@ -80,6 +84,8 @@ class MailboxMachine(RuleBasedStateMachine):
         self.sent: list[tuple[str, str, str, str, SendResult]] = []
         self.paging: dict[str, tuple[Client, str | None, str | None]] = {}
         self.serial = 0
+        self.asked_at_us = 0
+        self.was_set_far_back = False
 
     async def _made(self) -> Cluster:
         made = Cluster(late=self.late, settings=self.settings_of)
@@ -107,19 +113,38 @@ class MailboxMachine(RuleBasedStateMachine):
         conversation = direct_conversation_id(sender, recipient)
         assert result.conversation_id == conversation
         said = Said(result.message_id, conversation, sender, frozenset({sender, recipient}), content, client_id)
-        assert said.id > max(self.model[sender].messages, default=b""), "it does not sort after what the sender had"
-        for user in said.participants:
-            self.model[user].take(said)
+        self._take_sent(said)
         self.sent.append((sender, recipient, content, client_id, result))
+
+    def _take_sent(self, said: Said, at_once: Collection[Said] = ()) -> None:
+        """It sorts after all that its sender sent there, and after what it answers unless that is dated far ahead.
+
+        Not after what others sent at once with it.
+        """
+        for other in self.model[said.sender].of(said.conversation):
+            is_followed = other not in at_once and sent_timestamp(other.id) <= self.asked_at_us + MAX_AHEAD_US
+            if other.sender == said.sender or is_followed:
+                assert said.id > other.id
+        for user in said.participants & self.model.keys():
+            self.model[user].take(said)
+
+    def _ask(self, asked: Coroutine[Any, Any, _T]) -> _T:
+        """What a server answers to writes; notes when they were asked for."""
+
+        async def now_us() -> int:
+            return self.cluster.clock.now_us()
+
+        self.asked_at_us = self.runner.run(now_us())
+        return self.runner.run(asked)
 
     def _next_id(self) -> str:
         self.serial += 1
         return f"c{self.serial}"
 
-    @rule(sender=users, recipient=users, content=contents)
+    @rule(sender=users, recipient=users | st.sampled_from(STRANGERS), content=contents)
     def send(self, sender: str, recipient: str, content: str) -> None:
         client_id = self._next_id()
-        result = self.runner.run(self.cluster.node.send(sender, recipient, content, client_id))
+        result = self._ask(self.cluster.node.send(sender, recipient, content, client_id))
         assert not result.duplicate
         self._accept(sender, recipient, content, client_id, result)
 
@@ -136,7 +161,7 @@ class MailboxMachine(RuleBasedStateMachine):
         async def run() -> list[SendResult]:
             return await asyncio.gather(*(self.cluster.node.send(sender, *request) for request in requests))
 
-        results = self.runner.run(run())
+        results = self._ask(run())
         answers: dict[str, SendResult] = {}
         for (recipient, content, client_id), result in zip(requests, results, strict=True):
             known = answers.setdefault(client_id, result)
@@ -152,7 +177,12 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(pairs=st.lists(st.tuples(users, users), min_size=2, max_size=6))
     def send_across(self, pairs: list[tuple[str, str]]) -> None:
-        """Different users at once, also to each other."""
+        """Different users at once, also to each other.
+
+        Not where that may be an hour ahead: a sender has read it if it came first, and nobody knows whether it did.
+        """
+        if self.was_set_far_back:
+            pairs = [(sender, recipient) for sender, recipient in pairs if sender <= recipient]
 
         async def run() -> list[SendResult]:
             return await asyncio.gather(
@@ -162,8 +192,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 )
             )
 
-        before = {user: max(self.model[user].messages, default=b"") for user in USERS}
-        results = self.runner.run(run())
+        results, at_once = self._ask(run()), list[Said]()
         for n, ((sender, recipient), result) in enumerate(zip(pairs, results, strict=True)):
             said = Said(
                 result.message_id,
@@ -173,10 +202,8 @@ class MailboxMachine(RuleBasedStateMachine):
                 f"across {n}",
                 f"x{self.serial}-{n}",
             )
-            assert said.id > before[sender]
-            before[sender] = said.id
-            for user in said.participants:
-                self.model[user].take(said)
+            self._take_sent(said, at_once)
+            at_once.append(said)
         self.serial += 1
 
     @precondition(lambda self: self.sent)
@@ -195,9 +222,9 @@ class MailboxMachine(RuleBasedStateMachine):
         status = self.runner.run(self.cluster.node.status(sender, client_id))
         assert (status.message_id, status.duplicate) == (first.message_id, False)
 
-    @rule(sender=st.sampled_from(STRANGERS), user=users, age_us=st.integers(0, 3_000_000), again=st.booleans())
+    @rule(sender=st.sampled_from(STRANGERS), user=users, age_us=ages_us, again=st.booleans())
     def deliver_late(self, sender: str, user: str, age_us: int, again: bool) -> None:
-        """A message that was sent before others that are here already; and perhaps it comes twice."""
+        """A message that was sent before others that are here already, or is dated ahead. Perhaps it comes twice."""
         self.serial += 1
         conversation = direct_conversation_id(sender, user)
 
@@ -238,9 +265,10 @@ class MailboxMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.runner.run(asyncio.sleep(seconds))
 
-    @rule(seconds=st.sampled_from([-30.0, -0.001, 5.0]))
+    @rule(seconds=st.sampled_from([-3600.0, -30.0, -0.001, 5.0]))
     def the_clock_is_set(self, seconds: float) -> None:
         self.cluster.clock.jump(seconds)
+        self.was_set_far_back |= seconds <= -3600.0
 
     @rule()
     def restart(self) -> None:

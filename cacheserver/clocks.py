@@ -1,0 +1,72 @@
+"""Time, in one place: the clocks of this machine, and the timestamps of store calls.
+
+Nothing else in this folder reads the machine's clocks. Whoever needs the time takes a callable that gives it, so that a
+test can set it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rowbox.mailbox.clock import MAX_AHEAD_US, US_PER_MS
+
+NowUs = Callable[[], int]
+"""The time of day, in microseconds since the epoch."""
+NowS = Callable[[], float]
+"""Seconds of a clock that never goes back."""
+
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Darwin's CLOCK_MONOTONIC counts in sleep
+
+
+def wall_clock_us() -> int:
+    """The time of day, as this machine has it: it can be set, and be wrong."""
+    return time.time_ns() // 1000
+
+
+def wall_clock_ms() -> int:
+    """The same in milliseconds, in which the store counts."""
+    return time.time_ns() // 1_000_000
+
+
+def boot_clock_s() -> float:
+    """Seconds since the machine was started, those of its sleep included. Nobody can set it."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+class StoreClock:
+    """The timestamps of store calls: T = max(now, last T + 1, the versions that the call writes), in milliseconds.
+
+    One for each process: two would give one millisecond twice. TTLs count from T. A cell's T is never behind the
+    version that stands in it, so that a server whose clock is behind writes nothing that is gone once the clock is
+    right; and a delete's T is not behind what it removes, else it would not hide it.
+
+    A version may be far ahead of the time (mailbox/clock.py says of what). It must not take the calls of everybody
+    after it along: what they write would not expire for as long. So such a T is given and not remembered. It rises
+    within the row all the same, because the versions of such a mailbox rise by a millisecond at least; but its row
+    needs a call of its own where the greatest T stands, whenever it executes (`is_ahead`).
+    """
+
+    def __init__(self, now_us: NowUs) -> None:
+        self._now_us = now_us
+        self._last_ms = 0
+
+    def next_ms(self, written_us: int = 0) -> int:
+        """The timestamp of the next call, which writes or removes cells of versions up to `written_us`."""
+        least_ms = self._least_ms()
+        written_ms = _in_ms(written_us)
+        if written_ms > least_ms + MAX_AHEAD_US // US_PER_MS:
+            return written_ms
+        self._last_ms = max(least_ms, written_ms)
+        return self._last_ms
+
+    def is_ahead(self, written_us: int) -> bool:
+        """Whether `written_us` is so far ahead that `next_ms` will not remember it."""
+        return _in_ms(written_us) > self._least_ms() + MAX_AHEAD_US // US_PER_MS
+
+    def _least_ms(self) -> int:
+        return max(self._now_us() // US_PER_MS, self._last_ms + 1)
+
+
+def _in_ms(version_us: int) -> int:
+    """Rounded up: a write time that is rounded down is behind its version."""
+    return -(-version_us // US_PER_MS)
