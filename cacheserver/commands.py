@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
+from rowbox.cacheserver.budget import text_bytes
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Fact, Marked, Need, NewSend, Plan, Sent
 
@@ -26,7 +27,7 @@ class Command(Protocol):
     number: int
     """Which one it is, by arrival, of all that the pipeline was given."""
     size_bytes: int
-    """About what it adds to a store call."""
+    """About what it takes in memory, and adds to a store call."""
     store_calls: int
     """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
 
@@ -48,7 +49,7 @@ class SendCommand:
         self.deadline = 0.0
         self.number = 0
         self.store_calls = 0
-        self.size_bytes = (CELL_BYTES + len(new.content)) * len(self.users)
+        self.size_bytes = (CELL_BYTES + text_bytes(new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Sent."""
@@ -76,7 +77,7 @@ class DeliverCommand:
         self.deadline = 0.0
         self.number = 0
         self.store_calls = 0
-        self.size_bytes = sum(CELL_BYTES + len(message.content) for message in messages)
+        self.size_bytes = sum(CELL_BYTES + text_bytes(message.content) for message in messages)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """The count; a Need of the first message's only, so that nothing of it is planned."""

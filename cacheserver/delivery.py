@@ -6,8 +6,10 @@ What fails stays at its front and is tried again, with longer pauses, until the 
 the sender's row. Delivering twice is harmless: the mailbox knows messages by their ids.
 
 What no queue holds is spilled: it stays in the sender's outbox until a rescan reads that back (recovery.py), and until
-then nothing newer of that sender is queued for that recipient, or it would arrive first. Two things spill: a delivery
-that is full, and a recipient for whom trying again is no use (a damaged row).
+then nothing newer of that sender is queued for that recipient, or it would arrive first. These spill: what comes when
+the delivery is full, and, when it is half full, what would be more than an eighth of it for one recipient or is for a
+recipient whose last delivery failed (so that a part of the store that is away does not fill it for everybody); and what
+is for a recipient for whom trying again is no use (a damaged row).
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
+from rowbox.cacheserver.budget import Budget, text_bytes
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.commands import Answer
 from rowbox.hbase_schema.families import Family
@@ -36,10 +39,15 @@ REMEMBERED = 10_000
 them delivered once more, and where memory is scarce that load evicts the next sender, and so on without end."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+SPILLED_RECIPIENTS = 100
+"""Of one sender, remembered by name; where there are more, all that the sender sends spills until it is read back."""
+NEWER_MESSAGES = 1_000
+"""Of one sender, kept while what the sender's outbox holds is read; what is sent beyond that is spilled again."""
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
 
-_NOBODY: frozenset[str] = frozenset()
+PARCEL_BYTES = 1_000
+"""A parcel without its text, in the parcel's own objects and in its queues."""
 
 Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[Answer]"]
 """Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
@@ -49,11 +57,12 @@ An error that is not retryable (or no RowboxError) means that the first of them 
 class Parcel:
     """One message on its way. `pending`: who is still without it; `queued`: in whose queues it is."""
 
-    __slots__ = ("cell", "pending", "queued", "recipients", "row", "waiters")
+    __slots__ = ("cell", "pending", "queued", "recipients", "row", "size_bytes", "waiters")
 
     def __init__(self, row: bytes, cell: OutboxCell) -> None:
         self.row = row
         self.cell = cell
+        self.size_bytes = PARCEL_BYTES + text_bytes(cell.message.content)
         self.recipients = cell.recipients
         self.pending = set(self.recipients)
         self.queued: set[str] = set()
@@ -61,19 +70,61 @@ class Parcel:
         """Done when no queue holds it any more, or when they have waited long enough."""
 
 
+class _Queue:
+    """What is on its way to one recipient, in order."""
+
+    __slots__ = ("parcels", "size_bytes")
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.parcels = deque((parcel,))
+        self.size_bytes = parcel.size_bytes
+
+    def append(self, parcel: Parcel) -> None:
+        self.parcels.append(parcel)
+        self.size_bytes += parcel.size_bytes
+
+    def popleft(self) -> Parcel:
+        parcel = self.parcels.popleft()
+        self.size_bytes -= parcel.size_bytes
+        return parcel
+
+
+class Spilled:
+    """Of one sender: for whom messages are in the sender's outbox only."""
+
+    __slots__ = ("_recipients", "for_everybody")
+
+    def __init__(self) -> None:
+        self._recipients: set[str] = set()
+        self.for_everybody = False
+        """More than are remembered by name: nothing of this sender is queued before it was read back."""
+
+    def add(self, recipient: str) -> None:
+        """Notes one more."""
+        if len(self._recipients) >= SPILLED_RECIPIENTS:
+            self.for_everybody = True
+        if not self.for_everybody:
+            self._recipients.add(recipient)
+
+    def holds(self, recipient: str) -> bool:
+        """Whether something for `recipient` is, or may be, spilled."""
+        return self.for_everybody or recipient in self._recipients
+
+
 class Delivery:
-    """See the module's text. `most` parcels at once; what the outboxes of loaded rows hold beyond that waits there.
+    """See the module's text. `most` parcels at once, and `most_bytes` of them; what the outboxes of loaded rows hold
+    beyond that waits there.
 
     `wait_s`: how long a send waits for its delivery before it says how many recipients are without it.
     """
 
-    def __init__(self, deliver: Deliver, cleaner: Cleaner, *, most: int, wait_s: float) -> None:
+    def __init__(self, deliver: Deliver, cleaner: Cleaner, *, most: int, most_bytes: int, wait_s: float) -> None:
         self._deliver = deliver
         self._cleaner = cleaner
-        self._most = most
+        self.budget = Budget(most, most_bytes)
         self._wait_s = wait_s
         self._parcels: dict[bytes, Parcel] = {}
-        self._queues: dict[str, deque[Parcel]] = {}
+        self._queues: dict[str, _Queue] = {}
         self._pauses: dict[str, tuple[float, asyncio.TimerHandle]] = {}
         """By recipient: how long the pause before the next try is, and its end."""
         self._is_closed = False
@@ -84,15 +135,16 @@ class Delivery:
         self._arrived_lately: OrderedDict[bytes, None] = OrderedDict()
         self._newer: dict[str, list[OutboxCell]] = {}
         self._report_at_s = 0.0
-        self.spilled: dict[str, set[str]] = {}
+        self.spilled: dict[str, Spilled] = {}
         """By sender: the recipients of messages that only the sender's outbox holds."""
+        self._held: dict[str, list[int]] = {}
+        """By sender: how many messages are on their way, and their bytes."""
         self.delivered = 0
         self.retries = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether new sends should be refused."""
-        return len(self._parcels) >= self._most
+    def refuses(self, sender_id: str) -> bool:
+        """Whether new sends of a user should be refused: it is full, or the user's share of it is."""
+        return self.budget.is_half_full and self.budget.refuses(*self._held.get(sender_id, (0, 0)))
 
     @property
     def pending(self) -> int:
@@ -120,7 +172,7 @@ class Delivery:
         `read_outbox` gives what the outbox holds as of its call; sends that are confirmed while it reads follow behind.
         Where it fails, what was spilled stays so.
         """
-        if sender_id not in self.spilled or sender_id in self._newer or self.is_full:
+        if sender_id not in self.spilled or sender_id in self._newer or self.budget.is_full:
             return
         newer: list[OutboxCell] = []
         self._newer[sender_id] = newer
@@ -129,6 +181,8 @@ class Delivery:
         finally:
             del self._newer[sender_id]
         self.add_outbox(sender_id, row, [*cells, *newer])
+        if len(newer) >= NEWER_MESSAGES:  # there may have been more of them
+            self.spilled.setdefault(sender_id, Spilled()).for_everybody = True
 
     async def wait(self, sender_id: str, message_id: bytes) -> int:
         """Waits until every recipient has the message, for `wait_s` at most; how many are still without it."""
@@ -180,20 +234,42 @@ class Delivery:
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
-        spilled = self.spilled.get(sender_id, _NOBODY)
+        spilled = self.spilled.get(sender_id)
         for recipient in parcel.recipients:
             if recipient in parcel.queued or recipient not in parcel.pending:
                 continue
-            if recipient in spilled or (self.is_full and not parcel.queued):
+            if (spilled is not None and spilled.holds(recipient)) or self._has_no_room(recipient, parcel):
                 self._spill(sender_id, recipient, cell)
             else:
-                self._parcels[cell.message_id] = parcel
+                if not parcel.queued:
+                    self._hold(sender_id, parcel)
                 self._enqueue(recipient, parcel)
 
+    def _has_no_room(self, recipient: str, parcel: Parcel) -> bool:
+        if not self.budget.is_half_full:
+            return False
+        if self.budget.is_full and not parcel.queued:
+            return True
+        queue = self._queues.get(recipient)
+        if queue is None:
+            return False
+        return recipient in self._pauses or self.budget.refuses(len(queue.parcels), queue.size_bytes)
+
+    def _hold(self, sender_id: str, parcel: Parcel) -> None:
+        self._parcels[parcel.cell.message_id] = parcel
+        self.budget.add(parcel.size_bytes)
+        held = self._held.get(sender_id)
+        if held is None:
+            self._held[sender_id] = [1, parcel.size_bytes]
+        else:
+            held[0] += 1
+            held[1] += parcel.size_bytes
+
     def _spill(self, sender_id: str, recipient: str, cell: OutboxCell) -> None:
-        self.spilled.setdefault(sender_id, set()).add(recipient)
-        if sender_id in self._newer:
-            self._newer[sender_id].append(cell)
+        self.spilled.setdefault(sender_id, Spilled()).add(recipient)
+        newer = self._newer.get(sender_id)
+        if newer is not None and len(newer) < NEWER_MESSAGES:
+            newer.append(cell)
 
     def _enqueue(self, recipient: str, parcel: Parcel) -> None:
         parcel.queued.add(recipient)
@@ -201,7 +277,7 @@ class Delivery:
         if queue is not None:
             queue.append(parcel)
             return
-        self._queues[recipient] = deque([parcel])
+        self._queues[recipient] = _Queue(parcel)
         self._loop.call_soon(self._begin, recipient)  # what else comes in this turn goes with it
 
     def _begin(self, recipient: str) -> None:
@@ -209,7 +285,7 @@ class Delivery:
         if self._is_closed:
             return
         try:
-            delivered = self._deliver(recipient, _first_messages(self._queues[recipient]))
+            delivered = self._deliver(recipient, _first_messages(self._queues[recipient].parcels))
         except RowboxError as error:
             self._failed(recipient, error)
         else:
@@ -243,15 +319,15 @@ class Delivery:
         self._pauses[recipient] = (pause_s, timer)
 
     def _go_on(self, recipient: str) -> None:
-        if self._queues[recipient]:
+        if self._queues[recipient].parcels:
             self._begin(recipient)
         else:
             del self._queues[recipient]
 
-    def _give_up(self, recipient: str, queue: deque[Parcel], error: BaseException) -> None:
+    def _give_up(self, recipient: str, queue: _Queue, error: BaseException) -> None:
         """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""
-        self._report(recipient, len(queue), error)
-        while queue:
+        self._report(recipient, len(queue.parcels), error)
+        while queue.parcels:
             parcel = queue.popleft()
             self._spill(parcel.cell.message.sender_id, recipient, parcel.cell)
             self._leave(recipient, parcel)
@@ -271,6 +347,7 @@ class Delivery:
             return
         message_id = parcel.cell.message_id
         del self._parcels[message_id]
+        self._let_go(parcel)
         for waiter in parcel.waiters:
             _wake(waiter)
         if not parcel.pending:
@@ -279,6 +356,15 @@ class Delivery:
             if len(self._arrived_lately) > REMEMBERED:
                 self._arrived_lately.popitem(last=False)
             self._remove(parcel.row, parcel.cell)
+
+    def _let_go(self, parcel: Parcel) -> None:
+        self.budget.remove(parcel.size_bytes)
+        sender_id = parcel.cell.message.sender_id
+        held = self._held[sender_id]
+        held[0] -= 1
+        held[1] -= parcel.size_bytes
+        if not held[0]:
+            del self._held[sender_id]
 
     def _remove(self, row: bytes, cell: OutboxCell) -> None:
         self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))], cell.version)
@@ -295,7 +381,7 @@ def _first_messages(queue: Iterable[Parcel]) -> list[Message]:
     size_bytes = 0
     for parcel in islice(queue, BATCH_MESSAGES):
         message = parcel.cell.message
-        size_bytes += len(message.content)
+        size_bytes += text_bytes(message.content)
         if messages and size_bytes > BATCH_BYTES:
             break
         messages.append(message)

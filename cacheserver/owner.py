@@ -79,7 +79,11 @@ class Owner:
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
-            self._deliver, self.cleaner, most=MAX_PARCELS, wait_s=settings.commit.delivery_wait_ms / 1000
+            self._deliver,
+            self.cleaner,
+            most=MAX_PARCELS,
+            most_bytes=settings.commit.delivery_bytes,
+            wait_s=settings.commit.delivery_wait_ms / 1000,
         )
         self.recovery = Recovery(store, self._visit_outbox)
         self.loader = Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings))
@@ -144,7 +148,7 @@ class Owner:
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         quota = self._take(request.sender_id)
-        if self.delivery.is_full:
+        if self.delivery.refuses(request.sender_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
@@ -266,6 +270,7 @@ def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits
         batch_rows=settings.commit.batch_rows,
         batch_bytes=settings.commit.batch_bytes,
         queue_commands=settings.commit.queue_commands,
+        queue_bytes=settings.commit.queue_bytes,
         timeout_s=settings.commit.timeout_ms / 1000,
         lanes=settings.commit.lanes if late_writes else 1,  # embedded, a send is one command of two rows
     )

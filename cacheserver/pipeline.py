@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from rowbox.cacheserver.batch import Batch, resolve
+from rowbox.cacheserver.budget import Budget
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.committer import Committer
@@ -47,6 +48,7 @@ class PipelineLimits:
     batch_rows: int
     batch_bytes: int
     queue_commands: int
+    queue_bytes: int
     timeout_s: float
     lanes: int
     """More than one only where every command has one row."""
@@ -78,27 +80,28 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._lanes = [_Lane() for _ in range(limits.lanes)]
         self._outstanding = Outstanding(limits.timeout_s)
-        self._waiting = 0
+        self.waiting = Budget(limits.queue_commands, limits.queue_bytes)
+        """Commands that are in no batch yet."""
+        self.refused = 0
+        """Commands for which there was no room."""
         self._submitted = 0
         self._watched: set[Row] = set()
         """Rows whose load is under way for a command that waits here."""
         self._in_flight: set[asyncio.Task[None]] = set()
 
-    @property
-    def waiting(self) -> int:
-        """Commands that are in no batch yet."""
-        return self._waiting
-
     def submit(self, command: Command) -> None:
         """Queues a command behind those of its first user; its future gets the answer. Overloaded: not queued."""
-        if self._waiting >= self._limits.queue_commands:
+        row = self._table.row(command.users[0])
+        if self.waiting.refuses(len(row.waiting), row.waiting_bytes):
+            self.refused += 1
+            self._table.forget_if_empty(row)
             raise Overloaded("too many writes are waiting", retry_after_ms=1000)
-        self._outstanding.add(command)
-        self._waiting += 1
         self._submitted += 1
         command.number = self._submitted
-        row = self._table.row(command.users[0])
+        self._outstanding.add(command)
+        self.waiting.add(command.size_bytes)
         row.waiting.append(command)
+        row.waiting_bytes += command.size_bytes
         if len(row.waiting) == 1:
             self._make_ready(row)
 
@@ -147,7 +150,7 @@ class Pipeline:
                 return
             command = row.waiting[0]
             if command.future.done():  # whoever asked has left before it began
-                self._pop(row)
+                self._refuse(row, None)
                 continue
             try:
                 rows, blocker = self._rows_of(command, row, batch)
@@ -159,8 +162,7 @@ class Pipeline:
                 outcome = error
             except Exception:
                 log.exception("a command could not be decided; its batch is given up, nothing was written")
-                self._pop(row)
-                resolve(command, RowboxError("internal error"))
+                self._refuse(row, RowboxError("internal error"))
                 self._give_up(batch, row)
                 return
             if isinstance(outcome, NEEDS):
@@ -173,6 +175,7 @@ class Pipeline:
     def _give_up(self, batch: Batch, row: Row) -> None:
         """Forgets a batch that has not begun: its plans may be half made."""
         batch.fail(StoreUnavailable("the write was given up before it began"))
+        self._forget_answered(batch)
         given_up = [*batch.plans, row]
         batch.clear()
         for freed in given_up:  # rows may be parked with any of them
@@ -180,10 +183,19 @@ class Pipeline:
 
     def _pop(self, row: Row) -> None:
         command = row.waiting.popleft()
-        self._waiting -= 1
+        row.waiting_bytes -= command.size_bytes
+        self.waiting.remove(command.size_bytes)
         if row.reserved_for is command:
             row.reserved_for = None
             self._wake_blocked(row)
+
+    def _refuse(self, row: Row, error: BaseException | None) -> None:
+        """Ends a row's first command before it is in a batch, with an error unless its caller has left."""
+        command = row.waiting[0]
+        self._pop(row)
+        self._outstanding.forget(command)
+        if error is not None:
+            resolve(command, error)
 
     def _wake_blocked(self, row: Row) -> None:
         """Those that waited for a row look again, each in its turn."""
@@ -225,9 +237,7 @@ class Pipeline:
         if error is not None:
             for waiter in dict.fromkeys((row, *row.blocked)):  # a row may be parked with itself
                 if waiter.waiting and row.user_id in waiter.waiting[0].users:
-                    command = waiter.waiting[0]
-                    self._pop(waiter)
-                    resolve(command, error)
+                    self._refuse(waiter, error)
         self._release(row)
 
     def _fetch_fact(self, row: Row, command: Command, need: Need, batch: Batch) -> None:
@@ -252,12 +262,10 @@ class Pipeline:
         except RowboxError as error:
             if isinstance(error, HandoverInProgress):
                 self._table.drop(row)
-            self._pop(row)
-            resolve(command, error)
+            self._refuse(row, error)
         except Exception:
             log.exception("what a command needs could not be read")
-            self._pop(row)  # else it would be asked for again at once, and again
-            resolve(command, RowboxError("internal error"))
+            self._refuse(row, RowboxError("internal error"))  # else it would be asked for again at once, and again
         finally:
             row.is_busy = False
             self._release(row)
@@ -273,7 +281,7 @@ class Pipeline:
         batch.drop_idle_plans()
         if not batch.plans:
             self._committer.answer(batch)
-            self._outstanding.forget_answered()
+            self._forget_answered(batch)
             return
         for row in batch.plans:
             row.is_busy = True
@@ -287,9 +295,13 @@ class Pipeline:
             await self._committer.commit(batch)
         finally:
             lane.is_in_flight = False
-            self._outstanding.forget_answered()
+            self._forget_answered(batch)
             for row in batch.plans:
                 row.is_busy = False
                 self._release(row)
             if lane.ready:
                 self._schedule(lane)
+
+    def _forget_answered(self, batch: Batch) -> None:
+        for command, _ in batch.decided:
+            self._outstanding.forget(command)

@@ -20,7 +20,14 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     loader, folding = owner.loader, owner.loader.folding
     numbers: tuple[tuple[str, Kind, str, float], ...] = (
         ("rowbox_commands_total", "counter", "Commands decided.", commit.commands),
-        ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting),
+        ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting.count),
+        ("rowbox_commands_waiting_bytes", "gauge", "Their bytes.", owner.pipeline.waiting.size_bytes),
+        (
+            "rowbox_commands_refused_total",
+            "counter",
+            "Commands for which the queue, or their user's share of it, had no room.",
+            owner.pipeline.refused,
+        ),
         ("rowbox_commits_total", "counter", "Store calls that wrote.", commit.batches),
         ("rowbox_commit_rows_total", "counter", "Rows written by them.", commit.rows),
         ("rowbox_commit_cells_total", "counter", "Cells written by them.", commit.cells),
@@ -47,6 +54,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_fences_folded_total", "counter", "Lists of epochs that were folded.", folding.folded),
         ("rowbox_mailbox_evictions_total", "counter", "Mailboxes dropped for room.", table.evictions),
         ("rowbox_deliveries_pending", "gauge", "Messages on their way to a recipient's row.", delivery.pending),
+        ("rowbox_deliveries_pending_bytes", "gauge", "Their bytes.", delivery.budget.size_bytes),
         ("rowbox_deliveries_total", "counter", "Messages that every recipient has.", delivery.delivered),
         ("rowbox_delivery_retries_total", "counter", "Deliveries tried again.", delivery.retries),
         ("rowbox_senders_spilled", "gauge", "Senders whose outbox holds what no queue does.", len(delivery.spilled)),

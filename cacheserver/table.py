@@ -32,6 +32,7 @@ class Row:
         "size_bytes",
         "user_id",
         "waiting",
+        "waiting_bytes",
     )
 
     def __init__(self, user_id: str, key: bytes) -> None:
@@ -43,6 +44,7 @@ class Row:
         self.size_bytes = 0
         self.waiting: deque[Command] = deque()
         """Commands in the order in which they came: the lock's queue."""
+        self.waiting_bytes = 0
         self.blocked: list[Row] = []
         """Rows whose first command waits for this one."""
         self.is_ready = False

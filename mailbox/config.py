@@ -194,6 +194,22 @@ class CommitSettings(Struct, frozen=True, kw_only=True):
     queue_commands: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Commands waiting for a store call; more are refused (503).")
     ] = 20_000
+    queue_bytes: Annotated[
+        int,
+        Meta(
+            ge=4 * MIB,
+            le=1 << 40,
+            description="Their bytes; from half of either bound on, an eighth of it for each user.",
+        ),
+    ] = 64 * MIB
+    delivery_bytes: Annotated[
+        int,
+        Meta(
+            ge=4 * MIB,
+            le=1 << 40,
+            description="HBase: messages in memory on their way to recipients; what is beyond waits in outboxes.",
+        ),
+    ] = 64 * MIB
     timeout_ms: Annotated[
         int,
         Meta(ge=100, le=600 * SECOND_MS, description="After this long a caller is told that the outcome is unknown."),

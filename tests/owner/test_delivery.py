@@ -36,7 +36,7 @@ async def with_a_spilled_message(servers: Cluster) -> Node:
     """Two sends of ann to bob, who has the first; the second is in no queue, only in her outbox."""
     node = servers.node
     await node.conversations("ann")
-    node.owner.delivery._most = 1
+    node.owner.delivery.budget.most = 1
     node.store.hold(Point.READ)
     await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(2)))
     node.store.release(Point.READ)
@@ -127,21 +127,26 @@ async def test_many_messages_to_one_recipient_are_joined() -> None:
 async def test_a_full_delivery_refuses_sends_and_tells_of_pending_ones_that_it_does_not_hold() -> None:
     async with cluster(late=True) as servers:
         node = servers.node
-        await node.conversations("ann")
-        node.owner.delivery._most = 2
+        senders = [f"sender{n}" for n in range(5)]
+        for sender in senders:
+            await node.conversations(sender)
+        node.owner.delivery.budget.most = 2
         node.store.hold(Point.READ)
-        sends = await asyncio.gather(*(node.send("ann", "bob", str(n), f"c{n}") for n in range(5)))
+        sends = await asyncio.gather(*(node.send(sender, f"to {sender}", "x", "c") for sender in senders))
         assert [result.pending_recipients for result in sends] == [1] * 5
         assert node.owner.delivery.pending == 2
-        assert node.owner.delivery.spilled == {"ann": {"bob"}}
-        (refused,) = await gather_all(node.send("ann", "bob", "9", "c9"))
+        assert set(node.owner.delivery.spilled) == {"sender2", "sender3", "sender4"}
+        assert node.owner.delivery.spilled["sender4"].holds("to sender4")
+        assert not node.owner.delivery.spilled["sender4"].holds("to sender0")
+        (refused,) = await gather_all(node.send("sender4", "to sender4", "y", "c9"))
         assert isinstance(refused, Overloaded)
         node.store.release(Point.READ)
         await servers.quiet()
         await asyncio.sleep(PAUSE_S * 4)
-        assert await contents(node, "bob") == ["0", "1", "2", "3", "4"]
-        assert (await node.status("ann", "c4")).pending_recipients == 0
-        assert await outbox_of(servers, "ann") == 0
+        for sender in senders:
+            assert await contents(node, f"to {sender}") == ["x"]
+            assert await outbox_of(servers, sender) == 0
+        assert (await node.status("sender4", "c")).pending_recipients == 0
 
 
 @virtual_time
@@ -234,7 +239,7 @@ async def test_what_waits_for_one_recipient_comes_in_one_command_bounded_in_byte
 async def test_what_has_spilled_is_not_overtaken_by_what_is_sent_later() -> None:
     async with cluster(late=True) as servers:
         node = await with_a_spilled_message(servers)
-        node.owner.delivery._most = 100
+        node.owner.delivery.budget.most = 100
         assert (await node.send("ann", "bob", "2", "c2")).pending_recipients == 1
         assert (await node.send("ann", "carl", "x", "c3")).pending_recipients == 0, "another recipient's queue is free"
         assert await arrivals(node, "bob") == ["0"]
@@ -248,7 +253,7 @@ async def test_what_has_spilled_is_not_overtaken_by_what_is_sent_later() -> None
 async def test_what_is_sent_while_a_spilled_outbox_is_read_follows_behind_it() -> None:
     async with cluster(late=True) as servers:
         node = await with_a_spilled_message(servers)
-        node.owner.delivery._most = 100
+        node.owner.delivery.budget.most = 100
         node.store.hold(Point.READ)
         visit = asyncio.create_task(node.process.call(node.owner._visit_outbox("ann")))
         await settle()

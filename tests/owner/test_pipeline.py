@@ -160,22 +160,25 @@ async def test_an_unknown_outcome_that_happened_is_found_by_the_retry() -> None:
 async def test_too_many_waiting_commands_are_refused_early(late: bool) -> None:
     async with cluster(late=late, settings=with_commit(queue_commands=5)) as servers:
         node = servers.node
-        await warm(node, "ann")
+        users = [f"u{n}" for n in range(9)]
+        await warm(node, *users)
         node.store.hold(Point.WRITE)
-        first = asyncio.create_task(node.send("ann", "ann", "0", "c0"))
-        await settle()
-        rest = [asyncio.create_task(node.send("ann", "ann", str(n), f"c{n}")) for n in range(1, 9)]
-        await settle()
-        refused = [task for task in rest if task.done()]
-        assert len(refused) == 3
+        sends = []
+        for user in users:
+            sends.append(asyncio.create_task(node.send(user, user, "x", "c")))
+            await settle()
+        refused = [task for task in sends if task.done()]
+        assert refused == sends[6:], "one is on its way, five wait"
         for task in refused:
             error = task.exception()
             assert isinstance(error, Overloaded)
             assert error.retry_after_ms
+        assert node.owner.pipeline.refused == 3
         node.store.release(Point.WRITE)
-        await gather_all(first, *rest)
-        assert node.owner.pipeline.waiting == 0
-        assert await contents(node, "ann") == ["0", "1", "2", "3", "4", "5"]
+        await gather_all(*sends)
+        assert node.owner.pipeline.waiting.count == node.owner.pipeline.waiting.size_bytes == 0
+        for user in users:
+            assert await contents(node, user) == (["x"] if user < "u6" else [])
 
 
 @both_kinds
