@@ -87,7 +87,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     opened: list[HBaseStore] = []
 
     async def open_stores() -> Stores:
-        mail = await HBaseStore.open(address, settings.hbase)
+        mail = await HBaseStore.open(address, settings.hbase, kept=settings.store)
         try:
             beat_ms = settings.lease.beat_ms
             cells = await HBaseStore.open(

@@ -29,7 +29,7 @@ async def opened(settings: Settings) -> AsyncIterator[StoreReader]:
     if address is None:
         store = open_reader(store_folder(settings), ttl_ms(settings.store))
     else:
-        store = await HBaseStore.open(address, settings.hbase)
+        store = await HBaseStore.open(address, settings.hbase, kept=settings.store)
     try:
         yield store
     finally:

@@ -3,7 +3,7 @@
 Of a family Thrift1 shows and sets what stands in ColumnDescriptor: no encoding, no block size. It cannot split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from happybase.batch import BatchMutation, Mutation
@@ -54,8 +54,7 @@ class Thrift1:
             return None
         descriptors = self._connection.call("getColumnDescriptors", self._table).values()
         regions = self._connection.call("getTableRegions", self._table)
-        families = {descriptor.name.rstrip(b":").decode(): _attributes(descriptor) for descriptor in descriptors}
-        return LiveTable(families, tuple(sorted(region.startKey for region in regions)))
+        return LiveTable(families_of(descriptors), tuple(sorted(region.startKey for region in regions)))
 
     def create(self, plan: TablePlan) -> bool:
         """Makes the table in one region, with HBase's default encoding; False: there is one of that name already."""
@@ -123,6 +122,11 @@ def _descriptor(family: Family, attributes: Attributes) -> Any:
         blockCacheEnabled=attributes["BLOCKCACHE"] == "true",
         timeToLive=int(attributes["TTL"]),
     )
+
+
+def families_of(descriptors: Iterable[Any]) -> dict[str, Attributes]:
+    """The families by their names, from what getColumnDescriptors answers."""
+    return {descriptor.name.rstrip(b":").decode(): _attributes(descriptor) for descriptor in descriptors}
 
 
 def _attributes(descriptor: Any) -> Attributes:

@@ -145,5 +145,9 @@ class StoreVersionMismatch(StoreUnusable):
     """The folder was made with another schema version or another number of shards."""
 
 
+class StoreSettingsMismatch(StoreUnusable):
+    """The store keeps what expires for another time than the settings say."""
+
+
 class StoreDamaged(StoreUnusable):
     """A file or a cell does not read back as it was written."""

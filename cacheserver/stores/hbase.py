@@ -4,7 +4,7 @@ One call of the port is one round trip to a gateway; ranges and scans are two. W
 hbase_reads and hbase_writes; deadlines, connections and failover, in hbase_pool.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +17,10 @@ from rowbox.cacheserver.stores.hbase_pool import HBasePool
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings
+from rowbox.hbase_schema.servable import require_servable
+from rowbox.hbase_schema.table_plan import Attributes
+from rowbox.hbase_schema.thrift1 import families_of
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
 from rowbox.mailbox.errors import StoreUnusable
 
 _P = ParamSpec("_P")
@@ -40,13 +43,15 @@ class HBaseStore:
         address: HBaseAddress,
         settings: HBaseSettings,
         *,
+        kept: StoreSettings | None = None,
         connections: int | None = None,
         call_timeout_ms: int | None = None,
     ) -> "HBaseStore":
         """The store at `address`; `connections` and `call_timeout_ms` take the place of the settings'.
 
         StoreUnavailable: no gateway answers, or HBase does not; try again. StoreUnusable: there is no table, or no
-        schema in it. StoreVersionMismatch: its schema is of another version.
+        schema in it. StoreVersionMismatch: its schema is of another version. StoreSettingsMismatch: its families do
+        not keep what `kept` says; None where only cells that never expire are of interest.
         """
         pool = HBasePool(
             address.gateways,
@@ -56,6 +61,8 @@ class HBaseStore:
         )
         try:
             schema = require_schema(await _schema_columns(pool, address.table.encode()), address.table)
+            if kept is not None:
+                require_servable(address.table, kept, await _families(pool, address.table.encode()))
         except TableNotMade as error:
             await pool.close()
             raise StoreUnusable(f"there is no table {address.table}; make it with: rowbox schema apply") from error
@@ -153,6 +160,11 @@ async def _schema_columns(pool: HBasePool, table: bytes) -> list[Column]:
             qualifiers=SCHEMA_QUALIFIERS,
         )
     )
+
+
+async def _families(pool: HBasePool, table: bytes) -> Mapping[str, Attributes]:
+    descriptors = await pool.read(lambda client: client.getColumnDescriptors(table))
+    return families_of(descriptors.values())
 
 
 def _rows_behind(shards: range, after_row: bytes | None) -> tuple[bytes, bytes]:

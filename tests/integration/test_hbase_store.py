@@ -15,7 +15,13 @@ from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER
 from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
-from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnusable, StoreVersionMismatch
+from rowbox.mailbox.errors import (
+    StoreOutcomeUnknown,
+    StoreSettingsMismatch,
+    StoreUnavailable,
+    StoreUnusable,
+    StoreVersionMismatch,
+)
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 
@@ -67,6 +73,15 @@ async def test_a_table_of_another_version_is_refused(hbase: HBase) -> None:
         await store.close()
         with pytest.raises(StoreVersionMismatch):
             await HBaseStore.open(address, SETTINGS)
+
+
+async def test_a_table_whose_families_keep_for_another_time_than_the_settings_say_is_refused(hbase: HBase) -> None:
+    """A retry after the dedupe family's 5 s was a second message; nothing had said that the settings say 7 days."""
+    with made_table(hbase, StoreSettings(shards=64, dedupe_life_ms=5000), regions=1) as address:
+        with pytest.raises(StoreSettingsMismatch, match=r"d\.TTL: 5, planned 604800"):
+            await HBaseStore.open(address, SETTINGS, kept=StoreSettings(shards=64))
+        store = await HBaseStore.open(address, SETTINGS, kept=StoreSettings(shards=64, dedupe_life_ms=5000))
+        await store.close()
 
 
 async def test_where_no_gateway_answers_it_may_be_tried_again() -> None:

@@ -1,0 +1,29 @@
+"""Whether mailboxes may be served from a table, with the settings at hand: what a server asks when it opens its store.
+
+A family that forgets sooner than the settings say breaks promises silently: dedupe records that are gone after seconds
+make a retry a second message, a log that is cut short makes deltas that leave messages out. One that keeps for longer
+shows what retention should have taken.
+"""
+
+from collections.abc import Mapping
+
+from rowbox.hbase_schema.table_diff import LiveTable, differences
+from rowbox.hbase_schema.table_plan import Attributes, plan_table
+from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.errors import StoreSettingsMismatch
+
+
+def require_servable(table: str, settings: StoreSettings, families: Mapping[str, Attributes]) -> None:
+    """StoreSettingsMismatch where `families`, as they are in `table`, do not keep what `settings` say.
+
+    Its message has the differences, and a line for HBase's shell for each.
+    """
+    found = differences(plan_table(table, settings), LiveTable(families, ()))
+    wrong = [difference for difference in found if difference.is_essential]
+    if wrong:
+        remedies = [difference.remedy for difference in wrong if difference.remedy]
+        raise StoreSettingsMismatch(
+            f"table {table} contradicts the settings: {'; '.join(map(str, wrong))}. Set store.retention_ms, "
+            f"store.token_life_ms and store.dedupe_life_ms to what the table keeps, or change it in HBase's shell: "
+            f"{'; '.join(remedies) or 'nothing there helps'} (see: rowbox schema plan)"
+        )
