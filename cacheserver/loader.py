@@ -1,37 +1,44 @@
 """Loading a mailbox: one read, and where writes can be late one claim (docs/consistency.md, rule 1).
 
-Once in many epochs there are more reads: folding.py.
+Once in many epochs there are more reads (folding.py), and a row that one read cannot hold is read in parts.
 
 Interleaving that the claim ends: owner A is replaced by B while A's put is on its way.
   1. B reads the row: head 70.     2. B writes its fence: "A counts up to 70".     3. A's put of version 71 lands.
 B served nothing before step 2 was confirmed, and after it 71 of A counts nowhere. Had the put landed before step 1, B
 would have read 71 and said "up to 71". Either way A and B and every later reader agree.
+
+In parts nothing is read as of one moment, and A's put may land between two of them (docs/adr/0022-loads-in-parts.md):
+  1. B reads the index for its head only. It sees A's put in none of the parts: head 70, or in some: head 71.
+  2. B writes its fence: "A counts up to" that.     3. B reads the index again, by the new list.
+After step 2 each conversation has one state that counts: A's put counts nowhere, or had landed as a whole.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
+from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.clocks import NowUs, StoreClock
 from rowbox.cacheserver.folding import Folded, Folding
 from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, in_parts
+from rowbox.cacheserver.row_states import IndexColumn, decoded, sole_part, stamps_of, whole_conversations
+from rowbox.cacheserver.sent_ids import SentIds
 from rowbox.cacheserver.store import Column, Put, RowMutation, Store
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import DedupeCell, FenceCell, IndexCell, OutboxCell, UnknownIndexCell
+from rowbox.mailbox.cells import FenceCell, OutboxCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.errors import HandoverInProgress, StoreDamaged, StoreOutcomeUnknown
-from rowbox.mailbox.fence import Fence, Stamp, claim, has_claimed, head_of, is_sweepable, is_valid, newest
+from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
+from rowbox.mailbox.fence import Fence, claim, has_claimed, head_of, latest_us, newest
+from rowbox.mailbox.index import ConversationIndex
+from rowbox.mailbox.index_draft import IndexDraft
 from rowbox.mailbox.mailbox import Limits, Mailbox
 
-SLICE_COLUMNS = 1000
-"""Decoded in one turn of the event loop: about 5 ms."""
-
-_CellT = TypeVar("_CellT")
-_Decoder = Callable[[bytes, bytes], _CellT]
+WHOLE_COLUMNS = 1000
+"""More than a row of these families has is not read in one piece."""
 
 
 class Loaded(NamedTuple):
@@ -51,75 +58,122 @@ class Loader:
         self._ownership = ownership
         self._cleaner = cleaner
         self.folding = Folding(store)
+        self._sent_ids = SentIds(store, cleaner.remove)
         self._clock = clock
         self._now_us = now_us
         self._limits = limits
         self.store_calls = 0
 
-    async def load(self, user_id: str, row: bytes) -> Loaded:
-        """The mailbox of a user, claimed where writes can be late.
+    async def load(self, user_id: str, row: bytes) -> Loaded | None:
+        """The mailbox of a user, claimed where writes can be late; None where the row is large: `load_large`.
 
         HandoverInProgress, StoreUnavailable, StoreDamaged.
         """
-        if not self._store.late_writes:
-            return await self._load_sole(user_id, row)
-        return await self._load_claimed(user_id, row)
-
-    async def _load_sole(self, user_id: str, row: bytes) -> Loaded:
+        late = self._store.late_writes
+        families = (Family.INDEX, Family.DEDUPE, Family.OUTBOX) if late else (Family.INDEX,)
         self.store_calls += 1
-        columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE))
-        cells = await _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
-        dedupe = await _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
-        states = {cell.conversation_id: cell.current for cell in cells if isinstance(cell, IndexCell)}
-        stamps = _stamps(cell for cell in cells if not isinstance(cell, FenceCell))
+        columns = await self._store.get_row_within(row, families, WHOLE_COLUMNS)
+        if columns is None:
+            return None
+        if late:
+            return await self._load_claimed(user_id, row, columns)
+        return await self._load_sole(user_id, row, _once(columns[Family.INDEX]))
+
+    async def load_large(self, user_id: str, row: bytes) -> Loaded:
+        """As `load`, of a row of any size: read in parts, between which others have their turns."""
+        if self._store.late_writes:
+            return await self._load_claimed_in_parts(user_id, row)
+        return await self._load_sole(user_id, row, self._parts(row, Family.INDEX))
+
+    async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> Loaded:
+        """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
+        draft, head = IndexDraft(), 0
+        async for columns in parts:
+            part = sole_part(columns)
+            draft.add(part.states)
+            head = max(head, part.head)
         mailbox = Mailbox(
             user_id,
             self._limits,
             epoch=self._ownership.epoch,
-            head=max((stamp.version for stamp in stamps), default=0),
-            states=states,
-            client_ids=await _client_ids(dedupe),
+            head=head,
+            index=await _index(draft),
+            client_ids=ClientIds(loaded_at=head),
         )
+        self.store_calls += 1
+        await self._sent_ids.read_on(mailbox, row)
         return Loaded(mailbox, ())
 
-    async def _load_claimed(self, user_id: str, row: bytes) -> Loaded:
-        now_ms = self._now_us() // US_PER_MS
-        self.store_calls += 1
-        columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE, Family.OUTBOX))
-        cells = await _decode_all(columns[Family.INDEX], Family.INDEX, codec.decode_index)
-        fences = [cell for cell in cells if isinstance(cell, FenceCell)]
-        index = [cell for cell in cells if isinstance(cell, IndexCell)]
-        written = list(_stamps(cell for cell in cells if not isinstance(cell, FenceCell)))
-        read = newest(cell.fence for cell in fences)
-        head = head_of(read, written)
-        dedupe = await _decode_all(columns[Family.DEDUPE], Family.DEDUPE, codec.decode_dedupe)
-        outbox = await _decode_all(columns[Family.OUTBOX], Family.OUTBOX, codec.decode_outbox)
-        stamps = [*written, *_stamps((), dedupe, outbox)]
-        folded = await self._fold(row, read, stamps, now_ms)
-        fence = await self._claim(row, folded.fence, head)
-        client_ids = await _client_ids([cell for cell in dedupe if is_valid(fence, cell.epoch, cell.version)])
+    async def _load_claimed(self, user_id: str, row: bytes, columns: dict[Family, list[Column]]) -> Loaded:
+        """Of columns that were read in one piece."""
+        cells = decoded(columns[Family.INDEX])
+        read = newest(cell.fence for cell in cells if isinstance(cell, FenceCell))
+        folded = await self._claim_folded(row, read, head_of(read, stamps_of(cells)))
         self._ownership.check(user_id)
-        epoch = fence[-1].epoch
-        states, stale, superseded = _choose(fence, index)
-        garbage = [*_garbage(fence, fences, superseded, dedupe, outbox), *folded.invalid]
-        self._cleaner.remove(row, garbage, _latest_us(fence, stamps))
-        mailbox = Mailbox(
-            user_id,
-            self._limits,
-            epoch=epoch,
-            fence=fence,
-            head=head,
-            states=states,
-            client_ids=client_ids,
-            stale_epochs=stale,
-        )
-        return Loaded(mailbox, [cell for cell in outbox if is_valid(fence, cell.epoch, cell.version)])
+        claimed = ClaimedRow(folded.fence)
+        removable = [*claimed.add(cells), *claimed.add_outbox(columns[Family.OUTBOX])]
+        self._cleaner.remove(row, removable, claimed.latest_us)
+        self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
+        mailbox = claimed.mailbox(user_id, self._limits, claimed.draft.index())
+        self._sent_ids.take_in(mailbox, row, columns[Family.DEDUPE], None)
+        return Loaded(mailbox, claimed.outbox)
 
-    async def _fold(self, row: bytes, read: Fence, held: Iterable[Stamp], now_ms: int) -> Folded:
+    async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> Loaded:
+        """The index is read twice: for the claim, and by the list that was claimed (see the module's text)."""
+        read = newest([cell.fence async for cell in self._fences(row)])
+        is_claimed = has_claimed(read, self._ownership.epoch, self._ownership.incarnation)
+        folded = await self._claim_folded(row, read, 0 if is_claimed else await self._head(row, read))
+        claimed = ClaimedRow(folded.fence)
+        async for cells in self._conversations(row):
+            self._ownership.check(user_id)
+            self._cleaner.remove(row, claimed.add(cells), claimed.latest_us)
+        async for columns in self._parts(row, Family.OUTBOX):
+            self._ownership.check(user_id)
+            self._cleaner.remove(row, claimed.add_outbox(columns), claimed.latest_us)
+        self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
+        mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.draft))
+        self.store_calls += 1
+        await self._sent_ids.read_on(mailbox, row)
+        self._ownership.check(user_id)
+        return Loaded(mailbox, claimed.outbox)
+
+    async def _fences(self, row: bytes) -> AsyncIterator[FenceCell]:
+        async for columns in self._parts(row, Family.INDEX, keys.FENCE_PREFIX):
+            for cell in decoded(columns):
+                if isinstance(cell, FenceCell):
+                    yield cell
+
+    async def _head(self, row: bytes, read: Fence) -> int:
+        """The head by what the parts of the index show, each at its own moment."""
+        head = head_of(read, ())
+        async for columns in self._parts(row, Family.INDEX):
+            head = max(head, head_of(read, stamps_of(decoded(columns))))
+        return head
+
+    async def _conversations(self, row: bytes) -> AsyncIterator[list[IndexColumn]]:
+        """The cells of the index in parts, all of one conversation in the same part."""
+        held: list[IndexColumn] = []
+        async for columns in self._parts(row, Family.INDEX):
+            cells, held = whole_conversations([*held, *decoded(columns)])
+            yield cells
+        yield held
+
+    async def _parts(self, row: bytes, family: Family, start: bytes = b"") -> AsyncIterator[list[Column]]:
+        columns = OUTBOX_COLUMNS if family is Family.OUTBOX else PART_COLUMNS
+        async for part in in_parts(self._store, row, family, start, columns):
+            self.store_calls += 1
+            yield part
+
+    async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:
+        """Claims, with a folded list if it may be: the list to go by, and columns to be removed."""
+        folded = await self._fold(row, read)
+        return folded._replace(fence=await self._claim(row, folded.fence, head))
+
+    async def _fold(self, row: bytes, read: Fence) -> Folded:
         """What the claim goes on from; the list as it was read where there will be no claim."""
         if not read or read[-1].epoch >= self._ownership.epoch:
             return Folded(read)
-        return await self.folding.fold(row, read, held, now_ms)
+        return await self.folding.fold(row, read, self._now_us() // US_PER_MS)
 
     async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
         """The list to go by: the one read where it is this owner's already, else a new one, once it is confirmed."""
@@ -133,109 +187,19 @@ class Loader:
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
             self.store_calls += 1
-            await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms(_latest_us(fence)))
+            await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms(latest_us(fence)))
         except StoreOutcomeUnknown:
             self._ownership.leave_epoch()
             raise
         return fence
 
 
-async def _decode_all(columns: Sequence[Column], family: Family, decoder: _Decoder[_CellT]) -> list[_CellT]:
-    cells: list[_CellT] = []
-    try:
-        async for some in _slices(columns):
-            cells += [decoder(qualifier, value) for qualifier, value in some]
-    except (ValueError, IndexError) as error:
-        raise StoreDamaged(f"a column of family {family} does not decode: {error}") from error
-    return cells
+async def _once(columns: list[Column]) -> AsyncIterator[list[Column]]:
+    yield columns
 
 
-async def _client_ids(cells: Sequence[DedupeCell]) -> ClientIds:
-    ids = ClientIds()
-    async for some in _slices(cells):
-        for cell in some:
-            ids.add(cell.client_id_hash, cell.version)
-    return ids
-
-
-async def _slices(items: Sequence[_CellT]) -> AsyncIterator[Sequence[_CellT]]:
-    """`items` in parts, each after a turn of everybody else: a row of half a million columns is seconds of decoding."""
-    for start in range(0, len(items), SLICE_COLUMNS):
-        if start:
-            await asyncio.sleep(0)
-        yield items[start : start + SLICE_COLUMNS]
-
-
-def _states(cell: IndexCell) -> list[Conversation]:
-    return [cell.current] if cell.previous is None else [cell.current, cell.previous]
-
-
-def _stamps(
-    index: Iterable[IndexCell | UnknownIndexCell],
-    dedupe: Iterable[DedupeCell] = (),
-    outbox: Iterable[OutboxCell] = (),
-) -> Iterator[Stamp]:
-    """Of every cell, of an index cell both states, whatever its kind."""
-    for cell in index:
-        yield Stamp(cell.current.epoch, cell.current.version)
-        if cell.previous is not None:
-            yield Stamp(cell.previous.epoch, cell.previous.version)
-    yield from (Stamp(send.epoch, send.version) for send in dedupe)
-    yield from (Stamp(parcel.epoch, parcel.version) for parcel in outbox)
-
-
-def _latest_us(fence: Fence, stamps: Iterable[Stamp] = ()) -> int:
-    """The latest time that anything of a row is known to be of: its versions, and the claims of its epochs."""
-    claimed_us = (entry.claimed_at_ms * US_PER_MS for entry in fence)
-    starts = (entry.starts_after for entry in fence)
-    return max(*claimed_us, *starts, *(stamp.version for stamp in stamps), 0)
-
-
-class _Chosen(NamedTuple):
-    states: dict[bytes, Conversation]
-    stale_epochs: dict[bytes, list[int]]
-    superseded: list[IndexCell]
-
-
-def _choose(fence: Fence, index: Iterable[IndexCell]) -> _Chosen:
-    """Of each conversation the valid state with the highest version, over all epochs' cells (rule 7).
-
-    The lower epoch's cell that carries it is stale as soon as this epoch wrote the conversation; the others are
-    superseded now.
-    """
-    best: dict[bytes, tuple[Conversation, IndexCell]] = {}
-    cells = list(index)
-    for cell in cells:
-        for state in _states(cell):
-            known = best.get(cell.conversation_id)
-            if is_valid(fence, state.epoch, state.version) and (known is None or state.version > known[0].version):
-                best[cell.conversation_id] = (state, cell)
-    carriers = {id(cell) for _, cell in best.values()}
-    own = fence[-1].epoch
-    return _Chosen(
-        {conversation_id: state for conversation_id, (state, _) in best.items()},
-        {conversation_id: [cell.epoch] for conversation_id, (_, cell) in best.items() if cell.epoch < own},
-        [cell for cell in cells if id(cell) not in carriers and cell.epoch < own],
-    )
-
-
-def _garbage(
-    fence: Fence,
-    fences: Iterable[FenceCell],
-    superseded: Iterable[IndexCell],
-    dedupe: Iterable[DedupeCell],
-    outbox: Iterable[OutboxCell],
-) -> Iterable[tuple[Family, bytes]]:
-    """What the owner of the newest epoch in `fence` may remove at once: only cells of lower epochs (rule 2)."""
-    own = fence[-1].epoch
-    for old in fences:
-        if old.epoch < own:
-            yield Family.INDEX, keys.fence_qualifier(old.epoch)
-    for state in superseded:
-        yield Family.INDEX, keys.conversation_qualifier(state.conversation_id, state.epoch)
-    for send in dedupe:
-        if is_sweepable(fence, own, send.epoch, send.version):
-            yield Family.DEDUPE, keys.dedupe_qualifier(send.client_id_hash, send.epoch)
-    for parcel in outbox:
-        if is_sweepable(fence, own, parcel.epoch, parcel.version):
-            yield Family.OUTBOX, keys.outbox_qualifier(parcel.message_id, parcel.epoch)
+async def _index(draft: IndexDraft) -> ConversationIndex:
+    """The finished index, made between others' turns."""
+    for _ in draft.merges():
+        await asyncio.sleep(0)
+    return draft.index()

@@ -6,6 +6,7 @@ Every method takes `as_of`, the mailbox's head when the caller began: an answer 
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rowbox.cacheserver.sent_ids import SentIds
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
@@ -31,6 +32,7 @@ class RowReader:
         """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove)."""
         self._store = store
         self._remove = remove
+        self._sent_ids = SentIds(store, remove)
 
     async def copies(
         self, mailbox: Mailbox, row: bytes, conversation_id: bytes, below: bytes | None, count: int, as_of: int
@@ -125,7 +127,9 @@ class RowReader:
         """The Fact to a Need. The caller holds the user's lock: nothing is in flight."""
         as_of = mailbox.head
         if isinstance(need, DedupeNeed):
-            return Fact(need, as_of, await self.send_record(mailbox, row, need.client_id_hash, as_of))
+            record = await self.send_record(mailbox, row, need.client_id_hash, as_of)
+            await self._sent_ids.read_on(mailbox, row)
+            return Fact(need, as_of, record)
         is_held = await self._holds(mailbox, row, need.conversation_id, need.message_id, as_of)
         if isinstance(need, CopyNeed):
             return Fact(need, as_of, is_held)

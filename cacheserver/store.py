@@ -88,6 +88,15 @@ class StoreReader(Protocol):
         """All columns of `families` in one row, in one atomic read; each family is a key. A missing row is empty."""
         ...
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        """As `get_row`, of a row that has at most `most` columns in `families` together; None: it has more.
+
+        So a row of any size costs no more than `most` columns do. Who gets None reads the row in parts.
+        """
+        ...
+
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
         """The named columns that exist, ascending, in one atomic read."""
         ...

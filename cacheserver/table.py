@@ -17,6 +17,10 @@ from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown
 from rowbox.mailbox.mailbox import Mailbox
 
+LARGE_LOADS = 2
+"""Rows read in parts at the same time. Each takes a few milliseconds of every turn of the loop, and stands in no other
+load's way."""
+
 
 class Row:
     """One user's place in the table. The pipeline's lock of the row is `is_busy`; only the pipeline sets it."""
@@ -78,6 +82,7 @@ class Table:
         self.shards = shards
         self._limit_bytes = limit_bytes
         self._admission = Admission(load_concurrency)
+        self._large_admission = asyncio.Semaphore(LARGE_LOADS)
         self._most_loads = load_concurrency + load_queue
         self._on_loaded = on_loaded
         self._rows: OrderedDict[str, Row] = OrderedDict()
@@ -161,9 +166,12 @@ class Table:
         try:
             async with self._admission:
                 self.loads += 1
-                mailbox, outbox = await self._loader.load(row.user_id, row.key)
-            row.mailbox = mailbox
-            self._on_loaded(row, outbox)
+                loaded = await self._loader.load(row.user_id, row.key)
+            if loaded is None:
+                async with self._large_admission:
+                    loaded = await self._loader.load_large(row.user_id, row.key)
+            row.mailbox = loaded.mailbox
+            self._on_loaded(row, loaded.outbox)
             self.account(row)  # while it still counts as loading: making room must not take the row itself
         except StoreOutcomeUnknown:
             self.load_few()

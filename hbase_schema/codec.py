@@ -34,6 +34,7 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
+from rowbox.mailbox.index_draft import StoredState, stored
 from rowbox.mailbox.message import Message
 
 EncodedCell = tuple[Family, bytes, bytes]
@@ -45,6 +46,32 @@ _KINDS = {kind.value: kind for kind in ChangeKind}
 class _StatesValue(Struct, array_like=True, gc=False):
     current: Conversation
     previous: Conversation | None
+
+
+class _Outline(Struct, array_like=True, gc=False):
+    """A Conversation of which only some fields are looked at."""
+
+    version: int
+    epoch: msgspec.Raw
+    participants: msgspec.Raw
+    last_message_id: bytes
+    last_message_version: msgspec.Raw
+    snippet: msgspec.Raw
+    read_mark: msgspec.Raw
+    unread_count: msgspec.Raw
+    created_version: int
+
+
+assert Conversation.__struct_fields__[: len(_Outline.__struct_fields__)] == _Outline.__struct_fields__
+
+
+class _OutlineValue(Struct, array_like=True, gc=False):
+    current: _Outline
+    previous: msgspec.Raw
+
+
+_STATES_HEADER = 0x92
+"""An array of two: what an index value begins with, unless a newer Rowbox wrote more into it."""
 
 
 class _StampValue(Struct, array_like=True, gc=False):
@@ -91,6 +118,7 @@ class _OutboxValue(Struct, array_like=True, gc=False):
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_states = msgspec.msgpack.Decoder(_StatesValue).decode
+_unpack_outline = msgspec.msgpack.Decoder(_OutlineValue).decode
 _unpack_stamps = msgspec.msgpack.Decoder(_StampsValue).decode
 _unpack_entries = msgspec.msgpack.Decoder(list[list[object]]).decode
 _unpack_message = msgspec.msgpack.Decoder(_MessageValue).decode
@@ -177,6 +205,21 @@ def _decode_fence(value: bytes) -> Fence:
 
 def _stamp(value: _StampValue) -> Stamp:
     return Stamp(value.epoch, value.version)
+
+
+def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
+    """Of a conversation's column of `i` the state after the mutation, which stays packed. ValueError, as the others.
+
+    A third of `decode_index`'s time, which a load of a hundred thousand conversations would take.
+    """
+    _check_length(qualifier, keys.CONVERSATION_BYTES)
+    conversation_id, _ = keys.split_conversation_qualifier(qualifier)
+    if value[0] != _STATES_HEADER:
+        return stored(conversation_id, _unpack_states(value).current)
+    outline = _unpack_outline(value)
+    packed = value[1 : -len(bytes(outline.previous))]
+    state = outline.current
+    return StoredState(conversation_id, packed, state.version, state.last_message_id, state.created_version)
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:

@@ -1,58 +1,94 @@
-"""The hashes of all clientMessageIds that a sender used within the dedupe life: a miss is certain, a hit reads on.
+"""The hashes of the clientMessageIds that a sender used within the dedupe life: a miss is certain, a hit reads on.
 
-Kept as 64-bit numbers per day of their version, so that days drop out as a whole. A number that two ids share costs
-one read of the store and nothing else.
+Kept as 64-bit numbers: those of sends made here per day of their version, so that days drop out as a whole; those that
+the store held when the mailbox was loaded in one set, which drops out when the newest of them has expired. A number
+that two ids share, or an id that expired before its set dropped out, costs one read of the store and nothing else.
+
+The store's are read in parts, ascending, and not all of them before the mailbox is used: a hash behind what has been
+read so far is a hit.
 """
 
-from rowbox.mailbox.clock import US_PER_MS
+from collections.abc import Iterable
 
-ID_BYTES_IN_MEMORY = 100
-"""An int in a set, its share of the table included."""
+from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.ids import ID_BYTES
+from rowbox.mailbox.number_set import NumberSet
+
 _US_PER_DAY = 24 * 3600 * 1000 * US_PER_MS
+_EVERYTHING = b""
 
 
 class ClientIds:
-    """See the module's text. An id may be found for up to a day after its dedupe life ended; the store then decides."""
+    """See the module's text. An id may be found for up to a dedupe life after its own ended; the store then decides."""
 
-    __slots__ = ("_days", "_oldest_day", "count")
+    __slots__ = ("_days", "_loaded", "_loaded_day", "_oldest_day", "unread_from")
 
-    def __init__(self) -> None:
-        self._days: dict[int, set[int]] = {}
-        self._oldest_day = 0
-        """Of those in `_days`; 0 before there is one."""
-        self.count = 0
+    def __init__(self, loaded_at: int | None = None) -> None:
+        """None: the store holds none. Else it may hold some of versions up to `loaded_at`; none has been read."""
+        self._days: dict[int, NumberSet] = {}
+        self._loaded: NumberSet | None = None if loaded_at is None else NumberSet()
+        self._loaded_day = (loaded_at or 0) // _US_PER_DAY
+        self._oldest_day = self._loaded_day
+        """Of all that is held; 0 before there is anything."""
+        self.unread_from: bytes | None = None if loaded_at is None else _EVERYTHING
+        """The least qualifier in the store that has not been read; None: all have been."""
+
+    @property
+    def count(self) -> int:
+        """How many are held."""
+        return sum(ids.count for ids in self._all())
 
     def add(self, client_id_hash: bytes, version: int) -> None:
         """Takes in an id that a send of `version` used."""
         day = version // _US_PER_DAY
         of_day = self._days.get(day)
         if of_day is None:
-            of_day = self._days[day] = set()
-            self._oldest_day = min(self._days)
-        before = len(of_day)
+            of_day = self._days[day] = NumberSet()
+            self._note_oldest()
         of_day.add(_number(client_id_hash))
-        self.count += len(of_day) - before
+
+    def add_read(self, client_id_hashes: Iterable[bytes], unread_from: bytes | None) -> None:
+        """Takes in the store's ids from `unread_from` on, and where they go on: None at their end."""
+        if self._loaded is None:
+            return  # they expired while they were read
+        for client_id_hash in client_id_hashes:
+            self._loaded.add(_number(client_id_hash))
+        self.unread_from = unread_from
+        if unread_from is None and self._loaded.count == 0:
+            self._loaded = None  # as of all who only receive
 
     def may_hold(self, client_id_hash: bytes) -> bool:
         """False: certainly not used within the dedupe life."""
         number = _number(client_id_hash)
-        for day in self._days.values():  # noqa: SIM110 - one or two, mostly: any()'s generator costs more than they do
+        for day in self._days.values():  # one or two, mostly: any()'s generator costs more than they do
             if number in day:
                 return True
-        return False
+        if self._loaded is None:
+            return False
+        is_unread = self.unread_from is not None and client_id_hash >= self.unread_from[:ID_BYTES]
+        return is_unread or number in self._loaded
 
     def drop_expired(self, before_us: int) -> None:
         """Forgets the days that ended before `before_us`."""
         last_day = before_us // _US_PER_DAY
         if self._oldest_day < last_day:
             for day in [day for day in self._days if day < last_day]:
-                self.count -= len(self._days.pop(day))
-            self._oldest_day = min(self._days, default=last_day)
+                del self._days[day]
+            if self._loaded_day < last_day:
+                self._loaded = self.unread_from = None
+            self._note_oldest()
 
     @property
     def size_bytes(self) -> int:
         """What they cost in memory."""
-        return self.count * ID_BYTES_IN_MEMORY
+        return sum([ids.size_bytes for ids in self._days.values()]) + (self._loaded.size_bytes if self._loaded else 0)
+
+    def _all(self) -> list[NumberSet]:
+        return [*self._days.values(), *([] if self._loaded is None else [self._loaded])]
+
+    def _note_oldest(self) -> None:
+        days = [*self._days, *([] if self._loaded is None else [self._loaded_day])]
+        self._oldest_day = min(days, default=0)
 
 
 def _number(client_id_hash: bytes) -> int:

@@ -5,6 +5,7 @@ from typing import Self
 import msgspec
 
 from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
 from rowbox.mailbox.message import Message, encode_json
 
@@ -93,3 +94,16 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
                 "unreadCount": self.unread_count,
             }
         )
+
+
+pack = msgspec.msgpack.Encoder().encode
+"""A state as bytes: an array of its fields in the order of their declaration, as it is stored."""
+_decode = msgspec.msgpack.Decoder(Conversation).decode
+
+
+def unpack(packed: bytes) -> Conversation:
+    """The inverse of `pack`. StoreDamaged."""
+    try:
+        return _decode(packed)
+    except msgspec.MsgspecError as error:
+        raise StoreDamaged(f"the state of a conversation does not decode: {error}") from error

@@ -51,16 +51,16 @@ def _page(mailbox: Mailbox, found: list[Position], size: int, token: int | None,
     shown = found[:size]
     next_cursor = None
     if len(found) > size:
-        next_cursor = to_text(Cursor(CursorKind.CONVERSATIONS, token, b"", b"".join(shown[-1])))
+        next_cursor = to_text(Cursor(CursorKind.CONVERSATIONS, token, b"", shown[-1]))
     return ConversationPage(_encode(mailbox, shown, now_us), False, token, next_cursor)
 
 
 def _encode(mailbox: Mailbox, positions: list[Position], now_us: int) -> list[bytes]:
-    retention_ms = mailbox.limits.retention_ms
-    return [mailbox.index.json_of(conversation_id, now_us, retention_ms) for _, conversation_id in positions]
+    json_of, retention_ms = mailbox.index.json_of, mailbox.limits.retention_ms
+    return [json_of(position[ID_BYTES:], now_us, retention_ms) for position in positions]
 
 
 def _parse(position: bytes) -> Position:
     if len(position) != 2 * ID_BYTES:
         raise BadRequest("cursor is not one that this call has given")
-    return position[:ID_BYTES], position[ID_BYTES:]
+    return position

@@ -30,6 +30,8 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
+from rowbox.mailbox.clock import US_PER_MS
+
 N_BITS = 24
 """An epoch is ``map_version << N_BITS | n`` (5 + 3 bytes): n is the process's own counter."""
 MAX_EPOCH = (1 << 64) - 1
@@ -97,6 +99,13 @@ def head_of(fence: Fence, stamps: Iterable[Stamp]) -> int:
         if version > head and is_valid(fence, epoch, version):
             head = version
     return head
+
+
+def latest_us(fence: Fence, stamps: Iterable[Stamp] = ()) -> int:
+    """The latest time that anything of a row is known to be of: its versions, and the claims of its epochs."""
+    claimed_us = (entry.claimed_at_ms * US_PER_MS for entry in fence)
+    starts = (entry.starts_after for entry in fence)
+    return max(*claimed_us, *starts, *(stamp.version for stamp in stamps), 0)
 
 
 def has_claimed(fence: Fence, epoch: int, incarnation: str) -> bool:

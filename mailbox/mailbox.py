@@ -21,7 +21,6 @@ from typing import NamedTuple
 from rowbox.mailbox.cells import LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid
 from rowbox.mailbox.ids import ZERO_ID
@@ -36,6 +35,8 @@ LOG_ENTRY_BYTES = 250
 MAILBOX_BYTES = 2_000
 """An empty mailbox with its row's place in the table. Measured with tracemalloc over 10,000 of them."""
 WINDOW_BYTES = 300
+STALE_BYTES = 100
+"""An entry of a dict whose key the index holds anyway."""
 
 
 class Limits(NamedTuple):
@@ -75,25 +76,25 @@ class Mailbox:
         epoch: int,
         fence: Fence = (),
         head: int = 0,
-        states: dict[bytes, Conversation] | None = None,
+        index: ConversationIndex | None = None,
         client_ids: ClientIds | None = None,
-        stale_epochs: dict[bytes, list[int]] | None = None,
+        stale_epochs: dict[bytes, int] | None = None,
     ) -> None:
         """A mailbox as it was loaded.
 
-        `fence` () where no write can be late: then every cell counts. `stale_epochs` names the lower epochs' index
-        cells of each conversation, garbage once this epoch has written the conversation itself. `born` is the version
-        of the first change ever, 0 for a mailbox that nobody wrote to.
+        `fence` () where no write can be late: then every cell counts. `stale_epochs` names the lower epoch's index
+        cell that carries a conversation, garbage once this epoch has written the conversation itself. `born` is the
+        version of the first change ever, 0 for a mailbox that nobody wrote to.
         """
         self.user_id = user_id
         self.limits = limits
         self.epoch = epoch
         self.fence = fence
         self.head = head
-        self.index = ConversationIndex.of(states or {})
+        self.index = index if index is not None else ConversationIndex()
         self.client_ids = client_ids if client_ids is not None else ClientIds()
         self.stale_epochs = stale_epochs or {}
-        self.born = min((state.created_version for _, state in self.index), default=0)
+        self.born = self.index.born
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
         self.log: deque[LogCell] = deque()
@@ -113,6 +114,7 @@ class Mailbox:
             + self.client_ids.size_bytes
             + self._windows_bytes
             + len(self.log) * LOG_ENTRY_BYTES
+            + len(self.stale_epochs) * STALE_BYTES
         )
 
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
@@ -156,9 +158,9 @@ class Mailbox:
         if not self.stale_epochs:
             return []
         return [
-            (conversation_id, epoch)
+            (conversation_id, self.stale_epochs.pop(conversation_id))
             for conversation_id in plan.states
-            for epoch in self.stale_epochs.pop(conversation_id, ())
+            if conversation_id in self.stale_epochs
         ]
 
     def window(self, conversation_id: bytes, now_us: int) -> Window | None:

@@ -91,6 +91,13 @@ class HBaseStore:
             return {}
         return await self._read(hbase_reads.get_row, row, families)
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        if not families:
+            return {}
+        return await self._read(hbase_reads.get_row_within, row, families, most)
+
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
         if not qualifiers:
             return []  # a Get that names no column is one of the whole row

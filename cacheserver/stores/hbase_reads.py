@@ -39,6 +39,19 @@ def get_row(client: GatewayClient, table: bytes, row: bytes, families: Sequence[
     return found
 
 
+def get_row_within(
+    client: GatewayClient, table: bytes, row: bytes, families: Sequence[Family], most: int
+) -> dict[Family, list[Column]] | None:
+    """The same of a row of at most `most` (at least one) columns, None: it has more. A Get knows no limit."""
+    rows = _scanned(client, table, row, after(row), families, 1, None, columns_of_row=most + 1)
+    found: dict[Family, list[Column]] = {family: [] for family in families}
+    by_letter = {family.encode(): columns for family, columns in found.items()}
+    cells = rows[0].sortedColumns if rows else []
+    for cell in cells:
+        by_letter[cell.columnName[:1]].append((cell.columnName[_NAME_START:], cell.cell.value))
+    return found if len(cells) <= most else None
+
+
 def get_columns(
     client: GatewayClient, table: bytes, row: bytes, family: Family, qualifiers: Sequence[bytes]
 ) -> list[Column]:
@@ -65,7 +78,7 @@ def get_range(
         _quoted(stop),
         limit,
     )
-    rows = _scanned(client, table, row, after(row), family, 1, condition + _KEYS_ONLY if keys_only else condition)
+    rows = _scanned(client, table, row, after(row), (family,), 1, condition + _KEYS_ONLY if keys_only else condition)
     return _columns(rows[0]) if rows else []
 
 
@@ -73,7 +86,7 @@ def scan(
     client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
 ) -> list[tuple[bytes, list[Column]]]:
     """The first `limit` (at least one) rows from `start` to before `stop` with all their columns of `family`."""
-    return [(found.row, _columns(found)) for found in _scanned(client, table, start, stop, family, limit, None)]
+    return [(found.row, _columns(found)) for found in _scanned(client, table, start, stop, (family,), limit, None)]
 
 
 def scan_rows(
@@ -81,19 +94,31 @@ def scan_rows(
 ) -> list[bytes]:
     """The keys of those rows."""
     condition = b"FirstKeyOnlyFilter()" + _KEYS_ONLY
-    return [found.row for found in _scanned(client, table, start, stop, family, limit, condition)]
+    return [found.row for found in _scanned(client, table, start, stop, (family,), limit, condition)]
 
 
 def _scanned(
-    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int, condition: bytes | None
+    client: GatewayClient,
+    table: bytes,
+    start: bytes,
+    stop: bytes,
+    families: Sequence[Family],
+    limit: int,
+    condition: bytes | None,
+    *,
+    columns_of_row: int | None = None,
 ) -> list[Any]:
-    """The rows of one scan, each whole: without a batch size, no row is cut, and each is read as of one moment."""
+    """The rows of one scan, each read as of one moment, and whole: without a batch size no row is cut.
+
+    With `columns_of_row`, which is such a size, each of the `limit` results is the next piece of a row.
+    """
     asked = TScan(
         startRow=start,
         stopRow=stop,
-        columns=[family.encode()],
+        columns=[family.encode() for family in families],
         caching=limit,
         filterString=condition,
+        batchSize=columns_of_row,
         sortColumns=True,
     )
     scanner = client.scannerOpenWithScan(table, asked, {})

@@ -61,6 +61,13 @@ class MemoryStore:
         await self._begin_read()
         return {family: self._cells.columns(row, family) for family in families}
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        await self._begin_read()
+        columns = {family: self._cells.columns(row, family) for family in families}
+        return columns if sum(map(len, columns.values())) <= most else None
+
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
         await self._begin_read()
         wanted = frozenset(qualifiers)

@@ -64,6 +64,20 @@ class RocksReader:
             cells = rows_at_one_moment(self._database, row, families)
             return {family: row_columns(cells[family], row, self.oldest_stamp(family)) for family in families}
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        await self._warm((family, row + SEPARATOR) for family in families)
+        found: dict[Family, list[Column]] = {}
+        with self._translated():
+            cells = rows_at_one_moment(self._database, row, families)
+            for family in families:
+                found[family] = row_columns(cells[family], row, self.oldest_stamp(family), most + 1)
+                most -= len(found[family])
+                if most < 0:
+                    return None
+        return found
+
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
         wanted = sorted(set(qualifiers))
         keys = [row + SEPARATOR + qualifier for qualifier in wanted]

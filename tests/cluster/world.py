@@ -49,6 +49,11 @@ class Wire:
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
         return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable)
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        return await self._call(lambda: self._store.get_row_within(row, families, most), StoreUnavailable)
+
     async def compare_and_set(
         self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
     ) -> bool:

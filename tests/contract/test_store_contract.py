@@ -62,6 +62,20 @@ async def test_a_row_holds_what_was_put_by_family_and_ascending(store: Store, st
     assert await store.get_row(ROW, [I, M, L]) == {I: [(b"a", b"1"), (b"b", b"2")], M: [(b"a", b"3")], L: []}
 
 
+async def test_a_row_within_a_number_of_columns_is_read_whole_and_a_larger_one_not_at_all(
+    store: Store, stamps: Stamps
+) -> None:
+    puts = [Put(I, b"b", b"2"), Put(I, b"a", b"1"), Put(D, b"a", b"3"), Put(M, b"a", b"4"), Put(O, b"x", b"5")]
+    await store.mutate([RowMutation(ROW, puts), RowMutation(OTHER, [Put(I, b"a", b"v")])], stamps.next())
+    found = {I: [(b"a", b"1"), (b"b", b"2")], D: [(b"a", b"3")], O: [(b"x", b"5")]}
+    assert await store.get_row_within(ROW, [I, D, O], 4) == found
+    assert await store.get_row_within(ROW, [I, D, O], 5) == found
+    for most in (1, 2, 3):
+        assert await store.get_row_within(ROW, [I, D, O], most) is None
+    assert await store.get_row_within(ROW, [L, I], 2) == {I: found[I], L: []}
+    assert await store.get_row_within(b"0001/nobody", [I, D], 1) == {I: [], D: []}
+
+
 async def test_one_call_puts_several_rows(store: Store, stamps: Stamps) -> None:
     await store.mutate(
         [RowMutation(ROW, [Put(I, b"a", b"1")]), RowMutation(OTHER, [Put(I, b"a", b"2")])], stamps.next()

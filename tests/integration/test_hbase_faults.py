@@ -35,6 +35,7 @@ KNOWN = b"0001/known"
 SHARD = range(1, 2)
 READS: dict[str, Callable[[HBaseStore], Awaitable[object]]] = {
     "get_row": lambda store: store.get_row(KNOWN, [I, O]),
+    "get_row_within": lambda store: store.get_row_within(KNOWN, [I, O], 1),
     "get_columns": lambda store: store.get_columns(KNOWN, I, [b"q"]),
     "get_range": lambda store: store.get_range(KNOWN, I, b"", b"\xff", 9),
     "scan": lambda store: store.scan(SHARD, I, None, 1),
@@ -48,6 +49,7 @@ WRITES: dict[str, Callable[[HBaseStore], Awaitable[object]]] = {
 }
 WHAT_IS_READ: dict[str, object] = {
     "get_row": {I: [(b"q", b"known")], O: []},
+    "get_row_within": {I: [(b"q", b"known")], O: []},
     "get_columns": [(b"q", b"known")],
     "get_range": [(b"q", b"known")],
     "scan": [(KNOWN, [(b"q", b"known")])],

@@ -15,7 +15,7 @@ from tests.support.virtual_time import virtual_time
 
 ANN, BOB = row_key("ann", SHARDS), row_key("bob", SHARDS)
 I, M, L, D, O = Family.INDEX, Family.MESSAGES, Family.LOG, Family.DEDUPE, Family.OUTBOX  # noqa: E741 - their letters
-READS = ("get_row", "get_columns", "get_range", "scan", "scan_rows")
+READS = ("get_row", "get_row_within", "get_columns", "get_range", "scan", "scan_rows")
 
 
 class Calls:
@@ -107,7 +107,7 @@ async def test_a_cold_load_is_one_read_and_one_claim() -> None:
             page = await node.conversations("ann", page_size=100)
             assert len(page.items) == 100
             mine = [call for call in calls.made if call[0] != "scan_rows"]
-            assert mine == [("get_row", {}), ("mutate", {ANN: [I]})]
+            assert mine == [("get_row_within", {}), ("mutate", {ANN: [I]})]
             change = {name: value - before[name] for name, value in metrics(node).items()}
             assert change["rowbox_mailbox_loads_total"] == 1
             assert change["rowbox_load_store_calls_total"] == 2

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import loader, pipeline, table
+from rowbox.cacheserver import claimed_row, loader, pipeline, row_states, table
 from rowbox.cacheserver.batch import Batch
+from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.fetches import Fetches
-from rowbox.cacheserver.loader import Loaded, Loader
+from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.ownership import EpochOwnership, Ownership
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.sent_ids import SentIds
+from rowbox.cacheserver.store import Column, Store
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox import mailbox as mailbox_module
-from rowbox.mailbox.cells import DedupeCell, IndexCell, LogCell
+from rowbox.mailbox.cells import IndexCell, LogCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
@@ -49,23 +51,24 @@ def no_fence_filter_on_reads(patch: Patch) -> None:
 
 
 def no_fence_filter_on_load(patch: Patch) -> None:
-    patch.setattr(loader, "is_valid", _everything_counts)
+    for module in (row_states, claimed_row):
+        patch.setattr(module, "is_valid", _everything_counts)
 
 
 def filter_by_the_list_that_was_read(patch: Patch) -> None:
-    choose = loader._choose
+    choose = row_states.choose
 
-    def by_the_old(fence: Fence, index: Iterable[IndexCell]) -> Any:
-        return choose(fence[:-1] or fence, index)
+    def by_the_old(fence: Fence, cells: Sequence[row_states.IndexColumn]) -> Any:
+        return choose(fence[:-1] or fence, cells)
 
-    patch.setattr(loader, "_choose", by_the_old)
+    patch.setattr(claimed_row, "choose", by_the_old)
 
 
 def no_second_state(patch: Patch) -> None:
     def only_current(cell: IndexCell) -> list[Conversation]:
         return [cell.current]
 
-    patch.setattr(loader, "_states", only_current)
+    patch.setattr(row_states, "states_of", only_current)
 
 
 def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
@@ -174,7 +177,7 @@ def _invalid_or_not(fence: Fence, own: int, epoch: int, version: int) -> bool:
 
 
 def valid_outbox_cells_are_garbage(patch: Patch) -> None:
-    patch.setattr(loader, "is_sweepable", _invalid_or_not)
+    patch.setattr(claimed_row, "is_sweepable", _invalid_or_not)
 
 
 def cells_of_higher_epochs_are_swept(patch: Patch) -> None:
@@ -221,14 +224,15 @@ def the_clock_does_not_go_on_from_the_head(patch: Patch) -> None:
     def zero(fence: Fence, stamps: Iterable[Stamp]) -> int:
         return 0
 
-    patch.setattr(loader, "head_of", zero)
+    for module in (loader, claimed_row):
+        patch.setattr(module, "head_of", zero)
 
 
 def client_ids_are_not_loaded(patch: Patch) -> None:
-    async def none(cells: Iterable[DedupeCell]) -> ClientIds:
-        return ClientIds()
+    def none(_self: SentIds, mailbox: Mailbox, *_rest: Any) -> None:
+        mailbox.client_ids = ClientIds()
 
-    patch.setattr(loader, "_client_ids", none)
+    patch.setattr(SentIds, "take_in", none)
 
 
 def a_delivery_is_always_new(patch: Patch) -> None:
@@ -266,12 +270,10 @@ def reads_show_what_is_not_committed(patch: Patch) -> None:
 
 
 def outboxes_are_forgotten_on_load(patch: Patch) -> None:
-    load = Loader.load
+    def without(_self: ClaimedRow, _columns: Sequence[Column]) -> list[Any]:
+        return []
 
-    async def without(self: Loader, user_id: str, row: bytes) -> Loaded:
-        return (await load(self, user_id, row))._replace(outbox=())
-
-    patch.setattr(Loader, "load", without)
+    patch.setattr(ClaimedRow, "add_outbox", without)
 
 
 def waiters_sleep_through_a_load(patch: Patch) -> None:

@@ -25,6 +25,7 @@ def gateway_with(row: bytes) -> Any:
 
 READS: dict[str, Callable[[Any], object]] = {
     "get_row": lambda client: hbase_reads.get_row(client, b"t", b"0001/bob", [I]),
+    "get_row_within": lambda client: hbase_reads.get_row_within(client, b"t", b"0001/bob", [I], 1),
     "get_columns": lambda client: hbase_reads.get_columns(client, b"t", b"0001/bob", I, [b"q"]),
     "get_range": lambda client: hbase_reads.get_range(client, b"t", b"0001/bob", I, b"", b"z", 1, keys_only=False),
     "scan": lambda client: hbase_reads.scan(client, b"t", b"0001/b", b"0001/c", I, 1),

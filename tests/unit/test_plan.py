@@ -9,6 +9,7 @@ from rowbox.mailbox.conversation import UNREAD_CAP
 from rowbox.mailbox.errors import ClientMessageIdReused, HandoverInProgress, UnknownConversation, UnknownMessage
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, direct_conversation_id, message_id, payload_hash
+from rowbox.mailbox.index_draft import index_of, stored
 from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Marked, NewSend, Plan, Sent, UnreadNeed
@@ -279,7 +280,8 @@ def test_stale_index_cells_are_named_once_and_only_after_the_conversation_was_wr
     delivered(delivered_before, message(NOW - 9))
     state = delivered_before.index.get(BOB)
     assert state is not None
-    box = mailbox(fence=(FenceEntry(5, 0, 0), *FENCE), head=state.version, states={BOB: state}, stale_epochs={BOB: [5]})
+    fence = (FenceEntry(5, 0, 0), *FENCE)
+    box = mailbox(fence=fence, head=state.version, index=index_of([stored(BOB, state)]), stale_epochs={BOB: 5})
     elsewhere = box.plan(NOW)
     sent(elsewhere, client_id="1", to="cem")
     box.apply(elsewhere)

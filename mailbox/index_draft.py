@@ -1,0 +1,76 @@
+"""The making of a conversation index from what a load reads, in parts: between them others may have their turn."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nlargest
+from typing import NamedTuple
+
+from rowbox.mailbox.conversation import Conversation, pack
+from rowbox.mailbox.index import MOST_CHANGES, ConversationIndex, Position
+
+
+class StoredState(NamedTuple):
+    """A conversation's state as the store has it, and what of it an index is made by."""
+
+    conversation_id: bytes
+    packed: bytes
+    """`conversation.pack` of the state."""
+    version: int
+    last_message_id: bytes
+    created_version: int
+
+
+def stored(conversation_id: bytes, state: Conversation) -> StoredState:
+    """A state that was decoded already."""
+    return StoredState(conversation_id, pack(state), state.version, state.last_message_id, state.created_version)
+
+
+class IndexDraft:
+    """An index in the making, of states that come in parts and in any order, each conversation once.
+
+    The list is sorted part by part, and then its sorted runs are merged two by two: all that sorting the whole would
+    do, in pieces, of which the longest takes 5 ms for 100,000 conversations (in one piece: 50 to 110).
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[bytes, Conversation | bytes] = {}
+        self._packed_bytes = 0
+        self._runs: deque[list[Position]] = deque()
+        self._changes: list[tuple[int, bytes]] = []
+        self._born = 0
+
+    def add(self, part: Sequence[StoredState]) -> None:
+        """Takes in some states."""
+        if not part:
+            return
+        self._states.update([(one.conversation_id, one.packed) for one in part])
+        self._packed_bytes += sum([len(one.packed) for one in part])
+        oldest = min([one.created_version for one in part])
+        self._born = min(self._born, oldest) if self._born else oldest
+        self._runs.append(sorted([one.last_message_id + one.conversation_id for one in part]))
+        changes = [(one.version, one.conversation_id) for one in part]
+        self._changes = nlargest(MOST_CHANGES, self._changes + changes)
+
+    def merges(self) -> Iterator[None]:
+        """Merges two runs, and gives a turn; and so on, until there is one."""
+        while len(self._runs) > 1:
+            run = self._runs.popleft()
+            run += self._runs.popleft()
+            run.sort()
+            self._runs.append(run)
+            yield
+
+    def index(self) -> ConversationIndex:
+        """The index of all that was added. The draft is at its end: the index goes on with what it holds."""
+        for _ in self.merges():
+            pass
+        order = self._runs.pop() if self._runs else []
+        changes = [(conversation_id, version) for version, conversation_id in reversed(self._changes)]
+        return ConversationIndex(self._states, order, changes, packed_bytes=self._packed_bytes, born=self._born)
+
+
+def index_of(states: Iterable[StoredState]) -> ConversationIndex:
+    """An index of a few states, made in one go."""
+    draft = IndexDraft()
+    draft.add(list(states))
+    return draft.index()

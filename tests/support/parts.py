@@ -1,0 +1,13 @@
+"""Rows read as only very large ones are."""
+
+import pytest
+
+from rowbox.cacheserver import loader, sent_ids
+
+
+def in_small_parts(patch: pytest.MonkeyPatch) -> None:
+    """Every row of more than one column is read in parts, of three columns each (outboxes: two)."""
+    patch.setattr(loader, "WHOLE_COLUMNS", 1)
+    patch.setattr(loader, "OUTBOX_COLUMNS", 2)
+    for module in (loader, sent_ids):
+        patch.setattr(module, "PART_COLUMNS", 3)
