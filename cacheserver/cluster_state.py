@@ -29,13 +29,14 @@ _CellT = TypeVar("_CellT")
 class NodeCell(msgspec.Struct, frozen=True):
     """One incarnation of a node: one start of a process, or of its ownership after it was replaced. Never used again.
 
-    `address` says to people where it runs.
+    `address` says to people where it runs. `reaches_mail`: as of this beat it could read and write mailboxes.
     """
 
     incarnation: str
     beat: int
     status: Literal["alive", "stopped", "dead"]
     address: str
+    reaches_mail: bool = True
 
 
 class MapCell(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ somebody else's, so nothing that was read before it may be used after it. Two se
 once went on with the map in hand after the swap that ended the owner: both owned under one epoch.
 
     its own cell has ended, or the map names another one     -> REPLACED, for ever
+    it owns, reaches no mail, and a lively other one does    -> REPLACED: it ends, and says so
     the map names it                                         -> OWNER; has the map raised where its version is too low
     nobody owns, or the owner has ended                      -> names itself in the map, at the next version
     somebody's cell was seen unchanged for too long          -> declares it dead, by a swap on that unchanged cell
@@ -58,8 +59,11 @@ class Member(NamedTuple):
     needed_above: int = 0
     """A row was claimed under this map version by somebody else: the map has to be raised above it. 0: none was."""
     lease_is_held: bool = False
+    reaches_mail: bool = True
     silent: Collection[str] = ()
     """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
+    lively: Collection[str] = ()
+    """Incarnations whose cells were seen to change a moment ago."""
     door: Door | None = None
 
 
@@ -75,7 +79,8 @@ def standing(state: ClusterState, me: Member) -> Standing:
     if me.is_ending or (me.has_joined and state.has_ended(me.incarnation)):
         return Standing.REPLACED
     if state.map is not None and state.map.owner == me.incarnation:
-        return Standing.OWNER
+        abdicates = not me.reaches_mail and _others_that_reach_mail(state, me) & set(me.lively)
+        return Standing.REPLACED if abdicates else Standing.OWNER
     return Standing.REPLACED if me.owned_version else Standing.STANDBY
 
 
@@ -95,7 +100,12 @@ def next_swap(state: ClusterState, me: Member) -> Swap | None:
 
 
 def _cell(me: Member) -> NodeCell:
-    return NodeCell(me.incarnation, me.next_beat, "alive", me.address)
+    return NodeCell(me.incarnation, me.next_beat, "alive", me.address, me.reaches_mail)
+
+
+def _others_that_reach_mail(state: ClusterState, me: Member) -> set[str]:
+    others = (cell for cell in state.cells.values() if cell.incarnation != me.incarnation)
+    return {cell.incarnation for cell in others if cell.status == "alive" and cell.reaches_mail}
 
 
 def _join(state: ClusterState, me: Member) -> Swap | None:
@@ -118,8 +128,8 @@ def _as_standby(state: ClusterState, me: Member) -> Swap | None:
     """Takes over where nobody owns; else is patient with the owner, and in the end declares it dead."""
     if state.map is not None and not state.has_ended(state.map.owner):
         return _bury(state, me, state.map.owner)
-    if not me.lease_is_held:
-        return None
+    if not me.lease_is_held or (not me.reaches_mail and _others_that_reach_mail(state, me) - set(me.silent)):
+        return None  # the way to the mail is broken from here, and somebody else may take over
     version = 1 if state.map is None else state.map.version + 1
     return Swap(MAP_PLACE, MapCell(version, me.incarnation, me.address))
 

@@ -50,6 +50,8 @@ class Membership:
         """Set once the map names this incarnation."""
         self.owner_address = ""
         """Where the owner runs, for people."""
+        self.reaches_mail = True
+        """Set before each beat by whoever knows: a server that cannot serve leaves the mailboxes to one that can."""
         self._owner = ""
         self._has_joined = False
         self._is_ending = False
@@ -154,6 +156,8 @@ class Membership:
             owned_version=0 if owned is None else owned.map_version,
             needed_above=0 if owned is None else owned.needed_above,
             lease_is_held=self.lease.is_held,
+            reaches_mail=self.reaches_mail,
             silent=self._watch.silent(),
+            lively=self._watch.lively(),
             door=self._door,
         )

@@ -4,6 +4,7 @@
     another server owns            -> stands by, takes over when that one stops or falls silent
     this server owns               -> one Owner, made for this incarnation alone
     this server was replaced       -> that Owner is closed, and a new incarnation stands by
+    its way to the mail is broken  -> not ready; leaves the mailboxes to another server that reaches them
 
 An incarnation is one Owner: what an Owner remembers, queues or has in flight never outlives what gave it the right to.
 """
@@ -14,9 +15,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.heard_store import HeardStore
 from rowbox.cacheserver.judgement import Standing
+from rowbox.cacheserver.mail_health import MailHealth
 from rowbox.cacheserver.membership import Membership, new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
@@ -66,6 +70,7 @@ class Node:
         self._address = address
         self._on_broken = on_broken
         self._now_s = now_s
+        self._health = MailHealth(settings.beat_ms / 1000, now_s)
         self._stores: Stores | None = None
         self._membership: Membership | None = None
         self._owner: Owner | None = None
@@ -74,6 +79,8 @@ class Node:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._dismissed: set[asyncio.Task[None]] = set()
+        """Owners of earlier incarnations that are being closed."""
         self.takeovers = 0
         self.missed_beats = 0
 
@@ -99,6 +106,8 @@ class Node:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._membership is not None:
             await self._resign(self._membership)
+        await asyncio.gather(*self._dismissed)
+        await self._health.close()
         if self._stores is not None:
             for store in self._stores:
                 await store.close()
@@ -143,7 +152,7 @@ class Node:
             return (self._why,)
         if self._membership is None or not self._membership.lease.is_held:
             return ("the lease has lapsed: the store does not answer",)
-        return self._owner.unready_reasons()
+        return (*self._owner.unready_reasons(), *self._health.unready_reasons)
 
     def begin_drain(self) -> None:
         """See MailboxPort."""
@@ -153,11 +162,21 @@ class Node:
 
     def samples(self) -> Iterable[Sample]:
         """What it counts, and the owner at work."""
-        yield "rowbox_is_owner", "gauge", "1 while this server owns the mailboxes.", {}, self._owner is not None
+        text = "1 while this server owns the mailboxes and may answer: its lease holds, and it reaches the mail."
+        yield "rowbox_is_owner", "gauge", text, {}, self._serves
+        reaches = self._stores is not None and not self._health.unready_reasons
+        yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
         yield "rowbox_takeovers_total", "counter", "Times this server became the owner.", {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
+        if self._health.loop is not None:
+            yield from background_samples([self._health.loop])
         if self._owner is not None:
             yield from owner_samples(self._owner)
+
+    @property
+    def _serves(self) -> bool:
+        holds = self._membership is not None and self._membership.lease.is_held
+        return self._owner is not None and holds and not self._health.unready_reasons
 
     def _at_work(self) -> Owner:
         if self._owner is None:
@@ -169,6 +188,7 @@ class Node:
     async def _run(self) -> None:
         try:
             self._stores = await self._opened()
+            self._health.start(self._stores.mail)
             while not self._is_draining:
                 await self._live(self._stores)
         except StoreUnusable as error:
@@ -195,25 +215,25 @@ class Node:
             incarnation=new_incarnation(),
         )
         try:
-            while (standing := await self._beat(membership, stores.mail)) is not Standing.REPLACED:
+            mail = HeardStore(stores.mail, self._health)
+            while (standing := await self._beat(membership, mail)) is not Standing.REPLACED:
                 if standing is Standing.STANDBY and membership.owner_address:
                     self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
                 self._wake.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(membership.pause_s):
                         await self._wake.wait()
-            log.warning("this server was replaced as the owner")
+            if membership.ownership is not None:
+                log.warning("%s", self._why_replaced())
         finally:
             membership.end()
-            await self._dismiss()
+            self._dismiss()
 
     async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
         """One beat, and an Owner where this server owns now; None where the store did not answer."""
+        membership.reaches_mail = self._health.reaches_mail
         try:
             standing = await membership.beat()
-            if standing is Standing.OWNER and self._owner is None and not self._is_draining:
-                await self._appoint(membership, mail)
-            return standing
         except StoreUnavailable as error:
             self.missed_beats += 1
             if self._owner is None:
@@ -221,22 +241,46 @@ class Node:
             else:
                 log.warning("the lease was not renewed: %s", error)
             return None
+        if standing is Standing.OWNER and self._owner is None and not self._is_draining:
+            await self._appoint(membership, mail)
+        return standing
 
     async def _appoint(self, membership: Membership, mail: Store) -> None:
+        """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""
         assert membership.ownership is not None
         membership.ownership.on_outranked = self._wake.set
         owner = self._make_owner(mail, membership.ownership)
-        await owner.start()
+        try:
+            async with asyncio.timeout(self._settings.beat_ms / 1000):
+                await owner.start()
+        except (StoreUnavailable, TimeoutError) as error:
+            self._wait_for(f"waiting for the mailboxes: {str(error) or 'no answer'}")
+            return
+        self._health.begin_tenure()
         self._owner = owner
         self.takeovers += 1
         self._changed.set()
         log.info("this server owns the mailboxes")
 
-    async def _dismiss(self) -> None:
+    def _dismiss(self) -> None:
+        """The Owner answers nothing any more. What it has in flight may take long to end; a new life need not wait."""
         owner, self._owner = self._owner, None
-        self._why = "this server was replaced as the owner"
+        self._why = self._why_replaced()
         if owner is not None:
+            closing = asyncio.get_running_loop().create_task(self._close_owner(owner), name="dismissed-owner")
+            self._dismissed.add(closing)
+            closing.add_done_callback(self._dismissed.discard)
+
+    async def _close_owner(self, owner: Owner) -> None:
+        try:
             await owner.close()
+        except Exception:
+            log.exception("the owner that was replaced did not end well")
+            self._on_broken(StoreUnusable("an internal error ended this server's part in the cluster"))
+
+    def _why_replaced(self) -> str:
+        broken = self._health.unready_reasons
+        return f"this server leaves the mailboxes to another: {broken[0]}" if broken else "this server was replaced"
 
     async def _resign(self, membership: Membership) -> None:
         try:

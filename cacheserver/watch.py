@@ -4,8 +4,17 @@ A store that stalls keeps everybody from renewing and everybody from looking. We
 living would declare each other dead when it ends: so a gap starts all counts anew.
 """
 
+from typing import NamedTuple
+
 from rowbox.cacheserver.clocks import NowS
 from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
+
+
+class _Seen(NamedTuple):
+    cell: NodeCell
+    since_s: float
+    has_changed: bool
+    """While it was watched: a cell that is seen for the first time may be that of one long dead."""
 
 
 class Watch:
@@ -16,11 +25,11 @@ class Watch:
         self._gap_s = gap_s
         self._now_s = now_s
         self._looked_s = now_s()
-        self._since: dict[str, tuple[NodeCell, float]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     def forget(self) -> None:
         """Starts all counts anew."""
-        self._since.clear()
+        self._seen.clear()
 
     def saw(self, state: ClusterState) -> None:
         """An answered look at the cells."""
@@ -28,20 +37,23 @@ class Watch:
         if now_s - self._looked_s > self._gap_s:
             self.forget()
         self._looked_s = now_s
-        known = self._since
-        self._since = {
-            cell.incarnation: known[cell.incarnation]
-            if known.get(cell.incarnation, (None,))[0] == cell
-            else (cell, now_s)
-            for cell in state.cells.values()
-            if cell.status == "alive"
-        }
+        alive = (cell for cell in state.cells.values() if cell.status == "alive")
+        self._seen = {cell.incarnation: self._after(cell, now_s) for cell in alive}
+
+    def _after(self, cell: NodeCell, now_s: float) -> _Seen:
+        seen = self._seen.get(cell.incarnation)
+        return seen if seen is not None and seen.cell == cell else _Seen(cell, now_s, seen is not None)
 
     def silent(self) -> frozenset[str]:
         """Who was seen unchanged for the whole patience."""
-        return frozenset(name for name in self._since if self.left_s(name) <= 0)
+        return frozenset(name for name in self._seen if self.left_s(name) <= 0)
+
+    def lively(self) -> frozenset[str]:
+        """Who was seen to change a moment ago."""
+        since_s = self._now_s() - self._gap_s
+        return frozenset(name for name, seen in self._seen.items() if seen.has_changed and seen.since_s >= since_s)
 
     def left_s(self, incarnation: str) -> float:
         """How much patience is left with one; all of it where its cell was not seen."""
-        seen = self._since.get(incarnation)
-        return self._patience_s if seen is None else seen[1] + self._patience_s - self._now_s()
+        seen = self._seen.get(incarnation)
+        return self._patience_s if seen is None else seen.since_s + self._patience_s - self._now_s()

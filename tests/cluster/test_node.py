@@ -1,92 +1,18 @@
 """A node's whole life over the memory store: one Owner for each incarnation, and answers only from the one at work."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from random import Random
 
 import pytest
 
-from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.node import Node, Stores
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.port import FetchMessages, Send
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.hbase_schema.families import Family, ttl_ms
+from rowbox.cacheserver.port import FetchMessages
+from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
-from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreUnusable, StoreVersionMismatch
-from tests.checking import assert_no_findings
-from tests.cluster.world import LEASE, SHARDS, Wire
-from tests.support.cluster import UNLIMITED
-from tests.support.virtual_time import WallClock, virtual_time
+from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreVersionMismatch
+from tests.cluster.servers import owner_and_other, servers
+from tests.cluster.world import LEASE
+from tests.support.virtual_time import virtual_time
 
 PATIENCE_S = (LEASE.ttl_ms + LEASE.margin_ms) / 1000
-
-
-class Server:
-    """A Node and its own way to the store that all share."""
-
-    def __init__(self, name: str, store: MemoryStore, clock: WallClock) -> None:
-        self.wire = Wire(store, Random(name))
-        self.store_clock = StoreClock(clock.now_us)
-        self.broken: list[StoreUnusable] = []
-        self.openings: list[StoreUnavailable | StoreUnusable] = []
-        """What opening the store meets, in turn; after that it succeeds."""
-        self._clock = clock
-        loop = asyncio.get_running_loop()
-        self.node = Node(self._open, self._owner, LEASE, name, self.broken.append, now_s=loop.time)
-
-    async def _open(self) -> Stores:
-        if self.openings:
-            raise self.openings.pop(0)
-        return Stores(self.wire, self.wire)
-
-    def _owner(self, store: Store, ownership: Ownership) -> Owner:
-        return Owner(store, UNLIMITED, ownership=ownership, now_us=self._clock.now_us, clock=self.store_clock)
-
-    async def send(self, text: str) -> None:
-        await self.node.send(Send("ann", "ben", text, text))
-
-    async def texts(self, user_id: str = "ben") -> list[bytes]:
-        page = await self.node.fetch_messages(FetchMessages(user_id))
-        return list(page.items)
-
-
-class Servers:
-    """Over one store, checked by the invariant checker in the end."""
-
-    def __init__(self) -> None:
-        self.clock = WallClock()
-        self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
-        self._all: list[Server] = []
-
-    def add(self, name: str) -> Server:
-        server = Server(name, self.store, self.clock)
-        self._all.append(server)
-        return server
-
-    async def close(self) -> None:
-        for server in self._all:
-            await server.node.close()
-        await assert_no_findings(self.store, UNLIMITED, self.clock.now_us())
-
-
-@asynccontextmanager
-async def servers() -> AsyncIterator[Servers]:
-    made = Servers()
-    yield made
-    await made.close()
-
-
-async def owner_and_other(all_of_them: Servers) -> tuple[Server, Server]:
-    """One that owns the mailboxes and has taken a message, and one that is not started."""
-    first, second = all_of_them.add("first"), all_of_them.add("second")
-    first.node.start()
-    await first.node.owning()
-    await first.send("one")
-    return first, second
 
 
 @virtual_time
@@ -148,7 +74,7 @@ async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_
         first, second = await owner_and_other(all_of_them)
         second.node.start()
         await asyncio.sleep(2.0)
-        first.wire.is_cut = True
+        first.cut_off()
         async with asyncio.timeout(PATIENCE_S + 2.5):
             await second.node.owning()
         assert len(await second.texts()) == 1
@@ -156,7 +82,7 @@ async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_
         with pytest.raises(HandoverInProgress):  # from memory: its lease is over
             await first.texts()
         assert first.node.unready_reasons() == ("the lease has lapsed: the store does not answer",)
-        first.wire.is_cut = False
+        first.cut_off(is_cut=False)
         await asyncio.sleep(5.0)
         assert first.node.unready_reasons() == ("the server at second owns the mailboxes",)
         assert first.node.owner is None
@@ -174,10 +100,10 @@ async def test_a_poll_of_a_replaced_server_ends_with_an_error() -> None:
         poll = asyncio.create_task(first.node.fetch_messages(FetchMessages("ben", token=token, wait_ms=50_000)))
         second.node.start()
         await asyncio.sleep(1.0)
-        first.wire.is_cut = True
+        first.cut_off()
         await second.node.owning()
         await second.send("two")
-        first.wire.is_cut = False
+        first.cut_off(is_cut=False)
         with pytest.raises(HandoverInProgress):
             await poll
 

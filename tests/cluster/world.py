@@ -6,7 +6,8 @@ the time; what it confirms was begun and ended in its own tenure, also where its
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from rowbox.cacheserver.membership import Membership
 from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import META_START, shard_of_row
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable
 from tests.support.virtual_time import WallClock
@@ -43,11 +45,14 @@ class Wire:
         self.deadline_s = CALL_DEADLINE_S
         self.is_slow = False
         self.is_cut = False
+        self.refuses_writes = False
+        self.silent_shards = range(0)
+        """Rows of these shards are read and written by nobody: a call waits until its deadline."""
         self.stalled_until_s = 0.0
         """No call is answered before this time, and none fails for it."""
 
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
-        return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable)
+        return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable, [row])
 
     async def get_row_within(
         self, row: bytes, families: Sequence[Family], most: int
@@ -62,28 +67,34 @@ class Wire:
         )
 
     async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
-        await self._call(lambda: self._store.delete(deletes, timestamp_ms), StoreOutcomeUnknown)
+        self._take_write()
+        rows = [delete.row for delete in deletes]
+        await self._call(lambda: self._store.delete(deletes, timestamp_ms), StoreOutcomeUnknown, rows)
 
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
-        await self._call(lambda: self._store.mutate(mutations, timestamp_ms), StoreOutcomeUnknown)
+        self._take_write()
+        rows = [mutation.row for mutation in mutations]
+        await self._call(lambda: self._store.mutate(mutations, timestamp_ms), StoreOutcomeUnknown, rows)
 
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
-        return await self._call(lambda: self._store.get_columns(row, family, qualifiers), StoreUnavailable)
+        return await self._call(lambda: self._store.get_columns(row, family, qualifiers), StoreUnavailable, [row])
 
     async def get_range(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
     ) -> list[Column]:
         return await self._call(
-            lambda: self._store.get_range(row, family, start, stop, limit, keys_only=keys_only), StoreUnavailable
+            lambda: self._store.get_range(row, family, start, stop, limit, keys_only=keys_only), StoreUnavailable, [row]
         )
 
     async def scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int
     ) -> list[tuple[bytes, list[Column]]]:
-        return await self._call(lambda: self._store.scan(shards, family, after_row, limit), StoreUnavailable)
+        call = partial(self._store.scan, shards, family, after_row, limit)
+        return await self._call(call, StoreUnavailable, map(_first_row, shards))
 
     async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
-        return await self._call(lambda: self._store.scan_rows(shards, family, after_row, limit), StoreUnavailable)
+        call = partial(self._store.scan_rows, shards, family, after_row, limit)
+        return await self._call(call, StoreUnavailable, map(_first_row, shards))
 
     async def stats(self) -> StoreStats:
         return await self._call(self._store.stats, StoreUnavailable)
@@ -94,8 +105,17 @@ class Wire:
     async def close(self) -> None:
         """The store belongs to the world."""
 
-    async def _call(self, call: Callable[[], Awaitable[_T]], error: type[RowboxError]) -> _T:
-        if self.is_cut:
+    def _is_silent(self, row: bytes) -> bool:
+        return not row.startswith(META_START) and shard_of_row(row) in self.silent_shards
+
+    def _take_write(self) -> None:
+        if self.refuses_writes:
+            raise StoreUnavailable("no writes here")
+
+    async def _call(
+        self, call: Callable[[], Awaitable[_T]], error: type[RowboxError], rows: Iterable[bytes] = ()
+    ) -> _T:
+        if self.is_cut or any(self._is_silent(row) for row in rows):
             await asyncio.sleep(self.deadline_s)
             raise StoreUnavailable("cut off")
         task = asyncio.get_running_loop().create_task(self._execute(call))
@@ -116,6 +136,10 @@ class Wire:
         if self.is_slow and self._dice.random() < 0.5:
             return self._dice.choice([0.4, 0.9, 3.0, LATEST_S])
         return self._dice.uniform(self._fastest_s, self._slowest_s)
+
+
+def _first_row(shard: int) -> bytes:
+    return b"%04x/" % shard
 
 
 class Competitor:

@@ -6,6 +6,7 @@ exports this (for who owns: tests/cluster).
 """
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,12 +22,13 @@ A, B = '{job="rowbox",instance="a"}', '{job="rowbox",instance="b"}'
 
 
 class Situation(NamedTuple):
-    """`series`: what Prometheus has scraped, by series; `fires`: whether the alert stands an hour later."""
+    """`series`: what Prometheus has scraped, by series; `fires`: whether the alert stands at `looked_at`."""
 
     alert: str
     what: str
     fires: bool
     series: dict[str, str]
+    looked_at: str = LOOKED_AT
 
 
 def requests(status: int, per_minute: int) -> dict[str, str]:
@@ -70,6 +72,8 @@ SITUATIONS: Final = [
     Situation(
         "RowboxNobodyOwns", "one of two owns", False, {f"rowbox_is_owner{A}": "1x60", f"rowbox_is_owner{B}": "0x60"}
     ),
+    Situation("RowboxMailUnreachable", "its gateway refuses it", True, {f"rowbox_reaches_mail{A}": "1x50 0x10"}),
+    Situation("RowboxMailUnreachable", "a stall of seconds", False, {f"rowbox_reaches_mail{A}": "1x58 0 1"}),
     Situation("RowboxAnswersFail", "five of a hundred", True, requests(200, 95) | requests(503, 5)),
     Situation("RowboxAnswersFail", "one of a thousand", False, requests(200, 999) | requests(500, 1)),
     Situation("RowboxSendsSlow", "sends take a second", True, sends("1")),
@@ -117,8 +121,13 @@ def test_each_alert_has_a_situation_in_which_it_fires_and_one_in_which_it_does_n
 @pytest.mark.integration
 def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
     """In one run of promtool: each situation is a world of its own."""
-    stories = tmp_path / "situations.yml"
-    tests = {"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": list(map(_story, SITUATIONS))}
+    assert_as_prometheus_says(SITUATIONS, tmp_path)
+
+
+def assert_as_prometheus_says(situations: Sequence[Situation], folder: Path) -> None:
+    """That each alert fires, or does not, as its situation says."""
+    stories = folder / "situations.yml"
+    tests = {"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": list(map(_story, situations))}
     stories.write_text(yaml.safe_dump(tests))
     promtool = require("promtool", "prometheus")
     done = subprocess.run([promtool, "test", "rules", stories], capture_output=True, text=True, check=False)
@@ -133,5 +142,5 @@ def _story(situation: Situation) -> dict[str, object]:
         "name": f"{situation.alert}: {situation.what}",
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in situation.series.items()],
-        "promql_expr_test": [{"expr": standing, "eval_time": LOOKED_AT, "exp_samples": samples}],
+        "promql_expr_test": [{"expr": standing, "eval_time": situation.looked_at, "exp_samples": samples}],
     }

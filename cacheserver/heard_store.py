@@ -1,0 +1,88 @@
+"""A store whose answers are heard: it passes every call on, and tells MailHealth what became of it."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
+
+from rowbox.cacheserver.mail_health import MailHealth
+from rowbox.cacheserver.store import Column, RowDelete, RowMutation, Store, StoreStats
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.errors import StoreUnavailable
+
+_T = TypeVar("_T")
+
+
+class HeardStore:
+    """The whole port, over another one."""
+
+    def __init__(self, store: Store, health: MailHealth) -> None:
+        self._store = store
+        self._health = health
+
+    @property
+    def late_writes(self) -> bool:
+        return self._store.late_writes
+
+    @property
+    def shards(self) -> int:
+        return self._store.shards
+
+    # Reading
+
+    async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+        return await self._read(self._store.get_row(row, families))
+
+    async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
+        return await self._read(self._store.get_columns(row, family, qualifiers))
+
+    async def get_range(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
+    ) -> list[Column]:
+        return await self._read(self._store.get_range(row, family, start, stop, limit, keys_only=keys_only))
+
+    async def scan(
+        self, shards: range, family: Family, after_row: bytes | None, limit: int
+    ) -> list[tuple[bytes, list[Column]]]:
+        return await self._read(self._store.scan(shards, family, after_row, limit))
+
+    async def scan_rows(self, shards: range, family: Family, after_row: bytes | None, limit: int) -> list[bytes]:
+        return await self._read(self._store.scan_rows(shards, family, after_row, limit))
+
+    async def stats(self) -> StoreStats:
+        return await self._store.stats()
+
+    async def verify(self) -> None:
+        await self._store.verify()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    # Writing
+
+    async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
+        await self._write(self._store.mutate(mutations, timestamp_ms), (mutation.row for mutation in mutations))
+
+    async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
+        await self._write(self._store.delete(deletes, timestamp_ms), (delete.row for delete in deletes))
+
+    async def compare_and_set(
+        self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
+    ) -> bool:
+        return await self._write(self._store.compare_and_set(row, family, qualifier, expected, value), (row,))
+
+    async def _read(self, call: Awaitable[_T]) -> _T:
+        try:
+            answer = await call
+        except StoreUnavailable as error:
+            self._health.failed_to_read(error)
+            raise
+        self._health.has_read()
+        return answer
+
+    async def _write(self, call: Awaitable[_T], rows: Iterable[bytes]) -> _T:
+        try:
+            answer = await call
+        except StoreUnavailable as error:
+            self._health.failed_to_write(rows, error)
+            raise
+        self._health.has_written()
+        return answer

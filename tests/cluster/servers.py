@@ -1,0 +1,94 @@
+"""Whole servers over one memory store: each a Node, with a way to the mailboxes and one to the cluster's row."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+from rowbox.cacheserver.clocks import StoreClock
+from rowbox.cacheserver.node import Node, Stores
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from tests.checking import assert_no_findings
+from tests.cluster.world import LEASE, SHARDS, Wire
+from tests.support.cluster import UNLIMITED
+from tests.support.virtual_time import WallClock
+
+MAIL_DEADLINE_S = 5.0
+
+
+class Server:
+    """A Node and its own way to the store that all share."""
+
+    def __init__(self, name: str, store: MemoryStore, clock: WallClock) -> None:
+        self.name = name
+        self.wire = Wire(store, Random(name))
+        """Its way to the cluster's row; `mail` is the one to the mailboxes."""
+        self.mail = Wire(store, Random(name + "'s mail"))
+        self.mail.deadline_s = MAIL_DEADLINE_S
+        self.store_clock = StoreClock(clock.now_us)
+        self.broken: list[StoreUnusable] = []
+        self.openings: list[StoreUnavailable | StoreUnusable] = []
+        """What opening the store meets, in turn; after that it succeeds."""
+        self._clock = clock
+        loop = asyncio.get_running_loop()
+        self.node = Node(self._open, self._owner, LEASE, name, self.broken.append, now_s=loop.time)
+
+    async def _open(self) -> Stores:
+        if self.openings:
+            raise self.openings.pop(0)
+        return Stores(self.mail, self.wire)
+
+    def _owner(self, store: Store, ownership: Ownership) -> Owner:
+        return Owner(store, UNLIMITED, ownership=ownership, now_us=self._clock.now_us, clock=self.store_clock)
+
+    def cut_off(self, *, is_cut: bool = True) -> None:
+        """From the store altogether."""
+        self.wire.is_cut = self.mail.is_cut = is_cut
+
+    async def send(self, text: str) -> None:
+        await self.node.send(Send("ann", "ben", text, text))
+
+    async def texts(self, user_id: str = "ben") -> list[bytes]:
+        page = await self.node.fetch_messages(FetchMessages(user_id))
+        return list(page.items)
+
+
+class Servers:
+    """Over one store, checked by the invariant checker in the end."""
+
+    def __init__(self) -> None:
+        self.clock = WallClock()
+        self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
+        self._all: list[Server] = []
+
+    def add(self, name: str) -> Server:
+        server = Server(name, self.store, self.clock)
+        self._all.append(server)
+        return server
+
+    async def close(self) -> None:
+        for server in self._all:
+            await server.node.close()
+        await assert_no_findings(self.store, UNLIMITED, self.clock.now_us())
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[Servers]:
+    made = Servers()
+    yield made
+    await made.close()
+
+
+async def owner_and_other(all_of_them: Servers) -> tuple[Server, Server]:
+    """One that owns the mailboxes and has taken a message, and one that is not started."""
+    first, second = all_of_them.add("first"), all_of_them.add("second")
+    first.node.start()
+    await first.node.owning()
+    await first.send("one")
+    return first, second
