@@ -31,6 +31,11 @@ class HeardStore:
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
         return await self._read(self._store.get_row(row, families))
 
+    async def get_row_within(
+        self, row: bytes, families: Sequence[Family], most: int
+    ) -> dict[Family, list[Column]] | None:
+        return await self._read(self._store.get_row_within(row, families, most))
+
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
         return await self._read(self._store.get_columns(row, family, qualifiers))
 

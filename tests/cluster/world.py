@@ -57,7 +57,7 @@ class Wire:
     async def get_row_within(
         self, row: bytes, families: Sequence[Family], most: int
     ) -> dict[Family, list[Column]] | None:
-        return await self._call(lambda: self._store.get_row_within(row, families, most), StoreUnavailable)
+        return await self._call(lambda: self._store.get_row_within(row, families, most), StoreUnavailable, [row])
 
     async def compare_and_set(
         self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
