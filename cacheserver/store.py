@@ -56,6 +56,23 @@ class RowDelete(NamedTuple):
     columns: Sequence[tuple[Family, bytes]]
 
 
+class Part(NamedTuple):
+    """The beginning of a range. `next` is the qualifier of the first column that is not in it; None: it is all."""
+
+    columns: list[Column]
+    next: bytes | None
+
+
+def part_of(columns: Sequence[Column], limit: int, limit_bytes: int) -> Part:
+    """As much of the `columns` of a range as a part may hold (StoreReader.get_part); one more than that is enough."""
+    room_bytes = limit_bytes
+    for place, (qualifier, value) in enumerate(columns):
+        room_bytes -= len(value)
+        if place == limit or (room_bytes < 0 and place > 0):
+            return Part(list(columns[:place]), qualifier)
+    return Part(list(columns), None)
+
+
 class StoreStats(NamedTuple):
     """What `rowbox stats` and the metrics show; sizes in bytes, -1 where a store does not know."""
 
@@ -106,7 +123,19 @@ class StoreReader(Protocol):
     ) -> list[Column]:
         """The first `limit` columns with start <= qualifier < stop, ascending, in one atomic read.
 
-        A caller pages by passing `after(last qualifier)` as the next start. With `keys_only` the values are b"".
+        A caller pages by passing `after(last qualifier)` as the next start. With `keys_only` the values are b"", and
+        as with `get_part` the columns are of no one moment and the event loop is not held.
+        """
+        ...
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        """The first columns with start <= qualifier < stop, ascending: `limit` (at least one) at most, and no more than
+        their values fit into `limit_bytes`, but for the first, which is given whatever its size.
+
+        Each column is as of a moment of the call, the part is of no one moment. However large the range is, a call
+        holds neither much more memory than that nor the event loop.
         """
         ...
 

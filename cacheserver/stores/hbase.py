@@ -1,14 +1,14 @@
 """The store on HBase, through Thrift1 gateways and happybase (docs/adr/0012-how-happybase-is-used.md).
 
-One call of the port is one round trip to a gateway; ranges and scans are two. Which calls those are is said in
-hbase_reads and hbase_writes; deadlines, connections and failover, in hbase_pool.
+One call of the port is one round trip to a gateway; ranges and scans are two, a part of a range up to five. Which calls
+those are is said in hbase_reads and hbase_writes; deadlines, connections and failover, in hbase_pool.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores import hbase_reads, hbase_writes
 from rowbox.cacheserver.stores.hbase_connection import GatewayClient
 from rowbox.cacheserver.stores.hbase_counters import Counters
@@ -109,6 +109,13 @@ class HBaseStore:
         if limit <= 0 or start >= stop:
             return []
         return await self._read(hbase_reads.get_range, row, family, start, stop, limit, keys_only=keys_only)
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        if start >= stop:
+            return Part([], None)
+        return await self._read(hbase_reads.get_part, row, family, start, stop, limit=limit, limit_bytes=limit_bytes)
 
     async def scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int

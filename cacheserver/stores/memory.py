@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TypeVar
 
-from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.store import Column, Part, Put, RowDelete, RowMutation, StoreStats, part_of
 from rowbox.cacheserver.stores.memory_cells import MemoryCells
 from rowbox.cacheserver.stores.memory_faults import Fault, Faults, Op
 from rowbox.cacheserver.stores.memory_gates import Gate, Point
@@ -79,6 +79,13 @@ class MemoryStore:
         await self._begin_read()
         found = [column for column in self._cells.columns(row, family) if start <= column[0] < stop][:limit]
         return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        await self._begin_read()
+        found = [column for column in self._cells.columns(row, family) if start <= column[0] < stop]
+        return part_of(found[: limit + 1], limit, limit_bytes)
 
     async def scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int

@@ -18,6 +18,10 @@ from rowbox.cacheserver.store import Column
 from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database
 from rowbox.hbase_schema.families import Family
 
+SLICE_BYTES = 256 * 1024
+SLICE_CELLS = 1000
+"""Looked at in one go: about a millisecond of either."""
+
 
 class Cells(NamedTuple):
     """A bounded iterator, and the options that hold its bound: they live and die together."""
@@ -47,6 +51,37 @@ def columns_from(
         cells.next()
     cells.status()
     return found
+
+
+class Slice(NamedTuple):
+    """The next columns of a range. `next_key` is where it goes on; None: it is at its end."""
+
+    columns: list[Column]
+    next_key: bytes | None
+
+
+def slice_from(bounded: Cells, start: bytes, skip: int, oldest_stamp: bytes, limit: int, room_bytes: int) -> Slice:
+    """The unexpired columns from key `start` on: `limit` at most, ending with the first that `room_bytes` do not hold.
+
+    And no more than can be looked at in one go, expired ones too: SLICE_BYTES, SLICE_CELLS.
+    """
+    cells = bounded.iterator
+    cells.seek(start)
+    found: list[Column] = []
+    left_bytes, left_cells = SLICE_BYTES, SLICE_CELLS
+    while cells.valid():
+        if len(found) == limit or room_bytes < 0 or left_bytes < 0 or left_cells == 0:
+            key: bytes = cells.key()
+            return Slice(found, key)
+        value = cells.value()
+        left_bytes -= len(value)
+        left_cells -= 1
+        if value[:STAMP_BYTES] >= oldest_stamp:
+            found.append((cells.key()[skip:], value[STAMP_BYTES:]))
+            room_bytes -= len(value) - STAMP_BYTES
+        cells.next()
+    cells.status()
+    return Slice(found, None)
 
 
 def row_columns(cells: Cells, row: bytes, oldest_stamp: bytes, limit: int | None = None) -> list[Column]:

@@ -8,8 +8,9 @@ the disk, so a thread of their own would block the event loop all the same; only
    percentile on the machine it was tried on, during which the loop runs.
 3. The range itself is read inline, in 7 us for two columns (45 us for 20) against some 70 us that a thread adds.
 
-A range that goes on into further cold blocks reads those inline. Without 1 and 2 every cold range stops the loop for
-1.1 ms at the median and 12 ms at the 99th percentile.
+A long range is read in slices (`get_part`, and keys), each with 1 and 2 for its beginning, and a turn of everybody else
+before it. What goes on into further cold blocks reads those inline. Without 1 and 2 every cold range stops the loop
+for 1.1 ms at the median and 12 ms at the 99th percentile.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from rowbox.cacheserver.store import Column, StoreStats
+from rowbox.cacheserver.store import Column, Part, StoreStats, part_of
 from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
 from rowbox.cacheserver.stores.rocksdb_errors import translated_reads
 from rowbox.cacheserver.stores.rocksdb_ranges import (
@@ -27,12 +28,15 @@ from rowbox.cacheserver.stores.rocksdb_ranges import (
     first_row,
     row_columns,
     rows_at_one_moment,
+    slice_from,
 )
 from rowbox.cacheserver.stores.rocksdb_stats import disk_bytes, rows_estimate
+from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.hbase_schema.keys import shard_range
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 
+_NO_LIMIT_BYTES = 1 << 62
 _READERS = 4
 """Cold ranges whose first blocks are read at the same time; more wait."""
 
@@ -46,6 +50,7 @@ class RocksReader:
         self._ttl_ms = ttl_ms
         self._now_ms = now_ms
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
+        self._turns = Turns()
         self._ended: RowboxError | None = None
         self._closing: asyncio.Future[None] | None = None
         self.warmed = 0
@@ -90,12 +95,18 @@ class RocksReader:
     async def get_range(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
     ) -> list[Column]:
+        if keys_only:
+            return await self._in_slices(row, family, start, stop, limit, None)
         prefix = row + SEPARATOR
         await self._warm([(family, prefix + start)])
         with self._translated():
             cells = cells_before(self._database.families[family], prefix + stop)
-            found = columns_from(cells, prefix + start, len(prefix), self.oldest_stamp(family), limit)
-        return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
+            return columns_from(cells, prefix + start, len(prefix), self.oldest_stamp(family), limit)
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        return part_of(await self._in_slices(row, family, start, stop, limit + 1, limit_bytes), limit, limit_bytes)
 
     async def scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int
@@ -152,6 +163,34 @@ class RocksReader:
                     found.append((row, columns))
             start = row + ROW_END
             await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
+        return found
+
+    async def _in_slices(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, limit_bytes: int | None
+    ) -> list[Column]:
+        """The first `limit` columns, ending with the first that `limit_bytes` do not hold; if that is the first of all,
+        with the one behind it. None: the keys alone.
+
+        A value has to be looked at also for its key, because it says whether the column is expired. No iterator lives
+        from one slice to the next: it would keep the database open (rocksdb_database).
+        """
+        prefix, found = row + SEPARATOR, list[Column]()
+        key: bytes | None = prefix + start
+        room_bytes = _NO_LIMIT_BYTES if limit_bytes is None else limit_bytes
+        while key is not None and len(found) < limit and (room_bytes >= 0 or len(found) == 1):
+            if key != prefix + start:
+                await self._turns.next()
+            await self._warm([(family, key)])
+            wanted = limit - len(found) if room_bytes >= 0 else 1
+            with self._translated():
+                cells = cells_before(self._database.families[family], prefix + stop)
+                columns, key = slice_from(
+                    cells, key, len(prefix), self.oldest_stamp(family), wanted, max(0, room_bytes)
+                )
+            if limit_bytes is None:
+                columns = [(qualifier, b"") for qualifier, _ in columns]
+            room_bytes -= sum([len(value) for _, value in columns])
+            found += columns
         return found
 
     def _close_blocking(self) -> None:

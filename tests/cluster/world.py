@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.judgement import Standing
 from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.store import Column, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START, shard_of_row
@@ -84,6 +84,14 @@ class Wire:
     ) -> list[Column]:
         return await self._call(
             lambda: self._store.get_range(row, family, start, stop, limit, keys_only=keys_only), StoreUnavailable, [row]
+        )
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        return await self._call(
+            lambda: self._store.get_part(row, family, start, stop, limit=limit, limit_bytes=limit_bytes),
+            StoreUnavailable,
         )
 
     async def scan(

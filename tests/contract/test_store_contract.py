@@ -143,6 +143,54 @@ async def test_paging_by_the_last_qualifier_gives_every_column_once(
 
 
 @over_one_store
+@given(
+    lengths=st.dictionaries(qualifiers, st.integers(1, 400), max_size=70),
+    start=qualifiers,
+    stop=qualifiers,
+    limit=st.integers(1, 80),
+    limit_bytes=st.integers(1, 10_000),
+)
+async def test_a_part_is_what_fits_and_says_where_the_range_goes_on(
+    store: Store,
+    stamps: Stamps,
+    lengths: dict[bytes, int],
+    start: bytes,
+    stop: bytes,
+    limit: int,
+    limit_bytes: int,
+) -> None:
+    row = fresh_row()
+    await put(store, stamps, row, M, [(qualifier, b"v" * length) for qualifier, length in lengths.items()])
+    fitting, room_bytes = list[Column](), limit_bytes
+    every = [(qualifier, b"v" * length) for qualifier, length in sorted(lengths.items()) if start <= qualifier < stop]
+    for column in every[:limit]:
+        room_bytes -= len(column[1])
+        if room_bytes < 0 and fitting:
+            break
+        fitting.append(column)
+    following = every[len(fitting)][0] if len(fitting) < len(every) else None
+    assert await store.get_part(row, M, start, stop, limit=limit, limit_bytes=limit_bytes) == (fitting, following)
+
+
+async def test_parts_of_large_values_give_every_column_once(store: Store, stamps: Stamps) -> None:
+    sizes = [1, 60_000, 300, 65_000, 65_000, 2, 64_000, *([65_535] * 20), *([10] * 60), *([65_535] * 5)]
+    expected = [(b"%03d" % place, b"v" * size) for place, size in enumerate(sizes)]
+    await put(store, stamps, ROW, M, expected)
+    found, start = list[Column](), b""
+    while True:
+        part = await store.get_part(ROW, M, start, b"\xff", limit=50, limit_bytes=1 << 18)
+        assert len(part.columns) == 1 or sum(len(value) for _, value in part.columns) <= 1 << 18
+        assert 0 < len(part.columns) <= 50
+        found += part.columns
+        if part.next is None:
+            break
+        start = part.next
+    assert found == expected
+    keys_alone = await store.get_range(ROW, M, b"", b"\xff", 1000, keys_only=True)
+    assert keys_alone == [(qualifier, b"") for qualifier, _ in expected]
+
+
+@over_one_store
 @given(steps=st.lists(st.tuples(qualifiers, st.binary(min_size=1, max_size=4) | st.none()), max_size=20))
 async def test_puts_and_deletes_are_what_a_dict_says(
     store: Store, stamps: Stamps, steps: list[tuple[bytes, bytes | None]]
@@ -322,6 +370,8 @@ async def test_no_read_returns_a_column_older_than_its_familys_ttl(
     assert await store.get_columns(ROW, family, [b"old", b"young"]) == kept
     assert await store.get_range(ROW, family, b"", b"\xff", 10) == kept
     assert await store.get_range(ROW, family, b"", b"\xff", 1) == kept[:1]
+    assert await store.get_range(ROW, family, b"", b"\xff", 1, keys_only=True) == [(kept[0][0], b"")]
+    assert await store.get_part(ROW, family, b"", b"\xff", limit=10, limit_bytes=10) == (kept, None)
     assert await store.scan(shard(1), family, None, 10) == [(ROW, kept)]
     await store.mutate([RowMutation(OTHER, [Put(family, b"old", b"v")])], stamps.now_ms - ttl_ms - margin_ms)
     assert await store.scan_rows(shard(1), family, None, 10) == ([ROW] if family in TTL_MS else [ROW, OTHER])

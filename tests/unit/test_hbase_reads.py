@@ -28,6 +28,7 @@ READS: dict[str, Callable[[Any], object]] = {
     "get_row_within": lambda client: hbase_reads.get_row_within(client, b"t", b"0001/bob", [I], 1),
     "get_columns": lambda client: hbase_reads.get_columns(client, b"t", b"0001/bob", I, [b"q"]),
     "get_range": lambda client: hbase_reads.get_range(client, b"t", b"0001/bob", I, b"", b"z", 1, keys_only=False),
+    "get_part": lambda client: hbase_reads.get_part(client, b"t", b"0001/bob", I, b"", b"z", limit=9, limit_bytes=9),
     "scan": lambda client: hbase_reads.scan(client, b"t", b"0001/b", b"0001/c", I, 1),
     "scan_rows": lambda client: hbase_reads.scan_rows(client, b"t", b"0001/b", b"0001/c", I, 1),
 }
