@@ -10,6 +10,7 @@ from rowbox.cacheserver.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.reading import TOKEN_COLUMNS, Reading
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
@@ -37,9 +38,9 @@ class Fetches:
         self._limit = limit
         self._loop = asyncio.get_running_loop()
 
-    def take(self, user_id: str) -> Quota | None:
-        """Takes one fetch from the user's bucket; None where fetches are not limited. RateLimited."""
-        return self._limit.take(user_id) if self._limit is not None else None
+    def take(self, user_id: str, cost: int = 1) -> Quota | None:
+        """Takes a fetch from the user's bucket; None where fetches are not limited. RateLimited."""
+        return self._limit.take(user_id, cost) if self._limit is not None else None
 
     async def conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
@@ -72,7 +73,8 @@ class Fetches:
 
     async def messages(self, request: FetchMessages) -> Page:
         """See MailboxPort."""
-        quota = self.take(request.user_id)
+        skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
+        quota = self.take(request.user_id, 1 + skipped_cost)
         at_once = self._newest_in_memory(request)
         if at_once is not None:
             self._ownership.check(request.user_id)
@@ -84,11 +86,14 @@ class Fetches:
             if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
+            reading = Reading(row.key, mailbox)
             try:
-                page = await self._message_page(row, mailbox, request, token)
+                page = await self._message_page(reading, request, token)
             except HandoverInProgress:
                 self._table.drop_replaced(row, mailbox)
                 raise
+            finally:
+                quota = self._charge(request.user_id, reading.cost - skipped_cost, quota)
             if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
                 break
             assert page.token is not None
@@ -124,13 +129,17 @@ class Fetches:
             return changes_since(mailbox, request.token, request.page_size, now_us)
         return numbered_page(mailbox, request.page_number, request.page_size, now_us)
 
-    async def _message_page(self, row: Row, mailbox: Mailbox, request: FetchMessages, token: int | None) -> MessagePage:
+    async def _message_page(self, reading: Reading, request: FetchMessages, token: int | None) -> MessagePage:
         now_us, size = self._now_us(), request.page_size
         if request.cursor is not None:
-            return await self._pages.after(row, mailbox, request.conversation_id, request.cursor, size, now_us)
+            return await self._pages.after(reading, request.conversation_id, request.cursor, size, now_us)
         if token is not None:
-            return await self._pages.since(row, mailbox, request.conversation_id, token, size, now_us)
-        return await self._pages.first(row, mailbox, request.conversation_id, request.page_number, size, now_us)
+            return await self._pages.since(reading, request.conversation_id, token, size, now_us)
+        return await self._pages.first(reading, request.conversation_id, request.page_number, size, now_us)
+
+    def _charge(self, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
+        """Takes what a page has cost beyond what was taken for it at first."""
+        return self._limit.charge(user_id, cost) if self._limit is not None and cost > 0 else quota
 
     def _waits(self, request: FetchConversations | FetchMessages) -> bool:
         return request.wait_ms > 0 and request.token is not None

@@ -8,7 +8,6 @@ Every answer is given only while the user is still owned (docs/consistency.md, r
 
 import asyncio
 import secrets
-import time
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from random import Random
@@ -23,6 +22,7 @@ from rowbox.cacheserver.fetches import Fetches
 from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.message_pages import MessagePages
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership
+from rowbox.cacheserver.page_reader import PageReader
 from rowbox.cacheserver.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.port import (
     FetchConversations,
@@ -39,6 +39,7 @@ from rowbox.cacheserver.recovery import Recovery
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.turns import Turns
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.config import Settings
@@ -101,7 +102,7 @@ class Owner:
         )
         self.fetches = Fetches(
             self.table,
-            MessagePages(self._reader),
+            MessagePages(PageReader(store, Turns(), self.cleaner.remove)),
             self.waiters,
             self._ownership,
             now_us,
@@ -282,4 +283,4 @@ def _rate_limit(settings: Settings, name: str) -> RateLimit | None:
     per_second = limits.send_per_second if name == "send" else limits.fetch_per_second
     if not limits.enabled or burst == 0 or per_second == 0:
         return None
-    return RateLimit(burst=burst, per_second=per_second, most=limits.max_buckets, now_s=time.monotonic)
+    return RateLimit(burst=burst, per_second=per_second, most=limits.max_buckets, now_s=asyncio.get_running_loop().time)

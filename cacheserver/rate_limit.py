@@ -1,4 +1,7 @@
-"""Token buckets, one for each user and class of request. Exact, because a user has one owner."""
+"""Token buckets, one for each user and class of request. Exact, because a user has one owner.
+
+A request takes a token. What it costs beyond that is known only when it is done (Reading.cost), and is owed then.
+"""
 
 import math
 from collections import OrderedDict
@@ -21,19 +24,29 @@ class RateLimit:
         self._now_s = now_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, user_id: str) -> Quota:
-        """Takes one token; what is left. RateLimited when there is none, saying when there will be one."""
+    def take(self, user_id: str, cost: int = 1) -> Quota:
+        """Takes `cost` tokens (a burst at most); what is left. RateLimited when there are fewer: when there will be."""
+        cost = min(cost, self._burst)
         now = self._now_s()
-        tokens, at = self._buckets.get(user_id, (float(self._burst), now))
-        tokens = min(self._burst, tokens + (now - at) * self._per_second)
-        if tokens < 1:
-            self._buckets[user_id] = (tokens, now)
-            self._buckets.move_to_end(user_id)
-            wait_ms = math.ceil((1 - tokens) / self._per_second * 1000)
+        tokens = self._tokens(user_id, now)
+        if tokens < cost:
+            self._put(user_id, tokens, now)
+            wait_ms = math.ceil((cost - tokens) / self._per_second * 1000)
             raise RateLimited("too many requests of this user", retry_after_ms=wait_ms)
-        self._buckets[user_id] = (tokens - 1, now)
+        return self._put(user_id, tokens - cost, now)
+
+    def charge(self, user_id: str, cost: int) -> Quota:
+        """Takes what a request turned out to cost, also where there is less: the next ones wait until it is paid."""
+        now = self._now_s()
+        return self._put(user_id, self._tokens(user_id, now) - cost, now)
+
+    def _tokens(self, user_id: str, now: float) -> float:
+        tokens, at = self._buckets.get(user_id, (float(self._burst), now))
+        return min(self._burst, tokens + (now - at) * self._per_second)
+
+    def _put(self, user_id: str, tokens: float, now: float) -> Quota:
+        self._buckets[user_id] = (tokens, now)
         self._buckets.move_to_end(user_id)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
-        left = tokens - 1
-        return Quota(int(left), math.ceil((self._burst - left) / self._per_second))
+        return Quota(max(0, int(tokens)), math.ceil((self._burst - tokens) / self._per_second))

@@ -1,4 +1,4 @@
-"""Reads of a loaded mailbox's row: only what counts, as of a head.
+"""What decisions need of a loaded mailbox's row: only what counts, as of a head. Pages are page_reader.py's.
 
 The store may also return what is not committed yet (in flight) and what never counts (late writes of replaced owners).
 Every method takes `as_of`, the mailbox's head when the caller began: an answer is the mailbox as it was then.
@@ -10,11 +10,9 @@ from rowbox.cacheserver.sent_ids import SentIds
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import DedupeCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP
-from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.mailbox import Mailbox
-from rowbox.mailbox.message import Message, MessageCopy, copy_of
 from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Need
 
 READ_COLUMNS = 256
@@ -31,39 +29,7 @@ class RowReader:
     ) -> None:
         """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove)."""
         self._store = store
-        self._remove = remove
         self._sent_ids = SentIds(store, remove)
-
-    async def copies(
-        self, mailbox: Mailbox, row: bytes, conversation_id: bytes, below: bytes | None, count: int, as_of: int
-    ) -> list[MessageCopy]:
-        """The `count` newest messages of a conversation under `below`, newest first."""
-        start, stop = keys.message_range(conversation_id, None, below)
-        found: list[MessageCopy] = []
-        while len(found) < count:
-            asked = min(READ_COLUMNS, count - len(found))
-            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, asked)
-            found += self._counted(mailbox, row, columns, as_of)
-            if len(columns) < asked:
-                break
-            start = keys.after(columns[-1][0])
-        return found
-
-    async def position_of(
-        self, mailbox: Mailbox, row: bytes, conversation_id: bytes, place: int, as_of: int
-    ) -> bytes | None:
-        """The messageId of the newest message but `place` - 1 of a conversation; None when it has fewer."""
-        start, stop = keys.message_range(conversation_id, None, None)
-        while True:
-            asked = min(UNREAD_CAP, place)
-            columns = await self._store.get_range(row, Family.MESSAGES, start, stop, asked, keys_only=True)
-            found = [key for key in map(_message_key, columns) if _counts(mailbox, key, as_of)]
-            place -= len(found)
-            if place == 0:
-                return found[-1].message_id
-            if len(columns) < asked:
-                return None
-            start = keys.after(columns[-1][0])
 
     async def outbox(self, mailbox: Mailbox, row: bytes, as_of: int) -> list[OutboxCell]:
         """What the row's outbox holds."""
@@ -78,35 +44,6 @@ class RowReader:
                 if isinstance(cell, OutboxCell) and mailbox.counts(cell.epoch, cell.version, as_of)
             ]
         return found
-
-    async def copies_of(
-        self, mailbox: Mailbox, row: bytes, entries: Iterable[LogCell], as_of: int
-    ) -> dict[bytes, MessageCopy]:
-        """The messages that log entries tell of, by messageId; what retention has taken is not there."""
-        qualifiers = [
-            keys.message_qualifier(entry.conversation_id, entry.message_id, entry.epoch, entry.version)
-            for entry in entries
-        ]
-        if not qualifiers:
-            return {}
-        columns = await self._store.get_columns(row, Family.MESSAGES, sorted(qualifiers))
-        return {copy.message_id: copy for copy in self._counted(mailbox, row, columns, as_of)}
-
-    async def changes(
-        self, mailbox: Mailbox, row: bytes, after: int, through: int, count: int
-    ) -> tuple[list[LogCell], int]:
-        """The first log entries with after < version <= through, upwards, and the version up to which that is all.
-
-        At most `count` columns are looked at: the second value is `through` where the range was read to its end.
-        """
-        start, stop = keys.log_range(after, through)
-        columns = await self._store.get_range(row, Family.LOG, start, stop, count)
-        entries = [_log_cell(column) for column in columns]
-        stamped = [(qualifier, cell.epoch, cell.version) for (qualifier, _), cell in zip(columns, entries, strict=True)]
-        self._sweep(mailbox, row, Family.LOG, stamped)
-        # Where the read was cut, another epoch's entry of the last version may be behind the cut.
-        reached = through if len(columns) < count else entries[-1].version - 1
-        return [entry for entry in entries if mailbox.counts(entry.epoch, entry.version, reached)], reached
 
     async def send_record(self, mailbox: Mailbox, row: bytes, client_id_hash: bytes, as_of: int) -> DedupeCell | None:
         """What became of the send with this clientMessageId; None where there was none within the dedupe life."""
@@ -167,43 +104,6 @@ class RowReader:
         columns = await self._store.get_range(row, family, start, stop, count, keys_only=keys_only)
         return columns, keys.after(columns[-1][0]) if len(columns) == count else None
 
-    def _counted(self, mailbox: Mailbox, row: bytes, columns: Sequence[Column], as_of: int) -> list[MessageCopy]:
-        keyed = [(column, _message_key(column)) for column in columns]
-        self._sweep(mailbox, row, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
-        return [_copy(mailbox, column) for column, key in keyed if _counts(mailbox, key, as_of)]
-
-    def _sweep(self, mailbox: Mailbox, row: bytes, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
-        """Has the late writes of replaced owners removed, as they are met. `stamped`: (qualifier, epoch, version)."""
-        if mailbox.is_fenced:
-            dead = [(qualifier, version) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
-            if dead:
-                newest = max(version for _, version in dead)
-                self._remove(row, [(family, qualifier) for qualifier, _ in dead], newest)
-
-
-def _message_key(column: Column) -> keys.MessageKey:
-    return keys.split_message_qualifier(column[0])
-
-
-def _counts(mailbox: Mailbox, key: keys.MessageKey, as_of: int) -> bool:
-    return mailbox.counts(key.epoch, key.version, as_of)
-
 
 def _count(mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> int:
-    return sum(_counts(mailbox, keys.split_message_qualifier(qualifier), as_of) for qualifier, _ in columns)
-
-
-def _log_cell(column: Column) -> LogCell:
-    cell = codec.decode(Family.LOG, *column)
-    assert isinstance(cell, LogCell)
-    return cell
-
-
-def _copy(mailbox: Mailbox, column: Column) -> MessageCopy:
-    cell = codec.decode(Family.MESSAGES, *column)
-    assert isinstance(cell, MessageCell)
-    state = mailbox.index.get(cell.conversation_id)
-    if state is None:
-        raise StoreDamaged(f"message {cell.message_id.hex()} is of a conversation that the index does not hold")
-    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, state.participants, cell.content)
-    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id)
+    return sum(mailbox.counts(*keys.message_stamp(qualifier), as_of) for qualifier, _ in columns)

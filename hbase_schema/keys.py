@@ -111,6 +111,11 @@ def split_message_qualifier(qualifier: bytes) -> MessageKey:
     )
 
 
+def message_stamp(qualifier: bytes) -> tuple[int, int]:
+    """(epoch, version) of a message's qualifier, without the rest: for counting many."""
+    return int.from_bytes(qualifier[32:40], "big"), int.from_bytes(qualifier[40:], "big")
+
+
 def message_range(conversation_id: bytes, above: bytes | None, below: bytes | None) -> tuple[bytes, bytes]:
     """Qualifiers [start, stop) of the messages with `above` < messageId < `below`; None is no bound."""
     start = conversation_id if below is None else after(conversation_id + invert(below) + b"\xff" * 16)

@@ -15,7 +15,7 @@ No I/O, no clock, no randomness: what a rule needs from the store is asked for a
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rowbox.mailbox.cells import LogCell
@@ -192,13 +192,25 @@ class Mailbox:
         self._windows_bytes += window.size_bytes - before
         self._trim_windows()
 
+    def extend_log_back(self, older: Sequence[LogCell], floor: int, ceiling: int) -> None:
+        """Extends the log downwards by all entries with floor < version <= ceiling, as far as a log is kept.
+
+        Void unless the log still begins above `ceiling`: it may have lost entries while these were read.
+        """
+        room = LOG_ENTRIES - len(self.log)
+        if ceiling != self.log_floor or room <= 0:
+            return
+        kept = older[-room:]
+        self.log.extendleft(reversed(kept))
+        self.log_floor = floor if len(kept) == len(older) else older[-room - 1].version
+
     def copy_in_memory(self, conversation_id: bytes, message_id: bytes) -> MessageCopy | None:
         """A message, if a window holds it."""
         window = self.windows.get(conversation_id)
         return window.get(message_id) if window is not None else None
 
     def _open_window(self, conversation_id: bytes, floor: bytes) -> Window:
-        window = self.windows[conversation_id] = Window(floor, self.limits.window_messages)
+        window = self.windows[conversation_id] = Window(floor, self.limits.window_messages, self.limits.window_bytes)
         self._windows_bytes += WINDOW_BYTES
         return window
 

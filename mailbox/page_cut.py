@@ -5,6 +5,8 @@ begins at pageNumber x pageSize whatever this one held, so there an early end wo
 (`narrower`). See docs/adr/0021-a-page-never-skips.md.
 """
 
+from collections.abc import Sequence
+
 from rowbox.mailbox.message import MessageCopy
 
 PAGE_BYTES = 1 << 20
@@ -13,6 +15,9 @@ TAIL_BYTES = 2_048
 """What stands in a body beside its messages: names, a token, and a cursor of 1,024 characters at most."""
 ROOM_BYTES = PAGE_BYTES - TAIL_BYTES
 """What is left for messages and the commas between them. The largest message takes some 400,000 bytes."""
+
+SMALLEST_BYTES = 200
+"""Less than any message takes."""
 
 
 class PageCut:
@@ -35,6 +40,21 @@ class PageCut:
         self.copies.append(copy)
         self.room_bytes -= needed
         return True
+
+    def take_all(self, copies: Sequence[MessageCopy]) -> bool:
+        """As `take` of each, which is slower; False when the page ends before the last."""
+        fitting = copies[: self.size - len(self.copies)]
+        needed = sum([len(copy.json) for copy in fitting]) + len(fitting)
+        if needed > self.room_bytes:
+            return all(map(self.take, copies))
+        self.copies += fitting
+        self.room_bytes -= needed
+        self.has_more = len(fitting) < len(copies)
+        return not self.has_more
+
+    def is_full(self) -> bool:
+        """Whether no message fits any more; whether the list has more is another question."""
+        return len(self.copies) == self.size or self.room_bytes < SMALLEST_BYTES
 
     @property
     def is_short(self) -> bool:

@@ -26,14 +26,18 @@ def copy_bytes(copy: MessageCopy) -> int:
 
 
 class Window:
-    """See the module's text. Not thread-safe; the caller keeps it within `limit` by `add` and `fill`."""
+    """See the module's text. It keeps itself within `limit` messages and `limit_bytes`, but for one message.
 
-    __slots__ = ("copies", "floor", "limit", "missed", "size_bytes")
+    Not thread-safe.
+    """
 
-    def __init__(self, floor: bytes, limit: int) -> None:
+    __slots__ = ("copies", "floor", "limit", "limit_bytes", "missed", "size_bytes")
+
+    def __init__(self, floor: bytes, limit: int, limit_bytes: int) -> None:
         self.copies: list[MessageCopy] = []
         self.floor = floor
         self.limit = limit
+        self.limit_bytes = limit_bytes
         self.missed = 0
         self.size_bytes = 0
 
@@ -63,15 +67,20 @@ class Window:
         self._trim()
         return True
 
-    def newest(self, below: bytes | None, count: int) -> list[MessageCopy] | None:
-        """The `count` newest messages under `below`, newest first; None when the window does not reach that far."""
+    def newest(self, below: bytes | None, count: int) -> list[MessageCopy]:
+        """The `count` newest messages under `below`, newest first; fewer where `floor` comes before."""
         end = len(self.copies) if below is None else bisect_left(self.copies, below, key=_by_id)
-        start = end - count
-        if start < 0:
-            if self.floor != ZERO_ID:
-                return None
-            start = 0
-        return self.copies[start:end][::-1]
+        return self.copies[max(0, end - count) : end][::-1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the conversation has no message that is not here."""
+        return self.floor == ZERO_ID
+
+    @property
+    def room(self) -> int:
+        """How many messages may still be added below: none where the bytes are used up."""
+        return self.limit - len(self.copies) if self.size_bytes < self.limit_bytes else 0
 
     def get(self, message_id: bytes) -> MessageCopy | None:
         """The copy of a message, if it is here."""
@@ -95,7 +104,7 @@ class Window:
             self.size_bytes = sum(map(copy_bytes, self.copies))
 
     def _trim(self) -> None:
-        while len(self.copies) > self.limit:
+        while len(self.copies) > self.limit or (self.size_bytes > self.limit_bytes and len(self.copies) > 1):
             gone = self.copies.pop(0)
             self.floor = gone.message_id
             self.missed += 1  # a read under way may be older than what leaves: filled under it, the window had a hole

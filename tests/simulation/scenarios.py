@@ -187,11 +187,11 @@ def _never(*_: object) -> "asyncio.Future[Any]":
 async def a_replaced_owner_reads_a_page() -> None:
     """It meets the cells of the one that replaced it: by its own list they are invalid, and it may not remove them."""
     async with cluster(late=True, settings=CRAMPED) as servers:
-        old = servers.node
         conversation = direct_conversation_id("ann", "ann")
         for n in range(4):
-            await old.send("ann", "ann", f"text {n}", f"c{n}")
-        await old.conversations("ann")
+            await servers.node.send("ann", "ann", f"text {n}", f"c{n}")
+        old = await servers.restart()
+        await old.conversations("ann")  # its messages are not in memory
         old.store.hold(Point.READ)
         asking = asyncio.create_task(old.messages("ann", conversation, page_size=50))
         await settle()
@@ -230,10 +230,11 @@ async def a_message_comes_while_a_poll_reads() -> None:
 async def a_read_meets_what_is_not_committed() -> None:
     """The store has executed a write of which nobody was told yet."""
     async with cluster(late=True, settings=CRAMPED) as servers:
-        node = servers.node
         conversation = direct_conversation_id("ann", "ann")
         for n in range(4):
-            await node.send("ann", "ann", f"text {n}", f"c{n}")
+            await servers.node.send("ann", "ann", f"text {n}", f"c{n}")
+        node = await servers.restart()
+        await node.conversations("ann")  # its messages are not in memory
         node.store.hold(Point.ANSWER)
         sending = asyncio.create_task(node.send("ann", "ann", "on its way", "c9"))
         await settle()
@@ -342,7 +343,7 @@ async def a_poll_ends_in_the_moment_of_a_commit() -> None:
 async def a_window_is_filled_while_it_overflows() -> None:
     """A read of older messages is on its way while more messages come than the window holds."""
     copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}") for n in range(10)]
-    window = Window(copies[5].message_id, limit=2)
+    window = Window(copies[5].message_id, limit=2, limit_bytes=1 << 20)
     missed = window.missed
     for copy in copies[6:9]:
         window.add(copy)
@@ -354,7 +355,7 @@ async def a_window_is_filled_while_it_overflows() -> None:
 async def a_window_is_filled_while_a_message_sorts_below_it() -> None:
     """A read of older messages is on its way while a late message comes that belongs among them."""
     copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}") for n in range(10)]
-    window = Window(copies[8].message_id, limit=100)
+    window = Window(copies[8].message_id, limit=100, limit_bytes=1 << 20)
     missed = window.missed
     window.add(copies[6])
     window.fill([copies[5], copies[7], copies[8]], copies[4].message_id, missed)

@@ -70,6 +70,36 @@ def test_who_waits_as_told_is_let_through(per_second: float) -> None:
     bucket.take("ann")
 
 
+def test_what_a_request_turned_out_to_cost_is_owed_and_the_headers_stay_true() -> None:
+    clock = Clock()
+    bucket = limit(clock, burst=10, per_second=2.0)
+    bucket.take("ann")
+    assert bucket.charge("ann", 5) == (left := bucket.charge("ann", 0))
+    assert (left.remaining, left.reset_s) == (4, 3)
+    left = bucket.charge("ann", 10)
+    assert (left.remaining, left.reset_s) == (0, 8)
+    with pytest.raises(RateLimited) as refused:
+        bucket.take("ann")
+    assert refused.value.retry_after_ms == 3500
+    clock.now = 3.5
+    assert bucket.take("ann").remaining == 0
+
+
+def test_a_cost_that_is_known_is_taken_at_once_and_none_is_more_than_a_burst() -> None:
+    clock = Clock()
+    bucket = limit(clock, burst=10, per_second=2.0)
+    assert bucket.take("ann", 8).remaining == 2
+    with pytest.raises(RateLimited) as refused:
+        bucket.take("ann", 3)
+    assert refused.value.retry_after_ms == 500
+    assert bucket.take("ann", 2).remaining == 0
+    with pytest.raises(RateLimited) as refused:
+        bucket.take("ann", 1000)
+    assert refused.value.retry_after_ms == 5000
+    clock.now = 5
+    assert bucket.take("ann", 1000).remaining == 0
+
+
 def test_who_keeps_asking_is_remembered_and_the_memory_is_bounded() -> None:
     bucket = limit(Clock(), burst=1, per_second=0.001, most=10)
     bucket.take("greedy")

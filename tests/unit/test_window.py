@@ -23,7 +23,7 @@ class WindowMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.all: list[int] = [10, 20, 30]
-        self.window = Window(copy(30).message_id, limit=4)
+        self.window = Window(copy(30).message_id, limit=4, limit_bytes=1 << 20)
         self.reads: list[tuple[list[int], int]] = []
 
     @rule(number=numbers)
@@ -62,7 +62,10 @@ class WindowMachine(RuleBasedStateMachine):
             for below in (None, *map(copy, self.all)):
                 under = self.all if below is None else [n for n in self.all if copy(n).message_id < below.message_id]
                 answer = self.window.newest(below.message_id if below is not None else None, count)
-                assert answer is None or answer == [copy(number) for number in under[::-1][:count]]
+                assert answer == [copy(number) for number in under[::-1][:count]][: len(answer)]
+                assert len(answer) == min(count, len(under)) or not self.window.is_whole
+                is_far = below is not None and below.message_id <= self.window.floor
+                assert answer or is_far or len(self.window.copies) == 0 or below == self.window.copies[0]
         for number in self.all:
             message = copy(number).message_id
             if self.window.covers(message):
@@ -78,7 +81,7 @@ TestWindow = WindowMachine.TestCase
 
 @given(st.lists(st.tuples(numbers, st.integers(1, 9)), max_size=8, unique_by=lambda item: item[0]), st.integers(0, 10))
 def test_what_retention_took_is_forgotten(items: list[tuple[int, int]], oldest: int) -> None:
-    window = Window(ZERO_ID, limit=20)
+    window = Window(ZERO_ID, limit=20, limit_bytes=1 << 20)
     for number, version in items:
         window.add(copy(number, version))
     window.drop_expired(oldest)
@@ -93,7 +96,7 @@ def test_the_estimate_of_a_copy_is_within_a_factor_of_two_of_the_memory() -> Non
         tracemalloc.start()
         try:
             before = tracemalloc.get_traced_memory()[0]
-            window = Window(ZERO_ID, limit=2000)
+            window = Window(ZERO_ID, limit=2000, limit_bytes=1 << 30)
             for n in range(2000):
                 said = Message(message_id(n, n), bytes(16), "ann", ("ann", "bob"), content)
                 window.add(copy_of(said, said.sent_us, n, 1, None))

@@ -1,0 +1,221 @@
+"""Reads for pages: messages and log entries of a loaded mailbox's row, no further than a page goes.
+
+Values are read up to the page's room (mailbox/page_cut.py), and whether there is more behind it is seen by a key. What
+is long is done in slices (turns.py). What never counts is left out, and told to `remove`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from rowbox.cacheserver.reading import Reading
+from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.turns import Turns
+from rowbox.hbase_schema import codec, keys
+from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cells import LogCell, MessageCell
+from rowbox.mailbox.message import Message, MessageCopy, copy_of
+from rowbox.mailbox.page_cut import PageCut
+
+READ_COLUMNS = 256
+"""Messages asked for in one call."""
+KEY_COLUMNS = 1000
+"""Keys asked for in one call."""
+FIRST_COPIES = 16
+"""Messages read by their exact columns in a first call: at most 1 MiB, before anything is known of their sizes."""
+FIRST_BYTES = 256 * 1024
+"""Of values in a first call: a message may be six times as large in JSON."""
+LOG_BYTES = 1 << 20
+"""More than any call's log entries take: some 60 bytes each."""
+SLICE_BYTES = 128 * 1024
+"""Of JSON made in one turn: half a millisecond."""
+
+
+class PageReader:
+    """See the module's text."""
+
+    def __init__(
+        self, store: StoreReader, turns: Turns, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
+    ) -> None:
+        """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove)."""
+        self._store = store
+        self._turns = turns
+        self._remove = remove
+
+    async def newest(self, reading: Reading, conversation_id: bytes, below: bytes | None, cut: PageCut) -> bool:
+        """Fills `cut` with the newest messages of a conversation under `below`, newest first.
+
+        True: there are no others, whether the page is full or not.
+        """
+        start, stop = keys.message_range(conversation_id, None, below)
+        following: bytes | None = start
+        limit_bytes = FIRST_BYTES
+        while following is not None:
+            if cut.is_full():
+                cut.has_more = await self._has_any(reading, following, stop)
+                return not cut.has_more
+            await self._turns.next()
+            limit = min(READ_COLUMNS, cut.size - len(cut.copies))
+            room_bytes = cut.room_bytes
+            part = await self._store.get_part(
+                reading.row, Family.MESSAGES, following, stop, limit=limit, limit_bytes=min(limit_bytes, room_bytes)
+            )
+            reading.note(part.columns)
+            if not await self._take(reading, part.columns, cut):
+                return False
+            following = part.next
+            if following is not None and cut.is_full() and _counts(reading, following):
+                cut.has_more = True
+                return False
+            limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
+        return True
+
+    async def of_entries(self, reading: Reading, entries: Sequence[LogCell], cut: PageCut) -> None:
+        """Fills `cut` with the messages that log entries tell of, in their order; what retention took is left out."""
+        place, count = 0, FIRST_COPIES
+        while place < len(entries) and not cut.has_more:
+            some = entries[place : place + count]
+            place += count
+            held = {entry.message_id: reading.mailbox.copy_in_memory(*_ids(entry)) for entry in some}
+            missing = [entry for entry in some if held[entry.message_id] is None]
+            columns = await self._columns_of(reading, missing)
+            room_bytes = cut.room_bytes
+            await self._take_in_order(reading, some, held, columns, cut)
+            if missing:
+                fitting = cut.room_bytes * len(some) // max(1, room_bytes - cut.room_bytes)
+                count = max(1, min(fitting, 4 * count))
+
+    async def position_of(self, reading: Reading, conversation_id: bytes, place: int) -> bytes | None:
+        """The messageId of the newest message but `place` - 1 of a conversation; None when it has fewer."""
+        start, stop = keys.message_range(conversation_id, None, None)
+        following: bytes | None = start
+        while following is not None:
+            await self._turns.next()
+            columns, following = await self._keys(reading, following, stop, min(KEY_COLUMNS, place))
+            found = [qualifier for qualifier, _ in columns if _counts(reading, qualifier)]
+            place -= len(found)
+            if place == 0:
+                return keys.split_message_qualifier(found[-1]).message_id
+        return None
+
+    async def changes(self, reading: Reading, after: int, through: int, count: int) -> tuple[list[LogCell], int]:
+        """The first log entries with after < version <= through, upwards, and the version up to which that is all.
+
+        About `count` columns are looked at: the second value is `through` where the range was read to its end, and more
+        than `after` in any case.
+        """
+        start, stop = keys.log_range(after, through)
+        entries: list[LogCell] = []
+        reached = after
+        while reached <= after:
+            await self._turns.next()
+            part = await self._store.get_part(reading.row, Family.LOG, start, stop, limit=count, limit_bytes=LOG_BYTES)
+            reading.note(part.columns)
+            cells = [_log_cell(column) for column in part.columns]
+            stamped = zip(part.columns, cells, strict=True)
+            self._sweep(reading, Family.LOG, [(column[0], cell.epoch, cell.version) for column, cell in stamped])
+            entries += cells
+            # Of a version there may be an entry of each epoch, so the one at which a part ends is not all yet.
+            start = part.next if part.next is not None else stop
+            reached = through if part.next is None else keys.split_log_qualifier(part.next)[0] - 1
+        counted = [cell for cell in entries if reading.counts(cell.epoch, cell.version)]
+        return [cell for cell in counted if cell.version <= reached], reached
+
+    async def _take(self, reading: Reading, columns: Sequence[Column], cut: PageCut) -> bool:
+        """Decodes into `cut` what counts of `columns`, in slices; False when the page ended before their end."""
+        keyed = [(column, keys.split_message_qualifier(column[0])) for column in columns]
+        self._sweep(reading, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
+        made_bytes = 0
+        for column, key in keyed:
+            if reading.counts(key.epoch, key.version):
+                if made_bytes >= SLICE_BYTES:
+                    made_bytes = 0
+                    await self._turns.next()
+                copy = _copy(reading, column)
+                made_bytes += len(copy.json)
+                if not cut.take(copy):
+                    return False
+        return True
+
+    async def _take_in_order(
+        self,
+        reading: Reading,
+        entries: Sequence[LogCell],
+        held: Mapping[bytes, MessageCopy | None],
+        columns: Mapping[bytes, Column],
+        cut: PageCut,
+    ) -> None:
+        """As `_take`, in the order of `entries`: from memory what is held, else from its column, if it is there."""
+        made_bytes = 0
+        for entry in entries:
+            copy, column = held[entry.message_id], columns.get(entry.message_id)
+            if copy is None and column is not None:
+                if made_bytes >= SLICE_BYTES:
+                    made_bytes = 0
+                    await self._turns.next()
+                copy = _copy(reading, column)
+                made_bytes += len(copy.json)
+            if copy is not None and not cut.take(copy):
+                return
+
+    async def _columns_of(self, reading: Reading, entries: Iterable[LogCell]) -> dict[bytes, Column]:
+        """The columns of the messages that `entries` tell of, by messageId."""
+        qualifiers = [keys.message_qualifier(*_ids(entry), entry.epoch, entry.version) for entry in entries]
+        if not qualifiers:
+            return {}
+        await self._turns.next()
+        columns = await self._store.get_columns(reading.row, Family.MESSAGES, sorted(qualifiers))
+        reading.note(columns)
+        return {keys.split_message_qualifier(column[0]).message_id: column for column in columns}
+
+    async def _has_any(self, reading: Reading, start: bytes, stop: bytes) -> bool:
+        """Whether a message of a range counts; by keys alone, and by one as a rule."""
+        following: bytes | None = start
+        count = 1
+        while following is not None:
+            columns, following = await self._keys(reading, following, stop, count)
+            if any(_counts(reading, qualifier) for qualifier, _ in columns):
+                return True
+            count = READ_COLUMNS
+        return False
+
+    async def _keys(self, reading: Reading, start: bytes, stop: bytes, count: int) -> tuple[list[Column], bytes | None]:
+        """The first `count` keys of a range of messages, and where it goes on; None: it is at its end."""
+        columns = await self._store.get_range(reading.row, Family.MESSAGES, start, stop, count, keys_only=True)
+        reading.note(columns)
+        return columns, keys.after(columns[-1][0]) if len(columns) == count else None
+
+    def _sweep(self, reading: Reading, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
+        """Has the late writes of replaced owners removed, as they are met. `stamped`: (qualifier, epoch, version)."""
+        mailbox = reading.mailbox
+        if mailbox.is_fenced:
+            dead = [(qualifier, version) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
+            if dead:
+                newest = max(version for _, version in dead)
+                self._remove(reading.row, [(family, qualifier) for qualifier, _ in dead], newest)
+
+
+def _values_that_fit(columns: Sequence[Column], made_bytes: int, room_bytes: int) -> int:
+    """How many bytes of values are likely to become `room_bytes` of JSON, by what `columns` became."""
+    read_bytes = sum([len(value) for _, value in columns])
+    return max(1, room_bytes * read_bytes // made_bytes if made_bytes else room_bytes)
+
+
+def _ids(entry: LogCell) -> tuple[bytes, bytes]:
+    return entry.conversation_id, entry.message_id
+
+
+def _counts(reading: Reading, qualifier: bytes) -> bool:
+    return reading.counts(*keys.message_stamp(qualifier))
+
+
+def _log_cell(column: Column) -> LogCell:
+    cell = codec.decode(Family.LOG, *column)
+    assert isinstance(cell, LogCell)
+    return cell
+
+
+def _copy(reading: Reading, column: Column) -> MessageCopy:
+    cell = codec.decode(Family.MESSAGES, *column)
+    assert isinstance(cell, MessageCell)
+    participants = reading.participants_of(cell.conversation_id)
+    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content)
+    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id)

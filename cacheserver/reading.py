@@ -1,0 +1,53 @@
+"""What one answer reads of one row: as of which head, and what it has cost.
+
+The store may also return what is not committed yet (in flight) and what never counts (late writes of replaced owners):
+an answer is the mailbox as it was when it was begun.
+"""
+
+from collections.abc import Sequence
+
+from rowbox.cacheserver.store import Column
+from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.mailbox import Mailbox
+
+TOKEN_BYTES = 64 * 1024
+TOKEN_COLUMNS = 500
+"""What a token of the user's bucket pays for beside the fetch itself: bytes of values, columns looked at."""
+
+
+class Reading:
+    """See the module's text."""
+
+    __slots__ = ("_participants", "as_of", "columns", "mailbox", "row", "value_bytes")
+
+    def __init__(self, row: bytes, mailbox: Mailbox) -> None:
+        self.row = row
+        self.mailbox = mailbox
+        self.as_of = mailbox.head
+        self.columns = 0
+        self.value_bytes = 0
+        self._participants: dict[bytes, tuple[str, ...]] = {}
+
+    def participants_of(self, conversation_id: bytes) -> tuple[str, ...]:
+        """Of a conversation, by the index, which keeps bytes: they are decoded once. StoreDamaged where it has none."""
+        known = self._participants.get(conversation_id)
+        if known is None:
+            state = self.mailbox.index.get(conversation_id)
+            if state is None:
+                raise StoreDamaged(f"messages of conversation {conversation_id.hex()}, which the index does not hold")
+            known = self._participants[conversation_id] = state.participants
+        return known
+
+    def counts(self, epoch: int, version: int) -> bool:
+        """Whether a cell is part of the mailbox as it was (Mailbox.counts). HandoverInProgress."""
+        return self.mailbox.counts(epoch, version, self.as_of)
+
+    def note(self, columns: Sequence[Column]) -> None:
+        """Counts what the store has returned."""
+        self.columns += len(columns)
+        self.value_bytes += sum([len(value) for _, value in columns])
+
+    @property
+    def cost(self) -> int:
+        """Tokens for what was read so far; nothing for what a page takes as a rule."""
+        return self.value_bytes // TOKEN_BYTES + self.columns // TOKEN_COLUMNS
