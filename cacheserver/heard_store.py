@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from rowbox.cacheserver.mail_health import MailHealth
-from rowbox.cacheserver.store import Column, RowDelete, RowMutation, Store, StoreStats
+from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, Store, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 
@@ -43,6 +43,11 @@ class HeardStore:
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
     ) -> list[Column]:
         return await self._read(self._store.get_range(row, family, start, stop, limit, keys_only=keys_only))
+
+    async def get_part(
+        self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
+    ) -> Part:
+        return await self._read(self._store.get_part(row, family, start, stop, limit=limit, limit_bytes=limit_bytes))
 
     async def scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int
