@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from rowbox.cacheserver.admission import Admission
 from rowbox.cacheserver.commands import Command
-from rowbox.cacheserver.loader import Loader
+from rowbox.cacheserver.loader import Loaded, Loader
+from rowbox.cacheserver.room import Room
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown
@@ -20,6 +21,11 @@ from rowbox.mailbox.mailbox import Mailbox
 LARGE_LOADS = 2
 """Rows read in parts at the same time. Each takes a few milliseconds of every turn of the loop, and stands in no other
 load's way."""
+LONGEST_REST_S = 1.0
+"""After a load in parts its place rests for as long as it took, this at most: mailboxes that evict one another take no
+more than half of the time."""
+MOST_LOOKED_AT = 64
+"""Rows that one call looks at to make room. Those at work move to the end, so the next call looks at others."""
 
 
 class Row:
@@ -28,6 +34,7 @@ class Row:
     __slots__ = (
         "blocked",
         "is_busy",
+        "is_large",
         "is_ready",
         "key",
         "loading",
@@ -46,6 +53,8 @@ class Row:
         self.loading: asyncio.Task[None] | None = None
         self.is_busy = False
         self.size_bytes = 0
+        self.is_large = False
+        """Whether it takes a large share of the memory (room.py)."""
         self.waiting: deque[Command] = deque()
         """Commands in the order in which they came: the lock's queue."""
         self.waiting_bytes = 0
@@ -80,19 +89,23 @@ class Table:
     ) -> None:
         self._loader = loader
         self.shards = shards
-        self._limit_bytes = limit_bytes
+        self._room = Room[Row](limit_bytes)
         self._admission = Admission(load_concurrency)
         self._large_admission = asyncio.Semaphore(LARGE_LOADS)
         self._most_loads = load_concurrency + load_queue
         self._on_loaded = on_loaded
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._loads = 0
-        self.size_bytes = 0
         self.loads = 0
         self.evictions = 0
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def size_bytes(self) -> int:
+        """What all mailboxes cost."""
+        return self._room.size_bytes
 
     def row(self, user_id: str) -> Row:
         """The user's row, now the most recently used one. It may have no mailbox yet."""
@@ -101,6 +114,8 @@ class Table:
             row = self._rows[user_id] = Row(user_id, row_key(user_id, self.shards))
         else:
             self._rows.move_to_end(user_id)
+            if row.is_large:
+                self._room.use(row)
         return row
 
     def peek(self, user_id: str) -> Row | None:
@@ -147,11 +162,9 @@ class Table:
 
     def account(self, row: Row) -> None:
         """Notes what a row costs now, and makes room if that is too much."""
-        size = row.mailbox.size_bytes if row.mailbox is not None else 0
-        self.size_bytes += size - row.size_bytes
-        row.size_bytes = size
-        if self.size_bytes > self._limit_bytes:
-            self._evict()
+        self._note(row, row.mailbox.size_bytes if row.mailbox is not None else 0)
+        if self._room.is_full or row.is_large:
+            self._make_room()
 
     def forget_if_empty(self, row: Row) -> None:
         """Takes a row without a mailbox out of the table once nobody is at work with it."""
@@ -168,8 +181,7 @@ class Table:
                 self.loads += 1
                 loaded = await self._loader.load(row.user_id, row.key)
             if loaded is None:
-                async with self._large_admission:
-                    loaded = await self._loader.load_large(row.user_id, row.key)
+                loaded = await self._load_large(row)
             row.mailbox = loaded.mailbox
             self._on_loaded(row, loaded.outbox)
             self.account(row)  # while it still counts as loading: making room must not take the row itself
@@ -181,20 +193,38 @@ class Table:
             self._loads -= 1
             self.forget_if_empty(row)
 
-    def _evict(self) -> None:
-        """Drops the least recently used rows that nobody is at work with, until the rest fits."""
-        for _ in range(len(self._rows)):
-            if self.size_bytes <= self._limit_bytes:
-                return
-            user_id, row = next(iter(self._rows.items()))
+    async def _load_large(self, row: Row) -> Loaded:
+        loop = asyncio.get_running_loop()
+        await self._large_admission.acquire()
+        began_s = loop.time()
+        try:
+            return await self._loader.load_large(row.user_id, row.key)
+        finally:
+            loop.call_later(min(LONGEST_REST_S, loop.time() - began_s), self._large_admission.release)
+
+    def _note(self, row: Row, size: int) -> None:
+        row.is_large = self._room.note(row, row.size_bytes, size)
+        row.size_bytes = size
+
+    def _make_room(self) -> None:
+        """Drops rows that nobody is at work with, the least recently used first, until the rest fits."""
+        for row in self._room.large_to_go:
             if row.is_evictable:
-                del self._rows[user_id]
-                self.size_bytes -= row.size_bytes
-                row.size_bytes = 0
-                row.mailbox = None
-                self.evictions += 1
+                self._evict(row)
+        for _ in range(min(MOST_LOOKED_AT, len(self._rows))):
+            if not self._room.is_full:
+                return
+            row = next(iter(self._rows.values()))
+            if row.is_evictable:
+                self._evict(row)
             else:
-                self._rows.move_to_end(user_id)
+                self._rows.move_to_end(row.user_id)
+
+    def _evict(self, row: Row) -> None:
+        del self._rows[row.user_id]
+        self._note(row, 0)
+        row.mailbox = None
+        self.evictions += 1
 
 
 def _retrieve(task: "asyncio.Task[None]") -> None:

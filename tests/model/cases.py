@@ -6,6 +6,7 @@ Each kind of event multiplies the states, so no case has all kinds at once: each
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tests.model.in_parts import InParts
 from tests.model.one_row import OneRow
 from tests.model.rules import Bounds, Rules
 from tests.model.search import Model
@@ -27,6 +28,8 @@ class Case(NamedTuple):
 WARM = Bounds(warm=True)
 FOLDING = Bounds(puts=3, grants=0, unknowns=3, days=1, warm=True)
 """Four epochs: two to be folded, the one after them, and the one that claims."""
+IN_PARTS = Bounds((0, 1))
+"""Two conversations, each a part."""
 
 FULL = (
     Case("unknown puts and claims", OneRow, Bounds(puts=3)),
@@ -38,6 +41,10 @@ FULL = (
     Case("all three", OneRow, Bounds(unknowns=0, restarts=1, expiries=1, sweeps=1, repeats=1)),
     Case("folding", OneRow, FOLDING._replace(grants=1, unknowns=1, sweeps=1)),
     Case("folding, two conversations", OneRow, FOLDING._replace(conversations=(0, 0, 1), sweeps=1)),
+    Case("in parts, unknown puts and claims", InParts, IN_PARTS._replace(puts=3, grants=0, unknowns=2)),
+    Case("in parts, takeovers", InParts, IN_PARTS._replace(puts=1)),
+    Case("in parts, restarts", InParts, IN_PARTS._replace(unknowns=0, restarts=1)),
+    Case("in parts, sweeps", InParts, IN_PARTS._replace(grants=0, sweeps=1)),
     Case("outbox, takeovers", TwoRows, Bounds((0,))),
     Case("outbox, restarts", TwoRows, Bounds((0,), grants=2, unknowns=0, restarts=1)),
 )
@@ -55,6 +62,9 @@ LARGE = (
     Case("folding, expiry, restarts", OneRow, _TAKEOVERS._replace(expiries=1)),
     Case("folding, more unknowns, a takeover", OneRow, FOLDING._replace(grants=1, unknowns=2, sweeps=1)),
     Case("folding, two conversations, restarts", OneRow, _TAKEOVERS._replace(conversations=(0, 0, 1))),
+    Case("in parts, unknown puts and claims, takeovers", InParts, IN_PARTS),
+    Case("in parts, three messages", InParts, IN_PARTS._replace(conversations=(0, 1, 0), grants=0, puts=3)),
+    Case("in parts, calls that execute twice, sweeps", InParts, IN_PARTS._replace(grants=0, sweeps=1, repeats=1)),
     Case("outbox, two messages", TwoRows, WARM._replace(puts=3)),
     Case("outbox, two messages, restarts", TwoRows, WARM._replace(restarts=1)),
     Case("outbox, calls that execute twice", TwoRows, Bounds((0,), repeats=1)),
@@ -67,6 +77,7 @@ _BOUNDS = {
     "await_claim": Bounds(),
     "head_from_index": Bounds(expiries=1),
     "new_list": Bounds(),
+    "read_again": IN_PARTS,
     "raise_n": Bounds(),
     "incarnation": Bounds(grants=0, restarts=1),
     "dead_before_grant": Bounds(),
@@ -92,8 +103,13 @@ _BOUNDS = {
 }
 _OF_TWO_ROWS = {"claimed_load", "deliver_after_check", "remove_after_delivery"}
 
+_MODELS: dict[str, Callable[[Rules, Bounds], Model[Any]]] = {
+    **dict.fromkeys(_OF_TWO_ROWS, TwoRows),
+    "read_again": InParts,
+}
+
 WEAKENED = tuple(
-    Case(f"without {rule}", TwoRows if rule in _OF_TWO_ROWS else OneRow, bounds, Rules()._replace(**{rule: False}))
+    Case(f"without {rule}", _MODELS.get(rule, OneRow), bounds, Rules()._replace(**{rule: False}))
     for rule, bounds in _BOUNDS.items()
 )
 """Each rule left out: a violation must be found."""

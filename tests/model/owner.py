@@ -83,6 +83,11 @@ def load(rules: Rules, row: Row, epoch: int, conversations: int, now_ms: int) ->
     return _read(rules, row, epoch, fence, head, conversations), True
 
 
+def read_claimed(rules: Rules, row: Row, claimed: Mailbox, conversations: int) -> Mailbox:
+    """The mailbox as read after the claim, by the list that was claimed with."""
+    return _read(rules, row, claimed.epoch, claimed.fence, claimed.head, conversations)
+
+
 def _head(rules: Rules, row: Row, fence: Fence) -> int:
     stamps = _index_stamps(row) if rules.head_from_index else [_stamp(entry) for entry in row.messages]
     if rules.fence_filter and rules.epoch_in_list:

@@ -21,6 +21,8 @@ class Process(NamedTuple):
     """The call has executed, so its answer may come."""
     then: Mailbox | None = None
     """What it will serve once the call succeeded."""
+    seen: tuple[Row, ...] = ()
+    """The parts that it has read so far, where the row is read in parts."""
 
 
 class Left(NamedTuple):

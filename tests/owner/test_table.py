@@ -1,15 +1,25 @@
 """The rows in memory: they stay within their bytes, busy ones stay, and a row of nothing stays for nobody."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from rowbox.cacheserver import table as table_module
+from rowbox.cacheserver.store import RowMutation
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.table import Row
+from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import FenceCell, IndexCell
 from rowbox.mailbox.config import CacheSettings
+from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import Overloaded, StoreUnavailable
-from tests.support.cluster import UNLIMITED, cluster, gather_all, parsed
+from rowbox.mailbox.fence import FenceEntry
+from tests.support.cluster import SHARDS, UNLIMITED, Cluster, cluster, gather_all, parsed
+from tests.support.parts import in_small_parts
 from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -137,3 +147,98 @@ async def test_a_long_conversation_is_paged_from_memory_and_store_alike(late: bo
         delta = await node.messages("ann", token=sent[99].last_updated_timestamp, page_size=200)
         assert [item["messageContent"] for item in parsed(delta)] == [str(n) for n in range(100, 300)]
         assert delta.has_more
+
+
+# ---- mailboxes larger than the cache
+
+FEW = 200
+"""Conversations of a mailbox that is larger than SMALL's cache; others' take 3 KB each."""
+
+
+async def write_large(servers: Cluster, user: str) -> None:
+    fence = [FenceCell(1, (FenceEntry(1, 0, 0),))] if servers.late else []
+    now_us = servers.clock.now_us()
+    states = [Conversation.new((user, f"other{n}"), now_us + n) for n in range(FEW)]
+    cells = [IndexCell(n.to_bytes(16, "big"), 1, replace(state, epoch=1), None) for n, state in enumerate(states)]
+    puts = [*map(codec.encode, cells), *map(codec.encode, fence)]
+    mutation = RowMutation(row_key(user, SHARDS), puts)
+    await servers.store.mutate([mutation], servers.clock.now_ms())
+
+
+@both_kinds
+@virtual_time
+async def test_a_mailbox_larger_than_the_cache_evicts_neither_all_others_nor_itself_at_each_request(late: bool) -> None:
+    async with cluster(late=late, settings=SMALL) as servers:
+        node, table = servers.node, servers.node.owner.table
+        await write_large(servers, "huge")
+        for n in range(6):
+            await node.conversations(f"u{n}")
+        await node.conversations("huge")
+        loads, kept = table.loads, [n for n in range(6) if table.peek(f"u{n}") is not None]
+        assert len(kept) >= 3
+        for _ in range(20):
+            await node.conversations("huge")
+            for n in kept:
+                await node.conversations(f"u{n}")
+        assert table.loads == loads, "nobody was read again"
+        assert table.size_bytes == sum(row.size_bytes for row in table.rows())
+
+
+@both_kinds
+@virtual_time
+async def test_two_mailboxes_larger_than_the_cache_are_not_kept_together(late: bool) -> None:
+    async with cluster(late=late, settings=SMALL) as servers:
+        node, table = servers.node, servers.node.owner.table
+        for user in ("huge1", "huge2"):
+            await write_large(servers, user)
+            await node.conversations(user)
+        assert table.peek("huge1") is None
+        assert table.peek("huge2") is not None
+
+
+@virtual_time
+async def test_mailboxes_that_evict_one_another_are_read_half_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The place of a load in parts rests for as long as the load took."""
+    in_small_parts(monkeypatch)
+    monkeypatch.setattr(table_module, "LARGE_LOADS", 1)
+    async with cluster(late=False, settings=SMALL) as servers:
+        node, began_s = servers.node, asyncio.get_running_loop().time()
+        for n in range(4):
+            await write_large(servers, f"huge{n}")
+        get_range = node.store.get_range
+
+        async def slow(*arguments: Any, **options: Any) -> Any:
+            await asyncio.sleep(0.001)
+            return await get_range(*arguments, **options)
+
+        monkeypatch.setattr(node.store, "get_range", slow)
+        await asyncio.gather(*(node.conversations(f"huge{n}") for n in range(4)))
+        one_s = 0.001 * (FEW // 3 + 1)
+        assert asyncio.get_running_loop().time() - began_s >= 6 * one_s
+
+
+@virtual_time
+async def test_making_room_looks_at_a_bounded_number_of_rows_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit of each row looked at all of them."""
+    async with cluster(late=False, settings=SMALL) as servers:
+        node, table, looked = servers.node, servers.node.owner.table, 0
+        await node.conversations("ann")
+        for n in range(1000):
+            table.row(f"busy{n}").is_busy = True
+        monkeypatch.setattr(table._room, "_limit_bytes", 1)
+
+        def counted(row: Row) -> bool:
+            nonlocal looked
+            looked += 1
+            return not row.is_busy
+
+        monkeypatch.setattr(Row, "is_evictable", property(counted))
+        table.account(table.row("ann"))
+        assert 0 < looked <= 100
+        for _ in range(20):
+            table.account(table.row("busy0"))
+        assert table.peek("ann") is None, "they come round"
+        for row in table.rows():
+            row.is_busy = False
