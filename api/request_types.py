@@ -15,9 +15,8 @@ MAX_CONTENT_BYTES: Final = 65_535
 MAX_SKIPPED: Final = 10_000
 MAX_CONVERSATIONS: Final = 100
 MAX_MESSAGES: Final = 200
-MAX_TIMESTAMP: Final = 2**53 - 1
-"""The largest integer that every JavaScript number holds exactly."""
 MAX_CURSOR_CHARACTERS: Final = 1024
+MAX_TOKEN_CHARACTERS: Final = 64
 
 UserId: TypeAlias = Annotated[
     str,
@@ -69,18 +68,19 @@ MessagePageNumber: TypeAlias = Annotated[
     ),
 ]
 Token: TypeAlias = Annotated[
-    int,
+    str,
     Meta(
-        ge=0,
-        le=MAX_TIMESTAMP,
-        description="The lastUpdatedTimestamp of an earlier answer of the same kind and filter: only what changed "
-        "since. Not together with cursor or pageNumber.",
+        description="The lastUpdatedTimestamp of an earlier answer to this user, of the same kind and filter: only "
+        "what changed since. Opaque. One that cannot be served gets a full page and a resetReason. Not together with "
+        "cursor or pageNumber.",
+        examples=["1764208500123456.3f9a1c2b7d0b4a539b1f0c6a"],
+        extra_json_schema={"minLength": 1, "maxLength": MAX_TOKEN_CHARACTERS},
     ),
 ]
 Cursor: TypeAlias = Annotated[
     str,
     Meta(
-        description="The nextCursor of the page before. Not together with pageNumber or lastUpdatedTimestamp.",
+        description="The nextCursor of the page before. Opaque. Not together with pageNumber or lastUpdatedTimestamp.",
         extra_json_schema={"minLength": 1, "maxLength": MAX_CURSOR_CHARACTERS},
     ),
 ]

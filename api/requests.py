@@ -14,6 +14,7 @@ from rowbox.api.request_types import (
     MAX_CURSOR_CHARACTERS,
     MAX_MESSAGES,
     MAX_SKIPPED,
+    MAX_TOKEN_CHARACTERS,
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
@@ -151,6 +152,9 @@ def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_s
             raise BadRequest("cursor excludes pageNumber and lastUpdatedTimestamp")
         if not 1 <= len(cursor) <= MAX_CURSOR_CHARACTERS:
             raise BadRequest("cursor is not one that this server gave")
+    token = _given(request.last_updated_timestamp)
+    if token is not None and len(token) > MAX_TOKEN_CHARACTERS:
+        raise BadRequest("lastUpdatedTimestamp is not a token that this server gave")
     if request.page_number:
         if request.last_updated_timestamp is not UNSET:
             raise BadRequest("pageNumber above 0 excludes lastUpdatedTimestamp")

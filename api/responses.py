@@ -71,13 +71,18 @@ class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown
         bool, Meta(description="The items are what changed since the token; false: a page, replacing what one has.")
     ]
     last_updated_timestamp: Annotated[
-        Timestamp | None,
-        Meta(description="The token for the next call of this kind and filter; null for a numbered page."),
+        str | None,
+        Meta(description="The token for the next call of this kind and filter, opaque; null for a numbered page."),
     ]
     has_more: bool
     next_cursor: str | None
     reset_reason: Annotated[
-        Literal["too_many", "future", "expired"] | None, Meta(description="Why a token got a full page.")
+        Literal["too_many", "future", "expired", "restored", "foreign"] | None,
+        Meta(
+            description="Why a token or a cursor got a full first page: it is too far behind (too_many, expired) or "
+            "ahead (future), the store was put back from a copy since (restored), or it is not of this user, call and "
+            "filter (foreign)."
+        ),
     ]
     retry_after_ms: (
         Annotated[int, Meta(ge=0, description="The server is stopping: come back after this time.")] | UnsetType

@@ -24,7 +24,7 @@ READINGS = 3
 """Of the gauge, one after the other and all alike, until it is believed."""
 _ADDRESSES = 8
 _STEP_S = 0.02
-_TOKEN = b'"lastUpdatedTimestamp":'
+_TOKEN = b'"lastUpdatedTimestamp":"'
 _MESSAGE = b'"messageId"'
 _OK = b"HTTP/1.1 200 "
 
@@ -163,4 +163,4 @@ class Polls:
 
 def _token_of(answer: bytes) -> bytes:
     begin = answer.rindex(_TOKEN) + len(_TOKEN)
-    return answer[begin : answer.index(b",", begin)]
+    return answer[begin : answer.index(b'"', begin)]

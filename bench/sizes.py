@@ -126,7 +126,7 @@ async def _requests(server: Server, caller: Caller) -> dict[str, bytes]:
     return {
         "newest page of 20": caller.page(talk.conversation_id, PAGE),
         "list of conversations": caller.conversations(),
-        "delta of 1 message": caller.changed_messages(talk.versions[1]),
+        "delta of 1 message": caller.changed_messages(talk.message_tokens[1]),
     }
 
 

@@ -14,6 +14,7 @@ from rowbox.cacheserver.reading import TOKEN_COLUMNS, Reading
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
+from rowbox.mailbox.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
 from rowbox.mailbox.errors import HandoverInProgress, UnknownConversation
 from rowbox.mailbox.mailbox import Mailbox
 
@@ -36,7 +37,12 @@ class Fetches:
         self._ownership = ownership
         self._now_us = now_us
         self._limit = limit
+        self.bookmarker = Bookmarker(b"")
         self._loop = asyncio.get_running_loop()
+
+    def go_by(self, history: bytes) -> None:
+        """Before the first fetch: the history that the store is in."""
+        self.bookmarker = Bookmarker(history)
 
     def take(self, user_id: str, cost: int = 1) -> Quota | None:
         """Takes a fetch from the user's bucket; None where fetches are not limited. RateLimited."""
@@ -45,42 +51,37 @@ class Fetches:
     async def conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
         quota = self.take(request.user_id)
+        bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
+        start = _start(bookmarks, request)
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
-        page = self._conversation_page(mailbox, request)
-        if page.is_delta and not page.items and self._waits(request):
+        page = self._conversation_page(mailbox, bookmarks, request, start)
+        if page.is_delta and not page.items and request.wait_ms > 0:
             waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
             try:
                 woken = await self._waiters.begin(waiter, request.wait_ms / 1000)
             finally:
                 self._waiters.end(waiter)
             if woken is not Woken.CHANGE:
-                return self._empty(request.user_id, waiter, woken, quota)
+                return self._empty(bookmarks, waiter, woken, quota)
             _, mailbox = await self._table.loaded(request.user_id)
-            page = self._conversation_page(mailbox, request)
+            page = self._conversation_page(mailbox, bookmarks, request, start)
         self._ownership.check(request.user_id)
-        return Page(
-            page.items,
-            page.is_delta,
-            page.token,
-            page.next_cursor is not None,
-            page.next_cursor,
-            page.reset,
-            None,
-            quota,
-        )
+        return _answer(bookmarks, page, quota, has_more=page.next_cursor is not None)
 
     async def messages(self, request: FetchMessages) -> Page:
         """See MailboxPort."""
         skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
         quota = self.take(request.user_id, 1 + skipped_cost)
-        at_once = self._newest_in_memory(request)
+        kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
+        bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
+        start = _start(bookmarks, request)
+        at_once = self._newest_in_memory(bookmarks, request, start)
         if at_once is not None:
             self._ownership.check(request.user_id)
-            return _answer(at_once, quota)
+            return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
         deadline = self._loop.time() + request.wait_ms / 1000
-        token = request.token
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
             if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
@@ -88,67 +89,74 @@ class Fetches:
                 raise UnknownConversation("no such conversation")
             reading = Reading(row.key, mailbox)
             try:
-                page = await self._message_page(reading, request, token)
+                page = await self._message_page(reading, bookmarks, request, start)
             except HandoverInProgress:
                 self._table.drop_replaced(row, mailbox)
                 raise
             finally:
                 quota = self._charge(request.user_id, reading.cost - skipped_cost, quota)
-            if not (page.is_delta and not page.items and not page.has_more and self._waits(request)):
+            if not (page.is_delta and not page.items and not page.has_more and request.wait_ms > 0):
                 break
             assert page.token is not None
-            token = page.token
-            if self._head_of(request.user_id, mailbox) > token:
+            start = page.token
+            if self._head_of(request.user_id, mailbox) > start:
                 continue  # something was written while the page was read: look again before waiting for it
-            waiter = Waiter(request.user_id, token, only_messages=True, conversation_id=request.conversation_id)
+            waiter = Waiter(request.user_id, start, only_messages=True, conversation_id=request.conversation_id)
             try:
                 woken = await self._waiters.begin(waiter, max(0.0, deadline - self._loop.time()))
             finally:
                 self._waiters.end(waiter)
             if woken is not Woken.CHANGE:
-                return self._empty(request.user_id, waiter, woken, quota)
+                return self._empty(bookmarks, waiter, woken, quota)
         self._ownership.check(request.user_id)
         self._account(row, mailbox)
-        return _answer(page, quota)
+        return _answer(bookmarks, page, quota, has_more=page.has_more)
 
-    def _newest_in_memory(self, request: FetchMessages) -> MessagePage | None:
+    def _newest_in_memory(
+        self, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
+    ) -> MessagePage | None:
         """The first page of a conversation where memory holds it: what is asked for most, and nothing is awaited."""
-        conversation_id = request.conversation_id
-        if conversation_id is None or request.page_number or request.token is not None or request.cursor is not None:
+        if request.conversation_id is None or request.page_number or start is not None:
             return None
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             return None
-        return self._pages.in_memory(mailbox, conversation_id, request.page_number, request.page_size, self._now_us())
+        return self._pages.in_memory(mailbox, bookmarks, request.page_number, request.page_size, self._now_us())
 
-    def _conversation_page(self, mailbox: Mailbox, request: FetchConversations) -> ConversationPage:
-        now_us = self._now_us()
-        if request.cursor is not None:
-            return page_after(mailbox, request.cursor, request.page_size, now_us)
-        if request.token is not None:
-            return changes_since(mailbox, request.token, request.page_size, now_us)
-        return numbered_page(mailbox, request.page_number, request.page_size, now_us)
-
-    async def _message_page(self, reading: Reading, request: FetchMessages, token: int | None) -> MessagePage:
+    def _conversation_page(
+        self, mailbox: Mailbox, bookmarks: Bookmarks, request: FetchConversations, start: Start | ResetReason
+    ) -> ConversationPage:
         now_us, size = self._now_us(), request.page_size
-        if request.cursor is not None:
-            return await self._pages.after(reading, request.conversation_id, request.cursor, size, now_us)
-        if token is not None:
-            return await self._pages.since(reading, request.conversation_id, token, size, now_us)
-        return await self._pages.first(reading, request.conversation_id, request.page_number, size, now_us)
+        if isinstance(start, ResetReason):
+            return numbered_page(mailbox, bookmarks, 0, size, now_us)._replace(reset=start)
+        if isinstance(start, Place):
+            return page_after(mailbox, bookmarks, start, size, now_us)
+        if start is not None:
+            return changes_since(mailbox, bookmarks, start, size, now_us)
+        return numbered_page(mailbox, bookmarks, request.page_number, size, now_us)
+
+    async def _message_page(
+        self, reading: Reading, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
+    ) -> MessagePage:
+        now_us, size = self._now_us(), request.page_size
+        if isinstance(start, ResetReason):
+            page = await self._pages.first(reading, bookmarks, None, size, now_us)
+            return page._replace(reset=start)
+        if isinstance(start, Place):
+            return await self._pages.after(reading, bookmarks, start, size, now_us)
+        if start is not None:
+            return await self._pages.since(reading, bookmarks, start, size, now_us)
+        return await self._pages.first(reading, bookmarks, request.page_number, size, now_us)
 
     def _charge(self, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
         """Takes what a page has cost beyond what was taken for it at first."""
         return self._limit.charge(user_id, cost) if self._limit is not None and cost > 0 else quota
 
-    def _waits(self, request: FetchConversations | FetchMessages) -> bool:
-        return request.wait_ms > 0 and request.token is not None
-
-    def _empty(self, user_id: str, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
+    def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
         """The answer to a wait that nothing came of."""
-        self._ownership.check(user_id)
+        self._ownership.check(waiter.user_id)
         later = retry_after_ms() if woken is Woken.DRAIN else None
-        return Page((), True, waiter.head, retry_after_ms=later, quota=quota)
+        return Page((), True, bookmarks.token(waiter.head), retry_after_ms=later, quota=quota)
 
     def _head_of(self, user_id: str, known: Mailbox) -> int:
         row = self._table.peek(user_id)
@@ -159,5 +167,13 @@ class Fetches:
             self._table.account(row)
 
 
-def _answer(page: MessagePage, quota: Quota | None) -> Page:
-    return Page(page.items, page.is_delta, page.token, page.has_more, page.next_cursor, page.reset, None, quota)
+def _start(bookmarks: Bookmarks, request: FetchConversations | FetchMessages) -> Start | ResetReason:
+    """Where the request says to begin, or why it cannot be there. BadRequest: what it says is none of this list."""
+    if request.token is not None:
+        return bookmarks.read_token(request.token)
+    return None if request.cursor is None else bookmarks.read_cursor(request.cursor)
+
+
+def _answer(bookmarks: Bookmarks, page: ConversationPage | MessagePage, quota: Quota | None, *, has_more: bool) -> Page:
+    token = None if page.token is None else bookmarks.token(page.token)
+    return Page(page.items, page.is_delta, token, has_more, page.next_cursor, page.reset, None, quota)

@@ -12,7 +12,7 @@ from rowbox.cacheserver.page_reader import PageReader
 from rowbox.cacheserver.reading import Reading
 from rowbox.mailbox.cells import LogCell
 from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.cursor import Cursor, CursorKind, ResetReason, from_text, reset_reason, to_text
+from rowbox.mailbox.cursor import Bookmarks, Place, ResetReason, reset_reason
 from rowbox.mailbox.errors import BadRequest, PageTooLarge
 from rowbox.mailbox.ids import ID_BYTES, ZERO_ID
 from rowbox.mailbox.mailbox import Mailbox
@@ -29,7 +29,7 @@ MAX_TAIL_READS = 20
 
 
 class MessagePage(NamedTuple):
-    """See rowbox.cacheserver.port.Page for the fields."""
+    """See rowbox.cacheserver.port.Page for the fields; `token` is the version that the page's token names."""
 
     items: Sequence[bytes]
     is_delta: bool
@@ -40,30 +40,30 @@ class MessagePage(NamedTuple):
 
 
 class MessagePages:
-    """See the module's text."""
+    """See the module's text. `bookmarks` say which list is asked for: a conversation's, or that of all messages."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
         self._tail = LogTail(reader)
 
     def in_memory(
-        self, mailbox: Mailbox, conversation_id: bytes, number: int | None, size: int, now_us: int
+        self, mailbox: Mailbox, bookmarks: Bookmarks, number: int | None, size: int, now_us: int
     ) -> MessagePage | None:
         """The first page of a conversation, if a window holds it: without awaiting anything. PageTooLarge as `first`.
 
         `number` is 0 where it was asked for by its number.
         """
-        window = mailbox.window(conversation_id, now_us)
+        assert bookmarks.conversation_id is not None
+        window = mailbox.window(bookmarks.conversation_id, now_us)
         if window is None:
             return None
         cut = PageCut(size)
         if cut.take_all(window.newest(None, size + 1)) and not window.is_whole:
             return None  # whether there are more, only the row says
-        start = Cursor(CursorKind.MESSAGES, mailbox.head, conversation_id, TOP)
-        return _conversation_page(start, number, cut)
+        return _conversation_page(bookmarks, Place(mailbox.head, TOP), number, cut)
 
     async def first(
-        self, reading: Reading, conversation_id: bytes | None, number: int | None, size: int, now_us: int
+        self, reading: Reading, bookmarks: Bookmarks, number: int | None, size: int, now_us: int
     ) -> MessagePage:
         """Page `number`, newest first: of a conversation, or of all of them as far back as the log reaches.
 
@@ -71,43 +71,37 @@ class MessagePages:
         """
         token = None if number else reading.as_of
         skipped = (number or 0) * size
+        conversation_id = bookmarks.conversation_id
         if conversation_id is None:
-            return await self._of_all(reading, reading.as_of + 1, number, size, token, now_us)
+            return await self._of_all(reading, bookmarks, Place(token, _place(reading.as_of + 1)), number, size, now_us)
         below = None
         if skipped:
             below = await self._reader.position_of(reading, conversation_id, skipped)
             if below is None:
                 return MessagePage((), False, None)
         cut = await self._newest(reading, conversation_id, below, size, now_us)
-        start = Cursor(CursorKind.MESSAGES, token, conversation_id, TOP if below is None else below)
-        return _conversation_page(start, number, cut)
+        return _conversation_page(bookmarks, Place(token, TOP if below is None else below), number, cut)
 
-    async def after(
-        self, reading: Reading, conversation_id: bytes | None, cursor_text: str, size: int, now_us: int
-    ) -> MessagePage:
-        """The page behind a cursor. BadRequest when it is none of this list."""
+    async def after(self, reading: Reading, bookmarks: Bookmarks, place: Place, size: int, now_us: int) -> MessagePage:
+        """The page behind the place of a cursor. BadRequest when this list has no such place."""
+        conversation_id = bookmarks.conversation_id
         if conversation_id is None:
-            cursor = from_text(cursor_text, CursorKind.ALL_MESSAGES)
-            below = int.from_bytes(_position(cursor, 8), "big")
-            return await self._of_all(reading, below, None, size, cursor.token, now_us)
-        cursor = from_text(cursor_text, CursorKind.MESSAGES, conversation_id)
-        cut = await self._newest(reading, conversation_id, _position(cursor, ID_BYTES), size, now_us)
-        return _conversation_page(cursor, None, cut)
+            return await self._of_all(reading, bookmarks, place, None, size, now_us)
+        cut = await self._newest(reading, conversation_id, _position(place, ID_BYTES), size, now_us)
+        return _conversation_page(bookmarks, place, None, cut)
 
-    async def since(
-        self, reading: Reading, conversation_id: bytes | None, token: int, size: int, now_us: int
-    ) -> MessagePage:
+    async def since(self, reading: Reading, bookmarks: Bookmarks, token: int, size: int, now_us: int) -> MessagePage:
         """The messages that came after `token`, oldest change first; a full first page where that cannot be said."""
         mailbox, as_of = reading.mailbox, reading.as_of
         reason = reset_reason(
             token, as_of, born=mailbox.born, now_us=now_us, token_life_ms=mailbox.limits.token_life_ms
         )
         if reason is not None:
-            page = await self.first(reading, conversation_id, None, size, now_us)
+            page = await self.first(reading, bookmarks, None, size, now_us)
             return page._replace(reset=reason)
         if token == as_of:
             return MessagePage((), True, token)
-        entries, reached = await self._messages_since(reading, conversation_id, token, size + 1)
+        entries, reached = await self._messages_since(reading, bookmarks.conversation_id, token, size + 1)
         if len(entries) > size:
             entries, reached = entries[:size], entries[size - 1].version
         cut = PageCut(size)
@@ -157,20 +151,20 @@ class MessagePages:
         return found, reached
 
     async def _of_all(
-        self, reading: Reading, below: int, number: int | None, size: int, token: int | None, now_us: int
+        self, reading: Reading, bookmarks: Bookmarks, start: Place, number: int | None, size: int, now_us: int
     ) -> MessagePage:
-        """Messages of all conversations with a version under `below`, newest change first."""
+        """Messages of all conversations with a version under that of `start`, newest change first."""
         oldest = now_us - reading.mailbox.limits.token_life_ms * US_PER_MS
         skipped = (number or 0) * size
-        below = min(below, reading.as_of + 1)
+        below = min(int.from_bytes(_position(start, 8), "big"), reading.as_of + 1)
         most_reads = MAX_TAIL_READS if number is None else None
         tail = await self._tail.newest(reading, below, oldest, skipped + size + 1, most_reads)
         before, entries = tail.entries[:skipped], tail.entries[skipped:][:size]
         cut = PageCut(size)
         await self._reader.of_entries(reading, entries, cut)
         if number is not None and cut.has_more:
-            start = Cursor(CursorKind.ALL_MESSAGES, token, b"", _place(before[-1].version if before else below))
-            raise _too_large(number, size, len(cut.copies), start)
+            begin = start._replace(position=_place(before[-1].version if before else below))
+            raise _too_large(bookmarks, begin, number, size, len(cut.copies))
         if cut.has_more:
             last: int | None = cut.copies[-1].version
         elif len(tail.entries) > skipped + size:
@@ -179,8 +173,8 @@ class MessagePages:
             last = None if tail.is_all else tail.floor + 1
         next_cursor = None
         if last is not None:
-            next_cursor = to_text(Cursor(CursorKind.ALL_MESSAGES, token, b"", _place(last)))
-        return MessagePage(_items(cut), False, token, next_cursor is not None, next_cursor)
+            next_cursor = bookmarks.cursor(start.token, _place(last))
+        return MessagePage(_items(cut), False, start.token, next_cursor is not None, next_cursor)
 
 
 def _items(cut: PageCut) -> list[bytes]:
@@ -197,19 +191,15 @@ def _entries_after(mailbox: Mailbox, token: int) -> list[LogCell]:
     return found[::-1]
 
 
-def _conversation_page(start: Cursor, number: int | None, cut: PageCut) -> MessagePage:
+def _conversation_page(bookmarks: Bookmarks, start: Place, number: int | None, cut: PageCut) -> MessagePage:
     """The page that begins at `start`; PageTooLarge where it was asked for by its number and ends early."""
     if number is not None and cut.is_short:
-        raise _too_large(number, cut.size, len(cut.copies), start)
-    next_cursor = None
-    if cut.has_more:
-        next_cursor = to_text(
-            Cursor(CursorKind.MESSAGES, start.token, start.conversation_id, cut.copies[-1].message_id)
-        )
+        raise _too_large(bookmarks, start, number, cut.size, len(cut.copies))
+    next_cursor = bookmarks.cursor(start.token, cut.copies[-1].message_id) if cut.has_more else None
     return MessagePage(_items(cut), False, start.token, cut.has_more, next_cursor)
 
 
-def _too_large(number: int, size: int, fitting: int, start: Cursor) -> PageTooLarge:
+def _too_large(bookmarks: Bookmarks, start: Place, number: int, size: int, fitting: int) -> PageTooLarge:
     """Of page `number` of `size` only the first `fitting` messages fit; `start` is where it begins."""
     page_number, page_size = narrower(number, size, fitting)
     return PageTooLarge(
@@ -217,7 +207,7 @@ def _too_large(number: int, size: int, fitting: int, start: Cursor) -> PageTooLa
         f"pageSize={page_size}, or go on with the cursor",
         page_number=page_number,
         page_size=page_size,
-        cursor=to_text(start),
+        cursor=bookmarks.cursor(*start),
     )
 
 
@@ -251,7 +241,7 @@ def _place(version: int) -> bytes:
     return version.to_bytes(8, "big")
 
 
-def _position(cursor: Cursor, length: int) -> bytes:
-    if len(cursor.position) != length:
+def _position(place: Place, length: int) -> bytes:
+    if len(place.position) != length:
         raise BadRequest("cursor is not one that this call has given")
-    return cursor.position
+    return place.position

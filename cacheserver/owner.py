@@ -19,6 +19,7 @@ from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand,
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.delivery import Delivery
 from rowbox.cacheserver.fetches import Fetches
+from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.message_pages import MessagePages
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership
@@ -119,6 +120,7 @@ class Owner:
     async def start(self) -> None:
         """Begins the background work and takes requests."""
         await self._store.verify()
+        self.fetches.go_by(await history_of(self._store))
         self.cleaner.loop.start()
         if self._store.late_writes:
             self.recovery.loop.start()

@@ -62,12 +62,15 @@ class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
-    """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor."""
+    """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor.
+
+    Tokens and cursors are text that the owner gave and reads: only it knows which history its store is in.
+    """
 
     user_id: str
     page_number: int = 0
     page_size: int = 20
-    token: int | None = None
+    token: str | None = None
     cursor: str | None = None
     wait_ms: int = 0
 
@@ -83,7 +86,7 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
     conversation_id: bytes | None = None
     page_number: int | None = None
     page_size: int = 50
-    token: int | None = None
+    token: str | None = None
     cursor: str | None = None
     wait_ms: int = 0
 
@@ -91,14 +94,15 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
 class Page(msgspec.Struct, frozen=True, array_like=True):
     """An answer of either fetch.
 
-    `items` are JSON objects as the client gets them. `token` is the head of the mailbox as of this answer (of the last
-    change given, where a delta has more); None for pages by number. `reset_reason` says why a token got a full page.
+    `items` are JSON objects as the client gets them. `token` names the head of the mailbox as of this answer (the last
+    change given, where a delta has more); None for pages by number. `reset_reason` says why a token, or a cursor, got
+    a full first page.
     `retry_after_ms` is set when the server is draining and the client should come back after that time.
     """
 
     items: Sequence[bytes]
     is_delta: bool
-    token: int | None
+    token: str | None
     has_more: bool = False
     next_cursor: str | None = None
     reset_reason: str | None = None
@@ -122,7 +126,10 @@ class MailboxPort(Protocol):
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See Page; waits up to `wait_ms` when nothing is newer than `token`. BadRequest (cursor), RateLimited."""
+        """See Page; waits up to `wait_ms` when nothing is newer than `token`.
+
+        RateLimited; BadRequest for a token or a cursor that nobody gave, and for another list's cursor.
+        """
         ...
 
     async def fetch_messages(self, request: FetchMessages) -> Page:

@@ -17,6 +17,7 @@ VERBS: Final[Mapping[str, str]] = {
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "doctor": "Check what the protocol relies on in an HBase cluster.",
+    "restored": "End a restore: say that the store was put back from a copy.",
     "health": "Say whether the server on this machine lives.",
     "config": "Show, check or print the settings.",
 }

@@ -12,8 +12,8 @@ the server imports this. What a server adds to its answers later is ignored.
 from rowbox.client.access import TokenSource
 from rowbox.client.answers import Conversation, Message, ReadMark, Sent
 from rowbox.client.client import Client
-from rowbox.client.errors import AccessDenied, CallFailed, OutcomeUnknown, Refused
-from rowbox.client.follow import Change, Follow, Reset
+from rowbox.client.errors import AccessDenied, CallFailed, ListReset, OutcomeUnknown, Refused
+from rowbox.client.follow import Change, Follow, NewMessage, Reset
 from rowbox.client.retry import RetryPolicy
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "Client",
     "Conversation",
     "Follow",
+    "ListReset",
     "Message",
+    "NewMessage",
     "OutcomeUnknown",
     "ReadMark",
     "Refused",

@@ -49,11 +49,6 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
         """Whether the mailbox's user sent it: only a sender's own copy has the clientMessageId."""
         return self.client_message_id is not None
 
-    @property
-    def token(self) -> int:
-        """Where to follow on from, once this message and all before it are dealt with."""
-        return self.last_updated_timestamp
-
 
 class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """A conversation as one of its participants sees it."""
@@ -73,7 +68,8 @@ class Page(Struct, rename="camel", kw_only=True, frozen=True):
     """What every page says beside its items. The client asks for none by number, so each has a token."""
 
     is_delta_update: bool
-    last_updated_timestamp: int
+    last_updated_timestamp: str
+    """The token: opaque."""
     has_more: bool
     next_cursor: str | None
     reset_reason: str | None

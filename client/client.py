@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self, TypeVar
 
 from rowbox.client.access import AccessToken, TokenSource
 from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
-from rowbox.client.errors import CallFailed, Refused
+from rowbox.client.errors import CallFailed, ListReset, Refused
 from rowbox.client.follow import Follow
 from rowbox.client.retry import RetryPolicy, Sleep, retried
 from rowbox.client.transport import Transport
@@ -86,7 +86,7 @@ class Client:
         fields = {"conversationId": conversation_id, "messageId": message_id}
         return await self._retried(lambda: self._transport.post("markRead", fields, ReadMark))
 
-    def follow(self, token: int | None = None, conversation_id: str | None = None, *, wait_s: int = 30) -> Follow:
+    def follow(self, token: str | None = None, conversation_id: str | None = None, *, wait_s: int = 30) -> Follow:
         """Every new message, one's own too, from `token` on; without a token from now on, beginning with a Reset.
 
         Of all conversations or of one: a token is for the same choice. `wait_s`, 1 to 55, is how long one poll is held.
@@ -94,7 +94,7 @@ class Client:
         if not 1 <= wait_s <= MAX_WAIT_S:
             raise ValueError(f"wait_s is 1 to {MAX_WAIT_S}: {wait_s}")
 
-        async def poll(since: int | None) -> MessagePage:
+        async def poll(since: str | None) -> MessagePage:
             query: dict[str, str | int | None] = {"conversationId": conversation_id, "lastUpdatedTimestamp": since}
             return await self._transport.get("fetchMessages", query, MessagePage, wait_s=wait_s)
 
@@ -106,6 +106,7 @@ class Client:
         """A conversation's messages, newest first; without one those of all, as far back as the log reaches.
 
         `cursor` continues a list that a page began, a Reset's for example. Fetched page by page, as they are asked for.
+        ListReset where the server's store was put back from a copy in the middle of it.
         """
 
         async def page(after: str | None) -> MessagePage:
@@ -115,7 +116,10 @@ class Client:
         return _items(page, cursor)
 
     def conversations(self, *, page_size: int = 100) -> AsyncIterator[Conversation]:
-        """All conversations, the one with the newest message first. One that moves up between pages may be left out."""
+        """All conversations, the one with the newest message first. One that moves up between pages may be left out.
+
+        ListReset as of `messages`.
+        """
 
         async def page(after: str | None) -> ConversationPage:
             query = {"cursor": after, "pageSize": page_size}
@@ -132,12 +136,18 @@ class _PageOf(Protocol[_T_co]):
     def items(self) -> tuple[_T_co, ...]: ...
     @property
     def next_cursor(self) -> str | None: ...
+    @property
+    def reset_reason(self) -> str | None: ...
 
 
 async def _items(page_after: Callable[[str | None], Awaitable[_PageOf[_T]]], cursor: str | None) -> AsyncIterator[_T]:
-    """The items of all pages. A cursor keeps its place while the list moves, so none comes twice."""
+    """The items of all pages. A cursor keeps its place while the list moves, so none comes twice. ListReset."""
     while True:
         page = await page_after(cursor)
+        if page.reset_reason is not None:
+            raise ListReset(
+                "the list begins anew: the cursor is of another time or user", code=page.reset_reason, status=200
+            )
         for item in page.items:
             yield item
         cursor = page.next_cursor

@@ -3,6 +3,7 @@
 CallFailed
 ├── Refused          4xx: nothing was written
 │   └── AccessDenied 401 or 403: with this access token nothing will be
+├── ListReset        a list cannot be read on from its cursor
 └── OutcomeUnknown   5xx, or no answer that can be read: it may have been written, or may be yet
 """
 
@@ -50,6 +51,13 @@ class Refused(CallFailed):
 
 class AccessDenied(Refused):
     """The access token is missing, wrong or expired (401), or may not do this (403)."""
+
+
+class ListReset(CallFailed):
+    """A cursor was answered with the first page, mostly because the server's store was put back from a copy.
+
+    What was given before may not be in the list any more. `code` is the server's resetReason.
+    """
 
 
 class OutcomeUnknown(CallFailed):

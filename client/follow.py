@@ -6,6 +6,9 @@ moves it, so a request that failed is made again without missing or doubling any
 After its own restart a program goes on from the token it saved. It saves `change.token` when it has dealt with the
 change: dying in between, it is given that change again, never none. What it then does twice must be the same twice; for
 a reply that is a clientMessageId made from the message's id (examples/echo_bot.py).
+
+Tokens are text that nobody reads but who made it. The server's stand for whole answers; that of a message in the middle
+of one is made here: the answer's token before it, and up to which version its messages are dealt with.
 """
 
 import logging
@@ -15,6 +18,7 @@ from random import Random
 from typing import Final, Self, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from rowbox.client.answers import Message, MessagePage
 from rowbox.client.errors import CallFailed
@@ -22,13 +26,22 @@ from rowbox.client.retry import RetryPolicy, Sleep
 
 log = logging.getLogger(__name__)
 
+_WITHIN: Final = "~"
+"""Not in any token of the server's."""
 EARLY_S: Final = 1.0
 """A poll that ends sooner than this with nothing was ended by somebody: more than eight of the same user, for example.
 Without a pause such clients would end one another's polls as fast as the network goes."""
 
 
+class NewMessage(Message, kw_only=True, frozen=True):
+    """A message that came, one's own too."""
+
+    token: str
+    """Where to follow on from, once this message and all before it are dealt with."""
+
+
 class Reset(Struct, kw_only=True, frozen=True):
-    """A place to start from, in place of what changed: the first change without a token, or for one too old to serve.
+    """A place to start from, in place of what changed: the first change without a token, or for one that is not served.
 
     Messages older than these and newer than the program's last one are not given: where they matter, read on with
     `client.messages(conversation_id, cursor=reset.next_cursor)` as far as what is known. What is newer follows.
@@ -36,15 +49,15 @@ class Reset(Struct, kw_only=True, frozen=True):
 
     messages: Sequence[Message]
     """The newest, the newest first: of the conversation that is followed, or of all."""
-    token: int
+    token: str
     next_cursor: str | None
     """Where older ones continue; None: there are none."""
     reason: str | None
-    """Why the token was not served: "expired", "future"; None where none was given."""
+    """Why the token was not served: "expired", "future", "restored", "foreign"; None where none was given."""
 
 
-Change: TypeAlias = Message | Reset
-Poll: TypeAlias = Callable[[int | None], Awaitable[MessagePage]]
+Change: TypeAlias = NewMessage | Reset
+Poll: TypeAlias = Callable[[str | None], Awaitable[MessagePage]]
 """One request for what came after a token; held by the server until there is something."""
 
 
@@ -58,7 +71,7 @@ class Follow(AsyncIterator[Change]):
     def __init__(
         self,
         poll: Poll,
-        token: int | None,
+        token: str | None,
         policy: RetryPolicy,
         random: Random,
         sleep: Sleep,
@@ -69,14 +82,15 @@ class Follow(AsyncIterator[Change]):
         self._random = random
         self._sleep = sleep
         self._clock = clock
-        self._reached = token
+        self._reached, self._seen = _place_of(token)
+        """The server's last token, and the version up to which what follows it was given."""
         self._pending: deque[Change] = deque()
         self._given = token
         self._failures = 0
         self._pause_s = 0.0
 
     @property
-    def token(self) -> int | None:
+    def token(self) -> str | None:
         """Up to where changes were given; moves on as well where only read marks moved."""
         return self._given if self._pending else self._reached
 
@@ -104,9 +118,9 @@ class Follow(AsyncIterator[Change]):
             self._back_off(error.retry_after_ms)
             log.warning("%s; again in %.1f s", error, self._pause_s)
             return
-        changes = changes_of(page)
+        changes = changes_of(page, self._reached, self._seen)
         self._pending.extend(changes)
-        self._reached = page.last_updated_timestamp
+        self._reached, self._seen = page.last_updated_timestamp, 0
         if not changes and not page.has_more and page.retry_after_ms is None and self._clock() - began_s < EARLY_S:
             self._back_off(None)
             return
@@ -118,15 +132,26 @@ class Follow(AsyncIterator[Change]):
         self._pause_s = self._policy.pause_s(self._failures, asked_ms, self._random)
 
 
-def changes_of(page: MessagePage) -> list[Change]:
-    """What a page means to a follower, in the order to give it: a message's token stands for all before it as well."""
-    if page.is_delta_update:
-        return sorted(page.items, key=lambda message: message.token)
-    return [
-        Reset(
-            messages=page.items,
-            token=page.last_updated_timestamp,
-            next_cursor=page.next_cursor,
-            reason=page.reset_reason,
-        )
-    ]
+def changes_of(page: MessagePage, before: str | None, seen: int) -> list[Change]:
+    """What a page means to a follower, in the order to give it: that asked for what came after the token `before`, and
+    was given what follows it up to the version `seen`.
+    """
+    token = page.last_updated_timestamp
+    if not page.is_delta_update or before is None:
+        return [Reset(messages=page.items, token=token, next_cursor=page.next_cursor, reason=page.reset_reason)]
+    fresh = sorted(
+        (message for message in page.items if message.last_updated_timestamp > seen),
+        key=lambda message: message.last_updated_timestamp,
+    )
+    tokens = [f"{before}{_WITHIN}{message.last_updated_timestamp}" for message in fresh[:-1]] + [token]
+    return [NewMessage(**asdict(message), token=at) for message, at in zip(fresh, tokens, strict=False)]
+
+
+def _place_of(token: str | None) -> tuple[str | None, int]:
+    """The server's token in that of a change, and the version up to which what follows it is known. ValueError."""
+    if token is None:
+        return None, 0
+    before, within, seen = token.partition(_WITHIN)
+    if within and not seen.isdecimal():
+        raise ValueError(f"no token of a change: {token!r}")
+    return before, int(seen or 0)

@@ -34,14 +34,14 @@ async def answer(client: Client, asked: Message) -> None:
         await asyncio.sleep(1)
 
 
-def save(file: Path, token: int) -> None:
-    """At once: half a number would be another token."""
+def save(file: Path, token: str) -> None:
+    """At once: half a token would be none."""
     unfinished = file.with_suffix(".new")
-    unfinished.write_text(str(token))
+    unfinished.write_text(token)
     unfinished.replace(file)
 
 
-async def run(url: str, access_token: str, file: Path, token: int | None) -> None:
+async def run(url: str, access_token: str, file: Path, token: str | None) -> None:
     async with Client(url, access_token) as client:
         async for change in client.follow(token):
             if isinstance(change, Reset):
@@ -54,6 +54,6 @@ async def run(url: str, access_token: str, file: Path, token: int | None) -> Non
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     state = Path(sys.argv[2])
-    start = int(state.read_text()) if state.exists() else None
+    start = state.read_text().strip() if state.exists() else None
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(sys.argv[1], os.environ["ECHO_BOT_ACCESS_TOKEN"], state, start))

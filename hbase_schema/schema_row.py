@@ -1,6 +1,7 @@
 """What a table was made with, kept in the table itself: the schema's version and SHARDS, in SCHEMA_ROW of family `i`.
 
-Written once by `rowbox schema apply`, after the table stands as planned; looked at by whoever opens the store.
+Written once by `rowbox schema apply`, after the table stands as planned; looked at by whoever opens the store. Beside
+them stands which history the store is in (cacheserver/history.py), in an embedded store too.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from rowbox.mailbox.errors import StoreDamaged, StoreUnusable, StoreVersionMisma
 
 VERSION_QUALIFIER = b"version"
 SHARDS_QUALIFIER = b"shards"
+HISTORY_QUALIFIER = b"history"
+HISTORY_BYTES = 16
 SCHEMA_QUALIFIERS = (SHARDS_QUALIFIER, VERSION_QUALIFIER)
 
 
@@ -48,3 +51,19 @@ def require_schema(columns: Iterable[tuple[bytes, bytes]], table: str) -> Schema
         found_and_needed = f"schema version {found.version}, this Rowbox needs {SCHEMA_VERSION}"
         raise StoreVersionMismatch(f"table {table} has {found_and_needed}; see: rowbox schema plan")
     return found
+
+
+def encode_history(history: bytes) -> bytes:
+    """As it stands in the store: hexadecimal text."""
+    return history.hex().encode()
+
+
+def decode_history(value: bytes) -> bytes:
+    """The inverse of `encode_history`; StoreDamaged where `value` is no id."""
+    try:
+        history = bytes.fromhex(value.decode("ascii"))
+    except ValueError as error:
+        raise StoreDamaged(f"the store's history does not read back: {value!r}") from error
+    if len(history) != HISTORY_BYTES:
+        raise StoreDamaged(f"the store's history does not read back: {value!r}")
+    return history

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rowbox.mailbox.cursor import Cursor, CursorKind, ResetReason, from_text, to_text
+from rowbox.mailbox.cursor import Bookmarks, Place, ResetReason
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.index import Position
@@ -14,7 +14,10 @@ MAX_DELTA = 200
 
 
 class ConversationPage(NamedTuple):
-    """A page of the list, or a delta of it: see rowbox.cacheserver.port.Page for the fields."""
+    """A page of the list, or a delta of it: see rowbox.cacheserver.port.Page for the fields.
+
+    `token` is the version that the page's token names.
+    """
 
     items: Sequence[bytes]
     is_delta: bool
@@ -23,35 +26,36 @@ class ConversationPage(NamedTuple):
     reset: ResetReason | None = None
 
 
-def numbered_page(mailbox: Mailbox, number: int, size: int, now_us: int) -> ConversationPage:
+def numbered_page(mailbox: Mailbox, bookmarks: Bookmarks, number: int, size: int, now_us: int) -> ConversationPage:
     """Page `number` of all conversations, newest message first; only page 0 has a token."""
     found = mailbox.index.newest(number * size, size + 1)
-    return _page(mailbox, found, size, mailbox.head if number == 0 else None, now_us)
+    return _page(mailbox, bookmarks, found, size, mailbox.head if number == 0 else None, now_us)
 
 
-def page_after(mailbox: Mailbox, cursor_text: str, size: int, now_us: int) -> ConversationPage:
-    """The page behind a cursor. BadRequest when it is none of this list."""
-    cursor = from_text(cursor_text, CursorKind.CONVERSATIONS)
-    found = mailbox.index.below(_parse(cursor.position), size + 1)
-    return _page(mailbox, found, size, cursor.token, now_us)
+def page_after(mailbox: Mailbox, bookmarks: Bookmarks, place: Place, size: int, now_us: int) -> ConversationPage:
+    """The page behind the place of a cursor. BadRequest when this list has no such place."""
+    found = mailbox.index.below(_parse(place.position), size + 1)
+    return _page(mailbox, bookmarks, found, size, place.token, now_us)
 
 
-def changes_since(mailbox: Mailbox, token: int, size: int, now_us: int) -> ConversationPage:
+def changes_since(mailbox: Mailbox, bookmarks: Bookmarks, token: int, size: int, now_us: int) -> ConversationPage:
     """Every conversation changed after `token`, once; a full first page where that cannot be said."""
     if token == mailbox.head:
         return ConversationPage((), True, token)
     changed = None if token > mailbox.head else mailbox.index.changed_since(token, MAX_DELTA)
     if changed is None:
         reason = ResetReason.FUTURE if token > mailbox.head else ResetReason.TOO_MANY
-        return numbered_page(mailbox, 0, size, now_us)._replace(reset=reason)
+        return numbered_page(mailbox, bookmarks, 0, size, now_us)._replace(reset=reason)
     return ConversationPage(_encode(mailbox, changed, now_us), True, mailbox.head)
 
 
-def _page(mailbox: Mailbox, found: list[Position], size: int, token: int | None, now_us: int) -> ConversationPage:
+def _page(
+    mailbox: Mailbox, bookmarks: Bookmarks, found: list[Position], size: int, token: int | None, now_us: int
+) -> ConversationPage:
     shown = found[:size]
     next_cursor = None
     if len(found) > size:
-        next_cursor = to_text(Cursor(CursorKind.CONVERSATIONS, token, b"", shown[-1]))
+        next_cursor = bookmarks.cursor(token, shown[-1])
     return ConversationPage(_encode(mailbox, shown, now_us), False, token, next_cursor)
 
 

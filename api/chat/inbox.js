@@ -59,6 +59,7 @@ export class Inbox extends Observable {
     const cursor = this.#cursor;
     const page = await this.#client.fetchConversation({ pageSize: 100, cursor });
     if (cursor !== this.#cursor) return; // a reset came meanwhile: this page belongs to the list before it
+    if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
     this.#cursor = page.nextCursor;
     this.#take(page.conversations);
   }

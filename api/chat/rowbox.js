@@ -24,6 +24,8 @@ const CALL_TIMEOUT_MS = 20_000;
 const POLL_S = 30;
 /** How much longer than its wait a poll may take: the server's X-Poll-Client-Timeout says the same. */
 const POLL_MARGIN_S = 15;
+/** In the tokens of changes, and in none of the server's. */
+const WITHIN = "~";
 /** An empty poll that ends sooner was pushed out by another of the same user (8 at most): two must not push in turns. */
 const HASTY_POLL_MS = 1_000;
 
@@ -57,26 +59,29 @@ const HASTY_POLL_MS = 1_000;
  *
  * @typedef {object} PageTail
  * @property {boolean} isDeltaUpdate
- * @property {?number} lastUpdatedTimestamp The token for the next call of this kind.
+ * @property {?string} lastUpdatedTimestamp The token for the next call of this kind: opaque.
  * @property {boolean} hasMore
  * @property {?string} nextCursor
- * @property {?("too_many"|"future"|"expired")} resetReason
+ * @property {?("too_many"|"future"|"expired"|"restored"|"foreign")} resetReason Why a token or a cursor got a full
+ *   first page. Pages that were fetched before have to go then.
  * @property {number} [retryAfterMs]
  * @typedef {PageTail & {messages: Message[]}} MessagePage
  * @typedef {PageTail & {conversations: Conversation[]}} ConversationPage
  *
- * @typedef {{type: "message", message: Message, token: number}} NewMessage
- * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: number}} Reset
- *   Where a follower begins (`reason` is null), or begins anew because its token was too old for the server's log: the
- *   newest page, newest first, in place of what one has. What is older comes from `messages()` or by `nextCursor`.
+ * @typedef {{type: "message", message: Message, token: string}} NewMessage
+ *   `token` is where to follow on from once this message and all before it are dealt with.
+ * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
+ *   Where a follower begins (`reason` is null), or begins anew because its token is not served: too old for the server's
+ *   log, or of before the store was put back from a copy. The newest page, newest first, in place of what one has. What
+ *   is older comes from `messages()` or by `nextCursor`.
  *
- * @typedef {{isReset: boolean, conversations: Conversation[], nextCursor: ?string, token: number}} ConversationChange
+ * @typedef {{isReset: boolean, conversations: Conversation[], nextCursor: ?string, token: string}} ConversationChange
  *
  * @typedef {{isConnected: boolean, error?: RowboxError, retryInMs?: number}} Connection
  *
  * @typedef {object} FollowOptions
  * @property {AbortSignal} [signal] Ends the iteration, without an error.
- * @property {?number} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
+ * @property {?string} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
  * @property {(connection: Connection) => void} [onConnection] Told after each failure, and at each first answer.
  * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll, for those who learn from
  *   another follower that there is something new: a browser has six connections to a server, and each poll holds one.
@@ -103,6 +108,9 @@ export class Refused extends RowboxError {}
 
 /** No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message. */
 export class OutcomeUnknown extends RowboxError {}
+
+/** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy. */
+export class ListReset extends RowboxError {}
 
 /** A fresh clientMessageId. (crypto.randomUUID is missing where a page came over plain HTTP.) */
 export function newClientMessageId() {
@@ -188,10 +196,21 @@ export class Rowbox {
    * @returns {AsyncGenerator<NewMessage | Reset>}
    */
   async *follow({ conversationId, ...options } = {}) {
-    for await (const page of this.#pages("fetchMessages", { conversationId }, options)) {
+    // The server's tokens stand for whole answers. That of a message in the middle of one is made here: the token before
+    // the answer, and up to which version its messages are dealt with.
+    let [before, seen] = String(options.token ?? "").split(WITHIN);
+    const asked = { ...options, token: before || null };
+    for await (const page of this.#pages("fetchMessages", { conversationId }, asked)) {
       const { messages, nextCursor, resetReason: reason, lastUpdatedTimestamp: token } = page;
       if (!page.isDeltaUpdate) yield { type: "reset", reason, messages, nextCursor, token };
-      else for (const message of messages) yield { type: "message", message, token: message.lastUpdatedTimestamp };
+      else {
+        const fresh = messages.filter(({ lastUpdatedTimestamp: version }) => version > Number(seen ?? 0));
+        for (const message of fresh) {
+          const within = `${before}${WITHIN}${message.lastUpdatedTimestamp}`;
+          yield { type: "message", message, token: message === fresh.at(-1) ? token : within };
+        }
+      }
+      [before, seen] = [token, 0];
     }
   }
 
@@ -330,10 +349,12 @@ function parsed(text) {
   }
 }
 
+/** Throws ListReset where a cursor is answered with the first page. */
 async function* byCursor(fetchPage, key) {
   let cursor;
   do {
     const page = await fetchPage(cursor);
+    if (page.resetReason) throw new ListReset("the list begins anew", { code: page.resetReason, status: 200, retryable: false });
     yield* page[key];
     cursor = page.nextCursor;
   } while (cursor);

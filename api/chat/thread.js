@@ -76,6 +76,7 @@ export class Thread extends Observable {
     try {
       const page = await this.#client.fetchMessages(query);
       if (cursor === this.#cursor) {
+        if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
         this.#cursor = page.nextCursor;
         this.take(page.messages);
       }

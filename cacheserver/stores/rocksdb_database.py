@@ -5,7 +5,7 @@ A column is a key of its family's column family::
     row 00 qualifier  ->  write time in ms (8 bytes, big-endian)  payload
 
 No row key holds a zero byte, so keys sort by row and then by qualifier. The default column family holds what the store
-was made with: its schema version and its SHARDS.
+was made with, its schema version and its SHARDS, and the place where it was opened last (rocksdb_folder).
 
 rocksdict keeps a database (and its lock) open as long as any object made from it lives: handles, iterators, snapshots,
 families. So everything of that kind stays in here, or does not outlive one call.
@@ -15,11 +15,13 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from rocksdict import AccessType, ColumnFamily, DBRecoveryMode, Options, Rdict
+from rocksdict import AccessType, ColumnFamily, DBRecoveryMode, Options, Rdict, WriteBatch, WriteOptions
 
 from rowbox.cacheserver.stores.rocksdb_errors import damaged
 from rowbox.cacheserver.stores.rocksdb_options import RocksMemory, database_options, family_options
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
+from rowbox.hbase_schema.keys import SCHEMA_ROW
+from rowbox.hbase_schema.schema_row import HISTORY_QUALIFIER, encode_history
 from rowbox.mailbox.errors import StoreVersionMismatch
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,10 @@ STAMP_BYTES = 8
 
 _VERSION_KEY = b"schema_version"
 _SHARDS_KEY = b"shards"
+_PLACE_KEY = b"place"
+_HISTORY_KEY = SCHEMA_ROW + SEPARATOR + HISTORY_QUALIFIER
+_NO_TIME = bytes(STAMP_BYTES)
+"""Of a column in a family that keeps everything."""
 
 
 class Identity(NamedTuple):
@@ -67,6 +73,21 @@ class Database:
         """None when the folder is some other program's."""
         version, shards = self.rocks.get(_VERSION_KEY), self.rocks.get(_SHARDS_KEY)
         return None if version is None or shards is None else Identity(int(version), int(shards))
+
+    def place(self) -> bytes | None:
+        """What the last owner noted; None where none ever did."""
+        place = self.rocks.get(_PLACE_KEY)
+        return place if isinstance(place, bytes) else None
+
+    def note_place(self, place: bytes, history: bytes | None) -> None:
+        """Notes where this owner has it, durably; in the same write the store's new `history`, where it begins one."""
+        batch = WriteBatch(raw_mode=True)
+        batch.put(_PLACE_KEY, place)
+        if history is not None:
+            batch.put(_HISTORY_KEY, _NO_TIME + encode_history(history), self.handles[Family.INDEX])
+        options = WriteOptions()
+        options.sync = True
+        self.rocks.write(batch, options)
 
     def sync_count(self) -> int:
         """How often RocksDB has fsynced its write-ahead log, by its own statistics (0.3 ms)."""

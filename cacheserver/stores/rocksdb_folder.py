@@ -8,11 +8,15 @@ open means that the making was killed: nothing was ever confirmed, so it begins 
 """
 
 import fcntl
+import logging
 import os
+import sys
 from pathlib import Path
+from secrets import token_hex
 
 from rocksdict import AccessType, DBRecoveryMode
 
+from rowbox.cacheserver.history import new_history
 from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
 from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
 from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
@@ -20,29 +24,59 @@ from rowbox.cacheserver.stores.rocksdb_wal import ends_torn
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
+_log = logging.getLogger(__name__)
+
 _LOCK = "rowbox.lock"
 _UNFINISHED = "rowbox.unfinished"
+_FS_IOC_GETVERSION = 0x80087601
+"""Linux, as ext4, XFS, Btrfs and F2FS answer it."""
 _NOT_A_STORE = frozenset({_LOCK, "lost+found"})
 
 
 class FolderLock:
-    """The right to write in a folder, held as long as this process lives or until `release`."""
+    """The right to write in a folder, held as long as this process lives or until `release`.
+
+    `left` and `place` tell a folder from a copy of it: see _begin_history_if_put_back.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / _LOCK).open("a+", encoding="ascii")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._file.seek(0)
-            holder = f"process {self._file.read().strip() or '?'}"
+            process, _ = self._said()
             self._file.close()
-            raise locked(folder, holder) from error
+            raise locked(folder, f"process {process}") from error
+        self.left = self._place(self._said()[1])
+        """Where the last process held it, and which one that was."""
+        run = token_hex(8)
+        self.place = self._place(run)
+        """The same of this one."""
         self._file.truncate(0)
-        self._file.write(str(os.getpid()))
+        self._file.write(f"{os.getpid()} {run}")
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def release(self) -> None:
         self._file.close()
+
+    def _said(self) -> tuple[str, str]:
+        """The process that wrote it last, and the name of its run."""
+        self._file.seek(0)
+        process, run, *_ = [*self._file.read().split(), "?", "?"]
+        return process, run
+
+    def _place(self, run: str) -> bytes:
+        descriptor = self._file.fileno()
+        return f"{os.fstat(descriptor).st_ino} {_generation(descriptor)} {run}".encode()
+
+
+def _generation(descriptor: int) -> int:
+    """What tells a file from an earlier one with its inode number; 0 where the file system does not say."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETVERSION, bytes(8))[:4], sys.byteorder)
+    except OSError:
+        return 0
 
 
 def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Database, FolderLock]:
@@ -53,7 +87,9 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
     except OSError as error:
         raise StoreUnusable(f"no store can be opened in {folder}: {error.strerror}") from error
     try:
-        return _make_or_open(folder, shards, memory), lock
+        database = _make_or_open(folder, shards, memory)
+        _begin_history_if_put_back(database, lock)
+        return database, lock
     except RowboxError:
         lock.release()
         raise
@@ -84,6 +120,27 @@ def _make_or_open(folder: Path, shards: int, memory: RocksMemory) -> Database:
     database = _open(folder, memory)
     _verified(database, shards)
     return database
+
+
+def _begin_history_if_put_back(database: Database, lock: FolderLock) -> None:
+    """Begins another history of the store (cacheserver/history.py) where its folder is not as the last owner left it.
+
+    Each process that opens the folder writes the same name of its run into the lock file and into the database, and
+    into the database which file that is. A folder that was copied has another file there; a database that was put back
+    under the file that was there knows another run. So a copy shows itself, but for one of the whole device: a volume
+    or a machine that was set back to a snapshot. (A process that dies between the two writes looks like a copy, too.)
+    """
+    try:
+        left = database.place()
+        if left == lock.left:
+            database.note_place(lock.place, None)
+            return
+        if left is not None:
+            _log.warning("the store in %s was put back from a copy: its clients begin anew", database.folder)
+        database.note_place(lock.place, new_history())
+    except BaseException:
+        database.close()
+        raise
 
 
 def _verified(database: Database, shards: int | None) -> int:

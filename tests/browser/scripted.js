@@ -40,7 +40,7 @@ async function failure(promise) {
 
 function page(ids, token, more = {}) {
   const messages = ids.map((id) => ({ messageId: `m${id}`, lastUpdatedTimestamp: id }));
-  return { body: { messages, isDeltaUpdate: true, lastUpdatedTimestamp: token, hasMore: false, nextCursor: null, resetReason: null, ...more } };
+  return { body: { messages, isDeltaUpdate: true, lastUpdatedTimestamp: String(token), hasMore: false, nextCursor: null, resetReason: null, ...more } };
 }
 
 /** What a follower yields, briefly, until it ends or `most` were given; then how it ended. */

@@ -22,7 +22,7 @@ CHATTER: Final = """
       const end = new AbortController();
       const heard = [];
       const following = (async () => {
-        for await (const change of client.follow({ signal: end.signal, token: 0 })) {
+        for await (const change of client.follow({ signal: end.signal, token: "0" })) {
           if (change.type === "reset") throw new Error(`nothing expires here: ${change.reason}`);
           heard.push(change.message.messageContent);
           tell(heard.length);

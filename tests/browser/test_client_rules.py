@@ -154,7 +154,7 @@ class TestFollow:
             const onConnection = ({ isConnected }) => connections.push(isConnected);
             const outage = [lost(), problem(503, "overloaded")];
             const { client, requests } = scripted([page([4], 4), ...outage, page([5], 5), page([6], 6)]);
-            const seen = await followed(client, 3, { token: 3, onConnection });
+            const seen = await followed(client, 3, { token: "3", onConnection });
             return [seen, requests.map(({ query }) => [query.lastUpdatedTimestamp, query.wait ?? null]), connections];
         """)
         assert seen == ["m4", "m5", "m6"]
@@ -164,7 +164,7 @@ class TestFollow:
     async def test_each_outage_begins_with_short_waits(self, run: Run) -> None:
         sleeps = await run("""
             const { client, sleeps } = scripted([lost(), lost(), page([2], 2), lost(), page([3], 3)]);
-            await followed(client, 2, { token: 1 });
+            await followed(client, 2, { token: "1" });
             return sleeps;
         """)
         assert sleeps == [500, 1000, 500]
@@ -172,23 +172,46 @@ class TestFollow:
     async def test_gives_the_rest_of_a_long_absence_page_by_page(self, run: Run) -> None:
         seen, tokens = await run("""
             const { client, requests } = scripted([page([2, 3], 3, { hasMore: true }), page([4], 9), page([10], 10)]);
-            return [await followed(client, 4, { token: 1 }), requests.map(({ query }) => query.lastUpdatedTimestamp)];
+            return [await followed(client, 4, { token: "1" }), requests.map(({ query }) => query.lastUpdatedTimestamp)];
         """)
         assert seen == ["m2", "m3", "m4", "m10"]
         assert tokens == ["1", "3", "9"]
+
+    async def test_from_a_token_within_an_answer_the_rest_of_it_comes(self, run: Run) -> None:
+        tokens, rest, since = await run("""
+            const answer = page([2, 3, 4], 5);
+            const tokens = [];
+            for await (const { token } of scripted([answer]).client.follow({ token: "1" })) {
+              if (tokens.push(token) === 3) break;
+            }
+            const { client, requests } = scripted([answer, page([6], 6)]);
+            const rest = await followed(client, 2, { token: tokens[1] });
+            return [tokens, rest, requests.map(({ query }) => query.lastUpdatedTimestamp)];
+        """)
+        assert tokens == ["1~2", "1~3", "5"]
+        assert rest == ["m4", "m6"]
+        assert since == ["1", "5"]
+
+    async def test_a_reset_shows_everything_also_what_was_seen_within_an_answer(self, run: Run) -> None:
+        seen = await run("""
+            const reset = page([2], 2, { isDeltaUpdate: false, resetReason: "restored" });
+            const { client } = scripted([reset, page([3], 3)]);
+            return followed(client, 2, { token: "1~9" });
+        """)
+        assert seen == ["reset restored: m2", "m3"]
 
     async def test_a_token_that_is_too_old_begins_anew(self, run: Run) -> None:
         seen = await run("""
             const reset = page([9, 8], 9, { isDeltaUpdate: false, resetReason: "expired", hasMore: true });
             const { client } = scripted([reset, page([10], 10)]);
-            return followed(client, 2, { token: 1 });
+            return followed(client, 2, { token: "1" });
         """)
         assert seen == ["reset expired: m9,m8", "m10"]
 
     async def test_comes_back_to_a_stopping_server_when_that_says(self, run: Run) -> None:
         sleeps = await run("""
             const { client, sleeps } = scripted([page([], 1, { retryAfterMs: 1234 }), page([2], 2)]);
-            await followed(client, 1, { token: 1 });
+            await followed(client, 1, { token: "1" });
             return sleeps;
         """)
         assert sleeps == [1234]
@@ -197,7 +220,7 @@ class TestFollow:
         sleeps = await run("""
             const slow = { ...page([], 1), tookMs: 30000 };
             const { client, sleeps } = scripted([page([], 1), page([], 1), slow, page([2], 2)]);
-            await followed(client, 1, { token: 1 });
+            await followed(client, 1, { token: "1" });
             return sleeps;
         """)
         assert sleeps == [2000]
@@ -206,7 +229,7 @@ class TestFollow:
     async def test_ends_with_what_will_not_change(self, run: Run, status: int, code: str) -> None:
         seen = await run(f"""
             const {{ client }} = scripted([page([2], 2), problem({status}, "{code}")]);
-            return followed(client, 9, {{ token: 1 }});
+            return followed(client, 9, {{ token: "1" }});
         """)
         assert seen == ["m2", f"Refused: {code}"]
 
@@ -218,7 +241,7 @@ class TestFollow:
               end.abort();
             });
             const { client } = scripted([page([2], 2), hang]);
-            return followed(client, 9, { token: 1, signal: end.signal });
+            return followed(client, 9, { token: "1", signal: end.signal });
         """)
         assert seen == ["m2"]
 
@@ -227,7 +250,7 @@ class TestFollow:
             let rings = 0;
             const waitForNews = async () => { rings += 1; };
             const { client, requests } = scripted([page([2], 2, { hasMore: true }), page([3], 3), page([4], 4)]);
-            const seen = await followed(client, 3, { token: 1, waitForNews });
+            const seen = await followed(client, 3, { token: "1", waitForNews });
             return [[...seen, rings], requests.map(({ query }) => query.wait ?? null)];
         """)
         assert seen == ["m2", "m3", "m4", 1]
@@ -235,6 +258,20 @@ class TestFollow:
 
 
 class TestPages:
+    async def test_a_list_whose_store_was_put_back_ends_and_says_so(self, run: Run) -> None:
+        seen = await run("""
+            const anew = page([9], 9, { isDeltaUpdate: false, resetReason: "restored", nextCursor: "y" });
+            const { client } = scripted([page([3, 2], 3, { nextCursor: "x" }), anew]);
+            const seen = [];
+            try {
+              for await (const { messageId } of client.messages()) seen.push(messageId);
+            } catch ({ name, code }) {
+              seen.push(`${name}: ${code}`);
+            }
+            return seen;
+        """)
+        assert seen == ["m3", "m2", "ListReset: restored"]
+
     async def test_go_by_cursor_to_the_end(self, run: Run) -> None:
         found, queries = await run("""
             const { client, requests } = scripted([page([3, 2], 3, { nextCursor: "x" }), lost(), page([1], 3)]);

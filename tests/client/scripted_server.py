@@ -149,7 +149,7 @@ def message(version: int) -> dict[str, object]:
 
 
 def delta(*versions: int, token: int, **more: object) -> Answer:
-    """The messages with these versions, as what came since a token."""
+    """The messages with these versions, as what came since a token; the token of a version is "t" and its number."""
     return _page([message(version) for version in versions], token, isDeltaUpdate=True, **more)
 
 
@@ -159,5 +159,5 @@ def full(*versions: int, token: int, **more: object) -> Answer:
 
 
 def _page(messages: list[dict[str, object]], token: int, **more: object) -> Answer:
-    fields = {"messages": messages, "lastUpdatedTimestamp": token, "hasMore": False, "nextCursor": None}
+    fields = {"messages": messages, "lastUpdatedTimestamp": f"t{token}", "hasMore": False, "nextCursor": None}
     return ok(fields | {"resetReason": None} | more)

@@ -67,7 +67,7 @@ async def send_one_by_one(client: Client, recipient: str, progress: Progress) ->
 async def follow(client: Client, started: asyncio.Event) -> list[Message]:
     """Everything that two people send, in the order it came."""
     found: list[Message] = []
-    token: int | None = None
+    token: str | None = None
     while True:
         async for change in client.follow(token):
             token = change.token

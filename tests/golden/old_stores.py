@@ -17,6 +17,8 @@ from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page
 from rowbox.cacheserver.store import Put, RowMutation, Store
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.cursor import ListKind
+from tests.support.cluster import version_of
 
 STORES = Path(__file__).with_name("stores")
 
@@ -49,12 +51,15 @@ def old_store(name: str) -> OldStore:
 
 
 async def answer_again(owner: Owner, answer: Any) -> Any:
-    """What `owner` answers to the question of a recorded answer, in the same form."""
-    user, token, size = answer["user"], answer["token"], answer["size"] or 50
+    """What `owner` answers to the question of a recorded answer, in the same form: tokens stand there as versions."""
+    user, version, size = answer["user"], answer["token"], answer["size"] or 50
+    of, conversation = owner.fetches.bookmarker.of, answer["conversation"] and bytes.fromhex(answer["conversation"])
     if answer["call"] == "conversations":
+        token = None if version is None else of(user, ListKind.CONVERSATIONS).token(version)
         page = await owner.fetch_conversations(FetchConversations(user, page_size=size, token=token))
     else:
-        conversation = None if answer["conversation"] is None else bytes.fromhex(answer["conversation"])
+        kind = ListKind.ALL_MESSAGES if conversation is None else ListKind.MESSAGES
+        token = None if version is None else of(user, kind, conversation).token(version)
         page = await owner.fetch_messages(FetchMessages(user, conversation, page_size=size, token=token))
     asked = {name: answer[name] for name in ("user", "call", "conversation", "token", "size")}
     return asked | _said(page, answer)
@@ -69,6 +74,6 @@ def _said(page: Page, answer: Any) -> dict[str, Any]:
         "items": items,
         "isDelta": page.is_delta,
         "hasMore": page.has_more,
-        "head": page.token,
+        "head": version_of(page.token),
         "reset": page.reset_reason,
     }

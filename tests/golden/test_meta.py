@@ -7,7 +7,13 @@ from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
-from rowbox.hbase_schema.schema_row import SchemaRow, decode_schema_row
+from rowbox.hbase_schema.schema_row import (
+    HISTORY_QUALIFIER,
+    SchemaRow,
+    decode_history,
+    decode_schema_row,
+    encode_history,
+)
 from tests.golden.lines import Line, differences, lines, named, of_today
 from tests.support.virtual_time import run_virtual
 
@@ -45,6 +51,14 @@ def test_a_clusters_cell_is_written_as_its_golden_line(line: Line) -> None:
     ((qualifier, value),) = state.raw.items()
     found = {"fields": named(cell), "qualifier": qualifier.decode(), "value": value.decode()}
     assert line == {"case": line["case"], **found}, "append what stands on the right to cluster.jsonl (docs/formats.md)"
+
+
+def test_a_history_is_written_and_reads_as_its_golden_line() -> None:
+    (line,) = [line for line in lines("meta") if line["case"] == "history of a store"]
+    history = bytes.fromhex(line["fields"]["history"])
+    ((qualifier, value),) = _columns(line)
+    assert (HISTORY_QUALIFIER, encode_history(history)) == (qualifier, value)
+    assert decode_history(value) == history
 
 
 def _columns(line: Line) -> list[tuple[bytes, bytes]]:

@@ -17,7 +17,7 @@ from rowbox.cacheserver.port import (
 ID = bytes(range(16))
 SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0, duplicate=False)
 MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
-EMPTY_PAGE = Page((), is_delta=True, token=1_700_000_000_000_004)
+EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 
 class ScriptedPort:

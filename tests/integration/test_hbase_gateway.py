@@ -66,7 +66,7 @@ class LateWrite(NamedTuple):
 
     server: ServerProcess
     row: RowCells
-    tokens: dict[str, int | None]
+    tokens: dict[str, str | None]
     message_id: bytes
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rowbox.mailbox.errors import PageTooLarge
-from tests.support.cluster import Node, all_messages, cluster, ids, parsed
+from tests.support.cluster import Node, all_messages, cluster, ids, parsed, version_of
 from tests.support.virtual_time import virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -50,7 +50,8 @@ async def test_a_first_page_without_a_number_is_never_an_error_and_goes_on_by_cu
         sent = [await node.send("ann", "ann", "x" * 65_535, f"c{n}") for n in range(50)]
         conversation = None if of_all else sent[0].conversation_id
         page = await node.messages("ann", conversation)
-        assert (len(page.items), page.has_more, page.token) == (15, True, sent[-1].last_updated_timestamp)
+        assert (len(page.items), page.has_more) == (15, True)
+        assert version_of(page.token) == sent[-1].last_updated_timestamp
         found, _ = await all_messages(node, "ann", conversation, 50)
         assert len(found) == 50
         again = await node.messages("ann", conversation, token=sent[-1].last_updated_timestamp + 1, page_number=0)

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from rowbox.cacheserver.port import Page
 from rowbox.mailbox.config import PollSettings
 from rowbox.mailbox.errors import Overloaded
-from tests.support.cluster import UNLIMITED, Node, cluster, gather_all, parsed
+from tests.support.cluster import UNLIMITED, Node, cluster, gather_all, parsed, version_of
 from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
 
 
-def poll(node: Node, user: str, token: int | None, wait_ms: int = 20_000) -> "asyncio.Task[Page]":
+def poll(node: Node, user: str, token: str | int | None, wait_ms: int = 20_000) -> "asyncio.Task[Page]":
     return asyncio.create_task(node.messages(user, token=token, wait_ms=wait_ms))
 
 
@@ -30,7 +30,7 @@ async def test_a_message_wakes_both_kinds_of_poll(late: bool) -> None:
         sent = await node.send("ann", "bob", "hi", "c")
         assert [item["messageId"] for item in parsed(await messages)] == [sent.message_id.hex()]
         assert [item["lastMessageId"] for item in parsed(await conversations)] == [sent.message_id.hex()]
-        assert (await messages).token == (await conversations).token
+        assert version_of((await messages).token) == version_of((await conversations).token)
         assert node.owner.waiters.count == 0
 
 
@@ -41,7 +41,7 @@ async def test_a_poll_for_messages_sleeps_through_read_marks_and_answers_with_th
         node = servers.node
         sent = await node.send("ann", "bob", "hi", "c")
         await servers.quiet()
-        token = (await node.messages("bob")).token
+        token = version_of((await node.messages("bob")).token)
         messages = poll(node, "bob", token, 5000)
         conversations = asyncio.create_task(node.conversations("bob", token=token, wait_ms=5000))
         await settle()
@@ -50,7 +50,8 @@ async def test_a_poll_for_messages_sleeps_through_read_marks_and_answers_with_th
         assert [item["unreadCount"] for item in parsed(await conversations)] == [0]
         page = await messages
         assert asyncio.get_running_loop().time() - began == pytest.approx(5, abs=0.1)
-        assert (list(page.items), page.is_delta, page.token) == ([], True, marked.last_updated_timestamp)
+        assert (list(page.items), page.is_delta) == ([], True)
+        assert version_of(page.token) == marked.last_updated_timestamp
 
 
 @both_kinds
@@ -60,7 +61,7 @@ async def test_a_poll_of_one_conversation_sleeps_through_the_others(late: bool) 
         node = servers.node
         sent = await node.send("ann", "bob", "hi", "c")
         await servers.quiet()
-        token = (await node.messages("bob")).token
+        token = (await node.messages("bob", sent.conversation_id)).token
         waiting = asyncio.create_task(node.messages("bob", sent.conversation_id, token=token, wait_ms=20_000))
         await settle()
         await node.send("cem", "bob", "elsewhere", "c")

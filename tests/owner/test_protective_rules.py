@@ -7,6 +7,7 @@ import pytest
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cursor import ListKind
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.page_cut import ROOM_BYTES
 from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
@@ -36,7 +37,7 @@ async def test_a_page_is_bounded_in_bytes_and_its_cursor_and_token_go_on(late: b
     async with cluster(late=late) as servers:
         node = servers.node
         first = await node.send("ann", "ann", "first", "c")
-        token = first.last_updated_timestamp
+        token = node.token("ann", first.last_updated_timestamp, ListKind.ALL_MESSAGES)
         for number in range(40):
             await node.send("ann", "ann", "x" * 60_000, f"c{number}")
         page = await node.messages("ann", first.conversation_id, page_size=200)

@@ -7,14 +7,18 @@ and so is what a client holds that paged with a cursor, while others wrote, and 
 import asyncio
 import os
 from collections.abc import Collection, Coroutine
-from typing import Any, ClassVar, TypeVar
+from copy import deepcopy
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from msgspec.structs import replace
 
+from rowbox.cacheserver.history import begin_history
 from rowbox.cacheserver.port import Page, SendResult
+from rowbox.cacheserver.stores.memory_cells import MemoryCells
 from rowbox.mailbox.clock import MAX_AHEAD_US
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import ClientMessageIdReused
@@ -32,6 +36,7 @@ from tests.support.cluster import (
     all_messages,
     gather_all,
     parsed,
+    version_of,
 )
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -57,18 +62,30 @@ class Client:
         self.user = user
         self.messages: dict[str, Json] = {}
         self.conversations: dict[str, Json] = {}
-        self.message_token: int | None = 0
-        self.conversation_token: int | None = 0
+        self.message_token: str | None = "0"
+        self.conversation_token: str | None = "0"
 
     def take_messages(self, page: Page) -> None:
+        if page.reset_reason is not None:
+            self.messages.clear()
         for item in parsed(page):
             self.messages[item["messageId"]] = item
         self.message_token = page.token
 
     def take_conversations(self, page: Page) -> None:
+        if page.reset_reason is not None:
+            self.conversations.clear()
         for item in parsed(page):
             self.conversations[item["conversationId"]] = item
         self.conversation_token = page.token
+
+
+class Copy(NamedTuple):
+    """A copy of the store, and what it holds."""
+
+    cells: MemoryCells
+    model: dict[str, PlainMailbox]
+    sent: list[tuple[str, str, str, str, SendResult]]
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -86,6 +103,10 @@ class MailboxMachine(RuleBasedStateMachine):
         self.serial = 0
         self.asked_at_us = 0
         self.was_set_far_back = False
+        self.copy: Copy | None = None
+        self.lost_tokens: set[str] = set()
+        """Given in a history that ended."""
+        self.given_tokens: set[str] = set()
 
     async def _made(self) -> Cluster:
         made = Cluster(late=self.late, settings=self.settings_of)
@@ -274,6 +295,26 @@ class MailboxMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         self.runner.run(self.cluster.restart())
 
+    @rule()
+    def copy_the_store(self) -> None:
+        self.copy = Copy(self.cluster.store.snapshot(), deepcopy(self.model), list(self.sent))
+
+    @precondition(lambda self: self.copy is not None)
+    @rule()
+    def put_the_copy_back(self) -> None:
+        """What was written since is lost, and a new history begins. Clients know nothing of it."""
+        assert self.copy is not None
+        (cells, self.model, self.sent), self.copy = self.copy, None
+        self.lost_tokens |= self.given_tokens
+
+        async def run() -> None:
+            await self.cluster.kill()
+            self.cluster.store = self.cluster.store.beside(cells)
+            await begin_history(self.cluster.store)
+            await self.cluster.start()
+
+        self.runner.run(run())
+
     # ------------------------------------------------------------------ what is read
 
     @rule(user=users, size=sizes)
@@ -286,10 +327,11 @@ class MailboxMachine(RuleBasedStateMachine):
         assert [without_version(item) for item in found] == [
             model.conversation_view(conversation) for conversation in model.conversations
         ]
-        assert max((item["lastUpdatedTimestamp"] for item in found), default=0) == token
+        head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
+        assert head == version_of(token)
         for conversation in model.conversations:
             listed, list_token = await all_messages(node, user, conversation, size)
-            assert list_token == token
+            assert version_of(list_token) == head
             assert [without_version(item) for item in listed] == [said.seen_by(user) for said in model.of(conversation)]
         every, _ = await all_messages(node, user, None, size)
         versions = [item["lastUpdatedTimestamp"] for item in every]
@@ -324,19 +366,43 @@ class MailboxMachine(RuleBasedStateMachine):
     async def _take_deltas(self, client: Client, size: int) -> None:
         node = self.cluster.node
         page = await node.conversations(client.user, token=client.conversation_token, page_size=size)
-        assert page.is_delta
+        self._is_delta_unless_lost(client.conversation_token, page)
         client.take_conversations(page)
+        while page.next_cursor is not None:
+            page = await node.conversations(client.user, cursor=page.next_cursor, page_size=size)
+            client.take_conversations(page)
         while True:
             before = client.message_token
             page = await node.messages(client.user, token=client.message_token, page_size=size)
-            assert page.is_delta
+            self._is_delta_unless_lost(before, page)
             assert len(page.items) <= size
             client.take_messages(page)
+            while page.next_cursor is not None:
+                page = await node.messages(client.user, cursor=page.next_cursor, page_size=size)
+                client.take_messages(page)
+            self.given_tokens |= {str(client.conversation_token), str(client.message_token)}
             if not page.has_more:
                 return
             assert client.message_token is not None
             assert before is not None
-            assert client.message_token > before, "a delta with more makes progress"
+            assert version_of(client.message_token) > version_of(before), "a delta with more makes progress"
+
+    def _is_delta_unless_lost(self, token: str | None, page: Page) -> None:
+        """A token resets if, and only if, it was given before the store was put back."""
+        reason = "restored" if token in self.lost_tokens else None
+        assert (page.is_delta, page.reset_reason) == (reason is None, reason)
+
+    @rule(user=users, other=users, size=sizes)
+    def a_token_of_another_list_resets(self, user: str, other: str, size: int) -> None:
+        async def run() -> None:
+            node = self.cluster.node
+            conversations = await node.conversations(user, token=(await node.messages(other)).token, page_size=size)
+            messages = await node.messages(user, token=(await node.conversations(other)).token, page_size=size)
+            fresh = await node.conversations(user, page_size=size), await node.messages(user, page_size=size)
+            for page, same in zip((conversations, messages), fresh, strict=True):
+                assert page == replace(same, reset_reason="foreign")
+
+        self.runner.run(run())
 
     async def _holds_what_a_fresh_fetch_shows(self, client: Client) -> None:
         every, token = await all_messages(self.cluster.node, client.user, None, 50)
@@ -367,6 +433,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 messages = await node.messages(user, cursor=message_cursor, page_size=size)
         client.take_conversations(conversations)
         client.take_messages(messages)
+        self.given_tokens |= {str(client.conversation_token), str(client.message_token)}
         self.paging[user] = (client, conversations.next_cursor, messages.next_cursor)
         if conversations.next_cursor is None and messages.next_cursor is None:
             del self.paging[user]

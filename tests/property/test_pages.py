@@ -121,7 +121,11 @@ def test_in_deltas_every_message_comes_once_in_the_order_of_its_change(
 
 
 async def _delta(
-    said: Conversation, conversation: bytes | None, token: int | None, size: int, between: list[list[tuple[int, str]]]
+    said: Conversation,
+    conversation: bytes | None,
+    token: str | int | None,
+    size: int,
+    between: list[list[tuple[int, str]]],
 ) -> list[str]:
     """What came after `token`, by as many deltas as it takes, with writes between them."""
     found: list[Json] = []

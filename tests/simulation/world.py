@@ -18,7 +18,17 @@ from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.mailbox.errors import RowboxError, UnknownClientMessageId
 from tests.checking import assert_no_findings
 from tests.simulation.history import History, Sending
-from tests.support.cluster import CRAMPED, UNLIMITED, Cluster, Json, Node, all_conversations, all_messages, parsed
+from tests.support.cluster import (
+    CRAMPED,
+    UNLIMITED,
+    Cluster,
+    Json,
+    Node,
+    all_conversations,
+    all_messages,
+    parsed,
+    version_of,
+)
 from tests.support.process import ConnectionLost
 from tests.support.virtual_time import run_virtual
 
@@ -42,8 +52,8 @@ class Follower:
     def __init__(self) -> None:
         self.messages: dict[str, Json] = {}
         self.conversations: dict[str, Json] = {}
-        self.message_token = 0
-        self.conversation_token = 0
+        self.message_token = "0"
+        self.conversation_token = "0"
 
     def take_messages(self, page: Page) -> list[str]:
         """What came that it had before: nothing, unless something is doubled."""
@@ -256,7 +266,7 @@ class World:
         async def ask(node: Node) -> tuple[frozenset[str], list[Json]]:
             expected = self.history.expected(user)
             items, token = await all_messages(node, user, None, self.dice.randint(1, 20))
-            if any(item["lastUpdatedTimestamp"] > (token or 0) for item in items):
+            if any(item["lastUpdatedTimestamp"] > version_of(token) for item in items):
                 raise self.history.violated("P4", f"{user} is shown what is newer than the token")
             return expected, items
 
@@ -278,7 +288,7 @@ class World:
         follower = Follower()  # two clients share the user's follower: only one may be under way
         follower.__dict__ = self.followers[user].__dict__
         page = await self._try(lambda node: node.conversations(user, token=follower.conversation_token))
-        if page.token is not None and page.token >= follower.conversation_token:
+        if version_of(page.token) >= version_of(follower.conversation_token):
             follower.take_conversations(page)
 
     async def _poller(self, user: str) -> None:

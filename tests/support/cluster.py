@@ -18,6 +18,7 @@ from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.config import CacheSettings, RateLimitSettings, Settings
+from rowbox.mailbox.cursor import ListKind
 from tests.support.process import Process, install
 from tests.support.virtual_time import WallClock, settle
 
@@ -30,6 +31,12 @@ CRAMPED = Settings(
     cache=CacheSettings(bytes=9_000, window_messages=2, window_bytes_per_mailbox=1500, load_concurrency=2),
 )
 """A cache in which almost nothing stays: every path that reads the store is taken."""
+
+
+def version_of(token: str | None) -> int:
+    """The version that a token names. No client may know; a test does."""
+    assert token is not None
+    return int(token.partition(".")[0])
 
 
 def parsed(page: Page) -> list[Json]:
@@ -52,11 +59,24 @@ class Node:
     async def mark_read(self, user: str, conversation: bytes, message: bytes) -> MarkReadResult:
         return await self.process.call(self.owner.mark_read(MarkRead(user, conversation, message)))
 
-    async def messages(self, user: str, conversation: bytes | None = None, **how: Any) -> Page:
-        return await self.process.call(self.owner.fetch_messages(FetchMessages(user, conversation, **how)))
+    async def messages(
+        self, user: str, conversation: bytes | None = None, *, token: str | int | None = None, **how: Any
+    ) -> Page:
+        """`token`: one that was given, or a version."""
+        if isinstance(token, int):
+            token = self.token(
+                user, token, ListKind.ALL_MESSAGES if conversation is None else ListKind.MESSAGES, conversation
+            )
+        return await self.process.call(self.owner.fetch_messages(FetchMessages(user, conversation, token=token, **how)))
 
-    async def conversations(self, user: str, **how: Any) -> Page:
-        return await self.process.call(self.owner.fetch_conversations(FetchConversations(user, **how)))
+    async def conversations(self, user: str, *, token: str | int | None = None, **how: Any) -> Page:
+        if isinstance(token, int):
+            token = self.token(user, token, ListKind.CONVERSATIONS)
+        return await self.process.call(self.owner.fetch_conversations(FetchConversations(user, token=token, **how)))
+
+    def token(self, user: str, version: int, kind: ListKind, conversation: bytes | None = None) -> str:
+        """The token that this node gives for a version."""
+        return self.owner.fetches.bookmarker.of(user, kind, conversation).token(version)
 
     async def status(self, user: str, client_message_id: str) -> SendResult:
         return await self.process.call(self.owner.send_status(user, client_message_id))
@@ -167,7 +187,7 @@ async def cluster(*, late: bool, settings: Settings = UNLIMITED) -> AsyncIterato
 
 async def all_messages(
     node: Node, user: str, conversation: bytes | None, page_size: int
-) -> tuple[list[Json], int | None]:
+) -> tuple[list[Json], str | None]:
     """The whole list by cursors, newest first, and its token."""
     page = await node.messages(user, conversation, page_size=page_size)
     items, token = parsed(page), page.token
@@ -178,7 +198,7 @@ async def all_messages(
     return items, token
 
 
-async def all_conversations(node: Node, user: str, page_size: int) -> tuple[list[Json], int | None]:
+async def all_conversations(node: Node, user: str, page_size: int) -> tuple[list[Json], str | None]:
     """The whole list by cursors, newest first, and its token."""
     page = await node.conversations(user, page_size=page_size)
     items, token = parsed(page), page.token

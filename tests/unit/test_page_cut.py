@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.api.request_types import MAX_CONTENT_BYTES, MAX_CONVERSATIONS, MAX_CURSOR_CHARACTERS
+from rowbox.api.request_types import MAX_CONTENT_BYTES, MAX_CONVERSATIONS, MAX_CURSOR_CHARACTERS, MAX_TOKEN_CHARACTERS
 from rowbox.api.responses import encode_page
 from rowbox.cacheserver.port import Page
 from rowbox.mailbox.conversation import Conversation
@@ -35,7 +35,7 @@ def test_the_largest_message_fits_into_a_page_and_the_largest_page_into_its_byte
     while cut.take(copy(ROOM_BYTES // 200 - 1)):
         pass
     items = [one.json for one in cut.copies]
-    page = Page(items, True, (1 << 53) - 1, True, "x" * MAX_CURSOR_CHARACTERS, "too_many", 1 << 31)
+    page = Page(items, True, "x" * MAX_TOKEN_CHARACTERS, True, "x" * MAX_CURSOR_CHARACTERS, "too_many", 1 << 31)
     assert PAGE_BYTES - 10_000 < len(encode_page("messages", page)) <= PAGE_BYTES
 
 

@@ -165,7 +165,7 @@ class Chat:
             self._senders.create_task(self.settle(client, reply))
 
     def _note_reset(
-        self, user_id: str, token: int | None, page: FetchMessagesResponse | FetchConversationResponse
+        self, user_id: str, token: str | None, page: FetchMessagesResponse | FetchConversationResponse
     ) -> None:
         """Every token here is young and was given for what is on disk: there is no reason to refuse one."""
         if page.reset_reason is not None:
@@ -194,7 +194,7 @@ class Chat:
                     record.unknown_outcomes += 1
 
 
-def _fetch(fetch: Callable[..., Awaitable[_T]], **query: int | None) -> Callable[[], Awaitable[_T]]:
+def _fetch(fetch: Callable[..., Awaitable[_T]], **query: str | int | None) -> Callable[[], Awaitable[_T]]:
     return lambda: fetch(**query)
 
 

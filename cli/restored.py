@@ -1,0 +1,56 @@
+"""`rowbox restored`: the last step of a restore that was made by the operator's own means."""
+
+import asyncio
+
+import click
+
+from rowbox.cacheserver.put_back import end_restore
+from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cli.backends import open_embedded
+from rowbox.cli.data_dir import store_folder
+from rowbox.cli.options import with_settings
+from rowbox.cli.walk import place
+from rowbox.mailbox.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.errors import StoreUnusable
+
+
+@click.command("restored")
+@with_settings("server.data_dir", "store.url")
+@click.option("--yes", is_flag=True, help="Do it: every client fetches its mailbox anew, once.")
+def command(loaded: Loaded, *, yes: bool) -> None:
+    """End a restore: say that the store was put back from a copy.
+
+    Run it after a backup or a snapshot was put back by whatever means, and before clients come. From then on what
+    clients know of the lost time resets. Without it a client that was given something in the lost time can miss, for
+    ever, what is written in its place. Where nothing was put back it does no harm but the load of all clients fetching
+    anew.
+
+    An embedded store must not be in use. Servers of an HBase store should be stopped; one that runs is replaced. The
+    settings must be the server's.
+    """
+    where = place(loaded.settings)
+    if not yes:
+        raise click.UsageError(f"this makes every client of the store in {where} fetch anew; say --yes to do it")
+    history = asyncio.run(_end_restore(loaded.settings))
+    click.echo(
+        f"The store in {where} has begun another history, {history.hex()}: what clients know from before resets."
+    )
+
+
+async def _end_restore(settings: Settings) -> bytes:
+    store = await _opened(settings)
+    try:
+        return await end_restore(store)
+    finally:
+        await store.close()
+
+
+async def _opened(settings: Settings) -> Store:
+    address = parse_store_url(settings.store.url)
+    if address is not None:
+        return await HBaseStore.open(address, settings.hbase)
+    folder = store_folder(settings)
+    if not (folder / "CURRENT").exists():
+        raise StoreUnusable(f"there is no store in {folder}: name the folder that the server is started with")
+    return open_embedded(settings)
