@@ -3,12 +3,12 @@ endpoint.py says why.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from aiohttp import hdrs
 
 from rowbox.api.auth import Authenticator
-from rowbox.api.body import BODY_DEADLINE_S
+from rowbox.api.bodies import Bodies
+from rowbox.api.body import BodyTerms
 from rowbox.api.cors import Cors
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
@@ -20,10 +20,7 @@ from rowbox.api.metrics import Metrics, Sample, Source
 from rowbox.api.pages import pages
 from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.config import Settings
-
-_ADMIN_BODY_BYTES: Final = 1024
-"""The operator's pages take no body."""
+from rowbox.mailbox.config import ServerSettings, Settings
 
 
 def build_app(
@@ -33,24 +30,39 @@ def build_app(
     counters: HttpCounters,
     drain: Drain,
     ids: Iterator[str],
-    *,
-    body_deadline_s: float = BODY_DEADLINE_S,
+    bodies: Bodies,
 ) -> Application:
     """The public application. It starts and closes `authenticator` with itself."""
-    max_body_bytes = settings.server.max_body_bytes
+    terms = _body_terms(port, settings.server, drain, bodies)
     edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins))
-    app = Application(edge, max_body_bytes, [authenticator])
+    app = Application(edge, [authenticator])
     for operation in Handlers(port, settings.poll).operations():
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
-        answer = call_answer(operation, authenticator, limits, max_body_bytes, body_deadline_s)
+        answer = call_answer(operation, authenticator, limits, terms)
         app.add(operation.method, operation.path, answer, limits)
     for page in pages():
         app.add(hdrs.METH_GET, page.path, page.answer)
     return app
 
 
+def _body_terms(port: MailboxPort, server: ServerSettings, drain: Drain, bodies: Bodies) -> BodyTerms:
+    return BodyTerms(
+        bodies=bodies,
+        drain=drain,
+        admit=port.admit_write,
+        max_bytes=server.max_body_bytes,
+        room_s=server.body_room_ms / 1000,
+        deadline_s=server.body_ms / 1000,
+    )
+
+
 def build_admin_app(
-    port: MailboxPort, counters: HttpCounters, drain: Drain, ids: Iterator[str], *, sources: Sequence[Source] = ()
+    port: MailboxPort,
+    counters: HttpCounters,
+    drain: Drain,
+    ids: Iterator[str],
+    *,
+    sources: Sequence[Source] = (),
 ) -> Application:
     """The operator's application: health, readiness, metrics of `sources` and of HTTP.
 
@@ -61,7 +73,7 @@ def build_admin_app(
         help_text = "Requests being answered, long polls included."
         yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
 
-    app = Application(Edge(HttpCounters(), Drain(), ids, Cors(())), _ADMIN_BODY_BYTES)
+    app = Application(Edge(HttpCounters(), Drain(), ids, Cors(())))
     for page in health_pages(port, drain, Metrics(counters, [*sources, in_flight])):
         app.add(hdrs.METH_GET, page.path, page.answer)
     return app

@@ -1,41 +1,99 @@
 """Reading a request's body: bounded before it is parsed, in bytes and in time, and only if it is plain JSON.
 
+A body that came with its head, as small ones do, is there at once. For another the order is: is its user's bucket empty
+(then nothing of it is read), is there room among all bodies (bodies.py), and then it has a time in which to arrive. A
+server that stops waits for none: nothing was written, its sender tries again elsewhere.
+
 Compressed bodies are refused: a few kilobytes can hold gigabytes (the server's connections do not decompress by
 themselves either, server.py).
 """
 
-import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, cast
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from rowbox.api.bodies import Bodies
+from rowbox.api.drain import Drain
 from rowbox.api.problems import UnsupportedMediaType
-from rowbox.mailbox.errors import BadRequest, MessageTooLarge
+from rowbox.mailbox.errors import BadRequest, HandoverInProgress, MessageTooLarge
 
-BODY_DEADLINE_S: Final = 30.0
 _JSON: Final = "application/json"
+_CHUNK_BYTES: Final = 16 << 10
+_STEP_BYTES: Final = 64 << 10
+"""By which a body without a length asks for room: more than lies unread of it (twice _CHUNK_BYTES and a read)."""
+_STOPPING_MS: Final = 1_000
 
 
-async def read_body(request: web.BaseRequest, max_bytes: int, deadline_s: float) -> bytes:
-    """The whole body. UnsupportedMediaType, MessageTooLarge before reading where the length is announced, BadRequest.
+class Taker(Protocol):
+    """What a body needs of its connection (connection.py)."""
 
-    The request's `client_max_size` has to be `max_bytes`: it bounds a body that comes without a length.
+    def body_begins(self, body: StreamReader) -> None:
+        """From now on what comes of it is counted by us."""
+        ...
+
+    def body_ends(self, size_bytes: int) -> None:
+        """We have so much of it, and take no more."""
+        ...
+
+
+class BodyTerms(NamedTuple):
+    """How bodies are received. `admit` raises where nothing is to be read of a user now."""
+
+    bodies: Bodies
+    drain: Drain
+    admit: Callable[[str], None]
+    max_bytes: int
+    room_s: float
+    deadline_s: float
+
+
+async def read_body(request: web.BaseRequest, user_id: str, terms: BodyTerms) -> bytes:
+    """The whole body of a known user. It is counted until this returns: whoever asks parses it at once and lets it go.
+
+    UnsupportedMediaType, BadRequest, MessageTooLarge (before reading, where the length is announced), RateLimited,
+    Overloaded, HandoverInProgress where this server stops.
     """
-    _check_header(request, max_bytes)
+    _check_header(request, terms.max_bytes)
     stream = request.content
-    if stream.is_eof():  # it came with the header, as small bodies do: nothing to wait for
-        return _bounded(stream.read_nowait(), max_bytes)
+    if stream.is_eof():  # it came with the head, as small bodies do: nothing to wait for
+        return _bounded(stream.read_nowait(), terms.max_bytes)
+    terms.admit(user_id)
     try:
-        async with asyncio.timeout(deadline_s):
-            await _continue(request)
-            return await request.read()
+        async with terms.drain.patience(terms.deadline_s):
+            return await _receive(request, user_id, terms)
     except TimeoutError as error:
-        raise BadRequest(f"the body did not arrive within {deadline_s:.0f} s") from error
-    except web.HTTPRequestEntityTooLarge as error:
-        raise _too_large(max_bytes) from error
+        if terms.drain.has_begun:
+            raise HandoverInProgress("this server is stopping", retry_after_ms=_STOPPING_MS) from error
+        raise BadRequest(f"the body did not arrive within {terms.deadline_s:.0f} s") from error
     except (web.RequestPayloadError, HttpProcessingError) as error:
         raise BadRequest("the body is not encoded as its header says") from error
+
+
+async def _receive(request: web.BaseRequest, user_id: str, terms: BodyTerms) -> bytes:
+    stream, connection = request.content, cast("Taker", request.protocol)
+    length = request.content_length
+    reserved = _STEP_BYTES if length is None else length
+    await terms.bodies.reserve(user_id, reserved, terms.room_s)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        connection.body_begins(stream)
+        stream.set_read_chunk_size(_CHUNK_BYTES)
+        await _continue(request)
+        while part := await stream.readany():
+            parts.append(part)
+            size += len(part)
+            if size > terms.max_bytes:
+                raise _too_large(terms.max_bytes)
+            if length is None and size + _STEP_BYTES > reserved:
+                await terms.bodies.reserve(user_id, _STEP_BYTES, terms.room_s)
+                reserved += _STEP_BYTES
+        return b"".join(parts)
+    finally:
+        terms.bodies.release(user_id, reserved)
+        connection.body_ends(size)
 
 
 async def _continue(request: web.BaseRequest) -> None:

@@ -1,33 +1,216 @@
-"""One client's connection, with aiohttp's own error pages replaced: what is not even a request (broken HTTP, a header
-that is too long) gets a problem+json too, and one log line instead of a traceback per port scan.
+"""One client's connection: aiohttp's, with its own error pages replaced and what it holds bounded.
+
+What is not even a request (broken HTTP, a header that is too long) gets a problem+json too, and one log line instead of
+a traceback per port scan. The rules about bytes and time stand in connections.py, which is told here what happens:
+
+    bytes come -> a part of a head, or a request, whose handler aiohttp runs -> its answer is sent -> idle again
+
+One request at a time is answered. Of what a client sends behind it, at most MAX_HEAD_BYTES and one read are taken in.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final, cast
 
-from aiohttp import hdrs, web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from rowbox.api.answer import Answer, header_lines
-from rowbox.api.problems import MEDIA_TYPE, encode_problem, internal, problem_of
-from rowbox.api.wire import response
+from rowbox.api.connections import FREE_BYTES, Connections
+from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.api.wire import last_words, response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
-MAX_HEADER_BYTES: Final = 8190
+MAX_LINE_BYTES: Final = 8190
 """Of the request line, and of each header."""
+MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 32 << 10
+"""Of all of them together. MAX_LINE_BYTES for each of aiohttp's 128 headers, which it keeps twice, would be 2 MB."""
+READ_BYTES: Final = FREE_BYTES
+"""Taken from the kernel at a time, and so the most that comes in after a connection was paused. uvloop takes 256 KB."""
+LINE_COST_BYTES: Final = 256
+"""What a header takes as objects, however short it is."""
+REQUEST_COST_BYTES: Final = 4 << 10
+"""What a request that waits behind another takes as objects, however short it is."""
 _log = logging.getLogger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's connection, answering in our words. `ids` gives fresh request ids."""
+    """See the module's text. `ids` gives fresh request ids."""
 
-    __slots__ = ("_ids",)
+    __slots__ = (
+        "_answered",
+        "_awaits_head",
+        "_body",
+        "_connections",
+        "_ids",
+        "_is_counted",
+        "_is_paused",
+        "_received_bytes",
+        "_tail_bytes",
+        "_takes_body",
+        "is_known",
+    )
 
-    def __init__(self, manager: web.Server, ids: Iterator[str], **options: object) -> None:
-        super().__init__(manager, **options)  # type: ignore[arg-type]
+    def __init__(self, manager: web.Server, connections: Connections, ids: Iterator[str], **options: object) -> None:
+        super().__init__(
+            manager,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            read_bufsize=READ_BYTES,
+            **options,  # type: ignore[arg-type]
+        )
+        self._connections = connections
         self._ids = ids
+        self.is_known = False
+        self._received_bytes = 0
+        self._tail_bytes = 0
+        """Of them, what came after the last whole request: a head that has begun."""
+        self._answered = 0
+        """Of the `_request_count` requests that came, broken HTTP included."""
+        self._awaits_head = True
+        self._body: StreamReader | None = None
+        """Of the newest request, while it is not whole."""
+        self._takes_body = False
+        self._is_paused = False
+        self._is_counted = False
+
+    # ------------------------------------------------------------------ what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).set_write_buffer_limits(0)  # paused means: the kernel has not all of it
+        super().connection_made(transport)
+        self._connections.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.lost(self)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._connections.stalls(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._connections.flows(self)
+
+    def data_received(self, data: bytes) -> None:
+        """At most READ_BYTES, or nothing: aiohttp calls it so, when it goes on with what it set aside."""
+        if self._close or self._force_close:
+            return
+        begun, body = self._request_count, self._body
+        super().data_received(data)
+        if self._request_count != begun:
+            self._requests_came(begun)
+        elif body is None:
+            self._head_grew(data)
+        elif body.is_eof():
+            self._body = None
+            self._tail_bytes = 0
+        elif self._takes_body or self._answered == begun:
+            return  # somebody takes these bytes, or throws them away
+        self._received_bytes += len(data)
+        if self._received_bytes > FREE_BYTES or self._awaits_head or self._request_count - self._answered > 1:
+            self._bound()
+
+    def _requests_came(self, begun: int) -> None:
+        if self._answered == begun:
+            self._connections.asks(self)
+        if self._awaits_head:
+            self._awaits_head = False
+            self._connections.head_ended(self)
+            self._connections.holds(self)
+        body = self._messages[-1][1]
+        self._body = None if body is EMPTY_PAYLOAD or body.is_eof() else body
+        self._takes_body = False
+        self._tail_bytes = 0
+
+    def _head_grew(self, data: bytes) -> None:
+        cost = LINE_COST_BYTES * data.count(b"\n")
+        self._received_bytes += cost
+        self._tail_bytes += len(data) + cost
+        if self._answered == self._request_count:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        if not self._awaits_head:
+            self._awaits_head = True
+            self._connections.head_begun(self)
+
+    def _bound(self) -> None:
+        """Looks at what is held: it counts from here on, and too much of it is not taken in."""
+        self._is_counted = True
+        self._connections.holds(self)
+        if self.held_bytes() <= MAX_HEAD_BYTES or self.transport is None:
+            return
+        if self._answered < self._request_count:
+            self._is_paused = True
+            self.transport.pause_reading()
+        elif self._body is None:
+            self._refuse(BadRequest(f"the request's head is longer than {MAX_HEAD_BYTES} bytes"))
+
+    # ------------------------------------------------------------------ what a request tells
+
+    def send(self, answer: bytes) -> bool:
+        """See wire.Sender."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(answer)
+        if self._paused:
+            return False
+        self.answered()
+        return True
+
+    def answered(self) -> None:
+        """An answer was sent."""
+        self._answered += 1
+        if self._answered < self._request_count:
+            return
+        self._connections.answered(self)
+        self._received_bytes = self._tail_bytes
+        if self._is_counted or self._tail_bytes:
+            if self._tail_bytes:
+                self._await_head()
+            self._is_counted = bool(self._tail_bytes)
+            self._connections.holds(self)
+            self._resume()
+
+    def body_begins(self, body: StreamReader) -> None:
+        """Somebody takes a request's body, and has counted it."""
+        self._body, self._takes_body = body, True
+        self._resume()
+
+    def body_ends(self, size_bytes: int) -> None:
+        """He has all of it, or gave up."""
+        self._takes_body = False
+        self._received_bytes = max(0, self._received_bytes - size_bytes)
+        self._connections.holds(self)
+
+    def _resume(self) -> None:
+        is_paused, self._is_paused = self._is_paused, False
+        if is_paused and self.transport is not None and not (self._reading_paused or self._buffer_paused):
+            self.transport.resume_reading()  # otherwise aiohttp does, which has paused it for its own reasons
+
+    # ------------------------------------------------------------------ what connections.py asks and does
+
+    def held_bytes(self) -> int:
+        """What it sent and nobody took yet, beyond what costs nothing."""
+        behind = max(0, self._request_count - self._answered - 1)
+        received = self._received_bytes if self._received_bytes > FREE_BYTES or self._awaits_head else 0
+        return received + behind * REQUEST_COST_BYTES
+
+    def unsent_bytes(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    # ------------------------------------------------------------------ what is no request
 
     def handle_error(
         self,
@@ -41,18 +224,61 @@ class Connection(web.RequestHandler):
             raise ConnectionError("an answer was begun already")  # as aiohttp does: the connection is closed
         if status == HTTPStatus.BAD_REQUEST:
             _log.info("not HTTP from %s: %s", request.remote, type(exc).__name__)
-            return self._problem(request, _broken(exc))
-        _log.error("a request failed outside its handler", exc_info=exc)
-        return self._problem(request, internal())
-
-    def _problem(self, request: web.BaseRequest, error: RowboxError) -> web.StreamResponse:
-        problem = problem_of(error, next(self._ids))
-        answer = Answer(problem.status, encode_problem(problem), header_lines({hdrs.CONTENT_TYPE: MEDIA_TYPE}))
+            error: RowboxError = _broken(exc)
+        else:
+            _log.error("a request failed outside its handler", exc_info=exc)
+            error = internal()
+        answer, current_id = problem_answer(error, self._ids)
         # All of a StreamResponse that aiohttp uses: wire.py.
-        return cast("web.StreamResponse", response(answer, request, problem.request_id, closes=True))
+        return cast("web.StreamResponse", response(answer, request, current_id, closes=True))
+
+    def _refuse(self, error: RowboxError) -> None:
+        """Answers what is no request yet, and closes."""
+        assert self.transport is not None
+        _log.info("not HTTP from %s: %s", self.peername, error)
+        self.transport.write(last_words(*problem_answer(error, self._ids)))
+        self.force_close()
+
+
+class Reads(asyncio.BufferedProtocol):
+    """Between a transport and its connection: hands it at most as much at a time as fits `buffer`, which all share."""
+
+    __slots__ = ("_buffer", "_connection")
+
+    def __init__(self, connection: Connection, buffer: memoryview) -> None:
+        self._connection = connection
+        self._buffer = buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection.connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+
+def problem_answer(error: RowboxError, ids: Iterator[str]) -> tuple[Answer, str]:
+    """An answer to what is no request, and the id that it carries."""
+    problem = problem_of(error, next(ids))
+    headers = headers_of(problem, error, had_token=False) | {hdrs.CONTENT_TYPE: MEDIA_TYPE}
+    return Answer(problem.status, encode_problem(problem), header_lines(headers)), problem.request_id
 
 
 def _broken(error: BaseException | None) -> BadRequest:
     if isinstance(error, LineTooLong):
-        return BadRequest(f"the request line or a header is longer than {MAX_HEADER_BYTES} bytes")
+        return BadRequest(f"the request line or a header is longer than {MAX_LINE_BYTES} bytes")
     return BadRequest("this is not a valid HTTP request")

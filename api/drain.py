@@ -1,6 +1,11 @@
-"""Stopping without cutting anybody off: whether the process is stopping, and how many requests are in flight."""
+"""Stopping without cutting anybody off: whether the process is stopping, and how many requests are in flight.
+
+What waits for a client, or for anybody but the owner, does so with `patience`, which ends when the stop begins.
+"""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class Drain:
@@ -10,6 +15,7 @@ class Drain:
         self.has_begun = False
         self.in_flight = 0
         self._idle = asyncio.Event()
+        self._patience: set[asyncio.Timeout] = set()
 
     def enter(self) -> None:
         """A request came."""
@@ -24,6 +30,20 @@ class Drain:
     def begin(self) -> None:
         """From now on each connection is closed after the answer it waits for, and readiness is off."""
         self.has_begun = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._patience:
+            if not timeout.expired():
+                timeout.reschedule(now)
+
+    @asynccontextmanager
+    async def patience(self, seconds: float) -> AsyncIterator[None]:
+        """Bounds what is awaited in it: TimeoutError after `seconds`, or at once when the stop has begun."""
+        async with asyncio.timeout(0 if self.has_begun else seconds) as timeout:
+            self._patience.add(timeout)
+            try:
+                yield
+            finally:
+                self._patience.discard(timeout)
 
     async def idle(self) -> None:
         """Returns when no request is being answered. Only after `begin`."""

@@ -10,14 +10,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from typing import Final, Protocol, cast
 
 from aiohttp import hdrs, web
 
 from rowbox.api import request_id
 from rowbox.api.answer import JSON_LINES, Answer, Answering, header_lines
 from rowbox.api.auth import Authenticator
-from rowbox.api.body import BODY_DEADLINE_S, read_body
+from rowbox.api.body import BodyTerms, read_body
+from rowbox.api.claims import Claims
 from rowbox.api.cors import Cors
 from rowbox.api.counters import CLIENT_GONE, HttpCounters
 from rowbox.api.drain import Drain
@@ -25,11 +26,20 @@ from rowbox.api.handlers import Call, Operation
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
 from rowbox.api.wire import WireResponse, response
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import Overloaded, RowboxError
 
 POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
+_AUTH_S: Final = 10.0
+"""For the keys to come that verify a token; beside one fetch of them (auth_jwks_source.py) this is long."""
+_RETRY_MS: Final = 1_000
 Handler = Callable[[web.BaseRequest], Awaitable[WireResponse]]
 _log = logging.getLogger(__name__)
+
+
+class Known(Protocol):
+    """What is noted of a connection (connections.py): whether a request on it had a valid token."""
+
+    is_known: bool
 
 
 class Edge:
@@ -91,8 +101,7 @@ def call_answer(
     operation: Operation,
     authenticator: Authenticator,
     limits: LimitHeaders,
-    max_body_bytes: int,
-    body_deadline_s: float = BODY_DEADLINE_S,
+    terms: BodyTerms,
 ) -> Answering:
     """One call of the API, to be wrapped: nothing is read of a caller before he is known."""
     has_body = operation.method == hdrs.METH_POST
@@ -101,15 +110,26 @@ def call_answer(
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         claims = authenticator.remembered(authorization)
         if claims is None:
-            claims = await authenticator.authenticate(authorization)
-        body = await read_body(request, max_body_bytes, body_deadline_s) if has_body else b""
-        reply = await operation.handle(Call(claims, request.raw_path.partition("?")[2], body))
+            claims = await _authenticated(authenticator, authorization, terms.drain)
+        cast("Known", request.protocol).is_known = True
+        call = Call(claims, request.raw_path.partition("?")[2], b"")
+        if has_body:
+            call.body = await read_body(request, claims.user_id, terms)
+        reply = await operation.handle(call)
         headers = JSON_LINES if reply.quota is None else JSON_LINES + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:
             return Answer(reply.status, reply.body, headers)
         return Answer(reply.status, reply.body, f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n", is_poll=True)
 
     return answer
+
+
+async def _authenticated(authenticator: Authenticator, authorization: str | None, drain: Drain) -> Claims:
+    try:
+        async with drain.patience(_AUTH_S):
+            return await authenticator.authenticate(authorization)
+    except TimeoutError as error:
+        raise Overloaded("the token could not be verified now", retry_after_ms=_RETRY_MS) from error
 
 
 def _refusal(error: Exception, request: web.BaseRequest, current_id: str, limits: LimitHeaders | None) -> Answer:

@@ -28,14 +28,10 @@ class Resource(Protocol):
 
 
 class Application:
-    """The endpoints of one port, made of functions that answer. `resources` are started and closed with it.
+    """The endpoints of one port, made of functions that answer. `resources` are started and closed with it."""
 
-    A body of more than `max_body_bytes` is not read to its end.
-    """
-
-    def __init__(self, edge: Edge, max_body_bytes: int, resources: Sequence[Resource] = ()) -> None:
+    def __init__(self, edge: Edge, resources: Sequence[Resource] = ()) -> None:
         self._edge = edge
-        self._max_body_bytes = max_body_bytes
         self._resources = resources
         self._handlers: dict[str, dict[str, Handler]] = {}
         self._refusals: dict[str, Handler] = {}
@@ -56,7 +52,7 @@ class Application:
 
     def server(self) -> web.Server:
         """What speaks HTTP for it; on the running loop. A handler is cancelled when its client leaves."""
-        factory = partial(web.BaseRequest, loop=get_running_loop(), client_max_size=self._max_body_bytes)
+        factory = partial(web.BaseRequest, loop=get_running_loop())
         return web.Server(self._handle, request_factory=factory, handler_cancellation=True)
 
     async def start(self) -> None:

@@ -1,33 +1,40 @@
 """Both applications on their ports, and the order in which they stop.
 
-    drain()   readiness is off, every long poll is answered at once, connections close after their next answer
-    stop()    no new connections; what is in flight is finished, up to the limit; then everything is closed
+    drain()   readiness is off, every long poll is answered at once, bodies that are not whole are refused, connections
+              close after their next answer
+    stop()    no new connections; whoever asks for nothing is closed at once; what the owner was asked for is finished,
+              up to the limit; then everything is closed
 
-aiohttp's own way (a runner's cleanup alone) waits for shutdown_timeout, cancels, and waits for it again: twice the time
-announced, with the waiters cut off; and from its first moment on it ignores the rest of a body that is being sent. Here
-the waiters are answered before and the wait is for the last answer, so that the timeout left to aiohttp only bounds the
-sending.
+Nobody but the owner is waited for: a client that is slow, or gone, must not hold up a stop, and over HBase the
+hand-over behind it.
+
+aiohttp's own way (a runner's cleanup) waits for shutdown_timeout, cancels, and waits for it again: twice the time
+announced, with the waiters cut off. Here the waiters are answered before and the wait is for the last answer, so that
+the timeout left to aiohttp only bounds the sending.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from aiohttp import web
+from msgspec.structs import replace
 
-from rowbox.api.connection import MAX_HEADER_BYTES, Connection
+from rowbox.api.connection import Connection
+from rowbox.api.connections import ConnectionLimits, Connections
+from rowbox.api.door import Door
 from rowbox.api.drain import Drain
 from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.config import ServerSettings
 
 KEEP_ALIVE_S: Final = 75.0
-"""How long an idle connection stays, and how long a header may take; longer than the 60 s of common load balancers."""
+"""How long an idle connection stays; longer than the 60 s of common load balancers."""
+ADMIN_CONNECTIONS: Final = 32
+"""Of the operator's port, beside those of the API: health is answered however many clients there are."""
+_LINGER_S: Final = 2.0
+"""How long the rest of a body that was refused is read and thrown away, so that its sender gets to see why."""
 _CLOSE_S: Final = 0.5
 """Of the drain time: for sending the last answers and closing."""
-_BACKLOG: Final = 4096
-"""Connections that came and are not accepted yet; Linux's own bound (somaxconn) is the same. With 1024, ten thousand
-clients that come back at once lose their first try, and the second comes a second later."""
 
 
 class Server:
@@ -41,20 +48,23 @@ class Server:
         settings: ServerSettings,
         drain: Drain,
         ids: Iterator[str],
+        connections: Connections,
     ) -> None:
+        """`connections` are those of the API; the operator's port has its own."""
         self._mailboxes = mailboxes
         self._settings = settings
         self._drain = drain
-        self._public = _Endpoint(app, settings.host, settings.port, ids)
-        self._admin = _Endpoint(admin_app, settings.host, settings.admin_port, ids)
+        limits = replace(connections.limits, most=ADMIN_CONNECTIONS)
+        self._public = _Endpoint(app, connections, ids, connections.make_way)
+        self._admin = _Endpoint(admin_app, Connections(limits), ids, connections.make_way)
         self.port = 0
         self.admin_port = 0
 
     async def start(self) -> None:
         """Listens on both ports, which `port` and `admin_port` then name. OSError where one is taken."""
         try:
-            self.admin_port = await self._admin.listen()
-            self.port = await self._public.listen()
+            self.admin_port = await self._admin.listen(self._settings.host, self._settings.admin_port)
+            self.port = await self._public.listen(self._settings.host, self._settings.port)
         except BaseException:
             await self._public.close()
             await self._admin.close()
@@ -68,7 +78,7 @@ class Server:
     async def stop(self) -> None:
         """Ends within `drain_ms`: what is in flight by then is cut off. The admin port answers until the end."""
         self.drain()
-        await self._public.stop_listening()
+        await self._public.close_idle()
         try:
             async with asyncio.timeout(max(0.0, self._settings.drain_ms / 1000 - 2 * _CLOSE_S)):
                 await self._drain.idle()
@@ -77,69 +87,57 @@ class Server:
         await asyncio.gather(self._public.close(), self._admin.close())
 
 
+def connection_limits(settings: ServerSettings) -> ConnectionLimits:
+    """What `settings` say of the API's connections."""
+    return ConnectionLimits(
+        most=settings.max_connections,
+        held_bytes=settings.held_bytes,
+        head_s=settings.head_ms / 1000,
+        write_s=settings.write_ms / 1000,
+    )
+
+
 class _Endpoint:
     """One application on one port."""
 
-    def __init__(self, app: Application, host: str, port: int, ids: Iterator[str]) -> None:
+    def __init__(
+        self, app: Application, connections: Connections, ids: Iterator[str], make_way: Callable[[], object]
+    ) -> None:
         self._app = app
-        self._address = (host, port)
+        self._connections = connections
         self._ids = ids
-        self._runner: web.ServerRunner | None = None
+        self._server = app.server()
+        self._door = Door(connections, self._connection, ids, make_way)
 
-    async def listen(self) -> int:
+    async def listen(self, host: str, port: int) -> int:
         """Starts the application and listens; the port that it got. OSError where it is taken."""
-        self._runner = web.ServerRunner(self._app.server(), shutdown_timeout=_CLOSE_S)
-        await self._runner.setup()
         await self._app.start()
-        site = _Site(self._runner, *self._address, self._ids)
-        await site.start()
-        return site.bound_port
+        return await self._door.open(host, port)
 
-    async def stop_listening(self) -> None:
-        """No new connections; those that are open go on."""
-        for site in self._runner.sites if self._runner is not None else ():
-            await site.stop()
+    async def close_idle(self) -> None:
+        """No new connections; of those that are open, the ones that ask for nothing are closed."""
+        self._door.close()
+        await asyncio.sleep(0)  # what came before the stop has its turn
+        for peer in self._connections.idle():
+            peer.abort()
 
     async def close(self) -> None:
         """Closes its connections and the application; again, nothing."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-            await self._app.close()
+        self._door.close()
+        await self._door.wait_opened()
+        self._server.pre_shutdown()
+        await self._server.shutdown(_CLOSE_S)
+        self._connections.close()
+        await self._app.close()
 
-
-class _Site(web.BaseSite):
-    """A listening socket whose connections are ours (connection.py); otherwise as web.TCPSite."""
-
-    def __init__(self, runner: web.ServerRunner, host: str, port: int, ids: Iterator[str]) -> None:
-        super().__init__(runner, backlog=_BACKLOG)
-        self._host = host
-        self._port = port
-        self._ids = ids
-        self.bound_port = port
-
-    @property
-    def name(self) -> str:
-        return f"http://{self._host}:{self.bound_port}"
-
-    async def start(self) -> None:
-        await super().start()
-        loop = asyncio.get_running_loop()
-        server = self._runner.server
-        assert server is not None
-
-        def connection() -> Connection:
-            return Connection(
-                server,
-                self._ids,
-                loop=loop,
-                access_log=None,
-                auto_decompress=False,  # body.py refuses compressed bodies; none is inflated before that
-                keepalive_timeout=KEEP_ALIVE_S,
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-            )
-
-        listening = await loop.create_server(connection, self._host, self._port, backlog=_BACKLOG)
-        self._server = listening
-        self.bound_port = listening.sockets[0].getsockname()[1]
+    def _connection(self) -> Connection:
+        return Connection(
+            self._server,
+            self._connections,
+            self._ids,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            auto_decompress=False,  # body.py refuses compressed bodies; none is inflated before that
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=_LINGER_S,
+        )

@@ -8,7 +8,7 @@ when they begin; what such an answer needs of all that is here.
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -18,9 +18,23 @@ from rowbox.api.answer import Answer
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"
 """aiohttp would tell the versions of Python and of itself."""
+_CLOSE: Final = "Connection: close\r\n"
 _NO_CONTENT: Final = 204
-_DRAINED_BYTES: Final = 64 << 10
-"""After more than this, a client that does not read is waited for before his next request is looked at."""
+
+
+class Sender(Protocol):
+    """What an answer needs of its connection (connection.py)."""
+
+    def send(self, answer: bytes) -> bool:
+        """Sends a whole answer. False: the kernel did not take all of it yet, and `answered` is for the caller to say.
+
+        ConnectionError where the client is gone.
+        """
+        ...
+
+    def answered(self) -> None:
+        """The client has its answer."""
+        ...
 
 
 class WireResponse:
@@ -33,13 +47,15 @@ class WireResponse:
         self.keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Sends all of it. ConnectionError where the client is gone."""
-        transport, data = request.transport, self._data
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        transport.write(data)
-        if len(data) > _DRAINED_BYTES:
+        """Sends all of it: returns when the kernel has it, before which the client's next request is not looked at.
+
+        ConnectionError where the client is gone, or was cut off because it does not read (connections.py).
+        """
+        connection = cast("Sender", request.protocol)
+        if not connection.send(self._data):
+            self._data = b""  # what is left of it lies in the transport
             await request.writer.drain()
+            connection.answered()
 
     async def write_eof(self) -> None:
         """All was sent."""
@@ -51,17 +67,23 @@ def response(answer: Answer, request: web.BaseRequest, current_id: str, *, close
     `current_id` holds no line break (request_id.is_sane).
     """
     keep_alive = request.keep_alive and not closes
-    if keep_alive:
-        connection = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"
-    else:
-        connection = "Connection: close\r\n"
-    body, status = answer.body, answer.status
-    length = "" if status == _NO_CONTENT else f"Content-Length: {len(body)}\r\n"
-    head = (
+    stays = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"
+    head = _head(answer, current_id, stays if keep_alive else _CLOSE)
+    return WireResponse(head if request.method == hdrs.METH_HEAD else head + answer.body, keep_alive=keep_alive)
+
+
+def last_words(answer: Answer, current_id: str) -> bytes:
+    """The bytes that answer a client whose request was not read, and after which its connection ends."""
+    return _head(answer, current_id, _CLOSE) + answer.body
+
+
+def _head(answer: Answer, current_id: str, connection: str) -> bytes:
+    status = answer.status
+    length = "" if status == _NO_CONTENT else f"Content-Length: {len(answer.body)}\r\n"
+    return (
         f"{_STATUS_LINES[status]}{answer.headers}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
         f"{connection}\r\n"
     ).encode()
-    return WireResponse(head if request.method == hdrs.METH_HEAD else head + body, keep_alive=keep_alive)
 
 
 class _Date:

@@ -124,6 +124,10 @@ class Node:
 
     # ------------------------------------------------------------------ the port
 
+    def admit_write(self, user_id: str) -> None:
+        """See MailboxPort."""
+        self._at_work().admit_write(user_id)
+
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         return await self._at_work().send(request)

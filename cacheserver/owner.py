@@ -148,6 +148,11 @@ class Owner:
 
     # ------------------------------------------------------------------ writes
 
+    def admit_write(self, user_id: str) -> None:
+        """See MailboxPort."""
+        if self._send_limit is not None:
+            self._send_limit.check(user_id)
+
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         quota = self._take(request.sender_id)

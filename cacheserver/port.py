@@ -113,6 +113,13 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
 
+    def admit_write(self, user_id: str) -> None:
+        """Asked before a write's body is read: RateLimited where it is known that the user may not write now.
+
+        Takes nothing: the write itself is asked once more. HandoverInProgress as everywhere.
+        """
+        ...
+
     async def send(self, request: Send) -> SendResult:
         """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown."""
         ...

@@ -31,9 +31,14 @@ class RateLimit:
         tokens = self._tokens(user_id, now)
         if tokens < cost:
             self._put(user_id, tokens, now)
-            wait_ms = math.ceil((cost - tokens) / self._per_second * 1000)
-            raise RateLimited("too many requests of this user", retry_after_ms=wait_ms)
+            raise self._refusal(tokens, cost)
         return self._put(user_id, tokens - cost, now)
+
+    def check(self, user_id: str) -> None:
+        """RateLimited where `take` would raise it now. Takes nothing."""
+        tokens = self._tokens(user_id, self._now_s())
+        if tokens < 1:
+            raise self._refusal(tokens, 1)
 
     def charge(self, user_id: str, cost: int) -> Quota:
         """Takes what a request turned out to cost, also where there is less: the next ones wait until it is paid."""
@@ -50,3 +55,7 @@ class RateLimit:
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
         return Quota(max(0, int(tokens)), math.ceil((self._burst - tokens) / self._per_second))
+
+    def _refusal(self, tokens: float, cost: int) -> RateLimited:
+        wait_ms = math.ceil((cost - tokens) / self._per_second * 1000)
+        return RateLimited("too many requests of this user", retry_after_ms=wait_ms)

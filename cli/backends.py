@@ -53,6 +53,7 @@ def open_embedded(settings: Settings, on_broken: OnBroken | None = None) -> Rock
         block_cache_bytes=settings.store.block_cache_bytes,
         memtable_bytes=settings.store.memtable_bytes,
         min_free_bytes=settings.store.min_free_bytes,
+        max_open_files=settings.store.max_open_files,
         on_broken=on_broken,
     )
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import resource
 import secrets
 import signal
 import sys
@@ -18,12 +17,15 @@ import click
 from rowbox.api import request_id
 from rowbox.api.app import build_admin_app, build_app
 from rowbox.api.auth import Authenticator, make_authenticator
+from rowbox.api.bodies import bodies_of
+from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.insecure import InsecureAuthenticator
-from rowbox.api.server import Server
+from rowbox.api.server import Server, connection_limits
 from rowbox.cli import logs
 from rowbox.cli.backends import Backend, backend
+from rowbox.cli.descriptors import raise_open_files, within
 from rowbox.cli.options import with_settings
 from rowbox.cli.ready import ready_lines
 from rowbox.cli.secret import load_or_create
@@ -49,18 +51,10 @@ def command(loaded: Loaded) -> None:
     Prints where it listens when it is ready. SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers
     over one HBase store one owns the mailboxes; the others answer 503 and take over when it stops or falls silent.
     """
-    settings = loaded.settings
-    logs.set_up(settings.server.log_format, request_id.REQUEST_ID.get)
+    logs.set_up(loaded.settings.server.log_format, request_id.REQUEST_ID.get)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    _raise_open_files()
-    _run(_serve(settings))
-
-
-def _raise_open_files() -> None:
-    """As many open files as the system allows: each connection is one, and each file of the store."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _run(_serve(within(loaded, raise_open_files())))
 
 
 def _run(main: Coroutine[object, object, None]) -> None:
@@ -117,9 +111,11 @@ async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> A
     """The HTTP side, from its first connection to its last."""
     counters, drain = HttpCounters(), Drain()
     ids = request_id.request_ids(secrets.token_hex(4))
-    app = build_app(mailboxes.port, _authenticator(settings, secret), settings, counters, drain, ids)
-    admin = build_admin_app(mailboxes.port, counters, drain, ids, sources=mailboxes.sources)
-    server = Server(app, admin, mailboxes.port, settings.server, drain, ids)
+    bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
+    app = build_app(mailboxes.port, _authenticator(settings, secret), settings, counters, drain, ids, bodies)
+    sources = [*mailboxes.sources, connections.samples, bodies.samples]
+    admin = build_admin_app(mailboxes.port, counters, drain, ids, sources=sources)
+    server = Server(app, admin, mailboxes.port, settings.server, drain, ids, connections)
     try:
         await _listen(server, settings)
         log.info("listening on port %d, health and metrics on port %d", server.port, server.admin_port)

@@ -61,6 +61,41 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1024, le=16 * MIB, description="Larger request bodies are refused (413) before they are read."),
     ] = 512 * 1024
+    body_ms: Annotated[
+        int, Meta(ge=1, le=600 * SECOND_MS, description="In this time a request's body has to arrive.")
+    ] = 30 * SECOND_MS
+    body_room_ms: Annotated[
+        int,
+        Meta(ge=1, le=600 * SECOND_MS, description="How long a body waits for room in bodies_bytes, then 503."),
+    ] = 5 * SECOND_MS
+    bodies_bytes: Annotated[
+        int, Meta(ge=1024, le=1 << 40, description="All request bodies together that are being received.")
+    ] = 32 * MIB
+    bodies_bytes_per_user: Annotated[
+        int, Meta(ge=1024, le=1 << 40, description="Of them, one user's; a body beyond is refused (503).")
+    ] = 2 * MIB
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=10_000_000,
+            description="Connections to the API; by default fewer, where the process may not open so many files.",
+        ),
+    ] = 100_000
+    held_bytes: Annotated[
+        int,
+        Meta(
+            ge=MIB,
+            le=1 << 40,
+            description="What all connections hold: unfinished heads, requests behind others, answers not read.",
+        ),
+    ] = 64 * MIB
+    head_ms: Annotated[
+        int, Meta(ge=1, le=600 * SECOND_MS, description="In this time a request's head has to be whole.")
+    ] = 10 * SECOND_MS
+    write_ms: Annotated[
+        int, Meta(ge=1, le=600 * SECOND_MS, description="A client that reads nothing of its answer so long is cut off.")
+    ] = 20 * SECOND_MS
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Browser origins that may call the API; none unless listed.")
     ] = ()
@@ -119,6 +154,14 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     memtable_bytes: Annotated[
         int, Meta(ge=MIB, le=1 << 40, description="RocksDB's tables not yet flushed. Part of the memory budget.")
     ] = 64 * MIB
+    max_open_files: Annotated[
+        int,
+        Meta(
+            ge=64,
+            le=1_000_000,
+            description="Files that RocksDB keeps open; by default fewer, where the process may not open so many.",
+        ),
+    ] = 4096
     min_free_bytes: Annotated[
         int, Meta(ge=0, le=1 << 40, description="With less room than this on the device, writes are refused early.")
     ] = 64 * MIB
@@ -314,8 +357,7 @@ class Loaded(Struct, frozen=True):
 
     def value(self, key: str) -> object:
         """The value of the setting "table.field"."""
-        table, _, field = key.partition(".")
-        value: object = getattr(getattr(self.settings, table), field)
+        value: object = _value(self.settings, key)
         return value
 
 
@@ -406,10 +448,23 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
     if server.insecure_dev and not is_loopback(server.host):
         expected = "127.0.0.1, ::1 or localhost while server.insecure_dev is on"
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
+    _check_at_least(settings, origins, "server.bodies_bytes_per_user", "server.max_body_bytes")
+    _check_at_least(settings, origins, "server.bodies_bytes", "server.bodies_bytes_per_user")
     lease = settings.lease
     if 3 * lease.beat_ms > lease.ttl_ms:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
     parse_store_url(settings.store.url, origins["store.url"])
+
+
+def _check_at_least(settings: Settings, origins: Mapping[str, str], key: str, least_key: str) -> None:
+    value, least = _value(settings, key), _value(settings, least_key)
+    if value < least:
+        raise ConfigError(key, value, origins[key], f"at least {least_key}, which is {least}")
+
+
+def _value(settings: Settings, key: str) -> Any:
+    table, _, field = key.partition(".")
+    return getattr(getattr(settings, table), field)
 
 
 class HBaseAddress(Struct, frozen=True):

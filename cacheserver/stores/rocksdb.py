@@ -24,7 +24,7 @@ from rowbox.cacheserver.stores.disk import DiskGuard
 from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES, Database
 from rowbox.cacheserver.stores.rocksdb_errors import translated_reads, writing_error
 from rowbox.cacheserver.stores.rocksdb_folder import FolderLock, open_for_writing
-from rowbox.cacheserver.stores.rocksdb_options import STALLED, RocksMemory, write_options
+from rowbox.cacheserver.stores.rocksdb_options import ALL_FILES, STALLED, RocksMemory, write_options
 from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge, expired_keys
 from rowbox.cacheserver.stores.rocksdb_ranges import cells_of
 from rowbox.cacheserver.stores.rocksdb_reads import RocksReader
@@ -71,6 +71,7 @@ class RocksStore(RocksReader):
         block_cache_bytes: int,
         memtable_bytes: int,
         min_free_bytes: int,
+        max_open_files: int = ALL_FILES,
         now_ms: Callable[[], int] = wall_clock_ms,
         on_broken: OnBroken | None = None,
     ) -> "RocksStore":
@@ -79,7 +80,7 @@ class RocksStore(RocksReader):
         StoreLocked, StoreVersionMismatch, StoreDamaged or StoreUnusable say what to do; the data is left as it is.
         `on_broken` is called once, on the event loop, when a write fails and the store ends.
         """
-        memory = RocksMemory(block_cache_bytes, memtable_bytes)
+        memory = RocksMemory(block_cache_bytes, memtable_bytes, max_open_files)
         database, lock = open_for_writing(folder, shards, memory)
         return cls(database, lock, shards, ttl_ms, now_ms, DiskGuard(folder, min_free_bytes), on_broken)
 

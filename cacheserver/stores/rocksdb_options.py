@@ -29,14 +29,20 @@ _TOMBSTONE_WINDOW = 1024
 _TOMBSTONE_TRIGGER = 512
 
 
+ALL_FILES = -1
+"""What a secondary reader needs, since the owner deletes files. The owner itself opens a file again when it is needed:
+with all of them open, a store that grows ends one day, at the switch of a memtable, for want of a descriptor."""
+
+
 class RocksMemory:
     """What one open RocksDB may use: shared by its families, and counted."""
 
-    def __init__(self, block_cache_bytes: int, memtable_bytes: int) -> None:
+    def __init__(self, block_cache_bytes: int, memtable_bytes: int, max_open_files: int = ALL_FILES) -> None:
         self.cache = Cache(block_cache_bytes)
         # Without stalls: writing goes on during a flush. set_max_write_buffer_number bounds how far.
         self.write_buffers = WriteBufferManager(memtable_bytes, False)
         self.memtable_bytes = memtable_bytes
+        self.max_open_files = max_open_files
 
 
 def database_options(memory: RocksMemory, recovery: DBRecoveryMode, *, create: bool) -> Options:
@@ -47,7 +53,7 @@ def database_options(memory: RocksMemory, recovery: DBRecoveryMode, *, create: b
     options.set_wal_recovery_mode(recovery)
     options.set_write_buffer_manager(memory.write_buffers)
     options.set_max_total_wal_size(2 * memory.memtable_bytes)  # families that rarely flush keep no old logs alive
-    options.set_max_open_files(-1)  # a secondary reader needs all files open, since the owner deletes them
+    options.set_max_open_files(memory.max_open_files)
     options.set_bytes_per_sync(_SYNC_STEP_BYTES)  # a flush does not hand the device 64 MiB at once beside our fsyncs
     options.set_max_log_file_size(_LOG_BYTES)
     options.set_keep_log_file_num(_LOG_FILES)

@@ -51,6 +51,11 @@ def commits(total_s_a_minute: int) -> dict[str, str]:
     return {f"rowbox_commits_total{A}": "0+100x60", f"rowbox_commit_seconds_total{A}": f"0+{total_s_a_minute}x60"}
 
 
+def connections(number: str) -> dict[str, str]:
+    """So many of a thousand that there may be."""
+    return {f"rowbox_http_connections{A}": number, f"rowbox_http_connections_limit{A}": "1000x60"}
+
+
 def loads(of_hundred: int, evictions: int) -> dict[str, str]:
     """Of a hundred requests a minute so many read a mailbox from the store."""
     return {
@@ -82,6 +87,27 @@ SITUATIONS: Final = [
     Situation("RowboxStoreSlow", "10 ms each", False, commits(1)),
     Situation("RowboxCommandsWaiting", "the store has fallen behind", True, {f"rowbox_commands_waiting{A}": "5000x60"}),
     Situation("RowboxCommandsWaiting", "a burst of a minute", False, {f"rowbox_commands_waiting{A}": "0x58 5000 0"}),
+    Situation("RowboxConnectionsFull", "silent clients", True, connections("950x60")),
+    Situation("RowboxConnectionsFull", "a peak of a minute", False, connections("500x58 950 500")),
+    Situation(
+        "RowboxConnectionsFull",
+        "something else takes the descriptors",
+        True,
+        connections("500x60") | {f"rowbox_http_accept_failures_total{A}": "0+50x60"},
+    ),
+    Situation(
+        "RowboxClientsHold",
+        "answers that nobody reads",
+        True,
+        {'rowbox_http_cut_connections_total{job="rowbox",instance="a",reason="bytes"}': "0+5x60"},
+    ),
+    Situation("RowboxClientsHold", "uploads without an end", True, {f"rowbox_http_refused_bodies_total{A}": "0+20x60"}),
+    Situation(
+        "RowboxClientsHold",
+        "a head that did not end",
+        False,
+        {'rowbox_http_cut_connections_total{job="rowbox",instance="a",reason="head"}': "0+5x60"},
+    ),
     Situation("RowboxUnknownOutcomes", "calls break off", True, {f"rowbox_unknown_outcomes_total{A}": "0x50 0+1x10"}),
     Situation("RowboxUnknownOutcomes", "an hour ago", False, {f"rowbox_unknown_outcomes_total{A}": "0 0+7x2 14x57"}),
     Situation("RowboxDeliveriesStall", "messages are stuck", True, {f"rowbox_deliveries_pending{A}": "1500x60"}),

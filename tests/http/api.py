@@ -11,12 +11,14 @@ import msgspec
 
 from rowbox.api.app import build_admin_app, build_app
 from rowbox.api.auth import Authenticator, issue_token, make_authenticator
+from rowbox.api.bodies import Bodies, bodies_of
+from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.metrics import Source
 from rowbox.api.problems import Problem
 from rowbox.api.request_id import request_ids
-from rowbox.api.server import Server
+from rowbox.api.server import Server, connection_limits
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.config import RateLimitSettings, ServerSettings, Settings
 
@@ -55,10 +57,20 @@ class Answer(msgspec.Struct, frozen=True):
 class Api:
     """A client of a running server."""
 
-    def __init__(self, server: Server, session: aiohttp.ClientSession, counters: HttpCounters, drain: Drain) -> None:
+    def __init__(
+        self,
+        server: Server,
+        session: aiohttp.ClientSession,
+        counters: HttpCounters,
+        drain: Drain,
+        connections: Connections,
+        bodies: Bodies,
+    ) -> None:
         self.server = server
         self.counters = counters
         self.drain = drain
+        self.connections = connections
+        self.bodies = bodies
         self._session = session
 
     async def request(
@@ -119,19 +131,20 @@ async def serving(
     *,
     authenticator: Authenticator | None = None,
     sources: list[Source] | None = None,
-    body_deadline_s: float = 30.0,
 ) -> AsyncIterator[Api]:
     """A server over `port` for the time of the block."""
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
     if authenticator is None:
         authenticator = make_authenticator(settings.auth, SECRET, time.time, time.monotonic)
-    app = build_app(port, authenticator, settings, counters, drain, ids, body_deadline_s=body_deadline_s)
-    admin_app = build_admin_app(port, counters, drain, ids, sources=sources or [])
-    server = Server(app, admin_app, port, settings.server, drain, ids)
+    bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
+    app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
+    sources = [*(sources or []), connections.samples, bodies.samples]
+    admin_app = build_admin_app(port, counters, drain, ids, sources=sources)
+    server = Server(app, admin_app, port, settings.server, drain, ids, connections)
     try:
         await server.start()
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            yield Api(server, session, counters, drain)
+            yield Api(server, session, counters, drain, connections, bodies)
     finally:
         await server.stop()
 

@@ -1,9 +1,11 @@
 """The HTTP side over a scripted port (`scripted`, `edge`) and over the real owner (`owner`, `api`)."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+import uvloop
 
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.stores.memory import MemoryStore
@@ -13,6 +15,17 @@ from tests.http.api import SETTINGS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 
 SHARDS = 64
+ON_BOTH_LOOPS = frozenset({"test_slow_clients", "test_door"})
+"""Modules whose subject is what the loop's transports do: the server runs on uvloop where that is installed."""
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.stem in ON_BOTH_LOOPS:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 def _now_ms() -> int:

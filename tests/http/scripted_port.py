@@ -21,10 +21,13 @@ EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef012
 
 
 class ScriptedPort:
-    """`error` is raised by every call; else `sent`, `marked` or `page` is the answer, with `quota` where one is set."""
+    """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked` or `page` is the
+    answer, with `quota` where one is set.
+    """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.not_admitted: Exception | None = None
         self.sent = SENT
         self.marked = MARKED
         self.page = EMPTY_PAGE
@@ -32,6 +35,10 @@ class ScriptedPort:
         self.unready: list[str] = []
         self.calls: list[Any] = []
         self.has_drained = False
+
+    def admit_write(self, user_id: str) -> None:
+        if self.not_admitted is not None:
+            raise self.not_admitted
 
     async def send(self, request: Send) -> SendResult:
         self._called(request)

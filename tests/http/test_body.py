@@ -6,9 +6,10 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.mailbox.config import ServerSettings, Settings
-from tests.http.api import NO_LIMITS, Api, serving, token
+from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token
 from tests.http.scripted_port import ScriptedPort
 
 LIMIT = 512 * 1024
@@ -121,7 +122,8 @@ async def test_a_client_that_asks_first_is_refused_before_it_sends(edge: Api) ->
 
 
 async def test_a_body_that_does_not_come_is_given_up(scripted: ScriptedPort) -> None:
-    async with serving(scripted, body_deadline_s=0.0) as api:
+    impatient = Settings(server=replace(ANY_PORT, body_ms=1), rate_limits=NO_LIMITS)
+    async with serving(scripted, impatient) as api:
         reader, writer = await connection(api)
         writer.write(head("Content-Type: application/json", "Content-Length: 100") + GOOD)
         assert status_of(await reader.readuntil(b"\r\n\r\n")) == 400

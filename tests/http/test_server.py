@@ -6,6 +6,7 @@ import time
 import aiohttp
 import pytest
 
+from rowbox.api.claims import Claims
 from rowbox.api.responses import SendMessageResponse
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send, SendResult
@@ -31,6 +32,21 @@ class HeldPort(ScriptedPort):
             raise
         self.ends.append("finished")
         return self.sent
+
+
+class NoKeys:
+    """Tells nobody apart: what it would need does not come."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def remembered(self, authorization: str | None) -> Claims | None:
+        return None
+
+    async def authenticate(self, authorization: str | None) -> Claims:
+        keys: asyncio.Future[Claims] = asyncio.get_running_loop().create_future()
+        return await keys
 
 
 async def test_a_send_in_flight_is_finished_and_answered(scripted: ScriptedPort) -> None:
@@ -62,44 +78,52 @@ async def test_what_does_not_end_is_cut_off_in_time() -> None:
     assert held.ends == ["cancelled"]
 
 
-async def test_a_body_that_is_on_its_way_is_read_to_its_end(scripted: ScriptedPort) -> None:
+async def test_a_stalled_upload_does_not_hold_a_stop_and_may_be_sent_elsewhere(scripted: ScriptedPort) -> None:
     async with serving(scripted) as api:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
-        body = b'{"recipientId":"bob","messageContent":"hello","clientMessageId":"1"}'
         header = f"Host: x\r\nAuthorization: Bearer {token('alice')}\r\nContent-Type: application/json\r\n"
-        writer.write(
-            f"POST /v1/sendMessage HTTP/1.1\r\n{header}Content-Length: {len(body)}\r\n\r\n".encode() + body[:9]
-        )
+        writer.write(f"POST /v1/sendMessage HTTP/1.1\r\n{header}Content-Length: 100\r\n\r\n{{".encode())
         await until(lambda: api.drain.in_flight == 1)
-        stopping = asyncio.create_task(api.server.stop())
-        await until(lambda: scripted.has_drained)
-        writer.write(body[9:])
-        assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
+        began = time.monotonic()
+        await api.server.stop()
+        assert time.monotonic() - began < 4  # of the ten seconds that a stop may take
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"handover_in_progress"' in answer
         writer.close()
-        await stopping
+    assert scripted.calls == []
 
 
-async def test_an_open_connection_is_served_once_more_while_others_are_finished() -> None:
-    """What aiohttp alone would not do: it closes idle connections first, under requests that are on their way."""
+async def test_a_token_whose_keys_do_not_come_does_not_hold_a_stop(scripted: ScriptedPort) -> None:
+    async with serving(scripted, authenticator=NoKeys()) as api:
+        asking = asyncio.create_task(api.get("/v1/fetchMessages"))
+        await until(lambda: api.drain.in_flight == 1)
+        began = time.monotonic()
+        await api.server.stop()
+        assert time.monotonic() - began < 4
+        (await asking).problem(503, "overloaded")
+
+
+async def test_who_asks_for_nothing_is_closed_at_once_while_others_are_finished() -> None:
+    """A connection that nobody uses any more, one that never said a word, and one whose head does not end."""
     held = HeldPort()
     async with serving(held) as api:
-        reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
-        request = (
-            f"GET /v1/fetchMessages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token('alice')}\r\n\r\n".encode()
-        )
-        writer.write(request)
-        assert b"Connection" not in await reader.readuntil(b"\r\n\r\n")
-        await reader.readuntil(b"}")
+        silent = await asyncio.open_connection("127.0.0.1", api.server.port)
+        half = await asyncio.open_connection("127.0.0.1", api.server.port)
+        half[1].write(b"GET / HTTP/1.1\r\nHost:")
+        used = await asyncio.open_connection("127.0.0.1", api.server.port)
+        used[1].write(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
+        await used[0].readuntil(b"\r\n\r\n")
         sending = asyncio.create_task(api.send("1"))
         await until(lambda: api.drain.in_flight == 1)
         stopping = asyncio.create_task(api.server.stop())
-        turns = iter(range(100))
-        await until(lambda: next(turns) == 99)
-        writer.write(request)
-        assert b"Connection: close" in await reader.readuntil(b"\r\n\r\n")
+        for reader, writer in (silent, half, used):
+            async with asyncio.timeout(4):
+                await reader.read()  # ends, because the server closes
+            writer.close()
+        assert not stopping.done()
         held.release.set()
         (await sending).decode(SendMessageResponse, 201)
-        writer.close()
         await stopping
 
 

@@ -138,6 +138,18 @@ def test_both_ports_may_be_any_free_one_but_not_the_same_one() -> None:
     assert refusal(flags={"server.port": "8081"}).key == "server.admin_port"
 
 
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"ROWBOX_SERVER_MAX_BODY_BYTES": "4MiB"}, "bodies_bytes_per_user = 2097152 .*at least server.max_body_bytes"),
+        ({"ROWBOX_SERVER_BODIES_BYTES": "1MiB"}, "bodies_bytes = 1048576 .*at least server.bodies_bytes_per_user"),
+    ],
+)
+def test_the_largest_body_has_to_find_room(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load({}, environment, None)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_insecure_dev_only_on_loopback(host: str) -> None:
     error = refusal(flags={"server.insecure_dev": True, "server.host": host})

@@ -108,3 +108,14 @@ def test_who_keeps_asking_is_remembered_and_the_memory_is_bounded() -> None:
             bucket.take("greedy")
         bucket.take(f"u{n}")
         assert len(bucket._buckets) <= 10
+
+
+def test_a_look_at_the_bucket_takes_nothing() -> None:
+    bucket = limit(Clock(), burst=1)
+    for _ in range(3):
+        bucket.check("ann")
+    bucket.take("ann")
+    with pytest.raises(RateLimited) as refused:
+        bucket.check("ann")
+    assert refused.value.retry_after_ms == 500
+    bucket.check("bob")

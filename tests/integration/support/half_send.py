@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rowbox.api.responses import SendMessageResponse
+from rowbox.api.problems import Problem
 
 
 class HalfSend:
@@ -37,8 +37,8 @@ class HalfSend:
             writer.close()
             await writer.wait_closed()
 
-    async def finish(self) -> tuple[int, SendMessageResponse]:
-        """Sends the rest, and reads to the end: a draining server closes the connection after its answer."""
-        self._writer.write(self._rest)
+    async def refused(self) -> str:
+        """Reads to the end, having sent no more: the code of the problem."""
         head, _, body = (await self._reader.read()).partition(b"\r\n\r\n")
-        return int(head.split()[1]), msgspec.json.decode(body, type=SendMessageResponse)
+        assert head.startswith(b"HTTP/1.1 503 ")
+        return msgspec.json.decode(body, type=Problem).code

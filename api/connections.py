@@ -1,0 +1,240 @@
+"""All connections of one port: how many there may be, what they may hold, how long each may keep us waiting.
+
+Three rules, whatever clients do; each is counted where it closes a connection.
+
+number    Each connection is a descriptor. For one too many the one that has been idle longest is closed; where none is
+          idle, the one that has kept bytes of ours waiting longest; where there is none either, the new one is refused.
+bytes     A connection holds what it sent and nobody took yet (a head that does not end, requests behind the one that is
+          being answered, a body before its turn) and what was answered and it does not read. Up to FREE_BYTES
+          nobody counts; beyond, all connections share one budget, and the one that has been in it longest is closed.
+time      A head has to be whole in time, and an answer has to move on in time.
+
+Whoever never showed a valid token goes before all who did.
+
+Nothing here is asked about a request that comes in one piece and whose answer the kernel takes in one piece.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from rowbox.api.deadlines import Deadlines
+
+FREE_BYTES: Final = 8 << 10
+"""What each connection may hold without being counted: a head with a large token, or a small request behind another."""
+
+
+class Cut(Enum):
+    """Why a connection was closed by the server, against its client's will."""
+
+    ROOM = "room"
+    BYTES = "bytes"
+    HEAD = "head"
+    WRITE = "write"
+
+
+class Peer(Protocol):
+    """A connection, as it is seen here."""
+
+    is_known: bool
+    """Whether a request on it had a valid token."""
+
+    def held_bytes(self) -> int:
+        """What it sent and nobody took yet, beyond FREE_BYTES."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """What waits for its client to read."""
+        ...
+
+    def abort(self) -> None:
+        """Ends it now; what was not sent is lost."""
+        ...
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the connections of one port may take. Times are seconds."""
+
+    most: int
+    held_bytes: int
+    head_s: float
+    write_s: float
+
+
+class Connections:
+    """See the module's text."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.cuts = dict.fromkeys(Cut, 0)
+        self.refused = 0
+        self.accept_failures = 0
+        """Times the system had no descriptor for a client (door.py)."""
+        self.held_bytes = 0
+        self._coming = 0
+        self._open: set[Peer] = set()
+        self._idle = _Ranks()
+        self._holding = _Ranks()
+        self._held: dict[Peer, int] = {}
+        self._unsent: dict[Peer, int] = {}
+        """As of the last look: an answer that has not shrunk since then does not move."""
+        self._heads = Deadlines[Peer](limits.head_s, self._head_is_late)
+        self._writes = Deadlines[Peer](limits.write_s, self._look_at_write)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    # ------------------------------------------------------------------ number
+
+    def let_in(self) -> bool:
+        """Whether one more may come: another one may have to go for it. It has its place from here on."""
+        if len(self._open) + self._coming >= self.limits.most and not self.make_way():
+            self.refused += 1
+            return False
+        self._coming += 1
+        return True
+
+    def did_not_come(self) -> None:
+        """One that was let in left before it was opened."""
+        self._coming -= 1
+
+    def make_way(self) -> bool:
+        """Closes the one that can be missed most, if there is one."""
+        peer = self._idle.first() or self._holding.first()
+        if peer is not None:
+            self._cut(peer, Cut.ROOM)
+        return peer is not None
+
+    def opened(self, peer: Peer) -> None:
+        """One that was let in is there. Its first head has to come in time."""
+        self._coming -= 1
+        self._open.add(peer)
+        self._idle.add(peer)
+        self._heads.start(peer)
+
+    def lost(self, peer: Peer) -> None:
+        """It is gone, or as good as."""
+        self._open.discard(peer)
+        self._idle.remove(peer)
+        self._heads.stop(peer)
+        self._writes.stop(peer)
+        self._unsent.pop(peer, None)
+        self._count(peer, 0)
+
+    def idle(self) -> Iterator[Peer]:
+        """Those of which no request is being answered."""
+        return iter(list(self._idle))
+
+    def close(self) -> None:
+        """Ends all that are left."""
+        for peer in list(self._open):
+            self.lost(peer)
+            peer.abort()
+        self._heads.close()
+        self._writes.close()
+
+    def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
+        """What they are and hold, for api/metrics.py. Cheap: it reads integers."""
+        yield "rowbox_http_connections", "gauge", "Connections to the API.", {}, len(self._open)
+        yield "rowbox_http_connections_limit", "gauge", "How many there may be.", {}, self.limits.most
+        yield "rowbox_http_held_bytes", "gauge", "What they hold: sent and not taken, or not read.", {}, self.held_bytes
+        yield "rowbox_http_refused_connections_total", "counter", "Clients sent away: no room.", {}, self.refused
+        text = "Times that a client could not be accepted for want of a descriptor."
+        yield "rowbox_http_accept_failures_total", "counter", text, {}, self.accept_failures
+        text = "Connections closed against their clients' will: for room, for bytes, or because one did not move on."
+        for why, number in self.cuts.items():
+            yield "rowbox_http_cut_connections_total", "counter", text, {"reason": why.value}, number
+
+    # ------------------------------------------------------------------ what a connection tells
+
+    def asks(self, peer: Peer) -> None:
+        """Its client asked for something, after a pause."""
+        (self._idle.known if peer.is_known else self._idle.strangers).pop(peer, None)
+
+    def head_ended(self, peer: Peer) -> None:
+        """A head that had begun is whole."""
+        self._heads.stop(peer)
+
+    def head_begun(self, peer: Peer) -> None:
+        """A part of a head came, and more has to come in time."""
+        if peer in self._open:
+            self._heads.start(peer)
+
+    def answered(self, peer: Peer) -> None:
+        """All that it asked for was answered."""
+        if peer in self._open:
+            (self._idle.known if peer.is_known else self._idle.strangers)[peer] = None
+
+    def holds(self, peer: Peer) -> None:
+        """What it sent and nobody took has changed."""
+        self._count(peer, self._unsent.get(peer, 0) + peer.held_bytes())
+
+    def stalls(self, peer: Peer) -> None:
+        """The kernel takes no more of its answer: its client does not read as fast as we write."""
+        if peer in self._open:
+            self._unsent[peer] = peer.unsent_bytes()
+            self._writes.start(peer)
+            self.holds(peer)
+
+    def flows(self, peer: Peer) -> None:
+        """Its client took all of it."""
+        if self._unsent.pop(peer, None) is not None:
+            self._writes.stop(peer)
+            self.holds(peer)
+
+    # ------------------------------------------------------------------ what follows
+
+    def _count(self, peer: Peer, size: int) -> None:
+        if peer not in self._open:
+            size = 0
+        self.held_bytes += size - self._held.pop(peer, 0)
+        if not size:
+            self._holding.remove(peer)
+            return
+        self._held[peer] = size
+        self._holding.add(peer)
+        while self.held_bytes > self.limits.held_bytes and (longest := self._holding.first()) is not None:
+            self._cut(longest, Cut.BYTES)
+
+    def _head_is_late(self, peer: Peer) -> None:
+        self._cut(peer, Cut.HEAD)
+
+    def _look_at_write(self, peer: Peer) -> None:
+        if peer.unsent_bytes() < self._unsent[peer]:
+            self.stalls(peer)
+        else:
+            self._cut(peer, Cut.WRITE)
+
+    def _cut(self, peer: Peer, why: Cut) -> None:
+        self.cuts[why] += 1
+        self.lost(peer)
+        peer.abort()
+
+
+class _Ranks:
+    """Connections in the order in which they are closed: strangers before the known, of each the oldest first."""
+
+    def __init__(self) -> None:
+        self.strangers: dict[Peer, None] = {}
+        self.known: dict[Peer, None] = {}
+
+    def add(self, peer: Peer) -> None:
+        """At the end; one that is in it keeps its place, unless it is a stranger no more."""
+        if peer.is_known:
+            self.strangers.pop(peer, None)
+            self.known[peer] = None
+        else:
+            self.strangers[peer] = None
+
+    def remove(self, peer: Peer) -> None:
+        self.known.pop(peer, None)
+        self.strangers.pop(peer, None)
+
+    def first(self) -> Peer | None:
+        return next(iter(self.strangers), None) or next(iter(self.known), None)
+
+    def __iter__(self) -> Iterator[Peer]:
+        yield from self.strangers
+        yield from self.known

@@ -1,0 +1,131 @@
+"""A listening socket, and who is let in.
+
+The sockets are accepted here and not by the loop, because of what loops do when the process has no descriptor left
+(EMFILE): uvloop closes the listening socket for good and says nothing. Here an idle client goes, and the next one comes
+in; where nobody is idle, it waits in the kernel's queue.
+
+Whoever is one too many gets an answer (503, when to come back) from the bare socket, and costs nothing further.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Final
+
+from rowbox.api.connection import READ_BYTES, Connection, Reads, problem_answer
+from rowbox.api.connections import Connections
+from rowbox.api.wire import last_words
+from rowbox.mailbox.errors import Overloaded
+
+BACKLOG: Final = 4096
+"""Connections that came and are not accepted yet; Linux's own bound (somaxconn) is the same. With 1024, ten thousand
+clients that come back at once lose their first try, and the second comes a second later."""
+BURST: Final = 64
+"""Connections accepted in one turn of the loop: so many may be open beyond the limit, while others close for them."""
+SEND_BUFFER_BYTES: Final = 256 << 10
+"""What the kernel takes of an answer. Left alone it goes up to 4 MB for each client who reads slowly, and is so long
+before it takes more that a slow client looks like one who reads nothing."""
+PAUSE_S: Final = 0.1
+"""How long nobody is accepted after the system had no descriptor for one."""
+RETRY_MS: Final = 2_000
+_log = logging.getLogger(__name__)
+
+
+class Door:
+    """One address. `connect` makes the connection of a client that is let in; `make_way` closes somebody's who is idle,
+    where the process has no descriptor left.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        connect: Callable[[], Connection],
+        ids: Iterator[str],
+        make_way: Callable[[], object],
+    ) -> None:
+        self._connections = connections
+        self._connect = connect
+        self._ids = ids
+        self._make_way = make_way
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[socket.socket] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._is_short = False
+
+    async def open(self, host: str, port: int) -> int:
+        """Listens at every address of `host`; the port that it got. OSError where it is taken, or there is none."""
+        for family, _, _, _, address in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            listener = socket.create_server((address[0], port), family=family, backlog=BACKLOG)
+            listener.setblocking(False)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
+            self._listeners.append(listener)
+            self._loop.add_reader(listener.fileno(), self._accept, listener)
+            port = listener.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Lets nobody in any more; again, nothing."""
+        for listener in self._listeners:
+            pause = self._pauses.pop(listener, None)
+            if pause is not None:
+                pause.cancel()
+            self._loop.remove_reader(listener.fileno())
+            listener.close()
+        self._listeners.clear()
+
+    async def wait_opened(self) -> None:
+        """Returns when all who were let in have their connections."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(BURST):
+            try:
+                client, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue  # he left while he waited
+            except OSError as error:
+                self._pause(listener, error)
+                return
+            self._is_short = False
+            self._let_in(client)
+
+    def _let_in(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        if not self._connections.let_in():
+            self._send_away(client)
+            return
+        task = self._loop.create_task(self._begin(client), name="connection")
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _begin(self, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: Reads(self._connect(), self._buffer), client)
+        except OSError:
+            self._connections.did_not_come()
+            client.close()
+
+    def _send_away(self, client: socket.socket) -> None:
+        error = Overloaded("this server has all the connections that it can have", retry_after_ms=RETRY_MS)
+        with client, suppress(OSError):
+            client.send(last_words(*problem_answer(error, self._ids)))
+            client.recv(READ_BYTES)  # what lies unread at a close makes the kernel drop our answer on its way
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        self._connections.accept_failures += 1
+        if not self._is_short:
+            self._is_short = True
+            _log.error("no connection can be accepted: %s", error.strerror)
+        self._make_way()
+        self._loop.remove_reader(listener.fileno())
+        self._pauses[listener] = self._loop.call_later(PAUSE_S, self._resume, listener)
+
+    def _resume(self, listener: socket.socket) -> None:
+        del self._pauses[listener]
+        self._loop.add_reader(listener.fileno(), self._accept, listener)

@@ -1,0 +1,68 @@
+"""How the descriptors of the process are shared between the store, the operator's port and the API's connections.
+
+Each connection is a descriptor, and so is each file of the store. A store that gets none at the switch of a memtable
+ends the process, so its part is set aside, and what clients can take is what is left.
+
+    RESERVED       standard streams, log, lock, the loop's own, /proc for the metrics, key sets; two bursts of clients
+    the store      embedded: `store.max_open_files`, and the files beside them (logs, manifest, a compaction's output);
+                   HBase: each connection to a gateway, twice, as one may be opened while its predecessor closes
+    the admin port ADMIN_CONNECTIONS
+    the API        the rest, at most `server.max_connections`; long polls at most nine tenths of that
+"""
+
+import logging
+import resource
+from typing import Final
+
+from msgspec.structs import replace
+
+from rowbox.api.door import BURST
+from rowbox.api.server import ADMIN_CONNECTIONS
+from rowbox.cli.backends import CELL_CONNECTIONS
+from rowbox.mailbox.config import ConfigError, Loaded, Settings, parse_store_url
+
+RESERVED: Final = 64 + 2 * BURST
+STORE_EXTRA: Final = 64
+LEAST: Final = 512
+"""Descriptors below which nothing is tried."""
+_UNLIMITED: Final = 1 << 20
+_log = logging.getLogger(__name__)
+
+
+def raise_open_files() -> int:
+    """Lets the process open as many files as the system allows; how many that are."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return _UNLIMITED if most == resource.RLIM_INFINITY else most
+
+
+def within(loaded: Loaded, limit: int) -> Settings:
+    """The settings, of which those that were not given are lowered to what `limit` descriptors allow.
+
+    ConfigError for one that was given and is too large, naming both numbers.
+    """
+    if limit < LEAST:
+        raise ConfigError("RLIMIT_NOFILE", limit, "the system", f"at least {LEAST} descriptors")
+    settings = loaded.settings
+    if parse_store_url(settings.store.url) is None:
+        settings = _lowered(loaded, settings, "store.max_open_files", limit // 4, f"a quarter of {limit} descriptors")
+        store = settings.store.max_open_files + STORE_EXTRA
+    else:
+        store = 2 * (settings.hbase.connections + CELL_CONNECTIONS)
+    room = limit - RESERVED - ADMIN_CONNECTIONS - store
+    why = f"what is left of {limit} descriptors (RLIMIT_NOFILE) beside the store's {store}"
+    settings = _lowered(loaded, settings, "server.max_connections", room, why)
+    connections = settings.server.max_connections
+    why = f"nine tenths of {connections} connections, each of which is one of {limit} descriptors (RLIMIT_NOFILE)"
+    return _lowered(loaded, settings, "poll.max_per_server", connections * 9 // 10, why)
+
+
+def _lowered(loaded: Loaded, settings: Settings, key: str, most: int, why: str) -> Settings:
+    table, _, field = key.partition(".")
+    value = getattr(getattr(settings, table), field)
+    if value <= most:
+        return settings
+    if loaded.origin(key) != "default":
+        raise ConfigError(key, value, loaded.origin(key), f"at most {most}: {why}")
+    _log.info("%s is %d instead of %d: %s", key, most, value, why)
+    return replace(settings, **{table: replace(getattr(settings, table), **{field: most})})

@@ -1,0 +1,133 @@
+"""Who is let in, who is sent away, and what happens where the system has nothing left. On both loops."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from msgspec.structs import replace
+
+from rowbox.api.server import ADMIN_CONNECTIONS
+from rowbox.mailbox.config import Settings
+from tests.http.api import ANY_PORT, NO_LIMITS, serving, token, until
+from tests.http.scripted_port import ScriptedPort
+from tests.http.test_server import HeldPort
+
+MOST = 20
+SMALL = Settings(server=replace(ANY_PORT, max_connections=MOST), rate_limits=NO_LIMITS)
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Clients(AsyncExitStack):
+    """Connections that are closed in the end."""
+
+    async def connect(self, port: int, sent: bytes = b"") -> Streams:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        self.callback(writer.close)
+        writer.write(sent)
+        return reader, writer
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    async with Clients() as clients:
+        yield clients
+
+
+def send(number: int) -> bytes:
+    body = '{"recipientId":"bob","messageContent":"hello","clientMessageId":"1"}'
+    lines = [
+        "POST /v1/sendMessage HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {token(f'user{number}')}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", body]).encode()
+
+
+async def test_for_one_too_many_the_oldest_silent_one_goes(scripted: ScriptedPort, clients: Clients) -> None:
+    """At 80c87b5 nobody was ever closed for another, until the process had no descriptor for its store."""
+    async with serving(scripted, SMALL) as api:
+        silent = [await clients.connect(api.server.port) for _ in range(3 * MOST)]
+        for reader, _ in silent[: 2 * MOST]:
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+        assert len(api.connections) == MOST
+        assert (await api.get("/v1/fetchMessages")).status == 200
+
+
+async def test_one_too_many_is_told_so_while_all_others_are_being_answered(clients: Clients) -> None:
+    held = HeldPort()
+    async with serving(held, SMALL) as api:
+        for number in range(MOST):
+            await clients.connect(api.server.port, send(number))
+        await until(lambda: len(held.calls) == MOST)
+        reader, _ = await clients.connect(api.server.port)
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"overloaded"' in answer
+        assert b"Retry-After: 2\r\n" in answer
+        assert api.connections.refused == 1
+        held.release.set()
+        await until(lambda: len(held.ends) == MOST)
+        reader, _ = await clients.connect(api.server.port, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_health_answers_however_many_clients_there_are(clients: Clients) -> None:
+    """On both ports: the admin port has connections of its own, and its idle ones go first too."""
+    held = HeldPort()
+    async with serving(held, SMALL) as api:
+        for number in range(MOST):
+            await clients.connect(api.server.port, send(number))
+        for _ in range(2 * ADMIN_CONNECTIONS):
+            await clients.connect(api.server.admin_port)
+        reader, _ = await clients.connect(api.server.admin_port, HEALTH)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        held.release.set()
+
+
+class Accepts:
+    """The system's accept, as a listener has it; `failures` of the next calls fail with EMFILE."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failures = 0
+        original = socket.socket.accept
+
+        def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return original(listener)
+
+        monkeypatch.setattr(socket.socket, "accept", accept)
+
+
+async def test_without_a_descriptor_an_idle_client_goes_and_the_next_one_comes_in(
+    scripted: ScriptedPort, clients: Clients, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server of uvloop closes the listening socket at the first such error that reaches it, without a word."""
+    accepts = Accepts(monkeypatch)
+    async with serving(scripted) as api:
+        idle = await clients.connect(api.server.port)
+        await until(lambda: len(api.connections) == 1)
+        accepts.failures = 2
+        reader, _ = await clients.connect(api.server.port, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await idle[0].read() == b""
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        assert caplog.text.count("no connection can be accepted") == 1, "once, however often it is tried"
+
+
+async def test_a_port_can_be_closed_while_nobody_is_let_in(
+    scripted: ScriptedPort, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepts = Accepts(monkeypatch)
+    async with serving(scripted) as api:
+        accepts.failures = 1
+        await clients.connect(api.server.port)
+        await until(lambda: accepts.failures == 0)
