@@ -12,6 +12,7 @@ from rowbox.cacheserver import page_reader
 from rowbox.cacheserver.page_reader import SLICE_BYTES
 from rowbox.cacheserver.reading import TOKEN_COLUMNS
 from rowbox.cacheserver.store import Part, RowMutation
+from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
@@ -22,7 +23,7 @@ from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.page_cut import PAGE_BYTES
 from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, ids, parsed
-from tests.support.virtual_time import virtual_time
+from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
 ANN, BOB = row_key("ann", SHARDS), direct_conversation_id("ann", "bob")
@@ -201,8 +202,11 @@ async def test_what_comes_in_while_the_log_is_read_back_leaves_no_hole_in_it(lat
     async with cluster(late=late) as servers:
         sent = await fill(servers, every(60_000_000, 1000, servers.clock.now_us() - HOUR_US), "x")
         node = await loaded(servers)
+        node.store.hold(Point.READ)
         fetching = asyncio.create_task(node.messages("ann", page_size=50))
-        news = [(await node.send("ann", "bob", str(n), f"c{n}")).message_id.hex() for n in range(300)]
+        await settle()
+        news = [(await node.send("ann", "ann", str(n), f"c{n}")).message_id.hex() for n in range(300)]
+        node.store.release(Point.READ)
         await fetching
         found, _ = await all_messages(node, "ann", None, 100)
         assert ids(found) == news[::-1] + sent
@@ -211,6 +215,20 @@ async def test_what_comes_in_while_the_log_is_read_back_leaves_no_hole_in_it(lat
             page = await node.messages("ann", token=token, page_size=200)
             later = sum(entry.version > token for entry in mailbox.log)
             assert ids(parsed(page)) == [*sent[::-1], *news][-later:][:200]
+
+
+@both_kinds
+@virtual_time
+async def test_two_who_read_the_log_back_at_once_double_nothing(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        sent = await fill(servers, every(60_000_000, 1000, servers.clock.now_us()), "x")
+        node = await loaded(servers)
+        pages = await asyncio.gather(*(node.messages("ann", page_size=50) for _ in range(3)))
+        assert [ids(parsed(page)) for page in pages] == [sent[:50]] * 3
+        _, mailbox = await node.owner.table.loaded("ann")
+        assert len(mailbox.log) >= 200
+        delta = await node.messages("ann", token=mailbox.log_floor, page_size=200)
+        assert ids(parsed(delta)) == sent[: len(mailbox.log)][::-1][:200]
 
 
 # ------------------------------------------------------------------ others have their turns

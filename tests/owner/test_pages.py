@@ -1,10 +1,17 @@
-"""Pages by number never skip a message, whatever the messages' sizes."""
+"""Pages by number never skip a message, whatever the messages' sizes; and none leaves a hole in memory."""
+
+import asyncio
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from rowbox.mailbox.config import CacheSettings
 from rowbox.mailbox.errors import PageTooLarge
-from tests.support.cluster import Node, all_messages, cluster, ids, parsed, version_of
-from tests.support.virtual_time import virtual_time
+from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.message import Message
+from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, ids, parsed, version_of
+from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
 both_lists = pytest.mark.parametrize("of_all", [False, True], ids=["conversation", "all"])
@@ -75,3 +82,55 @@ async def test_a_page_that_is_too_large_by_number_says_which_one_fits(late: bool
         page = await node.messages("ann", conversation, cursor=refused.value.cursor)
         assert page.token is None
         assert ids(parsed(page)) == [one.message_id.hex() for one in reversed(sent[3:18])]
+
+
+@both_kinds
+@virtual_time
+async def test_a_message_that_comes_late_while_a_numbered_page_is_read_is_in_the_next_page(late: bool) -> None:
+    """It sorts below the window while the page's place is looked for, and the page is the mailbox as it was before."""
+    with pytest.MonkeyPatch.context() as patch:
+        await a_message_comes_late(late, patch)
+
+
+async def a_message_comes_late(late: bool, patch: pytest.MonkeyPatch) -> None:
+    settings = replace(UNLIMITED, cache=CacheSettings(window_messages=9))
+    async with cluster(late=late, settings=settings) as servers:
+        for n in range(20):
+            await servers.node.send("bob", "ann", str(n), f"c{n}")
+            await asyncio.sleep(1)
+        await servers.quiet()
+        node = await servers.restart()
+        conversation = bytes.fromhex(parsed(await node.messages("ann", page_size=1))[0]["conversationId"])
+        await node.messages("ann", conversation, page_size=3)  # these three are in memory
+        go_on = asyncio.Event()
+        patch.setattr(node.store, "get_range", pausing(node.store.get_range, go_on))
+        asking = asyncio.create_task(node.messages("ann", conversation, page_number=1, page_size=2))
+        await settle()
+        came_late = Message(
+            message_id(servers.clock.now_us() - 3_500_000, 7), conversation, "bob", ("ann", "bob"), "late"
+        )
+        await node.process.call(deliver(node, came_late))
+        go_on.set()
+        await asking
+        page = await node.messages("ann", conversation, page_size=5)
+        assert [item["messageContent"] for item in parsed(page)] == ["19", "18", "17", "late", "16"]
+
+
+def pausing(read: Any, go_on: asyncio.Event) -> Any:
+    """A read whose first call returns what it found when `go_on` is set."""
+    calls = 0
+
+    async def paused(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        is_first = calls == 1
+        found = await read(*arguments, **options)
+        if is_first:
+            await go_on.wait()
+        return found
+
+    return paused
+
+
+async def deliver(node: Node, message: Message) -> None:
+    await node.owner._deliver("ann", [message])
