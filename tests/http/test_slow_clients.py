@@ -188,7 +188,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(scripted: ScriptedPort, ma
 async def test_a_client_that_reads_slowly_gets_all_of_it(made: list[Connection]) -> None:
     """The deadline is for an answer that does not move."""
     port = ScriptedPort()
-    port.page = Page([b'"%s"' % (b"x" * MIB)] * 4, is_delta=False, token=1)
+    port.page = Page([b'"%s"' % (b"x" * MIB)] * 4, is_delta=False, token="1")
     write_ms = 500
     async with serving(port, settings(write_ms=write_ms)) as api, Client(api) as client:
         await client.send(request("/v1/fetchMessages", "Connection: close", user="alice"))
@@ -208,7 +208,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_it(made: list[Connection])
 async def test_an_answer_that_nobody_reads_is_bounded_over_all_connections(made: list[Connection]) -> None:
     """Whoever waits longest goes first, and a stranger before anybody with a token."""
     port = ScriptedPort()
-    port.page = Page([b'"%s"' % (b"x" * MIB)] * 6, is_delta=False, token=1)
+    port.page = Page([b'"%s"' % (b"x" * MIB)] * 6, is_delta=False, token="1")
     async with AsyncExitStack() as stack, serving(port, settings(held_bytes=16 * MIB)) as api:
         clients = [await stack.enter_async_context(Client(api)) for _ in range(5)]
         for number, client in enumerate(clients):
