@@ -31,7 +31,10 @@ class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid
     """The conversation after the read mark moved, or did not have to."""
 
     conversation_id: Id
-    unread_count: Annotated[int, Meta(ge=0, le=1000, description="Exact to 999, then 1000.")]
+    unread_count: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
+    ]
     last_updated_timestamp: Timestamp
 
 
@@ -46,7 +49,10 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_unk
     last_updated_timestamp: Timestamp
     last_message_id: Id
     last_sent_timestamp: Timestamp
-    unread_count: Annotated[int, Meta(ge=0, le=1000, description="Exact to 999, then 1000.")]
+    unread_count: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
+    ]
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

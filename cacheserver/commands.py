@@ -10,9 +10,10 @@ from typing import Protocol, TypeAlias
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.plan import Fact, Marked, Need, NewSend, Plan, Sent
+from rowbox.mailbox.needs import Fact, Need
+from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent, Settled
 
-Answer: TypeAlias = Sent | Marked | int
+Answer: TypeAlias = Sent | Marked | Settled | int
 CELL_BYTES = 600
 """What the cells of a command take in one row, without the message's text."""
 
@@ -119,3 +120,23 @@ class MarkReadCommand:
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Marked."""
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
+
+
+class SettleCommand:
+    """Conversations that may tell of what retention has taken, to be settled (settling.py)."""
+
+    __slots__ = ("conversation_ids", "deadline", "fact", "future", "number", "size_bytes", "store_calls", "users")
+
+    def __init__(self, user_id: str, conversation_ids: Sequence[bytes], future: "asyncio.Future[Answer]") -> None:
+        self.users: Sequence[str] = (user_id,)
+        self.conversation_ids = conversation_ids
+        self.future = future
+        self.fact: Fact | None = None
+        self.deadline = 0.0
+        self.number = 0
+        self.store_calls = 0
+        self.size_bytes = CELL_BYTES * len(conversation_ids)
+
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+        """Settled."""
+        return plans[0].settle(self.conversation_ids, self.fact)

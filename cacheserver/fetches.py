@@ -11,12 +11,17 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.reading import TOKEN_COLUMNS, Reading
+from rowbox.cacheserver.settling import Settling
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
+from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
 from rowbox.mailbox.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
 from rowbox.mailbox.errors import HandoverInProgress, UnknownConversation
 from rowbox.mailbox.mailbox import Mailbox
+
+MOST_LOOKS = 3
+"""At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""
 
 
 class Fetches:
@@ -27,6 +32,7 @@ class Fetches:
         table: Table,
         pages: MessagePages,
         waiters: Waiters,
+        settling: Settling,
         ownership: Ownership,
         now_us: NowUs,
         limit: RateLimit | None,
@@ -34,6 +40,7 @@ class Fetches:
         self._table = table
         self._pages = pages
         self._waiters = waiters
+        self._settling = settling
         self._ownership = ownership
         self._now_us = now_us
         self._limit = limit
@@ -56,17 +63,24 @@ class Fetches:
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
-        page = self._conversation_page(mailbox, bookmarks, request, start)
-        if page.is_delta and not page.items and request.wait_ms > 0:
+        horizon = mailbox.horizon(self._now_us())
+        if mailbox.index.endings.first > horizon:
+            page = self._conversation_page(mailbox, bookmarks, request, start, horizon)
+        else:
+            mailbox, page = await self._settled_page(bookmarks, request, start)
+        deadline = self._loop.time() + request.wait_ms / 1000
+        while page.is_delta and not page.items and request.wait_ms > 0:
+            left_s = deadline - self._loop.time()
+            look_s = self._until_an_end_s(mailbox, left_s)
             waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
+            del mailbox  # it may leave the memory meanwhile
             try:
-                woken = await self._waiters.begin(waiter, request.wait_ms / 1000)
+                woken = await self._waiters.begin(waiter, look_s)
             finally:
                 self._waiters.end(waiter)
-            if woken is not Woken.CHANGE:
+            if woken is not Woken.CHANGE and (woken is not Woken.TIME or look_s == left_s):
                 return self._empty(bookmarks, waiter, woken, quota)
-            _, mailbox = await self._table.loaded(request.user_id)
-            page = self._conversation_page(mailbox, bookmarks, request, start)
+            mailbox, page = await self._settled_page(bookmarks, request, start)
         self._ownership.check(request.user_id)
         return _answer(bookmarks, page, quota, has_more=page.next_cursor is not None)
 
@@ -87,7 +101,7 @@ class Fetches:
             if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
-            reading = Reading(row.key, mailbox)
+            reading = Reading(row.key, mailbox, self._now_us())
             try:
                 page = await self._message_page(reading, bookmarks, request, start)
             except HandoverInProgress:
@@ -123,17 +137,42 @@ class Fetches:
             return None
         return self._pages.in_memory(mailbox, bookmarks, request.page_number, request.page_size, self._now_us())
 
+    async def _settled_page(
+        self, bookmarks: Bookmarks, request: FetchConversations, start: Start | ResetReason
+    ) -> tuple[Mailbox, ConversationPage]:
+        """A page in which nothing has ended, if that is to be had now, and the mailbox as it was made of it."""
+        if isinstance(start, int):
+            await self._settling.before_delta(request.user_id, start)
+        looks = 0
+        while True:
+            _, mailbox = await self._table.loaded(request.user_id)
+            page = self._conversation_page(mailbox, bookmarks, request, start, mailbox.horizon(self._now_us()))
+            if not page.ended or looks == MOST_LOOKS:
+                return mailbox, page
+            is_settled = await self._settling.settle(request.user_id, page.ended)
+            looks = looks + 1 if is_settled else MOST_LOOKS
+
+    def _until_an_end_s(self, mailbox: Mailbox, left_s: float) -> float:
+        """How long a wait of `left_s` lasts until something ends in the mailbox that had not when this was asked."""
+        ends_s = (mailbox.index.endings.first - mailbox.horizon(self._now_us())) / US_PER_S
+        return min(left_s, ends_s) if ends_s > 0 else left_s
+
     def _conversation_page(
-        self, mailbox: Mailbox, bookmarks: Bookmarks, request: FetchConversations, start: Start | ResetReason
+        self,
+        mailbox: Mailbox,
+        bookmarks: Bookmarks,
+        request: FetchConversations,
+        start: Start | ResetReason,
+        horizon: int,
     ) -> ConversationPage:
-        now_us, size = self._now_us(), request.page_size
+        size = request.page_size
         if isinstance(start, ResetReason):
-            return numbered_page(mailbox, bookmarks, 0, size, now_us)._replace(reset=start)
+            return numbered_page(mailbox, bookmarks, 0, size, horizon)._replace(reset=start)
         if isinstance(start, Place):
-            return page_after(mailbox, bookmarks, start, size, now_us)
+            return page_after(mailbox, bookmarks, start, size, horizon)
         if start is not None:
-            return changes_since(mailbox, bookmarks, start, size, now_us)
-        return numbered_page(mailbox, bookmarks, request.page_number, size, now_us)
+            return changes_since(mailbox, bookmarks, start, size, horizon)
+        return numbered_page(mailbox, bookmarks, request.page_number, size, horizon)
 
     async def _message_page(
         self, reading: Reading, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason

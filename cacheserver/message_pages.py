@@ -101,7 +101,8 @@ class MessagePages:
             return page._replace(reset=reason)
         if token == as_of:
             return MessagePage((), True, token)
-        entries, reached = await self._messages_since(reading, bookmarks.conversation_id, token, size + 1)
+        start = max(token, min(reading.horizon, as_of))  # retention has taken what is before that
+        entries, reached = await self._messages_since(reading, bookmarks.conversation_id, start, size + 1)
         if len(entries) > size:
             entries, reached = entries[:size], entries[size - 1].version
         cut = PageCut(size)
@@ -154,7 +155,7 @@ class MessagePages:
         self, reading: Reading, bookmarks: Bookmarks, start: Place, number: int | None, size: int, now_us: int
     ) -> MessagePage:
         """Messages of all conversations with a version under that of `start`, newest change first."""
-        oldest = now_us - reading.mailbox.limits.token_life_ms * US_PER_MS
+        oldest = max(now_us - reading.mailbox.limits.token_life_ms * US_PER_MS, reading.horizon + 1)
         skipped = (number or 0) * size
         below = min(int.from_bytes(_position(start, 8), "big"), reading.as_of + 1)
         most_reads = MAX_TAIL_READS if number is None else None

@@ -38,6 +38,7 @@ from rowbox.cacheserver.port import (
 from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.recovery import Recovery
 from rowbox.cacheserver.row_reader import RowReader
+from rowbox.cacheserver.settling import Settling
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.turns import Turns
@@ -78,7 +79,7 @@ class Owner:
         self._now_us = now_us
         clock = clock if clock is not None else StoreClock(now_us)
         self.cleaner = Cleaner(store, clock)
-        self._reader = RowReader(store, self.cleaner.remove)
+        self._reader = RowReader(store, self.cleaner.remove, now_us)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
             self._deliver,
@@ -101,10 +102,12 @@ class Owner:
         self.pipeline = Pipeline(
             self.table, self._reader, self.committer, now_us, _pipeline_limits(settings, late_writes=store.late_writes)
         )
+        self.settling = Settling(self.table, self.pipeline.submit, now_us)
         self.fetches = Fetches(
             self.table,
             MessagePages(PageReader(store, Turns(), self.cleaner.remove)),
             self.waiters,
+            self.settling,
             self._ownership,
             now_us,
             _rate_limit(settings, "fetch"),
@@ -136,6 +139,7 @@ class Owner:
         """Finishes the writes that were begun, then stops. The store stays open: it is closed by whoever opened it."""
         self.begin_drain()
         await self.recovery.loop.close()
+        self.settling.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()

@@ -62,7 +62,7 @@ class PageReader:
             if not await self._take(reading, part.columns, cut):
                 return False
             following = part.next
-            if following is not None and cut.is_full() and _counts(reading, following):
+            if following is not None and cut.is_full() and _is_held(reading, following):
                 cut.has_more = True
                 return False
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
@@ -90,7 +90,7 @@ class PageReader:
         while following is not None:
             await self._turns.next()
             columns, following = await self._keys(reading, following, stop, min(KEY_COLUMNS, place))
-            found = [qualifier for qualifier, _ in columns if _counts(reading, qualifier)]
+            found = [qualifier for qualifier, _ in columns if _is_held(reading, qualifier)]
             place -= len(found)
             if place == 0:
                 return keys.split_message_qualifier(found[-1]).message_id
@@ -125,7 +125,7 @@ class PageReader:
         self._sweep(reading, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
         made_bytes = 0
         for column, key in keyed:
-            if reading.counts(key.epoch, key.version):
+            if reading.holds(key.epoch, key.version):
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
                     await self._turns.next()
@@ -172,7 +172,7 @@ class PageReader:
         count = 1
         while following is not None:
             columns, following = await self._keys(reading, following, stop, count)
-            if any(_counts(reading, qualifier) for qualifier, _ in columns):
+            if any(_is_held(reading, qualifier) for qualifier, _ in columns):
                 return True
             count = READ_COLUMNS
         return False
@@ -203,8 +203,8 @@ def _ids(entry: LogCell) -> tuple[bytes, bytes]:
     return entry.conversation_id, entry.message_id
 
 
-def _counts(reading: Reading, qualifier: bytes) -> bool:
-    return reading.counts(*keys.message_stamp(qualifier))
+def _is_held(reading: Reading, qualifier: bytes) -> bool:
+    return reading.holds(*keys.message_stamp(qualifier))
 
 
 def _log_cell(column: Column) -> LogCell:

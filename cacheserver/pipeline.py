@@ -36,7 +36,7 @@ from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
-from rowbox.mailbox.plan import NEEDS, Need
+from rowbox.mailbox.needs import NEEDS, Need
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
-"""What one answer reads of one row: as of which head, and what it has cost.
+"""What one answer reads of one row: as of which head and which time, and what it has cost.
 
-The store may also return what is not committed yet (in flight) and what never counts (late writes of replaced owners):
-an answer is the mailbox as it was when it was begun.
+The store may also return what is not committed yet (in flight), what never counts (late writes of replaced owners), and
+for a while what retention has taken: an answer is the mailbox as it was when it was begun.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ TOKEN_COLUMNS = 500
 class Reading:
     """See the module's text."""
 
-    __slots__ = ("_participants", "as_of", "columns", "mailbox", "row", "value_bytes")
+    __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "row", "value_bytes")
 
-    def __init__(self, row: bytes, mailbox: Mailbox) -> None:
+    def __init__(self, row: bytes, mailbox: Mailbox, now_us: int) -> None:
         self.row = row
         self.mailbox = mailbox
         self.as_of = mailbox.head
+        self.horizon = mailbox.horizon(now_us)
         self.columns = 0
         self.value_bytes = 0
         self._participants: dict[bytes, tuple[str, ...]] = {}
@@ -41,6 +42,10 @@ class Reading:
     def counts(self, epoch: int, version: int) -> bool:
         """Whether a cell is part of the mailbox as it was (Mailbox.counts). HandoverInProgress."""
         return self.mailbox.counts(epoch, version, self.as_of)
+
+    def holds(self, epoch: int, version: int) -> bool:
+        """Whether a message's cell is: one that counts, and that retention has left. HandoverInProgress."""
+        return self.mailbox.counts(epoch, version, self.as_of) and version > self.horizon
 
     def note(self, columns: Sequence[Column]) -> None:
         """Counts what the store has returned."""

@@ -6,14 +6,15 @@ Every method takes `as_of`, the mailbox's head when the caller began: an answer 
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.sent_ids import SentIds
 from rowbox.cacheserver.store import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
-from rowbox.mailbox.conversation import UNREAD_CAP
+from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 from rowbox.mailbox.mailbox import Mailbox
-from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Need
+from rowbox.mailbox.needs import Behind, CopyNeed, DedupeNeed, Fact, Need, RecountNeed
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
@@ -25,10 +26,17 @@ class RowReader:
     """See the module's text."""
 
     def __init__(
-        self, store: StoreReader, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
+        self,
+        store: StoreReader,
+        remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None],
+        now_us: NowUs,
     ) -> None:
-        """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove)."""
+        """`remove(row, columns, written_us)` is told of what never counts, as it is met (Cleaner.remove).
+
+        By `now_us` it is judged what retention has taken (Mailbox.horizon): the store holds that somewhat longer.
+        """
         self._store = store
+        self._now_us = now_us
         self._sent_ids = SentIds(store, remove)
 
     async def outbox(self, mailbox: Mailbox, row: bytes, as_of: int) -> list[OutboxCell]:
@@ -67,32 +75,36 @@ class RowReader:
             record = await self.send_record(mailbox, row, need.client_id_hash, as_of)
             await self._sent_ids.read_on(mailbox, row)
             return Fact(need, as_of, record)
+        if isinstance(need, RecountNeed):
+            counts = {place: await self._unread_above(mailbox, row, *place, as_of) for place in need.places}
+            return Fact(need, as_of, counts)
         is_held = await self._holds(mailbox, row, need.conversation_id, need.message_id, as_of)
         if isinstance(need, CopyNeed):
             return Fact(need, as_of, is_held)
-        unread = await self._count_above(mailbox, row, need.conversation_id, need.message_id, as_of)
-        return Fact(need, as_of, unread if is_held else None)
+        unread = await self._unread_above(mailbox, row, need.conversation_id, need.mark, as_of)
+        return Fact(need, as_of, Behind(unread, is_held))
 
     async def _holds(self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int) -> bool:
         first, stop = keys.copies_range(conversation_id, message_id)
         start: bytes | None = first
         while start is not None:
             columns, start = await self._part(row, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
-            if _count(mailbox, columns, as_of):
+            if self._versions(mailbox, columns, as_of):
                 return True
         return False
 
-    async def _count_above(
+    async def _unread_above(
         self, mailbox: Mailbox, row: bytes, conversation_id: bytes, message_id: bytes, as_of: int
-    ) -> int:
-        """How many messages of a conversation sort after one, UNREAD_CAP at most."""
+    ) -> Unread:
+        """What sorts after a message of a conversation: the newest, where there is more than can be counted."""
         first, stop = keys.message_range(conversation_id, message_id, None)
-        counted = 0
+        versions: list[int] = []
         start: bytes | None = first
-        while start is not None and counted < UNREAD_CAP:
+        while start is not None and len(versions) < UNREAD_CAP:
             columns, start = await self._part(row, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
-            counted += _count(mailbox, columns, as_of)
-        return min(counted, UNREAD_CAP)
+            versions += self._versions(mailbox, columns, as_of)
+        del versions[UNREAD_CAP:]
+        return Unread(len(versions), min(versions, default=0))
 
     async def _part(
         self, row: bytes, family: Family, start: bytes, stop: bytes, count: int, *, keys_only: bool = False
@@ -104,6 +116,8 @@ class RowReader:
         columns = await self._store.get_range(row, family, start, stop, count, keys_only=keys_only)
         return columns, keys.after(columns[-1][0]) if len(columns) == count else None
 
-
-def _count(mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> int:
-    return sum(mailbox.counts(*keys.message_stamp(qualifier), as_of) for qualifier, _ in columns)
+    def _versions(self, mailbox: Mailbox, columns: Sequence[Column], as_of: int) -> list[int]:
+        """Of those messages that are part of the mailbox."""
+        horizon = mailbox.horizon(self._now_us())
+        stamps = (keys.message_stamp(qualifier) for qualifier, _ in columns)
+        return [version for epoch, version in stamps if mailbox.counts(epoch, version, as_of) and version > horizon]

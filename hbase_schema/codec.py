@@ -31,7 +31,7 @@ from rowbox.mailbox.cells import (
     OutboxCell,
     UnknownIndexCell,
 )
-from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.conversation import Conversation, ends_after
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.index_draft import StoredState, stored
@@ -55,13 +55,25 @@ class _Outline(Struct, array_like=True, gc=False):
     epoch: msgspec.Raw
     participants: msgspec.Raw
     last_message_id: bytes
-    last_message_version: msgspec.Raw
+    last_message_version: int
     snippet: msgspec.Raw
     read_mark: msgspec.Raw
-    unread_count: msgspec.Raw
+    unread_count: int
     created_version: int
+    unread_since: int = 0
+
+    @property
+    def ends_after(self) -> int:
+        """See Conversation."""
+        return ends_after(
+            has_snippet=bytes(self.snippet) != _NO_TEXT,
+            last_message_version=self.last_message_version,
+            unread_count=self.unread_count,
+            unread_since=self.unread_since or self.created_version,
+        )
 
 
+_NO_TEXT = msgspec.msgpack.encode("")
 assert Conversation.__struct_fields__[: len(_Outline.__struct_fields__)] == _Outline.__struct_fields__
 
 
@@ -219,7 +231,9 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
     outline = _unpack_outline(value)
     packed = value[1 : -len(bytes(outline.previous))]
     state = outline.current
-    return StoredState(conversation_id, packed, state.version, state.last_message_id, state.created_version)
+    return StoredState(
+        conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
+    )
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:

@@ -18,6 +18,8 @@ class ChangeKind(IntEnum):
 
     MESSAGE = 1
     READ_MARK = 2
+    EXPIRY = 3
+    """Retention took messages that a conversation's state told of: its snippet's, or unread ones. Names no message."""
 
 
 class IndexCell(msgspec.Struct, frozen=True, gc=False):

@@ -1,10 +1,15 @@
-"""The state of one conversation in one mailbox, and how it changes. Pure: every function gives a new state."""
+"""The state of one conversation in one mailbox, and how it changes. Pure: every function gives a new state.
 
-from typing import Self
+Two facts in a state are derived from messages, and end when retention takes these: the snippet, and the unread count.
+Time is a `horizon`, as everywhere in this folder: a message is there while its version is greater than the horizon
+(Mailbox.horizon), and so a state knows by itself until when it is true (`ends_after`). A state that has ended stays as
+it is until it is settled: the mailbox writes one that says so, as a change like any other (Plan.settle).
+"""
+
+from typing import NamedTuple, Self
 
 import msgspec
 
-from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
 from rowbox.mailbox.message import Message, encode_json
@@ -12,14 +17,35 @@ from rowbox.mailbox.message import Message, encode_json
 SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
 """`unread_count` is exact to 999; this says "more"."""
+NEVER = (1 << 63) - 1
+"""Greater than every version: what nothing ends after."""
+
+
+class Unread(NamedTuple):
+    """Others' messages behind a read mark: how many (UNREAD_CAP at most), and the lowest version of those counted."""
+
+    total: int
+    since: int
+
+
+NOTHING_UNREAD = Unread(0, 0)
+
+
+def ends_after(*, has_snippet: bool, last_message_version: int, unread_count: int, unread_since: int) -> int:
+    """See Conversation.ends_after: the rule apart, for whoever has read no more of a state than these."""
+    snippet_ends = last_message_version if has_snippet else NEVER
+    return min(snippet_ends, unread_since) if unread_count else snippet_ends
 
 
 class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of the conversation index.
 
-    `version` and `epoch` are of the mutation that made this state. `read_mark` is the messageId up to which the user
-    has read; `unread_count` counts others' messages that sort after it. The user's own messages never do: sending
-    marks the conversation read. `created_version` is the version with which the conversation came into the mailbox.
+    `version` and `epoch` are of the mutation that made this state. `snippet` is "" once retention took the newest
+    message, whose id and version stay. `read_mark` is the messageId up to which the user has read; `unread_count`
+    counts others' messages that sort after it. The user's own never do: sending marks the conversation read.
+    `unread_since` is the lowest version among those counted: until retention takes that one the count is exact. It is 0
+    where nothing is unread, and in states that were written without it: these are exact as long as nothing in the
+    conversation can have expired. `created_version` is the version with which the conversation came into the mailbox.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -33,6 +59,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     read_mark: bytes
     unread_count: int
     created_version: int
+    unread_since: int = 0
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -45,25 +72,35 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         That is the message itself, unless another is dated so far ahead that it still sorts behind (clock.py).
         """
         if message.message_id < self.last_message_id:
-            return self.with_read_mark(self.last_message_id, 0, version, epoch)
-        return self._with_newest(message, version, epoch, message.message_id, 0)
+            return self.with_read_mark(self.last_message_id, NOTHING_UNREAD, version, epoch)
+        return self._with_newest(message, version, epoch, message.message_id, 0, 0)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":
-        """After someone else's `message` came, which may sort anywhere."""
-        is_unread = message.message_id > self.read_mark
-        unread = min(UNREAD_CAP, self.unread_count + is_unread)
-        if message.message_id > self.last_message_id:
-            return self._with_newest(message, version, epoch, self.read_mark, unread)
-        return msgspec.structs.replace(self, version=version, epoch=epoch, unread_count=unread)
+        """After someone else's `message` came, which may sort anywhere.
 
-    def with_read_mark(self, message_id: bytes, unread_count: int, version: int, epoch: int) -> "Conversation":
-        """After the user read up to and including `message_id`, behind which `unread_count` messages sort."""
+        A count that has ended is not counted anew here: it is one too many or more, and still says that it has ended.
+        """
+        unread, since = self.unread_count, self.unread_since
+        if message.message_id > self.read_mark:
+            since = since if unread else version
+            unread = min(UNREAD_CAP, unread + 1)
+        if message.message_id > self.last_message_id:
+            return self._with_newest(message, version, epoch, self.read_mark, unread, since)
+        return msgspec.structs.replace(self, version=version, epoch=epoch, unread_count=unread, unread_since=since)
+
+    def with_read_mark(self, message_id: bytes, unread: Unread, version: int, epoch: int) -> "Conversation":
+        """After the user read up to and including `message_id`, behind which there is `unread`."""
         return msgspec.structs.replace(
-            self, version=version, epoch=epoch, read_mark=message_id, unread_count=unread_count
+            self,
+            version=version,
+            epoch=epoch,
+            read_mark=message_id,
+            unread_count=unread.total,
+            unread_since=unread.since,
         )
 
     def _with_newest(
-        self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int
+        self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int, unread_since: int
     ) -> "Conversation":
         return Conversation(  # by position: twice as fast as by name, and two are made of every message
             version,
@@ -75,19 +112,60 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             read_mark,
             unread_count,
             self.created_version,
+            unread_since,
         )
 
-    def snippet_expires_us(self, retention_ms: int) -> int:
-        """When retention takes the newest message, and the snippet with it."""
-        return self.last_message_version + retention_ms * US_PER_MS
+    # ------------------------------------------------------------------ what retention ends
 
-    def to_json(self, conversation_id: bytes, *, with_snippet: bool) -> bytes:
+    @property
+    def can_end(self) -> bool:
+        """Whether there is a fact that retention will end."""
+        return self.snippet != "" or self.unread_count > 0
+
+    @property
+    def ends_after(self) -> int:
+        """The horizon at which this state is true no longer; NEVER where it stays true.
+
+        From one state of a conversation to the next it never falls, but for a message that comes after NEVER.
+        """
+        return ends_after(
+            has_snippet=self.snippet != "",
+            last_message_version=self.last_message_version,
+            unread_count=self.unread_count,
+            unread_since=self._count_ends_after,
+        )
+
+    def has_ended(self, horizon: int) -> bool:
+        """Whether retention has taken a message which this state still tells of."""
+        return self.ends_after <= horizon
+
+    def needs_recount(self, horizon: int) -> bool:
+        """Whether only the messages can say how many are unread: some of those counted are gone, and maybe not all."""
+        return self.unread_count > 0 and self._count_ends_after <= horizon < self.version
+
+    @property
+    def _count_ends_after(self) -> int:
+        return self.unread_since or self.created_version
+
+    def at(self, horizon: int) -> "Conversation":
+        """What of this state is true: exactly, or where it `needs_recount` with a count that may be too high."""
+        snippet = self.snippet if self.last_message_version > horizon else ""
+        unread = NOTHING_UNREAD if self.version <= horizon else Unread(self.unread_count, self.unread_since)
+        return msgspec.structs.replace(self, snippet=snippet, unread_count=unread.total, unread_since=unread.since)
+
+    def settled(self, horizon: int, unread: Unread | None, version: int, epoch: int) -> "Conversation":
+        """The state that says what is left. `unread`: as counted, where this one `needs_recount`."""
+        left = self.at(horizon)
+        unread = unread if unread is not None else Unread(left.unread_count, left.unread_since)
+        return left.with_read_mark(self.read_mark, unread, version, epoch)
+
+    def to_json(self, conversation_id: bytes) -> bytes:
         """The object that fetchConversation answers with."""
         return encode_json(
             {
                 "conversationId": to_text(conversation_id),
                 "participants": self.participants,
-                "snippet": self.snippet if with_snippet else None,
+                "snippet": self.snippet or None,
                 "lastUpdatedTimestamp": self.version,
                 "lastMessageId": to_text(self.last_message_id),
                 "lastSentTimestamp": sent_timestamp(self.last_message_id),

@@ -4,7 +4,7 @@ A fold: messages come newest first, log entries upwards, none is kept.
 """
 
 from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
-from rowbox.mailbox.conversation import SNIPPET_CHARACTERS, UNREAD_CAP, Conversation
+from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, Conversation
 from rowbox.mailbox.findings import Code, Report
 from rowbox.mailbox.horizon import Horizon
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp
@@ -22,6 +22,7 @@ class ConversationCheck:
         "_newest",
         "_report",
         "_unread",
+        "_unread_since",
         "state",
     )
 
@@ -33,6 +34,7 @@ class ConversationCheck:
         self._newest: MessageCell | None = None
         self._last_id = b""
         self._unread = 0
+        self._unread_since = NEVER
         self._mark_is_there = state.read_mark == ZERO_ID
         self._log_version = 0
         if report.user_id not in state.participants or len(set(state.participants)) != len(state.participants):
@@ -72,8 +74,9 @@ class ConversationCheck:
     def _count_unread(self, cell: MessageCell) -> None:
         if cell.sender_id == self._report.user_id:
             self._find(Code.OWN_BEHIND_MARK, f"has the user's own message {cell.message_id.hex()} as unread")
-        else:
+        elif cell.version > self._horizon.messages:  # what is older can have expired, and its cell be there still
             self._unread += 1
+            self._unread_since = min(self._unread_since, cell.version)
 
     def _check_created(self, version: int) -> None:
         if version < self.state.created_version:
@@ -90,8 +93,10 @@ class ConversationCheck:
             self._find(
                 Code.LAST_VERSION, f"got its newest message at {newest.version}, says {state.last_message_version}"
             )
-        elif newest is not None and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
+        elif newest is not None and state.snippet and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
             self._find(Code.SNIPPET, "has another snippet than its newest message")
+        if not state.snippet and state.last_message_version > self._horizon.messages:
+            self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 
     def _check_read_mark(self) -> None:
         mark = self.state.read_mark
@@ -101,11 +106,17 @@ class ConversationCheck:
             self._find(Code.READ_MARK, f"is read up to {mark.hex()}, which it does not hold")
 
     def _check_unread(self) -> None:
-        """What sorts behind the mark came after it was sent. What expires stays counted until the mark moves."""
+        """The count is of others' messages behind the mark that were there when it was made.
+
+        Until the first of those expires it is exact (Conversation); after that, until it is settled, it is too high.
+        """
         state, found = self.state, min(UNREAD_CAP, self._unread)
-        are_all_there = max(sent_timestamp(state.read_mark), state.created_version) > self._horizon.messages
-        if state.unread_count < found or (are_all_there and state.unread_count != found):
+        is_exact = state.unread_count == 0 or state.unread_since > self._horizon.messages
+        if state.unread_count < found or (is_exact and state.unread_count > found):
             self._find(Code.UNREAD_COUNT, f"says {state.unread_count} unread, holds {found}")
+        elif is_exact and 0 < found < UNREAD_CAP and state.unread_since != self._unread_since:
+            text = f"counts what is unread from {state.unread_since}, the first of it came at {self._unread_since}"
+            self._find(Code.UNREAD_COUNT, text)
 
     def _check_log(self) -> None:
         version = self.state.version

@@ -27,6 +27,7 @@ _USER_ID = re.compile(USER_ID_PATTERN[1:-1])
 _ID = re.compile(ID_PATTERN[1:-1])
 _RAND_B_MASK = (1 << 62) - 1
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
+_VERSION_AND_VARIANT_MASK = 0xF << 76 | 0b11 << 62
 
 
 def is_user_id(text: str) -> bool:
@@ -56,6 +57,12 @@ def message_id(sent_us: int, entropy: int) -> bytes:
     milliseconds, microseconds = divmod(sent_us, US_PER_MS)
     number = milliseconds << 80 | microseconds << 64 | _VERSION_AND_VARIANT | entropy & _RAND_B_MASK
     return number.to_bytes(ID_BYTES, "big")
+
+
+def is_message_id(identifier: bytes) -> bool:
+    """Whether `message_id` could have made it."""
+    number = int.from_bytes(identifier, "big")
+    return number & _VERSION_AND_VARIANT_MASK == _VERSION_AND_VARIANT and (number >> 64 & 0xFFF) < US_PER_MS
 
 
 def sent_timestamp(message: bytes) -> int:

@@ -8,18 +8,20 @@ objects, what was shown lately as JSON: a bounded number of each, whatever the m
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.conversation import Conversation, pack, unpack
+from rowbox.mailbox.endings import Endings
+from rowbox.mailbox.ids import ID_BYTES
 
 MOST_CHANGES = 512
 """The conversations that changed last: those whose states are objects, and whose order of change is known. More than a
 delta shows (conversation_pages.MAX_DELTA)."""
 MOST_TEXTS = 512
 """JSON texts kept; when there are more, all are forgotten."""
-ENTRY_BYTES = 235
-"""A conversation beside its packed state. This and the next three: see tests/unit/test_index.py."""
+ENTRY_BYTES = 270
+"""A conversation beside its packed state; an entry of `endings` is in it. This and the next three: see
+tests/unit/test_index.py."""
 STATE_BYTES = 300
 """A state as an object, without its texts."""
 CHANGE_BYTES = 120
@@ -39,15 +41,19 @@ def _state_bytes(state: Conversation | bytes) -> int:
 
 
 class ConversationIndex:
-    """All conversations of one mailbox, newest state each. Made empty, or by an IndexDraft."""
+    """All conversations of one mailbox, newest state each. Made empty, or by an IndexDraft.
 
-    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "size_bytes")
+    `endings`: which of them tell of what retention has taken.
+    """
+
+    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "size_bytes")
 
     def __init__(
         self,
         states: dict[bytes, Conversation | bytes] | None = None,
         order: list[Position] | None = None,
         changes: Iterable[tuple[bytes, int]] = (),
+        endings: Endings | None = None,
         *,
         packed_bytes: int = 0,
         born: int = 0,
@@ -62,7 +68,8 @@ class ConversationIndex:
         # The last one changed last: versions only rise. An OrderedDict, because a dict that is read from its end walks
         # over every place that a moved entry left.
         self._changes: OrderedDict[bytes, int] = OrderedDict(changes)
-        self._texts: dict[bytes, tuple[int, bytes]] = {}
+        self._texts: dict[bytes, bytes] = {}
+        self.endings = endings if endings is not None else Endings()
         self.born = born
         self.size_bytes = len(self._states) * ENTRY_BYTES + packed_bytes + len(self._changes) * CHANGE_BYTES
 
@@ -76,18 +83,20 @@ class ConversationIndex:
 
     def put(self, conversation_id: bytes, state: Conversation) -> None:
         """Takes in a state whose version is greater than all others here."""
-        old = self._states.get(conversation_id)
+        known = self._states.get(conversation_id)
+        old = unpack(known) if isinstance(known, bytes) else known
         self._states[conversation_id] = state
         self._forget_text(conversation_id)
         self._note_change(conversation_id, state.version)
-        if old is None:
+        if state.can_end and (old is None or not old.can_end):
+            self.endings.add(conversation_id, state.ends_after)
+        if known is None or old is None:
             self.size_bytes += ENTRY_BYTES + _state_bytes(state)
         else:
-            self.size_bytes += _state_bytes(state) - _state_bytes(old)
-            last_message_id = (unpack(old) if isinstance(old, bytes) else old).last_message_id
-            if last_message_id == state.last_message_id:
+            self.size_bytes += _state_bytes(state) - _state_bytes(known)
+            if old.last_message_id == state.last_message_id:
                 return
-            del self._order[bisect_left(self._order, last_message_id + conversation_id)]
+            del self._order[bisect_left(self._order, old.last_message_id + conversation_id)]
         position = state.last_message_id + conversation_id
         if self._order and position < self._order[-1]:
             insort(self._order, position)
@@ -121,18 +130,35 @@ class ConversationIndex:
         changed.sort(reverse=True)
         return changed
 
-    def json_of(self, conversation_id: bytes, now_us: int, retention_ms: int) -> bytes:
-        """The conversation as fetchConversation shows it at `now_us`; encoded once per state."""
+    def ended(self, horizon: int, most: int) -> list[bytes]:
+        """Conversations that tell of what retention has taken: see Endings.ended."""
+        return self.endings.ended(horizon, self._ends_after, most)
+
+    def ended_of(self, positions: Sequence[Position], horizon: int) -> Sequence[bytes]:
+        """Those of the conversations at `positions`."""
+        if self.endings.first > horizon:
+            return ()
+        shown = [position[ID_BYTES:] for position in positions]
+        return [conversation_id for conversation_id in shown if self._ends_after(conversation_id) <= horizon]
+
+    def json_of(self, conversation_id: bytes, horizon: int) -> bytes:
+        """The conversation as fetchConversation shows it; encoded once per state, until that has ended."""
         known = self._texts.get(conversation_id)
-        if known is not None and known[0] + retention_ms * US_PER_MS > now_us:
-            return known[1]
+        if known is not None and self.endings.first > horizon:
+            return known
         state = self.get(conversation_id)
         assert state is not None
-        if state.snippet_expires_us(retention_ms) <= now_us:
-            return state.to_json(conversation_id, with_snippet=False)
-        text = state.to_json(conversation_id, with_snippet=True)
-        self._keep_text(conversation_id, state.last_message_version, text)
-        return text
+        if state.has_ended(horizon):
+            return state.at(horizon).to_json(conversation_id)
+        if known is None:
+            known = state.to_json(conversation_id)
+            self._keep_text(conversation_id, known)
+        return known
+
+    def _ends_after(self, conversation_id: bytes) -> int:
+        state = self.get(conversation_id)
+        assert state is not None
+        return state.ends_after
 
     def _note_change(self, conversation_id: bytes, version: int) -> None:
         """Makes it the one that changed last. What leaves the order is packed."""
@@ -151,15 +177,15 @@ class ConversationIndex:
                 packed = self._states[gone] = pack(state)
                 self.size_bytes += len(packed) - _state_bytes(state)
 
-    def _keep_text(self, conversation_id: bytes, last_message_version: int, text: bytes) -> None:
+    def _keep_text(self, conversation_id: bytes, text: bytes) -> None:
         if len(self._texts) >= MOST_TEXTS:
-            self.size_bytes -= sum(TEXT_BYTES + len(other) for _, other in self._texts.values())
+            self.size_bytes -= sum(TEXT_BYTES + len(other) for other in self._texts.values())
             self._texts.clear()
         self._forget_text(conversation_id)
-        self._texts[conversation_id] = (last_message_version, text)
+        self._texts[conversation_id] = text
         self.size_bytes += TEXT_BYTES + len(text)
 
     def _forget_text(self, conversation_id: bytes) -> None:
         known = self._texts.pop(conversation_id, None)
         if known is not None:
-            self.size_bytes -= TEXT_BYTES + len(known[1])
+            self.size_bytes -= TEXT_BYTES + len(known)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
-from rowbox.mailbox.conversation import Conversation, pack
+from rowbox.mailbox.conversation import NEVER, Conversation, pack
+from rowbox.mailbox.endings import Endings
 from rowbox.mailbox.index import MOST_CHANGES, ConversationIndex, Position
 
 
@@ -18,11 +19,15 @@ class StoredState(NamedTuple):
     version: int
     last_message_id: bytes
     created_version: int
+    ends_after: int
 
 
 def stored(conversation_id: bytes, state: Conversation) -> StoredState:
     """A state that was decoded already."""
-    return StoredState(conversation_id, pack(state), state.version, state.last_message_id, state.created_version)
+    packed = pack(state)
+    return StoredState(
+        conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
+    )
 
 
 class IndexDraft:
@@ -37,6 +42,7 @@ class IndexDraft:
         self._packed_bytes = 0
         self._runs: deque[list[Position]] = deque()
         self._changes: list[tuple[int, bytes]] = []
+        self._endings = Endings()
         self._born = 0
 
     def add(self, part: Sequence[StoredState]) -> None:
@@ -50,6 +56,9 @@ class IndexDraft:
         self._runs.append(sorted([one.last_message_id + one.conversation_id for one in part]))
         changes = [(one.version, one.conversation_id) for one in part]
         self._changes = nlargest(MOST_CHANGES, self._changes + changes)
+        for one in part:
+            if one.ends_after != NEVER:
+                self._endings.add(one.conversation_id, one.ends_after)
 
     def merges(self) -> Iterator[None]:
         """Merges two runs, and gives a turn; and so on, until there is one."""
@@ -66,7 +75,9 @@ class IndexDraft:
             pass
         order = self._runs.pop() if self._runs else []
         changes = [(conversation_id, version) for version, conversation_id in reversed(self._changes)]
-        return ConversationIndex(self._states, order, changes, packed_bytes=self._packed_bytes, born=self._born)
+        return ConversationIndex(
+            self._states, order, changes, self._endings, packed_bytes=self._packed_bytes, born=self._born
+        )
 
 
 def index_of(states: Iterable[StoredState]) -> ConversationIndex:

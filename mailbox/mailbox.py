@@ -132,6 +132,13 @@ class Mailbox:
         """Whether a cell is the late write of a replaced owner, which the owner of this mailbox may remove (rule 2)."""
         return is_sweepable(self.fence, self.epoch, epoch, version)
 
+    def horizon(self, now_us: int) -> int:
+        """The one rule of retention: a message is in this mailbox while its version is greater than this.
+
+        The store keeps it somewhat longer: its cell's life counts from the write, which is never before the version.
+        """
+        return now_us - self.limits.retention_ms * US_PER_MS
+
     def plan(self, now_us: int) -> Plan:
         """Opens a mutation at `now_us`."""
         return Plan(self, now_us)
@@ -169,7 +176,7 @@ class Mailbox:
         if window is not None:
             self.windows.move_to_end(conversation_id)
             before = window.size_bytes
-            window.drop_expired(now_us - self.limits.retention_ms * US_PER_MS)
+            window.drop_expired(self.horizon(now_us))
             self._windows_bytes += window.size_bytes - before
         return window
 

@@ -6,51 +6,30 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.clock import date_of_send, first_of_mutation, is_far_ahead, tick
-from rowbox.mailbox.conversation import UNREAD_CAP, Conversation
+from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
-from rowbox.mailbox.ids import ZERO_ID, message_id, sent_timestamp
+from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
+from rowbox.mailbox.needs import (
+    MOST_RECOUNTS,
+    Behind,
+    CopyNeed,
+    DedupeNeed,
+    Fact,
+    MarkNeed,
+    Need,
+    Place,
+    RecountNeed,
+)
 
 if TYPE_CHECKING:
     from rowbox.mailbox.mailbox import Mailbox
-
-
-class DedupeNeed(NamedTuple):
-    """What did this clientMessageId do? The Fact's value: its DedupeCell, or None."""
-
-    client_id_hash: bytes
-
-
-class CopyNeed(NamedTuple):
-    """Does the conversation hold this message already? The Fact's value: bool."""
-
-    conversation_id: bytes
-    message_id: bytes
-
-
-class UnreadNeed(NamedTuple):
-    """How many messages sort after this one? The Fact's value: int (UNREAD_CAP at most), or None: there is no such."""
-
-    conversation_id: bytes
-    message_id: bytes
-
-
-Need = DedupeNeed | CopyNeed | UnreadNeed
-NEEDS = (DedupeNeed, CopyNeed, UnreadNeed)
-"""The same, to ask by: `isinstance` of a union takes five times as long."""
-
-
-class Fact(NamedTuple):
-    """What a read of the store says to a Need, as of a head of the mailbox; void once the mailbox went on."""
-
-    need: Need
-    as_of: int
-    value: DedupeCell | bool | int | None
+    from rowbox.mailbox.window import Window
 
 
 class NewSend(NamedTuple):
@@ -85,6 +64,12 @@ class Marked(NamedTuple):
     version: int
 
 
+class Settled(NamedTuple):
+    """The answer to a settlement: how many of the conversations asked for still tell of what is gone."""
+
+    left: int
+
+
 class Plan:
     """See the module's text. Made by `Mailbox.plan`."""
 
@@ -108,6 +93,10 @@ class Plan:
     def changes_nothing(self) -> bool:
         """Whether every command was answered without a write: then there is nothing to commit."""
         return not self.log
+
+    @property
+    def _horizon(self) -> int:
+        return self._mailbox.horizon(self.now_us)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
         """Adds a send of the mailbox's own user. ClientMessageIdReused when its id names another payload."""
@@ -135,27 +124,53 @@ class Plan:
         return self._deliver_new(message, message.sent_us)
 
     def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
-        """Moves a read mark forward; behind or at its place nothing changes. UnknownConversation, UnknownMessage."""
+        """Moves a read mark forward; behind or at its place nothing changes. UnknownConversation, UnknownMessage.
+
+        A message that retention may have taken is as good a place as one that is there. The count that is answered is
+        the one at this time: where the mark stays and the state has ended, the conversation is settled.
+        """
         state = self._state(conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")
-        if up_to == state.read_mark != ZERO_ID:
-            return Marked(state.unread_count, state.version)
-        unread = self._unread_above(conversation_id, up_to, state, fact)
-        if isinstance(unread, UnreadNeed):
-            return unread
-        if unread is None:
+        if not is_message_id(up_to) or up_to > state.last_message_id:
             raise UnknownMessage("no such message in this conversation")
-        if up_to < state.read_mark:
-            return Marked(state.unread_count, state.version)
-        version = self._tick(0)
-        self._put(
-            conversation_id,
-            state.with_read_mark(up_to, unread, version, self._mailbox.epoch),
-            ChangeKind.READ_MARK,
-            up_to,
-        )
-        return Marked(unread, version)
+        behind = self._behind(conversation_id, up_to, state, fact)
+        if isinstance(behind, MarkNeed):
+            return behind
+        if not behind.is_held and sent_timestamp(up_to) > self._horizon:
+            raise UnknownMessage("no such message in this conversation")
+        if up_to > state.read_mark:
+            left = state.at(self._horizon) if state.has_ended(self._horizon) else state
+            state = left.with_read_mark(up_to, behind.unread, self._tick(0), self._mailbox.epoch)
+            self._put(conversation_id, state, ChangeKind.READ_MARK, up_to)
+        elif state.has_ended(self._horizon):
+            state = self._put_settled(conversation_id, state, behind.unread)
+        return Marked(state.unread_count, state.version)
+
+    def settle(self, conversation_ids: Iterable[bytes], fact: Fact | None = None) -> Settled | RecountNeed:
+        """Has the states of conversations say what retention has taken of them; those that tell of nothing stay.
+
+        Of those that have to be counted anew, what memory and one Fact say is settled; the rest is left.
+        """
+        horizon = self._horizon
+        counted = self._counted(fact)
+        unknown: list[Place] = []
+        known: list[tuple[bytes, Conversation, Unread | None]] = []
+        for conversation_id in conversation_ids:
+            state = self._state(conversation_id)
+            if state is None or not state.has_ended(horizon):
+                continue
+            unread = self._recount(conversation_id, state, counted) if state.needs_recount(horizon) else None
+            if unread is None and state.needs_recount(horizon):
+                unknown.append((conversation_id, state.read_mark))
+            else:
+                known.append((conversation_id, state, unread))
+        if unknown and not counted:
+            return RecountNeed(tuple(unknown[:MOST_RECOUNTS]))
+        left = len(unknown)
+        for conversation_id, state, unread in known:
+            left += self._put_settled(conversation_id, state, unread).has_ended(horizon)
+        return Settled(left)
 
     def cells(self) -> list[Cell]:
         """What to write into the row, all in one atomic mutation."""
@@ -231,22 +246,38 @@ class Plan:
             return need
         return bool(fact is not None and fact.value)
 
-    def _unread_above(
+    def _behind(
         self, conversation_id: bytes, up_to: bytes, state: Conversation, fact: Fact | None
-    ) -> int | UnreadNeed | None:
-        """How many messages sort after `up_to`; None: no such message. All are others' (Conversation)."""
-        if up_to > state.last_message_id:
-            return None
+    ) -> Behind | MarkNeed:
+        """What a mark at `up_to` leaves unread; all of it is others' (Conversation)."""
         if up_to == state.last_message_id:
-            return 0
-        if conversation_id not in self.states:
-            window = self._mailbox.windows.get(conversation_id)
-            if window is not None and window.covers(up_to):
-                return min(UNREAD_CAP, window.count_above(up_to)) if window.get(up_to) is not None else None
-        need = UnreadNeed(conversation_id, up_to)
-        if not self._answers(fact, need):
-            return need
-        return int(fact.value) if fact is not None and isinstance(fact.value, int) else None
+            return Behind(NOTHING_UNREAD, is_held=True)
+        if up_to == state.read_mark and not state.needs_recount(self._horizon):
+            return Behind(Unread(state.unread_count, state.unread_since), is_held=True)
+        mark = max(up_to, state.read_mark)
+        window = self._window_over(conversation_id, up_to)
+        if window is not None and window.covers(up_to):
+            return Behind(window.unread_above(mark, self._horizon), window.get(up_to) is not None)
+        need = MarkNeed(conversation_id, up_to, mark)
+        if fact is not None and isinstance(fact.value, Behind) and self._answers(fact, need):
+            return fact.value
+        return need
+
+    def _recount(self, conversation_id: bytes, state: Conversation, counted: Mapping[Place, Unread]) -> Unread | None:
+        """What is unread, from memory or as it was counted; None where neither says."""
+        window = self._window_over(conversation_id, state.read_mark)
+        if window is not None:
+            return window.unread_above(state.read_mark, self._horizon)
+        return counted.get((conversation_id, state.read_mark))
+
+    def _counted(self, fact: Fact | None) -> Mapping[Place, Unread]:
+        """What a Fact says to a RecountNeed, by place."""
+        return fact.value if fact is not None and fact.as_of == self.head and isinstance(fact.value, dict) else {}
+
+    def _window_over(self, conversation_id: bytes, message_id: bytes) -> "Window | None":
+        """The window of a conversation where it holds all behind `message_id`, and no joined command added to it."""
+        window = None if conversation_id in self.states else self._mailbox.windows.get(conversation_id)
+        return window if window is not None and window.floor <= message_id else None
 
     def _answers(self, fact: Fact | None, need: Need) -> bool:
         """Whether `fact` is about `need` and still true: nothing was planned or applied since it was read."""
@@ -277,6 +308,13 @@ class Plan:
                 client_message_id,
             )
         )
+
+    def _put_settled(self, conversation_id: bytes, state: Conversation, unread: Unread | None) -> Conversation:
+        """Settles one conversation; `unread` counts where it needs a recount."""
+        recounted = unread if state.needs_recount(self._horizon) else None
+        settled = state.settled(self._horizon, recounted, self._tick(0), self._mailbox.epoch)
+        self._put(conversation_id, settled, ChangeKind.EXPIRY, ZERO_ID)
+        return settled
 
     def _put(self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes) -> None:
         self.states[conversation_id] = state

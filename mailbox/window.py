@@ -9,6 +9,7 @@ what sorts above the floor was added meanwhile, and what sorted at or below it, 
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from rowbox.mailbox.conversation import NEVER, UNREAD_CAP, Unread
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 
@@ -31,7 +32,7 @@ class Window:
     Not thread-safe.
     """
 
-    __slots__ = ("copies", "floor", "limit", "limit_bytes", "missed", "size_bytes")
+    __slots__ = ("copies", "first_version", "floor", "limit", "limit_bytes", "missed", "size_bytes")
 
     def __init__(self, floor: bytes, limit: int, limit_bytes: int) -> None:
         self.copies: list[MessageCopy] = []
@@ -40,6 +41,8 @@ class Window:
         self.limit_bytes = limit_bytes
         self.missed = 0
         self.size_bytes = 0
+        self.first_version = NEVER
+        """No copy here has a lower version: messages that came late sort among older ones, and expire after them."""
 
     def add(self, copy: MessageCopy) -> None:
         """Takes in a message that the conversation just got."""
@@ -51,6 +54,7 @@ class Window:
         else:
             self.copies.insert(bisect_left(self.copies, copy.message_id, key=_by_id), copy)
         self.size_bytes += copy_bytes(copy)
+        self.first_version = min(self.first_version, copy.version)
         self._trim()
 
     def fill(self, older: Sequence[MessageCopy], floor: bytes, missed_before: int) -> bool:
@@ -63,6 +67,7 @@ class Window:
         fresh = [copy for copy in older if copy.message_id <= self.floor]
         self.copies[:0] = fresh
         self.size_bytes += sum(map(copy_bytes, fresh))
+        self._note_first_version()
         self.floor = floor
         self._trim()
         return True
@@ -93,15 +98,21 @@ class Window:
         """Whether a message with this id would be here if the conversation had it."""
         return message_id > self.floor
 
-    def count_above(self, message_id: bytes) -> int:
-        """How many messages sort after `message_id`; exact when `message_id` >= `floor`."""
-        return len(self.copies) - bisect_left(self.copies, message_id + b"\x00", key=_by_id)
+    def unread_above(self, message_id: bytes, horizon: int) -> Unread:
+        """What sorts after `message_id` and is there at `horizon`; right when `message_id` >= `floor`."""
+        start = bisect_left(self.copies, message_id + b"\x00", key=_by_id)
+        versions = [copy.version for copy in self.copies[start:] if copy.version > horizon]
+        return Unread(min(UNREAD_CAP, len(versions)), min(versions, default=0))
 
-    def drop_expired(self, version_us: int) -> None:
-        """Forgets what was written before `version_us`: retention has taken it from the store too."""
-        if self.copies and self.copies[0].version < version_us:
-            self.copies = [copy for copy in self.copies if copy.version >= version_us]
+    def drop_expired(self, horizon: int) -> None:
+        """Forgets what retention has taken."""
+        if self.first_version <= horizon:
+            self.copies = [copy for copy in self.copies if copy.version > horizon]
             self.size_bytes = sum(map(copy_bytes, self.copies))
+            self._note_first_version()
+
+    def _note_first_version(self) -> None:
+        self.first_version = min((copy.version for copy in self.copies), default=NEVER)
 
     def _trim(self) -> None:
         while len(self.copies) > self.limit or (self.size_bytes > self.limit_bytes and len(self.copies) > 1):

@@ -8,6 +8,7 @@ from rowbox.cacheserver.store import Column, Put, RowMutation
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.conversation import NOTHING_UNREAD
 from rowbox.mailbox.fence import FOLD_AFTER_MS, Fence, is_valid, newest
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
@@ -132,7 +133,7 @@ async def test_a_late_state_beside_a_valid_one_keeps_it_from_folding() -> None:
         await write_under_several_epochs(servers)
         index = [codec.decode_index(*column) for column in await columns(servers, Family.INDEX)]
         cell = next(cell for cell in index if isinstance(cell, IndexCell) and "dan" in cell.current.participants)
-        late_state = cell.current.with_read_mark(b"\xff" * 16, 0, cell.current.version + 10**9, cell.epoch)
+        late_state = cell.current.with_read_mark(b"\xff" * 16, NOTHING_UNREAD, cell.current.version + 10**9, cell.epoch)
         late = codec.encode(replace(cell, current=late_state, previous=cell.current))
         servers.clock.jump(60)  # the calls' timestamps are ahead of a clock that stood still
         await servers.store.mutate([RowMutation(ANN, [Put(*late)])], servers.clock.now_ms())

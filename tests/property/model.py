@@ -37,22 +37,31 @@ class Said:
 
 @dataclass
 class PlainMailbox:
-    """One user's."""
+    """One user's. A message is here until the retention has passed since its version."""
 
     user: str
     messages: dict[bytes, Said] = field(default_factory=dict)
+    ever: dict[bytes, Said] = field(default_factory=dict)
+    """All that there ever was."""
+    versions: dict[bytes, int] = field(default_factory=dict)
+    newest: dict[bytes, Said] = field(default_factory=dict)
+    """Of each conversation, also where it is gone."""
     marks: dict[bytes, bytes] = field(default_factory=dict)
 
     def take(self, said: Said) -> None:
-        self.messages[said.id] = said
+        self.messages[said.id] = self.ever[said.id] = said
+        self.newest[said.conversation] = max(said, self.newest.get(said.conversation, said), key=lambda one: one.id)
         if said.sender == self.user:
             self.mark(said.conversation, said.id)
-            newest = self.of(said.conversation)[0].id
+            newest = self.newest[said.conversation].id
             if sent_timestamp(newest) > sent_timestamp(said.id) + MAX_AHEAD_US // 2:  # it is read, too
                 self.mark(said.conversation, newest)
 
     def mark(self, conversation: bytes, message: bytes) -> None:
         self.marks[conversation] = max(self.marks.get(conversation, ZERO_ID), message)
+
+    def expire(self, horizon: int) -> None:
+        self.messages = {one: said for one, said in self.messages.items() if self.versions[one] > horizon}
 
     def of(self, conversation: bytes) -> list[Said]:
         """Newest first."""
@@ -67,16 +76,15 @@ class PlainMailbox:
     @property
     def conversations(self) -> list[bytes]:
         """By newest message, newest first."""
-        newest = {said.conversation: said.id for said in sorted(self.messages.values(), key=lambda said: said.id)}
-        return sorted(newest, key=lambda conversation: (newest[conversation], conversation), reverse=True)
+        return sorted(self.newest, key=lambda conversation: (self.newest[conversation].id, conversation), reverse=True)
 
     def conversation_view(self, conversation: bytes) -> Json:
         """What fetchConversation shows, but for the version."""
-        newest = self.of(conversation)[0]
+        newest = self.newest[conversation]
         return {
             "conversationId": to_text(conversation),
             "participants": sorted(newest.participants),
-            "snippet": newest.content[:100],
+            "snippet": newest.content[:100] if newest.id in self.messages else None,
             "lastMessageId": to_text(newest.id),
             "lastSentTimestamp": sent_timestamp(newest.id),
             "unreadCount": self.unread(conversation),

@@ -1,7 +1,8 @@
 """An owner against the plainest model of mailboxes, through everything that a client can do, in random orders.
 
 After any steps: a fresh fetch shows the model; what a client holds that followed by deltas is what a fresh fetch shows;
-and so is what a client holds that paged with a cursor, while others wrote, and then asked for the delta.
+and so is what a client holds that paged with a cursor, while others wrote, and then asked for the delta. Where the
+retention is short, messages expire meanwhile: a client forgets them by itself, by their versions.
 """
 
 import asyncio
@@ -13,15 +14,17 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
 from rowbox.cacheserver.history import begin_history
 from rowbox.cacheserver.port import Page, SendResult
+from rowbox.cacheserver.row_cells import RowCells, nobody
 from rowbox.cacheserver.stores.memory_cells import MemoryCells
+from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.clock import MAX_AHEAD_US
-from rowbox.mailbox.config import Settings
-from rowbox.mailbox.errors import ClientMessageIdReused
+from rowbox.mailbox.config import Settings, StoreSettings
+from rowbox.mailbox.errors import ClientMessageIdReused, UnknownMessage
 from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
@@ -29,6 +32,7 @@ from tests.checking import findings_of
 from tests.property.model import PlainMailbox, Said, without_version
 from tests.support.cluster import (
     CRAMPED,
+    SHARDS,
     UNLIMITED,
     Cluster,
     Json,
@@ -44,6 +48,8 @@ USERS = ["ann", "bob", "cem", "dai"]
 STRANGERS = ["x1", "x2"]
 """Senders whose mailboxes are elsewhere: their messages come late and out of order."""
 _T = TypeVar("_T")
+SHORT_LIVED = StoreSettings(retention_ms=5_000_000)
+"""Half of the steps by which time passes: what was said an hour ago is there, two hours ago not."""
 users = st.sampled_from(USERS)
 sizes = st.integers(1, 7)
 ages_us = st.integers(0, 3_000_000) | st.sampled_from([-1, -59_000_000, -61_000_000, -7_200_000_000, -(1 << 51)])
@@ -79,6 +85,9 @@ class Client:
             self.conversations[item["conversationId"]] = item
         self.conversation_token = page.token
 
+    def expire(self, horizon: int) -> None:
+        self.messages = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+
 
 class Copy(NamedTuple):
     """A copy of the store, and what it holds."""
@@ -107,6 +116,32 @@ class MailboxMachine(RuleBasedStateMachine):
         self.lost_tokens: set[str] = set()
         """Given in a history that ended."""
         self.given_tokens: set[str] = set()
+
+    @property
+    def expires(self) -> bool:
+        return self.settings_of.store.retention_ms < 86_400_000
+
+    def _horizon(self) -> int:
+        """With the runner's loop: retention has taken what has no greater version."""
+        return self.cluster.clock.now_us() - self.settings_of.store.retention_ms * 1000
+
+    async def _expire(self, user: str) -> int:
+        horizon = self._horizon()
+        if self.expires:
+            self.model[user].expire(horizon)
+        return horizon
+
+    @invariant()
+    def versions_are_known(self) -> None:
+        """Those in the recipients' mailboxes are told to nobody who sends: they are looked up as soon as they are."""
+        if self.expires:
+            self.runner.run(self._look_up_versions())
+
+    async def _look_up_versions(self) -> None:
+        for user, model in self.model.items():
+            if model.messages.keys() - model.versions.keys():
+                cells = RowCells(self.cluster.store, nobody).messages(row_key(user, SHARDS))
+                model.versions |= {cell.message_id: cell.version async for cell in cells}
 
     async def _made(self) -> Cluster:
         made = Cluster(late=self.late, settings=self.settings_of)
@@ -273,10 +308,16 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(user=users, data=st.data())
     def mark_read(self, user: str, data: st.DataObject) -> None:
         model = self.model[user]
-        if not model.messages:
+        if not model.ever:
             return
-        said = model.messages[data.draw(st.sampled_from(sorted(model.messages)))]
-        result = self.runner.run(self.cluster.node.mark_read(user, said.conversation, said.id))
+        said = model.ever[data.draw(st.sampled_from(sorted(model.ever)))]
+        horizon = self.runner.run(self._expire(user))
+        try:
+            result = self.runner.run(self.cluster.node.mark_read(user, said.conversation, said.id))
+        except UnknownMessage:
+            assert said.id not in model.messages
+            assert sent_timestamp(said.id) > horizon, "it is gone before the date that it bears"
+            return
         model.mark(said.conversation, said.id)
         assert result.unread_count == model.unread(said.conversation)
 
@@ -288,6 +329,8 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-3600.0, -30.0, -0.001, 5.0]))
     def the_clock_is_set(self, seconds: float) -> None:
+        if self.expires and seconds < 0:
+            return  # what has expired does not come back
         self.cluster.clock.jump(seconds)
         self.was_set_far_back |= seconds <= -3600.0
 
@@ -323,12 +366,13 @@ class MailboxMachine(RuleBasedStateMachine):
 
     async def _fresh_fetch_is_the_model(self, user: str, size: int) -> None:
         node, model = self.cluster.node, self.model[user]
+        await self._expire(user)
         found, token = await all_conversations(node, user, size)
         assert [without_version(item) for item in found] == [
             model.conversation_view(conversation) for conversation in model.conversations
         ]
         head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
-        assert head == version_of(token)
+        assert head == version_of(token) or self.expires, "what expired in a later page is settled after the first"
         for conversation in model.conversations:
             listed, list_token = await all_messages(node, user, conversation, size)
             assert version_of(list_token) == head
@@ -342,6 +386,7 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(user=users, number=st.integers(0, 4), size=sizes)
     def fetch_by_number(self, user: str, number: int, size: int) -> None:
         node, model = self.cluster.node, self.model[user]
+        self.runner.run(self._expire(user))
         part = slice(number * size, number * size + size)
         page = self.runner.run(node.conversations(user, page_number=number, page_size=size))
         assert [item["conversationId"] for item in parsed(page)] == [to_text(c) for c in model.conversations[part]]
@@ -406,6 +451,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     async def _holds_what_a_fresh_fetch_shows(self, client: Client) -> None:
         every, token = await all_messages(self.cluster.node, client.user, None, 50)
+        client.expire(self._horizon())
         assert client.messages == {item["messageId"]: item for item in every}
         assert client.message_token == token
         listed, token = await all_conversations(self.cluster.node, client.user, 50)
@@ -442,7 +488,11 @@ class MailboxMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
-@pytest.mark.parametrize("how", [UNLIMITED, CRAMPED], ids=["roomy", "cramped"])
+@pytest.mark.parametrize(
+    "how",
+    [UNLIMITED, CRAMPED, replace(UNLIMITED, store=SHORT_LIVED), replace(CRAMPED, store=SHORT_LIVED)],
+    ids=["roomy", "cramped", "roomy-expiring", "cramped-expiring"],
+)
 def test_an_owner_is_what_the_model_says(late: bool, how: Settings) -> None:
     class Machine(MailboxMachine):
         pass

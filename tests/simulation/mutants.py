@@ -26,7 +26,8 @@ from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
 from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import Message, MessageCopy
-from rowbox.mailbox.plan import CopyNeed, Fact, Plan
+from rowbox.mailbox.needs import CopyNeed, Fact
+from rowbox.mailbox.plan import Plan
 from rowbox.mailbox.window import Window
 
 Patch = pytest.MonkeyPatch

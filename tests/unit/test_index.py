@@ -75,15 +75,13 @@ class IndexMachine(RuleBasedStateMachine):
     def json_is_of_the_newest_state(self) -> None:
         for conversation, state in self.model.items():
             assert self.index.get(conversation) == state
-            shown = self.index.json_of(conversation, BIRTH_US, 1 << 50)
-            assert shown == state.to_json(conversation, with_snippet=True)
-            gone = self.index.json_of(conversation, BIRTH_US, 0)
-            assert gone == state.to_json(conversation, with_snippet=False)
+            assert self.index.json_of(conversation, 0) == state.to_json(conversation)
+            assert self.index.json_of(conversation, self.version) == state.at(self.version).to_json(conversation)
 
     @invariant()
     def its_size_is_that_of_what_it_holds(self) -> None:
         index = self.index
-        texts = sum(TEXT_BYTES + len(text) for _, text in index._texts.values())
+        texts = sum(TEXT_BYTES + len(text) for text in index._texts.values())
         states = sum(ENTRY_BYTES + _state_bytes(state) for state in index._states.values())
         assert index.size_bytes == texts + states + CHANGE_BYTES * len(index._changes)
 
@@ -107,7 +105,7 @@ def put_one_by_one(count: int, snippet: str) -> ConversationIndex:
     index = ConversationIndex()
     for conversation, state in _states(count, snippet):
         index.put(conversation, state)
-        index.json_of(conversation, BIRTH_US, 1 << 50)
+        index.json_of(conversation, 0)
     return index
 
 
@@ -150,7 +148,7 @@ def test_what_is_shown_of_many_conversations_does_not_stay_for_all() -> None:
     index = loaded(5000, "hi")
     before = index.size_bytes
     for position in index.newest(0, 5000):
-        index.json_of(position[16:], BIRTH_US, 1 << 50)
+        index.json_of(position[16:], 0)
     assert index.size_bytes < before + 400_000
 
 

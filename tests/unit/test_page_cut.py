@@ -53,5 +53,5 @@ def test_the_largest_delta_of_conversations_fits_too() -> None:
     largest = Conversation.new(users, (1 << 53) - 1).with_delivered(
         Message(newest, bytes(16), users[0], users, "\0" * 1000), (1 << 53) - 1, 0
     )
-    size_bytes = len(largest.to_json(bytes(16), with_snippet=True)) + 1
+    size_bytes = len(largest.to_json(bytes(16))) + 1
     assert max(MAX_DELTA, MAX_CONVERSATIONS) * size_bytes < ROOM_BYTES

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 
 from rowbox.mailbox.cells import ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
-from rowbox.mailbox.conversation import UNREAD_CAP
+from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, HandoverInProgress, UnknownConversation, UnknownMessage
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, direct_conversation_id, message_id, payload_hash
 from rowbox.mailbox.index_draft import index_of, stored
 from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.plan import CopyNeed, DedupeNeed, Fact, Marked, NewSend, Plan, Sent, UnreadNeed
+from rowbox.mailbox.needs import MOST_RECOUNTS, CopyNeed, DedupeNeed, Fact, MarkNeed, RecountNeed
+from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent, Settled
 
 NOW = 1_800_000_000_000_000
 LIMITS = Limits(365 * 86_400_000, 7 * 86_400_000, 7 * 86_400_000, 64, 1 << 20)
@@ -216,7 +217,7 @@ def test_a_mark_after_a_joined_delivery_needs_a_read_that_knows_of_it() -> None:
     delivered(box, *ones)
     plan = box.plan(NOW)
     plan.deliver(message(NOW - 1))
-    assert plan.mark_read(BOB, ones[0].message_id) == UnreadNeed(BOB, ones[0].message_id)
+    assert plan.mark_read(BOB, ones[0].message_id) == MarkNeed(BOB, ones[0].message_id, ones[0].message_id)
     newest = message(NOW - 1).message_id
     assert plan.mark_read(BOB, newest) == Marked(0, plan.head)
 
@@ -233,10 +234,8 @@ def test_the_id_of_zeros_is_no_message() -> None:
     box = mailbox()
     delivered(box, message(NOW - 5))
     plan = box.plan(NOW)
-    need = plan.mark_read(BOB, ZERO_ID)
-    assert need == UnreadNeed(BOB, ZERO_ID)
     with pytest.raises(UnknownMessage):
-        plan.mark_read(BOB, ZERO_ID, Fact(need, box.head, None))
+        plan.mark_read(BOB, ZERO_ID)
 
 
 def test_the_second_state_is_the_one_before_the_whole_mutation() -> None:
@@ -302,3 +301,103 @@ def test_a_cell_of_a_higher_epoch_says_that_this_owner_was_replaced() -> None:
     assert not box.counts(6, 45, 50)
     with pytest.raises(HandoverInProgress):
         box.counts(8, 60, 50)
+
+
+# ------------------------------------------------------------------ retention
+
+RETENTION_US = LIMITS.retention_ms * 1000
+
+
+def at_its_end(box: Mailbox, version: int) -> Plan:
+    """A plan at a time at which retention has just taken what has that version."""
+    assert box.index.get(BOB) is not None
+    return box.plan(version + RETENTION_US)
+
+
+def test_a_settlement_is_a_change_like_any_other() -> None:
+    box = mailbox(fence=FENCE)
+    delivered(box, message(NOW - 5), message(NOW - 4))
+    before = box.index.get(BOB)
+    plan = at_its_end(box, box.head)
+    assert plan.settle((BOB,)) == Settled(0)
+    after = plan.states[BOB]
+    assert (after.unread_count, after.unread_since, after.snippet, after.version) == (0, 0, "", plan.head)
+    assert [(change.kind, change.version, change.message_id) for change in plan.log] == [
+        (ChangeKind.EXPIRY, plan.head, ZERO_ID)
+    ]
+    index, entry = plan.cells()
+    assert isinstance(index, IndexCell)
+    assert (index.current, index.previous, entry) == (after, before, plan.log[0])
+    box.apply(plan)
+    again = at_its_end(box, box.head)
+    assert again.settle((BOB,)) == Settled(0)
+    assert again.changes_nothing
+
+
+def test_what_has_not_ended_and_what_is_not_there_is_not_settled() -> None:
+    box = mailbox()
+    delivered(box, message(NOW - 5))
+    plan = box.plan(NOW + RETENTION_US - 1)
+    assert plan.settle((BOB, bytes(16))) == Settled(0)
+    assert plan.changes_nothing
+
+
+def test_a_count_of_which_a_part_has_expired_comes_from_the_window() -> None:
+    box = mailbox()
+    delivered(box, message(NOW - 5), message(NOW - 4), message(NOW - 3))
+    plan = at_its_end(box, NOW)
+    assert plan.settle((BOB,)) == Settled(0)
+    assert (plan.states[BOB].unread_count, plan.states[BOB].unread_since) == (2, NOW + 1)
+
+
+def test_a_count_that_memory_does_not_reach_needs_the_store_and_leaves_the_plan_as_it_was() -> None:
+    box = mailbox(limits=LIMITS._replace(window_messages=1))
+    delivered(box, message(NOW - 5), message(NOW - 4), message(NOW - 3))
+    plan = at_its_end(box, NOW)
+    before = snapshot(plan)
+    need = plan.settle((BOB,))
+    assert need == RecountNeed(((BOB, ZERO_ID),))
+    assert snapshot(plan) == before
+    assert isinstance(need, RecountNeed)
+    stale = Fact(need, box.head - 1, {(BOB, ZERO_ID): Unread(1, NOW + 2)})
+    assert plan.settle((BOB,), stale) == need
+    assert plan.settle((BOB,), stale._replace(as_of=box.head)) == Settled(0)
+    assert (plan.states[BOB].unread_count, plan.states[BOB].unread_since) == (1, NOW + 2)
+
+
+def test_a_settlement_reads_so_much_at_once_and_says_what_is_left() -> None:
+    box = mailbox(limits=LIMITS._replace(window_messages=1))
+    people = [f"u{n}" for n in range(MOST_RECOUNTS + 2)]
+    delivered(box, *(message(NOW - 5, sender=one) for one in people))
+    at = box.head + RETENTION_US
+    delivered(box, *(message(NOW - 4, sender=one) for one in people))
+    all_of_them = [direct_conversation_id("ann", one) for one in people]
+    need = box.plan(at).settle(all_of_them)
+    assert isinstance(need, RecountNeed)
+    assert len(need.places) == MOST_RECOUNTS
+    fact = Fact(need, box.head, dict.fromkeys(need.places, Unread(1, box.head)))
+    assert box.plan(at).settle(all_of_them, fact) == Settled(2)
+
+
+def test_a_settlement_behind_a_joined_delivery_needs_a_read_that_knows_of_it() -> None:
+    box = mailbox()
+    delivered(box, message(NOW - 5), message(NOW - 4))
+    plan = at_its_end(box, NOW)
+    plan.deliver_new(message(NOW + RETENTION_US - 1))
+    assert plan.settle((BOB,)) == RecountNeed(((BOB, ZERO_ID),))
+
+
+def test_a_mark_at_what_retention_may_have_taken_is_taken_and_a_young_one_must_be_there() -> None:
+    box = mailbox()
+    ones = [message(NOW - age) for age in (5, 4)]
+    delivered(box, *ones)
+    young = message(NOW + RETENTION_US - 2).message_id
+    delivered(box, message(NOW + RETENTION_US - 1))
+    at = NOW + RETENTION_US + 1
+    old = message(NOW - 6).message_id
+    assert box.plan(at).mark_read(BOB, old) == Marked(1, at)
+    assert box.plan(at).mark_read(BOB, ones[1].message_id) == Marked(1, at)
+    with pytest.raises(UnknownMessage):
+        box.plan(at).mark_read(BOB, young)
+    with pytest.raises(UnknownMessage):
+        box.plan(at).mark_read(BOB, old[:6] + bytes(10))

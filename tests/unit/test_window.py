@@ -70,7 +70,8 @@ class WindowMachine(RuleBasedStateMachine):
             message = copy(number).message_id
             if self.window.covers(message):
                 assert self.window.get(message) == copy(number)
-                assert self.window.count_above(message) == sum(other > number for other in self.all)
+                above = sum(other > number for other in self.all)
+                assert self.window.unread_above(message, 0) == (above, 1 if above else 0)
             else:
                 assert self.window.get(message) is None
 
@@ -80,13 +81,18 @@ TestWindow = WindowMachine.TestCase
 
 
 @given(st.lists(st.tuples(numbers, st.integers(1, 9)), max_size=8, unique_by=lambda item: item[0]), st.integers(0, 10))
-def test_what_retention_took_is_forgotten(items: list[tuple[int, int]], oldest: int) -> None:
+def test_what_retention_took_is_forgotten_also_behind_a_message_that_came_late(
+    items: list[tuple[int, int]], horizon: int
+) -> None:
     window = Window(ZERO_ID, limit=20, limit_bytes=1 << 20)
     for number, version in items:
         window.add(copy(number, version))
-    window.drop_expired(oldest)
-    first_is_expired = bool(items) and min(items)[1] < oldest
-    kept = [copy(*item) for item in sorted(items) if item[1] >= oldest or not first_is_expired]
+    kept = [copy(*item) for item in sorted(items) if item[1] > horizon]
+    for number, _ in items:
+        above = [one.version for one in kept if one.message_id > copy(number).message_id]
+        unread = window.unread_above(copy(number).message_id, horizon)
+        assert unread == (len(above), min(above, default=0)), "it is not counted though it is not forgotten yet"
+    window.drop_expired(horizon)
     assert window.copies == kept
     assert window.size_bytes == sum(map(copy_bytes, kept))
 

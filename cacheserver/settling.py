@@ -1,0 +1,105 @@
+"""Settlements: conversations whose states tell of what retention has taken get states that do not (Plan.settle).
+
+Whoever fetches conversations has it done first, of what the answer is about: of the conversations in a page; before a
+delta, of all in the mailbox, because what retention changes is in the delta. So nothing is written for mailboxes that
+nobody looks at, and nothing is looked for where nothing has ended (Endings.first).
+
+It is done in parts of AT_ONCE, each a command like any other. Before a delta it ends when so many conversations have
+changed that there will be none: the answer then is a page, and the other parts follow, one after the other, while
+others' commands go on between them. A fetch waits for PATIENCE_S at most, and not for a store that takes no
+writes: then it shows what the states say at this time (Conversation.at), and the next one tries again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from rowbox.cacheserver.clocks import NowUs
+from rowbox.cacheserver.commands import Answer, Command, SettleCommand
+from rowbox.cacheserver.table import Table
+from rowbox.mailbox.conversation_pages import has_delta
+from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.plan import Settled
+
+AT_ONCE = 100
+PATIENCE_S = 2.0
+MOST_GOING_ON = 100
+"""Mailboxes in which settlements go on by themselves; another one waits for its next fetch."""
+
+
+class Settling:
+    """See the module's text."""
+
+    def __init__(self, table: Table, submit: Callable[[Command], None], now_us: NowUs) -> None:
+        self._table = table
+        self._submit = submit
+        self._now_us = now_us
+        self._loop = asyncio.get_running_loop()
+        self._going_on: set[str] = set()
+        self._is_closed = False
+
+    async def settle(self, user_id: str, conversation_ids: Sequence[bytes]) -> bool:
+        """Settles some conversations of a user, AT_ONCE at most; False where that is not to be had now.
+
+        Raises what a load raises, HandoverInProgress, StoreDamaged.
+        """
+        deadline = self._loop.time() + PATIENCE_S
+        while True:
+            command = SettleCommand(user_id, conversation_ids, self._loop.create_future())
+            try:
+                self._submit(command)
+                settled = await asyncio.wait_for(command.future, deadline - self._loop.time())
+            except (StoreUnavailable, StoreOutcomeUnknown, Overloaded, TimeoutError):
+                return False
+            assert isinstance(settled, Settled)
+            if not settled.left:
+                return True
+
+    async def before_delta(self, user_id: str, token: int) -> None:
+        """Settles all that has ended in a mailbox, or enough of it to leave no delta from `token`. Raises as `settle`.
+
+        In a mailbox in which that is not to be had now, something is left.
+        """
+        while True:
+            _, mailbox = await self._table.loaded(user_id)
+            horizon = mailbox.horizon(self._now_us())
+            if mailbox.index.endings.first > horizon:
+                return
+            if not has_delta(mailbox, token):
+                self._go_on(user_id)
+                return
+            ended = mailbox.index.ended(horizon, AT_ONCE)
+            if not ended:
+                await asyncio.sleep(0)  # only entries of the past were met, and there are more
+            elif not await self.settle(user_id, ended):
+                return
+
+    def close(self) -> None:
+        """Begins no further part."""
+        self._is_closed = True
+
+    def _go_on(self, user_id: str) -> None:
+        if user_id not in self._going_on and len(self._going_on) < MOST_GOING_ON:
+            self._going_on.add(user_id)
+            self._next_part(user_id)
+
+    def _next_part(self, user_id: str) -> None:
+        """Settles another part of a mailbox that is still in memory, or ends there."""
+        row = self._table.peek(user_id)
+        mailbox = row.mailbox if row is not None else None
+        if self._is_closed or mailbox is None or mailbox.index.endings.first > mailbox.horizon(self._now_us()):
+            self._going_on.discard(user_id)
+            return
+        ended = mailbox.index.ended(mailbox.horizon(self._now_us()), AT_ONCE)
+        command = SettleCommand(user_id, ended, self._loop.create_future())
+        command.future.add_done_callback(partial(self._after_part, user_id))
+        try:
+            self._submit(command)
+        except RowboxError as error:
+            command.future.set_exception(error)
+
+    def _after_part(self, user_id: str, part: "asyncio.Future[Answer]") -> None:
+        if part.cancelled() or part.exception() is not None:
+            self._going_on.discard(user_id)  # its next fetch meets what is left
+        else:
+            self._next_part(user_id)
