@@ -6,8 +6,8 @@ what clients were shown so far. A step is one event, and everything happens in e
 - the network: a call executes. A call whose sender gave up or died stays under way for ever and may execute at any
   later moment, or never; some stay under way after they executed, and execute again.
 - time: the message cells expire; a day passes, after which no call of the days before executes.
-- the cluster: a lease lapses, a process restarts, the map gives the row to the other process, or to a new
-  incarnation.
+- the cluster: a lease lapses, and comes back if nobody took over; a process restarts; the map gives the row to the
+  other process, or to a new incarnation.
 - a process loads and claims, sends a write, hears the store's yes, gives up, answers a read, sweeps, evicts.
 
 What is abstracted, and why nothing is lost by it:
@@ -15,8 +15,7 @@ What is abstracted, and why nothing is lost by it:
 - A pause is no event. A process that is paused is one whose steps do not come; an answer of the store is heard any
   time after the call executed, or never.
 - The lease's clocks are not here: that a lease has lapsed, by its holder's own clock, before the map gives the row
-  away is what the lease promises (design section 5), and here it is given. `dead_before_grant` takes it away. A lease
-  that lapses and is renewed before anyone noticed is one that never lapsed, or a store's yes never heard.
+  away is what the lease promises, and here it is given (cluster.py searches it). `dead_before_grant` takes it away.
 - A check of the lease and what follows from it (serving, confirming, answering) are one step. What was true at the
   check was true at a moment between request and answer, and linearizability asks no more. For the same reason an
   answer is computed when it is sent.
@@ -118,6 +117,9 @@ class OneRow:
         process, name, left = state.processes[me], PROCESSES[me], state.world.left
         if process.lease and owns(state, me):
             yield f"{name}'s lease lapses", put_process(state, me, process._replace(lease=False))
+        if left.returns and not process.lease and owns(state, me):
+            returned = put_process(state, me, process._replace(lease=True))
+            yield f"{name}'s lease comes back", spend(returned, "returns")
         if left.restarts and process.granted:
             anew = Process(granted=0 if self.rules.incarnation else process.granted)
             yield f"{name} restarts", spend(put_process(abandon(state, me), me, anew), "restarts")

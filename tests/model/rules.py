@@ -92,6 +92,8 @@ class Bounds(NamedTuple):
     expiries: int = 0
     """Times at which all message cells expire."""
     sweeps: int = 0
+    returns: int = 0
+    """Leases that come back after they have lapsed, while the map still names their owner."""
     days: int = 0
     """Days that pass. Each ends all late writes, and lists are folded after it."""
     moves: bool = False

@@ -35,6 +35,7 @@ class Left(NamedTuple):
     expiries: int
     sweeps: int
     days: int
+    returns: int
 
 
 class World(NamedTuple):
