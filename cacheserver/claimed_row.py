@@ -1,7 +1,7 @@
 """A row that this owner has claimed, while its cells are taken in: all in one piece, or in parts.
 
-Everything is judged by the list that was claimed with (docs/consistency.md, rules 2 and 7). What `add` and `add_outbox`
-name may be removed at once, if the owner's lease holds: cells of lower epochs that carry nothing which counts.
+Everything is judged by the list that was claimed with (docs/consistency.md, rules 2 and 7); parts of an index, by the
+one that will be, if it turns out that they are all there is (loader.py).
 """
 
 from collections.abc import Sequence
@@ -17,58 +17,56 @@ from rowbox.mailbox.index import ConversationIndex
 from rowbox.mailbox.index_draft import IndexDraft
 from rowbox.mailbox.mailbox import Limits, Mailbox
 
-Removable = list[tuple[Family, bytes]]
-
 
 class ClaimedRow:
     """See the module's text."""
 
     def __init__(self, fence: Fence) -> None:
+        self.fence = fence
+        """The list to judge by, and the mailbox's. Where the claim folds it, what counts stays the same."""
+        self.head = head_of(fence, ())
         self.draft = IndexDraft()
         self.outbox: list[OutboxCell] = []
-        self._fence = fence
-        self._epoch = fence[-1].epoch
-        self._head = head_of(fence, ())
+        self.removable: list[tuple[Family, bytes]] = []
+        """Cells of lower epochs that carry nothing which counts: to be removed, once the claim is confirmed."""
         self._stale_epochs: dict[bytes, int] = {}
         self.latest_us = latest_us(fence)
         """No cell that was added is of a later version."""
 
-    def add(self, cells: Sequence[IndexColumn]) -> Removable:
+    def add(self, cells: Sequence[IndexColumn]) -> None:
         """Takes in cells of the index, all those of each of their conversations."""
-        chosen = choose(self._fence, cells)
+        chosen = choose(self.fence, cells)
         self.draft.add(chosen.states)
         self._stale_epochs.update(chosen.stale_epochs)
         stamps = list(stamps_of(cells))
-        self._head = max(self._head, head_of(self._fence, stamps))
+        self.head = max(self.head, head_of(self.fence, stamps))
         self.latest_us = max(self.latest_us, *(stamp.version for stamp in stamps), 0)
-        old = [cell.epoch for cell in cells if isinstance(cell, FenceCell) and cell.epoch < self._epoch]
-        return [
-            *((Family.INDEX, keys.fence_qualifier(epoch)) for epoch in old),
-            *((Family.INDEX, keys.conversation_qualifier(one.conversation_id, one.epoch)) for one in chosen.superseded),
+        old = [cell.epoch for cell in cells if isinstance(cell, FenceCell) and cell.epoch < self.fence[-1].epoch]
+        self.removable += [(Family.INDEX, keys.fence_qualifier(epoch)) for epoch in old]
+        self.removable += [
+            (Family.INDEX, keys.conversation_qualifier(cell.conversation_id, cell.epoch)) for cell in chosen.superseded
         ]
 
-    def add_outbox(self, columns: Sequence[Column]) -> Removable:
+    def add_outbox(self, columns: Sequence[Column]) -> None:
         """Takes in columns of the outbox. StoreDamaged."""
-        removable: Removable = []
         for column in columns:
             cell = codec.decode(Family.OUTBOX, *column)
             assert isinstance(cell, OutboxCell)
             self.latest_us = max(self.latest_us, cell.version)
-            if is_valid(self._fence, cell.epoch, cell.version):
+            if is_valid(self.fence, cell.epoch, cell.version):
                 self.outbox.append(cell)
-            if is_sweepable(self._fence, self._epoch, cell.epoch, cell.version):
-                removable.append((Family.OUTBOX, column[0]))
-        return removable
+            if is_sweepable(self.fence, self.fence[-1].epoch, cell.epoch, cell.version):
+                self.removable.append((Family.OUTBOX, column[0]))
 
     def mailbox(self, user_id: str, limits: Limits, index: ConversationIndex) -> Mailbox:
         """The mailbox of all that was added, of whose clientMessageIds none has been read."""
         return Mailbox(
             user_id,
             limits,
-            epoch=self._epoch,
-            fence=self._fence,
-            head=self._head,
+            epoch=self.fence[-1].epoch,
+            fence=self.fence,
+            head=self.head,
             index=index,
-            client_ids=ClientIds(loaded_at=self._head),
+            client_ids=ClientIds(loaded_at=self.head),
             stale_epochs=self._stale_epochs,
         )

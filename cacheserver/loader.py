@@ -7,10 +7,10 @@ Interleaving that the claim ends: owner A is replaced by B while A's put is on i
 B served nothing before step 2 was confirmed, and after it 71 of A counts nowhere. Had the put landed before step 1, B
 would have read 71 and said "up to 71". Either way A and B and every later reader agree.
 
-In parts nothing is read as of one moment, and A's put may land between two of them (docs/adr/0022-loads-in-parts.md):
-  1. B reads the index for its head only. It sees A's put in none of the parts: head 70, or in some: head 71.
-  2. B writes its fence: "A counts up to" that.     3. B reads the index again, by the new list.
-After step 2 each conversation has one state that counts: A's put counts nowhere, or had landed as a whole.
+In parts nothing is read as of one moment, and A's put may land between two of them (docs/adr/0022-loads-in-parts.md).
+So B reads the index until two readings show the same head, claims with that, and goes on with what the last one found:
+either A's put is in no part of it, and counts nowhere after the claim; or the reading before saw some of it, so it had
+landed, and the last one saw all of it, and the head is the last of its versions.
 """
 
 import asyncio
@@ -111,44 +111,63 @@ class Loader:
         folded = await self._claim_folded(row, read, head_of(read, stamps_of(cells)))
         self._ownership.check(user_id)
         claimed = ClaimedRow(folded.fence)
-        removable = [*claimed.add(cells), *claimed.add_outbox(columns[Family.OUTBOX])]
-        self._cleaner.remove(row, removable, claimed.latest_us)
+        claimed.add(cells)
+        claimed.add_outbox(columns[Family.OUTBOX])
+        self._cleaner.remove(row, claimed.removable, claimed.latest_us)
         self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
         mailbox = claimed.mailbox(user_id, self._limits, claimed.draft.index())
         self._sent_ids.take_in(mailbox, row, columns[Family.DEDUPE], None)
         return Loaded(mailbox, claimed.outbox)
 
     async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> Loaded:
-        """The index is read twice: for the claim, and by the list that was claimed (see the module's text)."""
+        """The index is read until its head stands still, the rest after the claim (see the module's text)."""
         read = newest([cell.fence async for cell in self._fences(row)])
-        is_claimed = has_claimed(read, self._ownership.epoch, self._ownership.incarnation)
-        folded = await self._claim_folded(row, read, 0 if is_claimed else await self._head(row, read))
-        claimed = ClaimedRow(folded.fence)
-        async for cells in self._conversations(row):
-            self._ownership.check(user_id)
-            self._cleaner.remove(row, claimed.add(cells), claimed.latest_us)
+        self._refuse_if_replaced(read)
+        if has_claimed(read, self._ownership.epoch, self._ownership.incarnation):
+            folded, claimed = Folded(read), ClaimedRow(read)
+            await self._read_index(row, read, claimed)
+        else:
+            claimed = await self._settled(row, read)
+            folded = await self._claim_folded(row, read, claimed.head)
+            claimed.fence = folded.fence
         async for columns in self._parts(row, Family.OUTBOX):
-            self._ownership.check(user_id)
-            self._cleaner.remove(row, claimed.add_outbox(columns), claimed.latest_us)
-        self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
+            claimed.add_outbox(columns)
         mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.draft))
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
         self._ownership.check(user_id)
+        self._cleaner.remove(row, claimed.removable, claimed.latest_us)
+        self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
         return Loaded(mailbox, claimed.outbox)
+
+    async def _settled(self, row: bytes, read: Fence) -> ClaimedRow:
+        """What a reading of the index finds that shows the same head as the one before it, by the list to claim with.
+
+        A put of several changes has as many versions, and one that lands during a reading may show the lower ones
+        alone: a head between them would cut it in two. The next reading shows all of them.
+        """
+        head = await self._read_index(row, read, None)
+        while True:
+            epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
+            reading = ClaimedRow(claim(read, epoch, head, self._now_us() // US_PER_MS, incarnation))
+            before, head = head, await self._read_index(row, read, reading)
+            if head == before:
+                return reading
+
+    async def _read_index(self, row: bytes, read: Fence, into: ClaimedRow | None) -> int:
+        """Reads all parts, each at its own moment; the head that they show by the list that was read."""
+        head = head_of(read, ())
+        async for cells in self._conversations(row):
+            head = max(head, head_of(read, stamps_of(cells)))
+            if into is not None:
+                into.add(cells)
+        return head
 
     async def _fences(self, row: bytes) -> AsyncIterator[FenceCell]:
         async for columns in self._parts(row, Family.INDEX, keys.FENCE_PREFIX):
             for cell in decoded(columns):
                 if isinstance(cell, FenceCell):
                     yield cell
-
-    async def _head(self, row: bytes, read: Fence) -> int:
-        """The head by what the parts of the index show, each at its own moment."""
-        head = head_of(read, ())
-        async for columns in self._parts(row, Family.INDEX):
-            head = max(head, head_of(read, stamps_of(decoded(columns))))
-        return head
 
     async def _conversations(self, row: bytes) -> AsyncIterator[list[IndexColumn]]:
         """The cells of the index in parts, all of one conversation in the same part."""
@@ -163,6 +182,14 @@ class Loader:
         async for part in in_parts(self._store, row, family, start, columns):
             self.store_calls += 1
             yield part
+
+    def _refuse_if_replaced(self, read: Fence) -> None:
+        """HandoverInProgress where the newest list is another's, of this epoch or a higher one."""
+        if has_claimed(read, self._ownership.epoch, self._ownership.incarnation):
+            return
+        if read and read[-1].epoch >= self._ownership.epoch:
+            self._ownership.outranked(read[-1].epoch)
+            raise HandoverInProgress("another node has claimed this user")
 
     async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:
         """Claims, with a folded list if it may be: the list to go by, and columns to be removed."""
@@ -180,9 +207,7 @@ class Loader:
         epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
         if has_claimed(read, epoch, incarnation):
             return read
-        if read and read[-1].epoch >= epoch:
-            self._ownership.outranked(read[-1].epoch)
-            raise HandoverInProgress("another node has claimed this user")
+        self._refuse_if_replaced(read)
         fence = claim(read, epoch, head, self._now_us() // US_PER_MS, incarnation)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:

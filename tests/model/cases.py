@@ -43,6 +43,8 @@ FULL = (
     Case("folding", OneRow, FOLDING._replace(grants=1, unknowns=1, sweeps=1)),
     Case("folding, two conversations", OneRow, FOLDING._replace(conversations=(0, 0, 1), sweeps=1)),
     Case("in parts, unknown puts and claims", InParts, IN_PARTS._replace(puts=3, grants=0, unknowns=2)),
+    Case("in parts, three messages", InParts, IN_PARTS._replace(conversations=(0, 1, 0), grants=0, puts=3)),
+    Case("in parts, three messages the other way", InParts, IN_PARTS._replace(conversations=(0, 1, 1), grants=0)),
     Case("in parts, takeovers", InParts, IN_PARTS._replace(puts=1)),
     Case("in parts, restarts", InParts, IN_PARTS._replace(unknowns=0, restarts=1)),
     Case("in parts, sweeps", InParts, IN_PARTS._replace(grants=0, sweeps=1)),
@@ -64,7 +66,8 @@ LARGE = (
     Case("folding, more unknowns, a takeover", OneRow, FOLDING._replace(grants=1, unknowns=2, sweeps=1)),
     Case("folding, two conversations, restarts", OneRow, _TAKEOVERS._replace(conversations=(0, 0, 1))),
     Case("in parts, unknown puts and claims, takeovers", InParts, IN_PARTS),
-    Case("in parts, three messages", InParts, IN_PARTS._replace(conversations=(0, 1, 0), grants=0, puts=3)),
+    Case("in parts, three messages, takeovers", InParts, IN_PARTS._replace(conversations=(0, 1, 0), puts=1)),
+    Case("in parts, four messages", InParts, IN_PARTS._replace(conversations=(0, 1, 0, 1), grants=0, unknowns=2)),
     Case("in parts, calls that execute twice, sweeps", InParts, IN_PARTS._replace(grants=0, sweeps=1, repeats=1)),
     Case("leases that come back, sweeps, restarts", OneRow, Bounds(returns=2, sweeps=1, restarts=1)),
     Case("outbox, two messages", TwoRows, WARM._replace(puts=3)),
@@ -79,7 +82,7 @@ _BOUNDS = {
     "await_claim": Bounds(),
     "head_from_index": Bounds(expiries=1),
     "new_list": Bounds(),
-    "read_again": IN_PARTS,
+    "same_head": IN_PARTS._replace(conversations=(0, 1, 0), grants=0, puts=3),
     "raise_n": Bounds(),
     "incarnation": Bounds(grants=0, restarts=1),
     "dead_before_grant": Bounds(),
@@ -107,7 +110,7 @@ _OF_TWO_ROWS = {"claimed_load", "deliver_after_check", "remove_after_delivery"}
 
 _MODELS: dict[str, Callable[[Rules, Bounds], Model[Any]]] = {
     **dict.fromkeys(_OF_TWO_ROWS, TwoRows),
-    "read_again": InParts,
+    "same_head": InParts,
 }
 
 WEAKENED = tuple(

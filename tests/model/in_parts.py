@@ -1,9 +1,9 @@
 """The model of one row whose index is read in parts (docs/adr/0022-loads-in-parts.md).
 
 A load is several steps here, between which everything else may happen: it reads the fences, then the `i` cells of the
-first conversation, then those of the others, and claims by what it saw, which is of no one moment. Once the claim is
-confirmed it reads them again, in two steps as well, `d` and `o` with the last, and judges all by the list that it
-claimed with. Under the weakened rule `read_again` it serves what it saw before the claim.
+first conversation, then those of the others, which is of no one moment, again and again, until the head is the one that
+it saw the time before. It claims with that, and keeps what it saw last. Once the claim is confirmed it reads `d` and
+`o`, and serves. Under the weakened rule `same_head` it claims with what it saw first.
 
 A row that this epoch has claimed before is read once.
 """
@@ -25,7 +25,7 @@ class InParts(OneRow):
         process, name = state.processes[me], PROCESSES[me]
         epoch = make_epoch(process.granted, process.n)
         if process.then is not None:
-            yield from self.reads_again(state, me, process)
+            yield from self.serves(state, me, process)
         elif not process.seen:
             fences = process._replace(seen=(Row(fences=state.row.fences),))
             yield f"{name} reads the fences for {name_epoch(epoch)}", put_process(state, me, fences)
@@ -39,12 +39,16 @@ class InParts(OneRow):
         fences, first = process.seen
         seen = whole(state.row, first)._replace(fences=fences.fences)
         loaded = owner.load(self.rules, seen, epoch, self.conversations, self.now_ms(state))
-        idle = process._replace(seen=())
+        idle = process._replace(seen=(), shown_head=-1)
         if loaded is None:
             yield f"{PROCESSES[me]} was replaced", put_process(state, me, idle)
             return
         mailbox, must_claim = loaded
         what = f"{PROCESSES[me]} reads the rest: finds {name_history(mailbox.messages())}"
+        if must_claim and self.rules.same_head and mailbox.head != process.shown_head:
+            once_more = process._replace(seen=(fences,), shown_head=mailbox.head)
+            yield f"{what}, reads once more", put_process(state, me, once_more)
+            return
         if not must_claim:
             if process.lease:
                 yield f"{what}, serves", put_process(state, me, idle._replace(mailbox=mailbox))
@@ -53,28 +57,24 @@ class InParts(OneRow):
         yield f"{what}, sends {name_call(call)}", put_process(state, me, idle._replace(call=call, then=mailbox))
 
     def succeeded(self, state: State, me: int, call: Call) -> State:
-        if not call.fences or not self.rules.read_again:
+        if not call.fences:
             return super().succeeded(state, me, call)
         return put_process(state, me, state.processes[me]._replace(call=None, executed=False))
 
-    def reads_again(self, state: State, me: int, process: Process) -> Iterator[Step]:
-        claimed, name = process.then, PROCESSES[me]
+    def serves(self, state: State, me: int, process: Process) -> Iterator[Step]:
+        claimed = process.then
         assert claimed is not None
-        if not process.seen:
-            cells = process._replace(seen=(first_part(state.row),))
-            yield f"{name} reads the first part of the index again", put_process(state, me, cells)
-        elif process.lease:
-            mailbox = owner.read_claimed(self.rules, whole(state.row, process.seen[0]), claimed, self.conversations)
-            serving = process._replace(mailbox=mailbox, then=None, seen=())
-            what = f"{name} reads the rest again: finds {name_history(mailbox.messages())}, serves"
-            yield what, put_process(state, me, serving)
+        if process.lease:
+            mailbox = owner.read_rest(self.rules, state.row, claimed)
+            what = f"{PROCESSES[me]} reads d and o, serves {name_history(mailbox.messages())}"
+            yield what, put_process(state, me, process._replace(mailbox=mailbox, then=None))
 
     @staticmethod
     def granted(state: State, me: int) -> State:
         """Another owner's load ended with the grant before."""
         given = OneRow.granted(state, me)
         process = given.processes[me]
-        return put_process(given, me, process if process.call else process._replace(then=None, seen=()))
+        return put_process(given, me, process if process.call else process._replace(then=None, seen=(), shown_head=-1))
 
 
 def first_part(row: Row) -> Row:

@@ -6,7 +6,7 @@ from rowbox.mailbox.fence import MAX_EPOCH, N_BITS, Fence, FenceEntry
 from tests.model.row import Call, Entry, History
 
 PROCESSES = "AB"
-MESSAGES = "xyz"
+MESSAGES = "xyzw"
 
 
 def name_epoch(epoch: int) -> str:

@@ -83,9 +83,10 @@ def load(rules: Rules, row: Row, epoch: int, conversations: int, now_ms: int) ->
     return _read(rules, row, epoch, fence, head, conversations), True
 
 
-def read_claimed(rules: Rules, row: Row, claimed: Mailbox, conversations: int) -> Mailbox:
-    """The mailbox as read after the claim, by the list that was claimed with."""
-    return _read(rules, row, claimed.epoch, claimed.fence, claimed.head, conversations)
+def read_rest(rules: Rules, row: Row, claimed: Mailbox) -> Mailbox:
+    """The mailbox with what is read after the claim, by the list that was claimed with."""
+    ids = frozenset(entry.message for entry in counting(rules, claimed.fence, row.ids))
+    return claimed._replace(ids=ids, queue=frozenset(counting(rules, claimed.fence, row.outbox)))
 
 
 def _head(rules: Rules, row: Row, fence: Fence) -> int:

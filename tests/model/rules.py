@@ -15,8 +15,8 @@ class Rules(NamedTuple):
     """A load takes the head from `i`, which never expires. Else: from `l`, which does."""
     new_list: bool = True
     """What was read is filtered by the list that the claim writes. Else: by the list that the claim read."""
-    read_again: bool = True
-    """An index that was read in parts for the claim is read again after it. Else: what was seen before is served."""
+    same_head: bool = True
+    """An index that is read in parts is read until two readings show the same head. Else: once."""
     raise_n: bool = True
     """After an unknown outcome the next claim is of a new epoch."""
     incarnation: bool = True

@@ -23,6 +23,8 @@ class Process(NamedTuple):
     """What it will serve once the call succeeded."""
     seen: tuple[Row, ...] = ()
     """The parts that it has read so far, where the row is read in parts."""
+    shown_head: int = -1
+    """The head that its last reading of all parts has shown."""
 
 
 class Left(NamedTuple):

@@ -24,14 +24,13 @@ def test_a_violation_is_found(case: Case) -> None:
     assert search(case.model(), SMALL).violation is not None
 
 
-def test_a_claim_is_decided_on_a_torn_row() -> None:
-    """A write of two conversations is in the part that was read after it landed, and not in the other."""
+def test_a_reading_shows_a_head_in_the_middle_of_a_write() -> None:
+    """A write of three messages, of which one is in the part that was read after it landed."""
 
     def torn(state: State) -> bool:
-        claiming = (process.then for process in state.processes if process.call and process.call.fences)
-        whole_write = len(state.row.messages) == 2
-        return whole_write and any(then is not None and len(then.messages()) == 1 for then in claiming)
+        heads = [process.shown_head for process in state.processes]
+        return len(state.row.messages) == 3 and 2 in heads
 
-    bounds = IN_PARTS._replace(puts=1)
+    bounds = IN_PARTS._replace(conversations=(0, 1, 0), puts=1, grants=0)
     result = search(Reaching(InParts(Rules(), bounds), torn), SMALL)
     assert result.violation == "the goal is reached", result.story()
