@@ -16,6 +16,7 @@ from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap
 from rowbox.cacheserver.lease import Lease
 from rowbox.cacheserver.ownership import LeasedOwnership
 from rowbox.cacheserver.watch import Watch
+from rowbox.cacheserver.went_back import WentBack
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import RowboxError
 
@@ -52,6 +53,11 @@ class Membership:
         """Where the owner runs, for people."""
         self.reaches_mail = True
         """Set before each beat by whoever knows: a server that cannot serve leaves the mailboxes to one that can."""
+        self.went_back = False
+        """The cluster's row is older than it was: whoever has ended that restore (put_back.py) sets it back."""
+        self.rows_are_ahead = False
+        """A row was claimed under a map version that the map, which names this incarnation, has not reached."""
+        self._went_back = WentBack(incarnation)
         self._owner = ""
         self._has_joined = False
         self._is_ending = False
@@ -73,8 +79,10 @@ class Membership:
         """
         if not self.lease.is_held:
             self._watch.forget()  # whoever could not reach the store must not judge others by their silence
+        needed_above = 0 if self.ownership is None else self.ownership.needed_above
         try:
             state = await self._cells.read()
+            self._compare(state, needed_above)
             for swaps in range(MOST_SWAPS):
                 swap = self._judge(state, has_renewed=swaps > 0)
                 if swap is None:
@@ -107,9 +115,18 @@ class Membership:
             self._begin(state, swap.place, swap.cell)
         return swap
 
+    def _compare(self, state: ClusterState, needed_above: int) -> None:
+        """Whether what stands is older than what is known. `needed_above` is as of before the look: a row that was seen
+        since may have been claimed under a version that the map got since.
+        """
+        named = state.map
+        if named is not None and named.owner == self.incarnation and needed_above > named.version:
+            self.rows_are_ahead = True
+
     def _take_in(self, state: ClusterState) -> Standing:
         """What this incarnation is as of `state`. Where it was replaced it has ended, before anything else counts."""
         self._watch.saw(state)
+        self.went_back |= self._went_back.saw(state)
         if state.map is not None:
             self._owner, self.owner_address = state.map.owner, state.map.address
         own = state.cell_of(self.incarnation)

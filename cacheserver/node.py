@@ -19,12 +19,14 @@ from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.heard_store import HeardStore
+from rowbox.cacheserver.history import begin_history
 from rowbox.cacheserver.judgement import Standing
 from rowbox.cacheserver.mail_health import MailHealth
 from rowbox.cacheserver.membership import Membership, new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.put_back import end_restore
 from rowbox.cacheserver.samples import Sample, owner_samples
 from rowbox.cacheserver.store import Store
 from rowbox.mailbox.config import LeaseSettings
@@ -238,6 +240,7 @@ class Node:
         membership.reaches_mail = self._health.reaches_mail
         try:
             standing = await membership.beat()
+            await self._attend_to_restore(membership)
         except StoreUnavailable as error:
             self.missed_beats += 1
             if self._owner is None:
@@ -248,6 +251,21 @@ class Node:
         if standing is Standing.OWNER and self._owner is None and not self._is_draining:
             await self._appoint(membership, mail)
         return standing
+
+    async def _attend_to_restore(self, membership: Membership) -> None:
+        """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset."""
+        assert self._stores is not None
+        if membership.went_back:
+            log.warning("the store was put back from a copy: whoever owns is replaced, and clients begin anew")
+            await end_restore(self._stores.cells)
+            membership.went_back = False
+            await membership.resign()  # what it has in memory, and what it knows of the others, is of the lost time
+        elif membership.rows_are_ahead:
+            log.warning("rows are newer than the cluster's map, as in a copy of the store: clients begin anew")
+            history = await begin_history(self._stores.cells)
+            membership.rows_are_ahead = False
+            if self._owner is not None:
+                self._owner.fetches.go_by(history)
 
     async def _appoint(self, membership: Membership, mail: Store) -> None:
         """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""

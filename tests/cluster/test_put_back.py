@@ -1,0 +1,145 @@
+"""A table that is put back while servers run, or whose rows are newer than its map: seen without the verb."""
+
+import asyncio
+
+from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.history import history_of
+from rowbox.cacheserver.port import FetchMessages, Page
+from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST, end_restore
+from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.stores.memory_cells import MemoryCells
+from rowbox.cacheserver.went_back import WentBack
+from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import FenceCell
+from rowbox.mailbox.fence import FenceEntry, make_epoch
+from tests.cluster.servers import Server, owner_and_other, servers
+from tests.cluster.world import LEASE, SHARDS
+from tests.support.virtual_time import virtual_time
+
+PATIENCE_S = (LEASE.ttl_ms + LEASE.margin_ms) / 1000
+BEATS_S = 3 * LEASE.beat_ms / 1000
+
+
+def put_back(store: MemoryStore, copy: MemoryCells) -> None:
+    """The same table, with what it held then: servers that run have it open."""
+    store._cells._rows = copy.copy()._rows
+
+
+async def fetch(server: Server, token: str | None = None) -> Page:
+    return await server.node.fetch_messages(FetchMessages("ben", token=token))
+
+
+@virtual_time
+async def test_an_owner_under_which_the_store_is_put_back_ends_and_its_tokens_reset() -> None:
+    async with servers() as all_of_them:
+        first, _ = await owner_and_other(all_of_them)
+        copy = all_of_them.store.snapshot()
+        await asyncio.sleep(10.0)  # its own beats are all that goes on in the cluster's row
+        await first.send("lost")
+        token = (await fetch(first)).token
+        put_back(all_of_them.store, copy)
+        await asyncio.sleep(BEATS_S + PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await first.node.owning()
+        await first.send("instead")
+        page = await fetch(first, token)
+        assert (page.is_delta, page.reset_reason) == (False, "restored")
+        assert [b'"instead"' in item for item in page.items] == [True, False]
+
+
+@virtual_time
+async def test_a_standby_that_sees_the_map_go_back_ends_the_restore_for_all() -> None:
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        copy = all_of_them.store.snapshot()
+        second.node.start()
+        third = all_of_them.add("third")
+        third.node.start()
+        await asyncio.sleep(BEATS_S)
+        await first.node.close()
+        await asyncio.sleep(BEATS_S)
+        before = await history_of(all_of_them.store)
+        put_back(all_of_them.store, copy)
+        await asyncio.sleep(BEATS_S + PATIENCE_S)
+        assert await history_of(all_of_them.store) != before
+
+
+@virtual_time
+async def test_a_row_claimed_under_a_version_above_the_maps_begins_another_history_and_is_served() -> None:
+    """A snapshot of HBase is not of one moment: a row may be newer than the map that is in it."""
+    async with servers() as all_of_them:
+        first, _ = await owner_and_other(all_of_them)
+        token = (await fetch(first)).token
+        before = await history_of(all_of_them.store)
+        epoch = make_epoch(1000, 0)
+        ahead = FenceCell(epoch, (FenceEntry(epoch, 0, 0),))
+        put = Put(*codec.encode(ahead))
+        await all_of_them.store.mutate([RowMutation(row_key("eve", SHARDS), [put])], all_of_them.clock.now_ms())
+        for _ in range(3):
+            await asyncio.gather(first.node.fetch_messages(FetchMessages("eve")), return_exceptions=True)
+            await asyncio.sleep(LEASE.beat_ms / 1000)
+        assert list((await first.node.fetch_messages(FetchMessages("eve"))).items) == []
+        assert await history_of(all_of_them.store) != before
+        assert (await fetch(first, token)).reset_reason == "restored"
+        again = (await fetch(first)).token
+        await asyncio.sleep(10.0)
+        assert (await fetch(first, again)).is_delta, "it begins once"
+
+
+@virtual_time
+async def test_after_the_verb_a_server_that_ran_on_answers_with_the_new_history() -> None:
+    async with servers() as all_of_them:
+        first, _ = await owner_and_other(all_of_them)
+        token = (await fetch(first)).token
+        await end_restore(all_of_them.store)
+        await asyncio.sleep(BEATS_S)
+        await first.node.owning()
+        assert (await fetch(first, token)).reset_reason == "restored"
+        named = (await ClusterCells(all_of_them.store).read()).map
+        assert named is not None
+        assert named.version > MAP_VERSIONS_LOST
+
+
+@virtual_time
+async def test_takeovers_stalls_and_stops_do_not_look_like_a_copy() -> None:
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        before = await history_of(all_of_them.store)
+        second.node.start()
+        await asyncio.sleep(BEATS_S)
+        await first.node.close()
+        await second.node.owning()
+        third = all_of_them.add("third")
+        third.node.start()
+        await asyncio.sleep(BEATS_S)
+        await second.node.close()
+        await third.node.owning()
+        assert await history_of(all_of_them.store) == before
+
+
+def state_of(map_version: int | None, beat: int | None) -> ClusterState:
+    named = None if map_version is None else MapCell(map_version, "me", "here")
+    cells = {} if beat is None else {b"n": NodeCell("me", beat, "alive", "here")}
+    return ClusterState(named, cells, {MAP_PLACE: b""})
+
+
+def test_only_what_is_older_than_it_was_has_gone_back() -> None:
+    seen = WentBack("me")
+    looks = [
+        (None, None),
+        (1, None),
+        (1, 1),
+        (1, 1),
+        (2, 2),
+        (2, None),
+        (2, 5),
+        (2, 4),
+        (3, 5),
+        (2, 6),
+        (None, 7),
+        (1, 8),
+    ]
+    gone = [seen.saw(state_of(*look)) for look in looks]
+    assert gone == [False] * 7 + [True, False, True, True, False]
