@@ -23,8 +23,6 @@ FIRST_COPIES = 16
 """Messages read by their exact columns in a first call: at most 1 MiB, before anything is known of their sizes."""
 FIRST_BYTES = 256 * 1024
 """Of values in a first call: a message may be six times as large in JSON."""
-LOG_BYTES = 1 << 20
-"""More than any call's log entries take: some 60 bytes each."""
 SLICE_BYTES = 128 * 1024
 """Of JSON made in one turn: half a millisecond."""
 
@@ -107,15 +105,17 @@ class PageReader:
         reached = after
         while reached <= after:
             await self._turns.next()
-            part = await self._store.get_part(reading.row, Family.LOG, start, stop, limit=count, limit_bytes=LOG_BYTES)
-            reading.note(part.columns)
-            cells = [_log_cell(column) for column in part.columns]
-            stamped = zip(part.columns, cells, strict=True)
+            # Not get_part: an entry takes some 60 bytes, and over HBase a part of 500 takes more round trips than this.
+            columns = await self._store.get_range(reading.row, Family.LOG, start, stop, count)
+            reading.note(columns)
+            cells = [_log_cell(column) for column in columns]
+            stamped = zip(columns, cells, strict=True)
             self._sweep(reading, Family.LOG, [(column[0], cell.epoch, cell.version) for column, cell in stamped])
             entries += cells
-            # Of a version there may be an entry of each epoch, so the one at which a part ends is not all yet.
-            start = part.next if part.next is not None else stop
-            reached = through if part.next is None else keys.split_log_qualifier(part.next)[0] - 1
+            if len(columns) < count:
+                reached = through
+            else:  # of the last version there may be entries of other epochs behind the cut
+                start, reached = keys.after(columns[-1][0]), cells[-1].version - 1
         counted = [cell for cell in entries if reading.counts(cell.epoch, cell.version)]
         return [cell for cell in counted if cell.version <= reached], reached
 
