@@ -22,6 +22,8 @@ def health_pages(port: MailboxPort, drain: Drain, metrics: Metrics) -> Sequence[
         body: dict[str, object] = {"ready": not reasons}
         if "verbose" in request.query:
             body["reasons"] = list(dict.fromkeys(reasons))
+        if warnings := port.warnings():
+            body["warnings"] = list(warnings)
         return _json(503 if reasons else 200, body)
 
     async def scrape(_: web.BaseRequest) -> Answer:

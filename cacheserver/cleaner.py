@@ -7,7 +7,7 @@ the row finds the column again.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.clocks import StoreClock
@@ -27,9 +27,11 @@ MAX_COLUMNS = 100_000
 class Cleaner:
     """See the module's text. `start` its loop; `close` flushes what is left."""
 
-    def __init__(self, store: Store, clock: StoreClock) -> None:
+    def __init__(self, store: Store, clock: StoreClock, is_open: Callable[[bytes], bool]) -> None:
+        """`is_open(row)`: whether calls may hold the row; what is to be removed from others is forgotten."""
         self._store = store
         self._clock = clock
+        self._is_open = is_open
         self._columns: list[tuple[bytes, Family, bytes]] = []
         self._written_us = 0
         """No waiting column is of a higher version."""
@@ -56,10 +58,13 @@ class Cleaner:
             timestamp_ms = self._clock.next_ms(self._written_us)
             by_row: dict[bytes, list[tuple[Family, bytes]]] = defaultdict(list)
             for row, family, qualifier in taken:
-                by_row[row].append((family, qualifier))
+                if self._is_open(row):
+                    by_row[row].append((family, qualifier))
+            if not by_row:
+                continue
             try:
                 await self._store.delete([RowDelete(row, columns) for row, columns in by_row.items()], timestamp_ms)
-                self.removed += len(taken)
+                self.removed += sum(map(len, by_row.values()))
             except RowboxError as error:
                 log.warning("%d columns stay until the next load of their rows: %s", len(taken), error)
         self._written_us = 0

@@ -315,6 +315,7 @@ class Delivery:
             return
         self.retries += 1
         pause_s = min(LONGEST_PAUSE_S, 2 * self._pauses[recipient][0]) if recipient in self._pauses else FIRST_PAUSE_S
+        pause_s = max(pause_s, (error.retry_after_ms or 0) / 1000)  # thousands may wait for one part of the store
         timer = self._loop.call_later(pause_s * random.uniform(0.5, 1.0), self._begin, recipient)
         self._pauses[recipient] = (pause_s, timer)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from rowbox.cacheserver.mail_health import MailHealth
-from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, Store, StoreStats
+from rowbox.cacheserver.store import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 
@@ -25,6 +25,10 @@ class HeardStore:
     @property
     def shards(self) -> int:
         return self._store.shards
+
+    @property
+    def ranges(self) -> Ranges | None:
+        return self._store.ranges
 
     # Reading
 

@@ -160,6 +160,10 @@ class Node:
             return ("the lease has lapsed: the store does not answer",)
         return (*self._owner.unready_reasons(), *self._health.unready_reasons)
 
+    def warnings(self) -> Sequence[str]:
+        """See MailboxPort."""
+        return self._owner.warnings() if self._owner is not None else ()
+
     def begin_drain(self) -> None:
         """See MailboxPort."""
         self._is_draining = True

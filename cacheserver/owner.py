@@ -19,6 +19,7 @@ from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand,
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.delivery import Delivery
 from rowbox.cacheserver.fetches import Fetches
+from rowbox.cacheserver.guarded_store import GuardedStore
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.message_pages import MessagePages
@@ -35,6 +36,7 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.cacheserver.quarantine import Quarantine
 from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.recovery import Recovery
 from rowbox.cacheserver.row_reader import RowReader
@@ -74,11 +76,19 @@ class Owner:
 
         `clock` is the process's, where it has other owners after or before this one.
         """
+        clock = clock if clock is not None else StoreClock(now_us)
+        self.quarantine = Quarantine(
+            store.ranges,
+            clock,
+            patience_s=settings.hbase.patience_ms / 1000,
+            away_s=settings.hbase.call_timeout_ms / 1000,
+        )
+        if store.ranges is not None:
+            store = GuardedStore(store, self.quarantine)
         self._store = store
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self._now_us = now_us
-        clock = clock if clock is not None else StoreClock(now_us)
-        self.cleaner = Cleaner(store, clock)
+        self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
         self._reader = RowReader(store, self.cleaner.remove, now_us)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
@@ -97,10 +107,16 @@ class Owner:
             load_concurrency=settings.cache.load_concurrency,
             load_queue=settings.cache.load_queue,
             on_loaded=self._loaded,
+            settled=self.quarantine.settled,
         )
         self.committer = Committer(store, self.table, self.cleaner, self._ownership, clock, self._applied)
         self.pipeline = Pipeline(
-            self.table, self._reader, self.committer, now_us, _pipeline_limits(settings, late_writes=store.late_writes)
+            self.table,
+            self._reader,
+            self.committer,
+            self.quarantine,
+            now_us,
+            _pipeline_limits(settings, late_writes=store.late_writes),
         )
         self.settling = Settling(self.table, self.pipeline.submit, now_us)
         self.fetches = Fetches(
@@ -145,10 +161,18 @@ class Owner:
         await self.pipeline.idle()
         await self.table.idle()
         await self.cleaner.close()
+        await self.quarantine.close()
 
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort."""
+        if self.quarantine.is_active and self.quarantine.away == self.quarantine.count:
+            return (*self._unready, "the store does not answer")
         return tuple(self._unready)
+
+    def warnings(self) -> Sequence[str]:
+        """See MailboxPort."""
+        away, count = self.quarantine.away, self.quarantine.count
+        return (f"{away} of {count} ranges of the store do not answer",) if away else ()
 
     # ------------------------------------------------------------------ writes
 

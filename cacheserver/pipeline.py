@@ -8,6 +8,7 @@ for:
 
     cold        until the row is loaded              (the load is started here)
     busy        until its batch or its read is over
+    apart       until it is known whether its range of the store answers (quarantine.py); refused if it does not
     reserved    until the row's own first command, which came earlier and needed a read, is decided
     Need        the row is made busy, what is needed is read, and the command is decided when that is done
 
@@ -18,7 +19,8 @@ other, and the one that came first of all never waits for anything but a load, a
 
 Rows are parted into lanes by ranges of their keys, each with one batch in flight at a time. Embedded (`late_writes`
 False) there is one, so that all rows of a send can be in one batch and no order of locks exists. A cluster's store may
-have more (commit.lanes; docs/adr/0014-lanes.md says when).
+have more (commit.lanes; docs/adr/0014-lanes.md says when). A call that is overdue is set aside: its rows stay busy, its
+ranges are asked one by one, and the lane goes on with the others.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.outstanding import Outstanding
+from rowbox.cacheserver.quarantine import Quarantine
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema.keys import shard_of_row
@@ -39,6 +42,9 @@ from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, S
 from rowbox.mailbox.needs import NEEDS, Need
 
 log = logging.getLogger(__name__)
+
+MOST_SET_ASIDE = 4
+"""Each holds a connection until its deadline. The next one leaves out what was found to be silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +63,15 @@ class PipelineLimits:
 class _Lane:
     """The rows of a range that may go on, and whether a batch of theirs is in flight."""
 
-    __slots__ = ("is_in_flight", "is_scheduled", "ready")
+    __slots__ = ("batch", "begun_s", "is_in_flight", "is_scheduled", "ready")
 
     def __init__(self) -> None:
         self.ready: list[tuple[int, Row]] = []
         """A heap, by the number of each row's first command: a row is in it at most once (`Row.is_ready`)."""
         self.is_in_flight = False
+        self.batch: Batch | None = None
+        """The one in flight, unless that is set aside, and since when."""
+        self.begun_s = 0.0
         self.is_scheduled = False
 
 
@@ -70,11 +79,23 @@ class Pipeline:
     """See the module's text."""
 
     def __init__(
-        self, table: Table, reader: RowReader, committer: Committer, now_us: NowUs, limits: PipelineLimits
+        self,
+        table: Table,
+        reader: RowReader,
+        committer: Committer,
+        quarantine: Quarantine,
+        now_us: NowUs,
+        limits: PipelineLimits,
     ) -> None:
         self._table = table
         self._reader = reader
         self._committer = committer
+        self._quarantine = quarantine
+        quarantine.on_change = self._ranges_changed
+        self._apart: list[Row] = []
+        """Rows whose first command needs one of a suspect range."""
+        self.set_aside = 0
+        """Batches in flight that no lane waits for."""
         self._now_us = now_us
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -153,9 +174,9 @@ class Pipeline:
                 self._refuse(row, None)
                 continue
             try:
-                rows, blocker = self._rows_of(command, row, batch)
-                if blocker is not None:
-                    blocker.blocked.append(row)
+                rows, waiters = self._rows_of(command, row, batch)
+                if waiters is not None:
+                    waiters.append(row)
                     return
                 outcome: Answer | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
             except RowboxError as error:
@@ -204,22 +225,25 @@ class Pipeline:
             if waiter.waiting:
                 self._make_ready(waiter)
 
-    def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], Row | None]:
-        """A command's rows up to the first that is cold (its load is started), busy or reserved, and that one.
+    def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], list[Row] | None]:
+        """A command's rows; or those up to the first that it has to wait for, and the list of those that wait for that.
 
         `first` is the row that it waits in, that of its first user.
 
-        Raises what starting the load raises.
+        Raises what starting a load raises, StoreUnavailable where a row's range is away.
         """
         rows: list[Row] = []
         for user_id in command.users:
             row = first if user_id == first.user_id else self._table.row(user_id)
             if row not in batch.plans:
+                if not self._quarantine.is_open(row.key):
+                    self._quarantine.check(row.key)
+                    return rows, self._apart
                 if row.mailbox is None:
                     self._watch_load(row)
-                    return rows, row
+                    return rows, row.blocked
                 if row.is_busy or (row.reserved_for is not None and row.reserved_for.number < command.number):
-                    return rows, row
+                    return rows, row.blocked
             rows.append(row)
         return rows, None
 
@@ -277,6 +301,20 @@ class Pipeline:
         self._wake_blocked(row)
         self._table.forget_if_empty(row)
 
+    def _ranges_changed(self) -> None:
+        """Looks again at what was kept apart, and sets calls aside that are overdue."""
+        apart, self._apart = self._apart, []
+        for row in apart:
+            if row.waiting:
+                self._make_ready(row)
+        overdue_s = self._loop.time() - self._quarantine.patience_s
+        for lane in self._lanes:
+            if lane.batch is not None and lane.begun_s <= overdue_s and self.set_aside < MOST_SET_ASIDE:
+                lane.is_in_flight, lane.batch = False, None
+                self.set_aside += 1
+                if lane.ready:
+                    self._schedule(lane)
+
     def _begin(self, batch: Batch, lane: _Lane) -> None:
         batch.drop_idle_plans()
         if not batch.plans:
@@ -286,6 +324,7 @@ class Pipeline:
         for row in batch.plans:
             row.is_busy = True
         lane.is_in_flight = True
+        lane.batch, lane.begun_s = batch, self._loop.time()
         task = self._loop.create_task(self._commit(batch, lane), name="commit")
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
@@ -294,7 +333,10 @@ class Pipeline:
         try:
             await self._committer.commit(batch)
         finally:
-            lane.is_in_flight = False
+            if lane.batch is batch:
+                lane.is_in_flight, lane.batch = False, None
+            else:
+                self.set_aside -= 1
             self._forget_answered(batch)
             for row in batch.plans:
                 row.is_busy = False

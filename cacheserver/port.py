@@ -147,6 +147,10 @@ class MailboxPort(Protocol):
         """Why this server should get no traffic now; empty when it should. Cheap: it reads what others keep current."""
         ...
 
+    def warnings(self) -> Sequence[str]:
+        """What is wrong although this server should get traffic: a part of the store is away. Cheap too."""
+        ...
+
     def begin_drain(self) -> None:
         """Refuses nothing yet, ends every wait: waiters are answered at once, later requests do not wait."""
         ...

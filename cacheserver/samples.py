@@ -59,6 +59,26 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_delivery_retries_total", "counter", "Deliveries tried again.", delivery.retries),
         ("rowbox_senders_spilled", "gauge", "Senders whose outbox holds what no queue does.", len(delivery.spilled)),
         ("rowbox_outbox_scans_total", "counter", "Scans for outboxes that were finished.", owner.recovery.scans),
+        ("rowbox_store_ranges", "gauge", "Ranges of the store that work or fail as one.", owner.quarantine.count),
+        (
+            "rowbox_store_ranges_suspect",
+            "gauge",
+            "Ranges of which it is being found out whether they answer; what needs them waits.",
+            owner.quarantine.suspects,
+        ),
+        (
+            "rowbox_store_ranges_unavailable",
+            "gauge",
+            "Ranges that do not answer; what needs them is refused.",
+            owner.quarantine.away,
+        ),
+        (
+            "rowbox_store_probes_total",
+            "counter",
+            "Calls that ask a range whether it answers.",
+            owner.quarantine.probes,
+        ),
+        ("rowbox_commits_set_aside", "gauge", "Overdue store calls that nobody waits for.", owner.pipeline.set_aside),
         ("rowbox_waiters", "gauge", "Clients waiting for news.", owner.waiters.count),
     )
     for name, kind, text, value in numbers:

@@ -83,6 +83,29 @@ class StoreStats(NamedTuple):
     syncs: int
 
 
+class Ranges(Protocol):
+    """The contiguous ranges of rows of which each works or fails as one: a table's regions."""
+
+    def __len__(self) -> int:
+        """How many there are. As `of`."""
+        ...
+
+    def of(self, row: bytes) -> bytes:
+        """The first key of the range around `row`. Cheap, local, and maybe no longer true: they split and merge."""
+        ...
+
+    async def refresh(self) -> None:
+        """Asks the store which ranges there are now. StoreUnavailable: what was known stays."""
+        ...
+
+    async def probe(self, row: bytes, timestamp_ms: int, timeout_s: float) -> None:
+        """A proof that the range around `row` takes writes and answers reads; nothing that counts is written.
+
+        StoreUnavailable: it did not within `timeout_s`. StoreUnreachable: nobody could be asked.
+        """
+        ...
+
+
 class StoreReader(Protocol):
     """The reading half: what `rowbox check` and `rowbox stats` need, also beside a running server.
 
@@ -164,6 +187,11 @@ class StoreReader(Protocol):
 
 class Store(StoreReader, Protocol):
     """The whole port."""
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """None: it fails as a whole."""
+        ...
 
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         """Puts columns into rows; durable when it returns (fsynced, or SYNC_WAL). No row stands in it twice.

@@ -7,7 +7,7 @@ busy is stampeded (admission.py).
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from rowbox.cacheserver.admission import Admission
 from rowbox.cacheserver.commands import Command
@@ -75,6 +75,7 @@ class Table:
     """See the module's text.
 
     `on_loaded(row, outbox)` is called, without awaiting, when a mailbox came into memory and before anybody uses it.
+    `settled(key)` returns when the store may be asked for a row: before that, the row takes no other's turn.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Table:
         load_concurrency: int,
         load_queue: int,
         on_loaded: Callable[[Row, Sequence[OutboxCell]], None],
+        settled: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._loader = loader
         self.shards = shards
@@ -94,6 +96,7 @@ class Table:
         self._large_admission = asyncio.Semaphore(LARGE_LOADS)
         self._most_loads = load_concurrency + load_queue
         self._on_loaded = on_loaded
+        self._settled = settled
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._loads = 0
         self.loads = 0
@@ -177,6 +180,7 @@ class Table:
 
     async def _load(self, row: Row) -> None:
         try:
+            await self._settled(row.key)
             async with self._admission:
                 self.loads += 1
                 loaded = await self._loader.load(row.user_id, row.key)

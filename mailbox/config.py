@@ -181,6 +181,14 @@ class HBaseSettings(Struct, frozen=True, kw_only=True):
             description="Deadline of one call; a write that meets it is of unknown outcome.",
         ),
     ] = 5 * SECOND_MS
+    patience_ms: Annotated[
+        int,
+        Meta(
+            ge=50,
+            le=600 * SECOND_MS,
+            description="A call without an answer for this long is not waited for: its regions are asked one by one.",
+        ),
+    ] = SECOND_MS
     idle_ms: Annotated[
         int,
         Meta(

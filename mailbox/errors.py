@@ -124,6 +124,10 @@ class StoreFull(StoreUnavailable):
     """No room left on the store's device. This call wrote nothing."""
 
 
+class StoreUnreachable(StoreUnavailable):
+    """No way to the store was found at all, which says nothing of any part of it. This call wrote nothing."""
+
+
 class StoreOutcomeUnknown(StoreUnavailable):
     """A write may have happened, may not, or may still happen: the same code outside, other duties inside."""
 

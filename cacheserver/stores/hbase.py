@@ -5,6 +5,7 @@ those are is said in hbase_reads and hbase_writes; deadlines, connections and fa
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -14,6 +15,7 @@ from rowbox.cacheserver.stores.hbase_connection import GatewayClient
 from rowbox.cacheserver.stores.hbase_counters import Counters
 from rowbox.cacheserver.stores.hbase_errors import TableNotMade
 from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.cacheserver.stores.hbase_regions import Regions
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
@@ -21,7 +23,7 @@ from rowbox.hbase_schema.servable import require_servable
 from rowbox.hbase_schema.table_plan import Attributes
 from rowbox.hbase_schema.thrift1 import families_of
 from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
-from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,6 +38,7 @@ class HBaseStore:
         self._pool = pool
         self._table = table.encode()
         self._shards = shards
+        self.ranges = Regions(pool, self._table)
 
     @classmethod
     async def open(
@@ -69,7 +72,10 @@ class HBaseStore:
         except BaseException:
             await pool.close()
             raise
-        return cls(pool, address.table, schema.shards)
+        store = cls(pool, address.table, schema.shards)
+        with suppress(StoreUnavailable):  # till it is asked again, all is one range
+            await store.ranges.refresh()
+        return store
 
     @property
     def late_writes(self) -> bool:

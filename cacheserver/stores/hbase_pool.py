@@ -37,7 +37,7 @@ from rowbox.cacheserver.stores.hbase_errors import (
     writing_error,
 )
 from rowbox.cacheserver.stores.hbase_gateways import Gateways
-from rowbox.mailbox.errors import StoreUnavailable
+from rowbox.mailbox.errors import StoreUnreachable
 
 _T = TypeVar("_T")
 _Work = Callable[[GatewayClient], _T]
@@ -62,10 +62,13 @@ class HBasePool:
         self.counters.reads += 1
         return await self._in_thread(partial(self._read, work))
 
-    async def write(self, work: _Work[_T]) -> _T:
-        """What `work` returns. StoreUnavailable: nothing was sent. StoreOutcomeUnknown: something was."""
+    async def write(self, work: _Work[_T], timeout_s: float | None = None) -> _T:
+        """What `work` returns. StoreUnavailable: nothing was sent. StoreOutcomeUnknown: something was.
+
+        `timeout_s` takes the place of the pool's own.
+        """
         self.counters.writes += 1
-        return await self._in_thread(partial(self._write, work))
+        return await self._in_thread(partial(self._write, work), timeout_s)
 
     async def close(self) -> None:
         """Finishes what was asked for, which takes no longer than a call may, then closes. Twice is once."""
@@ -73,10 +76,10 @@ class HBasePool:
             self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)
         await asyncio.shield(self._closing)
 
-    async def _in_thread(self, call: Callable[[float], _T]) -> _T:
+    async def _in_thread(self, call: Callable[[float], _T], timeout_s: float | None = None) -> _T:
         if self._closing is not None:
-            raise StoreUnavailable("the store is closed")
-        job = self._threads.submit(call, monotonic() + self._call_timeout_s)
+            raise StoreUnreachable("the store is closed")
+        job = self._threads.submit(call, monotonic() + (self._call_timeout_s if timeout_s is None else timeout_s))
         return await asyncio.shield(asyncio.wrap_future(job))
 
     def _close_blocking(self) -> None:
@@ -99,7 +102,7 @@ class HBasePool:
         if monotonic() >= deadline_s:
             with self._lock:
                 self.counters.deadline_misses += 1
-            raise StoreUnavailable("no connection became free by the call's deadline")
+            raise StoreUnreachable("no connection became free by the call's deadline")
         connection = self._idle_connection() or self._new_connection(deadline_s)
         begun_s = monotonic()
         connection.begin(deadline_s)
@@ -142,7 +145,7 @@ class HBasePool:
                     if tried:  # the first one tried is no news, and may have been left meanwhile
                         self.counters.failovers += self._gateways.worked(gateway)
                 return connection
-        raise StoreUnavailable("; ".join(refusals))
+        raise StoreUnreachable("; ".join(refusals))
 
     def _discard(self, connection: GatewayConnection, error: Exception, begun_s: float, *, is_write: bool) -> None:
         connection.close()

@@ -14,6 +14,7 @@ from rowbox.cacheserver.store import Column, Part, Put, RowDelete, RowMutation, 
 from rowbox.cacheserver.stores.memory_cells import MemoryCells
 from rowbox.cacheserver.stores.memory_faults import Fault, Faults, Op
 from rowbox.cacheserver.stores.memory_gates import Gate, Point
+from rowbox.cacheserver.stores.memory_ranges import MemoryRanges
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 
@@ -43,6 +44,7 @@ class MemoryStore:
         self._late: list[_Step] = [] if late is None else late
         self.faults = Faults(late_writes=late_writes)
         self.gates = {point: Gate() for point in Point}
+        self.ranges: MemoryRanges | None = None
         self._in_flight: set[asyncio.Task[object]] = set()
         self._error: type[StoreUnavailable | StoreUnusable] | None = None
         self.syncs = 0
@@ -58,32 +60,32 @@ class MemoryStore:
     # Reading
 
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
-        await self._begin_read()
+        await self._begin_read(row)
         return {family: self._cells.columns(row, family) for family in families}
 
     async def get_row_within(
         self, row: bytes, families: Sequence[Family], most: int
     ) -> dict[Family, list[Column]] | None:
-        await self._begin_read()
+        await self._begin_read(row)
         columns = {family: self._cells.columns(row, family) for family in families}
         return columns if sum(map(len, columns.values())) <= most else None
 
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
-        await self._begin_read()
+        await self._begin_read(row)
         wanted = frozenset(qualifiers)
         return [column for column in self._cells.columns(row, family) if column[0] in wanted]
 
     async def get_range(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
     ) -> list[Column]:
-        await self._begin_read()
+        await self._begin_read(row)
         found = [column for column in self._cells.columns(row, family) if start <= column[0] < stop][:limit]
         return [(qualifier, b"") for qualifier, _ in found] if keys_only else found
 
     async def get_part(
         self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
     ) -> Part:
-        await self._begin_read()
+        await self._begin_read(row)
         found = [column for column in self._cells.columns(row, family) if start <= column[0] < stop]
         return part_of(found[: limit + 1], limit, limit_bytes)
 
@@ -96,6 +98,7 @@ class MemoryStore:
             if len(found) == limit:
                 break
             if after_row is None or row > after_row:
+                await self._hear(row)
                 await asyncio.sleep(0)  # a scan is not atomic
                 if columns := self._cells.columns(row, family):
                     found.append((row, columns))
@@ -119,11 +122,11 @@ class MemoryStore:
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         _check(mutations)
         steps = [partial(self._cells.put, mutation, timestamp_ms) for mutation in mutations]
-        await self._finish(self._write(Op.MUTATE, steps))
+        await self._finish(self._write(Op.MUTATE, [mutation.row for mutation in mutations], steps))
 
     async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
         steps = [partial(self._cells.delete, delete, timestamp_ms) for delete in deletes]
-        await self._finish(self._write(Op.DELETE, steps))
+        await self._finish(self._write(Op.DELETE, [delete.row for delete in deletes], steps))
 
     async def compare_and_set(
         self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
@@ -131,7 +134,7 @@ class MemoryStore:
         put = Put(family, qualifier, value)
         _check([RowMutation(row, [put])])
         step = partial(self._cells.put_if, row, put, expected)
-        answers = await self._finish(self._write(Op.COMPARE_AND_SET, [step]))
+        answers = await self._finish(self._write(Op.COMPARE_AND_SET, [row], [step]))
         return answers[-1] is True
 
     # What only a test can do
@@ -172,9 +175,11 @@ class MemoryStore:
     def beside(self, cells: MemoryCells | None = None) -> "MemoryStore":
         """Another process's store over the same cells (or over a `snapshot`), with gates and faults of its own."""
         own = self._cells if cells is None else cells
-        return MemoryStore(
+        store = MemoryStore(
             own.shards, own.ttl_ms, late_writes=self._late_writes, now_ms=own.now_ms, cells=own, late=self._late
         )
+        store.ranges = self.ranges
+        return store
 
     def reopen(self, cells: MemoryCells | None = None) -> "MemoryStore":
         """The process dies now and another one opens the store: writes that had not executed never do.
@@ -186,10 +191,18 @@ class MemoryStore:
             task.cancel()
         return self.beside(cells)
 
-    async def _begin_read(self) -> None:
+    async def _begin_read(self, row: bytes | None = None) -> None:
         self._check_usable()
         await self.gates[Point.READ].pass_through()
+        if row is not None:
+            await self._hear(row)
         if self.faults.take(Op.READ) is not None:
+            raise StoreUnavailable(_ASKED_FOR)
+
+    async def _hear(self, row: bytes) -> None:
+        """Waits for the row's range where that is silent."""
+        ranges = self.ranges
+        if ranges is not None and ranges.is_silent(row) and not await ranges.speak([row], ranges.deadline_s):
             raise StoreUnavailable(_ASKED_FOR)
 
     async def _finish(self, write: Coroutine[object, object, _T]) -> _T:
@@ -199,14 +212,27 @@ class MemoryStore:
         task.add_done_callback(self._in_flight.discard)
         return await asyncio.shield(task)
 
-    async def _write(self, op: Op, steps: Sequence[_Step]) -> list[object]:
+    async def _write(self, op: Op, rows: Sequence[bytes], steps: Sequence[_Step]) -> list[object]:
         self._check_usable()
         await self.gates[Point.WRITE].pass_through()
+        if self.ranges is not None and any(map(self.ranges.is_silent, rows)):
+            return await self._write_to_silent(self.ranges, op, rows, steps)
         fault = self.faults.take(op)
         answers = self._execute(op, fault, steps)
         await self.gates[Point.ANSWER].pass_through()
         self._fail(fault)
         return answers
+
+    async def _write_to_silent(
+        self, ranges: MemoryRanges, op: Op, rows: Sequence[bytes], steps: Sequence[_Step]
+    ) -> list[object]:
+        """Writes what is in ranges that answer; what is in the others when they do, or late."""
+        silent = [step for row, step in zip(rows, steps, strict=True) if ranges.is_silent(row)]
+        answers = self._execute(op, None, [step for step in steps if step not in silent])
+        if not await ranges.speak(rows, ranges.deadline_s):
+            self._late.extend(silent)
+            raise StoreOutcomeUnknown(_ASKED_FOR)
+        return answers + self._execute(op, None, silent)
 
     def _execute(self, op: Op, fault: Fault | None, steps: Sequence[_Step]) -> list[object]:
         """Does what `fault` leaves to do now, and keeps what it leaves for later."""

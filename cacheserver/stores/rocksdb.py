@@ -84,6 +84,10 @@ class RocksStore(RocksReader):
         database, lock = open_for_writing(folder, shards, memory)
         return cls(database, lock, shards, ttl_ms, now_ms, DiskGuard(folder, min_free_bytes), on_broken)
 
+    @property
+    def ranges(self) -> None:
+        return None
+
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         self._check_usable()
         build = partial(self._batch_of, mutations, timestamp_ms)

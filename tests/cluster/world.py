@@ -37,6 +37,7 @@ class Wire:
 
     late_writes = True
     shards = SHARDS
+    ranges = None
 
     def __init__(self, store: MemoryStore, dice: Random, latency_s: tuple[float, float] = LATENCY_S) -> None:
         self._store = store

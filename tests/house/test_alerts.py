@@ -132,6 +132,8 @@ SITUATIONS: Final = [
     Situation("RowboxGatewayFails", "a gateway hangs", True, {f"rowbox_gateway_deadline_misses_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "to and fro", True, {f"rowbox_gateway_failovers_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "one was restarted", False, {f"rowbox_gateway_failovers_total{A}": "0x55 1x5"}),
+    Situation("RowboxStoreRangesAway", "a region is silent", True, {f"rowbox_store_ranges_unavailable{A}": "1x60"}),
+    Situation("RowboxStoreRangesAway", "one moved", False, {f"rowbox_store_ranges_unavailable{A}": "0x59 1"}),
     Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),
     Situation("RowboxCacheTooSmall", "a cold start: loads, and room for them", False, loads(50, 0)),
     Situation("RowboxRateLimited", "every tenth request", True, requests(200, 90) | requests(429, 10)),

@@ -60,6 +60,9 @@ class ScriptedPort:
         self._called(request)
         return self.page
 
+    def warnings(self) -> Sequence[str]:
+        return ()
+
     def unready_reasons(self) -> Sequence[str]:
         return self.unready
 

@@ -1,0 +1,49 @@
+"""A table's regions: which rows work or fail together, and whether a region works.
+
+A probe is one marker of a removal, of a column that no row has, and one read of it: it takes the way of every write,
+through the region's memory and log, so a region that reads and does not write (its memory is full) does not pass.
+"""
+
+from bisect import bisect_right
+from functools import partial
+
+from rowbox.cacheserver.store import RowDelete
+from rowbox.cacheserver.stores import hbase_reads, hbase_writes
+from rowbox.cacheserver.stores.hbase_connection import GatewayClient
+from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.hbase_schema.families import Family
+
+PROBED = b"\x00probe"
+"""A qualifier that no cell has: shorter than any (hbase_schema.keys)."""
+
+
+class Regions:
+    """See store.Ranges. `refresh` it once before it is used; until then all is one range."""
+
+    def __init__(self, pool: HBasePool, table: bytes) -> None:
+        self._pool = pool
+        self._table = table
+        self._firsts = [b""]
+        """The first key of each region, ascending."""
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    def of(self, row: bytes) -> bytes:
+        return self._firsts[bisect_right(self._firsts, row) - 1]
+
+    async def refresh(self) -> None:
+        self._firsts = await self._pool.read(partial(_first_keys, table=self._table))
+
+    async def probe(self, row: bytes, timestamp_ms: int, timeout_s: float) -> None:
+        await self._pool.write(partial(_probe, table=self._table, row=row, timestamp_ms=timestamp_ms), timeout_s)
+
+
+def _first_keys(client: GatewayClient, table: bytes) -> list[bytes]:
+    """Ascending; the first is b"" even while a table's first region is being moved and is not listed."""
+    return sorted({b"", *(region.startKey for region in client.getTableRegions(table))})
+
+
+def _probe(client: GatewayClient, table: bytes, row: bytes, timestamp_ms: int) -> None:
+    hbase_writes.delete_columns(client, table, [RowDelete(row, [(Family.OUTBOX, PROBED)])], timestamp_ms)
+    hbase_reads.get_columns(client, table, row, Family.OUTBOX, [PROBED])
