@@ -1,0 +1,70 @@
+"""The end of a restore on a real HBase, and a table that the Rowbox of the first formats wrote."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from click.testing import CliRunner
+
+from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.history import history_of
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST
+from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cli.main import main
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from tests.golden.old_stores import answer_again, old_store
+from tests.support.cluster import UNLIMITED
+from tests.support.hbase_cluster import RUNNING, HBase
+from tests.support.hbase_table import made_table
+
+pytestmark = pytest.mark.integration
+
+OLD = old_store("cluster")
+
+
+@pytest.fixture
+def table(hbase: HBase) -> Iterator[HBaseAddress]:
+    with made_table(hbase, StoreSettings(shards=OLD.shards)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def opened(table: HBaseAddress) -> AsyncIterator[HBaseStore]:
+    store = await HBaseStore.open(table, HBaseSettings())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_what_an_old_table_holds_reads_as_it_was_read_then(table: HBaseAddress) -> None:
+    async with opened(table) as store:
+        await OLD.write_to(store, int(time.time() * 1000))  # HBase's TTLs count from now
+        owner = Owner(
+            store, UNLIMITED, ownership=EpochOwnership(OLD.map_version + 1, "reader"), now_us=lambda: OLD.now_us
+        )
+        await owner.start()
+        try:
+            for answer in OLD.answers:
+                assert await answer_again(owner, answer) == answer
+        finally:
+            await owner.close()
+
+
+def test_the_verb_begins_a_history_and_replaces_whoever_owns(hbase: HBase, table: HBaseAddress) -> None:
+    async def stands() -> tuple[bytes, int]:
+        async with opened(table) as store:
+            named = (await ClusterCells(store).read()).map
+            return await history_of(store), 0 if named is None else named.version
+
+    before, _ = asyncio.run(stands())
+    no_setting = {RUNNING: None, "ROWBOX_STORE_SHARDS": str(OLD.shards)}  # the first is the tests' own variable
+    result = CliRunner().invoke(main, ["restored", "--yes", "--store", hbase.url(table.prefix)], env=no_setting)
+    assert result.exit_code == 0, result.output
+    after, version = asyncio.run(stands())
+    assert (after != before, version) == (True, MAP_VERSIONS_LOST)
+    assert after.hex() in result.stdout
