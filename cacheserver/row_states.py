@@ -40,8 +40,8 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
                 states.append(codec.decode_sole_state(*column))
             else:
                 others.append(column)
-    versions = [*(state.version for state in states), *(stamp.version for stamp in stamps_of(decoded(others)))]
-    return SolePart(states, max(versions, default=0))
+    head = max([state.version for state in states], default=0)
+    return SolePart(states, max([head, *(stamp.version for stamp in stamps_of(decoded(others)))]))
 
 
 def states_of(cell: IndexCell) -> list[Conversation]:

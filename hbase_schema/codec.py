@@ -224,8 +224,9 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 
     A third of `decode_index`'s time, which a load of a hundred thousand conversations would take.
     """
-    _check_length(qualifier, keys.CONVERSATION_BYTES)
-    conversation_id, _ = keys.split_conversation_qualifier(qualifier)
+    if len(qualifier) != keys.CONVERSATION_BYTES:
+        _check_length(qualifier, keys.CONVERSATION_BYTES)
+    conversation_id = qualifier[keys.CONVERSATION_ID]
     if value[0] != _STATES_HEADER:
         return stored(conversation_id, _unpack_states(value).current)
     outline = _unpack_outline(value)

@@ -72,9 +72,13 @@ def conversation_qualifier(conversation_id: bytes, epoch: int) -> bytes:
     return _CONVERSATION(CONVERSATION_PREFIX, conversation_id, epoch)
 
 
+CONVERSATION_ID = slice(1, 1 + ID_BYTES)
+"""Where the conversationId stands in the qualifier of its state."""
+
+
 def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
     """(conversationId, epoch): the inverse of `conversation_qualifier`."""
-    return qualifier[1:17], int.from_bytes(qualifier[17:], "big")
+    return qualifier[CONVERSATION_ID], int.from_bytes(qualifier[17:], "big")
 
 
 def fence_qualifier(epoch: int) -> bytes:

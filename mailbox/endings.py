@@ -6,7 +6,7 @@ when the horizon reaches it, and goes up to where its conversation's state ends 
 entry: below it nothing has ended, and to ask that is all that a fetch does while it is so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 from rowbox.mailbox.conversation import NEVER
@@ -30,6 +30,13 @@ class Endings:
         """Takes in a conversation that could not end before, or was not here."""
         heappush(self._heap, ends_after.to_bytes(_VERSION_BYTES, "big") + conversation_id)
         self.first = min(self.first, ends_after)
+
+    def extend(self, endings: Iterable[tuple[int, bytes]]) -> None:
+        """Takes in (where it ends, conversation) of many that were not here."""
+        heap = self._heap
+        for ends_after, conversation_id in endings:
+            heappush(heap, ends_after.to_bytes(_VERSION_BYTES, "big") + conversation_id)
+        self.first = int.from_bytes(heap[0][:_VERSION_BYTES], "big") if heap else NEVER
 
     def ended(self, horizon: int, ends_after: Callable[[bytes], int], most: int) -> list[bytes]:
         """Conversations that have ended at `horizon`, looked for in at most `most` entries.

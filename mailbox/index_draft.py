@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import nlargest
 from typing import NamedTuple
 
 from rowbox.mailbox.conversation import NEVER, Conversation, pack
@@ -54,11 +53,11 @@ class IndexDraft:
         oldest = min([one.created_version for one in part])
         self._born = min(self._born, oldest) if self._born else oldest
         self._runs.append(sorted([one.last_message_id + one.conversation_id for one in part]))
-        changes = [(one.version, one.conversation_id) for one in part]
-        self._changes = nlargest(MOST_CHANGES, self._changes + changes)
-        for one in part:
-            if one.ends_after != NEVER:
-                self._endings.add(one.conversation_id, one.ends_after)
+        self._endings.extend([(one.ends_after, one.conversation_id) for one in part if one.ends_after != NEVER])
+        oldest_change = self._changes[-1][0] if len(self._changes) == MOST_CHANGES else 0
+        newer = [(one.version, one.conversation_id) for one in part if one.version > oldest_change]
+        if newer:
+            self._changes = sorted(self._changes + newer, reverse=True)[:MOST_CHANGES]
 
     def merges(self) -> Iterator[None]:
         """Merges two runs, and gives a turn; and so on, until there is one."""
