@@ -67,6 +67,31 @@ async def test_a_look_that_stalled_is_no_time_of_silence() -> None:
 
 
 @virtual_time
+async def test_a_gap_between_looks_is_no_time_of_silence_although_the_own_lease_holds() -> None:
+    """The standby renews in time, and then does not hear what stands for more than two beats."""
+    store = shared_store()
+    owner, standby = Node("owner", store), Node("standby", store)
+    await owner.beat()
+    for _ in range(3):
+        await standby.beat()
+        await asyncio.sleep(1.0)
+    standby.store.hold(Point.ANSWER)
+    beating = asyncio.create_task(standby.beat())
+    await settle()
+    standby.store.hold(Point.READ)
+    standby.store.release(Point.ANSWER)
+    await asyncio.sleep(2.2)
+    standby.store.release(Point.READ)
+    await beating
+    assert standby.membership.lease.is_held
+    assert not (await read(store)).has_ended("owner-1")
+    for _ in range(5):
+        await asyncio.sleep(1.0)
+        await standby.beat()
+    assert (await read(store)).has_ended("owner-1"), "in the end it is silent without a gap"
+
+
+@virtual_time
 async def test_the_lease_counts_from_the_beat_that_stands_and_not_from_the_newest() -> None:
     """A renewal lands late, just before the next one: that one fails, and the lease is the late one's."""
     store = shared_store()
@@ -96,12 +121,12 @@ async def test_the_map_is_raised_above_the_fence_at_once() -> None:
     await owner.beat()
     ownership = owner.membership.ownership
     assert ownership is not None
-    ownership.outranked(make_epoch(7, 3))
+    ownership.outranked(make_epoch(70, 3))
     await owner.beat()
     named = (await read(store)).map
     assert named is not None
-    assert named.version == 8
-    assert ownership.epoch == make_epoch(8, 0)
+    assert named.version == 71
+    assert ownership.epoch == make_epoch(71, 0)
     await owner.beat()
     assert (await read(store)).map == named, "once is enough"
 

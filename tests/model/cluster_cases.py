@@ -35,14 +35,9 @@ FULL = (
 """The full rules, as the tests search them."""
 
 LARGE = (
-    ClusterCase("cluster: three nodes, two beats each", ClusterBounds(beats=2, versions=3)),
     ClusterCase("cluster: three nodes, writes", ClusterBounds(writes=True)),
-    ClusterCase("cluster: three nodes, restarts, beats", ClusterBounds(crashes=1)),
     ClusterCase("cluster: three nodes, resignations, beats", ClusterBounds(stops=1, versions=3)),
-    ClusterCase("cluster: three nodes, late answers, one beat", ClusterBounds(late_answers=True)),
-    ClusterCase("cluster: three nodes, first start, two beats", COLD._replace(beats=2)),
     ClusterCase("cluster: restarts and resignations", TWO._replace(crashes=1, stops=1)),
-    ClusterCase("cluster: two restarts", TWO._replace(beats=1, crashes=2)),
 )
 """The full rules, as `make model` searches them."""
 
