@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, Database
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import META_START
 
 _SAMPLED_CELLS = 1000
 _KEYS = "rocksdb.estimate-num-keys"
@@ -31,9 +32,12 @@ def rows_estimate(database: Database) -> int:
     seen: set[bytes] = set()
     sampled = 0
     while cells.valid() and sampled < _SAMPLED_CELLS:
-        seen.add(cells.key().partition(SEPARATOR)[0])
+        row = cells.key().partition(SEPARATOR)[0]
+        if row.startswith(META_START):
+            break  # behind every mailbox stands what the store knows of itself
+        seen.add(row)
         sampled += 1
         cells.next()
-    if not cells.valid():
+    if sampled < _SAMPLED_CELLS:
         return len(seen)
     return len(seen) * (index.property_int_value(_KEYS) or sampled) // sampled
