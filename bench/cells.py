@@ -34,7 +34,8 @@ def _plans_of_a_send(
 ) -> dict[str, Plan]:
     now_us = time.time_ns() // 1000
     plans = {
-        user: Plan(Mailbox(user, Limits(0, 0, 0, 0, 0), epoch=1, fence=fence), now_us) for user in (sender, recipient)
+        user: Plan(Mailbox(user, Limits(0, 0, 0, 0, 0), epoch=1, fence=fence), now_us, now_us)
+        for user in (sender, recipient)
     }
     sent = plans[sender].send(new_send(sender, recipient, content, client_message_id, 0))
     assert isinstance(sent, Sent)

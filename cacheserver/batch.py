@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.table import Row
 from rowbox.mailbox.errors import RowboxError
@@ -10,23 +11,33 @@ from rowbox.mailbox.plan import Plan
 
 @dataclass
 class Batch:
-    """One store call in the making, and then on its way. Nobody learns of it before its end."""
+    """One store call in the making, and then on its way. Nobody learns of it before its end.
 
-    now_us: int
+    All of it is planned at one reading of the clock, made when the first plan is opened.
+    """
+
+    time: Time
     most_rows: int
     most_bytes: int
     plans: dict[Row, Plan] = field(default_factory=dict)
     decided: list[tuple[Command, Answer | RowboxError]] = field(default_factory=list)
     size_bytes: int = 0
+    now_us: int = 0
+    seen_us: int = 0
     is_full: bool = False
     """Whether it should take no more commands: of bytes, rows or commands."""
 
     def plan_of(self, row: Row) -> Plan:
-        """The row's plan, opened if this is the first command that needs it. The row is loaded and idle."""
+        """The row's plan, opened if this is the first command that needs it. The row is loaded and idle.
+
+        ClockInDoubt: nothing may be planned now.
+        """
         plan = self.plans.get(row)
         if plan is None:
             assert row.mailbox is not None
-            plan = self.plans[row] = row.mailbox.plan(self.now_us)
+            if not self.now_us:
+                self.now_us, self.seen_us = self.time.now_us(), self.time.seen_us()
+            plan = self.plans[row] = row.mailbox.plan(self.now_us, self.seen_us)
         return plan
 
     def add(self, command: Command, outcome: Answer | RowboxError) -> None:

@@ -55,7 +55,6 @@ class Cleaner:
         """Removes what is waiting now."""
         while self._columns:
             taken, self._columns = self._columns[:BATCH_COLUMNS], self._columns[BATCH_COLUMNS:]
-            timestamp_ms = self._clock.next_ms(self._written_us)
             by_row: dict[bytes, list[tuple[Family, bytes]]] = defaultdict(list)
             for row, family, qualifier in taken:
                 if self._is_open(row):
@@ -63,6 +62,7 @@ class Cleaner:
             if not by_row:
                 continue
             try:
+                timestamp_ms = self._clock.next_ms(self._written_us)
                 await self._store.delete([RowDelete(row, columns) for row, columns in by_row.items()], timestamp_ms)
                 self.removed += sum(map(len, by_row.values()))
             except RowboxError as error:

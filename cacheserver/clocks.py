@@ -6,7 +6,7 @@ test can set it.
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from rowbox.mailbox.clock import MAX_AHEAD_US, US_PER_MS
 
@@ -31,6 +31,36 @@ def wall_clock_ms() -> int:
 def boot_clock_s() -> float:
     """Seconds since the machine was started, those of its sleep included. Nobody can set it."""
     return time.clock_gettime(_BOOT_CLOCK)
+
+
+class Time(Protocol):
+    """The time as far as it is known: between `seen_us` and `latest_us`, which differ where there is doubt."""
+
+    def now_us(self) -> int:
+        """For what is written. ClockInDoubt where it is not believed."""
+        ...
+
+    def seen_us(self) -> int:
+        """The time up to which time was seen to pass: nothing is removed that has not expired by it."""
+        ...
+
+    def latest_us(self) -> int:
+        """What has expired by this may be gone: nothing is given as complete that reaches behind it."""
+        ...
+
+    @property
+    def doubt(self) -> str:
+        """Why the clock is not believed; "" while it is."""
+        ...
+
+
+class BareTime:
+    """A clock that is believed whatever it says."""
+
+    doubt = ""
+
+    def __init__(self, now_us: NowUs) -> None:
+        self.now_us = self.seen_us = self.latest_us = now_us
 
 
 class StoreClock:

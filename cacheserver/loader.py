@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.cleaner import Cleaner
-from rowbox.cacheserver.clocks import NowUs, StoreClock
+from rowbox.cacheserver.clocks import StoreClock, Time
 from rowbox.cacheserver.folding import Folded, Folding
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, in_parts
@@ -52,7 +52,7 @@ class Loader:
     """Makes mailboxes of rows."""
 
     def __init__(
-        self, store: Store, ownership: Ownership, cleaner: Cleaner, clock: StoreClock, now_us: NowUs, limits: Limits
+        self, store: Store, ownership: Ownership, cleaner: Cleaner, clock: StoreClock, time: Time, limits: Limits
     ) -> None:
         self._store = store
         self._ownership = ownership
@@ -60,7 +60,7 @@ class Loader:
         self.folding = Folding(store)
         self._sent_ids = SentIds(store, cleaner.remove)
         self._clock = clock
-        self._now_us = now_us
+        self._time = time
         self._limits = limits
         self.store_calls = 0
 
@@ -149,7 +149,7 @@ class Loader:
         head = await self._read_index(row, read, None)
         while True:
             epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
-            reading = ClaimedRow(claim(read, epoch, head, self._now_us() // US_PER_MS, incarnation))
+            reading = ClaimedRow(claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation))
             before, head = head, await self._read_index(row, read, reading)
             if head == before:
                 return reading
@@ -200,7 +200,7 @@ class Loader:
         """What the claim goes on from; the list as it was read where there will be no claim."""
         if not read or read[-1].epoch >= self._ownership.epoch:
             return Folded(read)
-        return await self.folding.fold(row, read, self._now_us() // US_PER_MS)
+        return await self.folding.fold(row, read, self._time.seen_us() // US_PER_MS)
 
     async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
         """The list to go by: the one read where it is this owner's already, else a new one, once it is confirmed."""
@@ -208,7 +208,7 @@ class Loader:
         if has_claimed(read, epoch, incarnation):
             return read
         self._refuse_if_replaced(read)
-        fence = claim(read, epoch, head, self._now_us() // US_PER_MS, incarnation)
+        fence = claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
             self.store_calls += 1

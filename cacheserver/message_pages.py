@@ -7,6 +7,7 @@ is under way is in the delta from the token that the page returns. Where a page 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.log_tail import LOG_COLUMNS, LogTail, is_message
 from rowbox.cacheserver.page_reader import PageReader
 from rowbox.cacheserver.reading import Reading
@@ -42,7 +43,9 @@ class MessagePage(NamedTuple):
 class MessagePages:
     """See the module's text. `bookmarks` say which list is asked for: a conversation's, or that of all messages."""
 
-    def __init__(self, reader: PageReader) -> None:
+    def __init__(self, reader: PageReader, latest_us: NowUs) -> None:
+        """`latest_us` gives the latest time that it may be: what has expired by it may be gone from the log."""
+        self._latest_us = latest_us
         self._reader = reader
         self._tail = LogTail(reader)
 
@@ -94,7 +97,7 @@ class MessagePages:
         """The messages that came after `token`, oldest change first; a full first page where that cannot be said."""
         mailbox, as_of = reading.mailbox, reading.as_of
         reason = reset_reason(
-            token, as_of, born=mailbox.born, now_us=now_us, token_life_ms=mailbox.limits.token_life_ms
+            token, as_of, born=mailbox.born, now_us=self._latest_us(), token_life_ms=mailbox.limits.token_life_ms
         )
         if reason is not None:
             page = await self.first(reading, bookmarks, None, size, now_us)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.background import background_samples
-from rowbox.cacheserver.clocks import NowS, boot_clock_s
+from rowbox.cacheserver.clocks import NowS, Time, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.heard_store import HeardStore
 from rowbox.cacheserver.history import begin_history
@@ -64,8 +64,11 @@ class Node:
         address: str,
         on_broken: Callable[[StoreUnusable], None],
         *,
+        time: Time | None = None,
         now_s: NowS = boot_clock_s,
     ) -> None:
+        """`time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not."""
+        self._time = time
         self._open_stores = open_stores
         self._make_owner = make_owner
         self._settings = settings
@@ -155,7 +158,7 @@ class Node:
         if self._is_draining:
             return ("draining",)
         if self._owner is None:
-            return (self._why,)
+            return (self._why, self._doubt) if self._doubt else (self._why,)
         if self._membership is None or not self._membership.lease.is_held:
             return ("the lease has lapsed: the store does not answer",)
         return (*self._owner.unready_reasons(), *self._health.unready_reasons)
@@ -182,6 +185,11 @@ class Node:
             yield from background_samples([self._health.loop])
         if self._owner is not None:
             yield from owner_samples(self._owner)
+
+    @property
+    def _doubt(self) -> str:
+        """Why this machine's clock is not believed; "" while it is."""
+        return self._time.doubt if self._time is not None else ""
 
     @property
     def _serves(self) -> bool:
@@ -241,7 +249,7 @@ class Node:
 
     async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
         """One beat, and an Owner where this server owns now; None where the store did not answer."""
-        membership.reaches_mail = self._health.reaches_mail
+        membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             standing = await membership.beat()
             await self._attend_to_restore(membership)
@@ -305,7 +313,7 @@ class Node:
             self._on_broken(StoreUnusable("an internal error ended this server's part in the cluster"))
 
     def _why_replaced(self) -> str:
-        broken = self._health.unready_reasons
+        broken = [*filter(None, [self._doubt]), *self._health.unready_reasons]
         return f"this server leaves the mailboxes to another: {broken[0]}" if broken else "this server was replaced"
 
     async def _resign(self, membership: Membership) -> None:

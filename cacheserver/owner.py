@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.cleaner import Cleaner
-from rowbox.cacheserver.clocks import NowUs, StoreClock, wall_clock_us
+from rowbox.cacheserver.clocks import BareTime, NowUs, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.delivery import Delivery
@@ -70,13 +70,16 @@ class Owner:
         *,
         ownership: Ownership | None = None,
         now_us: NowUs = wall_clock_us,
+        time: Time | None = None,
         clock: StoreClock | None = None,
     ) -> None:
         """An owner of every user of `store`. `ownership` None: nobody else can be one (embedded).
 
-        `clock` is the process's, where it has other owners after or before this one.
+        `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
+        other owners after or before this one.
         """
-        clock = clock if clock is not None else StoreClock(now_us)
+        self._time = time = time if time is not None else BareTime(now_us)
+        clock = clock if clock is not None else StoreClock(time.now_us)
         self.quarantine = Quarantine(
             store.ranges,
             clock,
@@ -87,9 +90,8 @@ class Owner:
             store = GuardedStore(store, self.quarantine)
         self._store = store
         self._ownership = ownership if ownership is not None else SoleOwnership()
-        self._now_us = now_us
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
-        self._reader = RowReader(store, self.cleaner.remove, now_us)
+        self._reader = RowReader(store, self.cleaner.remove, time.seen_us)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
             self._deliver,
@@ -99,7 +101,7 @@ class Owner:
             wait_s=settings.commit.delivery_wait_ms / 1000,
         )
         self.recovery = Recovery(store, self._visit_outbox)
-        self.loader = Loader(store, self._ownership, self.cleaner, clock, now_us, _mailbox_limits(settings))
+        self.loader = Loader(store, self._ownership, self.cleaner, clock, time, _mailbox_limits(settings))
         self.table = Table(
             self.loader,
             store.shards,
@@ -115,17 +117,17 @@ class Owner:
             self._reader,
             self.committer,
             self.quarantine,
-            now_us,
+            time,
             _pipeline_limits(settings, late_writes=store.late_writes),
         )
-        self.settling = Settling(self.table, self.pipeline.submit, now_us)
+        self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
         self.fetches = Fetches(
             self.table,
-            MessagePages(PageReader(store, Turns(), self.cleaner.remove)),
+            MessagePages(PageReader(store, Turns(), self.cleaner.remove), time.latest_us),
             self.waiters,
             self.settling,
             self._ownership,
-            now_us,
+            time.seen_us,
             _rate_limit(settings, "fetch"),
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
@@ -165,9 +167,10 @@ class Owner:
 
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort."""
+        reasons = [*self._unready, *filter(None, [self._time.doubt])]
         if self.quarantine.is_active and self.quarantine.away == self.quarantine.count:
-            return (*self._unready, "the store does not answer")
-        return tuple(self._unready)
+            reasons.append("the store does not answer")
+        return tuple(reasons)
 
     def warnings(self) -> Sequence[str]:
         """See MailboxPort."""

@@ -30,7 +30,7 @@ from heapq import heappop, heappush
 
 from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.budget import Budget
-from rowbox.cacheserver.clocks import NowUs
+from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.committer import Committer
 from rowbox.cacheserver.outstanding import Outstanding
@@ -84,7 +84,7 @@ class Pipeline:
         reader: RowReader,
         committer: Committer,
         quarantine: Quarantine,
-        now_us: NowUs,
+        time: Time,
         limits: PipelineLimits,
     ) -> None:
         self._table = table
@@ -96,7 +96,7 @@ class Pipeline:
         """Rows whose first command needs one of a suspect range."""
         self.set_aside = 0
         """Batches in flight that no lane waits for."""
-        self._now_us = now_us
+        self._time = time
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._lanes = [_Lane() for _ in range(limits.lanes)]
@@ -153,7 +153,7 @@ class Pipeline:
         lane.is_scheduled = False
         if lane.is_in_flight:
             return
-        batch = Batch(self._now_us(), self._limits.batch_rows, self._limits.batch_bytes)
+        batch = Batch(self._time, self._limits.batch_rows, self._limits.batch_bytes)
         while lane.ready and not batch.is_full:
             _, row = heappop(lane.ready)
             row.is_ready = False

@@ -7,17 +7,21 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
 from rowbox.cacheserver.background import background_samples
-from rowbox.cacheserver.clocks import StoreClock, wall_clock_us
+from rowbox.cacheserver.clock_memory import CellMemory
+from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.node import Node, Stores
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
 from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.config import HBaseAddress, Settings, parse_store_url
 from rowbox.mailbox.errors import StoreUnusable
 
@@ -44,8 +48,12 @@ def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextMana
     return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
 
 
-def open_embedded(settings: Settings, on_broken: OnBroken | None = None) -> RocksStore:
-    """The embedded store of `settings`; see RocksStore.open for the errors."""
+def open_embedded(settings: Settings, time: Time | None = None, on_broken: OnBroken | None = None) -> RocksStore:
+    """The embedded store of `settings`; see RocksStore.open for the errors.
+
+    What has expired by `time` is not shown; None: by the machine's clock, whatever it says.
+    """
+    time = time if time is not None else BareTime(wall_clock_us)
     return RocksStore.open(
         store_folder(settings),
         settings.store.shards,
@@ -54,27 +62,38 @@ def open_embedded(settings: Settings, on_broken: OnBroken | None = None) -> Rock
         memtable_bytes=settings.store.memtable_bytes,
         min_free_bytes=settings.store.min_free_bytes,
         max_open_files=settings.store.max_open_files,
+        now_ms=lambda: time.seen_us() // US_PER_MS,
         on_broken=on_broken,
+        may_purge=lambda: not time.doubt,
     )
 
 
 @asynccontextmanager
 async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Backend]:
-    store = open_embedded(settings, on_broken)
+    time = TrustedTime()
+    await time.begin(ClockFile(store_folder(settings)))
+    store = open_embedded(settings, time, on_broken)
     stats = StoreStatistics(store)
-    owner = Owner(store, settings)
+    owner = Owner(store, settings, time=time)
     try:
         await owner.start()
+        time.loop.start()
         store.purge.loop.start()
         stats.loop.start()
         yield Backend(
             owner,
             _at_once,
-            (lambda: owner_samples(owner), stats.samples, lambda: background_samples((store.purge.loop,))),
+            (
+                lambda: owner_samples(owner),
+                stats.samples,
+                time.samples,
+                lambda: background_samples((store.purge.loop, time.loop)),
+            ),
         )
     finally:
         await stats.loop.close()
         await owner.close()
+        await time.close()
         await store.close()
 
 
@@ -84,7 +103,8 @@ async def _at_once() -> None:
 
 @asynccontextmanager
 async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
-    clock = StoreClock(wall_clock_us)
+    time = TrustedTime(saves=lambda: node.owner is not None)
+    clock = StoreClock(time.now_us)
     opened: list[HBaseStore] = []
 
     async def open_stores() -> Stores:
@@ -97,17 +117,26 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         except BaseException:
             await mail.close()
             raise
+        try:
+            await time.begin(CellMemory(cells))
+        except BaseException:
+            await mail.close()
+            await cells.close()
+            raise
+        time.loop.start()
         opened.append(mail)
         return Stores(mail, cells)
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
-        return Owner(store, settings, ownership=ownership, clock=clock)
+        return Owner(store, settings, ownership=ownership, time=time, clock=clock)
 
-    node = Node(open_stores, make_owner, settings.lease, f"{socket.gethostname()}, process {os.getpid()}", on_broken)
+    address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
+    node = Node(open_stores, make_owner, settings.lease, address_for_people, on_broken, time=time)
     node.start()
     try:
-        yield Backend(node, node.owning, (node.samples, lambda: _gateway_samples(opened)))
+        yield Backend(node, node.owning, (node.samples, lambda: _gateway_samples(opened), time.samples))
     finally:
+        await time.close()
         await node.close()
 
 

@@ -16,6 +16,7 @@ VERBS: Final[Mapping[str, str]] = {
     "check": "Look for broken invariants in the whole store.",
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
+    "clock": "Show what the store remembers of the time, or say that the clock is right.",
     "doctor": "Check what the protocol relies on in an HBase cluster.",
     "restored": "End a restore: say that the store was put back from a copy.",
     "health": "Say whether the server on this machine lives.",

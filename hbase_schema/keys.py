@@ -27,6 +27,8 @@ SCHEMA_ROW = b"meta/schema"
 """What the table was made with. `meta/` sorts behind every shard, so a split point keeps it in a region of its own."""
 CLUSTER_ROW = b"meta/cluster"
 """Who owns what now (cacheserver/cluster_state.py), in one row: one read shows all of it as of one moment."""
+CLOCK_ROW = b"meta/clock"
+"""What the store remembers of the time (cacheserver/clock_memory.py)."""
 META_START = b"meta/"
 
 

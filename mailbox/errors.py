@@ -128,6 +128,10 @@ class StoreUnreachable(StoreUnavailable):
     """No way to the store was found at all, which says nothing of any part of it. This call wrote nothing."""
 
 
+class ClockInDoubt(StoreUnavailable):
+    """The machine's clock contradicts what the store remembers, or the time that passes. This call wrote nothing."""
+
+
 class StoreOutcomeUnknown(StoreUnavailable):
     """A write may have happened, may not, or may still happen: the same code outside, other duties inside."""
 

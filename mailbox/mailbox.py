@@ -139,9 +139,9 @@ class Mailbox:
         """
         return now_us - self.limits.retention_ms * US_PER_MS
 
-    def plan(self, now_us: int) -> Plan:
-        """Opens a mutation at `now_us`."""
-        return Plan(self, now_us)
+    def plan(self, now_us: int, seen_us: int | None = None) -> Plan:
+        """Opens a mutation at `now_us`. What has expired by `seen_us` (None: by the same) is gone."""
+        return Plan(self, now_us, now_us if seen_us is None else seen_us)
 
     def apply(self, plan: Plan) -> None:
         """Takes in a mutation that the store has confirmed: what `plan.log` tells of is visible from now on."""
@@ -156,7 +156,7 @@ class Mailbox:
         if plan.records:
             for client_id_hash, record in plan.records.items():
                 self.client_ids.add(client_id_hash, record.version)
-            self.client_ids.drop_expired(plan.now_us - self.limits.dedupe_life_ms * US_PER_MS)
+            self.client_ids.drop_expired(plan.seen_us - self.limits.dedupe_life_ms * US_PER_MS)
         self._extend_log(plan.log)
         self._trim_windows()
 

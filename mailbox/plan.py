@@ -73,12 +73,25 @@ class Settled(NamedTuple):
 class Plan:
     """See the module's text. Made by `Mailbox.plan`."""
 
-    __slots__ = ("_cells", "_mailbox", "base_head", "copies", "head", "log", "now_us", "outbox", "records", "states")
+    __slots__ = (
+        "_cells",
+        "_mailbox",
+        "base_head",
+        "copies",
+        "head",
+        "log",
+        "now_us",
+        "outbox",
+        "records",
+        "seen_us",
+        "states",
+    )
 
-    def __init__(self, mailbox: "Mailbox", now_us: int) -> None:
+    def __init__(self, mailbox: "Mailbox", now_us: int, seen_us: int) -> None:
         self._mailbox = mailbox
         self._cells: list[Cell] = []
         self.now_us = now_us
+        self.seen_us = seen_us
         self.base_head = mailbox.head
         self.head = mailbox.head
         self.states: dict[bytes, Conversation] = {}
@@ -96,7 +109,7 @@ class Plan:
 
     @property
     def _horizon(self) -> int:
-        return self._mailbox.horizon(self.now_us)
+        return self._mailbox.horizon(self.seen_us)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
         """Adds a send of the mailbox's own user. ClientMessageIdReused when its id names another payload."""
@@ -112,7 +125,7 @@ class Plan:
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
         """Adds someone else's message, once: its version here, or 0 where it was delivered before or is too old."""
         sent_us = message.sent_us
-        if is_expired(sent_us, self.now_us, self._mailbox.limits.retention_ms):
+        if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
             return 0
         known = self._holds(message, fact)
         if isinstance(known, CopyNeed):

@@ -51,6 +51,7 @@ class RocksStore(RocksReader):
         now_ms: Callable[[], int],
         guard: DiskGuard,
         on_broken: OnBroken | None,
+        may_purge: Callable[[], bool],
     ) -> None:
         super().__init__(database, shards, ttl_ms, now_ms)
         self._lock = lock
@@ -59,7 +60,7 @@ class RocksStore(RocksReader):
         self._broken: StoreUnusable | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._synced, self._unsynced = write_options(sync=True), write_options(sync=False)
-        self.purge = Purge(list(ttl_ms), self._expired_keys, self._delete_expired)
+        self.purge = Purge(list(ttl_ms), self._expired_keys, self._delete_expired, may_purge)
 
     @classmethod
     def open(
@@ -74,15 +75,17 @@ class RocksStore(RocksReader):
         max_open_files: int = ALL_FILES,
         now_ms: Callable[[], int] = wall_clock_ms,
         on_broken: OnBroken | None = None,
+        may_purge: Callable[[], bool] = lambda: True,
     ) -> "RocksStore":
         """Opens the store in `folder`, or makes one where there is none; blocks while it recovers.
 
         StoreLocked, StoreVersionMismatch, StoreDamaged or StoreUnusable say what to do; the data is left as it is.
+        What has expired by `now_ms` is not shown, and is deleted while `may_purge` says so.
         `on_broken` is called once, on the event loop, when a write fails and the store ends.
         """
         memory = RocksMemory(block_cache_bytes, memtable_bytes, max_open_files)
         database, lock = open_for_writing(folder, shards, memory)
-        return cls(database, lock, shards, ttl_ms, now_ms, DiskGuard(folder, min_free_bytes), on_broken)
+        return cls(database, lock, shards, ttl_ms, now_ms, DiskGuard(folder, min_free_bytes), on_broken, may_purge)
 
     @property
     def ranges(self) -> None:

@@ -59,12 +59,20 @@ DeleteExpired = Callable[[Family, Sequence[bytes]], Awaitable[int]]
 class Purge:
     """The walk: `start` its loop, or take single steps."""
 
-    def __init__(self, families: Sequence[Family], find: FindExpired, delete: DeleteExpired) -> None:
+    def __init__(
+        self,
+        families: Sequence[Family],
+        find: FindExpired,
+        delete: DeleteExpired,
+        may_delete: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_delete` is asked before each step, and says no while the clock is in doubt."""
         self._families = cycle(families)
         self._family = next(self._families, None)
         self._position = b""
         self._find = find
         self._delete = delete
+        self._may_delete = may_delete
         self.loop = BackgroundLoop("purge", self._round)
         self.looked_at = 0
         self.deleted = 0
@@ -73,7 +81,7 @@ class Purge:
 
     async def step(self, limit: int = _STEP_COLUMNS) -> int:
         """Looks at up to `limit` columns and deletes the expired ones; how many these were."""
-        if self._family is None:
+        if self._family is None or not self._may_delete():
             return 0
         family = self._family
         try:

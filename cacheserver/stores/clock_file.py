@@ -1,0 +1,73 @@
+"""What an embedded store remembers of the time: a file in its folder, replaced as a whole.
+
+A file and no key of RocksDB's, because an operator has a word in it while a server has the folder open.
+
+A folder that was made before there was such a file has a witness all the same: the time at which one of its files was
+last written.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from rowbox.cacheserver.clock_memory import decoded, encoded
+from rowbox.mailbox.clock_trust import Remembered
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+
+NAME = "rowbox.clock"
+_MADE_BY_ROCKSDB = "CURRENT"
+
+
+class ClockFile:
+    """ClockMemory over the store in `folder`. Reads without the folder's lock; whoever swaps has read before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / NAME
+
+    async def read(self) -> Remembered | None:
+        return await asyncio.to_thread(self._stands)
+
+    async def swap(self, old: Remembered | None, new: Remembered) -> Remembered | None:
+        return await asyncio.to_thread(self._swap, old, new)
+
+    def _swap(self, old: Remembered | None, new: Remembered) -> Remembered | None:
+        stands = self._stored()
+        if stands is not None and stands != old:
+            return stands
+        if not (self._folder / _MADE_BY_ROCKSDB).exists():
+            raise StoreUnusable(f"there is no store in {self._folder}: name the folder of the server")
+        try:
+            self._replace(encoded(new))
+        except OSError as error:
+            raise StoreUnavailable(f"what the store remembers of the time cannot be written: {error}") from error
+        return new
+
+    def _stands(self) -> Remembered | None:
+        stored = self._stored()
+        return stored if stored is not None else self._witness()
+
+    def _stored(self) -> Remembered | None:
+        try:
+            return decoded(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def _witness(self) -> Remembered | None:
+        if not (self._folder / _MADE_BY_ROCKSDB).exists():
+            return None
+        written_ns = max(path.stat().st_mtime_ns for path in self._folder.iterdir() if path.is_file())
+        return Remembered(written_ns // 1000)
+
+    def _replace(self, value: bytes) -> None:
+        unfinished = self._path.with_suffix(".unfinished")
+        with unfinished.open("wb") as file:
+            file.write(value)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

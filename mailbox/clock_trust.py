@@ -1,0 +1,165 @@
+"""Whether the machine's clock may be believed, and how much time was seen to pass. Rules only: readings are arguments.
+
+Two clocks are read together: the wall clock, which tells the time of day and may be set by anybody, and the boot clock,
+which counts the seconds since the machine was started, its sleep included, and cannot be set. Beside them stands what
+the store remembers: the latest time at which it was served. docs/adr/0018-time.md has the reasons.
+
+believed    Nothing contradicts the wall clock. Writes are confirmed, and time passes.
+in doubt    Something does: see Doubt. Nothing is written and nothing expires. It ends by itself when the contradiction
+            does (the clock was set right), or by an operator's word that the clock is right as it is.
+
+At a start the wall clock may be ahead of what is remembered by any time that a machine can be off for. Nobody can tell
+that from a clock that is wrong. So the server serves, and that time, a Gap, does not count as seen: nothing expires by
+it. It counts once both clocks have agreed for as long as the gap is long, for an hour at least and a week at most: then
+somebody has had the time to hear of it.
+"""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from rowbox.mailbox.clock import US_PER_S
+
+TOLERANCE_US: Final = 10 * US_PER_S
+"""What clocks may differ by and be right: the protocol's number for clocks of two servers."""
+SAVE_EVERY_US: Final = 60 * US_PER_S
+"""The store's memory of the time is so old at most while a server runs."""
+UNREMARKABLE_US: Final = SAVE_EVERY_US + TOLERANCE_US
+"""A start that is so much later than what is remembered may follow a crash at once."""
+MOST_OFF_US: Final = 100 * 86_400 * US_PER_S
+"""Machines are off for a summer. What is ahead of the remembered time by more needs an operator's word."""
+LEAST_PROBATION_US: Final = 3600 * US_PER_S
+MOST_PROBATION_US: Final = 7 * 86_400 * US_PER_S
+REBASE_EVERY_US: Final = 3600 * US_PER_S
+"""In each such span the wall clock may be moved against the boot clock by the tolerance in all."""
+MOST_GAPS: Final = 32
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Time that has passed by the wall clock alone. It counts as seen after `left_us` more of agreement."""
+
+    length_us: int
+    left_us: int
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What the store remembers. `word` names the last time that an operator said that the clock is right."""
+
+    latest_us: int
+    gaps: tuple[Gap, ...] = ()
+    word: str = ""
+
+    @property
+    def unseen_us(self) -> int:
+        """How much of the time up to `latest_us` was not seen to pass."""
+        return sum(gap.length_us for gap in self.gaps)
+
+
+def by_word(wall_us: int, word: str) -> Remembered:
+    """What is to be remembered once an operator has said that `wall_us` is the time."""
+    return Remembered(wall_us, (), word)
+
+
+class Contradiction(StrEnum):
+    """What speaks against the wall clock."""
+
+    BEHIND = "behind"
+    AHEAD = "ahead"
+    STEPPED = "stepped"
+
+
+class Doubt(NamedTuple):
+    """Why the wall clock is not believed, and by how much it is off (positive: ahead)."""
+
+    what: Contradiction
+    off_us: int
+
+    def __str__(self) -> str:
+        amount = duration(abs(self.off_us))
+        match self.what:
+            case Contradiction.BEHIND:
+                return f"the clock is {amount} behind the latest time that the store has seen"
+            case Contradiction.AHEAD:
+                return f"the clock is {amount} ahead of the latest time that the store has seen"
+            case Contradiction.STEPPED:
+                direction = "forward" if self.off_us > 0 else "back"
+                return f"the clock was set {direction} by {amount} while the server ran"
+
+
+class ClockTrust:
+    """See the module's text. Times in microseconds; `boot_us` are readings of the boot clock."""
+
+    def __init__(self, remembered: Remembered | None, wall_us: int, boot_us: int) -> None:
+        """At a start, or after an operator's word. `remembered` None: the store is new."""
+        self._remembered = remembered if remembered is not None else Remembered(wall_us)
+        self._gaps = list(self._remembered.gaps)
+        self._anchor: tuple[int, int] | None = None
+        """A believed reading of both clocks: from it on the wall clock goes as the boot clock does."""
+        self._observed_boot_us = boot_us
+        self.doubt: Doubt | None = None
+        self.latest_us = self._remembered.latest_us
+        self.seen_us = self.latest_us - self.unseen_us
+        """The time up to which time was seen to pass. Never behind an earlier one."""
+        self.observe(wall_us, boot_us)
+
+    @property
+    def unseen_us(self) -> int:
+        """How much of the time up to now was not seen to pass."""
+        return sum([gap.length_us for gap in self._gaps])
+
+    def observe(self, wall_us: int, boot_us: int) -> None:
+        """Judges a reading of both clocks, after which `doubt` and `seen_us` are as of it."""
+        if self._anchor is None:
+            self._judge_start(wall_us, boot_us)
+        else:
+            off_us = wall_us - self._anchor[0] - (boot_us - self._anchor[1])
+            self.doubt = None if abs(off_us) <= TOLERANCE_US else Doubt(Contradiction.STEPPED, off_us)
+        if self.doubt is None:
+            self._pass(wall_us, boot_us)
+        self._observed_boot_us = boot_us
+
+    def remembered(self) -> Remembered:
+        """What the store is to remember now; of use while the clock is believed."""
+        return Remembered(self.latest_us, tuple(self._gaps), self._remembered.word)
+
+    def _judge_start(self, wall_us: int, boot_us: int) -> None:
+        off_us = wall_us - self._remembered.latest_us
+        if off_us < -TOLERANCE_US:
+            self.doubt = Doubt(Contradiction.BEHIND, off_us)
+        elif off_us > MOST_OFF_US:
+            self.doubt = Doubt(Contradiction.AHEAD, off_us)
+        else:
+            self.doubt = None
+            self._anchor = (wall_us, boot_us)
+            if off_us > UNREMARKABLE_US:
+                self._add(Gap(off_us, min(max(off_us, LEAST_PROBATION_US), MOST_PROBATION_US)))
+
+    def _add(self, gap: Gap) -> None:
+        if len(self._gaps) == MOST_GAPS:
+            first, second = self._gaps[:2]
+            self._gaps[:2] = [Gap(first.length_us + second.length_us, max(first.left_us, second.left_us))]
+        self._gaps.append(gap)
+
+    def _pass(self, wall_us: int, boot_us: int) -> None:
+        """Time passes as far as it was seen to."""
+        assert self._anchor is not None
+        if self._gaps:
+            elapsed_us = boot_us - self._observed_boot_us
+            left = [Gap(gap.length_us, gap.left_us - elapsed_us) for gap in self._gaps]
+            self._gaps = [gap for gap in left if gap.left_us > 0]
+        if boot_us - self._anchor[1] >= REBASE_EVERY_US:
+            self._anchor = (wall_us, boot_us)
+        self.latest_us = max(self.latest_us, wall_us)
+        self.seen_us = max(self.seen_us, wall_us - self.unseen_us)
+
+
+def duration(length_us: int) -> str:
+    """In the two largest units, for people."""
+    seconds = length_us // US_PER_S
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
