@@ -10,9 +10,8 @@ ends the process, so its part is set aside, and what clients can take is what is
     the API        the rest, at most `server.max_connections`; long polls at most nine tenths of that
 """
 
-import logging
 import resource
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -26,7 +25,13 @@ STORE_EXTRA: Final = 64
 LEAST: Final = 512
 """Descriptors below which nothing is tried."""
 _UNLIMITED: Final = 1 << 20
-_log = logging.getLogger(__name__)
+
+
+class Shared(NamedTuple):
+    """Settings that the system's descriptors allow; `notes` says, a line each, what was lowered for that and why."""
+
+    settings: Settings
+    notes: tuple[str, ...] = ()
 
 
 def raise_open_files() -> int:
@@ -36,33 +41,34 @@ def raise_open_files() -> int:
     return _UNLIMITED if most == resource.RLIM_INFINITY else most
 
 
-def within(loaded: Loaded, limit: int) -> Settings:
+def within(loaded: Loaded, limit: int) -> Shared:
     """The settings, of which those that were not given are lowered to what `limit` descriptors allow.
 
     ConfigError for one that was given and is too large, naming both numbers.
     """
     if limit < LEAST:
         raise ConfigError("RLIMIT_NOFILE", limit, "the system", f"at least {LEAST} descriptors")
-    settings = loaded.settings
+    shared, settings = Shared(loaded.settings), loaded.settings
     if parse_store_url(settings.store.url) is None:
-        settings = _lowered(loaded, settings, "store.max_open_files", limit // 4, f"a quarter of {limit} descriptors")
-        store = settings.store.max_open_files + STORE_EXTRA
+        why = f"a quarter of {limit} descriptors"
+        shared = _lowered(loaded, shared, "store.max_open_files", limit // 4, why)
+        store = shared.settings.store.max_open_files + STORE_EXTRA
     else:
         store = 2 * (settings.hbase.connections + CELL_CONNECTIONS)
     room = limit - RESERVED - ADMIN_CONNECTIONS - store
     why = f"what is left of {limit} descriptors (RLIMIT_NOFILE) beside the store's {store}"
-    settings = _lowered(loaded, settings, "server.max_connections", room, why)
-    connections = settings.server.max_connections
+    shared = _lowered(loaded, shared, "server.max_connections", room, why)
+    connections = shared.settings.server.max_connections
     why = f"nine tenths of {connections} connections, each of which is one of {limit} descriptors (RLIMIT_NOFILE)"
-    return _lowered(loaded, settings, "poll.max_per_server", connections * 9 // 10, why)
+    return _lowered(loaded, shared, "poll.max_per_server", connections * 9 // 10, why)
 
 
-def _lowered(loaded: Loaded, settings: Settings, key: str, most: int, why: str) -> Settings:
-    table, _, field = key.partition(".")
+def _lowered(loaded: Loaded, shared: Shared, key: str, most: int, why: str) -> Shared:
+    settings, (table, _, field) = shared.settings, key.partition(".")
     value = getattr(getattr(settings, table), field)
     if value <= most:
-        return settings
+        return shared
     if loaded.origin(key) != "default":
         raise ConfigError(key, value, loaded.origin(key), f"at most {most}: {why}")
-    _log.info("%s is %d instead of %d: %s", key, most, value, why)
-    return replace(settings, **{table: replace(getattr(settings, table), **{field: most})})
+    lowered = replace(settings, **{table: replace(getattr(settings, table), **{field: most})})
+    return Shared(lowered, (*shared.notes, f"{key} is {most} instead of {value}: {why}"))

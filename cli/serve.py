@@ -54,7 +54,7 @@ def command(loaded: Loaded) -> None:
     logs.set_up(loaded.settings.server.log_format, request_id.REQUEST_ID.get)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    _run(_serve(within(loaded, raise_open_files())))
+    _run(_serve(*within(loaded, raise_open_files())))
 
 
 def _run(main: Coroutine[object, object, None]) -> None:
@@ -68,7 +68,7 @@ def _run(main: Coroutine[object, object, None]) -> None:
             runner.run(main)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     stop = asyncio.Event()
     failures: list[RowboxError] = []
 
@@ -81,6 +81,8 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     secret = load_or_create(Path(settings.server.data_dir))
     async with backend(settings, on_broken) as mailboxes, _listening(settings, secret, mailboxes) as server:
+        for note in notes:  # not before: a start that is refused says one line, and why
+            log.info("%s", note)
         await _first_of(mailboxes.ready(), stop.wait())
         if not stop.is_set():
             _announce(ready_lines(settings, secret, server.port, server.admin_port, time.time()))

@@ -100,9 +100,8 @@ async def test_a_write_that_meets_a_full_disk_ends_the_server_and_loses_nothing(
 
             disk.free()
             await server.start()
-            async with asyncio.TaskGroup() as tasks:
-                for record in sends.history.sends:  # a confirmed one is the same message, an unknown one is settled
-                    tasks.create_task(sends.settle(record))
+            for record in sends.history.sends:  # a confirmed one is the same message, an unknown one is settled
+                await sends.settle(record)
             assert await sends.breaches() == []
             await server.stop()
         checked = await rowbox("check", "--data-dir", disk.folder)
