@@ -7,6 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.api.bodies import Bodies
+from rowbox.api.claims import Claims
+from rowbox.api.handlers import Call
 from rowbox.mailbox.config import RateLimitSettings, Settings
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
@@ -171,6 +173,12 @@ async def test_a_body_in_chunks_has_its_room_as_it_comes(scripted: ScriptedPort)
         go.set()
         assert (await sending).status == 201
         assert api.bodies.bytes == 0
+
+
+def test_a_body_is_taken_once() -> None:
+    """Else the call, which waits for the owner, holds it."""
+    call = Call(Claims("alice", is_admin=False, valid_until_s=0), "", b"{}")
+    assert (call.take_body(), call.body) == (b"{}", b"")
 
 
 async def test_while_the_owner_works_the_body_is_let_go() -> None:

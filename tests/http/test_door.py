@@ -113,12 +113,14 @@ async def test_without_a_descriptor_an_idle_client_goes_and_the_next_one_comes_i
 ) -> None:
     """The server of uvloop closes the listening socket at the first such error that reaches it, without a word."""
     accepts = Accepts(monkeypatch)
-    async with serving(scripted) as api:
+    patient = Settings(server=replace(ANY_PORT, head_ms=600_000), rate_limits=NO_LIMITS)
+    async with serving(scripted, patient) as api:
         idle = await clients.connect(api.server.port)
         await until(lambda: len(api.connections) == 1)
         accepts.failures = 2
         reader, _ = await clients.connect(api.server.port, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert await idle[0].read() == b""
+        async with asyncio.timeout(10):
+            assert await idle[0].read() == b""
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         assert caplog.text.count("no connection can be accepted") == 1, "once, however often it is tried"
 

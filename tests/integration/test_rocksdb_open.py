@@ -112,3 +112,15 @@ async def test_memory_is_bounded_and_counted(tmp_path: Path) -> None:
         assert 0 < figures.block_cache_bytes <= 5 * MIB
         assert figures.disk_bytes > MIB
         assert figures.syncs >= 512
+
+
+async def test_the_owner_keeps_a_bounded_number_of_files_open(tmp_path: Path) -> None:
+    """With all of them open, a store that grows ends one day for want of a descriptor."""
+    store = open_store(tmp_path, max_open_files=64, memtable_bytes=MIB)
+    try:
+        for number in range(30):
+            await store.mutate(group(number), number)
+        assert await numbers(store) == list(range(30))
+    finally:
+        await store.close()
+    assert "Options.max_open_files: 64\n" in (tmp_path / "LOG").read_text()
