@@ -107,3 +107,22 @@ def test_what_cannot_end_any_more_leaves() -> None:
     endings.add(direct_conversation_id("a", "b"), 5)
     assert endings.ended(5, lambda _: NEVER, most=10) == []
     assert (len(endings), endings.first) == (0, NEVER)
+
+
+def test_a_conversation_that_could_not_end_for_a_time_is_found_again() -> None:
+    index = ConversationIndex()
+    conversation = direct_conversation_id("a", "b")
+
+    def say(old: Conversation, version: int) -> None:
+        said = Message(message_id(version, 1), conversation, "a", ("a", "b"), "x")
+        index.put(conversation, old.with_sent(said, version, 1))
+
+    say(Conversation.new(("a", "b"), 10), 10)
+    (ended,) = index.ended(10, most=10)
+    state = index.get(ended)
+    assert state is not None
+    index.put(conversation, state.settled(10, None, 20, 1))
+    assert index.ended(30, most=10) == []
+    say(state, 40)
+    assert index.ended(39, most=10) == []
+    assert index.ended(40, most=10) == [conversation]
