@@ -130,6 +130,7 @@ class Loader:
             claimed = await self._settled(row, read)
             folded = await self._claim_folded(row, read, claimed.head)
             claimed.fence = folded.fence
+        self._ownership.check(user_id)  # reading ids has dead ones removed: by a list that another may have outlived
         async for columns in self._parts(row, Family.OUTBOX):
             claimed.add_outbox(columns)
         mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.draft))

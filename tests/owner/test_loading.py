@@ -11,12 +11,14 @@ from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.port import Page
 from rowbox.cacheserver.store import RowMutation
+from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.cacheserver.table import LARGE_LOADS
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, IndexCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
@@ -264,6 +266,37 @@ def the_first_head_stands(patch: pytest.MonkeyPatch) -> None:
         return heads.setdefault(self, await read_index(self, row, read, into))
 
     patch.setattr(Loader, "_read_index", once)
+
+
+# ---- what a load that comes too late may remove
+
+
+@virtual_time
+async def test_an_owner_that_wakes_in_a_load_removes_no_clients_id_that_the_next_one_counts() -> None:
+    """It has read the index, and its claim is on its way. A write of the owner before it lands, the next owner counts
+    it and answers by it. Then the claim is confirmed to the woken one, by whose list that write never counted.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        async with cluster(late=True) as servers:
+            woken = servers.node
+            cells = conversations(servers, 4)
+            await write(servers, cells)
+            last, version = cells[-1], cells[-1].current.version + 1
+            state = replace(last.current, version=version)
+            text = message_id(version, 0)
+            record = DedupeCell(client_id_hash("late"), EPOCH, version, text, last.conversation_id, bytes(16))
+            in_small_parts(patch)
+            woken.store.hold(Point.WRITE)
+            loading = asyncio.create_task(woken.conversations("ann"))
+            await settle()
+            await write(servers, [replace(last, current=state, previous=last.current), record])
+            next_one = await servers.start()
+            assert (await next_one.status("ann", "late")).message_id == text
+            woken.store.release(Point.WRITE)
+            with pytest.raises(HandoverInProgress):
+                await loading
+            await asyncio.sleep(1.0)
+            assert (await next_one.status("ann", "late")).message_id == text
 
 
 # ---- large rows and the others
