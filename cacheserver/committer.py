@@ -1,6 +1,6 @@
 """The way of a batch to the store and back: one call, then the check, then memory, then the answers.
 
-Ownership is checked before the call and again after the store's yes, before anything is applied or answered
+Ownership is checked before each call and again after the store's yes, before anything is applied or answered
 (docs/consistency.md, rule 4).
 After an unknown outcome the epoch is left and the rows are dropped (rule 6): what is true is for the next load to say.
 """
@@ -71,7 +71,6 @@ class Committer:
         """Writes a batch whose rows are busy, applies it, and answers its commands, with an error if need be."""
         began = self._loop.time()
         try:
-            self._check(batch)
             await self._write(batch)
             for command, _ in batch.decided:
                 command.store_calls += 1
@@ -105,7 +104,7 @@ class Committer:
         self.counters.commands += len(batch.decided)
 
     def _check(self, batch: Batch) -> None:
-        """HandoverInProgress, with nothing written, where a row of the batch is not owned any more."""
+        """HandoverInProgress where a row of the batch is not owned any more."""
         for row in batch.plans:
             try:
                 self._ownership.check(row.user_id)
@@ -114,17 +113,21 @@ class Committer:
                 raise
 
     async def _write(self, batch: Batch) -> None:
-        """One call, but for rows that need one of their own (StoreClock): theirs follow, one after the other."""
+        """One call, but for rows that need one of their own (StoreClock): theirs follow, one after the other.
+
+        The check comes before each of them: whoever sleeps in the first may wake a day later.
+        """
         apart = [] if not self._store.late_writes else [r for r, p in batch.plans.items() if self._is_ahead(p)]
         together = [row for row in batch.plans if row not in apart]
         calls = [rows for rows in (together, *([row] for row in apart)) if rows]
         for number, rows in enumerate(calls):
-            timestamp_ms = self._clock.next_ms(max([batch.plans[row].head for row in rows]))
             try:
+                self._check(batch)
+                timestamp_ms = self._clock.next_ms(max([batch.plans[row].head for row in rows]))
                 await self._store.mutate(self._mutations(batch, rows), timestamp_ms)
             except StoreOutcomeUnknown:
                 raise
-            except StoreUnavailable as error:
+            except (StoreUnavailable, HandoverInProgress) as error:
                 if number == 0:
                     raise
                 raise StoreOutcomeUnknown(f"a part of the write is there, the other is not: {error}") from error

@@ -5,13 +5,15 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.errors import ClockInDoubt, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
-from tests.support.cluster import SHARDS, Cluster, Node, cluster, parsed
-from tests.support.virtual_time import virtual_time
+from tests.support.cluster import SHARDS, Cluster, Node, cluster, gather_all, parsed
+from tests.support.virtual_time import settle, virtual_time
 
 YEAR_S = 365 * 86_400.0
 BOTH_KINDS = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -177,3 +179,35 @@ async def test_rows_that_need_a_call_of_their_own_are_told_apart_from_those_that
         assert [type(answer).__name__ for answer in answers] == ["StoreOutcomeUnknown"] * 2
         assert (await node.send("cem", "cem", "beside", "c3")).duplicate
         assert not (await node.send("ann", "ann", "ahead", "c2")).duplicate
+
+
+@pytest.mark.parametrize("is_in_doubt", [False, True], ids=["lease_is_over", "clock_in_doubt"])
+@virtual_time
+async def test_of_a_write_in_two_calls_the_second_is_not_sent_when_it_may_not_be_after_the_first(
+    is_in_doubt: bool,
+) -> None:
+    """A process that sleeps in the first call may wake a day later; whoever owns then has folded its epoch (rule 8)."""
+
+    def doubt() -> int:
+        raise ClockInDoubt("as the test asked for")
+
+    async with cluster(late=True) as servers:
+        node = await _into_2100(servers)
+        for user in ("ann", "dai"):
+            await node.send(user, user, "before", "c2")
+        before = await servers.store.get_row(row_key("ann", SHARDS), [Family.MESSAGES])
+        node.store.hold(Point.ANSWER)
+        sending = [asyncio.create_task(node.send(user, user, "after", "c3")) for user in ("dai", "ann")]
+        await settle()
+        with pytest.MonkeyPatch.context() as patch:
+            if is_in_doubt:
+                patch.setattr(node.owner.committer._clock, "_now_us", doubt)
+            else:
+                node.lapse()
+            node.store.release(Point.ANSWER)
+            answers = await gather_all(*sending)
+        assert [type(answer) for answer in answers] == [StoreOutcomeUnknown, StoreOutcomeUnknown]
+        assert await servers.store.get_row(row_key("ann", SHARDS), [Family.MESSAGES]) == before
+        node.renew()
+        again = [await node.send(user, user, "after", "c3") for user in ("dai", "ann")]
+        assert [one.duplicate for one in again] == [True, False]
