@@ -17,7 +17,7 @@ from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
 from rowbox.mailbox.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
-from rowbox.mailbox.errors import HandoverInProgress, UnknownConversation
+from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
 from rowbox.mailbox.mailbox import Mailbox
 
 MOST_LOOKS = 3
@@ -91,7 +91,11 @@ class Fetches:
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
         start = _start(bookmarks, request)
-        at_once = self._newest_in_memory(bookmarks, request, start)
+        try:
+            at_once = self._newest_in_memory(bookmarks, request, start)
+        except PageTooLarge:
+            self._ownership.check(request.user_id)
+            raise
         if at_once is not None:
             self._ownership.check(request.user_id)
             return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
@@ -106,6 +110,9 @@ class Fetches:
                 page = await self._message_page(reading, bookmarks, request, start)
             except HandoverInProgress:
                 self._table.drop_replaced(row, mailbox)
+                raise
+            except PageTooLarge:
+                self._ownership.check(request.user_id)
                 raise
             finally:
                 quota = self._charge(request.user_id, reading.cost - skipped_cost, quota)

@@ -8,7 +8,7 @@ from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cursor import ListKind
-from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
+from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, StoreOutcomeUnknown
 from rowbox.mailbox.page_cut import ROOM_BYTES
 from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import virtual_time
@@ -82,3 +82,20 @@ async def test_a_late_write_goes_when_a_read_meets_it() -> None:
         await servers.node.messages("ann", kept.conversation_id)
         await asyncio.sleep(1)
         assert await cells(servers.node, Family.MESSAGES) == 1
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False], ids=["in_memory", "from_the_row"])
+@virtual_time
+async def test_a_replaced_owner_does_not_say_that_a_page_is_too_large(is_in_memory: bool) -> None:
+    """Rule 5 is for refusals too: the mailbox may have changed since, and the cursor in it leads into the past."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        sent = await node.send("ann", "ann", "first", "c")
+        for number in range(20):
+            await node.send("ann", "ann", "x" * 60_000, f"c{number}")
+        conversation = sent.conversation_id if is_in_memory else None
+        with pytest.raises(PageTooLarge):
+            await node.messages("ann", conversation, page_number=0, page_size=20)
+        await servers.start()
+        with pytest.raises(HandoverInProgress):
+            await node.messages("ann", conversation, page_number=0, page_size=20)
