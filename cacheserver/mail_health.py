@@ -92,7 +92,10 @@ class MailHealth:
     def failed_to_write(self, rows: Iterable[bytes], error: StoreUnavailable) -> None:
         """A write of these rows failed, or its outcome is unknown."""
         self._why = str(error)
-        self._failed_s = self._now_s()
+        now_s = self._now_s()
+        if now_s - self._failed_s >= FADES_AFTER_S:
+            self._failed_rows.clear()  # what has faded does not tell again because of one more
+        self._failed_s = now_s
         if not self._failed_rows:
             self._failing_since_s = self._failed_s
         for row in rows:

@@ -289,6 +289,7 @@ class Node:
                 await owner.start()
         except (StoreUnavailable, TimeoutError) as error:
             self._wait_for(f"waiting for the mailboxes: {str(error) or 'no answer'}")
+            await owner.close()  # it may have begun to ask for ranges of the store that do not answer
             return
         self._health.begin_tenure()
         self._owner = owner

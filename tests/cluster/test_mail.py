@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
+from rowbox.cacheserver.mail_health import FADES_AFTER_S, MailHealth
 from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.stores.memory_ranges import MemoryRanges
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 from tests.cluster.servers import Server, Servers, owner_and_other, servers
 from tests.cluster.world import LEASE, SHARDS
@@ -228,3 +232,47 @@ async def test_a_store_that_was_never_opened_is_not_reached() -> None:
             "rowbox_takeovers_total": 0,
             "rowbox_missed_beats_total": 0,
         }
+
+
+@virtual_time
+async def test_failures_that_have_faded_do_not_make_one_more_tell() -> None:
+    """Nobody wrote for a while after them: one write that fails now is the first, and may be one region's."""
+    now_s = asyncio.get_running_loop().time
+    health = MailHealth(1.0, now_s)
+    health.has_written()
+    error = StoreUnavailable("no")
+    health.failed_to_write([b"1", b"2", b"3"], error)
+    await asyncio.sleep(FADES_AFTER_S + 1)
+    health.has_read()
+    assert health.can_write
+    health.failed_to_write([b"4"], error)
+    assert health.can_write
+    health.failed_to_write([b"5", b"6"], error)
+    await asyncio.sleep(2.9)
+    assert health.can_write
+    await asyncio.sleep(0.2)
+    assert not health.can_write
+
+
+@virtual_time
+async def test_owners_that_could_not_start_leave_no_probes_behind() -> None:
+    """Beats go on while the mail answers with errors; each of them tries again, with an Owner of its own."""
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        ranges = MemoryRanges([b"", b"0020/", b"meta/"])
+        only.mail.ranges = ranges
+        ranges.silence(b"meta/")
+        with pytest.MonkeyPatch.context() as patch:
+
+            async def refused(*_: Any) -> list[Column]:
+                raise StoreUnavailable("not here")
+
+            patch.setattr(only.mail, "get_columns", refused)
+            only.node.start()
+            await asyncio.sleep(60.0)
+            assert only.node.owner is None
+            probing = [task for task in asyncio.all_tasks() if task.get_name() == "probe"]
+            assert len(probing) <= 1
+        ranges.restore()
+        async with asyncio.timeout(SECONDS):
+            await only.node.owning()

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.judgement import Standing
 from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.store import Column, Part, Ranges, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START, shard_of_row
@@ -37,13 +37,13 @@ class Wire:
 
     late_writes = True
     shards = SHARDS
-    ranges = None
 
     def __init__(self, store: MemoryStore, dice: Random, latency_s: tuple[float, float] = LATENCY_S) -> None:
         self._store = store
         self._dice = dice
         self._fastest_s, self._slowest_s = latency_s
         self.deadline_s = CALL_DEADLINE_S
+        self.ranges: Ranges | None = None
         self.is_slow = False
         self.is_cut = False
         self.refuses_writes = False
