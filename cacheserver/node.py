@@ -12,10 +12,9 @@ An incarnation is one Owner: what an Owner remembers, queues or has in flight ne
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
-from rowbox.cacheserver.background import background_samples
+from rowbox.cacheserver.background import BackgroundLoop, background_samples
 from rowbox.cacheserver.clocks import NowS, Time, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.heard_store import HeardStore
@@ -81,9 +80,9 @@ class Node:
         self._owner: Owner | None = None
         self._why = "waiting for the store"
         self._is_draining = False
-        self._wake = asyncio.Event()
+        self._is_broken = False
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop("beats", self._round, longest_pause_s=settings.beat_ms / 1000)
         self._dismissed: set[asyncio.Task[None]] = set()
         """Owners of earlier incarnations that are being closed."""
         self.takeovers = 0
@@ -93,7 +92,7 @@ class Node:
 
     def start(self) -> None:
         """Begins to look for its place, in the background."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="node")
+        self._loop.start()
 
     async def owning(self) -> None:
         """Returns when this server owns the mailboxes and answers."""
@@ -106,11 +105,10 @@ class Node:
         self.begin_drain()
         if self._owner is not None:
             await self._owner.close()  # beats go on meanwhile: what is in flight may still be confirmed
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()
         if self._membership is not None:
             await self._resign(self._membership)
+        self._dismiss()
         await asyncio.gather(*self._dismissed)
         await self._health.close()
         if self._stores is not None:
@@ -181,8 +179,7 @@ class Node:
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
         yield "rowbox_takeovers_total", "counter", "Times this server became the owner.", {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
-        if self._health.loop is not None:
-            yield from background_samples([self._health.loop])
+        yield from background_samples(filter(None, (self._loop, self._health.loop)))
         if self._owner is not None:
             yield from owner_samples(self._owner)
 
@@ -203,49 +200,58 @@ class Node:
 
     # ------------------------------------------------------------------ its place in the cluster
 
-    async def _run(self) -> None:
+    async def _round(self) -> float | None:
+        """One beat of the incarnation at hand, or the first of a new one; the pause before the next, as Work says."""
+        if self._is_broken:
+            return None
         try:
-            self._stores = await self._opened()
-            self._health.start(self._stores.mail)
-            while not self._is_draining:
-                await self._live(self._stores)
+            if self._stores is None and not await self._open():
+                return OPEN_PAUSE_S
+            assert self._stores is not None
+            if self._membership is None:
+                if self._is_draining:
+                    return self._settings.beat_ms / 1000
+                self._membership = self._new_membership(self._stores)
+            return await self._live(self._membership, HeardStore(self._stores.mail, self._health))
         except StoreUnusable as error:
+            self._is_broken = True
+            self._end_life()
             self._on_broken(error)
+            return None
         except Exception:
-            log.exception("the node's own work has failed")
-            self._on_broken(StoreUnusable("an internal error ended this server's part in the cluster"))
+            self._end_life()  # nobody expected it: whoever can take over should, and this server begins anew
+            raise
 
-    async def _opened(self) -> Stores:
-        while True:
-            try:
-                return await self._open_stores()
-            except StoreUnavailable as error:
-                self._wait_for(f"waiting for the store: {error}")
-                await asyncio.sleep(OPEN_PAUSE_S)
+    async def _open(self) -> bool:
+        """Whether the store could be opened."""
+        try:
+            self._stores = await self._open_stores()
+        except StoreUnavailable as error:
+            self._wait_for(f"waiting for the store: {error}")
+            return False
+        self._health.start(self._stores.mail)
+        return True
 
-    async def _live(self, stores: Stores) -> None:
-        """One incarnation, from its first beat until it was replaced."""
-        membership = self._membership = Membership(
+    def _new_membership(self, stores: Stores) -> Membership:
+        return Membership(
             ClusterCells(stores.cells),
             self._settings,
             self._address,
             now_s=self._now_s,
             incarnation=new_incarnation(),
         )
-        try:
-            mail = HeardStore(stores.mail, self._health)
-            while (standing := await self._beat(membership, mail)) is not Standing.REPLACED:
-                if standing is Standing.STANDBY and membership.owner_address:
-                    self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
-                self._wake.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(membership.pause_s):
-                        await self._wake.wait()
+
+    async def _live(self, membership: Membership, mail: Store) -> float:
+        """A beat, and the end of the incarnation where it was replaced: the next round begins another."""
+        standing = await self._beat(membership, mail)
+        if standing is Standing.REPLACED:
             if membership.ownership is not None:
                 log.warning("%s", self._why_replaced())
-        finally:
-            membership.end()
-            self._dismiss()
+            self._end_life()
+            return 0.0
+        if standing is Standing.STANDBY and membership.owner_address:
+            self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
+        return membership.pause_s
 
     async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
         """One beat, and an Owner where this server owns now; None where the store did not answer."""
@@ -282,7 +288,7 @@ class Node:
     async def _appoint(self, membership: Membership, mail: Store) -> None:
         """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""
         assert membership.ownership is not None
-        membership.ownership.on_outranked = self._wake.set
+        membership.ownership.on_outranked = self._loop.wake
         owner = self._make_owner(mail, membership.ownership)
         try:
             async with asyncio.timeout(self._settings.beat_ms / 1000):
@@ -296,6 +302,13 @@ class Node:
         self.takeovers += 1
         self._changed.set()
         log.info("this server owns the mailboxes")
+
+    def _end_life(self) -> None:
+        """The incarnation at hand, if there is one, owns nothing any more; the next round begins another."""
+        if self._membership is not None:
+            self._membership.end()
+            self._membership = None
+        self._dismiss()
 
     def _dismiss(self) -> None:
         """The Owner answers nothing any more. What it has in flight may take long to end; a new life need not wait."""

@@ -4,7 +4,11 @@ import asyncio
 
 import pytest
 
+from rowbox.cacheserver.membership import Membership
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages
+from rowbox.cacheserver.store import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreVersionMismatch
@@ -146,3 +150,46 @@ async def test_cells_of_the_ended_are_removed_by_the_next_owner() -> None:
             await server.node.close()
         row = (await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
         assert len(row) == 2, "the map and the last node"
+
+
+@virtual_time
+async def test_a_bug_in_a_beat_is_logged_and_counted_and_the_server_begins_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        failing = [LookupError("a bug")]
+        make = only.node._make_owner
+
+        def make_or_fail(store: Store, ownership: Ownership) -> Owner:
+            if failing:
+                raise failing.pop()
+            return make(store, ownership)
+
+        only.node._make_owner = make_or_fail
+        only.node.start()
+        await only.node.owning()
+        await only.send("hello")
+        assert only.broken == []
+        assert only.node._loop.failures == 1
+        assert [record for record in caplog.records if record.exc_info and "beats" in record.getMessage()]
+
+
+@virtual_time
+async def test_a_server_whose_beats_meet_a_bug_again_and_again_leaves_the_mailboxes_to_another() -> None:
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        second.node.start()
+        await asyncio.sleep(1.0)
+        attend = first.node._attend_to_restore
+
+        async def fails(membership: Membership) -> None:
+            await attend(membership)
+            raise LookupError("a bug")
+
+        first.node._attend_to_restore = fails  # type: ignore[method-assign]
+        await asyncio.sleep(2 * PATIENCE_S)
+        await second.node.owning()
+        await second.send("two")
+        assert first.node.owner is None
+        assert first.broken == []
