@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -15,7 +17,7 @@ from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.clock_trust import by_word
-from rowbox.mailbox.errors import ClockInDoubt
+from rowbox.mailbox.errors import ClockInDoubt, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, UNLIMITED, parsed
@@ -76,6 +78,16 @@ class Machine:
         result = await self.owner.send(Send(sender, recipient, text, text))
         await self.owner.delivery.idle()
         return result.duplicate
+
+    async def into_2100(self, user: str) -> None:
+        """What a user has was written while the clock was in 2100, and somebody had said that it was right."""
+        for years in (70, -70):
+            self.clock.jump(years * YEAR_S)
+            memory = CellMemory(self.store)
+            await memory.swap(await memory.read(), by_word(self.clock.now_us(), f"by {years}"))
+            await asyncio.sleep(1.5)
+            await self.owner.send(Send(user, user, f"{years}", f"{years}"))
+        await self.off(1)  # the process has seen timestamps of 2100
 
     async def texts(self, user: str = "bob", token: str | None = None) -> list[str]:
         page = await self.owner.fetch_messages(
@@ -212,6 +224,36 @@ async def test_commands_that_wait_when_the_clock_is_set_are_answered() -> None:
         page = await server.owner.fetch_conversations(FetchConversations("bob"))
         assert not page.items
         server.clock.jump(-YEAR_S)
+
+
+@virtual_time
+async def test_a_doubt_between_the_calls_of_one_batch_leaves_its_outcome_unknown() -> None:
+    """The rows of the first call were written, and their mailbox in memory knew nothing of it."""
+    async with machine(late=True) as server:
+        await server.into_2100("ann")
+        for user in ("ann", "cem"):
+            await server.owner.fetch_messages(FetchMessages(user))
+        mutate, calls = server.store.mutate, 0
+
+        async def then_the_clock_is_set(*call: Any) -> None:
+            nonlocal calls
+            await mutate(*call)
+            calls += 1
+            server.clock.jump(YEAR_S)
+
+        with patch.object(server.store, "mutate", then_the_clock_is_set):
+            answers = await asyncio.gather(
+                server.owner.send(Send("ann", "ann", "ahead", "c1")),
+                server.owner.send(Send("cem", "cem", "beside", "c2")),
+                return_exceptions=True,
+            )
+        assert calls == 1
+        assert {type(answer) for answer in answers} == {StoreOutcomeUnknown}
+        server.clock.jump(-YEAR_S)
+        assert (await server.owner.send(Send("cem", "cem", "beside", "c2"))).duplicate
+        assert not (await server.owner.send(Send("ann", "ann", "ahead", "c1"))).duplicate
+        page = await server.owner.fetch_messages(FetchMessages("cem"))
+        assert [item["messageContent"] for item in parsed(page)] == ["beside"]
 
 
 @virtual_time

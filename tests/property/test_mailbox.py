@@ -111,7 +111,8 @@ class MailboxMachine(RuleBasedStateMachine):
         self.paging: dict[str, tuple[Client, str | None, str | None]] = {}
         self.serial = 0
         self.asked_at_us = 0
-        self.was_set_far_back = False
+        self.latest_us = 0
+        """No version is greater, but for those of one step."""
         self.copy: Copy | None = None
         self.lost_tokens: set[str] = set()
         """Given in a history that ended."""
@@ -186,12 +187,18 @@ class MailboxMachine(RuleBasedStateMachine):
 
     def _ask(self, asked: Coroutine[Any, Any, _T]) -> _T:
         """What a server answers to writes; notes when they were asked for."""
-
-        async def now_us() -> int:
-            return self.cluster.clock.now_us()
-
-        self.asked_at_us = self.runner.run(now_us())
+        self.asked_at_us = self.runner.run(self._now_us())
         return self.runner.run(asked)
+
+    async def _now_us(self) -> int:
+        return self.cluster.clock.now_us()
+
+    def _note_latest(self, followed_us: int = 0) -> int:
+        """Notes how far versions may have come: to the time, or to a date that a mailbox's clock follows."""
+        self.latest_us = max(self.latest_us, self.runner.run(self._now_us()))
+        if followed_us <= self.latest_us + MAX_AHEAD_US:
+            self.latest_us = max(self.latest_us, followed_us)
+        return self.latest_us
 
     def _next_id(self) -> str:
         self.serial += 1
@@ -235,9 +242,10 @@ class MailboxMachine(RuleBasedStateMachine):
     def send_across(self, pairs: list[tuple[str, str]]) -> None:
         """Different users at once, also to each other.
 
-        Not where that may be an hour ahead: a sender has read it if it came first, and nobody knows whether it did.
+        Not where one's clock may be ahead: what he sends sorts behind what the other one sends at once with it, who
+        has read it if it came first, and nobody knows whether it did.
         """
-        if self.was_set_far_back:
+        if self._note_latest() > self.runner.run(self._now_us()) + 1_000_000:
             pairs = [(sender, recipient) for sender, recipient in pairs if sender <= recipient]
 
         async def run() -> list[SendResult]:
@@ -301,6 +309,7 @@ class MailboxMachine(RuleBasedStateMachine):
             return message
 
         message = self.runner.run(run())
+        self._note_latest(sent_timestamp(message.message_id))
         self.model[user].take(
             Said(message.message_id, conversation, sender, frozenset({sender, user}), message.content, None)
         )
@@ -331,8 +340,8 @@ class MailboxMachine(RuleBasedStateMachine):
     def the_clock_is_set(self, seconds: float) -> None:
         if self.expires and seconds < 0:
             return  # what has expired does not come back
+        self._note_latest()
         self.cluster.clock.jump(seconds)
-        self.was_set_far_back |= seconds <= -3600.0
 
     @rule()
     def restart(self) -> None:

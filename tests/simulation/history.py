@@ -3,9 +3,12 @@
 Every check is about what had been answered before a request began: requests that overlap may be in any order.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rowbox.cacheserver.port import SendResult
+from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.ids import sent_timestamp
 from tests.support.cluster import Json, ids
 
 
@@ -21,8 +24,10 @@ class Sending:
     recipient: str
     content: str
     client_id: str
-    after: str = ""
-    """The greatest messageId that the sender had been shown when it was first asked for: it sorts behind that."""
+    shown: frozenset[str] = frozenset()
+    """The messages that the sender had been shown when it was first asked for: it sorts behind them."""
+    asked_us: int = 0
+    """The earliest time that a server's clock has said since then."""
     result: SendResult | None = None
     is_everywhere: bool = False
     """Whether an answer said that no recipient is pending."""
@@ -44,6 +49,10 @@ class History:
     marks: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """(user, conversation): marks that may have been made."""
     confirmed_marks: dict[tuple[str, str], str] = field(default_factory=dict)
+    conversations: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Of each confirmed message: its conversation and its sender."""
+    is_far_set: bool = False
+    """Whether a clock was set by more than what the hybrid logical clock follows."""
     events: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,9 +66,16 @@ class History:
 
     # ------------------------------------------------------------------ answers
 
-    def begin(self, sending: Sending) -> None:
-        sending.after = max(self.shown[sending.sender], default="")
+    def begin(self, sending: Sending, now_us: int) -> None:
+        sending.shown, sending.asked_us = frozenset(self.shown[sending.sender]), now_us
         self.sendings[sending.client_id] = sending
+
+    def set_clock(self, now_us: int, *, is_far: bool) -> None:
+        """The servers' clock was set."""
+        self.is_far_set |= is_far
+        for sending in self.sendings.values():
+            if sending.result is None:
+                sending.asked_us = min(sending.asked_us, now_us)
 
     def confirm(self, sending: Sending, result: SendResult) -> None:
         """A send was answered."""
@@ -68,11 +84,28 @@ class History:
         sending.result = result
         sending.is_everywhere |= result.pending_recipients == 0
         self.note(f"confirmed {sending.client_id} {sending.id[:16]} pending {result.pending_recipients}")
-        if sending.id <= sending.after:
+        self.conversations[sending.id] = (result.conversation_id.hex(), sending.sender)
+        if any(sending.id <= message for message in self._before(sending)):
             raise self.violated("P3", f"{sending.client_id} sorts before what its sender had seen")
         self.shown[sending.sender].add(sending.id)
         if sending.is_everywhere:
             self.shown[sending.recipient].add(sending.id)
+
+    def _before(self, sending: Sending) -> Iterable[str]:
+        """What a send has to sort behind: all that its sender had seen, unless clocks were set far.
+
+        Then: in its conversation what he has sent, and what is not dated far ahead (docs/consistency.md).
+        """
+        if not self.is_far_set:
+            return sending.shown
+        conversation = self.conversations[sending.id][0]
+        latest_us = sending.asked_us + MAX_AHEAD_US // 2
+        return [
+            message
+            for message in sending.shown & self.conversations.keys()
+            if self.conversations[message][0] == conversation
+            and (self.conversations[message][1] == sending.sender or _dated(message) <= latest_us)
+        ]
 
     def expected(self, user: str) -> frozenset[str]:
         """What a read of the user's mailbox that begins now has to show."""
@@ -126,6 +159,12 @@ class History:
         own = max((item["messageId"] for item in inside if item["senderId"] == user), default="")
         least = max(own, self.confirmed_marks.get((user, conversation_id), ""))
         possible = {least} | {mark for mark in self.marks.get((user, conversation_id), ()) if mark > least}
+        if self.is_far_set:  # sending reads what is dated behind the message sent, too
+            possible |= {item["messageId"] for item in inside if item["messageId"] > least}
         counts = {sum(item["messageId"] > mark and item["senderId"] != user for item in inside) for mark in possible}
         if conversation["unreadCount"] not in counts:
             raise self.violated("P4", f"unread of {user} is {conversation['unreadCount']}, not one of {counts}")
+
+
+def _dated(message: str) -> int:
+    return sent_timestamp(bytes.fromhex(message))

@@ -44,6 +44,9 @@ LATE_FAULTS = {
     Fault.EXECUTE_PARTLY: 0.04,
 }
 EMBEDDED_FAULTS = {Fault.FAIL_BEFORE: 0.1}
+HOUR_S = 3600.0
+TEN_DAYS_S = 864_000.0
+"""Longer than the dedupe life."""
 
 
 class Follower:
@@ -86,6 +89,10 @@ class World:
         self.followers = {user: Follower() for user in USERS}
         self.serial = 0
         self.is_over = False
+        self.clock_off_s = 0.0
+        """By how much the clock is off, in small; it would be in doubt beyond 10 s."""
+        self.clock_step_s = 0.0
+        """A step of the clock that will be undone."""
         self.cluster: Cluster
 
     def run(self) -> list[str]:
@@ -103,7 +110,8 @@ class World:
         return self.history.events
 
     async def _run(self) -> None:
-        self.cluster = Cluster(late=self.late, settings=self.dice.choice([CRAMPED, UNLIMITED]))
+        settings, judges_clock = self.dice.choice([CRAMPED, UNLIMITED]), self.dice.random() < 0.7
+        self.cluster = Cluster(late=self.late, settings=settings, judges_clock=judges_clock)
         await self._start_node()
         clients = [asyncio.create_task(self._client(user)) for user in USERS for _ in range(2)]
         clients += [asyncio.create_task(self._poller(user)) for user in USERS]
@@ -200,7 +208,42 @@ class World:
             store.compact()
 
     async def _set_clock(self) -> None:
-        self.cluster.clock.jump(self.dice.uniform(-5, 5))
+        if not self.cluster.judges_clock:
+            self._jump(self.dice.uniform(-5, 5))
+        elif self.dice.random() < 0.5:
+            before, self.clock_off_s = self.clock_off_s, self.dice.uniform(-4, 4)
+            self._jump(self.clock_off_s - before)
+        else:
+            await self._step_clock(self.dice.choice([HOUR_S, TEN_DAYS_S]) * self.dice.choice([1, -1]))
+
+    async def _step_clock(self, step_s: float) -> None:
+        """The clock is set by far. A server may start meanwhile, and believe it. It is set right, or somebody says that
+        it is right: not where records of sends that clients still try would expire by that.
+        """
+        self.history.note(f"the clock is set by {step_s:.0f} s")
+        self.clock_step_s = step_s
+        self._jump(step_s)
+        await asyncio.sleep(self.dice.uniform(0, 1.5))
+        if self.dice.random() < 0.3:
+            self.history.note("kill")
+            await self.cluster.kill(writes_survive=self.late and self.dice.random() < 0.5)
+            await self._start_node()
+            await asyncio.sleep(self.dice.uniform(0, 1.5))
+        if step_s == TEN_DAYS_S or self.dice.random() < 0.7:
+            self._undo_step()
+        self.clock_step_s = 0.0
+        self.history.note("somebody says that the clock is right")
+        await self.cluster.say_the_clock_is_right()
+
+    def _undo_step(self) -> None:
+        if self.clock_step_s:
+            self.history.note("the clock is set right")
+            self._jump(-self.clock_step_s)
+            self.clock_step_s = 0.0
+
+    def _jump(self, seconds: float) -> None:
+        self.cluster.clock.jump(seconds)
+        self.history.set_clock(self.cluster.clock.now_us(), is_far=abs(seconds) >= HOUR_S)
 
     # ------------------------------------------------------------------ what clients do
 
@@ -232,7 +275,7 @@ class World:
     async def _send(self, user: str) -> None:
         self.serial += 1
         sending = Sending(user, self.dice.choice(USERS), f"text {self.serial}", f"c{self.serial}")
-        self.history.begin(sending)
+        self.history.begin(sending, self.cluster.clock.now_us())
         self.history.note(f"{user} sends {sending.client_id} to {sending.recipient}")
         if self.dice.random() < 0.2:  # an impatient client: twice at once
             await asyncio.gather(self._send_until_confirmed(sending), self._send_until_confirmed(sending))
@@ -308,18 +351,33 @@ class World:
 
         expected, page = await self._try(ask)
         if not page.is_delta:
-            raise self.history.violated("P4", f"{user}'s token was refused: {page.reset_reason}")
+            await self._start_anew(user, follower, page)
+            return
         if doubled := follower.take_messages(page):
             raise self.history.violated("P4", f"{user} got {doubled} twice by deltas")
         self.history.shown[user].update(item["messageId"] for item in parsed(page))
         if not page.has_more and (missing := expected - set(follower.messages)):
             raise self.history.violated("P4", f"{user}'s deltas have left out {sorted(missing)}")
 
+    async def _start_anew(self, user: str, follower: Follower, reset: Page) -> None:
+        """The token may have been too old by a clock that was set far ahead: the client fetches all, page by page."""
+        if reset.reset_reason != "expired" or not self.history.is_far_set:
+            raise self.history.violated("P4", f"{user}'s token was refused: {reset.reset_reason}")
+        self.history.note(f"{user} starts anew")
+        items, token = await self._try(lambda node: all_messages(node, user, None, self.dice.randint(1, 9)))
+        assert token is not None
+        follower.messages = {item["messageId"]: item for item in items}
+        follower.message_token = token
+        self.history.shown[user].update(follower.messages)
+
     # ------------------------------------------------------------------ the end
 
     async def _come_to_rest(self) -> None:
         """No more faults. Late writes land, before the last node starts or after it."""
         self.history.note("the end")
+        self._undo_step()
+        if self.cluster.judges_clock:
+            await self.cluster.say_the_clock_is_right()
         for node in self.cluster.nodes:
             node.store.faults.clear()
             node.wake()

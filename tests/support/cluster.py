@@ -11,12 +11,16 @@ from typing import Any
 
 import orjson
 
+from rowbox.cacheserver.clock_memory import CellMemory
+from rowbox.cacheserver.clocks import BareTime, Time
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import EpochOwnership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.clock_trust import by_word
 from rowbox.mailbox.config import CacheSettings, RateLimitSettings, Settings
 from rowbox.mailbox.cursor import ListKind
 from tests.support.process import Process, install
@@ -111,14 +115,25 @@ class Node:
 class Cluster:
     """See the module's text. Made and used inside one running loop."""
 
-    def __init__(self, *, late: bool, settings: Settings = UNLIMITED) -> None:
+    def __init__(self, *, late: bool, settings: Settings = UNLIMITED, judges_clock: bool = False) -> None:
+        """`judges_clock`: as `rowbox serve` does, with the store as the witness. Else `clock` is believed."""
         install()
         self.late = late
         self.settings = settings
-        self.clock = WallClock()
-        self.store = MemoryStore(SHARDS, ttl_ms(settings.store), late_writes=late, now_ms=self.clock.now_ms)
+        self.judges_clock = judges_clock
+        self.clock, self.right = WallClock(), WallClock()
+        self.time: Time = BareTime(self.clock.now_us)
+        """Of the newest node."""
+        self.words = 0
+        self.store = MemoryStore(SHARDS, ttl_ms(settings.store), late_writes=late, now_ms=self._expiry_ms)
         self.map_version = 0
         self.nodes: list[Node] = []
+
+    def _expiry_ms(self) -> int:
+        """By the clock that is believed. A judged one: the store's own servers have clocks that are right."""
+        if not self.judges_clock:
+            return self.clock.now_ms()
+        return self.right.now_ms() if self.late else self.time.seen_us() // 1000
 
     @property
     def node(self) -> Node:
@@ -135,13 +150,34 @@ class Cluster:
         store = self.store.beside()
 
         async def make() -> Owner:
-            owner = Owner(store, self.settings, ownership=ownership, now_us=self.clock.now_us)
+            if self.judges_clock:
+                await self._judge_clock(version=self.map_version)
+            owner = Owner(store, self.settings, ownership=ownership, time=self.time)
             await owner.start()
             return owner
 
         node = Node(store, await process.call(make()), process, ownership)
         self.nodes.append(node)
         return node
+
+    async def _judge_clock(self, version: int) -> None:
+        """Has the process that calls it go by a judged clock; the newest one keeps the store's memory current."""
+        time = TrustedTime(
+            wall_us=self.clock.now_us,
+            boot_s=asyncio.get_running_loop().time,
+            saves=lambda: version == self.map_version,
+        )
+        await time.begin(CellMemory(self.store))
+        time.loop.start()
+        self.time = time
+
+    async def say_the_clock_is_right(self) -> None:
+        """An operator's word, which a node in doubt hears within a second."""
+        self.words += 1
+        memory, word = CellMemory(self.store), f"word {self.words}"
+        stands = await memory.read()
+        while stands is None or stands.word != word:
+            stands = await memory.swap(stands, by_word(self.clock.now_us(), word))
 
     async def kill(self, node: Node | None = None, *, writes_survive: bool = False) -> None:
         """A node dies. `writes_survive`: what it sent to the store is on the wire already (late_writes only)."""
