@@ -30,6 +30,7 @@ class NodeCell(msgspec.Struct, frozen=True):
     """One incarnation of a node: one start of a process, or of its ownership after it was replaced. Never used again.
 
     `address` says to people where it runs. `reaches_mail`: as of this beat it could read and write mailboxes.
+    `clock_us`: the time by its clock when the beat was begun; 0: it does not say (peer_clocks.py).
     """
 
     incarnation: str
@@ -37,6 +38,7 @@ class NodeCell(msgspec.Struct, frozen=True):
     status: Literal["alive", "stopped", "dead"]
     address: str
     reaches_mail: bool = True
+    clock_us: int = 0
 
 
 class MapCell(msgspec.Struct, frozen=True):

@@ -60,6 +60,8 @@ class Member(NamedTuple):
     """A row was claimed under this map version by somebody else: the map has to be raised above it. 0: none was."""
     lease_is_held: bool = False
     reaches_mail: bool = True
+    clock_us: int = 0
+    """The time that its next beat tells the others; 0: none."""
     silent: Collection[str] = ()
     """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
     lively: Collection[str] = ()
@@ -100,7 +102,7 @@ def next_swap(state: ClusterState, me: Member) -> Swap | None:
 
 
 def _cell(me: Member) -> NodeCell:
-    return NodeCell(me.incarnation, me.next_beat, "alive", me.address, me.reaches_mail)
+    return NodeCell(me.incarnation, me.next_beat, "alive", me.address, me.reaches_mail, me.clock_us)
 
 
 def _others_that_reach_mail(state: ClusterState, me: Member) -> set[str]:

@@ -15,6 +15,7 @@ from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell
 from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap, standing
 from rowbox.cacheserver.lease import Lease
 from rowbox.cacheserver.ownership import LeasedOwnership
+from rowbox.cacheserver.peer_clocks import PeerClocks, WitnessedTime
 from rowbox.cacheserver.watch import Watch
 from rowbox.cacheserver.went_back import WentBack
 from rowbox.mailbox.config import LeaseSettings
@@ -37,14 +38,26 @@ class Membership:
     """See the module's text. Call `beat` every `pause_s` seconds; one call at a time."""
 
     def __init__(
-        self, cells: ClusterCells, settings: LeaseSettings, address: str, *, now_s: NowS, incarnation: str
+        self,
+        cells: ClusterCells,
+        settings: LeaseSettings,
+        address: str,
+        *,
+        now_s: NowS,
+        incarnation: str,
+        time: WitnessedTime | None = None,
     ) -> None:
+        """`time` is told to the others, and held against theirs."""
         self._cells = cells
         self._address = address
         self._now_s = now_s
+        self._time = time
         self._beat_s = settings.beat_ms / 1000
         patience_s = (settings.ttl_ms + settings.margin_ms) / 1000
-        self._watch = Watch(patience_s, GAP_BEATS * self._beat_s, now_s)
+        gap_s = GAP_BEATS * self._beat_s
+        self._watch = Watch(patience_s, gap_s, now_s)
+        self.clocks = PeerClocks(time, incarnation, gap_s, now_s) if time is not None else None
+        """The others' clocks; None where nobody is told of the own one."""
         self.incarnation = incarnation
         self.lease = Lease(settings.ttl_ms / 1000, now_s)
         self.ownership: LeasedOwnership | None = None
@@ -78,7 +91,7 @@ class Membership:
         Raises what the store raises; a lease that is not renewed in time lapses by itself.
         """
         if not self.lease.is_held:
-            self._watch.forget()  # whoever could not reach the store must not judge others by their silence
+            self._forget()  # whoever could not reach the store must not judge others by their silence
         needed_above = 0 if self.ownership is None else self.ownership.needed_above
         try:
             state = await self._cells.read()
@@ -89,7 +102,7 @@ class Membership:
                     break
                 state = await self._cells.swap(state, *swap)
         except RowboxError:
-            self._watch.forget()
+            self._forget()
             raise
         return self._take_in(state)
 
@@ -104,6 +117,11 @@ class Membership:
         self.lease.end()
         if self.ownership is not None:
             self.ownership.revoke()
+
+    def _forget(self) -> None:
+        self._watch.forget()
+        if self.clocks is not None:
+            self.clocks.forget()
 
     # ------------------------------------------------------------------ what stands
 
@@ -126,6 +144,8 @@ class Membership:
     def _take_in(self, state: ClusterState) -> Standing:
         """What this incarnation is as of `state`. Where it was replaced it has ended, before anything else counts."""
         self._watch.saw(state)
+        if self.clocks is not None:
+            self.clocks.saw(state)
         self.went_back |= self._went_back.saw(state)
         if state.map is not None:
             self._owner, self.owner_address = state.map.owner, state.map.address
@@ -174,6 +194,7 @@ class Membership:
             needed_above=0 if owned is None else owned.needed_above,
             lease_is_held=self.lease.is_held,
             reaches_mail=self.reaches_mail,
+            clock_us=0 if self._time is None else self._time.says_us(),
             silent=self._watch.silent(),
             lively=self._watch.lively(),
             door=self._door,

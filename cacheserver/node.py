@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
-from rowbox.cacheserver.clocks import NowS, Time, boot_clock_s
+from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.heard_store import HeardStore
 from rowbox.cacheserver.history import begin_history
@@ -24,10 +24,13 @@ from rowbox.cacheserver.mail_health import MailHealth
 from rowbox.cacheserver.membership import Membership, new_incarnation
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.peer_clocks import WitnessedTime
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.put_back import end_restore
 from rowbox.cacheserver.samples import Sample, owner_samples
 from rowbox.cacheserver.store import Store
+from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clock_trust import duration
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
 
@@ -63,11 +66,13 @@ class Node:
         address: str,
         on_broken: Callable[[StoreUnusable], None],
         *,
-        time: Time | None = None,
+        time: WitnessedTime | None = None,
         now_s: NowS = boot_clock_s,
     ) -> None:
         """`time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not."""
         self._time = time
+        self._apart_us = 0
+        """By how much its clock was last seen to be ahead of the other servers', where that is too much."""
         self._open_stores = open_stores
         self._make_owner = make_owner
         self._settings = settings
@@ -163,7 +168,8 @@ class Node:
 
     def warnings(self) -> Sequence[str]:
         """See MailboxPort."""
-        return self._owner.warnings() if self._owner is not None else ()
+        apart = (self._apart,) if self._apart_us else ()
+        return (*apart, *self._owner.warnings()) if self._owner is not None else apart
 
     def begin_drain(self) -> None:
         """See MailboxPort."""
@@ -177,6 +183,8 @@ class Node:
         yield "rowbox_is_owner", "gauge", text, {}, self._serves
         reaches = self._stores is not None and not self._health.unready_reasons
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
+        text = "By how much this server's clock is ahead of the other servers', where they differ by more than 10 s."
+        yield "rowbox_clock_peer_difference_seconds", "gauge", text, {}, self._apart_us / US_PER_S
         yield "rowbox_takeovers_total", "counter", "Times this server became the owner.", {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
         yield from background_samples(filter(None, (self._loop, self._health.loop)))
@@ -187,6 +195,24 @@ class Node:
     def _doubt(self) -> str:
         """Why this machine's clock is not believed; "" while it is."""
         return self._time.doubt if self._time is not None else ""
+
+    @property
+    def _apart(self) -> str:
+        direction = "ahead of" if self._apart_us > 0 else "behind"
+        return f"this server's clock is {duration(abs(self._apart_us))} {direction} the other servers': one is wrong"
+
+    def _compare_clocks(self, membership: Membership) -> None:
+        """After each beat: what the others' clocks say."""
+        verdict = None if membership.clocks is None else membership.clocks.verdict()
+        if verdict is None or self._time is None:
+            return
+        was_apart, self._apart_us = bool(self._apart_us), verdict.apart_us
+        if verdict.apart_us and not was_apart:
+            log.warning("%s", self._apart)
+        elif was_apart and not verdict.apart_us:
+            log.warning("the servers' clocks are not known to differ any more")
+        if verdict.off_us is not None:
+            self._time.told_by_peers(verdict.off_us)
 
     @property
     def _serves(self) -> bool:
@@ -239,6 +265,7 @@ class Node:
             self._address,
             now_s=self._now_s,
             incarnation=new_incarnation(),
+            time=self._time,
         )
 
     async def _live(self, membership: Membership, mail: Store) -> float:
@@ -258,6 +285,7 @@ class Node:
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             standing = await membership.beat()
+            self._compare_clocks(membership)
             await self._attend_to_restore(membership)
         except StoreUnavailable as error:
             self.missed_beats += 1

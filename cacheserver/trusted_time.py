@@ -15,6 +15,7 @@ from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.clock_memory import ClockMemory
 from rowbox.cacheserver.clocks import NowS, NowUs, boot_clock_s, wall_clock_us
 from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clock_peers import PeersTime
 from rowbox.mailbox.clock_trust import SAVE_EVERY_US, ClockTrust, Doubt, Remembered
 from rowbox.mailbox.errors import ClockInDoubt, RowboxError
 
@@ -49,6 +50,8 @@ class TrustedTime:
         self._read_boot_us = 0
         self._has_saved = False
         self._trust: ClockTrust | None = None
+        self._peers: PeersTime | None = None
+        """What the other servers' clocks say, where this one was seen to be off."""
         self._told: Doubt | None = None
         self.loop = BackgroundLoop("clock", self._round)
 
@@ -86,6 +89,23 @@ class TrustedTime:
         """No less than the time: what is given as complete must not have expired by it."""
         return max(self._wall_us(), self._asked().latest_us)
 
+    def wall_us(self) -> int:
+        """What the machine's clock says, judged, whether it is believed or not."""
+        return self._observed()
+
+    def says_us(self) -> int:
+        """The same, for other servers to hear; 0 where something other than they contradicts it."""
+        wall_us = self._observed()
+        return 0 if self._asked().doubt is not None else wall_us
+
+    def told_by_peers(self, off_us: int) -> None:
+        """By how much the clock is ahead of the other servers'; 0: it agrees, or they have taken it back."""
+        if off_us:
+            self._peers = PeersTime(self._wall_us() - off_us, self._boot_us())
+            self._observed()
+        elif self._peers is not None:
+            self._judge_anew()
+
     @property
     def doubt(self) -> str:
         """Why the clock is not believed, and what ends that; "" while it is."""
@@ -112,10 +132,15 @@ class TrustedTime:
 
     def _observed(self) -> int:
         """A reading of the wall clock, judged."""
-        trust, wall_us = self._asked(), self._wall_us()
-        trust.observe(wall_us, self._boot_us())
-        if trust.doubt is not self._told:
-            self._tell(trust.doubt)
+        trust, wall_us, boot_us = self._asked(), self._wall_us(), self._boot_us()
+        if self._peers is not None and self._peers.doubt(wall_us, boot_us) is None:
+            self._judge_anew()  # it was set right: no step that anybody has to answer for
+            return wall_us
+        trust.observe(wall_us, boot_us)
+        off_peers = self._peers.doubt(wall_us, boot_us) if self._peers is not None else None
+        doubt = trust.doubt or off_peers
+        if doubt is not self._told:
+            self._tell(doubt)
         return wall_us
 
     def _tell(self, doubt: Doubt | None) -> None:
@@ -126,7 +151,8 @@ class TrustedTime:
             log.error("%s: nothing is written and nothing expires; %s", doubt, HOW_TO_GO_ON)
 
     def _judge_anew(self) -> None:
-        """At the start, and after an operator's word."""
+        """At the start, after an operator's word, and when other servers have nothing against the clock any more."""
+        self._peers = None
         self._trust = ClockTrust(self._stands, self._wall_us(), self._boot_us())
         self._observed()
 

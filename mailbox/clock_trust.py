@@ -67,6 +67,7 @@ class Contradiction(StrEnum):
     BEHIND = "behind"
     AHEAD = "ahead"
     STEPPED = "stepped"
+    PEERS = "peers"
 
 
 class Doubt(NamedTuple):
@@ -85,6 +86,10 @@ class Doubt(NamedTuple):
             case Contradiction.STEPPED:
                 direction = "forward" if self.off_us > 0 else "back"
                 return f"the clock was set {direction} by {amount} while the server ran"
+            case Contradiction.PEERS:
+                direction = "ahead of" if self.off_us > 0 else "behind"
+                most = duration(TOLERANCE_US)
+                return f"the clock is {amount} {direction} those of the other servers, which may differ by {most}"
 
 
 class ClockTrust:

@@ -15,6 +15,7 @@ from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.clock_trust import by_word
 from rowbox.mailbox.errors import ClockInDoubt
 from tests.checking import assert_no_findings
 from tests.cluster.servers import Server
@@ -51,18 +52,36 @@ class ClockedServer(Server):
 
 
 @asynccontextmanager
-async def two_servers() -> AsyncIterator[tuple[ClockedServer, ClockedServer]]:
+async def clocked_servers(*names: str) -> AsyncIterator[list[ClockedServer]]:
     """The first owns, and has taken a message."""
     right = WallClock()
     store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=right.now_ms)
-    first, second = ClockedServer("first", store), ClockedServer("second", store)
-    first.node.start()
-    await first.node.owning()
-    await first.send("one")
-    yield first, second
-    for server in (first, second):
+    servers = [ClockedServer(name, store) for name in names]
+    servers[0].node.start()
+    await servers[0].node.owning()
+    await servers[0].send("one")
+    yield servers
+    for server in servers:
         await server.close()
     await assert_no_findings(store, UNLIMITED, right.now_us())
+
+
+@asynccontextmanager
+async def two_servers() -> AsyncIterator[tuple[ClockedServer, ClockedServer]]:
+    async with clocked_servers("first", "second") as (first, second):
+        yield first, second
+
+
+def difference_s(server: ClockedServer) -> float:
+    """As its metrics say."""
+    name = "rowbox_clock_peer_difference_seconds"
+    return next(value for sample, *_, value in server.node.samples() if sample == name)
+
+
+async def says_yes(server: ClockedServer) -> None:
+    """`rowbox clock accept` on that server's machine."""
+    memory = CellMemory(server.wire)
+    await memory.swap(await memory.read(), by_word(server.clock.now_us(), "yes"))
 
 
 @virtual_time
@@ -95,3 +114,118 @@ async def test_a_standby_that_starts_years_behind_does_not_confirm_what_would_be
         await second.send("two")
         assert len(await second.texts()) == 2
         first.cut_off(is_cut=False)
+
+
+@virtual_time
+async def test_a_standby_that_is_an_hour_ahead_of_a_living_owner_does_not_confirm_by_that_clock() -> None:
+    async with two_servers() as (first, second):
+        second.clock.jump(3600)
+        second.node.start()
+        await asyncio.sleep(10)
+        assert any(
+            "59 min 59 s ahead of those of the other servers" in reason for reason in second.node.unready_reasons()
+        )
+        assert difference_s(second) == pytest.approx(3600, abs=2)
+
+        assert not first.node.unready_reasons()  # or nobody would answer
+        assert any("behind the other servers'" in warning for warning in first.node.warnings())
+        assert difference_s(first) == pytest.approx(-3600, abs=2)
+        await first.send("two")
+
+        first.cut_off()
+        await second.node.owning()  # there is nobody else
+        with pytest.raises(ClockInDoubt):
+            await second.send("three")
+        second.clock.jump(-3600)
+        await asyncio.sleep(2)
+        await second.send("three")
+        first.cut_off(is_cut=False)
+        await asyncio.sleep(10)
+        assert difference_s(first) == difference_s(second) == 0
+
+
+@virtual_time
+async def test_a_standby_whose_clock_is_set_right_is_believed_at_once_and_takes_over() -> None:
+    async with two_servers() as (first, second):
+        second.clock.jump(40)
+        second.node.start()
+        await asyncio.sleep(10)
+        assert second.time.doubt
+        second.clock.jump(-40)
+        await asyncio.sleep(2)
+        assert not second.time.doubt
+        first.cut_off()
+        await second.node.owning()
+        await second.send("two")
+        first.cut_off(is_cut=False)
+
+
+@virtual_time
+async def test_an_owner_that_is_off_from_two_that_agree_leaves_the_mailboxes_to_them() -> None:
+    async with clocked_servers("first", "second", "third") as servers:
+        first, *others = servers
+        for server in others:
+            server.clock.jump(40)
+            server.node.start()
+        await asyncio.sleep(15)
+        assert any("39 s behind those of the other servers" in reason for reason in first.node.unready_reasons())
+        (owner,) = [server for server in servers if server.node.owner is not None]
+        assert owner in others
+        assert not owner.node.unready_reasons()
+        await owner.send("two")
+
+
+@virtual_time
+async def test_an_operators_word_ends_what_a_server_that_is_gone_has_said() -> None:
+    async with two_servers() as (first, second):
+        second.clock.jump(3600)
+        second.node.start()
+        await asyncio.sleep(10)
+        await first.close()
+        await second.node.owning()
+        await asyncio.sleep(120)
+        with pytest.raises(ClockInDoubt):
+            await second.send("two")
+        await says_yes(second)
+        await asyncio.sleep(2)
+        await second.send("two")
+
+
+@virtual_time
+async def test_an_owner_whose_clock_is_set_right_leaves_the_mailboxes_to_the_one_that_spoke_against_it() -> None:
+    async with two_servers() as (first, second):
+        second.clock.jump(3600)
+        second.node.start()
+        await asyncio.sleep(10)
+        assert second.time.doubt
+        first.clock.jump(3600)  # the owner was the wrong one: its step is in doubt, and it takes back what it said
+        await second.node.owning()
+        await second.send("two")
+
+
+@virtual_time
+async def test_servers_whose_clocks_are_nine_seconds_apart_are_ready_over_a_slow_store() -> None:
+    async with two_servers() as (first, second):
+        second.clock.jump(-9)
+        second.node.start()
+        first.wire.be_within(0.1, 0.3)
+        second.wire.be_within(0.1, 0.3)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            assert not first.node.unready_reasons()
+            assert not second.time.doubt
+            assert difference_s(first) == difference_s(second) == 0
+
+
+@virtual_time
+async def test_two_standbys_whose_clocks_were_set_do_not_outvote_the_owner() -> None:
+    async with clocked_servers("first", "second", "third") as (first, *others):
+        for server in others:
+            server.node.start()
+        await asyncio.sleep(10)
+        for server in others:
+            server.clock.jump(YEAR_S)
+        await asyncio.sleep(10)
+        assert all("set forward by 365 d" in server.time.doubt for server in others)
+        assert not first.node.unready_reasons()
+        await first.send("two")

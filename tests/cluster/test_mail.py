@@ -229,6 +229,7 @@ async def test_a_store_that_was_never_opened_is_not_reached() -> None:
         assert exported(only) == {
             "rowbox_is_owner": 0,
             "rowbox_reaches_mail": 0,
+            "rowbox_clock_peer_difference_seconds": 0,
             "rowbox_takeovers_total": 0,
             "rowbox_missed_beats_total": 0,
         }

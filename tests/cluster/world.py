@@ -52,6 +52,10 @@ class Wire:
         self.stalled_until_s = 0.0
         """No call is answered before this time, and none fails for it."""
 
+    def be_within(self, fastest_s: float, slowest_s: float) -> None:
+        """From now on each way takes as long as this."""
+        self._fastest_s, self._slowest_s = fastest_s, slowest_s
+
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
         return await self._call(lambda: self._store.get_row(row, families), StoreUnavailable, [row])
 

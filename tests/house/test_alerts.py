@@ -136,6 +136,18 @@ SITUATIONS: Final = [
     Situation("RowboxStoreRangesAway", "one moved", False, {f"rowbox_store_ranges_unavailable{A}": "0x59 1"}),
     Situation("RowboxClockInDoubt", "a clock was set by a year", True, {f"rowbox_clock_in_doubt{A}": "0x50 1x10"}),
     Situation("RowboxClockInDoubt", "it starts in 1970 and is set", False, {f"rowbox_clock_in_doubt{A}": "0x57 1 0x2"}),
+    Situation(
+        "RowboxClocksDisagree",
+        "two servers an hour apart",
+        True,
+        {f"rowbox_clock_peer_difference_seconds{A}": "0x50 -3600x10"},
+    ),
+    Situation(
+        "RowboxClocksDisagree",
+        "a clock that is set within seconds",
+        False,
+        {f"rowbox_clock_peer_difference_seconds{A}": "0x58 40 0"},
+    ),
     Situation("RowboxTimeNotSeen", "off for a weekend", True, {f"rowbox_clock_unseen_seconds{A}": "216000x60"}),
     Situation("RowboxTimeNotSeen", "off for an hour", False, {f"rowbox_clock_unseen_seconds{A}": "3600x60"}),
     Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),

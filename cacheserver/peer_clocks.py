@@ -1,0 +1,124 @@
+"""What the beats of the other servers say of the time, beside this machine's clock (mailbox/clock_peers.py judges it).
+
+A beat carries the time at which it was begun, but not where the machine's other clock or the store's memory contradict
+it: such a clock has no say. Who is off from the others goes on speaking, so that they know.
+
+A beat counts where it came between two answered looks that are no further apart than two beats: then it was begun
+between them, or a call before. So what it says is an interval, held against the boot clock, which nobody can set. Of
+several such beats the one that agrees best counts, because a process that was paused between its reading and its call
+says something old. What a call takes is left to the tolerance.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+
+from rowbox.cacheserver.clocks import NowS, Time
+from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
+from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clock_peers import AGREES_US, Verdict, judge
+from rowbox.mailbox.clock_trust import TOLERANCE_US
+
+BEATS_THAT_TELL: Final = 3
+
+
+class WitnessedTime(Time, Protocol):
+    """A time that also goes by what the other servers say."""
+
+    def wall_us(self) -> int:
+        """What the machine's clock says, whether it is believed or not."""
+        ...
+
+    def says_us(self) -> int:
+        """The same, for the others to hear; 0 where something other than they contradicts it."""
+        ...
+
+    def told_by_peers(self, off_us: int) -> None:
+        """By how much the clock is ahead of theirs; 0: it agrees, or whoever spoke against it has taken it back."""
+        ...
+
+
+class _Said(NamedTuple):
+    """What a clock shows when the own boot clock is at 0: between the two."""
+
+    least_us: int
+    most_us: int
+
+
+class _Heard(NamedTuple):
+    cell: NodeCell
+    changed_s: float
+    said: tuple[_Said, ...] = ()
+
+
+class PeerClocks:
+    """One incarnation's view. `gap_s`: two looks that are further apart have a gap between them, as in watch.py."""
+
+    def __init__(self, time: WitnessedTime, incarnation: str, gap_s: float, now_s: NowS) -> None:
+        self._time = time
+        self._incarnation = incarnation
+        self._gap_s = gap_s
+        self._now_s = now_s
+        self._looked_s = now_s()
+        self._heard: dict[str, _Heard] = {}
+        self._owner = ""
+        self._limit_us = TOLERANCE_US
+
+    def forget(self) -> None:
+        """After a look that was not answered."""
+        self._heard.clear()
+
+    def saw(self, state: ClusterState) -> None:
+        """An answered look at the cells."""
+        now_s = self._now_s()
+        elapsed_s, self._looked_s = now_s - self._looked_s, now_s
+        if elapsed_s > self._gap_s:
+            self.forget()
+        self._owner = "" if state.map is None else state.map.owner
+        others = [cell for cell in state.cells.values() if cell.incarnation != self._incarnation]
+        self._heard = {
+            cell.incarnation: self._after(cell, now_s, elapsed_s) for cell in others if cell.status == "alive"
+        }
+
+    def verdict(self) -> Verdict | None:
+        """How the own clock stands to the others'; None where too little was heard to tell."""
+        if not self._heard:
+            return Verdict(0, None)
+        since_s = self._now_s() - self._gap_s
+        lively = {name: heard for name, heard in self._heard.items() if heard.changed_s >= since_s}
+        ahead_us = {name: self._ahead_us(h.said) for name, h in lively.items() if len(h.said) == BEATS_THAT_TELL}
+        if not ahead_us:
+            taken_back = any(not heard.cell.clock_us for heard in lively.values())
+            return Verdict(0, 0) if taken_back and not any(heard.said for heard in lively.values()) else None
+        verdict = judge(list(ahead_us.values()), self._owner_us(ahead_us), self._limit_us)
+        self._limit_us = AGREES_US if verdict.apart_us else TOLERANCE_US
+        return verdict
+
+    def _owner_us(self, ahead_us: Mapping[str, int]) -> int | None:
+        """Of an owner that believes its clock: one that does not says that it does not reach the mail either."""
+        if self._owner == self._incarnation:
+            return None if self._time.doubt else 0
+        heard = self._heard.get(self._owner)
+        return ahead_us.get(self._owner) if heard is not None and heard.cell.reaches_mail else None
+
+    def _after(self, cell: NodeCell, now_s: float, elapsed_s: float) -> _Heard:
+        heard = self._heard.get(cell.incarnation)
+        if heard is None:
+            return _Heard(cell, float("-inf"))
+        if heard.cell == cell:
+            return heard
+        if not cell.clock_us:
+            return _Heard(cell, now_s)
+        least_us = cell.clock_us - int(now_s * US_PER_S)
+        said = _Said(least_us, least_us + int(elapsed_s * US_PER_S))
+        return _Heard(cell, now_s, (*heard.said, said)[-BEATS_THAT_TELL:])
+
+    def _ahead_us(self, said: tuple[_Said, ...]) -> int:
+        """By how much the clock that said this is ahead of the own one, at the least."""
+        own_us = self._time.wall_us() - int(self._now_s() * US_PER_S)
+        return min((_distance(own_us, each) for each in said), key=abs)
+
+
+def _distance(own_us: int, said: _Said) -> int:
+    if own_us < said.least_us:
+        return said.least_us - own_us
+    return min(said.most_us - own_us, 0)
