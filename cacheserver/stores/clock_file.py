@@ -15,6 +15,8 @@ from rowbox.mailbox.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 NAME = "rowbox.clock"
+_NEXT = "rowbox.clock.next"
+"""What is being written. A kill or a full disk leaves it behind: it must mean nothing to whoever opens the folder."""
 _MADE_BY_ROCKSDB = "CURRENT"
 
 
@@ -60,12 +62,12 @@ class ClockFile:
         return Remembered(written_ns // 1000)
 
     def _replace(self, value: bytes) -> None:
-        unfinished = self._path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
+        following = self._folder / _NEXT
+        with following.open("wb") as file:
             file.write(value)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        following.replace(self._path)
         descriptor = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

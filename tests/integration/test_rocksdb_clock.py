@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.clock_file import NAME, ClockFile
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.clock_trust import by_word
+from rowbox.mailbox.errors import StoreUnavailable
 
 from .rocksdb_fixture import opened
 
@@ -53,6 +56,29 @@ async def _purged(store: RocksStore) -> int:
 
 async def _shown(store: RocksStore) -> int:
     return sum(map(len, (await store.get_row(ROW, list(TTL_MS))).values()))
+
+
+async def test_a_kill_or_a_full_disk_in_the_middle_of_what_is_remembered_leaves_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was being written had the name of the marker of a store that was never finished: all was deleted."""
+    machine = Machine(tmp_path)
+    async with machine.started() as (store, _):
+        await machine.put(store)
+    before = await ClockFile(tmp_path).read()
+    assert before is not None
+
+    def fails(_descriptor: int) -> None:
+        raise OSError("no space left, or the end of the process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rowbox.cacheserver.stores.clock_file.os.fsync", fails)
+        with pytest.raises(StoreUnavailable):
+            await ClockFile(tmp_path).swap(before, before)
+    machine.passes(60)
+    async with machine.started() as (store, _):
+        assert await _shown(store) == 2
+        assert await ClockFile(tmp_path).read() == before
 
 
 async def test_a_clock_that_is_years_ahead_for_seconds_deletes_nothing(tmp_path: Path) -> None:
