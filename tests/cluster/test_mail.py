@@ -277,3 +277,35 @@ async def test_owners_that_could_not_start_leave_no_probes_behind() -> None:
         ranges.restore()
         async with asyncio.timeout(SECONDS):
             await only.node.owning()
+
+
+@virtual_time
+async def test_an_owner_does_not_leave_the_mailboxes_to_one_that_has_fallen_silent() -> None:
+    """Its cell still says that it is alive and reaches the mail: nobody has declared it dead so far."""
+    async with servers() as all_of_them:
+        first, second = await two_at_work(all_of_them)
+        second.cut_off()
+        first.mail.is_cut = True
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            assert first.node.owner is not None
+        first.mail.is_cut = False
+        await asyncio.sleep(2.0)
+        await first.send("two")
+
+
+@virtual_time
+async def test_what_failed_in_an_earlier_tenure_is_no_reason_to_leave_again() -> None:
+    health = MailHealth(1.0, asyncio.get_running_loop().time)
+    health.has_written()
+    error = StoreUnavailable("no")
+    health.failed_to_write([b"1", b"2", b"3"], error)
+    await asyncio.sleep(4.0)
+    health.has_read()
+    assert (health.reaches_mail, health.can_write) == (False, False)
+    health.begin_tenure()
+    assert (health.reaches_mail, health.can_write) == (True, True)
+    health.failed_to_write([b"1", b"2", b"3"], error)
+    await asyncio.sleep(4.0)
+    health.has_read()
+    assert (health.reaches_mail, health.can_write) == (True, False), "another one would do no better, for all it knows"

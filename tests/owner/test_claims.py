@@ -16,6 +16,7 @@ from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Fence, FenceEntry, make_epoch, newest
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, UNLIMITED
+from tests.support.parts import in_small_parts
 from tests.support.virtual_time import WallClock, virtual_time
 
 
@@ -46,9 +47,17 @@ class Claimers:
         await assert_no_findings(self.store, UNLIMITED, self.clock.now_us())
 
 
+@pytest.mark.parametrize("is_large", [False, True], ids=["in_one_piece", "in_parts"])
 @virtual_time
-async def test_a_row_that_another_incarnation_claimed_under_the_same_epoch_is_not_served() -> None:
+async def test_a_row_that_another_incarnation_claimed_under_the_same_epoch_is_not_served(is_large: bool) -> None:
     """Two own under one epoch, which must never be. Yet they do not write one row."""
+    with pytest.MonkeyPatch.context() as patch:
+        if is_large:
+            in_small_parts(patch)
+        await two_under_one_epoch()
+
+
+async def two_under_one_epoch() -> None:
     claimers = Claimers()
     first_ownership, second_ownership = EpochOwnership(5, "first"), EpochOwnership(5, "second")
     first, second = await claimers.add(first_ownership), await claimers.add(second_ownership)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.loader import Loader
 from rowbox.cacheserver.port import Page
+from rowbox.cacheserver.row_states import decoded
 from rowbox.cacheserver.store import RowMutation
 from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.cacheserver.table import LARGE_LOADS
@@ -19,7 +20,7 @@ from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, IndexCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import Fence, FenceEntry
+from rowbox.mailbox.fence import Fence, FenceEntry, newest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
@@ -266,6 +267,35 @@ def the_first_head_stands(patch: pytest.MonkeyPatch) -> None:
         return heads.setdefault(self, await read_index(self, row, read, into))
 
     patch.setattr(Loader, "_read_index", once)
+
+
+@pytest.mark.parametrize("at_read", range(1, READS_OF_THE_INDEX + 1))
+@virtual_time
+async def test_an_epoch_that_is_left_while_a_row_is_read_in_parts_is_not_that_of_its_mailbox(at_read: int) -> None:
+    """Another row's write was of unknown outcome meanwhile. What is written then counts by the list claimed with."""
+    count = 0
+    with pytest.MonkeyPatch.context() as patch:
+        async with cluster(late=True) as servers:
+            await write(servers, conversations(servers, 12))
+
+            async def leave(name: str, family: Family | None) -> None:
+                nonlocal count
+                if name == "get_range" and family is Family.INDEX:
+                    count += 1
+                    if count == at_read:
+                        assert servers.node.ownership is not None
+                        servers.node.ownership.leave_epoch()
+
+            in_small_parts(patch)
+            fill_in(servers.node, patch, leave)
+            sent = await servers.node.send("ann", "ann", "meanwhile", "c1")
+            assert count >= at_read
+            _, mailbox = await servers.node.owner.table.loaded("ann")
+            cells = decoded((await servers.store.get_row(ANN, (Family.INDEX,)))[Family.INDEX])
+            assert mailbox.fence == newest(cell.fence for cell in cells if isinstance(cell, FenceCell))
+            await servers.restart()
+            again = await servers.node.send("ann", "ann", "meanwhile", "c1")
+            assert (again.message_id, again.duplicate) == (sent.message_id, True)
 
 
 # ---- what a load that comes too late may remove

@@ -1,0 +1,76 @@
+"""Who is silent and who is lively, by one's own clock and without a gap in the looking."""
+
+from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
+from rowbox.cacheserver.watch import Watch
+
+PATIENCE_S = 4.5
+GAP_S = 2.0
+
+
+class Looking:
+    """A watch whose clock a test sets, at one other node."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.watch = Watch(PATIENCE_S, GAP_S, lambda: self.now_s)
+
+    def look(self, at_s: float, beat: int, *, status: str = "alive") -> None:
+        self.now_s = 100.0 + at_s
+        cell = NodeCell("other", beat, "alive" if status == "alive" else "dead", "there")
+        self.watch.saw(ClusterState(None, {b"n": cell}, {}))
+
+    @property
+    def is_silent(self) -> bool:
+        return "other" in self.watch.silent()
+
+    @property
+    def is_lively(self) -> bool:
+        return "other" in self.watch.lively()
+
+
+def test_one_that_is_seen_for_the_first_time_is_not_lively() -> None:
+    """Its cell may be that of one long dead: nobody leaves the mailboxes to it."""
+    looking = Looking()
+    looking.look(0, 7)
+    assert not looking.is_lively
+    looking.look(1, 7)
+    assert not looking.is_lively
+    looking.look(2, 8)
+    assert looking.is_lively
+
+
+def test_one_that_has_not_changed_of_late_is_not_lively_any_more() -> None:
+    looking = Looking()
+    for second in range(4):
+        looking.look(second, second)
+    for second in (4, 5):
+        looking.look(second, 3)
+        assert looking.is_lively
+    looking.look(5.1, 3)
+    assert not looking.is_lively
+
+
+def test_one_is_silent_after_the_whole_patience_and_not_before() -> None:
+    looking = Looking()
+    for tenths in range(0, 50, 5):
+        looking.look(tenths / 10, 7)
+        assert looking.is_silent == (tenths / 10 >= PATIENCE_S)
+    looking.look(5.0, 8)
+    assert not looking.is_silent
+
+
+def test_a_gap_in_the_looking_starts_all_counts_anew() -> None:
+    looking = Looking()
+    for second in range(4):
+        looking.look(second, 7)
+    looking.look(3 + GAP_S + 0.1, 7)
+    assert not looking.is_silent
+    assert looking.watch.left_s("other") == PATIENCE_S
+
+
+def test_one_that_has_ended_is_neither() -> None:
+    looking = Looking()
+    for second in range(10):
+        looking.look(second, 7, status="dead")
+    assert not looking.is_silent
+    assert not looking.is_lively
