@@ -13,7 +13,7 @@ from rowbox.hbase_schema.keys import CLOCK_ROW
 from rowbox.mailbox.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreDamaged
 
-_QUALIFIER = b"remembered"
+REMEMBERED_QUALIFIER = b"remembered"
 
 
 class ClockMemory(Protocol):
@@ -35,12 +35,12 @@ class CellMemory:
         self._store = store
 
     async def read(self) -> Remembered | None:
-        columns = await self._store.get_columns(CLOCK_ROW, Family.INDEX, [_QUALIFIER])
+        columns = await self._store.get_columns(CLOCK_ROW, Family.INDEX, [REMEMBERED_QUALIFIER])
         return decoded(columns[0][1]) if columns else None
 
     async def swap(self, old: Remembered | None, new: Remembered) -> Remembered | None:
         expected = None if old is None else encoded(old)
-        await self._store.compare_and_set(CLOCK_ROW, Family.INDEX, _QUALIFIER, expected, encoded(new))
+        await self._store.compare_and_set(CLOCK_ROW, Family.INDEX, REMEMBERED_QUALIFIER, expected, encoded(new))
         return await self.read()
 
 

@@ -8,7 +8,8 @@ from contextlib import closing
 import click
 import orjson
 
-from rowbox.cacheserver.clocks import wall_clock_ms
+from rowbox.cacheserver.clock_memory import REMEMBERED_QUALIFIER, decoded
+from rowbox.cacheserver.clocks import wall_clock_ms, wall_clock_us
 from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
 from rowbox.hbase_schema.diagnosis import Diagnosis, State
@@ -18,7 +19,11 @@ from rowbox.hbase_schema.doctor import (
     examine_configuration,
     examine_gateway,
     examine_table,
+    judge_remembered,
 )
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import CLOCK_ROW
+from rowbox.hbase_schema.standing import read_schema
 from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.hbase_schema.thrift1 import Thrift1
 from rowbox.hbase_schema.thrift_connection import Address
@@ -72,9 +77,18 @@ def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Itera
 
 
 def _examine_table(loaded: Loaded, thrift2: str | None) -> list[Diagnosis]:
-    """A gateway that fails, or a schema row that does not read back, is a finding like any other."""
+    """The table, and its memory of the time. A gateway that fails, or a row that does not read back, is a finding."""
     try:
         with opened_gateways(loaded, thrift2) as gateways:
-            return list(examine_table(gateways, plan_table(gateways.table, loaded.settings.store)))
+            found = list(examine_table(gateways, plan_table(gateways.table, loaded.settings.store)))
+            return [*found, *_examine_remembered(gateways.thrift1)]
     except RowboxError as error:
         return [Diagnosis(State.WRONG, "table", str(error))]
+
+
+def _examine_remembered(thrift1: Thrift1) -> list[Diagnosis]:
+    """The store's memory of the time beside this machine's clock; nothing where the table is not Rowbox's."""
+    if not thrift1.exists() or read_schema(thrift1) is None:
+        return []
+    cell = thrift1.read(CLOCK_ROW, Family.INDEX, [REMEMBERED_QUALIFIER]).get(REMEMBERED_QUALIFIER)
+    return [judge_remembered(None if cell is None else decoded(cell.value), wall_clock_us())]

@@ -13,6 +13,7 @@ from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift1 import Thrift1
 from rowbox.hbase_schema.thrift2 import THRIFT2, Identity, identify
 from rowbox.hbase_schema.thrift_connection import Address
+from rowbox.mailbox.clock_trust import ClockTrust, Remembered, duration
 from rowbox.mailbox.config import HBaseSettings
 from rowbox.mailbox.errors import StoreUnavailable
 
@@ -56,6 +57,22 @@ def examine_table(gateways: Gateways, plan: TablePlan) -> Iterator[Diagnosis]:
     if not essential:
         rest = f"; {len(found)} differences cost speed only, see: rowbox schema verify" if found else ""
         yield Diagnosis(State.OK, "table", f"families, versions, TTLs and shards are as planned{rest}")
+
+
+def judge_remembered(remembered: Remembered | None, now_us: int) -> Diagnosis:
+    """What a server that started now, on this machine, would make of its clock."""
+    subject = "remembered time"
+    if remembered is None:
+        return Diagnosis(State.OK, subject, "none yet: no server has owned the mailboxes")
+    trust = ClockTrust(remembered, now_us, 0)
+    if trust.doubt is not None:
+        advice = "set it right; where it is right: rowbox clock accept"
+        return Diagnosis(State.WRONG, subject, f"{trust.doubt}, and a server here would not be ready: {advice}")
+    apart_us = now_us - remembered.latest_us
+    unseen = f"; nothing expires yet by {duration(trust.unseen_us)} that no server saw" if trust.unseen_us else ""
+    direction = "ahead of" if apart_us >= 0 else "behind"
+    finding = f"this machine's clock is {duration(abs(apart_us))} {direction} what the store has seen, and believed"
+    return Diagnosis(State.OK, subject, finding + unseen)
 
 
 def examine_calls(thrift1: Thrift1, token: bytes, now_ms: ClockMs) -> Iterator[Diagnosis]:

@@ -7,13 +7,15 @@ from contextlib import closing
 import orjson
 import pytest
 
+from rowbox.cacheserver.clock_memory import REMEMBERED_QUALIFIER, encoded
 from rowbox.hbase_schema.apply import apply
 from rowbox.hbase_schema.diagnosis import Diagnosis, State
 from rowbox.hbase_schema.doctor import examine_calls
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import META_START
+from rowbox.hbase_schema.keys import CLOCK_ROW, META_START
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift1 import Cell, Thrift1
+from rowbox.mailbox.clock_trust import Remembered
 from tests.integration.support.hbase_place import TIMEOUT_MS, Place, closed_port, place_on
 from tests.support.hbase_cluster import HBase, HBaseCluster
 
@@ -53,7 +55,7 @@ def test_a_sound_store_is_well_and_nothing_of_the_probes_stays(place: Place) -> 
     result = place.rowbox("doctor")
     assert result.exit_code == 0, result.stdout
     states = [line.split()[0] for line in result.stdout.splitlines()]
-    assert states == ["ok"] * (3 + len(PROBES)) + ["unknown"] * 2
+    assert states == ["ok"] * (4 + len(PROBES)) + ["unknown"] * 2
     with place.gateways() as gateways:
         assert gateways.thrift1.first_row() == META_START + b"schema"
 
@@ -156,6 +158,19 @@ def test_a_clock_that_is_far_off_is_found(place: Place, ahead_ms: int, state: St
         found = probed(gateways.thrift1, lambda: wall_ms() - ahead_ms)
         assert found["clock"].state is state
         assert gateways.thrift1.first_row() == META_START + b"schema"
+
+
+@pytest.mark.parametrize(("ahead_us", "state"), [(11_000_000, State.WRONG), (-3_600_000_000, State.OK)])
+def test_a_machine_whose_clock_is_behind_what_the_store_has_seen_is_wrong(
+    place: Place, ahead_us: int, state: State
+) -> None:
+    made(place)
+    remembered = Remembered(wall_ms() * 1000 + ahead_us)
+    with place.gateways() as gateways:
+        gateways.thrift1.put(CLOCK_ROW, Family.INDEX, REMEMBERED_QUALIFIER, Cell(encoded(remembered), wall_ms()))
+    result = place.rowbox("doctor", "--json")
+    assert checks(result.stdout)["remembered time"][0] is state
+    assert result.exit_code == (state is State.WRONG)
 
 
 # ---- a gateway's own settings ----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import pytest
 
 from rowbox.hbase_schema.diagnosis import State
-from rowbox.hbase_schema.doctor import examine_cluster
+from rowbox.hbase_schema.doctor import examine_cluster, judge_remembered
 from rowbox.hbase_schema.gateway_conf import (
     IDLE_TIMEOUT,
     OPERATION_TIMEOUT,
@@ -10,6 +10,7 @@ from rowbox.hbase_schema.gateway_conf import (
     judge_configuration,
 )
 from rowbox.hbase_schema.thrift2 import THRIFT1, Identity
+from rowbox.mailbox.clock_trust import Remembered
 from rowbox.mailbox.config import HBaseSettings
 from rowbox.mailbox.errors import StoreUnavailable
 
@@ -58,3 +59,27 @@ def test_a_time_that_is_no_number_is_not_judged() -> None:
 )
 def test_gateways_of_two_clusters_are_found(clusters: list[str | None], state: State) -> None:
     assert examine_cluster([Identity(THRIFT1, cluster) for cluster in clusters]).state is state
+
+
+SECOND_US = 1_000_000
+NOW_US = 1_800_000_000 * SECOND_US
+
+
+@pytest.mark.parametrize(
+    ("remembered", "state", "says"),
+    [
+        (None, State.OK, "none yet"),
+        (Remembered(NOW_US - 30 * SECOND_US), State.OK, "30 s ahead of what the store has seen, and believed"),
+        (Remembered(NOW_US + 5 * SECOND_US), State.OK, "5 s behind what the store has seen, and believed"),
+        (Remembered(NOW_US - 7200 * SECOND_US), State.OK, "nothing expires yet by 2 h that no server saw"),
+        (Remembered(NOW_US + 3600 * SECOND_US), State.WRONG, "the clock is 1 h behind the latest time"),
+        (Remembered(NOW_US - 101 * 86_400 * SECOND_US), State.WRONG, "101 d ahead of the latest time"),
+    ],
+)
+def test_the_doctor_says_what_the_store_remembers_of_the_time(
+    remembered: Remembered | None, state: State, says: str
+) -> None:
+    diagnosis = judge_remembered(remembered, NOW_US)
+    assert diagnosis.state is state
+    assert says in diagnosis.finding
+    assert ("rowbox clock accept" in diagnosis.finding) is (state is State.WRONG)
