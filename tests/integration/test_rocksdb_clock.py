@@ -61,7 +61,7 @@ async def _shown(store: RocksStore) -> int:
 async def test_a_kill_or_a_full_disk_in_the_middle_of_what_is_remembered_leaves_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that was being written had the name of the marker of a store that was never finished: all was deleted."""
+    """The file that was being written had the name of the marker of a store that was never finished: all was gone."""
     machine = Machine(tmp_path)
     async with machine.started() as (store, _):
         await machine.put(store)
