@@ -102,9 +102,9 @@ class TrustedTime:
         """By how much the clock is ahead of the other servers'; 0: it agrees, or they have taken it back."""
         if off_us:
             self._peers = PeersTime(self._wall_us() - off_us, self._boot_us())
-            self._observed()
-        elif self._peers is not None:
-            self._judge_anew()
+        else:
+            self._peers = None  # what else speaks against the clock goes on to do so
+        self._observed()
 
     @property
     def doubt(self) -> str:
@@ -151,7 +151,7 @@ class TrustedTime:
             log.error("%s: nothing is written and nothing expires; %s", doubt, HOW_TO_GO_ON)
 
     def _judge_anew(self) -> None:
-        """At the start, after an operator's word, and when other servers have nothing against the clock any more."""
+        """At the start, after an operator's word, and when the clock was set to what the other servers say."""
         self._peers = None
         self._trust = ClockTrust(self._stands, self._wall_us(), self._boot_us())
         self._observed()

@@ -229,3 +229,16 @@ async def test_two_standbys_whose_clocks_were_set_do_not_outvote_the_owner() -> 
         assert all("set forward by 365 d" in server.time.doubt for server in others)
         assert not first.node.unready_reasons()
         await first.send("two")
+
+
+@virtual_time
+async def test_a_clock_that_was_set_stays_in_doubt_when_the_one_that_spoke_against_it_is_set_as_well() -> None:
+    async with two_servers() as (first, second):
+        second.node.start()
+        await asyncio.sleep(10)
+        second.clock.jump(3600)
+        await asyncio.sleep(10)
+        first.clock.jump(-3600)
+        await asyncio.sleep(10)
+        assert "set forward by 1 h" in second.time.doubt
+        assert "set back by 1 h" in first.time.doubt
