@@ -141,9 +141,10 @@ class ClockTrust:
                 self._add(Gap(off_us, min(max(off_us, LEAST_PROBATION_US), MOST_PROBATION_US)))
 
     def _add(self, gap: Gap) -> None:
+        """Of too many the newest become one: joined, the oldest would never come to their end."""
         if len(self._gaps) == MOST_GAPS:
-            first, second = self._gaps[:2]
-            self._gaps[:2] = [Gap(first.length_us + second.length_us, max(first.left_us, second.left_us))]
+            last = self._gaps.pop()
+            gap = Gap(last.length_us + gap.length_us, max(last.left_us, gap.left_us))
         self._gaps.append(gap)
 
     def _pass(self, wall_us: int, boot_us: int) -> None:

@@ -8,6 +8,7 @@ last written.
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rowbox.cacheserver.clock_memory import decoded, encoded
@@ -54,11 +55,16 @@ class ClockFile:
             return decoded(self._path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreUnavailable(f"what the store remembers of the time cannot be read: {error}") from error
 
     def _witness(self) -> Remembered | None:
         if not (self._folder / _MADE_BY_ROCKSDB).exists():
             return None
-        written_ns = max(path.stat().st_mtime_ns for path in self._folder.iterdir() if path.is_file())
+        written_ns = 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # whoever has the folder open removes files
+                written_ns = max(written_ns, path.stat().st_mtime_ns if path.is_file() else 0)
         return Remembered(written_ns // 1000)
 
     def _replace(self, value: bytes) -> None:

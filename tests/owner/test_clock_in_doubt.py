@@ -11,7 +11,7 @@ import pytest
 from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import EpochOwnership
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, Send
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import Family, ttl_ms
@@ -179,6 +179,47 @@ async def test_a_message_that_waits_for_its_recipient_is_not_lost_to_a_clock_tha
         await server.owner.fetch_messages(FetchMessages("ann"))
         await server.owner.delivery.idle()
         assert await server.texts() == ["on its way"]
+
+
+@BOTH_KINDS
+@virtual_time
+async def test_what_is_read_from_the_row_counts_as_the_rest_does_by_time_that_was_seen(late: bool) -> None:
+    """A count of the store's messages that went by the wall clock found none of them."""
+    async with machine(late=late) as server:
+        for text in ("one", "two", "three"):
+            await server.send(text)
+        await server.off(30, clock_is_off_by=99 * DAY_S)
+        server.owner.loader._limits = server.owner.loader._limits._replace(retention_ms=30 * 86_400_000)
+        page = await server.owner.fetch_messages(FetchMessages("ann"))
+        first = bytes.fromhex(parsed(page)[-1]["messageId"])
+        marked = await server.owner.mark_read(MarkRead("bob", direct_conversation_id("ann", "bob"), first))
+        assert marked.unread_count == 2
+
+
+@BOTH_KINDS
+@virtual_time
+async def test_nothing_is_settled_by_time_that_nobody_saw(late: bool) -> None:
+    async with machine(late=late) as server:
+        await server.send("one")
+        await server.off(30, clock_is_off_by=99 * DAY_S)
+        server.owner.loader._limits = server.owner.loader._limits._replace(retention_ms=30 * 86_400_000)
+        with patch.object(server.owner.settling, "settle", side_effect=AssertionError):
+            await server.owner.settling.before_delta("bob", 0)
+        page = await server.owner.fetch_conversations(FetchConversations("bob"))
+        assert [(item["snippet"], item["unreadCount"]) for item in parsed(page)] == [("one", 1)]
+
+
+@virtual_time
+async def test_epochs_are_not_folded_by_time_that_nobody_saw() -> None:
+    """A write may still be on its way that only seems to be a day old."""
+    async with machine(late=True) as server:
+        await server.send("one")
+        seen_ms = server.time.seen_us() // 1000
+        await server.off(30, clock_is_off_by=99 * DAY_S)
+        folding = server.owner.loader.folding
+        with patch.object(folding, "fold", wraps=folding.fold) as fold:
+            await server.texts()
+        assert fold.call_args.args[2] < seen_ms + 3_600_000
 
 
 @BOTH_KINDS

@@ -218,3 +218,25 @@ def test_gaps_are_bounded_and_none_is_forgotten() -> None:
 def test_what_is_remembered_reads_back() -> None:
     remembered = Remembered(NOW, (Gap(DAY, HOUR),), "w")
     assert msgspec.json.decode(msgspec.json.encode(remembered), type=Remembered) == remembered
+
+
+def test_a_machine_that_runs_for_half_an_hour_a_day_sees_its_gaps_end() -> None:
+    """The oldest were joined, and each new one made them begin anew: nothing ever expired."""
+    machine, began = Machine(), NOW
+    for _ in range(400):
+        machine.runs(HOUR // 2)
+        machine = machine.is_off(DAY - HOUR // 2)
+    assert machine.trust.seen_us > began + 250 * DAY
+
+
+def test_time_in_doubt_is_not_time_of_agreement() -> None:
+    machine = Machine()
+    machine.runs(HOUR)
+    machine = machine.is_off(DAY)
+    machine.is_set(HOUR)
+    machine.runs(2 * DAY)
+    machine.is_set(-HOUR)
+    machine.runs(23 * HOUR)
+    assert machine.trust.unseen_us == DAY
+    machine.runs(HOUR)
+    assert machine.trust.unseen_us == 0
