@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rowbox.cacheserver import quarantine as quarantine_module
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.quarantine import REPORT_EVERY_S, Quarantine
 from rowbox.cacheserver.recovery import PAUSE_S
 from rowbox.cacheserver.samples import owner_samples
@@ -19,7 +20,7 @@ from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import RowboxError, StoreOutcomeUnknown, StoreUnavailable
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, gather_all
-from tests.support.virtual_time import settle, virtual_time
+from tests.support.virtual_time import WallClock, settle, virtual_time
 
 RANGES = 17
 USERS = [f"user{number}" for number in range(510)]
@@ -365,3 +366,22 @@ async def test_close_does_not_wait_for_a_silent_range() -> None:
         assert asyncio.get_running_loop().time() - began <= 2 * DEADLINE_S
         assert all(isinstance(answer, StoreUnavailable) for answer in await gather_all(*sends))
         await servers.restart()
+
+
+@virtual_time
+async def test_what_was_asked_before_a_range_last_proved_itself_is_no_complaint() -> None:
+    """Calls that hung in a silence end in errors long after it is over: none of them shuts the range again."""
+    ranges = MemoryRanges(firsts())
+    quarantine = Quarantine(ranges, StoreClock(WallClock().now_us), patience_s=PATIENCE_S, away_s=DEADLINE_S)
+    loop, row = asyncio.get_running_loop(), row_key("ann", SHARDS)
+    hung_s = loop.time()
+    await asyncio.sleep(1.0)
+    quarantine.complain([row], hung_s)
+    assert (quarantine.suspects, quarantine.is_open(row)) == (1, False)
+    await asyncio.sleep(0.1)
+    assert (quarantine.suspects, quarantine.is_open(row)) == (0, True)
+    quarantine.complain([row], hung_s)
+    assert (quarantine.suspects, quarantine.is_open(row)) == (0, True)
+    quarantine.complain([row], loop.time())
+    assert quarantine.suspects == 1
+    await quarantine.close()
