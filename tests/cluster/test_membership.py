@@ -187,3 +187,37 @@ async def test_a_resignation_goes_through_although_a_renewal_lands_in_between() 
     owner.store.release(Point.WRITE)
     await resigning
     assert (await read(store)).has_ended("owner-1")
+
+
+@virtual_time
+async def test_beats_under_one_map_version_do_not_begin_its_epochs_anew() -> None:
+    """An epoch that was left is never used again: a write of it may be late."""
+    owner = Node("owner", shared_store())
+    await owner.beat()
+    ownership = owner.membership.ownership
+    assert ownership is not None
+    ownership.leave_epoch()
+    await owner.beat()
+    assert ownership.epoch == make_epoch(1, 1)
+
+
+@virtual_time
+async def test_a_row_that_was_claimed_while_the_map_was_read_is_not_ahead_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was read is from before the takeover that the row tells of: the store was not put back."""
+    owner = Node("owner", shared_store())
+    await owner.beat()
+    ownership = owner.membership.ownership
+    assert ownership is not None
+    read_row = owner.cells.read
+
+    async def then_meet_a_row() -> ClusterState:
+        state = await read_row()
+        ownership.outranked(make_epoch(2, 0))
+        return state
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner.cells, "read", then_meet_a_row)
+        await owner.beat()
+    assert not owner.membership.rows_are_ahead

@@ -1,0 +1,48 @@
+"""Epochs: none is used twice, whatever comes to its end."""
+
+import pytest
+
+from rowbox.cacheserver.ownership import LAST_N, EpochOwnership
+from rowbox.mailbox.errors import HandoverInProgress
+from rowbox.mailbox.fence import make_epoch
+
+
+def test_an_epoch_that_is_left_is_followed_by_the_next_one() -> None:
+    ownership = EpochOwnership(5, "only")
+    ownership.leave_epoch()
+    ownership.leave_epoch()
+    assert ownership.epoch == make_epoch(5, 2)
+    ownership.check("ann")
+
+
+def test_behind_the_last_epoch_of_a_map_version_nothing_is_owned_until_the_next_version() -> None:
+    ownership = EpochOwnership(5, "only")
+    ownership.epoch = make_epoch(5, LAST_N)
+    ownership.leave_epoch()
+    assert ownership.needed_above == 5
+    with pytest.raises(HandoverInProgress):
+        ownership.check("ann")
+    ownership.give(6)
+    assert (ownership.epoch, ownership.needed_above) == (make_epoch(6, 0), 0)
+    ownership.check("ann")
+
+
+def test_a_map_version_that_is_not_above_what_was_met_is_not_enough() -> None:
+    ownership = EpochOwnership(5, "only")
+    told: list[int] = []
+    ownership.on_outranked = lambda: told.append(ownership.needed_above)
+    ownership.outranked(make_epoch(70, 1))
+    ownership.outranked(make_epoch(60, 9))
+    assert told == [70, 70]
+    ownership.give(70)
+    assert ownership.needed_above == 70
+    ownership.give(71)
+    assert ownership.needed_above == 0
+
+
+def test_who_was_replaced_stays_so_whatever_is_given() -> None:
+    ownership = EpochOwnership(5, "only")
+    ownership.revoke()
+    ownership.give(6)
+    with pytest.raises(HandoverInProgress):
+        ownership.check("ann")
