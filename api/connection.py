@@ -1,6 +1,6 @@
 """One client's connection: aiohttp's, with its own error pages replaced and what it holds bounded.
 
-What is not even a request (broken HTTP, a header that is too long) gets a problem+json too, and one log line instead of
+What is not even a request (broken HTTP, a header that is too long) gets a problem+json too, and is counted instead of
 a traceback per port scan. The rules about bytes and time stand in connections.py, which is told here what happens:
 
     bytes come -> a part of a head, or a request, whose handler aiohttp runs -> its answer is sent -> idle again
@@ -223,7 +223,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")  # as aiohttp does: the connection is closed
         if status == HTTPStatus.BAD_REQUEST:
-            _log.info("not HTTP from %s: %s", request.remote, type(exc).__name__)
+            self._connections.sent_no_http(request.remote, type(exc).__name__)
             error: RowboxError = _broken(exc)
         else:
             _log.error("a request failed outside its handler", exc_info=exc)
@@ -235,7 +235,7 @@ class Connection(web.RequestHandler):
     def _refuse(self, error: RowboxError) -> None:
         """Answers what is no request yet, and closes."""
         assert self.transport is not None
-        _log.info("not HTTP from %s: %s", self.peername, error)
+        self._connections.sent_no_http(self.peername, error)
         self.transport.write(last_words(*problem_answer(error, self._ids)))
         self.force_close()
 

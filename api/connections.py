@@ -14,6 +14,8 @@ Whoever never showed a valid token goes before all who did.
 Nothing here is asked about a request that comes in one piece and whose answer the kernel takes in one piece.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterator
 from enum import Enum
 from typing import Final, Literal, Protocol
@@ -24,6 +26,9 @@ from rowbox.api.deadlines import Deadlines
 
 FREE_BYTES: Final = 8 << 10
 """What each connection may hold without being counted: a head with a large token, or a small request behind another."""
+REPORT_EVERY_S: Final = 10.0
+"""A line of one kind, at most: whoever can connect can cause thousands a second, and fill a disk with them."""
+_log = logging.getLogger(__name__)
 
 
 class Cut(Enum):
@@ -72,6 +77,10 @@ class Connections:
         self.refused = 0
         self.accept_failures = 0
         """Times the system had no descriptor for a client (door.py)."""
+        self.broken = 0
+        """Times a client sent what is no request."""
+        self._reported_at_s, self._reported = float("-inf"), 0
+        self._loop = asyncio.get_running_loop()
         self.held_bytes = 0
         self._coming = 0
         self._open: set[Peer] = set()
@@ -143,6 +152,7 @@ class Connections:
         yield "rowbox_http_refused_connections_total", "counter", "Clients sent away: no room.", {}, self.refused
         text = "Times that a client could not be accepted for want of a descriptor."
         yield "rowbox_http_accept_failures_total", "counter", text, {}, self.accept_failures
+        yield "rowbox_http_broken_requests_total", "counter", "Times a client sent what is no HTTP.", {}, self.broken
         text = "Connections closed against their clients' will: for room, for bytes, or because one did not move on."
         for why, number in self.cuts.items():
             yield "rowbox_http_cut_connections_total", "counter", text, {"reason": why.value}, number
@@ -183,6 +193,14 @@ class Connections:
         if self._unsent.pop(peer, None) is not None:
             self._writes.stop(peer)
             self.holds(peer)
+
+    def sent_no_http(self, name: object, why: object) -> None:
+        """What a client called `name` sent is no request."""
+        self.broken += 1
+        now_s = self._loop.time()
+        if now_s - self._reported_at_s >= REPORT_EVERY_S:
+            _log.info("not HTTP from %s: %s (%d such since the last line)", name, why, self.broken - self._reported)
+            self._reported_at_s, self._reported = now_s, self.broken
 
     # ------------------------------------------------------------------ what follows
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from rowbox.api.connection import READ_BYTES, Connection, Reads, problem_answer
-from rowbox.api.connections import Connections
+from rowbox.api.connections import REPORT_EVERY_S, Connections
 from rowbox.api.wire import last_words
 from rowbox.mailbox.errors import Overloaded
 
@@ -54,7 +54,7 @@ class Door:
         self._listeners: list[socket.socket] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._is_short = False
+        self._reported_at_s = float("-inf")
 
     async def open(self, host: str, port: int) -> int:
         """Listens at every address of `host`; the port that it got. OSError where it is taken, or there is none."""
@@ -92,7 +92,6 @@ class Door:
             except OSError as error:
                 self._pause(listener, error)
                 return
-            self._is_short = False
             self._let_in(client)
 
     def _let_in(self, client: socket.socket) -> None:
@@ -119,8 +118,9 @@ class Door:
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
         self._connections.accept_failures += 1
-        if not self._is_short:
-            self._is_short = True
+        now_s = self._loop.time()
+        if now_s - self._reported_at_s >= REPORT_EVERY_S:
+            self._reported_at_s = now_s
             _log.error("no connection can be accepted: %s", error.strerror)
         self._make_way()
         self._loop.remove_reader(listener.fileno())

@@ -51,8 +51,8 @@ class Cleaner:
         if self._columns:
             self.loop.wake()
 
-    async def flush(self) -> None:
-        """Removes what is waiting now."""
+    async def flush(self, *, tries_once: bool = False) -> None:
+        """Removes what is waiting now. `tries_once`: after a call that failed, the rest is forgotten."""
         while self._columns:
             taken, self._columns = self._columns[:BATCH_COLUMNS], self._columns[BATCH_COLUMNS:]
             by_row: dict[bytes, list[tuple[Family, bytes]]] = defaultdict(list)
@@ -66,13 +66,15 @@ class Cleaner:
                 await self._store.delete([RowDelete(row, columns) for row, columns in by_row.items()], timestamp_ms)
                 self.removed += sum(map(len, by_row.values()))
             except RowboxError as error:
+                if tries_once:
+                    taken, self._columns = taken + self._columns, []
                 log.warning("%d columns stay until the next load of their rows: %s", len(taken), error)
         self._written_us = 0
 
     async def close(self) -> None:
-        """Ends the background work and flushes."""
+        """Ends the background work and flushes: a store that takes nothing does not hold up a stop, call after call."""
         await self.loop.close()
-        await self.flush()
+        await self.flush(tries_once=True)
 
     async def _round(self) -> None:
         if self._columns:

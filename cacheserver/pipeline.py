@@ -286,13 +286,18 @@ class Pipeline:
         except RowboxError as error:
             if isinstance(error, HandoverInProgress):
                 self._table.drop(row)
-            self._refuse(row, error)
+            self._refuse_read(row, command, error)
         except Exception:
             log.exception("what a command needs could not be read")
-            self._refuse(row, RowboxError("internal error"))  # else it would be asked for again at once, and again
+            self._refuse_read(row, command, RowboxError("internal error"))  # else it would be read again at once
         finally:
             row.is_busy = False
             self._release(row)
+
+    def _refuse_read(self, row: Row, command: Command, error: RowboxError) -> None:
+        """Ends a command whose read failed. Its caller may have left, and another command be the row's first."""
+        if row.waiting and row.waiting[0] is command:
+            self._refuse(row, error)
 
     def _release(self, row: Row) -> None:
         """A row is free again: it and those that waited for it may go on."""

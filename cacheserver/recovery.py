@@ -41,22 +41,26 @@ class Recovery:
         the last major compaction, and meet its deadline. A run that cannot be read waits for the next scan.
         """
         left_out: list[RowboxError] = []
+        waiting: list[RowboxError] = []
         for shards in shard_runs(self._store.shards):
             try:
                 async for user_id, _ in user_rows(self._store, shards, Family.OUTBOX):
                     self.found += 1
-                    await self._visit_one(user_id)
+                    waiting += await self._visit_one(user_id)
             except RowboxError as error:
                 left_out.append(error)
         self.scans += 1
         if left_out:
             log.warning("a scan for outboxes left out %d runs of shards: %s", len(left_out), left_out[-1])
+        if waiting:  # one line, however many: while a part of the store is away, they may be all outboxes there are
+            log.warning("%d outboxes wait for the next scan: %s", len(waiting), waiting[-1])
 
-    async def _visit_one(self, user_id: str) -> None:
+    async def _visit_one(self, user_id: str) -> list[RowboxError]:
         try:
             await self._visit(user_id)
         except RowboxError as error:
-            log.warning("an outbox waits for the next scan: %s", error)
+            return [error]
+        return []
 
     async def _round(self) -> float:
         await self.scan()

@@ -1,8 +1,12 @@
 """The rules over all connections of a port, with connections that do nothing by themselves."""
 
+import asyncio
+import logging
+
 import pytest
 
-from rowbox.api.connections import ConnectionLimits, Connections, Cut
+from rowbox.api.connections import REPORT_EVERY_S, ConnectionLimits, Connections, Cut
+from tests.support.virtual_time import virtual_time
 
 
 class StillPeer:
@@ -123,4 +127,18 @@ async def test_what_was_sent_after_all_is_counted_no_more(connections: Connectio
         "rowbox_http_held_bytes": 0,
         "rowbox_http_refused_connections_total": 0,
         "rowbox_http_accept_failures_total": 0,
+        "rowbox_http_broken_requests_total": 0,
     }
+
+
+@virtual_time
+async def test_what_is_no_http_is_counted_and_said_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    connections = Connections(ConnectionLimits(most=3, held_bytes=1000, head_s=600, write_s=600))
+    for _ in range(100):
+        for _ in range(1000):
+            connections.sent_no_http("192.0.2.1", "BadStatusLine")
+        await asyncio.sleep(0.5)
+    assert connections.broken == 100_000
+    assert len(caplog.records) == 50 / REPORT_EVERY_S
+    assert sum(int(record.getMessage().rpartition("(")[2].split()[0]) for record in caplog.records) == 80_001

@@ -4,6 +4,7 @@ Bytes are counted in the server's own buffers; deadlines are a few milliseconds,
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -268,6 +269,20 @@ async def test_a_head_that_is_too_long_is_told_so(scripted: ScriptedPort) -> Non
             await client.send(b"X: " + b"x" * 1000 + b"\r\n")
             await settles(10)
         assert b"head is longer than 32768 bytes" in await client.read_all()
+
+
+async def test_a_stranger_who_sends_no_http_does_not_fill_the_log(
+    scripted: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At 9435754 a line each: 400 KB a second."""
+    caplog.set_level(logging.INFO)
+    async with serving(scripted, settings()) as api:
+        for sent in (b"\x16\x03\x01 no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200) * 20:
+            async with Client(api) as client:
+                await client.send(sent)
+                assert b" 400 " in await client.read_all()
+        assert api.connections.broken == 40
+    assert caplog.text.count("not HTTP") == 1
 
 
 async def test_many_short_headers_cost_what_they_take(scripted: ScriptedPort) -> None:

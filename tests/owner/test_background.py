@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rowbox.cacheserver.background import LONGEST_PAUSE_S, REPORT_EVERY_S, BackgroundLoop, background_samples
-from rowbox.cacheserver.recovery import PAUSE_S
+from rowbox.cacheserver.cleaner import BATCH_COLUMNS
+from rowbox.cacheserver.recovery import PAUSE_S, Recovery
 from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import StoreDamaged, StoreUnavailable, StoreUnusable
@@ -133,6 +135,36 @@ async def test_a_row_of_no_user_does_not_end_the_scan_for_outboxes(row: bytes) -
         await servers.store.mutate([RowMutation(row_key("ann", SHARDS), [Put(Family.OUTBOX, b"any", b"thing")])], 2)
         await node.process.call(node.owner.recovery.scan())
         assert node.owner.recovery.found == 1
+
+
+@virtual_time
+async def test_outboxes_that_cannot_be_read_are_one_line_of_a_scan(caplog: pytest.LogCaptureFixture) -> None:
+    async def visit(user_id: str) -> None:
+        raise StoreUnavailable("this part of the store does not answer")
+
+    async with cluster(late=True) as servers:
+        rows = [row_key(f"user{n}", SHARDS) for n in range(100)]
+        await servers.store.mutate([RowMutation(row, [Put(Family.OUTBOX, b"any", b"thing")]) for row in rows], 1)
+        recovery = Recovery(servers.store, visit)
+        await recovery.scan()
+        assert recovery.found == 100
+        assert [record.getMessage() for record in caplog.records] == [
+            "100 outboxes wait for the next scan: this part of the store does not answer"
+        ]
+
+
+@virtual_time
+async def test_a_stop_tries_to_remove_what_is_left_once_where_the_store_takes_nothing() -> None:
+    """Each call may take until its deadline, and a server that ends holds its lease meanwhile."""
+    async with cluster(late=True) as servers:
+        node, cleaner = servers.node, servers.node.owner.cleaner
+        cleaner.remove(b"0000/ann", [(Family.OUTBOX, b"%06d" % n) for n in range(10 * BATCH_COLUMNS)], 1)
+        for _ in range(10):
+            node.store.faults.next(Fault.FAIL_BEFORE, Op.DELETE)
+        await node.process.call(cleaner.close())
+        assert node.store.faults.take(Op.DELETE) is Fault.FAIL_BEFORE
+        node.store.faults.clear()
+        assert cleaner.removed == 0
 
 
 @virtual_time

@@ -311,6 +311,50 @@ def test_a_bug_in_a_read_fails_its_command_and_is_not_tried_for_ever(
     scenario()
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_read_that_fails_ends_no_other_command_than_its_own(follows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its caller has left, and the row was looked at meanwhile, because it had once waited for another row."""
+    real = RowReader.answer
+    begun: dict[bytes, asyncio.Event] = {row_key(user, SHARDS): asyncio.Event() for user in ("ann", "bob")}
+
+    async def answer(self: RowReader, mailbox: Any, row: bytes, need: Any) -> Any:
+        await begun[row].wait()
+        if row == row_key("ann", SHARDS):
+            raise StoreUnavailable("the read failed")
+        return await real(self, mailbox, row, need)
+
+    @virtual_time
+    async def scenario() -> None:
+        async with cluster(late=False) as servers:
+            node = servers.node
+            await warm(node, "cem")
+            for user in ("ann", "bob"):
+                await node.send(user, user, "known", "known")
+            monkeypatch.setattr(RowReader, "answer", answer)
+            bobs = asyncio.create_task(node.send("bob", "bob", "known", "known"))  # is read: bob is busy
+            await settle()
+            parked = asyncio.create_task(node.send("ann", "bob", "parked", "c0"))  # ann waits for bob
+            await settle()
+            retry = asyncio.create_task(node.send("ann", "ann", "known", "known"))
+            await settle()
+            parked.cancel()
+            await node.send("cem", "ann", "in", "c1")  # ann's row is free again: what the retry needs is read
+            await settle()
+            following = [asyncio.create_task(node.send("ann", "ann", "new", "c2"))] if follows else []
+            await settle()
+            retry.cancel()
+            begun[row_key("bob", SHARDS)].set()  # and ann is looked at once more
+            await settle()
+            begun[row_key("ann", SHARDS)].set()
+            assert (await bobs).duplicate
+            for task in following:
+                assert not (await task).duplicate
+            await servers.quiet()
+            assert (await contents(node, "ann")) == ["known", "in", *(["new"] if follows else [])]
+
+    scenario()
+
+
 @both_kinds
 @virtual_time
 async def test_batches_stay_within_their_bounds(late: bool) -> None:
