@@ -68,7 +68,7 @@ class Fetches:
             page = self._conversation_page(mailbox, bookmarks, request, start, horizon)
         else:
             mailbox, page = await self._settled_page(bookmarks, request, start)
-        deadline = self._loop.time() + request.wait_ms / 1000
+        deadline = self._loop.time() + request.wait_ms / 1000 if request.wait_ms else 0.0
         while page.is_delta and not page.items and request.wait_ms > 0:
             left_s = deadline - self._loop.time()
             look_s = self._until_an_end_s(mailbox, left_s)
@@ -92,7 +92,7 @@ class Fetches:
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
         start = _start(bookmarks, request)
         try:
-            at_once = self._newest_in_memory(bookmarks, request, start)
+            at_once = self._in_memory(bookmarks, request, start)
         except PageTooLarge:
             self._ownership.check(request.user_id)
             raise
@@ -102,7 +102,7 @@ class Fetches:
         deadline = self._loop.time() + request.wait_ms / 1000
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
-            if request.conversation_id is not None and mailbox.index.get(request.conversation_id) is None:
+            if not _is_known(mailbox, request.conversation_id):
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
             reading = Reading(row.key, mailbox, self._now_us())
@@ -130,17 +130,24 @@ class Fetches:
             if woken is not Woken.CHANGE:
                 return self._empty(bookmarks, waiter, woken, quota)
         self._ownership.check(request.user_id)
-        self._account(row, mailbox)
+        if reading.columns:  # else it has filled no window
+            self._account(row, mailbox)
         return _answer(bookmarks, page, quota, has_more=page.has_more)
 
-    def _newest_in_memory(
+    def _in_memory(
         self, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
     ) -> MessagePage | None:
-        """The first page of a conversation where memory holds it: what is asked for most, and nothing is awaited."""
-        if request.conversation_id is None or request.page_number or start is not None:
-            return None
+        """What is asked for most, where memory says it and nothing is awaited: the first page of a conversation, and
+        that nothing came since a token.
+        """
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
+            return None
+        if start == mailbox.head:
+            if request.wait_ms or not _is_known(mailbox, request.conversation_id):
+                return None
+            return MessagePage((), True, mailbox.head)
+        if request.conversation_id is None or request.page_number or start is not None:
             return None
         return self._pages.in_memory(mailbox, bookmarks, request.page_number, request.page_size, self._now_us())
 
@@ -211,6 +218,11 @@ class Fetches:
     def _account(self, row: Row, mailbox: Mailbox) -> None:
         if row.mailbox is mailbox:
             self._table.account(row)
+
+
+def _is_known(mailbox: Mailbox, conversation_id: bytes | None) -> bool:
+    """Whether the mailbox has the conversation that is asked for; None is all of them."""
+    return conversation_id is None or conversation_id in mailbox.index
 
 
 def _start(bookmarks: Bookmarks, request: FetchConversations | FetchMessages) -> Start | ResetReason:

@@ -38,9 +38,12 @@ class LogTail:
         After `most_reads` those that were found by then; None: as many as it takes.
         """
         mailbox = reading.mailbox
-        found = [
-            entry for entry in reversed(mailbox.log) if oldest <= entry.version < below and is_message(entry, None)
-        ]
+        found: list[LogCell] = []
+        for entry in reversed(mailbox.log):
+            if entry.version < oldest or len(found) > count:
+                break
+            if entry.version < below and is_message(entry, None):
+                found.append(entry)
         begin = min(below - 1, mailbox.log_floor)
         spans = Spans(max(oldest, mailbox.born) - 1, begin, _gap(mailbox.log) if len(mailbox.log) > 1 else None)
         reads = 0

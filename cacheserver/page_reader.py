@@ -72,14 +72,17 @@ class PageReader:
         while place < len(entries) and not cut.has_more:
             some = entries[place : place + count]
             place += count
-            held = {entry.message_id: reading.mailbox.copy_in_memory(*_ids(entry)) for entry in some}
-            missing = [entry for entry in some if held[entry.message_id] is None]
-            columns = await self._columns_of(reading, missing)
+            copies = [reading.mailbox.copy_in_memory(*_ids(entry)) for entry in some]
+            in_memory = [copy for copy in copies if copy is not None]
+            if len(in_memory) == len(some):
+                cut.take_all(in_memory)
+                continue
+            held = {entry.message_id: copy for entry, copy in zip(some, copies, strict=True)}
+            columns = await self._columns_of(reading, [entry for entry in some if held[entry.message_id] is None])
             room_bytes = cut.room_bytes
             await self._take_in_order(reading, some, held, columns, cut)
-            if missing:
-                fitting = cut.room_bytes * len(some) // max(1, room_bytes - cut.room_bytes)
-                count = max(1, min(fitting, 4 * count))
+            fitting = cut.room_bytes * len(some) // max(1, room_bytes - cut.room_bytes)
+            count = max(1, min(fitting, 4 * count))
 
     async def position_of(self, reading: Reading, conversation_id: bytes, place: int) -> bytes | None:
         """The messageId of the newest message but `place` - 1 of a conversation; None when it has fewer."""

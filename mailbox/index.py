@@ -76,6 +76,9 @@ class ConversationIndex:
     def __len__(self) -> int:
         return len(self._states)
 
+    def __contains__(self, conversation_id: bytes) -> bool:
+        return conversation_id in self._states
+
     def get(self, conversation_id: bytes) -> Conversation | None:
         """The state of a conversation; None when the user is not in it."""
         state = self._states.get(conversation_id)
