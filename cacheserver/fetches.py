@@ -130,8 +130,7 @@ class Fetches:
             if woken is not Woken.CHANGE:
                 return self._empty(bookmarks, waiter, woken, quota)
         self._ownership.check(request.user_id)
-        if reading.columns:  # else it has filled no window
-            self._account(row, mailbox)
+        self._account(row, mailbox)
         return _answer(bookmarks, page, quota, has_more=page.has_more)
 
     def _in_memory(
