@@ -224,6 +224,21 @@ async def test_epochs_are_not_folded_by_time_that_nobody_saw() -> None:
 
 @BOTH_KINDS
 @virtual_time
+async def test_a_token_resets_where_its_log_may_be_gone_by_time_that_nobody_saw(late: bool) -> None:
+    """HBase's own servers went on while no server of Rowbox ran."""
+    async with machine(late=late) as server:
+        await server.send("before")
+        asked = FetchMessages("bob", direct_conversation_id("ann", "bob"))
+        token = (await server.owner.fetch_messages(asked)).token
+        await server.send("after")
+        await server.off(61 * DAY_S)
+        page = await server.owner.fetch_messages(FetchMessages("bob", asked.conversation_id, token=token))
+        assert (page.is_delta, page.reset_reason) == (False, "expired")
+        assert [item["messageContent"] for item in parsed(page)] == ["after", "before"]
+
+
+@BOTH_KINDS
+@virtual_time
 async def test_an_operator_s_word_ends_a_doubt_and_lets_what_is_due_expire(late: bool) -> None:
     async with machine(late=late) as server:
         await server.send("before")

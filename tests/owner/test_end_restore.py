@@ -30,7 +30,7 @@ async def test_whoever_owns_is_named_no_more_and_no_epoch_of_the_lost_time_is_gi
     before = await history_of(store)
     assert await end_restore(store) == await history_of(store) != before
     named = await map_of(store)
-    assert named.version >= 7 + MAP_VERSIONS_LOST
+    assert named.version >= 7 + MAP_VERSIONS_LOST > 1_000_000, "as many takeovers may have been lost"
     assert (await cells.read()).has_ended(named.owner)
     make_epoch(named.version + 1000 * MAP_VERSIONS_LOST, 0)  # there is room for more restores than anybody makes
 
