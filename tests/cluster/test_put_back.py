@@ -143,3 +143,17 @@ def test_only_what_is_older_than_it_was_has_gone_back() -> None:
     ]
     gone = [seen.saw(state_of(*look)) for look in looks]
     assert gone == [False] * 7 + [True, False, True, True, False]
+
+
+@virtual_time
+async def test_no_map_version_of_the_lost_time_is_given_again() -> None:
+    """Its owners' late writes would count under it: a thousand changes of ownership were lost."""
+    async with servers() as all_of_them:
+        await owner_and_other(all_of_them)
+        copy, cells = all_of_them.store.snapshot(), ClusterCells(all_of_them.store)
+        await cells.swap(await cells.read(), MAP_PLACE, MapCell(1000, "somebody", "there"))
+        put_back(all_of_them.store, copy)
+        await end_restore(all_of_them.store)
+        named = (await cells.read()).map
+        assert named is not None
+        assert named.version > 1000
