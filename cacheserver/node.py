@@ -286,7 +286,8 @@ class Node:
         try:
             standing = await membership.beat()
             self._compare_clocks(membership)
-            await self._attend_to_restore(membership)
+            if await self._attend_to_restore(membership):
+                standing = Standing.REPLACED
         except StoreUnavailable as error:
             self.missed_beats += 1
             if self._owner is None:
@@ -298,20 +299,25 @@ class Node:
             await self._appoint(membership, mail)
         return standing
 
-    async def _attend_to_restore(self, membership: Membership) -> None:
-        """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset."""
+    async def _attend_to_restore(self, membership: Membership) -> bool:
+        """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset.
+
+        Whether this incarnation has ended with it.
+        """
         assert self._stores is not None
         if membership.went_back:
             log.warning("the store was put back from a copy: whoever owns is replaced, and clients begin anew")
             await end_restore(self._stores.cells)
             membership.went_back = False
             await membership.resign()  # what it has in memory, and what it knows of the others, is of the lost time
-        elif membership.rows_are_ahead:
+            return True
+        if membership.rows_are_ahead:
             log.warning("rows are newer than the cluster's map, as in a copy of the store: clients begin anew")
             history = await begin_history(self._stores.cells)
             membership.rows_are_ahead = False
             if self._owner is not None:
                 self._owner.fetches.go_by(history)
+        return False
 
     async def _appoint(self, membership: Membership, mail: Store) -> None:
         """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""

@@ -183,7 +183,7 @@ async def test_a_server_whose_beats_meet_a_bug_again_and_again_leaves_the_mailbo
         await asyncio.sleep(1.0)
         attend = first.node._attend_to_restore
 
-        async def fails(membership: Membership) -> None:
+        async def fails(membership: Membership) -> bool:
             await attend(membership)
             raise LookupError("a bug")
 

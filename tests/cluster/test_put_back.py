@@ -1,18 +1,22 @@
 """A table that is put back while servers run, or whose rows are newer than its map: seen without the verb."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.port import FetchMessages, Page
 from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST, end_restore
-from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.store import Column, Put, RowMutation
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.stores.memory_cells import MemoryCells
 from rowbox.cacheserver.went_back import WentBack
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import FenceCell
+from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.fence import FenceEntry, make_epoch
 from tests.cluster.servers import Server, owner_and_other, servers
 from tests.cluster.world import LEASE, SHARDS
@@ -157,3 +161,24 @@ async def test_no_map_version_of_the_lost_time_is_given_again() -> None:
         named = (await cells.read()).map
         assert named is not None
         assert named.version > 1000
+
+
+@virtual_time
+async def test_a_server_that_sees_a_restore_before_it_has_an_owner_makes_none_for_the_incarnation_that_ends() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        with pytest.MonkeyPatch.context() as patch:
+
+            async def refused(*_: Any) -> list[Column]:
+                raise StoreUnavailable("not here")
+
+            patch.setattr(only.mail, "get_columns", refused)
+            only.node.start()
+            await asyncio.sleep(BEATS_S)
+            copy = all_of_them.store.snapshot()
+            await asyncio.sleep(BEATS_S)
+            put_back(all_of_them.store, copy)
+        async with asyncio.timeout(2 * PATIENCE_S):
+            await only.node.owning()
+        assert only.node.takeovers == 1
+        await only.send("one")
