@@ -169,7 +169,7 @@ def test_a_machine_whose_clock_is_behind_what_the_store_has_seen_is_wrong(
     with place.gateways() as gateways:
         gateways.thrift1.put(CLOCK_ROW, Family.INDEX, REMEMBERED_QUALIFIER, Cell(encoded(remembered), wall_ms()))
     result = place.rowbox("doctor", "--json")
-    assert checks(result.stdout)["remembered time"][0] is state
+    assert checks(result.stdout)["remembered time"][0] == state
     assert result.exit_code == (state is State.WRONG)
 
 
