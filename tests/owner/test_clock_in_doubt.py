@@ -164,6 +164,8 @@ async def test_a_start_two_months_ahead_ends_nothing_and_loses_no_delivery(late:
         await server.off(30, clock_is_off_by=61 * DAY_S)
         assert not server.owner.unready_reasons()
         assert await server.send("before"), "its dedupe record stands"
+        assert not await server.send("after")
+        assert await server.send("before"), "and is known beside what is sent now"
         await server.days_pass(6)
         assert await server.send("before")
 
