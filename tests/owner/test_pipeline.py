@@ -355,6 +355,42 @@ def test_a_read_that_fails_ends_no_other_command_than_its_own(follows: bool, mon
     scenario()
 
 
+def test_who_waits_behind_a_reserved_row_goes_on_when_its_caller_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its command needed was read, and it waits for its recipient's row; nothing else would tell those behind."""
+    real = RowReader.answer
+    may_end: dict[bytes, asyncio.Event] = {row_key(user, SHARDS): asyncio.Event() for user in ("ann", "bob")}
+
+    async def answer(self: RowReader, mailbox: Any, row: bytes, need: Any) -> Any:
+        await may_end[row].wait()
+        return await real(self, mailbox, row, need)
+
+    @virtual_time
+    async def scenario() -> None:
+        async with cluster(late=False) as servers:
+            node = servers.node
+            await warm(node, "cem")
+            await node.send("ann", "bob", "known", "known")
+            await node.send("bob", "bob", "known", "known")
+            monkeypatch.setattr(RowReader, "answer", answer)
+            retry = asyncio.create_task(node.send("ann", "bob", "known", "known"))  # is read, and reserves ann
+            await settle()
+            bobs = asyncio.create_task(node.send("bob", "bob", "known", "known"))  # is read: bob is busy
+            await settle()
+            may_end[row_key("ann", SHARDS)].set()
+            await settle()
+            behind = asyncio.create_task(node.send("cem", "ann", "behind", "c1"))
+            await settle()
+            assert not behind.done()
+            retry.cancel()
+            await settle()
+            may_end[row_key("bob", SHARDS)].set()
+            await asyncio.gather(bobs, behind)
+            assert asyncio.get_running_loop().time() == 0
+            assert await contents(node, "ann") == ["known", "behind"]
+
+    scenario()
+
+
 @both_kinds
 @virtual_time
 async def test_batches_stay_within_their_bounds(late: bool) -> None:

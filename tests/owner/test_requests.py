@@ -336,3 +336,15 @@ async def test_a_damaged_cell_is_named_and_nothing_is_left_out_silently(late: bo
             (answer,) = await gather_all(ask())
             assert isinstance(answer, StoreDamaged), (family, answer)
             cells.update(kept)
+
+
+@virtual_time
+async def test_a_token_of_the_head_makes_no_conversation_known() -> None:
+    async with cluster(late=False) as servers:
+        node = servers.node
+        sent = await node.send("ann", "bob", "x", "c")
+        unknown = bytes(16)
+        for conversation, wait_ms in ((unknown, 0), (unknown, 1000)):
+            with pytest.raises(UnknownConversation):
+                await node.messages("ann", conversation, token=sent.last_updated_timestamp, wait_ms=wait_ms)
+        assert (await node.messages("ann", sent.conversation_id, token=sent.last_updated_timestamp)).items == ()
