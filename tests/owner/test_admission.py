@@ -56,6 +56,18 @@ async def test_who_leaves_the_queue_or_leaves_in_the_moment_of_its_turn_takes_no
         assert await inside_at_once(admission, 2) == 1
 
 
+@virtual_time
+async def test_who_is_let_in_and_leaves_before_it_runs_gives_its_place_on() -> None:
+    admission = Admission(1)
+    async with admission:
+        waiting = asyncio.create_task(inside_at_once(admission, 1))
+        await settle()
+    waiting.cancel()  # its turn has come, and it has not run since
+    await gather_all(waiting)
+    async with asyncio.timeout(1):
+        assert await inside_at_once(admission, 2) == 1
+
+
 async def claims_at_once_after_a_busy_store(servers: Cluster) -> int:
     """What 200 rows that one busy call dropped do to the store when their users come back."""
     node = servers.node
