@@ -442,7 +442,7 @@ async def test_a_closed_store_refuses_every_call(store: Store, stamps: Stamps) -
         store.verify(),
     ]
     errors = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(error) for error in errors] == [StoreUnavailable] * len(calls)
+    assert all(isinstance(error, StoreUnavailable) for error in errors), errors
 
 
 async def test_a_store_tells_its_shards_and_figures(store: Store, stamps: Stamps) -> None:

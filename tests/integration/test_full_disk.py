@@ -93,9 +93,10 @@ async def test_a_write_that_meets_a_full_disk_ends_the_server_and_loses_nothing(
                 await sends.one(f"number {number}")
             await send_until_it_ends(sends)
             assert await server.ended() == 1
-            errors = [line for line in server.lines if "No space left" in line]
+            errors = [line for line in server.lines if line.startswith("Error: ")]
             assert len(errors) == 1, server.lines
             assert errors[0].startswith("Error: writing to the store in")
+            assert "No space left" in errors[0]
             assert "Traceback" not in "".join(server.lines)
 
             disk.free()

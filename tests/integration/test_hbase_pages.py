@@ -12,6 +12,7 @@ from rowbox.cacheserver.ownership import EpochOwnership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page
 from rowbox.cacheserver.store import RowMutation
 from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.hbase_counters import Counters
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
@@ -55,23 +56,23 @@ async def fill(store: HBaseStore, contents: list[str], step_us: int) -> list[str
 
 
 @asynccontextmanager
-async def owner_of(table: HBaseAddress, contents: list[str], step_us: int) -> AsyncIterator[tuple[Owner, list[str]]]:
-    """An owner with ann's mailbox in memory, and the ids of her messages."""
+async def owner_of(
+    table: HBaseAddress, contents: list[str], step_us: int
+) -> AsyncIterator[tuple[Owner, Counters, list[str]]]:
+    """An owner with ann's mailbox in memory, what its store counts, and the ids of her messages."""
     store = await HBaseStore.open(table, HBaseSettings())
     ids = await fill(store, contents, step_us)
     owner = Owner(store, SETTINGS, ownership=EpochOwnership(1, "here"))
     await owner.start()
     await owner.fetch_conversations(FetchConversations("ann"))
     await owner.recovery.loop.close()  # its scans would be counted
-    yield owner, ids
+    yield owner, store.counters, ids
     await owner.close()
     await store.close()
 
 
-async def costs(owner: Owner, request: FetchMessages) -> tuple[Page, int, int]:
+async def costs(owner: Owner, counters: Counters, request: FetchMessages) -> tuple[Page, int, int]:
     """A page, its reads and their round trips."""
-    assert isinstance(owner._store, HBaseStore)
-    counters = owner._store.counters
     reads, round_trips = counters.reads, counters.read_round_trips
     page = await owner.fetch_messages(request)
     return page, counters.reads - reads, counters.read_round_trips - round_trips
@@ -82,30 +83,32 @@ def shown(page: Page) -> list[str]:
 
 
 async def test_the_newest_page_of_all_takes_few_round_trips_and_then_two(table: HBaseAddress) -> None:
-    async with owner_of(table, ["hello"] * 3000, step_us=60_000_000) as (owner, ids):
-        page, reads, round_trips = await costs(owner, FetchMessages("ann"))
+    async with owner_of(table, ["hello"] * 3000, step_us=60_000_000) as (owner, counters, ids):
+        page, reads, round_trips = await costs(owner, counters, FetchMessages("ann"))
         assert shown(page) == ids[:50]
         assert (reads, round_trips) == (4, 6), "the log from its beginning, the log's end, and the messages in two Gets"
-        again, reads, round_trips = await costs(owner, FetchMessages("ann"))
+        again, reads, round_trips = await costs(owner, counters, FetchMessages("ann"))
         assert again.items == page.items
         assert (reads, round_trips) == (2, 2)
 
 
 async def test_pages_of_a_conversation_by_cursor(table: HBaseAddress) -> None:
-    async with owner_of(table, ["hello"] * 300, step_us=1000) as (owner, ids):
-        page, reads, round_trips = await costs(owner, FetchMessages("ann", BOB))
+    async with owner_of(table, ["hello"] * 300, step_us=1000) as (owner, counters, ids):
+        page, reads, round_trips = await costs(owner, counters, FetchMessages("ann", BOB))
         assert shown(page) == ids[:50]
         assert (reads, round_trips) == (1, 3)
-        page, reads, round_trips = await costs(owner, FetchMessages("ann", BOB, page_size=200, cursor=page.next_cursor))
+        page, reads, round_trips = await costs(
+            owner, counters, FetchMessages("ann", BOB, page_size=200, cursor=page.next_cursor)
+        )
         assert shown(page) == ids[50:250]
         assert reads == 1
         assert round_trips <= 5
 
 
 async def test_a_page_of_the_largest_messages_reads_no_more_than_it_gives(table: HBaseAddress) -> None:
-    async with owner_of(table, ["x" * 65_535] * 40, step_us=1000) as (owner, ids):
+    async with owner_of(table, ["x" * 65_535] * 40, step_us=1000) as (owner, counters, ids):
         for request in (FetchMessages("ann", BOB, page_size=200), FetchMessages("ann", page_size=200)):
-            page, reads, round_trips = await costs(owner, request)
+            page, reads, round_trips = await costs(owner, counters, request)
             assert shown(page) == ids[:15]
             assert page.has_more
             assert reads <= 4

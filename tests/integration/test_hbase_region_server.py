@@ -1,6 +1,9 @@
 """kill -9 of a region server under load: writes pause, nothing confirmed is lost or doubled, and Rowbox goes on."""
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import happybase
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.integration
 
 REGIONS = 16
 USERS = ("ann", "ben", "cleo", "dan", "eve", "finn")
+SPREADS_S = 60.0
 RESUMES_S = 60.0
 """HBase needs 6 s to notice, and 3 to 15 s to bring the regions to the other server."""
 
@@ -33,6 +37,17 @@ def hosts(store_url: str) -> dict[bytes, int]:
         connection.close()
 
 
+@contextmanager
+def spread_store(cluster: HBaseCluster) -> Iterator[dict[str, str]]:
+    """A store whose regions lie on more than one server: one that was started a moment ago is given none yet."""
+    deadline_s = time.monotonic() + SPREADS_S
+    while True:
+        with made_store_on(cluster, regions=REGIONS) as store:
+            if len(set(hosts(store["ROWBOX_STORE_URL"]).values())) > 1 or time.monotonic() > deadline_s:
+                yield store
+                return
+
+
 def host_of(row: bytes, hosts: dict[bytes, int]) -> int:
     return hosts[max(start for start in hosts if start <= row)]
 
@@ -40,7 +55,7 @@ def host_of(row: bytes, hosts: dict[bytes, int]) -> int:
 @pytest.mark.parametrize("holds_lease", [True, False], ids=["of-the-lease", "of-mail-alone"])
 async def test_a_killed_region_server(hbase_cluster: HBaseCluster, tmp_path: Path, *, holds_lease: bool) -> None:
     random = seeded_random()
-    with made_store_on(hbase_cluster, regions=REGIONS) as store:
+    with spread_store(hbase_cluster) as store:
         placed = hosts(store["ROWBOX_STORE_URL"])
         of_lease = host_of(META_START, placed)
         victim = of_lease if holds_lease else next(port for port in placed.values() if port != of_lease)
