@@ -28,15 +28,11 @@ _Sample = tuple[str, Literal["counter"], str, dict[str, str], float]
 
 
 class BackgroundLoop:
-    """See the module's text. `name` is the task's, and the metrics' label: one word that an operator understands.
+    """See the module's text. `name` is the task's, and the metrics' label: one word that an operator understands."""
 
-    `longest_pause_s`: what the pause after a failure grows to, for work that somebody waits for.
-    """
-
-    def __init__(self, name: str, work: Work, *, longest_pause_s: float = LONGEST_PAUSE_S) -> None:
+    def __init__(self, name: str, work: Work) -> None:
         self.name = name
         self._work = work
-        self._longest_pause_s = longest_pause_s
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failures_in_a_row = 0
@@ -89,7 +85,7 @@ class BackgroundLoop:
         self.failures += 1
         if not isinstance(error, StoreUnusable) or isinstance(error, StoreDamaged):
             self._report(error)
-        pause_s = min(self._longest_pause_s, FIRST_PAUSE_S * (1 << min(self._failures_in_a_row, 16)))
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * (1 << min(self._failures_in_a_row, 16)))
         self._failures_in_a_row += 1
         return pause_s
 

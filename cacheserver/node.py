@@ -87,7 +87,7 @@ class Node:
         self._is_draining = False
         self._is_broken = False
         self._changed = asyncio.Event()
-        self._loop = BackgroundLoop("beats", self._round, longest_pause_s=settings.beat_ms / 1000)
+        self._loop = BackgroundLoop("beats", self._round)
         self._dismissed: set[asyncio.Task[None]] = set()
         """Owners of earlier incarnations that are being closed."""
         self.takeovers = 0
@@ -245,7 +245,9 @@ class Node:
             self._on_broken(error)
             return None
         except Exception:
-            self._end_life()  # nobody expected it: whoever can take over should, and this server begins anew
+            # Nobody expected it: whoever can take over should. This server begins anew, after pauses that grow, because
+            # each incarnation takes a place in the cluster's row until it is buried.
+            self._end_life()
             raise
 
     async def _open(self) -> bool:

@@ -193,3 +193,19 @@ async def test_a_server_whose_beats_meet_a_bug_again_and_again_leaves_the_mailbo
         await second.send("two")
         assert first.node.owner is None
         assert first.broken == []
+
+
+@virtual_time
+async def test_a_bug_that_recurs_in_each_beat_fills_no_row_with_incarnations() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+
+        def fails(store: Store, ownership: Ownership) -> Owner:
+            raise LookupError("a bug")
+
+        only.node._make_owner = fails
+        only.node.start()
+        await asyncio.sleep(3600.0)
+        cells = (await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
+        assert only.node._loop.failures > 30
+        assert len(cells) < 80
