@@ -22,6 +22,9 @@ from rowbox.mailbox.mailbox import Mailbox
 
 MOST_LOOKS = 3
 """At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""
+LEAST_LOOK_S = 1.0
+"""A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is a
+moment away stays a moment away."""
 
 
 class Fetches:
@@ -168,7 +171,7 @@ class Fetches:
     def _until_an_end_s(self, mailbox: Mailbox, left_s: float) -> float:
         """How long a wait of `left_s` lasts until something ends in the mailbox that had not when this was asked."""
         ends_s = (mailbox.index.endings.first - mailbox.horizon(self._now_us())) / US_PER_S
-        return min(left_s, ends_s) if ends_s > 0 else left_s
+        return min(left_s, max(ends_s, LEAST_LOOK_S)) if ends_s > 0 else left_s
 
     def _conversation_page(
         self,

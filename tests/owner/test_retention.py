@@ -12,6 +12,7 @@ from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.clock import US_PER_MS
 from rowbox.mailbox.config import Settings, StoreSettings
 from rowbox.mailbox.conversation_pages import MAX_DELTA
 from rowbox.mailbox.errors import UnknownMessage
@@ -443,3 +444,27 @@ async def test_pages_and_counts_agree_though_the_store_keeps_a_message_longer(
         assert await read(node, conversation) == []
         item = await only(node)
         assert (item["unreadCount"], item["snippet"]) == (0, None)
+
+
+@both_kinds
+@virtual_time
+async def test_a_parked_poll_does_not_look_again_and_again_while_no_time_is_seen_to_pass(late: bool) -> None:
+    """As where the clock is in doubt: what ends in a moment goes on ending in a moment."""
+    async with cluster(late=late, settings=SHORT) as servers:
+        node = servers.node
+        await sent(servers, 1)
+        token = (await node.conversations("bob")).token
+        row = node.owner.table.peek("bob")
+        assert row is not None
+        assert row.mailbox is not None
+        stands_us = row.mailbox.index.endings.first + SHORT.store.retention_ms * US_PER_MS - 1
+        looks = 0
+
+        def stopped() -> int:
+            nonlocal looks
+            looks += 1
+            return stands_us
+
+        node.owner.fetches._now_us = stopped
+        await node.conversations("bob", token=token, wait_ms=20_000)
+        assert looks < 100
