@@ -23,8 +23,8 @@ from rowbox.mailbox.mailbox import Mailbox
 MOST_LOOKS = 3
 """At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""
 LEAST_LOOK_S = 1.0
-"""A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is a
-moment away stays a moment away."""
+"""A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is
+a moment away stays a moment away."""
 
 
 class Fetches:
