@@ -7,8 +7,10 @@ last written.
 """
 
 import asyncio
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rowbox.cacheserver.clock_memory import decoded, encoded
@@ -35,16 +37,30 @@ class ClockFile:
         return await asyncio.to_thread(self._swap, old, new)
 
     def _swap(self, old: Remembered | None, new: Remembered) -> Remembered | None:
-        stands = self._stored()
-        if stands is not None and stands != old:
-            return stands
         if not (self._folder / _MADE_BY_ROCKSDB).exists():
             raise StoreUnusable(f"there is no store in {self._folder}: name the folder of the server")
         try:
-            self._replace(encoded(new))
+            with self._alone() as folder:
+                stands = self._stored()
+                if stands is not None and stands != old:
+                    return stands
+                self._replace(encoded(new), folder)
         except OSError as error:
             raise StoreUnavailable(f"what the store remembers of the time cannot be written: {error}") from error
         return new
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """The folder's descriptor, while nobody else swaps: no operator, and no thread whose caller was cancelled.
+
+        flock(2) counts for each opened descriptor, so it keeps the threads of one process apart as well.
+        """
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            os.close(folder)  # and with it the lock
 
     def _stands(self) -> Remembered | None:
         stored = self._stored()
@@ -67,15 +83,11 @@ class ClockFile:
                 written_ns = max(written_ns, path.stat().st_mtime_ns if path.is_file() else 0)
         return Remembered(written_ns // 1000)
 
-    def _replace(self, value: bytes) -> None:
+    def _replace(self, value: bytes, folder: int) -> None:
         following = self._folder / _NEXT
         with following.open("wb") as file:
             file.write(value)
             file.flush()
             os.fsync(file.fileno())
         following.replace(self._path)
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        os.fsync(folder)

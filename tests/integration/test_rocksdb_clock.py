@@ -1,5 +1,6 @@
 """The embedded store and a clock that is wrong for a while: nothing is deleted by time that was not seen to pass."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from rowbox.cacheserver.stores.clock_file import NAME, ClockFile
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.trusted_time import TrustedTime
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.clock_trust import by_word
+from rowbox.mailbox.clock_trust import Remembered, by_word
 from rowbox.mailbox.errors import StoreUnavailable
 
 from .rocksdb_fixture import opened
@@ -56,6 +57,18 @@ async def _purged(store: RocksStore) -> int:
 
 async def _shown(store: RocksStore) -> int:
     return sum(map(len, (await store.get_row(ROW, list(TTL_MS))).values()))
+
+
+async def test_of_swaps_at_once_one_takes_place_and_all_hear_of_it(tmp_path: Path) -> None:
+    """A stop cancels a save whose thread goes on, and saves again; an operator says a word in between."""
+    async with opened(tmp_path, ttl_ms=TTL_MS):
+        memory = ClockFile(tmp_path)
+        stands: Remembered | None = None
+        for number in range(50):
+            swaps = [memory.swap(stands, Remembered(NOW_US + 4 * number + each)) for each in range(4)]
+            heard = await asyncio.gather(*swaps)
+            assert set(heard) == {await memory.read()}
+            stands = heard[0]
 
 
 async def test_a_kill_or_a_full_disk_in_the_middle_of_what_is_remembered_leaves_the_store(
