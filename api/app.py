@@ -17,6 +17,7 @@ from rowbox.api.handlers import Handlers
 from rowbox.api.health import health_pages
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.metrics import Metrics, Sample, Source
+from rowbox.api.operator import Operator
 from rowbox.api.pages import pages
 from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
@@ -61,12 +62,13 @@ def build_admin_app(
     counters: HttpCounters,
     drain: Drain,
     ids: Iterator[str],
+    operator: Operator,
     *,
     sources: Sequence[Source] = (),
 ) -> Application:
-    """The operator's application: health, readiness, metrics of `sources` and of HTTP.
+    """The operator's application: health, readiness, metrics of `sources` and of HTTP, and the calls of `operator`.
 
-    It has no authentication: its port is the operator's to protect.
+    What only tells has no authentication: the port is the operator's to protect. The calls want his proof.
     """
 
     def in_flight() -> Iterable[Sample]:
@@ -76,4 +78,6 @@ def build_admin_app(
     app = Application(Edge(HttpCounters(), Drain(), ids, Cors(())))
     for page in health_pages(port, drain, Metrics(counters, [*sources, in_flight])):
         app.add(hdrs.METH_GET, page.path, page.answer)
+    for path, answer in operator.answering():
+        app.add(hdrs.METH_POST, path, answer)
     return app

@@ -6,11 +6,11 @@ from typing import Final
 import click
 import msgspec
 
+from rowbox.cli.admin_address import admin_address
 from rowbox.cli.options import with_settings
 from rowbox.mailbox.config import Loaded
 
 DEADLINE_S: Final = 5.0
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- to be replaced, not to be listened on
 
 
 class _Health(msgspec.Struct):
@@ -27,8 +27,7 @@ def command(loaded: Loaded, *, ready: bool) -> None:
 
     A standby lives, but is not ready: restarting it would help nobody.
     """
-    server = loaded.settings.server
-    host, port = _EVERY_ADDRESS.get(server.host, server.host), server.admin_port
+    host, port = admin_address(loaded.settings)
     try:
         status, reasons = _ask(host, port, "/readyz?verbose" if ready else "/healthz")
     except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:

@@ -25,6 +25,19 @@ def load_or_create(data_dir: Path) -> bytes:
         raise StoreUnusable(f"{path}: {error.strerror}; give --data-dir a folder of your own") from error
 
 
+def load(data_dir: Path) -> bytes:
+    """The secret of a data directory. StoreUnusable where there is none, or none that can be read."""
+    path = data_dir / FILE
+    try:
+        return _read(path)
+    except FileNotFoundError as error:
+        raise StoreUnusable(
+            f"{path} is missing: no server has run on this folder; give --data-dir the server's"
+        ) from error
+    except OSError as error:
+        raise StoreUnusable(f"{path}: {error.strerror}; run this as the user that runs the server") from error
+
+
 def _read(path: Path) -> bytes:
     secret = path.read_bytes()
     if len(secret) < SECRET_BYTES:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.metrics import Source
+from rowbox.api.operator import Operator, OperatorCall
 from rowbox.api.problems import Problem
 from rowbox.api.request_id import request_ids
 from rowbox.api.server import Server, connection_limits
@@ -99,8 +100,11 @@ class Api:
     async def post(self, path: str, fields: object, user: str | None = "alice", *, admin: bool = False) -> Answer:
         return await self.request("POST", path, user, admin=admin, body=msgspec.json.encode(fields))
 
-    async def admin(self, path: str, method: str = "GET") -> Answer:
-        async with self._session.request(method, f"http://127.0.0.1:{self.server.admin_port}{path}") as response:
+    async def admin(self, path: str, method: str = "GET", *, proof: str | None = None, body: bytes = b"") -> Answer:
+        """One request on the admin port; `proof`: an operator's token."""
+        headers = {} if proof is None else {"Authorization": f"Bearer {proof}"}
+        url = f"http://127.0.0.1:{self.server.admin_port}{path}"
+        async with self._session.request(method, url, headers=headers, data=body) as response:
             return Answer(response.status, await response.read(), response.headers)
 
     async def send(
@@ -131,6 +135,7 @@ async def serving(
     *,
     authenticator: Authenticator | None = None,
     sources: list[Source] | None = None,
+    calls: Sequence[OperatorCall] = (),
 ) -> AsyncIterator[Api]:
     """A server over `port` for the time of the block."""
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
@@ -139,7 +144,8 @@ async def serving(
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
     sources = [*(sources or []), connections.samples, bodies.samples]
-    admin_app = build_admin_app(port, counters, drain, ids, sources=sources)
+    operator = Operator(calls, lambda: [SECRET], time.time)
+    admin_app = build_admin_app(port, counters, drain, ids, operator, sources=sources)
     server = Server(app, admin_app, port, settings.server, drain, ids, connections)
     try:
         await server.start()

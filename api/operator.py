@@ -1,0 +1,75 @@
+"""What an operator's verb asks of the running server: POST /operator/<name> on the admin port, JSON to JSON.
+
+A verb that needs the process that has the store open, or the owner of a mailbox, comes through here. The answers are
+for the operator: an error's whole text, which a client of the API never gets.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+import msgspec
+from aiohttp import hdrs, web
+
+from rowbox.api.answer import JSON_LINES, Answer, Answering
+from rowbox.api.auth_operator import Secrets, require_operator
+from rowbox.api.problems import KINDS
+from rowbox.mailbox.errors import BadRequest, RowboxError
+
+PREFIX: Final = "/operator/"
+MAX_BODY_BYTES: Final = 65_536
+
+
+class OperatorCall(NamedTuple):
+    """One call: `handle` takes the request's body and gives the answer's, both JSON; what it raises is told whole.
+
+    It is cancelled when the verb that asked is ended.
+    """
+
+    name: str
+    handle: Callable[[bytes], Awaitable[bytes]]
+
+    @property
+    def path(self) -> str:
+        return PREFIX + self.name
+
+
+class OperatorError(msgspec.Struct, frozen=True):
+    """Why a call failed, as it is sent: the error's code and its whole text."""
+
+    code: str
+    detail: str
+
+
+class Operator(NamedTuple):
+    """The calls of one server, and what proves an operator: the secrets that count now, and the time of day."""
+
+    calls: Sequence[OperatorCall]
+    secrets: Secrets
+    now: Callable[[], float]
+
+    def answering(self) -> Iterable[tuple[str, Answering]]:
+        """Each call's path, and the call behind the proof."""
+        return [(call.path, _answering(call, self.secrets, self.now)) for call in self.calls]
+
+
+def _answering(call: OperatorCall, secrets: Secrets, now: Callable[[], float]) -> Answering:
+
+    async def answer(request: web.BaseRequest) -> Answer:
+        require_operator(request.headers.get(hdrs.AUTHORIZATION), secrets, now())
+        try:
+            return Answer(HTTPStatus.OK, await call.handle(await _body(request)), JSON_LINES)
+        except RowboxError as error:
+            status = KINDS[error.code].status if error.code in KINDS else HTTPStatus.CONFLICT
+            return Answer(status, msgspec.json.encode(OperatorError(error.code, str(error))), JSON_LINES)
+
+    return answer
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BadRequest(f"the body is more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,88 @@
+"""How a verb asks the server that runs on this data folder for what only that server can do (api/operator.py)."""
+
+import http.client
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from rowbox.api.auth_operator import operator_token
+from rowbox.api.operator import PREFIX
+from rowbox.cli.admin_address import admin_address
+from rowbox.cli.secret import load
+from rowbox.mailbox.config import Settings
+from rowbox.mailbox.errors import RowboxError
+
+CONNECT_S: Final = 5.0
+
+
+class NoServer(RowboxError):
+    """Nothing listens where the settings say that the server's admin port is."""
+
+    code = "no_server"
+
+
+class OperatorRefused(RowboxError):
+    """The server said no: its own words. Whether it did anything, the call's contract says."""
+
+    code = "operator_refused"
+
+
+class OperatorOutcomeUnknown(RowboxError):
+    """The server was asked, and no answer came. What was asked for may have been done."""
+
+    code = "operator_outcome_unknown"
+
+
+class _Said(msgspec.Struct):
+    """What a refusal says, whether it is the call's own or a problem of the edge."""
+
+    detail: str
+
+
+def ask_server(settings: Settings, name: str, body: bytes, deadline_s: float) -> bytes:
+    """What the server answers to the operator's call `name`: JSON for JSON. Waits `deadline_s` for the answer.
+
+    NoServer where none listens; OperatorRefused; OperatorOutcomeUnknown; StoreUnusable where the folder has no secret,
+    which is what proves to the server that an operator asks.
+    """
+    token = operator_token(load(Path(settings.server.data_dir)), time.time())
+    host, port = admin_address(settings)
+    connection = http.client.HTTPConnection(host, port, timeout=CONNECT_S)
+    try:
+        _connect(connection)
+        return _exchange(connection, PREFIX + name, body, token, deadline_s)
+    finally:
+        connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    try:
+        connection.connect()
+    except OSError as error:
+        where = f"{connection.host}, admin port {connection.port}"
+        raise NoServer(f"no Rowbox listens at {where}: {error.strerror or error}") from error
+
+
+def _exchange(connection: http.client.HTTPConnection, path: str, body: bytes, token: str, deadline_s: float) -> bytes:
+    connection.sock.settimeout(deadline_s)
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise OperatorOutcomeUnknown(
+            f"the server was asked and did not answer: {str(error) or type(error).__name__}"
+        ) from error
+    if response.status != http.client.OK:
+        raise OperatorRefused(_said(answer, response.status))
+    return answer
+
+
+def _said(answer: bytes, status: int) -> str:
+    try:
+        return msgspec.json.decode(answer, type=_Said).detail
+    except msgspec.MsgspecError:
+        return f"what listens there is no Rowbox: it answered with status {status}"
