@@ -1,7 +1,8 @@
 """The pages a server carries: the chat at /, its client at /client/rowbox.js, the API in words at /docs and as a
 document at /openapi.json.
 
-They are plain files beside this module, and load nothing from anywhere else. Their Content-Security-Policy lets them
+They are plain files beside this module, and load nothing from anywhere else. The modules of the chat go out as one
+(modules.py, ADR 30), so that the page needs five requests and not one for each. Their Content-Security-Policy lets them
 load themselves and call this server, and nothing more: texts of messages and of the document never become markup or
 script, because a string cannot be made into either (trusted types).
 """
@@ -12,13 +13,15 @@ from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
-from rowbox.api.answer import Answer, Page, header_lines
+from rowbox.api.answer import Page
+from rowbox.api.modules import joined
 from rowbox.api.openapi import openapi_json
+from rowbox.api.static_file import StaticFile
 
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
@@ -32,32 +35,33 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
-"""What is served of a folder; a licence that lies beside a module is not."""
+_HERE: Final = files("rowbox.api")
+_CHAT: Final = _HERE / "chat"
 
 
 def pages() -> Sequence[Page]:
     """All of them, to be answered with GET. Their files are read once, when the application is built."""
-    here = files("rowbox.api")
-    chat = here / "chat"
     return [
-        _file("/", chat / "index.html"),
-        _file("/client/rowbox.js", chat / "rowbox.js"),
-        *(_file(f"/chat/{path}", file) for path, file in _walk(chat) if path not in {"index.html", "rowbox.js"}),
-        _file("/docs", here / "docs.html"),
-        _file("/docs/docs.js", here / "docs.js"),
-        _file("/docs/docs.css", here / "docs.css"),
+        _file("/", _CHAT / "index.html"),
+        _file("/client/rowbox.js", _CHAT / "rowbox.js"),
+        _page("/chat/chat.js", _TYPES[".js"], joined("main.js", dict(_modules(_CHAT))).encode()),
+        *(_file(f"/chat/{name}", _CHAT / name) for name in ("chat.css", "icon.svg", "icon-unread.svg")),
+        _file("/docs", _HERE / "docs.html"),
+        _file("/docs/docs.js", _HERE / "docs.js"),
+        _file("/docs/docs.css", _HERE / "docs.css"),
         _page("/openapi.json", "application/json", openapi_json()),
     ]
 
 
-def _walk(folder: Traversable, above: str = "") -> Iterator[tuple[str, Traversable]]:
-    """Each file that is served of `folder` and what is below it, with its path from there."""
+def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
+    """Each module of the chat, in `folder` and below it: its path from there, and its text."""
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
-            yield from _walk(item, f"{above}{item.name}/")
-        elif PurePosixPath(item.name).suffix in _TYPES:
-            yield f"{above}{item.name}", item
+            yield from _modules(item, f"{above}{item.name}/")
+        elif item.name.endswith(".js") and item.name != "rowbox.js":
+            yield f"{above}{item.name}", item.read_text("utf-8")
 
 
 def _file(path: str, file: Traversable) -> Page:
@@ -65,9 +69,4 @@ def _file(path: str, file: Traversable) -> Page:
 
 
 def _page(path: str, content_type: str, body: bytes) -> Page:
-    headers = header_lines({hdrs.CONTENT_TYPE: content_type, **_SECURITY})
-
-    async def answer(_: web.BaseRequest) -> Answer:
-        return Answer(200, body, headers)
-
-    return Page(path, answer)
+    return Page(path, StaticFile(body, content_type, _SECURITY).answer)

@@ -19,7 +19,8 @@ _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"
 """aiohttp would tell the versions of Python and of itself."""
 _CLOSE: Final = "Connection: close\r\n"
-_NO_CONTENT: Final = 204
+_BODILESS: Final = frozenset({204, 304})
+"""Their length is nobody's: that of a 304 would be of the file that the client has (RFC 9110, 8.6)."""
 
 
 class Sender(Protocol):
@@ -79,7 +80,7 @@ def last_words(answer: Answer, current_id: str) -> bytes:
 
 def _head(answer: Answer, current_id: str, connection: str) -> bytes:
     status = answer.status
-    length = "" if status == _NO_CONTENT else f"Content-Length: {len(answer.body)}\r\n"
+    length = "" if status in _BODILESS else f"Content-Length: {len(answer.body)}\r\n"
     return (
         f"{_STATUS_LINES[status]}{answer.headers}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
         f"{connection}\r\n"

@@ -15,24 +15,26 @@ from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
 
 CHAT = Path(__file__).parents[2] / "api" / "chat"
-MODULES = [str(path.relative_to(CHAT)) for path in CHAT.rglob("*.js") if path.name != "rowbox.js"]
 PAGES = {
     "/": "text/html; charset=utf-8",
     "/client/rowbox.js": "text/javascript; charset=utf-8",
+    "/chat/chat.js": "text/javascript; charset=utf-8",
     "/chat/chat.css": "text/css; charset=utf-8",
-    **{f"/chat/{module}": "text/javascript; charset=utf-8" for module in MODULES},
+    "/chat/icon.svg": "image/svg+xml",
+    "/chat/icon-unread.svg": "image/svg+xml",
     "/docs": "text/html; charset=utf-8",
     "/docs/docs.js": "text/javascript; charset=utf-8",
     "/docs/docs.css": "text/css; charset=utf-8",
     "/openapi.json": "application/json",
 }
-OURS = [path for path in PAGES if path.endswith(".js") and "/vendor/" not in path]
+OURS = [path for path in CHAT.rglob("*.js") if path.parent.name != "vendor"]
+PLAIN = {"Accept-Encoding": "identity"}
 NO_ADDRESSES = {b"http://www.w3.org/2000/svg": "a namespace's name", b"http://127.0.0.1:8080": "the client's example"}
 
 
 @pytest.mark.parametrize(("path", "content_type"), PAGES.items())
 async def test_a_page_needs_no_token_and_loads_nothing_from_elsewhere(path: str, content_type: str, edge: Api) -> None:
-    answer = await edge.get(path, None)
+    answer = await edge.get(path, None, headers=PLAIN)
     assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "require-trusted-types-for 'script'" in answer.headers["Content-Security-Policy"]
@@ -44,7 +46,8 @@ async def test_a_page_needs_no_token_and_loads_nothing_from_elsewhere(path: str,
 
 
 @pytest.mark.parametrize(
-    "path", ["/chat/rowbox.js", "/chat/index.html", "/chat/vendor/LICENSE-htm.txt", "/chat/", "/client"]
+    "path",
+    ["/chat/rowbox.js", "/chat/main.js", "/chat/index.html", "/chat/vendor/LICENSE-htm.txt", "/chat/", "/client"],
 )
 async def test_each_file_has_one_path_and_what_is_no_page_has_none(path: str, edge: Api) -> None:
     assert (await edge.get(path, None)).status == 404
@@ -56,9 +59,9 @@ async def test_what_others_made_has_its_licence_beside_it() -> None:
     assert "The MIT License" in licences["LICENSE-preact.txt"]
 
 
-@pytest.mark.parametrize("path", OURS)
-async def test_a_script_makes_text_and_no_markup(path: str, edge: Api) -> None:
-    script = (await edge.get(path, None)).body.decode()
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_a_script_makes_text_and_no_markup(path: Path) -> None:
+    script = path.read_text()
     for dangerous in (
         "innerHTML",
         "dangerouslySetInnerHTML",
@@ -72,16 +75,40 @@ async def test_a_script_makes_text_and_no_markup(path: str, edge: Api) -> None:
         assert dangerous not in script
 
 
-async def test_the_chat_asks_for_all_its_modules_at_once(edge: Api) -> None:
-    """Else a browser learns of each from the one that imports it: five round trips, one after the other."""
-    page = (await edge.get("/", None)).body.decode()
-    preloaded = re.findall(r'<link rel="modulepreload" href="(.*)">', page)
-    assert sorted(["chat/main.js", *preloaded]) == sorted(["client/rowbox.js", *(f"chat/{name}" for name in MODULES)])
+async def test_the_chat_is_one_script_of_all_its_modules(edge: Api) -> None:
+    """And a browser asks for everything at once: what the page names is all that its script imports."""
+    page = (await edge.get("/", None, headers=PLAIN)).body.decode()
+    assert sorted(re.findall(r'(?:href|src)="(c.*?)"', page)) == [
+        "chat/chat.css",
+        "chat/chat.js",
+        "chat/icon.svg",
+        "client/rowbox.js",
+    ]
+    script = (await edge.get("/chat/chat.js", None, headers=PLAIN)).body.decode()
+    parts = re.findall(r"^// ---- (.*)", script, re.MULTILINE)
+    assert sorted(parts) == sorted(
+        str(path.relative_to(CHAT)) for path in CHAT.rglob("*.js") if path.name != "rowbox.js"
+    )
+    assert re.findall(r"^import .*", script, re.MULTILINE) == ['import * as $client_rowbox from "../client/rowbox.js";']
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_that_a_browser_has_is_not_sent_again(path: str, edge: Api) -> None:
+    for coding in ("identity", "gzip"):
+        asked = {"Accept-Encoding": coding}
+        first = await edge.get(path, None, headers=asked)
+        assert first.headers.get("Content-Encoding", "identity") == coding
+        assert (first.headers["Vary"], first.headers["Cache-Control"]) == ("Accept-Encoding", "no-cache")
+        again = await edge.get(path, None, headers={**asked, "If-None-Match": first.headers["ETag"]})
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+        assert "Content-Length" not in again.headers
+    assert (await edge.get(path, None, headers={"If-None-Match": '"of-another-build"'})).status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_a_page_holds_no_script_and_no_style(path: str, edge: Api) -> None:
-    page = (await edge.get(path, None)).body.decode()
+    page = (await edge.get(path, None, headers=PLAIN)).body.decode()
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", page)
 
 
