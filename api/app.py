@@ -10,7 +10,7 @@ from rowbox.api.auth import Authenticator
 from rowbox.api.bodies import Bodies
 from rowbox.api.body import BodyTerms
 from rowbox.api.cors import Cors
-from rowbox.api.counters import HttpCounters
+from rowbox.api.counters import STATIC_ROUTE, HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.endpoint import Edge, call_answer
 from rowbox.api.handlers import Handlers
@@ -42,7 +42,7 @@ def build_app(
         answer = call_answer(operation, authenticator, limits, terms)
         app.add(operation.method, operation.path, answer, limits)
     for page in pages():
-        app.add(hdrs.METH_GET, page.path, page.answer)
+        app.add(hdrs.METH_GET, page.path, page.answer, route=STATIC_ROUTE)
     return app
 
 

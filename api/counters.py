@@ -1,14 +1,19 @@
 """What the HTTP edge counts: plain integers, because a Prometheus counter costs as much as the rest of a small handler.
 
-A route is its template, never a path, so the number of series is bounded. Long polls count as requests but not in the
-histogram of durations: they would show how long clients are willing to wait.
+A route is its template, never a path, so the number of series is bounded; all static files share one, because each
+route costs 17 series. Long polls count as requests but not in the histogram of durations: they would show how long
+clients are willing to wait.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram's buckets; one more bucket holds what is slower."""
+
+STATIC_ROUTE: Final = "static"
+"""The pages and their files (pages.py): how one of them does, nobody asks of a time series."""
 
 CLIENT_GONE: Final = 499
 """Counted where the client left before its answer (nginx's number; nobody receives it)."""
@@ -41,10 +46,12 @@ class HttpCounters:
     """All routes of one server."""
 
     def __init__(self) -> None:
-        self.routes: list[RouteCounters] = []
+        self._by_route: dict[tuple[str, str], RouteCounters] = {}
+
+    @property
+    def routes(self) -> Iterable[RouteCounters]:
+        return self._by_route.values()
 
     def route(self, route: str, method: str) -> RouteCounters:
-        """Counters for a route, made once when the application is built."""
-        counters = RouteCounters(route, method)
-        self.routes.append(counters)
-        return counters
+        """The counters of a route, for whoever answers on it when the application is built: one or several."""
+        return self._by_route.setdefault((route, method), RouteCounters(route, method))

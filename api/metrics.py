@@ -1,9 +1,11 @@
 """Prometheus: the only module that knows its client library.
 
-Others count in plain integers and offer them as Samples through a Source, so that nothing below `api/` imports it. The
+Others count in plain integers and offer them as Samples through a Source, so that nothing below `api/` imports it. What
+every process has (`process_*`) is named as Prometheus names it, so that boards and alerts of others find it. The
 registry is made here, per server: the library's global one would mix the servers of a test process.
 """
 
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, Protocol
@@ -13,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from rowbox import __version__
 from rowbox.api.counters import BOUNDS_S, HttpCounters, RouteCounters
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -47,6 +50,7 @@ class _RowboxCollector(Collector):
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
+        yield _build_info()
         yield from _http_families(self._http)
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for source in self._sources:
@@ -56,6 +60,12 @@ class _RowboxCollector(Collector):
                     family = families[name] = _FAMILIES[kind](name, text, labels=tuple(labels))
                 family.add_metric(list(labels.values()), value)
         yield from families.values()
+
+
+def _build_info() -> Metric:
+    info = GaugeMetricFamily("rowbox_build_info", "What runs: always 1.", labels=("version", "python"))
+    info.add_metric([__version__, platform.python_version()], 1)
+    return info
 
 
 def _http_families(http: HttpCounters) -> Iterator[Metric]:
@@ -88,7 +98,7 @@ class Metrics:
     def __init__(self, http: HttpCounters, sources: Sequence[Source] = ()) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_RowboxCollector(http, sources))
-        ProcessCollector(namespace="rowbox", registry=self._registry)  # memory, CPU, file descriptors; of /proc
+        ProcessCollector(registry=self._registry)  # process_*: memory, CPU, file descriptors; of /proc
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""

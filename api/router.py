@@ -37,18 +37,23 @@ class Application:
         self._refusals: dict[str, Handler] = {}
         self._nothing = edge.endpoint("other", "any", _nothing)
 
-    def add(self, method: str, path: str, answer: Answering, limits: LimitHeaders | None = None) -> None:
-        """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others."""
-        edge = self._edge
-        handlers = self._handlers[path] = {method: edge.endpoint(path, method, answer, limits)}
+    def add(
+        self, method: str, path: str, answer: Answering, limits: LimitHeaders | None = None, *, route: str | None = None
+    ) -> None:
+        """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others.
+
+        It is counted as `route`, by default under its path.
+        """
+        edge, route = self._edge, route or path
+        handlers = self._handlers[path] = {method: edge.endpoint(route, method, answer, limits)}
         if edge.cors.is_on:
-            handlers[hdrs.METH_OPTIONS] = edge.endpoint(path, hdrs.METH_OPTIONS, preflight(method))
+            handlers[hdrs.METH_OPTIONS] = edge.endpoint(route, hdrs.METH_OPTIONS, preflight(method))
         allowed = tuple(handlers)
 
         async def refuse(_: web.BaseRequest) -> Answer:
             raise MethodNotAllowed(f"{path} has the methods: {', '.join(allowed)}", allowed)
 
-        self._refusals[path] = edge.endpoint(path, "other", refuse)
+        self._refusals[path] = edge.endpoint(route, "other", refuse)
 
     def server(self) -> web.Server:
         """What speaks HTTP for it; on the running loop. A handler is cancelled when its client leaves."""

@@ -24,7 +24,7 @@ RULES: list[dict[str, Any]] = [
     for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 ]
-NAME: Final = re.compile(r"\browbox_[a-z0-9_]+")
+NAME: Final = re.compile(r"\b(?:rowbox|process)_[a-z0-9_]+")
 LABEL: Final = re.compile(r"([a-z]+) *(?:=~|!~|!=|=) *\"")
 
 

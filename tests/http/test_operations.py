@@ -1,10 +1,14 @@
 """The operator's port: health, readiness, metrics."""
 
+import platform
 import re
 
 import pytest
 
+from rowbox import __version__
 from rowbox.api.metrics import Sample
+from rowbox.api.openapi import openapi
+from rowbox.api.pages import pages
 from rowbox.cacheserver.owner import Owner
 from rowbox.mailbox.errors import Overloaded
 from tests.http.api import Api, serving
@@ -104,5 +108,32 @@ async def test_metric_names_keep_the_convention(api: Api) -> None:
     names = re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE)
     assert names
     for name, kind in names:
-        assert name.startswith("rowbox_")
+        assert name.startswith(("rowbox_", "process_"))
         assert name.endswith("_total") == (kind == "counter")
+
+
+async def test_the_process_and_its_build_are_named_as_prometheus_names_them(edge: Api) -> None:
+    """The names that prometheus_client, Go's client and ready-made boards have for every process."""
+    found = await metrics(edge)
+    names = {"resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"}
+    assert {f"process_{name}" for name in names} <= found.keys()
+    assert found[f'rowbox_build_info{{python="{platform.python_version()}",version="{__version__}"}}'] == 1
+    assert not [name for name in found if name.startswith("rowbox_process_")]
+
+
+async def test_all_static_files_are_one_series(api: Api) -> None:
+    for path in ("/", "/chat/chat.js", "/docs", "/openapi.json"):
+        assert (await api.get(path, None)).status == 200
+    await api.request("POST", "/client/rowbox.js", None)
+    found = await metrics(api)
+    assert found['rowbox_http_requests_total{method="GET",route="static",status="200"}'] == 4
+    assert found['rowbox_http_requests_total{method="other",route="static",status="405"}'] == 1
+    static = {page.path for page in pages()}
+    assert not [name for name in found for path in static if f'route="{path}"' in name]
+
+
+async def test_the_number_of_series_does_not_grow_with_the_files_that_are_served(api: Api) -> None:
+    """A route and method costs 17 series; the calls of the API have two each, and so have all files together."""
+    calls = len(openapi()["paths"])
+    about_routes = [name for name in await metrics(api) if "route=" in name]
+    assert len(about_routes) <= 17 * (2 * (calls + 1) + 1)
