@@ -14,7 +14,7 @@ from rowbox.cacheserver.clock_memory import CellMemory, ClockMemory
 from rowbox.cacheserver.clocks import boot_clock_s, wall_clock_us
 from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.options import with_settings
 from rowbox.cli.walk import place
 from rowbox.mailbox.clock import US_PER_S
@@ -72,7 +72,9 @@ class _Found(NamedTuple):
 async def _memory(settings: Settings) -> AsyncIterator[ClockMemory]:
     address = parse_store_url(settings.store.url)
     if address is None:
-        yield ClockFile(store_folder(settings))
+        folder = existing_store(settings)
+        with as_the_server(folder):
+            yield ClockFile(folder)
         return
     store = await HBaseStore.open(address, settings.hbase)
     try:

@@ -1,10 +1,87 @@
-"""What a data directory holds: the embedded store in `store`, the secret (secret.py), the settings (options.py)."""
+"""What a data directory holds: the embedded store in `store`, the secret (secret.py), the settings (options.py); and
+for whom it is there.
+"""
 
+import logging
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE
+from typing import Final
 
+from rowbox.cacheserver.stores.private import FOLDER_MODE, OTHERS, make_folder
+from rowbox.cli.options import DEFAULT_FILE
 from rowbox.mailbox.config import Settings
+from rowbox.mailbox.errors import StoreUnusable
+
+STORE: Final = "store"
+SIGNING_FILE: Final = "token-secret"
+_OURS: Final = frozenset({STORE, SIGNING_FILE, DEFAULT_FILE})
+_MADE_BY_ROCKSDB: Final = "CURRENT"
+_log = logging.getLogger(__name__)
 
 
 def store_folder(settings: Settings) -> Path:
     """Where the embedded store lies."""
-    return Path(settings.server.data_dir) / "store"
+    return Path(settings.server.data_dir) / STORE
+
+
+def existing_store(settings: Settings) -> Path:
+    """Where the embedded store lies, for a verb that is asked about one and makes none. StoreUnusable where none is."""
+    folder = store_folder(settings)
+    if not (folder / _MADE_BY_ROCKSDB).exists():
+        raise StoreUnusable(f"there is no store in {folder}: name the folder that the server is started with")
+    return folder
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Makes a data directory for this account alone, or takes one of an earlier build from all others.
+
+    One that holds other things as well, or is another account's, is left as it is, and the log says so: what Rowbox
+    keeps in it is closed all the same (private.py). StoreUnusable where it cannot be made.
+    """
+    try:
+        make_folder(data_dir)
+        found = data_dir.stat()
+        names = {path.name for path in data_dir.iterdir()}
+    except OSError as error:
+        raise StoreUnusable(f"{data_dir}: {error.strerror}; give --data-dir a folder of your own") from error
+    mode = S_IMODE(found.st_mode)
+    if not mode & OTHERS:
+        return
+    if found.st_uid == os.geteuid() and all(name in _OURS or name.startswith(f".{SIGNING_FILE}") for name in names):
+        data_dir.chmod(FOLDER_MODE)
+        _log.info("%s was open to other accounts of this machine (mode %04o): closed", data_dir, mode)
+        return
+    command = f"chmod 700 {shlex.quote(str(data_dir))}"
+    _log.warning("%s is open to other accounts (mode %04o); if Rowbox alone uses it: %s", data_dir, mode, command)
+
+
+@contextmanager
+def as_the_server(folder: Path) -> Iterator[None]:
+    """Where root runs a verb that writes in the store `folder`, it does so as the account that last served it: what
+    root makes, only root could open, and the server would not start again.
+    """
+    owner = _account_of(folder / _MADE_BY_ROCKSDB) if os.geteuid() == 0 else None
+    if owner is None or owner[0] == 0:
+        yield
+        return
+    user_id, group_id = owner
+    own_group = os.getegid()
+    os.setegid(group_id)
+    os.seteuid(user_id)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(own_group)
+
+
+def _account_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # whoever opens the store says what is wrong
+    return found.st_uid, found.st_gid

@@ -1,12 +1,14 @@
 """The command `rowbox`: its verbs, each imported when it is called, and what an error looks like to an operator."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from rowbox import __version__
+from rowbox.cacheserver.stores.private import UMASK
 from rowbox.mailbox.config import ConfigError
 from rowbox.mailbox.errors import RowboxError
 
@@ -58,3 +60,4 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="rowbox")
 def main() -> None:
     """Rowbox: a per-user mailbox store for chat."""
+    os.umask(UMASK)  # whatever a verb makes, or RocksDB for it, holds mail or keys

@@ -8,11 +8,10 @@ from rowbox.cacheserver.put_back import end_restore
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cli.backends import open_embedded
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.options import with_settings
 from rowbox.cli.walk import place
 from rowbox.mailbox.config import Loaded, Settings, parse_store_url
-from rowbox.mailbox.errors import StoreUnusable
 
 
 @click.command("restored")
@@ -39,18 +38,15 @@ def command(loaded: Loaded, *, yes: bool) -> None:
 
 
 async def _end_restore(settings: Settings) -> bytes:
-    store = await _opened(settings)
+    address = parse_store_url(settings.store.url)
+    if address is not None:
+        return await _end_restore_of(await HBaseStore.open(address, settings.hbase))
+    with as_the_server(existing_store(settings)):
+        return await _end_restore_of(open_embedded(settings))
+
+
+async def _end_restore_of(store: Store) -> bytes:
     try:
         return await end_restore(store)
     finally:
         await store.close()
-
-
-async def _opened(settings: Settings) -> Store:
-    address = parse_store_url(settings.store.url)
-    if address is not None:
-        return await HBaseStore.open(address, settings.hbase)
-    folder = store_folder(settings)
-    if not (folder / "CURRENT").exists():
-        raise StoreUnusable(f"there is no store in {folder}: name the folder that the server is started with")
-    return open_embedded(settings)

@@ -2,47 +2,69 @@
 
 import os
 import secrets
+import shlex
 from contextlib import suppress
 from pathlib import Path
+from stat import S_IMODE
 from typing import Final
 
+from rowbox.cacheserver.stores.private import make_folder
+from rowbox.cli.data_dir import SIGNING_FILE
 from rowbox.mailbox.errors import StoreUnusable
 
-FILE: Final = "token-secret"
+FILE: Final = SIGNING_FILE
 SECRET_BYTES: Final = 32
+_OPEN: Final = 0o077
+_OPEN_OF_ROOT: Final = 0o037
+"""A file that root gave this account to read, through its group: PostgreSQL's rule for keys, which mounts of containers
+need."""
 
 
 def load_or_create(data_dir: Path) -> bytes:
     """The secret of a data directory, made (0600) where there is none yet: two that make it at once agree on one.
 
-    StoreUnusable where the file cannot be read, made or is no secret.
+    StoreUnusable where the file cannot be read or made, is no secret, or can be read by other accounts.
     """
     path = data_dir / FILE
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(data_dir)
         return _read(path) if path.exists() else _create(path)
     except OSError as error:
         raise StoreUnusable(f"{path}: {error.strerror}; give --data-dir a folder of your own") from error
 
 
 def load(data_dir: Path) -> bytes:
-    """The secret of a data directory. StoreUnusable where there is none, or none that can be read."""
+    """The secret that a server made in its data directory. Makes nothing. StoreUnusable as of `load_or_create`, and
+    where there is none.
+    """
     path = data_dir / FILE
     try:
         return _read(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreUnusable(
-            f"{path} is missing: no server has run on this folder; give --data-dir the server's"
+            f"no server's secret is in {data_dir.absolute()}: name the folder of the server with --data-dir,"
+            " or start the server there first, which makes one"
         ) from error
     except OSError as error:
-        raise StoreUnusable(f"{path}: {error.strerror}; run this as the user that runs the server") from error
+        raise StoreUnusable(f"{path}: {error.strerror}; run this as the account of the server") from error
 
 
 def _read(path: Path) -> bytes:
-    secret = path.read_bytes()
+    with path.open("rb") as file:
+        _require_closed(path, os.fstat(file.fileno()))
+        secret = file.read()
     if len(secret) < SECRET_BYTES:
         raise StoreUnusable(f"{path} is no secret: {SECRET_BYTES} bytes or more; remove it, and all tokens end")
     return secret
+
+
+def _require_closed(path: Path, found: os.stat_result) -> None:
+    is_of_root = found.st_uid == 0 and os.geteuid() != 0
+    if found.st_mode & (_OPEN_OF_ROOT if is_of_root else _OPEN):
+        raise StoreUnusable(
+            f"{path} is open to other accounts (mode {S_IMODE(found.st_mode):04o}), and whoever reads it can be any"
+            f" user: chmod 600 {shlex.quote(str(path))}; if one may have read it, remove it, and all tokens end"
+        )
 
 
 def _create(path: Path) -> bytes:

@@ -26,6 +26,7 @@ from rowbox.api.operator import Operator
 from rowbox.api.server import Server, connection_limits
 from rowbox.cli import logs
 from rowbox.cli.backends import Backend, backend
+from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.descriptors import raise_open_files, within
 from rowbox.cli.options import with_settings
 from rowbox.cli.ready import ready_lines
@@ -80,7 +81,9 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    secret = load_or_create(Path(settings.server.data_dir))
+    data_dir = Path(settings.server.data_dir)
+    prepare_data_dir(data_dir)
+    secret = load_or_create(data_dir)
     async with backend(settings, on_broken) as mailboxes, _listening(settings, secret, mailboxes) as server:
         for note in notes:  # not before: a start that is refused says one line, and why
             log.info("%s", note)

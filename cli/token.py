@@ -7,8 +7,8 @@ import click
 
 from rowbox.api.auth import issue_token
 from rowbox.cli.options import with_settings
-from rowbox.cli.secret import load_or_create
-from rowbox.mailbox.config import Loaded
+from rowbox.cli.secret import load
+from rowbox.mailbox.config import Loaded, Settings
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.ids import is_user_id
 from rowbox.mailbox.units import parse_duration_ms
@@ -22,13 +22,24 @@ from rowbox.mailbox.units import parse_duration_ms
 def command(loaded: Loaded, user_id: str, ttl: str, *, admin: bool) -> None:
     """Print a token for a user.
 
-    The server that runs on the same data directory accepts it; the secret is made there if there is none yet.
+    The server on the same data directory accepts it, and made the secret there at its first start.
     """
     if not is_user_id(user_id):
         raise BadRequest("--user is 1 to 128 characters of A-Z a-z 0-9 . _ @ + : -")
     ttl_ms = _duration(ttl)
-    secret = load_or_create(Path(loaded.settings.server.data_dir))
+    _require_own_keys(loaded.settings)
+    secret = load(Path(loaded.settings.server.data_dir))
     click.echo(issue_token(secret, user_id, ttl_ms / 1000, admin=admin, now=time.time()))
+
+
+def _require_own_keys(settings: Settings) -> None:
+    """Nobody gets a token that no server takes: where the settings say so, others sign them."""
+    if settings.auth.jwks:
+        raise BadRequest(
+            f"auth.jwks is {settings.auth.jwks}: the server takes tokens of that key set's issuer, not ours"
+        )
+    if settings.server.insecure_dev:
+        raise BadRequest("server.insecure_dev is on: the server takes no tokens, but Bearer insecure:<userId>")
 
 
 def _duration(text: str) -> int:

@@ -17,6 +17,7 @@ from secrets import token_hex
 from rocksdict import AccessType, DBRecoveryMode
 
 from rowbox.cacheserver.history import new_history
+from rowbox.cacheserver.stores.private import close_folder, make_folder
 from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
 from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
 from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
@@ -82,8 +83,9 @@ def _generation(descriptor: int) -> int:
 def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Database, FolderLock]:
     """The store in `folder`, made with `shards` shards if there is none; see RocksStore.open for the errors."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = FolderLock(folder)
+        close_folder(folder)
     except OSError as error:
         raise StoreUnusable(f"no store can be opened in {folder}: {error.strerror}") from error
     try:

@@ -36,7 +36,7 @@ class Status(NamedTuple):
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One start or stop at a time: a second `up` waits for the first, and then finds everything done."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(0o700, parents=True, exist_ok=True)  # it holds mail
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

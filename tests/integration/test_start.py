@@ -50,11 +50,27 @@ class TestFirstStart:
             assert len(secret.read_bytes()) >= 32
             assert await server.ready_status() == 200
 
-    async def test_takes_tokens_that_were_made_before_it(self, tmp_path: Path) -> None:
-        token = await rowbox("token", "--user", "alice", "--data-dir", tmp_path)
-        assert token.code == 0, token
-        assert stat.S_IMODE((tmp_path / "token-secret").stat().st_mode) == 0o600
+    async def test_nothing_that_it_makes_can_be_read_by_other_accounts(self, tmp_path: Path) -> None:
+        async with ServerProcess(tmp_path / "data") as server:
+            await say(server, 1)
+            await server.stop()
+            accept = await rowbox("clock", "accept", "--data-dir", server.data_dir)
+            assert accept.code == 0, accept
+        made = [server.data_dir, *server.data_dir.rglob("*")]
+        assert {path.name for path in made} >= {
+            "data",
+            "store",
+            "token-secret",
+            "CURRENT",
+            "rowbox.lock",
+            "rowbox.clock",
+        }
+        assert {path: oct(path.stat().st_mode & 0o077) for path in made} == dict.fromkeys(made, "0o0")
+
+    async def test_takes_tokens_that_are_made_beside_it(self, tmp_path: Path) -> None:
         async with ServerProcess(tmp_path) as server:
+            token = await rowbox("token", "--user", "alice", "--data-dir", tmp_path)
+            assert token.code == 0, token
             headers = {"Authorization": f"Bearer {token.out.strip()}"}
             async with server.session.get(f"{server.url}/v1/fetchMessages", headers=headers) as response:
                 assert response.status == 200
