@@ -1,6 +1,8 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
 .PHONY: serve test check fmt bench bench-long bench-hbase model hbase-up hbase-down
 bin := .venv/bin
+js := node_modules
+node := PATH="$(CURDIR)/$(bin):$$PATH"    # Node is one of our dev dependencies: what stands in node_modules/.bin finds it
 
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
 	@$(bin)/rowbox serve $(args)
@@ -9,14 +11,18 @@ test: .venv/dev.stamp        # all tests, or some: make test args="tests/unit -k
 	@tests/install-tools
 	@$(bin)/pytest $(args)
 
-check: .venv/dev.stamp       # format, lint and types; writes nothing
+check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; writes nothing
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
+	@$(node) $(js)/.bin/biome lint --error-on-warnings --log-level=warn
+	@$(node) $(js)/.bin/tsc --project .
+	@$(node) $(js)/.bin/tsc --project tests
 
-fmt: .venv/dev.stamp         # format, and mend what the linter can mend
+fmt: .venv/dev.stamp $(js)/.package-lock.json      # format, and mend what the linter can mend
 	@$(bin)/ruff check --fix --exit-zero --quiet .
 	@$(bin)/ruff format .
+	@$(node) $(js)/.bin/biome lint --write --log-level=warn || true
 
 bench: .venv/dev.stamp       # measure, beside the ceilings
 	@$(bin)/python -m bench $(args)
@@ -43,6 +49,12 @@ hbase-down:                  # stop it; its data stay in ./hbase-data
 .venv/dev.stamp: pyproject.toml
 	$(call install,.[dev])
 	@touch .venv/run.stamp
+
+# What checks the JavaScript. npm writes this file itself, when all that the lock names is there.
+$(js)/.package-lock.json: package.json package-lock.json | .venv/dev.stamp
+	@echo "Installing into node_modules (once, and again when package-lock.json changes) ..."
+	@$(node) npm ci --silent
+	@touch $@
 
 suits := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
 python = $(firstword $(shell for p in $(PYTHON) python3 python3.11 python3.12 python3.13; do $$p -c '$(suits)' 2>&- && echo $$p; done))

@@ -1,9 +1,18 @@
 // Shows openapi.json and lets one try its calls. No library, no network but this server; text of the document only ever
 // becomes text (textContent), never markup, so nothing in it can run.
 
+/** @typedef {any} Json A part of the document: what it holds, the document itself says. */
+
+/** @type {Json} */
 const spec = await (await fetch("openapi.json")).json();
 
-/** An element: `el("a", {href: "#x"}, "text", otherElement)`. Strings become text nodes. */
+/**
+ * An element: `el("a", {href: "#x"}, "text", otherElement)`. Strings become text nodes.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string>} attributes
+ * @param {...any} children
+ */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -11,21 +20,22 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** @param {Json} schema */
 const resolve = (schema) =>
-  schema?.$ref ? schema.$ref.split("/").slice(1).reduce((part, key) => part[key], spec) : schema;
+  schema?.$ref ? schema.$ref.split("/").slice(1).reduce((/** @type {Json} */ part, /** @type {string} */ key) => part[key], spec) : schema;
 
-/** A schema in a few words: "string ^[a-z]+$", "integer 0..10", "array of Message". */
+/** A schema in a few words: "string ^[a-z]+$", "integer 0..10", "array of Message". @param {Json} schema @returns {string} */
 function typeText(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.anyOf) return schema.anyOf.map(typeText).join(" or ");
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.enum) return schema.enum.map((/** @type {Json} */ value) => JSON.stringify(value)).join(" | ");
   if (schema.type === "array") return `array of ${typeText(schema.items)}`;
   const range = schema.minimum != null || schema.maximum != null ? `${schema.minimum ?? ""}..${schema.maximum ?? ""}` : "";
   const length = schema.maxLength != null ? `of ${schema.minLength ?? 0} to ${schema.maxLength} characters` : "";
   return [schema.type, range, length, schema.pattern].filter(Boolean).join(" ");
 }
 
-/** A value that fits a schema, to begin from. */
+/** A value that fits a schema, to begin from. @param {Json} schema @returns {Json} */
 function sample(schema) {
   const of = resolve(schema);
   if (of.examples?.length) return of.examples[0];
@@ -37,10 +47,15 @@ function sample(schema) {
   return of.type === "integer" ? 0 : "";
 }
 
+/**
+ * @param {string[]} head
+ * @param {Json[][]} rows
+ */
 function table(head, rows) {
   return el("table", {}, el("tr", {}, head.map((text) => el("th", {}, text))), rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))));
 }
 
+/** @param {Json} schema */
 function schemaTable(schema) {
   const of = resolve(schema);
   const required = new Set(of.required ?? []);
@@ -54,16 +69,24 @@ function schemaTable(schema) {
   );
 }
 
-/** The form that sends one call and shows what came back. */
+/**
+ * The form that sends one call and shows what came back.
+ * @param {string} method
+ * @param {string} path
+ * @param {Json} operation
+ */
 function tryIt(method, path, operation) {
-  const inputs = new Map((operation.parameters ?? []).map((parameter) => [parameter.name, el("input", { "aria-label": parameter.name })]));
+  /** @type {Map<string, HTMLInputElement>} */
+  const inputs = new Map((operation.parameters ?? []).map((/** @type {Json} */ parameter) => [parameter.name, el("input", { "aria-label": parameter.name })]));
   const body = operation.requestBody ? el("textarea", { "aria-label": "body", spellcheck: "false" }) : null;
   if (body) body.value = JSON.stringify(sample(operation.requestBody.content["application/json"].schema), null, 2);
   const result = el("pre", { hidden: "", "aria-live": "polite" });
-  const send = async (event) => {
+  const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const query = new URLSearchParams([...inputs].filter(([, input]) => input.value !== "").map(([name, input]) => [name, input.value]));
-    const headers = { Authorization: `Bearer ${document.getElementById("token").value.trim()}` };
+    const token = /** @type {HTMLInputElement} */ (document.getElementById("token")).value.trim();
+    /** @type {Record<string, string>} */
+    const headers = { Authorization: `Bearer ${token}` };
     if (body) headers["Content-Type"] = "application/json";
     result.hidden = false;
     result.textContent = "…";
@@ -83,15 +106,21 @@ function tryIt(method, path, operation) {
   return el("details", {}, el("summary", {}, "Try it"), form);
 }
 
+/** @param {[string, Json]} answer */
 function responseRow([status, response]) {
   const media = Object.entries(response.content ?? {})[0];
   const codes = media?.[1].schema.allOf?.[1].properties.code.enum;
   const shown = codes
-    ? codes.map((code, i) => [i ? ", " : "", el("a", { href: `#${code}` }, el("code", {}, code))])
+    ? codes.map((/** @type {string} */ code, /** @type {number} */ i) => [i ? ", " : "", el("a", { href: `#${code}` }, el("code", {}, code))])
     : media ? [el("a", { href: `#${typeText(media[1].schema)}` }, el("code", {}, typeText(media[1].schema)))] : [];
   return [el("code", {}, status), response.description, el("span", {}, shown.flat())];
 }
 
+/**
+ * @param {string} path
+ * @param {string} method
+ * @param {Json} operation
+ */
 function operationSection(path, method, operation) {
   const section = el("section", { id: operation.operationId });
   section.append(
@@ -99,7 +128,7 @@ function operationSection(path, method, operation) {
     el("p", {}, operation.summary),
   );
   if (operation.parameters?.length) {
-    const rows = operation.parameters.map((parameter) => [
+    const rows = operation.parameters.map((/** @type {Json} */ parameter) => [
       el("code", {}, parameter.name, parameter.required ? el("span", { class: "required", title: "required" }, " *") : ""),
       el("code", {}, typeText(parameter.schema) + (parameter.schema.default !== undefined ? ` = ${parameter.schema.default}` : "")),
       parameter.description,
@@ -126,8 +155,8 @@ const schemas = Object.entries(spec.components.schemas).map(([name, schema]) =>
 const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => operationSection(path, method, operation)));
 
-document.getElementById("main").replaceChildren(
-  ...spec.info.description.split("\n\n").map((text) => el("p", {}, text)),
+/** @type {HTMLElement} */ (document.getElementById("main")).replaceChildren(
+  ...spec.info.description.split("\n\n").map((/** @type {string} */ text) => el("p", {}, text)),
   el("p", { class: "note" }, `Version ${spec.info.version}`),
   ...operations, problems(), ...schemas,
 );

@@ -45,7 +45,7 @@ def pages() -> Sequence[Page]:
     """All of them, to be answered with GET. Their files are read once, when the application is built."""
     return [
         _file("/", _CHAT / "index.html"),
-        _file("/client/rowbox.js", _CHAT / "rowbox.js"),
+        _file("/client/rowbox.js", _HERE / "client" / "rowbox.js"),
         _page("/chat/chat.js", _TYPES[".js"], joined("main.js", dict(_modules(_CHAT))).encode()),
         *(_file(f"/chat/{name}", _CHAT / name) for name in ("chat.css", "icon.svg", "icon-unread.svg")),
         _file("/docs", _HERE / "docs.html"),
@@ -60,7 +60,7 @@ def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             yield from _modules(item, f"{above}{item.name}/")
-        elif item.name.endswith(".js") and item.name != "rowbox.js":
+        elif item.name.endswith(".js"):
             yield f"{above}{item.name}", item.read_text("utf-8")
 
 

@@ -7,18 +7,24 @@ import { Observable } from "./observable.js";
 import { Outbox } from "./outbox.js";
 import { Thread } from "./thread.js";
 
+/** @typedef {import("../client/rowbox.js").RowboxError} RowboxError */
+
 export class Account extends Observable {
-  /** Whether the server answers: null until that is known. */
+  /** Whether the server answers: null until that is known. @type {?boolean} */
   isConnected = null;
-  /** Why it is over (a token that is no longer accepted): a RowboxError, or null. */
+  /** Why it is over (a token that is no longer accepted): a RowboxError, or null. @type {?RowboxError} */
   failure = null;
-  /** The conversation that is open, or null. */
+  /** The conversation that is open, or null. @type {?Thread} */
   thread = null;
-  /** peer -> what stands in the composer, for the conversations one leaves and comes back to. */
+  /** peer -> what stands in the composer, for the conversations one leaves and comes back to. @type {Map<string, string>} */
   drafts = new Map();
   #client;
   #end = new AbortController();
 
+  /**
+   * @param {string} token
+   * @param {string} userId
+   */
   constructor(token, userId) {
     super();
     this.token = token;
@@ -27,7 +33,7 @@ export class Account extends Observable {
     this.inbox = new Inbox(this.#client, userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
-    this.#follow();
+    void this.#follow();
   }
 
   close() {
@@ -35,7 +41,7 @@ export class Account extends Observable {
     this.#end.abort();
   }
 
-  /** Shows the conversation with `peer`, whether there is one already or not. */
+  /** Shows the conversation with `peer`, whether there is one already or not. @param {string} peer */
   async open(peer) {
     if (this.thread?.peer === peer) return;
     this.thread?.close();
@@ -48,7 +54,7 @@ export class Account extends Observable {
       if (conversation) thread.begin(conversation.conversationId);
       else if (this.inbox.isLoaded) thread.beginEmpty();
     } catch (error) {
-      thread.failure = error;
+      thread.failure = /** @type {RowboxError} */ (error);
       thread.changed();
     }
   }
@@ -60,6 +66,7 @@ export class Account extends Observable {
   }
 
   async #follow() {
+    /** @param {import("../client/rowbox.js").Connection} connection */
     const onConnection = ({ isConnected }) => {
       this.isConnected = isConnected;
       this.changed();
@@ -70,11 +77,12 @@ export class Account extends Observable {
         this.#tellThread(change);
       }
     } catch (error) {
-      this.failure = error;
+      this.failure = /** @type {RowboxError} */ (error);
       this.changed();
     }
   }
 
+  /** @param {import("../client/rowbox.js").ConversationChange} change */
   #tellThread({ isReset, conversations }) {
     const { thread } = this;
     if (!thread) return;
@@ -84,6 +92,10 @@ export class Account extends Observable {
     if (isReset || conversations.some(({ conversationId }) => conversationId === thread.conversationId)) thread.ring();
   }
 
+  /**
+   * @param {import("./outbox.js").Unsent} unsent
+   * @param {import("../client/rowbox.js").Sent} sent
+   */
   #onSent({ recipientId, content, clientMessageId }, { messageId, conversationId, sentTimestamp }) {
     const { thread, userId } = this;
     if (thread?.peer !== recipientId) return;
@@ -91,6 +103,7 @@ export class Account extends Observable {
     thread.take([{ messageId, conversationId, sentTimestamp, senderId: userId, messageContent: content, clientMessageId }]);
   }
 
+  /** @param {Thread} thread */
   #forgetWhatArrived(thread) {
     this.outbox.forget(new Set(thread.messages.map(({ clientMessageId }) => clientMessageId)));
   }

@@ -2,15 +2,25 @@
 
 import { Observable } from "./observable.js";
 
+/** @typedef {import("../client/rowbox.js").Conversation} Conversation */
+
 export class Inbox extends Observable {
+  /** @type {Conversation[]} */
   conversations = [];
   isLoaded = false;
+  /** @type {Map<string, Conversation>} */
   #byId = new Map();
   #client;
   #userId;
+  /** @type {?string} */
   #cursor = null;
+  /** @type {?Promise<void>} */
   #loading = null;
 
+  /**
+   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {string} userId
+   */
   constructor(client, userId) {
     super();
     this.#client = client;
@@ -25,16 +35,17 @@ export class Inbox extends Observable {
     return this.conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
   }
 
-  /** Whom a conversation is with: the other one, or oneself in notes to oneself. */
+  /** Whom a conversation is with: the other one, or oneself in notes to oneself. @param {Conversation} conversation */
   peerOf({ participants }) {
     return participants.find((participant) => participant !== this.#userId) ?? this.#userId;
   }
 
+  /** @param {string} peer */
   with(peer) {
     return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
   }
 
-  /** Takes a ConversationChange of the client's follower. */
+  /** Takes what the client's follower gives. @param {import("../client/rowbox.js").ConversationChange} change */
   apply({ isReset, conversations, nextCursor }) {
     if (isReset) {
       this.#byId.clear();
@@ -49,7 +60,7 @@ export class Inbox extends Observable {
     return this.#loading;
   }
 
-  /** The conversation with `peer`, looked for on all pages; null where there is none. Throws as loadMore. */
+  /** The conversation with `peer`, looked for on all pages; null where there is none. Throws as loadMore. @param {string} peer */
   async find(peer) {
     while (!this.with(peer) && this.hasMore) await this.loadMore();
     return this.with(peer);
@@ -64,6 +75,7 @@ export class Inbox extends Observable {
     this.#take(page.conversations);
   }
 
+  /** @param {Conversation[]} conversations */
   #take(conversations) {
     for (const conversation of conversations) {
       const known = this.#byId.get(conversation.conversationId);
@@ -77,6 +89,10 @@ export class Inbox extends Observable {
   }
 }
 
+/**
+ * @param {Conversation} one
+ * @param {Conversation} other
+ */
 function newestFirst(one, other) {
   if (one.lastSentTimestamp !== other.lastSentTimestamp) return other.lastSentTimestamp - one.lastSentTimestamp;
   return one.lastMessageId < other.lastMessageId ? 1 : -1;

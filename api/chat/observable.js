@@ -3,9 +3,10 @@
 import { useLayoutEffect, useReducer } from "./vendor/htm-preact.js";
 
 export class Observable {
+  /** @type {Set<() => void>} */
   #listeners = new Set();
 
-  /** Calls `listener` after each change; what it returns ends that. */
+  /** Calls `listener` after each change; what it returns ends that. @param {() => void} listener */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -16,11 +17,13 @@ export class Observable {
   }
 }
 
-/** Draws the calling component again whenever one of these has changed. */
+/** Draws the calling component again whenever one of these has changed. @param {...Observable} observed */
 export function useObserved(...observed) {
-  const [, redraw] = useReducer((count) => count + 1, 0);
+  const [, redraw] = useReducer((/** @type {number} */ count) => count + 1, 0);
   useLayoutEffect(() => {
-    const ends = observed.map((one) => one.subscribe(redraw));
-    return () => ends.forEach((end) => end());
+    const ends = observed.map((one) => one.subscribe(() => redraw(undefined)));
+    return () => {
+      for (const end of ends) end();
+    };
   }, observed);
 }

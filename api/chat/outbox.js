@@ -21,7 +21,12 @@ export class Outbox extends Observable {
   #key;
   #onSent;
 
-  /** `onSent(unsent, sent)` is called with what was written and the server's answer. */
+  /**
+   * `onSent(unsent, sent)` is called with what was written and the server's answer.
+   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {string} userId
+   * @param {(unsent: Unsent, sent: import("../client/rowbox.js").Sent) => void} onSent
+   */
   constructor(client, userId, onSent) {
     super();
     this.#client = client;
@@ -32,30 +37,36 @@ export class Outbox extends Observable {
 
   /** Goes on with what was under way when the page was left, in the order in which it was written. */
   resume() {
-    for (const unsent of this.#unsent) if (unsent.state === "sending") this.#send(unsent);
+    for (const unsent of this.#unsent) if (unsent.state === "sending") void this.#send(unsent);
   }
 
-  /** What is not confirmed to `recipientId`, oldest first. */
+  /** What is not confirmed to `recipientId`, oldest first. @param {string} recipientId */
   to(recipientId) {
     return this.#unsent.filter((unsent) => unsent.recipientId === recipientId);
   }
 
+  /**
+   * @param {string} recipientId
+   * @param {string} content
+   */
   submit(recipientId, content) {
+    /** @type {Unsent} */
     const unsent = { clientMessageId: newClientMessageId(), recipientId, content, writtenAt: Date.now(), state: "sending" };
     this.#unsent = [...this.#unsent, unsent];
     this.#store();
-    this.#send(unsent);
+    void this.#send(unsent);
   }
 
-  /** Tries a failed one again, behind what was written since. */
+  /** Tries a failed one again, behind what was written since. @param {Unsent} failed */
   retry(failed) {
+    /** @type {Unsent} */
     const unsent = { ...failed, state: "sending", reason: undefined };
     this.#unsent = [...this.#unsent.filter((one) => one !== failed), unsent];
     this.#store();
-    this.#send(unsent);
+    void this.#send(unsent);
   }
 
-  /** Forgets these: thrown away by the user, or seen in the mailbox. */
+  /** Forgets these: thrown away by the user, or seen in the mailbox. @param {Set<string | undefined>} clientMessageIds */
   forget(clientMessageIds) {
     const kept = this.#unsent.filter((unsent) => !clientMessageIds.has(unsent.clientMessageId));
     if (kept.length === this.#unsent.length) return;
@@ -63,6 +74,7 @@ export class Outbox extends Observable {
     this.#store();
   }
 
+  /** @param {Unsent} unsent */
   async #send(unsent) {
     const { recipientId, content, clientMessageId } = unsent;
     try {
@@ -70,11 +82,16 @@ export class Outbox extends Observable {
       this.#onSent(unsent, sent);
       this.forget(new Set([clientMessageId]));
     } catch (error) {
-      this.#fail(unsent, error);
+      this.#fail(unsent, /** @type {import("../client/rowbox.js").RowboxError} */ (error));
     }
   }
 
+  /**
+   * @param {Unsent} unsent
+   * @param {import("../client/rowbox.js").RowboxError} error
+   */
   #fail(unsent, { message, retryable }) {
+    /** @type {Unsent} */
     const failed = { ...unsent, state: "failed", reason: message, isRefused: !retryable };
     this.#unsent = this.#unsent.map((one) => (one === unsent ? failed : one));
     this.#store();

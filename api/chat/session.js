@@ -14,23 +14,28 @@ export function takeTokens() {
   return given;
 }
 
+/** @param {string[]} tokens */
 export function storeTokens(tokens) {
   sessionStorage.setItem(KEY, JSON.stringify(tokens));
 }
 
-/** Calls back when a link with tokens was opened in this very tab. */
+/** Calls back when a link with tokens was opened in this very tab. @param {() => void} callback */
 export function onNewLink(callback) {
   addEventListener("hashchange", () => tokensIn(location.hash).length && callback());
 }
 
-/** The tokens in what somebody pasted: a token, or a link of the ready line. None where it is neither. */
+/** The tokens in what somebody pasted: a token, or a link of the ready line. None where it is neither. @param {string} text */
 export function tokensIn(text) {
   const fragment = text.slice(text.indexOf("#") + 1);
   const inLink = new URLSearchParams(fragment).getAll("token");
   return distinct(inLink.length ? inLink : [text.trim()]);
 }
 
-/** The user a token is for, without looking at its signature: the server does that. Null where it is no token. */
+/**
+ * The user a token is for, without looking at its signature: the server does that. Null where it is no token.
+ * @param {string} token
+ * @returns {?string}
+ */
 export function userOf(token) {
   if (token.startsWith(INSECURE)) return token.slice(INSECURE.length) || null;
   try {
@@ -41,7 +46,7 @@ export function userOf(token) {
   }
 }
 
-/** One token for each user, two users at most. */
+/** One token for each user, two users at most. @param {string[]} tokens */
 function distinct(tokens) {
   const byUser = new Map(tokens.map((token) => [userOf(token), token]));
   byUser.delete(null);

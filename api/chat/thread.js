@@ -7,22 +7,36 @@ const PAGE_SIZE = 50;
 /** Read marks count against the same limit as sends: a lively conversation must not use that up. */
 const LEAST_MS_BETWEEN_MARKS = 1_000;
 
+/** @typedef {import("../client/rowbox.js").RowboxError} RowboxError */
+/**
+ * @typedef {Omit<import("../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp">} Message
+ *   What is known of a message as soon as it is sent.
+ */
+
 export class Thread extends Observable {
-  /** Oldest first, by the API's order of a conversation. */
+  /** Oldest first, by the API's order of a conversation. @type {Message[]} */
   messages = [];
   isLoaded = false;
   isLoadingOlder = false;
-  /** Why the follower ended, or the last older page did not come: a RowboxError, or null. */
+  /** Why the follower ended, or the last older page did not come: a RowboxError, or null. @type {?RowboxError} */
   failure = null;
   #client;
+  /** @type {?string} */
   #conversationId = null;
+  /** @type {Map<string, Message>} */
   #byId = new Map();
+  /** @type {?string} */
   #cursor = null;
   #bell = new Bell();
   #end = new AbortController();
   #isMarking = false;
+  /** @type {?string} */
   #markedId = null;
 
+  /**
+   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {string} peer
+   */
   constructor(client, peer) {
     super();
     this.#client = client;
@@ -37,11 +51,11 @@ export class Thread extends Observable {
     return this.#conversationId;
   }
 
-  /** Begins to follow, once it is known which conversation it is: one that nobody wrote in yet has no id. */
+  /** Begins to follow, once it is known which conversation it is: one that nobody wrote in yet has no id. @param {string} conversationId */
   begin(conversationId) {
     if (this.#conversationId !== null || this.#end.signal.aborted) return;
     this.#conversationId = conversationId;
-    this.#follow(conversationId);
+    void this.#follow(conversationId);
   }
 
   /** There is no conversation yet, so nothing to load. */
@@ -59,7 +73,7 @@ export class Thread extends Observable {
     this.#end.abort();
   }
 
-  /** Takes messages from wherever they came: one that is here already is the same message. */
+  /** Takes messages from wherever they came: one that is here already is the same message. @param {Message[]} messages */
   take(messages) {
     for (const message of messages) this.#byId.set(message.messageId, message);
     this.messages = [...this.#byId.values()].sort(oldestFirst);
@@ -81,7 +95,7 @@ export class Thread extends Observable {
         this.take(page.messages);
       }
     } catch (error) {
-      this.failure = error;
+      this.failure = /** @type {RowboxError} */ (error);
     }
     this.isLoadingOlder = false;
     this.changed();
@@ -90,11 +104,12 @@ export class Thread extends Observable {
   /** The newest message is before the reader's eyes. Says so to the server, not too often. */
   async markRead() {
     const newest = this.messages.at(-1);
-    if (!newest || this.#isMarking || newest.messageId === this.#markedId) return;
+    const conversationId = this.#conversationId;
+    if (!newest || conversationId === null || this.#isMarking || newest.messageId === this.#markedId) return;
     this.#isMarking = true;
     this.#markedId = newest.messageId;
     try {
-      await this.#client.markRead(this.#conversationId, newest.messageId);
+      await this.#client.markRead(conversationId, newest.messageId);
     } catch {
       this.#markedId = null; // the count stays, and the next look tries again
     }
@@ -104,6 +119,7 @@ export class Thread extends Observable {
     }, LEAST_MS_BETWEEN_MARKS);
   }
 
+  /** @param {string} conversationId */
   async #follow(conversationId) {
     const options = { conversationId, signal: this.#end.signal, waitForNews: () => this.#bell.next() };
     try {
@@ -112,11 +128,12 @@ export class Thread extends Observable {
         else this.take([change.message]);
       }
     } catch (error) {
-      this.failure = error;
+      this.failure = /** @type {RowboxError} */ (error);
       this.changed();
     }
   }
 
+  /** @param {import("../client/rowbox.js").Reset} change */
   #reset({ messages, nextCursor }) {
     this.#byId.clear();
     this.#cursor = nextCursor;
@@ -125,6 +142,10 @@ export class Thread extends Observable {
   }
 }
 
+/**
+ * @param {Message} one
+ * @param {Message} other
+ */
 function oldestFirst(one, other) {
   if (one.sentTimestamp !== other.sentTimestamp) return one.sentTimestamp - other.sentTimestamp;
   return one.messageId < other.messageId ? -1 : 1;

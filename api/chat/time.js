@@ -6,17 +6,19 @@ const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long",
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const DAY_MS = 24 * 3600 * 1000;
 
+/** @param {number} us */
 const dateOf = (us) => new Date(us / 1000);
 
+/** @param {number} us */
 export const isoTime = (us) => dateOf(us).toISOString();
 
-/** "10:31" */
+/** "10:31" @param {number} us */
 export const clockTime = (us) => clock.format(dateOf(us));
 
-/** The local day: equal for two times of one day. */
+/** The local day: equal for two times of one day. @param {number} us */
 export const dayOf = (us) => dateOf(us).toDateString();
 
-/** "Today", "Yesterday", "Monday", "3 May 2026" */
+/** "Today", "Yesterday", "Monday", "3 May 2026" @param {number} us */
 export function dayName(us) {
   const age = daysAgo(us);
   if (age === 0) return "Today";
@@ -24,10 +26,11 @@ export function dayName(us) {
   return (age < 7 ? weekday : date).format(dateOf(us));
 }
 
-/** "10:31" of today, "3 May" of another day. */
+/** "10:31" of today, "3 May" of another day. @param {number} us */
 export const briefTime = (us) => (daysAgo(us) === 0 ? clock : shortDate).format(dateOf(us));
 
+/** @param {number} us */
 function daysAgo(us) {
-  const midnight = (day) => new Date(day.getFullYear(), day.getMonth(), day.getDate());
+  const midnight = (/** @type {Date} */ day) => new Date(day.getFullYear(), day.getMonth(), day.getDate()).getTime();
   return Math.round((midnight(new Date()) - midnight(dateOf(us))) / DAY_MS); // a day of 23 or 25 hours is one too
 }

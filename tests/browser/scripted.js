@@ -1,17 +1,29 @@
 // For the rules of the client: a Rowbox whose server is a list of answers, and whose time passes at once.
 
-const { Rowbox } = await import("/client/rowbox.js");
+import { Rowbox } from "../../api/client/rowbox.js";
+
+export { Rowbox };
+
+/**
+ * @typedef {{body: unknown, status?: number, headers?: Record<string, string>, tookMs?: number}} Answer
+ * @typedef {{path: string, query: Record<string, string>, method: string, headers: Record<string, string>, body: any}} Asked
+ */
 
 /**
  * A client and what it did. Each of `answers` is given once, in turn: an Error is thrown, {status, body, headers} and
  * {body} are answers, a function is asked. `requests` and `sleeps` (milliseconds) are what was done, in order.
+ * @param {(Error | Answer | ((signal: AbortSignal) => Promise<Answer>))[]} answers
+ * @param {{random?: () => number}} [options]
  */
-function scripted(answers, { random = () => 1 } = {}) {
+export function scripted(answers, { random = () => 1 } = {}) {
+  /** @type {Asked[]} */
   const requests = [];
+  /** @type {number[]} */
   const sleeps = [];
   let time = 0;
-  const fetch = async (url, { method, body, headers, signal }) => {
-    requests.push({ path: url.pathname, query: Object.fromEntries(url.searchParams), method, headers, body: body && JSON.parse(body) });
+  const fetch = async (/** @type {URL} */ url, /** @type {any} */ { method, body, headers, signal }) => {
+    const query = Object.fromEntries(url.searchParams);
+    requests.push({ path: url.pathname, query, method, headers, body: body && JSON.parse(body) });
     let answer = answers.shift();
     if (typeof answer === "function") answer = await answer(signal);
     if (answer === undefined) throw new Error("the script has no more answers");
@@ -19,40 +31,61 @@ function scripted(answers, { random = () => 1 } = {}) {
     time += answer.tookMs ?? 0;
     return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers });
   };
-  const sleep = async (ms) => void sleeps.push(ms);
-  const client = new Rowbox({ url: location.origin, token: "secret", fetch, sleep, random, now: () => time });
+  const sleep = async (/** @type {number} */ ms) => void sleeps.push(ms);
+  const options = { fetch: /** @type {any} */ (fetch), sleep, random, now: () => time };
+  const client = new Rowbox({ url: "http://rowbox.test", token: "secret", ...options });
   return { client, requests, sleeps };
 }
 
-const lost = () => new TypeError("Failed to fetch");
-const sent = { body: { messageId: "m1", conversationId: "c1" }, status: 201 };
-const problem = (status, code, more = {}) => ({ status, body: { status, code, detail: code, ...more }, headers: {} });
+export const lost = () => new TypeError("Failed to fetch");
 
-/** What a rejected promise was rejected with, as plain facts. */
-async function failure(promise) {
+export const sent = { body: { messageId: "m1", conversationId: "c1" }, status: 201 };
+
+/**
+ * @param {number} status
+ * @param {string} code
+ * @param {object} [more]
+ */
+export const problem = (status, code, more = {}) => ({ status, body: { status, code, detail: code, ...more }, headers: {} });
+
+/** What a rejected promise was rejected with, as plain facts. @param {Promise<unknown>} promise */
+export async function failure(promise) {
   try {
     return { resolved: await promise };
   } catch (error) {
-    const { name, code, status, retryable, clientMessageId, message } = error;
+    const { name, code, status, retryable, clientMessageId, message } = /** @type {any} */ (error);
     return { name, code, status, retryable, clientMessageId, message };
   }
 }
 
-function page(ids, token, more = {}) {
+/**
+ * @param {number[]} ids
+ * @param {number | string} token
+ * @param {object} [more]
+ */
+export function page(ids, token, more = {}) {
   const messages = ids.map((id) => ({ messageId: `m${id}`, lastUpdatedTimestamp: id }));
-  return { body: { messages, isDeltaUpdate: true, lastUpdatedTimestamp: String(token), hasMore: false, nextCursor: null, resetReason: null, ...more } };
+  const tail = { isDeltaUpdate: true, lastUpdatedTimestamp: String(token), hasMore: false, nextCursor: null, resetReason: null };
+  return { body: { messages, ...tail, ...more } };
 }
 
-/** What a follower yields, briefly, until it ends or `most` were given; then how it ended. */
-async function followed(client, most, options = {}) {
+/**
+ * What a follower yields, briefly, until it ends or `most` were given; then how it ended.
+ * @param {Rowbox} client
+ * @param {number} most
+ * @param {import("../../api/client/rowbox.js").FollowOptions & {conversationId?: string}} [options]
+ */
+export async function followed(client, most, options = {}) {
   const seen = [];
   try {
     for await (const change of client.follow(options)) {
-      seen.push(change.type === "message" ? change.message.messageId : `reset ${change.reason}: ${change.messages.map((m) => m.messageId)}`);
+      const isReset = change.type === "reset";
+      seen.push(isReset ? `reset ${change.reason}: ${change.messages.map((m) => m.messageId)}` : change.message.messageId);
       if (seen.length === most) break;
     }
   } catch (error) {
-    seen.push(`${error.name}: ${error.code}`);
+    const { name, code } = /** @type {any} */ (error);
+    seen.push(`${name}: ${code}`);
   }
   return seen;
 }

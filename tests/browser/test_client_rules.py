@@ -11,8 +11,12 @@ from playwright.async_api import Browser, Route
 pytestmark = pytest.mark.integration
 
 Run = Callable[[str], Awaitable[Any]]
-CLIENT = Path(__file__).parents[2] / "api" / "chat" / "rowbox.js"
-SCRIPTED = Path(__file__).with_name("scripted.js").read_text()
+CLIENT = Path(__file__).parents[2] / "api" / "client" / "rowbox.js"
+SCRIPTED = Path(__file__).with_name("scripted.js")
+IMPORTS = """
+    const scripts = await import("/tests/browser/scripted.js");
+    const { failure, followed, lost, page, problem, Rowbox, scripted, sent } = scripts;
+"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -21,8 +25,10 @@ async def run(browser: Browser) -> AsyncIterator[Run]:
     page = await browser.new_page()
 
     async def serve(route: Route) -> None:
-        if route.request.url.endswith("/client/rowbox.js"):
+        if route.request.url.endswith("/api/client/rowbox.js"):
             await route.fulfill(path=CLIENT)
+        elif route.request.url.endswith("/tests/browser/scripted.js"):
+            await route.fulfill(path=SCRIPTED)
         else:
             await route.fulfill(content_type="text/html", body="<!doctype html>")
 
@@ -30,7 +36,7 @@ async def run(browser: Browser) -> AsyncIterator[Run]:
     await page.goto("http://rowbox.test/")
 
     async def run(body: str) -> Any:
-        return await page.evaluate(f"async () => {{ {SCRIPTED}\n{body} }}")
+        return await page.evaluate(f"async () => {{ {IMPORTS}\n{body} }}")
 
     yield run
     await page.close()

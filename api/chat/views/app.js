@@ -28,7 +28,10 @@ export function App({ accounts, onSignIn, onSignOut }) {
   `;
 }
 
-/** Where there is no room for two users side by side: which of them is shown. */
+/**
+ * Where there is no room for two users side by side: which of them is shown.
+ * @param {{accounts: import("../account.js").Account[], current: number, onChoose: (at: number) => void}} props
+ */
 function UserTabs({ accounts, current, onChoose }) {
   return html`
     <nav class="user-tabs" aria-label="Users">

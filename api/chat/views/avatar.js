@@ -4,7 +4,8 @@ import { html } from "../vendor/htm-preact.js";
 
 const COLOURS = 6;
 
+/** @param {{userId: string}} props */
 export function Avatar({ userId }) {
-  const sum = [...userId].reduce((total, letter) => (total * 31 + letter.codePointAt(0)) % 997, 0);
+  const sum = [...userId].reduce((total, letter) => (total * 31 + (letter.codePointAt(0) ?? 0)) % 997, 0);
   return html`<span class=${`avatar colour-${sum % COLOURS}`} aria-hidden="true">${userId[0].toUpperCase()}</span>`;
 }

@@ -4,16 +4,20 @@ import { html, useState } from "../vendor/htm-preact.js";
 import { briefTime, isoTime } from "../time.js";
 import { Avatar } from "./avatar.js";
 
+/** @type {Record<string, (at: number, last: number) => number>} */
 const STEPS = { ArrowDown: (at) => at + 1, ArrowUp: (at) => at - 1, Home: () => 0, End: (_, last) => last };
 const LOAD_WITHIN_PX = 300;
 
+/** @typedef {import("../inbox.js").Conversation} Conversation */
+
+/** @param {{inbox: import("../inbox.js").Inbox, openPeer?: string, onOpen: (peer: string) => void}} props */
 export function ConversationList({ inbox, openPeer, onOpen }) {
-  const [focusedPeer, setFocusedPeer] = useState(null);
+  const [focusedPeer, setFocusedPeer] = useState(/** @type {?string} */ (null));
   const [hasFailed, setFailed] = useState(false);
   const peers = inbox.conversations.map((conversation) => inbox.peerOf(conversation));
-  const stop = [focusedPeer, openPeer].find((peer) => peers.includes(peer)) ?? peers[0];
+  const stop = [focusedPeer, openPeer].find((peer) => peer && peers.includes(peer)) ?? peers[0];
 
-  const onKeyDown = (event) => {
+  const onKeyDown = (/** @type {any} */ event) => {
     const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();
@@ -22,7 +26,7 @@ export function ConversationList({ inbox, openPeer, onOpen }) {
     event.currentTarget.querySelectorAll("button.conversation")[at]?.focus();
   };
   const loadMore = () => inbox.loadMore().then(() => setFailed(false), () => setFailed(true));
-  const onScroll = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
+  const onScroll = (/** @type {any} */ { currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
     if (inbox.hasMore && !hasFailed && scrollHeight - scrollTop - clientHeight < LOAD_WITHIN_PX) loadMore();
   };
 
@@ -42,6 +46,10 @@ export function ConversationList({ inbox, openPeer, onOpen }) {
   `;
 }
 
+/**
+ * @param {{conversation: Conversation, peer: string, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
+ *   onFocus: (peer: string) => void}} props
+ */
 function Item({ conversation, peer, isOpen, isStop, onOpen, onFocus }) {
   const { snippet, unreadCount, lastSentTimestamp } = conversation;
   const count = unreadCount > 999 ? "999+" : unreadCount;

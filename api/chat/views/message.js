@@ -3,7 +3,10 @@
 import { html } from "../vendor/htm-preact.js";
 import { clockTime, isoTime } from "../time.js";
 
-/** A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other. */
+/**
+ * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other.
+ * @param {{message: import("../thread.js").Message, isMine: boolean, isFirst: boolean, isLast: boolean}} props
+ */
 export function Message({ message, isMine, isFirst, isLast }) {
   const { senderId, messageContent, sentTimestamp } = message;
   return html`
@@ -17,7 +20,10 @@ export function Message({ message, isMine, isFirst, isLast }) {
   `;
 }
 
-/** A message that the server has not confirmed. */
+/**
+ * A message that the server has not confirmed.
+ * @param {{unsent: import("../outbox.js").Unsent, onRetry: () => void, onDiscard: () => void}} props
+ */
 export function UnsentMessage({ unsent, onRetry, onDiscard }) {
   const { content, state, reason, isRefused } = unsent;
   return html`

@@ -10,11 +10,17 @@ const LOAD_WITHIN_PX = 400;
 /** Messages of one sender that follow each other sooner share one line with the time. */
 const GROUP_US = 3 * 60 * 1_000_000;
 
+/**
+ * @typedef {import("../thread.js").Thread} Thread
+ * @typedef {import("../thread.js").Message} MessageOfThread
+ */
+
+/** @param {{account: import("../account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox } = account;
   const { messages } = thread;
   const unsent = outbox.to(thread.peer);
-  const log = useRef(null);
+  const log = useRef(/** @type {any} */ (null));
   const [isAtEnd, setAtEnd] = useState(true);
   const isVisible = useVisible();
 
@@ -39,7 +45,7 @@ export function MessageLog({ account, thread }) {
     if (isShown && unreadCount > 0) thread.markRead();
   });
 
-  const retry = (one) => {
+  const retry = (/** @type {import("../outbox.js").Unsent} */ one) => {
     outbox.retry(one);
     toEnd();
   };
@@ -63,6 +69,12 @@ export function MessageLog({ account, thread }) {
   `;
 }
 
+/**
+ * @param {MessageOfThread} message
+ * @param {MessageOfThread | undefined} before
+ * @param {MessageOfThread | undefined} after
+ * @param {string} userId
+ */
 function listed(message, before, after, userId) {
   const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(message.sentTimestamp);
   return [
@@ -74,11 +86,15 @@ function listed(message, before, after, userId) {
   ];
 }
 
+/**
+ * @param {MessageOfThread} one
+ * @param {MessageOfThread} next
+ */
 function isOneGroup(one, next) {
   return one.senderId === next.senderId && next.sentTimestamp - one.sentTimestamp < GROUP_US;
 }
 
-/** What is above the oldest message that is loaded. */
+/** What is above the oldest message that is loaded. @param {{thread: Thread, isEmpty: boolean}} props */
 function Top({ thread, isEmpty }) {
   if (thread.failure) {
     return html`
@@ -91,12 +107,19 @@ function Top({ thread, isEmpty }) {
   return thread.hasOlder ? html`<p class="hint">Older messages above</p>` : html`<p class="hint">The beginning</p>`;
 }
 
+/** @param {Element} log */
 const isScrolledToEnd = ({ scrollHeight, scrollTop, clientHeight }) =>
   scrollHeight - scrollTop - clientHeight < AT_END_WITHIN_PX;
 
-/** After each change: at the end one stays at the end, elsewhere what one reads stays where it is. */
+/**
+ * After each change: at the end one stays at the end, elsewhere what one reads stays where it is.
+ * @param {{current: HTMLElement}} log
+ * @param {MessageOfThread[]} messages
+ * @param {unknown[]} unsent
+ * @param {boolean} isAtEnd
+ */
 function useKeptPosition(log, messages, unsent, isAtEnd) {
-  const last = useRef({ oldestId: null, height: 0, written: 0 });
+  const last = useRef({ oldestId: /** @type {?string} */ (null), height: 0, written: 0 });
   useLayoutEffect(() => {
     const { scrollHeight } = log.current;
     const before = last.current;

@@ -5,10 +5,11 @@ import { html, useRef, useState } from "../vendor/htm-preact.js";
 /** What the API takes for a userId. */
 const USER_ID = /^[A-Za-z0-9._@+:-]{1,128}$/;
 
+/** @param {{onOpen: (peer: string) => void}} props */
 export function NewConversation({ onOpen }) {
-  const input = useRef(null);
+  const input = useRef(/** @type {any} */ (null));
   const [isWrong, setWrong] = useState(false);
-  const submit = (event) => {
+  const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     const peer = input.current.value.trim();
     setWrong(!USER_ID.test(peer));

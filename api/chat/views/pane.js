@@ -7,11 +7,14 @@ import { ConversationList } from "./conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
 import { ThreadView } from "./thread.js";
 
+/** @typedef {import("../account.js").Account} Account */
+
+/** @param {{account: Account, isCurrent: boolean, onSignOut: () => void}} props */
 export function Pane({ account, isCurrent, onSignOut }) {
   useObserved(account, account.inbox);
   const { userId, thread, inbox } = account;
-  const side = useRef(null);
-  const threadBefore = useRef(null);
+  const side = useRef(/** @type {any} */ (null));
+  const threadBefore = useRef(/** @type {Account["thread"]} */ (null));
   useEffect(() => {
     // Whoever left a conversation is back at its line in the list, which was not there to be focused before.
     if (threadBefore.current && !thread) side.current.querySelector(".conversation[tabindex='0']")?.focus();
@@ -25,8 +28,9 @@ export function Pane({ account, isCurrent, onSignOut }) {
           <h2>${userId}</h2>
           <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>
         </header>
-        <${NewConversation} onOpen=${(peer) => account.open(peer)} />
-        <${ConversationList} inbox=${inbox} openPeer=${thread?.peer} onOpen=${(peer) => account.open(peer)} />
+        <${NewConversation} onOpen=${(/** @type {string} */ peer) => account.open(peer)} />
+        <${ConversationList} inbox=${inbox} openPeer=${thread?.peer}
+          onOpen=${(/** @type {string} */ peer) => account.open(peer)} />
       </aside>
       <div class="main">
         <${Status} account=${account} onSignOut=${onSignOut} />
@@ -38,7 +42,10 @@ export function Pane({ account, isCurrent, onSignOut }) {
   `;
 }
 
-/** What stands between the user and his messages, if anything does. */
+/**
+ * What stands between the user and his messages, if anything does.
+ * @param {{account: Account, onSignOut: () => void}} props
+ */
 function Status({ account, onSignOut }) {
   const isOnline = useOnline();
   const { failure, isConnected } = account;

@@ -3,9 +3,10 @@
 import { html, useState } from "../vendor/htm-preact.js";
 import { tokensIn } from "../session.js";
 
+/** @param {{onSignIn: (tokens: string[]) => void}} props */
 export function SignIn({ onSignIn }) {
-  const [problem, setProblem] = useState(null);
-  const submit = (event) => {
+  const [problem, setProblem] = useState(/** @type {?string} */ (null));
+  const submit = (/** @type {any} */ event) => {
     event.preventDefault();
     const tokens = tokensIn(event.target.elements.token.value);
     if (tokens.length) onSignIn(tokens);

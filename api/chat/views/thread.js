@@ -6,9 +6,12 @@ import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { MessageLog } from "./message_log.js";
 
+/**
+ * @param {{account: import("../account.js").Account, thread: import("../thread.js").Thread, onLeave: () => void}} props
+ */
 export function ThreadView({ account, thread, onLeave }) {
   useObserved(thread, account.outbox, account.inbox);
-  const onKeyDown = (event) => event.key === "Escape" && onLeave();
+  const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && onLeave();
   return html`
     <article class="thread" aria-label=${`Conversation with ${thread.peer}`} onKeyDown=${onKeyDown}>
       <header class="bar">
@@ -18,7 +21,7 @@ export function ThreadView({ account, thread, onLeave }) {
       </header>
       <${MessageLog} account=${account} thread=${thread} />
       <${Composer} peer=${thread.peer} drafts=${account.drafts}
-        onSend=${(content) => account.outbox.submit(thread.peer, content)} />
+        onSend=${(/** @type {string} */ content) => account.outbox.submit(thread.peer, content)} />
     </article>
   `;
 }

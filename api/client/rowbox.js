@@ -79,6 +79,12 @@ const HASTY_POLL_MS = 1_000;
  *
  * @typedef {{isConnected: boolean, error?: RowboxError, retryInMs?: number}} Connection
  *
+ * @typedef {{code: string, status: number, retryable: boolean, requestId?: ?string, retryAfterMs?: number, cause?: unknown}} Facts
+ *   What an error says beside its message.
+ *
+ * @typedef {Record<string, string | number | null | undefined>} Query
+ *   The parameters of a fetch, as the API names them; what is null or undefined is left out.
+ *
  * @typedef {object} FollowOptions
  * @property {AbortSignal} [signal] Ends the iteration, without an error.
  * @property {?string} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
@@ -87,9 +93,18 @@ const HASTY_POLL_MS = 1_000;
  *   another follower that there is something new: a browser has six connections to a server, and each poll holds one.
  */
 
+/**
+ * @template {PageTail} Page
+ * @typedef {Omit<Page, "lastUpdatedTimestamp"> & {lastUpdatedTimestamp: string}} Served
+ *   A page that has a token: each that was not asked for by number.
+ */
+
 /** Anything that went wrong with a call. `status` is HTTP's, 0 where there was no answer. */
 export class RowboxError extends Error {
-  /** @param {{code: string, status: number, retryable: boolean, requestId?: ?string, retryAfterMs?: number, cause?: unknown}} facts */
+  /**
+   * @param {string} message
+   * @param {Facts} facts
+   */
   constructor(message, { code, status, retryable, requestId = null, retryAfterMs = 0, cause }) {
     super(message, { cause });
     this.name = new.target.name;
@@ -124,14 +139,14 @@ export class Rowbox {
   #sleep;
   #random;
   #now;
-  /** recipientId -> the promise that settles when the last send to it is done with. */
+  /** recipientId -> the promise that settles when the last send to it is done with. @type {Map<string, Promise<void>>} */
   #turns = new Map();
 
   /**
    * @param {object} options
    * @param {string} options.url Where the server is, a path before /v1 included.
    * @param {string | (() => string | Promise<string>)} options.token Whom one is; a function is asked at every call.
-   * @param {typeof fetch} [options.fetch] This and what follows are for tests.
+   * @param {typeof globalThis.fetch} [options.fetch] This and what follows are for tests.
    * @param {(ms: number, signal?: AbortSignal) => Promise<void>} [options.sleep]
    * @param {() => number} [options.random]
    * @param {() => number} [options.now] Milliseconds, to measure durations.
@@ -140,7 +155,7 @@ export class Rowbox {
     if (!token) throw new TypeError("a token is needed: rowbox token --user USER prints one");
     this.#base = new URL(url.endsWith("/") ? url : `${url}/`);
     this.#token = token;
-    this.#fetch = fetch ?? ((...request) => globalThis.fetch(...request));
+    this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#sleep = sleep;
     this.#random = random;
     this.#now = now;
@@ -159,34 +174,48 @@ export class Rowbox {
     return this.#inTurn(recipientId, () => this.#sendNow(body));
   }
 
-  /** What became of one's own send; Refused with the code unknown_client_message_id: nothing so far. @returns {Promise<Sent>} */
+  /** What became of one's own send; Refused with the code unknown_client_message_id: nothing so far. @param {string} clientMessageId @returns {Promise<Sent>} */
   sendStatus(clientMessageId) {
     return this.#retried(() => this.#call("sendStatus", { query: { clientMessageId } }));
   }
 
-  /** Read up to and including that message. @returns {Promise<{conversationId: string, unreadCount: number, lastUpdatedTimestamp: number}>} */
+  /**
+   * Read up to and including that message.
+   * @param {string} conversationId
+   * @param {string} messageId
+   * @returns {Promise<{conversationId: string, unreadCount: number, lastUpdatedTimestamp: number}>}
+   */
   markRead(conversationId, messageId) {
     return this.#retried(() => this.#call("markRead", { body: { conversationId, messageId } }));
   }
 
-  /** One fetchMessages. @param {Record<string, string|number|undefined>} [query] @returns {Promise<MessagePage>} */
+  /** One fetchMessages. @param {Query} [query] @returns {Promise<MessagePage>} */
   fetchMessages(query = {}) {
     return this.#retried(() => this.#call("fetchMessages", { query }));
   }
 
-  /** One fetchConversation. @param {Record<string, string|number|undefined>} [query] @returns {Promise<ConversationPage>} */
+  /** One fetchConversation. @param {Query} [query] @returns {Promise<ConversationPage>} */
   fetchConversation(query = {}) {
     return this.#retried(() => this.#call("fetchConversation", { query }));
   }
 
-  /** The messages of a conversation, or of all: newest first, as of the first page. @returns {AsyncGenerator<Message>} */
+  /**
+   * The messages of a conversation, or of all: newest first, as of the first page.
+   * @param {string} [conversationId]
+   * @param {{pageSize?: number}} [options]
+   * @returns {AsyncGenerator<Message>}
+   */
   messages(conversationId, { pageSize = 100 } = {}) {
-    return byCursor((cursor) => this.fetchMessages({ conversationId, pageSize, cursor }), "messages");
+    return byCursor((cursor) => this.fetchMessages({ conversationId, pageSize, cursor }), (page) => page.messages);
   }
 
-  /** All conversations, the one with the newest message first. @returns {AsyncGenerator<Conversation>} */
+  /**
+   * All conversations, the one with the newest message first.
+   * @param {{pageSize?: number}} [options]
+   * @returns {AsyncGenerator<Conversation>}
+   */
   conversations({ pageSize = 100 } = {}) {
-    return byCursor((cursor) => this.fetchConversation({ pageSize, cursor }), "conversations");
+    return byCursor((cursor) => this.fetchConversation({ pageSize, cursor }), (page) => page.conversations);
   }
 
   /**
@@ -200,7 +229,9 @@ export class Rowbox {
     // the answer, and up to which version its messages are dealt with.
     let [before, seen] = String(options.token ?? "").split(WITHIN);
     const asked = { ...options, token: before || null };
-    for await (const page of this.#pages("fetchMessages", { conversationId }, asked)) {
+    /** @type {AsyncGenerator<Served<MessagePage>>} */
+    const pages = this.#pages("fetchMessages", { conversationId }, asked);
+    for await (const page of pages) {
       const { messages, nextCursor, resetReason: reason, lastUpdatedTimestamp: token } = page;
       if (!page.isDeltaUpdate) yield { type: "reset", reason, messages, nextCursor, token };
       else {
@@ -210,7 +241,7 @@ export class Rowbox {
           yield { type: "message", message, token: message === fresh.at(-1) ? token : within };
         }
       }
-      [before, seen] = [token, 0];
+      [before, seen] = [token, "0"];
     }
   }
 
@@ -220,12 +251,20 @@ export class Rowbox {
    * @returns {AsyncGenerator<ConversationChange>}
    */
   async *followConversations(options = {}) {
-    for await (const page of this.#pages("fetchConversation", { pageSize: 100 }, options)) {
+    /** @type {AsyncGenerator<Served<ConversationPage>>} */
+    const pages = this.#pages("fetchConversation", { pageSize: 100 }, options);
+    for await (const page of pages) {
       const { conversations, nextCursor, isDeltaUpdate, lastUpdatedTimestamp: token } = page;
       if (!isDeltaUpdate || conversations.length) yield { isReset: !isDeltaUpdate, conversations, nextCursor, token };
     }
   }
 
+  /**
+   * @param {string} name
+   * @param {Query} query
+   * @param {FollowOptions} options
+   * @returns {AsyncGenerator<any>}
+   */
   async *#pages(name, query, { token = null, signal, onConnection = () => {}, waitForNews }) {
     let failures = 0;
     let isAnswered = false; // the call before this one was: until then none waits, so that one knows soon
@@ -236,7 +275,8 @@ export class Rowbox {
       let page;
       try {
         page = await this.#call(name, { query: since, signal, timeoutMs: wait && (wait + POLL_MARGIN_S) * 1000 });
-      } catch (error) {
+      } catch (caught) {
+        const error = /** @type {RowboxError} */ (caught);
         if (signal?.aborted) return;
         if (!error.retryable) throw error;
         const retryInMs = this.#backoffMs(failures++, error);
@@ -255,7 +295,13 @@ export class Rowbox {
     }
   }
 
-  /** Runs `task` when everything before it with this key is done with, however it ended. */
+  /**
+   * Runs `task` when everything before it with this key is done with, however it ended.
+   * @template T
+   * @param {string} key
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>}
+   */
   #inTurn(key, task) {
     const before = this.#turns.get(key) ?? Promise.resolve();
     const turn = before.then(task);
@@ -265,6 +311,10 @@ export class Rowbox {
     return turn;
   }
 
+  /**
+   * @param {{recipientId: string, messageContent: string, clientMessageId: string}} body
+   * @returns {Promise<Sent>}
+   */
   async #sendNow(body) {
     let mayHaveArrived = false;
     try {
@@ -276,7 +326,8 @@ export class Rowbox {
           throw error;
         }
       });
-    } catch (error) {
+    } catch (caught) {
+      const error = /** @type {RowboxError} */ (caught);
       // A refusal is the last attempt's: after one whose outcome is unknown it says nothing about that one.
       const isUnknown = mayHaveArrived && error instanceof Refused;
       const failure = isUnknown ? new OutcomeUnknown(error.message, { ...error, retryable: true, cause: error }) : error;
@@ -284,11 +335,17 @@ export class Rowbox {
     }
   }
 
+  /**
+   * @template T
+   * @param {() => Promise<T>} call
+   * @returns {Promise<T>}
+   */
   async #retried(call) {
     for (let retry = 0; ; retry++) {
       try {
         return await call();
-      } catch (error) {
+      } catch (caught) {
+        const error = /** @type {RowboxError} */ (caught);
         if (!error.retryable || retry === RETRIES) throw error;
         const delayMs = retry === 0 ? error.retryAfterMs : this.#backoffMs(retry - 1, error);
         if (delayMs) await this.#sleep(delayMs);
@@ -296,14 +353,23 @@ export class Rowbox {
     }
   }
 
-  /** Full jitter: after an outage the clients come back spread out. What the server asks for is the least. */
+  /**
+   * Full jitter: after an outage the clients come back spread out. What the server asks for is the least.
+   * @param {number} failures
+   * @param {RowboxError} error
+   */
   #backoffMs(failures, error) {
     return error.retryAfterMs + this.#random() * Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
   }
 
+  /**
+   * @param {string} name
+   * @param {{query?: Query, body?: object, signal?: AbortSignal, timeoutMs?: number}} request
+   * @returns {Promise<any>}
+   */
   async #call(name, { query = {}, body, signal, timeoutMs = CALL_TIMEOUT_MS }) {
     const url = new URL(`v1/${name}`, this.#base);
-    for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, value);
+    for (const [key, value] of Object.entries(query)) if (value != null) url.searchParams.set(key, String(value));
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
     const deadline = AbortSignal.timeout(timeoutMs);
@@ -327,7 +393,11 @@ export class Rowbox {
   }
 }
 
-/** The typed error for an answer that is none. Something between us and the server may have made it. */
+/**
+ * The typed error for an answer that is none. Something between us and the server may have made it.
+ * @param {Response} response
+ * @param {Record<string, any>} body
+ */
 function problem(response, { detail, title, code, requestId, retryAfterMs }) {
   const { status } = response;
   const isRefusal = status >= 400 && status < 500;
@@ -341,6 +411,7 @@ function problem(response, { detail, title, code, requestId, retryAfterMs }) {
   });
 }
 
+/** @param {string} text */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -349,23 +420,37 @@ function parsed(text) {
   }
 }
 
-/** Throws ListReset where a cursor is answered with the first page. */
-async function* byCursor(fetchPage, key) {
-  let cursor;
+/**
+ * Throws ListReset where a cursor is answered with the first page.
+ * @template {PageTail} Page
+ * @template Item
+ * @param {(cursor: ?string) => Promise<Page>} fetchPage
+ * @param {(page: Page) => Item[]} itemsOf
+ * @returns {AsyncGenerator<Item>}
+ */
+async function* byCursor(fetchPage, itemsOf) {
+  /** @type {?string} */
+  let cursor = null;
   do {
     const page = await fetchPage(cursor);
     if (page.resetReason) throw new ListReset("the list begins anew", { code: page.resetReason, status: 200, retryable: false });
-    yield* page[key];
+    yield* itemsOf(page);
     cursor = page.nextCursor;
   } while (cursor);
 }
 
+/** @param {any} page */
 const isEmpty = (page) => (page.messages ?? page.conversations).length === 0;
 
-/** Resolves after a time, and at once when `signal` is aborted or the browser is online again. */
+/**
+ * Resolves after a time, and at once when `signal` is aborted or the browser is online again.
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 function pause(ms, signal) {
   if (signal?.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", done);
@@ -375,15 +460,20 @@ function pause(ms, signal) {
     const timer = setTimeout(done, ms);
     signal?.addEventListener("abort", done);
     globalThis.addEventListener?.("online", done);
-  });
+  }));
 }
 
-/** Resolves with `promise` or when `signal` is aborted. */
+/**
+ * Resolves with `promise` or when `signal` is aborted.
+ * @param {Promise<unknown>} promise
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<unknown>}
+ */
 function unlessAborted(promise, signal) {
   if (!signal) return promise;
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const done = () => resolve();
+    const done = () => resolve(undefined);
     signal.addEventListener("abort", done, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", done));
   });
