@@ -3,9 +3,11 @@ endpoint.py says why.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from aiohttp import hdrs
 
+from rowbox.api.answer import header_lines
 from rowbox.api.auth import Authenticator
 from rowbox.api.bodies import Bodies
 from rowbox.api.body import BodyTerms
@@ -23,6 +25,9 @@ from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.config import ServerSettings, Settings
 
+DEDUPE_LIFE: Final = "X-Dedupe-Life"
+"""For how many seconds a clientMessageId makes a retry the same message: a client must not try again later."""
+
 
 def build_app(
     port: MailboxPort,
@@ -37,9 +42,11 @@ def build_app(
     terms = _body_terms(port, settings.server, drain, bodies)
     edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins))
     app = Application(edge, [authenticator])
+    dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
     for operation in Handlers(port, settings.poll).operations():
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
-        answer = call_answer(operation, authenticator, limits, terms)
+        own_headers = dedupe_life if operation.names_a_send else ""
+        answer = call_answer(operation, authenticator, limits, terms, own_headers)
         app.add(operation.method, operation.path, answer, limits)
     for page in pages():
         app.add(hdrs.METH_GET, page.path, page.answer, route=STATIC_ROUTE)

@@ -31,6 +31,8 @@ class CallDoc(Struct, frozen=True):
     response: type[Struct]
     problems: Sequence[str] = ()
     is_poll: bool = False
+    names_a_send: bool = False
+    """Its answer says for how long a clientMessageId is known."""
 
 
 CALLS: Final = (
@@ -42,6 +44,7 @@ CALLS: Final = (
         {201: "Sent.", 200: "An earlier request with this clientMessageId and the same payload had sent it."},
         SendMessageResponse,
         ("message_too_large", "unsupported_media_type", "client_message_id_reused"),
+        names_a_send=True,
     ),
     CallDoc(
         "sendStatus",
@@ -51,6 +54,7 @@ CALLS: Final = (
         {200: "It was applied."},
         SendMessageResponse,
         ("unknown_client_message_id",),
+        names_a_send=True,
     ),
     CallDoc(
         "markRead",

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from rowbox.api.answer import Answer, Answering, header_lines
 
-_EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, Retry-After, RateLimit, RateLimit-Policy"
+_EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, X-Dedupe-Life, Retry-After, RateLimit, RateLimit-Policy"
 _ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"
 _MAX_AGE_S: Final = "600"
 

@@ -24,10 +24,14 @@ function el(tag, attributes = {}, ...children) {
 const resolve = (schema) =>
   schema?.$ref ? schema.$ref.split("/").slice(1).reduce((/** @type {Json} */ part, /** @type {string} */ key) => part[key], spec) : schema;
 
+/** Of a body that has several forms, the first: the others are older spellings. @param {Json} schema */
+const firstForm = (schema) => resolve(resolve(schema).oneOf?.[0] ?? schema);
+
 /** A schema in a few words: "string ^[a-z]+$", "integer 0..10", "array of Message". @param {Json} schema @returns {string} */
 function typeText(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.anyOf) return schema.anyOf.map(typeText).join(" or ");
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((/** @type {Json} */ value) => JSON.stringify(value)).join(" | ");
   if (schema.type === "array") return `array of ${typeText(schema.items)}`;
   const range = schema.minimum != null || schema.maximum != null ? `${schema.minimum ?? ""}..${schema.maximum ?? ""}` : "";
@@ -37,11 +41,11 @@ function typeText(schema) {
 
 /** A value that fits a schema, to begin from. @param {Json} schema @returns {Json} */
 function sample(schema) {
-  const of = resolve(schema);
+  const of = firstForm(schema);
   if (of.examples?.length) return of.examples[0];
   if (of.default !== undefined) return of.default;
   if (of.type === "object") {
-    const wanted = new Set([...(of.required ?? []), ...(of.oneOf?.[0]?.required ?? [])]);
+    const wanted = new Set(of.required ?? []);
     return Object.fromEntries(Object.entries(of.properties).filter(([name]) => wanted.has(name)).map(([name, s]) => [name, sample(s)]));
   }
   return of.type === "integer" ? 0 : "";
@@ -109,7 +113,7 @@ function tryIt(method, path, operation) {
 /** @param {[string, Json]} answer */
 function responseRow([status, response]) {
   const media = Object.entries(response.content ?? {})[0];
-  const codes = media?.[1].schema.allOf?.[1].properties.code.enum;
+  const codes = media && resolve(media[1].schema).properties.code?.enum;
   const shown = codes
     ? codes.map((/** @type {string} */ code, /** @type {number} */ i) => [i ? ", " : "", el("a", { href: `#${code}` }, el("code", {}, code))])
     : media ? [el("a", { href: `#${typeText(media[1].schema)}` }, el("code", {}, typeText(media[1].schema)))] : [];
@@ -137,7 +141,7 @@ function operationSection(path, method, operation) {
   }
   if (operation.requestBody) {
     const { schema } = operation.requestBody.content["application/json"];
-    section.append(el("h3", {}, "Body"), el("p", { class: "note" }, resolve(schema).description), schemaTable(schema));
+    section.append(el("h3", {}, "Body"), el("p", { class: "note" }, firstForm(schema).description), schemaTable(firstForm(schema)));
   }
   section.append(el("h3", {}, "Answers"), table(["status", "", "body"], Object.entries(operation.responses).map(responseRow)), tryIt(method, path, operation));
   return section;

@@ -102,9 +102,14 @@ def call_answer(
     authenticator: Authenticator,
     limits: LimitHeaders,
     terms: BodyTerms,
+    own_headers: str = "",
 ) -> Answering:
-    """One call of the API, to be wrapped: nothing is read of a caller before he is known."""
+    """One call of the API, to be wrapped: nothing is read of a caller before he is known.
+
+    `own_headers` are the lines (answer.py) that each of its answers has, errors excepted.
+    """
     has_body = operation.method == hdrs.METH_POST
+    own_lines = JSON_LINES + own_headers
 
     async def answer(request: web.BaseRequest) -> Answer:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
@@ -116,7 +121,7 @@ def call_answer(
         if has_body:
             call.body = await read_body(request, claims.user_id, terms)
         reply = await operation.handle(call)
-        headers = JSON_LINES if reply.quota is None else JSON_LINES + limits.lines(reply.quota)
+        headers = own_lines if reply.quota is None else own_lines + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:
             return Answer(reply.status, reply.body, headers)
         return Answer(reply.status, reply.body, f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n", is_poll=True)

@@ -58,6 +58,8 @@ class Operation(NamedTuple):
     path: str
     limit_class: LimitClass
     handle: Handle
+    names_a_send: bool = False
+    """Its answers say for how long a clientMessageId is known."""
 
 
 class Handlers:
@@ -70,8 +72,8 @@ class Handlers:
     def operations(self) -> list[Operation]:
         """All of them."""
         return [
-            Operation("sendMessage", "POST", "/v1/sendMessage", "send", self.send_message),
-            Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status),
+            Operation("sendMessage", "POST", "/v1/sendMessage", "send", self.send_message, names_a_send=True),
+            Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status, names_a_send=True),
             Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),

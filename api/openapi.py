@@ -4,8 +4,6 @@ What a schema cannot say stands in descriptions: limits in bytes, values that ar
 maximum, because none is refused), and parameters that exclude each other.
 """
 
-from collections.abc import Iterable
-from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -13,23 +11,11 @@ from msgspec import Struct
 
 from rowbox import __version__
 from rowbox.api.call_docs import CALLS, CallDoc
-from rowbox.api.problems import KINDS, MEDIA_TYPE, Problem, problem_of
-from rowbox.mailbox.errors import RowboxError
+from rowbox.api.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
+from rowbox.api.problems import KINDS
 
 _Json = dict[str, Any]
 
-
-_ALWAYS: Final = (
-    "bad_request",
-    "unknown_parameter",
-    "unauthenticated",
-    "forbidden",
-    "rate_limited",
-    "internal",
-    "handover_in_progress",
-    "store_unavailable",
-    "overloaded",
-)
 _DESCRIPTION: Final = """Every user owns a mailbox; a message is in the sender's and in every recipient's exactly once.
 
 With a 4xx nothing was written. After a 5xx or a timeout the outcome is unknown: send the same request again, with the
@@ -44,6 +30,11 @@ _HEADERS: Final[_Json] = {
     "Authenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}},
     "RateLimit": {"description": 'What is left, where a limit is set: "send";r=59;t=1', "schema": {"type": "string"}},
     "RateLimitPolicy": {"description": 'The limit, where one is set: "send";q=60;w=12', "schema": {"type": "string"}},
+    "DedupeLife": {
+        "description": "Seconds for which a clientMessageId makes a retry the same message, from its first try on.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
     "PollTimeout": {"description": "Seconds that a waiting client should listen.", "schema": {"type": "integer"}},
 }
 
@@ -61,7 +52,7 @@ def openapi() -> _Json:
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
         "paths": {f"/v1/{call.name}": {call.method: _operation(call)} for call in CALLS},
-        "x-problems": {code: _problem_kind(code) for code in KINDS},
+        "x-problems": problem_kinds(),
         "components": {
             "schemas": _component_schemas(),
             "headers": _HEADERS,
@@ -73,17 +64,19 @@ def openapi() -> _Json:
 def _operation(call: CallDoc) -> _Json:
     operation: _Json = {"operationId": call.name, "summary": call.summary}
     if call.method == "post":
-        content = {"application/json": {"schema": _reference(call.request.__name__)}}
+        content = {"application/json": {"schema": _body_schema(call.request.__name__)}}
         operation["requestBody"] = {"required": True, "content": content}
     else:
         operation["parameters"] = _parameters(call.request)
     answers = {str(status): _answer(text, call) for status, text in call.answers.items()}
-    operation["responses"] = answers | _problem_responses([*_ALWAYS, *call.problems])
+    problems = {str(status): _problem_response(call, status, codes) for status, codes in problems_by_status(call)}
+    operation["responses"] = answers | problems
     return operation
 
 
 def _answer(text: str, call: CallDoc) -> _Json:
-    headers = _headers("X-Request-Id", "RateLimit", "RateLimit-Policy", *(["X-Poll-Client-Timeout"] * call.is_poll))
+    own = ["X-Poll-Client-Timeout"] * call.is_poll + ["X-Dedupe-Life"] * call.names_a_send
+    headers = _headers("X-Request-Id", "RateLimit", "RateLimit-Policy", *own)
     content = {"application/json": {"schema": _reference(call.response.__name__)}}
     return {"description": text, "headers": headers, "content": content}
 
@@ -98,13 +91,7 @@ def _parameter(name: str, schema: _Json, is_required: bool) -> _Json:  # noqa: F
     return {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
 
 
-def _problem_responses(codes: Iterable[str]) -> _Json:
-    """One response per status, with the codes that it may carry."""
-    by_status = sorted(codes, key=_status)
-    return {str(status): _problem_response(status, list(group)) for status, group in groupby(by_status, _status)}
-
-
-def _problem_response(status: int, codes: list[str]) -> _Json:
+def _problem_response(call: CallDoc, status: int, codes: tuple[str, ...]) -> _Json:
     names = ["X-Request-Id"]
     if status in {429, 503}:
         names.append("Retry-After")
@@ -112,36 +99,41 @@ def _problem_response(status: int, codes: list[str]) -> _Json:
         names.append("WWW-Authenticate")
     if status == 429:
         names += ["RateLimit", "RateLimit-Policy"]
-    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
-    media = {
-        "schema": {"allOf": [_reference("Problem"), narrowed]},
-        "examples": {code: _example(code) for code in codes},
-    }
     description = "; ".join(KINDS[code].title for code in codes)
-    return {"description": description, "headers": _headers(*names), "content": {MEDIA_TYPE: media}}
-
-
-def _example(code: str) -> _Json:
-    error = RowboxError("what exactly was wrong")
-    error.code = code
-    error.retryable = KINDS[code].status in {429, 503}
-    return {"value": msgspec.to_builtins(problem_of(error, "3f9a1c-2b"))}
-
-
-def _problem_kind(code: str) -> _Json:
-    return {name: _example(code)["value"][name] for name in ("status", "title", "retryable")}
+    return {"description": description, "headers": _headers(*names), "content": problem_media(call, status, codes)}
 
 
 def _component_schemas() -> _Json:
     requests = [call.request for call in CALLS if call.method == "post"]
     responses = [call.response for call in CALLS]
     _, taken = msgspec.json.schema_components(requests, ref_template="#/components/schemas/{name}")
-    _, given = msgspec.json.schema_components([*responses, Problem], ref_template="#/components/schemas/{name}")
+    _, given = msgspec.json.schema_components(responses, ref_template="#/components/schemas/{name}")
+    given |= problem_schemas()
     for schema in given.values():
         del schema["additionalProperties"]  # ours are decoded strictly in tests; clients have to let us add some
-    taken["SendMessage"]["oneOf"] = [{"required": ["recipientId"]}, {"required": ["recepientId"]}]
-    taken["SendMessage"]["properties"]["recepientId"]["deprecated"] = True
+    taken["SendMessage"], taken[_ONCE] = _two_spellings(taken["SendMessage"])
     return taken | given
+
+
+_ONCE: Final = "SendMessageAsOnceSpelled"
+
+
+def _two_spellings(send: _Json) -> tuple[_Json, _Json]:
+    """The two forms of a send, each whole: what one `oneOf` of names that are required says, generators do not read."""
+    forms = []
+    for name, other in (("recipientId", "recepientId"), ("recepientId", "recipientId")):
+        properties = {key: of for key, of in send["properties"].items() if key != other}
+        forms.append(send | {"properties": properties, "required": [*send["required"], name]})
+    now, once = forms
+    now |= {"title": "SendMessage", "description": "A message to one recipient, who may be the sender."}
+    once |= {"title": _ONCE, "description": "A send with `recepientId`, as it was once spelled.", "deprecated": True}
+    return now, once
+
+
+def _body_schema(name: str) -> _Json:
+    if name == "SendMessage":
+        return {"oneOf": [_reference(name), _reference(_ONCE)]}
+    return _reference(name)
 
 
 _HEADER_COMPONENTS: Final = {
@@ -149,6 +141,7 @@ _HEADER_COMPONENTS: Final = {
     "Retry-After": "RetryAfter",
     "WWW-Authenticate": "Authenticate",
     "RateLimit": "RateLimit",
+    "X-Dedupe-Life": "DedupeLife",
     "RateLimit-Policy": "RateLimitPolicy",
     "X-Poll-Client-Timeout": "PollTimeout",
 }
@@ -160,7 +153,3 @@ def _headers(*names: str) -> _Json:
 
 def _reference(name: str) -> _Json:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _status(code: str) -> int:
-    return KINDS[code].status

@@ -47,6 +47,11 @@ class TestSendMessage:
             assert (message.message_content, message.sent_timestamp) == ("hello, Bob", result.sent_timestamp)
             assert (message.client_message_id or None) == client_message_id
 
+    async def test_its_answer_says_for_how_long_its_id_is_known(self, api: Api) -> None:
+        """A client tries again within that time and not later, when it would be another message."""
+        answers = [await api.send("1"), await api.send("1"), await api.get("/v1/sendStatus?clientMessageId=1")]
+        assert [answer.headers.get("X-Dedupe-Life") for answer in answers] == [str(7 * 24 * 3600)] * 3
+
     async def test_the_same_id_again_is_the_same_message(self, api: Api) -> None:
         first = await sent(api, "1")
         again = (await api.send("1")).decode(SendMessageResponse, 200)

@@ -1,0 +1,103 @@
+"""The errors of openapi.json: for each status that a call can answer with, a schema that is whole in itself.
+
+Each says exactly which status and which codes it is. They are written out and not narrowed from one by `allOf`, because
+generators of clients cannot merge a number with a constant, and then leave the answer out.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+
+from rowbox.api.call_docs import CALLS, CallDoc
+from rowbox.api.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from rowbox.mailbox.errors import RowboxError
+
+_Json = dict[str, Any]
+_ALWAYS: Final = (
+    "bad_request",
+    "unknown_parameter",
+    "unauthenticated",
+    "forbidden",
+    "rate_limited",
+    "internal",
+    "handover_in_progress",
+    "store_unavailable",
+    "overloaded",
+)
+_ONLY_PAGE_TOO_LARGE: Final = ("pageNumber", "pageSize", "cursor")
+
+
+def problems_by_status(call: CallDoc) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The statuses of errors that a call has, each with its codes."""
+    return _grouped([*_ALWAYS, *call.problems])
+
+
+def problem_media(call: CallDoc, status: int, codes: Sequence[str]) -> _Json:
+    """The content of that answer, with an example of each code."""
+    name = _schema_name(call, status, codes)
+    return {
+        MEDIA_TYPE: {
+            "schema": {"$ref": f"#/components/schemas/{name}"},
+            "examples": {code: {"value": _example(code)} for code in codes},
+        }
+    }
+
+
+def problem_kinds() -> _Json:
+    """Every code, with what all its problems have in common."""
+    return {code: {name: _example(code)[name] for name in ("status", "title", "retryable")} for code in KINDS}
+
+
+def problem_schemas() -> _Json:
+    """`Problem`, which any error is, and one for each status of a call."""
+    _, schemas = msgspec.json.schema_components([Problem])
+    general: _Json = schemas["Problem"]
+    named = {
+        _schema_name(call, status, codes): _narrowed(general, status, codes)
+        for call in CALLS
+        for status, codes in problems_by_status(call)
+    }
+    return {"Problem": general} | {name: schema | {"title": name} for name, schema in named.items()}
+
+
+def _schema_name(call: CallDoc, status: int, codes: Sequence[str]) -> str:
+    """One schema for what several calls answer alike; a call with codes of its own has one of its own."""
+    kinds = {of for other in CALLS for other_status, of in problems_by_status(other) if other_status == status}
+    is_usual = kinds == {codes} or dict(_grouped(_ALWAYS)).get(status) == codes
+    return f"Problem{status}" if is_usual else f"{call.name[0].upper()}{call.name[1:]}Problem{status}"
+
+
+def _narrowed(general: _Json, status: int, codes: Sequence[str]) -> _Json:
+    schema = copy.deepcopy(general)
+    properties = schema["properties"]
+    properties["status"] = {"type": "integer", "const": status}
+    properties["code"] = {"type": "string", "enum": list(codes)}
+    schema["description"] = "; ".join(KINDS[code].title for code in codes) + "."
+    if "page_too_large" not in codes:
+        for name in _ONLY_PAGE_TOO_LARGE:
+            del properties[name]
+    if status in {429, 503}:
+        schema["required"] = [*schema["required"], "retryAfterMs"]
+    else:
+        del properties["retryAfterMs"]
+    return schema
+
+
+def _grouped(codes: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for status, group in groupby(sorted(codes, key=_status), _status):
+        yield status, tuple(group)
+
+
+def _example(code: str) -> _Json:
+    error = RowboxError("what exactly was wrong")
+    error.code = code
+    error.retryable = KINDS[code].status in {429, 503}
+    example: _Json = msgspec.to_builtins(problem_of(error, "3f9a1c-2b"))
+    return example
+
+
+def _status(code: str) -> int:
+    return KINDS[code].status
