@@ -9,8 +9,9 @@ Whoever is one too many gets an answer (503, when to come back) from the bare so
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -30,12 +31,13 @@ before it takes more that a slow client looks like one who reads nothing."""
 PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system had no descriptor for one."""
 RETRY_MS: Final = 2_000
+_EVERY_IPV6: Final = "::"
 _log = logging.getLogger(__name__)
 
 
 class Door:
-    """One address. `connect` makes the connection of a client that is let in; `make_way` closes somebody's who is idle,
-    where the process has no descriptor left.
+    """One port, at one or several addresses. `connect` makes the connection of a client that is let in; `make_way`
+    closes somebody's who is idle, where the process has no descriptor left.
     """
 
     def __init__(
@@ -56,16 +58,33 @@ class Door:
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._reported_at_s = float("-inf")
 
-    async def open(self, host: str, port: int) -> int:
-        """Listens at every address of `host`; the port that it got. OSError where it is taken, or there is none."""
-        for family, _, _, _, address in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            listener = socket.create_server((address[0], port), family=family, backlog=BACKLOG)
+    async def open(self, hosts: Iterable[str], port: int) -> int:
+        """Listens at every address of `hosts`, at the same port each; the one that it got.
+
+        `::` takes IPv4 as well, where no address of IPv4 is named. OSError where it is taken, or there is none; its
+        `filename` is the address.
+        """
+        addresses = [address for host in hosts for address in await self._resolved(host, port)]
+        is_one_for_both = all(family != socket.AF_INET for family, _ in addresses) and socket.has_dualstack_ipv6()
+        for family, host in dict.fromkeys(addresses):
+            dualstack = is_one_for_both and family == socket.AF_INET6 and host == _EVERY_IPV6
+            try:
+                listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dualstack)
+            except OSError as error:
+                raise OSError(error.errno, os.strerror(error.errno or 0), f"{host} port {port}") from error
             listener.setblocking(False)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
             self._listeners.append(listener)
             self._loop.add_reader(listener.fileno(), self._accept, listener)
             port = listener.getsockname()[1]
         return port
+
+    async def _resolved(self, host: str, port: int) -> list[tuple[int, str]]:
+        try:
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise OSError(error.errno, error.strerror, host) from error
+        return [(family, str(address[0])) for family, _, _, _, address in found]
 
     def close(self) -> None:
         """Lets nobody in any more; again, nothing."""

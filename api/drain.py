@@ -1,4 +1,4 @@
-"""Stopping without cutting anybody off: whether the process is stopping, and how many requests are in flight.
+"""Beginning and stopping without cutting anybody off: whether clients are to come, and how many requests are in flight.
 
 What waits for a client, or for anybody but the owner, does so with `patience`, which ends when the stop begins.
 """
@@ -12,10 +12,16 @@ class Drain:
     """Shared by the applications, which count, and the server, which waits."""
 
     def __init__(self) -> None:
+        self.is_open = False
+        """Whether clients can connect, or could until the stop began."""
         self.has_begun = False
         self.in_flight = 0
         self._idle = asyncio.Event()
         self._patience: set[asyncio.Timeout] = set()
+
+    def open(self) -> None:
+        """Clients can connect from here on."""
+        self.is_open = True
 
     def enter(self) -> None:
         """A request came."""

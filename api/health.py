@@ -18,7 +18,8 @@ def health_pages(port: MailboxPort, drain: Drain, metrics: Metrics) -> Sequence[
         return _json(200, {"status": "ok"})
 
     async def readyz(request: web.BaseRequest) -> Answer:
-        reasons = [*(["draining"] if drain.has_begun else []), *port.unready_reasons()]
+        own = "draining" if drain.has_begun else "" if drain.is_open else "starting"
+        reasons = [*([own] if own else []), *port.unready_reasons()]
         body: dict[str, object] = {"ready": not reasons}
         if "verbose" in request.query:
             body["reasons"] = list(dict.fromkeys(reasons))

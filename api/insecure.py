@@ -5,7 +5,7 @@ from typing import Final
 
 from rowbox.api.auth import bearer_token
 from rowbox.api.claims import Claims
-from rowbox.mailbox.config import is_loopback
+from rowbox.mailbox.config import hosts_of, is_loopback
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import is_user_id
 
@@ -37,6 +37,6 @@ class InsecureAuthenticator:
 
 
 def require_loopback(host: str) -> None:
-    """ValueError unless `host` can be reached from this machine only."""
-    if not is_loopback(host):
+    """ValueError unless `host`, one address or several, can be reached from this machine only."""
+    if not all(map(is_loopback, hosts_of(host))):
         raise ValueError(f"without authentication the server listens on a loopback address only, not on {host}")

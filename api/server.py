@@ -14,7 +14,7 @@ the timeout left to aiohttp only bounds the sending.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from rowbox.api.door import Door
 from rowbox.api.drain import Drain
 from rowbox.api.router import Application
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.config import ServerSettings
+from rowbox.mailbox.config import ServerSettings, hosts_of
 
 KEEP_ALIVE_S: Final = 75.0
 """How long an idle connection stays; longer than the 60 s of common load balancers."""
@@ -61,10 +61,14 @@ class Server:
         self.admin_port = 0
 
     async def start(self) -> None:
-        """Listens on both ports, which `port` and `admin_port` then name. OSError where one is taken."""
+        """Listens on both ports, which `port` and `admin_port` then name; see Door.open for the OSError.
+
+        Health is answered from the first moment, readiness is on when clients can connect.
+        """
         try:
-            self.admin_port = await self._admin.listen(self._settings.host, self._settings.admin_port)
-            self.port = await self._public.listen(self._settings.host, self._settings.port)
+            self.admin_port = await self._admin.listen(hosts_of(self._settings.admin_host), self._settings.admin_port)
+            self.port = await self._public.listen(hosts_of(self._settings.host), self._settings.port)
+            self._drain.open()
         except BaseException:
             await self._public.close()
             await self._admin.close()
@@ -109,10 +113,10 @@ class _Endpoint:
         self._server = app.server()
         self._door = Door(connections, self._connection, ids, make_way)
 
-    async def listen(self, host: str, port: int) -> int:
-        """Starts the application and listens; the port that it got. OSError where it is taken."""
+    async def listen(self, hosts: Iterable[str], port: int) -> int:
+        """Starts the application and listens; the port that it got. OSError as of Door.open."""
         await self._app.start()
-        return await self._door.open(host, port)
+        return await self._door.open(hosts, port)
 
     async def close_idle(self) -> None:
         """No new connections; of those that are open, the ones that ask for nothing are closed."""

@@ -18,7 +18,7 @@ STOP_S = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _ROWBOX = "from rowbox.cli.main import main; main()"
 _READY = re.compile(rf"http://{re.escape(HOST)}:(\d+)")
-_ADMIN = re.compile(r"metrics: port (\d+)")
+_ADMIN = re.compile(rf"metrics: http://{re.escape(HOST)}:(\d+)")
 
 
 def cpu_s(pid: int) -> float:

@@ -21,7 +21,7 @@ class _Health(msgspec.Struct):
 
 @click.command("health")
 @click.option("--ready", is_flag=True, help="Ask whether it should get traffic, and not only whether it lives.")
-@with_settings("server.host", "server.admin_port")
+@with_settings("server.admin_host", "server.admin_port")
 def command(loaded: Loaded, *, ready: bool) -> None:
     """Say whether the server on this machine lives; exit with 1 where it does not. For a container's health check.
 

@@ -16,6 +16,8 @@ from rowbox.mailbox.setting import Kind, Setting
 DEFAULT_FILE: Final = "rowbox.toml"
 """In the data directory: a store and its settings move together."""
 
+_BARE: Final = frozenset({"server.insecure_dev", "server.demo_tokens"})
+"""Switches without a value: nobody types `--insecure-dev off`."""
 FLAGGED: Final = tuple(key for key, setting in SETTINGS.items() if setting.flag)
 
 
@@ -84,7 +86,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
     if setting.flag is None:
         msg = f"{setting.key} has no flag"
         raise ValueError(msg)
-    if setting.key == "server.insecure_dev":  # a bare switch: nobody types `--insecure-dev off`
+    if setting.key in _BARE:
         return click.option(setting.flag, _parameter(setting), is_flag=True, default=None, help=setting.description)
     help_text = f"{setting.description}  [default: {setting.write(setting.default)}]"
     return click.option(setting.flag, _parameter(setting), metavar=_metavar(setting), help=help_text)

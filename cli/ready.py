@@ -1,28 +1,55 @@
-"""What `rowbox serve` prints when it is ready: where it listens, and calls that can be pasted."""
+"""What `rowbox serve` prints when it is ready: where it listens and, for a person, calls that can be pasted.
 
-from collections.abc import Iterable
-from typing import Final
+Tokens let anybody in who reads them, and what is printed ends in a journal. So there are some only where a person looks
+at a loopback server's terminal, or where they were asked for (server.demo_tokens).
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import orjson
 
 from rowbox.api.auth import issue_token
 from rowbox.api.insecure import INSECURE
-from rowbox.mailbox.config import Settings, is_loopback
+from rowbox.mailbox.config import Settings, hosts_of, is_loopback
 
 DEMO_TTL_S: Final = 24 * 3600
 
 
-def ready_lines(settings: Settings, secret: bytes, port: int, admin_port: int, now: float) -> Iterable[str]:
-    """The line that says that it is ready and, on a loopback address, links to the chat as alice, as bob and as both
-    side by side, a token for each of them and three calls.
+class Ready(NamedTuple):
+    """Where it listens; whose tokens it shows, by user, or else how one comes by a token."""
 
-    On any other address no token is printed: what a log collector reads would let anybody in.
-    """
-    host = settings.server.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    yield f"Rowbox is ready: {url} (the API in words: {url}/docs; health and metrics: port {admin_port})"
-    if not _prints_tokens(settings):
-        yield "Tokens: rowbox token --user USER, on this data directory"
+    urls: tuple[str, ...]
+    admin_urls: tuple[str, ...]
+    tokens: Mapping[str, str]
+    how: str
+
+    @property
+    def line(self) -> str:
+        """The one that says so."""
+        pages = f"the API in words: {self.urls[0]}/docs; health and metrics: {' and '.join(self.admin_urls)}"
+        return f"Rowbox is ready: {' and '.join(self.urls)} ({pages})"
+
+
+def ready_of(settings: Settings, secret: bytes, port: int, admin_port: int, now: float, *, is_terminal: bool) -> Ready:
+    """What a server says that listens on these ports; `is_terminal`: to a person. `now` is in seconds."""
+    server = settings.server
+    tokens = {}
+    if _shows_tokens(settings, is_terminal=is_terminal):
+        tokens = {user: _token(settings, secret, user, now) for user in ("alice", "bob")}
+    urls, admin_urls = _urls(server.host, port), _urls(server.admin_host, admin_port)
+    return Ready(urls, admin_urls, tokens, _how(settings))
+
+
+def as_text(ready: Ready) -> Iterable[str]:
+    """Lines for a person: links to the chat as alice, as bob and as both side by side, tokens, and calls."""
+    yield ready.line
+    if not ready.tokens:
+        yield f"Tokens: {ready.how}"
         return
-    alice, bob = (_token(settings, secret, user, now) for user in ("alice", "bob"))
+    url, alice, bob = ready.urls[0], ready.tokens["alice"], ready.tokens["bob"]
     for who, link in (("both", f"token={alice}&token={bob}"), ("alice", f"token={alice}"), ("bob", f"token={bob}")):
         yield f"Chat as {who}: {url}/#{link}"
     yield f"alice's token: {alice}"
@@ -36,11 +63,39 @@ def ready_lines(settings: Settings, secret: bytes, port: int, admin_port: int, n
     yield f"  curl -H 'Authorization: Bearer {bob}' '{url}/v1/fetchMessages?pageSize=10'"
 
 
-def _prints_tokens(settings: Settings) -> bool:
-    return is_loopback(settings.server.host) and not settings.auth.jwks
+def as_json(ready: Ready, now: float) -> Iterable[str]:
+    """One line for a program, with the fields of a log line."""
+    line: dict[str, object] = {
+        "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": "info",
+        "logger": __name__,
+        "message": ready.line,
+        "urls": ready.urls,
+        "adminUrls": ready.admin_urls,
+    }
+    if ready.tokens:
+        line["tokens"] = ready.tokens
+    yield orjson.dumps(line).decode()
+
+
+def _urls(hosts: str, port: int) -> tuple[str, ...]:
+    return tuple(f"http://{f'[{host}]' if ':' in host else host}:{port}" for host in hosts_of(hosts))
+
+
+def _shows_tokens(settings: Settings, *, is_terminal: bool) -> bool:
+    if settings.auth.jwks:
+        return False  # ours would open nothing
+    is_local = all(map(is_loopback, hosts_of(settings.server.host)))
+    return settings.server.demo_tokens or settings.server.insecure_dev or (is_terminal and is_local)
 
 
 def _token(settings: Settings, secret: bytes, user_id: str, now: float) -> str:
     if settings.server.insecure_dev:
         return f"{INSECURE}{user_id}"
     return issue_token(secret, user_id, DEMO_TTL_S, admin=False, now=now)
+
+
+def _how(settings: Settings) -> str:
+    if settings.auth.jwks:
+        return f"those of the issuer of {settings.auth.jwks}"
+    return f"rowbox token --user USER --data-dir {shlex.quote(settings.server.data_dir)}"

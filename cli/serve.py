@@ -29,8 +29,9 @@ from rowbox.cli.backends import Backend, backend
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.descriptors import raise_open_files, within
 from rowbox.cli.options import with_settings
-from rowbox.cli.ready import ready_lines
+from rowbox.cli.ready import as_json, as_text, ready_of
 from rowbox.cli.secret import load_or_create
+from rowbox.cli.uncaught import ends_logged, log_uncaught
 from rowbox.mailbox.config import Loaded, Settings
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
@@ -50,13 +51,16 @@ collector walks over them again and again: 17% to 21% of a busy owner's CPU, wit
 def command(loaded: Loaded) -> None:
     """Run the server: HTTP API and owner of all mailboxes in one process, over the embedded store or over HBase.
 
-    Prints where it listens when it is ready. SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers
-    over one HBase store one owns the mailboxes; the others answer 503 and take over when it stops or falls silent.
+    Prints where it listens when it is ready; on a terminal, or with --demo-tokens, links and tokens to try it as well.
+    SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers over one HBase store one owns the
+    mailboxes; the others answer 503 and take over when it stops or falls silent.
     """
     logs.set_up(loaded.settings.server.log_format, request_id.REQUEST_ID.get)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
-    _run(_serve(*within(loaded, raise_open_files())))
+    log_uncaught()
+    with ends_logged(loaded.settings.server.log_format):
+        _run(_serve(*within(loaded, raise_open_files())))
 
 
 def _run(main: Coroutine[object, object, None]) -> None:
@@ -89,11 +93,17 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
             log.info("%s", note)
         await _first_of(mailboxes.ready(), stop.wait())
         if not stop.is_set():
-            _announce(ready_lines(settings, secret, server.port, server.admin_port, time.time()))
+            _announce(_ready_lines(settings, secret, server))
         await stop.wait()
         log.info("stopping: %s", "the store has failed" if failures else "finishing what has begun")
     if failures:
         raise failures[0]
+
+
+def _ready_lines(settings: Settings, secret: bytes, server: Server) -> Iterable[str]:
+    now, is_terminal = time.time(), sys.stdout.isatty()
+    ready = ready_of(settings, secret, server.port, server.admin_port, now, is_terminal=is_terminal)
+    return as_json(ready, now) if settings.server.log_format == "json" else as_text(ready)
 
 
 def _announce(lines: Iterable[str]) -> None:
@@ -124,19 +134,20 @@ async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> A
     admin = build_admin_app(mailboxes.port, counters, drain, ids, operator, sources=sources)
     server = Server(app, admin, mailboxes.port, settings.server, drain, ids, connections)
     try:
-        await _listen(server, settings)
+        await _listen(server)
         log.info("listening on port %d, health and metrics on port %d", server.port, server.admin_port)
         yield server
     finally:
         await server.stop()
 
 
-async def _listen(server: Server, settings: Settings) -> None:
+async def _listen(server: Server) -> None:
     try:
         await server.start()
     except OSError as error:
-        address = f"{settings.server.host}:{settings.server.port} or :{settings.server.admin_port}"
-        raise StoreUnusable(f"cannot listen on {address}: {error.strerror}; give other ports") from error
+        raise StoreUnusable(
+            f"cannot listen on {error.filename}: {error.strerror}; give another host or port"
+        ) from error
 
 
 def _authenticator(settings: Settings, secret: bytes) -> Authenticator:

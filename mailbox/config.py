@@ -43,8 +43,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(min_length=1, description="Folder of the embedded store and of the secret that signs tokens."),
     ] = "./rowbox-data"
-    host: Annotated[str, Meta(min_length=1, description="Address that both ports listen on.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Meta(min_length=1, description="Address of the HTTP API, or several with commas; `::` takes IPv4 as well."),
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port of the HTTP API; 0 takes any free one.")] = 8080
+    admin_host: Annotated[
+        str,
+        Meta(min_length=1, description="Address of health, readiness and metrics, or several with commas."),
+    ] = "127.0.0.1"
     admin_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of health, readiness and metrics; 0 takes any free one.")
     ] = 8081
@@ -53,6 +60,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     ] = "text"
     insecure_dev: Annotated[
         bool, Meta(description="No authentication: every caller is whom he says he is. Only on a loopback host.")
+    ] = False
+    demo_tokens: Annotated[
+        bool,
+        Meta(description="Print tokens of alice and bob when ready; else only on a terminal, of a loopback host."),
     ] = False
     drain_ms: Annotated[
         int, Meta(ge=0, le=600 * SECOND_MS, description="How long SIGTERM waits for writes that have begun.")
@@ -330,9 +341,11 @@ _FLAGS: Final[Mapping[str, str]] = {
     "store.url": "--store",
     "server.host": "--host",
     "server.port": "--port",
+    "server.admin_host": "--admin-host",
     "server.admin_port": "--admin-port",
     "server.log_format": "--log-format",
     "server.insecure_dev": "--insecure-dev",
+    "server.demo_tokens": "--demo-tokens",
     "rate_limits.enabled": "--rate-limits",
 }
 _TABLES: Final[Mapping[str, type[Struct]]] = {
@@ -453,7 +466,10 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError(
             "server.admin_port", server.admin_port, origins["server.admin_port"], "another than server.port"
         )
-    if server.insecure_dev and not is_loopback(server.host):
+    for key, text in (("server.host", server.host), ("server.admin_host", server.admin_host)):
+        if not all(hosts_of(text)):
+            raise ConfigError(key, text, origins[key], "an address, or several separated by commas")
+    if server.insecure_dev and not all(map(is_loopback, hosts_of(server.host))):
         expected = "127.0.0.1, ::1 or localhost while server.insecure_dev is on"
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
     _check_at_least(settings, origins, "server.bodies_bytes_per_user", "server.max_body_bytes")
@@ -501,6 +517,11 @@ def parse_store_url(url: str, origin: str = "argument") -> HBaseAddress | None:
 def _gateway(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host, int(port)
+
+
+def hosts_of(text: str) -> tuple[str, ...]:
+    """The addresses that a setting names, one or several."""
+    return tuple(part.strip() for part in text.split(","))
 
 
 def is_loopback(host: str) -> bool:

@@ -66,7 +66,14 @@ def test_one_that_is_ready() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 def test_a_server_that_listens_everywhere_is_asked_on_this_machine(host: str) -> None:
     with listening(page) as port:
-        assert health(port, "--host", host).exit_code == 0
+        assert health(port, "--admin-host", host).exit_code == 0
+
+
+def test_it_is_asked_at_the_admin_ports_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which does not follow the API's, that may be of another network."""
+    monkeypatch.setenv("ROWBOX_SERVER_HOST", "192.0.2.1")
+    with listening(page) as port:
+        assert health(port).exit_code == 0
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0\r\n", b"HTTP/1.0 200 x\r\n\r\n<html>", b"HTTP/1.0 200 x\r\n\r\n[]"])

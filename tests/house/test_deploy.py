@@ -22,7 +22,7 @@ from deploy.hbase.__main__ import main
 from deploy.hbase.cluster import Cluster
 from deploy.hbase.errors import ClusterError
 from rowbox.cli.main import VERBS
-from rowbox.mailbox.config import SETTINGS, parse_store_url
+from rowbox.mailbox.config import SETTINGS, hosts_of, is_loopback, load, parse_store_url
 from tests.conftest import require
 from tests.house.layering import MAY_IMPORT
 
@@ -195,6 +195,20 @@ def test_the_proxy_knows_every_cache_server() -> None:
     )
     assert servers == [(name, name) for name in SERVICES if name.startswith("cache-")]
     assert len(servers) == 3
+
+
+def test_the_proxy_reaches_what_it_asks_and_nobody_prints_tokens() -> None:
+    """Its checks come from another container, so the admin port listens beyond the server's own loopback."""
+    (check,) = re.findall(r"check port (\d+)", (ROOT / "deploy/proxy/haproxy.cfg").read_text())
+    targets = re.findall(r"cache-\d:(\d+)", (ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    for service in OURS:
+        given = service["environment"]
+        environment = {name: value for name, value in given.items() if name.startswith("ROWBOX_")}
+        server = load({}, environment, None).settings.server
+        assert not any(map(is_loopback, hosts_of(server.admin_host)))
+        assert {str(server.admin_port)} == {check, *targets}
+        assert not server.demo_tokens
+        assert not any(":8081" in port for port in service.get("ports", []))
 
 
 def test_every_service_has_a_health_check_of_its_own_or_of_its_image() -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from rowbox.api.server import ADMIN_CONNECTIONS
 from rowbox.mailbox.config import Settings
+from tests.conftest import leave_out
 from tests.http.api import ANY_PORT, NO_LIMITS, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 from tests.http.test_server import HeldPort
@@ -137,3 +138,42 @@ async def test_a_port_can_be_closed_while_nobody_is_let_in(
         accepts.failures = 1
         await clients.connect(api.server.port)
         await until(lambda: accepts.failures == 0)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "at", "not_at"),
+    [
+        ("::", {"127.0.0.1", "::1"}, set()),
+        ("127.0.0.1,::1", {"127.0.0.1", "::1"}, {"127.0.0.2"}),
+        ("::,127.0.0.1", {"127.0.0.1", "::1"}, {"127.0.0.2"}),
+        ("127.0.0.1, 127.0.0.1,localhost", {"127.0.0.1"}, {"127.0.0.2"}),
+        ("0.0.0.0", {"127.0.0.1", "127.0.0.2"}, {"::1"}),
+    ],
+)
+async def test_it_listens_at_each_address_that_is_named(
+    hosts: str, at: set[str], not_at: set[str], scripted: ScriptedPort, clients: Clients
+) -> None:
+    """At 80c87b5 `::` left out IPv4, and there could not be two."""
+    if ":" in hosts and not socket.has_ipv6:
+        leave_out("needs IPv6")
+    server = replace(ANY_PORT, host=hosts, admin_host=hosts)
+    async with serving(scripted, Settings(server=server, rate_limits=NO_LIMITS)) as api:
+        for port in (api.server.port, api.server.admin_port):
+            for host in at:
+                reader, writer = await asyncio.open_connection(host, port)
+                clients.callback(writer.close)
+                writer.write(HEALTH)
+                assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+            for host in not_at:
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection(host, port)
+
+
+async def test_an_address_that_cannot_be_had_is_named(scripted: ScriptedPort) -> None:
+    with pytest.raises(OSError, match="Cannot assign requested address") as caught:
+        async with serving(scripted, Settings(server=replace(ANY_PORT, host="127.0.0.1,192.0.2.1"))):
+            pass
+    assert str(caught.value.filename).startswith("192.0.2.1 port ")
+    with pytest.raises(OSError, match=r"nobody\.invalid"):
+        async with serving(scripted, Settings(server=replace(ANY_PORT, host="nobody.invalid"))):
+            pass

@@ -6,12 +6,20 @@ import time
 import aiohttp
 import pytest
 
+from rowbox.api.app import build_admin_app, build_app
+from rowbox.api.bodies import bodies_of
 from rowbox.api.claims import Claims
+from rowbox.api.connections import Connections
+from rowbox.api.counters import HttpCounters
+from rowbox.api.drain import Drain
+from rowbox.api.operator import Operator
+from rowbox.api.request_id import request_ids
 from rowbox.api.responses import SendMessageResponse
+from rowbox.api.server import Server, connection_limits
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send, SendResult
 from rowbox.mailbox.config import ServerSettings, Settings
-from tests.http.api import NO_LIMITS, Api, serving, token, until
+from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 
 
@@ -47,6 +55,60 @@ class NoKeys:
     async def authenticate(self, authorization: str | None) -> Claims:
         keys: asyncio.Future[Claims] = asyncio.get_running_loop().create_future()
         return await keys
+
+
+class LateKeys(NoKeys):
+    """Makes ready when `come` is set: a key set that is fetched at the start."""
+
+    def __init__(self) -> None:
+        self.come = asyncio.Event()
+
+    async def start(self) -> None:
+        await self.come.wait()
+
+
+async def test_readiness_comes_after_the_api(scripted: ScriptedPort) -> None:
+    """At 80c87b5 /readyz said 200 while whatever the proxy sent for it was refused: the keys were being fetched."""
+    keys, counters, drain = LateKeys(), HttpCounters(), Drain()
+    ids = request_ids("test")
+    connections = Connections(connection_limits(ANY_PORT))
+    app = build_app(scripted, keys, Settings(server=ANY_PORT), counters, drain, ids, bodies_of(ANY_PORT))
+    admin = build_admin_app(scripted, counters, drain, ids, Operator((), list, time.time))
+    server = Server(app, admin, scripted, ANY_PORT, drain, ids, connections)
+    starting = asyncio.create_task(server.start())
+    await until(lambda: bool(server.admin_port))
+    async with aiohttp.ClientSession() as session:
+
+        async def said(path: str) -> tuple[int, str]:
+            async with session.get(f"http://127.0.0.1:{server.admin_port}{path}") as answer:
+                return answer.status, await answer.text()
+
+        assert await said("/healthz") == (200, '{"status":"ok"}')
+        assert await said("/readyz?verbose") == (503, '{"ready":false,"reasons":["starting"]}')
+        keys.come.set()
+        await starting
+        assert await said("/readyz") == (200, '{"ready":true}')
+    await server.stop()
+
+
+async def test_readiness_goes_before_the_api() -> None:
+    """Whoever was refused and asks then does not hear that it is ready."""
+    held = HeldPort()
+    async with serving(held) as api:
+        sending = asyncio.create_task(api.send("1"))
+        await until(lambda: bool(held.calls))
+        stopping = asyncio.create_task(api.server.stop())
+        refused = False
+        while not refused:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
+                writer.close()
+            except ConnectionError:  # or reset, from the queue of the socket that was closed
+                refused = True
+                assert (await api.admin("/readyz")).status == 503
+        held.release.set()
+        await sending
+        await stopping
 
 
 async def test_a_send_in_flight_is_finished_and_answered(scripted: ScriptedPort) -> None:

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
+import pty
 import re
 import socket
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -15,7 +19,7 @@ from rowbox.mailbox.config import Settings
 from tests.conftest import require
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches
-from tests.integration.support.server_process import Finished, ServerProcess, rowbox
+from tests.integration.support.server_process import DEADLINE_S, ROWBOX, Finished, ServerProcess, rowbox
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +81,7 @@ class TestFirstStart:
 
     async def test_prints_curl_lines_that_work_when_pasted(self, tmp_path: Path) -> None:
         require("curl")
-        async with ServerProcess(tmp_path, flags=FREE_PORTS) as server:
+        async with ServerProcess(tmp_path, flags=(*FREE_PORTS, "--demo-tokens")) as server:
             await server.line("fetchMessages")
             sent, conversations, messages = [
                 await pasted(line) for line in server.lines if line.lstrip().startswith("curl ")
@@ -87,6 +91,37 @@ class TestFirstStart:
         assert [one["snippet"] for one in json.loads(conversations)["conversations"]] == ["hello"]
         assert [one["messageId"] for one in json.loads(messages)["messages"]] == [message["messageId"]]
 
+    async def test_shows_tokens_on_a_terminal(self, tmp_path: Path) -> None:
+        terminal, standard_out = pty.openpty()
+        server = await asyncio.create_subprocess_exec(
+            ROWBOX, "serve", "--data-dir", tmp_path, *FREE_PORTS, stdout=standard_out, stderr=asyncio.subprocess.DEVNULL
+        )
+        os.close(standard_out)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                lines = b""
+                while b"pageSize=10" not in lines:
+                    lines += await asyncio.to_thread(os.read, terminal, 1 << 16)
+        finally:
+            server.terminate()
+            await server.wait()
+            os.close(terminal)
+        assert b"Chat as both: http://127.0.0.1:" in lines
+        assert b"alice's token: eyJ" in lines
+
+    async def test_a_pipe_gets_no_token_and_json_lines_alone(self, tmp_path: Path) -> None:
+        """At 80c87b5 the ready lines were text, with tokens, whatever the format of the log."""
+        async with json_server(tmp_path) as (ready, server):
+            assert set(ready) == {"time", "level", "logger", "message", "urls", "adminUrls"}
+            refused = await rowbox("serve", "--data-dir", tmp_path, *FREE_PORTS, "--log-format", "json")
+            server.terminate()
+            out, err = await server.communicate()
+        assert (server.returncode, out) == (0, b"")
+        for line in (*err.decode().splitlines(), *refused.err.splitlines()):
+            assert set(json.loads(line)) >= {"time", "level", "logger", "message"}
+        assert (refused.code, refused.out) == (1, "")
+        assert "stop that first" in json.loads(refused.err.splitlines()[-1])["message"]
+
     async def test_names_each_family_of_metrics_once(self, tmp_path: Path) -> None:
         async with ServerProcess(tmp_path) as server:
             await say(server, 1)
@@ -94,6 +129,24 @@ class TestFirstStart:
                 families = re.findall(r"^# TYPE (\S+)", await response.text(), re.MULTILINE)
         assert families
         assert sorted(families) == sorted(set(families))
+
+
+@asynccontextmanager
+async def json_server(data_dir: Path) -> AsyncIterator[tuple[dict[str, object], asyncio.subprocess.Process]]:
+    """A server whose streams are kept apart, and what it says when it is ready."""
+    pipe = asyncio.subprocess.PIPE
+    flags = (*FREE_PORTS, "--log-format", "json")
+    server = await asyncio.create_subprocess_exec(
+        ROWBOX, "serve", "--data-dir", data_dir, *flags, stdout=pipe, stderr=pipe
+    )
+    assert server.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            yield json.loads(await server.stdout.readline()), server
+    finally:
+        if server.returncode is None:
+            server.kill()
+            await server.wait()
 
 
 async def pasted(line: str) -> str:
@@ -166,7 +219,7 @@ class TestRefusedStart:
             port = str(taken.getsockname()[1])
             line = the_one_line(await rowbox("serve", "--data-dir", tmp_path, *FREE_PORTS, flag, port))
         assert port in line
-        assert "give other ports" in line
+        assert "give another host or port" in line
 
     @pytest.mark.parametrize(
         ("settings", "flags", "file"),

@@ -150,15 +150,22 @@ def test_the_largest_body_has_to_find_room(environment: dict[str, str], message:
         load({}, environment, None)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.0.0.1,192.0.2.1", "::1, ::"])
 def test_insecure_dev_only_on_loopback(host: str) -> None:
     error = refusal(flags={"server.insecure_dev": True, "server.host": host})
     assert (error.key, error.origin) == ("server.host", "flag --host")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "127.0.0.1, ::1"])
 def test_insecure_dev_on_loopback(host: str) -> None:
     assert load({"server.insecure_dev": True, "server.host": host}, {}, None).settings.server.insecure_dev
+
+
+@pytest.mark.parametrize("key", ["server.host", "server.admin_host"])
+@pytest.mark.parametrize("hosts", [",", "127.0.0.1,", " "])
+def test_an_address_that_is_none(key: str, hosts: str) -> None:
+    error = refusal(flags={key: hosts})
+    assert (error.key, error.expected) == (key, "an address, or several separated by commas")
 
 
 @given(st.data())

@@ -25,7 +25,7 @@ DEADLINE_S: Final = 30.0
 """For anything that is a matter of a second on an idle machine."""
 ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
 """The command as it is installed beside this Python."""
-_READY: Final = re.compile(r"Rowbox is ready: (http://\S+) .*metrics: port (\d+)\)")
+_READY: Final = re.compile(r"Rowbox is ready: (http://\S+) .*metrics: (http://\S+)\)")
 _TOKENS: Final = re.compile(r"token:|^Chat as|^Try it|^  curl")
 """What every start prints and no failure needs."""
 _SHOWN_LINES: Final = 60
@@ -132,8 +132,7 @@ class ServerProcess:
         """Starts it and returns when it is ready."""
         await self.launch()
         ready = await self.line(_READY)
-        self.url = ready[1]
-        self.admin_url = f"{self.url.rpartition(':')[0]}:{ready[2]}"
+        self.url, self.admin_url = ready[1], ready[2]
 
     async def launch(self) -> None:
         """Starts it and does not wait."""
