@@ -24,7 +24,8 @@ from rowbox.api.counters import CLIENT_GONE, HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.handlers import Call, Operation
 from rowbox.api.limits import LimitHeaders
-from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, is_of_ours, problem_of
+from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.wire import WireResponse, response
 from rowbox.mailbox.errors import Overloaded, RowboxError
 
@@ -58,6 +59,7 @@ class Edge:
         self._drain = drain
         self._ids = ids
         self._clock = clock
+        self._refusals = RefusalLog(clock)
 
     def endpoint(
         self,
@@ -68,7 +70,7 @@ class Edge:
     ) -> Handler:
         """A handler that answers with what `answer` returns, or with the problem it raises; never raises itself."""
         counters = self._counters.route(route, method)
-        drain, clock, cors, ids = self._drain, self._clock, self.cors, self._ids
+        drain, clock, cors, ids, refusals = self._drain, self._clock, self.cors, self._ids, self._refusals
 
         async def handle(request: web.BaseRequest) -> WireResponse:
             started = clock()
@@ -83,7 +85,7 @@ class Edge:
                 counters.poll_answered(CLIENT_GONE)
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: what nobody expected becomes a 500
-                answered = _refusal(error, request, current_id, limits)
+                answered = _refusal(error, request, current_id, limits, refusals)
             finally:
                 drain.leave()
             if cors.is_on:
@@ -137,10 +139,18 @@ async def _authenticated(authenticator: Authenticator, authorization: str | None
         raise Overloaded("the token could not be verified now", retry_after_ms=_RETRY_MS) from error
 
 
-def _refusal(error: Exception, request: web.BaseRequest, current_id: str, limits: LimitHeaders | None) -> Answer:
+def _refusal(
+    error: Exception,
+    request: web.BaseRequest,
+    current_id: str,
+    limits: LimitHeaders | None,
+    refusals: RefusalLog,
+) -> Answer:
     if not isinstance(error, RowboxError):
         _log.error("%s %s failed", request.method, request.path, exc_info=error)
         error = internal()
+    elif is_of_ours(error):
+        refusals.note(error, request)
     problem = problem_of(error, current_id)
     headers = headers_of(problem, error, had_token=hdrs.AUTHORIZATION in request.headers)
     headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE

@@ -4,6 +4,7 @@ P7 of the design, as clients see it: with a 4xx nothing was written; after a 5xx
 request (same clientMessageId) may be sent again.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -88,8 +89,13 @@ class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_
 
 
 def internal() -> RowboxError:
-    """What a client learns of an error that nobody expected: nothing but where to look it up."""
-    return RowboxError("the server's log has more under this request id")
+    """What a client learns of an error that nobody expected: nothing but where to look it up (`told`)."""
+    return RowboxError("an error that nobody expected")
+
+
+def is_of_ours(error: RowboxError) -> bool:
+    """Whether the server is at fault and not the caller, who is told less then."""
+    return error.code not in KINDS or KINDS[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def problem_of(error: RowboxError, request_id: str) -> Problem:
@@ -104,7 +110,7 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
         type=f"/docs#{error.code}",
         title=kind.title,
         status=kind.status,
-        detail=str(error),
+        detail=error.told if is_of_ours(error) else str(error),
         code=error.code,
         retryable=error.retryable or kind.status >= 500,
         request_id=request_id,

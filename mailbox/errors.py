@@ -7,10 +7,15 @@ RocksDB, Thrift or Redis leaves its module.
 
 
 class RowboxError(Exception):
-    """What all of them are. `str(error)` is one line for a person; it never holds a message's text."""
+    """What all of them are. `str(error)` is one line for a person; it never holds a message's text.
+
+    What the caller did wrong is said to the caller. What is wrong here is the operator's to read: `told` is what the
+    caller hears in its place, because the line may name files, hosts, sizes and the system's errors.
+    """
 
     code = "internal"
     retryable = False
+    told = "the server's log has more under this request id"
 
     def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
@@ -104,6 +109,7 @@ class Overloaded(RowboxError):
 
     code = "overloaded"
     retryable = True
+    told = "the server has no room for this now; nothing was done"
 
 
 class HandoverInProgress(RowboxError):
@@ -111,6 +117,7 @@ class HandoverInProgress(RowboxError):
 
     code = "handover_in_progress"
     retryable = True
+    told = "this server does not answer for the mailbox now; a write may have been applied"
 
 
 class StoreUnavailable(RowboxError):
@@ -118,10 +125,13 @@ class StoreUnavailable(RowboxError):
 
     code = "store_unavailable"
     retryable = True
+    told = "the store does not do this now; this call wrote nothing"
 
 
 class StoreFull(StoreUnavailable):
     """No room left on the store's device. This call wrote nothing."""
+
+    told = "the store has no room to write now; this call wrote nothing"
 
 
 class StoreUnreachable(StoreUnavailable):
@@ -131,9 +141,13 @@ class StoreUnreachable(StoreUnavailable):
 class ClockInDoubt(StoreUnavailable):
     """The machine's clock contradicts what the store remembers, or the time that passes. This call wrote nothing."""
 
+    told = "the server does not write while it doubts its clock; this call wrote nothing"
+
 
 class StoreOutcomeUnknown(StoreUnavailable):
     """A write may have happened, may not, or may still happen: the same code outside, other duties inside."""
+
+    told = "whether this was written is not known: ask again under the same clientMessageId"
 
 
 # The store cannot be used as it is: the process ends with this line, the data stays untouched.

@@ -1,10 +1,14 @@
 """Every error, as a client sees it."""
 
 import logging
+import re
+from collections.abc import Iterator
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, UnsupportedMediaType
+from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, UnsupportedMediaType, is_of_ours
+from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.request_id import REQUEST_ID
 from rowbox.mailbox import errors
 from tests.http.api import Api
@@ -41,7 +45,7 @@ async def test_each_error_has_its_status_and_a_body(
     scripted.error = error
     answer = await edge.get("/v1/fetchMessages")
     problem = answer.problem(status, error.code)
-    assert problem.detail == "x"
+    assert problem.detail == ("x" if status < 500 else error.told)
     assert problem.title == KINDS[error.code].title
     assert problem.type == f"/docs#{error.code}"
     assert problem.retryable is retryable
@@ -50,6 +54,61 @@ async def test_each_error_has_its_status_and_a_body(
 
 def test_every_code_is_raised_by_one_of_these_cases() -> None:
     assert {error.code for error, _, _ in RAISED} == set(KINDS)
+
+
+SECRETS = "[Errno 28] No space left: '/srv/rowbox/store' of hbase-1.internal:9090 has 67108864 bytes"
+
+
+def every_class(kind: type[errors.RowboxError] = errors.RowboxError) -> Iterator[type[errors.RowboxError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from every_class(below)
+
+
+def made(kind: type[errors.RowboxError]) -> errors.RowboxError:
+    """One of a class whose constructor may want more."""
+    error = kind.__new__(kind)
+    errors.RowboxError.__init__(error, SECRETS)
+    return error
+
+
+OURS = [kind for kind in every_class() if is_of_ours(made(kind))]
+
+
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
+async def test_no_error_of_ours_names_files_hosts_sizes_or_the_systems_errors(
+    kind: type[errors.RowboxError], edge: Api, scripted: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At 80c87b5 a full disk told every client the store's path and the device's free bytes, and the log nothing."""
+    caplog.set_level(logging.INFO)
+    scripted.error = made(kind)
+    answer = await edge.send("1")
+    assert answer.status >= 500
+    assert answer.json()["detail"] == kind.told
+    assert not re.search(r"\d|/|Errno|internal\b", kind.told)
+    assert SECRETS in caplog.text
+
+
+def test_those_are_more_than_the_ones_that_are_listed() -> None:
+    assert {errors.StoreUnavailable, errors.StoreFull, errors.Overloaded, errors.StoreDamaged} <= set(OURS)
+
+
+async def test_the_log_has_one_line_of_a_kind_in_ten_seconds_and_how_many_there_were(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now_s = 0.0
+    log = RefusalLog(lambda: now_s)
+    request = make_mocked_request("GET", "/v1/fetchMessages")
+    for at in range(30):
+        now_s = at / 2
+        log.note(errors.StoreUnavailable(f"number {at}"), request)
+        log.note(errors.Overloaded("queue"), request)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO] * 2
+    assert caplog.messages[::2] == [
+        "GET /v1/fetchMessages refused: store_unavailable: number 0 (1 such since the last line)",
+        "GET /v1/fetchMessages refused: store_unavailable: number 20 (20 such since the last line)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rowbox.mailbox.errors import StoreFull
 from tests.integration.support.client import UNKNOWN_OUTCOME, Refused
 from tests.integration.support.history import History, SendRecord, breaches
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess, rowbox
@@ -66,8 +67,8 @@ async def test_sends_are_refused_while_there_is_too_little_room_and_reads_go_on(
             refused = await sends.until_refused("x" * 1000)
             assert (refused.problem.status, refused.problem.code) == (503, "store_unavailable")
             assert refused.problem.retryable
-            assert "free" in refused.problem.detail
-            assert "device" in refused.problem.detail
+            assert refused.problem.detail == StoreFull.told
+            await server.line(r"refused: store_unavailable: the store's device has \d+ MiB left")
 
             refused_record = sends.history.sends[-1]
             for client in (sends.ann, sends.ben):
