@@ -32,12 +32,13 @@ class Cors:
         return header_lines(headers)
 
 
-def preflight(method: str) -> Answering:
-    """Answers the question whether a page may call `method`; `Cors.lines` then says to which origins it applies."""
+def preflight(methods: Sequence[str]) -> Answering:
+    """Answers the question whether a page may call `methods`; `Cors.lines` then says to which origins it applies."""
+    allowed = ", ".join(methods)
     headers = header_lines(
         {
-            hdrs.ALLOW: f"{method}, OPTIONS",
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,
+            hdrs.ALLOW: f"{allowed}, OPTIONS",
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: allowed,
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: _ALLOWED,
             hdrs.ACCESS_CONTROL_MAX_AGE: _MAX_AGE_S,
         }

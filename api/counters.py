@@ -1,8 +1,8 @@
 """What the HTTP edge counts: plain integers, because a Prometheus counter costs as much as the rest of a small handler.
 
-A route is its template, never a path, so the number of series is bounded; all static files share one, because each
-route costs 17 series. Long polls count as requests but not in the histogram of durations: they would show how long
-clients are willing to wait.
+A route is its template, never a path, and HEAD counts as the GET that it is, so the number of series is bounded; all
+static files share one, because each route costs 17 series. Long polls count as requests but not in the histogram of
+durations: they would show how long clients are willing to wait.
 """
 
 from bisect import bisect_left

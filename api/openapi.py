@@ -19,7 +19,8 @@ _Json = dict[str, Any]
 _DESCRIPTION: Final = """Every user owns a mailbox; a message is in the sender's and in every recipient's exactly once.
 
 With a 4xx nothing was written. After a 5xx or a timeout the outcome is unknown: send the same request again, with the
-same clientMessageId. All times are whole microseconds since the epoch. Fields and headers may be added to answers."""
+same clientMessageId. All times are whole microseconds since the epoch. Fields and headers may be added to answers.
+HEAD is answered wherever GET is, with the same status and headers."""
 _HEADERS: Final[_Json] = {
     "RequestId": {
         "description": "The request's own id where it had a sane one.",

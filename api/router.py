@@ -42,12 +42,14 @@ class Application:
     ) -> None:
         """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others.
 
+        Where it is GET, HEAD is the same request to the end, counted and limited as one; wire.py leaves the body out.
         It is counted as `route`, by default under its path.
         """
         edge, route = self._edge, route or path
-        handlers = self._handlers[path] = {method: edge.endpoint(route, method, answer, limits)}
+        methods = (method, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,)
+        handlers = self._handlers[path] = dict.fromkeys(methods, edge.endpoint(route, method, answer, limits))
         if edge.cors.is_on:
-            handlers[hdrs.METH_OPTIONS] = edge.endpoint(route, hdrs.METH_OPTIONS, preflight(method))
+            handlers[hdrs.METH_OPTIONS] = edge.endpoint(route, hdrs.METH_OPTIONS, preflight(methods))
         allowed = tuple(handlers)
 
         async def refuse(_: web.BaseRequest) -> Answer:

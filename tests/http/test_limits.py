@@ -33,6 +33,12 @@ class TestRefusal:
         assert answer.headers["RateLimit"] == f'"send";r=0;t={seconds}'
         assert (await api.get("/v1/fetchMessages")).headers["RateLimit"].startswith('"fetch";r=2;t=')
 
+    async def test_a_head_counts_as_the_get_that_it_is(self, api: Api) -> None:
+        for left in (2, 1, 0):
+            answer = await api.request("HEAD", "/v1/fetchMessages")
+            assert answer.headers["RateLimit"].startswith(f'"fetch";r={left};t=')
+        assert (await api.request("HEAD", "/v1/fetchMessages")).status == 429
+
     async def test_read_marks_count_as_sends_and_questions_about_sends_as_fetches(self, api: Api) -> None:
         result = (await api.send("1", recipient="alice")).json()
         fields = {"conversationId": result["conversationId"], "messageId": result["messageId"]}
