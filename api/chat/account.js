@@ -2,6 +2,7 @@
 // because a browser has only six connections to a server and two users may share them.
 
 import { Rowbox } from "../client/rowbox.js";
+import { Drafts } from "./drafts.js";
 import { Inbox } from "./inbox.js";
 import { Observable } from "./observable.js";
 import { Outbox } from "./outbox.js";
@@ -16,41 +17,67 @@ export class Account extends Observable {
   failure = null;
   /** The conversation that is open, or null. @type {?Thread} */
   thread = null;
-  /** peer -> what stands in the composer, for the conversations one leaves and comes back to. @type {Map<string, string>} */
-  drafts = new Map();
   #client;
   #end = new AbortController();
+  #notifier;
 
   /**
    * @param {string} token
    * @param {string} userId
+   * @param {import("./notifier.js").Notifier} notifier
    */
-  constructor(token, userId) {
+  constructor(token, userId, notifier) {
     super();
     this.token = token;
     this.userId = userId;
-    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
+    this.#notifier = notifier;
+    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token, fetch: fetchUntil(this.#end.signal) });
     this.inbox = new Inbox(this.#client, userId);
+    this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
     void this.#follow();
   }
 
+  /** Ends its calls. What was not sent stays in the tab for the same user's next sign-in. */
   close() {
     this.thread?.close();
+    this.outbox.close();
     this.#end.abort();
   }
 
-  /** Shows the conversation with `peer`, whether there is one already or not. @param {string} peer */
-  async open(peer) {
-    if (this.thread?.peer === peer) return;
+  /** Ends its calls, and leaves nothing of the user in the tab. */
+  signOut() {
+    this.close();
+    this.outbox.clear();
+    this.drafts.clear();
+  }
+
+  /**
+   * Shows the conversation with `peer`, whether there is one already or not; null: none.
+   * @param {?string} peer
+   * @param {{isFocused?: boolean}} [options] Whether the keyboard goes to where one writes.
+   */
+  show(peer, { isFocused = false } = {}) {
+    if ((this.thread?.peer ?? null) === peer) {
+      if (isFocused) this.thread?.focus();
+      return;
+    }
     this.thread?.close();
-    const thread = new Thread(this.#client, peer);
-    thread.subscribe(() => this.#forgetWhatArrived(thread));
-    this.thread = thread;
+    this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused });
     this.changed();
+    if (this.thread) {
+      const { thread } = this;
+      thread.subscribe(() => this.#forgetWhatArrived(thread));
+      void this.#find(thread);
+    }
+  }
+
+  /** @param {Thread} thread */
+  async #find(thread) {
+    thread.failure = null;
     try {
-      const conversation = await this.inbox.find(peer);
+      const conversation = await this.inbox.find(thread.peer);
       if (conversation) thread.begin(conversation.conversationId);
       else if (this.inbox.isLoaded) thread.beginEmpty();
     } catch (error) {
@@ -59,26 +86,34 @@ export class Account extends Observable {
     }
   }
 
-  leave() {
-    this.thread?.close();
-    this.thread = null;
-    this.changed();
-  }
-
   async #follow() {
     /** @param {import("../client/rowbox.js").Connection} connection */
     const onConnection = ({ isConnected }) => {
       this.isConnected = isConnected;
+      if (isConnected) {
+        this.outbox.goOn();
+        if (this.thread?.failure && !this.thread.isLoaded) void this.#find(this.thread);
+      }
       this.changed();
     };
     try {
       for await (const change of this.#client.followConversations({ signal: this.#end.signal, onConnection })) {
+        if (!change.isReset) this.#notify(change);
         this.inbox.apply(change);
         this.#tellThread(change);
       }
     } catch (error) {
       this.failure = /** @type {RowboxError} */ (error);
       this.changed();
+    }
+  }
+
+  /** Tells of the conversations in which there is more unread than before. @param {import("../client/rowbox.js").ConversationChange} change */
+  #notify({ conversations }) {
+    for (const conversation of conversations) {
+      const peer = this.inbox.peerOf(conversation);
+      const before = this.inbox.with(peer)?.unreadCount ?? 0;
+      if (conversation.unreadCount > before) this.#notifier.tell(this.userId, peer, conversation.snippet ?? "");
     }
   }
 
@@ -107,4 +142,29 @@ export class Account extends Observable {
   #forgetWhatArrived(thread) {
     this.outbox.forget(new Set(thread.messages.map(({ clientMessageId }) => clientMessageId)));
   }
+}
+
+/**
+ * The browser's fetch until `end`: then what is under way is cut off, and nothing goes out any more. (AbortSignal.any,
+ * which says the same, is missing in browsers of 2023.)
+ * @param {AbortSignal} end
+ * @returns {typeof fetch}
+ */
+function fetchUntil(end) {
+  return async (input, init) => {
+    const both = new AbortController();
+    const abort = () => both.abort();
+    const asked = input instanceof Request ? input.signal : init?.signal;
+    const signals = asked ? [asked, end] : [end];
+    for (const signal of signals) {
+      if (signal.aborted) abort();
+      signal.addEventListener("abort", abort);
+    }
+    try {
+      const response = await fetch(input, { ...init, signal: both.signal });
+      return new Response(await response.blob(), response);
+    } finally {
+      for (const signal of signals) signal.removeEventListener("abort", abort);
+    }
+  };
 }

@@ -2,26 +2,145 @@
 
 import { html, render } from "./vendor/htm-preact.js";
 import { Account } from "./account.js";
-import { onNewLink, storeTokens, takeTokens, userOf } from "./session.js";
+import { Navigation } from "./navigation.js";
+import { Notifier } from "./notifier.js";
+import { onNewLink, storedTokens, storeTokens, takeLink, userOf } from "./session.js";
+import { Today } from "./today.js";
 import { App } from "./views/app.js";
 
+/**
+ * @typedef {object} Question Something that is not done without asking.
+ * @property {string} title
+ * @property {string[]} text Paragraphs.
+ * @property {string} yes What the button says that does it.
+ * @property {() => void} onYes
+ */
+
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+const today = new Today();
+const navigation = new Navigation(showOpen);
+const notifier = new Notifier(enter);
 /** @type {Account[]} */
 let accounts = [];
+/** @type {?Question} */
+let question = null;
+
+function draw() {
+  const actions = { onSignIn: signIn, onSignOut: signOut, onRenew: renew, onOpen: enter, onLeave: leave, onAnswer: answer };
+  render(html`<${App} accounts=${accounts} today=${today} notifier=${notifier} question=${question} ...${actions} />`, root);
+}
 
 /** Shows these users and nobody else. An account that goes on with its token stays as it is. @param {string[]} tokens */
 function show(tokens) {
   const kept = accounts.filter((account) => tokens.includes(account.token));
-  for (const account of accounts) if (!kept.includes(account)) account.close();
-  accounts = tokens.map((token) => kept.find((account) => account.token === token) ?? new Account(token, userOf(token) ?? ""));
+  for (const account of accounts) {
+    if (kept.includes(account)) continue;
+    const isReplaced = tokens.some((token) => userOf(token) === account.userId);
+    if (isReplaced || account.failure) account.close();
+    else account.signOut();
+  }
+  accounts = tokens.map((token) => kept.find((account) => account.token === token) ?? newAccount(token));
   storeTokens(tokens);
-  render(html`<${App} accounts=${accounts} onSignIn=${show} onSignOut=${signOut} />`, root);
+  draw();
+}
+
+/** @param {string} token */
+const newAccount = (token) => new Account(token, userOf(token) ?? "", notifier);
+
+/** Signs in with what was pasted or linked. Two who are new here are shown as they write to each other. @param {string[]} tokens */
+function signIn(tokens) {
+  show(tokens);
+  const [one, other] = accounts;
+  if (other) navigation.begin({ [one.userId]: other.userId, [other.userId]: one.userId });
+  showOpen(navigation.open);
+}
+
+/** A link was opened. It replaces nobody who is signed in without asking: anybody can make one. @param {string[]} tokens */
+function follow(tokens) {
+  navigation.begin(navigation.open); // the link is a step of the history: it knows nothing yet
+  const isNews = tokens.some((token) => !accounts.some((account) => account.token === token));
+  const replaced = accounts.filter((account) => !account.failure);
+  if (!isNews && accounts.length === tokens.length) return;
+  if (replaced.length === 0) return signIn(tokens);
+  const names = list(tokens.map((token) => userOf(token) ?? ""));
+  ask({
+    title: `Sign in as ${names}?`,
+    text: [`This tab is signed in as ${list(replaced.map(({ userId }) => userId))}. The link signs in ${names} in place of that.`],
+    yes: "Sign in",
+    onYes: () => signIn(tokens),
+  });
 }
 
 /** @param {Account} account */
 function signOut(account) {
-  show(accounts.filter((other) => other !== account).map((other) => other.token));
+  const { count } = account.outbox;
+  const leaveTab = () => {
+    account.signOut();
+    navigation.leave(account.userId);
+    withdraw(account);
+  };
+  if (count === 0) return leaveTab();
+  ask({
+    title: `Sign out ${account.userId}?`,
+    text: [count === 1 ? "One message was not sent. It is thrown away." : `${count} messages were not sent. They are thrown away.`],
+    yes: "Sign out",
+    onYes: leaveTab,
+  });
 }
 
-show(takeTokens());
-onNewLink(() => show(takeTokens()));
+/** The token is no longer accepted: what was written waits for the next sign-in. @param {Account} account */
+function renew(account) {
+  account.close();
+  withdraw(account);
+}
+
+/** @param {Account} account */
+function withdraw(account) {
+  accounts = accounts.filter((other) => other !== account);
+  storeTokens(accounts.map(({ token }) => token));
+  draw();
+}
+
+/**
+ * @param {string} userId
+ * @param {string} peer
+ */
+function enter(userId, peer) {
+  navigation.enter(userId, peer);
+  accounts.find((account) => account.userId === userId)?.show(peer, { isFocused: true });
+}
+
+/** @param {string} userId */
+function leave(userId) {
+  navigation.leave(userId);
+  accounts.find((account) => account.userId === userId)?.show(null);
+}
+
+/** @param {import("./navigation.js").Open} open */
+function showOpen(open) {
+  for (const account of accounts) account.show(open[account.userId] ?? null, { isFocused: account === accounts[0] });
+}
+
+/** @param {Question} asked */
+function ask(asked) {
+  question = asked;
+  draw();
+}
+
+/** @param {boolean} isYes */
+function answer(isYes) {
+  const asked = question;
+  question = null;
+  if (isYes) asked?.onYes();
+  draw();
+}
+
+/** @param {string[]} names */
+const list = (names) => names.join(" and ");
+
+const given = takeLink();
+const stored = storedTokens();
+show(stored);
+if (stored.length > 0) showOpen(navigation.open);
+if (given.length > 0) follow(given);
+onNewLink(() => follow(takeLink()));

@@ -1,8 +1,16 @@
-// What a user wrote that the server has not confirmed. It is kept in the tab's storage under its clientMessageId, so a
-// reload goes on with it and it is still one message.
+// What a user wrote that the server has not confirmed. It is kept in the tab's storage under its clientMessageId, and goes
+// by itself as soon as the server answers again, after a reload too: however often it is tried, it is one message.
+//
+// The rules:
+// - One lane for each recipient: a message goes when the one before it is confirmed or refused.
+// - No answer, or one that says "later": it waits, and is tried with pauses that grow, and at once when the server answers
+//   anything else. Nothing is given up.
+// - Refused is for good. A token that is no longer accepted refuses no message: it waits until its user signs in again.
+// - The server knows an id again for a limited time. Whoever comes back later is asked: it may have arrived.
 
 import { newClientMessageId } from "../client/rowbox.js";
 import { Observable } from "./observable.js";
+import { ofTab } from "./storage.js";
 
 /**
  * @typedef {object} Unsent
@@ -10,20 +18,34 @@ import { Observable } from "./observable.js";
  * @property {string} recipientId
  * @property {string} content
  * @property {number} writtenAt Milliseconds since the epoch.
- * @property {"sending" | "failed"} state
- * @property {string} [reason] Why it failed, in words.
- * @property {boolean} [isRefused] The server said no: trying again changes nothing.
+ * @property {?number} triedAt When it was sent for the first time: from then on it may have arrived.
+ * @property {"sending" | "waiting" | "refused" | "unsure"} state Waiting: for the server. Unsure: for its user's word.
+ * @property {?string} reason Why it was refused, in words.
  */
+
+/** Well within the time for which a server knows an id again (store.dedupe_life_ms, 7 days unless it is set). */
+const SURE_FOR_MS = 24 * 3600 * 1000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+const UNAUTHENTICATED = 401;
+/** As a pause: not in this sign-in. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 export class Outbox extends Observable {
   /** @type {Unsent[]} */
   #unsent;
   #client;
   #key;
   #onSent;
+  /** The recipients whose lane is at work. @type {Set<string>} */
+  #lanes = new Set();
+  /** Ends the pauses of lanes that wait. @type {Set<() => void>} */
+  #pauses = new Set();
+  #isClosed = false;
 
   /**
    * `onSent(unsent, sent)` is called with what was written and the server's answer.
-   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {Pick<import("../client/rowbox.js").Rowbox, "send">} client
    * @param {string} userId
    * @param {(unsent: Unsent, sent: import("../client/rowbox.js").Sent) => void} onSent
    */
@@ -32,17 +54,37 @@ export class Outbox extends Observable {
     this.#client = client;
     this.#key = `rowbox.outbox.${userId}`;
     this.#onSent = onSent;
-    this.#unsent = JSON.parse(sessionStorage.getItem(this.#key) ?? "[]");
+    const kept = ofTab.get(this.#key);
+    this.#unsent = Array.isArray(kept) ? kept.flatMap(restored) : [];
   }
 
-  /** Goes on with what was under way when the page was left, in the order in which it was written. */
-  resume() {
-    for (const unsent of this.#unsent) if (unsent.state === "sending") void this.#send(unsent);
+  get isEmpty() {
+    return this.#unsent.length === 0;
   }
 
-  /** What is not confirmed to `recipientId`, oldest first. @param {string} recipientId */
+  /** How many messages are not confirmed. */
+  get count() {
+    return this.#unsent.length;
+  }
+
+  /** To whom there is something that is not confirmed. */
+  get recipients() {
+    return [...new Set(this.#unsent.map(({ recipientId }) => recipientId))];
+  }
+
+  /** What is not confirmed to `recipientId`, in the order in which it goes. @param {string} recipientId */
   to(recipientId) {
     return this.#unsent.filter((unsent) => unsent.recipientId === recipientId);
+  }
+
+  /** Goes on with what was there when the page was left. */
+  resume() {
+    for (const recipientId of this.recipients) void this.#work(recipientId);
+  }
+
+  /** The server answers again: what waits for it is tried now. */
+  goOn() {
+    for (const end of this.#pauses) end();
   }
 
   /**
@@ -50,20 +92,21 @@ export class Outbox extends Observable {
    * @param {string} content
    */
   submit(recipientId, content) {
-    /** @type {Unsent} */
-    const unsent = { clientMessageId: newClientMessageId(), recipientId, content, writtenAt: Date.now(), state: "sending" };
-    this.#unsent = [...this.#unsent, unsent];
-    this.#store();
-    void this.#send(unsent);
+    this.#append({
+      clientMessageId: newClientMessageId(),
+      recipientId,
+      content,
+      writtenAt: Date.now(),
+      triedAt: null,
+      state: "sending",
+      reason: null,
+    });
   }
 
-  /** Tries a failed one again, behind what was written since. @param {Unsent} failed */
-  retry(failed) {
-    /** @type {Unsent} */
-    const unsent = { ...failed, state: "sending", reason: undefined };
-    this.#unsent = [...this.#unsent.filter((one) => one !== failed), unsent];
-    this.#store();
-    void this.#send(unsent);
+  /** Sends one of which nobody knows whether it arrived, behind what was written since and as a message of its own. @param {Unsent} unsure */
+  sendAgain(unsure) {
+    this.#unsent = this.#unsent.filter((one) => one !== unsure);
+    this.#append({ ...unsure, clientMessageId: newClientMessageId(), triedAt: null, state: "sending" });
   }
 
   /** Forgets these: thrown away by the user, or seen in the mailbox. @param {Set<string | undefined>} clientMessageIds */
@@ -74,35 +117,118 @@ export class Outbox extends Observable {
     this.#store();
   }
 
+  /** Sends nothing any more. What is not confirmed stays for the next time. */
+  close() {
+    this.#isClosed = true;
+    this.goOn();
+  }
+
+  /** Ends as `close`, and leaves nothing behind. */
+  clear() {
+    this.close();
+    this.#unsent = [];
+    ofTab.remove(this.#key);
+  }
+
   /** @param {Unsent} unsent */
-  async #send(unsent) {
-    const { recipientId, content, clientMessageId } = unsent;
+  #append(unsent) {
+    this.#unsent = [...this.#unsent, unsent];
+    this.#store();
+    void this.#work(unsent.recipientId);
+  }
+
+  /** Sends what there is to `recipientId`, one after the other, until nothing is left that may go. @param {string} recipientId */
+  async #work(recipientId) {
+    if (this.#lanes.has(recipientId)) return;
+    this.#lanes.add(recipientId);
+    for (let failures = 0; !this.#isClosed; ) {
+      const next = this.to(recipientId).find(({ state }) => state === "sending" || state === "waiting");
+      if (!next) break;
+      if (next.triedAt !== null && Date.now() - next.triedAt > SURE_FOR_MS) {
+        this.#change(next.clientMessageId, { state: "unsure" });
+        continue;
+      }
+      const pauseMs = await this.#try(next);
+      if (pauseMs === null) failures = 0;
+      else if (pauseMs === NEVER) break;
+      else await this.#pause(pauseMs + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
+    }
+    this.#lanes.delete(recipientId);
+  }
+
+  /** Null when that is done with, one way or the other; else how long it has to wait at least. @param {Unsent} unsent */
+  async #try({ clientMessageId, recipientId, content, triedAt }) {
+    if (triedAt === null) this.#change(clientMessageId, { triedAt: Date.now() });
     try {
       const sent = await this.#client.send(recipientId, content, { clientMessageId });
+      const unsent = this.#find(clientMessageId);
+      if (this.#isClosed || !unsent) return null;
       this.#onSent(unsent, sent);
       this.forget(new Set([clientMessageId]));
-    } catch (error) {
-      this.#fail(unsent, /** @type {import("../client/rowbox.js").RowboxError} */ (error));
+      return null;
+    } catch (caught) {
+      const error = /** @type {import("../client/rowbox.js").RowboxError} */ (caught);
+      if (this.#isClosed) return null;
+      if (error.status === UNAUTHENTICATED || error.retryable) {
+        this.#change(clientMessageId, { state: "waiting" });
+        return error.status === UNAUTHENTICATED ? NEVER : error.retryAfterMs;
+      }
+      this.#change(clientMessageId, { state: "refused", reason: error.message });
+      return null;
     }
   }
 
+  /** @param {number} ms */
+  #pause(ms) {
+    if (this.#isClosed) return Promise.resolve();
+    return /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          this.#pauses.delete(end);
+          resolve();
+        };
+        const timer = setTimeout(end, ms);
+        this.#pauses.add(end);
+      })
+    );
+  }
+
+  /** @param {string} clientMessageId */
+  #find(clientMessageId) {
+    return this.#unsent.find((unsent) => unsent.clientMessageId === clientMessageId);
+  }
+
   /**
-   * @param {Unsent} unsent
-   * @param {import("../client/rowbox.js").RowboxError} error
+   * @param {string} clientMessageId
+   * @param {Partial<Unsent>} facts
    */
-  #fail(unsent, { message, retryable }) {
-    /** @type {Unsent} */
-    const failed = { ...unsent, state: "failed", reason: message, isRefused: !retryable };
-    this.#unsent = this.#unsent.map((one) => (one === unsent ? failed : one));
+  #change(clientMessageId, facts) {
+    this.#unsent = this.#unsent.map((one) => (one.clientMessageId === clientMessageId ? { ...one, ...facts } : one));
     this.#store();
   }
 
   #store() {
-    try {
-      sessionStorage.setItem(this.#key, JSON.stringify(this.#unsent));
-    } catch {
-      // Full: the message is sent all the same, it would only not survive a reload.
-    }
+    if (this.#unsent.length === 0) ofTab.remove(this.#key);
+    else ofTab.set(this.#key, this.#unsent);
     this.changed();
   }
+}
+
+/** What was kept as an Unsent, or nothing where it is none. @param {any} kept @returns {Unsent[]} */
+function restored(kept) {
+  const { clientMessageId, recipientId, content, writtenAt, triedAt, state, reason } = kept ?? {};
+  if (![clientMessageId, recipientId, content].every((text) => typeof text === "string" && text !== "")) return [];
+  const isFinal = state === "refused" || state === "unsure";
+  return [
+    {
+      clientMessageId,
+      recipientId,
+      content,
+      writtenAt: typeof writtenAt === "number" ? writtenAt : Date.now(),
+      triedAt: typeof triedAt === "number" ? triedAt : null,
+      state: isFinal ? state : "waiting",
+      reason: typeof reason === "string" ? reason : null,
+    },
+  ];
 }

@@ -1,22 +1,33 @@
 // Whose tokens this tab has. A link carries them behind #, which no server and no log ever sees; from there they move
 // into the tab's own storage, so that the address can be shown and two tabs can be two users.
 
+import { ofTab } from "./storage.js";
+
 const KEY = "rowbox.tokens";
 const MOST_USERS = 2;
 /** Tokens of a server without authentication (rowbox serve --insecure-dev) name their user in clear. */
 const INSECURE = "insecure:";
+const USER_ID = /^[A-Za-z0-9._@+:-]{1,128}$/;
 
-/** The tokens of the link, which then leave the address; those of the last load where the link has none. */
-export function takeTokens() {
+/** Whether this is what the API takes for a userId. @param {unknown} text */
+export const isUserId = (text) => typeof text === "string" && USER_ID.test(text);
+
+/** The tokens of the link that was opened, which then leave the address. Empty where it was none. */
+export function takeLink() {
   const given = tokensIn(location.hash);
-  if (given.length === 0) return distinct(JSON.parse(sessionStorage.getItem(KEY) ?? "[]"));
-  history.replaceState(null, "", location.pathname + location.search);
+  if (given.length > 0) history.replaceState(history.state, "", location.pathname + location.search);
   return given;
+}
+
+/** The tokens of the last load. */
+export function storedTokens() {
+  const kept = ofTab.get(KEY);
+  return Array.isArray(kept) ? distinct(kept.filter((token) => typeof token === "string")) : [];
 }
 
 /** @param {string[]} tokens */
 export function storeTokens(tokens) {
-  sessionStorage.setItem(KEY, JSON.stringify(tokens));
+  ofTab.set(KEY, tokens);
 }
 
 /** Calls back when a link with tokens was opened in this very tab. @param {() => void} callback */
@@ -32,17 +43,49 @@ export function tokensIn(text) {
 }
 
 /**
+ * What is wrong with what somebody pasted, in words; null where there are tokens in it that may be good.
+ * @param {string} text
+ */
+export function problemOf(text) {
+  const tokens = tokensIn(text);
+  if (tokens.length === 0) {
+    return "This is not a token. A token is one long word with two dots in it; the link that contains it works too.";
+  }
+  const ends = tokens.map((token) => claims(token).exp).filter((exp) => typeof exp === "number");
+  if (ends.some((exp) => exp * 1000 <= Date.now())) return "This token has expired. Ask for a new one.";
+  return null;
+}
+
+/**
+ * Why somebody is signed out, in words.
+ * @param {string} token
+ * @param {import("../client/rowbox.js").RowboxError} error What the server said.
+ */
+export function signedOutBecause(token, error) {
+  const { exp } = claims(token);
+  if (error.code.includes("revoked")) return "This sign-in was ended by an administrator or on another device.";
+  if (error.status !== 401) return `The server refuses this sign-in: ${error.message}.`;
+  if (typeof exp === "number" && exp * 1000 <= Date.now()) return "Your sign-in has expired.";
+  return "The server does not accept this token. It may be of another server, or of one whose secret changed.";
+}
+
+/**
  * The user a token is for, without looking at its signature: the server does that. Null where it is no token.
  * @param {string} token
  * @returns {?string}
  */
 export function userOf(token) {
-  if (token.startsWith(INSECURE)) return token.slice(INSECURE.length) || null;
+  const userId = token.startsWith(INSECURE) ? token.slice(INSECURE.length) : claims(token).sub;
+  return isUserId(userId) ? userId : null;
+}
+
+/** What a token says, or nothing. @param {string} token @returns {Record<string, any>} */
+function claims(token) {
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(atob(payload)).sub ?? null;
+    return Object(JSON.parse(atob(payload)));
   } catch {
-    return null;
+    return {};
   }
 }
 

@@ -36,11 +36,14 @@ export class Thread extends Observable {
   /**
    * @param {import("../client/rowbox.js").Rowbox} client
    * @param {string} peer
+   * @param {{isFocused: boolean}} options Whether the keyboard goes to where one writes.
    */
-  constructor(client, peer) {
+  constructor(client, peer, { isFocused }) {
     super();
     this.#client = client;
     this.peer = peer;
+    /** How often the keyboard was sent to where one writes. */
+    this.focusCount = isFocused ? 1 : 0;
   }
 
   get hasOlder() {
@@ -56,6 +59,12 @@ export class Thread extends Observable {
     if (this.#conversationId !== null || this.#end.signal.aborted) return;
     this.#conversationId = conversationId;
     void this.#follow(conversationId);
+  }
+
+  /** Sends the keyboard to where one writes. */
+  focus() {
+    this.focusCount += 1;
+    this.changed();
   }
 
   /** There is no conversation yet, so nothing to load. */

@@ -4,6 +4,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
 const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY_MS = 24 * 3600 * 1000;
 
 /** @param {number} us */
@@ -14,6 +15,9 @@ export const isoTime = (us) => dateOf(us).toISOString();
 
 /** "10:31" @param {number} us */
 export const clockTime = (us) => clock.format(dateOf(us));
+
+/** "Sunday, 3 May 2026 at 10:31:07" @param {number} us */
+export const fullTime = (us) => full.format(dateOf(us));
 
 /** The local day: equal for two times of one day. @param {number} us */
 export const dayOf = (us) => dateOf(us).toDateString();

@@ -46,6 +46,7 @@ const HASTY_POLL_MS = 1_000;
  * @property {?string} snippet The first 100 characters of the newest message; null once retention took it.
  * @property {number} lastUpdatedTimestamp
  * @property {string} lastMessageId
+ * @property {?string} lastSenderId Whose the newest message is; null where it was stored before that was kept.
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  *

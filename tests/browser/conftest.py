@@ -37,7 +37,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
     """Started again, it has the same port: a page stays where it is."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    flags = ("--port", port, "--admin-port", "0", "--rate-limits", "off")
+    flags = ("--port", port, "--admin-port", "0", "--rate-limits", "off", "--demo-tokens")
     async with ServerProcess(tmp_path / "data", flags=flags) as server:
         yield server
 

@@ -1,10 +1,13 @@
 """What two people see who chat by the page."""
 
 import json
+import time
+from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from rowbox.api.auth import issue_token
 from tests.browser.windows import Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
@@ -23,11 +26,18 @@ async def test_two_users_chat_side_by_side(windows: Windows) -> None:
     await expect(alice.root.locator(".meta")).to_contain_text(["Sent", ":"])
 
 
-async def test_the_link_of_the_ready_line_signs_both_in(windows: Windows, server: ServerProcess) -> None:
+async def test_the_link_of_the_ready_line_opens_the_pair(windows: Windows, server: ServerProcess) -> None:
     page = await windows.open()
     await page.goto((await server.line(r"^Chat as both: (\S+)$"))[1])
-    for user in ("alice", "bob"):
-        await expect(Pane(page, user).root).to_contain_text("No conversations yet")
+    alice, bob = Pane(page, "alice"), Pane(page, "bob")
+    await expect(alice.root).to_contain_text("No conversations yet")
+    await expect(alice.composer).to_be_focused()
+    await page.keyboard.type("hello")
+    await page.keyboard.press("Enter")
+    await bob.say("hi")
+    for pane, peer in ((alice, "bob"), (bob, "alice")):
+        await pane.shows("hello", "hi")
+        await expect(pane.log).to_have_accessible_name(f"Messages with {peer}")
 
 
 async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Windows) -> None:
@@ -45,12 +55,26 @@ async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Wind
         await pane.shows("one", "two", "three", "four")
 
 
-async def test_a_link_that_is_opened_in_the_same_tab_signs_others_in(windows: Windows) -> None:
+async def test_a_link_replaces_nobody_without_asking(windows: Windows) -> None:
     page = await windows.open("alice")
-    await expect(Pane(page, "alice").root).to_be_visible()
-    await page.goto(windows.link("bob"))
-    await expect(Pane(page, "bob").root).to_be_visible()
-    await expect(Pane(page, "alice").root).to_have_count(0)
+    alice, bob = Pane(page, "alice"), Pane(page, "bob")
+    await expect(alice.root).to_be_visible()
+    link = windows.link("bob")
+    await page.goto(link)
+    dialog = page.get_by_role("dialog", name="Sign in as bob?")
+    await expect(dialog).to_contain_text("This tab is signed in as alice")
+    assert "#" not in page.url
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await page.reload()
+    await expect(alice.root).to_be_visible()
+
+    await page.goto("about:blank")
+    await page.goto(link)  # a load of its own asks as well
+    await dialog.get_by_role("button", name="Sign in").click()
+    await expect(bob.root).to_be_visible()
+    await expect(alice.root).to_have_count(0)
 
 
 async def test_the_list_counts_what_is_unread_until_it_is_shown(windows: Windows, server: ServerProcess) -> None:
@@ -141,7 +165,10 @@ async def test_signing_in_by_a_pasted_token(windows: Windows) -> None:
     token = page.get_by_label("Token", exact=True)
     await token.fill("something else")
     await token.press("Enter")
-    await expect(page.get_by_role("alert")).to_contain_text("This is no token")
+    await expect(page.get_by_role("alert")).to_contain_text("This is not a token")
+    await token.fill(windows.token("alice", ttl_s=-3600))
+    await token.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("This token has expired. Ask for a new one.")
     await token.fill(windows.token("alice"))
     await token.press("Enter")
     alice = Pane(page, "alice")
@@ -151,15 +178,17 @@ async def test_signing_in_by_a_pasted_token(windows: Windows) -> None:
     assert json.loads(await page.evaluate("sessionStorage.getItem('rowbox.tokens')")) == []
 
 
-async def test_a_token_that_is_no_longer_accepted_says_so(windows: Windows) -> None:
-    page = await windows.open()
+async def test_why_one_is_signed_out_in_words(windows: Windows, server: ServerProcess) -> None:
     windows.expected = frozenset({"Failed to load resource: the server responded with a status of 401 (Unauthorized)"})
-    await page.get_by_label("Token", exact=True).fill(windows.token("alice", ttl_s=-3600))
-    await page.keyboard.press("Enter")
-    alert = page.get_by_role("alert").filter(has_text="You are signed out")
+    page = await windows.open()
+    foreign = issue_token(b"the secret of another server, 32 bytes", "alice", 3600, admin=False, now=time.time())
+    await page.goto(f"{server.url}/#token={foreign}")
+    alert = page.get_by_role("alert").filter(has_text="The server does not accept this token")
     await expect(alert).to_be_visible()
-    await alert.get_by_role("button").click()
+    await alert.get_by_role("button", name="Sign in again").click()
     await expect(page.get_by_label("Token", exact=True)).to_be_visible()
+    await page.goto(f"{server.url}/#token={windows.token('alice', ttl_s=-3600)}")
+    await expect(page.get_by_role("alert").filter(has_text="Your sign-in has expired.")).to_be_visible()
 
 
 async def focused(page: Page) -> str:
@@ -172,9 +201,14 @@ async def focused(page: Page) -> str:
 
 
 COMPOSING_ENTER = """
-    (box) => box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true }))
+    (box) => {
+      const press = (facts) => box.dispatchEvent(new KeyboardEvent("keydown", { bubbles: true, ...facts }));
+      press({ key: "Enter", isComposing: true });
+      press({ key: "Enter", keyCode: 229 }); // Safari: the composition has ended already
+      press({ key: "Escape", isComposing: true });
+    }
 """
-"""Chooses a character that is being composed; the message goes on."""
+"""Chooses a character that is being composed, and drops one; the message goes on."""
 
 
 async def test_everything_can_be_done_by_keyboard(windows: Windows, server: ServerProcess) -> None:
@@ -184,10 +218,10 @@ async def test_everything_can_be_done_by_keyboard(windows: Windows, server: Serv
     alice = Pane(page, "alice")
     await expect(alice.conversation("dave")).to_be_visible()
     reached = []
-    for _ in range(4):
+    for _ in range(5):
         await page.keyboard.press("Tab")
         reached.append(await focused(page))
-    assert reached == ["Sign out", "New conversation: user id", "Start", "bob"]
+    assert reached == ["Notifications", "Sign out", "New conversation: user id", "Start", "bob"]
     assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
     for key, name in (("ArrowDown", "carol"), ("End", "dave"), ("ArrowDown", "dave"), ("Home", "bob"), ("End", "dave")):
@@ -204,6 +238,19 @@ async def test_everything_can_be_done_by_keyboard(windows: Windows, server: Serv
     await alice.shows("from dave", "first line\nsecond line goes on")
     await expect(alice.composer).to_have_value("")
 
+    await page.keyboard.press("Shift+Tab")
+    assert await focused(page) == "Message actions"
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    assert await focused(page) == "Copy text"
+    await page.keyboard.press("ArrowUp")
+    assert await focused(page) == "Show date"
+    await page.keyboard.press("Enter")
+    assert await focused(page) == "Message actions"
+    await expect(alice.root.locator(".message").first.locator("time")).to_contain_text(str(datetime.now(UTC).year))
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("menu")).to_have_count(0)
     await page.keyboard.press("Shift+Tab")
     assert await focused(page) == "Messages with dave"
     await page.keyboard.press("Escape")

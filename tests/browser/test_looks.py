@@ -134,7 +134,7 @@ async def test_in_trouble(
     await alice.shows(*[text for _, text in TALK])
     await page.route("**/v1/sendMessage", refuse)
     await alice.say("This one stays here")
-    await expect(alice.failed).to_be_visible(timeout=DEADLINE_MS)
+    await expect(alice.waiting).to_be_visible(timeout=DEADLINE_MS)
     await server.stop()
     await expect(alice.banner).to_be_visible()
     await look(page, tmp_path / f"360-{scheme}-trouble.png")

@@ -1,6 +1,7 @@
 """The page while its server is away, or its network: what was written is sent once, and what was missed comes."""
 
 import asyncio
+import json
 
 import pytest
 from playwright.async_api import Page, Request, Route, expect
@@ -32,20 +33,16 @@ async def test_the_server_is_killed_and_comes_back(windows: Windows, server: Ser
     await kill(server)
     for pane in (alice, bob):
         await expect(pane.banner).to_have_text("No connection to the server. Trying again…")
-    await alice.say("while it is away")
-    await expect(alice.root.locator(".is-sending")).to_have_count(1)
-    await expect(alice.failed).to_contain_text("Not sent", timeout=DEADLINE_MS)
+    await alice.say("while it is away", "and more")
+    await expect(alice.waiting).to_contain_text(["Waiting to be sent", "Waiting to be sent"])
+    await expect(alice.conversation("bob")).to_contain_text("Waiting to be sent: and more")
+    await expect(alice.banner).to_contain_text("What you write is sent when it is back.")
     await server.start()
     for pane in (alice, bob):
         await expect(pane.banner).to_have_count(0, timeout=DEADLINE_MS)
-    await alice.failed.get_by_role("button", name="Try again").click()
-    await bob.say("after")
-    for pane in (alice, bob):
-        await expect(pane.texts).to_have_count(3, timeout=DEADLINE_MS)
-    texts = await stored(server, "bob")
-    assert sorted(texts) == ["after", "before", "while it is away"]
-    for pane in (alice, bob):
-        await pane.shows(*texts)
+        await pane.shows("before", "while it is away", "and more")
+    await expect(alice.conversation("bob")).not_to_contain_text("Waiting")
+    assert await stored(server, "bob") == ["before", "while it is away", "and more"]
 
 
 async def test_offline_and_back(windows: Windows, server: ServerProcess) -> None:
@@ -59,10 +56,9 @@ async def test_offline_and_back(windows: Windows, server: ServerProcess) -> None
     await expect(alice.banner).to_have_text("You are offline.")
     await server.client("bob").send("alice", "meanwhile", "id")
     await alice.say("into the void")
-    await expect(alice.failed).to_contain_text("Not sent", timeout=DEADLINE_MS)
+    await expect(alice.waiting).to_have_count(1, timeout=DEADLINE_MS)
     await page.context.set_offline(False)
     await expect(alice.banner).to_have_count(0)
-    await alice.failed.get_by_role("button", name="Try again").click()
     await alice.shows("before", "meanwhile", "into the void")
 
 
@@ -135,30 +131,129 @@ async def test_what_is_under_way_survives_a_reload_under_its_id(windows: Windows
     assert await stored(server, "bob") == ["first", "second"]
 
 
-async def test_what_was_given_up_waits_for_the_user_over_a_reload(windows: Windows, server: ServerProcess) -> None:
+async def refuse_connections(page: Page) -> list[dict[str, str]]:
+    """No send reaches the server, until the page's routes are removed. Returns what is sent, as it is sent."""
+    bodies: list[dict[str, str]] = []
+
+    async def refuse(route: Route, request: Request) -> None:
+        bodies.append(json.loads(request.post_data or ""))
+        await route.abort("connectionrefused")
+
+    await page.route("**/v1/sendMessage", refuse)
+    return bodies
+
+
+async def test_what_waits_goes_by_itself_after_a_reload_in_its_order_and_under_its_id(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """The list shows it, although no conversation with its recipient exists yet."""
     windows.expected = SERVER_AWAY
     page = await windows.open("alice")
     alice = Pane(page, "alice")
     await alice.write_to("bob")
-    bodies: list[str | None] = []
-
-    async def refuse(route: Route, request: Request) -> None:
-        bodies.append(request.post_data)
-        await route.abort("connectionrefused")
-
-    await page.route("**/v1/sendMessage", refuse)
-    await alice.say("keep me", "drop me")
-    await expect(alice.failed).to_have_count(2, timeout=2 * DEADLINE_MS)
-    await page.unroute("**/v1/sendMessage")
+    bodies = await refuse_connections(page)
+    await alice.say("keep me", "drop me", "keep me too")
+    await alice.composer.fill("a draft")
+    await expect(alice.waiting).not_to_have_count(0, timeout=DEADLINE_MS)
     await page.reload()
+    await alice.shows_unsent("keep me", "drop me", "keep me too")
+    await expect(alice.composer).to_have_value("a draft")
+    await expect(alice.conversation("bob")).to_contain_text("Waiting to be sent: keep me too")
+    await alice.waiting.filter(has_text="drop me").get_by_role("button", name="Discard").click()
+    await page.unroute("**/v1/sendMessage")
+    await page.context.set_offline(True)
+    await page.context.set_offline(False)
+    await alice.shows("keep me", "keep me too")
+    await expect(alice.conversation("bob")).not_to_contain_text("Waiting")
+    copies = await server.client("alice").all_messages()
+    assert [copy.message_content for copy in reversed(copies)] == ["keep me", "keep me too"]
+    assert {body["clientMessageId"] for body in bodies} == {copies[1].client_message_id}
+    assert await page.evaluate("sessionStorage.getItem('rowbox.outbox.alice')") is None
+
+
+async def test_after_the_time_in_which_an_id_is_known_the_user_is_asked(
+    windows: Windows, server: ServerProcess
+) -> None:
+    windows.expected = SERVER_AWAY
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
     await alice.write_to("bob")
-    await expect(alice.failed).to_have_count(2)
-    await alice.failed.filter(has_text="drop me").get_by_role("button", name="Discard").click()
+    bodies = await refuse_connections(page)
+    await alice.say("is it there?", "drop me")
+    await expect(alice.waiting).not_to_have_count(0, timeout=DEADLINE_MS)
+    await page.unroute("**/v1/sendMessage")
+    old = """(key) => sessionStorage.setItem(key, JSON.stringify(
+        JSON.parse(sessionStorage.getItem(key)).map((one) => ({ ...one, triedAt: Date.now() - 25 * 3600_000 }))))"""
+    await page.goto("about:blank")  # a page that is being left writes nothing over what is made older here
+    await page.route("**/old", lambda route: route.fulfill(content_type="text/html", body="<!doctype html>"))
+    await page.goto(f"{server.url}/old")
+    await page.evaluate(old, "rowbox.outbox.alice")
+    await page.goto(server.url)
+    await alice.conversation("bob").click()
+    unsure = alice.root.locator(".is-unsure")
+    await expect(unsure).to_contain_text(["it may have arrived", "it may have arrived"])
+    await expect(alice.conversation("bob")).to_contain_text("Not sent: drop me")
+    await unsure.last.get_by_role("button", name="Discard").click()
     async with page.expect_request("**/v1/sendMessage") as again:
-        await alice.failed.get_by_role("button", name="Try again").click()
-    assert (await again.value).post_data == bodies[0]
-    await alice.shows("keep me")
-    assert await stored(server, "bob") == ["keep me"]
+        await unsure.get_by_role("button", name="Send again").click()
+    assert json.loads((await again.value).post_data or "")["clientMessageId"] != bodies[0]["clientMessageId"]
+    await alice.shows("is it there?")
+
+
+async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
+    windows: Windows, server: ServerProcess
+) -> None:
+    windows.expected = SERVER_AWAY
+    page = await windows.open("alice", "carol")
+    alice, carol = Pane(page, "alice"), Pane(page, "carol")
+    await expect(carol.composer).to_be_visible()
+    await alice.write_to("bob")
+    await refuse_connections(page)
+    await alice.say("never to be sent")
+    await alice.composer.fill("nor this")
+    await carol.composer.fill("carol's own")
+    await expect(alice.waiting).to_have_count(1, timeout=DEADLINE_MS)
+    await page.unroute("**/v1/sendMessage")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.headers.get("authorization", "")))
+    await alice.root.get_by_role("button", name="Sign out").click()
+    dialog = page.get_by_role("dialog", name="Sign out alice?")
+    await expect(dialog).to_contain_text("One message was not sent. It is thrown away.")
+    await dialog.get_by_role("button", name="Sign out").click()
+    await expect(alice.root).to_have_count(0)
+    asked.clear()
+    await page.context.set_offline(True)
+    await page.context.set_offline(False)
+    await server.client("carol").send("alice", "what a poll of hers would bring", "id")
+    await expect(carol.conversation("alice")).to_contain_text("what a poll")
+    token = json.loads(await page.evaluate("sessionStorage.getItem('rowbox.tokens')"))
+    assert {text for text in asked if text} <= {f"Bearer {token[0]}"}
+    kept = await page.evaluate("Object.keys(sessionStorage).sort()")
+    assert kept == ["rowbox.drafts.carol", "rowbox.tokens"]
+    assert await stored(server, "bob") == []
+
+
+async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
+    windows: Windows, server: ServerProcess
+) -> None:
+    windows.expected = SERVER_AWAY | {
+        "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+    }
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    ended = {"status": 401, "code": "unauthenticated", "detail": "the token has expired"}
+    await page.route("**/v1/*", lambda route: route.fulfill(status=401, json=ended))
+    await alice.say("for later")
+    await page.reload()
+    alert = alice.root.get_by_role("alert").filter(has_text="What you wrote is kept")
+    await expect(alice.waiting).to_have_count(1)
+    await alert.get_by_role("button", name="Sign in again").click()
+    await page.unroute("**/v1/*")
+    await page.get_by_label("Token", exact=True).fill(windows.token("alice"))
+    await page.keyboard.press("Enter")
+    await alice.shows("for later")
+    assert await stored(server, "bob") == ["for later"]
 
 
 async def test_a_refused_message_says_why(windows: Windows) -> None:
@@ -167,5 +262,8 @@ async def test_a_refused_message_says_why(windows: Windows) -> None:
     await alice.write_to("bob")
     await alice.composer.evaluate("(box) => { box.value = 'half \\ud800'; box.dispatchEvent(new Event('input')) }")
     await alice.composer.press("Enter")
-    await expect(alice.failed).to_contain_text("Not sent: ")
-    await expect(alice.failed.get_by_role("button")).to_have_text(["Discard"])
+    await expect(alice.refused).to_contain_text("Not sent: ")
+    await expect(alice.refused.get_by_role("button", name="Discard")).to_be_visible()
+    await expect(alice.conversation("bob")).to_contain_text("Not sent: half")
+    await alice.say("the next one goes")
+    await expect(alice.texts).to_contain_text(["the next one goes", "half"])

@@ -20,6 +20,7 @@ SERVER_AWAY: Final = frozenset(
     )
 )
 """What the browser itself writes into its console when a server is killed; no page can keep it from that."""
+UNSENT: Final = ".is-sending, .is-waiting, .is-refused, .is-unsure"
 OFFLINE: Final = frozenset({"Failed to load resource: net::ERR_INTERNET_DISCONNECTED"})
 
 
@@ -89,7 +90,11 @@ class Pane:
     async def shows(self, *texts: str) -> None:
         """Waits until the open conversation consists of these messages, in this order, all of them sent."""
         await expect(self.texts).to_have_text(list(texts), timeout=DEADLINE_MS)
-        await expect(self.root.locator(".is-sending, .is-failed")).to_have_count(0, timeout=DEADLINE_MS)
+        await expect(self.root.locator(UNSENT)).to_have_count(0, timeout=DEADLINE_MS)
+
+    async def shows_unsent(self, *texts: str) -> None:
+        """Waits until exactly these are not confirmed in the open conversation, in this order."""
+        await expect(self.root.locator(UNSENT).locator(".text")).to_have_text(list(texts), timeout=DEADLINE_MS)
 
     @property
     def composer(self) -> Locator:
@@ -104,8 +109,13 @@ class Pane:
         return self.root.get_by_role("log")
 
     @property
-    def failed(self) -> Locator:
-        return self.root.locator(".is-failed")
+    def waiting(self) -> Locator:
+        """What goes by itself when the server is back."""
+        return self.root.locator(".is-waiting")
+
+    @property
+    def refused(self) -> Locator:
+        return self.root.locator(".is-refused")
 
     @property
     def banner(self) -> Locator:

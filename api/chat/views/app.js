@@ -2,35 +2,45 @@
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
+import { Ask } from "./ask.js";
 import { Pane } from "./pane.js";
 import { SignIn } from "./sign_in.js";
 
-/** @param {{accounts: import("../account.js").Account[], onSignIn: Function, onSignOut: Function}} props */
-export function App({ accounts, onSignIn, onSignOut }) {
-  const [shown, setShown] = useState(0);
-  useObserved(...accounts.map((account) => account.inbox));
-  const unread = accounts.reduce((sum, account) => sum + account.inbox.unreadCount, 0);
-  useEffect(() => {
-    document.title = unread ? `(${unread}) Rowbox` : "Rowbox";
-  }, [unread]);
+/** @typedef {import("../account.js").Account} Account */
 
-  if (accounts.length === 0) return html`<${SignIn} onSignIn=${onSignIn} />`;
+/**
+ * @param {{accounts: Account[], today: import("../today.js").Today, notifier: import("../notifier.js").Notifier,
+ *   question: ?import("../main.js").Question, onSignIn: (tokens: string[]) => void, onSignOut: (account: Account) => void,
+ *   onRenew: (account: Account) => void, onOpen: (userId: string, peer: string) => void,
+ *   onLeave: (userId: string) => void, onAnswer: (isYes: boolean) => void}} props
+ */
+export function App({ accounts, today, notifier, question, onSignIn, onSignOut, onRenew, onOpen, onLeave, onAnswer }) {
+  const [shown, setShown] = useState(0);
+  useObserved(today, ...accounts.map((account) => account.inbox));
+  useUnreadSign(accounts.reduce((sum, account) => sum + account.inbox.unreadCount, 0));
   const current = Math.min(shown, accounts.length - 1);
   return html`
+    ${accounts.length === 0 && html`<${SignIn} onSignIn=${onSignIn} />`}
     ${accounts.length > 1 && html`<${UserTabs} accounts=${accounts} current=${current} onChoose=${setShown} />`}
-    <div class="panes">
-      ${accounts.map(
-        (account, at) => html`
-          <${Pane} key=${account.token} account=${account} isCurrent=${at === current} onSignOut=${() => onSignOut(account)} />
-        `,
-      )}
-    </div>
+    ${accounts.length > 0 && html`
+      <main class="panes">
+        <h1 class="unseen">Rowbox</h1>
+        ${accounts.map(
+          (account, at) => html`
+            <${Pane} key=${account.token} account=${account} notifier=${notifier} isCurrent=${at === current}
+              onSignOut=${() => onSignOut(account)} onRenew=${() => onRenew(account)}
+              onOpen=${(/** @type {string} */ peer) => onOpen(account.userId, peer)} onLeave=${() => onLeave(account.userId)} />
+          `,
+        )}
+      </main>
+    `}
+    ${question && html`<${Ask} question=${question} onAnswer=${onAnswer} />`}
   `;
 }
 
 /**
  * Where there is no room for two users side by side: which of them is shown.
- * @param {{accounts: import("../account.js").Account[], current: number, onChoose: (at: number) => void}} props
+ * @param {{accounts: Account[], current: number, onChoose: (at: number) => void}} props
  */
 function UserTabs({ accounts, current, onChoose }) {
   return html`
@@ -38,10 +48,20 @@ function UserTabs({ accounts, current, onChoose }) {
       ${accounts.map(
         ({ userId, inbox }, at) => html`
           <button type="button" aria-pressed=${at === current} onClick=${() => onChoose(at)}>
-            ${userId}${at !== current && inbox.unreadCount > 0 && html` <span class="badge">${inbox.unreadCount}</span>`}
+            <bdi>${userId}</bdi>${at !== current && inbox.unreadCount > 0 && html` <span class="badge">${inbox.unreadCount}</span>`}
           </button>
         `,
       )}
     </nav>
   `;
+}
+
+/** What a tab in the background shows of itself. @param {number} unread */
+function useUnreadSign(unread) {
+  useEffect(() => {
+    document.title = unread ? `(${unread}) Rowbox` : "Rowbox";
+  }, [unread]);
+  useEffect(() => {
+    document.querySelector("link[rel='icon']")?.setAttribute("href", unread ? "chat/icon-unread.svg" : "chat/icon.svg");
+  }, [unread > 0]);
 }

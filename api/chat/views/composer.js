@@ -1,19 +1,26 @@
-// Where one writes. Enter sends, Shift+Enter begins a line; a message that is too long is not taken.
+// Where one writes. Enter sends and Shift+Enter begins a line; on a screen Enter begins a line, and the button sends. A
+// message that is too long is not taken.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { isComposing, isTouch } from "../keys.js";
 
 /** The API's limit of a message's content. */
 const MOST_BYTES = 65_535;
 
-/** @param {{peer: string, drafts: Map<string, string>, onSend: (text: string) => void}} props */
-export function Composer({ peer, drafts, onSend }) {
+/**
+ * @param {{peer: string, drafts: import("../drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
+ */
+export function Composer({ peer, drafts, focusCount, onSend }) {
   const input = useRef(/** @type {any} */ (null));
-  const [text, setText] = useState(drafts.get(peer) ?? "");
+  const [text, setText] = useState(drafts.get(peer));
   const change = (/** @type {string} */ value) => {
     setText(value);
     drafts.set(peer, value);
   };
-  useEffect(() => input.current.focus(), []);
+  useEffect(() => {
+    // A screen's keyboard would hide half of what one opened to read.
+    if (focusCount > 0 && !isTouch()) input.current.focus();
+  }, [focusCount]);
   useLayoutEffect(() => {
     input.current.style.height = "auto";
     input.current.style.height = `${input.current.scrollHeight}px`;
@@ -28,13 +35,15 @@ export function Composer({ peer, drafts, onSend }) {
     input.current.focus();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
-    // While a character is being composed (Japanese, an accent), Enter belongs to that.
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+    if (event.key !== "Enter" || isComposing(event)) return;
+    const isSending = event.ctrlKey || event.metaKey || (!event.shiftKey && !isTouch());
+    if (isSending) submit(event);
   };
   return html`
     <form class="composer" onSubmit=${submit}>
       <textarea ref=${input} rows="1" dir="auto" aria-label=${`Message to ${peer}`} placeholder="Write a message"
-        value=${text} onInput=${(/** @type {any} */ event) => change(event.target.value)} onKeyDown=${onKeyDown} />
+        enterkeyhint=${isTouch() ? "enter" : "send"} value=${text} onKeyDown=${onKeyDown}
+        onInput=${(/** @type {any} */ event) => change(event.target.value)} />
       <button class="primary" type="submit" disabled=${text.trim() === "" || excess > 0}>Send</button>
       ${excess > 0 && html`<p class="problem" role="alert">Too long by ${excess} bytes. Send it in parts.</p>`}
     </form>

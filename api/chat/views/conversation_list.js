@@ -1,20 +1,27 @@
 // The conversations of a user: one stop of the Tab key, and arrows between them.
 
 import { html, useState } from "../vendor/htm-preact.js";
+import { entriesOf } from "../entries.js";
+import { useObserved } from "../observable.js";
 import { briefTime, isoTime } from "../time.js";
 import { Avatar } from "./avatar.js";
 
 /** @type {Record<string, (at: number, last: number) => number>} */
 const STEPS = { ArrowDown: (at) => at + 1, ArrowUp: (at) => at - 1, Home: () => 0, End: (_, last) => last };
 const LOAD_WITHIN_PX = 300;
+const MARKS = { draft: "Draft: ", waiting: "Waiting to be sent: ", failed: "Not sent: ", you: "You: " };
 
-/** @typedef {import("../inbox.js").Conversation} Conversation */
-
-/** @param {{inbox: import("../inbox.js").Inbox, openPeer?: string, onOpen: (peer: string) => void}} props */
-export function ConversationList({ inbox, openPeer, onOpen }) {
+/**
+ * @param {{account: import("../account.js").Account, openPeer?: string, onOpen: (peer: string) => void,
+ *   onBegin: () => void}} props
+ */
+export function ConversationList({ account, openPeer, onOpen, onBegin }) {
+  const { inbox } = account;
+  useObserved(account.outbox);
   const [focusedPeer, setFocusedPeer] = useState(/** @type {?string} */ (null));
   const [hasFailed, setFailed] = useState(false);
-  const peers = inbox.conversations.map((conversation) => inbox.peerOf(conversation));
+  const entries = entriesOf(account, openPeer);
+  const peers = entries.map(({ peer }) => peer);
   const stop = [focusedPeer, openPeer].find((peer) => peer && peers.includes(peer)) ?? peers[0];
 
   const onKeyDown = (/** @type {any} */ event) => {
@@ -30,14 +37,22 @@ export function ConversationList({ inbox, openPeer, onOpen }) {
     if (inbox.hasMore && !hasFailed && scrollHeight - scrollTop - clientHeight < LOAD_WITHIN_PX) loadMore();
   };
 
-  if (inbox.isLoaded && peers.length === 0) return html`<p class="hint">No conversations yet.</p>`;
+  if (peers.length === 0) {
+    if (!inbox.isLoaded) return html`<p class="hint" role="status">Loading…</p>`;
+    return html`
+      <div class="hint">
+        <p>No conversations yet.</p>
+        <button type="button" class="primary" onClick=${onBegin}>Write to somebody</button>
+      </div>
+    `;
+  }
   return html`
     <nav class="conversations" aria-label="Conversations" onKeyDown=${onKeyDown} onScroll=${onScroll}>
       <ul>
-        ${inbox.conversations.map(
-          (conversation, at) => html`
-            <${Item} key=${conversation.conversationId} conversation=${conversation} peer=${peers[at]}
-              isOpen=${peers[at] === openPeer} isStop=${peers[at] === stop} onOpen=${onOpen} onFocus=${setFocusedPeer} />
+        ${entries.map(
+          (entry) => html`
+            <${Item} key=${entry.peer} entry=${entry} isOpen=${entry.peer === openPeer} isStop=${entry.peer === stop}
+              onOpen=${onOpen} onFocus=${setFocusedPeer} />
           `,
         )}
       </ul>
@@ -47,20 +62,19 @@ export function ConversationList({ inbox, openPeer, onOpen }) {
 }
 
 /**
- * @param {{conversation: Conversation, peer: string, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
+ * @param {{entry: import("../entries.js").Entry, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
  *   onFocus: (peer: string) => void}} props
  */
-function Item({ conversation, peer, isOpen, isStop, onOpen, onFocus }) {
-  const { snippet, unreadCount, lastSentTimestamp } = conversation;
+function Item({ entry: { peer, time, mark, text, unreadCount }, isOpen, isStop, onOpen, onFocus }) {
   const count = unreadCount > 999 ? "999+" : unreadCount;
   return html`
     <li>
       <button type="button" class="conversation ${unreadCount ? "is-unread" : ""}" aria-current=${isOpen ? "true" : null}
         tabindex=${isStop ? 0 : -1} onClick=${() => onOpen(peer)} onFocus=${() => onFocus(peer)}>
         <${Avatar} userId=${peer} />
-        <span class="name">${peer}</span>
-        <time datetime=${isoTime(lastSentTimestamp)}>${briefTime(lastSentTimestamp)}</time>
-        <span class="snippet" dir="auto">${snippet ?? "No messages any more"}</span>
+        <bdi class="name">${peer}</bdi>
+        ${time !== null && html`<time datetime=${isoTime(time)}>${briefTime(time)}</time>`}
+        <span class="snippet">${mark && html`<span class="mark mark-${mark}">${MARKS[mark]}</span>`}<bdi>${text ?? "No messages any more"}</bdi></span>
         ${unreadCount > 0 && html`<span class="badge">${count}<span class="unseen"> unread</span></span>`}
       </button>
     </li>

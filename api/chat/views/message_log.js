@@ -2,13 +2,16 @@
 // further up, where nothing that is loaded may move what he reads.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { copy } from "../clipboard.js";
 import { dayName, dayOf } from "../time.js";
+import { useFirstUnread } from "./first_unread.js";
 import { Message, UnsentMessage } from "./message.js";
 
 const AT_END_WITHIN_PX = 60;
 const LOAD_WITHIN_PX = 400;
 /** Messages of one sender that follow each other sooner share one line with the time. */
 const GROUP_US = 3 * 60 * 1_000_000;
+const NOTE_MS = 2_000;
 
 /**
  * @typedef {import("../thread.js").Thread} Thread
@@ -17,12 +20,20 @@ const GROUP_US = 3 * 60 * 1_000_000;
 
 /** @param {{account: import("../account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
-  const { userId, inbox, outbox } = account;
+  const { userId, inbox, outbox, isConnected } = account;
   const { messages } = thread;
   const unsent = outbox.to(thread.peer);
   const log = useRef(/** @type {any} */ (null));
   const [isAtEnd, setAtEnd] = useState(true);
+  const [timedId, setTimedId] = useState(/** @type {?string} */ (null));
+  const [note, setNote] = useNote();
   const isVisible = useVisible();
+
+  const conversation = inbox.with(thread.peer);
+  const unreadCount = conversation?.unreadCount ?? 0;
+  const isCurrent = thread.isLoaded && conversation?.lastMessageId === messages.at(-1)?.messageId;
+  const isWatched = isAtEnd && isVisible;
+  const firstUnreadId = useFirstUnread({ messages, userId, unreadCount, isCurrent, isWatched, isAnswered: unsent.length > 0 });
 
   const look = () => {
     setAtEnd(isScrolledToEnd(log.current));
@@ -30,6 +41,7 @@ export function MessageLog({ account, thread }) {
   };
   const toEnd = () => (log.current.scrollTop = log.current.scrollHeight);
   useKeptPosition(log, messages, unsent, isAtEnd);
+  useBeginAtUnread(log, thread.isLoaded, setAtEnd);
   useEffect(look, [messages]); // a first page may be shorter than the window
   useEffect(() => {
     if (!isAtEnd) return;
@@ -37,53 +49,48 @@ export function MessageLog({ account, thread }) {
     resized.observe(log.current);
     return () => resized.disconnect();
   }, [isAtEnd]);
-
-  const conversation = inbox.with(thread.peer);
-  const unreadCount = conversation?.unreadCount ?? 0;
   useEffect(() => {
-    const isShown = isAtEnd && isVisible && conversation?.lastMessageId === messages.at(-1)?.messageId;
-    if (isShown && unreadCount > 0) thread.markRead();
+    if (isCurrent && isWatched && isScrolledToEnd(log.current) && unreadCount > 0) thread.markRead();
   });
 
-  const retry = (/** @type {import("../outbox.js").Unsent} */ one) => {
-    outbox.retry(one);
-    toEnd();
+  const copyText = async (/** @type {string} */ text) => setNote((await copy(text)) ? "Copied" : "This browser does not let pages copy");
+  const toggleTime = (/** @type {string} */ id) => setTimedId(id === timedId ? null : id);
+  const handling = useHandling([...messages.map(({ messageId }) => messageId), ...unsent.map((one) => one.clientMessageId)].at(-1));
+  const messageView = (/** @type {MessageOfThread} */ message, /** @type {number} */ at) => {
+    const { messageId, messageContent, sentTimestamp, senderId } = message;
+    const [before, after] = [messages[at - 1], messages[at + 1]];
+    const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(sentTimestamp);
+    const isFirstUnread = messageId === firstUnreadId;
+    const actions = [
+      { name: "Copy text", run: () => copyText(messageContent) },
+      { name: timedId === messageId ? "Hide date" : "Show date", run: () => toggleTime(messageId) },
+    ];
+    return [
+      isNewDay && html`<li key=${`day-${messageId}`} class="day"><span>${dayName(sentTimestamp)}</span></li>`,
+      isFirstUnread && html`<li key=${`unread-${messageId}`} class="first-unread"><span>New messages</span></li>`,
+      html`
+        <${Message} key=${messageId} message=${message} isMine=${senderId === userId}
+          isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
+          isTimed=${timedId === messageId} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)} />
+      `,
+    ];
   };
+  const unsentView = (/** @type {import("../outbox.js").Unsent} */ one) => html`
+    <${UnsentMessage} key=${one.clientMessageId} unsent=${one} isConnected=${isConnected} onSendAgain=${() => outbox.sendAgain(one)}
+      onDiscard=${() => outbox.forget(new Set([one.clientMessageId]))} handling=${handling(one.clientMessageId)}
+      actions=${[{ name: "Copy text", run: () => copyText(one.content) }]} />
+  `;
   return html`
     <div class="log-frame">
       <div class="log" ref=${log} role="log" aria-live="polite" aria-busy=${thread.isLoadingOlder} tabindex="0"
-        aria-label=${`Messages with ${thread.peer}`} onScroll=${look}>
+        aria-label=${`Messages with ${thread.peer}`} onScroll=${look} onKeyDown=${moveBetweenMenus}>
         <${Top} thread=${thread} isEmpty=${messages.length + unsent.length === 0} />
-        <ol>
-          ${messages.flatMap((message, at) => listed(message, messages[at - 1], messages[at + 1], userId))}
-          ${unsent.map(
-            (one) => html`
-              <${UnsentMessage} key=${one.clientMessageId} unsent=${one} onRetry=${() => retry(one)}
-                onDiscard=${() => outbox.forget(new Set([one.clientMessageId]))} />
-            `,
-          )}
-        </ol>
+        <ol>${messages.flatMap(messageView)}${unsent.map(unsentView)}</ol>
       </div>
+      <p class=${note ? "note" : "unseen"} role="status">${note}</p>
       ${!isAtEnd && html`<button type="button" class="to-end" onClick=${toEnd}>${unreadCount ? "New messages" : "Newest"} ↓</button>`}
     </div>
   `;
-}
-
-/**
- * @param {MessageOfThread} message
- * @param {MessageOfThread | undefined} before
- * @param {MessageOfThread | undefined} after
- * @param {string} userId
- */
-function listed(message, before, after, userId) {
-  const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(message.sentTimestamp);
-  return [
-    isNewDay && html`<li key=${`day-${message.messageId}`} class="day"><span>${dayName(message.sentTimestamp)}</span></li>`,
-    html`
-      <${Message} key=${message.messageId} message=${message} isMine=${message.senderId === userId}
-        isFirst=${isNewDay || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)} />
-    `,
-  ];
 }
 
 /**
@@ -105,6 +112,31 @@ function Top({ thread, isEmpty }) {
   if (!thread.isLoaded || thread.isLoadingOlder) return html`<p class="hint">Loading…</p>`;
   if (isEmpty) return html`<p class="hint">No messages yet. Say hello.</p>`;
   return thread.hasOlder ? html`<p class="hint">Older messages above</p>` : html`<p class="hint">The beginning</p>`;
+}
+
+/**
+ * Which message's menu is open, and which one the Tab key reaches: the last that was used, the newest at first.
+ * @param {string | undefined} newestId
+ * @returns {(id: string) => import("./message.js").Handling}
+ */
+function useHandling(newestId) {
+  const [usedId, setUsedId] = useState(/** @type {?string} */ (null));
+  const [openId, setOpenId] = useState(/** @type {?string} */ (null));
+  return (id) => ({
+    isStop: id === (usedId ?? newestId),
+    isOpen: id === openId,
+    onFocus: () => setUsedId(id === newestId ? null : id),
+    onMenu: (isOpen) => setOpenId(isOpen ? id : null),
+  });
+}
+
+/** @param {any} event */
+function moveBetweenMenus(event) {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[/** @type {string} */ (event.key)];
+  if (!step || !event.target.matches(".act")) return;
+  const all = [...event.currentTarget.querySelectorAll(".act")];
+  all[all.indexOf(event.target) + step]?.focus();
+  event.preventDefault();
 }
 
 /** @param {Element} log */
@@ -129,6 +161,33 @@ function useKeptPosition(log, messages, unsent, isAtEnd) {
     else if (oldestId !== before.oldestId) log.current.scrollTop += scrollHeight - before.height;
     last.current = { oldestId, height: scrollHeight, written: unsent.length };
   });
+}
+
+/**
+ * A conversation opens where its unread messages begin, where that is not the end of it anyway.
+ * @param {{current: HTMLElement}} log
+ * @param {boolean} isLoaded
+ * @param {(isAtEnd: boolean) => void} setAtEnd
+ */
+function useBeginAtUnread(log, isLoaded, setAtEnd) {
+  useLayoutEffect(() => {
+    const line = log.current.querySelector(".first-unread");
+    if (!line) return;
+    const offset = line.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
+    if (offset < 0) log.current.scrollTop += offset - log.current.clientHeight / 4;
+    setAtEnd(isScrolledToEnd(log.current));
+  }, [isLoaded]);
+}
+
+/** @returns {[?string, (text: string) => void]} What is said for a moment. */
+function useNote() {
+  const [note, setNote] = useState(/** @type {?string} */ (null));
+  useEffect(() => {
+    if (note === null) return;
+    const timer = setTimeout(() => setNote(null), NOTE_MS);
+    return () => clearTimeout(timer);
+  }, [note]);
+  return [note, setNote];
 }
 
 function useVisible() {

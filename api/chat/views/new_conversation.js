@@ -1,9 +1,7 @@
 // "Write to": begins a conversation with somebody by his id.
 
 import { html, useRef, useState } from "../vendor/htm-preact.js";
-
-/** What the API takes for a userId. */
-const USER_ID = /^[A-Za-z0-9._@+:-]{1,128}$/;
+import { isUserId } from "../session.js";
 
 /** @param {{onOpen: (peer: string) => void}} props */
 export function NewConversation({ onOpen }) {
@@ -12,14 +10,14 @@ export function NewConversation({ onOpen }) {
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     const peer = input.current.value.trim();
-    setWrong(!USER_ID.test(peer));
-    if (!USER_ID.test(peer)) return;
+    setWrong(!isUserId(peer));
+    if (!isUserId(peer)) return;
     input.current.value = "";
     onOpen(peer);
   };
   return html`
     <form class="new-conversation" onSubmit=${submit}>
-      <input ref=${input} aria-label="New conversation: user id" placeholder="Write to…" autocomplete="off"
+      <input ref=${input} aria-label="New conversation: user id" enterkeyhint="go" placeholder="Write to…" autocomplete="off"
         autocapitalize="none" spellcheck=${false} maxlength="128" aria-invalid=${isWrong} onInput=${() => setWrong(false)} />
       <button type="submit">Start</button>
       <p class="problem" role="alert">${isWrong && "A user id has letters, digits and . _ @ + : -"}</p>

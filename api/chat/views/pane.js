@@ -2,17 +2,22 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
+import { signedOutBecause } from "../session.js";
 import { Avatar } from "./avatar.js";
 import { ConversationList } from "./conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
+import { NotificationsButton } from "./notifications_button.js";
 import { ThreadView } from "./thread.js";
 
 /** @typedef {import("../account.js").Account} Account */
 
-/** @param {{account: Account, isCurrent: boolean, onSignOut: () => void}} props */
-export function Pane({ account, isCurrent, onSignOut }) {
+/**
+ * @param {{account: Account, notifier: import("../notifier.js").Notifier, isCurrent: boolean, onSignOut: () => void,
+ *   onRenew: () => void, onOpen: (peer: string) => void, onLeave: () => void}} props
+ */
+export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onOpen, onLeave }) {
   useObserved(account, account.inbox);
-  const { userId, thread, inbox } = account;
+  const { userId, thread } = account;
   const side = useRef(/** @type {any} */ (null));
   const threadBefore = useRef(/** @type {Account["thread"]} */ (null));
   useEffect(() => {
@@ -20,23 +25,28 @@ export function Pane({ account, isCurrent, onSignOut }) {
     if (threadBefore.current && !thread) side.current.querySelector(".conversation[tabindex='0']")?.focus();
     threadBefore.current = thread;
   }, [thread]);
+  const begin = () => side.current.querySelector(".new-conversation input").focus();
   return html`
     <section class="pane ${thread ? "has-thread" : ""} ${isCurrent ? "is-current" : ""}" aria-label=${`Signed in as ${userId}`}>
-      <aside class="side" ref=${side}>
+      <div class="side" ref=${side}>
         <header class="bar">
           <${Avatar} userId=${userId} />
-          <h2>${userId}</h2>
+          <h2><bdi>${userId}</bdi></h2>
+          <${NotificationsButton} notifier=${notifier} />
           <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>
         </header>
-        <${NewConversation} onOpen=${(/** @type {string} */ peer) => account.open(peer)} />
-        <${ConversationList} inbox=${inbox} openPeer=${thread?.peer}
-          onOpen=${(/** @type {string} */ peer) => account.open(peer)} />
-      </aside>
+        <${NewConversation} onOpen=${onOpen} />
+        <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onBegin=${begin} />
+      </div>
       <div class="main">
-        <${Status} account=${account} onSignOut=${onSignOut} />
+        <${Status} account=${account} onRenew=${onRenew} />
         ${thread
-          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onLeave=${() => account.leave()} />`
-          : html`<p class="hint">Choose a conversation, or write to somebody new.</p>`}
+          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onLeave=${onLeave} />`
+          : html`
+              <p class="hint">
+                ${"Choose a conversation, or "}<button type="button" class="link" onClick=${begin}>write to somebody new</button>.
+              </p>
+            `}
       </div>
     </section>
   `;
@@ -44,20 +54,22 @@ export function Pane({ account, isCurrent, onSignOut }) {
 
 /**
  * What stands between the user and his messages, if anything does.
- * @param {{account: Account, onSignOut: () => void}} props
+ * @param {{account: Account, onRenew: () => void}} props
  */
-function Status({ account, onSignOut }) {
+function Status({ account, onRenew }) {
+  useObserved(account.outbox);
   const isOnline = useOnline();
-  const { failure, isConnected } = account;
+  const { failure, isConnected, outbox } = account;
   if (failure) {
     return html`
       <div class="banner is-bad" role="alert">
-        <span>You are signed out: ${failure.message}.</span>
-        <button type="button" onClick=${onSignOut}>Sign in again</button>
+        <span>${signedOutBecause(account.token, failure)}${!outbox.isEmpty && " What you wrote is kept for your next sign-in in this tab."}</span>
+        <button type="button" onClick=${onRenew}>Sign in again</button>
       </div>
     `;
   }
-  const text = !isOnline ? "You are offline." : isConnected === false ? "No connection to the server. Trying again…" : null;
+  const waiting = outbox.isEmpty ? "" : " What you write is sent when it is back.";
+  const text = !isOnline ? `You are offline.${waiting}` : isConnected === false ? `No connection to the server. Trying again…${waiting}` : null;
   return html`<div class=${text ? "banner" : ""} role="status">${text}</div>`;
 }
 

@@ -1,16 +1,17 @@
 // The first thing to see without a token.
 
 import { html, useState } from "../vendor/htm-preact.js";
-import { tokensIn } from "../session.js";
+import { problemOf, tokensIn } from "../session.js";
 
 /** @param {{onSignIn: (tokens: string[]) => void}} props */
 export function SignIn({ onSignIn }) {
   const [problem, setProblem] = useState(/** @type {?string} */ (null));
   const submit = (/** @type {any} */ event) => {
     event.preventDefault();
-    const tokens = tokensIn(event.target.elements.token.value);
-    if (tokens.length) onSignIn(tokens);
-    else setProblem("This is no token. A token has three parts with dots between them.");
+    const text = event.target.elements.token.value;
+    const found = problemOf(text);
+    setProblem(found);
+    if (found === null) onSignIn(tokensIn(text));
   };
   return html`
     <main class="sign-in">

@@ -1,0 +1,49 @@
+// The lines of the list of conversations: those of the mailbox, and those of which only this page knows so far, because
+// their first message waits or is not finished yet.
+
+/**
+ * @typedef {object} Entry
+ * @property {string} peer
+ * @property {?number} time Of the newest message, in microseconds; null where nothing was written yet.
+ * @property {"draft" | "waiting" | "failed" | "you" | null} mark What stands before the text.
+ * @property {?string} text How the newest message begins, or the draft; null once retention took it.
+ * @property {number} unreadCount
+ */
+
+/**
+ * Newest first. `openPeer`: what is begun there stands in the composer, and not in the list as well.
+ * @param {import("./account.js").Account} account
+ * @param {string | undefined} openPeer
+ * @returns {Entry[]}
+ */
+export function entriesOf({ userId, inbox, outbox, drafts, isConnected }, openPeer) {
+  const known = new Map(inbox.conversations.map((conversation) => [inbox.peerOf(conversation), conversation]));
+  const draftPeers = drafts.peers.filter((peer) => peer !== openPeer);
+  const peers = new Set([...known.keys(), ...outbox.recipients, ...draftPeers]);
+  const entries = [...peers].map((peer) => {
+    const conversation = known.get(peer);
+    const unsent = outbox.to(peer);
+    const written = unsent.length ? Math.max(...unsent.map(({ writtenAt }) => writtenAt)) * 1000 : 0;
+    const time = Math.max(conversation?.lastSentTimestamp ?? 0, written) || null;
+    return { peer, time, unreadCount: conversation?.unreadCount ?? 0, ...line(peer, conversation, unsent) };
+  });
+  return entries.sort((one, other) => (other.time ?? Infinity) - (one.time ?? Infinity) || 0);
+
+  /**
+   * @param {string} peer
+   * @param {import("./inbox.js").Conversation | undefined} conversation
+   * @param {import("./outbox.js").Unsent[]} unsent
+   * @returns {Pick<Entry, "mark" | "text">}
+   */
+  function line(peer, conversation, unsent) {
+    const stopped = unsent.filter(({ state }) => state === "refused" || state === "unsure").at(-1);
+    if (stopped) return { mark: "failed", text: stopped.content };
+    const waiting = unsent.filter(({ state }) => state === "waiting" || isConnected === false).at(-1);
+    if (waiting) return { mark: "waiting", text: waiting.content };
+    const draft = draftPeers.includes(peer) ? drafts.get(peer) : "";
+    if (draft) return { mark: "draft", text: draft };
+    if (!conversation) return { mark: "you", text: unsent.at(-1)?.content ?? "" };
+    const isOwn = conversation.lastSenderId === userId && peer !== userId;
+    return { mark: isOwn && conversation.snippet !== null ? "you" : null, text: conversation.snippet };
+  }
+}

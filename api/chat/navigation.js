@@ -1,0 +1,83 @@
+// Which conversations are open, as the browser's history knows it: Back leaves a conversation and not the site, and a
+// reload is back in it. One step of the history for each user's open conversation; another one in its place is no step.
+
+import { isUserId } from "./session.js";
+
+/**
+ * @typedef {Record<string, string>} Open Of each user the peer whose conversation is open.
+ * @typedef {{open: Open, depth: number}} Place `depth`: how many steps before it are ours.
+ */
+
+export class Navigation {
+  #onShow;
+  #place = placeIn(history.state);
+  /** We went back ourselves, and what is open stays as it is. */
+  #isLeaving = false;
+
+  /** `onShow` is called with what is to be open now, after Back and Forward. @param {(open: Open) => void} onShow */
+  constructor(onShow) {
+    this.#onShow = onShow;
+    addEventListener("popstate", ({ state }) => this.#onStep(placeIn(state)));
+  }
+
+  get open() {
+    return this.#place.open;
+  }
+
+  /** These are open, without a step: where a visit begins. @param {Open} open */
+  begin(open) {
+    this.#replace({ open, depth: this.#place.depth });
+  }
+
+  /**
+   * @param {string} userId
+   * @param {string} peer
+   */
+  enter(userId, peer) {
+    const { open, depth } = this.#place;
+    const isStep = open[userId] === undefined;
+    const place = { open: { ...open, [userId]: peer }, depth: isStep ? depth + 1 : depth };
+    if (!isStep) this.#replace(place);
+    else {
+      this.#place = place;
+      history.pushState(place, "");
+    }
+  }
+
+  /** @param {string} userId */
+  leave(userId) {
+    const { [userId]: left, ...open } = this.#place.open;
+    if (left === undefined) return;
+    if (this.#place.depth === 0) this.#replace({ open, depth: 0 });
+    else {
+      this.#place = { open, depth: this.#place.depth - 1 };
+      this.#isLeaving = true;
+      history.back();
+    }
+  }
+
+  /** @param {Place} place */
+  #onStep(place) {
+    if (location.hash) return; // a link was opened in this tab: session.js
+    if (this.#isLeaving) {
+      this.#isLeaving = false;
+      this.#replace({ open: this.#place.open, depth: place.depth });
+      return;
+    }
+    this.#place = place;
+    this.#onShow(place.open);
+  }
+
+  /** @param {Place} place */
+  #replace(place) {
+    this.#place = place;
+    history.replaceState(place, "");
+  }
+}
+
+/** What a step of the history says; whoever else wrote it there. @param {any} state @returns {Place} */
+function placeIn(state) {
+  const open = Object.entries(Object(state?.open)).filter(([userId, peer]) => isUserId(userId) && isUserId(peer));
+  const depth = Number.isInteger(state?.depth) && state.depth > 0 ? state.depth : 0;
+  return { open: Object.fromEntries(open), depth };
+}

@@ -1,0 +1,61 @@
+// Notifications of the system for what comes while nobody looks at the page. Only where its user asked for them: the
+// browser's permission is asked for on a press of the button, and never by itself.
+
+import { Observable } from "./observable.js";
+import { ofBrowser } from "./storage.js";
+
+const KEY = "rowbox.notifications";
+
+export class Notifier extends Observable {
+  #isWanted = ofBrowser.get(KEY) === true;
+  #onOpen;
+
+  /** `onOpen(userId, peer)` is called when somebody pressed a notification. @param {(userId: string, peer: string) => void} onOpen */
+  constructor(onOpen) {
+    super();
+    this.#onOpen = onOpen;
+  }
+
+  /** Whether this browser has notifications at all: not over plain HTTP from another machine, and not on every phone. */
+  get isPossible() {
+    return "Notification" in window && isSecureContext;
+  }
+
+  get isOn() {
+    return this.isPossible && this.#isWanted && Notification.permission === "granted";
+  }
+
+  /** Whether the browser's user forbade them, which only its own settings take back. */
+  get isForbidden() {
+    return this.isPossible && Notification.permission === "denied";
+  }
+
+  /** On a press of the button only: browsers refuse to ask otherwise. */
+  async toggle() {
+    this.#isWanted = !this.isOn;
+    if (this.#isWanted) await Notification.requestPermission().catch(() => "denied");
+    ofBrowser.set(KEY, this.isOn);
+    this.changed();
+  }
+
+  /**
+   * Something new came for `userId`; said only while the page is hidden. A newer one takes the place of the last of the
+   * same conversation.
+   * @param {string} userId
+   * @param {string} peer
+   * @param {string} text
+   */
+  tell(userId, peer, text) {
+    if (!this.isOn || !document.hidden) return;
+    try {
+      const notification = new Notification(peer, { body: text, tag: `${userId} ${peer}`, icon: "chat/icon.svg" });
+      notification.onclick = () => {
+        window.focus();
+        notification.close();
+        this.#onOpen(userId, peer);
+      };
+    } catch {
+      // A phone's browser has them for installed pages only, and says so by throwing.
+    }
+  }
+}
