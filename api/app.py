@@ -18,6 +18,7 @@ from rowbox.api.endpoint import Edge, call_answer
 from rowbox.api.handlers import Handlers
 from rowbox.api.health import health_pages
 from rowbox.api.limits import LimitHeaders
+from rowbox.api.local_only import Guard, guard_of
 from rowbox.api.metrics import Metrics, Sample, Source
 from rowbox.api.operator import Operator
 from rowbox.api.pages import pages
@@ -40,7 +41,7 @@ def build_app(
 ) -> Application:
     """The public application. It starts and closes `authenticator` with itself."""
     terms = _body_terms(port, settings.server, drain, bodies)
-    edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins))
+    edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins), guard=guard_of(settings.server))
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
     for operation in Handlers(port, settings.poll).operations():
@@ -72,17 +73,19 @@ def build_admin_app(
     operator: Operator,
     *,
     sources: Sequence[Source] = (),
+    guard: Guard | None = None,
 ) -> Application:
     """The operator's application: health, readiness, metrics of `sources` and of HTTP, and the calls of `operator`.
 
     What only tells has no authentication: the port is the operator's to protect. The calls want his proof.
+    `guard` is that of local_only.admin_guard_of.
     """
 
     def in_flight() -> Iterable[Sample]:
         help_text = "Requests being answered, long polls included."
         yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
 
-    app = Application(Edge(HttpCounters(), Drain(), ids, Cors(())))
+    app = Application(Edge(HttpCounters(), Drain(), ids, Cors(()), guard=guard))
     for page in health_pages(port, drain, Metrics(counters, [*sources, in_flight])):
         app.add(hdrs.METH_GET, page.path, page.answer)
     for path, answer in operator.answering():

@@ -24,6 +24,7 @@ from rowbox.api.counters import CLIENT_GONE, HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.handlers import Call, Operation
 from rowbox.api.limits import LimitHeaders
+from rowbox.api.local_only import Guard
 from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, is_of_ours, problem_of
 from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.wire import WireResponse, response
@@ -44,7 +45,9 @@ class Known(Protocol):
 
 
 class Edge:
-    """Makes the handlers of one application. `ids` gives fresh request ids, `clock` seconds to measure durations."""
+    """Makes the handlers of one application. `ids` gives fresh request ids, `clock` seconds to measure durations;
+    `guard` raises for a request that is not looked at further.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Edge:
         ids: Iterator[str],
         cors: Cors,
         clock: Callable[[], float] = time.perf_counter,
+        guard: Guard | None = None,
     ) -> None:
         self.cors = cors
         self._counters = counters
@@ -60,6 +64,7 @@ class Edge:
         self._ids = ids
         self._clock = clock
         self._refusals = RefusalLog(clock)
+        self._guard = guard
 
     def endpoint(
         self,
@@ -70,6 +75,8 @@ class Edge:
     ) -> Handler:
         """A handler that answers with what `answer` returns, or with the problem it raises; never raises itself."""
         counters = self._counters.route(route, method)
+        if self._guard is not None:
+            answer = _guarded(answer, self._guard)
         drain, clock, cors, ids, refusals = self._drain, self._clock, self.cors, self._ids, self._refusals
 
         async def handle(request: web.BaseRequest) -> WireResponse:
@@ -97,6 +104,14 @@ class Edge:
             return response(answered, request, current_id, closes=drain.has_begun)
 
         return handle
+
+
+def _guarded(answer: Answering, guard: Guard) -> Answering:
+    async def guarded(request: web.BaseRequest) -> Answer:
+        guard(request)
+        return await answer(request)
+
+    return guarded
 
 
 def call_answer(

@@ -38,6 +38,12 @@ class UnsupportedMediaType(RowboxError):
     code = "unsupported_media_type"
 
 
+class NotLocal(RowboxError):
+    """A request from elsewhere to a server without authentication."""
+
+    code = "not_local"
+
+
 class Kind(msgspec.Struct, frozen=True):
     """What all problems of one code have in common."""
 
@@ -51,6 +57,7 @@ KINDS: Final[dict[str, Kind]] = {
     "page_too_large": Kind(400, "The page, asked for by its number, is too large"),
     "unauthenticated": Kind(401, "A valid token is needed"),
     "forbidden": Kind(403, "The token may not do this"),
+    "not_local": Kind(403, "A server without authentication answers its own machine only"),
     "unknown_conversation": Kind(404, "The user is in no such conversation"),
     "unknown_message": Kind(404, "The conversation holds no such message"),
     "unknown_client_message_id": Kind(404, "No send with this clientMessageId was applied so far"),

@@ -22,6 +22,7 @@ from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.insecure import InsecureAuthenticator
+from rowbox.api.local_only import admin_guard_of
 from rowbox.api.operator import Operator
 from rowbox.api.server import Server, connection_limits
 from rowbox.cli import logs
@@ -131,7 +132,8 @@ async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> A
     app = build_app(mailboxes.port, _authenticator(settings, secret), settings, counters, drain, ids, bodies)
     sources = [*mailboxes.sources, connections.samples, bodies.samples]
     operator = Operator((), lambda: [secret], time.time)
-    admin = build_admin_app(mailboxes.port, counters, drain, ids, operator, sources=sources)
+    guard = admin_guard_of(settings.server)
+    admin = build_admin_app(mailboxes.port, counters, drain, ids, operator, sources=sources, guard=guard)
     server = Server(app, admin, mailboxes.port, settings.server, drain, ids, connections)
     try:
         await _listen(server)

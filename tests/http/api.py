@@ -15,6 +15,7 @@ from rowbox.api.bodies import Bodies, bodies_of
 from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
 from rowbox.api.drain import Drain
+from rowbox.api.local_only import admin_guard_of
 from rowbox.api.metrics import Source
 from rowbox.api.operator import Operator, OperatorCall
 from rowbox.api.problems import Problem
@@ -100,9 +101,19 @@ class Api:
     async def post(self, path: str, fields: object, user: str | None = "alice", *, admin: bool = False) -> Answer:
         return await self.request("POST", path, user, admin=admin, body=msgspec.json.encode(fields))
 
-    async def admin(self, path: str, method: str = "GET", *, proof: str | None = None, body: bytes = b"") -> Answer:
+    async def admin(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        proof: str | None = None,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         """One request on the admin port; `proof`: an operator's token."""
-        headers = {} if proof is None else {"Authorization": f"Bearer {proof}"}
+        headers = dict(headers or {})
+        if proof is not None:
+            headers["Authorization"] = f"Bearer {proof}"
         url = f"http://127.0.0.1:{self.server.admin_port}{path}"
         async with self._session.request(method, url, headers=headers, data=body) as response:
             return Answer(response.status, await response.read(), response.headers)
@@ -145,7 +156,8 @@ async def serving(
     app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
     sources = [*(sources or []), connections.samples, bodies.samples]
     operator = Operator(calls, lambda: [SECRET], time.time)
-    admin_app = build_admin_app(port, counters, drain, ids, operator, sources=sources)
+    guard = admin_guard_of(settings.server)
+    admin_app = build_admin_app(port, counters, drain, ids, operator, sources=sources, guard=guard)
     server = Server(app, admin_app, port, settings.server, drain, ids, connections)
     try:
         await server.start()

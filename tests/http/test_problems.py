@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, UnsupportedMediaType, is_of_ours
+from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, NotLocal, UnsupportedMediaType, is_of_ours
 from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.request_id import REQUEST_ID
 from rowbox.mailbox import errors
@@ -20,6 +20,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.PageTooLarge("x", page_number=6, page_size=25, cursor="c"), 400, False),
     (errors.Unauthenticated("x"), 401, False),
     (errors.Forbidden("x"), 403, False),
+    (NotLocal("x"), 403, False),
     (errors.UnknownConversation("x"), 404, False),
     (errors.UnknownMessage("x"), 404, False),
     (errors.UnknownClientMessageId("x"), 404, False),
