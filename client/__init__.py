@@ -10,27 +10,49 @@ the server imports this. What a server adds to its answers later is ignored.
 """
 
 from rowbox.client.access import TokenSource
-from rowbox.client.answers import Conversation, Message, ReadMark, Sent
+from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
 from rowbox.client.client import Client
-from rowbox.client.errors import AccessDenied, CallFailed, ListReset, OutcomeUnknown, Refused
+from rowbox.client.errors import (
+    DEDUPE_LIFE_OVER,
+    NO_ANSWER,
+    NO_TOKEN,
+    UNEXPECTED_ANSWER,
+    AccessDenied,
+    CallFailed,
+    ListReset,
+    OutcomeUnknown,
+    Refused,
+)
 from rowbox.client.follow import Change, Follow, NewMessage, Reset
-from rowbox.client.retry import RetryPolicy
+from rowbox.client.follow_conversations import ConversationChange, FollowConversations
+from rowbox.client.polls import Connection, OnConnection
+from rowbox.client.sends import new_client_message_id
 
 __all__ = [
+    "DEDUPE_LIFE_OVER",
+    "NO_ANSWER",
+    "NO_TOKEN",
+    "UNEXPECTED_ANSWER",
     "AccessDenied",
     "CallFailed",
     "Change",
     "Client",
+    "Connection",
     "Conversation",
+    "ConversationChange",
+    "ConversationPage",
     "Follow",
+    "FollowConversations",
     "ListReset",
     "Message",
+    "MessagePage",
     "NewMessage",
+    "OnConnection",
     "OutcomeUnknown",
     "ReadMark",
     "Refused",
     "Reset",
-    "RetryPolicy",
     "Sent",
     "TokenSource",
+    "new_client_message_id",
 ]

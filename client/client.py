@@ -1,22 +1,23 @@
 """The client: what a user may do, each as one method."""
 
-import asyncio
-import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from random import Random
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from rowbox.client.access import AccessToken, TokenSource
+from rowbox.client.access import TokenSource
 from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
 from rowbox.client.errors import CallFailed, ListReset, Refused
-from rowbox.client.follow import Follow
-from rowbox.client.retry import RetryPolicy, Sleep, retried
-from rowbox.client.transport import Transport
+from rowbox.client.faults import checked_duration
+from rowbox.client.follow import Follow, place_of
+from rowbox.client.follow_conversations import FollowConversations
+from rowbox.client.polls import OnConnection, Polls
+from rowbox.client.retry import PATIENCE_S, Timing, retried
+from rowbox.client.sends import Attempt, new_client_message_id
+from rowbox.client.transport import CALL_S, DEDUPE_LIFE_S, Transport
 from rowbox.client.turns import Turns
 
 MAX_WAIT_S: Final = 55
+_PAGE_SIZE: Final = 100
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -24,8 +25,10 @@ _T_co = TypeVar("_T_co", covariant=True)
 class Client:
     """One user's way to a server, at `url`, with this access token or what gives one (access.py).
 
-    Every call is tried again as `retry` says, then fails with an error of errors.py. `random`, `sleep` and `clock`
-    are for tests.
+    What may succeed later is tried again: a call for `patience_s` (0: it has one try; each takes up to 15 s), a
+    follower for ever. Then it fails with an error of errors.py. A fault (faults.py) is raised at once, as it is. The
+    rules are in docs/consistency.md, "What a client does". `timing` is for tests. The `patience_s` of a
+    call is for that one, in place of the client's.
     """
 
     def __init__(
@@ -33,16 +36,17 @@ class Client:
         url: str,
         token: TokenSource,
         *,
-        retry: RetryPolicy | None = None,
-        random: Random | None = None,
-        sleep: Sleep = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
+        dedupe_life_s: float = DEDUPE_LIFE_S,
+        timing: Timing | None = None,
     ) -> None:
-        self._transport = Transport(url, AccessToken(token))
-        self._policy = retry if retry is not None else RetryPolicy()
-        self._random = random if random is not None else Random()
-        self._sleep = sleep
-        self._clock = clock
+        """ValueError, TypeError for a URL, a token or a time that can be none.
+
+        `dedupe_life_s` is for how long the server knows a clientMessageId; once it says so itself, that counts.
+        """
+        self._patience_s = checked_duration("patience_s", patience_s)
+        self._timing = timing if timing is not None else Timing()
+        self._transport = Transport(url, token, dedupe_life_s=checked_duration("dedupe_life_s", dedupe_life_s))
         self._turns = Turns()
 
     async def __aenter__(self) -> Self:
@@ -54,54 +58,117 @@ class Client:
     ) -> None:
         await self._transport.__aexit__(kind, error, traceback)
 
-    async def send(self, recipient_id: str, content: str, *, client_message_id: str | None = None) -> Sent:
+    async def send(
+        self,
+        recipient_id: str,
+        content: str,
+        *,
+        client_message_id: str | None = None,
+        first_tried_at: float | None = None,
+        patience_s: float | None = None,
+    ) -> Sent:
         """Sends a message once, however many tries that takes; returns when it is stored.
 
         Messages to one recipient go one after the other, in the order of the calls. An error carries the
-        `client_message_id`: with Refused nothing was written, after OutcomeUnknown it may have been. To go on with that
-        message, at any time within the server's dedupe life (a week by default), give the same content and that id.
-        The same holds for a call that was cancelled, if its id was given.
+        `client_message_id`, and `first_tried_at`, when it was tried first: with Refused nothing was written, after
+        OutcomeUnknown it may have been. To go on with that message give the same content and both. Within the server's
+        dedupe life (a week by default) it is still one message; later nothing is tried and OutcomeUnknown says so, with
+        the code DEDUPE_LIFE_OVER. A call that was cancelled can go on too, if its id was given.
         """
-        message_id = uuid.uuid4().hex if client_message_id is None else client_message_id
+        message_id = new_client_message_id() if client_message_id is None else client_message_id
         fields = {"recipientId": recipient_id, "messageContent": content, "clientMessageId": message_id}
         async with self._turns.of(recipient_id):
+            attempt = Attempt.beginning(message_id, first_tried_at, self._timing)
+
+            async def one_try() -> Sent:
+                attempt.next_try(self._timing, self._transport.dedupe_life_s, CALL_S)
+                return await self._transport.post("sendMessage", fields, Sent)
+
             try:
-                return await self._retried(lambda: self._transport.post("sendMessage", fields, Sent))
+                return await self._retried(one_try, patience_s)
             except CallFailed as error:
-                error.client_message_id = message_id
+                attempt.marked(error)
                 raise
 
-    async def send_status(self, client_message_id: str) -> Sent | None:
+    async def send_status(self, client_message_id: str, *, patience_s: float | None = None) -> Sent | None:
         """What became of a send of one's own. None: not stored so far; while a try is under way it still may be."""
         query: dict[str, str | int | None] = {"clientMessageId": client_message_id}
         try:
-            return await self._retried(lambda: self._transport.get("sendStatus", query, Sent))
+            return await self._retried(lambda: self._transport.get("sendStatus", query, Sent), patience_s)
         except Refused as refused:
             if refused.code == "unknown_client_message_id":
                 return None
             raise
 
-    async def mark_read(self, conversation_id: str, message_id: str) -> ReadMark:
+    async def mark_read(self, conversation_id: str, message_id: str, *, patience_s: float | None = None) -> ReadMark:
         """Everything up to and including that message is read. The mark never moves back."""
         fields = {"conversationId": conversation_id, "messageId": message_id}
-        return await self._retried(lambda: self._transport.post("markRead", fields, ReadMark))
+        return await self._retried(lambda: self._transport.post("markRead", fields, ReadMark), patience_s)
 
-    def follow(self, token: str | None = None, conversation_id: str | None = None, *, wait_s: int = 30) -> Follow:
+    def follow(
+        self,
+        token: str | None = None,
+        conversation_id: str | None = None,
+        *,
+        wait_s: int = 30,
+        on_connection: OnConnection | None = None,
+    ) -> Follow:
         """Every new message, one's own too, from `token` on; without a token from now on, beginning with a Reset.
 
         Of all conversations or of one: a token is for the same choice. `wait_s`, 1 to 55, is how long one poll is held.
+        `on_connection` is told when the server does not answer, and when it does again.
         """
-        if not 1 <= wait_s <= MAX_WAIT_S:
-            raise ValueError(f"wait_s is 1 to {MAX_WAIT_S}: {wait_s}")
 
-        async def poll(since: str | None) -> MessagePage:
+        async def poll(since: str | None, held_s: int) -> MessagePage:
             query: dict[str, str | int | None] = {"conversationId": conversation_id, "lastUpdatedTimestamp": since}
-            return await self._transport.get("fetchMessages", query, MessagePage, wait_s=wait_s)
+            return await self._transport.get("fetchMessages", query, MessagePage, wait_s=held_s)
 
-        return Follow(poll, token, self._policy, self._random, self._sleep, self._clock)
+        start, _ = place_of(token)
+        return Follow(Polls(poll, start, _sane_wait(wait_s), self._timing, on_connection), token)
+
+    def follow_conversations(
+        self, token: str | None = None, *, wait_s: int = 30, on_connection: OnConnection | None = None
+    ) -> FollowConversations:
+        """Every change of the list of conversations, from `token` on; without one it begins with a reset: the newest
+        page. `wait_s` and `on_connection` are those of `follow`.
+        """
+
+        async def poll(since: str | None, held_s: int) -> ConversationPage:
+            query: dict[str, str | int | None] = {"pageSize": _PAGE_SIZE, "lastUpdatedTimestamp": since}
+            return await self._transport.get("fetchConversation", query, ConversationPage, wait_s=held_s)
+
+        return FollowConversations(Polls(poll, token, _sane_wait(wait_s), self._timing, on_connection))
+
+    async def fetch_messages(
+        self,
+        conversation_id: str | None = None,
+        *,
+        cursor: str | None = None,
+        token: str | None = None,
+        page_size: int = _PAGE_SIZE,
+        patience_s: float | None = None,
+    ) -> MessagePage:
+        """One page: the newest, what is behind a cursor, or what came after the token of another page."""
+        query = {"conversationId": conversation_id, "cursor": cursor, "lastUpdatedTimestamp": token}
+        sized = {**query, "pageSize": page_size}
+        return await self._retried(lambda: self._transport.get("fetchMessages", sized, MessagePage), patience_s)
+
+    async def fetch_conversations(
+        self,
+        *,
+        cursor: str | None = None,
+        token: str | None = None,
+        page_size: int = _PAGE_SIZE,
+        patience_s: float | None = None,
+    ) -> ConversationPage:
+        """One page, as of `fetch_messages`: of the list of conversations."""
+        query = {"cursor": cursor, "lastUpdatedTimestamp": token, "pageSize": page_size}
+        return await self._retried(
+            lambda: self._transport.get("fetchConversation", query, ConversationPage), patience_s
+        )
 
     def messages(
-        self, conversation_id: str | None = None, *, cursor: str | None = None, page_size: int = 100
+        self, conversation_id: str | None = None, *, cursor: str | None = None, page_size: int = _PAGE_SIZE
     ) -> AsyncIterator[Message]:
         """A conversation's messages, newest first; without one those of all, as far back as the log reaches.
 
@@ -110,25 +177,30 @@ class Client:
         """
 
         async def page(after: str | None) -> MessagePage:
-            query = {"conversationId": conversation_id, "cursor": after, "pageSize": page_size}
-            return await self._retried(lambda: self._transport.get("fetchMessages", query, MessagePage))
+            return await self.fetch_messages(conversation_id, cursor=after, page_size=page_size)
 
         return _items(page, cursor)
 
-    def conversations(self, *, page_size: int = 100) -> AsyncIterator[Conversation]:
+    def conversations(self, *, cursor: str | None = None, page_size: int = _PAGE_SIZE) -> AsyncIterator[Conversation]:
         """All conversations, the one with the newest message first. One that moves up between pages may be left out.
 
-        ListReset as of `messages`.
+        `cursor` and ListReset are those of `messages`.
         """
 
         async def page(after: str | None) -> ConversationPage:
-            query = {"cursor": after, "pageSize": page_size}
-            return await self._retried(lambda: self._transport.get("fetchConversation", query, ConversationPage))
+            return await self.fetch_conversations(cursor=after, page_size=page_size)
 
-        return _items(page, None)
+        return _items(page, cursor)
 
-    async def _retried(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        return await retried(call, self._policy, self._random, self._sleep)
+    async def _retried(self, call: Callable[[], Awaitable[_T]], patience_s: float | None) -> _T:
+        patient_s = self._patience_s if patience_s is None else checked_duration("patience_s", patience_s)
+        return await retried(call, patient_s, self._timing)
+
+
+def _sane_wait(wait_s: int) -> int:
+    if not 1 <= wait_s <= MAX_WAIT_S:
+        raise ValueError(f"wait_s is 1 to {MAX_WAIT_S}: {wait_s}")
+    return wait_s
 
 
 class _PageOf(Protocol[_T_co]):

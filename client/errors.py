@@ -13,6 +13,13 @@ NO_ANSWER: Final = "no_answer"
 """The `code` where nothing came back: the connection failed, or the time was over."""
 UNEXPECTED_ANSWER: Final = "unexpected_answer"
 """The `code` where what came back is none of Rowbox's answers: a proxy's, or that of another server."""
+NO_TOKEN: Final = "no_token"  # noqa: S105 - a code, not a token
+"""The `code` where the token function failed: the server was not asked."""
+DEDUPE_LIFE_OVER: Final = "dedupe_life_over"
+"""The `code` where a send was tried so long ago that the server may have forgotten its id: another try might be another
+message. Whether it was sent is in the sender's own mailbox, for as long as messages are kept: the copy in the
+conversation's `messages` has the clientMessageId. (`send_status` has forgotten it as well.)
+"""
 
 
 class CallFailed(Exception):
@@ -38,11 +45,15 @@ class CallFailed(Exception):
         self.retry_after_ms = retry_after_ms
         self.client_message_id: str | None = None
         """Of a send: the id under which it was tried, and under which it can go on."""
+        self.first_tried_at: float | None = None
+        """Of a send: when it was tried first, in seconds since the epoch; belongs to its id."""
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed later: no answer, 5xx, and 429. Any other refusal stays one."""
-        return isinstance(self, OutcomeUnknown) or self.status == 429
+        """Whether the same call may succeed later: no answer, 5xx, and 429. Any other refusal stays one, and so does
+        DEDUPE_LIFE_OVER.
+        """
+        return (isinstance(self, OutcomeUnknown) and self.code != DEDUPE_LIFE_OVER) or self.status == 429
 
 
 class Refused(CallFailed):

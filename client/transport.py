@@ -1,17 +1,28 @@
 """One HTTP call: a request becomes a typed answer or a typed error. No retries, except with a renewed access token."""
 
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import aiohttp
 
 from rowbox import __version__
-from rowbox.client.access import AccessToken
+from rowbox.client.access import AccessToken, TokenSource
 from rowbox.client.answers import decoded
+from rowbox.client.awake import TICK_S, Alarm
+from rowbox.client.connections import CONNECT_S, Connections, Generation, probing_socket
 from rowbox.client.errors import NO_ANSWER, OutcomeUnknown
+from rowbox.client.faults import checked_url, is_outage, said
 
-MARGIN_S: Final = 15
-"""How much longer than its `wait` a call is listened to (the server says so too: X-Poll-Client-Timeout)."""
+CALL_S: Final = 15.0
+"""For one try: a server that cannot carry it out says so before (`server.body_room_ms` and `commit.timeout_ms`)."""
+POLL_MARGIN_S: Final = 5.0
+"""How much longer than its `wait` a poll is listened to."""
+DEDUPE_LIFE_S: Final = 7 * 24 * 3600.0
+"""For how long a server knows a clientMessageId, if its operator has not chosen another time."""
 _T = TypeVar("_T")
 
 
@@ -21,63 +32,137 @@ class _Exchange(NamedTuple):
     retry_after: str | None
 
 
+class _Try:
+    """A request that is under way, and how it is ended where the machine slept meanwhile."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.scope = asyncio.timeout(timeout_s)
+        self.timeout_s = timeout_s
+        self.has_slept = False
+
+    def end(self) -> None:
+        self.has_slept = True
+        self.scope.reschedule(asyncio.get_running_loop().time())
+
+    def why(self, error: Exception) -> str:
+        """Why there is no answer."""
+        if self.has_slept:
+            return "the machine slept"
+        return f"none within {self.timeout_s:g} s" if self.scope.expired() else said(error)
+
+
 class Transport:
     """The connections to one server. `async with` opens and closes them."""
 
-    def __init__(self, url: str, access: AccessToken, *, margin_s: float = MARGIN_S) -> None:
-        """`url` is http(s)://host:port, with a path where a proxy has put the server under one; ValueError else."""
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"a server's URL begins with http:// or https://: {url!r}")
-        self._url = url.rstrip("/")
-        self._access = access
+    def __init__(
+        self,
+        url: str,
+        token: TokenSource,
+        *,
+        dedupe_life_s: float = DEDUPE_LIFE_S,
+        call_s: float = CALL_S,
+        margin_s: float = POLL_MARGIN_S,
+        tick_s: float = TICK_S,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`url` is http(s)://host:port, with a path where a proxy has put the server under one. ValueError for a URL or
+        a token that can be none, TypeError for what is not even text. `wall_clock` and the times are for tests.
+        """
+        self._url = checked_url(url)
+        self._access = AccessToken(token, call_s)
+        self._call_s = call_s
         self._margin_s = margin_s
-        self._session: aiohttp.ClientSession | None = None
+        self._alarm = Alarm(self._woke, wall_clock=wall_clock, tick_s=tick_s)
+        self._alarm_task: asyncio.Task[None] | None = None
+        self._connections: Connections | None = None
+        self._tries: set[_Try] = set()
+        self.dedupe_life_s = dedupe_life_s
+        """For how long the server knows a clientMessageId; as it says itself with the answer to a send."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers={"User-Agent": f"rowbox-client/{__version__}"})
+        self._connections = Connections(_session)
+        self._alarm_task = asyncio.get_running_loop().create_task(self._alarm.run())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._alarm_task is not None:
+            self._alarm_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._alarm_task
+        if self._connections is not None:
+            connections, self._connections = self._connections, None
+            await connections.close()
 
     async def post(self, call: str, fields: dict[str, str], kind: type[_T]) -> _T:
-        """Refused, AccessDenied, OutcomeUnknown: see errors.py."""
-        return await self._call("POST", call, kind, self._margin_s, json=fields)
+        """Refused, AccessDenied, OutcomeUnknown: see errors.py. Faults as they are: see faults.py."""
+        return await self._call("POST", call, kind, self._call_s, json=fields)
 
     async def get(self, call: str, query: dict[str, str | int | None], kind: type[_T], *, wait_s: int = 0) -> _T:
         """The same. Parameters that are None are left out; `wait_s` is how long the server may hold the request."""
         given = {name: value for name, value in query.items() if value is not None}
         if wait_s:
             given["wait"] = wait_s
-        return await self._call("GET", call, kind, wait_s + self._margin_s, params=given)
+        return await self._call("GET", call, kind, wait_s + self._margin_s if wait_s else self._call_s, params=given)
 
     async def _call(self, method: str, call: str, kind: type[_T], timeout_s: float, **content: Any) -> _T:
-        try:
-            token = await self._access.get()
-            answer = await self._exchange(method, call, token, timeout_s, content)
-            if answer.status == 401 and (renewed := await self._access.renewed(token)) is not None:
-                answer = await self._exchange(method, call, renewed, timeout_s, content)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise OutcomeUnknown(
-                f"no answer to {call}: {str(error) or type(error).__name__}", code=NO_ANSWER
-            ) from error
+        if self._connections is None:
+            raise RuntimeError("a client is used inside `async with` it")
+        token = await self._access.get()
+        answer = await self._exchange(method, call, token, timeout_s, content)
+        if answer.status == 401 and (renewed := await self._access.renewed(token)) is not None:
+            answer = await self._exchange(method, call, renewed, timeout_s, content)
         return decoded(answer.status, answer.body, answer.retry_after, kind)
 
     async def _exchange(
         self, method: str, call: str, token: str, timeout_s: float, content: dict[str, Any]
     ) -> _Exchange:
-        if self._session is None:
-            raise RuntimeError("a client is used inside `async with` it")
-        async with self._session.request(
+        connections = self._connections
+        if connections is None:
+            raise RuntimeError("the client was closed meanwhile")
+        async with connections.borrowed() as generation:
+            this = _Try(timeout_s)
+            try:
+                async with this.scope:
+                    self._tries.add(this)
+                    try:
+                        return await self._asked(generation, method, call, token, content)
+                    finally:
+                        self._tries.discard(this)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                if not isinstance(error, aiohttp.ClientConnectorError):  # there it had no connection to begin with
+                    await connections.retire(generation)
+                raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from error
+
+    async def _asked(
+        self, generation: Generation, method: str, call: str, token: str, content: dict[str, Any]
+    ) -> _Exchange:
+        async with generation.session.request(
             method,
             f"{self._url}/v1/{call}",
             headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
             allow_redirects=False,  # the access token is for this server
             **content,
         ) as response:
+            life = response.headers.get("X-Dedupe-Life", "")
+            if life.isdecimal() and 200 <= response.status < 300:
+                self.dedupe_life_s = float(life)
             return _Exchange(response.status, await response.read(), response.headers.get("Retry-After"))
+
+    async def _woke(self) -> None:
+        """Whatever is under way is so on a connection of before the sleep."""
+        if self._connections is not None:
+            await self._connections.retire()
+        for one in self._tries:
+            one.end()
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(socket_factory=probing_socket),
+        headers={"User-Agent": f"rowbox-client/{__version__}"},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+    )

@@ -21,9 +21,15 @@ log = logging.getLogger("echo-bot")
 
 async def answer(client: Client, asked: Message) -> None:
     """Returns when the answer is stored, or when the server will never take it."""
+    answer_id = f"echo-{asked.message_id}"
+    earliest_s = (
+        asked.sent_timestamp / 1_000_000
+    )  # a bot that was killed has forgotten when it tried; never before this
     while True:
         try:
-            await client.send(asked.sender_id, asked.message_content, client_message_id=f"echo-{asked.message_id}")
+            await client.send(
+                asked.sender_id, asked.message_content, client_message_id=answer_id, first_tried_at=earliest_s
+            )
             return
         except CallFailed as error:
             log.warning("no answer to %s yet: %s", asked.message_id, error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -11,11 +11,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rowbox.client import Client, RetryPolicy
-from rowbox.client.access import TokenSource
+from rowbox.client import Client, TokenSource
+from rowbox.client.retry import Pauses, Timing
 
-POLICY: Final = RetryPolicy(retries=3, base_s=1.0, cap_s=8.0, patience_s=30.0)
-TOKEN: Final = "the access token"
+PAUSES: Final = Pauses(base_s=1.0, cap_s=8.0)
+TOKEN: Final = "the.access.token"
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -25,6 +25,8 @@ class Asked(msgspec.Struct, frozen=True):
     query: dict[str, str]
     fields: dict[str, str]
     token: str
+    port: int
+    """The client's, of its connection."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class ScriptedServer:
             dict(request.query),
             msgspec.json.decode(body) if body else {},
             request.headers.get("Authorization", "").removeprefix("Bearer "),
+            request.get_extra_info("peername")[1],
         )
         self.asked.append(asked)
         step = self._script.popleft() if self._script else self.otherwise
@@ -87,10 +90,15 @@ class Time:
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.asleep_s = 0.0
+        """What only the wall clock counted."""
         self.pauses: list[float] = []
 
     def clock(self) -> float:
         return self.now_s
+
+    def wall_clock(self) -> float:
+        return 1_800_000_000 + self.now_s + self.asleep_s
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -105,8 +113,9 @@ class Longest(Random):
         return b
 
 
-def client_of(server: ScriptedServer, time: Time, token: TokenSource = TOKEN) -> Client:
-    return Client(server.url, token, retry=POLICY, random=Longest(), sleep=time.sleep, clock=time.clock)
+def client_of(server: ScriptedServer, time: Time, token: TokenSource = TOKEN, *, patience_s: float = 30.0) -> Client:
+    timing = Timing(pauses=PAUSES, random=Longest(), sleep=time.sleep, clock=time.clock, wall_clock=time.wall_clock)
+    return Client(server.url, token, patience_s=patience_s, timing=timing)
 
 
 # ---------------------------------------------------------------------- answers, as api.md has them
@@ -116,7 +125,13 @@ def ok(fields: object, status: int = 200) -> Answer:
     return Answer(status, msgspec.json.encode(fields))
 
 
-def sent(message_id: str = "m1", *, duplicate: bool = False) -> Answer:
+async def never(asked: Asked) -> Answer:
+    """A server that is silent, as one is behind a connection that is dead."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def sent(message_id: str = "m1", *, duplicate: bool = False, headers: dict[str, str] | None = None) -> Answer:
     fields = {
         "messageId": message_id,
         "conversationId": "c1",
@@ -125,7 +140,7 @@ def sent(message_id: str = "m1", *, duplicate: bool = False) -> Answer:
         "pendingRecipients": 0,
         "duplicate": duplicate,
     }
-    return ok(fields, 200 if duplicate else 201)
+    return Answer(200 if duplicate else 201, msgspec.json.encode(fields), headers or {})
 
 
 def problem(status: int, code: str, *, retry_after_ms: int | None = None, **headers: str) -> Answer:
@@ -150,14 +165,31 @@ def message(version: int) -> dict[str, object]:
 
 def delta(*versions: int, token: int, **more: object) -> Answer:
     """The messages with these versions, as what came since a token; the token of a version is "t" and its number."""
-    return _page([message(version) for version in versions], token, isDeltaUpdate=True, **more)
+    return _page("messages", [message(version) for version in versions], token, isDeltaUpdate=True, **more)
 
 
 def full(*versions: int, token: int, **more: object) -> Answer:
     """A page in place of a delta."""
-    return _page([message(version) for version in versions], token, isDeltaUpdate=False, **more)
+    return _page("messages", [message(version) for version in versions], token, isDeltaUpdate=False, **more)
 
 
-def _page(messages: list[dict[str, object]], token: int, **more: object) -> Answer:
-    fields = {"messages": messages, "lastUpdatedTimestamp": f"t{token}", "hasMore": False, "nextCursor": None}
+def conversations(*versions: int, token: int, is_delta: bool, **more: object) -> Answer:
+    """The conversations with these versions."""
+    found = [
+        {
+            "conversationId": f"c{version}",
+            "participants": ["alice", "bob"],
+            "snippet": f"text {version}",
+            "lastUpdatedTimestamp": version,
+            "lastMessageId": f"m{version}",
+            "lastSentTimestamp": version,
+            "unreadCount": 1,
+        }
+        for version in versions
+    ]
+    return _page("conversations", found, token, isDeltaUpdate=is_delta, **more)
+
+
+def _page(name: str, items: Sequence[dict[str, object]], token: int, **more: object) -> Answer:
+    fields = {name: items, "lastUpdatedTimestamp": f"t{token}", "hasMore": False, "nextCursor": None}
     return ok(fields | {"resetReason": None} | more)

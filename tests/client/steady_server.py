@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from rowbox.client import Client, RetryPolicy
+from rowbox.client import Client
+from rowbox.client.retry import Pauses, Timing
 from tests.integration.support.server_process import ServerProcess, rowbox
 
-PATIENT = RetryPolicy(retries=10_000, base_s=0.02, cap_s=0.2)
-"""For a caller who would rather wait than decide."""
+QUICK = Timing(pauses=Pauses(base_s=0.02, cap_s=0.2))
+"""A test does not wait for jitter."""
 
 
 @asynccontextmanager
@@ -31,5 +32,5 @@ async def access_token(server: ServerProcess, user: str) -> str:
     return (await rowbox("token", "--user", user, "--data-dir", server.data_dir)).out.strip()
 
 
-async def client_for(server: ServerProcess, user: str, policy: RetryPolicy | None = None) -> Client:
-    return Client(server.url, await access_token(server, user), retry=policy)
+async def client_for(server: ServerProcess, user: str, *, patience_s: float = 30.0) -> Client:
+    return Client(server.url, await access_token(server, user), patience_s=patience_s, timing=QUICK)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rowbox.client import Follow, Message
-from tests.client.steady_server import PATIENT, access_token, client_for, restart, steady_server
+from tests.client.steady_server import access_token, client_for, restart, steady_server
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -56,7 +56,7 @@ async def test_each_message_is_answered_once_whatever_restarts(tmp_path: Path) -
     state = tmp_path / "echo-bot.token"
     async with (
         steady_server(tmp_path / "data") as server,
-        await client_for(server, "alice", PATIENT) as alice,
+        await client_for(server, "alice") as alice,
     ):
         follow = alice.follow()
         await anext(follow)

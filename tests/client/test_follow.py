@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from rowbox.client import AccessDenied, Change, Client, Follow, NewMessage, Refused, Reset
+from rowbox.client import AccessDenied, Change, Client, Connection, Follow, NewMessage, OutcomeUnknown, Refused, Reset
 from tests.client.scripted_server import (
     HANG_UP,
-    POLICY,
+    PAUSES,
     Answer,
     Asked,
     ScriptedServer,
@@ -56,11 +56,34 @@ async def test_without_a_token_it_begins_with_the_newest_page(server: ScriptedSe
 
 
 async def test_what_it_asks(server: ScriptedServer, client: Client) -> None:
-    server.will(delta(10, token=10))
-    await take(client.follow("t9", "c1", wait_s=55), 1)
-    (asked,) = server.asked
-    assert asked.path == "/v1/fetchMessages"
-    assert asked.query == {"lastUpdatedTimestamp": "t9", "conversationId": "c1", "wait": "55"}
+    """At once to begin with, and after an outage: until then nobody knows whether the server is there."""
+    server.will(delta(10, token=10), delta(11, token=11), problem(503, "overloaded"), delta(12, token=12))
+    server.otherwise = delta(13, token=13)
+    await take(client.follow("t9", "c1", wait_s=55), 4)
+    assert {asked.path for asked in server.asked} == {"/v1/fetchMessages"}
+    assert server.asked[0].query == {"lastUpdatedTimestamp": "t9", "conversationId": "c1"}
+    assert server.asked[1].query == {"lastUpdatedTimestamp": "t10", "conversationId": "c1", "wait": "55"}
+    assert [asked.query.get("wait") for asked in server.asked] == [None, "55", "55", None, "55"]
+
+
+async def test_who_wants_to_know_is_told_of_an_outage_and_of_its_end(server: ScriptedServer, client: Client) -> None:
+    server.will(delta(10, token=10), *[problem(503, "overloaded")] * 2, delta(11, token=11), delta(12, token=12))
+    told: list[Connection] = []
+    await take(client.follow("t9", on_connection=told.append), 3)
+    assert [connection.is_connected for connection in told] == [True, False, False, True]
+    assert [connection.retry_in_s for connection in told] == [0.0, 1.0, 2.0, 0.0]
+    assert isinstance(told[1].error, OutcomeUnknown)
+
+
+async def test_what_a_listener_raises_ends_it_and_loses_nothing(server: ScriptedServer, client: Client) -> None:
+    def broken(_: Connection) -> None:
+        raise KeyError("a mistake of the program's")
+
+    server.otherwise = delta(10, token=10)
+    follow = client.follow("t9", on_connection=broken)
+    with pytest.raises(KeyError):
+        await anext(follow)
+    assert versions(await take(follow, 1)) == [10]
 
 
 @pytest.mark.parametrize("wait_s", [0, 56])
@@ -135,6 +158,7 @@ async def test_a_poll_that_ends_at_once_with_nothing_makes_it_slower(
     server: ScriptedServer, client: Client, time: Time
 ) -> None:
     """A ninth poll of a user ends the oldest: without pauses nine clients would end one another's for ever."""
+    server.will(delta(token=10))
     server.will(*[delta(token=10)] * 3, held(time, delta(token=10)), delta(token=10), delta(11, token=11))
     await take(client.follow("t10"), 1)
     assert time.pauses == [1.0, 2.0, 4.0, 1.0]
@@ -174,7 +198,7 @@ async def test_it_never_gives_up(server: ScriptedServer, client: Client, time: T
     server.will(*[away, Answer(502, b"<html>"), Answer(200, b"<html>")] * 20)
     server.will(delta(11, token=11), away, delta(12, token=12))
     assert versions(await take(client.follow("t10"), 2)) == [11, 12]
-    assert time.pauses[:6] == [1.0, 2.0, 4.0, POLICY.cap_s, POLICY.cap_s, POLICY.cap_s]
+    assert time.pauses[:6] == [1.0, 2.0, 4.0, PAUSES.cap_s, PAUSES.cap_s, PAUSES.cap_s]
     assert (len(time.pauses), time.pauses[-1]) == (81, 1.0)  # after an answer the pauses begin anew
     assert set(since(server)[:-2]) == {"t10"}
 

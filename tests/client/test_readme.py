@@ -6,9 +6,12 @@ import sys
 import textwrap
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rowbox.client import Client, Refused
+from tests.client.scripted_server import ScriptedServer, conversations, problem
 from tests.client.steady_server import access_token, client_for, restart, steady_server
 from tests.integration.support.server_process import DEADLINE_S
 
@@ -48,3 +51,21 @@ async def test_it_sends_and_follows_across_a_restart(tmp_path: Path) -> None:
         finally:
             process.kill()
             await process.wait()
+
+
+async def test_its_list_of_conversations_is_kept(server: ScriptedServer, client: Client) -> None:
+    """The lines under it, as they stand there."""
+    server.will(
+        conversations(1, 2, token=2, is_delta=False),
+        conversations(3, token=3, is_delta=True),
+        conversations(4, token=4, is_delta=False, resetReason="restored"),
+        problem(404, "the end"),
+    )
+    text = README.read_text()
+    block = text[text.index("    async for change in client.follow_conversations") :].partition("\n\n")[0]
+    states: list[list[str]] = []
+    scope: dict[str, Any] = {"client": client, "states": states}
+    exec(f"async def keep():\n{block}\n        states.append(sorted(shown))", scope)
+    with pytest.raises(Refused):
+        await scope["keep"]()
+    assert states == [["c1", "c2"], ["c1", "c2", "c3"], ["c4"]]

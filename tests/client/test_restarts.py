@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rowbox.client import Client, Message, OutcomeUnknown, Reset
-from tests.client.steady_server import PATIENT, client_for, restart, steady_server
+from tests.client.steady_server import client_for, restart, steady_server
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 from tests.integration.support.verdict import check_finds_nothing
 
@@ -97,7 +97,7 @@ async def test_two_people_chat_while_the_server_is_killed(tmp_path: Path) -> Non
     progress, ready = Progress(), (asyncio.Event(), asyncio.Event())
     async with (
         steady_server(tmp_path) as server,
-        await client_for(server, "alice", PATIENT) as alice,
+        await client_for(server, "alice") as alice,
         await client_for(server, "bob") as bob,
     ):
         async with asyncio.timeout(4 * DEADLINE_S), asyncio.TaskGroup() as tasks:
@@ -117,3 +117,50 @@ async def test_two_people_chat_while_the_server_is_killed(tmp_path: Path) -> Non
         assert await history(alice) == await history(bob) == [message.message_id for message in reversed(of_alice)]
         await server.stop()
         await check_finds_nothing(server, copies=4 * MESSAGES)
+
+
+async def restart_politely(server: ServerProcess) -> None:
+    """As an operator does it: SIGTERM, its end, and the next start."""
+    await server.stop()
+    await server.start()
+
+
+async def test_a_polite_restart_fails_no_call(tmp_path: Path) -> None:
+    """At 80c87b5 6 of 29 sends across one raised, the first of them after 0.12 seconds."""
+    failures: list[Exception] = []
+    over = asyncio.Event()
+
+    async def send_until_it_is_over(client: Client, recipient: str) -> int:
+        number = 0
+        while not over.is_set():
+            await client.send(recipient, str(number))
+            number += 1
+        return number
+
+    async def notice(impatient: Client) -> None:
+        while not over.is_set():
+            try:
+                await impatient.send("noticer", "is it there?")
+            except OutcomeUnknown as error:
+                failures.append(error)
+
+    async with (
+        steady_server(tmp_path) as server,
+        await client_for(server, "alice") as alice,
+        await client_for(server, "bob", patience_s=0) as bob,
+    ):
+        recipients = [f"friend{number}" for number in range(8)]
+        follow, list_follow = alice.follow(), alice.follow_conversations()
+        await anext(follow)
+        await anext(list_follow)
+        async with asyncio.timeout(2 * DEADLINE_S), asyncio.TaskGroup() as tasks:
+            senders = [tasks.create_task(send_until_it_is_over(alice, recipient)) for recipient in recipients]
+            tasks.create_task(notice(bob))
+            await restart_politely(server)
+            await alice.send("friend0", "after it")
+            over.set()
+        assert failures, "nobody noticed a restart"
+        expected = sum(sender.result() for sender in senders) + 1
+        seen = [await anext(follow) for _ in range(expected)]
+        assert len({message.message_id for message in seen if isinstance(message, Message)}) == expected
+        assert not (await anext(list_follow)).is_reset

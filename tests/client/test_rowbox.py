@@ -122,6 +122,6 @@ async def test_refusals_are_typed(rowbox: Api, alice: Client) -> None:
         await anext(alice.follow("0", "0" * 32))
     with pytest.raises(Refused, match="unknown_message"):
         await alice.mark_read((await alice.send("bob", "x")).conversation_id, "0" * 32)
-    async with Client(f"http://127.0.0.1:{rowbox.server.port}", "no token") as nobody:
+    async with Client(f"http://127.0.0.1:{rowbox.server.port}", "no-token") as nobody:
         with pytest.raises(AccessDenied, match="unauthenticated"):
             await anext(nobody.follow())

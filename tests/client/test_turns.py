@@ -47,14 +47,14 @@ async def test_they_go_one_by_one_in_the_order_of_the_calls(server: ScriptedServ
 
 
 async def test_the_next_goes_when_one_is_given_up(server: ScriptedServer, client: Client) -> None:
-    server.will(*[HANG_UP] * 4)
+    server.will(*[HANG_UP] * 8)
     server.otherwise = sent()
     first, second = await asyncio.gather(
         client.send("bob", "first"), client.send("bob", "second"), return_exceptions=True
     )
     assert isinstance(first, OutcomeUnknown)
     assert not isinstance(second, BaseException)
-    assert texts(server) == ["first"] * 4 + ["second"]
+    assert texts(server) == ["first"] * 8 + ["second"]
 
 
 async def test_the_next_goes_when_one_is_cancelled(server: ScriptedServer, client: Client) -> None:

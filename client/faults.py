@@ -1,0 +1,92 @@
+"""Outage or fault. An outage may end by itself: the call is made again, and a follower goes on for ever. A fault ends
+only when somebody changes the program, so its exception reaches the caller at once, as it is:
+
+- a mistake in the program or in its token function, which Python names by the exception's type (MISTAKES)
+- a URL, an access token or an argument that can make no request: ValueError, TypeError
+
+Of aiohttp's errors those about the URL are faults; every other one tells of a connection, so it is an outage.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+MISTAKES: Final = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+)
+"""KeyError, ValueError and RuntimeError are not among them: a sign-in service's odd answer raises those too."""
+OUTAGES: Final = (aiohttp.ClientError, TimeoutError, OSError, EOFError)
+"""What a request raises where the network, the server or what stands between them fails."""
+BAD_URLS: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+
+_NO_TOKEN_CHARACTER: Final = re.compile(r"[^A-Za-z0-9._~+/=-]")
+"""RFC 6750, section 2.1: what a bearer token is made of."""
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether the program has to be changed before what raised this can succeed; a group is one if a part of it is."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_mistake(part) for part in error.exceptions)
+    return isinstance(error, MISTAKES)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a request that raised this may succeed later as it is."""
+    return isinstance(error, OUTAGES) and not isinstance(error, BAD_URLS)
+
+
+def said(error: BaseException) -> str:
+    """An exception in a line, whatever it holds."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def checked_token(token: object) -> str:
+    """An access token as it is; TypeError or ValueError for what is none. Neither holds any of it but one character."""
+    if not isinstance(token, str):
+        raise TypeError(f"an access token is a str, not {type(token).__name__}")
+    if not token:
+        raise ValueError("the access token is empty")
+    if wrong := _NO_TOKEN_CHARACTER.search(token):
+        place = wrong.start() + 1
+        raise ValueError(
+            f"the access token holds U+{ord(wrong[0]):04X} as character {place} of {len(token)}: a token has only "
+            "A-Z a-z 0-9 - . _ ~ + / =, so it was cut or pasted wrongly"
+        )
+    return token
+
+
+def checked_duration(name: str, seconds: float) -> float:
+    """So many seconds, infinity too; ValueError, TypeError for what is none."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} is a number of seconds, not {type(seconds).__name__}")
+    if not seconds >= 0:
+        raise ValueError(f"{name} is 0 or more: {seconds}")
+    return seconds
+
+
+def checked_url(url: str) -> str:
+    """A server's URL without a slash at its end: http(s)://host[:port][/path]; ValueError, TypeError."""
+    if not isinstance(url, str):
+        raise TypeError(f"a server's URL is a str, not {type(url).__name__}")
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"a server's URL begins with http:// or https://: {url!r}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError as error:
+        raise ValueError(f"no server's URL: {url!r} ({error})") from error
+    if not host or re.search(r"[\s\\]|[^\x21-\x7e\x80-\U0010ffff]", url):
+        raise ValueError(f"no server's URL, which is http(s)://host:port: {url!r}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("a server's URL has no user, no query and no fragment: the access token says who one is")
+    return url.rstrip("/")
