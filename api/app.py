@@ -9,6 +9,7 @@ from aiohttp import hdrs
 
 from rowbox.api.answer import header_lines
 from rowbox.api.auth import Authenticator
+from rowbox.api.auth_kept_keys import KeptKeys
 from rowbox.api.bodies import Bodies
 from rowbox.api.body import BodyTerms
 from rowbox.api.cors import Cors
@@ -16,7 +17,7 @@ from rowbox.api.counters import STATIC_ROUTE, HttpCounters
 from rowbox.api.drain import Drain
 from rowbox.api.endpoint import Edge, call_answer
 from rowbox.api.handlers import Handlers
-from rowbox.api.health import health_pages
+from rowbox.api.health import Standing, health_pages
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.local_only import Guard, guard_of
 from rowbox.api.metrics import Metrics, Sample, Source
@@ -44,7 +45,8 @@ def build_app(
     edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins), guard=guard_of(settings.server))
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
-    for operation in Handlers(port, settings.poll).operations():
+    handlers = Handlers(port, settings.poll, escapes_user_ids=settings.auth.escape_user_ids)
+    for operation in handlers.operations():
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
         own_headers = dedupe_life if operation.names_a_send else ""
         answer = call_answer(operation, authenticator, limits, terms, own_headers)
@@ -74,8 +76,11 @@ def build_admin_app(
     *,
     sources: Sequence[Source] = (),
     guard: Guard | None = None,
+    keys: KeptKeys | None = None,
 ) -> Application:
     """The operator's application: health, readiness, metrics of `sources` and of HTTP, and the calls of `operator`.
+
+    `keys` are those that tokens are verified with: a server without them is not ready, and they are measured.
 
     What only tells has no authentication: the port is the operator's to protect. The calls want his proof.
     `guard` is that of local_only.admin_guard_of.
@@ -86,7 +91,9 @@ def build_admin_app(
         yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
 
     app = Application(Edge(HttpCounters(), Drain(), ids, Cors(()), guard=guard))
-    for page in health_pages(port, drain, Metrics(counters, [*sources, in_flight])):
+    standings: list[Standing] = [port] if keys is None else [port, keys]
+    measured = [*sources, in_flight] if keys is None else [*sources, in_flight, keys.samples]
+    for page in health_pages(standings, drain, Metrics(counters, measured)):
         app.add(hdrs.METH_GET, page.path, page.answer)
     for path, answer in operator.answering():
         app.add(hdrs.METH_POST, path, answer)

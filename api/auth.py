@@ -1,8 +1,8 @@
 """Who is calling: `Authorization: Bearer <token>` to Claims.
 
 A verified token is remembered until it expires, under its hash: no token stays readable in memory, and an entry's size
-is bounded whatever the token's. The memory is emptied when the keys change: a key that is withdrawn takes its tokens
-with it. Nothing is remembered of a token that failed. Time is an argument.
+is bounded whatever the token's. The memory is emptied when a key ends: a key that is withdrawn takes its tokens with
+it. Nothing is remembered of a token that failed. Time is an argument.
 """
 
 import math
@@ -12,32 +12,32 @@ from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 import jwt
-from jwt.types import Options
 
-from rowbox.api.auth_jwks import JwksKeys
+from rowbox.api.auth_claims import ADMIN_SCOPE, ClaimRules
+from rowbox.api.auth_jwks import jwks_keys
 from rowbox.api.auth_jwks_source import jwks_fetcher
-from rowbox.api.auth_keys import Keys, SecretKey
+from rowbox.api.auth_kept_keys import KeptKeys
+from rowbox.api.auth_secrets import ALGORITHM, ReadSecrets, secret_keys
+from rowbox.api.auth_signature import header_of, verified_payload
 from rowbox.api.claims import Claims
 from rowbox.mailbox.config import AuthSettings
 from rowbox.mailbox.errors import Unauthenticated
-from rowbox.mailbox.ids import is_user_id
+from rowbox.mailbox.subjects import subject_of
 
-ADMIN_SCOPE = "admin"
-_OPTIONS: Final[Options] = {
-    "require": ["exp", "sub"],
-    "enforce_minimum_key_length": True,
-    # Judged below against the injected clock; PyJWT would read its own.
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-}
+_MAX_DETAIL: Final = 200
+"""Characters: what the library says of a token may quote it."""
 
 
 class Authenticator(Protocol):
     """Tells callers apart."""
 
+    @property
+    def keys(self) -> KeptKeys | None:
+        """What it verifies with, for whoever has it read again and watches it; None: it needs no keys."""
+        ...
+
     async def start(self) -> None:
-        """Makes it ready. KeysUnavailable where keys cannot be had: a server that knows none could only say no."""
+        """Makes it ready. RowboxError where keys cannot be had: a server that knows none could only say no."""
         ...
 
     async def close(self) -> None:
@@ -49,71 +49,64 @@ class Authenticator(Protocol):
         ...
 
     async def authenticate(self, authorization: str | None) -> Claims:
-        """The claims in an Authorization header. Unauthenticated for none, a wrong one, or an expired one."""
+        """The claims in an Authorization header.
+
+        Unauthenticated for none, a wrong one, or an expired one; KeysUnavailable where it cannot be told now.
+        """
         ...
 
 
 class TokenAuthenticator:
-    """Verifies JSON Web Tokens: signature, exp, nbf, sub, and aud and iss where they are configured."""
+    """Verifies JSON Web Tokens: signature, aud and iss where they are configured, and what ClaimRules judges."""
 
-    def __init__(self, keys: Keys, settings: AuthSettings, now: Callable[[], float]) -> None:
-        self._keys = keys
+    def __init__(self, keys: KeptKeys, settings: AuthSettings, now: Callable[[], float]) -> None:
+        self.keys = keys
         self._audience = settings.audience or None
         self._issuer = settings.issuer or None
-        self._leeway_s = settings.leeway_ms / 1000
+        self._rules = ClaimRules(settings)
         self._now = now
         self._verified = _ClaimsCache(settings.token_cache_entries)
         self._generation = keys.generation
 
     async def start(self) -> None:
-        await self._keys.start()
+        await self.keys.start()
 
     async def close(self) -> None:
-        await self._keys.close()
+        await self.keys.close()
 
     def remembered(self, authorization: str | None) -> Claims | None:
-        if authorization is None:
+        keys = self.keys
+        if authorization is None or not keys.are_valid():
             return None
-        self._keys.keep_fresh()
-        if self._generation != self._keys.generation:
+        if self._generation != keys.generation:
             self._verified.clear()
-            self._generation = self._keys.generation
+            self._generation = keys.generation
         claims = self._verified.get(_digest(authorization))
         return None if claims is None or claims.valid_until_s <= self._now() else claims
 
     async def authenticate(self, authorization: str | None) -> Claims:
         if authorization is None:
             raise Unauthenticated("the Authorization header is missing")
-        claims = await self._verify(bearer_token(authorization))
+        payload = await self._verify(bearer_token(authorization))
+        claims = self._rules.claims(payload, self._now())
         self._verified.put(_digest(authorization), claims)
         return claims
 
-    async def _verify(self, token: str) -> Claims:
+    async def _verify(self, token: str) -> dict[str, Any]:
         try:
-            key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
-            payload = jwt.decode(
-                token,
-                key.key,
-                algorithms=list(key.algorithms),
-                audience=self._audience,
-                issuer=self._issuer,
-                options={**_OPTIONS, "verify_aud": self._audience is not None},
-            )
+            kid, algorithm = header_of(token)
+            payload = await self._payload(token, kid, algorithm)
+            if payload is None and await self.keys.refresh():
+                payload = await self._payload(token, kid, algorithm)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise Unauthenticated(f"the token does not verify: {error}"[:200]) from error
-        return self._claims(payload)
+            raise Unauthenticated(f"the token does not verify: {error}"[:_MAX_DETAIL]) from error
+        if payload is None:
+            raise Unauthenticated("the token is not signed by a known key")
+        return payload
 
-    def _claims(self, payload: dict[str, Any]) -> Claims:
-        expires_s = _time(payload, "exp") + self._leeway_s
-        now = self._now()
-        if expires_s <= now:
-            raise Unauthenticated("the token has expired")
-        if "nbf" in payload and _time(payload, "nbf") - self._leeway_s > now:
-            raise Unauthenticated("the token is not valid yet")
-        user_id, scope = payload["sub"], payload.get("scope")
-        if not is_user_id(user_id):
-            raise Unauthenticated("the token's sub is not a userId")
-        return Claims(user_id, isinstance(scope, str) and ADMIN_SCOPE in scope.split(), expires_s)
+    async def _payload(self, token: str, kid: object, algorithm: object) -> dict[str, Any] | None:
+        keys = await self.keys.candidates(kid, algorithm)
+        return verified_payload(token, keys, audience=self._audience, issuer=self._issuer)
 
 
 class _ClaimsCache:
@@ -139,19 +132,43 @@ class _ClaimsCache:
 
 
 def make_authenticator(
-    settings: AuthSettings, secret: bytes, now: Callable[[], float], monotonic: Callable[[], float]
+    settings: AuthSettings, read_secrets: ReadSecrets, now: Callable[[], float], monotonic: Callable[[], float]
 ) -> TokenAuthenticator:
-    """For tokens of the configured key set; where none is configured, of `secret` (HS256, 32 bytes or more)."""
-    keys: Keys = JwksKeys(jwks_fetcher(settings.jwks), monotonic) if settings.jwks else SecretKey(secret)
+    """For tokens of the configured key set; where none is configured, of the secrets that `read_secrets` gives."""
+    if settings.jwks:
+        keys = jwks_keys(jwks_fetcher(settings.jwks), settings, monotonic)
+    else:
+        keys = secret_keys(read_secrets, monotonic)
     return TokenAuthenticator(keys, settings, now)
 
 
-def issue_token(secret: bytes, user_id: str, ttl_s: float, *, admin: bool, now: float) -> str:
-    """A token for `user_id`, valid for `ttl_s` seconds from `now`, that SecretKey(secret) verifies."""
-    payload: dict[str, object] = {"sub": user_id, "iat": int(now), "exp": math.ceil(now + ttl_s)}
+def issue_token(
+    secret: bytes,
+    user_id: str,
+    ttl_s: float,
+    *,
+    admin: bool,
+    now: float,
+    settings: AuthSettings = AuthSettings(),  # noqa: B008 - frozen
+) -> str:
+    """A token for `user_id`, valid for `ttl_s` seconds from `now`, that a server of this secret and `settings` accepts.
+
+    ValueError where it can take none for this user: no subject has this userId.
+    """
+    subject = subject_of(user_id) if settings.escape_user_ids else user_id
+    payload: dict[str, object] = {
+        "sub": user_id,
+        settings.user_id_claim: subject,
+        "iat": int(now),
+        "exp": math.ceil(now + ttl_s),
+    }
     if admin:
-        payload["scope"] = ADMIN_SCOPE
-    return jwt.encode(payload, secret, algorithm="HS256")
+        payload[settings.scope_claim] = ADMIN_SCOPE
+    if settings.audience:
+        payload["aud"] = settings.audience
+    if settings.issuer:
+        payload["iss"] = settings.issuer
+    return jwt.encode(payload, secret, algorithm=ALGORITHM)
 
 
 def _digest(authorization: str) -> bytes:
@@ -164,11 +181,3 @@ def bearer_token(authorization: str) -> str:
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("the Authorization header is not of the form: Bearer <token>")
     return token.strip()
-
-
-def _time(payload: dict[str, Any], name: str) -> float:
-    """A NumericDate. JSON as Python reads it also has Infinity, which would never expire, and true, which is 1."""
-    value = payload[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e12 < value < 1e12:
-        raise Unauthenticated(f"the token's {name} is not a time in seconds")
-    return value

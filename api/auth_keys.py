@@ -1,58 +1,77 @@
-"""The keys that verify tokens, as an authenticator sees them, and the simplest kind: one secret. auth_jwks.py: sets."""
+"""The keys that verify tokens, as an authenticator sees them. auth_jwk.py and auth_secrets.py make them, and
+auth_kept_keys.py reads them again and again.
+"""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from rowbox.mailbox.errors import RowboxError
 
+MAX_TRIED: Final = 8
+"""Keys that are tried for one token, which anybody can send: a signature that fails costs 30 to 400 microseconds a key.
+Only a set that has more keys of one type without telling them apart by `kid` comes near it."""
+
 
 class KeysUnavailable(RowboxError):
-    """A key set that cannot be read, or that holds no usable key: a start ends with it. The message names its place."""
+    """Keys that cannot be read, or none of which is usable: a start ends with it, and the message names their place.
+
+    While a server runs: they could not be read for so long that they do not count any more. Then no caller can be told
+    from another, and the same request may be sent again.
+    """
 
     code = "keys_unavailable"
+    retryable = True
+    told = "no token can be verified now; nothing was done"
 
 
 class VerifyKey(NamedTuple):
-    """A key, as PyJWT takes it, and the algorithms that it may be used with."""
+    """A key and the names of the algorithms that it may be used with.
 
-    key: Any
+    `kid` is its name, None where it has none. `key` is what PyJWT takes. Two are the same key where `kid`,
+    `algorithms` and `material` are: library objects of equal keys need not be equal.
+    """
+
+    kid: str | None
     algorithms: tuple[str, ...]
+    material: tuple[str | bytes, ...]
+    key: Any
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it another key than the one before."""
+        return self.kid, self.algorithms, self.material
 
 
-class Keys(Protocol):
-    """Where an authenticator finds keys. `generation` rises when the keys have changed."""
+class DroppedKey(NamedTuple):
+    """A key of a set that verifies nothing, and why: a line for the log, without anything of the key itself."""
 
-    generation: int
-
-    async def start(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def keep_fresh(self) -> None:
-        """Called with every request: starts a refresh in the background when one is due. Cheap."""
-        ...
-
-    async def find(self, kid: object) -> VerifyKey:
-        """The key that a token's header names. Unauthenticated when there is none."""
-        ...
+    name: str
+    reason: str
+    is_fault: bool
+    """False for what issuers publish beside the keys for signatures, as a key for encryption."""
 
 
-class SecretKey:
-    """HS256 with one secret."""
+class KeySet(NamedTuple):
+    """All keys that count at one moment, in the order in which they are tried."""
 
-    generation = 0
+    keys: Sequence[VerifyKey]
+    dropped: Sequence[DroppedKey] = ()
+    has_names: bool = True
+    """Whether a token that names a key means one of these: a secret answers to any name."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._key = VerifyKey(secret, ("HS256",))
+    def candidates(self, kid: object, algorithm: object) -> list[VerifyKey]:
+        """The keys that a token with this header may be signed with, MAX_TRIED at most.
 
-    async def start(self) -> None:
-        """Nothing to read."""
+        RFC 7515 leaves `kid` out at will, and RFC 7517 lets keys share one: so the algorithm decides among them. A
+        token that names a key is never tried with one of another name, and not with one that has none.
+        """
+        found = (
+            key
+            for key in self.keys
+            if algorithm in key.algorithms and (kid is None or not self.has_names or kid == key.kid)
+        )
+        return [key for key, _ in zip(found, range(MAX_TRIED), strict=False)]
 
-    async def close(self) -> None:
-        """Nothing to end."""
-
-    def keep_fresh(self) -> None:
-        """A secret does not age."""
-
-    async def find(self, kid: object) -> VerifyKey:
-        """There is one key, whatever a token calls it."""
-        return self._key
+    def lacks_any_of(self, other: "KeySet") -> bool:
+        """Whether a key of `other` is not in this set: then what it verified does not hold any more."""
+        return not {key.identity for key in other.keys} <= {key.identity for key in self.keys}

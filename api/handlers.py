@@ -11,11 +11,13 @@ import msgspec
 from rowbox.api.claims import Claims
 from rowbox.api.limits import LimitClass
 from rowbox.api.requests import (
+    escaped_user_id,
     parse_fetch_conversation,
     parse_fetch_messages,
     parse_mark_read,
     parse_send,
     parse_send_status,
+    plain_user_id,
 )
 from rowbox.api.responses import encode_mark_read, encode_page, encode_send
 from rowbox.cacheserver.port import MailboxPort, Quota
@@ -65,9 +67,10 @@ class Operation(NamedTuple):
 class Handlers:
     """The calls over one port."""
 
-    def __init__(self, port: MailboxPort, poll: PollSettings) -> None:
+    def __init__(self, port: MailboxPort, poll: PollSettings, *, escapes_user_ids: bool = False) -> None:
         self._port = port
         self._poll = poll
+        self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
 
     def operations(self) -> list[Operation]:
         """All of them."""
@@ -80,25 +83,25 @@ class Handlers:
         ]
 
     async def send_message(self, call: Call) -> Reply:
-        result = await self._port.send(parse_send(call.take_body(), call.claims))
+        result = await self._port.send(parse_send(call.take_body(), call.claims, self._read_user_id))
         return Reply(200 if result.duplicate else 201, encode_send(result), result.quota)
 
     async def send_status(self, call: Call) -> Reply:
-        user_id, client_message_id = parse_send_status(call.query, call.claims)
+        user_id, client_message_id = parse_send_status(call.query, call.claims, self._read_user_id)
         result = await self._port.send_status(user_id, client_message_id)
         return Reply(200, encode_send(result), result.quota)
 
     async def mark_read(self, call: Call) -> Reply:
-        result = await self._port.mark_read(parse_mark_read(call.take_body(), call.claims))
+        result = await self._port.mark_read(parse_mark_read(call.take_body(), call.claims, self._read_user_id))
         return Reply(200, encode_mark_read(result), result.quota)
 
     async def fetch_conversation(self, call: Call) -> Reply:
-        request = parse_fetch_conversation(call.query, call.claims, self._poll)
+        request = parse_fetch_conversation(call.query, call.claims, self._poll, self._read_user_id)
         page = await self._port.fetch_conversations(request)
         return Reply(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
 
     async def fetch_messages(self, call: Call) -> Reply:
-        request = parse_fetch_messages(call.query, call.claims, self._poll)
+        request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id)
         page = await self._port.fetch_messages(request)
         return Reply(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
 

@@ -15,6 +15,8 @@ INSECURE: Final = "insecure:"
 class InsecureAuthenticator:
     """`Authorization: Bearer insecure:<userId>`: every caller is whom he says he is. Only for a loopback host."""
 
+    keys: Final = None
+
     def __init__(self, host: str) -> None:
         require_loopback(host)
 

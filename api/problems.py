@@ -69,6 +69,7 @@ KINDS: Final[dict[str, Kind]] = {
     "rate_limited": Kind(429, "Too many requests of this user"),
     "internal": Kind(500, "Something went wrong here"),
     "handover_in_progress": Kind(503, "The mailbox is moving to another server"),
+    "keys_unavailable": Kind(503, "No token can be verified at the moment"),
     "store_unavailable": Kind(503, "The store does not answer"),
     "overloaded": Kind(503, "The server is at its limit"),
 }

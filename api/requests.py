@@ -1,6 +1,7 @@
 """Requests to values of the port: parsed, validated and authorised here, once, and trusted behind it."""
 
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -24,7 +25,8 @@ from rowbox.api.request_types import (
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
 from rowbox.mailbox.config import PollSettings
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
-from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, from_text, is_user_id
+from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
+from rowbox.mailbox.subjects import user_id_of
 
 _CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])
 _send_message = msgspec.json.Decoder(SendMessage)
@@ -33,40 +35,62 @@ _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
 _T = TypeVar("_T")
+ReadUserId = Callable[[str, str], str]
+"""The userId that a client means by a text, which stands in the field of that name."""
 
 
-def parse_send(body: bytes, claims: Claims) -> Send:
+def plain_user_id(text: str, name: str) -> str:
+    """A userId as it is. BadRequest, naming `name`, where `text` is none."""
+    if not is_user_id(text):
+        raise BadRequest(f"{name} is {USER_ID_IS}")
+    return text
+
+
+def escaped_user_id(text: str, name: str) -> str:
+    """A userId as it is, and the userId of a user whose issuer calls him by what is none (mailbox/subjects.py).
+
+    BadRequest, naming `name`, where that is no userId either.
+    """
+    try:
+        return text if is_user_id(text) else user_id_of(text)
+    except ValueError as error:
+        raise BadRequest(f"{name} is no userId: {error}") from error
+
+
+def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Send:
     """The send in a body. BadRequest, UnknownParameter, MessageTooLarge, Forbidden."""
     request = _decode(_send_message, body)
-    recipient_id = _recipient(request)
+    recipient_id = read_user_id(*_recipient(request))
     _check_content(request.message_content)
     _check_client_message_id(request.client_message_id)
-    sender_id = _acting_user(request.sender_id, "senderId", claims)
+    sender_id = _acting_user(request.sender_id, "senderId", claims, read_user_id)
     return Send(sender_id, recipient_id, request.message_content, request.client_message_id)
 
 
-def parse_mark_read(body: bytes, claims: Claims) -> MarkRead:
+def parse_mark_read(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> MarkRead:
     """The read mark in a body. BadRequest, UnknownParameter, Forbidden."""
     request = _decode(_mark_read, body)
     conversation_id = from_text(request.conversation_id, "conversationId")
     message_id = from_text(request.message_id, "messageId")
-    return MarkRead(_acting_user(request.user_id, "userId", claims), conversation_id, message_id)
+    return MarkRead(_acting_user(request.user_id, "userId", claims, read_user_id), conversation_id, message_id)
 
 
-def parse_send_status(query: str, claims: Claims) -> tuple[str, str]:
+def parse_send_status(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> tuple[str, str]:
     """The user and the clientMessageId asked about. BadRequest, UnknownParameter, Forbidden."""
     request = _send_status.parse(query)
     _check_client_message_id(request.client_message_id)
-    return _acting_user(request.user_id, "userId", claims), request.client_message_id
+    return _acting_user(request.user_id, "userId", claims, read_user_id), request.client_message_id
 
 
-def parse_fetch_conversation(query: str, claims: Claims, poll: PollSettings) -> FetchConversations:
+def parse_fetch_conversation(
+    query: str, claims: Claims, poll: PollSettings, read_user_id: ReadUserId = plain_user_id
+) -> FetchConversations:
     """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
     request = _fetch_conversation.parse(query)
     page_size = min(max(1, request.page_size), MAX_CONVERSATIONS)
     _check_position(request, page_size)
     return FetchConversations(
-        _acting_user(request.user_id, "userId", claims),
+        _acting_user(request.user_id, "userId", claims, read_user_id),
         request.page_number or 0,
         page_size,
         _given(request.last_updated_timestamp),
@@ -75,14 +99,16 @@ def parse_fetch_conversation(query: str, claims: Claims, poll: PollSettings) -> 
     )
 
 
-def parse_fetch_messages(query: str, claims: Claims, poll: PollSettings) -> FetchMessages:
+def parse_fetch_messages(
+    query: str, claims: Claims, poll: PollSettings, read_user_id: ReadUserId = plain_user_id
+) -> FetchMessages:
     """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
     request = _fetch_messages.parse(query)
     page_size = min(max(1, request.page_size), MAX_MESSAGES)
     _check_position(request, page_size)
     conversation_id = _given(request.conversation_id)
     return FetchMessages(
-        _acting_user(request.user_id, "userId", claims),
+        _acting_user(request.user_id, "userId", claims, read_user_id),
         None if conversation_id is None else from_text(conversation_id, "conversationId"),
         _given(request.page_number),
         page_size,
@@ -107,27 +133,21 @@ def _given(value: _T | UnsetType) -> _T | None:
     return None if value is UNSET else value
 
 
-def _acting_user(user_id: str | UnsetType, name: str, claims: Claims) -> str:
+def _acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_id: ReadUserId) -> str:
     if user_id is UNSET or user_id == claims.user_id:
         return claims.user_id
-    _check_user_id(user_id, name)
-    return claims.acting_for(user_id)
+    return claims.acting_for(read_user_id(user_id, name))
 
 
-def _check_user_id(user_id: str, name: str) -> None:
-    if not is_user_id(user_id):
-        raise BadRequest(f"{name} is 1 to 128 characters of A-Z a-z 0-9 . _ @ + : -")
-
-
-def _recipient(request: SendMessage) -> str:
+def _recipient(request: SendMessage) -> tuple[str, str]:
+    """Who it is as he was named, and the field that names him."""
     recipient_id, historical = _given(request.recipient_id), _given(request.recepient_id)
     if recipient_id is not None and historical is not None and recipient_id != historical:
         raise BadRequest("recipientId and recepientId name different users")
     recipient_id = historical if recipient_id is None else recipient_id
     if recipient_id is None:
         raise BadRequest("recipientId is missing")
-    _check_user_id(recipient_id, "recipientId")
-    return recipient_id
+    return recipient_id, "recipientId"
 
 
 def _check_content(content: str) -> None:

@@ -18,7 +18,8 @@ from rowbox.mailbox.errors import StoreUnusable
 
 STORE: Final = "store"
 SIGNING_FILE: Final = "token-secret"
-_OURS: Final = frozenset({STORE, SIGNING_FILE, DEFAULT_FILE})
+PREVIOUS_FILE: Final = f"{SIGNING_FILE}.previous"
+_OURS: Final = frozenset({STORE, SIGNING_FILE, PREVIOUS_FILE, DEFAULT_FILE})
 _MADE_BY_ROCKSDB: Final = "CURRENT"
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from rowbox.mailbox.errors import RowboxError
 
 VERBS: Final[Mapping[str, str]] = {
     "serve": "Run the server: HTTP API, owner of the mailboxes and store in one process.",
-    "token": "Print a token for a user.",
+    "token": "Print a token for a user; change the secrets that sign tokens.",
     "check": "Look for broken invariants in the whole store.",
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",

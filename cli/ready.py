@@ -92,7 +92,8 @@ def _shows_tokens(settings: Settings, *, is_terminal: bool) -> bool:
 def _token(settings: Settings, secret: bytes, user_id: str, now: float) -> str:
     if settings.server.insecure_dev:
         return f"{INSECURE}{user_id}"
-    return issue_token(secret, user_id, DEMO_TTL_S, admin=False, now=now)
+    ttl_s = min(DEMO_TTL_S, settings.auth.max_token_life_ms / 1000 or DEMO_TTL_S)
+    return issue_token(secret, user_id, ttl_s, admin=False, now=now, settings=settings.auth)
 
 
 def _how(settings: Settings) -> str:

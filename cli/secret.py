@@ -1,15 +1,19 @@
-"""The secret that signs and verifies tokens: a file in the data directory, readable by its owner only."""
+"""The secrets that sign and verify tokens: files in the data directory, readable by their owner only.
+
+`token-secret` signs. `token-secret.previous` is there while a rotation lasts (secret_rotation.py), and verifies too.
+"""
 
 import os
 import secrets
 import shlex
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
 from rowbox.cacheserver.stores.private import make_folder
-from rowbox.cli.data_dir import SIGNING_FILE
+from rowbox.cli.data_dir import PREVIOUS_FILE, SIGNING_FILE
 from rowbox.mailbox.errors import StoreUnusable
 
 FILE: Final = SIGNING_FILE
@@ -28,7 +32,7 @@ def load_or_create(data_dir: Path) -> bytes:
     path = data_dir / FILE
     try:
         make_folder(data_dir)
-        return _read(path) if path.exists() else _create(path)
+        return read_secret(path) if path.exists() else _create(path)
     except OSError as error:
         raise StoreUnusable(f"{path}: {error.strerror}; give --data-dir a folder of your own") from error
 
@@ -39,7 +43,7 @@ def load(data_dir: Path) -> bytes:
     """
     path = data_dir / FILE
     try:
-        return _read(path)
+        return read_secret(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreUnusable(
             f"no server's secret is in {data_dir.absolute()}: name the folder of the server with --data-dir,"
@@ -49,7 +53,25 @@ def load(data_dir: Path) -> bytes:
         raise StoreUnusable(f"{path}: {error.strerror}; run this as the account of the server") from error
 
 
-def _read(path: Path) -> bytes:
+def load_all(data_dir: Path) -> list[bytes]:
+    """The secrets that verify tokens, the one that signs first. StoreUnusable as of `load`.
+
+    Read in this order: a rotation in between gives the same secret twice. The other way round it could give the new
+    one alone, and end every token that is out.
+    """
+    current = load(data_dir)
+    path = data_dir / PREVIOUS_FILE
+    try:
+        previous = read_secret(path)
+    except FileNotFoundError:
+        return [current]
+    except OSError as error:
+        raise StoreUnusable(f"{path}: {error.strerror}; run this as the account of the server") from error
+    return [current] if previous == current else [current, previous]
+
+
+def read_secret(path: Path) -> bytes:
+    """The secret in a file. OSError; StoreUnusable where it is none, or other accounts can read it."""
     with path.open("rb") as file:
         _require_closed(path, os.fstat(file.fileno()))
         secret = file.read()
@@ -69,6 +91,17 @@ def _require_closed(path: Path, found: os.stat_result) -> None:
 
 def _create(path: Path) -> bytes:
     """Written beside it whole, then linked into place: nobody ever reads half a secret."""
+    with (
+        drafted_secret(path) as draft,
+        suppress(FileExistsError),
+    ):  # another process made it first: its secret is the one
+        os.link(draft, path)
+    return read_secret(path)
+
+
+@contextmanager
+def drafted_secret(path: Path) -> Iterator[Path]:
+    """A file (0600) beside `path` with a new secret, as durable as the device makes it; gone after the block."""
     draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")  # containers that share a folder share process ids too
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -76,8 +109,6 @@ def _create(path: Path) -> bytes:
             file.write(secrets.token_bytes(SECRET_BYTES))
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process made it first: its secret is the one
-            os.link(draft, path)
+        yield draft
     finally:
-        draft.unlink()
-    return _read(path)
+        draft.unlink(missing_ok=True)

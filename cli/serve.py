@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ import click
 from rowbox.api import request_id
 from rowbox.api.app import build_admin_app, build_app
 from rowbox.api.auth import Authenticator, make_authenticator
+from rowbox.api.auth_secrets import ReadSecrets
 from rowbox.api.bodies import bodies_of
 from rowbox.api.connections import Connections
 from rowbox.api.counters import HttpCounters
@@ -29,9 +31,10 @@ from rowbox.cli import logs
 from rowbox.cli.backends import Backend, backend
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.descriptors import raise_open_files, within
+from rowbox.cli.keys_upkeep import KeysUpkeep
 from rowbox.cli.options import with_settings
 from rowbox.cli.ready import as_json, as_text, ready_of
-from rowbox.cli.secret import load_or_create
+from rowbox.cli.secret import load_all, load_or_create
 from rowbox.cli.uncaught import ends_logged, log_uncaught
 from rowbox.mailbox.config import Loaded, Settings
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
@@ -86,10 +89,12 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    hangup = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     data_dir = Path(settings.server.data_dir)
     prepare_data_dir(data_dir)
     secret = load_or_create(data_dir)
-    async with backend(settings, on_broken) as mailboxes, _listening(settings, secret, mailboxes) as server:
+    async with backend(settings, on_broken) as mailboxes, _listening(settings, mailboxes, hangup) as server:
         for note in notes:  # not before: a start that is refused says one line, and why
             log.info("%s", note)
         await _first_of(mailboxes.ready(), stop.wait())
@@ -124,21 +129,33 @@ async def _first_of(*awaitables: Coroutine[object, object, object]) -> None:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, secret: bytes, mailboxes: Backend) -> AsyncIterator[Server]:
+async def _listening(settings: Settings, mailboxes: Backend, hangup: asyncio.Event) -> AsyncIterator[Server]:
     """The HTTP side, from its first connection to its last."""
     counters, drain = HttpCounters(), Drain()
     ids = request_id.request_ids(secrets.token_hex(4))
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
-    app = build_app(mailboxes.port, _authenticator(settings, secret), settings, counters, drain, ids, bodies)
-    sources = [*mailboxes.sources, connections.samples, bodies.samples]
-    operator = Operator((), lambda: [secret], time.time)
-    guard = admin_guard_of(settings.server)
-    admin = build_admin_app(mailboxes.port, counters, drain, ids, operator, sources=sources, guard=guard)
+    read_secrets = partial(load_all, Path(settings.server.data_dir))
+    authenticator = _authenticator(settings, read_secrets)
+    app = build_app(mailboxes.port, authenticator, settings, counters, drain, ids, bodies)
+    upkeep = KeysUpkeep(authenticator.keys, hangup)
+    sources = [*mailboxes.sources, connections.samples, bodies.samples, upkeep.samples]
+    operator = Operator((), read_secrets, time.time)
+    admin = build_admin_app(
+        mailboxes.port,
+        counters,
+        drain,
+        ids,
+        operator,
+        sources=sources,
+        guard=admin_guard_of(settings.server),
+        keys=authenticator.keys,
+    )
     server = Server(app, admin, mailboxes.port, settings.server, drain, ids, connections)
     try:
         await _listen(server)
         log.info("listening on port %d, health and metrics on port %d", server.port, server.admin_port)
-        yield server
+        async with upkeep:
+            yield server
     finally:
         await server.stop()
 
@@ -152,8 +169,8 @@ async def _listen(server: Server) -> None:
         ) from error
 
 
-def _authenticator(settings: Settings, secret: bytes) -> Authenticator:
+def _authenticator(settings: Settings, read_secrets: ReadSecrets) -> Authenticator:
     if settings.server.insecure_dev:
         log.warning("no authentication: every caller is whom he says he is (--insecure-dev)")
         return InsecureAuthenticator(settings.server.host)
-    return make_authenticator(settings.auth, secret, time.time, time.monotonic)
+    return make_authenticator(settings.auth, read_secrets, time.time, time.monotonic)

@@ -118,8 +118,40 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     jwks: Annotated[
         str, Meta(description="File or URL of the key set that verifies tokens; empty: the secret in data_dir.")
     ] = ""
+    jwks_max_age_ms: Annotated[
+        int,
+        Meta(
+            ge=10 * SECOND_MS,
+            le=DAY_MS,
+            description="Age at which the key set is read again: how long a withdrawn key counts.",
+        ),
+    ] = 600 * SECOND_MS
+    jwks_keep_ms: Annotated[
+        int,
+        Meta(
+            ge=10 * SECOND_MS,
+            le=365 * DAY_MS,
+            description="How long keys count that cannot be read again; then no token does (503).",
+        ),
+    ] = DAY_MS
     audience: Annotated[str, Meta(description="The `aud` that tokens must carry; empty: not looked at.")] = ""
     issuer: Annotated[str, Meta(description="The `iss` that tokens must carry; empty: not looked at.")] = ""
+    user_id_claim: Annotated[str, Meta(min_length=1, description="The claim that names the user.")] = "sub"
+    escape_user_ids: Annotated[
+        bool,
+        Meta(description="Take users whose names are no userIds, each under an escaped userId, as `auth0@@7C5f7c`."),
+    ] = False
+    scope_claim: Annotated[
+        str, Meta(min_length=1, description="The claim that holds the scopes: a text with spaces, or a list.")
+    ] = "scope"
+    max_token_life_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3_650 * DAY_MS,
+            description="Tokens with more time from `iat` (else now) to `exp` are refused; 0: any are taken.",
+        ),
+    ] = 0
     token_cache_entries: Annotated[
         int, Meta(ge=0, le=10_000_000, description="Verified tokens remembered until they expire; 0: none.")
     ] = 100_000
@@ -474,6 +506,7 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
     _check_at_least(settings, origins, "server.bodies_bytes_per_user", "server.max_body_bytes")
     _check_at_least(settings, origins, "server.bodies_bytes", "server.bodies_bytes_per_user")
+    _check_at_least(settings, origins, "auth.jwks_keep_ms", "auth.jwks_max_age_ms")
     lease = settings.lease
     if 3 * lease.beat_ms > lease.ttl_ms:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")

@@ -56,6 +56,16 @@ def connections(number: str) -> dict[str, str]:
     return {f"rowbox_http_connections{A}": number, f"rowbox_http_connections_limit{A}": "1000x60"}
 
 
+def keys(age_s: str, valid: str) -> dict[str, str]:
+    """An issuer's keys, read again when they are ten minutes old."""
+    of_issuer = '{job="rowbox",instance="a",keys="issuer_keys"}'
+    return {
+        f"rowbox_auth_keys_age_seconds{of_issuer}": age_s,
+        f"rowbox_auth_keys_max_age_seconds{of_issuer}": "600x60",
+        f"rowbox_auth_keys_valid{of_issuer}": valid,
+    }
+
+
 def loads(of_hundred: int, evictions: int) -> dict[str, str]:
     """Of a hundred requests a minute so many read a mailbox from the store."""
     return {
@@ -150,6 +160,12 @@ SITUATIONS: Final = [
     ),
     Situation("RowboxTimeNotSeen", "off for a weekend", True, {f"rowbox_clock_unseen_seconds{A}": "216000x60"}),
     Situation("RowboxTimeNotSeen", "off for an hour", False, {f"rowbox_clock_unseen_seconds{A}": "3600x60"}),
+    Situation("RowboxKeysExpired", "the issuer was away for a day", True, keys(age_s="86000+60x60", valid="1x30 0x30")),
+    Situation("RowboxKeysExpired", "the issuer is away for an hour", False, keys(age_s="0+60x60", valid="1x60")),
+    Situation("RowboxKeysOld", "the issuer is away for an hour", True, keys(age_s="0+60x60", valid="1x60")),
+    Situation(
+        "RowboxKeysOld", "a reading failed, the next did not", False, keys(age_s="0+60x15 0+60x45", valid="1x60"), "19m"
+    ),
     Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),
     Situation("RowboxCacheTooSmall", "a cold start: loads, and room for them", False, loads(50, 0)),
     Situation("RowboxRateLimited", "every tenth request", True, requests(200, 90) | requests(429, 10)),

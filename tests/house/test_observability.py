@@ -75,7 +75,7 @@ async def test_the_board_shows_every_metric(exported: set[str]) -> None:
 
 
 def test_labels_are_ones_that_exist() -> None:
-    known = {"instance", "job", "loop", "method", "reason", "route", "status"}
+    known = {"instance", "job", "keys", "loop", "method", "reason", "route", "status"}
     assert {label for _, asked in expressions() for label in LABEL.findall(asked)} <= known
 
 

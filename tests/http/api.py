@@ -151,13 +151,21 @@ async def serving(
     """A server over `port` for the time of the block."""
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
     if authenticator is None:
-        authenticator = make_authenticator(settings.auth, SECRET, time.time, time.monotonic)
+        authenticator = make_authenticator(settings.auth, lambda: [SECRET], time.time, time.monotonic)
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
     sources = [*(sources or []), connections.samples, bodies.samples]
     operator = Operator(calls, lambda: [SECRET], time.time)
-    guard = admin_guard_of(settings.server)
-    admin_app = build_admin_app(port, counters, drain, ids, operator, sources=sources, guard=guard)
+    admin_app = build_admin_app(
+        port,
+        counters,
+        drain,
+        ids,
+        operator,
+        sources=sources,
+        guard=admin_guard_of(settings.server),
+        keys=authenticator.keys,
+    )
     server = Server(app, admin_app, port, settings.server, drain, ids, connections)
     try:
         await server.start()

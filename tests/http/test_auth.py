@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def authenticator(clock: Clock) -> TokenAuthenticator:
-    return make_authenticator(NO_LEEWAY, SECRET, clock, clock)
+    return make_authenticator(NO_LEEWAY, lambda: [SECRET], clock, clock)
 
 
 def bearer(clock: Clock, **claims: Any) -> str:
@@ -36,7 +36,8 @@ def bearer(clock: Clock, **claims: Any) -> str:
 
 
 def signed(payload: dict[str, Any], secret: bytes = SECRET, algorithm: str = "HS256") -> str:
-    return f"Bearer {jwt.encode(payload, secret, algorithm=algorithm)}"
+    token = jwt.api_jws.encode(json.dumps(payload).encode(), secret, algorithm)  # whatever the claims are
+    return f"Bearer {token}"
 
 
 def unsigned(header: dict[str, Any], payload: dict[str, Any], signature: str = "") -> str:
@@ -71,7 +72,7 @@ async def test_a_remembered_token_is_not_accepted_after_its_time(
 
 
 async def test_the_cache_is_bounded_and_forgets_the_longest_unused(clock: Clock) -> None:
-    authenticator = make_authenticator(AuthSettings(token_cache_entries=2), SECRET, clock, clock)
+    authenticator = make_authenticator(AuthSettings(token_cache_entries=2), lambda: [SECRET], clock, clock)
     one, two, three = (bearer(clock, sub=user) for user in ("one", "two", "three"))
     first = await claims_of(authenticator, one)
     second = await claims_of(authenticator, two)
@@ -82,13 +83,13 @@ async def test_the_cache_is_bounded_and_forgets_the_longest_unused(clock: Clock)
 
 
 async def test_a_cache_of_no_entries_keeps_none(clock: Clock) -> None:
-    authenticator = make_authenticator(AuthSettings(token_cache_entries=0), SECRET, clock, clock)
+    authenticator = make_authenticator(AuthSettings(token_cache_entries=0), lambda: [SECRET], clock, clock)
     first = await claims_of(authenticator, bearer(clock))
     assert await claims_of(authenticator, bearer(clock)) is not first
 
 
 async def test_leeway_reaches_over_both_ends(clock: Clock) -> None:
-    authenticator = make_authenticator(AuthSettings(leeway_ms=5000), SECRET, clock, clock)
+    authenticator = make_authenticator(AuthSettings(leeway_ms=5000), lambda: [SECRET], clock, clock)
     await claims_of(authenticator, bearer(clock, nbf=clock.now + 5))
     await refused(authenticator, bearer(clock, nbf=clock.now + 6))
     await claims_of(authenticator, bearer(clock, exp=clock.now - 4))
@@ -107,9 +108,7 @@ async def test_an_expiry_that_is_no_time(expires: object, clock: Clock, authenti
 
 @pytest.mark.parametrize("subject", ["", "a b", "alice\n", "a" * 129, 7, None, ["alice"]])
 async def test_a_subject_that_is_no_user_id(subject: object, clock: Clock, authenticator: TokenAuthenticator) -> None:
-    payload = {"sub": subject, "exp": clock.now + 60}
-    token = jwt.api_jws.encode(json.dumps(payload).encode(), SECRET, algorithm="HS256")
-    await refused(authenticator, f"Bearer {token}")
+    await refused(authenticator, bearer(clock, sub=subject))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ async def test_a_deeply_nested_header_is_refused(authenticator: TokenAuthenticat
 
 async def test_audience_and_issuer_are_required_once_configured(clock: Clock) -> None:
     settings = AuthSettings(audience="rowbox", issuer="https://issuer.example")
-    authenticator = make_authenticator(settings, SECRET, clock, clock)
+    authenticator = make_authenticator(settings, lambda: [SECRET], clock, clock)
     right = {"aud": "rowbox", "iss": "https://issuer.example"}
     await claims_of(authenticator, bearer(clock, **right))
     await claims_of(authenticator, bearer(clock, **right | {"aud": ["other", "rowbox"]}))
@@ -168,11 +167,131 @@ async def test_an_audience_is_not_looked_at_unless_configured(clock: Clock, auth
 
 @pytest.mark.parametrize(
     ("scope", "is_admin"),
-    [("admin", True), ("read admin", True), ("administrator", False), ("", False), (["admin"], False), (None, False)],
+    [
+        ("admin", True),
+        ("read admin", True),
+        ("administrator", False),
+        ("", False),
+        (None, False),
+        ("read  admin", True),
+        ("read\tadmin", False),
+        ("read\nadmin", False),
+        ("read\u00a0admin", False),
+        ("read\u2003admin", False),
+        ("read\u001fadmin", False),
+        ("Admin", False),
+        (["admin"], True),
+        (["read", "admin"], True),
+        (["read admin"], False),
+        ([["admin"], 7, None], False),
+        ({"admin": True}, False),
+        (True, False),
+    ],
 )
 async def test_the_admin_scope(scope: object, is_admin: bool, clock: Clock, authenticator: TokenAuthenticator) -> None:
     claims = await claims_of(authenticator, bearer(clock, scope=scope))
     assert claims.is_admin is is_admin
+
+
+@pytest.mark.parametrize("scopes", ["read admin", ["admin"]])
+async def test_the_scopes_come_from_the_claim_that_the_issuer_writes(scopes: object, clock: Clock) -> None:
+    authenticator = make_authenticator(AuthSettings(scope_claim="scp"), lambda: [SECRET], clock, clock)
+    assert (await claims_of(authenticator, bearer(clock, scp=scopes))).is_admin
+    assert not (await claims_of(authenticator, bearer(clock, scope="admin"))).is_admin
+
+
+class TestLife:
+    """The largest life of a token: auth.max_token_life_ms."""
+
+    @pytest.fixture
+    def authenticator(self, clock: Clock) -> TokenAuthenticator:
+        settings = AuthSettings(leeway_ms=0, max_token_life_ms=3600_000)
+        return make_authenticator(settings, lambda: [SECRET], clock, clock)
+
+    async def test_a_token_that_lives_longer_is_refused(self, clock: Clock, authenticator: TokenAuthenticator) -> None:
+        await claims_of(authenticator, bearer(clock, iat=clock.now, exp=clock.now + 3600))
+        detail = await refused(authenticator, bearer(clock, iat=clock.now, exp=clock.now + 3602))
+        assert "auth.max_token_life_ms" in detail
+
+    async def test_it_stays_refused_when_most_of_its_life_is_over(
+        self, clock: Clock, authenticator: TokenAuthenticator
+    ) -> None:
+        await refused(authenticator, bearer(clock, iat=clock.now - 86_400, exp=clock.now + 60))
+
+    async def test_without_iat_it_counts_from_now(self, clock: Clock, authenticator: TokenAuthenticator) -> None:
+        await claims_of(authenticator, bearer(clock, exp=clock.now + 3600))
+        await refused(authenticator, bearer(clock, exp=clock.now + 3602))
+
+    async def test_an_iat_of_the_future_makes_no_life_shorter(
+        self, clock: Clock, authenticator: TokenAuthenticator
+    ) -> None:
+        await refused(authenticator, bearer(clock, iat=clock.now + 1e9, exp=clock.now + 1e9 + 60))
+
+    @pytest.mark.parametrize("issued", [True, "yesterday", float("nan"), None, []])
+    async def test_an_iat_that_is_no_time(
+        self, issued: object, clock: Clock, authenticator: TokenAuthenticator
+    ) -> None:
+        assert "iat" in await refused(authenticator, bearer(clock, iat=issued))
+
+    @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.999])
+    async def test_a_token_of_ours_may_have_all_of_it(
+        self, fraction: float, clock: Clock, authenticator: TokenAuthenticator
+    ) -> None:
+        clock.now += fraction
+        token = issue_token(SECRET, "alice", 3600, admin=False, now=clock.now)
+        await claims_of(authenticator, f"Bearer {token}")
+
+    async def test_there_is_none_by_default(self, clock: Clock) -> None:
+        authenticator = make_authenticator(NO_LEEWAY, lambda: [SECRET], clock, clock)
+        await claims_of(authenticator, bearer(clock, iat=0, exp=clock.now + 1e10))
+
+
+class TestUserId:
+    """Which claim names the user, and users whose names are no userIds."""
+
+    async def test_it_comes_from_the_claim_of_choice(self, clock: Clock) -> None:
+        settings = AuthSettings(user_id_claim="https://example.com/uid")
+        authenticator = make_authenticator(settings, lambda: [SECRET], clock, clock)
+        for subject in ("auth0|5f7c", 7, ...):
+            claims = {"https://example.com/uid": "alice", "sub": subject}
+            token = bearer(clock, **claims)
+            assert (await claims_of(authenticator, token)).user_id == "alice"
+        assert "https://example.com/uid is missing" in await refused(authenticator, bearer(clock))
+
+    @pytest.mark.parametrize(
+        ("subject", "user_id"),
+        [
+            ("alice", "alice"),
+            ("auth0|5f7c", "auth0@@7C5f7c"),
+            ("q83vEjRWeJA/+w==", "q83vEjRWeJA@@2F+w@@3D@@3D"),
+            ("a@@b", "a@@40@b"),
+            ("Zoë", "Zo@@C3@@AB"),
+        ],
+    )
+    async def test_one_that_is_no_user_id_is_escaped_where_the_settings_say_so(
+        self, subject: str, user_id: str, clock: Clock
+    ) -> None:
+        authenticator = make_authenticator(AuthSettings(escape_user_ids=True), lambda: [SECRET], clock, clock)
+        assert (await claims_of(authenticator, bearer(clock, sub=subject))).user_id == user_id
+
+    async def test_without_it_the_refusal_names_the_setting(
+        self, clock: Clock, authenticator: TokenAuthenticator
+    ) -> None:
+        assert "auth.escape_user_ids" in await refused(authenticator, bearer(clock, sub="auth0|5f7c"))
+
+    @pytest.mark.parametrize(
+        ("subject", "says"),
+        [
+            ("|" * 33, "132 characters once escaped; a userId has 128 at most"),
+            ("", "empty"),
+            ("\ud800", "no Unicode"),
+            (7, "no text"),
+            (None, "missing"),
+        ],
+    )
+    async def test_what_cannot_be_escaped(self, subject: object, says: str, clock: Clock) -> None:
+        authenticator = make_authenticator(AuthSettings(escape_user_ids=True), lambda: [SECRET], clock, clock)
+        assert says in await refused(authenticator, bearer(clock, sub=subject))
 
 
 def test_whom_a_token_may_act_for() -> None:

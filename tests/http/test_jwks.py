@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,47 +12,35 @@ import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from rowbox.api.auth import TokenAuthenticator, make_authenticator
-from rowbox.api.auth_jwks import MAX_AGE_S, RETRY_S, JwksKeys, parse_jwks
+from rowbox.api.auth_jwks import RETRY_S, jwks_keys
 from rowbox.api.auth_jwks_source import MAX_BYTES, jwks_fetcher
+from rowbox.api.auth_kept_keys import KeptKeys
 from rowbox.api.auth_keys import KeysUnavailable
 from rowbox.mailbox.config import AuthSettings
 from rowbox.mailbox.errors import Unauthenticated
 from tests.http.api import until
 from tests.http.clock import Clock, claims_of
+from tests.http.keys import (
+    EC_KEY,
+    EDWARDS_448_KEY,
+    EDWARDS_KEY,
+    ROTATED_KEY,
+    RSA_KEY,
+    bearer,
+    jwk,
+    key_set,
+    private_jwk,
+)
 
 SETTINGS = AuthSettings(leeway_ms=0)
-RSA_KEY = rsa.generate_private_key(65537, 2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-EDWARDS_KEY = ed25519.Ed25519PrivateKey.generate()
-ROTATED_KEY = ec.generate_private_key(ec.SECP256R1())
-_ALGORITHMS: dict[type, tuple[Any, str]] = {
-    rsa.RSAPrivateKey: (jwt.algorithms.RSAAlgorithm, "RS256"),
-    ec.EllipticCurvePrivateKey: (jwt.algorithms.ECAlgorithm, "ES256"),
-    ed25519.Ed25519PrivateKey: (jwt.algorithms.OKPAlgorithm, "EdDSA"),
-}
+MAX_AGE_S = SETTINGS.jwks_max_age_ms / 1000
 
 
-def _algorithm(key: Any) -> tuple[Any, str]:
-    return next(found for kind, found in _ALGORITHMS.items() if isinstance(key, kind))
-
-
-def jwk(key: Any, kid: str | None, **more: str) -> dict[str, Any]:
-    fields = _algorithm(key)[0].to_jwk(key.public_key(), as_dict=True)
-    named = {} if kid is None else {"kid": kid}
-    return {**fields, **named, **more}
-
-
-def key_set(*keys: object) -> bytes:
-    return json.dumps({"keys": keys}).encode()
-
-
-def bearer(key: Any, kid: str | None, clock: Clock, algorithm: str | None = None) -> str:
-    headers = {} if kid is None else {"kid": kid}
-    payload = {"sub": "alice", "exp": clock.now + 100_000}
-    return f"Bearer {jwt.encode(payload, key, algorithm=algorithm or _algorithm(key)[1], headers=headers)}"
+def no_secrets() -> list[bytes]:
+    """A server with a key set takes no token that a secret signs."""
+    raise AssertionError("secrets are not asked for")
 
 
 class Issuer:
@@ -72,6 +61,11 @@ class Issuer:
         return self.body
 
 
+def sample(keys: KeptKeys, name: str) -> float:
+    """One number that they export."""
+    return next(value for one, _, _, _, value in keys.samples() if one == name)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -84,7 +78,7 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 async def authenticator(clock: Clock, issuer: Issuer) -> AsyncIterator[TokenAuthenticator]:
-    authenticator = TokenAuthenticator(JwksKeys(issuer.fetch, clock), SETTINGS, clock)
+    authenticator = TokenAuthenticator(jwks_keys(issuer.fetch, SETTINGS, clock), SETTINGS, clock)
     await authenticator.start()
     yield authenticator
     await authenticator.close()
@@ -95,12 +89,12 @@ async def refused(authenticator: TokenAuthenticator, authorization: str) -> None
         await claims_of(authenticator, authorization)
 
 
-@pytest.mark.parametrize("key", [RSA_KEY, EC_KEY, EDWARDS_KEY], ids=["RSA", "EC", "OKP"])
+@pytest.mark.parametrize("key", [RSA_KEY, EC_KEY, EDWARDS_KEY, EDWARDS_448_KEY], ids=["RSA", "EC", "Ed25519", "Ed448"])
 @pytest.mark.parametrize("kid", ["k", None])
 async def test_each_kind_of_key_verifies_from_a_file(key: Any, kid: str | None, clock: Clock, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(key_set(jwk(key, kid)))
-    authenticator = make_authenticator(AuthSettings(jwks=str(path)), b"", clock, clock)
+    authenticator = make_authenticator(AuthSettings(jwks=str(path)), no_secrets, clock, clock)
     await authenticator.start()
     assert (await claims_of(authenticator, bearer(key, None, clock))).user_id == "alice"
     await authenticator.close()
@@ -113,11 +107,6 @@ async def test_an_rsa_key_without_alg_verifies_all_of_its_kind(
     issuer.body = key_set(jwk(RSA_KEY, "rsa"))
     clock.now += RETRY_S
     await claims_of(authenticator, bearer(RSA_KEY, "rsa", clock, algorithm))
-
-
-async def test_an_rsa_key_with_alg_verifies_only_that(clock: Clock) -> None:
-    keys = parse_jwks(key_set(jwk(RSA_KEY, "rsa", alg="PS256")))
-    assert keys["rsa"].algorithms == ("PS256",)
 
 
 async def test_a_public_key_is_no_hmac_secret(clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator) -> None:
@@ -133,45 +122,104 @@ async def test_a_public_key_is_no_hmac_secret(clock: Clock, issuer: Issuer, auth
         await refused(authenticator, f"Bearer {token}")
 
 
-@pytest.mark.parametrize(
-    "unusable",
-    [
-        {"kty": "oct", "kid": "s", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"},
-        {"kty": "oct", "kid": "s", "k": "c2VjcmV0", "alg": "RS256"},
-        jwk(EC_KEY, "s", use="enc"),
-        jwk(EC_KEY, "s", alg="HS256"),
-        jwk(EC_KEY, "s", alg="none"),
-        {"kty": "EC", "kid": "s", "crv": "P-256", "x": "AA", "y": "AA"},
-        {"kty": "RSA", "kid": "s"},
-        "text",
-        None,
-    ],
-)
-def test_a_key_that_cannot_verify_is_left_out(unusable: object) -> None:
-    assert set(parse_jwks(key_set(unusable, jwk(EC_KEY, "one")))) == {"one"}
-    with pytest.raises(KeysUnavailable):
-        parse_jwks(key_set(unusable))
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"keys": 1}', b'{"keys": {}}', b'{"keys": []}', b"\xff", b"[" * 9999]
-)
-def test_what_is_no_key_set(body: bytes) -> None:
-    with pytest.raises(KeysUnavailable):
-        parse_jwks(body)
-
-
-async def test_a_short_rsa_key_does_not_verify(clock: Clock) -> None:
-    weak = rsa.generate_private_key(65537, 1024)
-
-    async def fetch() -> bytes:
-        return key_set(jwk(weak, "weak"))
-
-    authenticator = TokenAuthenticator(JwksKeys(fetch, clock), SETTINGS, clock)
+async def verifies(clock: Clock, *keys: object) -> TokenAuthenticator:
+    """A server whose issuer publishes `keys`."""
+    issuer = Issuer()
+    issuer.body = key_set(*keys)
+    authenticator = TokenAuthenticator(jwks_keys(issuer.fetch, SETTINGS, clock), SETTINGS, clock)
     await authenticator.start()
-    with pytest.warns(jwt.InsecureKeyLengthWarning):
-        authorization = bearer(weak, "weak", clock)
-    await refused(authenticator, authorization)
+    return authenticator
+
+
+@pytest.mark.parametrize("names", [(None, None), ("same", "same"), ("one", "two")], ids=["no kid", "one kid", "kids"])
+async def test_keys_that_no_name_tells_apart_are_tried_one_after_the_other(
+    names: tuple[str | None, str | None], clock: Clock
+) -> None:
+    authenticator = await verifies(clock, jwk(EC_KEY, names[0]), jwk(RSA_KEY, names[0]), jwk(ROTATED_KEY, names[1]))
+    for key, kid in ((EC_KEY, names[0]), (RSA_KEY, names[0]), (ROTATED_KEY, names[1])):
+        assert (await claims_of(authenticator, bearer(key, kid, clock))).user_id == "alice"
+        assert (await claims_of(authenticator, bearer(key, None, clock))).user_id == "alice"
+    await refused(authenticator, bearer(EDWARDS_KEY, names[0], clock))
+
+
+async def test_a_token_that_names_a_key_is_tried_with_no_other(clock: Clock) -> None:
+    authenticator = await verifies(clock, jwk(EC_KEY, "one"), jwk(ROTATED_KEY))
+    await refused(authenticator, bearer(EC_KEY, "two", clock))
+    await refused(authenticator, bearer(ROTATED_KEY, "one", clock))
+    await refused(authenticator, bearer(ROTATED_KEY, "", clock))
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(EDWARDS_KEY, "Ed25519"), (EDWARDS_KEY, "EdDSA"), (EDWARDS_448_KEY, "Ed448"), (EDWARDS_448_KEY, "EdDSA")],
+)
+@pytest.mark.parametrize("named", [None, "EdDSA", "its own"])
+async def test_edwards_curves_under_their_old_and_their_new_name(
+    key: Any, algorithm: str, named: str | None, clock: Clock
+) -> None:
+    alg = {None: None, "EdDSA": "EdDSA", "its own": "Ed25519" if key is EDWARDS_KEY else "Ed448"}[named]
+    authenticator = await verifies(clock, jwk(key, "k", alg=alg))
+    await claims_of(authenticator, bearer(key, "k", clock, algorithm))
+
+
+async def test_a_token_under_the_other_curves_name_is_refused(clock: Clock) -> None:
+    authenticator = await verifies(clock, jwk(EDWARDS_KEY, "k"))
+    await refused(authenticator, bearer(EDWARDS_KEY, "k", clock, "Ed448"))
+
+
+@pytest.mark.parametrize("key", [RSA_KEY, EC_KEY], ids=["RSA", "EC"])
+async def test_under_a_private_keys_name_every_token_is_refused_and_none_is_a_bug(key: Any, clock: Clock) -> None:
+    """It was 500 for each: PyJWT makes a private key of it, which cannot verify."""
+    authenticator = await verifies(clock, private_jwk(key, "leaked"), jwk(ROTATED_KEY, "good"))
+    genuine = bearer(key, "leaked", clock)
+    await refused(authenticator, genuine)
+    await refused(authenticator, genuine[:-8] + "AAAAAAAA")
+    await claims_of(authenticator, bearer(ROTATED_KEY, "good", clock))
+
+
+async def test_what_is_left_out_is_logged_once(
+    clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broken, encryption = private_jwk(ROTATED_KEY, "leaked"), jwk(RSA_KEY, "enc", use="enc")
+    for keys in ((jwk(EC_KEY, "one"), broken, encryption), (jwk(EC_KEY, "two"), broken, encryption)):
+        issuer.body = key_set(*keys)
+        clock.now += MAX_AGE_S
+        await authenticator.keys.round()
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [level for level, _ in lines] == ["INFO", "WARNING"] or [level for level, _ in lines] == ["WARNING", "INFO"]
+    text = str(lines)
+    assert "issuer_keys: key 2, kid 'leaked' is left out: is a private key" in text
+    assert broken["d"] not in text
+
+
+async def test_a_key_that_comes_beside_the_others_ends_no_remembered_token(
+    clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
+) -> None:
+    authorization = bearer(EC_KEY, "one", clock)
+    first = await claims_of(authenticator, authorization)
+    issuer.body = key_set(jwk(ROTATED_KEY, "next"), {"other": "order", **jwk(EC_KEY, "one")})
+    clock.now += MAX_AGE_S
+    await authenticator.keys.round()
+    assert await claims_of(authenticator, authorization) is first
+    await claims_of(authenticator, bearer(ROTATED_KEY, "next", clock))
+
+
+@pytest.mark.parametrize("kid", ["one", None], ids=["under the same kid", "without a kid"])
+async def test_rotation_a_signature_that_no_key_made_reads_the_set_again(
+    kid: str | None, clock: Clock, issuer: Issuer
+) -> None:
+    issuer.body = key_set(jwk(EC_KEY, kid))
+    authenticator = TokenAuthenticator(jwks_keys(issuer.fetch, SETTINGS, clock), SETTINGS, clock)
+    await authenticator.start()
+    issuer.body = key_set(jwk(ROTATED_KEY, kid))
+    await refused(authenticator, bearer(ROTATED_KEY, kid, clock))
+    assert issuer.fetches == 1
+    clock.now += RETRY_S
+    await claims_of(authenticator, bearer(ROTATED_KEY, kid, clock))
+    for _ in range(10):
+        await refused(authenticator, bearer(EC_KEY, kid, clock))
+    assert issuer.fetches == 2
 
 
 async def test_rotation_an_unknown_kid_reads_the_set_again(
@@ -215,10 +263,15 @@ async def test_requests_that_need_a_refresh_share_it_and_survive_one_that_leaves
 async def test_an_old_set_is_read_again_in_the_background(
     clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
 ) -> None:
-    authorization = bearer(EC_KEY, "one", clock)
-    clock.now += MAX_AGE_S
-    await claims_of(authenticator, authorization)
-    await until(lambda: issuer.fetches == 2)
+    """By `round`, which serve runs in the background: a server that nobody asks anything keeps it fresh, too."""
+    keys = authenticator.keys
+    assert await keys.round() == MAX_AGE_S
+    clock.now += MAX_AGE_S - 1
+    assert await keys.round() == 1
+    assert issuer.fetches == 1
+    clock.now += 1
+    assert await keys.round() == MAX_AGE_S
+    assert issuer.fetches == 2
 
 
 async def test_a_withdrawn_key_ends_the_tokens_that_were_remembered(
@@ -228,8 +281,9 @@ async def test_a_withdrawn_key_ends_the_tokens_that_were_remembered(
     await claims_of(authenticator, authorization)
     issuer.body = key_set(jwk(ROTATED_KEY, "two"))
     clock.now += MAX_AGE_S
-    await claims_of(authenticator, bearer(ROTATED_KEY, "two", clock))
+    await authenticator.keys.round()
     await refused(authenticator, authorization)
+    await claims_of(authenticator, bearer(ROTATED_KEY, "two", clock))
 
 
 @pytest.mark.parametrize("body", [b"", b'{"keys": []}', None], ids=["not JSON", "empty", "unreachable"])
@@ -243,8 +297,72 @@ async def test_the_keys_at_hand_stay_when_a_refresh_fails(
     await claims_of(authenticator, bearer(EC_KEY, "one", clock))
 
 
+class TestAnIssuerThatIsAway:
+    """Keys stay for auth.jwks_keep_ms; then no token counts, the remembered ones no more than others."""
+
+    KEEP_S = SETTINGS.jwks_keep_ms / 1000
+
+    async def test_keys_count_for_a_bounded_time(
+        self, clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
+    ) -> None:
+        authorization = bearer(EC_KEY, "one", clock)
+        await claims_of(authenticator, authorization)
+        issuer.error = KeysUnavailable("away")
+        clock.now += self.KEEP_S - 1
+        await claims_of(authenticator, authorization)
+        clock.now += 1
+        for _ in range(2):
+            with pytest.raises(KeysUnavailable) as raised:
+                await claims_of(authenticator, authorization)
+            assert raised.value.retryable
+            assert "away" not in raised.value.told, "a client learns nothing of where keys are read"
+
+    async def test_it_comes_back_by_itself(
+        self, clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
+    ) -> None:
+        issuer.error = KeysUnavailable("away")
+        clock.now += self.KEEP_S
+        with pytest.raises(KeysUnavailable):
+            await claims_of(authenticator, bearer(EC_KEY, "one", clock))
+        issuer.error = None
+        clock.now += RETRY_S
+        await claims_of(authenticator, bearer(EC_KEY, "one", clock))
+
+    async def test_the_server_says_so(self, clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator) -> None:
+        keys = authenticator.keys
+        assert keys.unready_reasons() == keys.warnings() == ()
+        issuer.error = KeysUnavailable("away")
+        clock.now += MAX_AGE_S + RETRY_S
+        with pytest.raises(KeysUnavailable, match="away"):
+            await keys.round()
+        assert keys.unready_reasons() == ()
+        assert keys.warnings() == (
+            "issuer_keys could not be read for 630 s (in 85770 s no token counts any more): away",
+        )
+        assert sample(keys, "rowbox_auth_keys_valid") == 1
+        clock.now += self.KEEP_S - MAX_AGE_S - RETRY_S
+        assert keys.warnings() == ()
+        assert keys.unready_reasons() == ("issuer_keys could not be read for 86400 s, so no token counts: away",)
+        assert sample(keys, "rowbox_auth_keys_valid") == 0
+        assert sample(keys, "rowbox_auth_keys_failures_total") == 1
+        assert sample(keys, "rowbox_auth_keys_age_seconds") == 86400
+
+    async def test_before_the_first_reading_it_is_not_ready(self, clock: Clock, issuer: Issuer) -> None:
+        assert jwks_keys(issuer.fetch, SETTINGS, clock).unready_reasons() == ("issuer_keys were not read so far",)
+
+
+async def test_a_bug_in_a_reading_is_told_and_ends_nothing(
+    clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.error = AssertionError("a bug")
+    clock.now += RETRY_S
+    await refused(authenticator, bearer(ROTATED_KEY, "two", clock))
+    assert "AssertionError: a bug" in caplog.text
+    await claims_of(authenticator, bearer(EC_KEY, "one", clock))
+
+
 async def test_a_start_without_keys_fails_and_names_the_place(clock: Clock, tmp_path: Path) -> None:
-    authenticator = make_authenticator(AuthSettings(jwks=str(tmp_path / "none.json")), b"", clock, clock)
+    authenticator = make_authenticator(AuthSettings(jwks=str(tmp_path / "none.json")), no_secrets, clock, clock)
     with pytest.raises(KeysUnavailable, match=r"none\.json"):
         await authenticator.start()
 
@@ -279,7 +397,7 @@ class TestUrl:
         await runner.cleanup()
 
     async def test_keys_come_from_it(self, url: str) -> None:
-        authenticator = make_authenticator(AuthSettings(jwks=f"{url}/good"), b"", time.time, time.monotonic)
+        authenticator = make_authenticator(AuthSettings(jwks=f"{url}/good"), no_secrets, time.time, time.monotonic)
         await authenticator.start()
         assert (await claims_of(authenticator, bearer(EC_KEY, "one", Clock(time.time())))).user_id == "alice"
         await authenticator.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from rowbox.api.auth_keys import KeysUnavailable
 from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, NotLocal, UnsupportedMediaType, is_of_ours
 from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.request_id import REQUEST_ID
@@ -33,6 +34,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.RowboxError("x"), 500, True),
     (errors.Overloaded("x"), 503, True),
     (errors.HandoverInProgress("x"), 503, True),
+    (KeysUnavailable("x"), 503, True),
     (errors.StoreUnavailable("x"), 503, True),
     (errors.StoreFull("x"), 503, True),
     (errors.StoreOutcomeUnknown("x"), 503, True),

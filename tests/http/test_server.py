@@ -45,6 +45,8 @@ class HeldPort(ScriptedPort):
 class NoKeys:
     """Tells nobody apart: what it would need does not come."""
 
+    keys = None
+
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...

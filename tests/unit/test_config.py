@@ -150,6 +150,11 @@ def test_the_largest_body_has_to_find_room(environment: dict[str, str], message:
         load({}, environment, None)
 
 
+def test_keys_are_kept_for_as_long_as_they_need_not_be_read_again() -> None:
+    with pytest.raises(ConfigError, match=r"auth.jwks_keep_ms = 60000 .*at least auth.jwks_max_age_ms"):
+        load({}, {"ROWBOX_AUTH_JWKS_KEEP_MS": "1m"}, None)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.0.0.1,192.0.2.1", "::1, ::"])
 def test_insecure_dev_only_on_loopback(host: str) -> None:
     error = refusal(flags={"server.insecure_dev": True, "server.host": host})
