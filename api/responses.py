@@ -48,6 +48,9 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_unk
     ]
     last_updated_timestamp: Timestamp
     last_message_id: Id
+    last_sender_id: Annotated[
+        OtherUserId | None, Meta(description="Whose the newest message is; null where that was not kept yet.")
+    ]
     last_sent_timestamp: Timestamp
     unread_count: Annotated[
         int,

@@ -59,6 +59,8 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """The first 100 characters of the newest message; None once retention took that."""
     last_updated_timestamp: int
     last_message_id: str
+    last_sender_id: str | None
+    """Whose the newest message is; None where it was stored before that was kept."""
     last_sent_timestamp: int
     unread_count: int
     """Exact to 999, then 1000."""

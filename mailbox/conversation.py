@@ -17,6 +17,8 @@ from rowbox.mailbox.message import Message, encode_json
 SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
 """`unread_count` is exact to 999; this says "more"."""
+UNTOLD = -1
+"""As `last_sender`: of a state that was written before it was kept, or of a conversation without a message."""
 NEVER = (1 << 63) - 1
 """Greater than every version: what nothing ends after."""
 
@@ -46,6 +48,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `unread_since` is the lowest version among those counted: until retention takes that one the count is exact. It is 0
     where nothing is unread, and in states that were written without it: these are exact as long as nothing in the
     conversation can have expired. `created_version` is the version with which the conversation came into the mailbox.
+    `last_sender` is whose the newest message is, as a place in `participants`: a number is a byte, a userId up to 128.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -60,6 +63,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unread_count: int
     created_version: int
     unread_since: int = 0
+    last_sender: int = UNTOLD
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -113,7 +117,13 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_count,
             self.created_version,
             unread_since,
+            self.participants.index(message.sender_id),
         )
+
+    @property
+    def last_sender_id(self) -> str | None:
+        """Whose the newest message is; None where nobody kept it."""
+        return self.participants[self.last_sender] if 0 <= self.last_sender < len(self.participants) else None
 
     # ------------------------------------------------------------------ what retention ends
 
@@ -168,6 +178,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
                 "snippet": self.snippet or None,
                 "lastUpdatedTimestamp": self.version,
                 "lastMessageId": to_text(self.last_message_id),
+                "lastSenderId": self.last_sender_id,
                 "lastSentTimestamp": sent_timestamp(self.last_message_id),
                 "unreadCount": self.unread_count,
             }

@@ -4,7 +4,7 @@ A fold: messages come newest first, log entries upwards, none is kept.
 """
 
 from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
-from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, Conversation
+from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, UNTOLD, Conversation
 from rowbox.mailbox.findings import Code, Report
 from rowbox.mailbox.horizon import Horizon
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp
@@ -95,6 +95,10 @@ class ConversationCheck:
             )
         elif newest is not None and state.snippet and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
             self._find(Code.SNIPPET, "has another snippet than its newest message")
+        is_told = found == state.last_message_id and state.last_sender != UNTOLD
+        sender = newest.sender_id if newest is not None and is_told else None
+        if sender in state.participants and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
+            self._find(Code.LAST_SENDER, f"ends with a message of {sender}, says {state.last_sender_id}")
         if not state.snippet and state.last_message_version > self._horizon.messages:
             self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 

@@ -33,6 +33,7 @@ class Code(StrEnum):
     PARTICIPANTS = "participants"  # the user and every sender take part, nobody twice
     LAST_MESSAGE = "last_message"  # last_message_id is the newest message
     LAST_VERSION = "last_version"  # last_message_version is its version
+    LAST_SENDER = "last_sender"  # last_sender is whose it is, where that was kept
     SNIPPET = "snippet"  # the snippet is how it begins
     READ_MARK = "read_mark"  # the mark is at a message, not behind the newest, and never moved back
     UNREAD_COUNT = "unread_count"  # others' messages behind the mark, exact to 999

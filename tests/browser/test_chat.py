@@ -38,6 +38,8 @@ async def test_the_link_of_the_ready_line_opens_the_pair(windows: Windows, serve
     for pane, peer in ((alice, "bob"), (bob, "alice")):
         await pane.shows("hello", "hi")
         await expect(pane.log).to_have_accessible_name(f"Messages with {peer}")
+    await expect(alice.conversation("bob").locator(".snippet")).to_have_text("hi")
+    await expect(bob.conversation("alice").locator(".snippet")).to_have_text("You: hi")
 
 
 async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Windows) -> None:

@@ -86,6 +86,7 @@ class PlainMailbox:
             "participants": sorted(newest.participants),
             "snippet": newest.content[:100] if newest.id in self.messages else None,
             "lastMessageId": to_text(newest.id),
+            "lastSenderId": newest.sender,
             "lastSentTimestamp": sent_timestamp(newest.id),
             "unreadCount": self.unread(conversation),
         }

@@ -176,6 +176,16 @@ def another_version_of_the_newest_message(row: AliceRow) -> None:
     row.change_state(WITH_BOB, last_message_version=row.state(WITH_BOB).last_message_version - 1)
 
 
+@breaks(Code.LAST_SENDER)
+def a_newest_message_of_somebody_else(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, last_sender=1 - row.state(WITH_BOB).last_sender)
+
+
+@breaks(Code.LAST_SENDER)
+def a_newest_message_of_nobody(row: AliceRow) -> None:
+    row.change_state(WITH_BOB, last_sender=7)
+
+
 @breaks(Code.SNIPPET)
 def a_snippet_that_is_too_long(row: AliceRow) -> None:
     row.change_state(WITH_BOB, snippet="x" * 101)
