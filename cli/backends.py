@@ -4,8 +4,10 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
+from rowbox.api.operator import OperatorCall
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
@@ -15,6 +17,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
 from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.beside import INSIDE, checkpoint_of
 from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.rocksdb import RocksStore
@@ -28,15 +31,18 @@ from rowbox.mailbox.errors import StoreUnusable
 CELL_CONNECTIONS = 2
 """For leases alone: a beat never queues behind batches, and a deaf gateway never takes the last connection."""
 
+CHECKPOINT = "checkpoint"
+"""The operator's call, at the server over an embedded store."""
 OnBroken = Callable[[StoreUnusable], None]
 
 
 class Backend(NamedTuple):
-    """`ready` returns when requests are answered; `sources` are the figures for the metrics."""
+    """`ready` returns when requests are answered; `sources` are the figures for the metrics; `calls` the operator's."""
 
     port: MailboxPort
     ready: Callable[[], Coroutine[object, object, None]]
     sources: Sequence[Callable[[], Iterable[Sample]]]
+    calls: Sequence[OperatorCall] = ()
 
 
 def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextManager[Backend]:
@@ -48,14 +54,16 @@ def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextMana
     return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
 
 
-def open_embedded(settings: Settings, time: Time | None = None, on_broken: OnBroken | None = None) -> RocksStore:
-    """The embedded store of `settings`; see RocksStore.open for the errors.
+def open_embedded(
+    settings: Settings, time: Time | None = None, on_broken: OnBroken | None = None, *, folder: Path | None = None
+) -> RocksStore:
+    """The embedded store of `settings`, in another `folder` where one is given; see RocksStore.open for the errors.
 
     What has expired by `time` is not shown; None: by the machine's clock, whatever it says.
     """
     time = time if time is not None else BareTime(wall_clock_us)
     return RocksStore.open(
-        store_folder(settings),
+        folder or store_folder(settings),
         settings.store.shards,
         ttl_ms(settings.store),
         block_cache_bytes=settings.store.block_cache_bytes,
@@ -89,12 +97,23 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
                 time.samples,
                 lambda: background_samples((store.purge.loop, time.loop)),
             ),
+            (checkpoint_call(store, store_folder(settings)),),
         )
     finally:
         await stats.loop.close()
         await owner.close()
         await time.close()
         await store.close()
+
+
+def checkpoint_call(store: RocksStore, folder: Path) -> OperatorCall:
+    """What `rowbox backup` asks for: a checkpoint in the place beside the store's folder that it has made for one."""
+
+    async def handle(_: bytes) -> bytes:
+        await store.checkpoint(checkpoint_of(folder) / INSIDE)
+        return b"{}"
+
+    return OperatorCall(CHECKPOINT, handle)
 
 
 async def _at_once() -> None:

@@ -52,12 +52,16 @@ def prepare_data_dir(data_dir: Path) -> None:
     mode = S_IMODE(found.st_mode)
     if not mode & OTHERS:
         return
-    if found.st_uid == os.geteuid() and all(name in _OURS or name.startswith(f".{SIGNING_FILE}") for name in names):
+    if found.st_uid == os.geteuid() and all(map(_is_ours, names)):
         data_dir.chmod(FOLDER_MODE)
         _log.info("%s was open to other accounts of this machine (mode %04o): closed", data_dir, mode)
         return
     command = f"chmod 700 {shlex.quote(str(data_dir))}"
     _log.warning("%s is open to other accounts (mode %04o); if Rowbox alone uses it: %s", data_dir, mode, command)
+
+
+def _is_ours(name: str) -> bool:
+    return name in _OURS or name.startswith((f".{SIGNING_FILE}", f"{STORE}.", f".{STORE}."))
 
 
 @contextmanager

@@ -139,7 +139,7 @@ async def _listening(settings: Settings, mailboxes: Backend, hangup: asyncio.Eve
     app = build_app(mailboxes.port, authenticator, settings, counters, drain, ids, bodies)
     upkeep = KeysUpkeep(authenticator.keys, hangup)
     sources = [*mailboxes.sources, connections.samples, bodies.samples, upkeep.samples]
-    operator = Operator((), read_secrets, time.time)
+    operator = Operator(mailboxes.calls, read_secrets, time.time)
     admin = build_admin_app(
         mailboxes.port,
         counters,

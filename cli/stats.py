@@ -10,6 +10,7 @@ import orjson
 from rowbox.cacheserver.census import Census, take_census
 from rowbox.cacheserver.store import StoreStats
 from rowbox.cli.options import with_settings
+from rowbox.cli.sizes import size_text
 from rowbox.cli.walk import opened, place, shard_bar
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.config import Loaded, Settings
@@ -55,9 +56,9 @@ def _as_text(figures: Figures, where: str) -> str:
         "Foreign rows": f"{census.foreign_rows:,} (`rowbox check` names them)" if census.foreign_rows else "",
         "Oldest message": _time(census.oldest_us),
         "Newest message": _time(census.newest_us),
-        "On disk": _size(store.disk_bytes),
-        "Block cache": _size(store.block_cache_bytes),
-        "Memtables": _size(store.memtable_bytes),
+        "On disk": size_text(store.disk_bytes),
+        "Block cache": size_text(store.block_cache_bytes),
+        "Memtables": size_text(store.memtable_bytes),
     }
     return "\n".join(f"{name:<15} {value}" for name, value in lines.items() if value)
 
@@ -89,15 +90,3 @@ def _time(sent_us: int | None) -> str:
     if sent_us is None:
         return "none"
     return datetime.fromtimestamp(sent_us / US_PER_S, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _size(size_bytes: int) -> str:
-    """Rounded, in the unit a person would choose; "" where it is not known."""
-    if size_bytes < 0:
-        return ""
-    size, unit = float(size_bytes), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.1f} {unit}" if unit != "bytes" else f"{size_bytes} bytes"

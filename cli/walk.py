@@ -12,6 +12,7 @@ from rowbox.cacheserver.stores.rocksdb_view import open_reader
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.config import Settings, parse_store_url
+from rowbox.mailbox.errors import BadRequest
 
 ShowShards = Callable[[str, int], None]
 """Shows what is being done, and how many shards are done."""
@@ -40,6 +41,12 @@ def place(settings: Settings) -> str:
     """Where the store is, for people: its folder, or its URL."""
     url = settings.store.url
     return str(store_folder(settings)) if parse_store_url(url) is None else url
+
+
+def require_embedded(settings: Settings, verb: str, instead: str) -> None:
+    """BadRequest where the store is no embedded one: what to do `instead` of the verb."""
+    if parse_store_url(settings.store.url) is not None:
+        raise BadRequest(f"{verb} is for the embedded store; for HBase {instead}")
 
 
 @contextmanager

@@ -108,6 +108,21 @@ class RocksStore(RocksReader):
         key = row + SEPARATOR + qualifier
         return await self._in_write_thread(partial(self._set_if, family, key, expected, build))
 
+    async def checkpoint(self, folder: Path) -> None:
+        """Makes `folder`, which is not there, on the store's file system: the store as of now, as files.
+
+        What was confirmed before the call is in it. Reads and writes go on meanwhile. Once begun it is finished,
+        whoever stops waiting; `close` waits for it. StoreFull while the device is nearly full, StoreUnavailable
+        where it cannot be made: what is left of it is the caller's to remove.
+        """
+        await self._in_write_thread(self._guard.check)
+        work = partial(self._make_checkpoint, folder)
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._readers, work))
+
+    def _make_checkpoint(self, folder: Path) -> None:
+        with translated_reads(self._database.folder):
+            self._database.checkpoint(folder)
+
     # In the write thread: one at a time, in order.
 
     def _commit(self, batch: WriteBatch, again: Callable[[], WriteBatch]) -> None:

@@ -7,18 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rowbox.cacheserver.stores.beside import is_backup, last_backup, utc_text
 from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreLocked, StoreUnavailable, StoreUnusable
 
-_WAY_OUT = (
-    "Nothing was changed. Restore the folder from a backup; or, accepting the loss of what cannot be read, "
-    "repair a copy of it with RocksDB's `ldb repair`."
-)
 _DAMAGE = ("Corruption", "does not exist", "No such file", "not found", "Invalid argument")
 
 
 def damaged(folder: Path, what: str) -> StoreDamaged:
-    """The error for a store that cannot be read back as it was written."""
-    return StoreDamaged(f"the store in {folder} is damaged: {what}. {_WAY_OUT}")
+    """The error for a store that cannot be read back as it was written: it names the last backup, and the verb."""
+    return StoreDamaged(f"the store in {folder} is damaged: {what}. Nothing was changed. {_way_out(folder)}")
+
+
+def _way_out(folder: Path) -> str:
+    if is_backup(folder):
+        return "It is a backup: take another one."
+    last = last_backup(folder)
+    backup = "BACKUP" if last is None else last.folder
+    known = "a backup" if last is None else f"the backup of {utc_text(last.as_of_us)}"
+    return (
+        f"Put {known} in its place: `rowbox restore {backup} --replace --data-dir {folder.parent}`. Without one, and "
+        "accepting the loss of what cannot be read: repair a copy of it with RocksDB's `ldb repair`."
+    )
 
 
 def locked(folder: Path, holder: str) -> StoreLocked:

@@ -17,6 +17,8 @@ from secrets import token_hex
 from rocksdict import AccessType, DBRecoveryMode
 
 from rowbox.cacheserver.history import new_history
+from rowbox.cacheserver.stores.beside import checkpoint_of, is_backup, restoring_of
+from rowbox.cacheserver.stores.durable_files import remove_leftover
 from rowbox.cacheserver.stores.private import close_folder, make_folder
 from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
 from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
@@ -82,10 +84,12 @@ def _generation(descriptor: int) -> int:
 
 def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Database, FolderLock]:
     """The store in `folder`, made with `shards` shards if there is none; see RocksStore.open for the errors."""
+    _check_is_to_be_served(folder)
     try:
         make_folder(folder)
         lock = FolderLock(folder)
         close_folder(folder)
+        remove_leftover(checkpoint_of(folder))
     except OSError as error:
         raise StoreUnusable(f"no store can be opened in {folder}: {error.strerror}") from error
     try:
@@ -98,6 +102,19 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
     except Exception as error:
         lock.release()
         raise opening_error(error, folder) from error
+
+
+def _check_is_to_be_served(folder: Path) -> None:
+    """Neither a backup, which would be none afterwards, nor the empty place of a store that is being restored."""
+    if is_backup(folder):
+        raise StoreUnusable(
+            f"{folder.parent} is a backup: put it in a store's place, rowbox restore {folder.parent} --data-dir FOLDER"
+        )
+    if not (folder / "CURRENT").exists() and restoring_of(folder).exists():
+        raise StoreUnusable(
+            f"a restore to {folder} is at work, or was interrupted: run `rowbox restore` again; to begin an empty "
+            f"store in its place, remove {restoring_of(folder)}"
+        )
 
 
 def open_for_reading(folder: Path, memory: RocksMemory, scratch: Path) -> tuple[Database, int]:

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
-from rowbox.cli.stats import _size
+from rowbox.cli.sizes import size_text
 from tests.cli.store_folder import in_store, nothing, three_messages
 
 
@@ -47,4 +47,4 @@ def test_an_empty_store(tmp_path: Path) -> None:
     ("size_bytes", "shown"), [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 << 40, "5.0 TiB"), (-1, "")]
 )
 def test_a_size_is_shown_in_the_unit_a_person_would_choose(size_bytes: int, shown: str) -> None:
-    assert _size(size_bytes) == shown
+    assert size_text(size_bytes) == shown

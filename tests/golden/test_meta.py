@@ -1,10 +1,13 @@
 """What a store says of itself: the cluster's row, the schema row, the embedded folder's own entries."""
 
+import msgspec
 import pytest
 
 from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, own_place
 from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.beside import LastBackup
 from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.stores.rocksdb_backup import Contents
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.hbase_schema.schema_row import (
@@ -74,3 +77,11 @@ def test_a_schema_row_that_was_ever_written_reads_as_it_was_meant(line: Line) ->
 def test_a_schema_row_is_written_as_its_golden_line() -> None:
     (line,) = of_today(SCHEMA)
     assert SchemaRow(**line["fields"]).columns() == _columns(line)
+
+
+@pytest.mark.parametrize(("case", "kind"), [("contents of a backup", Contents), ("last backup of a store", LastBackup)])
+def test_what_a_backup_says_is_written_and_reads_as_its_golden_line(case: str, kind: type[msgspec.Struct]) -> None:
+    for line in (found := [line for line in lines("meta") if line["case"] == case]):
+        assert list(differences(line["fields"], msgspec.json.decode(line["value"], type=kind))) == []
+    (line,) = of_today(found)
+    assert msgspec.json.encode(kind(**line["fields"])).decode() == line["value"]

@@ -66,7 +66,9 @@ def _cut(path: Path, end: int) -> None:
 def _refused(folder: Path) -> str:
     """Opens the folder, which must be refused with the way out and without a change to its data."""
     before = files(folder, *DATA)
-    with pytest.raises(StoreDamaged, match=r"(?s)is damaged: .*Restore the folder from a backup") as refusal:
+    with pytest.raises(
+        StoreDamaged, match=r"(?s)is damaged: .*`rowbox restore BACKUP --replace --data-dir "
+    ) as refusal:
         open_store(folder)
     assert files(folder, *DATA) == before
     return str(refusal.value)
@@ -180,7 +182,7 @@ async def test_a_damaged_block_is_an_error_of_the_reads_that_need_it(folder: Pat
             return_exceptions=True,
         )
         assert [type(answer) for answer in answers] == [StoreDamaged] * 4
-        assert all("Restore the folder from a backup" in str(answer) for answer in answers)
+        assert all("`rowbox restore BACKUP --replace --data-dir " in str(answer) for answer in answers)
         assert len(await store.get_range(last, Family.MESSAGES, b"00000090", b"\xff", 10)) == 10
 
 

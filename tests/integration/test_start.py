@@ -266,7 +266,7 @@ class TestRefusedStart:
                 path.write_bytes(damaged)
                 line = the_one_line(await rowbox("serve", "--data-dir", tmp_path, *FREE_PORTS))
                 assert f"the store in {tmp_path / 'store'} is damaged" in line
-                assert "Restore the folder from a backup" in line
+                assert "`rowbox restore BACKUP --replace --data-dir " in line
                 assert path.read_bytes() == damaged
                 path.write_bytes(whole)
             await server.start()

@@ -1,0 +1,103 @@
+"""Putting a backup (rocksdb_backup.py) in a store's place, as a whole or not at all.
+
+    1. the backup is copied to store.restoring, so that it stays what it is, whatever happens to the store
+    2. the copy is opened, and begins another history
+    3. the store that is there, if there is one, is moved aside, and the copy takes its name
+
+A kill before 3 leaves the store that was there. In the middle of 3 no store is there; a server that is started then
+refuses (`unfinished_restore`), because it would begin an empty one. A second try does it all anew.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rowbox.cacheserver.stores.beside import INSIDE, replaced_of, restoring_of
+from rowbox.cacheserver.stores.disk import free_bytes
+from rowbox.cacheserver.stores.durable_files import copy_new, scratch_folder, sync_folder
+from rowbox.cacheserver.stores.rocksdb_backup import Contents, read_contents
+from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
+from rowbox.hbase_schema.families import SCHEMA_VERSION
+from rowbox.mailbox.errors import BadRequest, StoreFull, StoreUnusable, StoreVersionMismatch
+
+BeginHistory = Callable[[Path], None]
+"""Opens the store in a folder, begins another history, and closes it."""
+
+
+class Restored(NamedTuple):
+    """`replaced`: where the store lies that was there before; None where there was none."""
+
+    contents: Contents
+    replaced: Path | None
+
+
+def restore_backup(backup: Path, store: Path, shards: int, begin_history: BeginHistory, *, replaces: bool) -> Restored:
+    """Makes the store of a backup, durably. `replaces`: one that is there is moved aside.
+
+    BadRequest, StoreDamaged and StoreVersionMismatch where the backup will not do; StoreLocked while a server has the
+    store open, or another restore is at work; StoreFull, StoreUnusable and what `begin_history` raises. Then what
+    was there is there.
+    """
+    contents = read_contents(backup)
+    _check_fits(contents, backup, shards)
+    with _told(f"nothing was restored to {store}"), ExitStack() as held:
+        if not store.parent.exists():
+            store.parent.mkdir(0o700, parents=True)
+        busy = f"a backup is being restored to {store}: wait for it"
+        draft = held.enter_context(scratch_folder(restoring_of(store), busy))
+        stands = _stands(store, replaces=replaces)
+        if stands:
+            lock = FolderLock(store)
+            held.callback(lock.release)
+        _check_room(contents, draft)
+        (draft / INSIDE).mkdir(0o700)
+        for name in contents.files:
+            copy_new(backup / INSIDE / name, draft / INSIDE / name)
+        begin_history(draft / INSIDE)
+        sync_folder(draft / INSIDE)
+        replaced = replaced_of(store) if stands else None
+        if replaced is not None:
+            store.rename(replaced)
+        (draft / INSIDE).rename(store)
+        sync_folder(store.parent)
+    return Restored(contents, replaced)
+
+
+def _check_fits(contents: Contents, backup: Path, shards: int) -> None:
+    if contents.schema_version != SCHEMA_VERSION:
+        raise StoreVersionMismatch(
+            f"the backup in {backup} has schema version {contents.schema_version}, this Rowbox has {SCHEMA_VERSION}: "
+            f"restore it with Rowbox {contents.rowbox}"
+        )
+    if contents.shards != shards:
+        raise StoreVersionMismatch(
+            f"the backup in {backup} has {contents.shards} shards, the settings say {shards}: set shards = "
+            f"{contents.shards} (it is fixed for a store's life)"
+        )
+
+
+def _stands(store: Path, *, replaces: bool) -> bool:
+    """Whether a store is there, damaged or not. BadRequest where it may not be replaced."""
+    if not store.exists() or (store.is_dir() and not any(store.iterdir())):
+        return False
+    if store.stat().st_uid != os.geteuid():
+        raise StoreUnusable(f"{store} belongs to another user: run this as the user that runs the server")
+    if not replaces:
+        raise BadRequest(f"there is a store in {store}: say --replace to have it moved aside, or name another folder")
+    return True
+
+
+def _check_room(contents: Contents, draft: Path) -> None:
+    if contents.size_bytes > (free := free_bytes(draft)):
+        needed = f"it takes {contents.size_bytes >> 20:,} MiB, {draft.parent} has {free >> 20:,} left"
+        raise StoreFull(f"nothing was restored: {needed}")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnusable(f"{what}: {error.strerror} ({error.filename})") from error

@@ -1,0 +1,84 @@
+"""`rowbox backup`: a copy of an embedded store, made while its server runs, or while none does."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import click
+
+from rowbox import __version__
+from rowbox.cacheserver.stores.beside import utc_text
+from rowbox.cacheserver.stores.rocksdb_backup import make_backup
+from rowbox.cacheserver.stores.rocksdb_database import Identity
+from rowbox.cacheserver.stores.rocksdb_view import open_reader
+from rowbox.cli.backends import CHECKPOINT, open_embedded
+from rowbox.cli.data_dir import as_the_server, existing_store
+from rowbox.cli.operator import NoServer, ask_server
+from rowbox.cli.options import with_settings
+from rowbox.cli.secret import FILE
+from rowbox.cli.sizes import size_text
+from rowbox.cli.walk import require_embedded
+from rowbox.hbase_schema.families import SCHEMA_VERSION
+from rowbox.mailbox.config import Loaded, Settings
+from rowbox.mailbox.errors import StoreLocked
+
+CHECKPOINT_S: Final = 300.0
+"""The server flushes what is in memory, a second's work, on a device that may be busy or slow."""
+
+
+@click.command("backup")
+@click.argument("to", type=click.Path(path_type=Path))
+@with_settings("server.data_dir", "server.admin_host", "server.admin_port", "store.url")
+def command(loaded: Loaded, to: Path) -> None:
+    """Copy the embedded store as of now to the folder TO, which must not be there yet, or be empty.
+
+    Works beside the server, which goes on serving, and without one. TO holds everything that was confirmed before; it
+    is whole, or not there. On the file system of the data folder it takes no room at first (files that never change
+    are hard links); a device that is lost takes such a backup along, so copy it to another one. Put it back with
+    `rowbox restore`.
+
+    The token secret and rowbox.toml are not in it: keep them apart, as you keep other secrets.
+    """
+    settings = loaded.settings
+    require_embedded(settings, "rowbox backup", "take a snapshot of the table (docs/operations.md)")
+    store = existing_store(settings)
+    with as_the_server(store):
+        made = make_backup(
+            store,
+            to.absolute(),
+            __version__,
+            lambda folder: _make_checkpoint(settings, folder),
+            lambda folder: asyncio.run(_identify(folder)),
+        )
+    click.echo(
+        f"{to}: the store as of {utc_text(made.as_of_us)}, {len(made.files)} files, {size_text(made.size_bytes)}. "
+        f"Not in it: {FILE}, rowbox.toml."
+    )
+
+
+def _make_checkpoint(settings: Settings, folder: Path) -> None:
+    """By whoever has the store open: the server, or, where nobody has, this process."""
+    try:
+        asyncio.run(_make_it_here(settings, folder))
+    except StoreLocked as locked:
+        try:
+            ask_server(settings, CHECKPOINT, b"", CHECKPOINT_S)
+        except NoServer as error:
+            raise StoreLocked(f"{locked}; or, where that is a server, name its --admin-port: {error}") from error
+
+
+async def _make_it_here(settings: Settings, folder: Path) -> None:
+    store = open_embedded(settings)
+    try:
+        await store.checkpoint(folder)
+    finally:
+        await store.close()
+
+
+async def _identify(folder: Path) -> Identity:
+    store = open_reader(folder, {})
+    try:
+        await store.verify()
+        return Identity(SCHEMA_VERSION, store.shards)
+    finally:
+        await store.close()

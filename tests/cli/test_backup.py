@@ -1,0 +1,315 @@
+"""`rowbox backup` and `rowbox restore` over an embedded store that no server has open."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rowbox.cacheserver.history import history_of
+from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.stores import rocksdb_backup
+from rowbox.cacheserver.stores.beside import last_backup, restoring_of
+from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cli.main import main
+from rowbox.mailbox.config import Settings
+from rowbox.mailbox.errors import StoreUnusable
+from tests.cli.store_folder import in_store, nothing, three_messages
+
+
+def rowbox(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def small(data_dir: Path, shards: int = 64) -> Path:
+    """A data folder for the shards of these tests."""
+    data_dir.mkdir(exist_ok=True)
+    (data_dir / "rowbox.toml").write_text(f"[store]\nshards = {shards}")
+    return data_dir
+
+
+def assert_fails(result: Result, says: str) -> None:
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.stderr
+    assert says in result.stderr
+
+
+def messages(data_dir: Path) -> int:
+    result = rowbox("check", "--json", "--data-dir", data_dir)
+    assert result.exit_code == 0, result.output
+    copies = int(result.stdout.partition('"messages": ')[2].partition(",")[0])
+    return copies // 2
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def modes_of(folder: Path) -> set[tuple[bool, int]]:
+    return {(path.is_dir(), path.stat().st_mode & 0o777) for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """With a store of three messages."""
+    folder = small(tmp_path / "data")
+    in_store(folder, three_messages)
+    return folder
+
+
+@pytest.fixture
+def backup(data_dir: Path, tmp_path: Path) -> Path:
+    result = rowbox("backup", tmp_path / "backup", "--data-dir", data_dir)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return tmp_path / "backup"
+
+
+def test_a_backup_is_whole_private_and_leaves_nothing_else_behind(data_dir: Path, tmp_path: Path) -> None:
+    before = {path.name for path in data_dir.iterdir()}
+    result = rowbox("backup", tmp_path / "to", "--data-dir", data_dir)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "the store as of 2" in result.stdout
+    assert "Not in it: token-secret, rowbox.toml." in result.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "to"}
+    assert {path.name for path in data_dir.iterdir()} - before == {"store.last-backup"}
+    assert modes_of(tmp_path / "to") == {(True, 0o700), (False, 0o600)}
+    noted = last_backup(data_dir / "store")
+    assert noted is not None
+    assert noted.folder == str(tmp_path / "to")
+
+
+def test_it_reads_like_a_data_folder_and_reading_changes_nothing(backup: Path) -> None:
+    before = bytes_of(backup)
+    assert messages(backup) == 3
+    assert bytes_of(backup) == before
+
+
+def test_its_large_files_are_the_stores_on_one_file_system_and_copies_on_another(
+    data_dir: Path, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = list((backup / "store").glob("*.sst"))
+    assert tables
+    assert all((data_dir / "store" / path.name).samefile(path) for path in tables)
+
+    link = os.link
+
+    def link_within_the_data_folder(source: Path, target: Path) -> None:
+        if data_dir not in target.parents:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_within_the_data_folder)
+    assert rowbox("backup", tmp_path / "copied", "--data-dir", data_dir).exit_code == 0
+    monkeypatch.undo()
+    assert all(path.stat().st_nlink == 1 for path in (tmp_path / "copied").rglob("*") if path.is_file())
+    assert modes_of(tmp_path / "copied") == {(True, 0o700), (False, 0o600)}
+    assert messages(tmp_path / "copied") == 3
+
+
+def test_an_empty_folder_will_do(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    assert rowbox("backup", tmp_path / "to", "--data-dir", data_dir).exit_code == 0
+    assert messages(tmp_path / "to") == 3
+
+
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        ("data/backup", "is in the data folder"),
+        ("through/backup", "is in the data folder"),
+        ("data", "is in the data folder"),
+        ("nowhere/backup", "is no folder: make it (or mount it) first"),
+        ("full", "is there already"),
+        ("full/file", "is there already"),
+        ("through", "is in the data folder"),
+    ],
+)
+def test_it_refuses_a_place_that_will_not_do(data_dir: Path, tmp_path: Path, to: str, says: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    (tmp_path / "through").symlink_to(data_dir)
+    before = {path.name for path in (*tmp_path.iterdir(), *data_dir.iterdir())}
+    assert_fails(rowbox("backup", tmp_path / to, "--data-dir", data_dir), says)
+    assert {path.name for path in (*tmp_path.iterdir(), *data_dir.iterdir())} == before
+
+
+def test_it_refuses_a_mount_point_before_it_begins(data_dir: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "to").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "to")
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "is a mount point: name a folder in it")
+
+
+def test_a_device_without_room_is_found_out_before_anything_is_copied(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rocksdb_backup, "_is_one_file_system", lambda *_: False)
+    monkeypatch.setattr(rocksdb_backup, "free_bytes", lambda _: 100)
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "0 left")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_it_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", small(tmp_path / "data")), "there is no store in")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["rowbox.toml"]
+
+
+def test_a_store_that_something_else_has_open_is_named_with_what_to_do(data_dir: Path, tmp_path: Path) -> None:
+    outcomes: list[Result] = []
+
+    async def meanwhile(store: RocksStore, settings: Settings) -> None:
+        arguments = ("backup", tmp_path / "to", "--data-dir", data_dir, "--admin-port", "1")
+        (data_dir / "token-secret").write_bytes(bytes(32))
+        (data_dir / "token-secret").chmod(0o600)
+        outcomes.append(await asyncio.to_thread(rowbox, *arguments))
+
+    in_store(data_dir, meanwhile)
+    assert_fails(outcomes[0], "name its --admin-port: no Rowbox listens at 127.0.0.1")
+    assert not (tmp_path / "to").exists()
+
+
+def test_two_backups_at_once_are_one(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second says that one is at work, and takes nothing of the first away."""
+    seconds: list[Result] = []
+    fill = rocksdb_backup._fill
+
+    def fill_while_another_one_comes(*arguments: Path) -> None:
+        seconds.append(rowbox("backup", tmp_path / "second", "--data-dir", data_dir))
+        fill(*arguments)
+
+    monkeypatch.setattr(rocksdb_backup, "_fill", fill_while_another_one_comes)
+    assert rowbox("backup", tmp_path / "first", "--data-dir", data_dir).exit_code == 0
+    assert_fails(seconds[0], "is being made: wait for it")
+    assert messages(tmp_path / "first") == 3
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_backup_is_not_served(backup: Path) -> None:
+    before = bytes_of(backup)
+    assert_fails(rowbox("restored", "--yes", "--data-dir", small(backup)), "is a backup: put it in a store's place")
+    (backup / "rowbox.toml").unlink()
+    assert bytes_of(backup) == before
+
+
+# ---------------------------------------------------------------------- restore
+
+
+def history(data_dir: Path) -> str:
+    found: list[bytes] = []
+
+    async def read(store: RocksStore, settings: Settings) -> None:
+        found.append(await history_of(store))
+
+    in_store(data_dir, read)
+    return found[0].hex()
+
+
+def test_a_restored_store_is_the_one_of_the_backup_in_another_history(backup: Path, tmp_path: Path) -> None:
+    before = bytes_of(backup)
+    new = small(tmp_path / "new")
+    result = rowbox("restore", backup, "--data-dir", new)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "in another history" in result.stdout
+    assert "Put token-secret beside it" in result.stdout
+    assert {path.name for path in new.iterdir()} == {"rowbox.toml", "store"}
+    assert modes_of(new / "store") == {(True, 0o700), (False, 0o600)}
+    assert messages(new) == 3
+    assert history(new) != history(tmp_path / "data")
+    assert history(new) == history(new)
+    assert bytes_of(backup) == before
+
+
+def test_the_backup_shares_nothing_with_what_was_restored_from_it(backup: Path, tmp_path: Path) -> None:
+    rowbox("restore", backup, "--data-dir", small(tmp_path / "new"))
+    inodes = {path.stat().st_ino for path in backup.rglob("*")}
+    assert not inodes & {path.stat().st_ino for path in (tmp_path / "new").rglob("*")}
+
+
+def test_a_store_that_is_there_is_replaced_only_by_word_and_then_kept(
+    backup: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    in_store(data_dir, a_fourth)
+    assert messages(data_dir) == 4
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir), "say --replace")
+    assert messages(data_dir) == 4
+    result = rowbox("restore", backup, "--data-dir", data_dir, "--replace")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert messages(data_dir) == 3
+    (replaced,) = data_dir.glob("store.replaced-*")
+    assert str(replaced) in result.stdout
+    small(tmp_path / "old")
+    replaced.rename(tmp_path / "old" / "store")
+    assert messages(tmp_path / "old") == 4
+
+
+async def a_fourth(store: RocksStore, settings: Settings) -> None:
+    owner = Owner(store, settings)
+    await owner.start()
+    await owner.send(Send("dave", "alice", "late", "c9"))
+    await owner.close()
+
+
+def test_a_damaged_store_names_the_verb_and_the_backup_and_is_replaced_by_them(backup: Path, data_dir: Path) -> None:
+    (data_dir / "store" / "CURRENT").write_text("garbage")
+    result = rowbox("restored", "--yes", "--data-dir", data_dir)
+    command = f"rowbox restore {backup} --replace --data-dir {data_dir}"
+    assert_fails(result, "Put the backup of 20")
+    assert f"`{command}`" in result.stderr
+    assert rowbox(*command.split()[1:]).exit_code == 0
+    assert messages(data_dir) == 3
+
+
+def test_a_damaged_store_without_a_backup_names_the_verb(data_dir: Path) -> None:
+    (data_dir / "store" / "CURRENT").write_text("garbage")
+    result = rowbox("restored", "--yes", "--data-dir", data_dir)
+    assert_fails(result, f"`rowbox restore BACKUP --replace --data-dir {data_dir}`")
+
+
+def test_a_backup_that_is_not_whole_is_refused_and_nothing_is_touched(backup: Path, data_dir: Path) -> None:
+    before = bytes_of(data_dir)
+    table = next((backup / "store").glob("*.sst"))
+    whole = table.read_bytes()
+    table.unlink()
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), f"{table} is not there")
+    table.write_bytes(whole[:-1])
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), "bytes and not")
+    table.write_bytes(whole)
+    contents = backup / "store" / "rowbox.backup"
+    contents.write_bytes(contents.read_bytes()[:-5])
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), "does not read back")
+    contents.unlink()
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), "is no backup that `rowbox backup`")
+    assert bytes_of(data_dir) == before
+
+
+def test_a_backup_of_other_shards_is_refused(backup: Path, tmp_path: Path) -> None:
+    new = small(tmp_path / "new", shards=128)
+    assert_fails(rowbox("restore", backup, "--data-dir", new), "set shards = 64")
+    assert [path.name for path in new.iterdir()] == ["rowbox.toml"]
+
+
+def test_a_store_that_is_in_use_is_not_replaced(backup: Path, data_dir: Path) -> None:
+    outcomes: list[Result] = []
+
+    async def meanwhile(store: RocksStore, settings: Settings) -> None:
+        outcomes.append(await asyncio.to_thread(rowbox, "restore", backup, "--data-dir", data_dir, "--replace"))
+
+    in_store(data_dir, meanwhile)
+    assert_fails(outcomes[0], "stop that first")
+    assert messages(data_dir) == 3
+
+
+def test_no_empty_store_is_begun_where_a_restore_was_interrupted(tmp_path: Path) -> None:
+    data_dir = small(tmp_path / "data")
+    restoring_of(data_dir / "store").mkdir()
+    with pytest.raises(StoreUnusable, match="run `rowbox restore` again"):
+        in_store(data_dir, nothing)
+    assert not (data_dir / "store").exists()
+
+
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_an_hbase_store_has_other_means(tmp_path: Path, verb: str) -> None:
+    result = rowbox(verb, tmp_path / "x", "--data-dir", tmp_path, "--store", "hbase://127.0.0.1:1/x")
+    assert_fails(result, "for HBase ")
