@@ -24,6 +24,7 @@ _ALWAYS: Final = (
     "rate_limited",
     "internal",
     "handover_in_progress",
+    "keys_unavailable",
     "store_unavailable",
     "overloaded",
 )

@@ -21,7 +21,8 @@ MAX_TOKEN_CHARACTERS: Final = 64
 UserId: TypeAlias = Annotated[
     str,
     Meta(
-        description="Defaults to the token's user; another one needs the scope admin.",
+        description="Defaults to the token's user; another one needs the scope admin. Servers with "
+        "auth.escape_user_ids take an issuer's name of a user as well (auth0|5f7c), here and for a recipient.",
         examples=["alice"],
         extra_json_schema={"pattern": USER_ID_PATTERN},
     ),

@@ -2,6 +2,7 @@
 // into the tab's own storage, so that the address can be shown and two tabs can be two users.
 
 import { ofTab } from "./storage.js";
+import { userIdOf } from "./subjects.js";
 
 const KEY = "rowbox.tokens";
 const MOST_USERS = 2;
@@ -75,7 +76,8 @@ export function signedOutBecause(token, error) {
  * @returns {?string}
  */
 export function userOf(token) {
-  const userId = token.startsWith(INSECURE) ? token.slice(INSECURE.length) : claims(token).sub;
+  const { sub } = claims(token);
+  const userId = token.startsWith(INSECURE) ? token.slice(INSECURE.length) : userIdOf(typeof sub === "string" ? sub : "");
   return isUserId(userId) ? userId : null;
 }
 
@@ -83,7 +85,8 @@ export function userOf(token) {
 function claims(token) {
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return Object(JSON.parse(atob(payload)));
+    const utf8 = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+    return Object(JSON.parse(new TextDecoder().decode(utf8)));
   } catch {
     return {};
   }
