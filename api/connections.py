@@ -149,6 +149,7 @@ class Connections:
         yield "rowbox_http_connections", "gauge", "Connections to the API.", {}, len(self._open)
         yield "rowbox_http_connections_limit", "gauge", "How many there may be.", {}, self.limits.most
         yield "rowbox_http_held_bytes", "gauge", "What they hold: sent and not taken, or not read.", {}, self.held_bytes
+        yield "rowbox_http_held_limit_bytes", "gauge", "What they may hold together.", {}, self.limits.held_bytes
         yield "rowbox_http_refused_connections_total", "counter", "Clients sent away: no room.", {}, self.refused
         text = "Times that a client could not be accepted for want of a descriptor."
         yield "rowbox_http_accept_failures_total", "counter", text, {}, self.accept_failures

@@ -20,7 +20,7 @@ class Room(Generic[_Key]):
     """The sizes of what is in memory, by key."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._large_from = limit_bytes // LARGE_SHARE
         self._part = limit_bytes // LARGE_PART
         self._large: OrderedDict[_Key, int] = OrderedDict()
@@ -46,7 +46,7 @@ class Room(Generic[_Key]):
     @property
     def is_full(self) -> bool:
         """Whether somebody has to go: the least recently used one of all, or `large_to_go`."""
-        return self.size_bytes - self._large_bytes + min(self._large_bytes, self._part) > self._limit_bytes
+        return self.size_bytes - self._large_bytes + min(self._large_bytes, self._part) > self.limit_bytes
 
     @property
     def large_to_go(self) -> list[_Key]:

@@ -7,6 +7,7 @@ from rowbox.cacheserver.background import BackgroundLoop, background_samples
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.store import StoreReader, StoreStats
 from rowbox.cacheserver.stores.hbase_counters import Counters
+from rowbox.mailbox.clock import US_PER_S
 
 STATS_INTERVAL_S = 10.0
 
@@ -22,6 +23,8 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_commands_total", "counter", "Commands decided.", commit.commands),
         ("rowbox_commands_waiting", "gauge", "Commands that no batch has taken yet.", owner.pipeline.waiting.count),
         ("rowbox_commands_waiting_bytes", "gauge", "Their bytes.", owner.pipeline.waiting.size_bytes),
+        ("rowbox_commands_waiting_limit", "gauge", "How many may wait.", owner.pipeline.waiting.most),
+        ("rowbox_commands_waiting_limit_bytes", "gauge", "How many bytes may wait.", owner.pipeline.waiting.most_bytes),
         (
             "rowbox_commands_refused_total",
             "counter",
@@ -43,6 +46,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_cells_removed_total", "counter", "Cells removed by the cleaner.", owner.cleaner.removed),
         ("rowbox_mailboxes_in_memory", "gauge", "Mailboxes in memory.", len(table)),
         ("rowbox_cache_bytes", "gauge", "What they take, estimated.", table.size_bytes),
+        ("rowbox_cache_limit_bytes", "gauge", "What they may take.", table.limit_bytes),
         ("rowbox_mailbox_loads_total", "counter", "Mailboxes read from the store.", table.loads),
         (
             "rowbox_load_store_calls_total",
@@ -55,6 +59,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_mailbox_evictions_total", "counter", "Mailboxes dropped for room.", table.evictions),
         ("rowbox_deliveries_pending", "gauge", "Messages on their way to a recipient's row.", delivery.pending),
         ("rowbox_deliveries_pending_bytes", "gauge", "Their bytes.", delivery.budget.size_bytes),
+        ("rowbox_deliveries_pending_limit_bytes", "gauge", "How many there may be.", delivery.budget.most_bytes),
         ("rowbox_deliveries_total", "counter", "Messages that every recipient has.", delivery.delivered),
         ("rowbox_delivery_retries_total", "counter", "Deliveries tried again.", delivery.retries),
         ("rowbox_senders_spilled", "gauge", "Senders whose outbox holds what no queue does.", len(delivery.spilled)),
@@ -80,6 +85,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ),
         ("rowbox_commits_set_aside", "gauge", "Overdue store calls that nobody waits for.", owner.pipeline.set_aside),
         ("rowbox_waiters", "gauge", "Clients waiting for news.", owner.waiters.count),
+        ("rowbox_waiters_limit", "gauge", "How many may wait.", owner.waiters.most),
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
@@ -127,6 +133,16 @@ class StoreStatistics:
             ("rowbox_store_block_cache_bytes", "gauge", "Blocks cached.", stats.block_cache_bytes),
             ("rowbox_store_memtable_bytes", "gauge", "Written and not flushed yet.", stats.memtable_bytes),
             ("rowbox_store_syncs_total", "counter", "Times the log was synced to the device.", stats.syncs),
+            ("rowbox_store_device_bytes", "gauge", "Size of the file system of the store.", stats.device_bytes),
+            ("rowbox_store_device_free_bytes", "gauge", "What is left of it.", stats.device_free_bytes),
+            ("rowbox_store_min_free_bytes", "gauge", "With less left writes are refused.", stats.min_free_bytes),
+            ("rowbox_store_refused_writes_total", "counter", "Writes refused for want of room.", stats.refused),
+            (
+                "rowbox_last_backup_timestamp_seconds",
+                "gauge",
+                "As of when the last backup is that `rowbox backup` made.",
+                stats.last_backup_us // US_PER_S,
+            ),
         )
         for name, kind, text, value in numbers:
             if value >= 0:

@@ -74,13 +74,22 @@ def part_of(columns: Sequence[Column], limit: int, limit_bytes: int) -> Part:
 
 
 class StoreStats(NamedTuple):
-    """What `rowbox stats` and the metrics show; sizes in bytes, -1 where a store does not know."""
+    """What `rowbox stats` and the metrics show; sizes in bytes, -1 where a store does not know.
+
+    `device_*` are of the file system that the store lies on; writes are refused while less than `min_free_bytes` are
+    left there, `refused` so far. `last_backup_us`: what was confirmed by then is in the last backup; microseconds.
+    """
 
     rows_estimate: int
     disk_bytes: int
     block_cache_bytes: int
     memtable_bytes: int
     syncs: int
+    device_bytes: int = -1
+    device_free_bytes: int = -1
+    min_free_bytes: int = -1
+    refused: int = -1
+    last_backup_us: int = -1
 
 
 class Ranges(Protocol):

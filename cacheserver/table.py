@@ -110,6 +110,10 @@ class Table:
         """What all mailboxes cost."""
         return self._room.size_bytes
 
+    @property
+    def limit_bytes(self) -> int:
+        return self._room.limit_bytes
+
     def row(self, user_id: str) -> Row:
         """The user's row, now the most recently used one. It may have no mailbox yet."""
         row = self._rows.get(user_id)

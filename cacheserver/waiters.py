@@ -58,7 +58,7 @@ class Waiters:
 
     def __init__(self, *, per_user: int, most: int) -> None:
         self._per_user = per_user
-        self._most = most
+        self.most = most
         self._by_user: dict[str, list[Waiter]] = {}
         self._timeouts = Timeouts(_time_is_over)
         self.count = 0
@@ -111,7 +111,7 @@ class Waiters:
             oldest = same_user[0]
             self._remove(oldest)
             oldest.wake(Woken.REPLACED)
-        if self.count >= self._most:
+        if self.count >= self.most:
             raise Overloaded("too many clients are waiting on this server", retry_after_ms=retry_after_ms())
         self._by_user.setdefault(waiter.user_id, []).append(waiter)
         self.count += 1

@@ -22,6 +22,12 @@ def free_bytes(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def device_bytes(folder: Path) -> tuple[int, int]:
+    """The size of the file system that `folder` lies on, and what an ordinary process may still write there."""
+    status = os.statvfs(folder)
+    return status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
+
+
 class DiskGuard:
     """Refuses while the device has less than `min_free_bytes`; looks at most every 100 ms. For one thread."""
 
@@ -33,7 +39,7 @@ class DiskGuard:
         clock_s: Callable[[], float] = monotonic,
     ) -> None:
         self._folder = folder
-        self._min_free_bytes = min_free_bytes
+        self.min_free_bytes = min_free_bytes
         self._free = free
         self._clock_s = clock_s
         self._sampled_s = float("-inf")
@@ -45,11 +51,11 @@ class DiskGuard:
         now_s = self._clock_s()
         if now_s - self._sampled_s >= _SAMPLE_S:
             self._free_bytes, self._sampled_s = self._look(), now_s
-        if self._free_bytes < self._min_free_bytes:
+        if self._free_bytes < self.min_free_bytes:
             self.refused += 1
             raise StoreFull(
                 f"the store's device has {self._free_bytes >> 20} MiB left, "
-                f"min_free_bytes asks for {self._min_free_bytes >> 20} MiB",
+                f"min_free_bytes asks for {self.min_free_bytes >> 20} MiB",
                 retry_after_ms=_RETRY_AFTER_MS,
             )
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from rocksdict import WriteBatch, WriteOptions
 
 from rowbox.cacheserver.clocks import wall_clock_ms
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation
+from rowbox.cacheserver.store import Put, RowDelete, RowMutation, StoreStats
 from rowbox.cacheserver.stores.disk import DiskGuard
 from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES, Database
 from rowbox.cacheserver.stores.rocksdb_errors import translated_reads, writing_error
@@ -122,6 +122,9 @@ class RocksStore(RocksReader):
     def _make_checkpoint(self, folder: Path) -> None:
         with translated_reads(self._database.folder):
             self._database.checkpoint(folder)
+
+    async def stats(self) -> StoreStats:
+        return (await super().stats())._replace(min_free_bytes=self._guard.min_free_bytes, refused=self._guard.refused)
 
     # In the write thread: one at a time, in order.
 

@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from rowbox.cacheserver.store import Column, Part, StoreStats, part_of
+from rowbox.cacheserver.stores.beside import last_backup
+from rowbox.cacheserver.stores.disk import device_bytes
 from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
 from rowbox.cacheserver.stores.rocksdb_errors import translated_reads
 from rowbox.cacheserver.stores.rocksdb_ranges import (
@@ -119,12 +121,17 @@ class RocksReader:
     async def stats(self) -> StoreStats:
         with self._translated():
             database = self._database
+            size_bytes, free = device_bytes(database.folder)
+            backup = last_backup(database.folder)
             return StoreStats(
                 rows_estimate=rows_estimate(database),
                 disk_bytes=disk_bytes(database.folder),
                 block_cache_bytes=database.memory.cache.get_usage(),
                 memtable_bytes=database.memory.write_buffers.get_usage(),
                 syncs=database.sync_count(),
+                device_bytes=size_bytes,
+                device_free_bytes=free,
+                last_backup_us=-1 if backup is None else backup.as_of_us,
             )
 
     async def verify(self) -> None:

@@ -12,13 +12,15 @@ from click.testing import CliRunner, Result
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.store import StoreStats
 from rowbox.cacheserver.stores import rocksdb_backup
 from rowbox.cacheserver.stores.beside import last_backup, restoring_of
 from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.rocksdb_backup import read_contents
 from rowbox.cli.main import main
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
-from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
 
 
 def rowbox(*arguments: str | Path) -> Result:
@@ -191,6 +193,23 @@ def test_a_backup_is_not_served(backup: Path) -> None:
     assert_fails(rowbox("restored", "--yes", "--data-dir", small(backup)), "is a backup: put it in a store's place")
     (backup / "rowbox.toml").unlink()
     assert bytes_of(backup) == before
+
+
+def test_the_store_tells_of_the_last_backup_and_of_the_room_on_its_device(data_dir: Path, tmp_path: Path) -> None:
+    figures: list[StoreStats] = []
+
+    async def ask(store: RocksStore, settings: Settings) -> None:
+        figures.append(await store.stats())
+
+    in_store(data_dir, ask)
+    assert rowbox("backup", tmp_path / "to", "--data-dir", data_dir).exit_code == 0
+    in_store(data_dir, ask)
+    device = os.statvfs(data_dir)
+    before, after = figures
+    assert (before.last_backup_us, after.last_backup_us) == (-1, read_contents(tmp_path / "to").as_of_us)
+    assert after.device_bytes == device.f_blocks * device.f_frsize
+    assert 0 < after.device_free_bytes < after.device_bytes
+    assert (after.min_free_bytes, after.refused) == (settings_of(data_dir).store.min_free_bytes, 0)
 
 
 # ---------------------------------------------------------------------- restore

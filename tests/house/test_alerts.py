@@ -75,6 +75,32 @@ def loads(of_hundred: int, evictions: int) -> dict[str, str]:
     }
 
 
+BUDGETS: Final = (
+    ("rowbox_http_bodies_bytes", "rowbox_http_bodies_limit_bytes"),
+    ("rowbox_http_held_bytes", "rowbox_http_held_limit_bytes"),
+    ("rowbox_commands_waiting", "rowbox_commands_waiting_limit"),
+    ("rowbox_commands_waiting_bytes", "rowbox_commands_waiting_limit_bytes"),
+    ("rowbox_deliveries_pending_bytes", "rowbox_deliveries_pending_limit_bytes"),
+    ("rowbox_waiters", "rowbox_waiters_limit"),
+)
+
+
+def budget(used: str, limit: str, percent: str) -> dict[str, str]:
+    """So much of a hundred that there may be."""
+    return {f"{used}{A}": percent, f"{limit}{A}": "100x60"}
+
+
+def device(free: str) -> dict[str, str]:
+    """So much left on a device of 100,000 on which writes are refused from 64 on."""
+    size = {f"rowbox_store_device_bytes{A}": "100000x600", f"rowbox_store_min_free_bytes{A}": "64x600"}
+    return {f"rowbox_store_device_free_bytes{A}": free, **size}
+
+
+def backup_at(time_s: str) -> dict[str, str]:
+    """The last backup was made then; Prometheus's time begins with 0 here."""
+    return {f"rowbox_last_backup_timestamp_seconds{A}": time_s}
+
+
 SITUATIONS: Final = [
     Situation("RowboxDown", "the process is gone", True, {f"up{A}": "0x60"}),
     Situation("RowboxDown", "a restart of a few seconds", False, {f"up{A}": "1x58 0 1"}),
@@ -118,6 +144,25 @@ SITUATIONS: Final = [
         False,
         {'rowbox_http_cut_connections_total{job="rowbox",instance="a",reason="head"}': "0+5x60"},
     ),
+    *(
+        Situation("RowboxBudgetNearlyUsed", f"much of {used}", True, budget(used, limit, "90x60"))
+        for used, limit in BUDGETS
+    ),
+    Situation(
+        "RowboxBudgetNearlyUsed",
+        "half of each, and one full for a minute",
+        False,
+        {name: series for used, limit in BUDGETS for name, series in budget(used, limit, "50x58 95 50").items()},
+    ),
+    Situation("RowboxDiskFull", "50 MiB left, of which 64 are wanted", True, device("50x60")),
+    Situation("RowboxDiskFull", "little, and enough", False, device("80x60")),
+    Situation("RowboxDiskFilling", "a twentieth is left", True, device("5000x60")),
+    Situation("RowboxDiskFilling", "it shrinks by 6,000 an hour", True, device("90000-100x600"), "600m"),
+    Situation(
+        "RowboxDiskFilling", "a compaction that comes and goes", False, device("60000x300 50000x5 60000x55"), "6h"
+    ),
+    Situation("RowboxBackupOld", "nobody has made one for nine days", True, backup_at("0x12960"), "216h"),
+    Situation("RowboxBackupOld", "one was made yesterday", False, backup_at("0x9000 540000x3960"), "216h"),
     Situation("RowboxUnknownOutcomes", "calls break off", True, {f"rowbox_unknown_outcomes_total{A}": "0x50 0+1x10"}),
     Situation("RowboxUnknownOutcomes", "an hour ago", False, {f"rowbox_unknown_outcomes_total{A}": "0 0+7x2 14x57"}),
     Situation("RowboxDeliveriesStall", "messages are stuck", True, {f"rowbox_deliveries_pending{A}": "1500x60"}),

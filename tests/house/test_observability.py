@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from rowbox.cacheserver.samples import gateway_samples
+from rowbox.cacheserver.stores.beside import LastBackup, note_backup
 from rowbox.cacheserver.stores.hbase_counters import Counters
 from rowbox.mailbox.config import SETTINGS
 from tests.integration.support.server_process import ServerProcess
@@ -39,6 +40,8 @@ async def exported(tmp_path: Path) -> set[str]:
 
     The gateways' figures come with the first of them that answers; here there is none, so they are taken as they stand.
     """
+    (tmp_path / "embedded").mkdir(0o700)
+    note_backup(tmp_path / "embedded" / "store", LastBackup(1_795_782_018_708_414, "/backups/today"))
     nowhere = ServerProcess(tmp_path / "hbase", {"ROWBOX_STORE_URL": "hbase://127.0.0.1:1/nowhere"})
     async with ServerProcess(tmp_path / "embedded") as embedded, nowhere.unstarted():
         await embedded.client("alice").send("bob", "hello", "first")

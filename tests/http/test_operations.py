@@ -10,8 +10,9 @@ from rowbox.api.metrics import Sample
 from rowbox.api.openapi import openapi
 from rowbox.api.pages import pages
 from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.samples import owner_samples
 from rowbox.mailbox.errors import Overloaded
-from tests.http.api import Api, serving
+from tests.http.api import SETTINGS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 
 
@@ -137,3 +138,20 @@ async def test_the_number_of_series_does_not_grow_with_the_files_that_are_served
     calls = len(openapi()["paths"])
     about_routes = [name for name in await metrics(api) if "route=" in name]
     assert len(about_routes) <= 17 * (2 * (calls + 1) + 1)
+
+
+async def test_each_budget_is_exported_beside_its_limit(api: Api, owner: Owner) -> None:
+    found = {name: value for name, _, _, _, value in owner_samples(owner)}
+    found |= {name: value for name, _, _, _, value in (*api.connections.samples(), *api.bodies.samples())}
+    limits = {
+        "rowbox_cache_limit_bytes": SETTINGS.cache.bytes,
+        "rowbox_commands_waiting_limit": SETTINGS.commit.queue_commands,
+        "rowbox_commands_waiting_limit_bytes": SETTINGS.commit.queue_bytes,
+        "rowbox_deliveries_pending_limit_bytes": SETTINGS.commit.delivery_bytes,
+        "rowbox_waiters_limit": SETTINGS.poll.max_per_server,
+        "rowbox_http_connections_limit": SETTINGS.server.max_connections,
+        "rowbox_http_held_limit_bytes": SETTINGS.server.held_bytes,
+        "rowbox_http_bodies_limit_bytes": SETTINGS.server.bodies_bytes,
+    }
+    assert {name: found[name] for name in limits} == limits
+    assert {name.replace("_limit", "") for name in limits} <= found.keys()

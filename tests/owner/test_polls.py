@@ -138,7 +138,7 @@ async def test_a_poll_of_an_evicted_mailbox_is_woken(late: bool) -> None:
         node = servers.node
         waiting = poll(node, "bob", 0)
         await settle()
-        node.owner.table._room._limit_bytes = 1
+        node.owner.table._room.limit_bytes = 1
         await node.conversations("cem")
         assert node.owner.table.peek("bob") is None
         await node.send("ann", "bob", "hi", "c")
