@@ -1,6 +1,7 @@
 // What stands in the composers of the conversations that one left: it is there again when one comes back, and after a
 // reload.
 
+import { isUserId } from "./session.js";
 import { ofTab } from "./storage.js";
 
 export class Drafts {
@@ -12,8 +13,8 @@ export class Drafts {
   constructor(userId) {
     this.#key = `rowbox.drafts.${userId}`;
     const kept = ofTab.get(this.#key);
-    const entries = kept && typeof kept === "object" ? Object.entries(kept) : [];
-    this.#byPeer = new Map(entries.filter(([, text]) => typeof text === "string" && text !== ""));
+    const entries = kept && typeof kept === "object" && !Array.isArray(kept) ? Object.entries(kept) : [];
+    this.#byPeer = new Map(entries.filter(([peer, text]) => isUserId(peer) && typeof text === "string" && text !== ""));
   }
 
   /** The peers to whom something is begun. */

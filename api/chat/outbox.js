@@ -10,6 +10,7 @@
 
 import { newClientMessageId } from "../client/rowbox.js";
 import { Observable } from "./observable.js";
+import { isUserId } from "./session.js";
 import { ofTab } from "./storage.js";
 
 /**
@@ -218,7 +219,7 @@ export class Outbox extends Observable {
 /** What was kept as an Unsent, or nothing where it is none. @param {any} kept @returns {Unsent[]} */
 function restored(kept) {
   const { clientMessageId, recipientId, content, writtenAt, triedAt, state, reason } = kept ?? {};
-  if (![clientMessageId, recipientId, content].every((text) => typeof text === "string" && text !== "")) return [];
+  if (!isUserId(recipientId) || ![clientMessageId, content].every((text) => typeof text === "string" && text !== "")) return [];
   const isFinal = state === "refused" || state === "unsure";
   return [
     {

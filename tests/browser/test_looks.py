@@ -2,13 +2,14 @@
 prints it with --basetemp; the last three runs' are kept), for a person to look at.
 """
 
+import re
 from pathlib import Path
 from typing import Final, Literal
 
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.windows import DEADLINE_MS, Pane, Windows
+from tests.browser.windows import DEADLINE_MS, SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -57,9 +58,25 @@ async def fill(server: ServerProcess) -> None:
         await server.client(sender).send("alice", text, f"other-{at}")
 
 
+DOUBLED_IDS: Final = """
+    () => [...document.querySelectorAll("[id]")].map(({ id }) => id).filter((id, at, all) => all.indexOf(id) !== at)
+"""
+NAMELESS: Final = re.compile(
+    r"^\s*- (button|textbox|link|menu|dialog|navigation|region|article|log)( \[.*\])?:?$", re.MULTILINE
+)
+"""A line of Playwright's picture of the accessibility tree, of what needs a name and has none."""
+
+
 async def look(page: Page, picture: Path) -> None:
-    """Takes the picture; nothing sticks out sideways, and all text can be read."""
+    """Takes the picture; nothing sticks out sideways, and all text can be read.
+
+    Who cannot see it finds his way: one main part, one heading of the first level, a name for all that can be reached.
+    """
     await page.screenshot(path=picture)
+    await expect(page.get_by_role("main")).to_have_count(1)
+    await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    assert NAMELESS.findall(await page.locator("body").aria_snapshot()) == []
+    assert await page.evaluate(DOUBLED_IDS) == []
     assert await page.evaluate("document.documentElement.scrollWidth") == await page.evaluate("innerWidth")
     contrasts = await page.evaluate(LOW_CONTRASTS)
     assert len(contrasts) > 5
@@ -75,6 +92,12 @@ async def test_wide(windows: Windows, server: ServerProcess, tmp_path: Path, sch
     await alice.shows(*[text for _, text in TALK])
     await expect(alice.conversation("carol")).to_be_visible()
     await look(page, tmp_path / f"1280-{scheme}.png")
+    await alice.texts.nth(3).hover()
+    await alice.log.get_by_role("button", name="Message actions").nth(3).click()
+    await look(page, tmp_path / f"1280-{scheme}-menu.png")
+    await page.goto(windows.link("carol"))
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.screenshot(path=tmp_path / f"1280-{scheme}-dialog.png")
 
     both = await windows.open("alice", "bob", width=1280, height=800, scheme=scheme)
     for user, peer in (("alice", "bob"), ("bob", "alice")):
@@ -117,7 +140,7 @@ async def test_narrow_with_two_users_shows_one_of_them(windows: Windows, tmp_pat
 async def test_in_trouble(
     windows: Windows, server: ServerProcess, tmp_path: Path, scheme: Literal["light", "dark"]
 ) -> None:
-    windows.expected = frozenset({"Failed to load resource: net::ERR_CONNECTION_REFUSED"})
+    windows.expected = SERVER_AWAY
     await fill(server)
     page = await windows.open(width=360, height=720, scheme=scheme)
     await page.get_by_label("Token", exact=True).fill("nonsense")
@@ -138,3 +161,9 @@ async def test_in_trouble(
     await server.stop()
     await expect(alice.banner).to_be_visible()
     await look(page, tmp_path / f"360-{scheme}-trouble.png")
+    await alice.root.get_by_role("button", name="Back to the conversations").click()
+    await expect(alice.conversation("bob")).to_contain_text("Waiting to be sent: This one stays here")
+    await look(page, tmp_path / f"360-{scheme}-trouble-list.png")
+    await page.unroute("**/v1/sendMessage")
+    await server.start()
+    await expect(alice.conversation("bob")).to_contain_text("You: This one stays here", timeout=DEADLINE_MS)

@@ -48,10 +48,23 @@ class Windows:
         return f"{self._server.url}/#{'&'.join(f'token={self.token(user)}' for user in users)}"
 
     async def open(
-        self, *users: str, width: int = 1280, height: int = 800, scheme: Literal["light", "dark"] = "light"
+        self,
+        *users: str,
+        width: int = 1280,
+        height: int = 800,
+        scheme: Literal["light", "dark"] = "light",
+        touch: bool = False,
+        before: str = "",
     ) -> Page:
-        """A window of its own, with nothing of the others' storage, on the page of these users."""
-        context = await self._browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        """A window of its own, with nothing of the others' storage, on the page of these users.
+
+        `touch`: on a phone, whose keyboard is on its screen. `before`: a script that runs first at each load.
+        """
+        context = await self._browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=touch, is_mobile=touch
+        )
+        if before:
+            await context.add_init_script(before)
         self._contexts.append(context)
         context.set_default_timeout(DEADLINE_MS)
         page = await context.new_page()
