@@ -5,6 +5,9 @@ a traceback per port scan. The rules about bytes and time stand in connections.p
 
     bytes come -> a part of a head, or a request, whose handler aiohttp runs -> its answer is sent -> idle again
 
+A client may close its half of the connection when it has sent its requests, and gets its answers (RFC 9112, 9.6). One
+that left looks the same until something is sent to it: see `probe`, and ADR 25.
+
 One request at a time is answered. Of what a client sends behind it, at most MAX_HEAD_BYTES and one read are taken in.
 """
 
@@ -14,7 +17,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final, cast
 
-from aiohttp import EMPTY_PAYLOAD, StreamReader, hdrs, web
+from aiohttp import EMPTY_PAYLOAD, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from rowbox.api.answer import Answer, header_lines
@@ -34,6 +37,10 @@ LINE_COST_BYTES: Final = 256
 """What a header takes as objects, however short it is."""
 REQUEST_COST_BYTES: Final = 4 << 10
 """What a request that waits behind another takes as objects, however short it is."""
+PROBE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""An answer that is none: each client of HTTP/1.1 has to pass over it (RFC 9110, 15.2)."""
+PROBE_CYCLE: Final = 10
+"""Of so many chances the first two are taken: where nobody is, the first probe is refused, and the second fails."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +51,9 @@ class Connection(web.RequestHandler):
         "_answered",
         "_awaits_head",
         "_body",
+        "_chances",
         "_connections",
+        "_has_ended",
         "_ids",
         "_is_counted",
         "_is_paused",
@@ -77,6 +86,10 @@ class Connection(web.RequestHandler):
         self._takes_body = False
         self._is_paused = False
         self._is_counted = False
+        self._has_ended = False
+        """Its client sends nothing more."""
+        self._chances = 0
+        """To probe it, since then."""
 
     # ------------------------------------------------------------------ what the transport tells
 
@@ -88,6 +101,14 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.lost(self)
         super().connection_lost(exc)
+
+    def ends(self) -> bool:
+        """The client sends nothing more. Whether it is to get answers: where it asked for something, all of it."""
+        is_whole = self._body is None or self._body.is_eof()
+        self._has_ended = self._answered < self._request_count and is_whole and not self._force_close
+        if self._has_ended:
+            self._connections.half_closed(self)
+        return self._has_ended
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -170,6 +191,9 @@ class Connection(web.RequestHandler):
         self._answered += 1
         if self._answered < self._request_count:
             return
+        if self._has_ended and self.transport is not None:
+            self.transport.close()
+            return
         self._connections.answered(self)
         self._received_bytes = self._tail_bytes
         if self._is_counted or self._tail_bytes:
@@ -205,6 +229,22 @@ class Connection(web.RequestHandler):
 
     def unsent_bytes(self) -> int:
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def probe(self) -> None:
+        """Tells a client that left from one that closed its half and waits: only the one that left refuses what comes.
+
+        Its system does so on its behalf (a reset), which is noticed at the next write. Clients of HTTP/1.0 know no such
+        answer: they are waited for as long as one cycle takes.
+        """
+        self._chances += 1
+        request, transport = self._current_request, self.transport
+        if request is None or transport is None or self._paused:
+            return
+        if request.version < HttpVersion11:
+            if self._chances >= PROBE_CYCLE:
+                self.abort()
+        elif (self._chances - 1) % PROBE_CYCLE < 2:
+            transport.write(PROBE)
 
     def abort(self) -> None:
         if self.transport is not None:
@@ -261,8 +301,8 @@ class Reads(asyncio.BufferedProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connection.connection_lost(exc)
 
-    def eof_received(self) -> None:
-        self._connection.eof_received()
+    def eof_received(self) -> bool:
+        return self._connection.ends()
 
     def pause_writing(self) -> None:
         self._connection.pause_writing()

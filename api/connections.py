@@ -7,7 +7,8 @@ number    Each connection is a descriptor. For one too many the one that has bee
 bytes     A connection holds what it sent and nobody took yet (a head that does not end, requests behind the one that is
           being answered, a body before its turn) and what was answered and it does not read. Up to FREE_BYTES
           nobody counts; beyond, all connections share one budget, and the one that has been in it longest is closed.
-time      A head has to be whole in time, and an answer has to move on in time.
+time      A head has to be whole in time, and an answer has to move on in time. A client that closed its half of the
+          connection while it waits for an answer is probed, each PROBE_S, for whether it is there at all.
 
 Whoever never showed a valid token goes before all who did.
 
@@ -28,6 +29,8 @@ FREE_BYTES: Final = 8 << 10
 """What each connection may hold without being counted: a head with a large token, or a small request behind another."""
 REPORT_EVERY_S: Final = 10.0
 """A line of one kind, at most: whoever can connect can cause thousands a second, and fill a disk with them."""
+PROBE_S: Final = 1.0
+"""A client that left is noticed after two of these, one that closed its half is asked so often."""
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +57,10 @@ class Peer(Protocol):
         """What waits for its client to read."""
         ...
 
+    def probe(self) -> None:
+        """Sends something, if anything may be sent, that fails where nobody is there."""
+        ...
+
     def abort(self) -> None:
         """Ends it now; what was not sent is lost."""
         ...
@@ -66,6 +73,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     held_bytes: int
     head_s: float
     write_s: float
+    probe_s: float = PROBE_S
 
 
 class Connections:
@@ -91,6 +99,7 @@ class Connections:
         """As of the last look: an answer that has not shrunk since then does not move."""
         self._heads = Deadlines[Peer](limits.head_s, self._head_is_late)
         self._writes = Deadlines[Peer](limits.write_s, self._look_at_write)
+        self._probes = Deadlines[Peer](limits.probe_s, self._probe)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -129,6 +138,7 @@ class Connections:
         self._idle.remove(peer)
         self._heads.stop(peer)
         self._writes.stop(peer)
+        self._probes.stop(peer)
         self._unsent.pop(peer, None)
         self._count(peer, 0)
 
@@ -143,6 +153,7 @@ class Connections:
             peer.abort()
         self._heads.close()
         self._writes.close()
+        self._probes.close()
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
         """What they are and hold, for api/metrics.py. Cheap: it reads integers."""
@@ -195,6 +206,11 @@ class Connections:
             self._writes.stop(peer)
             self.holds(peer)
 
+    def half_closed(self, peer: Peer) -> None:
+        """Its client sends nothing more, and waits for an answer or is gone."""
+        if peer in self._open:
+            self._probes.start(peer)
+
     def sent_no_http(self, name: object, why: object) -> None:
         """What a client called `name` sent is no request."""
         self.broken += 1
@@ -225,6 +241,10 @@ class Connections:
             self.stalls(peer)
         else:
             self._cut(peer, Cut.WRITE)
+
+    def _probe(self, peer: Peer) -> None:
+        peer.probe()
+        self.half_closed(peer)
 
     def _cut(self, peer: Peer, why: Cut) -> None:
         self.cuts[why] += 1

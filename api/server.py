@@ -20,7 +20,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from rowbox.api.connection import Connection
-from rowbox.api.connections import ConnectionLimits, Connections
+from rowbox.api.connections import PROBE_S, ConnectionLimits, Connections
 from rowbox.api.door import Door
 from rowbox.api.drain import Drain
 from rowbox.api.router import Application
@@ -98,6 +98,7 @@ def connection_limits(settings: ServerSettings) -> ConnectionLimits:
         held_bytes=settings.held_bytes,
         head_s=settings.head_ms / 1000,
         write_s=settings.write_ms / 1000,
+        probe_s=PROBE_S,
     )
 
 

@@ -15,7 +15,7 @@ from tests.http.api import SETTINGS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 
 SHARDS = 64
-ON_BOTH_LOOPS = frozenset({"test_slow_clients", "test_door"})
+ON_BOTH_LOOPS = frozenset({"test_slow_clients", "test_door", "test_half_closed"})
 """Modules whose subject is what the loop's transports do: the server runs on uvloop where that is installed."""
 
 

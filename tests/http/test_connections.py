@@ -27,6 +27,9 @@ class StillPeer:
     def unsent_bytes(self) -> int:
         return self.unsent
 
+    def probe(self) -> None:
+        """Nobody asks it anything."""
+
     def abort(self) -> None:
         self.is_open = False
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rowbox.api import server as server_module
 from rowbox.api.counters import CLIENT_GONE
 from rowbox.api.responses import FetchConversationResponse, FetchMessagesResponse, SendMessageResponse
 from rowbox.cacheserver.owner import Owner
@@ -93,6 +94,13 @@ async def test_a_ninth_ends_the_oldest_with_an_empty_answer(api: Api, owner: Own
     assert [len(answer.json()["messages"]) for answer in await asyncio.gather(*others)] == [1] * 8
 
 
+@pytest.fixture
+def probed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that left is noticed after two probes (api/connections.py), which a test need not wait for."""
+    monkeypatch.setattr(server_module, "PROBE_S", 0.01)
+
+
+@pytest.mark.usefixtures("probed_soon")
 async def test_a_client_that_left_frees_its_slot(api: Api, owner: Owner) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
     path = "/v1/fetchMessages?wait=55&lastUpdatedTimestamp=0"
