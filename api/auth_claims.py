@@ -6,7 +6,7 @@ Time is an argument. Every refusal is an Unauthenticated that names the claim an
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rowbox.api.claims import Claims
+from rowbox.api.claims import Claims, bearer_of
 from rowbox.mailbox.config import AuthSettings
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import USER_ID_IS, is_user_id
@@ -36,7 +36,9 @@ class ClaimRules:
             raise Unauthenticated("the token is not valid yet")
         self._check_life(payload, expires_s, now)
         is_admin = ADMIN_SCOPE in _scopes(payload.get(self._scope_claim))
-        return Claims(self._user_id(payload), is_admin, expires_s + self._leeway_s)
+        user_id = self._user_id(payload)
+        bearer = bearer_of(user_id, payload, latest_s=now + self._leeway_s)
+        return Claims(user_id, is_admin, expires_s + self._leeway_s, bearer)
 
     def _check_life(self, payload: Mapping[str, Any], expires_s: float, now: float) -> None:
         """A token without `iat`, or one that says it comes from the future, was made now at the latest."""

@@ -15,9 +15,11 @@ from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rowbox.api.bodies import Bodies
+from rowbox.api.claims import Claims
 from rowbox.api.drain import Drain
 from rowbox.api.problems import UnsupportedMediaType
 from rowbox.mailbox.errors import BadRequest, HandoverInProgress, MessageTooLarge
+from rowbox.mailbox.revocation import Bearer
 
 _JSON: Final = "application/json"
 _CHUNK_BYTES: Final = 16 << 10
@@ -43,26 +45,26 @@ class BodyTerms(NamedTuple):
 
     bodies: Bodies
     drain: Drain
-    admit: Callable[[str], None]
+    admit: Callable[[str, Bearer | None], None]
     max_bytes: int
     room_s: float
     deadline_s: float
 
 
-async def read_body(request: web.BaseRequest, user_id: str, terms: BodyTerms) -> bytes:
+async def read_body(request: web.BaseRequest, claims: Claims, terms: BodyTerms) -> bytes:
     """The whole body of a known user. It is counted until this returns: whoever asks parses it at once and lets it go.
 
     UnsupportedMediaType, BadRequest, MessageTooLarge (before reading, where the length is announced), RateLimited,
-    Overloaded, HandoverInProgress where this server stops.
+    Overloaded, TokenRevoked, HandoverInProgress where this server stops.
     """
     _check_header(request, terms.max_bytes)
     stream = request.content
     if stream.is_eof():  # it came with the head, as small bodies do: nothing to wait for
         return _bounded(stream.read_nowait(), terms.max_bytes)
-    terms.admit(user_id)
+    terms.admit(claims.user_id, claims.bearer)
     try:
         async with terms.drain.patience(terms.deadline_s):
-            return await _receive(request, user_id, terms)
+            return await _receive(request, claims.user_id, terms)
     except TimeoutError as error:
         if terms.drain.has_begun:
             raise HandoverInProgress("this server is stopping", retry_after_ms=_STOPPING_MS) from error

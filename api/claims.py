@@ -1,16 +1,24 @@
 """What a verified token says of its bearer."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from rowbox.mailbox.errors import Forbidden
+from rowbox.mailbox.revocation import Bearer, token_hash
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says. Times are seconds since the epoch, leeway included."""
+    """What a verified token says. Times are seconds since the epoch, leeway included.
+
+    `bearer`: what the owner judges it by (None: it cannot be revoked, because there is none).
+    """
 
     user_id: str
     is_admin: bool
     valid_until_s: float
+    bearer: Bearer | None = None
 
     def acting_for(self, user_id: str | None) -> str:
         """The user to act for: the token's own, or another one that is named. Forbidden for that unless an admin."""
@@ -19,3 +27,13 @@ class Claims(msgspec.Struct, frozen=True):
         if not self.is_admin:
             raise Forbidden("the token is another user's, and without the scope admin")
         return user_id
+
+
+def bearer_of(user_id: str, payload: Mapping[str, Any], latest_s: float) -> Bearer:
+    """What a token says that it can be revoked by. An `iat` that is none, or is after `latest_s`, is not believed: such
+    a token would outlive the revocation of all the user's tokens.
+    """
+    issued_at, token_id = payload.get("iat"), payload.get("jti")
+    is_time = isinstance(issued_at, int | float) and not isinstance(issued_at, bool) and 0 < issued_at <= latest_s
+    hashed = token_hash(token_id) if isinstance(token_id, str) and token_id else b""
+    return Bearer(user_id, float(issued_at) if is_time and issued_at is not None else 0.0, hashed)

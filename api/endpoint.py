@@ -136,7 +136,7 @@ def call_answer(
         cast("Known", request.protocol).is_known = True
         call = Call(claims, request.raw_path.partition("?")[2], b"")
         if has_body:
-            call.body = await read_body(request, claims.user_id, terms)
+            call.body = await read_body(request, claims, terms)
         reply = await operation.handle(call)
         headers = own_lines if reply.quota is None else own_lines + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:

@@ -88,7 +88,7 @@ class Handlers:
 
     async def send_status(self, call: Call) -> Reply:
         user_id, client_message_id = parse_send_status(call.query, call.claims, self._read_user_id)
-        result = await self._port.send_status(user_id, client_message_id)
+        result = await self._port.send_status(user_id, client_message_id, call.claims.bearer)
         return Reply(200, encode_send(result), result.quota)
 
     async def mark_read(self, call: Call) -> Reply:

@@ -56,6 +56,7 @@ KINDS: Final[dict[str, Kind]] = {
     "unknown_parameter": Kind(400, "The call has no such parameter"),
     "page_too_large": Kind(400, "The page, asked for by its number, is too large"),
     "unauthenticated": Kind(401, "A valid token is needed"),
+    "token_revoked": Kind(401, "The token was revoked"),
     "forbidden": Kind(403, "The token may not do this"),
     "not_local": Kind(403, "A server without authentication answers its own machine only"),
     "unknown_conversation": Kind(404, "The user is in no such conversation"),

@@ -64,7 +64,7 @@ def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_use
     _check_content(request.message_content)
     _check_client_message_id(request.client_message_id)
     sender_id = _acting_user(request.sender_id, "senderId", claims, read_user_id)
-    return Send(sender_id, recipient_id, request.message_content, request.client_message_id)
+    return Send(sender_id, recipient_id, request.message_content, request.client_message_id, claims.bearer)
 
 
 def parse_mark_read(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> MarkRead:
@@ -72,7 +72,8 @@ def parse_mark_read(body: bytes, claims: Claims, read_user_id: ReadUserId = plai
     request = _decode(_mark_read, body)
     conversation_id = from_text(request.conversation_id, "conversationId")
     message_id = from_text(request.message_id, "messageId")
-    return MarkRead(_acting_user(request.user_id, "userId", claims, read_user_id), conversation_id, message_id)
+    user_id = _acting_user(request.user_id, "userId", claims, read_user_id)
+    return MarkRead(user_id, conversation_id, message_id, claims.bearer)
 
 
 def parse_send_status(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> tuple[str, str]:
@@ -96,6 +97,7 @@ def parse_fetch_conversation(
         _given(request.last_updated_timestamp),
         _given(request.cursor),
         _wait_ms(request, poll),
+        claims.bearer,
     )
 
 
@@ -115,6 +117,7 @@ def parse_fetch_messages(
         _given(request.last_updated_timestamp),
         _given(request.cursor),
         _wait_ms(request, poll),
+        claims.bearer,
     )
 
 

@@ -6,16 +6,17 @@ one that will be, if it turns out that they are all there is (loader.py).
 
 from collections.abc import Sequence
 
-from rowbox.cacheserver.row_states import IndexColumn, choose, stamps_of
+from rowbox.cacheserver.row_states import IndexColumn, better, choose, stamps_of
 from rowbox.cacheserver.store import Column
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import FenceCell, OutboxCell
+from rowbox.mailbox.cells import FenceCell, OutboxCell, RevocationCell
 from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.fence import Fence, head_of, is_sweepable, is_valid, latest_us
 from rowbox.mailbox.index import ConversationIndex
 from rowbox.mailbox.index_draft import IndexDraft
 from rowbox.mailbox.mailbox import Limits, Mailbox
+from rowbox.mailbox.revocation import Revocation
 
 
 class ClaimedRow:
@@ -30,6 +31,7 @@ class ClaimedRow:
         self.removable: list[tuple[Family, bytes]] = []
         """Cells of lower epochs that carry nothing which counts: to be removed, once the claim is confirmed."""
         self._stale_epochs: dict[bytes, int] = {}
+        self._revoked: tuple[Revocation, RevocationCell] | None = None
         self.latest_us = latest_us(fence)
         """No cell that was added is of a later version."""
 
@@ -47,6 +49,10 @@ class ClaimedRow:
             (Family.INDEX, keys.conversation_qualifier(cell.conversation_id, cell.epoch)) for cell in chosen.superseded
         ]
 
+        for cell in cells:
+            if isinstance(cell, RevocationCell):
+                self._add_revocation(cell)
+
     def add_outbox(self, columns: Sequence[Column]) -> None:
         """Takes in columns of the outbox. StoreDamaged."""
         for column in columns:
@@ -57,6 +63,15 @@ class ClaimedRow:
                 self.outbox.append(cell)
             if is_sweepable(self.fence, self.fence[-1].epoch, cell.epoch, cell.version):
                 self.removable.append((Family.OUTBOX, column[0]))
+
+    def _add_revocation(self, cell: RevocationCell) -> None:
+        """Of all epochs' cells one carries what counts."""
+        before, self._revoked = self._revoked, better(self.fence, self._revoked, cell)
+        superseded = before[1] if before is not None and before is not self._revoked else None
+        if self._revoked is None or self._revoked[1] is not cell:
+            superseded = cell
+        if superseded is not None and superseded.epoch < self.fence[-1].epoch:
+            self.removable.append((Family.INDEX, keys.revocation_qualifier(superseded.epoch)))
 
     def mailbox(self, user_id: str, limits: Limits, index: ConversationIndex) -> Mailbox:
         """The mailbox of all that was added, of whose clientMessageIds none has been read."""
@@ -69,4 +84,5 @@ class ClaimedRow:
             index=index,
             client_ids=ClientIds(loaded_at=self.head),
             stale_epochs=self._stale_epochs,
+            revocation=self._revoked[0] if self._revoked is not None and self._revoked[0].before_s else None,
         )

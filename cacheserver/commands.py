@@ -11,9 +11,10 @@ from typing import Protocol, TypeAlias
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.needs import Fact, Need
-from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent, Settled
+from rowbox.mailbox.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
+from rowbox.mailbox.revocation import Bearer
 
-Answer: TypeAlias = Sent | Marked | Settled | int
+Answer: TypeAlias = Sent | Marked | Settled | Revoked | int
 CELL_BYTES = 600
 """What the cells of a command take in one row, without the message's text."""
 
@@ -40,10 +41,13 @@ class Command(Protocol):
 class SendCommand:
     """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
 
-    __slots__ = ("deadline", "fact", "future", "new", "number", "size_bytes", "store_calls", "users")
+    __slots__ = ("bearer", "deadline", "fact", "future", "new", "number", "size_bytes", "store_calls", "users")
 
-    def __init__(self, new: NewSend, recipients: Sequence[str], future: "asyncio.Future[Answer]") -> None:
+    def __init__(
+        self, new: NewSend, recipients: Sequence[str], bearer: Bearer | None, future: "asyncio.Future[Answer]"
+    ) -> None:
         self.new = new
+        self.bearer = bearer
         self.users: Sequence[str] = (new.sender_id, *recipients)
         self.future = future
         self.fact: Fact | None = None
@@ -53,7 +57,8 @@ class SendCommand:
         self.size_bytes = (CELL_BYTES + text_bytes(new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
-        """Sent."""
+        """Sent. TokenRevoked."""
+        plans[0].admit(self.bearer)
         answer = plans[0].send(self.new, self.fact)
         if isinstance(answer, Sent) and answer.message is not None:
             for recipient in plans[1:]:
@@ -93,6 +98,7 @@ class MarkReadCommand:
     """A read mark."""
 
     __slots__ = (
+        "bearer",
         "conversation_id",
         "deadline",
         "fact",
@@ -105,8 +111,14 @@ class MarkReadCommand:
     )
 
     def __init__(
-        self, user_id: str, conversation_id: bytes, message_id: bytes, future: "asyncio.Future[Answer]"
+        self,
+        user_id: str,
+        conversation_id: bytes,
+        message_id: bytes,
+        bearer: Bearer | None,
+        future: "asyncio.Future[Answer]",
     ) -> None:
+        self.bearer = bearer
         self.users: Sequence[str] = (user_id,)
         self.conversation_id = conversation_id
         self.message_id = message_id
@@ -118,7 +130,8 @@ class MarkReadCommand:
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
-        """Marked."""
+        """Marked. TokenRevoked."""
+        plans[0].admit(self.bearer)
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
 
 
@@ -140,3 +153,34 @@ class SettleCommand:
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Settled."""
         return plans[0].settle(self.conversation_ids, self.fact)
+
+
+class RevokeCommand:
+    """All tokens of a user that were issued before a second are revoked (mailbox/revocation.py)."""
+
+    __slots__ = (
+        "before_s",
+        "deadline",
+        "fact",
+        "future",
+        "number",
+        "size_bytes",
+        "store_calls",
+        "until_s",
+        "users",
+    )
+
+    def __init__(self, user_id: str, before_s: int, until_s: int, future: "asyncio.Future[Answer]") -> None:
+        self.users: Sequence[str] = (user_id,)
+        self.before_s = before_s
+        self.until_s = until_s
+        self.future = future
+        self.fact: Fact | None = None
+        self.deadline = 0.0
+        self.number = 0
+        self.store_calls = 0
+        self.size_bytes = CELL_BYTES
+
+    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+        """Revoked."""
+        return plans[0].revoke(self.before_s, self.until_s)

@@ -11,6 +11,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.reading import TOKEN_COLUMNS, Reading
+from rowbox.cacheserver.revocations import Revocations, token_revoked
 from rowbox.cacheserver.settling import Settling
 from rowbox.cacheserver.table import Row, Table
 from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
@@ -37,6 +38,7 @@ class Fetches:
         waiters: Waiters,
         settling: Settling,
         ownership: Ownership,
+        revocations: Revocations,
         now_us: NowUs,
         limit: RateLimit | None,
     ) -> None:
@@ -45,6 +47,7 @@ class Fetches:
         self._waiters = waiters
         self._settling = settling
         self._ownership = ownership
+        self._revocations = revocations
         self._now_us = now_us
         self._limit = limit
         self.bookmarker = Bookmarker(b"")
@@ -60,12 +63,16 @@ class Fetches:
 
     async def conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and not self._revocations.is_admitted(request.user_id, bearer):
+            await self._revocations.admit_other(bearer)
         quota = self.take(request.user_id)
         bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
         start = _start(bookmarks, request)
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
+            self._revocations.check(mailbox, bearer)
         horizon = mailbox.horizon(self._now_us())
         if mailbox.index.endings.first > horizon:
             page = self._conversation_page(mailbox, bookmarks, request, start, horizon)
@@ -75,7 +82,7 @@ class Fetches:
         while page.is_delta and not page.items and request.wait_ms > 0:
             left_s = deadline - self._loop.time()
             look_s = self._until_an_end_s(mailbox, left_s)
-            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None)
+            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None, bearer=bearer)
             del mailbox  # it may leave the memory meanwhile
             try:
                 woken = await self._waiters.begin(waiter, look_s)
@@ -84,11 +91,14 @@ class Fetches:
             if woken is not Woken.CHANGE and (woken is not Woken.TIME or look_s == left_s):
                 return self._empty(bookmarks, waiter, woken, quota)
             mailbox, page = await self._settled_page(bookmarks, request, start)
+            self._revocations.check(mailbox, bearer)
         self._ownership.check(request.user_id)
         return _answer(bookmarks, page, quota, has_more=page.next_cursor is not None)
 
     async def messages(self, request: FetchMessages) -> Page:
         """See MailboxPort."""
+        if request.bearer is not None and not self._revocations.is_admitted(request.user_id, request.bearer):
+            await self._revocations.admit_other(request.bearer)
         skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
         quota = self.take(request.user_id, 1 + skipped_cost)
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
@@ -105,6 +115,7 @@ class Fetches:
         deadline = self._loop.time() + request.wait_ms / 1000
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
+            self._revocations.check(mailbox, request.bearer)
             if not _is_known(mailbox, request.conversation_id):
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
@@ -125,7 +136,13 @@ class Fetches:
             start = page.token
             if self._head_of(request.user_id, mailbox) > start:
                 continue  # something was written while the page was read: look again before waiting for it
-            waiter = Waiter(request.user_id, start, only_messages=True, conversation_id=request.conversation_id)
+            waiter = Waiter(
+                request.user_id,
+                start,
+                only_messages=True,
+                conversation_id=request.conversation_id,
+                bearer=request.bearer,
+            )
             try:
                 woken = await self._waiters.begin(waiter, max(0.0, deadline - self._loop.time()))
             finally:
@@ -208,8 +225,10 @@ class Fetches:
         return self._limit.charge(user_id, cost) if self._limit is not None and cost > 0 else quota
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
-        """The answer to a wait that nothing came of."""
+        """The answer to a wait that nothing came of. TokenRevoked where that is why it ended."""
         self._ownership.check(waiter.user_id)
+        if woken is Woken.REVOKED:
+            raise token_revoked()
         later = retry_after_ms() if woken is Woken.DRAIN else None
         return Page((), True, bookmarks.token(waiter.head), retry_after_ms=later, quota=quota)
 

@@ -87,11 +87,12 @@ class Loader:
 
     async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> Loaded:
         """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
-        draft, head = IndexDraft(), 0
+        draft, head, revocation = IndexDraft(), 0, None
         async for columns in parts:
             part = sole_part(columns)
             draft.add(part.states)
             head = max(head, part.head)
+            revocation = part.revocation or revocation
         mailbox = Mailbox(
             user_id,
             self._limits,
@@ -99,6 +100,7 @@ class Loader:
             head=head,
             index=await _index(draft),
             client_ids=ClientIds(loaded_at=head),
+            revocation=revocation if revocation is not None and revocation.before_s else None,
         )
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)

@@ -33,6 +33,7 @@ from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.clock_trust import duration
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.revocation import Bearer
 
 log = logging.getLogger(__name__)
 
@@ -132,17 +133,17 @@ class Node:
 
     # ------------------------------------------------------------------ the port
 
-    def admit_write(self, user_id: str) -> None:
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """See MailboxPort."""
-        self._at_work().admit_write(user_id)
+        self._at_work().admit_write(user_id, bearer)
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         return await self._at_work().send(request)
 
-    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         """See MailboxPort."""
-        return await self._at_work().send_status(user_id, client_message_id)
+        return await self._at_work().send_status(user_id, client_message_id, bearer)
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """See MailboxPort."""
@@ -155,6 +156,14 @@ class Node:
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
         return self._at_work().fetch_messages(request)
+
+    async def revoke_user(self, user_id: str) -> int:
+        """See RevocationPort."""
+        return await self._at_work().revoke_user(user_id)
+
+    async def revoke_id(self, token_id: str) -> None:
+        """See RevocationPort."""
+        await self._at_work().revoke_id(token_id)
 
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort."""

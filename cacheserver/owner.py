@@ -39,6 +39,8 @@ from rowbox.cacheserver.port import (
 from rowbox.cacheserver.quarantine import Quarantine
 from rowbox.cacheserver.rate_limit import RateLimit
 from rowbox.cacheserver.recovery import Recovery
+from rowbox.cacheserver.revocations import Revocations, longest_token_s
+from rowbox.cacheserver.revoked_ids import RevokedIds
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.settling import Settling
 from rowbox.cacheserver.store import Store
@@ -56,6 +58,7 @@ from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_h
 from rowbox.mailbox.mailbox import Limits
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
+from rowbox.mailbox.revocation import Bearer
 
 MAX_PARCELS = 100_000
 
@@ -121,12 +124,22 @@ class Owner:
             _pipeline_limits(settings, late_writes=store.late_writes),
         )
         self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
+        self.revocations = Revocations(
+            RevokedIds(store, self.waiters),
+            self.table,
+            self.pipeline.submit,
+            self.waiters,
+            self._ownership,
+            time,
+            longest_token_s=longest_token_s(settings.auth),
+        )
         self.fetches = Fetches(
             self.table,
             MessagePages(PageReader(store, Turns(), self.cleaner.remove), time.latest_us),
             self.waiters,
             self.settling,
             self._ownership,
+            self.revocations,
             time.seen_us,
             _rate_limit(settings, "fetch"),
         )
@@ -142,6 +155,7 @@ class Owner:
         """Begins the background work and takes requests."""
         await self._store.verify()
         self.fetches.go_by(await history_of(self._store))
+        await self.revocations.ids.read()
         self.cleaner.loop.start()
         if self._store.late_writes:
             self.recovery.loop.start()
@@ -179,20 +193,26 @@ class Owner:
 
     # ------------------------------------------------------------------ writes
 
-    def admit_write(self, user_id: str) -> None:
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """See MailboxPort."""
+        self.revocations.check_in_memory(user_id, bearer)
         if self._send_limit is not None:
             self._send_limit.check(user_id)
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and not self.revocations.is_admitted(request.sender_id, bearer):
+            await self.revocations.admit_other(bearer)
         quota = self._take(request.sender_id)
         if self.delivery.refuses(request.sender_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(SendCommand(_new_send(request, others, self._random.getrandbits(62)), joint, future))
+        self.pipeline.submit(
+            SendCommand(_new_send(request, others, self._random.getrandbits(62)), joint, bearer, future)
+        )
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
@@ -200,11 +220,14 @@ class Owner:
             pending = await self.delivery.wait(request.sender_id, answer.record.message_id)
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
 
-    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         """See MailboxPort."""
+        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
+            await self.revocations.admit_other(bearer)
         quota = self.fetches.take(user_id)
         hashed = client_id_hash(client_message_id)
         row, mailbox = await self.table.loaded(user_id)
+        self.revocations.check(mailbox, bearer)
         record = None
         if mailbox.client_ids.may_hold(hashed):
             try:
@@ -220,12 +243,25 @@ class Owner:
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and not self.revocations.is_admitted(request.user_id, bearer):
+            await self.revocations.admit_other(bearer)
         quota = self._take(request.user_id)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(MarkReadCommand(request.user_id, request.conversation_id, request.message_id, future))
+        self.pipeline.submit(
+            MarkReadCommand(request.user_id, request.conversation_id, request.message_id, bearer, future)
+        )
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
+
+    async def revoke_user(self, user_id: str) -> int:
+        """See RevocationPort."""
+        return await self.revocations.revoke_user(user_id)
+
+    async def revoke_id(self, token_id: str) -> None:
+        """See RevocationPort."""
+        await self.revocations.revoke_id(token_id)
 
     def _take(self, user_id: str) -> Quota | None:
         return self._send_limit.take(user_id) if self._send_limit is not None else None
@@ -257,6 +293,8 @@ class Owner:
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
+        if plan.revocation is not None:
+            self.revocations.revoked_user(row.user_id, plan.revocation)
         if self._store.late_writes:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 

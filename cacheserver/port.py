@@ -2,14 +2,16 @@
 
 Values only, parsed and authorised by the caller; answers hold items already encoded as JSON, so that nothing is encoded
 twice on its way. Every method may raise any error of rowbox.mailbox.errors that is named under it, and always
-HandoverInProgress, StoreUnavailable, Overloaded (all retryable). Cancelling a call stops the waiting and nothing else:
-a mutation that was begun is finished.
+HandoverInProgress, StoreUnavailable, Overloaded (all retryable), and TokenRevoked. Cancelling a call stops the waiting
+and nothing else: a mutation that was begun is finished.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+
+from rowbox.mailbox.revocation import Bearer
 
 
 class Quota(msgspec.Struct, frozen=True, array_like=True):
@@ -26,6 +28,8 @@ class Send(msgspec.Struct, frozen=True, array_like=True):
     recipient_id: str
     content: str
     client_message_id: str
+    bearer: Bearer | None = None
+    """What is known of the token that the request came with; None: it came with none that can be revoked."""
 
 
 class SendResult(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +54,7 @@ class MarkRead(msgspec.Struct, frozen=True, array_like=True):
     user_id: str
     conversation_id: bytes
     message_id: bytes
+    bearer: Bearer | None = None
 
 
 class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +78,7 @@ class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
     token: str | None = None
     cursor: str | None = None
     wait_ms: int = 0
+    bearer: Bearer | None = None
 
 
 class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
@@ -89,6 +95,7 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
     token: str | None = None
     cursor: str | None = None
     wait_ms: int = 0
+    bearer: Bearer | None = None
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -113,7 +120,7 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
 
-    def admit_write(self, user_id: str) -> None:
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """Asked before a write's body is read: RateLimited where it is known that the user may not write now.
 
         Takes nothing: the write itself is asked once more. HandoverInProgress as everywhere.
@@ -124,7 +131,7 @@ class MailboxPort(Protocol):
         """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown."""
         ...
 
-    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         """What became of the user's own send, with `duplicate` False. UnknownClientMessageId, RateLimited."""
         ...
 
@@ -153,4 +160,19 @@ class MailboxPort(Protocol):
 
     def begin_drain(self) -> None:
         """Refuses nothing yet, ends every wait: waiters are answered at once, later requests do not wait."""
+        ...
+
+
+class RevocationPort(Protocol):
+    """What an operator can ask of the owner: that tokens are refused. It lasts over restarts and takeovers.
+
+    HandoverInProgress where this server is not the owner: the message says who is.
+    """
+
+    async def revoke_user(self, user_id: str) -> int:
+        """Has every token refused that was issued to the user until this returns; in seconds, before when."""
+        ...
+
+    async def revoke_id(self, token_id: str) -> None:
+        """Has the token with this `jti` refused, by all servers of the store within a second. RevocationsFull."""
         ...

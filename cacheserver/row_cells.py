@@ -18,6 +18,7 @@ from rowbox.mailbox.cells import (
     LogCell,
     MessageCell,
     OutboxCell,
+    RevocationCell,
     UnknownIndexCell,
 )
 from rowbox.mailbox.errors import StoreDamaged
@@ -80,6 +81,7 @@ class RowCells:
             _only(DedupeCell, self._decode(Family.DEDUPE, columns[Family.DEDUPE])),
             _only(OutboxCell, self._decode(Family.OUTBOX, columns[Family.OUTBOX])),
             _only(UnknownIndexCell, index),
+            _only(RevocationCell, index),
         )
 
     async def fences(self, row: bytes) -> list[FenceCell]:

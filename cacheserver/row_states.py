@@ -7,13 +7,14 @@ from typing import NamedTuple
 from rowbox.cacheserver.store import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import CONVERSATION_PREFIX
-from rowbox.mailbox.cells import FenceCell, IndexCell, UnknownIndexCell
+from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, Stamp, is_valid
 from rowbox.mailbox.index_draft import StoredState, stored
+from rowbox.mailbox.revocation import Revocation
 
-IndexColumn = IndexCell | FenceCell | UnknownIndexCell
+IndexColumn = IndexCell | FenceCell | RevocationCell | UnknownIndexCell
 
 
 def decoded(columns: Iterable[Column]) -> list[IndexColumn]:
@@ -28,6 +29,7 @@ class SolePart(NamedTuple):
     states: list[StoredState]
     head: int
     """The greatest version in them, of whatever kind they are; 0 for none."""
+    revocation: Revocation | None
 
 
 def sole_part(columns: Iterable[Column]) -> SolePart:
@@ -41,7 +43,9 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
             else:
                 others.append(column)
     head = max([state.version for state in states], default=0)
-    return SolePart(states, max([head, *(stamp.version for stamp in stamps_of(decoded(others)))]))
+    cells = decoded(others)
+    revocation = next((cell.current for cell in cells if isinstance(cell, RevocationCell)), None)
+    return SolePart(states, max([head, *(stamp.version for stamp in stamps_of(cells))]), revocation)
 
 
 def states_of(cell: IndexCell) -> list[Conversation]:
@@ -87,6 +91,20 @@ def choose(fence: Fence, cells: Sequence[IndexColumn]) -> Chosen:
         {conversation_id: cell.epoch for conversation_id, (_, cell) in best.items() if cell.epoch < own},
         [cell for cell in index if id(cell) not in carriers and cell.epoch < own],
     )
+
+
+def better(
+    fence: Fence, known: tuple[Revocation, RevocationCell] | None, cell: RevocationCell
+) -> tuple[Revocation, RevocationCell] | None:
+    """Of the revocation that is `known` to count and the states of another epoch's cell the valid one of the highest
+    version, with the cell that carries it (rule 7).
+    """
+    for state in (cell.current, cell.previous):
+        if state is None or not is_valid(fence, state.epoch, state.version):
+            continue
+        if known is None or state.version > known[0].version:
+            known = state, cell
+    return known
 
 
 def whole_conversations(cells: list[IndexColumn]) -> tuple[list[IndexColumn], list[IndexColumn]]:

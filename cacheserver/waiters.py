@@ -7,12 +7,13 @@ outcome may have become true without anybody applying it).
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from rowbox.cacheserver.timeouts import Timeouts
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.revocation import Bearer
 
 DRAIN_SPREAD_MS = 3000
 """Waiters of a draining server are told to come back after a random part of this, so that they do not come at once."""
@@ -25,14 +26,27 @@ class Woken(Enum):
     TIME = "time"
     REPLACED = "replaced"
     DRAIN = "drain"
+    REVOKED = "revoked"
 
 
 class Waiter:
-    """One wait. `head`: the newest version its user's mailbox is known to have; all up to it is of no interest here."""
+    """One wait. `head`: the newest version its user's mailbox is known to have; all up to it is of no interest here.
 
-    __slots__ = ("conversation_id", "future", "head", "only_messages", "step", "user_id")
+    `bearer` is what is known of the token with which it was asked for.
+    """
 
-    def __init__(self, user_id: str, head: int, *, only_messages: bool, conversation_id: bytes | None) -> None:
+    __slots__ = ("bearer", "conversation_id", "future", "head", "only_messages", "step", "user_id")
+
+    def __init__(
+        self,
+        user_id: str,
+        head: int,
+        *,
+        only_messages: bool,
+        conversation_id: bytes | None,
+        bearer: Bearer | None = None,
+    ) -> None:
+        self.bearer = bearer
         self.user_id = user_id
         self.head = head
         self.only_messages = only_messages
@@ -95,6 +109,13 @@ class Waiters:
         for waiter in self._by_user.get(user_id, ()):
             if waiter.head < head:
                 waiter.wake(Woken.CHANGE)
+
+    def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
+        """Ends the waits that were asked for with a revoked token. Looks at all of them: it is done seldom."""
+        for waiters in self._by_user.values():
+            for waiter in waiters:
+                if waiter.bearer is not None and is_revoked(waiter.bearer):
+                    waiter.wake(Woken.REVOKED)
 
     def drain(self) -> None:
         """Ends every wait, and each that begins from now on."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rowbox.api.operator import OperatorCall
+from rowbox.api.operator_tokens import revocation_calls
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.node import Node, Stores
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.port import MailboxPort, RevocationPort
 from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
 from rowbox.cacheserver.store import Store
 from rowbox.cacheserver.stores.beside import INSIDE, checkpoint_of
@@ -40,6 +41,7 @@ class Backend(NamedTuple):
     """`ready` returns when requests are answered; `sources` are the figures for the metrics; `calls` the operator's."""
 
     port: MailboxPort
+    revocations: RevocationPort
     ready: Callable[[], Coroutine[object, object, None]]
     sources: Sequence[Callable[[], Iterable[Sample]]]
     calls: Sequence[OperatorCall] = ()
@@ -90,6 +92,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
         stats.loop.start()
         yield Backend(
             owner,
+            owner,
             _at_once,
             (
                 lambda: owner_samples(owner),
@@ -97,7 +100,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
                 time.samples,
                 lambda: background_samples((store.purge.loop, time.loop)),
             ),
-            (checkpoint_call(store, store_folder(settings)),),
+            (checkpoint_call(store, store_folder(settings)), *revocation_calls(owner)),
         )
     finally:
         await stats.loop.close()
@@ -153,7 +156,8 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     node = Node(open_stores, make_owner, settings.lease, address_for_people, on_broken, time=time)
     node.start()
     try:
-        yield Backend(node, node.owning, (node.samples, lambda: _gateway_samples(opened), time.samples))
+        sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
+        yield Backend(node, node, node.owning, sources, revocation_calls(node))
     finally:
         await time.close()
         await node.close()

@@ -3,6 +3,7 @@
 import click
 
 from rowbox.cli.token_issue import issue
+from rowbox.cli.token_revoke import revoke
 from rowbox.cli.token_secrets import retire, rotate, secrets
 from rowbox.cli.token_subjects import subject, user_id
 
@@ -18,6 +19,6 @@ class _TokenGroup(click.Group):
 
 command = _TokenGroup(
     "token",
-    help="Print a token for a user (`rowbox token --user USER`), and change the secrets that sign tokens.",
-    commands=[issue, rotate, retire, secrets, user_id, subject],
+    help="Print a token for a user (`rowbox token --user USER`), revoke tokens, and change the secrets that sign them.",
+    commands=[issue, revoke, rotate, retire, secrets, user_id, subject],
 )

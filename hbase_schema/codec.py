@@ -29,6 +29,7 @@ from rowbox.mailbox.cells import (
     LogCell,
     MessageCell,
     OutboxCell,
+    RevocationCell,
     UnknownIndexCell,
 )
 from rowbox.mailbox.conversation import Conversation, ends_after
@@ -36,6 +37,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.index_draft import StoredState, stored
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Revocation
 
 EncodedCell = tuple[Family, bytes, bytes]
 """Family, qualifier, value."""
@@ -86,6 +88,11 @@ _STATES_HEADER = 0x92
 """An array of two: what an index value begins with, unless a newer Rowbox wrote more into it."""
 
 
+class _RevocationsValue(Struct, array_like=True, gc=False):
+    current: Revocation
+    previous: Revocation | None
+
+
 class _StampValue(Struct, array_like=True, gc=False):
     version: int
     epoch: int
@@ -131,6 +138,7 @@ class _OutboxValue(Struct, array_like=True, gc=False):
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_states = msgspec.msgpack.Decoder(_StatesValue).decode
 _unpack_outline = msgspec.msgpack.Decoder(_OutlineValue).decode
+_unpack_revocations = msgspec.msgpack.Decoder(_RevocationsValue).decode
 _unpack_stamps = msgspec.msgpack.Decoder(_StampsValue).decode
 _unpack_entries = msgspec.msgpack.Decoder(list[list[object]]).decode
 _unpack_message = msgspec.msgpack.Decoder(_MessageValue).decode
@@ -147,6 +155,10 @@ def _index(cell: IndexCell) -> EncodedCell:
 
 def _fence(cell: FenceCell) -> EncodedCell:
     return Family.INDEX, keys.fence_qualifier(cell.epoch), _pack(cell.fence)
+
+
+def _revocation(cell: RevocationCell) -> EncodedCell:
+    return Family.INDEX, keys.revocation_qualifier(cell.epoch), _pack((cell.current, cell.previous))
 
 
 def _message(cell: MessageCell) -> EncodedCell:
@@ -171,6 +183,7 @@ def _outbox(cell: OutboxCell) -> EncodedCell:
 _ENCODERS: dict[type, Callable[..., EncodedCell]] = {
     IndexCell: _index,
     FenceCell: _fence,
+    RevocationCell: _revocation,
     MessageCell: _message,
     LogCell: _log,
     DedupeCell: _dedupe,
@@ -191,7 +204,7 @@ def decode(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownInde
         raise StoreDamaged(f"column {family}:{qualifier.hex()} does not decode: {error}") from error
 
 
-def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | UnknownIndexCell:
+def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | RevocationCell | UnknownIndexCell:
     """A column of `i`."""
     kind = qualifier[:1]
     if kind == keys.CONVERSATION_PREFIX:
@@ -202,6 +215,10 @@ def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | Unkn
     if kind == keys.FENCE_PREFIX:
         _check_length(qualifier, keys.FENCE_BYTES)
         return FenceCell(keys.index_epoch(qualifier), _decode_fence(value))
+    if kind == keys.REVOCATION_PREFIX:
+        _check_length(qualifier, keys.REVOCATION_BYTES)
+        revocations = _unpack_revocations(value)
+        return RevocationCell(keys.index_epoch(qualifier), revocations.current, revocations.previous)
     if len(qualifier) < keys.FENCE_BYTES:
         raise ValueError(f"a qualifier of {len(qualifier)} bytes, {keys.FENCE_BYTES} at least")
     stamps = _unpack_stamps(value)

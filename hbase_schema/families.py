@@ -3,6 +3,7 @@
 <shard:4 hex>/<userId>
   i  index     c conversationId epoch          state of a conversation, twice        kept
                f epoch                         the fence                             kept
+               t epoch                         which tokens are revoked, twice       kept
   m  messages  conversationId ~messageId epoch version   one message                 retention
   l  log       version epoch                   what changed                          tokens' life + 1 day
   d  dedupe    hash of clientMessageId, epoch  what became of a send                 dedupe life

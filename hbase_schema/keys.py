@@ -12,10 +12,11 @@ from rowbox.mailbox.ids import ID_BYTES, is_user_id, shard_of
 
 CONVERSATION_PREFIX = b"c"
 FENCE_PREFIX = b"f"
+REVOCATION_PREFIX = b"t"
 MAX_SHARDS = 1 << 16
 _STAMP_BYTES = 8
 CONVERSATION_BYTES = 1 + ID_BYTES + _STAMP_BYTES
-FENCE_BYTES = 1 + _STAMP_BYTES
+FENCE_BYTES = REVOCATION_BYTES = 1 + _STAMP_BYTES
 MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
@@ -29,6 +30,8 @@ CLUSTER_ROW = b"meta/cluster"
 """Who owns what now (cacheserver/cluster_state.py), in one row: one read shows all of it as of one moment."""
 CLOCK_ROW = b"meta/clock"
 """What the store remembers of the time (cacheserver/clock_memory.py)."""
+REVOKED_ROW = b"meta/revoked"
+"""Which single tokens are revoked (cacheserver/revoked_ids.py)."""
 META_START = b"meta/"
 
 
@@ -86,6 +89,11 @@ def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
 def fence_qualifier(epoch: int) -> bytes:
     """Of a fence, in `i`."""
     return _FENCE(FENCE_PREFIX, epoch)
+
+
+def revocation_qualifier(epoch: int) -> bytes:
+    """Of the user's revoked tokens, in `i`."""
+    return _FENCE(REVOCATION_PREFIX, epoch)
 
 
 def index_epoch(qualifier: bytes) -> int:

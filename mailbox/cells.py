@@ -11,6 +11,7 @@ import msgspec
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Revocation
 
 
 class ChangeKind(IntEnum):
@@ -33,6 +34,14 @@ class IndexCell(msgspec.Struct, frozen=True, gc=False):
     epoch: int
     current: Conversation
     previous: Conversation | None
+
+
+class RevocationCell(msgspec.Struct, frozen=True, gc=False):
+    """Which of the user's tokens are revoked, and which were before that mutation: two states, as of an IndexCell."""
+
+    epoch: int
+    current: Revocation
+    previous: Revocation | None
 
 
 class UnknownIndexCell(msgspec.Struct, frozen=True, gc=False):
@@ -105,4 +114,4 @@ class OutboxCell(msgspec.Struct, frozen=True, gc=False):
         return tuple(user for user in self.message.participants if user != self.message.sender_id)
 
 
-Cell = IndexCell | FenceCell | MessageCell | LogCell | DedupeCell | OutboxCell
+Cell = IndexCell | FenceCell | RevocationCell | MessageCell | LogCell | DedupeCell | OutboxCell

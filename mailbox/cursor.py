@@ -165,13 +165,13 @@ def reset_reason(token: int, head: int, *, born: int, now_us: int, token_life_ms
     """Why the changes after `token` cannot be given from the log; None when they can.
 
     token == head always can. A log that is younger than the tokens' life reaches back to the mailbox's first change
-    (`born`), and then every token can, 0 included.
+    (`born`), and then every token can, 0 included; so it does where nothing that is shown ever changed (`born` 0).
     """
     if token == head:
         return None
     if token > head:
         return ResetReason.FUTURE
     oldest = now_us - token_life_ms * US_PER_MS
-    if token < oldest and born < oldest:
+    if token < oldest and 0 < born < oldest:
         return ResetReason.EXPIRED
     return None

@@ -58,6 +58,12 @@ class Unauthenticated(RowboxError):
     code = "unauthenticated"
 
 
+class TokenRevoked(RowboxError):
+    """A token that verifies and was revoked. Nothing was done; no retry helps, only another token."""
+
+    code = "token_revoked"
+
+
 class Forbidden(RowboxError):
     """A valid token that may not act for this user."""
 
@@ -92,6 +98,15 @@ class ClientMessageIdReused(RowboxError):
     """The clientMessageId names another payload already."""
 
     code = "client_message_id_reused"
+
+
+# An operator's request cannot be fulfilled as it stands.
+
+
+class RevocationsFull(RowboxError):
+    """No more tokens can be revoked one by one. Nothing was changed."""
+
+    code = "revocations_full"
 
 
 # The request is fine, the moment is not: try again.

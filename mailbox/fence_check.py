@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from rowbox.mailbox.cells import FenceCell, IndexCell, UnknownIndexCell
+from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
+from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, head_of, is_valid, newest
 from rowbox.mailbox.findings import Code, Report
+from rowbox.mailbox.revocation import Revocation
+
+_State = Conversation | Revocation
 
 
 class FenceCheck:
@@ -46,13 +50,22 @@ class FenceCheck:
                     chosen[cell.conversation_id] = state
         return chosen
 
-    def head(self, states: Iterable[Conversation], unknown: Sequence[UnknownIndexCell] = ()) -> int:
-        """The row's head, of the states that count and of index cells of which only the stamps can be read."""
+    def head(self, states: Iterable[Conversation], others: Sequence[UnknownIndexCell | RevocationCell] = ()) -> int:
+        """The row's head, of the conversations' states that count and of all others in the index."""
         stamps = [Stamp(state.epoch, state.version) for state in states]
-        stamps += [cell.current for cell in unknown] + [cell.previous for cell in unknown if cell.previous is not None]
+        for cell in others:
+            stamps += [Stamp(one.epoch, one.version) for one in (cell.current, cell.previous) if one is not None]
         if not self.fenced:
             return max((stamp.version for stamp in stamps), default=0)
         return head_of(self.fence, stamps)
+
+    def revocations(self, cells: Sequence[RevocationCell]) -> None:
+        """Looks at what the row says of revoked tokens. Of a state that does not count nothing is asked."""
+        for cell in cells:
+            self.counts(cell.current.epoch, cell.current.version)
+            if not _is_of_cell(cell.epoch, cell.current, cell.previous) or not _is_dated(cell):
+                text = f"the revoked tokens in the cell of epoch {cell.epoch:#x} are not of their cell"
+                self._report(Code.INDEX_CELL, text)
 
     def _is_only_epoch(self, epoch: int) -> bool:
         if self._epoch is None:
@@ -80,9 +93,17 @@ def _check_claimers(fences: Iterable[FenceCell], report: Report) -> None:
 
 
 def _check_index_cell(cell: IndexCell, report: Report) -> None:
-    current, previous = cell.current, cell.previous
-    if current.epoch != cell.epoch or (previous is not None and previous.version >= current.version):
+    if not _is_of_cell(cell.epoch, cell.current, cell.previous):
         report(Code.INDEX_CELL, f"the states of conversation {cell.conversation_id.hex()} are not of their cell")
+
+
+def _is_of_cell(epoch: int, current: _State, previous: _State | None) -> bool:
+    return current.epoch == epoch and (previous is None or previous.version < current.version)
+
+
+def _is_dated(cell: RevocationCell) -> bool:
+    """Whether no token is revoked that is issued after the revocation, as far as its version tells."""
+    return cell.current.before_s * US_PER_S <= cell.current.version + US_PER_S
 
 
 def _states(cell: IndexCell) -> list[Conversation]:

@@ -22,6 +22,7 @@ from rowbox.mailbox.cells import (
     LogCell,
     MessageCell,
     OutboxCell,
+    RevocationCell,
     UnknownIndexCell,
 )
 from rowbox.mailbox.clock import is_others_date, is_own_date
@@ -42,6 +43,7 @@ class RowFrame(NamedTuple):
     dedupe: Sequence[DedupeCell]
     outbox: Sequence[OutboxCell]
     unknown: Sequence[UnknownIndexCell] = ()
+    revocations: Sequence[RevocationCell] = ()
 
 
 def check_row(
@@ -75,7 +77,8 @@ class RowCheck:
         self._report = Report(user_id)
         self._fence = FenceCheck(frame.fences, self._report, fenced=fenced)
         states = self._fence.states(frame.states)
-        self._head = self._fence.head(states.values(), frame.unknown)
+        self._head = self._fence.head(states.values(), [*frame.unknown, *frame.revocations])
+        self._fence.revocations(frame.revocations)
         self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
         self._conversations = {
             conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)

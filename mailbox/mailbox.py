@@ -27,6 +27,7 @@ from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.index import ConversationIndex
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.plan import Plan
+from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.window import Window
 
 LOG_ENTRIES = 256
@@ -63,6 +64,7 @@ class Mailbox:
         "limits",
         "log",
         "log_floor",
+        "revocation",
         "stale_epochs",
         "user_id",
         "windows",
@@ -79,6 +81,7 @@ class Mailbox:
         index: ConversationIndex | None = None,
         client_ids: ClientIds | None = None,
         stale_epochs: dict[bytes, int] | None = None,
+        revocation: Revocation | None = None,
     ) -> None:
         """A mailbox as it was loaded.
 
@@ -94,6 +97,8 @@ class Mailbox:
         self.index = index if index is not None else ConversationIndex()
         self.client_ids = client_ids if client_ids is not None else ClientIds()
         self.stale_epochs = stale_epochs or {}
+        self.revocation = revocation
+        """Which of the user's tokens are refused; None: no revocation stands in the row."""
         self.born = self.index.born
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
@@ -146,7 +151,10 @@ class Mailbox:
     def apply(self, plan: Plan) -> None:
         """Takes in a mutation that the store has confirmed: what `plan.log` tells of is visible from now on."""
         self.head = plan.head
-        self.born = self.born or plan.log[0].version
+        if plan.log:
+            self.born = self.born or plan.log[0].version
+        if plan.revocation is not None:
+            self.revocation = plan.revocation if plan.revocation.before_s else None
         for conversation_id, state in plan.states_by_version():
             if state.created_version > plan.base_head:
                 self._open_window(conversation_id, ZERO_ID)

@@ -9,10 +9,19 @@ leaves the plan as it was.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    Cell,
+    ChangeKind,
+    DedupeCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    RevocationCell,
+)
 from rowbox.mailbox.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
-from rowbox.mailbox.errors import ClientMessageIdReused, UnknownConversation, UnknownMessage
+from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.needs import (
@@ -26,6 +35,7 @@ from rowbox.mailbox.needs import (
     Place,
     RecountNeed,
 )
+from rowbox.mailbox.revocation import Bearer, Revocation
 
 if TYPE_CHECKING:
     from rowbox.mailbox.mailbox import Mailbox
@@ -70,6 +80,12 @@ class Settled(NamedTuple):
     left: int
 
 
+class Revoked(NamedTuple):
+    """The answer to a revocation: tokens that were issued before this second are refused."""
+
+    before_s: int
+
+
 class Plan:
     """See the module's text. Made by `Mailbox.plan`."""
 
@@ -83,6 +99,7 @@ class Plan:
         "now_us",
         "outbox",
         "records",
+        "revocation",
         "seen_us",
         "states",
     )
@@ -101,15 +118,34 @@ class Plan:
         self.records: dict[bytes, DedupeCell] = {}
         self.outbox: list[OutboxCell] = []
         """The messages of this plan that go to others' rows by a delivery of their own."""
+        self.revocation: Revocation | None = None
+        """What it makes of the mailbox's, if anything."""
 
     @property
     def changes_nothing(self) -> bool:
         """Whether every command was answered without a write: then there is nothing to commit."""
-        return not self.log
+        return not self.log and self.revocation is None
 
     @property
     def _horizon(self) -> int:
         return self._mailbox.horizon(self.seen_us)
+
+    def admit(self, bearer: Bearer | None) -> None:
+        """TokenRevoked where the command comes with a token of this user that is revoked, by this very plan too."""
+        revocation = self.revocation or self._mailbox.revocation
+        if revocation is None or bearer is None or bearer.user_id != self._mailbox.user_id:
+            return
+        if revocation.refuses(bearer.issued_at_s, self.seen_us):
+            raise TokenRevoked("the token was revoked: sign in again")
+
+    def revoke(self, before_s: int, until_s: int) -> Revoked:
+        """Refuses the user's tokens that were issued before a second; `until_s` as in Revocation. Never takes back."""
+        known = self.revocation or self._mailbox.revocation
+        if known is not None and known.before_s >= before_s and not known.has_ended(self.seen_us):
+            before_s, until_s = known.before_s, _later(known.until_s, until_s)
+        if known is None or (known.before_s, known.until_s) != (before_s, until_s):
+            self.revocation = Revocation(self._tick(0), self._mailbox.epoch, before_s, until_s)
+        return Revoked(before_s)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
         """Adds a send of the mailbox's own user. ClientMessageIdReused when its id names another payload."""
@@ -192,13 +228,26 @@ class Plan:
             IndexCell(conversation_id, epoch, state, known(conversation_id))
             for conversation_id, state in self.states.items()
         ]
-        return [*index, *self._cells, *self.log]
+        if self._mailbox.revocation is None and self.revocation is None:
+            return [*index, *self._cells, *self.log]
+        return [*index, *self._revocation_cells(), *self._cells, *self.log]
 
     def states_by_version(self) -> Iterable[tuple[bytes, Conversation]]:
         """The conversations that change, the last one changed last."""
         if len(self.states) == 1:
             return self.states.items()
         return sorted(self.states.items(), key=lambda item: item[1].version)
+
+    def _revocation_cells(self) -> list[Cell]:
+        """What the mutation writes of revoked tokens. A revocation that has ended goes with the next change, whatever
+        that is: it ends by a value that says so, because its version counts for the head.
+        """
+        known = self._mailbox.revocation
+        if self.revocation is None and known is not None and known.has_ended(self.seen_us):
+            self.revocation = Revocation(self.head, self._mailbox.epoch)
+        if self.revocation is None:
+            return []
+        return [RevocationCell(self._mailbox.epoch, self.revocation, known if self._mailbox.is_fenced else None)]
 
     def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
         record = self.records.get(client_id_hash)
@@ -300,7 +349,7 @@ class Plan:
         return self.states.get(conversation_id) or self._mailbox.index.get(conversation_id)
 
     def _tick(self, remote_us: int) -> int:
-        last_us = self.head if self.log else first_of_mutation(self.now_us, self.head)
+        last_us = self.head if self.head != self.base_head else first_of_mutation(self.now_us, self.head)
         self.head = tick(self.now_us, last_us, remote_us)
         return self.head
 
@@ -332,6 +381,11 @@ class Plan:
     def _put(self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes) -> None:
         self.states[conversation_id] = state
         self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message))
+
+
+def _later(one_s: int, other_s: int) -> int:
+    """The later of two ends; 0 is none."""
+    return max(one_s, other_s) if one_s and other_s else 0
 
 
 def _nothing(_conversation_id: bytes) -> None:

@@ -231,7 +231,9 @@ class TestFollow:
         """)
         assert sleeps == [2000]
 
-    @pytest.mark.parametrize(("status", "code"), [(401, "unauthenticated"), (404, "unknown_conversation")])
+    @pytest.mark.parametrize(
+        ("status", "code"), [(401, "unauthenticated"), (401, "token_revoked"), (404, "unknown_conversation")]
+    )
     async def test_ends_with_what_will_not_change(self, run: Run, status: int, code: str) -> None:
         seen = await run(f"""
             const {{ client }} = scripted([page([2], 2), problem({status}, "{code}")]);

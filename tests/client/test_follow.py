@@ -213,6 +213,7 @@ async def test_it_waits_as_long_as_the_server_asks(server: ScriptedServer, clien
     ("answer", "kind"),
     [
         (problem(401, "unauthenticated"), AccessDenied),
+        (problem(401, "token_revoked"), AccessDenied),
         (problem(403, "forbidden"), AccessDenied),
         (problem(404, "unknown_conversation"), Refused),
         (problem(400, "bad_request"), Refused),

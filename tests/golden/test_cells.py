@@ -12,6 +12,7 @@ from rowbox.mailbox.cells import Cell, ChangeKind, UnknownIndexCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Revocation
 from tests.golden.lines import Line, differences, lines, named, of_today
 
 LINES = lines("cells")
@@ -97,7 +98,7 @@ def parts(kind: type) -> list[tuple[str, Any]]:
     found: list[Any] = []
     for line in LINES:
         fields, raw = line["fields"], msgspec.msgpack.decode(bytes.fromhex(line["value"]))
-        if kind is Conversation and "current" in fields:
+        if kind is (Conversation if "conversation_id" in fields else Revocation) and "current" in fields:
             found += [(raw[0], fields["current"])] + ([(raw[1], fields["previous"])] if raw[1] else [])
         elif kind is Message and "message" in fields:
             found.append((raw[1], fields["message"]))
@@ -113,7 +114,7 @@ def pairs(kind: type) -> list[tuple[type, str, str]]:
 
 @pytest.mark.parametrize(
     ("kind", "one", "other"),
-    [*pairs(Conversation), *pairs(Message), *pairs(FenceEntry)],
+    [*pairs(Conversation), *pairs(Message), *pairs(FenceEntry), *pairs(Revocation)],
     ids=lambda part: part if isinstance(part, str) else part.__name__,
 )
 def test_two_exchanged_fields_do_not_go_unnoticed(kind: type, one: str, other: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from rowbox.hbase_schema import keys
 from rowbox.mailbox import ids
 from rowbox.mailbox.fence import make_epoch
+from rowbox.mailbox.revocation import token_hash
 from tests.golden.lines import Line, lines
 
 LINES = lines("keys")
@@ -26,11 +27,13 @@ MADE: Mapping[str, Callable[..., bytes | int]] = {
     "log_qualifier": keys.log_qualifier,
     "dedupe_qualifier": lambda hashed, epoch: keys.dedupe_qualifier(unhex(hashed), epoch),
     "outbox_qualifier": lambda message, epoch: keys.outbox_qualifier(unhex(message), epoch),
+    "revocation_qualifier": keys.revocation_qualifier,
     "make_epoch": make_epoch,
     "direct_conversation_id": ids.direct_conversation_id,
     "message_id": ids.message_id,
     "sent_timestamp": lambda message: ids.sent_timestamp(unhex(message)),
     "client_id_hash": ids.client_id_hash,
+    "token_hash": token_hash,
     "payload_hash": lambda conversation, content: ids.payload_hash(unhex(conversation), content),
 }
 """What makes each of them, of arguments as JSON holds them."""

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, own_place
+from rowbox.cacheserver.revoked_ids import IDS_QUALIFIER, decode_ids, encode_ids
 from rowbox.cacheserver.store import Put, RowMutation
 from rowbox.cacheserver.stores.beside import LastBackup
 from rowbox.cacheserver.stores.memory import MemoryStore
@@ -62,6 +63,15 @@ def test_a_history_is_written_and_reads_as_its_golden_line() -> None:
     ((qualifier, value),) = _columns(line)
     assert (HISTORY_QUALIFIER, encode_history(history)) == (qualifier, value)
     assert decode_history(value) == history
+
+
+def test_a_list_of_revoked_tokens_is_written_and_reads_as_its_golden_line() -> None:
+    (line,) = [line for line in lines("meta") if line["case"] == "revoked tokens by their ids"]
+    entries = {bytes.fromhex(hashed): until_s for hashed, until_s in line["fields"].items()}
+    ((qualifier, value),) = _columns(line)
+    assert (IDS_QUALIFIER, encode_ids(entries)) == (qualifier, value)
+    assert decode_ids(value) == entries
+    assert decode_ids(value.replace(b"}", b',"later":1}')) == entries
 
 
 def _columns(line: Line) -> list[tuple[bytes, bytes]]:

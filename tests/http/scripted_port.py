@@ -13,6 +13,7 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.mailbox.revocation import Bearer
 
 ID = bytes(range(16))
 SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0, duplicate=False)
@@ -36,7 +37,7 @@ class ScriptedPort:
         self.calls: list[Any] = []
         self.has_drained = False
 
-    def admit_write(self, user_id: str) -> None:
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         if self.not_admitted is not None:
             raise self.not_admitted
 
@@ -44,7 +45,7 @@ class ScriptedPort:
         self._called(request)
         return self.sent
 
-    async def send_status(self, user_id: str, client_message_id: str) -> SendResult:
+    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         self._called((user_id, client_message_id))
         return self.sent
 

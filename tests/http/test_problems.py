@@ -20,6 +20,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.UnknownParameter("x"), 400, False),
     (errors.PageTooLarge("x", page_number=6, page_size=25, cursor="c"), 400, False),
     (errors.Unauthenticated("x"), 401, False),
+    (errors.TokenRevoked("x"), 401, False),
     (errors.Forbidden("x"), 403, False),
     (NotLocal("x"), 403, False),
     (errors.UnknownConversation("x"), 404, False),

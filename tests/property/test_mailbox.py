@@ -24,10 +24,11 @@ from rowbox.cacheserver.stores.memory_cells import MemoryCells
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.clock import MAX_AHEAD_US
 from rowbox.mailbox.config import Settings, StoreSettings
-from rowbox.mailbox.errors import ClientMessageIdReused, UnknownMessage
+from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownMessage
 from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
 from tests.checking import findings_of
 from tests.property.model import PlainMailbox, Said, without_version
 from tests.support.cluster import (
@@ -95,6 +96,7 @@ class Copy(NamedTuple):
     cells: MemoryCells
     model: dict[str, PlainMailbox]
     sent: list[tuple[str, str, str, str, SendResult]]
+    revoked: dict[str, int]
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -114,6 +116,8 @@ class MailboxMachine(RuleBasedStateMachine):
         self.latest_us = 0
         """No version is greater, but for those of one step."""
         self.copy: Copy | None = None
+        self.revoked: dict[str, int] = {}
+        """By user: tokens that were issued before this second are refused."""
         self.lost_tokens: set[str] = set()
         """Given in a history that ended."""
         self.given_tokens: set[str] = set()
@@ -332,6 +336,26 @@ class MailboxMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ what happens to the server
 
+    @rule(user=users)
+    def revoke(self, user: str) -> None:
+        self.revoked[user] = self.runner.run(self.cluster.node.revoke_user(user))
+        self._note_latest()
+
+    @rule(user=users, size=sizes, age_s=st.sampled_from([-1, 0, 1, 2, 60, 3600]))
+    def ask_with_a_token(self, user: str, size: int, age_s: int) -> None:
+        """Issued some time ago."""
+
+        async def run() -> None:
+            bearer = Bearer(user, float(self.cluster.clock.now_us() // 1_000_000 - age_s))
+            answers = await gather_all(
+                self.cluster.node.messages(user, page_size=size, bearer=bearer),
+                self.cluster.node.conversations(user, page_size=size, bearer=bearer),
+            )
+            is_revoked = bearer.issued_at_s < self.revoked.get(user, 0)
+            assert [isinstance(answer, TokenRevoked) for answer in answers] == [is_revoked] * 2
+
+        self.runner.run(run())
+
     @rule(seconds=st.sampled_from([0.001, 1.0, 3600.0]))
     def time_passes(self, seconds: float) -> None:
         self.runner.run(asyncio.sleep(seconds))
@@ -349,14 +373,14 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule()
     def copy_the_store(self) -> None:
-        self.copy = Copy(self.cluster.store.snapshot(), deepcopy(self.model), list(self.sent))
+        self.copy = Copy(self.cluster.store.snapshot(), deepcopy(self.model), list(self.sent), dict(self.revoked))
 
     @precondition(lambda self: self.copy is not None)
     @rule()
     def put_the_copy_back(self) -> None:
         """What was written since is lost, and a new history begins. Clients know nothing of it."""
         assert self.copy is not None
-        (cells, self.model, self.sent), self.copy = self.copy, None
+        (cells, self.model, self.sent, self.revoked), self.copy = self.copy, None
         self.lost_tokens |= self.given_tokens
 
         async def run() -> None:
@@ -381,10 +405,12 @@ class MailboxMachine(RuleBasedStateMachine):
             model.conversation_view(conversation) for conversation in model.conversations
         ]
         head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
+        if user in self.revoked:
+            head = max(head, version_of(token))  # a revocation is a change that nothing shows
         assert head == version_of(token) or self.expires, "what expired in a later page is settled after the first"
         for conversation in model.conversations:
             listed, list_token = await all_messages(node, user, conversation, size)
-            assert version_of(list_token) == head
+            assert version_of(list_token) == head or (user in self.revoked and version_of(list_token) > head)
             assert [without_version(item) for item in listed] == [said.seen_by(user) for said in model.of(conversation)]
         every, _ = await all_messages(node, user, None, size)
         versions = [item["lastUpdatedTimestamp"] for item in every]
@@ -450,6 +476,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def a_token_of_another_list_resets(self, user: str, other: str, size: int) -> None:
         async def run() -> None:
             node = self.cluster.node
+            await node.conversations(user, page_size=100)  # settles what has ended, or one of those below does
             conversations = await node.conversations(user, token=(await node.messages(other)).token, page_size=size)
             messages = await node.messages(user, token=(await node.conversations(other)).token, page_size=size)
             fresh = await node.conversations(user, page_size=size), await node.messages(user, page_size=size)

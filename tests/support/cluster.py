@@ -23,6 +23,7 @@ from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clock_trust import by_word
 from rowbox.mailbox.config import CacheSettings, RateLimitSettings, Settings
 from rowbox.mailbox.cursor import ListKind
+from rowbox.mailbox.revocation import Bearer
 from tests.support.process import Process, install
 from tests.support.virtual_time import WallClock, settle
 
@@ -57,11 +58,15 @@ class Node:
         self.process = process
         self.ownership = ownership
 
-    async def send(self, sender: str, recipient: str, content: str, client_message_id: str) -> SendResult:
-        return await self.process.call(self.owner.send(Send(sender, recipient, content, client_message_id)))
+    async def send(
+        self, sender: str, recipient: str, content: str, client_message_id: str, bearer: Bearer | None = None
+    ) -> SendResult:
+        return await self.process.call(self.owner.send(Send(sender, recipient, content, client_message_id, bearer)))
 
-    async def mark_read(self, user: str, conversation: bytes, message: bytes) -> MarkReadResult:
-        return await self.process.call(self.owner.mark_read(MarkRead(user, conversation, message)))
+    async def mark_read(
+        self, user: str, conversation: bytes, message: bytes, bearer: Bearer | None = None
+    ) -> MarkReadResult:
+        return await self.process.call(self.owner.mark_read(MarkRead(user, conversation, message, bearer)))
 
     async def messages(
         self, user: str, conversation: bytes | None = None, *, token: str | int | None = None, **how: Any
@@ -82,8 +87,15 @@ class Node:
         """The token that this node gives for a version."""
         return self.owner.fetches.bookmarker.of(user, kind, conversation).token(version)
 
-    async def status(self, user: str, client_message_id: str) -> SendResult:
-        return await self.process.call(self.owner.send_status(user, client_message_id))
+    async def status(self, user: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
+        return await self.process.call(self.owner.send_status(user, client_message_id, bearer))
+
+    async def revoke_user(self, user: str) -> int:
+        """Revokes all tokens of a user; the second before which."""
+        return await self.process.call(self.owner.revoke_user(user))
+
+    async def revoke_id(self, token_id: str) -> None:
+        await self.process.call(self.owner.revoke_id(token_id))
 
     def pause(self) -> None:
         """Stops at the store's door, as a process that is suspended does; its lease runs out meanwhile."""

@@ -14,6 +14,7 @@ from rowbox.mailbox.cells import (
     LogCell,
     MessageCell,
     OutboxCell,
+    RevocationCell,
     UnknownIndexCell,
 )
 from rowbox.mailbox.conversation import Conversation
@@ -25,6 +26,7 @@ from rowbox.mailbox.invariants import RowFrame, check_row
 from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.plan import NewSend, Plan
+from rowbox.mailbox.revocation import end_of_second
 
 BIRTH_US = 1_800_000_000_000_000
 SECOND_US = 1_000_000
@@ -59,6 +61,7 @@ class AliceRow:
         self.dedupe: list[DedupeCell] = []
         self.outbox: list[OutboxCell] = []
         self.unknown: list[UnknownIndexCell] = []
+        self.revocations: list[RevocationCell] = []
         self.messages: list[MessageCell] = []
         self.log: list[LogCell] = []
         self._mailbox = Mailbox("alice", _LIMITS, epoch=EPOCH, fence=self.fence)
@@ -100,6 +103,11 @@ class AliceRow:
         plan.mark_read(conversation_id, up_to)
         self._commit(plan)
 
+    def revoke(self, until_s: int = 0) -> None:
+        plan = self._plan()
+        plan.revoke(end_of_second(self.now_us), until_s)
+        self._commit(plan)
+
     def _plan(self) -> Plan:
         self.now_us += SECOND_US
         return self._mailbox.plan(self.now_us)
@@ -123,6 +131,8 @@ class AliceRow:
                 self.outbox.append(cell)
             case FenceCell():
                 self.fences.append(cell)
+            case RevocationCell():
+                self.revocations = [old for old in self.revocations if old.epoch != cell.epoch] + [cell]
 
     # The test looks
 
@@ -131,7 +141,7 @@ class AliceRow:
         messages = sorted(self.messages, key=lambda cell: (cell.message_id, -cell.version), reverse=True)
         messages.sort(key=lambda cell: cell.conversation_id)
         log = sorted(self.log, key=lambda cell: (cell.version, cell.epoch))
-        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown)
+        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown, self.revocations)
         horizon = Horizon.at(self.now_us, slack_us, LIVES)
         return check_row("alice", frame, messages, log, horizon, fenced=self.fenced)
 

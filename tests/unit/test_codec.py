@@ -6,11 +6,22 @@ from hypothesis import strategies as st
 
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import (
+    Cell,
+    ChangeKind,
+    DedupeCell,
+    FenceCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    RevocationCell,
+)
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Revocation
 
 identifiers = st.binary(min_size=16, max_size=16)
 stamps = st.integers(0, (1 << 64) - 1)
@@ -21,6 +32,7 @@ conversations = st.builds(
 )
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
+revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
 cells: st.SearchStrategy[Cell] = st.one_of(
     st.builds(IndexCell, identifiers, stamps, conversations, st.none() | conversations),
     st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
@@ -28,6 +40,7 @@ cells: st.SearchStrategy[Cell] = st.one_of(
     st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
     st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
     st.builds(OutboxCell, identifiers, stamps, stamps, messages),
+    st.builds(RevocationCell, stamps, revocations, st.none() | revocations),
 )
 
 

@@ -57,6 +57,20 @@ def a_change_that_a_newer_rowbox_made(row: AliceRow) -> None:
     row.log.append(LogCell(last + 1, EPOCH, 77, b"", b""))
 
 
+@breaks(Code.INDEX_CELL)
+def a_revocation_that_is_also_the_one_before_it(row: AliceRow) -> None:
+    row.revoke()
+    (cell,) = row.revocations
+    row.revocations = [replace(cell, previous=cell.current)]
+
+
+@breaks(Code.INDEX_CELL)
+def a_revocation_of_tokens_that_are_issued_much_later(row: AliceRow) -> None:
+    row.revoke()
+    (cell,) = row.revocations
+    row.revocations = [replace(cell, current=replace(cell.current, before_s=cell.current.before_s + 60))]
+
+
 @breaks(Code.FENCE_MISSING, FENCED)
 def no_fence(row: AliceRow) -> None:
     row.fences.clear()

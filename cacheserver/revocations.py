@@ -1,0 +1,146 @@
+"""Which tokens an owner refuses, and how they come to be: all of a user's (in the user's row) and single ones (by id).
+
+Every request comes with what is known of its token (a Bearer) and is judged where the mailbox is in memory, at no read
+of the store:
+
+    a fetch            when the mailbox is there, and again after each wait
+    a write            when it is decided, under the user's lock: what is decided after a revocation was refused by it
+    a parked poll      is woken by the revocation of its token
+    one for another    by a token with the scope admin: by the row of the token's own user, which is loaded for it
+
+A revocation is a mutation of the user's row like any other: fenced, confirmed before it is told, there after every
+restart and takeover. That the row is read before anybody is answered makes it hold from the first answer on.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from rowbox.cacheserver.clocks import Time
+from rowbox.cacheserver.commands import Answer, Command, RevokeCommand
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.revoked_ids import RevokedIds
+from rowbox.cacheserver.table import Table
+from rowbox.cacheserver.waiters import Waiters
+from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.config import AuthSettings
+from rowbox.mailbox.errors import TokenRevoked
+from rowbox.mailbox.mailbox import Mailbox
+from rowbox.mailbox.plan import Revoked
+from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second, token_hash
+
+_ROUNDING_S = 2
+"""Issuers write whole seconds."""
+_NO_USER = ""
+"""Whose the list of single tokens is: whoever owns anybody owns everybody."""
+
+
+class Revocations:
+    """See the module's text. `longest_token_s`: no token is valid for longer; 0: nobody knows."""
+
+    def __init__(
+        self,
+        ids: RevokedIds,
+        table: Table,
+        submit: Callable[[Command], None],
+        waiters: Waiters,
+        ownership: Ownership,
+        time: Time,
+        *,
+        longest_token_s: int,
+    ) -> None:
+        self._table = table
+        self._submit = submit
+        self._waiters = waiters
+        self._time = time
+        self._longest_token_s = longest_token_s
+        self._ownership = ownership
+        self.ids = ids
+
+    def check(self, mailbox: Mailbox, bearer: Bearer | None) -> None:
+        """TokenRevoked where the request for `mailbox` came with a revoked token of its user, or with one by its id."""
+        if bearer is None:
+            return
+        revocation = mailbox.revocation
+        if (
+            revocation is not None
+            and mailbox.user_id == bearer.user_id
+            and revocation.refuses(bearer.issued_at_s, self._time.seen_us())
+        ):
+            raise token_revoked()
+        if bearer.token_hash and self.ids.holds(bearer.token_hash, self._time.seen_us()):
+            raise token_revoked()
+
+    def is_admitted(self, user_id: str, bearer: Bearer) -> bool:
+        """Before anything is done for a request: whether memory is enough to judge its token; else `admit_other`.
+
+        TokenRevoked as of `check_in_memory`.
+        """
+        self.check_in_memory(user_id, bearer)
+        return bearer.user_id == user_id
+
+    def check_in_memory(self, user_id: str, bearer: Bearer | None) -> None:
+        """As `check`, as far as memory says: a revoked token must not use up what its user may ask for."""
+        if bearer is None:
+            return
+        row = self._table.peek(user_id)
+        if row is not None and row.mailbox is not None:
+            self.check(row.mailbox, bearer)
+        elif bearer.token_hash and self.ids.holds(bearer.token_hash, self._time.seen_us()):
+            raise token_revoked()
+
+    async def admit_other(self, bearer: Bearer) -> None:
+        """TokenRevoked where a token that is used for another user's mailbox is refused by the row of its own user.
+
+        Raises what a load raises.
+        """
+        mailbox = self._table.row(bearer.user_id).mailbox
+        if mailbox is None:
+            _, mailbox = await self._table.loaded(bearer.user_id)
+        self.check(mailbox, bearer)
+
+    async def revoke_user(self, user_id: str) -> int:
+        """Has every token of the user refused that was issued until now; the second, since the epoch, before which.
+
+        It holds for every answer that begins after the commit. Returns when that second has come: who is told so may
+        sign in again at once. Raises what a write raises: after StoreOutcomeUnknown it may hold.
+        """
+        before_s = end_of_second(self._time.now_us())
+        until_s = before_s + self._longest_token_s if self._longest_token_s else 0
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._submit(RevokeCommand(user_id, before_s, until_s, future))
+        revoked = await future
+        assert isinstance(revoked, Revoked)
+        await asyncio.sleep(min(1.0, (before_s * US_PER_S - self._time.now_us()) / US_PER_S))
+        return revoked.before_s
+
+    async def revoke_id(self, token_id: str) -> None:
+        """Has the token with this `jti` refused, whosever it is. RevocationsFull; raises what a write raises."""
+        now_us = self._time.now_us()
+        until_s = now_us // US_PER_S + 1 + self._longest_token_s if self._longest_token_s else 0
+        self._ownership.check(_NO_USER)
+        await self.ids.add(token_hash(token_id), until_s, now_us)
+        self._ownership.check(_NO_USER)  # else another owner may have read the list before
+
+    def revoked_user(self, user_id: str, revocation: Revocation) -> None:
+        """A revocation was applied: ends the waits that came with a token which it refuses, whosever mailbox they are
+        for.
+        """
+        now_us = self._time.seen_us()
+        self._waiters.revoke(
+            lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us)
+        )
+
+
+def longest_token_s(settings: AuthSettings) -> int:
+    """After its `iat` no token counts for longer, as api/auth_claims.py judges it; 0 where nothing bounds that.
+
+    The leeway counts twice: where the life is measured, and where the token expires.
+    """
+    if not settings.max_token_life_ms:
+        return 0
+    return -(-(settings.max_token_life_ms + 2 * settings.leeway_ms) // 1000) + _ROUNDING_S
+
+
+def token_revoked() -> TokenRevoked:
+    """What a request with a revoked token is told."""
+    return TokenRevoked("the token was revoked: sign in again")

@@ -1,0 +1,63 @@
+"""Revoked tokens: what is known of a caller's token, and which of a user's tokens are refused.
+
+All tokens of a user are revoked at once by a moment: what was issued before it is refused. Times are whole seconds,
+because most issuers write `iat` so: the moment is the end of the second in which the revocation is made, and whoever
+asked for it is answered when that has come (cacheserver/revocations.py). So every token that was issued before the
+answer is refused, and every one that is issued after it counts, in that very second too.
+
+A token that does not say when it was issued may have been issued at any time: it is refused like the oldest. So is one
+that is dated after the time by more than the leeway: it would outlive every revocation until that date.
+"""
+
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from rowbox.mailbox.clock import US_PER_S
+
+TOKEN_HASH_BYTES: Final = 16
+LONGEST_TOKEN_ID: Final = 256
+"""Characters of a `jti` that can be named to be revoked."""
+
+
+class Bearer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an owner has to know of the token that a request came with.
+
+    `issued_at_s`: seconds since the epoch; 0 where the token says nothing that can be believed. `token_hash`: of its
+    `jti`; b"" for none.
+    """
+
+    user_id: str
+    issued_at_s: float = 0.0
+    token_hash: bytes = b""
+
+
+class Revocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Of a user's tokens those are refused that were issued before `before_s`; 0: none are.
+
+    `until_s`: by then the last of them has expired, and the record says nothing any more; 0: nobody knows when.
+    """
+
+    version: int
+    epoch: int
+    before_s: int = 0
+    until_s: int = 0
+
+    def has_ended(self, now_us: int) -> bool:
+        """Whether there is nothing left that it could refuse."""
+        return self.before_s == 0 or 0 < self.until_s * US_PER_S <= now_us
+
+    def refuses(self, issued_at_s: float, now_us: int) -> bool:
+        """Whether a token of its user that was issued at `issued_at_s` is revoked."""
+        return issued_at_s < self.before_s and not self.has_ended(now_us)
+
+
+def token_hash(token_id: str) -> bytes:
+    """Under which a `jti` is known here, however long it is."""
+    return blake2b(token_id.encode("utf-8", "surrogatepass"), digest_size=TOKEN_HASH_BYTES).digest()
+
+
+def end_of_second(now_us: int) -> int:
+    """The moment before which tokens are revoked by a revocation at `now_us`, in whole seconds."""
+    return now_us // US_PER_S + 1
