@@ -2,6 +2,7 @@
 .PHONY: serve test check fmt bench bench-long bench-hbase model hbase-up hbase-down
 bin := .venv/bin
 js := node_modules
+types = $(node) $(js)/.bin/tsc --project . --noEmit false --declaration --emitDeclarationOnly --rootDir api --outDir $(js)/.types
 node := PATH="$(CURDIR)/$(bin):$$PATH"    # Node is one of our dev dependencies: what stands in node_modules/.bin finds it
 
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
@@ -16,13 +17,16 @@ check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; wri
 	@$(bin)/ruff check .
 	@$(bin)/mypy
 	@$(node) $(js)/.bin/biome lint --error-on-warnings --log-level=warn
-	@$(node) $(js)/.bin/tsc --project .
+	@$(types)
 	@$(node) $(js)/.bin/tsc --project tests
+	@diff -u api/client/rowbox.d.ts $(js)/.types/client/rowbox.d.ts || \
+		{ echo "api/client/rowbox.d.ts is not what api/client/rowbox.js says: make fmt" >&2; exit 1; }
 
 fmt: .venv/dev.stamp $(js)/.package-lock.json      # format, and mend what the linter can mend
 	@$(bin)/ruff check --fix --exit-zero --quiet .
 	@$(bin)/ruff format .
 	@$(node) $(js)/.bin/biome lint --write --log-level=warn || true
+	@$(types) >/dev/null; cp $(js)/.types/client/rowbox.d.ts api/client/
 
 bench: .venv/dev.stamp       # measure, beside the ceilings
 	@$(bin)/python -m bench $(args)

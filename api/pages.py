@@ -1,4 +1,4 @@
-"""The pages a server carries: the chat at /, its client at /client/rowbox.js, the API in words at /docs and as a
+"""The pages a server carries: the chat at /, its client below /client/, the API in words at /docs and as a
 document at /openapi.json.
 
 They are plain files beside this module, and load nothing from anywhere else. The modules of the chat go out as one
@@ -35,7 +35,9 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
+    ".ts": "application/typescript; charset=utf-8",
 }
 _HERE: Final = files("rowbox.api")
 _CHAT: Final = _HERE / "chat"
@@ -45,7 +47,7 @@ def pages() -> Sequence[Page]:
     """All of them, to be answered with GET. Their files are read once, when the application is built."""
     return [
         _file("/", _CHAT / "index.html"),
-        _file("/client/rowbox.js", _HERE / "client" / "rowbox.js"),
+        *(_file(f"/client/{name}", _HERE / "client" / name) for name in ("rowbox.js", "rowbox.d.ts", "package.json")),
         _page("/chat/chat.js", _TYPES[".js"], joined("main.js", dict(_modules(_CHAT))).encode()),
         *(_file(f"/chat/{name}", _CHAT / name) for name in ("chat.css", "icon.svg", "icon-unread.svg")),
         _file("/docs", _HERE / "docs.html"),

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -13,21 +15,25 @@ def loaded(name: str) -> Any:
     return json.loads((ROOT / name).read_text())
 
 
-def test_the_tools_are_pinned_and_come_from_any_registry() -> None:
-    asked = loaded("package.json")["devDependencies"]
+def listed(*patterns: str) -> list[str]:
+    given = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, check=True, capture_output=True, text=True)
+    return given.stdout.splitlines()
+
+
+@pytest.mark.parametrize("lock", listed("*package-lock.json"))
+def test_the_tools_are_pinned_and_come_from_any_registry(lock: str) -> None:
+    asked = loaded(str(Path(lock).with_name("package.json")))["devDependencies"]
     assert [version for version in asked.values() if not re.fullmatch(r"[\d.]+", version)] == []
-    locked = loaded("package-lock.json")["packages"]
+    locked = loaded(lock)["packages"]
     assert locked[""]["devDependencies"] == asked
-    assert [
-        name for name, package in locked.items() if "resolved" in package or (name and "integrity" not in package)
-    ] == []
+    loose = [name for name, package in locked.items() if "resolved" in package or (name and "integrity" not in package)]
+    assert loose == []
 
 
 def test_no_script_is_left_out() -> None:
-    listed = subprocess.run(["git", "ls-files", "*.js", "*.mjs"], cwd=ROOT, check=True, capture_output=True, text=True)
     left_out = [
         name
-        for name in listed.stdout.splitlines()
+        for name in listed("*.js", "*.mjs")
         if not re.match(r"(api|tests)/.*\.js$", name) and not name.startswith("api/chat/vendor/")
     ]
     assert left_out == []

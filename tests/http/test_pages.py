@@ -18,6 +18,8 @@ CHAT = Path(__file__).parents[2] / "api" / "chat"
 PAGES = {
     "/": "text/html; charset=utf-8",
     "/client/rowbox.js": "text/javascript; charset=utf-8",
+    "/client/rowbox.d.ts": "application/typescript; charset=utf-8",
+    "/client/package.json": "application/json",
     "/chat/chat.js": "text/javascript; charset=utf-8",
     "/chat/chat.css": "text/css; charset=utf-8",
     "/chat/icon.svg": "image/svg+xml",
