@@ -2,6 +2,9 @@
 
 import { Observable } from "./observable.js";
 
+/** For further pages: then the reader is told, and may ask again. */
+const PATIENCE_MS = 5_000;
+
 /** @typedef {import("../client/rowbox.js").Conversation} Conversation */
 
 export class Inbox extends Observable {
@@ -68,7 +71,7 @@ export class Inbox extends Observable {
 
   async #loadPage() {
     const cursor = this.#cursor;
-    const page = await this.#client.fetchConversation({ pageSize: 100, cursor });
+    const page = await this.#client.fetchConversation({ pageSize: 100, cursor }, { patienceMs: PATIENCE_MS });
     if (cursor !== this.#cursor) return; // a reset came meanwhile: this page belongs to the list before it
     if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
     this.#cursor = page.nextCursor;

@@ -28,6 +28,8 @@ import { ofTab } from "./storage.js";
 const SURE_FOR_MS = 24 * 3600 * 1000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+/** Of the client: then the message is shown as waiting, and waits here. */
+const PATIENCE_MS = 1_000;
 const UNAUTHENTICATED = 401;
 /** As a pause: not in this sign-in. */
 const NEVER = Number.POSITIVE_INFINITY;
@@ -161,7 +163,7 @@ export class Outbox extends Observable {
   async #try({ clientMessageId, recipientId, content, triedAt }) {
     if (triedAt === null) this.#change(clientMessageId, { triedAt: Date.now() });
     try {
-      const sent = await this.#client.send(recipientId, content, { clientMessageId });
+      const sent = await this.#client.send(recipientId, content, { clientMessageId, patienceMs: PATIENCE_MS });
       const unsent = this.#find(clientMessageId);
       if (this.#isClosed || !unsent) return null;
       this.#onSent(unsent, sent);

@@ -8,6 +8,8 @@ const KEY = "rowbox.tokens";
 const MOST_USERS = 2;
 /** Tokens of a server without authentication (rowbox serve --insecure-dev) name their user in clear. */
 const INSECURE = "insecure:";
+/** What a header takes: a token with anything else was cut by what it was copied from ("…"). */
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const USER_ID = /^[A-Za-z0-9._@+:-]{1,128}$/;
 
 /** Whether this is what the API takes for a userId. @param {unknown} text */
@@ -64,7 +66,7 @@ export function problemOf(text) {
  */
 export function signedOutBecause(token, error) {
   const { exp } = claims(token);
-  if (error.code.includes("revoked")) return "This sign-in was ended by an administrator or on another device.";
+  if (error.code?.includes("revoked")) return "This sign-in was ended by an administrator or on another device.";
   if (error.status !== 401) return `The server refuses this sign-in: ${error.message}.`;
   if (typeof exp === "number" && exp * 1000 <= Date.now()) return "Your sign-in has expired.";
   return "The server does not accept this token. It may be of another server, or of one whose secret changed.";
@@ -76,6 +78,7 @@ export function signedOutBecause(token, error) {
  * @returns {?string}
  */
 export function userOf(token) {
+  if (!VISIBLE_ASCII.test(token)) return null;
   const { sub } = claims(token);
   const userId = token.startsWith(INSECURE) ? token.slice(INSECURE.length) : userIdOf(typeof sub === "string" ? sub : "");
   return isUserId(userId) ? userId : null;

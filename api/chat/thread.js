@@ -4,6 +4,8 @@ import { Bell } from "./bell.js";
 import { Observable } from "./observable.js";
 
 const PAGE_SIZE = 50;
+/** For older pages: then the reader is told, and may ask again. */
+const PATIENCE_MS = 5_000;
 /** Read marks count against the same limit as sends: a lively conversation must not use that up. */
 const LEAST_MS_BETWEEN_MARKS = 1_000;
 
@@ -97,7 +99,7 @@ export class Thread extends Observable {
     const cursor = this.#cursor;
     const query = { conversationId: this.#conversationId, pageSize: PAGE_SIZE, cursor };
     try {
-      const page = await this.#client.fetchMessages(query);
+      const page = await this.#client.fetchMessages(query, { patienceMs: PATIENCE_MS });
       if (cursor === this.#cursor) {
         if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
         this.#cursor = page.nextCursor;

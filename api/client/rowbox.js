@@ -5,29 +5,56 @@
  *     await alice.send("bob", "hello");
  *     for await (const change of alice.follow()) console.log(change);
  *
- * The rules it keeps:
- * - A call that may have been lost is repeated: at once, then with backoff and jitter, three times at most and never
- *   sooner than the server asks. A send keeps its clientMessageId, so a repetition is never a second message.
- * - What the server refused (4xx) is not repeated, except 429 (too many requests).
+ * The rules it keeps, the same as the Python client's ("What a client does", in docs/consistency.md):
+ * - An outage is waited out: what had no answer, a 5xx, a 429 and a token function that failed are tried again, at once
+ *   and then with pauses that grow and differ, never sooner than the server asks. A call's patience is a time, and a
+ *   follower's has no end.
+ * - A fault is told at once: what the server refused (4xx), and what no try can change (TypeError, RangeError).
+ * - A send keeps its clientMessageId, so a repetition is never a second message. Beyond the time for which the server
+ *   knows an id again it is not repeated.
  * - One message to a recipient is under way at a time. The next goes when the last is confirmed or given up: an earlier
  *   one that arrives late cannot overtake it.
  * - A follower hands each change over once and in order, whatever dies meanwhile: its token moves only with an answer
- *   that arrived whole, and it never gives up while an answer may still come.
+ *   that arrived whole.
+ * - Connections that may have died unnoticed (the machine slept, the network is another one) are given up at once.
  *
  * @module rowbox
  */
 
-const RETRIES = 3;
-const FIRST_BACKOFF_MS = 500;
+const PATIENCE_MS = 30_000;
+const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
+const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
-const CALL_TIMEOUT_MS = 20_000;
+const MOST_DOUBLINGS = 32; // beyond any bound; 2 ** 2000 is Infinity, and an outage may be long
+/** For the beginning of an answer, and then for each further part of it. */
+const CALL_TIMEOUT_MS = 15_000;
 const POLL_S = 30;
-/** How much longer than its wait a poll may take: the server's X-Poll-Client-Timeout says the same. */
-const POLL_MARGIN_S = 15;
+const LONGEST_POLL_S = 55;
+/** How much longer than its wait a poll may take: the server answers at the end of it, and no network is that slow. */
+const POLL_MARGIN_S = 5;
+/** For the first call after a connection may have died: the next one goes over another connection. */
+const PROBE_TIMEOUT_MS = 5_000;
+const HEARTBEAT_MS = 2_000;
+/** How late a beat may be in a page that nobody sees: browsers let its timers run once a minute. */
+const THROTTLED_MS = 70_000;
+/** A beat that is so late, or a page that was away so long: meanwhile connections may have died. */
+const ASLEEP_MS = 5_000;
 /** In the tokens of changes, and in none of the server's. */
 const WITHIN = "~";
-/** An empty poll that ends sooner was pushed out by another of the same user (8 at most): two must not push in turns. */
+/** An empty poll that ends sooner was pushed out by another of the same user (8 at most): they must not go on so. */
 const HASTY_POLL_MS = 1_000;
+/** What each call answers with, at least: what comes without it comes from another server than Rowbox. */
+const ANSWERS = {
+  sendMessage: "messageId",
+  sendStatus: "messageId",
+  markRead: "conversationId",
+  fetchMessages: "messages",
+  fetchConversation: "conversations",
+};
+/** What an access token is made of. Anything else is no header's value, or no token. */
+const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
+const NO_TOKEN = "no_token";
+const WOKEN = new Error("the connection may have died: the machine slept, or its network changed");
 
 /**
  * @typedef {object} Message One user's copy. Times are microseconds since the epoch.
@@ -72,26 +99,67 @@ const HASTY_POLL_MS = 1_000;
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
  *   `token` is where to follow on from once this message and all before it are dealt with.
  * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
- *   Where a follower begins (`reason` is null), or begins anew because its token is not served: too old for the server's
- *   log, or of before the store was put back from a copy. The newest page, newest first, in place of what one has. What
- *   is older comes from `messages()` or by `nextCursor`.
+ *   Where a follower begins (`reason` is null), or begins anew because its token is not served: too old for the
+ *   server's log, or of before the store was put back from a copy. The newest page, newest first, in place of what one
+ *   has. What is older comes from `messages()`, from `nextCursor` on.
  *
  * @typedef {{isReset: boolean, conversations: Conversation[], nextCursor: ?string, token: string}} ConversationChange
  *
- * @typedef {{isConnected: boolean, error?: RowboxError, retryInMs?: number}} Connection
+ * @typedef {object} ReadMark
+ * @property {string} conversationId
+ * @property {number} unreadCount Exact to 999, then 1000.
+ * @property {number} lastUpdatedTimestamp
  *
- * @typedef {{code: string, status: number, retryable: boolean, requestId?: ?string, retryAfterMs?: number, cause?: unknown}} Facts
- *   What an error says beside its message.
+ * @typedef {{isConnected: boolean, error?: RowboxError, retryInMs?: number}} Connection
+ *   Whether the server answers; where not, why, and when it is asked again.
+ *
+ * @typedef {object} Facts What an error says beside its message.
+ * @property {string} code
+ * @property {number} status
+ * @property {boolean} retryable
+ * @property {?string} [requestId]
+ * @property {number} [retryAfterMs]
+ * @property {unknown} [cause]
  *
  * @typedef {Record<string, string | number | null | undefined>} Query
  *   The parameters of a fetch, as the API names them; what is null or undefined is left out.
  *
+ * @typedef {keyof typeof ANSWERS} Call
+ *
+ * @typedef {object} CallOptions
+ * @property {AbortSignal} [signal] Ends the call: it rejects with the signal's reason. A write may happen all the same.
+ * @property {number} [patienceMs] In place of the client's. 0: one try; Infinity: until it is answered.
+ * @property {(connection: Connection) => void} [onConnection] Told after each failure that is followed by another try,
+ *   and when one of these is answered.
+ *
+ * @typedef {object} Again
+ * @property {string} [clientMessageId] The id of an earlier attempt, to go on with that: 1 to 64 of A-Z a-z 0-9 . _ : -
+ * @property {number} [firstTriedAt] When the first attempt under that id was made, in milliseconds since the epoch. If
+ *   that is longer ago than dedupeLifeMs it is not repeated, but rejects with OutcomeUnknown: dedupe_life_over.
+ * @typedef {CallOptions & Again} SendOptions
+ *
  * @typedef {object} FollowOptions
  * @property {AbortSignal} [signal] Ends the iteration, without an error.
  * @property {?string} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
+ * @property {number} [waitS] How long the server may hold one poll, 1 to 55 seconds; 30 by default.
  * @property {(connection: Connection) => void} [onConnection] Told after each failure, and at each first answer.
  * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll, for those who learn from
  *   another follower that there is something new: a browser has six connections to a server, and each poll holds one.
+ *
+ * @typedef {object} Options
+ * @property {string} url Where the server is, a path before /v1 included.
+ * @property {string | (() => string | Promise<string>)} token Whom one is: an access token, or a function that gives
+ *   one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
+ *   an outage, and it is asked again; a RowboxError that is not retryable ends the call.
+ * @property {number} [patienceMs] How long a call is tried again, from its first try (a send's: from its turn), 30,000
+ *   by default. No try begins later; a server that asks for a longer pause than what is left is not waited for.
+ * @property {number} [dedupeLifeMs] For how long the server knows a clientMessageId again: a week by default. What the
+ *   server says itself with an answer to a send counts from then on.
+ * @property {typeof globalThis.fetch} [fetch] Called with a Request.
+ * @property {(ms: number, signal: AbortSignal) => Promise<void>} [sleep] This and what follows are for tests.
+ * @property {() => number} [random]
+ * @property {() => number} [now] Milliseconds, to measure durations.
+ * @property {() => number} [wallClock] Milliseconds since the epoch, which go on while a machine sleeps.
  */
 
 /**
@@ -109,20 +177,31 @@ export class RowboxError extends Error {
   constructor(message, { code, status, retryable, requestId = null, retryAfterMs = 0, cause }) {
     super(message, { cause });
     this.name = new.target.name;
+    /** The server's (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
     this.code = code;
     this.status = status;
+    /** Whether the same call may succeed later. */
     this.retryable = retryable;
     this.requestId = requestId;
     this.retryAfterMs = retryAfterMs;
     /** Of a send: the id under which it was tried, and under which it can go on. @type {?string} */
     this.clientMessageId = null;
+    /** Of a send: when it was first tried, milliseconds since the epoch. Given with the id. @type {?number} */
+    this.firstTriedAt = null;
   }
 }
 
 /** The server said no (4xx), and wrote nothing. */
 export class Refused extends RowboxError {}
 
-/** No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message. */
+/** The access token is wrong, expired or revoked (401), or may not do this (403): with it nothing will be done. */
+export class AccessDenied extends Refused {}
+
+/**
+ * No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message; not so
+ * where the code is dedupe_life_over: then the sender's own mailbox tells whether it arrived (his copy has the id). With
+ * the code no_token nothing was asked.
+ */
 export class OutcomeUnknown extends RowboxError {}
 
 /** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy. */
@@ -135,99 +214,138 @@ export function newClientMessageId() {
 
 export class Rowbox {
   #base;
-  #token;
+  #access;
+  #patienceMs;
+  #dedupeLifeMs;
   #fetch;
   #sleep;
   #random;
   #now;
-  /** recipientId -> the promise that settles when the last send to it is done with. @type {Map<string, Promise<void>>} */
+  #wallClock;
+  #wakings;
+  /**
+   * recipientId -> the promise that settles when the last send to it is done with.
+   * @type {Map<string, Promise<void>>}
+   */
   #turns = new Map();
 
-  /**
-   * @param {object} options
-   * @param {string} options.url Where the server is, a path before /v1 included.
-   * @param {string | (() => string | Promise<string>)} options.token Whom one is; a function is asked at every call.
-   * @param {typeof globalThis.fetch} [options.fetch] This and what follows are for tests.
-   * @param {(ms: number, signal?: AbortSignal) => Promise<void>} [options.sleep]
-   * @param {() => number} [options.random]
-   * @param {() => number} [options.now] Milliseconds, to measure durations.
-   */
-  constructor({ url, token, fetch, sleep = pause, random = Math.random, now = () => performance.now() }) {
-    if (!token) throw new TypeError("a token is needed: rowbox token --user USER prints one");
-    this.#base = new URL(url.endsWith("/") ? url : `${url}/`);
-    this.#token = token;
-    this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
+  /** Throws a TypeError or a RangeError for what cannot work. @param {Options} options */
+  constructor({
+    url,
+    token,
+    patienceMs = PATIENCE_MS,
+    dedupeLifeMs = DEDUPE_LIFE_MS,
+    fetch = globalThis.fetch && ((request) => globalThis.fetch(request)),
+    sleep = pause,
+    random = Math.random,
+    now = () => performance.now(),
+    wallClock = Date.now,
+  }) {
+    if (typeof fetch !== "function") throw new TypeError("no fetch here: browsers have it, and Node 20.3 or newer");
+    this.#base = baseOf(url);
+    this.#access = new Access(token);
+    this.#patienceMs = duration("patienceMs", patienceMs);
+    this.#dedupeLifeMs = duration("dedupeLifeMs", dedupeLifeMs);
+    this.#fetch = fetch;
     this.#sleep = sleep;
     this.#random = random;
     this.#now = now;
+    this.#wallClock = wallClock;
+    this.#wakings = new Wakings(wallClock);
   }
 
   /**
-   * Sends a message, behind the earlier ones to the same recipient. Throws Refused (it was not sent) or OutcomeUnknown,
-   * with its clientMessageId.
+   * Sends a message, behind the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
+   * OutcomeUnknown (it may have been), each with its clientMessageId and with firstTriedAt: to go on, give both.
    * @param {string} recipientId
    * @param {string} content 1 to 65,535 bytes of UTF-8.
-   * @param {{clientMessageId?: string}} [options] The id of an earlier attempt, to go on with that.
+   * @param {SendOptions} [options]
    * @returns {Promise<Sent>}
    */
-  send(recipientId, content, { clientMessageId = newClientMessageId() } = {}) {
+  send(recipientId, content, { clientMessageId = newClientMessageId(), ...options } = {}) {
     const body = { recipientId, messageContent: content, clientMessageId };
-    return this.#inTurn(recipientId, () => this.#sendNow(body));
-  }
-
-  /** What became of one's own send; Refused with the code unknown_client_message_id: nothing so far. @param {string} clientMessageId @returns {Promise<Sent>} */
-  sendStatus(clientMessageId) {
-    return this.#retried(() => this.#call("sendStatus", { query: { clientMessageId } }));
+    return this.#inTurn(recipientId, options.signal, () => this.#sendNow(body, options));
   }
 
   /**
-   * Read up to and including that message.
+   * What became of one's own send. Null: nothing so far; while an attempt is under way it still may be.
+   * @param {string} clientMessageId
+   * @param {CallOptions} [options]
+   * @returns {Promise<?Sent>}
+   */
+  async sendStatus(clientMessageId, options = {}) {
+    try {
+      return await this.#retried("sendStatus", { query: { clientMessageId } }, options);
+    } catch (error) {
+      if (error instanceof Refused && error.code === "unknown_client_message_id") return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Read up to and including that message. The mark never moves back.
    * @param {string} conversationId
    * @param {string} messageId
-   * @returns {Promise<{conversationId: string, unreadCount: number, lastUpdatedTimestamp: number}>}
+   * @param {CallOptions} [options]
+   * @returns {Promise<ReadMark>}
    */
-  markRead(conversationId, messageId) {
-    return this.#retried(() => this.#call("markRead", { body: { conversationId, messageId } }));
-  }
-
-  /** One fetchMessages. @param {Query} [query] @returns {Promise<MessagePage>} */
-  fetchMessages(query = {}) {
-    return this.#retried(() => this.#call("fetchMessages", { query }));
-  }
-
-  /** One fetchConversation. @param {Query} [query] @returns {Promise<ConversationPage>} */
-  fetchConversation(query = {}) {
-    return this.#retried(() => this.#call("fetchConversation", { query }));
+  markRead(conversationId, messageId, options = {}) {
+    return this.#retried("markRead", { body: { conversationId, messageId } }, options);
   }
 
   /**
-   * The messages of a conversation, or of all: newest first, as of the first page.
-   * @param {string} [conversationId]
-   * @param {{pageSize?: number}} [options]
-   * @returns {AsyncGenerator<Message>}
+   * One fetchMessages.
+   * @param {Query} [query]
+   * @param {CallOptions} [options]
+   * @returns {Promise<MessagePage>}
    */
-  messages(conversationId, { pageSize = 100 } = {}) {
-    return byCursor((cursor) => this.fetchMessages({ conversationId, pageSize, cursor }), (page) => page.messages);
+  fetchMessages(query = {}, options = {}) {
+    return this.#retried("fetchMessages", { query }, options);
   }
 
   /**
-   * All conversations, the one with the newest message first.
-   * @param {{pageSize?: number}} [options]
-   * @returns {AsyncGenerator<Conversation>}
+   * One fetchConversation.
+   * @param {Query} [query]
+   * @param {CallOptions} [options]
+   * @returns {Promise<ConversationPage>}
    */
-  conversations({ pageSize = 100 } = {}) {
-    return byCursor((cursor) => this.fetchConversation({ pageSize, cursor }), (page) => page.conversations);
+  fetchConversation(query = {}, options = {}) {
+    return this.#retried("fetchConversation", { query }, options);
+  }
+
+  /**
+   * The messages of a conversation, or of all: newest first, as of the first page. ListReset where the server's store
+   * was put back from a copy in the middle of it.
+   * @param {?string} [conversationId]
+   * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] `cursor` continues a list that a page began,
+   *   that of a Reset for example.
+   * @returns {AsyncGenerator<Message, void, undefined>}
+   */
+  messages(conversationId, { pageSize = 100, cursor = null, ...options } = {}) {
+    const query = { conversationId, pageSize };
+    return byCursor((from) => this.fetchMessages({ ...query, cursor: from }, options), (page) => page.messages, cursor);
+  }
+
+  /**
+   * All conversations, the one with the newest message first. One that moves up between pages may be left out.
+   * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] As of `messages`.
+   * @returns {AsyncGenerator<Conversation, void, undefined>}
+   */
+  conversations({ pageSize = 100, cursor = null, ...options } = {}) {
+    const fetchPage = (/** @type {?string} */ from) => this.fetchConversation({ pageSize, cursor: from }, options);
+    return byCursor(fetchPage, (page) => page.conversations, cursor);
   }
 
   /**
    * Every new message, of one conversation or of all: once each, in the order in which the mailbox got them, as they
-   * come. Ends with Refused where the token is no longer accepted or the conversation is unknown.
+   * come. It waits out every outage. Ends with AccessDenied where the token is no longer accepted (`code` says whether
+   * it was revoked), and with Refused where the conversation is unknown.
    * @param {FollowOptions & {conversationId?: string}} [options]
-   * @returns {AsyncGenerator<NewMessage | Reset>}
+   * @returns {AsyncGenerator<NewMessage | Reset, void, undefined>}
    */
   async *follow({ conversationId, ...options } = {}) {
-    // The server's tokens stand for whole answers. That of a message in the middle of one is made here: the token before
-    // the answer, and up to which version its messages are dealt with.
+    // The server's tokens stand for whole answers. That of a message in the middle of one is made here: the token
+    // before the answer, and up to which version its messages are dealt with.
     let [before, seen] = String(options.token ?? "").split(WITHIN);
     const asked = { ...options, token: before || null };
     /** @type {AsyncGenerator<Served<MessagePage>>} */
@@ -247,9 +365,10 @@ export class Rowbox {
   }
 
   /**
-   * Every change of a conversation: a new message, something read. Several changes of one may come as its newest state.
+   * Every change of a conversation: a new message, something read. Several of one may come as its newest state.
+   * It waits and ends as `follow` does.
    * @param {FollowOptions} [options]
-   * @returns {AsyncGenerator<ConversationChange>}
+   * @returns {AsyncGenerator<ConversationChange, void, undefined>}
    */
   async *followConversations(options = {}) {
     /** @type {AsyncGenerator<Served<ConversationPage>>} */
@@ -261,96 +380,144 @@ export class Rowbox {
   }
 
   /**
-   * @param {string} name
+   * @param {Call} name
    * @param {Query} query
    * @param {FollowOptions} options
    * @returns {AsyncGenerator<any>}
    */
-  async *#pages(name, query, { token = null, signal, onConnection = () => {}, waitForNews }) {
+  async *#pages(name, query, { token = null, signal, waitS = POLL_S, onConnection = () => {}, waitForNews }) {
+    if (!(waitS >= 1 && waitS <= LONGEST_POLL_S)) throw new RangeError(`waitS is 1 to ${LONGEST_POLL_S}: ${waitS}`);
     let failures = 0;
     let isAnswered = false; // the call before this one was: until then none waits, so that one knows soon
+    let isWoken = false; // the call before this one was given up: this one finds out whether the server is there
     while (!signal?.aborted) {
-      const wait = token !== null && isAnswered && !waitForNews ? POLL_S : undefined;
+      const wait = token !== null && isAnswered && !isWoken && !waitForNews ? waitS : undefined;
       const since = { ...query, lastUpdatedTimestamp: token ?? undefined, wait };
+      const timeoutMs = wait ? (wait + POLL_MARGIN_S) * 1000 : isWoken ? PROBE_TIMEOUT_MS : CALL_TIMEOUT_MS;
       const begun = this.#now();
       let page;
       try {
-        page = await this.#call(name, { query: since, signal, timeoutMs: wait && (wait + POLL_MARGIN_S) * 1000 });
-      } catch (caught) {
-        const error = /** @type {RowboxError} */ (caught);
+        page = await this.#call(name, { query: since, signal, timeoutMs });
+      } catch (error) {
         if (signal?.aborted) return;
-        if (!error.retryable) throw error;
-        const retryInMs = this.#backoffMs(failures++, error);
+        if (!isOutage(error)) throw error;
+        isWoken = error.cause === WOKEN;
+        if (isWoken) continue;
         isAnswered = false;
+        const retryInMs = this.#backoffMs(failures++, error);
         onConnection({ isConnected: false, error, retryInMs });
-        await this.#sleep(retryInMs, signal);
+        await this.#pause(retryInMs, signal, error.retryAfterMs > 0);
         continue;
       }
       if (!isAnswered) onConnection({ isConnected: true });
-      [token, failures, isAnswered] = [page.lastUpdatedTimestamp, 0, true];
+      [token, failures, isAnswered, isWoken] = [page.lastUpdatedTimestamp, 0, true, false];
       const isHasty = wait && isEmpty(page) && this.#now() - begun < HASTY_POLL_MS;
       yield page;
-      if (page.retryAfterMs) await this.#sleep(page.retryAfterMs, signal);
-      else if (isHasty) await this.#sleep(HASTY_POLL_MS * (1 + this.#random()), signal);
-      else if (waitForNews && !(page.isDeltaUpdate && page.hasMore)) await unlessAborted(waitForNews(), signal);
+      if (page.retryAfterMs) await this.#pause(page.retryAfterMs, signal, true);
+      else if (isHasty) await this.#pause(HASTY_POLL_MS * (1 + this.#random()), signal);
+      else if (waitForNews && !(page.isDeltaUpdate && page.hasMore)) {
+        await orAborted(waitForNews(), signal).catch(unlessAborted(signal));
+      }
     }
   }
 
   /**
-   * Runs `task` when everything before it with this key is done with, however it ended.
+   * Runs `task` when everything before it with this key is done with, however it ended. Who leaves by his signal leaves
+   * at once, and does not run.
    * @template T
    * @param {string} key
+   * @param {AbortSignal | undefined} signal
    * @param {() => Promise<T>} task
    * @returns {Promise<T>}
    */
-  #inTurn(key, task) {
+  #inTurn(key, signal, task) {
     const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(task);
+    const turn = before.then(() => {
+      if (signal?.aborted) throw signal.reason;
+      return task();
+    });
     const over = turn.then(() => {}, () => {});
     this.#turns.set(key, over);
-    over.then(() => this.#turns.get(key) === over && this.#turns.delete(key));
-    return turn;
+    void over.then(() => this.#turns.get(key) === over && this.#turns.delete(key));
+    return orAborted(turn, signal);
   }
 
   /**
    * @param {{recipientId: string, messageContent: string, clientMessageId: string}} body
+   * @param {CallOptions & {firstTriedAt?: number}} options
    * @returns {Promise<Sent>}
    */
-  async #sendNow(body) {
+  async #sendNow(body, { firstTriedAt, ...options }) {
+    if (firstTriedAt !== undefined) duration("firstTriedAt", firstTriedAt);
     let mayHaveArrived = false;
+    // Two clocks: one that may be set back, and one that may stand still while the machine sleeps.
+    let tried = { at: firstTriedAt ?? this.#wallClock(), clock: this.#now() };
+    const attempt = async () => {
+      const isFirst = firstTriedAt === undefined && !mayHaveArrived;
+      if (isFirst) tried = { at: this.#wallClock(), clock: this.#now() };
+      const ageMs = Math.max(Math.abs(this.#wallClock() - tried.at), this.#now() - tried.clock);
+      if (!isFirst && ageMs + CALL_TIMEOUT_MS > this.#dedupeLifeMs) throw tooOld(ageMs);
+      try {
+        return await this.#call("sendMessage", { body, signal: options.signal });
+      } catch (error) {
+        mayHaveArrived ||= error instanceof OutcomeUnknown && error.code !== NO_TOKEN;
+        throw error;
+      }
+    };
     try {
-      return await this.#retried(async () => {
-        try {
-          return await this.#call("sendMessage", { body });
-        } catch (error) {
-          mayHaveArrived ||= !(error instanceof Refused);
-          throw error;
-        }
-      });
-    } catch (caught) {
-      const error = /** @type {RowboxError} */ (caught);
-      // A refusal is the last attempt's: after one whose outcome is unknown it says nothing about that one.
-      const isUnknown = mayHaveArrived && error instanceof Refused;
-      const failure = isUnknown ? new OutcomeUnknown(error.message, { ...error, retryable: true, cause: error }) : error;
-      throw Object.assign(failure, { clientMessageId: body.clientMessageId });
+      return await this.#untilAnswered(attempt, options);
+    } catch (error) {
+      if (!(error instanceof RowboxError)) throw error;
+      // The last attempt's refusal says nothing about an earlier one whose outcome is unknown.
+      const isHidden = mayHaveArrived && !(error instanceof OutcomeUnknown);
+      const facts = { ...error, retryable: true, cause: error };
+      const failure = isHidden ? new OutcomeUnknown(error.message, facts) : error;
+      throw Object.assign(failure, { clientMessageId: body.clientMessageId, firstTriedAt: tried.at });
     }
   }
 
   /**
+   * @param {Call} name
+   * @param {{query?: Query, body?: object}} request
+   * @param {CallOptions} options
+   * @returns {Promise<any>}
+   */
+  #retried(name, request, options) {
+    return this.#untilAnswered(() => this.#call(name, { ...request, signal: options.signal }), options);
+  }
+
+  /**
+   * What `call` gives, from the first try or a later one; the last one's error when patience is over.
    * @template T
    * @param {() => Promise<T>} call
+   * @param {CallOptions} options
    * @returns {Promise<T>}
    */
-  async #retried(call) {
-    for (let retry = 0; ; retry++) {
+  async #untilAnswered(call, { signal, patienceMs = this.#patienceMs, onConnection = () => {} }) {
+    let endsAt = this.#now() + duration("patienceMs", patienceMs);
+    for (let failures = 0; ; ) {
+      let error;
       try {
-        return await call();
+        if (signal?.aborted) throw signal.reason;
+        const answer = await call();
+        if (failures) onConnection({ isConnected: true });
+        return answer;
       } catch (caught) {
-        const error = /** @type {RowboxError} */ (caught);
-        if (!error.retryable || retry === RETRIES) throw error;
-        const delayMs = retry === 0 ? error.retryAfterMs : this.#backoffMs(retry - 1, error);
-        if (delayMs) await this.#sleep(delayMs);
+        if (signal?.aborted) throw signal.reason;
+        if (!isOutage(caught)) throw caught;
+        error = caught;
       }
+      if (error.cause === WOKEN && patienceMs) {
+        endsAt = this.#now() + patienceMs; // asleep nobody lost patience
+        continue;
+      }
+      const leftMs = endsAt - this.#now();
+      if (leftMs <= 0 || error.retryAfterMs > leftMs) throw error;
+      const wantedMs = failures ? this.#backoffMs(failures - 1, error) : error.retryAfterMs;
+      const retryInMs = Math.min(wantedMs, leftMs);
+      failures++;
+      onConnection({ isConnected: false, error, retryInMs });
+      if (retryInMs) await this.#pause(retryInMs, signal, error.retryAfterMs > 0);
     }
   }
 
@@ -360,59 +527,322 @@ export class Rowbox {
    * @param {RowboxError} error
    */
   #backoffMs(failures, error) {
-    return error.retryAfterMs + this.#random() * Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** failures);
+    const bound = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, MOST_DOUBLINGS));
+    return error.retryAfterMs + this.#random() * bound;
   }
 
   /**
-   * @param {string} name
+   * Ends early where the network or the machine is back, unless the server asked for the pause.
+   * @param {number} ms
+   * @param {AbortSignal} [signal]
+   * @param {boolean} [isAsked]
+   */
+  async #pause(ms, signal, isAsked = false) {
+    const stay = new Attempt(Infinity, signal, isAsked ? null : this.#wakings);
+    try {
+      await this.#sleep(ms, stay.signal);
+    } finally {
+      stay.end();
+    }
+  }
+
+  /**
+   * One try. Rejects with a RowboxError; with anything else for a fault that no other try can change.
+   * @param {Call} name
    * @param {{query?: Query, body?: object, signal?: AbortSignal, timeoutMs?: number}} request
    * @returns {Promise<any>}
    */
   async #call(name, { query = {}, body, signal, timeoutMs = CALL_TIMEOUT_MS }) {
     const url = new URL(`v1/${name}`, this.#base);
     for (const [key, value] of Object.entries(query)) if (value != null) url.searchParams.set(key, String(value));
-    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-    const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
-    const deadline = AbortSignal.timeout(timeoutMs);
-    let response;
-    let text;
+    const content = body && JSON.stringify(body);
+    const attempt = new Attempt(timeoutMs, signal, this.#wakings);
     try {
-      response = await this.#fetch(url, {
-        method: body ? "POST" : "GET",
-        headers,
-        body: body && JSON.stringify(body),
-        cache: "no-store",
-        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
-      });
-      text = await response.text();
-    } catch (cause) {
+      const token = await this.#access.get(attempt.signal);
+      let [response, text] = await this.#exchange(url, content, token, attempt);
+      const renewed = response.status === 401 ? await this.#access.renewed(token, attempt.signal) : null;
+      if (renewed !== null) [response, text] = await this.#exchange(url, content, renewed, attempt);
+      const answer = parsed(text);
+      if (!response.ok || !answer?.[ANSWERS[name]]) throw problem(response, answer);
+      const lifeS = Number(response.headers.get("X-Dedupe-Life"));
+      if (lifeS > 0) this.#dedupeLifeMs = lifeS * 1000;
+      return answer;
+    } finally {
+      attempt.end();
+    }
+  }
+
+  /**
+   * @param {URL} url
+   * @param {string | undefined} body
+   * @param {string} token
+   * @param {Attempt} attempt
+   * @returns {Promise<[Response, string]>}
+   */
+  async #exchange(url, body, token, attempt) {
+    const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
+    const { signal } = attempt;
+    // fetch says TypeError to a network that is away and to a request that cannot be: the latter is made out here.
+    const method = body ? "POST" : "GET";
+    const request = new Request(url, { method, headers, body, signal, cache: "no-store", redirect: "manual" });
+    try {
+      const fetch = this.#fetch;
+      const response = await fetch(request);
+      return [response, await textOf(response, () => attempt.expectMoreWithin(CALL_TIMEOUT_MS))];
+    } catch (error) {
+      if (error instanceof ReferenceError) throw error; // of a fetch that the caller gave
+      const cause = signal.aborted ? signal.reason : error;
       throw new OutcomeUnknown("the server does not answer", { code: "no_answer", status: 0, retryable: true, cause });
     }
-    const answer = parsed(text);
-    if (response.ok && answer) return answer;
-    throw problem(response, answer ?? {});
   }
+}
+
+/** The access token of one client. Calls that are refused together renew it once. */
+class Access {
+  /** @type {?string} */
+  #token = null;
+  /** @type {?Promise<string>} */
+  #asking = null;
+  #source;
+
+  /** @param {Options["token"]} source */
+  constructor(source) {
+    this.#source = source;
+    if (typeof source !== "function") this.#token = checkedToken(source);
+  }
+
+  /**
+   * The token as it is known now.
+   * @param {AbortSignal} signal
+   */
+  async get(signal) {
+    return this.#token ?? (await this.#ask(signal));
+  }
+
+  /**
+   * Another token than the one that was refused; null where there is none.
+   * @param {string} refused
+   * @param {AbortSignal} signal
+   */
+  async renewed(refused, signal) {
+    if (typeof this.#source !== "function") return null;
+    const token = this.#token === refused || this.#token === null ? await this.#ask(signal) : this.#token;
+    return token === refused ? null : token;
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<string>}
+   */
+  async #ask(signal) {
+    this.#asking ??= Promise.resolve()
+      .then(/** @type {() => string | Promise<string>} */ (this.#source))
+      .finally(() => (this.#asking = null));
+    let token;
+    try {
+      token = await orAborted(this.#asking, signal);
+    } catch (cause) {
+      this.#asking = null; // it may be one that never answers
+      if (cause instanceof RowboxError || cause instanceof ReferenceError) throw cause;
+      const facts = { code: NO_TOKEN, status: 0, retryable: true, cause };
+      throw new OutcomeUnknown("the token function gives no token", facts);
+    }
+    this.#token = checkedToken(token);
+    return this.#token;
+  }
+}
+
+/** The time that one request has. Its signal is aborted at the end of it, by the caller's, and by a waking. */
+class Attempt {
+  #controller = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #leave;
+
+  /**
+   * @param {number} ms
+   * @param {AbortSignal | undefined} outer
+   * @param {?Wakings} wakings
+   */
+  constructor(ms, outer, wakings) {
+    // By hand: AbortSignal.any came with Safari 17.4, and the timer of AbortSignal.timeout outlives the request.
+    const abort = () => this.#controller.abort(outer?.reason);
+    const stopHearing = wakings?.subscribe(() => this.#controller.abort(WOKEN));
+    outer?.addEventListener("abort", abort);
+    this.#leave = () => {
+      stopHearing?.();
+      outer?.removeEventListener("abort", abort);
+    };
+    if (outer?.aborted) abort();
+    this.expectMoreWithin(ms);
+  }
+
+  get signal() {
+    return this.#controller.signal;
+  }
+
+  /** @param {number} ms */
+  expectMoreWithin(ms) {
+    clearTimeout(this.#timer);
+    const expire = () => this.#controller.abort(new Error(`nothing came within ${ms / 1000} s`));
+    if (ms !== Infinity) this.#timer = setTimeout(expire, ms);
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    this.#leave();
+  }
+}
+
+/**
+ * Tells when connections may have died without a word: a machine that slept, or a page that was suspended, hears no end
+ * of them, and would wait for an answer until its time is over. It looks only while somebody listens.
+ */
+class Wakings {
+  /** @type {Set<() => void>} */
+  #listeners = new Set();
+  #wallClock;
+  #stop = () => {};
+
+  /** @param {() => number} wallClock */
+  constructor(wallClock) {
+    this.#wallClock = wallClock;
+  }
+
+  /**
+   * Calls `listener` at each waking; what it returns ends that.
+   * @param {() => void} listener
+   */
+  subscribe(listener) {
+    if (this.#listeners.size === 0) this.#start();
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stop();
+    };
+  }
+
+  #start() {
+    const page = globalThis.document; // undefined in Node and in workers
+    const wake = () => {
+      for (const listener of [...this.#listeners]) listener();
+    };
+    let beatAt = this.#wallClock();
+    let hiddenAt = page?.hidden ? beatAt : null;
+    const beat = () => {
+      const at = this.#wallClock();
+      const lateMs = at - beatAt - HEARTBEAT_MS;
+      beatAt = at;
+      if (lateMs > (hiddenAt === null ? ASLEEP_MS : THROTTLED_MS)) wake();
+    };
+    const look = () => {
+      const awayMs = page.hidden || hiddenAt === null ? 0 : this.#wallClock() - hiddenAt;
+      hiddenAt = page.hidden ? this.#wallClock() : null;
+      if (awayMs > ASLEEP_MS) wake();
+    };
+    const timer = /** @type {any} */ (setInterval(beat, HEARTBEAT_MS));
+    timer.unref?.(); // in Node: it is no reason to go on running
+    globalThis.addEventListener?.("online", wake);
+    page?.addEventListener("visibilitychange", look);
+    this.#stop = () => {
+      clearInterval(timer);
+      globalThis.removeEventListener?.("online", wake);
+      page?.removeEventListener("visibilitychange", look);
+    };
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {error is RowboxError}
+ */
+function isOutage(error) {
+  return error instanceof RowboxError && error.retryable;
+}
+
+/** @param {number} ageMs */
+function tooOld(ageMs) {
+  const tried = `first tried ${Math.round(ageMs / 3600_000)} hours ago`;
+  const text = `${tried}: it may have arrived, and would be a second message if it were sent again`;
+  return new OutcomeUnknown(text, { code: "dedupe_life_over", status: 0, retryable: false });
+}
+
+/**
+ * Where /v1 is below.
+ * @param {string} url
+ */
+function baseOf(url) {
+  const base = new URL(String(url).endsWith("/") ? url : `${url}/`);
+  if (!/^https?:$/.test(base.protocol)) throw new TypeError(`a server's url begins with http:// or https://: ${url}`);
+  if (base.username || base.password) throw new TypeError("the url holds no password: the token says who one is");
+  return base;
+}
+
+/**
+ * @param {unknown} token
+ * @returns {string}
+ */
+function checkedToken(token) {
+  if (!token || typeof token !== "string") {
+    throw new TypeError("a token is needed: rowbox token --user USER prints one");
+  }
+  const wrong = NOT_IN_TOKENS.exec(token);
+  if (!wrong) return token;
+  const code = /** @type {number} */ (wrong[0].codePointAt(0)).toString(16).toUpperCase().padStart(4, "0");
+  throw new TypeError(`a token holds no U+${code}; this one does at place ${wrong.index + 1}: copy it again, whole`);
+}
+
+/**
+ * @param {string} name
+ * @param {number} ms
+ */
+function duration(name, ms) {
+  if (typeof ms !== "number" || !(ms >= 0)) throw new RangeError(`${name} is a number of milliseconds from 0: ${ms}`);
+  return ms;
 }
 
 /**
  * The typed error for an answer that is none. Something between us and the server may have made it.
  * @param {Response} response
- * @param {Record<string, any>} body
+ * @param {any} answer
  */
-function problem(response, { detail, title, code, requestId, retryAfterMs }) {
+function problem(response, answer) {
   const { status } = response;
-  const isRefusal = status >= 400 && status < 500;
+  const facts = typeof answer?.code === "string" ? answer : { code: "unexpected_answer" };
+  const isRedirect = response.type === "opaqueredirect" || (status >= 300 && status < 400);
+  const isRefusal = isRedirect || (status >= 400 && status < 500);
+  const Kind = status === 401 || status === 403 ? AccessDenied : isRefusal ? Refused : OutcomeUnknown;
   const retryAfterS = Number(response.headers.get("Retry-After")); // NaN for a date, which our server never says
-  return new (isRefusal ? Refused : OutcomeUnknown)(detail ?? title ?? `the server answered with status ${status}`, {
-    code: code ?? `http_${status}`,
+  const text = isRedirect
+    ? "a redirect, which is not followed: give the url that it leads to"
+    : (facts.detail ?? facts.title ?? `status ${status}, and not from Rowbox`);
+  return new Kind(text, {
+    code: facts.code,
     status,
     retryable: !isRefusal || status === 429,
-    requestId: requestId ?? response.headers.get("X-Request-Id"),
-    retryAfterMs: retryAfterMs ?? (retryAfterS > 0 ? retryAfterS * 1000 : 0),
+    requestId: facts.requestId ?? response.headers.get("X-Request-Id"),
+    retryAfterMs: facts.retryAfterMs ?? (retryAfterS > 0 ? retryAfterS * 1000 : 0),
   });
 }
 
-/** @param {string} text */
+/**
+ * @param {Response} response
+ * @param {() => void} onPart
+ */
+async function textOf(response, onPart) {
+  onPart();
+  if (!response.body) return response.text();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    onPart();
+    text += decoder.decode(part.value, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** @param {string} text @returns {any} */
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -427,14 +857,14 @@ function parsed(text) {
  * @template Item
  * @param {(cursor: ?string) => Promise<Page>} fetchPage
  * @param {(page: Page) => Item[]} itemsOf
- * @returns {AsyncGenerator<Item>}
+ * @param {?string} cursor
+ * @returns {AsyncGenerator<Item, void, undefined>}
  */
-async function* byCursor(fetchPage, itemsOf) {
-  /** @type {?string} */
-  let cursor = null;
+async function* byCursor(fetchPage, itemsOf, cursor) {
   do {
     const page = await fetchPage(cursor);
-    if (page.resetReason) throw new ListReset("the list begins anew", { code: page.resetReason, status: 200, retryable: false });
+    const { resetReason: code } = page;
+    if (code) throw new ListReset("the list begins anew", { code, status: 200, retryable: false });
     yield* itemsOf(page);
     cursor = page.nextCursor;
   } while (cursor);
@@ -444,38 +874,46 @@ async function* byCursor(fetchPage, itemsOf) {
 const isEmpty = (page) => (page.messages ?? page.conversations).length === 0;
 
 /**
- * Resolves after a time, and at once when `signal` is aborted or the browser is online again.
+ * Resolves after a time, and at once when `signal` is aborted.
  * @param {number} ms
- * @param {AbortSignal} [signal]
+ * @param {AbortSignal} signal
  * @returns {Promise<void>}
  */
 function pause(ms, signal) {
-  if (signal?.aborted) return Promise.resolve();
-  return /** @type {Promise<void>} */ (new Promise((resolve) => {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((/** @type {(_?: undefined) => void} */ resolve) => {
     const done = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      globalThis.removeEventListener?.("online", done);
+      signal.removeEventListener("abort", done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done);
-    globalThis.addEventListener?.("online", done);
-  }));
+    signal.addEventListener("abort", done);
+  });
 }
 
 /**
- * Resolves with `promise` or when `signal` is aborted.
- * @param {Promise<unknown>} promise
+ * `promise`; or rejects with the reason of `signal`, as soon as that is aborted.
+ * @template T
+ * @param {Promise<T>} promise
  * @param {AbortSignal} [signal]
- * @returns {Promise<unknown>}
+ * @returns {Promise<T>}
  */
-function unlessAborted(promise, signal) {
+function orAborted(promise, signal) {
   if (!signal) return promise;
-  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const done = () => resolve(undefined);
-    signal.addEventListener("abort", done, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", done));
+    const abort = () => reject(signal.reason);
+    const leave = () => signal.removeEventListener("abort", abort);
+    promise.then(resolve, reject).then(leave, leave);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
   });
 }
+
+/**
+ * Catches what comes of an abort, and passes on the rest.
+ * @param {AbortSignal} [signal]
+ */
+const unlessAborted = (signal) => (/** @type {unknown} */ error) => {
+  if (!signal?.aborted) throw error;
+};

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.browser.client_page import Run, client_page
 from tests.browser.windows import Windows
 from tests.conftest import require
 from tests.integration.support.server_process import ServerProcess
@@ -30,6 +31,12 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=executable)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def run(browser: Browser) -> AsyncIterator[Run]:
+    async with client_page(browser) as run:
+        yield run
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -13,27 +13,35 @@ export { Rowbox };
  * A client and what it did. Each of `answers` is given once, in turn: an Error is thrown, {status, body, headers} and
  * {body} are answers, a function is asked. `requests` and `sleeps` (milliseconds) are what was done, in order.
  * @param {(Error | Answer | ((signal: AbortSignal) => Promise<Answer>))[]} answers
- * @param {{random?: () => number}} [options]
+ * @param {Partial<import("../../api/client/rowbox.js").Options>} [more] Options of the client.
  */
-export function scripted(answers, { random = () => 1 } = {}) {
+export function scripted(answers, { random = () => 1, ...more } = {}) {
   /** @type {Asked[]} */
   const requests = [];
   /** @type {number[]} */
   const sleeps = [];
   let time = 0;
-  const fetch = async (/** @type {URL} */ url, /** @type {any} */ { method, body, headers, signal }) => {
-    const query = Object.fromEntries(url.searchParams);
-    requests.push({ path: url.pathname, query, method, headers, body: body && JSON.parse(body) });
+  const fetch = async (/** @type {Request} */ request) => {
+    const { pathname: path, searchParams } = new URL(request.url);
+    const text = await request.text();
+    const headers = Object.fromEntries(request.headers);
+    const { method, signal } = request;
+    requests.push({ path, query: Object.fromEntries(searchParams), method, headers, body: text && JSON.parse(text) });
     let answer = answers.shift();
     if (typeof answer === "function") answer = await answer(signal);
-    if (answer === undefined) throw new Error("the script has no more answers");
+    if (answer === undefined) throw new ReferenceError("the script has no more answers");
     if (answer instanceof Error) throw answer;
     time += answer.tookMs ?? 0;
     return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers });
   };
-  const sleep = async (/** @type {number} */ ms) => void sleeps.push(ms);
-  const options = { fetch: /** @type {any} */ (fetch), sleep, random, now: () => time };
-  const client = new Rowbox({ url: "http://rowbox.test", token: "secret", ...options });
+  const sleep = (/** @type {number} */ ms) => {
+    sleeps.push(ms);
+    time += ms;
+    return Promise.resolve();
+  };
+  const clock = () => time;
+  const options = { fetch: /** @type {any} */ (fetch), sleep, random, now: clock, wallClock: clock };
+  const client = new Rowbox({ url: "http://rowbox.test", token: "secret", ...options, ...more });
   return { client, requests, sleeps };
 }
 

@@ -1,45 +1,10 @@
 """The rules of the JavaScript client, one by one, over a scripted server (scripted.js) and without time passing."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Route
+
+from tests.browser.client_page import Run
 
 pytestmark = pytest.mark.integration
-
-Run = Callable[[str], Awaitable[Any]]
-CLIENT = Path(__file__).parents[2] / "api" / "client" / "rowbox.js"
-SCRIPTED = Path(__file__).with_name("scripted.js")
-IMPORTS = """
-    const scripts = await import("/tests/browser/scripted.js");
-    const { failure, followed, lost, page, problem, Rowbox, scripted, sent } = scripts;
-"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def run(browser: Browser) -> AsyncIterator[Run]:
-    """Runs the body of an async function in a page that has the client and no server, and gives what it returns."""
-    page = await browser.new_page()
-
-    async def serve(route: Route) -> None:
-        if route.request.url.endswith("/api/client/rowbox.js"):
-            await route.fulfill(path=CLIENT)
-        elif route.request.url.endswith("/tests/browser/scripted.js"):
-            await route.fulfill(path=SCRIPTED)
-        else:
-            await route.fulfill(content_type="text/html", body="<!doctype html>")
-
-    await page.route("**/*", serve)
-    await page.goto("http://rowbox.test/")
-
-    async def run(body: str) -> Any:
-        return await page.evaluate(f"async () => {{ {IMPORTS}\n{body} }}")
-
-    yield run
-    await page.close()
 
 
 class TestSend:
@@ -50,20 +15,61 @@ class TestSend:
             return [requests, sleeps, outcome];
         """)
         assert outcome["messageId"] == "m1"
-        assert sleeps == [500, 1000]
+        assert sleeps == [250, 500]
         assert len(requests) == 4
         assert len({request["body"]["clientMessageId"] for request in requests}) == 1
-        assert requests[0]["headers"]["Authorization"] == "Bearer secret"
+        assert requests[0]["headers"]["authorization"] == "Bearer secret"
 
-    async def test_gives_up_after_three_repetitions_with_an_unknown_outcome(self, run: Run) -> None:
-        count, error = await run("""
-            const { client, requests } = scripted(Array.from({ length: 9 }, lost));
-            const error = await failure(client.send("bob", "hello", { clientMessageId: "mine" }));
-            return [requests.length, error];
+    async def test_gives_up_when_its_patience_is_over_with_an_unknown_outcome(self, run: Run) -> None:
+        sleeps, error = await run("""
+            const { client, sleeps } = scripted(Array.from({ length: 99 }, lost));
+            return [sleeps, await failure(client.send("bob", "hello", { clientMessageId: "mine" }))];
         """)
-        assert count == 4
+        assert sleeps == [250, 500, 1000, 2000, 4000, 8000, 10_000, 4250]
+        assert sum(sleeps) == 30_000
         assert (error["name"], error["code"], error["status"]) == ("OutcomeUnknown", "no_answer", 0)
         assert (error["clientMessageId"], error["retryable"]) == ("mine", True)
+
+    async def test_patience_is_the_clients_or_the_calls(self, run: Run) -> None:
+        counts = await run("""
+            const tries = async (options, more) => {
+              const { client, requests } = scripted(Array.from({ length: 99 }, lost), options);
+              await failure(client.send("bob", "hello", more));
+              return requests.length;
+            };
+            return [
+              await tries({ patienceMs: 0 }, {}),
+              await tries({}, { patienceMs: 0 }),
+              await tries({ patienceMs: 0 }, { patienceMs: 1000 }),
+            ];
+        """)
+        assert counts == [1, 1, 5]
+
+    async def test_one_without_end_waits_and_says_so(self, run: Run) -> None:
+        told, outcome = await run("""
+            const told = [];
+            const onConnection = ({ isConnected, error, retryInMs }) =>
+              told.push([isConnected, error?.code, retryInMs]);
+            const { client } = scripted([...Array.from({ length: 12 }, lost), sent]);
+            const { messageId } = await client.send("bob", "hello", { patienceMs: Infinity, onConnection });
+            return [told, messageId];
+        """)
+        assert outcome == "m1"
+        assert [told[0], told[1]] == [[False, "no_answer", 0], [False, "no_answer", 250]]
+        assert told[11:] == [[False, "no_answer", 10_000], [True, None, None]]
+
+    async def test_its_signal_ends_it_while_it_waits_and_its_place_in_the_queue(self, run: Run) -> None:
+        reasons, texts = await run("""
+            const end = new AbortController();
+            const sleep = () => new Promise(() => end.abort("signed out"));
+            const { client, requests } = scripted([lost(), lost(), sent], { sleep });
+            const forever = { patienceMs: Infinity, signal: end.signal };
+            const sends = [client.send("bob", "1", forever), client.send("bob", "2", forever)];
+            const reasons = (await Promise.allSettled(sends)).map(({ reason }) => reason);
+            return [reasons, requests.map(({ body }) => body.messageContent)];
+        """)
+        assert reasons == ["signed out", "signed out"]
+        assert texts == ["1", "1"]
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
     async def test_does_not_repeat_what_was_refused(self, run: Run, status: int) -> None:
@@ -73,16 +79,17 @@ class TestSend:
             return [requests.length, error];
         """)
         assert count == 1
-        assert (error["name"], error["code"], error["status"], error["retryable"]) == ("Refused", "no", status, False)
+        name = "AccessDenied" if status in {401, 403} else "Refused"
+        assert (error["name"], error["code"], error["status"], error["retryable"]) == (name, "no", status, False)
 
-    async def test_repeats_429_and_is_refused_when_that_stays(self, run: Run) -> None:
+    async def test_repeats_429_and_is_refused_where_it_would_have_to_wait_too_long(self, run: Run) -> None:
         sleeps, error = await run("""
-            const busy = () => problem(429, "rate_limited", { retryAfterMs: 2000 });
-            const { client, sleeps } = scripted([busy(), busy(), busy(), busy(), sent]);
+            const busy = () => problem(429, "rate_limited", { retryAfterMs: 12_000 });
+            const { client, sleeps } = scripted([busy(), busy(), busy(), sent]);
             const error = await failure(client.send("bob", "hello"));
             return [sleeps, error];
         """)
-        assert sleeps == [2000, 2500, 3000]
+        assert sleeps == [12_000, 12_250]
         assert (error["name"], error["retryable"]) == ("Refused", True)
 
     async def test_a_refusal_after_a_lost_answer_leaves_the_outcome_unknown(self, run: Run) -> None:
@@ -104,14 +111,14 @@ class TestSend:
     async def test_jitter_is_full_and_backoff_is_bounded(self, run: Run) -> None:
         none, most = await run("""
             const away = () => Array.from({ length: 12 }, lost);
-            const calm = scripted([...away(), page([], 1)], { random: () => 0 });
+            const calm = scripted([...away(), page([1], 1)], { random: () => 0 });
             const hard = scripted([...away(), page([1], 1)]);
-            await calm.client.send("bob", "hello").catch(() => {});
+            await followed(calm.client, 1);
             await followed(hard.client, 1);
             return [calm.sleeps, hard.sleeps];
         """)
-        assert none == []
-        assert most == [500, 1000, 2000, 4000, 8000, *[10_000] * 7]
+        assert none == [0] * 12
+        assert most == [250, 500, 1000, 2000, 4000, 8000, *[10_000] * 6]
 
     async def test_one_to_a_recipient_is_under_way_at_a_time(self, run: Run) -> None:
         order = await run("""
@@ -173,7 +180,7 @@ class TestFollow:
             await followed(client, 2, { token: "1" });
             return sleeps;
         """)
-        assert sleeps == [500, 1000, 500]
+        assert sleeps == [250, 500, 250]
 
     async def test_gives_the_rest_of_a_long_absence_page_by_page(self, run: Run) -> None:
         seen, tokens = await run("""
@@ -232,14 +239,20 @@ class TestFollow:
         assert sleeps == [2000]
 
     @pytest.mark.parametrize(
-        ("status", "code"), [(401, "unauthenticated"), (401, "token_revoked"), (404, "unknown_conversation")]
+        ("status", "code", "name"),
+        [
+            (401, "unauthenticated", "AccessDenied"),
+            (401, "token_revoked", "AccessDenied"),
+            (403, "forbidden", "AccessDenied"),
+            (404, "unknown_conversation", "Refused"),
+        ],
     )
-    async def test_ends_with_what_will_not_change(self, run: Run, status: int, code: str) -> None:
+    async def test_ends_with_what_will_not_change(self, run: Run, status: int, code: str, name: str) -> None:
         seen = await run(f"""
             const {{ client }} = scripted([page([2], 2), problem({status}, "{code}")]);
             return followed(client, 9, {{ token: "1" }});
         """)
-        assert seen == ["m2", f"Refused: {code}"]
+        assert seen == ["m2", f"{name}: {code}"]
 
     async def test_its_signal_ends_it_quietly(self, run: Run) -> None:
         seen = await run("""
@@ -291,19 +304,20 @@ class TestPages:
         first = {"conversationId": "c", "pageSize": "2"}
         assert queries == [first, first | {"cursor": "x"}, first | {"cursor": "x"}]
 
-    async def test_a_token_may_be_renewed(self, run: Run) -> None:
-        seen = await run("""
-            const seen = [];
-            let count = 0;
-            const fetch = async (_, { headers }) => { seen.push(headers.Authorization); return new Response("{}"); };
-            const client = new Rowbox({ url: location.origin, token: async () => `t${++count}`, fetch });
-            await client.sendStatus("x");
-            await client.markRead("c", "m");
-            return seen;
+    async def test_go_on_from_the_cursor_of_a_page(self, run: Run) -> None:
+        queries = await run("""
+            const { client, requests } = scripted([page([3], 3), { body: { conversations: [] } }]);
+            for await (const _ of client.messages("c", { cursor: "x" }));
+            for await (const _ of client.conversations({ cursor: "y" }));
+            return requests.map((request) => request.query);
         """)
-        assert seen == ["Bearer t1", "Bearer t2"]
+        assert queries == [
+            {"conversationId": "c", "pageSize": "100", "cursor": "x"},
+            {"pageSize": "100", "cursor": "y"},
+        ]
 
-    async def test_without_a_token_there_is_no_client(self, run: Run) -> None:
-        assert "a token is needed" in await run("""
-            try { new Rowbox({ url: location.origin, token: "" }) } catch (error) { return String(error) }
-        """)
+    async def test_what_nobody_sent_has_no_status(self, run: Run) -> None:
+        assert await run("""
+            const { client } = scripted([problem(404, "unknown_client_message_id"), { body: { messageId: "m" } }]);
+            return [await client.sendStatus("a"), (await client.sendStatus("b")).messageId];
+        """) == [None, "m"]

@@ -181,6 +181,8 @@ class _Link:
         while data := await self._from_server.read(_CHUNK_BYTES):
             self.has_reply = True
             await self._proxy.tell()
+            if self.is_forgotten:
+                continue
             if self._fault is Fault.DRIP:
                 await self._drip(data)
             elif self._fault is Fault.CUT_IN_REPLY:
