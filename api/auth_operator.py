@@ -40,6 +40,8 @@ def require_operator(authorization: str | None, secrets: Secrets, now: float) ->
             )
         except (jwt.PyJWTError, ValueError, RecursionError):
             continue
+        if "sub" in payload:
+            continue  # a user's, of a server whose auth.audience is this one
         expires_s = payload["exp"]
         if isinstance(expires_s, int | float) and now - LEEWAY_S < expires_s <= now + LIFE_S + LEEWAY_S:
             return

@@ -262,6 +262,21 @@ async def test_requests_that_need_a_refresh_share_it_and_survive_one_that_leaves
     assert issuer.fetches == 2
 
 
+async def test_a_reload_reads_after_it_was_asked_for_and_not_with_a_reading_under_way(
+    clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
+) -> None:
+    """That one may have got the set of before, and an operator who withdrew a key must be able to rely on SIGHUP."""
+    clock.now += RETRY_S
+    issuer.gate = asyncio.Event()
+    under_way = asyncio.create_task(authenticator.keys.refresh())
+    await until(lambda: issuer.fetches == 2)
+    reloading = asyncio.create_task(authenticator.keys.reload())
+    await asyncio.sleep(0)  # it has begun
+    issuer.gate.set()
+    await asyncio.gather(under_way, reloading)
+    assert issuer.fetches == 3
+
+
 async def test_an_old_set_is_read_again_in_the_background(
     clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator
 ) -> None:

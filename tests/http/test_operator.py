@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 import jwt
 import pytest
 
+from rowbox.api.auth import issue_token
 from rowbox.api.auth_operator import AUDIENCE, LEEWAY_S, LIFE_S, operator_token, require_operator
 from rowbox.api.operator import MAX_BODY_BYTES, OperatorCall
+from rowbox.mailbox.config import AuthSettings
 from rowbox.mailbox.errors import StoreUnusable, Unauthenticated
 from tests.http.api import SECRET, Api, serving, token
 from tests.http.scripted_port import ScriptedPort
@@ -77,6 +79,14 @@ def test_a_token_is_for_one_call_and_half_a_minute(expires_s: object) -> None:
     made = jwt.encode({"aud": AUDIENCE, "exp": expires_s}, SECRET, algorithm="HS256")
     with pytest.raises(Unauthenticated):
         require_operator(f"Bearer {made}", lambda: [SECRET], NOW)
+
+
+def test_a_users_token_for_this_audience_is_no_operators() -> None:
+    """`rowbox token` signs the audience that the settings name, and they may name this one."""
+    settings, now = AuthSettings(audience=AUDIENCE), time.time()
+    made = issue_token(SECRET, "alice", LIFE_S, admin=True, now=now, settings=settings)
+    with pytest.raises(Unauthenticated):
+        require_operator(f"Bearer {made}", lambda: [SECRET], now)
 
 
 def test_the_clocks_of_two_machines_may_differ_by_the_leeway() -> None:
