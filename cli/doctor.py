@@ -1,4 +1,7 @@
-"""`rowbox doctor`: whether a cluster's gateways and table are what the protocol relies on. One line for each thing."""
+"""`rowbox doctor`: whether what is beneath a server is what it relies on. One line for each thing.
+
+Of an embedded store that is its folder and its device (doctor_embedded.py), of a cluster its gateways and its table.
+"""
 
 import secrets
 import sys
@@ -10,6 +13,7 @@ import orjson
 
 from rowbox.cacheserver.clock_memory import REMEMBERED_QUALIFIER, decoded
 from rowbox.cacheserver.clocks import wall_clock_ms, wall_clock_us
+from rowbox.cli.doctor_embedded import examine_embedded
 from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
 from rowbox.hbase_schema.diagnosis import Diagnosis, State
@@ -27,8 +31,8 @@ from rowbox.hbase_schema.standing import read_schema
 from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.hbase_schema.thrift1 import Thrift1
 from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.config import Loaded
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.config import Loaded, parse_store_url
+from rowbox.mailbox.errors import BadRequest, RowboxError
 
 
 @click.command("doctor")
@@ -42,12 +46,15 @@ from rowbox.mailbox.errors import RowboxError
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], *, as_json: bool) -> None:
-    """Check what the protocol relies on: gateways, table, calls, clocks, timeouts. Exit 1 where anything is WRONG.
+    """Check what the server relies on. Exit 1 where anything is WRONG. The settings must be the server's.
 
-    Writes to a row of its own behind all mailboxes, and removes it. The settings must be the server's.
+    The embedded store: folders and who may read them, format, room, fsync, descriptors, clock, last backup. Beside a
+    server or without one; it writes a small file to the data folder, and removes it.
+
+    HBase: gateways, table, calls, clocks, timeouts. It writes to a row of its own behind all mailboxes, and removes it.
     """
     shown = []
-    for diagnosis in _examine(loaded, thrift2, [parse_gateway(text, "--gateway-info") for text in gateway_info]):
+    for diagnosis in _examined(loaded, thrift2, [parse_gateway(text, "--gateway-info") for text in gateway_info]):
         shown.append(diagnosis)
         if not as_json:
             click.echo(f"{diagnosis.state:<8} {diagnosis.subject}: {diagnosis.finding}")
@@ -56,6 +63,14 @@ def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], 
         found = {"well": is_well, "checks": [diagnosis._asdict() for diagnosis in shown]}
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     sys.exit(0 if is_well else 1)
+
+
+def _examined(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
+    if parse_store_url(loaded.settings.store.url) is not None:
+        return _examine(loaded, thrift2, infos)
+    if infos or thrift2 is not None:
+        raise BadRequest("--thrift2 and --gateway-info are for HBase: name its store with --store hbase://...")
+    return examine_embedded(loaded)
 
 
 def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:

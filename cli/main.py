@@ -19,7 +19,7 @@ VERBS: Final[Mapping[str, str]] = {
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "clock": "Show what the store remembers of the time, or say that the clock is right.",
-    "doctor": "Check what the protocol relies on in an HBase cluster.",
+    "doctor": "Check what the server relies on: folder and device, or an HBase cluster.",
     "backup": "Copy an embedded store as of now, beside its server or without one.",
     "restore": "Put a backup in an embedded store's place.",
     "restored": "End a restore: say that the store was put back from a copy.",

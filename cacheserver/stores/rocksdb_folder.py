@@ -29,11 +29,11 @@ from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
 _log = logging.getLogger(__name__)
 
-_LOCK = "rowbox.lock"
+LOCK = "rowbox.lock"
 _UNFINISHED = "rowbox.unfinished"
 _FS_IOC_GETVERSION = 0x80087601
 """Linux, as ext4, XFS, Btrfs and F2FS answer it."""
-_NOT_A_STORE = frozenset({_LOCK, "lost+found"})
+_NOT_A_STORE = frozenset({LOCK, "lost+found"})
 
 
 class FolderLock:
@@ -43,7 +43,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / _LOCK).open("a+", encoding="ascii")
+        self._file = (folder / LOCK).open("a+", encoding="ascii")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
