@@ -92,12 +92,21 @@ def _shown(value: object) -> str:
 def _verify_key(jwk: object) -> VerifyKey:
     if not isinstance(jwk, dict):
         raise _Unusable("is no JSON object")
+    _check_public(jwk)
     _check_purpose(jwk)
     kind = _kind(jwk)
     algorithms = _algorithms(jwk, kind)
     public = dict(_public_members(jwk, kind))
     kid = jwk.get("kid")
     return VerifyKey(None if kid is None else str(kid), algorithms, tuple(public.values()), _read(kind, public))
+
+
+def _check_public(jwk: Mapping[str, object]) -> None:
+    """First of all: whatever else is wrong with such a key, this is what its issuer has to know."""
+    if jwk.get("kty") == "oct":
+        raise _Unusable("is a secret, and who reads the set can sign with it: its issuer should withdraw it")
+    if _PRIVATE & jwk.keys():
+        raise _Unusable("is a private key, and who reads the set can sign with it: its issuer should withdraw it")
 
 
 def _check_purpose(jwk: Mapping[str, object]) -> None:
@@ -109,10 +118,6 @@ def _check_purpose(jwk: Mapping[str, object]) -> None:
 
 
 def _kind(jwk: Mapping[str, object]) -> _Kind:
-    if jwk.get("kty") == "oct":
-        raise _Unusable("is a secret, and who reads the set can sign with it: its issuer should withdraw it")
-    if _PRIVATE & jwk.keys():
-        raise _Unusable("is a private key, and who reads the set can sign with it: its issuer should withdraw it")
     kty, crv = jwk.get("kty"), jwk.get("crv")
     kind = _RSA if kty == "RSA" else _KINDS.get((str(kty), str(crv)))
     if kind is None:

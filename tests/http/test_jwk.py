@@ -74,6 +74,8 @@ def test_a_key_for_encryption_is_left_out_and_is_no_fault() -> None:
         (private_jwk(RSA_KEY, "s"), "is a private key"),
         (private_jwk(EDWARDS_KEY, "s"), "is a private key"),
         ({**jwk(RSA_KEY, "s"), "d": None}, "is a private key"),
+        ({**private_jwk(RSA_KEY, "s"), "key_ops": ["sign"]}, "is a private key"),
+        ({**private_jwk(RSA_KEY, "s"), "use": "enc"}, "is a private key"),
         (jwk(EC_KEY, "s", use="tls"), "its use is 'tls'"),
         (jwk(EC_KEY, "s", use=["sig"]), "its use is"),
         (jwk(EC_KEY, "s", key_ops=["encrypt", "wrapKey"]), "without verify"),
