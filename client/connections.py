@@ -4,6 +4,7 @@ A path that is dead is dead for all connections over it, and each idle one would
 that are under way on the old generation end in their own time; then it is closed.
 """
 
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,10 +28,11 @@ def probing_socket(address: Any) -> socket.socket:
     """A socket for an entry of getaddrinfo, whose peer is probed while it is silent, as far as the system can."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _PROBES.items():
-        if (option := getattr(socket, name, None)) is not None:
-            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    with contextlib.suppress(OSError):  # a system that has the name and not the option: the call's time is the bound
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES.items():
+            if (option := getattr(socket, name, None)) is not None:
+                made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
 
 

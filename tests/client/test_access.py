@@ -185,7 +185,9 @@ async def test_a_source_need_not_be_asynchronous(server: ScriptedServer, time: T
 
 async def test_a_source_has_a_time() -> None:
     hangs = AccessToken(asyncio.Event().wait, 0.01)  # type: ignore[arg-type] # it never gives what it should
-    for answer in await asyncio.gather(hangs.get(), hangs.get(), return_exceptions=True):
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(hangs.get(), hangs.get(), return_exceptions=True)
+    for answer in answers:
         assert isinstance(answer, OutcomeUnknown)
         assert (answer.code, str(answer)) == (NO_TOKEN, "no access token within 0.01 s")
 

@@ -1,9 +1,11 @@
 """A send is not tried again once the server may have forgotten its id: that would be a second message."""
 
+import math
+
 import pytest
 
 from rowbox.client import DEDUPE_LIFE_OVER, Client, OutcomeUnknown, new_client_message_id
-from tests.client.scripted_server import HANG_UP, Answer, Asked, ScriptedServer, Step, Time, problem, sent
+from tests.client.scripted_server import HANG_UP, Answer, Asked, ScriptedServer, Step, Time, client_of, problem, sent
 from tests.client.test_rowbox import client_for
 from tests.http.api import Api
 
@@ -72,6 +74,21 @@ async def test_a_time_of_a_clock_that_was_wrong_is_not_trusted(
     with pytest.raises(OutcomeUnknown):
         await client.send("bob", "hello", client_message_id="mine", first_tried_at=time.wall_clock() + 8 * DAY_S)
     assert server.asked == []
+
+
+async def test_a_clock_that_was_set_back_does_not_make_a_send_younger(server: ScriptedServer, time: Time) -> None:
+    """The one that never jumps has counted as well: here the process was awake all the time."""
+
+    async def after_a_week(asked: Asked) -> Answer:
+        time.now_s += 8 * DAY_S
+        time.asleep_s -= 8 * DAY_S
+        return HANG_UP
+
+    server.will(after_a_week)
+    async with client_of(server, time, patience_s=math.inf) as client:
+        with pytest.raises(OutcomeUnknown) as raised:
+            await client.send("bob", "hello")
+    assert (raised.value.code, len(server.asked)) == (DEDUPE_LIFE_OVER, 1)
 
 
 async def test_the_server_says_how_long_its_memory_is(server: ScriptedServer, client: Client, time: Time) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rowbox.client import Client, Message, OutcomeUnknown, Sent
 from rowbox.client.connections import probing_socket
 from rowbox.client.errors import NO_ANSWER
-from rowbox.client.transport import Transport
+from rowbox.client.transport import Transport, _Try
 from tests.client.scripted_server import (
     HANG_UP,
     Answer,
@@ -94,13 +94,26 @@ async def test_what_is_under_way_elsewhere_goes_on(server: ScriptedServer) -> No
         assert len(transport._connections._all) == 1
 
 
+async def test_who_leaves_in_the_middle_leaves_no_connection(server: ScriptedServer) -> None:
+    server.otherwise = never
+    async with Transport(server.url, "token") as transport:
+        connections = transport._connections
+        waiting = asyncio.create_task(transport.post("sendMessage", {}, Sent))
+        await until(lambda: len(server.asked) == 1)
+    assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], OutcomeUnknown)
+    assert connections is not None
+    assert not connections._all
+
+
 class WallClock:
     """Real time, and what the machine slept."""
 
     def __init__(self) -> None:
         self.asleep_s = 0.0
+        self.readings = 0
 
     def __call__(self) -> float:
+        self.readings += 1
         return wall_clock_s() + self.asleep_s
 
 
@@ -119,6 +132,21 @@ async def test_what_died_in_a_sleep_is_noticed_when_the_machine_wakes(server: Sc
         server.otherwise = sent()
         await transport.post("sendMessage", {}, Sent)
     assert server.asked[-1].port not in {asked.port for asked in server.asked[:-1]}
+
+
+async def test_a_try_may_end_in_the_moment_of_waking() -> None:
+    """Where the clock of the timeouts counts the sleep as well."""
+    this = _Try(0.01)
+
+    async def wait_for_nothing() -> None:
+        async with this.scope:
+            asyncio.get_running_loop().call_at((this.scope.when() or 0) + 1e-9, this.end)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await wait_for_nothing()
+    assert not this.has_slept
+    assert this.why(TimeoutError()) == "none within 0.01 s"
 
 
 async def test_a_follower_goes_on_when_the_machine_wakes(server: ScriptedServer, time: Time) -> None:
@@ -144,8 +172,8 @@ async def test_a_clock_that_is_set_by_little_or_back_ends_nothing(server: Script
         await until(lambda: len(server.asked) == 1)
         for asleep_s in (4.0, -3600.0):
             clock.asleep_s = asleep_s
-            for _ in range(3):
-                await asyncio.sleep(0.01)
+            before = clock.readings
+            await until(lambda: clock.readings >= before + 4)  # noqa: B023 - it is awaited here
         assert not poll.done()
         poll.cancel()
         await asyncio.gather(poll, return_exceptions=True)
