@@ -182,6 +182,7 @@ def conversations(*versions: int, token: int, is_delta: bool, **more: object) ->
             "snippet": f"text {version}",
             "lastUpdatedTimestamp": version,
             "lastMessageId": f"m{version}",
+            "lastSenderId": "alice",
             "lastSentTimestamp": version,
             "unreadCount": 1,
         }
