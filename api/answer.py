@@ -8,12 +8,16 @@ from aiohttp import hdrs, web
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What a wrapped function returns. `headers` is the lines of `header_lines`, which may be put together."""
+    """What a wrapped function returns. `headers` is the lines of `header_lines`, which may be put together.
+
+    `user_id`: who asked, where he is known; for the log.
+    """
 
     status: int
     body: bytes
     headers: str
     is_poll: bool = False
+    user_id: str | None = None
 
 
 Answering = Callable[[web.BaseRequest], Awaitable[Answer]]

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import hdrs
 
+from rowbox.api.access_log import AccessLog
 from rowbox.api.answer import header_lines
 from rowbox.api.auth import Authenticator
 from rowbox.api.auth_kept_keys import KeptKeys
@@ -42,7 +43,9 @@ def build_app(
 ) -> Application:
     """The public application. It starts and closes `authenticator` with itself."""
     terms = _body_terms(port, settings.server, drain, bodies)
-    edge = Edge(counters, drain, ids, Cors(settings.server.cors_origins), guard=guard_of(settings.server))
+    server = settings.server
+    access_log = AccessLog() if server.access_log else None
+    edge = Edge(counters, drain, ids, Cors(server.cors_origins), guard=guard_of(server), access_log=access_log)
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
     handlers = Handlers(port, settings.poll, escapes_user_ids=settings.auth.escape_user_ids)

@@ -15,6 +15,7 @@ from typing import Final, Protocol, cast
 from aiohttp import hdrs, web
 
 from rowbox.api import request_id
+from rowbox.api.access_log import AccessLog
 from rowbox.api.answer import JSON_LINES, Answer, Answering, header_lines
 from rowbox.api.auth import Authenticator
 from rowbox.api.body import BodyTerms, read_body
@@ -25,7 +26,7 @@ from rowbox.api.drain import Drain
 from rowbox.api.handlers import Call, Operation
 from rowbox.api.limits import LimitHeaders
 from rowbox.api.local_only import Guard
-from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, is_of_ours, problem_of
+from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
 from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.wire import WireResponse, response
 from rowbox.mailbox.errors import Overloaded, RowboxError
@@ -57,8 +58,10 @@ class Edge:
         cors: Cors,
         clock: Callable[[], float] = time.perf_counter,
         guard: Guard | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.cors = cors
+        self._access_log = access_log
         self._counters = counters
         self._drain = drain
         self._ids = ids
@@ -78,6 +81,7 @@ class Edge:
         if self._guard is not None:
             answer = _guarded(answer, self._guard)
         drain, clock, cors, ids, refusals = self._drain, self._clock, self.cors, self._ids, self._refusals
+        access_log = self._access_log
 
         async def handle(request: web.BaseRequest) -> WireResponse:
             started = clock()
@@ -90,9 +94,11 @@ class Edge:
                 answered = await answer(request)
             except asyncio.CancelledError:
                 counters.poll_answered(CLIENT_GONE)
+                if access_log is not None:
+                    access_log.note(request, route, Answer(CLIENT_GONE, b"", ""), clock() - started)
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: what nobody expected becomes a 500
-                answered = _refusal(error, request, current_id, limits, refusals)
+                answered = _refusal(error, request, route, current_id, limits, refusals)
             finally:
                 drain.leave()
             if cors.is_on:
@@ -101,6 +107,8 @@ class Edge:
                 counters.poll_answered(answered.status)
             else:
                 counters.answered(answered.status, clock() - started)
+            if access_log is not None:
+                access_log.note(request, route, answered, clock() - started)
             return response(answered, request, current_id, closes=drain.has_begun)
 
         return handle
@@ -134,14 +142,19 @@ def call_answer(
         if claims is None:
             claims = await _authenticated(authenticator, authorization, terms.drain)
         cast("Known", request.protocol).is_known = True
-        call = Call(claims, request.raw_path.partition("?")[2], b"")
-        if has_body:
-            call.body = await read_body(request, claims, terms)
-        reply = await operation.handle(call)
+        try:
+            call = Call(claims, request.raw_path.partition("?")[2], b"")
+            if has_body:
+                call.body = await read_body(request, claims, terms)
+            reply = await operation.handle(call)
+        except RowboxError as error:
+            error.user_id = claims.user_id
+            raise
         headers = own_lines if reply.quota is None else own_lines + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:
-            return Answer(reply.status, reply.body, headers)
-        return Answer(reply.status, reply.body, f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n", is_poll=True)
+            return Answer(reply.status, reply.body, headers, user_id=claims.user_id)
+        headers = f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n"
+        return Answer(reply.status, reply.body, headers, is_poll=True, user_id=claims.user_id)
 
     return answer
 
@@ -157,6 +170,7 @@ async def _authenticated(authenticator: Authenticator, authorization: str | None
 def _refusal(
     error: Exception,
     request: web.BaseRequest,
+    route: str,
     current_id: str,
     limits: LimitHeaders | None,
     refusals: RefusalLog,
@@ -164,8 +178,8 @@ def _refusal(
     if not isinstance(error, RowboxError):
         _log.error("%s %s failed", request.method, request.path, exc_info=error)
         error = internal()
-    elif is_of_ours(error):
-        refusals.note(error, request)
+    else:
+        refusals.note(error, request, route)
     problem = problem_of(error, current_id)
     headers = headers_of(problem, error, had_token=hdrs.AUTHORIZATION in request.headers)
     headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE
@@ -173,4 +187,4 @@ def _refusal(
     lines = header_lines(headers)
     if problem.status == 429 and limits is not None:
         lines += limits.exceeded_lines(problem.retry_after_ms or 0)
-    return Answer(problem.status, encode_problem(problem), lines)
+    return Answer(problem.status, encode_problem(problem), lines, user_id=error.user_id)

@@ -1,17 +1,28 @@
 """Logging of a process: text for a person or one JSON object a line, to stderr, each with the id of its request.
 
 A log line names ids, counts and codes, never what somebody wrote: the content of messages must not outlive its
-retention in a log store. Only the fields below are written, so nothing slips in by `extra=`.
+retention in a log store. Only the fields below are written, so nothing slips in by `extra=`: nothing but `fields`, by
+which the lines about requests (api/access_log.py, refusal_log.py) have their parts as JSON too.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import orjson
 
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+"""By the names that server.log_level has."""
+_UNSHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What moves a terminal's cursor, hides text or begins another line."""
 CurrentRequestId = Callable[[], str | None]
 """Asks whoever owns the context variable: this module knows neither HTTP nor its requests."""
 
@@ -39,7 +50,9 @@ def set_up(
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message, and where there is one requestId and error."""
+    """A record as one line of JSON: time, level, logger, message, and where there is one requestId and error; then its
+    own fields.
+    """
 
     def __init__(self, current_request_id: CurrentRequestId) -> None:
         super().__init__()
@@ -53,6 +66,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "requestId": self._current_request_id(),
             "error": _traceback(self, record),
+            **getattr(record, "fields", {}),
         }
         return orjson.dumps({name: value for name, value in line.items() if value is not None}).decode()
 
@@ -67,11 +81,15 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         request_id = self._current_request_id()
         where = f"{record.name} [{request_id}]" if request_id else record.name
-        # A line break from outside would let a caller write log lines of his own.
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        # From outside they would let a caller write log lines of his own, or over those of others.
+        message = _UNSHOWN.sub(_escaped, record.getMessage())
         line = f"{_time(record)} {record.levelname:<7} {where}: {message}"
         traceback = _traceback(self, record)
         return f"{line}\n{traceback}" if traceback else line
+
+
+def _escaped(unshown: re.Match[str]) -> str:
+    return unshown[0].encode("unicode_escape").decode("ascii")
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -59,11 +59,12 @@ def command(loaded: Loaded) -> None:
     SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers over one HBase store one owns the
     mailboxes; the others answer 503 and take over when it stops or falls silent.
     """
-    logs.set_up(loaded.settings.server.log_format, request_id.REQUEST_ID.get)
+    server = loaded.settings.server
+    logs.set_up(server.log_format, request_id.REQUEST_ID.get, level=logs.LEVELS[server.log_level])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
     log_uncaught()
-    with ends_logged(loaded.settings.server.log_format):
+    with ends_logged(server.log_format):
         _run(_serve(*within(loaded, raise_open_files())))
 
 

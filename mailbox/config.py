@@ -58,6 +58,13 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["text", "json"], Meta(description="Log lines for a person (text) or one JSON object each (json).")
     ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least that a log line must matter. Refused requests are told of at info."),
+    ] = "info"
+    access_log: Annotated[
+        bool, Meta(description="A log line for each request to the API, at its end; at any log_level.")
+    ] = False
     insecure_dev: Annotated[
         bool, Meta(description="No authentication: every caller is whom he says he is. Only on a loopback host.")
     ] = False
@@ -376,6 +383,8 @@ _FLAGS: Final[Mapping[str, str]] = {
     "server.admin_host": "--admin-host",
     "server.admin_port": "--admin-port",
     "server.log_format": "--log-format",
+    "server.log_level": "--log-level",
+    "server.access_log": "--access-log",
     "server.insecure_dev": "--insecure-dev",
     "server.demo_tokens": "--demo-tokens",
     "rate_limits.enabled": "--rate-limits",

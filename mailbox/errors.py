@@ -16,6 +16,8 @@ class RowboxError(Exception):
     code = "internal"
     retryable = False
     told = "the server's log has more under this request id"
+    user_id: str | None = None
+    """Whose request it ended, where the edge knows; for the log."""
 
     def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
         super().__init__(message)

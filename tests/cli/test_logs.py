@@ -100,3 +100,25 @@ def test_a_warning_is_a_log_line() -> None:
         stream = started("json")
         warnings.warn("odd", stacklevel=1)
         assert only_line(stream)["logger"] == "py.warnings"
+
+
+def test_text_cannot_move_a_terminals_cursor_or_hide_itself() -> None:
+    stream = started("text")
+    log.info("path %s", "/\x1b[2K\x9b1A\u2028\x00")
+    assert stream.getvalue().endswith(": path /\\x1b[2K\\x9b1A\\u2028\\x00\n")
+
+
+def test_json_has_the_fields_of_a_request_beside_its_own() -> None:
+    stream = started("json")
+    log.info("refused", extra={"fields": {"status": 401, "peer": "127.0.0.1"}})
+    line = only_line(stream)
+    assert (line["message"], line["status"], line["peer"]) == ("refused", 401, "127.0.0.1")
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_what_matters_less_than_the_level_is_left_out(level: str, shown: int) -> None:
+    stream = io.StringIO()
+    logs.set_up("text", stream=stream, level=logs.LEVELS[level])
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        log.log(number, "x")
+    assert len(stream.getvalue().splitlines()) == shown

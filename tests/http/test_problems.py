@@ -106,8 +106,8 @@ async def test_the_log_has_one_line_of_a_kind_in_ten_seconds_and_how_many_there_
     request = make_mocked_request("GET", "/v1/fetchMessages")
     for at in range(30):
         now_s = at / 2
-        log.note(errors.StoreUnavailable(f"number {at}"), request)
-        log.note(errors.Overloaded("queue"), request)
+        log.note(errors.StoreUnavailable(f"number {at}"), request, "/v1/fetchMessages")
+        log.note(errors.Overloaded("queue"), request, "/v1/fetchMessages")
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO] * 2
     assert caplog.messages[::2] == [
         "GET /v1/fetchMessages refused: store_unavailable: number 0 (1 such since the last line)",

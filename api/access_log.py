@@ -1,0 +1,48 @@
+"""The access log: a line for each request, when it has its answer. Off unless `server.access_log` asks for it.
+
+A line holds nobody's secrets: the route and not the path, and neither query (it holds delta tokens) nor headers (access
+tokens). The address is that of the connection, behind a proxy the proxy's: what a header says of another one is the
+client's word.
+"""
+
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from rowbox.api.answer import Answer
+
+_log: Final = logging.getLogger(__name__)
+
+
+class AccessLog:
+    """Writes the lines, whatever `server.log_level` says: who asks for them wants them."""
+
+    def __init__(self) -> None:
+        _log.setLevel(logging.INFO)
+
+    def note(self, request: web.BaseRequest, route: str, answered: Answer, duration_s: float) -> None:
+        """`answered` is what `request` gets, or would have got if its client had not left."""
+        size_bytes, user_id, peer = len(answered.body), answered.user_id, request.remote
+        fields = {
+            "method": request.method,
+            "route": route,
+            "status": answered.status,
+            "durationMs": round(duration_s * 1000, 1),
+            "bytes": size_bytes,
+            "userId": user_id,
+            "peer": peer,
+        }
+        text = "%s %s %d in %.1f ms, %d bytes, %s from %s"
+        who = user_id or "nobody"
+        _log.info(
+            text,
+            request.method,
+            route,
+            answered.status,
+            duration_s * 1000,
+            size_bytes,
+            who,
+            peer,
+            extra={"fields": fields},
+        )
