@@ -153,7 +153,7 @@ class Client:
         sized = {**query, "pageSize": page_size}
         return await self._retried(lambda: self._transport.get("fetchMessages", sized, MessagePage), patience_s)
 
-    async def fetch_conversations(
+    async def fetch_conversation(
         self,
         *,
         cursor: str | None = None,
@@ -188,7 +188,7 @@ class Client:
         """
 
         async def page(after: str | None) -> ConversationPage:
-            return await self.fetch_conversations(cursor=after, page_size=page_size)
+            return await self.fetch_conversation(cursor=after, page_size=page_size)
 
         return _items(page, cursor)
 

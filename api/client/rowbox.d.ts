@@ -118,6 +118,10 @@ export type Reset = {
 };
 export type ConversationChange = {
     isReset: boolean;
+    /**
+     * Of a reset: why the token was not served; null where none was given.
+     */
+    reason: string | null;
     conversations: Conversation[];
     nextCursor: string | null;
     token: string;
@@ -284,7 +288,12 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  *   server's log, or of before the store was put back from a copy. The newest page, newest first, in place of what one
  *   has. What is older comes from `messages()`, from `nextCursor` on.
  *
- * @typedef {{isReset: boolean, conversations: Conversation[], nextCursor: ?string, token: string}} ConversationChange
+ * @typedef {object} ConversationChange
+ * @property {boolean} isReset
+ * @property {?string} reason Of a reset: why the token was not served; null where none was given.
+ * @property {Conversation[]} conversations
+ * @property {?string} nextCursor
+ * @property {string} token
  *
  * @typedef {object} ReadMark
  * @property {string} conversationId

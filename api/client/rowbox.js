@@ -103,7 +103,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   server's log, or of before the store was put back from a copy. The newest page, newest first, in place of what one
  *   has. What is older comes from `messages()`, from `nextCursor` on.
  *
- * @typedef {{isReset: boolean, conversations: Conversation[], nextCursor: ?string, token: string}} ConversationChange
+ * @typedef {object} ConversationChange
+ * @property {boolean} isReset
+ * @property {?string} reason Of a reset: why the token was not served; null where none was given.
+ * @property {Conversation[]} conversations
+ * @property {?string} nextCursor
+ * @property {string} token
  *
  * @typedef {object} ReadMark
  * @property {string} conversationId
@@ -374,8 +379,9 @@ export class Rowbox {
     /** @type {AsyncGenerator<Served<ConversationPage>>} */
     const pages = this.#pages("fetchConversation", { pageSize: 100 }, options);
     for await (const page of pages) {
-      const { conversations, nextCursor, isDeltaUpdate, lastUpdatedTimestamp: token } = page;
-      if (!isDeltaUpdate || conversations.length) yield { isReset: !isDeltaUpdate, conversations, nextCursor, token };
+      const { conversations, nextCursor, isDeltaUpdate, resetReason: reason, lastUpdatedTimestamp: token } = page;
+      const isReset = !isDeltaUpdate;
+      if (isReset || conversations.length) yield { isReset, reason, conversations, nextCursor, token };
     }
   }
 

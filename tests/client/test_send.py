@@ -75,7 +75,7 @@ async def test_a_call_may_have_a_patience_of_its_own(server: ScriptedServer, cli
         client.send_status("mine", patience_s=0),
         client.mark_read("c1", "m1", patience_s=0),
         client.fetch_messages(patience_s=0),
-        client.fetch_conversations(patience_s=0),
+        client.fetch_conversation(patience_s=0),
     ):
         with pytest.raises(OutcomeUnknown):
             await call
