@@ -13,6 +13,7 @@ restart and takeover. That the row is read before anybody is answered makes it h
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from rowbox.cacheserver.clocks import Time
@@ -27,6 +28,8 @@ from rowbox.mailbox.errors import TokenRevoked
 from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.plan import Revoked
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second, token_hash
+
+log = logging.getLogger(__name__)
 
 _ROUNDING_S = 2
 """Issuers write whole seconds."""
@@ -110,6 +113,7 @@ class Revocations:
         self._submit(RevokeCommand(user_id, before_s, until_s, future))
         revoked = await future
         assert isinstance(revoked, Revoked)
+        log.info("tokens of %s that were issued before %d (seconds) are refused", user_id, revoked.before_s)
         await asyncio.sleep(min(1.0, (before_s * US_PER_S - self._time.now_us()) / US_PER_S))
         return revoked.before_s
 
@@ -120,6 +124,7 @@ class Revocations:
         self._ownership.check(_NO_USER)
         await self.ids.add(token_hash(token_id), until_s, now_us)
         self._ownership.check(_NO_USER)  # else another owner may have read the list before
+        log.info("the token with the id %s is refused", token_id)
 
     def revoked_user(self, user_id: str, revocation: Revocation) -> None:
         """A revocation was applied: ends the waits that came with a token which it refuses, whosever mailbox they are

@@ -11,7 +11,9 @@ from rowbox.cacheserver.port import FetchMessages
 from rowbox.cacheserver.store import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
-from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreVersionMismatch
+from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreVersionMismatch, TokenRevoked
+from rowbox.mailbox.revocation import Bearer, token_hash
 from tests.cluster.servers import owner_and_other, servers
 from tests.cluster.world import LEASE
 from tests.support.virtual_time import virtual_time
@@ -209,3 +211,24 @@ async def test_a_bug_that_recurs_in_each_beat_fills_no_row_with_incarnations() -
         cells = (await all_of_them.store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
         assert only.node._loop.failures > 30
         assert len(cells) < 80
+
+
+@virtual_time
+async def test_tokens_are_revoked_by_the_owner_alone_and_the_next_one_refuses_them() -> None:
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        second.node.start()
+        await asyncio.sleep(2.0)
+        now_s = all_of_them.clock.now_us() // US_PER_S
+        old, one = Bearer("ben", float(now_s)), Bearer("ben", now_s + 3600.0, token_hash("one"))
+        for call in (second.node.revoke_user("ben"), second.node.revoke_id("one")):
+            with pytest.raises(HandoverInProgress, match="the server at first owns the mailboxes"):
+                await call
+        await first.node.revoke_user("ben")
+        await first.node.revoke_id("one")
+        await first.node.close()
+        await second.node.owning()
+        for bearer in (old, one):
+            with pytest.raises(TokenRevoked):
+                await second.node.fetch_messages(FetchMessages("ben", bearer=bearer))
+        await second.node.fetch_messages(FetchMessages("ben", bearer=Bearer("ben", now_s + 3600.0)))
