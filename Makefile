@@ -60,8 +60,9 @@ $(js)/.package-lock.json: package.json package-lock.json | .venv/dev.stamp
 	@$(node) npm ci --silent
 	@touch $@
 
+# `true`: make forgets all that was printed where the last one is not there (exit 127).
 suits := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
-python = $(firstword $(shell for p in $(PYTHON) python3 python3.11 python3.12 python3.13; do $$p -c '$(suits)' 2>&- && echo $$p; done))
+python = $(firstword $(shell for p in $(PYTHON) python3 python3.11 python3.12 python3.13; do $$p -c '$(suits)' 2>&- && echo $$p; done; true))
 
 define install
 	@test -n "$(python)" || { echo "Rowbox needs Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
