@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from rowbox.client import NO_ANSWER, Client, OutcomeUnknown
-from rowbox.client.faults import is_outage
+from rowbox.client.faults import checked_token, is_outage
 from tests.client.scripted_server import ScriptedServer, Time, client_of
 
 FAULTS_OF_AIOHTTP = {
@@ -164,3 +164,8 @@ async def test_a_client_that_is_closed_is_told_at_once(server: ScriptedServer, t
         follow = client.follow("t9")
     with pytest.raises(RuntimeError, match="async with"):
         await anext(follow)
+
+
+@pytest.mark.parametrize("token", ["insecure:alice", "insecure:a+b@x.org", "e30.e30.c2ln-_"])
+def test_a_token_of_a_server_without_authentication_is_one_too(token: str) -> None:
+    assert checked_token(token) == token
