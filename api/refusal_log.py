@@ -12,6 +12,7 @@ and nothing is said of what he sent.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from typing import Final
 
 from aiohttp import web
@@ -93,7 +94,8 @@ class RefusalLog:
             if window is not None:
                 self._end(code, window)
             window = self._windows[code] = _Window(now_s)
-            asyncio.get_running_loop().call_later(EVERY_S, self._end, code, window)
+            loop = asyncio.get_running_loop()
+            loop.call_later(EVERY_S, self._end, code, window, context=Context())  # it is no request's line
         return window
 
     def _end(self, code: str, window: _Window) -> None:

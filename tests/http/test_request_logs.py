@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from rowbox.api import access_log, refusal_log
 from rowbox.api.operator import OperatorCall
 from rowbox.api.refusal_log import EVERY_S, MOST_OF_CALLERS, RefusalLog
+from rowbox.api.request_id import REQUEST_ID
 from rowbox.cacheserver.owner import Owner
 from rowbox.mailbox import errors
 from rowbox.mailbox.config import RateLimitSettings, Settings
@@ -136,7 +137,14 @@ async def test_an_operators_refused_proof_is_told_of_and_no_probe(quiet: Api, ca
 async def test_a_flood_of_refusals_is_bounded_and_counted() -> None:
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr(refusal_log._log, "info", lambda text, *values, **_: said.append(text % values))
+        ids: list[str | None] = []
+
+        def info(text: str, *values: object, **_: object) -> None:
+            said.append(text % values)
+            ids.append(REQUEST_ID.get())
+
+        patch.setattr(refusal_log._log, "info", info)
+        REQUEST_ID.set("r-1")
         log = RefusalLog(asyncio.get_running_loop().time)
         request = make_mocked_request("GET", "/v1/fetchMessages")
         for _ in range(1000):
@@ -145,6 +153,7 @@ async def test_a_flood_of_refusals_is_bounded_and_counted() -> None:
         assert len(said) == MOST_OF_CALLERS + 1
         await asyncio.sleep(EVERY_S + 0.1)
         assert said[MOST_OF_CALLERS + 1 :] == ["990 more requests were refused with 401 unauthenticated in 10 s"]
+        assert ids[-2:] == ["r-1", None]
         log.note(errors.Unauthenticated("again"), request, "/v1/fetchMessages")
         assert said[-1].endswith(": again")
         await asyncio.sleep(EVERY_S + 0.1)
