@@ -277,6 +277,33 @@ class TestFollow:
         assert seen == ["m2", "m3", "m4", 1]
         assert waits == [None, None, None]
 
+    async def test_the_list_of_conversations_says_what_changed_and_why_it_begins_anew(self, run: Run) -> None:
+        seen, queries = await run("""
+            const named = (ids) => ({ conversations: ids.map((conversationId) => ({ conversationId })) });
+            const list = (ids, token, more) => page([], token, { ...named(ids), ...more });
+            const { client, requests } = scripted([
+              list(["c2", "c1"], 2, { isDeltaUpdate: false, nextCursor: "older" }),
+              { ...list([], 3), tookMs: 30000 },
+              list(["c3"], 4),
+              list(["c3"], 9, { isDeltaUpdate: false, resetReason: "too_many" }),
+            ]);
+            const seen = [];
+            for await (const { isReset, reason, conversations, nextCursor, token } of client.followConversations()) {
+              seen.push([isReset, reason, conversations.map((one) => one.conversationId), nextCursor, token]);
+              if (seen.length === 3) break;
+            }
+            return [seen, requests.map(({ query }) => query)];
+        """)
+        assert seen == [
+            [True, None, ["c2", "c1"], "older", "2"],
+            [False, None, ["c3"], None, "4"],
+            [True, "too_many", ["c3"], None, "9"],
+        ]
+        assert queries == [
+            {"pageSize": "100"},
+            *({"pageSize": "100", "lastUpdatedTimestamp": token, "wait": "30"} for token in "234"),
+        ]
+
 
 class TestPages:
     async def test_a_list_whose_store_was_put_back_ends_and_says_so(self, run: Run) -> None:
