@@ -8,6 +8,7 @@ from pathlib import Path
 import happybase
 import pytest
 
+from rowbox.cli.secret import load_or_create
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER
@@ -88,6 +89,7 @@ def errors(server: ServerProcess) -> list[str]:
 
 async def test_tokens_need_no_store(tmp_path: Path) -> None:
     nowhere = {"ROWBOX_STORE_URL": f"hbase://127.0.0.1:{free_port()}/nowhere"}
+    load_or_create(tmp_path)  # a server did, which may be away as well
     token = await rowbox("token", "--user", "ann", "--data-dir", tmp_path, settings=nowhere)
     assert (token.code, token.err) == (0, "")
     assert token.out.count(".") == 2
