@@ -31,8 +31,8 @@ export class Account extends Observable {
     this.token = token;
     this.userId = userId;
     this.#notifier = notifier;
-    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token, fetch: fetchUntil(this.#end.signal) });
-    this.inbox = new Inbox(this.#client, userId);
+    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
+    this.inbox = new Inbox(this.#client, userId, this.#end.signal);
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
@@ -64,7 +64,7 @@ export class Account extends Observable {
       return;
     }
     this.thread?.close();
-    this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused });
+    this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused, end: this.#end.signal });
     this.changed();
     if (this.thread) {
       const { thread } = this;
@@ -142,29 +142,4 @@ export class Account extends Observable {
   #forgetWhatArrived(thread) {
     this.outbox.forget(new Set(thread.messages.map(({ clientMessageId }) => clientMessageId)));
   }
-}
-
-/**
- * The browser's fetch until `end`: then what is under way is cut off, and nothing goes out any more. (AbortSignal.any,
- * which says the same, is missing in browsers of 2023.)
- * @param {AbortSignal} end
- * @returns {typeof fetch}
- */
-function fetchUntil(end) {
-  return async (input, init) => {
-    const both = new AbortController();
-    const abort = () => both.abort();
-    const asked = input instanceof Request ? input.signal : init?.signal;
-    const signals = asked ? [asked, end] : [end];
-    for (const signal of signals) {
-      if (signal.aborted) abort();
-      signal.addEventListener("abort", abort);
-    }
-    try {
-      const response = await fetch(input, { ...init, signal: both.signal });
-      return new Response(await response.blob(), response);
-    } finally {
-      for (const signal of signals) signal.removeEventListener("abort", abort);
-    }
-  };
 }

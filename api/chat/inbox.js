@@ -15,6 +15,7 @@ export class Inbox extends Observable {
   #byId = new Map();
   #client;
   #userId;
+  #end;
   /** @type {?string} */
   #cursor = null;
   /** @type {?Promise<void>} */
@@ -23,9 +24,11 @@ export class Inbox extends Observable {
   /**
    * @param {import("../client/rowbox.js").Rowbox} client
    * @param {string} userId
+   * @param {AbortSignal} end
    */
-  constructor(client, userId) {
+  constructor(client, userId, end) {
     super();
+    this.#end = end;
     this.#client = client;
     this.#userId = userId;
   }
@@ -71,7 +74,7 @@ export class Inbox extends Observable {
 
   async #loadPage() {
     const cursor = this.#cursor;
-    const page = await this.#client.fetchConversation({ pageSize: 100, cursor }, { patienceMs: PATIENCE_MS });
+    const page = await this.#client.fetchConversation({ pageSize: 100, cursor }, { patienceMs: PATIENCE_MS, signal: this.#end });
     if (cursor !== this.#cursor) return; // a reset came meanwhile: this page belongs to the list before it
     if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
     this.#cursor = page.nextCursor;

@@ -44,7 +44,7 @@ export class Outbox extends Observable {
   #lanes = new Set();
   /** Ends the pauses of lanes that wait. @type {Set<() => void>} */
   #pauses = new Set();
-  #isClosed = false;
+  #end = new AbortController();
 
   /**
    * `onSent(unsent, sent)` is called with what was written and the server's answer.
@@ -122,7 +122,7 @@ export class Outbox extends Observable {
 
   /** Sends nothing any more. What is not confirmed stays for the next time. */
   close() {
-    this.#isClosed = true;
+    this.#end.abort();
     this.goOn();
   }
 
@@ -144,7 +144,7 @@ export class Outbox extends Observable {
   async #work(recipientId) {
     if (this.#lanes.has(recipientId)) return;
     this.#lanes.add(recipientId);
-    for (let failures = 0; !this.#isClosed; ) {
+    for (let failures = 0; !this.#end.signal.aborted; ) {
       const next = this.to(recipientId).find(({ state }) => state === "sending" || state === "waiting");
       if (!next) break;
       if (next.triedAt !== null && Date.now() - next.triedAt > SURE_FOR_MS) {
@@ -161,17 +161,23 @@ export class Outbox extends Observable {
 
   /** Null when that is done with, one way or the other; else how long it has to wait at least. @param {Unsent} unsent */
   async #try({ clientMessageId, recipientId, content, triedAt }) {
-    if (triedAt === null) this.#change(clientMessageId, { triedAt: Date.now() });
+    const firstTriedAt = triedAt ?? Date.now();
+    if (triedAt === null) this.#change(clientMessageId, { triedAt: firstTriedAt });
+    const again = { clientMessageId, firstTriedAt, patienceMs: PATIENCE_MS, signal: this.#end.signal };
     try {
-      const sent = await this.#client.send(recipientId, content, { clientMessageId, patienceMs: PATIENCE_MS });
+      const sent = await this.#client.send(recipientId, content, again);
       const unsent = this.#find(clientMessageId);
-      if (this.#isClosed || !unsent) return null;
+      if (this.#end.signal.aborted || !unsent) return null;
       this.#onSent(unsent, sent);
       this.forget(new Set([clientMessageId]));
       return null;
     } catch (caught) {
       const error = /** @type {import("../client/rowbox.js").RowboxError} */ (caught);
-      if (this.#isClosed) return null;
+      if (this.#end.signal.aborted) return null;
+      if (error.code === "dedupe_life_over") {
+        this.#change(clientMessageId, { state: "unsure" });
+        return null;
+      }
       if (error.status === UNAUTHENTICATED || error.retryable) {
         this.#change(clientMessageId, { state: "waiting" });
         return error.status === UNAUTHENTICATED ? NEVER : error.retryAfterMs;
@@ -183,7 +189,7 @@ export class Outbox extends Observable {
 
   /** @param {number} ms */
   #pause(ms) {
-    if (this.#isClosed) return Promise.resolve();
+    if (this.#end.signal.aborted) return Promise.resolve();
     return /** @type {Promise<void>} */ (
       new Promise((resolve) => {
         const end = () => {

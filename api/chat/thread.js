@@ -31,6 +31,7 @@ export class Thread extends Observable {
   #cursor = null;
   #bell = new Bell();
   #end = new AbortController();
+  #accountEnd;
   #isMarking = false;
   /** @type {?string} */
   #markedId = null;
@@ -38,10 +39,12 @@ export class Thread extends Observable {
   /**
    * @param {import("../client/rowbox.js").Rowbox} client
    * @param {string} peer
-   * @param {{isFocused: boolean}} options Whether the keyboard goes to where one writes.
+   * @param {{isFocused: boolean, end: AbortSignal}} options Whether the keyboard goes to where one writes; and what ends
+   *   the calls that go on when the conversation is left: what was read stays read.
    */
-  constructor(client, peer, { isFocused }) {
+  constructor(client, peer, { isFocused, end }) {
     super();
+    this.#accountEnd = end;
     this.#client = client;
     this.peer = peer;
     /** How often the keyboard was sent to where one writes. */
@@ -99,7 +102,7 @@ export class Thread extends Observable {
     const cursor = this.#cursor;
     const query = { conversationId: this.#conversationId, pageSize: PAGE_SIZE, cursor };
     try {
-      const page = await this.#client.fetchMessages(query, { patienceMs: PATIENCE_MS });
+      const page = await this.#client.fetchMessages(query, { patienceMs: PATIENCE_MS, signal: this.#end.signal });
       if (cursor === this.#cursor) {
         if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
         this.#cursor = page.nextCursor;
@@ -120,7 +123,7 @@ export class Thread extends Observable {
     this.#isMarking = true;
     this.#markedId = newest.messageId;
     try {
-      await this.#client.markRead(conversationId, newest.messageId);
+      await this.#client.markRead(conversationId, newest.messageId, { signal: this.#accountEnd });
     } catch {
       this.#markedId = null; // the count stays, and the next look tries again
     }

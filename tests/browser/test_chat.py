@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -42,6 +43,18 @@ async def test_the_link_of_the_ready_line_opens_the_pair(windows: Windows, serve
     await expect(bob.conversation("alice").locator(".snippet")).to_have_text("You: hi")
 
 
+async def test_a_load_takes_few_requests(windows: Windows) -> None:
+    page = await windows.open("alice")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    await page.reload()
+    await expect(Pane(page, "alice").root).to_contain_text("No conversations yet")
+    files = [
+        path for path in asked if not path.startswith("/v1/") and path != "/chat/icon.svg"
+    ]  # once more, at any time
+    assert sorted(files) == ["/", "/chat/chat.css", "/chat/chat.js", "/client/rowbox.js"]
+
+
 async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Windows) -> None:
     tabs = await windows.open("alice"), await windows.open("bob")
     alice, bob = Pane(tabs[0], "alice"), Pane(tabs[1], "bob")
@@ -60,7 +73,8 @@ async def test_tokens_leave_the_address_and_two_tabs_are_two_users(windows: Wind
 async def test_a_link_replaces_nobody_without_asking(windows: Windows) -> None:
     page = await windows.open("alice")
     alice, bob = Pane(page, "alice"), Pane(page, "bob")
-    await expect(alice.root).to_be_visible()
+    to_write_to = alice.root.get_by_label("New conversation: user id")
+    await to_write_to.focus()
     link = windows.link("bob")
     await page.goto(link)
     dialog = page.get_by_role("dialog", name="Sign in as bob?")
@@ -69,6 +83,7 @@ async def test_a_link_replaces_nobody_without_asking(windows: Windows) -> None:
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
+    await expect(to_write_to).to_be_focused()
     await page.reload()
     await expect(alice.root).to_be_visible()
 
@@ -178,7 +193,7 @@ async def test_signing_in_by_a_pasted_token(windows: Windows) -> None:
     alice = Pane(page, "alice")
     await expect(alice.root).to_contain_text("No conversations yet")
     await alice.root.get_by_role("button", name="Sign out").click()
-    await expect(token).to_be_visible()
+    await expect(token).to_be_focused()
     assert json.loads(await page.evaluate("sessionStorage.getItem('rowbox.tokens')")) == []
 
 
@@ -193,6 +208,10 @@ async def test_why_one_is_signed_out_in_words(windows: Windows, server: ServerPr
     await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     await page.goto(f"{server.url}/#token={windows.token('alice', ttl_s=-3600)}")
     await expect(page.get_by_role("alert").filter(has_text="Your sign-in has expired.")).to_be_visible()
+    revoked = {"status": 401, "code": "token_revoked", "detail": "the token was revoked"}
+    await page.route("**/v1/*", lambda route: route.fulfill(status=401, json=revoked))
+    await page.goto(windows.link("alice"))
+    await expect(page.get_by_role("alert").filter(has_text="This sign-in was ended")).to_be_visible()
 
 
 async def focused(page: Page) -> str:

@@ -62,6 +62,27 @@ async def test_offline_and_back(windows: Windows, server: ServerProcess) -> None
     await alice.shows("before", "meanwhile", "into the void")
 
 
+async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """And not when its own pause is over, which grows to half a minute."""
+    windows.expected = OFFLINE
+    page = await windows.open("alice", before="Math.random = () => 0.999")
+    await page.clock.install()
+    await page.reload()
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    await page.context.set_offline(True)
+    await alice.say("at last")
+    for _ in range(12):
+        async with page.expect_event("requestfailed", lambda request: "sendMessage" in request.url):
+            await page.clock.run_for(31_000)
+    await expect(alice.waiting).to_have_count(1)
+    await page.context.set_offline(False)
+    await expect(alice.waiting).to_have_count(0)
+    await alice.shows("at last")
+
+
 async def lose_answers(page: Page, losses: int) -> list[str | None]:
     """Lets the server do the first sends, and the page never learn of it. Returns what is sent, as it is sent."""
     bodies: list[str | None] = []
@@ -208,19 +229,24 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     alice, carol = Pane(page, "alice"), Pane(page, "carol")
     await expect(carol.composer).to_be_visible()
     await alice.write_to("bob")
-    await refuse_connections(page)
-    await alice.say("never to be sent")
-    await alice.composer.fill("nor this")
+    held: asyncio.Queue[str] = asyncio.Queue()
+    await page.route("**/v1/sendMessage", lambda route: held.put_nowait(route.request.url))
+    await alice.say("never to be sent", "nor this")
+    await alice.composer.fill("nor this draft")
     await carol.composer.fill("carol's own")
-    await expect(alice.waiting).to_have_count(1, timeout=DEADLINE_MS)
-    await page.unroute("**/v1/sendMessage")
+    await held.get()
+    cut_off: list[str] = []
+    page.on("requestfailed", lambda request: cut_off.append(request.url.rpartition("/")[2].partition("?")[0]))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.headers.get("authorization", "")))
     await alice.root.get_by_role("button", name="Sign out").click()
     dialog = page.get_by_role("dialog", name="Sign out alice?")
-    await expect(dialog).to_contain_text("One message was not sent. It is thrown away.")
+    await expect(dialog).to_contain_text("2 messages were not sent. They are thrown away.")
     await dialog.get_by_role("button", name="Sign out").click()
     await expect(alice.root).to_have_count(0)
+    async with asyncio.timeout(5):  # by itself each would end after 15 s
+        while not {"sendMessage", "fetchConversation"} <= set(cut_off):
+            await page.evaluate("new Promise(requestAnimationFrame)")
     asked.clear()
     await page.context.set_offline(True)
     await page.context.set_offline(False)

@@ -6,7 +6,9 @@ import { html, useLayoutEffect, useRef } from "../vendor/htm-preact.js";
 export function Ask({ question, onAnswer }) {
   const dialog = useRef(/** @type {any} */ (null));
   useLayoutEffect(() => {
-    dialog.current.showModal();
+    const { current } = dialog;
+    current.showModal();
+    return () => current.close(); // the keyboard goes back to where it was
   }, []);
   const onCancel = (/** @type {Event} */ event) => {
     event.preventDefault(); // it closes when it is no longer drawn
