@@ -128,6 +128,7 @@ async def test_what_was_sent_after_all_is_counted_no_more(connections: Connectio
         "rowbox_http_connections": 1,
         "rowbox_http_connections_limit": 3,
         "rowbox_http_held_bytes": 0,
+        "rowbox_http_held_limit_bytes": 1000,
         "rowbox_http_refused_connections_total": 0,
         "rowbox_http_accept_failures_total": 0,
         "rowbox_http_broken_requests_total": 0,
