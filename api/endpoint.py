@@ -29,7 +29,7 @@ from rowbox.api.local_only import Guard
 from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
 from rowbox.api.refusal_log import RefusalLog
 from rowbox.api.wire import WireResponse, response
-from rowbox.mailbox.errors import Overloaded, RowboxError
+from rowbox.mailbox.errors import Overloaded, RowboxError, TokenRevoked
 
 POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
 _AUTH_S: Final = 10.0
@@ -141,7 +141,8 @@ def call_answer(
         claims = authenticator.remembered(authorization)
         if claims is None:
             claims = await _authenticated(authenticator, authorization, terms.drain)
-        cast("Known", request.protocol).is_known = True
+        connection = cast("Known", request.protocol)
+        connection.is_known = True
         try:
             call = Call(claims, request.raw_path.partition("?")[2], b"")
             if has_body:
@@ -149,6 +150,8 @@ def call_answer(
             reply = await operation.handle(call)
         except RowboxError as error:
             error.user_id = claims.user_id
+            if isinstance(error, TokenRevoked):
+                connection.is_known = False  # when connections are short it goes like a stranger's
             raise
         headers = own_lines if reply.quota is None else own_lines + limits.lines(reply.quota)
         if reply.poll_timeout_s is None:

@@ -100,3 +100,12 @@ async def test_an_operators_call_that_names_nobody_is_refused(
         proof = operator_token(SECRET, time.time())
         answer = await api.admin(f"/operator/{name}", "POST", proof=proof, body=body)
         assert (answer.status, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_the_connection_of_a_revoked_token_is_a_strangers(api: Api, owner: Owner) -> None:
+    stolen, idle = header("alice"), api.connections._idle
+    await ask(api, _PATHS[0], stolen)
+    await until(lambda: (len(idle.known), len(idle.strangers)) == (1, 0))
+    await owner.revoke_user("alice")
+    (await ask(api, _PATHS[0], stolen)).problem(401, "token_revoked")
+    await until(lambda: (len(idle.known), len(idle.strangers)) == (0, 1))
