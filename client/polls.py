@@ -14,7 +14,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from rowbox.client.errors import CallFailed
-from rowbox.client.retry import Timing
+from rowbox.client.retry import Timing, asked_s
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Polls(Generic[Page]):
             self._back_off(None)
         else:
             self._failures = 0
-            self._pause_s = (page.retry_after_ms or 0) / 1000
+            self._pause_s = asked_s(page.retry_after_ms)
 
     def _failed(self, error: CallFailed) -> None:
         self._is_connected = False

@@ -21,7 +21,9 @@ PATIENCE_S: Final = 30.0
 """Longer than a takeover, which takes the lease's life and a few seconds."""
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 _T = TypeVar("_T")
-_MOST_DOUBLINGS = 32
+_MOST_ASKED_S: Final = 3600.0
+"""No longer pause is made than this, whatever a server or a proxy in front of it asks for."""
+_MOST_DOUBLINGS: Final = 32
 """Beyond any `cap_s`; a client that is away for a week must not compute 2 ** 60000."""
 
 
@@ -36,7 +38,12 @@ class Pauses(Struct, frozen=True, kw_only=True):
     def of(self, number: int, asked_ms: int | None, random: Random) -> float:
         """The pause number 1, 2, ...; `asked_ms` is what the server asked for."""
         bound = min(self.cap_s, self.base_s * 2 ** min(number - 1, _MOST_DOUBLINGS))
-        return (asked_ms or 0) / 1000 + random.uniform(0, bound)
+        return asked_s(asked_ms) + random.uniform(0, bound)
+
+
+def asked_s(asked_ms: int | None) -> float:
+    """The pause that a server asked for, in seconds."""
+    return min((asked_ms or 0) / 1000, _MOST_ASKED_S)
 
 
 class Timing(Struct, frozen=True, kw_only=True):

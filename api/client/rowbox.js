@@ -25,6 +25,8 @@ const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
+/** No longer pause is made than this, whatever is asked for. (A timer of more than 2 ** 31 ms is over at once.) */
+const LONGEST_ASKED_MS = 3600_000;
 const MOST_DOUBLINGS = 32; // beyond any bound; 2 ** 2000 is Infinity, and an outage may be long
 /** For the beginning of an answer, and then for each further part of it. */
 const CALL_TIMEOUT_MS = 15_000;
@@ -419,7 +421,7 @@ export class Rowbox {
       [token, failures, isAnswered, isWoken] = [page.lastUpdatedTimestamp, 0, true, false];
       const isHasty = wait && isEmpty(page) && this.#now() - begun < HASTY_POLL_MS;
       yield page;
-      if (page.retryAfterMs) await this.#pause(page.retryAfterMs, signal, true);
+      if (page.retryAfterMs) await this.#pause(askedMs(page), signal, true);
       else if (isHasty) await this.#pause(HASTY_POLL_MS * (1 + this.#random()), signal);
       else if (waitForNews && !(page.isDeltaUpdate && page.hasMore)) {
         await orAborted(waitForNews(), signal).catch(unlessAborted(signal));
@@ -519,7 +521,7 @@ export class Rowbox {
       }
       const leftMs = endsAt - this.#now();
       if (leftMs <= 0 || error.retryAfterMs > leftMs) throw error;
-      const wantedMs = failures ? this.#backoffMs(failures - 1, error) : error.retryAfterMs;
+      const wantedMs = failures ? this.#backoffMs(failures - 1, error) : askedMs(error);
       const retryInMs = Math.min(wantedMs, leftMs);
       failures++;
       onConnection({ isConnected: false, error, retryInMs });
@@ -534,7 +536,7 @@ export class Rowbox {
    */
   #backoffMs(failures, error) {
     const bound = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, MOST_DOUBLINGS));
-    return error.retryAfterMs + this.#random() * bound;
+    return askedMs(error) + this.#random() * bound;
   }
 
   /**
@@ -897,6 +899,9 @@ function pause(ms, signal) {
     signal.addEventListener("abort", done);
   });
 }
+
+/** The pause that the server asked for. @param {{retryAfterMs?: number}} answer */
+const askedMs = ({ retryAfterMs = 0 }) => Math.min(retryAfterMs, LONGEST_ASKED_MS);
 
 /**
  * `promise`; or rejects with the reason of `signal`, as soon as that is aborted.

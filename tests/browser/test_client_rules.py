@@ -108,6 +108,18 @@ class TestSend:
         """)
         assert sleeps == [3000]
 
+    async def test_a_proxy_that_asks_for_a_year_is_given_an_hour(self, run: Run) -> None:
+        """A browser's timer of more than 24 days is over at once: a follower would have asked as fast as it can."""
+        sleeps = await run("""
+            const away = { status: 503, body: "not ours", headers: { "Retry-After": "31536000" } };
+            const hasty = scripted([away, sent]);
+            await hasty.client.send("bob", "hello", { patienceMs: Infinity });
+            const { client, sleeps } = scripted([away, page([2], 2)], { random: () => 0 });
+            await followed(client, 1, { token: "1" });
+            return [hasty.sleeps, sleeps];
+        """)
+        assert sleeps == [[3_600_000], [3_600_000]]
+
     async def test_jitter_is_full_and_backoff_is_bounded(self, run: Run) -> None:
         none, most = await run("""
             const away = () => Array.from({ length: 12 }, lost);

@@ -209,6 +209,14 @@ async def test_it_waits_as_long_as_the_server_asks(server: ScriptedServer, clien
     assert time.pauses == [0.7 + 1.0]
 
 
+async def test_a_proxy_that_asks_for_a_year_is_given_an_hour(
+    server: ScriptedServer, client: Client, time: Time
+) -> None:
+    server.will(Answer(503, b"<html>", {"Retry-After": "31536000"}), delta(11, token=11))
+    await take(client.follow("t10"), 1)
+    assert time.pauses == [3600.0 + 1.0]
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
