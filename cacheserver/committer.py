@@ -6,6 +6,7 @@ After an unknown outcome the epoch is left and the rows are dropped (rule 6): wh
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,15 @@ from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.rarely import Rarely
 from rowbox.cacheserver.store import RowMutation, Store
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 from rowbox.mailbox.plan import Plan, Sent
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Committer:
         self._on_applied = on_applied
         self._loop = asyncio.get_running_loop()
         self.counters = CommitCounters()
+        self._failures = Rarely(self._loop.time)
 
     async def commit(self, batch: Batch) -> None:
         """Writes a batch whose rows are busy, applies it, and answers its commands, with an error if need be."""
@@ -75,10 +80,13 @@ class Committer:
             for command, _ in batch.decided:
                 command.store_calls += 1
         except StoreOutcomeUnknown as error:
+            self._report(batch, error)
             self._lose(batch, error)
         except (StoreUnavailable, HandoverInProgress) as error:
+            self._report(batch, error)
             batch.fail(error)
         except StoreUnusable as error:
+            self._report(batch, error)
             # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
             batch.fail(StoreOutcomeUnknown(str(error)))
         except BaseException as error:
@@ -89,6 +97,14 @@ class Committer:
             self._apply(batch)
         finally:
             self.counters.seconds += self._loop.time() - began
+
+    def _report(self, batch: Batch, error: RowboxError) -> None:
+        """Callers hear their class of error; what the store said stands here. No error's text holds a message's."""
+        number = self._failures.count(type(error).__name__)
+        if number:
+            level = logging.INFO if isinstance(error, HandoverInProgress) else logging.WARNING
+            text = "a commit of %d rows failed, %s: %s (%d such since the last line)"
+            log.log(level, text, len(batch.plans), error.code, error, number)
 
     def answer(self, batch: Batch) -> None:
         """Gives the answers, each only where its users are still owned (rule 5: refusals and duplicates too)."""

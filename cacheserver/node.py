@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
+from rowbox.cacheserver.beat_log import BeatLog
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.cluster_state import ClusterCells
 from rowbox.cacheserver.heard_store import HeardStore
@@ -27,6 +28,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.peer_clocks import WitnessedTime
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.put_back import end_restore
+from rowbox.cacheserver.rarely import Rarely
 from rowbox.cacheserver.samples import Sample, owner_samples
 from rowbox.cacheserver.store import Store
 from rowbox.mailbox.clock import US_PER_S
@@ -38,6 +40,8 @@ from rowbox.mailbox.revocation import Bearer
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MS = 1000
+SAME_WAIT_S = 60.0
+"""A wait whose reason is worded otherwise each time is said once, and then once in so long."""
 OPEN_PAUSE_S = 1.0
 
 
@@ -84,7 +88,9 @@ class Node:
         self._stores: Stores | None = None
         self._membership: Membership | None = None
         self._owner: Owner | None = None
-        self._why = "waiting for the store"
+        self._why = self._why_said = "waiting for the store"
+        self._why_lines = Rarely(now_s, SAME_WAIT_S)
+        self._beat_log = BeatLog(now_s)
         self._is_draining = False
         self._is_broken = False
         self._changed = asyncio.Event()
@@ -264,7 +270,7 @@ class Node:
         try:
             self._stores = await self._open_stores()
         except StoreUnavailable as error:
-            self._wait_for(f"waiting for the store: {error}")
+            self._wait_for("waiting for the store", error)
             return False
         self._health.start(self._stores.mail)
         return True
@@ -293,6 +299,7 @@ class Node:
 
     async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
         """One beat, and an Owner where this server owns now; None where the store did not answer."""
+        had_lapsed = self._owner is not None and not membership.lease.is_held
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             standing = await membership.beat()
@@ -302,10 +309,12 @@ class Node:
         except StoreUnavailable as error:
             self.missed_beats += 1
             if self._owner is None:
-                self._wait_for(f"waiting for the store: {error}")
+                self._wait_for("waiting for the store", error)
             else:
-                log.warning("the lease was not renewed: %s", error)
+                self._beat_log.missed(error)
             return None
+        if standing is Standing.OWNER:
+            self._beat_log.renewed(had_lapsed=had_lapsed)
         if standing is Standing.OWNER and self._owner is None and not self._is_draining:
             await self._appoint(membership, mail)
         return standing
@@ -339,7 +348,7 @@ class Node:
             async with asyncio.timeout(self._settings.beat_ms / 1000):
                 await owner.start()
         except (StoreUnavailable, TimeoutError) as error:
-            self._wait_for(f"waiting for the mailboxes: {str(error) or 'no answer'}")
+            self._wait_for("waiting for the mailboxes", str(error) or "no answer")
             await owner.close()  # it may have begun to ask for ranges of the store that do not answer
             return
         self._health.begin_tenure()
@@ -381,7 +390,12 @@ class Node:
         except RowboxError as error:
             log.warning("the mailboxes were not given up, the next owner waits for the lease to end: %s", error)
 
-    def _wait_for(self, why: str) -> None:
-        if why != self._why:
-            log.warning("%s", why)
-        self._why = why
+    def _wait_for(self, what: str, why: object = "") -> None:
+        """Says so where `what` is news, and where only `why` is, once in a while."""
+        self._why = f"{what}: {why}" if why else what
+        if self._why == self._why_said:
+            return
+        is_due = self._why_lines.count(what) > 0
+        if is_due or not why or not self._why_said.startswith(f"{what}: "):
+            self._why_said = self._why
+            log.warning("%s", self._why)

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.commands import SendCommand
+from rowbox.cacheserver.rarely import EVERY_S
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
@@ -138,6 +139,31 @@ async def test_a_write_that_was_refused_changed_nothing(late: bool) -> None:
         assert not (await node.send("ann", "bob", "refused", "c1")).duplicate
         await servers.quiet()
         assert await contents(node, "bob") == ["before", "refused"]
+
+
+@virtual_time
+async def test_commits_that_fail_are_logged_by_kind_and_without_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "before", "c0")
+        for number in range(5):
+            node.store.faults.next(Fault.FAIL_BEFORE, Op.MUTATE)
+            await gather_all(node.send("ann", "bob", "a secret", f"refused-{number}"))
+        node.store.faults.next(Fault.FAIL_AFTER, Op.MUTATE)
+        await gather_all(node.send("ann", "bob", "a secret", "unknown"))
+        await asyncio.sleep(EVERY_S + 1.0)
+        await node.send("ann", "bob", "a secret", "between")  # claims the row anew, after the unknown outcome
+        node.store.faults.next(Fault.FAIL_BEFORE, Op.MUTATE)
+        await gather_all(node.send("ann", "bob", "a secret", "late"))
+        lines = [record.getMessage() for record in caplog.records if record.name.endswith(".committer")]
+    assert [line.rpartition("(")[2] for line in lines] == [
+        "1 such since the last line)",
+        "1 such since the last line)",
+        "5 such since the last line)",
+    ]
+    assert all(line.startswith("a commit of 1 rows failed, store_unavailable: ") for line in lines)
+    assert not any("secret" in line for line in lines)
 
 
 @virtual_time
