@@ -342,10 +342,17 @@ def _mailbox_limits(settings: Settings) -> Limits:
     )
 
 
+FRAMES_QUARTER = 4
+"""Of a framed gateway's largest request a batch plans to fill a quarter: its last command may bring a delivery of 1 MiB
+(delivery.BATCH_BYTES), and all of it may be one row's, which no request splits (stores/hbase_writes.py)."""
+
+
 def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits:
+    is_framed = late_writes and settings.hbase.transport == "framed"
+    frame_bytes = settings.hbase.frame_bytes // FRAMES_QUARTER if is_framed else settings.commit.batch_bytes
     return PipelineLimits(
         batch_rows=settings.commit.batch_rows,
-        batch_bytes=settings.commit.batch_bytes,
+        batch_bytes=min(settings.commit.batch_bytes, frame_bytes),
         queue_commands=settings.commit.queue_commands,
         queue_bytes=settings.commit.queue_bytes,
         timeout_s=settings.commit.timeout_ms / 1000,

@@ -78,7 +78,7 @@ def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Itera
     address, settings = hbase_address(loaded), loaded.settings.hbase
     identities = {}
     for gateway in address.gateways:
-        diagnosis, identity = examine_gateway(gateway, address.table, settings.call_timeout_ms)
+        diagnosis, identity = examine_gateway(gateway, address.table, settings)
         yield diagnosis
         if identity:
             identities[gateway] = identity
@@ -86,7 +86,7 @@ def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Itera
         yield examine_cluster(identities.values())
         yield from _examine_table(loaded, thrift2)
     for gateway in identities:
-        with closing(Thrift1(gateway, address.table, settings.call_timeout_ms)) as thrift1:
+        with closing(Thrift1(gateway, address.table, settings)) as thrift1:
             yield from examine_calls(thrift1, secrets.token_hex(8).encode(), wall_clock_ms)
     yield from examine_configuration(infos, settings)
 

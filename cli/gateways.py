@@ -10,7 +10,7 @@ import click
 from rowbox.hbase_schema.gateways import Gateways, first_thrift1, thrift2_at
 from rowbox.hbase_schema.thrift2 import Thrift2
 from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.config import HBaseAddress, Loaded, parse_store_url
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings, Loaded, parse_store_url
 from rowbox.mailbox.errors import BadRequest, StoreUnavailable, StoreUnusable
 
 NO_THRIFT2: Final = "none"
@@ -35,9 +35,9 @@ def hbase_address(loaded: Loaded) -> HBaseAddress:
 def opened_gateways(loaded: Loaded, thrift2: str | None) -> Iterator[Gateways]:
     """The gateways of the store. Says on stderr where there is none of Thrift2 and none was named."""
     address = hbase_address(loaded)
-    timeout_ms = loaded.settings.hbase.call_timeout_ms
-    thrift1 = first_thrift1(address, timeout_ms)
-    gateways = Gateways(address.table, thrift1, find_thrift2(address, thrift2, timeout_ms))
+    settings = loaded.settings.hbase
+    thrift1 = first_thrift1(address, settings)
+    gateways = Gateways(address.table, thrift1, find_thrift2(address, thrift2, settings))
     try:
         yield gateways
     finally:
@@ -52,15 +52,15 @@ def parse_gateway(text: str, option: str) -> Address:
     return match[1], int(match[2])
 
 
-def find_thrift2(address: HBaseAddress, named: str | None, timeout_ms: int) -> Thrift2 | None:
+def find_thrift2(address: HBaseAddress, named: str | None, settings: HBaseSettings) -> Thrift2 | None:
     """The Thrift2 gateway that was named, which must answer; by default the one behind the first gateway."""
     if named == NO_THRIFT2:
         return None
     if named is not None:
-        return thrift2_at(parse_gateway(named, "--thrift2"), timeout_ms)
+        return thrift2_at(parse_gateway(named, "--thrift2"), settings)
     host, port = address.gateways[0]
     try:
-        return thrift2_at((host, port + 1), timeout_ms)
+        return thrift2_at((host, port + 1), settings)
     except (StoreUnavailable, StoreUnusable) as error:
         click.echo(f"No Thrift2 ({error}): going on with Thrift1 alone.", err=True)
         return None

@@ -8,6 +8,7 @@ from rowbox.hbase_schema.diagnosis import Diagnosis, State, judged
 from rowbox.hbase_schema.gateway_conf import fetch_configuration, judge_configuration, unknown_configuration
 from rowbox.hbase_schema.gateways import Gateways
 from rowbox.hbase_schema.probes import ClockMs, probe, probe_row
+from rowbox.hbase_schema.spoken import other_wire
 from rowbox.hbase_schema.standing import deviations, look, read_schema
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift1 import Thrift1
@@ -18,20 +19,23 @@ from rowbox.mailbox.config import HBaseSettings
 from rowbox.mailbox.errors import StoreUnavailable
 
 
-def examine_gateway(address: Address, table: str, timeout_ms: int) -> tuple[Diagnosis, Identity | None]:
+def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tuple[Diagnosis, Identity | None]:
     """Whether a gateway answers a call that HBase's master has to answer; who it is, None where it is of no use."""
     subject = f"gateway {address[0]}:{address[1]}"
     try:
-        identity = identify(address, timeout_ms)
+        identity = identify(address, settings)
         if identity.protocol == THRIFT2:
             return Diagnosis(State.WRONG, subject, "speaks Thrift2: name gateways of Thrift1 in store.url"), None
         began = time.monotonic()
-        with closing(Thrift1(address, table, timeout_ms)) as thrift1:
+        with closing(Thrift1(address, table, settings)) as thrift1:
             thrift1.exists()
     except StoreUnavailable as error:
-        return Diagnosis(State.WRONG, subject, f"{error}: start it, or take it out of store.url"), None
+        finding = other_wire(address, settings) or f"{error}: start it, or take it out of store.url"
+        return Diagnosis(State.WRONG, subject, finding), None
     took_ms = (time.monotonic() - began) * 1000
-    return Diagnosis(State.OK, subject, f"answers in {took_ms:.0f} ms, has {timeout_ms} ms for it"), identity
+    return Diagnosis(
+        State.OK, subject, f"answers in {took_ms:.0f} ms, has {settings.call_timeout_ms} ms for it"
+    ), identity
 
 
 def examine_cluster(identities: Collection[Identity]) -> Diagnosis:

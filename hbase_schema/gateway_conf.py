@@ -17,6 +17,8 @@ IDLE_TIMEOUT: Final = "hbase.thrift.server.socket.read.timeout"
 OPERATION_TIMEOUT: Final = "hbase.client.operation.timeout"
 RPC_TIMEOUT: Final = "hbase.rpc.timeout"
 WRITE_TIMEOUT: Final = "hbase.rpc.write.timeout"
+MAX_FRAME_MB: Final = "hbase.regionserver.thrift.framed.max_frame_size_in_mb"
+_DEFAULT_FRAME_MB: Final = "2"
 _DEFAULTS_MS: Final[Configuration] = {IDLE_TIMEOUT: "60000", OPERATION_TIMEOUT: "1200000", RPC_TIMEOUT: "60000"}
 """HBase's own, for what its /conf does not list."""
 
@@ -42,6 +44,8 @@ def judge_configuration(configuration: Configuration, settings: HBaseSettings) -
     """What of a gateway's settings decides whether writes end in time and connections live long enough."""
     yield _idle(configuration, settings)
     yield _late_writes(configuration)
+    if settings.transport == "framed":
+        yield _frames(configuration, settings)
 
 
 def unknown_configuration(reason: str) -> Iterator[Diagnosis]:
@@ -71,6 +75,20 @@ def _late_writes(configuration: Configuration) -> Diagnosis:
         subject="late writes",
         finding=f"the gateway gives a write up after {operation_ms} ms, and its last try after {last_try_ms} ms more",
         advice=f"lower {OPERATION_TIMEOUT} and {RPC_TIMEOUT} to {LATE_WRITES_MS} together at most",
+    )
+
+
+def _frames(configuration: Configuration, settings: HBaseSettings) -> Diagnosis:
+    text = configuration.get(MAX_FRAME_MB) or _DEFAULT_FRAME_MB
+    try:
+        takes_bytes = int(text) << 20
+    except ValueError as error:
+        raise StoreUnavailable(f"{MAX_FRAME_MB} = {text!r} in the gateway's settings is no number") from error
+    return judged(
+        well=settings.frame_bytes <= takes_bytes,
+        subject="frames",
+        finding=f"the gateway takes frames of {takes_bytes:,} bytes, hbase.frame_bytes is {settings.frame_bytes:,}",
+        advice=f"raise {MAX_FRAME_MB}, or lower hbase.frame_bytes: a larger request ends the connection",
     )
 
 

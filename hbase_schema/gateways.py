@@ -3,12 +3,16 @@
 import time
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from rowbox.hbase_schema.spoken import require_same_wire, spoken_by
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift1 import Thrift1
 from rowbox.hbase_schema.thrift2 import THRIFT1, THRIFT2, Thrift2, identify
 from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address
-from rowbox.mailbox.config import HBaseAddress
+from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 _POLL_S: Final = 0.1
@@ -44,29 +48,48 @@ class Gateways(NamedTuple):
             self.thrift2.close()
 
 
-def first_thrift1(hbase: HBaseAddress, timeout_ms: int) -> Thrift1:
+def first_thrift1(hbase: HBaseAddress, settings: HBaseSettings) -> Thrift1:
     """The first gateway of the store that answers.
 
-    StoreUnavailable naming each of them: none does. StoreUnusable: it speaks Thrift2.
+    StoreUnavailable naming each of them: none does. StoreUnusable: it speaks Thrift2, or otherwise than the settings
+    say (spoken.py).
     """
     failures = []
     for address in hbase.gateways:
         try:
-            protocol = identify(address, timeout_ms).protocol
+            protocol = identify(address, settings).protocol
         except StoreUnavailable as error:
             failures.append(str(error))
             continue
         if protocol == THRIFT2:
             raise StoreUnusable(f"gateway {_name(address)} speaks Thrift2; --store names gateways of Thrift1")
-        return Thrift1(address, hbase.table, timeout_ms)
+        return Thrift1(address, hbase.table, settings)
+    require_same_wire(hbase.gateways, settings)
     raise StoreUnavailable("; ".join(failures))
 
 
-def thrift2_at(address: Address, timeout_ms: int) -> Thrift2:
-    """The Thrift2 gateway at `address`. StoreUnavailable: it does not answer. StoreUnusable: it speaks Thrift1."""
-    if identify(address, timeout_ms).protocol == THRIFT1:
+def thrift2_at(address: Address, settings: HBaseSettings) -> Thrift2:
+    """The Thrift2 gateway at `address`, in whichever transport and protocol it speaks: the settings' are Thrift1's.
+
+    StoreUnavailable: it does not answer. StoreUnusable: it speaks Thrift1, or no Thrift in the clear.
+    """
+    speaking = _speaking(settings, DEFAULT)  # whoever speaks otherwise ends such a call at once
+    try:
+        protocol = identify(address, speaking).protocol
+    except StoreUnavailable:
+        spoken = spoken_by(address, speaking)
+        if not isinstance(spoken, Wire):
+            require_same_wire([address], speaking)
+            raise
+        speaking = _speaking(settings, spoken)
+        protocol = identify(address, speaking).protocol
+    if protocol == THRIFT1:
         raise StoreUnusable(f"gateway {_name(address)} speaks Thrift1, not Thrift2")
-    return Thrift2(address, timeout_ms)
+    return Thrift2(address, speaking)
+
+
+def _speaking(settings: HBaseSettings, wire: Wire) -> HBaseSettings:
+    return replace(settings, transport=wire.transport, protocol=wire.protocol)
 
 
 def _name(address: Address) -> str:

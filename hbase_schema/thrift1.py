@@ -14,6 +14,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import Attributes, TablePlan
 from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
+from rowbox.mailbox.config import HBaseSettings
 
 _FIRST_KEY: Final = b"FirstKeyOnlyFilter()"
 
@@ -28,9 +29,9 @@ class Cell(NamedTuple):
 class Thrift1:
     """One table's rows and the cluster's tables, through one Thrift1 gateway. Raises as ThriftConnection's calls."""
 
-    def __init__(self, address: Address, table: str, timeout_ms: int) -> None:
-        self._connection = ThriftConnection(address, Hbase, timeout_ms)
-        self._creation = ThriftConnection(address, Hbase, CREATE_TIMEOUT_MS)
+    def __init__(self, address: Address, table: str, settings: HBaseSettings) -> None:
+        self._connection = ThriftConnection(address, Hbase, settings)
+        self._creation = ThriftConnection(address, Hbase, settings, CREATE_TIMEOUT_MS)
         self._table = table.encode()
         self.name = self._connection.name
 

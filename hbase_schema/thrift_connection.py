@@ -8,17 +8,16 @@ Made for an operator's verbs, which make one call at a time; the store has a poo
 
 from typing import Any, Final
 
-from thriftpy2.protocol.cybin.cybin import ProtocolError
 from thriftpy2.rpc import make_client
 from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 
+from rowbox.hbase_schema.thrift_wire import NOT_THRIFT, wire_of
+from rowbox.mailbox.config import HBaseSettings
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 CREATE_TIMEOUT_MS: Final = 60_000
 """A table with hundreds of regions takes a busy cluster many seconds."""
-_NOT_THRIFT: Final = (ProtocolError, SystemError, MemoryError, UnicodeError)
-"""What thriftpy2's parser, written in C, raises at bytes that are no Thrift: an HTTP server's, a framed gateway's."""
 _MOST_SHOWN: Final = 300
 
 Address = tuple[str, int]
@@ -39,11 +38,13 @@ class HBaseRefused(StoreOutcomeUnknown):
 class ThriftConnection:
     """Calls of one Thrift service on one gateway."""
 
-    def __init__(self, address: Address, service: Any, timeout_ms: int) -> None:
+    def __init__(self, address: Address, service: Any, settings: HBaseSettings, timeout_ms: int | None = None) -> None:
+        """`timeout_ms` of a call takes the place of the settings'."""
         self.name = f"{address[0]}:{address[1]}"
         self._address = address
         self._service = service
-        self._timeout_ms = timeout_ms
+        self._wire = wire_of(settings)
+        self._timeout_ms = settings.call_timeout_ms if timeout_ms is None else timeout_ms
         self._client: Any = None
 
     def call(self, name: str, *args: object, writes: bool = False) -> Any:
@@ -55,7 +56,7 @@ class ThriftConnection:
         client = self._opened()
         try:
             return getattr(client, name)(*args)
-        except (OSError, TTransportException, *_NOT_THRIFT) as error:
+        except (OSError, TTransportException, *NOT_THRIFT) as error:
             self.close()
             kind = StoreOutcomeUnknown if writes else StoreUnavailable
             raise kind(f"gateway {self.name} gave no answer to {name}: {_text(error)}") from error
@@ -66,7 +67,13 @@ class ThriftConnection:
     def _opened(self) -> Any:
         if self._client is None:
             try:
-                self._client = make_client(self._service, *self._address, timeout=self._timeout_ms)
+                self._client = make_client(
+                    self._service,
+                    *self._address,
+                    proto_factory=self._wire.protocol_factory,
+                    trans_factory=self._wire.transport_factory,
+                    timeout=self._timeout_ms,
+                )
             except (OSError, TTransportException) as error:
                 raise StoreUnavailable(f"gateway {self.name} cannot be reached: {_text(error)}") from error
         return self._client

@@ -217,6 +217,10 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     ] = 64 * MIB
 
 
+ThriftTransport: TypeAlias = Literal["buffered", "framed"]
+ThriftProtocol: TypeAlias = Literal["binary", "compact"]
+
+
 class HBaseSettings(Struct, frozen=True, kw_only=True):
     """The connections to the Thrift gateways of an HBase store."""
 
@@ -247,6 +251,21 @@ class HBaseSettings(Struct, frozen=True, kw_only=True):
             description="A connection idle for longer is opened anew: a gateway closes them after 60 s.",
         ),
     ] = 30 * SECOND_MS
+    transport: Annotated[
+        ThriftTransport,
+        Meta(description="Thrift's transport, as the gateways were started: framed is -f, -nonblocking or -hsha."),
+    ] = "buffered"
+    protocol: Annotated[
+        ThriftProtocol, Meta(description="Thrift's protocol, as the gateways were started: compact is -c.")
+    ] = "binary"
+    frame_bytes: Annotated[
+        int,
+        Meta(
+            ge=2 * MIB,
+            le=1 << 30,
+            description="Framed: the largest request, at most the gateways' max_frame_size_in_mb; batches fit into it.",
+        ),
+    ] = 2 * MIB
 
 
 class LeaseSettings(Struct, frozen=True, kw_only=True):

@@ -20,10 +20,12 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
 from rowbox.hbase_schema.servable import require_servable
+from rowbox.hbase_schema.spoken import ask_for_same_wire
 from rowbox.hbase_schema.table_plan import Attributes
 from rowbox.hbase_schema.thrift1 import families_of
+from rowbox.hbase_schema.thrift_wire import wire_of
 from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
-from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable, StoreUnusable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -34,10 +36,12 @@ _Call = Callable[Concatenate[GatewayClient, bytes, _P], _T]
 class HBaseStore:
     """The whole port over one table. `open` makes it."""
 
-    def __init__(self, pool: HBasePool, table: str, shards: int) -> None:
+    def __init__(self, pool: HBasePool, table: str, shards: int, most_bytes: int | None = None) -> None:
+        """`most_bytes` is the largest request that a framed gateway takes; None where it is not framed."""
         self._pool = pool
         self._table = table.encode()
         self._shards = shards
+        self._most_bytes = most_bytes
         self.ranges = Regions(pool, self._table)
 
     @classmethod
@@ -53,14 +57,16 @@ class HBaseStore:
         """The store at `address`; `connections` and `call_timeout_ms` take the place of the settings'.
 
         StoreUnavailable: no gateway answers, or HBase does not; try again. StoreUnusable: there is no table, or no
-        schema in it. StoreVersionMismatch: its schema is of another version. StoreSettingsMismatch: its families do
-        not keep what `kept` says; None where only cells that never expire are of interest.
+        schema in it, or a gateway speaks otherwise than the settings say. StoreVersionMismatch: its schema is of
+        another version. StoreSettingsMismatch: its families do not keep what `kept` says; None where only cells that
+        never expire are of interest.
         """
         pool = HBasePool(
             address.gateways,
             settings.connections if connections is None else connections,
             settings.call_timeout_ms if call_timeout_ms is None else call_timeout_ms,
             settings.idle_ms,
+            wire_of(settings),
         )
         try:
             schema = require_schema(await _schema_columns(pool, address.table.encode()), address.table)
@@ -69,10 +75,16 @@ class HBaseStore:
         except TableNotMade as error:
             await pool.close()
             raise StoreUnusable(f"there is no table {address.table}; make it with: rowbox schema apply") from error
+        except StoreUnavailable as error:
+            await pool.close()
+            if not isinstance(error, StoreUnreachable):  # a gateway took the connection, and no call came through
+                await ask_for_same_wire(address.gateways, settings)
+            raise
         except BaseException:
             await pool.close()
             raise
-        store = cls(pool, address.table, schema.shards)
+        most_bytes = settings.frame_bytes if settings.transport == "framed" else None
+        store = cls(pool, address.table, schema.shards, most_bytes)
         with suppress(StoreUnavailable):  # till it is asked again, all is one range
             await store.ranges.refresh()
         return store
@@ -152,11 +164,11 @@ class HBaseStore:
 
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         if mutations:
-            await self._write(hbase_writes.put_rows, mutations, timestamp_ms)
+            await self._write(hbase_writes.put_rows, mutations, timestamp_ms, self._most_bytes)
 
     async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
         if deletes:
-            await self._write(hbase_writes.delete_columns, deletes, timestamp_ms)
+            await self._write(hbase_writes.delete_columns, deletes, timestamp_ms, self._most_bytes)
 
     async def compare_and_set(
         self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes

@@ -11,15 +11,18 @@ which reply is still on its way.
 # (thriftpy2 is typed in part only)
 
 from collections import deque
-from socket import MSG_PEEK
+from contextlib import suppress
+from socket import MSG_PEEK, SHUT_RDWR
 from time import monotonic
 from typing import Any, TypeAlias
 
 import happybase
 from happybase.connection import Hbase
-from thriftpy2.protocol import TBinaryProtocol
+from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TClient
-from thriftpy2.transport import TBufferedTransport, TSocket
+from thriftpy2.transport import TSocket
+
+from rowbox.hbase_schema.thrift_wire import Wire
 
 BUFFER_BYTES = 64 * 1024
 """A batch of 256 rows is 200 kB: with thriftpy2's 4 kB it is 53 writes to the socket, with this 4."""
@@ -77,25 +80,35 @@ class DeadlineSocket(TSocket):
         self.sock.settimeout(left_s)
 
 
-class SequencedProtocol(TBinaryProtocol):
-    """Numbers its requests, and takes replies only in their order and under their numbers and names."""
+class _Sequenced:
+    """A protocol that numbers its requests, and takes replies only in their order and under their numbers and names."""
 
-    def __init__(self, transport: TBufferedTransport) -> None:
-        super().__init__(transport, decode_response=False)
+    def __init__(self, transport: Any) -> None:
+        super().__init__(transport, decode_response=False)  # type: ignore[call-arg]
         self._last = 0
         self._asked: deque[tuple[str, int]] = deque()
 
     def write_message_begin(self, name: str, ttype: int, seqid: int) -> None:
         self._last = self._last % 0x7FFFFFFF + 1
         self._asked.append((name, self._last))
-        super().write_message_begin(name, ttype, self._last)
+        super().write_message_begin(name, ttype, self._last)  # type: ignore[misc]
 
     def read_message_begin(self) -> tuple[str, int, int]:
         asked = self._asked.popleft()  # first: a reply that does not come in time must not answer the next request
-        name, kind, seqid = super().read_message_begin()
+        name, kind, seqid = super().read_message_begin()  # type: ignore[misc]
+        if isinstance(name, bytes):  # the compact protocol decodes no text at all then, its own name included
+            name = name.decode(errors="replace")
         if (name, seqid) != asked:
             raise CrossedReply(f"asked {asked[0]} {asked[1]}, got a reply to {name} {seqid}")
         return name, kind, seqid
+
+
+class SequencedBinary(_Sequenced, TBinaryProtocol):
+    """See _Sequenced."""
+
+
+class SequencedCompact(_Sequenced, TCompactProtocol):
+    """See _Sequenced."""
 
 
 class GatewayClient(TClient):
@@ -111,19 +124,28 @@ class GatewayClient(TClient):
 
 
 class GatewayConnection:
-    """An open connection. Calls go through `client`, after `begin`."""
+    """A connection: `open` it, once. Calls go through `client`, after `begin`."""
 
-    def __init__(self, gateway: Gateway, connect_timeout_s: float) -> None:
-        """Connects; raises TTransportException or OSError."""
+    def __init__(self, gateway: Gateway, connect_timeout_s: float, wire: Wire) -> None:
         self.gateway = gateway
         self.socket = DeadlineSocket(gateway)
         self.socket.connect_timeout = connect_timeout_s
-        transport = TBufferedTransport(self.socket, BUFFER_BYTES)
-        self.client = GatewayClient(Hbase, SequencedProtocol(transport))
+        transport = wire.transport_class(self.socket, BUFFER_BYTES)
+        sequenced = SequencedCompact if wire.protocol == "compact" else SequencedBinary
+        self.client = GatewayClient(Hbase, sequenced(transport))
         self._connection = happybase.Connection(*gateway, autoconnect=False)
         self._connection.transport, self._connection.client = transport, self.client
+        self.used_s = 0.0
+
+    def open(self) -> None:
+        """Connects; raises TTransportException or OSError."""
         self._connection.open()
         self.used_s = monotonic()
+
+    def interrupt(self) -> None:
+        """From another thread: whatever is waited for on it, its connecting too, fails now."""
+        with suppress(OSError, AttributeError):  # not connected, or without a socket: not yet, or not any more
+            self.socket.sock.shutdown(SHUT_RDWR)
 
     def begin(self, deadline_s: float) -> None:
         """The next call is to end by `deadline_s` of `monotonic`."""

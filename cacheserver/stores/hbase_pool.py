@@ -16,12 +16,13 @@ happybase has a pool, which is bound to threads, takes dead connections and know
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from thriftpy2.transport import TTransportException
 
@@ -37,24 +38,33 @@ from rowbox.cacheserver.stores.hbase_errors import (
     writing_error,
 )
 from rowbox.cacheserver.stores.hbase_gateways import Gateways
-from rowbox.mailbox.errors import StoreUnreachable
+from rowbox.hbase_schema.thrift_wire import Wire
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable
 
 _T = TypeVar("_T")
 _Work = Callable[[GatewayClient], _T]
-"""What a call does with a connection, in a thread of the pool."""
+"""What a call does with a connection, in a thread of the pool. It may refuse by StoreUnavailable, with nothing sent."""
+
+
+CLOSED: Final = "the store is closed"
 
 
 class HBasePool:
     """Up to `connections` calls at once, each in a thread, on a connection that nobody else uses meanwhile."""
 
-    def __init__(self, gateways: Sequence[Gateway], connections: int, call_timeout_ms: int, idle_ms: int) -> None:
+    def __init__(
+        self, gateways: Sequence[Gateway], connections: int, call_timeout_ms: int, idle_ms: int, wire: Wire
+    ) -> None:
         self._gateways = Gateways(gateways)
+        self._wire = wire
         self._call_timeout_s = call_timeout_ms / 1000
         self._idle_s = idle_ms / 1000
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="store-call")
         self._idle: deque[GatewayConnection] = deque()
         self._lock = Lock()
         self._closing: asyncio.Future[None] | None = None
+        self._reading: set[GatewayConnection] = set()
+        """Those on which a read is made, or on the way to be."""
         self.counters = Counters()
 
     async def read(self, work: _Work[_T]) -> _T:
@@ -71,16 +81,28 @@ class HBasePool:
         return await self._in_thread(partial(self._write, work), timeout_s)
 
     async def close(self) -> None:
-        """Finishes what was asked for, which takes no longer than a call may, then closes. Twice is once."""
+        """Finishes the writes that were asked for, which takes no longer than a call may, then closes. Twice is once.
+
+        Reads end now, with StoreUnreachable: who closes waits for none.
+        """
         if self._closing is None:
             self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)
+            self._interrupt_reads()
         await asyncio.shield(self._closing)
 
     async def _in_thread(self, call: Callable[[float], _T], timeout_s: float | None = None) -> _T:
         if self._closing is not None:
-            raise StoreUnreachable("the store is closed")
+            raise StoreUnreachable(CLOSED)
         job = self._threads.submit(call, monotonic() + (self._call_timeout_s if timeout_s is None else timeout_s))
-        return await asyncio.shield(asyncio.wrap_future(job))
+        done = asyncio.wrap_future(job)
+        done.add_done_callback(_take_note)
+        return await asyncio.shield(done)
+
+    def _interrupt_reads(self) -> None:
+        with self._lock:
+            reading = list(self._reading)
+        for connection in reading:
+            connection.interrupt()
 
     def _close_blocking(self) -> None:
         self._threads.shutdown()
@@ -103,11 +125,15 @@ class HBasePool:
             with self._lock:
                 self.counters.deadline_misses += 1
             raise StoreUnreachable("no connection became free by the call's deadline")
-        connection = self._idle_connection() or self._new_connection(deadline_s)
+        connection = self._idle_connection() or self._new_connection(deadline_s, is_write=is_write)
         begun_s = monotonic()
         connection.begin(deadline_s)
         try:
-            result = work(connection.client)
+            with self._interruptible(connection, is_write=is_write):
+                result = work(connection.client)
+        except StoreUnavailable:  # the work's own word, before it sent anything
+            self._give_back(connection, is_write=is_write)
+            raise
         except Exception as error:  # noqa: BLE001 - a reply that does not decode may raise anything
             self._discard(connection, error, begun_s, is_write=is_write)
             if is_write:
@@ -115,6 +141,22 @@ class HBasePool:
             raise reading_error(error, connection.gateway) from None
         self._give_back(connection, is_write=is_write)
         return result
+
+    @contextmanager
+    def _interruptible(self, connection: GatewayConnection, *, is_write: bool) -> Iterator[None]:
+        """`close` ends what is done on `connection`, unless it is done for a write."""
+        if is_write:
+            yield
+            return
+        with self._lock:
+            self._reading.add(connection)
+        try:
+            if self._closing is not None:
+                raise StoreUnreachable(CLOSED)
+            yield
+        finally:
+            with self._lock:
+                self._reading.discard(connection)
 
     def _idle_connection(self) -> GatewayConnection | None:
         """The one that was used last, so that under a low load the others grow old."""
@@ -128,15 +170,17 @@ class HBasePool:
                 return connection
             connection.close()
 
-    def _new_connection(self, deadline_s: float) -> GatewayConnection:
+    def _new_connection(self, deadline_s: float, *, is_write: bool) -> GatewayConnection:
         """To the first gateway that takes one; a silent one gets its share of the time that is left."""
         with self._lock:
             gateways = self._gateways.in_order()
         refusals: list[str] = []
         for tried, gateway in enumerate(gateways):
             timeout_s = max(0.001, (deadline_s - monotonic()) / (len(gateways) - tried))
+            connection = GatewayConnection(gateway, timeout_s, self._wire)
             try:
-                connection = GatewayConnection(gateway, timeout_s)
+                with self._interruptible(connection, is_write=is_write):
+                    connection.open()
             except (TTransportException, OSError) as error:
                 refusals.append(f"{place(gateway)}: {said(error)}")
             else:
@@ -181,3 +225,9 @@ class HBasePool:
             self.counters.write_round_trips += connection.socket.round_trips
         else:
             self.counters.read_round_trips += connection.socket.round_trips
+
+
+def _take_note(done: "asyncio.Future[_T]") -> None:
+    """Its error is nobody's where whoever asked has left: else asyncio would complain that nobody fetched it."""
+    if not done.cancelled():
+        done.exception()

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.hbase import jars
 from deploy.hbase.cluster import GRACE_S, Cluster, locked
 from deploy.hbase.errors import ClusterError
-from deploy.hbase.layout import PORTS, Layout
+from deploy.hbase.layout import PORTS, PROTOCOLS, TRANSPORTS, Layout
 
 DEFAULT_DIR = Path("hbase-data")
 UP_TIMEOUT_S = 120.0
@@ -44,8 +44,20 @@ def _up_and_leave(options: argparse.Namespace) -> None:
     cluster = _up(options)
     url = cluster.layout.url("rowbox")
     print(f"HBase is ready: {url} (Thrift2: port {cluster.layout.thrift2_port}; data and logs: {cluster.folder})")
+    for line in _settings(cluster.layout):
+        print(line)
     print(f"Next:  .venv/bin/rowbox schema apply --store {url}")
     print(f'       make serve args="--store {url}"')
+
+
+def _settings(layout: Layout) -> list[str]:
+    """What Rowbox has to be told of gateways that speak otherwise than it takes for granted."""
+    new = Layout()
+    return [
+        f"First: export ROWBOX_HBASE_{name.upper()}={getattr(layout, name)}"
+        for name in ("transport", "protocol")
+        if getattr(layout, name) != getattr(new, name)
+    ]
 
 
 def _up_and_stay(options: argparse.Namespace) -> None:
@@ -77,6 +89,8 @@ def _status(options: argparse.Namespace) -> int:
             "gatewayPorts": layout.gateway_ports,
             "infoPorts": layout.info_ports,
             "thrift2Port": layout.thrift2_port,
+            "transport": layout.transport,
+            "protocol": layout.protocol,
         }
         print(json.dumps({**ports, "processes": [status._asdict() for status in statuses]}))
     else:
@@ -146,6 +160,8 @@ def _add_wishes(verb: argparse.ArgumentParser) -> None:
     wish("--gateways", "Thrift1 gateways", type=int, choices=(1, 2))
     wish("--port-base", f"first of {PORTS} ports; 0: any that are free", type=int, metavar="N")
     wish("--listen", "address of the gateways, which ask for no password", metavar="ADDRESS")
+    wish("--transport", "of the Thrift1 gateways", choices=TRANSPORTS)
+    wish("--protocol", "of the Thrift1 gateways", choices=PROTOCOLS)
     wish("--heap-mb", "of each master and region server", type=int, metavar="MB")
     wish("--gateway-heap-mb", "of each gateway", type=int, metavar="MB")
     give_up = f"seconds after which it gives up [{UP_TIMEOUT_S:.0f}]"

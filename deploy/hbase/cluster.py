@@ -125,7 +125,8 @@ class Cluster:
         if process.name == "thrift2":
             return probe.thrift2_lists_tables(process.daemon.port, PROBE_S)
         if process.daemon.is_gateway:
-            return probe.thrift1_lists_tables(process.daemon.port, PROBE_S)
+            wire = probe.Wire(is_framed=self.layout.transport == "framed", is_compact=self.layout.protocol == "compact")
+            return probe.thrift1_lists_tables(process.daemon.port, PROBE_S, wire)
         return probe.accepts(process.daemon.port, PROBE_S)
 
     def require_all_running(self) -> None:

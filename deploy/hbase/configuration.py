@@ -86,5 +86,7 @@ def _gateway(layout: Layout) -> _Properties:
     # By default a connection idle for 60 s is closed, and the client notices with its next request: a write of unknown
     # outcome. So the client has to be the one that closes first (Rowbox: hbase.idle_ms).
     yield "hbase.thrift.server.socket.read.timeout", 600000
+    # Framed: a larger request ends the connection. By default 2 MB, half of what Rowbox sends at once at most.
+    yield "hbase.regionserver.thrift.framed.max_frame_size_in_mb", 16
     yield "hbase.thrift.info.bindAddress", LOOPBACK  # --infoport gives each gateway its port
     yield "hbase.thrift.info.port", -1

@@ -16,6 +16,10 @@ PORTS = 10
 """A cluster's ports are a block of so many from `port_base`."""
 
 
+TRANSPORTS = ("buffered", "framed")
+PROTOCOLS = ("binary", "compact")
+
+
 class Daemon(NamedTuple):
     """One process of a cluster: a JVM that runs `main`. `port` is the one that tells that it works."""
 
@@ -32,6 +36,8 @@ class Layout:
     """The wishes of `up`, kept in the folder: a stop and the next start find the same cluster.
 
     `listen` is the gateways' address; all else listens on 127.0.0.1. `heap_mb` is for each master and region server.
+    `transport` (one of TRANSPORTS) and `protocol` (one of PROTOCOLS) are what the Thrift1 gateways speak. Thrift2 is
+    always buffered and binary: a framed one takes the whole request for each key at which a new table is to be split.
     """
 
     region_servers: int = 1
@@ -40,6 +46,8 @@ class Layout:
     listen: str = LOOPBACK
     heap_mb: int = 1024
     gateway_heap_mb: int = 256
+    transport: str = "buffered"
+    protocol: str = "binary"
 
     @property
     def is_standalone(self) -> bool:
@@ -101,13 +109,14 @@ class Layout:
 
     def _gateways(self) -> list[Daemon]:
         package, heap_mb = "org.apache.hadoop.hbase", self.gateway_heap_mb
+        wire = ("-f",) * (self.transport == "framed") + ("-c",) * (self.protocol == "compact")
         ports = enumerate(zip(self.gateway_ports, self.info_ports, strict=True), 1)
         return [
             *(
                 Daemon(
                     f"gateway-{number}",
                     f"{package}.thrift.ThriftServer",
-                    ("-p", str(port), "--infoport", str(info_port), "start"),
+                    ("-p", str(port), "--infoport", str(info_port), *wire, "start"),
                     heap_mb,
                     port,
                     is_gateway=True,

@@ -1,16 +1,21 @@
 """Whether a port is free, and whether a gateway answers: one Thrift call each, written out, as no library is at hand.
 
-Thrift's binary protocol: a call is its version and type, the length and text of its name, a number, and the fields of
-its arguments; a field is its type, its id and its value; a zero byte ends them. A result has the value in field 0, or
-an error in another.
+A call is its version and type, a number, its name, and the fields of its arguments; a field is its type, its id and its
+value; a zero byte ends them. A result has the value in field 0, or an error in another. The binary protocol writes
+numbers in four bytes, the compact one in as few as it can, and a field's id as the distance from the one before. In the
+framed transport the length of the whole call comes first.
 """
 
 import socket
 import struct
-from collections.abc import Callable
+from typing import NamedTuple
 
-_CALL, _REPLY = 0x80010001, 0x80010002
+_CALL, _REPLY = b"\x80\x01\x00\x01", b"\x80\x01\x00\x02"
+_COMPACT_CALL, _COMPACT_REPLY = b"\x82\x21", b"\x82\x41"
+_NUMBER = b"\0\0\0\1"
 _BOOL, _STRING = 2, 11
+_VALUE = (b"\0", b"\0\0")
+"""The id of a result's value, behind its type. The compact protocol has an error's id in the upper half of the type."""
 
 
 def is_free(host: str, port: int) -> bool:
@@ -33,30 +38,38 @@ def accepts(port: int, timeout_s: float) -> bool:
     return True
 
 
-def thrift1_lists_tables(port: int, timeout_s: float) -> bool:
+class Wire(NamedTuple):
+    """How a gateway speaks Thrift."""
+
+    is_framed: bool
+    is_compact: bool
+
+
+def thrift1_lists_tables(port: int, timeout_s: float, wire: Wire) -> bool:
     """Whether the gateway gets the list of tables from HBase."""
-    return _answers(port, b"getTableNames", b"", timeout_s)
+    return _answers(port, b"getTableNames", b"", timeout_s, wire)
 
 
 def thrift2_lists_tables(port: int, timeout_s: float) -> bool:
-    """The same of a Thrift2 gateway: all tables of users."""
+    """The same of a Thrift2 gateway, which is buffered and binary: all tables of users."""
     pattern = struct.pack(">bhi2s", _STRING, 1, 2, b".*")
     without_system_tables = struct.pack(">bh?", _BOOL, 2, False)
-    return _answers(port, b"getTableNamesByPattern", pattern + without_system_tables, timeout_s)
+    wire = Wire(is_framed=False, is_compact=False)
+    return _answers(port, b"getTableNamesByPattern", pattern + without_system_tables, timeout_s, wire)
 
 
-Probe = Callable[[int, float], bool]
-
-
-def _answers(port: int, method: bytes, arguments: bytes, timeout_s: float) -> bool:
-    call = struct.pack(f">Ii{len(method)}si", _CALL, len(method), method, 1) + arguments + b"\0"
+def _answers(port: int, method: bytes, arguments: bytes, timeout_s: float, wire: Wire) -> bool:
+    head = _COMPACT_CALL if wire.is_compact else _CALL
+    named = bytes([1, len(method)]) + method if wire.is_compact else struct.pack(">i", len(method)) + method + _NUMBER
+    call = head + named + arguments + b"\0"
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
-            connection.sendall(call)
+            connection.sendall(struct.pack(">i", len(call)) + call if wire.is_framed else call)
             with connection.makefile("rb") as reply:
-                kind, length = struct.unpack(">Ii", reply.read(8))
-                reply.read(length + 4)
-                _, field = struct.unpack(">bh", reply.read(3))
-    except (OSError, struct.error):
+                reply.read(4 if wire.is_framed else 0)
+                kind = reply.read(len(head))
+                reply.read(len(named))
+                field = reply.read(2 if wire.is_compact else 3)
+    except OSError:
         return False
-    return bool(kind == _REPLY and field == 0)
+    return kind == (_COMPACT_REPLY if wire.is_compact else _REPLY) and field[:1] < b"\x10" and field[1:] in _VALUE

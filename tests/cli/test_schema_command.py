@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from rowbox.cli.gateways import find_thrift2
 from rowbox.cli.main import main
-from rowbox.mailbox.config import HBaseAddress
+from rowbox.hbase_schema.spoken import HTTP
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings
 from tests.integration.support.hbase_place import closed_port
 
 BUSY_MACHINE_S = 2.0
@@ -67,7 +68,11 @@ def test_the_embedded_store_has_no_schema_to_apply(verb: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("verb", VERBS[:3])
 @pytest.mark.parametrize(
-    ("reply", "reason"), [(b"", "timed out"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "No protocol version header")]
+    ("reply", "reason"),
+    [
+        (b"", "gave no answer to getThriftServerType: timed out"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", HTTP.advice),
+    ],
 )
 def test_a_gateway_that_is_deaf_or_none_is_one_line_within_the_call_timeout(
     verb: tuple[str, ...], reply: bytes, reason: str
@@ -77,7 +82,7 @@ def test_a_gateway_that_is_deaf_or_none_is_one_line_within_the_call_timeout(
         result = run(*verb, "--store", f"hbase://{first},{second}/p", ROWBOX_HBASE_CALL_TIMEOUT_MS="200")
         assert time.monotonic() - began < 2 * 200 / 1000 + BUSY_MACHINE_S
     assert (result.exit_code, result.stdout) == (1, "")
-    failures = [f"gateway {name} gave no answer to getThriftServerType: {reason}" for name in (first, second)]
+    failures = [f"gateway {name} {reason}" for name in (first, second)]
     assert result.stderr == f"Error: {'; '.join(failures)}\n"
 
 
@@ -90,7 +95,10 @@ def test_the_doctor_calls_a_deaf_gateway_wrong() -> None:
 
 def test_the_default_thrift2_gateway_may_be_missing_and_is_missed_aloud(capsys: pytest.CaptureFixture[str]) -> None:
     with closed_port() as port:
-        assert find_thrift2(HBaseAddress((("127.0.0.1", port - 1),), "p"), None, 200) is None
+        assert (
+            find_thrift2(HBaseAddress((("127.0.0.1", port - 1),), "p"), None, HBaseSettings(call_timeout_ms=200))
+            is None
+        )
     assert f"No Thrift2 (gateway 127.0.0.1:{port} cannot be reached" in capsys.readouterr().err
 
 

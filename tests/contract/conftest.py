@@ -17,7 +17,7 @@ from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from rowbox.mailbox.config import HBaseAddress, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 
@@ -54,7 +54,8 @@ async def _rocksdb(request: pytest.FixtureRequest, stamps: Stamps) -> Store:
 
 
 async def _hbase(request: pytest.FixtureRequest, stamps: Stamps) -> Store:
-    return await HBaseStore.open(request.getfixturevalue("hbase_table"), HBaseSettings())
+    hbase: HBase = request.getfixturevalue("hbase")
+    return await HBaseStore.open(request.getfixturevalue("hbase_table"), hbase.settings())
 
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Stamps], Awaitable[Store]]] = {

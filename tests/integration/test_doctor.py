@@ -138,7 +138,7 @@ class NoConditions(Thrift1):
 @pytest.mark.parametrize(("gateway", "subject"), [(OwnTimestamps, "timestamps"), (NoConditions, "conditions")])
 def test_a_gateway_that_acts_otherwise_is_found(place: Place, gateway: type[Thrift1], subject: str) -> None:
     made(place)
-    found = probed(gateway(place.hbase.gateways[0], place.table, TIMEOUT_MS))
+    found = probed(gateway(place.hbase.gateways[0], place.table, place.hbase.settings(TIMEOUT_MS)))
     assert found[subject].state is State.WRONG
 
 

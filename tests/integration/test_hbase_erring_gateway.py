@@ -18,6 +18,7 @@ from thriftpy2.transport import TBufferedTransport, TSocket, TTransportException
 from rowbox.cacheserver.stores.hbase_connection import Gateway, GatewayClient
 from rowbox.cacheserver.stores.hbase_gateways import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.hbase_schema.thrift_wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 pytestmark = pytest.mark.integration
@@ -69,7 +70,7 @@ def write(client: GatewayClient) -> None:
 async def outcomes(first: Table, second: Table, calls: int) -> tuple[list[type], HBasePool]:
     """What becomes of so many writes, one after the other."""
     with gateway(first) as one, gateway(second) as other:
-        pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000)
+        pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000, wire=DEFAULT)
         seen: list[type] = []
         for _ in range(calls):
             try:
@@ -91,7 +92,7 @@ async def test_a_gateway_that_answers_every_call_with_an_error_is_left_for_the_n
 async def test_one_that_was_left_and_works_again_is_found_when_the_next_one_errs() -> None:
     table = Table(OWN)
     with gateway(table) as one, gateway(Table(OWN)) as other:
-        pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000)
+        pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000, wire=DEFAULT)
         for _ in range(ERRORS_IN_A_ROW):
             with pytest.raises(StoreOutcomeUnknown):
                 await pool.write(write)

@@ -17,6 +17,7 @@ from rowbox.cacheserver.store import Put, RowDelete, RowMutation
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.hbase_connection import CrossedReply, GatewayConnection
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.thrift_wire import DEFAULT
 from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 from tests.support.hbase_cluster import HBase
@@ -208,7 +209,8 @@ async def test_the_reply_to_a_call_that_was_given_up_is_not_taken_for_the_next_o
         connection.begin(monotonic() + seconds)
         return connection.client.getRowWithColumns(table.table.encode(), row, [b"i"], {})
 
-    connection = GatewayConnection(proxy.address, 1.0)
+    connection = GatewayConnection(proxy.address, 1.0, DEFAULT)
+    connection.open()
     proxy.inflict(Fault.HOLD, times=1)
     with pytest.raises(TimeoutError):
         await asyncio.to_thread(read, KNOWN, 0.1)

@@ -1,6 +1,8 @@
 """What a server on HBase does, and says, where it cannot serve yet, or never will."""
 
+import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +20,13 @@ from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
 from tests.integration.support.server_process import ServerProcess, rowbox
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
+from tests.support.scripted_gateway import foreign_gateway, is_deaf
 from tests.support.tcp_proxy import running_proxy
 
 pytestmark = pytest.mark.integration
+
+CALL_S = 3.0
+"""Less than what a call to a gateway may take (hbase.call_timeout_ms), more than a stop takes on a busy machine."""
 
 
 def free_port() -> int:
@@ -80,6 +86,23 @@ async def test_a_table_that_was_not_made_ends_the_start(hbase: HBase, tmp_path: 
         assert errors(server) == [
             "Error: there is no table nobody_made_this_mailboxes; make it with: rowbox schema apply"
         ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_while_the_store_is_waited_for_is_quiet_and_at_once(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The gateway takes connections and answers nothing: a call is under way when the signal comes."""
+    with foreign_gateway(is_deaf) as (host, port):
+        async with launched(tmp_path, f"hbase://{host}:{port}/nowhere") as server:
+            await server.line("listening on port")
+            before = len(server.lines)
+            began = time.monotonic()
+            server.send(number)
+            assert await server.ended() == 0
+            assert time.monotonic() - began < CALL_S
+            news = [line for line in server.lines[before:] if "(RLIMIT_NOFILE)" not in line]
+            assert [line.partition("rowbox.cli.serve: ")[2] for line in news] == ["stopping: finishing what has begun"]
 
 
 def errors(server: ServerProcess) -> list[str]:

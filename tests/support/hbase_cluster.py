@@ -16,14 +16,15 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from rowbox.mailbox.config import HBaseAddress
+from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
+from rowbox.mailbox.config import HBaseAddress, HBaseSettings
 from tests.conftest import require
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "deploy.hbase")
 """Runs in ROOT."""
 RUNNING: Final = "TEST_HBASE"
-"""host:thrift1port:thrift2port of an HBase that runs already: a developer's, kept between test runs.
+"""host:thrift1port:thrift2port[:transport:protocol] of an HBase that runs already: a developer's, kept between runs.
 
 Not ROWBOX_*: an unknown setting of that name stops every `rowbox` that a test starts.
 """
@@ -37,6 +38,8 @@ class HBase(NamedTuple):
 
     gateways: tuple[tuple[str, int], ...]
     thrift2: tuple[str, int]
+    wire: Wire = DEFAULT
+    """How the Thrift1 gateways speak."""
 
     @property
     def thrift_port(self) -> int:
@@ -46,6 +49,12 @@ class HBase(NamedTuple):
     @property
     def thrift2_port(self) -> int:
         return self.thrift2[1]
+
+    def settings(self, call_timeout_ms: int = HBaseSettings().call_timeout_ms) -> HBaseSettings:
+        """What Rowbox has to be told of them."""
+        return HBaseSettings(
+            call_timeout_ms=call_timeout_ms, transport=self.wire.transport, protocol=self.wire.protocol
+        )
 
     def address(self, prefix: str) -> HBaseAddress:
         return HBaseAddress(self.gateways, prefix)
@@ -67,7 +76,8 @@ class HBaseCluster:
         self.folder = folder
         status = self._status()
         gateways = tuple((_HOST, port) for port in status["gatewayPorts"])
-        self.hbase = HBase(gateways, (_HOST, status["thrift2Port"]))
+        wire = Wire(status["transport"], status["protocol"])
+        self.hbase = HBase(gateways, (_HOST, status["thrift2Port"]), wire)
         self.info_ports: list[int] = status["infoPorts"]
         """Where each Thrift1 gateway tells its settings: http://127.0.0.1:PORT/conf."""
 
@@ -105,11 +115,14 @@ class HBaseCluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, *, region_servers: int = 1, gateways: int = 1) -> Iterator[HBaseCluster]:
+def running_cluster(
+    folder: Path, *, region_servers: int = 1, gateways: int = 1, wire: Wire = DEFAULT
+) -> Iterator[HBaseCluster]:
     """A cluster in `folder`, on free ports; killed at the end, with all that was done to it, and its data removed."""
     require("java", "openjdk-17-jre-headless")
     require("mvn", "maven")
-    wishes = ("--region-servers", str(region_servers), "--gateways", str(gateways), "--port-base", "0")
+    processes = ("--region-servers", str(region_servers), "--gateways", str(gateways), "--port-base", "0")
+    wishes = (*processes, "--transport", wire.transport, "--protocol", wire.protocol)
     try:
         _control("up", folder, *wishes)
         yield HBaseCluster(folder)
@@ -123,8 +136,9 @@ def shared_hbase(folder: Path) -> Iterator[HBase]:
     """The one that a session's tests share: the running one that TEST_HBASE names, or else a new one."""
     named = os.environ.get(RUNNING)
     if named:
-        host, thrift1_port, thrift2_port = named.split(":")
-        yield HBase(((host, int(thrift1_port)),), (host, int(thrift2_port)))
+        host, thrift1_port, thrift2_port, *wire = named.split(":")
+        spoken = Wire(*wire) if wire else DEFAULT  # type: ignore[arg-type]
+        yield HBase(((host, int(thrift1_port)),), (host, int(thrift2_port)), spoken)
         return
     with running_cluster(folder) as cluster:
         yield cluster.hbase

@@ -22,8 +22,9 @@ _TIMEOUT_MS = 30_000
 def made_table(hbase: HBase, settings: StoreSettings, *, regions: int = 2) -> Iterator[HBaseAddress]:
     """Where the table is that `rowbox schema apply` makes of `settings`, under a prefix of its own."""
     address = hbase.address(f"test_{token_hex(6)}")
-    thrift1 = first_thrift1(address, _TIMEOUT_MS)
-    gateways = Gateways(address.table, thrift1, thrift2_at(hbase.thrift2, _TIMEOUT_MS))
+    speaking = hbase.settings(_TIMEOUT_MS)
+    thrift1 = first_thrift1(address, speaking)
+    gateways = Gateways(address.table, thrift1, thrift2_at(hbase.thrift2, speaking))
     try:
         apply(gateways, plan_table(address.table, settings, regions=regions))
         yield address
@@ -33,7 +34,7 @@ def made_table(hbase: HBase, settings: StoreSettings, *, regions: int = 2) -> It
 
 
 def drop_table(hbase: HBase, table: str) -> None:
-    connection = happybase.Connection(*hbase.gateways[0], timeout=_TIMEOUT_MS)
+    connection = happybase.Connection(*hbase.gateways[0], timeout=_TIMEOUT_MS, **hbase.wire._asdict())
     try:
         connection.delete_table(table, disable=True)
     finally:

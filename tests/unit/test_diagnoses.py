@@ -4,6 +4,7 @@ from rowbox.hbase_schema.diagnosis import State
 from rowbox.hbase_schema.doctor import examine_cluster, judge_remembered
 from rowbox.hbase_schema.gateway_conf import (
     IDLE_TIMEOUT,
+    MAX_FRAME_MB,
     OPERATION_TIMEOUT,
     RPC_TIMEOUT,
     WRITE_TIMEOUT,
@@ -46,6 +47,12 @@ def test_a_write_must_end_within_ten_minutes_its_last_try_included(
 ) -> None:
     given = {OPERATION_TIMEOUT: operation_ms, RPC_TIMEOUT: rpc_ms, WRITE_TIMEOUT: write_ms}
     assert states(**given)[1] is state
+
+
+@pytest.mark.parametrize(("takes", "state"), [({}, State.OK), ({MAX_FRAME_MB: "1"}, State.WRONG)])
+def test_a_framed_gateway_takes_frames_as_large_as_our_requests(takes: dict[str, str], state: State) -> None:
+    *_, frames = judge_configuration(takes, HBaseSettings(transport="framed", frame_bytes=2 << 20))
+    assert (frames.subject, frames.state) == ("frames", state)
 
 
 def test_a_time_that_is_no_number_is_not_judged() -> None:

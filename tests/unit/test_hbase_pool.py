@@ -5,12 +5,13 @@ from time import monotonic
 import pytest
 
 from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.hbase_schema.thrift_wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 
 async def test_a_call_whose_deadline_has_passed_does_not_begin() -> None:
     """A thread comes to it too late, and nobody waits for it any more."""
-    pool = HBasePool([("127.0.0.1", 1)], connections=1, call_timeout_ms=1000, idle_ms=1000)
+    pool = HBasePool([("127.0.0.1", 1)], connections=1, call_timeout_ms=1000, idle_ms=1000, wire=DEFAULT)
     with pytest.raises(StoreUnavailable, match="no connection became free") as failure:
         pool._write(lambda client: client.mutateRowsTs(b"t", [], 1, {}), monotonic())
     assert not isinstance(failure.value, StoreOutcomeUnknown)

@@ -10,13 +10,12 @@ import happybase
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
-from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.gateways import Gateways, thrift2_at
 from rowbox.hbase_schema.schema_row import SchemaRow
 from rowbox.hbase_schema.standing import read_schema
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan, plan_table
 from rowbox.hbase_schema.thrift1 import Thrift1
-from rowbox.hbase_schema.thrift2 import Thrift2
 from rowbox.mailbox.config import StoreSettings
 from tests.support.hbase_cluster import RUNNING, HBase
 
@@ -40,7 +39,8 @@ class Place(NamedTuple):
 
     def rowbox(self, *arguments: str, thrift2: str | None = None, **settings: str | int) -> Result:
         """Runs `rowbox` against the place; `settings` are ROWBOX_* variables, in small letters."""
-        given = {"store_shards": SHARDS, "hbase_call_timeout_ms": TIMEOUT_MS, **settings}
+        wire = {f"hbase_{name}": value for name, value in self.hbase.wire._asdict().items()}
+        given = {"store_shards": SHARDS, "hbase_call_timeout_ms": TIMEOUT_MS, **wire, **settings}
         environment = {f"ROWBOX_{name.upper()}": str(value) for name, value in given.items()}
         unset = {RUNNING: None}  # the tests' own, and no setting
         second = thrift2 or "{}:{}".format(*self.hbase.thrift2)
@@ -49,8 +49,8 @@ class Place(NamedTuple):
 
     @contextmanager
     def gateways(self, *, thrift1_only: bool = False) -> Iterator[Gateways]:
-        thrift1 = Thrift1(self.hbase.gateways[0], self.table, TIMEOUT_MS)
-        thrift2 = None if thrift1_only else Thrift2(self.hbase.thrift2, TIMEOUT_MS)
+        thrift1 = Thrift1(self.hbase.gateways[0], self.table, self.hbase.settings(TIMEOUT_MS))
+        thrift2 = None if thrift1_only else thrift2_at(self.hbase.thrift2, self.hbase.settings(TIMEOUT_MS))
         with closing(Gateways(self.table, thrift1, thrift2)) as gateways:
             yield gateways
 
@@ -70,7 +70,7 @@ def place_on(hbase: HBase) -> Iterator[Place]:
     place = Place(hbase, f"schema_{secrets.token_hex(4)}")
     yield place
     host, port = hbase.gateways[0]
-    with closing(happybase.Connection(host, port, timeout=TIMEOUT_MS)) as connection:
+    with closing(happybase.Connection(host, port, timeout=TIMEOUT_MS, **hbase.wire._asdict())) as connection:
         if place.table.encode() in connection.tables():
             connection.delete_table(place.table, disable=True)
 

@@ -192,6 +192,10 @@ class ServerProcess:
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends any other signal."""
+        self._signal(number)
+
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)
 
