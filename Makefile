@@ -9,8 +9,7 @@ serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--
 	@$(bin)/rowbox serve $(args)
 
 test: .venv/dev.stamp        # all tests, or some: make test args="tests/unit -k config"
-	@tests/install-tools
-	@$(bin)/pytest $(args)
+	@$(bin)/pytest --install-tools $(args)
 
 check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; writes nothing
 	@$(bin)/ruff format --check .
@@ -41,9 +40,11 @@ model: .venv/dev.stamp       # the large search of the ownership protocol
 	@$(bin)/python -m tests.model $(args)
 
 hbase-up:                    # start a real HBase on this machine: make hbase-up args="--region-servers 2"
+	$(need_python)
 	@$(python) -m deploy.hbase up $(args)
 
 hbase-down:                  # stop it; its data stay in ./hbase-data
+	$(need_python)
 	@$(python) -m deploy.hbase down $(args)
 
 # A stamp is newer than pyproject.toml exactly when what that file asks for is installed.
@@ -64,8 +65,11 @@ $(js)/.package-lock.json: package.json package-lock.json | .venv/dev.stamp
 suits := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
 python = $(firstword $(shell for p in $(PYTHON) python3 python3.11 python3.12 python3.13; do $$p -c '$(suits)' 2>&- && echo $$p; done; true))
 
+need_python = @test -n "$(python)" || \
+	{ echo "Rowbox needs Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+
 define install
-	@test -n "$(python)" || { echo "Rowbox needs Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(need_python)
 	@echo "Installing into .venv (once, and again when pyproject.toml changes) ..."
 	@$(python) -m venv .venv
 	@$(bin)/pip install --quiet --disable-pip-version-check --editable '$(1)'

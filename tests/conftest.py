@@ -6,7 +6,11 @@ from typing import NoReturn
 
 import pytest
 
-pytest_plugins = ["tests.support.hbase_plugin"]
+from tests.support.tools import require_declared
+
+pytest_plugins = ["tests.support.hbase_plugin", "tests.support.tools_plugin"]
+
+EVERYWHERE = ("bash", "mount", "umount")
 
 
 def leave_out(reason: str) -> NoReturn:
@@ -17,7 +21,12 @@ def leave_out(reason: str) -> NoReturn:
 
 
 def require(tool: str, install: str = "") -> str:
-    """The path of a `tool`; without it the test is left out. `install`: its Debian package, if of another name."""
+    """The path of a `tool`; without it the test is left out. `install`: its Debian package, if of another name.
+
+    A test that takes one is marked with it, `@pytest.mark.tools(...)`, so that `make test` installs it.
+    """
+    if tool not in EVERYWHERE:
+        require_declared(tool)
     path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
     if path is not None:
         return path

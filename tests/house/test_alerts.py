@@ -224,6 +224,7 @@ def test_each_alert_has_a_situation_in_which_it_fires_and_one_in_which_it_does_n
 
 
 @pytest.mark.integration
+@pytest.mark.tools("promtool")
 def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
     """In one run of promtool: each situation is a world of its own."""
     assert_as_prometheus_says(SITUATIONS, tmp_path)

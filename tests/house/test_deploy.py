@@ -161,6 +161,7 @@ def test_a_process_that_is_not_there_is_named(
 # ---------------------------------------------------------------------- the containers
 
 
+@pytest.mark.tools("docker-compose")
 def test_compose_accepts_the_file() -> None:
     """By Docker's own plugin where it is, by Debian's docker-compose otherwise. Needs no engine."""
     plugin = shutil.which("docker") is not None and _run("docker", "compose", "version").returncode == 0
@@ -168,6 +169,7 @@ def test_compose_accepts_the_file() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.tools("haproxy")
 def test_the_proxy_accepts_its_file() -> None:
     done = _run(require("haproxy"), "-c", "-f", "deploy/proxy/haproxy.cfg")
     assert done.returncode == 0, done.stderr

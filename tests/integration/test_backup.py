@@ -90,6 +90,7 @@ async def test_a_backup_under_load_holds_what_was_confirmed_before_it_and_restor
         assert (await rowbox("check", "--data-dir", data_dir)).code == 0
 
 
+@pytest.mark.tools("strace")
 async def test_a_server_that_is_killed_in_the_middle_of_its_checkpoint_leaves_no_backup(tmp_path: Path) -> None:
     """At the second table that is linked into the checkpoint; the first it has linked by then."""
     data_dir, to = tmp_path / "data", tmp_path / "backup"

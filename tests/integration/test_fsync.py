@@ -11,7 +11,7 @@ from tests.conftest import require
 from tests.integration.support import mutants, strace
 from tests.integration.support.server_process import ROWBOX, ServerProcess
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.tools("strace")]
 
 IN_SEQUENCE = 20
 AT_ONCE = 40

@@ -79,6 +79,7 @@ class TestFirstStart:
             async with server.session.get(f"{server.url}/v1/fetchMessages", headers=headers) as response:
                 assert response.status == 200
 
+    @pytest.mark.tools("curl")
     async def test_prints_curl_lines_that_work_when_pasted(self, tmp_path: Path) -> None:
         require("curl")
         async with ServerProcess(tmp_path, flags=(*FREE_PORTS, "--demo-tokens")) as server:
