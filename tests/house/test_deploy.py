@@ -162,10 +162,12 @@ def test_a_process_that_is_not_there_is_named(
 
 
 @pytest.mark.tools("docker-compose")
-def test_compose_accepts_the_file() -> None:
+@pytest.mark.parametrize("profiles", [(), ("embedded",), ("hbase", "monitoring"), ("cluster",)], ids="-".join)
+def test_compose_accepts_the_file(profiles: tuple[str, ...]) -> None:
     """By Docker's own plugin where it is, by Debian's docker-compose otherwise. Needs no engine."""
+    chosen = [word for profile in profiles for word in ("--profile", profile)]
     plugin = shutil.which("docker") is not None and _run("docker", "compose", "version").returncode == 0
-    done = _run(*(("docker", "compose") if plugin else (require("docker-compose"),)), "config", "--quiet")
+    done = _run(*(("docker", "compose") if plugin else (require("docker-compose"),)), *chosen, "config", "--quiet")
     assert done.returncode == 0, done.stderr
 
 
@@ -175,16 +177,106 @@ def test_the_proxy_accepts_its_file() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_one_port_is_published_and_only_to_this_machine() -> None:
-    assert [port for service in SERVICES.values() for port in service.get("ports", [])] == ["127.0.0.1:8080:8080"]
+def started(*profiles: str) -> dict[str, dict[str, Any]]:
+    """The services of these profiles. There is none without a profile: it would start in all of them."""
+    return {name: service for name, service in SERVICES.items() if set(service["profiles"]) & set(profiles)}
+
+
+def test_each_profile_is_a_whole() -> None:
+    hbase = ["hbase", "schema", "cache-1", "cache-2", "cache-3", "proxy"]
+    assert list(started("embedded")) == ["rowbox"]
+    assert list(started("hbase")) == hbase
+    assert list(started("cluster")) == [*hbase, "redis"]
+    assert list(started("monitoring")) == ["prometheus", "grafana"]
+    assert len(SERVICES) == len(started("embedded", "cluster", "monitoring"))
+    for profile in ("embedded", "hbase", "cluster", "monitoring"):
+        services = started(profile)
+        assert all(set(service.get("depends_on", ())) <= services.keys() for service in services.values())
+
+
+def test_without_a_profile_the_one_on_hbase_is_started() -> None:
+    assert "COMPOSE_PROFILES=hbase\n" in (ROOT / ".env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("profiles", "ports"),
+    [
+        (["embedded"], ["8080:8080"]),
+        (["hbase"], ["8080:8080"]),
+        (["hbase", "monitoring"], ["8080:8080", "9090:9090", "3000:3000"]),
+    ],
+)
+def test_ports_are_published_once_and_only_to_this_machine(profiles: list[str], ports: list[str]) -> None:
+    published = [port for service in started(*profiles).values() for port in service.get("ports", [])]
+    assert published == [f"127.0.0.1:{port}" for port in ports]
+
+
+def test_every_volume_and_file_that_is_mounted_is_there_and_every_image_has_a_version() -> None:
+    for service in SERVICES.values():
+        for source, _, _ in (volume.partition(":") for volume in service.get("volumes", [])):
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
+        assert "build" in service or re.search(r":v?\d[\w.-]*$", service["image"])
+
+
+def test_one_embedded_container_keeps_its_mailboxes_and_stops_politely() -> None:
+    alone = SERVICES["rowbox"]
+    assert alone["volumes"] == ["mailboxes:/var/lib/rowbox"]
+    assert alone["healthcheck"]["test"] == ["CMD", "rowbox", "health", "--ready"]
+    drain_s = SETTINGS["server.drain_ms"].default
+    assert isinstance(drain_s, int)
+    assert int(alone["stop_grace_period"].removesuffix("s")) * 1000 > drain_s
+
+
+def test_no_container_of_ours_runs_as_root() -> None:
+    for path in (ROOT / "deploy").glob("*/Dockerfile"):
+        users = re.findall(r"^USER (\S+)$", path.read_text(), re.MULTILINE)
+        assert users
+        assert users[-1] != "root"
+    assert "chmod 700 /var/lib/rowbox" in (ROOT / "deploy/rowbox/Dockerfile").read_text()
+
+
+# ---------------------------------------------------------------------- Prometheus and Grafana beside them
+
+
+def yaml_at(path: str) -> Any:
+    return yaml.safe_load((ROOT / "deploy" / path).read_text())
+
+
+def test_prometheus_asks_every_server_where_it_listens() -> None:
+    (job,) = yaml_at("prometheus/prometheus.yml")["scrape_configs"]
+    (targets,) = job["static_configs"]
+    port = SETTINGS["server.admin_port"].default
+    assert targets["targets"] == [f"{name}:{port}" for name in SERVICES if name.startswith("cache-")]
+    servers = [service for name, service in SERVICES.items() if name.startswith("cache-")]
+    assert {service["environment"]["ROWBOX_SERVER_ADMIN_HOST"] for service in servers} == {"0.0.0.0"}
+
+
+@pytest.mark.tools("promtool")
+def test_prometheus_accepts_its_file_and_the_alerts() -> None:
+    done = _run(require("promtool", "prometheus"), "check", "config", "deploy/prometheus/prometheus.yml")
+    assert done.returncode == 0, done.stderr
+
+
+def test_grafana_finds_its_data_source_and_the_board() -> None:
+    (source,) = yaml_at("grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    port = SERVICES["prometheus"]["ports"][0].rpartition(":")[2]
+    assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", f"http://prometheus:{port}", True)
+    (provider,) = yaml_at("grafana/provisioning/dashboards/rowbox.yml")["providers"]
+    mounts = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    board = mounts["./deploy/grafana/rowbox.json"]
+    assert str(Path(board).parent) == provider["options"]["path"]
+    assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert json.loads((ROOT / "deploy/grafana/rowbox.json").read_text())["uid"] == "rowbox"
 
 
 def test_every_command_of_ours_is_a_verb_and_every_variable_a_setting() -> None:
     known = {setting.environment for setting in SETTINGS.values()}
     for service in OURS:
         assert service["command"][0] in VERBS
-        assert service["environment"].keys() <= known
-        assert parse_store_url(service["environment"]["ROWBOX_STORE_URL"]) is not None
+        assert service.get("environment", {}).keys() <= known
+    for service in started("hbase").values():
+        if service in OURS:
+            assert parse_store_url(service["environment"]["ROWBOX_STORE_URL"]) is not None
     image = (ROOT / "deploy" / "rowbox" / "Dockerfile").read_text()
     assert set(re.findall(r"ROWBOX_\w+", image)) <= known
     assert json.loads(re.findall(r"^CMD (.*)$", image, re.MULTILINE)[0])[0] in VERBS
@@ -203,7 +295,7 @@ def test_the_proxy_reaches_what_it_asks_and_nobody_prints_tokens() -> None:
     """Its checks come from another container, so the admin port listens beyond the server's own loopback."""
     (check,) = re.findall(r"check port (\d+)", (ROOT / "deploy/proxy/haproxy.cfg").read_text())
     targets = re.findall(r"cache-\d:(\d+)", (ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    for service in OURS:
+    for service in (service for service in started("hbase").values() if service in OURS):
         given = service["environment"]
         environment = {name: value for name, value in given.items() if name.startswith("ROWBOX_")}
         server = load({}, environment, None).settings.server
