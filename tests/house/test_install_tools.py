@@ -25,7 +25,10 @@ def needed(*arguments: str) -> str:
     [
         (("tests/unit", "tests/owner", "tests/cli"), ""),
         (("tests/integration/test_start.py", "-k", "curl"), "curl"),
-        (("tests/house/test_deploy.py", "tests/integration/test_hbase_wires.py"), "docker-compose haproxy java mvn"),
+        (
+            ("tests/house/test_deploy.py", "tests/integration/test_hbase_wires.py"),
+            "docker-compose haproxy java mvn promtool",
+        ),
         (("tests/browser/test_looks.py",), "chromium"),
     ],
 )
