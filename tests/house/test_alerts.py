@@ -97,7 +97,7 @@ def device(free: str) -> dict[str, str]:
 
 
 def backup_at(time_s: str) -> dict[str, str]:
-    """The last backup was made then; Prometheus's time begins with 0 here."""
+    """The last backup was made then; the first scrape here is at 0."""
     return {f"rowbox_last_backup_timestamp_seconds{A}": time_s}
 
 
@@ -157,12 +157,12 @@ SITUATIONS: Final = [
     Situation("RowboxDiskFull", "50 MiB left, of which 64 are wanted", True, device("50x60")),
     Situation("RowboxDiskFull", "little, and enough", False, device("80x60")),
     Situation("RowboxDiskFilling", "a twentieth is left", True, device("5000x60")),
-    Situation("RowboxDiskFilling", "it shrinks by 6,000 an hour", True, device("90000-100x600"), "600m"),
+    Situation("RowboxDiskFilling", "it shrinks by 6,000 an hour", True, device("90000-100x60")),
     Situation(
         "RowboxDiskFilling", "a compaction that comes and goes", False, device("60000x300 50000x5 60000x55"), "6h"
     ),
-    Situation("RowboxBackupOld", "nobody has made one for nine days", True, backup_at("0x12960"), "216h"),
-    Situation("RowboxBackupOld", "one was made yesterday", False, backup_at("0x9000 540000x3960"), "216h"),
+    Situation("RowboxBackupOld", "nobody has made one for nine days", True, backup_at("-777600x60")),
+    Situation("RowboxBackupOld", "one was made yesterday", False, backup_at("-86400x60")),
     Situation("RowboxUnknownOutcomes", "calls break off", True, {f"rowbox_unknown_outcomes_total{A}": "0x50 0+1x10"}),
     Situation("RowboxUnknownOutcomes", "an hour ago", False, {f"rowbox_unknown_outcomes_total{A}": "0 0+7x2 14x57"}),
     Situation("RowboxDeliveriesStall", "messages are stuck", True, {f"rowbox_deliveries_pending{A}": "1500x60"}),

@@ -123,7 +123,7 @@ def test_a_start_removes_what_a_killed_backup_left_in_the_data_folder(tmp_path: 
 
 def moments(calls: int, last: int) -> list[int]:
     """Of so many calls: the first ones, one of those that copy, and the `last` ones."""
-    return [1, 2, 4, calls // 2, *range(calls - last + 1, calls + 1)]
+    return [1, 4, calls // 2, *range(calls - last + 1, calls + 1)]
 
 
 def test_a_backup_that_is_killed_at_any_moment_is_whole_or_not_there_and_a_retry_works(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_backup_that_is_killed_at_any_moment_is_whole_or_not_there_and_a_retry
     store = shutil.copytree(data_dir / "store", tmp_path / "copy")
     whole = []
     with dying_verbs() as run:
-        for number in moments(run(0, "backup", tmp_path / "first", "--data-dir", data_dir).calls, last=7):
+        for number in moments(run(0, "backup", tmp_path / "first", "--data-dir", data_dir).calls, last=6):
             shutil.rmtree(to, ignore_errors=True)
             shutil.rmtree(data_dir / "store")  # each open adds files to it, and so calls to the next one
             shutil.copytree(store, data_dir / "store")
@@ -142,7 +142,7 @@ def test_a_backup_that_is_killed_at_any_moment_is_whole_or_not_there_and_a_retry
         shutil.rmtree(to)
         assert run(0, "backup", to, "--data-dir", data_dir).code == 0
     assert whole == sorted(whole)
-    assert whole.count(False) > 5
+    assert whole.count(False) > 4
     assert whole.count(True) > 2  # it had its name, and what was left was to make a note of it
     assert names(tmp_path) == {"copy", "data", "first", "to"}
     assert names(data_dir) == {"rowbox.toml", "store", "store.last-backup"}
@@ -172,7 +172,7 @@ def test_a_restore_that_is_killed_at_any_moment_leaves_a_whole_store_or_none_and
             assert run(number, "restore", backup, "--data-dir", data_dir, "--replace").died
             found.append(_messages_or_none(data_dir))
         assert found == sorted(found, key=[4, 0, 3].index)
-        assert found.count(4) > 4
+        assert found.count(4) > 3
         assert found.count(0) == 1  # between the two renames
         assert found.count(3) >= 1
         shutil.rmtree(data_dir / "store")
