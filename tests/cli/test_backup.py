@@ -13,10 +13,12 @@ from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores import rocksdb_backup
+from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder
 from rowbox.cacheserver.stores.beside import last_backup, restoring_of
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_backup import read_contents
+from rowbox.cacheserver.stores.rocksdb_database import Database
+from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
 from rowbox.cli.main import main
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
@@ -238,6 +240,18 @@ def test_a_restored_store_is_the_one_of_the_backup_in_another_history(backup: Pa
     assert history(new) != history(tmp_path / "data")
     assert history(new) == history(new)
     assert bytes_of(backup) == before
+
+
+def test_a_restore_begins_a_history_by_itself_and_not_only_where_a_copy_shows(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_as_if_it_were_no_copy(database: Database, lock: FolderLock) -> None:
+        database.note_place(lock.place, None)
+
+    monkeypatch.setattr(rocksdb_folder, "_begin_history_if_put_back", open_as_if_it_were_no_copy)
+    before = history(tmp_path / "data")
+    assert rowbox("restore", backup, "--data-dir", small(tmp_path / "new")).exit_code == 0
+    assert history(tmp_path / "new") != before
 
 
 def test_the_backup_shares_nothing_with_what_was_restored_from_it(backup: Path, tmp_path: Path) -> None:
