@@ -2,6 +2,7 @@
 for whom it is there.
 """
 
+import codecs
 import logging
 import os
 import shlex
@@ -68,11 +69,15 @@ def _is_ours(name: str) -> bool:
 def as_the_server(folder: Path) -> Iterator[None]:
     """Where root runs a verb that writes in the store `folder`, it does so as the account that last served it: what
     root makes, only root could open, and the server would not start again.
+
+    Where there is no store it is the account of its folder, or of the data directory that it is to come into.
     """
-    owner = _account_of(folder / _MADE_BY_ROCKSDB) if os.geteuid() == 0 else None
+    owner = _owner_of_first(folder / _MADE_BY_ROCKSDB, folder, folder.parent) if os.geteuid() == 0 else None
     if owner is None or owner[0] == 0:
         yield
         return
+    for encoding in ("ascii", "idna"):  # Python loads them late, and that account may not be able to read root's Python
+        codecs.lookup(encoding)
     user_id, group_id = owner
     own_group = os.getegid()
     os.setegid(group_id)
@@ -82,6 +87,11 @@ def as_the_server(folder: Path) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(own_group)
+
+
+def _owner_of_first(*paths: Path) -> tuple[int, int] | None:
+    """The account and the group of the first of them that is there."""
+    return next(filter(None, map(_account_of, paths)), None)
 
 
 def _account_of(path: Path) -> tuple[int, int] | None:

@@ -37,7 +37,7 @@ def examine_embedded(loaded: Loaded) -> Iterator[Diagnosis]:
     data_dir, store = Path(settings.server.data_dir), store_folder(settings)
     with as_the_server(store):
         leftovers = list(examine_leftovers(store))
-        if not any(diagnosis.state is State.WRONG for diagnosis in leftovers):
+        if not leftovers and not (store.exists() and any(store.iterdir())):
             existing_store(settings)
         yield examine_folder(data_dir, "data folder")
         if store.exists():

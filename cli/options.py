@@ -58,8 +58,13 @@ def load_settings(flags: dict[str, object], config_file: Path | None) -> Loaded:
 
 
 def _default_file(flags: dict[str, object]) -> Path | None:
-    path = Path(load(flags, os.environ, None).settings.server.data_dir) / DEFAULT_FILE
-    return path if path.exists() else None
+    loaded = load(flags, os.environ, None)
+    path = Path(loaded.settings.server.data_dir) / DEFAULT_FILE
+    try:
+        return path if path.exists() else None
+    except PermissionError as error:
+        expected = f"a folder that this account may look into ({error.strerror}): run this as the account of the server"
+        raise ConfigError("server.data_dir", str(path.parent), loaded.origin("server.data_dir"), expected) from error
 
 
 def _read(path: Path) -> str:

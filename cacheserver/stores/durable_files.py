@@ -1,6 +1,6 @@
 """Files that are on the disk when a call returns, and folders that are there whole or not at all.
 
-Everything here raises OSError, and is readable by its owner alone (0600, 0700).
+Everything here raises OSError (`told` translates it), and is readable by its owner alone (0600, 0700).
 """
 
 import errno
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from rowbox.mailbox.errors import StoreLocked
+from rowbox.mailbox.errors import StoreLocked, StoreUnusable
 
 _COPY_BYTES: Final = 1 << 20
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
@@ -75,6 +75,16 @@ def scratch_folder(path: Path, busy: str) -> Iterator[Path]:
             if path.stat().st_ino == os.fstat(descriptor).st_ino:
                 shutil.rmtree(path)
         os.close(descriptor)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """What fails inside with an OSError is a StoreUnusable: `what` did not work out, and why."""
+    try:
+        yield
+    except OSError as error:
+        account = f", as account {os.geteuid()}" if isinstance(error, PermissionError) else ""
+        raise StoreUnusable(f"{what}: {error.strerror} ({error.filename}{account})") from error
 
 
 def remove_leftover(path: Path) -> None:

@@ -11,8 +11,7 @@ The folder reads like a data folder (`rowbox check --data-dir TO`), but no serve
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from rowbox.cacheserver.stores.durable_files import (
     link_or_copy,
     scratch_folder,
     sync_folder,
+    told,
     write_new,
 )
 from rowbox.cacheserver.stores.rocksdb_database import Identity
@@ -65,7 +65,7 @@ def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint,
     _check_target(store, to)
     busy = f"a backup of {store}, or one to {to}, is being made: wait for it"
     with (
-        _told(f"no backup was made in {to}"),
+        told(f"no backup was made in {to}"),
         scratch_folder(checkpoint_of(store), busy) as made,
         scratch_folder(to.with_name(f".{to.name}.partial"), busy) as draft,
     ):
@@ -80,7 +80,7 @@ def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint,
         sync_folder(draft)
         draft.rename(to)
         sync_folder(to.parent)
-    with _told(f"the backup is in {to}, but the store does not know of it"):
+    with told(f"the backup is in {to}, but the store does not know of it"):
         note_backup(store, LastBackup(as_of_us, str(to)))
     return contents
 
@@ -150,11 +150,3 @@ def _fill(draft: Path, checkpoint: Path, store: Path) -> None:
 def _described(draft: Path, as_of_us: int, version: str, identity: Identity) -> Contents:
     files = {path.name: path.stat().st_size for path in sorted(draft.iterdir())}
     return Contents(_FORMAT, as_of_us, version, identity.schema_version, identity.shards, files)
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnusable(f"{what}: {error.strerror} ({error.filename})") from error

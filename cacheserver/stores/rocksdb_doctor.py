@@ -139,9 +139,9 @@ def examine_backup(store: Path, now_us: int) -> Diagnosis:
     subject, last = "last backup", last_backup(store)
     if last is None:
         return Diagnosis(State.UNKNOWN, subject, "none that `rowbox backup` made; others it does not know of")
-    place = Path(last.folder)
-    where = last.folder if place.exists() else f"{last.folder}, where it is not now"
-    if place.exists() and place.stat().st_dev == store.stat().st_dev:
+    device = _device_of(Path(last.folder))
+    where = last.folder if device is not None else f"{last.folder}, where it is not now"
+    if device == store.stat().st_dev:
         where += ", on the store's own file system: copy it to another device"
     return judged(
         well=now_us - last.as_of_us < BACKUP_US,
@@ -149,6 +149,13 @@ def examine_backup(store: Path, now_us: int) -> Diagnosis:
         finding=f"as of {utc_text(last.as_of_us)}, {duration(max(0, now_us - last.as_of_us))} ago, in {where}",
         advice="rowbox backup TO",
     )
+
+
+def _device_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return None
 
 
 def examine_leftovers(store: Path) -> Iterator[Diagnosis]:

@@ -9,14 +9,14 @@ refuses (`unfinished_restore`), because it would begin an empty one. A second tr
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from rowbox.cacheserver.stores.beside import INSIDE, replaced_of, restoring_of
 from rowbox.cacheserver.stores.disk import free_bytes
-from rowbox.cacheserver.stores.durable_files import copy_new, scratch_folder, sync_folder
+from rowbox.cacheserver.stores.durable_files import copy_new, scratch_folder, sync_folder, told
 from rowbox.cacheserver.stores.rocksdb_backup import Contents, read_contents
 from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
 from rowbox.hbase_schema.families import SCHEMA_VERSION
@@ -42,7 +42,7 @@ def restore_backup(backup: Path, store: Path, shards: int, begin_history: BeginH
     """
     contents = read_contents(backup)
     _check_fits(contents, backup, shards)
-    with _told(f"nothing was restored to {store}"), ExitStack() as held:
+    with told(f"nothing was restored to {store}"), ExitStack() as held:
         if not store.parent.exists():
             store.parent.mkdir(0o700, parents=True)
         busy = f"a backup is being restored to {store}: wait for it"
@@ -93,11 +93,3 @@ def _check_room(contents: Contents, draft: Path) -> None:
     if contents.size_bytes > (free := free_bytes(draft)):
         needed = f"it takes {contents.size_bytes >> 20:,} MiB, {draft.parent} has {free >> 20:,} left"
         raise StoreFull(f"nothing was restored: {needed}")
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnusable(f"{what}: {error.strerror} ({error.filename})") from error

@@ -1,3 +1,4 @@
+import errno
 import os
 import tomllib
 from pathlib import Path
@@ -103,3 +104,14 @@ def test_default_sets_nothing_and_names_everything(rowbox: Rowbox) -> None:
     loaded = load({}, {}, given)
     assert loaded.settings == load({}, {}, None).settings
     assert {loaded.origin(key) for key in SETTINGS} == {"file"}
+
+
+def test_a_data_folder_that_may_not_be_looked_into_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    result = CliRunner().invoke(main, ["config", "show", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 2
+    expected = "expected a folder that this account may look into (Permission denied): run this as"
+    assert f"server.data_dir = '{tmp_path}' (flag --data-dir): {expected}" in result.stderr

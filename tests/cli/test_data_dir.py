@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 import pytest
 from click.testing import CliRunner, Result
 
+from rowbox.cli import data_dir
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.main import main
 from rowbox.cli.secret import load_or_create
@@ -193,3 +194,19 @@ def test_root_leaves_the_servers_store_to_the_server(elsewhere: Path, verb: tupl
     assert result.exit_code == 0, result.output
     assert {path.stat().st_uid for path in (elsewhere / "store").iterdir()} == {NOBODY}
     assert os.geteuid() == 0
+
+
+@pytest.mark.parametrize("there", ["store/CURRENT", "store", "."])
+def test_root_acts_as_the_account_of_whatever_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """A damaged store has no CURRENT, and after an interrupted restore there is no store at all."""
+    taken: list[int] = []
+    found = tmp_path / there
+    monkeypatch.setattr(data_dir, "_account_of", lambda path: (7, 70) if path in {found, *found.parents} else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "setegid", lambda _: None)
+    monkeypatch.setattr(os, "seteuid", taken.append)
+    with data_dir.as_the_server(tmp_path / "store"):
+        assert taken == [7]
+    assert taken == [7, 0]

@@ -103,6 +103,10 @@ def damage(data_dir: Path) -> None:
     (data_dir / "store" / "CURRENT").write_text("garbage")
 
 
+def lose_a_file(data_dir: Path) -> None:
+    (data_dir / "store" / "CURRENT").unlink()
+
+
 def other_shards(data_dir: Path) -> None:
     (data_dir / "rowbox.toml").write_text("[store]\nshards = 128")
 
@@ -130,6 +134,7 @@ def an_interrupted_restore(data_dir: Path) -> None:
         (open_the_store, "store", "(mode 0755): chmod -R go= "),
         (open_a_file, "store", "open to other accounts"),
         (damage, "format", "`rowbox restore BACKUP --replace"),
+        (lose_a_file, "format", "there is no store in"),
         (other_shards, "format", "made with 64 shards, the settings say 128"),
         (no_room, "room", "free some, or give it a larger device"),
         (a_clock_that_is_behind, "remembered time", "rowbox clock accept"),
