@@ -143,7 +143,8 @@ class TestWakings:
         sleeps, ids = await run(f"""
             {self.SLEEPY}
             const answers = [hang, lost(), lost(), sent];
-            const {{ client, requests, sleeps }} = scripted(answers, {{ wallClock: () => time, patienceMs: 300 }});
+            const clocks = {{ wallClock: () => time, now: () => time }};
+            const {{ client, requests, sleeps }} = scripted(answers, {{ ...clocks, patienceMs: 300 }});
             const sending = client.send("bob", "x");
             await hung();
             passes(3_600_000);
@@ -186,3 +187,28 @@ class TestWakings:
             return counts;
         """)
         assert added == removed > 0
+
+
+async def test_a_try_has_so_long_for_the_beginning_of_its_answer_and_for_each_part(run: Run) -> None:
+    polls, parts = await run("""
+        const times = [];
+        const kept = globalThis.setTimeout;
+        globalThis.setTimeout = (what, ms) => (times.push(ms), kept(what, ms));
+        try {
+          await followed(scripted([page([2], 2), page([3], 3)]).client, 2, { token: "1", waitS: 50 });
+          const polls = times.splice(0);
+          const slow = new ReadableStream({
+            start(line) {
+              const bytes = new TextEncoder().encode(JSON.stringify({ messageId: "é" }));
+              for (const byte of bytes) line.enqueue(bytes.constructor.of(byte));
+              line.close();
+            },
+          });
+          const { messageId } = await scripted([], { fetch: async () => new Response(slow) }).client.send("bob", "x");
+          return [polls, [messageId, times.length, ...new Set(times)]];
+        } finally {
+          globalThis.setTimeout = kept;
+        }
+    """)
+    assert polls == [15_000, *[15_000] * 2, 55_000, *[15_000] * 2]
+    assert parts == ["é", 2 + len('{"messageId":"é"}'.encode()), 15_000]
