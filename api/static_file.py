@@ -3,7 +3,7 @@ content negotiation).
 
 It never changes while the server runs, so both codings and their ETags are made once, when the application is built. An
 ETag is strong: it stands for the bytes that were sent, and each coding has its own. gzip alone, because the standard
-library has it and the smaller brotli (an eighth less) is a dependency for 25 KB.
+library has it and the smaller brotli (an eighth less) is a dependency for 47 KB.
 """
 
 import gzip

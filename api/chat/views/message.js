@@ -1,6 +1,6 @@
 // One message: its text, when it was sent, what became of it, and what can be done with it.
 
-import { html } from "../vendor/htm-preact.js";
+import { html, useMemo } from "../vendor/htm-preact.js";
 import { withLinks } from "../links.js";
 import { clockTime, fullTime, isoTime } from "../time.js";
 import { MessageMenu } from "./message_menu.js";
@@ -73,8 +73,9 @@ function Text({ content, title, onTap }) {
     const isElsewhere = event.target.closest("a") || getSelection()?.type === "Range";
     if (!isElsewhere) onTap?.();
   };
+  const pieces = useMemo(() => withLinks(content), [content]);
   return html`
-    <p class="text" dir="auto" title=${title} onClick=${tap}>${withLinks(content).map(({ text, href }) =>
+    <p class="text" dir="auto" title=${title} onClick=${tap}>${pieces.map(({ text, href }) =>
       href === null ? text : html`<a href=${href} target="_blank" rel="noopener noreferrer">${text}</a>`)}</p>
   `;
 }
