@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from rowbox.api.answer import JSON_LINES, Answer, Answering
 from rowbox.api.auth_operator import Secrets, require_operator
-from rowbox.api.problems import KINDS
+from rowbox.api.problems import KINDS, text_of
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 PREFIX: Final = "/operator/"
@@ -61,7 +61,7 @@ def _answering(call: OperatorCall, secrets: Secrets, now: Callable[[], float]) -
             return Answer(HTTPStatus.OK, await call.handle(await _body(request)), JSON_LINES)
         except RowboxError as error:
             status = KINDS[error.code].status if error.code in KINDS else HTTPStatus.CONFLICT
-            return Answer(status, msgspec.json.encode(OperatorError(error.code, str(error))), JSON_LINES)
+            return Answer(status, msgspec.json.encode(OperatorError(error.code, text_of(error))), JSON_LINES)
 
     return answer
 

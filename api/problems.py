@@ -119,7 +119,7 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
         type=f"/docs#{error.code}",
         title=kind.title,
         status=kind.status,
-        detail=error.told if is_of_ours(error) else str(error),
+        detail=error.told if is_of_ours(error) else text_of(error),
         code=error.code,
         retryable=error.retryable or kind.status >= 500,
         request_id=request_id,
@@ -129,6 +129,11 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
         fitting = {"page_number": error.page_number, "page_size": error.page_size, "cursor": error.cursor}
         return msgspec.structs.replace(problem, **fitting)
     return problem
+
+
+def text_of(error: Exception) -> str:
+    """What an error says, as text that can be encoded: it may quote what a caller sent, lone surrogates included."""
+    return str(error).encode(errors="backslashreplace").decode()
 
 
 encode_problem = msgspec.json.Encoder().encode

@@ -5,6 +5,7 @@ retention in a log store. Only the fields below are written, so nothing slips in
 which the lines about requests (api/access_log.py, refusal_log.py) have their parts as JSON too.
 """
 
+import json
 import logging
 import re
 import sys
@@ -68,7 +69,11 @@ class JsonFormatter(logging.Formatter):
             "error": _traceback(self, record),
             **getattr(record, "fields", {}),
         }
-        return orjson.dumps({name: value for name, value in line.items() if value is not None}).decode()
+        said = {name: value for name, value in line.items() if value is not None}
+        try:
+            return orjson.dumps(said).decode()
+        except orjson.JSONEncodeError:  # a lone surrogate: of a path that is no UTF-8, or in what somebody sent
+            return json.dumps(said, default=repr)
 
 
 class TextFormatter(logging.Formatter):

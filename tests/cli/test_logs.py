@@ -1,8 +1,10 @@
 import io
+import json
 import logging
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -42,6 +44,13 @@ def test_json_is_one_object_a_line() -> None:
     line = only_line(stream)
     assert line.pop("time").endswith("Z")
     assert line == {"level": "info", "logger": "rowbox.test", "message": "took 7 ms\nand more", "requestId": "r-1"}
+
+
+def test_json_is_a_line_of_json_whatever_is_quoted() -> None:
+    stream = started("json")
+    log.info("%s is closed", "/data/\udcff", extra={"fields": {"folder": Path("/data")}})
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["message"] == "/data/\udcff is closed"
 
 
 def test_json_holds_no_request_id_outside_a_request_and_nothing_extra() -> None:

@@ -21,6 +21,8 @@ NOW = 1_800_000_000.0
 async def _echo(body: bytes) -> bytes:
     if body == b'"break"':
         raise StoreUnusable("the folder /srv/rowbox is full")
+    if body == b'"odd"':
+        raise StoreUnusable("the folder /srv/\udcff is full")
     return body
 
 
@@ -33,6 +35,11 @@ async def door(scripted: ScriptedPort) -> AsyncIterator[Api]:
 async def test_a_call_with_the_folders_secret_is_answered(door: Api) -> None:
     answer = await door.admin(PATH, "POST", proof=operator_token(SECRET, time.time()), body=b'{"a": 1}')
     assert (answer.status, answer.json()) == (200, {"a": 1})
+
+
+async def test_an_error_may_name_a_folder_whose_name_is_no_text(door: Api) -> None:
+    answer = await door.admin(PATH, "POST", proof=operator_token(SECRET, time.time()), body=b'"odd"')
+    assert answer.json()["detail"] == r"the folder /srv/\udcff is full"
 
 
 async def test_an_operator_reads_the_whole_error(door: Api) -> None:

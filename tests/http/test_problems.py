@@ -2,6 +2,7 @@
 
 import logging
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +55,17 @@ async def test_each_error_has_its_status_and_a_body(
     assert problem.type == f"/docs#{error.code}"
     assert problem.retryable is retryable
     assert ("Retry-After" in answer.headers) == (status in {429, 503})
+
+
+async def test_what_an_error_quotes_may_be_no_text(edge: Api, scripted: ScriptedPort) -> None:
+    scripted.error = errors.BadRequest("no such thing: \ud800")
+    assert (await edge.get("/v1/fetchMessages")).problem(400, "bad_request").detail == r"no such thing: \ud800"
+
+
+async def test_a_token_that_quotes_what_is_no_text_is_refused_as_any_other(edge: Api) -> None:
+    header = urlsafe_b64encode(rb'{"alg": "HS256", "crit": ["\ud800"]}').rstrip(b"=").decode()
+    answer = await edge.get("/v1/fetchMessages", None, headers={"Authorization": f"Bearer {header}.e30.eA"})
+    answer.problem(401, "unauthenticated")
 
 
 def test_every_code_is_raised_by_one_of_these_cases() -> None:
