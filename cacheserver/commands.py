@@ -5,7 +5,7 @@ decided on their plans. It holds the caller's future; whoever cancels that only 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from rowbox.cacheserver.budget import text_bytes
@@ -15,6 +15,8 @@ from rowbox.mailbox.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.revocation import Bearer
 
 Answer: TypeAlias = Sent | Marked | Settled | Revoked | int
+Judge: TypeAlias = Callable[[Bearer | None], None]
+"""Raises where a token is refused by what is in memory: its own user's row, which need not be a plan's, and its id."""
 CELL_BYTES = 600
 """What the cells of a command take in one row, without the message's text."""
 
@@ -41,12 +43,18 @@ class Command(Protocol):
 class SendCommand:
     """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
 
-    __slots__ = ("bearer", "deadline", "fact", "future", "new", "number", "size_bytes", "store_calls", "users")
+    __slots__ = ("bearer", "deadline", "fact", "future", "judge", "new", "number", "size_bytes", "store_calls", "users")
 
     def __init__(
-        self, new: NewSend, recipients: Sequence[str], bearer: Bearer | None, future: "asyncio.Future[Answer]"
+        self,
+        new: NewSend,
+        recipients: Sequence[str],
+        bearer: Bearer | None,
+        judge: Judge,
+        future: "asyncio.Future[Answer]",
     ) -> None:
         self.new = new
+        self.judge = judge
         self.bearer = bearer
         self.users: Sequence[str] = (new.sender_id, *recipients)
         self.future = future
@@ -58,6 +66,7 @@ class SendCommand:
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Sent. TokenRevoked."""
+        self.judge(self.bearer)
         plans[0].admit(self.bearer)
         answer = plans[0].send(self.new, self.fact)
         if isinstance(answer, Sent) and answer.message is not None:
@@ -103,6 +112,7 @@ class MarkReadCommand:
         "deadline",
         "fact",
         "future",
+        "judge",
         "message_id",
         "number",
         "size_bytes",
@@ -116,8 +126,10 @@ class MarkReadCommand:
         conversation_id: bytes,
         message_id: bytes,
         bearer: Bearer | None,
+        judge: Judge,
         future: "asyncio.Future[Answer]",
     ) -> None:
+        self.judge = judge
         self.bearer = bearer
         self.users: Sequence[str] = (user_id,)
         self.conversation_id = conversation_id
@@ -131,6 +143,7 @@ class MarkReadCommand:
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Marked. TokenRevoked."""
+        self.judge(self.bearer)
         plans[0].admit(self.bearer)
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
 

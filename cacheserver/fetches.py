@@ -73,11 +73,13 @@ class Fetches:
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, bearer)
+            self._revocations.check_again(bearer)
         horizon = mailbox.horizon(self._now_us())
         if mailbox.index.endings.first > horizon:
             page = self._conversation_page(mailbox, bookmarks, request, start, horizon)
         else:
             mailbox, page = await self._settled_page(bookmarks, request, start)
+            self._revocations.check_again(bearer)
         deadline = self._loop.time() + request.wait_ms / 1000 if request.wait_ms else 0.0
         while page.is_delta and not page.items and request.wait_ms > 0:
             left_s = deadline - self._loop.time()
@@ -92,6 +94,7 @@ class Fetches:
                 return self._empty(bookmarks, waiter, woken, quota)
             mailbox, page = await self._settled_page(bookmarks, request, start)
             self._revocations.check(mailbox, bearer)
+            self._revocations.check_again(bearer)
         self._ownership.check(request.user_id)
         return _answer(bookmarks, page, quota, has_more=page.next_cursor is not None)
 
@@ -210,15 +213,18 @@ class Fetches:
     async def _message_page(
         self, reading: Reading, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
     ) -> MessagePage:
+        """What was read for a token that was revoked meanwhile is not told: TokenRevoked."""
         now_us, size = self._now_us(), request.page_size
         if isinstance(start, ResetReason):
-            page = await self._pages.first(reading, bookmarks, None, size, now_us)
-            return page._replace(reset=start)
-        if isinstance(start, Place):
-            return await self._pages.after(reading, bookmarks, start, size, now_us)
-        if start is not None:
-            return await self._pages.since(reading, bookmarks, start, size, now_us)
-        return await self._pages.first(reading, bookmarks, request.page_number, size, now_us)
+            page = (await self._pages.first(reading, bookmarks, None, size, now_us))._replace(reset=start)
+        elif isinstance(start, Place):
+            page = await self._pages.after(reading, bookmarks, start, size, now_us)
+        elif start is not None:
+            page = await self._pages.since(reading, bookmarks, start, size, now_us)
+        else:
+            page = await self._pages.first(reading, bookmarks, request.page_number, size, now_us)
+        self._revocations.check_again(request.bearer)
+        return page
 
     def _charge(self, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
         """Takes what a page has cost beyond what was taken for it at first."""

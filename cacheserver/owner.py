@@ -210,9 +210,8 @@ class Owner:
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(
-            SendCommand(_new_send(request, others, self._random.getrandbits(62)), joint, bearer, future)
-        )
+        new, judge = _new_send(request, others, self._random.getrandbits(62)), self.revocations.check_again
+        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future))
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
@@ -235,6 +234,7 @@ class Owner:
             except HandoverInProgress:
                 self.table.drop_replaced(row, mailbox)
                 raise
+            self.revocations.check_again(bearer)
         self._ownership.check(user_id)
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
@@ -248,9 +248,8 @@ class Owner:
             await self.revocations.admit_other(bearer)
         quota = self._take(request.user_id)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(
-            MarkReadCommand(request.user_id, request.conversation_id, request.message_id, bearer, future)
-        )
+        conversation_id, message_id, judge = request.conversation_id, request.message_id, self.revocations.check_again
+        self.pipeline.submit(MarkReadCommand(request.user_id, conversation_id, message_id, bearer, judge, future))
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)

@@ -3,10 +3,11 @@
 Every request comes with what is known of its token (a Bearer) and is judged where the mailbox is in memory, at no read
 of the store:
 
-    a fetch            when the mailbox is there, and again after each wait
+    a fetch            when the mailbox is there, and again after each wait and each read of the store
     a write            when it is decided, under the user's lock: what is decided after a revocation was refused by it
     a parked poll      is woken by the revocation of its token
-    one for another    by a token with the scope admin: by the row of the token's own user, which is loaded for it
+    one for another    by a token with the scope admin: by the row of the token's own user, which is loaded for it, and
+                       is looked at again at each of these times while it is in memory
 
 A revocation is a mutation of the user's row like any other: fenced, confirmed before it is told, there after every
 restart and takeover. That the row is read before anybody is answered makes it hold from the first answer on.
@@ -90,6 +91,13 @@ class Revocations:
             self.check(row.mailbox, bearer)
         elif bearer.token_hash and self.ids.holds(bearer.token_hash, self._time.seen_us()):
             raise token_revoked()
+
+    def check_again(self, bearer: Bearer | None) -> None:
+        """After something else was awaited, and before a request is answered, decided or parked: by the row of the
+        token's own user, where that is in memory, and by its id. TokenRevoked.
+        """
+        if bearer is not None:
+            self.check_in_memory(bearer.user_id, bearer)
 
     async def admit_other(self, bearer: Bearer) -> None:
         """TokenRevoked where a token that is used for another user's mailbox is refused by the row of its own user.

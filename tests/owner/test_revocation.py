@@ -17,6 +17,7 @@ from rowbox.cacheserver.port import Page
 from rowbox.cacheserver.revocations import Revocations
 from rowbox.cacheserver.revoked_ids import MOST_IDS, RevokedIds
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory_gates import Point
 from rowbox.cacheserver.waiters import Waiters
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
@@ -240,7 +241,59 @@ async def test_a_poll_of_a_newer_token_waits_on(late: bool) -> None:
         assert [one["messageContent"] for one in parsed(await waiting)] == ["news"]
 
 
+@both_kinds
+@pytest.mark.parametrize("user", ["ann", "root"], ids=["own", "admin"])
+@pytest.mark.parametrize("waits", [False, True])
+@virtual_time
+async def test_what_is_read_while_the_token_is_revoked_is_not_told(*, late: bool, user: str, waits: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        sent = await node.send("ann", "ann", "x", "c")
+        page = await node.messages("ann", sent.conversation_id)
+        await node.send("ann", "bob", "y", "news of another conversation")
+        await node.owner.delivery.idle()
+        node.owner.table._evict(node.owner.table.row("ann"))
+        await node.conversations("ann")
+        await node.conversations(user)
+        old, reads = token(servers, user), node.store.gates[Point.READ]
+        reads.hold()
+        position = {"token": page.token, "wait_ms": 50_000} if waits else {}
+        reading = asyncio.create_task(node.messages("ann", sent.conversation_id, **position, bearer=old))
+        await settle()
+        assert reads.waiting == 1
+        await node.revoke_user(user)
+        reads.release()
+        assert is_refused(await gather_all(asyncio.wait_for(reading, 1.0)))
+
+
 # ---------------------------------------------------------------------- tokens that act for others
+
+
+@both_kinds
+@pytest.mark.parametrize("call", ["send", "mark_read", "messages", "conversations", "status"])
+@virtual_time
+async def test_an_admin_that_is_revoked_while_a_mailbox_is_loaded_is_refused(*, late: bool, call: str) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        sent = await node.send("ann", "ann", "x", "c")
+        await node.conversations("root")
+        node.owner.table._evict(node.owner.table.row("ann"))
+        admin, reads = token(servers, "root"), node.store.gates[Point.READ]
+        reads.hold()
+        calls: dict[str, Callable[..., Any]] = {
+            "send": partial(node.send, "ann", "ann", "too late", "c2"),
+            "mark_read": partial(node.mark_read, "ann", sent.conversation_id, sent.message_id),
+            "messages": partial(node.messages, "ann"),
+            "conversations": partial(node.conversations, "ann"),
+            "status": partial(node.status, "ann", "c"),
+        }
+        asked = asyncio.create_task(calls[call](bearer=admin))
+        await settle()
+        assert reads.waiting
+        await node.revoke_user("root")
+        reads.release()
+        assert is_refused(await gather_all(asked))
+        assert len(parsed(await node.messages("ann"))) == 1
 
 
 @both_kinds
