@@ -35,12 +35,13 @@ export function MessageLog({ account, thread }) {
   const isWatched = isAtEnd && isVisible;
   const firstUnreadId = useFirstUnread({ messages, userId, unreadCount, isCurrent, isWatched, isAnswered: unsent.length > 0 });
 
+  const toEnd = () => (log.current.scrollTop = log.current.scrollHeight);
+  const remember = useKeptPosition(log, unsent, isAtEnd);
   const look = () => {
+    remember();
     setAtEnd(isScrolledToEnd(log.current));
     if (log.current.scrollTop < LOAD_WITHIN_PX && !thread.failure) thread.loadOlder();
   };
-  const toEnd = () => (log.current.scrollTop = log.current.scrollHeight);
-  useKeptPosition(log, messages, unsent, isAtEnd);
   useBeginAtUnread(log, thread.isLoaded, setAtEnd);
   useEffect(look, [messages]); // a first page may be shorter than the window
   useEffect(() => {
@@ -144,23 +145,30 @@ const isScrolledToEnd = ({ scrollHeight, scrollTop, clientHeight }) =>
   scrollHeight - scrollTop - clientHeight < AT_END_WITHIN_PX;
 
 /**
- * After each change: at the end one stays at the end, elsewhere what one reads stays where it is.
+ * After each change: at the end one stays at the end, elsewhere what one reads stays where it is, whatever comes or goes
+ * above it. Returns what has to be called when the reader moved.
  * @param {{current: HTMLElement}} log
- * @param {MessageOfThread[]} messages
  * @param {unknown[]} unsent
  * @param {boolean} isAtEnd
  */
-function useKeptPosition(log, messages, unsent, isAtEnd) {
-  const last = useRef({ oldestId: /** @type {?string} */ (null), height: 0, written: 0 });
+function useKeptPosition(log, unsent, isAtEnd) {
+  const written = useRef(0);
+  /** The first message in sight, and its place in all that can be scrolled: scrolling does not change that. */
+  const kept = useRef(/** @type {?{message: Element, place: number}} */ (null));
+  const offsetOf = (/** @type {Element} */ message) => message.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
+  const placeOf = (/** @type {Element} */ message) => offsetOf(message) + log.current.scrollTop;
+  const remember = () => {
+    const message = [...log.current.querySelectorAll(".message")].find((one) => offsetOf(one) >= 0);
+    kept.current = message ? { message, place: placeOf(message) } : null;
+  };
   useLayoutEffect(() => {
-    const { scrollHeight } = log.current;
-    const before = last.current;
-    const oldestId = messages[0]?.messageId ?? null;
-    const hasWritten = unsent.length > before.written;
-    if (isAtEnd || hasWritten) log.current.scrollTop = scrollHeight;
-    else if (oldestId !== before.oldestId) log.current.scrollTop += scrollHeight - before.height;
-    last.current = { oldestId, height: scrollHeight, written: unsent.length };
+    const hasWritten = unsent.length > written.current;
+    written.current = unsent.length;
+    if (isAtEnd || hasWritten) log.current.scrollTop = log.current.scrollHeight;
+    else if (kept.current?.message.isConnected) log.current.scrollTop += placeOf(kept.current.message) - kept.current.place;
+    remember();
   });
+  return remember;
 }
 
 /**
