@@ -7,7 +7,7 @@ from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
 from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, UNTOLD, Conversation
 from rowbox.mailbox.findings import Code, Report
 from rowbox.mailbox.horizon import Horizon
-from rowbox.mailbox.ids import ZERO_ID, sent_timestamp
+from rowbox.mailbox.ids import ZERO_ID
 
 
 class ConversationCheck:
@@ -106,7 +106,8 @@ class ConversationCheck:
         mark = self.state.read_mark
         if mark > self.state.last_message_id:
             self._find(Code.READ_MARK, f"is read up to {mark.hex()}, behind its newest message")
-        elif not self._mark_is_there and sent_timestamp(mark) > self._horizon.messages:
+        elif not self._mark_is_there and self.state.created_version > self._horizon.messages:
+            # Its date says nothing: one that was dated ahead expires by when it came, which nothing keeps.
             self._find(Code.READ_MARK, f"is read up to {mark.hex()}, which it does not hold")
 
     def _check_unread(self) -> None:

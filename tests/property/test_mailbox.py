@@ -547,3 +547,23 @@ def test_an_owner_is_what_the_model_says(late: bool, how: Settings) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+def test_a_mark_stands_at_a_message_that_was_dated_ahead_and_has_expired(late: bool) -> None:
+    """Found by the machine: its date is no evidence that it should be there, for it expires by when it came."""
+
+    class Machine(MailboxMachine):
+        settings_of = replace(UNLIMITED, store=SHORT_LIVED)
+
+    Machine.late = late
+    machine = Machine()
+    machine.deliver_late(again=False, age_us=-7_200_000_000, sender="x2", user="ann")
+    machine.versions_are_known()
+    machine.time_passes(seconds=3600.0)
+    machine.versions_are_known()
+    machine.send(content="seen", recipient="x2", sender="ann")
+    machine.versions_are_known()
+    machine.time_passes(seconds=3600.0)
+    machine.versions_are_known()
+    machine.teardown()
