@@ -8,6 +8,7 @@ Whoever is one too many gets an answer (503, when to come back) from the bare so
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -32,6 +33,8 @@ PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system had no descriptor for one."""
 RETRY_MS: Final = 2_000
 _EVERY_IPV6: Final = "::"
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""The machine has no such address, or none of that family."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,23 +64,44 @@ class Door:
     async def open(self, hosts: Iterable[str], port: int) -> int:
         """Listens at every address of `hosts`, at the same port each; the one that it got.
 
-        `::` takes IPv4 as well, where no address of IPv4 is named. OSError where it is taken, or there is none; its
-        `filename` is the address.
+        `::` takes IPv4 as well, where no address of IPv4 is named. Of a name with several addresses (localhost, where a
+        container has no IPv6) one is enough. OSError where an address is taken, or there is none; its `filename` is it.
         """
-        addresses = [address for host in hosts for address in await self._resolved(host, port)]
-        is_one_for_both = all(family != socket.AF_INET for family, _ in addresses) and socket.has_dualstack_ipv6()
-        for family, host in dict.fromkeys(addresses):
-            dualstack = is_one_for_both and family == socket.AF_INET6 and host == _EVERY_IPV6
-            try:
-                listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dualstack)
-            except OSError as error:
-                raise OSError(error.errno, os.strerror(error.errno or 0), f"{host} port {port}") from error
-            listener.setblocking(False)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
-            self._listeners.append(listener)
-            self._loop.add_reader(listener.fileno(), self._accept, listener)
-            port = listener.getsockname()[1]
+        named = [await self._resolved(host, port) for host in hosts]
+        is_one_for_both = (
+            all(family != socket.AF_INET for addresses in named for family, _ in addresses)
+            and socket.has_dualstack_ipv6()
+        )
+        opened: set[tuple[int, str]] = set()
+        for addresses in named:
+            missing: OSError | None = None
+            for family, host in addresses:
+                if (family, host) in opened:
+                    continue
+                dualstack = is_one_for_both and family == socket.AF_INET6 and host == _EVERY_IPV6
+                try:
+                    port = self._listen(family, host, port, dualstack=dualstack)
+                except OSError as error:
+                    if error.errno not in _NOT_HERE:
+                        raise
+                    missing = error
+                else:
+                    opened.add((family, host))
+            if missing is not None and opened.isdisjoint(addresses):
+                raise missing
         return port
+
+    def _listen(self, family: int, host: str, port: int, *, dualstack: bool) -> int:
+        try:
+            listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dualstack)
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), f"{host} port {port}") from error
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
+        self._listeners.append(listener)
+        self._loop.add_reader(listener.fileno(), self._accept, listener)
+        bound: int = listener.getsockname()[1]
+        return bound
 
     async def _resolved(self, host: str, port: int) -> list[tuple[int, str]]:
         try:

@@ -581,8 +581,8 @@ def _gateway(text: str) -> tuple[str, int]:
 
 
 def hosts_of(text: str) -> tuple[str, ...]:
-    """The addresses that a setting names, one or several."""
-    return tuple(part.strip() for part in text.split(","))
+    """The addresses that a setting names, one or several, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def is_loopback(host: str) -> bool:

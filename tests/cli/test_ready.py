@@ -57,7 +57,7 @@ def test_where_there_are_none_it_says_how_to_come_by_one(settings: Settings, how
 
 
 def test_each_address_is_named() -> None:
-    server = ServerSettings(host="127.0.0.1, ::1", admin_host="::")
+    server = ServerSettings(host="127.0.0.1, ::1,127.0.0.1", admin_host="::")
     assert printed(Settings(server=server))[0] == (
         "Rowbox is ready: http://127.0.0.1:8080 and http://[::1]:8080"
         " (the API in words: http://127.0.0.1:8080/docs; health and metrics: http://[::]:9090)"

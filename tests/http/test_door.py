@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 from msgspec.structs import replace
 
+from rowbox.api.door import Door
 from rowbox.api.server import ADMIN_CONNECTIONS
 from rowbox.mailbox.config import Settings
 from tests.conftest import leave_out
@@ -177,3 +178,18 @@ async def test_an_address_that_cannot_be_had_is_named(scripted: ScriptedPort) ->
     with pytest.raises(OSError, match=r"nobody\.invalid"):
         async with serving(scripted, Settings(server=replace(ANY_PORT, host="nobody.invalid"))):
             pass
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_one_address_of_a_name_is_enough(
+    scripted: ScriptedPort, clients: Clients, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
+) -> None:
+    """In a container without IPv6 `localhost` is `::1` as well."""
+    addresses = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "127.0.0.1")]
+
+    async def resolved(*_: object) -> list[tuple[int, str]]:
+        return addresses if is_first else addresses[::-1]
+
+    monkeypatch.setattr(Door, "_resolved", resolved)
+    async with serving(scripted, Settings(server=replace(ANY_PORT, host="localhost", admin_host="localhost"))) as api:
+        await clients.connect(api.server.port)
