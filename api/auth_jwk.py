@@ -71,18 +71,18 @@ def parse_jwks(body: bytes) -> KeySet:
         try:
             keys.append(_verify_key(jwk))
         except _Unusable as error:
-            dropped.append(DroppedKey(_name(jwk, number), str(error), error.is_fault))
+            dropped.append(DroppedKey(f"key {number + 1}", _kid(jwk), str(error), error.is_fault))
     if len(listed) > MAX_KEYS:
-        dropped.append(DroppedKey(f"all keys after the first {MAX_KEYS}", "so many are not read", is_fault=True))
+        dropped.append(DroppedKey(f"all keys after the first {MAX_KEYS}", "", "so many are not read", is_fault=True))
     if not keys:
-        why = "; ".join(f"{name}: {reason}" for name, reason, _ in dropped[:3])
+        why = "; ".join(f"{one.name}: {one.reason}" for one in dropped[:3])
         raise KeysUnavailable(f"the key set holds no public key for signatures{why and f' ({why})'}")
     return KeySet(keys, dropped)
 
 
-def _name(jwk: object, number: int) -> str:
+def _kid(jwk: object) -> str:
     kid = jwk.get("kid") if isinstance(jwk, dict) else None
-    return f"key {number + 1}" if kid is None else f"key {number + 1}, kid {_shown(kid)}"
+    return "" if kid is None else _shown(kid)
 
 
 def _shown(value: object) -> str:

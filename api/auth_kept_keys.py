@@ -13,10 +13,11 @@ Rules:
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
-from rowbox.api.auth_keys import DroppedKey, KeySet, KeysUnavailable, VerifyKey
+from rowbox.api.auth_keys import KeySet, KeysUnavailable, VerifyKey
 from rowbox.mailbox.errors import RowboxError
 
 _RETRY_AFTER_MS: Final = 10_000
@@ -46,7 +47,7 @@ class KeptKeys:
         self._keys = KeySet(())
         self._read_s = self._tried_s = self._valid_until_s = -math.inf
         self._reading: asyncio.Task[None] | None = None
-        self._told: frozenset[DroppedKey] = frozenset()
+        self._told: Counter[tuple[str, str]] = Counter()
         self._reads = self._failures = 0
         self._is_told = False
         self._why = "no answer"
@@ -127,11 +128,13 @@ class KeptKeys:
         self._valid_until_s = self._read_s + self._ages.keep_s
 
     def _tell(self, keys: KeySet) -> None:
-        dropped = frozenset(keys.dropped)
-        for one in sorted(dropped - self._told):
+        told, self._told = self._told, Counter(one.identity for one in keys.dropped)
+        for one in keys.dropped:
+            if told[one.identity]:
+                told[one.identity] -= 1
+                continue
             level = logging.WARNING if one.is_fault else logging.INFO
             _log.log(level, "%s: %s is left out: %s", self.what, one.name, one.reason)
-        self._told = dropped
 
     # ------------------------------------------------------------------ what counts
 

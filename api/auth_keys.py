@@ -45,10 +45,21 @@ class VerifyKey(NamedTuple):
 class DroppedKey(NamedTuple):
     """A key of a set that verifies nothing, and why: a line for the log, without anything of the key itself."""
 
-    name: str
+    place: str
+    kid: str
+    """As it may be shown; "" where it has none."""
     reason: str
     is_fault: bool
     """False for what issuers publish beside the keys for signatures, as a key for encryption."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.place}, kid {self.kid}" if self.kid else self.place
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes it another one than before: issuers give their keys in any order."""
+        return self.kid, self.reason
 
 
 class KeySet(NamedTuple):

@@ -184,7 +184,7 @@ async def test_what_is_left_out_is_logged_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     broken, encryption = private_jwk(ROTATED_KEY, "leaked"), jwk(RSA_KEY, "enc", use="enc")
-    for keys in ((jwk(EC_KEY, "one"), broken, encryption), (jwk(EC_KEY, "two"), broken, encryption)):
+    for keys in ((jwk(EC_KEY, "one"), broken, encryption), (encryption, jwk(EC_KEY, "two"), broken)):
         issuer.body = key_set(*keys)
         clock.now += MAX_AGE_S
         await authenticator.keys.round()
@@ -193,6 +193,18 @@ async def test_what_is_left_out_is_logged_once(
     text = str(lines)
     assert "issuer_keys: key 2, kid 'leaked' is left out: is a private key" in text
     assert broken["d"] not in text
+
+
+async def test_of_keys_without_a_name_each_is_logged(
+    clock: Clock, issuer: Issuer, authenticator: TokenAuthenticator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    leaked = [private_jwk(ROTATED_KEY), private_jwk(EC_KEY), private_jwk(ROTATED_KEY)]
+    for number in (1, 3, 3, 2):
+        issuer.body = key_set(jwk(EC_KEY, "one"), *leaked[:number])
+        clock.now += MAX_AGE_S
+        await authenticator.keys.round()
+    assert [record.getMessage().split()[2] for record in caplog.records] == ["2", "3", "4"]
 
 
 async def test_a_key_that_comes_beside_the_others_ends_no_remembered_token(
