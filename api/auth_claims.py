@@ -41,10 +41,13 @@ class ClaimRules:
         return Claims(user_id, is_admin, expires_s + self._leeway_s, bearer)
 
     def _check_life(self, payload: Mapping[str, Any], expires_s: float, now: float) -> None:
-        """A token without `iat`, or one that says it comes from the future, was made now at the latest."""
+        """A token that says it comes from the future was made now at the latest. One that does not say when it was made
+        may have any life: taken as made now, it would be accepted at the end of a long one, when its user's revocation
+        is over.
+        """
         if not self._max_life_s:
             return
-        issued_s = min(now, _time(payload, "iat")) if "iat" in payload else now
+        issued_s = min(now, _time(payload, "iat"))
         if expires_s - issued_s > self._max_life_s + self._leeway_s + _ROUNDING_S:
             raise Unauthenticated("the token lives longer than this server accepts (auth.max_token_life_ms)")
 

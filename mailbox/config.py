@@ -156,7 +156,7 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=3_650 * DAY_MS,
-            description="Tokens with more time from `iat` (else now) to `exp` are refused; 0: any are taken.",
+            description="Tokens with more time from `iat` to `exp`, or without `iat`, are refused; 0: any are taken.",
         ),
     ] = 0
     token_cache_entries: Annotated[
