@@ -1,8 +1,10 @@
 """`rowbox token`: what it signs is what the server of the same settings takes, and the secrets change step by step."""
 
+import fcntl
 import os
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from stat import S_IMODE
 
@@ -106,6 +108,20 @@ class TestRotation:
         data_dir.chmod(0o755)
         prepare_data_dir(data_dir)
         assert S_IMODE(data_dir.stat().st_mode) == 0o700, "the previous secret makes it no folder of others' things"
+
+    def test_one_rotates_at_a_time(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of two at once the second would replace the first one's new secret, which may have signed by then."""
+        drafted = secret_rotation.drafted_secret
+
+        def another_tries(path: Path) -> AbstractContextManager[Path]:
+            folder = os.open(data_dir, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(folder)
+            return drafted(path)
+
+        monkeypatch.setattr(secret_rotation, "drafted_secret", another_tries)
+        secret_rotation.rotate(data_dir)
 
     def test_modes_and_owner_stay_who_ever_rotates(self, data_dir: Path) -> None:
         """What root makes for itself, the server could not read."""

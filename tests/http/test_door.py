@@ -185,7 +185,7 @@ async def test_one_address_of_a_name_is_enough(
     scripted: ScriptedPort, clients: Clients, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
 ) -> None:
     """In a container without IPv6 `localhost` is `::1` as well."""
-    addresses = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "127.0.0.1")]
+    addresses: list[tuple[int, str]] = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "127.0.0.1")]
 
     async def resolved(*_: object) -> list[tuple[int, str]]:
         return addresses if is_first else addresses[::-1]

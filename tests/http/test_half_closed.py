@@ -194,3 +194,17 @@ async def test_one_that_waits_long_is_probed_twice_in_ten_chances(made: list[Con
         held.release.set()
         answer = await all_of(reader)
     assert answer.count(PROBE) == 6
+
+
+async def test_one_that_does_not_take_its_answer_is_not_probed_behind_it(made: list[Connection]) -> None:
+    """The probe would stand behind the last answer, and pile up."""
+    held = HeldPort()
+    async with serving(held) as api, asking(api, send()) as (reader, writer):
+        await until(lambda: bool(made) and made[0]._request_count == 1)
+        made[0].pause_writing()
+        writer.write_eof()
+        await until(lambda: made[0]._chances >= 3 * PROBE_CYCLE)
+        made[0].resume_writing()
+        held.release.set()
+        answer = await all_of(reader)
+    assert answer.count(PROBE) <= 2

@@ -68,6 +68,8 @@ async def test_another_name_is_refused_at_every_path(host: str, insecure: Api, s
 async def test_neither_none_nor_two_names_do(insecure: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getfqdn", lambda: "localhost")  # what aiohttp takes for a request without a Host
     assert (await status(insecure))[0] in {400, 403}
+    old = f"GET /v1/fetchMessages HTTP/1.0\r\n{ALICE}\r\n\r\n"
+    assert (await insecure.raw(old.encode())).startswith(b"HTTP/1.1 403 ")
     assert (await status(insecure, "Host: localhost", "Host: evil.example"))[0] in {400, 403}
     assert (await status(insecure, "Host: localhost", target="http://evil.example/v1/fetchMessages"))[0] == 403
     assert (await status(insecure, "Host: localhost", target="http://localhost/v1/fetchMessages"))[0] == 200
