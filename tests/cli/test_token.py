@@ -17,7 +17,7 @@ from rowbox.cli import secret_rotation
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.main import main
 from rowbox.cli.options import load_settings
-from rowbox.cli.secret import load, load_all, load_or_create
+from rowbox.cli.secret import drafted_secret, load, load_all, load_or_create
 from rowbox.cli.secret_rotation import RotationRefused
 from rowbox.mailbox.errors import StoreUnusable, Unauthenticated
 from tests.http.clock import claims_of
@@ -111,7 +111,7 @@ class TestRotation:
 
     def test_one_rotates_at_a_time(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of two at once the second would replace the first one's new secret, which may have signed by then."""
-        drafted = secret_rotation.drafted_secret
+        drafted = drafted_secret
 
         def another_tries(path: Path) -> AbstractContextManager[Path]:
             folder = os.open(data_dir, os.O_RDONLY)

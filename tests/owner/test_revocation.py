@@ -351,6 +351,41 @@ async def test_single_tokens_are_bounded_in_number_and_twice_is_once() -> None:
 
 
 @virtual_time
+async def test_single_tokens_that_have_expired_make_room() -> None:
+    settings = replace(UNLIMITED, auth=AuthSettings(max_token_life_ms=3_600_000))
+    async with cluster(late=False, settings=settings) as servers:
+        for number in range(MOST_IDS):
+            await servers.node.revoke_id(str(number))
+        servers.clock.jump(3600 + 60)
+        await servers.node.revoke_id("one more")
+        assert await is_revoked(servers.node, token(servers, token_id="one more"))
+
+
+@virtual_time
+async def test_a_single_token_that_is_revoked_again_is_so_until_the_later_end() -> None:
+    async with cluster(late=False) as servers:
+        ids, one, now_us = servers.node.owner.revocations.ids, token_hash("one"), servers.clock.now_us()
+        end_s = now_us // US_PER_S + 60
+        for until_s, latest_s in ((end_s, end_s), (end_s - 30, end_s), (end_s + 30, end_s + 30), (0, 0), (end_s, 0)):
+            await ids.add(one, until_s, now_us)
+            assert ids.holds(one, (latest_s or end_s + 10**9) * US_PER_S - 1)
+            assert ids.holds(one, latest_s * US_PER_S) == (not latest_s)
+
+
+@both_kinds
+@virtual_time
+async def test_a_token_that_is_revoked_by_its_id_has_no_mailbox_loaded(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node, one = servers.node, token(servers, token_id="one")
+        await node.revoke_id("one")
+        node.store.gates[Point.READ].hold()
+        asked = asyncio.create_task(node.messages("ann", bearer=one))
+        await settle()
+        assert is_refused(await gather_all(asyncio.wait_for(asked, 0.1)))
+        node.store.gates[Point.READ].release()
+
+
+@virtual_time
 async def test_ids_that_are_revoked_at_the_same_time_are_all_revoked() -> None:
     async with cluster(late=True) as servers:
         names = [f"t{number}" for number in range(8)]
@@ -431,7 +466,7 @@ async def test_the_record_goes_with_the_next_change_after_the_longest_token_has_
     async with revoked(late=late, settings=settings) as (servers, old):
         await servers.node.revoke_id("one")
         one = token(servers, token_id="one")
-        servers.clock.jump(3600)
+        servers.clock.jump(3609)  # a life, and nearly the leeway twice: so long may such a token count
         assert await is_revoked(servers.node, old)
         assert await is_revoked(servers.node, one)
         servers.clock.jump(15)
