@@ -8,8 +8,10 @@ node := PATH="$(CURDIR)/$(bin):$$PATH"    # Node is one of our dev dependencies:
 serve: .venv/run.stamp       # start Rowbox on this machine: make serve args="--port 9000"
 	@$(bin)/rowbox serve $(args)
 
-test: .venv/dev.stamp        # all tests, or some: make test args="tests/unit -k config"
-	@$(bin)/pytest --install-tools $(args)
+test: .venv/dev.stamp        # all tests, side by side; or some: make test args="tests/unit -k config"
+	@$(bin)/pytest --install-tools $(or $(args),$(side_by_side))
+
+side_by_side := -n 2 --dist loadgroup --no-loadscope-reorder --slowest-files 10    # tests/support/side_by_side.py
 
 check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; writes nothing
 	@$(bin)/ruff format --check .

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.tools import require_declared
 
-pytest_plugins = ["tests.support.hbase_plugin", "tests.support.tools_plugin"]
+pytest_plugins = ["tests.support.hbase_plugin", "tests.support.side_by_side", "tests.support.tools_plugin"]
 
 EVERYWHERE = ("bash", "mount", "umount")
 

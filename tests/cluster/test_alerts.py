@@ -86,6 +86,7 @@ async def heal(first: Server, second: Server) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.tools("promtool")
 def test_alerts_about_ownership_fire_in_the_situations_that_they_name(tmp_path: Path) -> None:
     situations = []
     for happening, firing in SITUATIONS.items():

@@ -227,7 +227,7 @@ async def test_making_room_looks_at_a_bounded_number_of_rows_at_work(monkeypatch
         await node.conversations("ann")
         for n in range(1000):
             table.row(f"busy{n}").is_busy = True
-        monkeypatch.setattr(table._room, "_limit_bytes", 1)
+        monkeypatch.setattr(table._room, "limit_bytes", 1)
 
         def counted(row: Row) -> bool:
             nonlocal looked

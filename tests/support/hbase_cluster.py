@@ -19,6 +19,7 @@ import pytest
 from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
 from rowbox.mailbox.config import HBaseAddress, HBaseSettings
 from tests.conftest import require
+from tests.support.alone import alone
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "deploy.hbase")
@@ -146,7 +147,8 @@ def shared_hbase(folder: Path) -> Iterator[HBase]:
 
 def resolve_jars() -> None:
     """Has Maven fetch what HBase needs, once; a test's own time is too short for that on an empty machine."""
-    _control("jars", None)
+    with alone("jars"):
+        _control("jars", None)
 
 
 def _control(verb: str, folder: Path | None, *arguments: str) -> None:

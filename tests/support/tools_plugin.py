@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.alone import alone
 from tests.support.tools import HERE, tools_of
 
 INSTALLER: Final = Path(__file__).parents[1] / "install-tools"
@@ -35,7 +36,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     options = session.config.option
     needed = _needed(session.items)
     if options.install_tools and needed and not options.collectonly:
-        subprocess.run([str(INSTALLER), *needed], check=False)  # what it could not install, it said
+        with alone("install-tools"):
+            subprocess.run([str(INSTALLER), *needed], check=False)  # what it could not install, it said
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,52 @@
+"""The whole suite in two processes (pytest -n 2): much of it waits for servers, so it takes not much more than half.
+
+A file's tests stay together, because they may share fixtures. So do all that use an HBase: it takes long to start, and
+what is measured there must not have another one beside it. What takes longest begins first.
+"""
+
+from collections import Counter
+from typing import Final
+
+import pytest
+
+from tests.support.tools import tools_of
+
+_LONG: Final = ("browser", "integration", "client", "javascript", "property", "model")
+"""Folders of the files that take longest, in the order in which they begin."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slowest-files", type=int, default=0, metavar="N", help="Name the N files that took longest.")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not hasattr(config, "workerinput"):
+        return  # one process: the order is as it was
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("hbase" if _uses_hbase(item) else str(item.path)))
+    items.sort(key=_place)
+
+
+def _uses_hbase(item: pytest.Item) -> bool:
+    return "java" in tools_of(item)
+
+
+def _place(item: pytest.Item) -> int:
+    if _uses_hbase(item):
+        return 0
+    folder = item.path.parent.name
+    return 1 + (_LONG.index(folder) if folder in _LONG else len(_LONG))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    number = config.getoption("--slowest-files")
+    if not number:
+        return
+    taken = Counter[str]()
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport):
+            taken[report.nodeid.partition("::")[0]] += report.duration  # of setup, call and teardown, one report each
+    terminalreporter.section(f"slowest {number} files")
+    for file, seconds in taken.most_common(number):
+        terminalreporter.line(f"{seconds:6.1f} s  {file}")
