@@ -1,4 +1,4 @@
-"""One process at a time: where the suite runs in several (pytest -n), each finds that something has to be fetched first."""
+"""One process at a time: where the suite runs in several (pytest -n), each finds what has to be fetched first."""
 
 import fcntl
 import tempfile

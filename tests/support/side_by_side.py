@@ -4,7 +4,8 @@ A file's tests stay together, because they may share fixtures. So do all that us
 what is measured there must not have another one beside it. What takes longest begins first.
 """
 
-from collections import Counter
+from collections import defaultdict
+from operator import itemgetter
 from typing import Final
 
 import pytest
@@ -43,10 +44,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     number = config.getoption("--slowest-files")
     if not number:
         return
-    taken = Counter[str]()
+    taken_s: defaultdict[str, float] = defaultdict(float)
     for report in (report for reports in terminalreporter.stats.values() for report in reports):
         if isinstance(report, pytest.TestReport):
-            taken[report.nodeid.partition("::")[0]] += report.duration  # of setup, call and teardown, one report each
+            taken_s[report.nodeid.partition("::")[0]] += report.duration  # of setup, call and teardown, one report each
     terminalreporter.section(f"slowest {number} files")
-    for file, seconds in taken.most_common(number):
+    for file, seconds in sorted(taken_s.items(), key=itemgetter(1), reverse=True)[:number]:
         terminalreporter.line(f"{seconds:6.1f} s  {file}")
