@@ -13,6 +13,7 @@ from rowbox.cacheserver.stores.rocksdb_database import Identity
 from rowbox.cacheserver.stores.rocksdb_view import open_reader
 from rowbox.cli.backends import CHECKPOINT, open_embedded
 from rowbox.cli.data_dir import as_the_server, existing_store
+from rowbox.cli.interrupted import cleans_up
 from rowbox.cli.operator import NoServer, ask_server
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import FILE
@@ -42,7 +43,7 @@ def command(loaded: Loaded, to: Path) -> None:
     settings = loaded.settings
     require_embedded(settings, "rowbox backup", "take a snapshot of the table (docs/operations.md)")
     store = existing_store(settings)
-    with as_the_server(store):
+    with cleans_up(), as_the_server(store):
         made = make_backup(
             store,
             to.absolute(),

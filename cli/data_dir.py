@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from rowbox.cacheserver.stores.private import FOLDER_MODE, OTHERS, make_folder
+from rowbox.cacheserver.stores.private import FOLDER_MODE, OTHERS, holds, make_folder
 from rowbox.cli.options import DEFAULT_FILE
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
@@ -33,7 +33,7 @@ def store_folder(settings: Settings) -> Path:
 def existing_store(settings: Settings) -> Path:
     """Where the embedded store lies, for a verb that is asked about one and makes none. StoreUnusable where none is."""
     folder = store_folder(settings)
-    if not (folder / _MADE_BY_ROCKSDB).exists():
+    if not holds(folder, _MADE_BY_ROCKSDB):
         raise StoreUnusable(f"there is no store in {folder}: name the folder that the server is started with")
     return folder
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.stores.clock_file import ClockFile
+from rowbox.cacheserver.stores.durable_files import told
+from rowbox.cacheserver.stores.private import holds
 from rowbox.cacheserver.stores.rocksdb_doctor import (
     examine_backup,
     examine_files,
@@ -35,9 +37,9 @@ def examine_embedded(loaded: Loaded) -> Iterator[Diagnosis]:
     """All of it. StoreUnusable where there is no store, and no restore that would have made one."""
     settings = loaded.settings
     data_dir, store = Path(settings.server.data_dir), store_folder(settings)
-    with as_the_server(store):
+    with as_the_server(store), told(f"{data_dir} cannot be examined"):
         leftovers = list(examine_leftovers(store))
-        if not leftovers and not (store.exists() and any(store.iterdir())):
+        if not leftovers and not holds(store, "CURRENT") and not (store.is_dir() and any(store.iterdir())):
             existing_store(settings)
         yield examine_folder(data_dir, "data folder")
         if store.exists():

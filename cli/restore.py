@@ -11,6 +11,7 @@ from rowbox.cacheserver.stores.beside import utc_text
 from rowbox.cacheserver.stores.rocksdb_restore import restore_backup
 from rowbox.cli.backends import open_embedded
 from rowbox.cli.data_dir import as_the_server, store_folder
+from rowbox.cli.interrupted import cleans_up
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import FILE
 from rowbox.cli.walk import require_embedded
@@ -30,13 +31,14 @@ def command(loaded: Loaded, backup: Path, *, replace: bool) -> None:
     settings = loaded.settings
     require_embedded(settings, "rowbox restore", "put the snapshot back, then: rowbox restored")
     store = store_folder(settings)
-    with as_the_server(store):
+    with cleans_up(), as_the_server(store):
         done = restore_backup(
             backup.absolute(),
             store,
             settings.store.shards,
             lambda folder: asyncio.run(_begin_history(settings, folder)),
             replaces=replace,
+            min_free_bytes=settings.store.min_free_bytes,
         )
     click.echo(f"The store in {store} is as of {utc_text(done.contents.as_of_us)}, in another history.")
     if done.replaced is not None:

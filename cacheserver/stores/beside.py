@@ -1,9 +1,12 @@
-"""What lies beside an embedded store's folder, and is of that store: in the data folder, under its name and an ending.
+"""What is of an embedded store and none of RocksDB's: beside its folder, in the data folder, and in it.
 
-store.checkpoint    what a backup is made of, while it is made; a killed one leaves it, and the next start removes it
-store.restoring     what a restore makes; a killed one leaves it, and no new store is made beside it
+store/rowbox.checkpoint    what a backup is made of, while it is made: on the store's own device, whatever is mounted or
+                    linked where, because only there the server links files in place of copying them
+store.restoring     what a restore makes; while no store stands, no new one is made beside it
 store.replaced-...  a store that a restore moved aside; the operator's to remove
 store.last-backup   when the last backup was made, and where it was put
+
+The first two are left by a kill; the next start removes them.
 """
 
 from collections.abc import Callable
@@ -38,7 +41,7 @@ def utc_text(time_us: int) -> str:
 
 
 def checkpoint_of(store: Path) -> Path:
-    return store.with_name(f"{store.name}.checkpoint")
+    return store / "rowbox.checkpoint"
 
 
 def restoring_of(store: Path) -> Path:

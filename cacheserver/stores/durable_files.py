@@ -82,6 +82,10 @@ def told(what: str) -> Iterator[None]:
     """What fails inside with an OSError is a StoreUnusable: `what` did not work out, and why."""
     try:
         yield
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # pathlib's, before Python 3.13
+            raise
+        raise StoreUnusable(f"{what}: {error}") from error
     except OSError as error:
         account = f", as account {os.geteuid()}" if isinstance(error, PermissionError) else ""
         raise StoreUnusable(f"{what}: {error.strerror} ({error.filename}{account})") from error

@@ -12,6 +12,8 @@ from pathlib import Path
 from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import Final
 
+from rowbox.mailbox.errors import StoreUnusable
+
 FOLDER_MODE: Final = 0o700
 OTHERS: Final = 0o077
 """What the group and everybody else may do."""
@@ -27,6 +29,15 @@ def make_folder(folder: Path) -> None:
 def is_open_to_others(path: Path) -> bool:
     """Whether any account but its owner's may do anything with it. OSError."""
     return bool(path.stat().st_mode & OTHERS)
+
+
+def holds(folder: Path, name: str) -> bool:
+    """Whether `name` is in `folder`. StoreUnusable where this account may not look into it."""
+    try:
+        return (folder / name).exists()
+    except OSError as error:
+        account = f"account {os.geteuid()} cannot look into {folder} ({error.strerror})"
+        raise StoreUnusable(f"{account}: run this as the account of the server") from error
 
 
 def close_folder(folder: Path) -> None:

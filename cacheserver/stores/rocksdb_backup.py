@@ -62,7 +62,8 @@ def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint,
     BadRequest where `to` will not do; StoreLocked while another backup of the store is being made; StoreFull and
     StoreUnusable where it does not work out, and what `checkpoint` and `identify` raise. Then nothing is left of it.
     """
-    _check_target(store, to)
+    with told(f"no backup was made in {to}"):
+        _check_target(store, to)
     busy = f"a backup of {store}, or one to {to}, is being made: wait for it"
     with (
         told(f"no backup was made in {to}"),
@@ -112,8 +113,8 @@ def _check_file(backup: Path, name: str, size_bytes: int) -> None:
 
 
 def _check_target(store: Path, to: Path) -> None:
-    data_dir = store.parent.resolve()
-    if to.resolve().is_relative_to(data_dir):
+    place = to.resolve()
+    if any(place.is_relative_to(folder.resolve()) for folder in (store.parent, store)):
         raise BadRequest(f"{to} is in the data folder: whatever takes that takes the backup along; name another place")
     if not to.parent.is_dir():
         raise BadRequest(f"{to.parent} is no folder: make it (or mount it) first")

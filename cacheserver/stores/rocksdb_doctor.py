@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
 from typing import Final
@@ -43,11 +44,18 @@ def examine_folder(folder: Path, subject: str) -> Diagnosis:
         return Diagnosis(
             State.WRONG, subject, f"{folder} is account {found.st_uid}'s: run this, and the server, as that"
         )
-    if folder.stat().st_mode & 0o077 or any(path.is_file() and is_open_to_others(path) for path in folder.iterdir()):
+    if is_open_to_others(folder) or any(map(_is_open_file, folder.iterdir())):
         advice = f"chmod -R go= {shlex.quote(str(folder))}"
         finding = f"{folder} or files in it are open to other accounts (mode {S_IMODE(found.st_mode):04o})"
         return Diagnosis(State.WRONG, subject, f"{finding}: {advice}")
     return Diagnosis(State.OK, subject, f"{folder.absolute()}, for this account alone")
+
+
+def _is_open_file(path: Path) -> bool:
+    """False where it is gone: a server that has the store open removes files."""
+    with suppress(FileNotFoundError):
+        return path.is_file() and is_open_to_others(path)
+    return False
 
 
 def holder(store: Path) -> int | None:
@@ -161,8 +169,12 @@ def _device_of(path: Path) -> int | None:
 def examine_leftovers(store: Path) -> Iterator[Diagnosis]:
     """What restores left beside the store."""
     if restoring_of(store).exists():
-        finding = f"one to {store} is at work, or was interrupted: run it again, or remove {restoring_of(store)}"
-        yield Diagnosis(State.WRONG, "restore", finding)
+        yield judged(
+            well=(store / "CURRENT").exists(),  # nobody who reads this is to put an old backup in a good store's place
+            subject="restore",
+            finding=f"one to {store} is at work, or was interrupted",
+            advice=f"run it again, or remove {restoring_of(store)}",
+        )
     if replaced := sorted(store.parent.glob(f"{store.name}.replaced-*")):
         finding = f"{len(replaced)} moved aside by restores, the last is {replaced[-1].name}: yours to remove"
         yield Diagnosis(State.OK, "old stores", finding)

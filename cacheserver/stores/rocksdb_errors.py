@@ -3,6 +3,7 @@
 No way out loses data by itself: a damaged folder is left as it is, and the person decides.
 """
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,11 @@ def _way_out(folder: Path) -> str:
     if is_backup(folder):
         return "It is a backup: take another one."
     last = last_backup(folder)
-    backup = "BACKUP" if last is None else last.folder
+    backup = "BACKUP" if last is None else shlex.quote(last.folder)
     known = "a backup" if last is None else f"the backup of {utc_text(last.as_of_us)}"
     return (
-        f"Put {known} in its place: `rowbox restore {backup} --replace --data-dir {folder.parent}`. Without one, and "
+        f"Put {known} in its place: `rowbox restore {backup} --replace --data-dir "
+        f"{shlex.quote(str(folder.parent))}`. Without one, and "
         "accepting the loss of what cannot be read: repair a copy of it with RocksDB's `ldb repair`."
     )
 

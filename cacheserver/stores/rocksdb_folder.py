@@ -10,6 +10,7 @@ open means that the making was killed: nothing was ever confirmed, so it begins 
 import fcntl
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from secrets import token_hex
@@ -19,7 +20,7 @@ from rocksdict import AccessType, DBRecoveryMode
 from rowbox.cacheserver.history import new_history
 from rowbox.cacheserver.stores.beside import checkpoint_of, is_backup, restoring_of
 from rowbox.cacheserver.stores.durable_files import remove_leftover
-from rowbox.cacheserver.stores.private import close_folder, make_folder
+from rowbox.cacheserver.stores.private import close_folder, holds, make_folder
 from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
 from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
 from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
@@ -89,7 +90,7 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
         make_folder(folder)
         lock = FolderLock(folder)
         close_folder(folder)
-        remove_leftover(checkpoint_of(folder))
+        _remove_leftovers(folder)
     except OSError as error:
         raise StoreUnusable(f"no store can be opened in {folder}: {error.strerror}") from error
     try:
@@ -104,11 +105,19 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
         raise opening_error(error, folder) from error
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """What a killed backup left, and a killed restore, where it is known by now to be of no use: a store stands."""
+    remove_leftover(checkpoint_of(folder))
+    if (folder / "CURRENT").exists():
+        remove_leftover(restoring_of(folder))
+
+
 def _check_is_to_be_served(folder: Path) -> None:
     """Neither a backup, which would be none afterwards, nor the empty place of a store that is being restored."""
     if is_backup(folder):
         raise StoreUnusable(
-            f"{folder.parent} is a backup: put it in a store's place, rowbox restore {folder.parent} --data-dir FOLDER"
+            f"{folder.parent} is a backup: put it in a store's place, rowbox restore {shlex.quote(str(folder.parent))} "
+            "--data-dir FOLDER"
         )
     if not (folder / "CURRENT").exists() and restoring_of(folder).exists():
         raise StoreUnusable(
@@ -119,7 +128,7 @@ def _check_is_to_be_served(folder: Path) -> None:
 
 def open_for_reading(folder: Path, memory: RocksMemory, scratch: Path) -> tuple[Database, int]:
     """A view of the store in `folder` as of now and its SHARDS, also beside its owner; `scratch` takes its info log."""
-    if not (folder / "CURRENT").exists():
+    if not holds(folder, "CURRENT"):
         raise StoreUnusable(f"there is no store in {folder}: name the folder that the server was started with")
     try:
         database = Database(folder, memory, DBRecoveryMode.point_in_time(), AccessType.secondary(str(scratch)))

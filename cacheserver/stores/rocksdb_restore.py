@@ -5,7 +5,7 @@
     3. the store that is there, if there is one, is moved aside, and the copy takes its name
 
 A kill before 3 leaves the store that was there. In the middle of 3 no store is there; a server that is started then
-refuses (`unfinished_restore`), because it would begin an empty one. A second try does it all anew.
+refuses (rocksdb_folder.py), because it would begin an empty one. A second try does it all anew.
 """
 
 import os
@@ -33,8 +33,10 @@ class Restored(NamedTuple):
     replaced: Path | None
 
 
-def restore_backup(backup: Path, store: Path, shards: int, begin_history: BeginHistory, *, replaces: bool) -> Restored:
-    """Makes the store of a backup, durably. `replaces`: one that is there is moved aside.
+def restore_backup(
+    backup: Path, store: Path, shards: int, begin_history: BeginHistory, *, replaces: bool, min_free_bytes: int
+) -> Restored:
+    """Makes the store of a backup, durably. `replaces`: one that is there is moved aside. `min_free_bytes` stay free.
 
     BadRequest, StoreDamaged and StoreVersionMismatch where the backup will not do; StoreLocked while a server has the
     store open, or another restore is at work; StoreFull, StoreUnusable and what `begin_history` raises. Then what
@@ -43,6 +45,7 @@ def restore_backup(backup: Path, store: Path, shards: int, begin_history: BeginH
     contents = read_contents(backup)
     _check_fits(contents, backup, shards)
     with told(f"nothing was restored to {store}"), ExitStack() as held:
+        _check_can_be_replaced(store)
         if not store.parent.exists():
             store.parent.mkdir(0o700, parents=True)
         busy = f"a backup is being restored to {store}: wait for it"
@@ -51,7 +54,7 @@ def restore_backup(backup: Path, store: Path, shards: int, begin_history: BeginH
         if stands:
             lock = FolderLock(store)
             held.callback(lock.release)
-        _check_room(contents, draft)
+        _check_room(contents, draft, min_free_bytes)
         (draft / INSIDE).mkdir(0o700)
         for name in contents.files:
             copy_new(backup / INSIDE / name, draft / INSIDE / name)
@@ -78,6 +81,16 @@ def _check_fits(contents: Contents, backup: Path, shards: int) -> None:
         )
 
 
+def _check_can_be_replaced(store: Path) -> None:
+    """By a rename, at the end of all the copying. A link could be; then the store would be on another device."""
+    if store.is_symlink() or store.is_mount():
+        what = "link" if store.is_symlink() else "mount point"
+        raise BadRequest(
+            f"{store} is a {what}, and a folder is to take its place: let {store.parent} be the {what} in its stead, "
+            "or name another --data-dir"
+        )
+
+
 def _stands(store: Path, *, replaces: bool) -> bool:
     """Whether a store is there, damaged or not. BadRequest where it may not be replaced."""
     if not store.exists() or (store.is_dir() and not any(store.iterdir())):
@@ -89,7 +102,9 @@ def _stands(store: Path, *, replaces: bool) -> bool:
     return True
 
 
-def _check_room(contents: Contents, draft: Path) -> None:
-    if contents.size_bytes > (free := free_bytes(draft)):
-        needed = f"it takes {contents.size_bytes >> 20:,} MiB, {draft.parent} has {free >> 20:,} left"
-        raise StoreFull(f"nothing was restored: {needed}")
+def _check_room(contents: Contents, draft: Path, min_free_bytes: int) -> None:
+    if contents.size_bytes + min_free_bytes > (free := free_bytes(draft)):
+        raise StoreFull(
+            f"nothing was restored: it takes {contents.size_bytes >> 20:,} MiB, {min_free_bytes >> 20:,} stay free "
+            f"(store.min_free_bytes), {draft.parent} has {free >> 20:,} left"
+        )

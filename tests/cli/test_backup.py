@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import os
+import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder
-from rowbox.cacheserver.stores.beside import last_backup, restoring_of
+from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder, rocksdb_restore
+from rowbox.cacheserver.stores.beside import checkpoint_of, last_backup, restoring_of
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_backup import read_contents
 from rowbox.cacheserver.stores.rocksdb_database import Database
@@ -129,12 +131,18 @@ def test_an_empty_folder_will_do(data_dir: Path, tmp_path: Path) -> None:
         ("full", "is there already"),
         ("full/file", "is there already"),
         ("through", "is in the data folder"),
+        ("device/backup", "is in the data folder"),
+        ("loop", "no backup was made in "),
+        ("loop/backup", "no backup was made in "),
     ],
 )
 def test_it_refuses_a_place_that_will_not_do(data_dir: Path, tmp_path: Path, to: str, says: str) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     (tmp_path / "through").symlink_to(data_dir)
+    (tmp_path / "loop").symlink_to("loop")
+    (data_dir / "store").rename(tmp_path / "device")
+    (data_dir / "store").symlink_to(tmp_path / "device")
     before = {path.name for path in (*tmp_path.iterdir(), *data_dir.iterdir())}
     assert_fails(rowbox("backup", tmp_path / to, "--data-dir", data_dir), says)
     assert {path.name for path in (*tmp_path.iterdir(), *data_dir.iterdir())} == before
@@ -144,6 +152,48 @@ def test_it_refuses_a_mount_point_before_it_begins(data_dir: Path, tmp_path: Pat
     (tmp_path / "to").mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "to")
     assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "is a mount point: name a folder in it")
+
+
+def test_a_folder_that_it_may_not_look_into_is_refused_in_one_line(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lstat = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if path.name == "to":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "Permission denied")
+
+
+def test_the_checkpoint_is_made_on_the_device_of_a_store_that_is_a_link(data_dir: Path, tmp_path: Path) -> None:
+    """Elsewhere its files would be copied, in the server, which stands still meanwhile."""
+    (data_dir / "store").rename(tmp_path / "device")
+    (data_dir / "store").symlink_to(tmp_path / "device")
+    assert tmp_path / "device" in checkpoint_of(data_dir / "store").resolve().parents
+    assert rowbox("backup", tmp_path / "to", "--data-dir", data_dir).exit_code == 0
+    assert messages(tmp_path / "to") == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_ended_leaves_nothing(
+    data_dir: Path, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name for path in (data_dir / "store").iterdir()}
+    fill = rocksdb_backup._fill
+
+    def fill_and_be_ended(*arguments: Path) -> None:
+        fill(*arguments)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(rocksdb_backup, "_fill", fill_and_be_ended)
+    assert rowbox("backup", tmp_path / "to", "--data-dir", data_dir).exit_code == 128 + number
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert checkpoint_of(data_dir / "store").name not in before
+    assert not checkpoint_of(data_dir / "store").exists()
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_a_device_without_room_is_found_out_before_anything_is_copied(
@@ -284,13 +334,46 @@ async def a_fourth(store: RocksStore, settings: Settings) -> None:
     await owner.close()
 
 
-def test_a_damaged_store_names_the_verb_and_the_backup_and_is_replaced_by_them(backup: Path, data_dir: Path) -> None:
+@pytest.mark.parametrize("name", ["backup", "of today"])
+def test_a_damaged_store_names_the_verb_and_the_backup_and_is_replaced_by_them(
+    data_dir: Path, tmp_path: Path, name: str
+) -> None:
+    backup = tmp_path / name
+    rowbox("backup", backup, "--data-dir", data_dir)
+    data_dir = data_dir.rename(tmp_path / f"data {name}")
     (data_dir / "store" / "CURRENT").write_text("garbage")
     result = rowbox("restored", "--yes", "--data-dir", data_dir)
-    command = f"rowbox restore {backup} --replace --data-dir {data_dir}"
+    command = f"rowbox restore {shlex.quote(str(backup))} --replace --data-dir '{data_dir}'"
     assert_fails(result, "Put the backup of 20")
     assert f"`{command}`" in result.stderr
-    assert rowbox(*command.split()[1:]).exit_code == 0
+    assert rowbox(*shlex.split(command)[1:]).exit_code == 0
+    assert messages(data_dir) == 3
+
+
+@pytest.mark.parametrize("kind", ["link", "mount point"])
+def test_a_store_that_cannot_be_moved_aside_is_refused_before_anything_is_copied(
+    backup: Path, data_dir: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "link":
+        (data_dir / "store").rename(tmp_path / "device")
+        (data_dir / "store").symlink_to(tmp_path / "device")
+    else:
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == data_dir / "store")
+    monkeypatch.setattr(rocksdb_restore, "copy_new", None)
+    says = f"{data_dir / 'store'} is a {kind}, and a folder is to take its place: let {data_dir} be the {kind}"
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), says)
+    assert messages(data_dir) == 3
+
+
+def test_a_device_without_room_is_found_out_before_anything_is_restored(
+    backup: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for the backup and not for what stays free, the restored store would refuse every send."""
+    size = read_contents(backup).size_bytes
+    monkeypatch.setattr(rocksdb_restore, "free_bytes", lambda _: size + (64 << 20) - 1)
+    monkeypatch.setattr(rocksdb_restore, "copy_new", None)
+    says = "64 stay free (store.min_free_bytes)"
+    assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), says)
     assert messages(data_dir) == 3
 
 
@@ -340,6 +423,14 @@ def test_no_empty_store_is_begun_where_a_restore_was_interrupted(tmp_path: Path)
     with pytest.raises(StoreUnusable, match="run `rowbox restore` again"):
         in_store(data_dir, nothing)
     assert not (data_dir / "store").exists()
+
+
+def test_a_start_removes_what_an_interrupted_restore_left_beside_a_store_that_stands(data_dir: Path) -> None:
+    """It has the size of a store, and whoever is told to run the restore again loses what was sent since."""
+    (restoring_of(data_dir / "store") / "store").mkdir(parents=True)
+    in_store(data_dir, nothing)
+    assert not restoring_of(data_dir / "store").exists()
+    assert messages(data_dir) == 3
 
 
 @pytest.mark.parametrize("verb", ["backup", "restore"])

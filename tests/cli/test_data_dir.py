@@ -1,5 +1,6 @@
 """Who can read what a server keeps on its machine: the data directory, the store's files and the secret."""
 
+import errno
 import logging
 import os
 import shutil
@@ -163,6 +164,26 @@ class TestVerbsThatAreAskedAbout:
     def test_a_store_that_is_not_there(self, tmp_path: Path, verb: tuple[str, ...]) -> None:
         assert "there is no store in" in the_one_line(rowbox(tmp_path / "nowhere", *verb))
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "verb",
+        [("check",), ("stats",), ("restored", "--yes"), ("clock", "show"), ("doctor",), ("backup", "/nowhere/backup")],
+        ids=lambda verb: verb[0],
+    )
+    def test_a_store_that_this_account_may_not_look_into(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]
+    ) -> None:
+        """In a data folder that it may: one that holds other things as well stays open."""
+        exists = Path.exists
+
+        def refuse(path: Path) -> bool:
+            if path.parent == tmp_path / "store":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return exists(path)
+
+        monkeypatch.setattr(Path, "exists", refuse)
+        line = the_one_line(rowbox(tmp_path, *verb))
+        assert f"cannot look into {tmp_path / 'store'} (Permission denied): run this as the account" in line
 
 
 @pytest.fixture

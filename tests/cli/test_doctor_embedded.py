@@ -126,6 +126,7 @@ def an_old_backup(data_dir: Path) -> None:
 
 def an_interrupted_restore(data_dir: Path) -> None:
     restoring_of(data_dir / "store").mkdir(0o700)
+    (data_dir / "store").rename(data_dir / "store.replaced-20261127T120000Z")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,28 @@ def test_what_ails_is_named_with_what_to_do(
 ) -> None:
     ail(data_dir)
     assert_wrong(data_dir, subject, says)
+
+
+def test_a_good_store_beside_what_an_interrupted_restore_left_is_not_to_be_replaced(data_dir: Path) -> None:
+    restoring_of(data_dir / "store").mkdir(0o700)
+    code, checks = examined(data_dir)
+    assert (code, checks["restore"][0]) == (0, State.OK)
+    assert "again" not in checks["restore"][1]
+
+
+def test_files_that_go_while_it_looks_are_no_defect(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a server compacts meanwhile."""
+    (data_dir / "store" / "gone.sst").touch()
+    is_file = Path.is_file
+
+    def see_it_before_it_goes(path: Path) -> bool:
+        was_there = is_file(path)
+        if path.name == "gone.sst":
+            path.unlink(missing_ok=True)
+        return was_there
+
+    monkeypatch.setattr(Path, "is_file", see_it_before_it_goes)
+    assert examined(data_dir)[1]["store"][0] == State.OK
 
 
 def test_a_secret_that_others_can_read_is_wrong(data_dir: Path) -> None:
