@@ -19,8 +19,8 @@ from aiohttp import web
 
 from rowbox.api.problems import KINDS, is_of_ours
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError
+from rowbox.mailbox.rarely import EVERY_S, Rarely
 
-EVERY_S: Final = 10.0
 MOST_OF_CALLERS: Final = 10
 LOGGED: Final = frozenset({401, 403, 413, 429})
 """Of what callers are at fault for. The others are what a program does that is not finished."""
@@ -41,12 +41,11 @@ class _Window:
 
 
 class RefusalLog:
-    """Of the kinds of RowboxError, and so bounded. `clock` gives seconds. Used inside the running loop."""
+    """Of the codes of RowboxErrors, and so bounded. `clock` gives seconds. Used inside the running loop."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._said_at_s: dict[type[RowboxError], float] = {}
-        self._unsaid: dict[type[RowboxError], int] = {}
+        self._ours = Rarely(clock)
         self._windows: dict[str, _Window] = {}
 
     def note(self, error: RowboxError, request: web.BaseRequest, route: str) -> None:
@@ -57,12 +56,8 @@ class RefusalLog:
             self._note_callers(error, request, route)
 
     def _note_ours(self, error: RowboxError, request: web.BaseRequest) -> None:
-        kind, now_s = type(error), self._clock()
-        number = self._unsaid.get(kind, 0) + 1
-        if now_s - self._said_at_s.get(kind, -EVERY_S) < EVERY_S:
-            self._unsaid[kind] = number
+        if not (number := self._ours.count(error.code)):
             return
-        self._said_at_s[kind], self._unsaid[kind] = now_s, 0
         level = logging.INFO if isinstance(error, _EXPECTED) else logging.WARNING
         text = "%s %s refused: %s: %s (%d such since the last line)"
         _log.log(level, text, request.method, request.path, error.code, error, number)

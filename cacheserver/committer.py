@@ -15,13 +15,13 @@ from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commands import Answer, Command
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.rarely import Rarely
 from rowbox.cacheserver.store import RowMutation, Store
 from rowbox.cacheserver.table import Row, Table
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 from rowbox.mailbox.plan import Plan, Sent
+from rowbox.mailbox.rarely import Rarely
 
 log = logging.getLogger(__name__)
 

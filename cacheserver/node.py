@@ -28,13 +28,13 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.peer_clocks import WitnessedTime
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.put_back import end_restore
-from rowbox.cacheserver.rarely import Rarely
 from rowbox.cacheserver.samples import Sample, owner_samples
 from rowbox.cacheserver.store import Store
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.clock_trust import duration
 from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.rarely import Rarely
 from rowbox.mailbox.revocation import Bearer
 
 log = logging.getLogger(__name__)

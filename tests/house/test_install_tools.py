@@ -1,5 +1,6 @@
 """`make test` installs what the selected tests need of the system and nothing else; the Makefile without a Python."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,29 +12,36 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def needed(*arguments: str) -> str:
-    """What pytest says that these tests need."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
+SELECTIONS: dict[tuple[str, ...], str] = {
+    ("tests/unit",): "",
+    ("tests/integration/test_start.py", "-k", "curl"): "curl",
+    (
+        "tests/house/test_deploy.py",
+        "tests/integration/test_hbase_wires.py",
+    ): "docker-compose haproxy java mvn promtool",
+    ("tests/browser/test_looks.py",): "chromium",
+}
+"""Arguments of pytest, and the tools that it is to count."""
+_COLLECT = """
+import json, sys, pytest
+for selection in json.loads(sys.argv[1]):
+    code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *selection])
+    print("selection ended:", int(code))
+"""
+
+
+def test_only_what_is_selected_is_counted() -> None:
+    """In one process, which imports once what all tests import."""
+    command = [sys.executable, "-c", _COLLECT, json.dumps(list(SELECTIONS))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("needed of the system:")] or [""]
-    return line.partition(": ")[2]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "tools"),
-    [
-        (("tests/unit", "tests/owner", "tests/cli"), ""),
-        (("tests/integration/test_start.py", "-k", "curl"), "curl"),
-        (
-            ("tests/house/test_deploy.py", "tests/integration/test_hbase_wires.py"),
-            "docker-compose haproxy java mvn promtool",
-        ),
-        (("tests/browser/test_looks.py",), "chromium"),
-    ],
-)
-def test_only_what_is_selected_is_counted(arguments: tuple[str, ...], tools: str) -> None:
-    assert needed(*arguments) == tools
+    needed, found = "", []
+    for line in done.stdout.splitlines():
+        if line.startswith("needed of the system: "):
+            needed = line.partition(": ")[2]
+        elif line.startswith("selection ended:"):
+            found.append((needed, line))
+            needed = ""
+    assert found == [(tools, "selection ended: 0") for tools in SELECTIONS.values()], done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.commands import SendCommand
-from rowbox.cacheserver.rarely import EVERY_S
 from rowbox.cacheserver.row_reader import RowReader
 from rowbox.cacheserver.stores.memory_faults import Fault, Op
 from rowbox.cacheserver.stores.memory_gates import Point
@@ -21,6 +20,7 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     StoreUnavailable,
 )
+from rowbox.mailbox.rarely import EVERY_S
 from tests.checking import assert_no_findings
 from tests.support.cluster import CRAMPED, SHARDS, UNLIMITED, Cluster, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time

@@ -3,18 +3,16 @@
 What is counted here is bounded by the kinds, which are the caller's: types of errors, never what somebody sent.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
-
-from rowbox.cacheserver.clocks import NowS
 
 EVERY_S: Final = 10.0
 
 
 class Rarely:
-    """Whether another line of a kind is due: the first at once, then one in EVERY_S at most."""
+    """Whether another line of a kind is due: the first at once, then one in EVERY_S at most. `now_s` gives seconds."""
 
-    def __init__(self, now_s: NowS, every_s: float = EVERY_S) -> None:
+    def __init__(self, now_s: Callable[[], float], every_s: float = EVERY_S) -> None:
         self._now_s = now_s
         self._every_s = every_s
         self._said_at_s: dict[Hashable, float] = {}
