@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import shlex
 from pathlib import Path
 
 import click
 
+from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.put_back import end_restore
 from rowbox.cacheserver.stores.beside import utc_text
+from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.rocksdb_restore import restore_backup
 from rowbox.cli.backends import open_embedded
 from rowbox.cli.data_dir import as_the_server, store_folder
@@ -15,6 +18,8 @@ from rowbox.cli.interrupted import cleans_up
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import FILE
 from rowbox.cli.walk import require_embedded
+from rowbox.hbase_schema.diagnosis import State
+from rowbox.hbase_schema.doctor import judge_remembered
 from rowbox.mailbox.config import Loaded, Settings
 
 
@@ -40,9 +45,12 @@ def command(loaded: Loaded, backup: Path, *, replace: bool) -> None:
             replaces=replace,
             min_free_bytes=settings.store.min_free_bytes,
         )
+        clock = judge_remembered(asyncio.run(ClockFile(store).read()), wall_clock_us())
     click.echo(f"The store in {store} is as of {utc_text(done.contents.as_of_us)}, in another history.")
     if done.replaced is not None:
         click.echo(f"The one that was there is in {done.replaced}: remove it when all is well.")
+    if clock.state is State.WRONG:
+        click.echo(f"Before it is served: {clock.finding} --data-dir {shlex.quote(settings.server.data_dir)}")
     if not (Path(settings.server.data_dir) / FILE).exists():
         click.echo(f"Put {FILE} beside it, if you kept it: without it tokens signed with it end.")
 

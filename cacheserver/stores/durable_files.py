@@ -87,8 +87,10 @@ def told(what: str) -> Iterator[None]:
             raise
         raise StoreUnusable(f"{what}: {error}") from error
     except OSError as error:
-        account = f", as account {os.geteuid()}" if isinstance(error, PermissionError) else ""
-        raise StoreUnusable(f"{what}: {error.strerror} ({error.filename}{account})") from error
+        where = str(error.filename) if error.filename is not None else ""  # a write does not say
+        account = f"as account {os.geteuid()}" if isinstance(error, PermissionError) else ""
+        details = ", ".join(filter(None, (where, account)))
+        raise StoreUnusable(f"{what}: {error.strerror}{f' ({details})' if details else ''}") from error
 
 
 def remove_leftover(path: Path) -> None:

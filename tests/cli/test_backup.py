@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
@@ -21,7 +23,9 @@ from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_backup import read_contents
 from rowbox.cacheserver.stores.rocksdb_database import Database
 from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
+from rowbox.cli import restore
 from rowbox.cli.main import main
+from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
 from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
@@ -205,6 +209,20 @@ def test_a_device_without_room_is_found_out_before_anything_is_copied(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_a_device_that_fills_while_it_copies_is_named_and_nothing_is_left(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_device(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", fill_the_device)
+    says = f"no backup was made in {tmp_path / 'to'}: No space left on device"
+    result = rowbox("backup", tmp_path / "to", "--data-dir", data_dir)
+    assert_fails(result, says)
+    assert result.stderr.endswith("device\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_it_makes_no_store_where_there_is_none(tmp_path: Path) -> None:
     assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", small(tmp_path / "data")), "there is no store in")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["rowbox.toml"]
@@ -302,6 +320,17 @@ def test_a_restore_begins_a_history_by_itself_and_not_only_where_a_copy_shows(
     before = history(tmp_path / "data")
     assert rowbox("restore", backup, "--data-dir", small(tmp_path / "new")).exit_code == 0
     assert history(tmp_path / "new") != before
+
+
+def test_a_backup_so_old_that_the_clock_will_not_be_believed_is_restored_with_a_word_of_it(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "clock" not in rowbox("restore", backup, "--data-dir", small(tmp_path / "now")).stdout
+    later_us = wall_clock_us() + 200 * 86_400 * US_PER_S
+    monkeypatch.setattr(restore, "wall_clock_us", lambda: later_us)
+    result = rowbox("restore", backup, "--data-dir", small(tmp_path / "new"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"where it is right: rowbox clock accept --data-dir {tmp_path / 'new'}" in result.stdout
 
 
 def test_the_backup_shares_nothing_with_what_was_restored_from_it(backup: Path, tmp_path: Path) -> None:
