@@ -5,6 +5,7 @@ import sys
 import sysconfig
 import tarfile
 import venv
+from email import message_from_bytes
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -49,6 +50,17 @@ def test_the_wheel_holds_every_file_of_the_folders_and_no_other_top_level(wheel:
     names = set(ZipFile(wheel).namelist())
     assert shipped() - names == set()
     assert {name.partition("/")[0] for name in names} == {"rowbox", f"rowbox-{rowbox.__version__}.dist-info"}
+
+
+def test_the_wheel_carries_the_licence_of_everything_in_it(wheel: Path) -> None:
+    """Ours, and those of what the chat page takes from others: each asks that it is passed on with the copy."""
+    with ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        said = message_from_bytes(archive.read(metadata))
+        carried = {Path(name).name: archive.read(name) for name in archive.namelist() if "/licenses/" in name}
+    vendored = (ROOT / "api" / "chat" / "vendor").glob("LICENSE-*")
+    assert carried == {path.name: path.read_bytes() for path in (ROOT / "LICENSE", *vendored)}
+    assert (said["License-Expression"], said["Author"]) == ("Apache-2.0 AND MIT", "The Rowbox authors")
 
 
 def test_the_sdist_holds_files_where_the_repository_has_links(dist: Path) -> None:
