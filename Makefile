@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt bench bench-long bench-hbase model hbase-up hbase-down
+.PHONY: serve test check fmt dist bench bench-long bench-hbase model hbase-up hbase-down
 bin := .venv/bin
 js := node_modules
 types = $(node) $(js)/.bin/tsc --project . --noEmit false --declaration --emitDeclarationOnly --rootDir api --outDir $(js)/.types
@@ -28,6 +28,12 @@ fmt: .venv/dev.stamp $(js)/.package-lock.json      # format, and mend what the l
 	@$(bin)/ruff format .
 	@$(node) $(js)/.bin/biome lint --write --log-level=warn || true
 	@$(types) >/dev/null; cp $(js)/.types/client/rowbox.d.ts api/client/
+
+dist: .venv/dev.stamp        # what a release consists of, in ./dist: sdist and wheel, and the JavaScript client
+	@rm -rf dist
+	@$(bin)/python -m build --quiet --no-isolation --outdir dist >/dev/null
+	@$(node) npm pack --silent --pack-destination dist ./api/client >/dev/null
+	@ls dist
 
 bench: .venv/dev.stamp       # measure, beside the ceilings
 	@$(bin)/python -m bench $(args)

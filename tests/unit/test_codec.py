@@ -1,4 +1,5 @@
 import contextlib
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -33,15 +34,20 @@ conversations = st.builds(
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
 revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
-cells: st.SearchStrategy[Cell] = st.one_of(
-    st.builds(IndexCell, identifiers, stamps, conversations, st.none() | conversations),
-    st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
-    st.builds(MessageCell, identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
-    st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
-    st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
-    st.builds(OutboxCell, identifiers, stamps, stamps, messages),
-    st.builds(RevocationCell, stamps, revocations, st.none() | revocations),
-)
+kinds: dict[type, st.SearchStrategy[Cell]] = {
+    IndexCell: st.builds(IndexCell, identifiers, stamps, conversations, st.none() | conversations),
+    FenceCell: st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
+    MessageCell: st.builds(MessageCell, identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
+    LogCell: st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
+    DedupeCell: st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
+    OutboxCell: st.builds(OutboxCell, identifiers, stamps, stamps, messages),
+    RevocationCell: st.builds(RevocationCell, stamps, revocations, st.none() | revocations),
+}
+cells = st.one_of(*kinds.values())
+
+
+def test_every_kind_of_cell_is_tried() -> None:
+    assert set(kinds) == set(get_args(Cell))
 
 
 @given(cells)

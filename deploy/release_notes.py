@@ -1,0 +1,46 @@
+"""What CHANGELOG.md says of a release, for the forge's page of it: `python3 -m deploy.release_notes TAG`.
+
+Refuses where the tag is not the version that the code, the JavaScript client and the newest section of the CHANGELOG
+have: what was released under a wrong name cannot be taken back. Needs Python alone.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def release_notes(tag: str, root: Path = ROOT) -> str:
+    """The text of the newest section. ValueError says what has to be changed before `tag` can be released."""
+    (version,) = re.findall(r'^__version__ = "(.+)"$', (root / "src/rowbox/__init__.py").read_text(), re.MULTILINE)
+    client = json.loads((root / "api/client/package.json").read_text())["version"]
+    _, _, newest = (root / "CHANGELOG.md").read_text().partition("\n## ")
+    heading, _, rest = newest.partition("\n")
+    if tag != f"v{version}":
+        raise ValueError(
+            f"the tag is {tag}, and the version is {version}: set it in src/rowbox/__init__.py, or tag v{version}"
+        )
+    if client != version:
+        raise ValueError(f"api/client/package.json has the version {client}, src/rowbox/__init__.py has {version}")
+    if not re.fullmatch(rf"{re.escape(version)}, \d{{4}}-\d\d-\d\d", heading):
+        raise ValueError(f'CHANGELOG.md begins with "{heading}": it has to be "{version}, YYYY-MM-DD"')
+    return rest.partition("\n## ")[0].strip() + "\n"
+
+
+def main() -> int:
+    """The text on stdout and 0, or one line on stderr and 1."""
+    try:
+        (tag,) = sys.argv[1:]
+        print(release_notes(tag), end="")
+    except ValueError as error:
+        reason = error if len(sys.argv) == 2 else "usage: python3 -m deploy.release_notes TAG"
+        print(f"Error: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
