@@ -34,7 +34,7 @@ DEADLINE_S: Final = 20.0
 @click.command("revoke")
 @click.option("--user", "user_id", metavar="USER", help="Whose tokens: all that were issued until now.")
 @click.option("--id", "token_id", metavar="ID", help="The id of a single token: its claim jti.")
-@with_settings("server.data_dir", "store.url", "server.admin_port")
+@with_settings("server.data_dir", "store.url", "server.admin_host", "server.admin_port")
 def revoke(loaded: Loaded, user_id: str | None, token_id: str | None) -> None:
     """Have tokens refused (401 token_revoked), for good.
 
@@ -90,10 +90,10 @@ def _by_itself(settings: Settings, error: NoServer, revoke: Callable[[Revocation
         with as_the_server(folder):
             return asyncio.run(_revoke_in_store(settings, revoke))
     except StoreLocked as locked:
-        _, port = admin_address(settings)
+        host, port = admin_address(settings)
         raise StoreLocked(
-            f"a server has the store in {folder} open, and its admin port is not {port}: "
-            "name it with --admin-port, or give this verb the server's settings"
+            f"a server has the store in {folder} open, and its admin port is not {host}:{port}: "
+            "name it with --admin-host and --admin-port, or give this verb the server's settings"
         ) from locked
 
 

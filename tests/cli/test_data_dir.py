@@ -80,14 +80,15 @@ class TestStore:
         in_store(tmp_path, nothing)
         assert mode(tmp_path / "store") == 0o700
 
+    @pytest.mark.parametrize(("of_folder", "of_files"), [(0o755, 0o644), (0o750, 0o640)])
     def test_files_of_an_earlier_build_are_closed_when_they_are_opened(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, of_folder: int, of_files: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         in_store(tmp_path, three_messages)
         store = tmp_path / "store"
-        store.chmod(0o755)
+        store.chmod(of_folder)
         for path in store.iterdir():
-            path.chmod(0o644)
+            path.chmod(of_files)
         before = set(store.iterdir())
         os.umask(0o077)  # as the command has it: RocksDB makes new ones
         caplog.set_level(logging.INFO)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from rowbox.api.operator import OperatorCall
 from rowbox.api.operator_tokens import revocation_calls
@@ -21,7 +22,7 @@ from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavaila
 from rowbox.mailbox.revocation import Bearer, token_hash
 from tests.cli.store_folder import in_store, three_messages
 from tests.cli.test_health import listening
-from tests.http.api import SECRET, serving
+from tests.http.api import ANY_PORT, SECRET, serving
 from tests.http.scripted_port import ScriptedPort
 
 FREE: Callable[[], AbstractContextManager[int]] = lambda: listening(lambda _: b"")  # noqa: E731
@@ -106,6 +107,15 @@ async def test_the_server_on_the_folder_revokes(data_dir: Path) -> None:
     assert owner.asked == ["alice", "5f0c2c1e"]
 
 
+async def test_a_server_whose_admin_port_is_at_another_address_revokes(data_dir: Path) -> None:
+    owner = Revoking()
+    server = replace(ANY_PORT, admin_host="127.0.0.2")
+    async with serving(ScriptedPort(), Settings(server=server), calls=revocation_calls(owner)) as api:
+        arguments = ("--admin-host", "127.0.0.2", "--user", "alice")
+        result = await asyncio.to_thread(revoke, data_dir, api.server.admin_port, *arguments)
+    assert (result.exit_code, owner.asked) == (0, ["alice"]), result.output
+
+
 @pytest.mark.parametrize("options", [("--user", "alice"), ("--id", "x")])
 async def test_a_standby_names_the_owner(data_dir: Path, options: tuple[str, ...]) -> None:
     standby = Revoking(HandoverInProgress("the server at db-1, process 7 owns the mailboxes"))
@@ -144,7 +154,7 @@ def test_a_server_that_has_the_store_open_and_is_not_found_is_told_of(data_dir: 
         result = await asyncio.to_thread(no_server, data_dir, "--user", "alice")
         line = the_one_line(result)
         assert "has the store in" in line
-        assert "name it with --admin-port" in line
+        assert "name it with --admin-host and --admin-port" in line
 
     in_store(data_dir, meanwhile)
 

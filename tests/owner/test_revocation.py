@@ -24,7 +24,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import RevocationCell
 from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.config import AuthSettings, RateLimitSettings
+from rowbox.mailbox.config import AuthSettings, RateLimitSettings, StoreSettings
 from rowbox.mailbox.errors import (
     HandoverInProgress,
     RateLimited,
@@ -314,6 +314,36 @@ async def test_an_admins_token_is_judged_by_its_own_users_row(late: bool) -> Non
         await servers.restart()
         assert await is_revoked(servers.node, admin)
         assert not await is_revoked(servers.node, token(servers, "root"))
+
+
+@both_kinds
+@pytest.mark.parametrize("waits", [False, True])
+@virtual_time
+async def test_an_admin_that_is_revoked_while_a_list_is_settled_is_refused(*, late: bool, waits: bool) -> None:
+    settings = replace(UNLIMITED, store=StoreSettings(retention_ms=5_000_000))
+    async with cluster(late=late, settings=settings) as servers:
+        node = servers.node
+        await node.send("ann", "ann", "x", "c")
+        if not waits:
+            servers.clock.jump(7200)
+        page, admin, fetches = await node.conversations("ann"), token(servers, "root"), node.owner.fetches
+        if not waits:
+            await node.send("ann", "ann", "is over soon", "c2")
+            servers.clock.jump(7200)
+        settled = fetches._settled_page
+
+        async def revoked_meanwhile(*asked: Any) -> Any:
+            answer = await settled(*asked)
+            await node.revoke_user("root")
+            return answer
+
+        fetches._settled_page = revoked_meanwhile  # type: ignore[assignment, method-assign]
+        position = {"token": page.token, "wait_ms": 50_000} if waits else {}
+        asked = asyncio.create_task(node.conversations("ann", **position, bearer=admin))
+        await settle()
+        if waits:
+            await node.send("ann", "ann", "news", "c3")
+        assert is_refused(await gather_all(asked))
 
 
 # ---------------------------------------------------------------------- single tokens
