@@ -13,6 +13,7 @@ from rowbox.client.access import TokenSource
 from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
 from rowbox.client.client import Client
 from rowbox.client.errors import (
+    CLIENT_CLOSED,
     DEDUPE_LIFE_OVER,
     NO_ANSWER,
     NO_TOKEN,
@@ -29,6 +30,7 @@ from rowbox.client.polls import Connection, OnConnection
 from rowbox.client.sends import new_client_message_id
 
 __all__ = [
+    "CLIENT_CLOSED",
     "DEDUPE_LIFE_OVER",
     "NO_ANSWER",
     "NO_TOKEN",

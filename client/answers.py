@@ -1,6 +1,6 @@
 """What the server answers, as types. Times are integer microseconds since the epoch. Unknown fields are ignored."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -8,6 +8,12 @@ from msgspec import Struct
 from rowbox.client.errors import UNEXPECTED_ANSWER, AccessDenied, CallFailed, OutcomeUnknown, Refused
 
 _T = TypeVar("_T")
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON, no text, or brackets without end."""
+_PASSING_REFUSALS: Final = frozenset({408, 425})
+"""Request Timeout and Too Early: a proxy's, about this try and not about the request."""
+_MOST_DIGITS: Final = 9
+"""Of a number of seconds: more are more than anybody waits, and Python makes no int of thousands."""
 
 
 class Sent(Struct, rename="camel", kw_only=True, frozen=True):
@@ -108,7 +114,7 @@ def decoded(status: int, body: bytes, retry_after: str | None, kind: type[_T]) -
         raise _failure(status, body, retry_after)
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise OutcomeUnknown(
             f"{status}, but not as expected: {error}", code=UNEXPECTED_ANSWER, status=status
         ) from error
@@ -117,12 +123,15 @@ def decoded(status: int, body: bytes, retry_after: str | None, kind: type[_T]) -
 def _failure(status: int, body: bytes, retry_after: str | None) -> CallFailed:
     try:
         problem = msgspec.json.decode(body, type=_Problem)
-    except msgspec.MsgspecError:  # a proxy's error page
-        problem = _Problem(code=UNEXPECTED_ANSWER, detail="not from Rowbox")
+    except _UNREADABLE:  # a proxy's error page
+        is_redirect = 300 <= status < 400
+        detail = "a redirect, not followed: give the URL that it leads to" if is_redirect else "not from Rowbox"
+        problem = _Problem(code=UNEXPECTED_ANSWER, detail=detail)
     retry_after_ms = problem.retry_after_ms
     if retry_after_ms is None and retry_after is not None and retry_after.isdecimal():  # the other form is a date
-        retry_after_ms = int(retry_after) * 1000
-    kind = AccessDenied if status in {401, 403} else Refused if status < 500 else OutcomeUnknown
+        retry_after_ms = int(retry_after[:_MOST_DIGITS]) * 1000
+    is_refusal = status < 500 and status not in _PASSING_REFUSALS
+    kind = AccessDenied if status in {401, 403} else Refused if is_refusal else OutcomeUnknown
     return kind(
         f"{status} {problem.code}: {problem.detail}",
         code=problem.code,

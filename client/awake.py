@@ -16,6 +16,10 @@ GAP_S: Final = 5.0
 """A busy loop ticks late by less; a server and what stands between keep a silent connection for longer."""
 
 
+class MachineSlept(Exception):
+    """Why a try was ended that was under way: the cause of its OutcomeUnknown."""
+
+
 class Alarm:
     """Calls `on_wake` after each sleep, while `run` runs. The clocks count seconds."""
 

@@ -69,7 +69,8 @@ class Client:
     ) -> Sent:
         """Sends a message once, however many tries that takes; returns when it is stored.
 
-        Messages to one recipient go one after the other, in the order of the calls. An error carries the
+        Messages to one recipient go one after the other, in the order of the calls. A message that waits for its turn
+        behind those that are sent loses no patience, behind those that are not it does. An error carries the
         `client_message_id`, and `first_tried_at`, when it was tried first: with Refused nothing was written, after
         OutcomeUnknown it may have been. To go on with that message give the same content and both. Within the server's
         dedupe life (a week by default) it is still one message; later nothing is tried and OutcomeUnknown says so, with
@@ -77,7 +78,10 @@ class Client:
         """
         message_id = new_client_message_id() if client_message_id is None else client_message_id
         fields = {"recipientId": recipient_id, "messageContent": content, "clientMessageId": message_id}
-        async with self._turns.of(recipient_id):
+        if first_tried_at is not None:
+            checked_duration("first_tried_at", first_tried_at)
+        called_s, turn = self._timing.clock(), self._turns.of(recipient_id)
+        async with turn:
             attempt = Attempt.beginning(message_id, first_tried_at, self._timing)
 
             async def one_try() -> Sent:
@@ -85,10 +89,12 @@ class Client:
                 return await self._transport.post("sendMessage", fields, Sent)
 
             try:
-                return await self._retried(one_try, patience_s)
+                sent = await self._retried(one_try, patience_s, since_s=max(called_s, turn.answered_s))
             except CallFailed as error:
                 attempt.marked(error)
                 raise
+            turn.answered_s = self._timing.clock()
+            return sent
 
     async def send_status(self, client_message_id: str, *, patience_s: float | None = None) -> Sent | None:
         """What became of a send of one's own. None: not stored so far; while a try is under way it still may be."""
@@ -192,9 +198,11 @@ class Client:
 
         return _items(page, cursor)
 
-    async def _retried(self, call: Callable[[], Awaitable[_T]], patience_s: float | None) -> _T:
+    async def _retried(
+        self, call: Callable[[], Awaitable[_T]], patience_s: float | None, *, since_s: float | None = None
+    ) -> _T:
         patient_s = self._patience_s if patience_s is None else checked_duration("patience_s", patience_s)
-        return await retried(call, patient_s, self._timing)
+        return await retried(call, patient_s, self._timing, since_s=since_s)
 
 
 def _sane_wait(wait_s: int) -> int:

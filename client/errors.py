@@ -1,7 +1,7 @@
 """What a call can fail with, by the one question that matters after a write: can it have happened?
 
 CallFailed
-├── Refused          4xx: nothing was written
+├── Refused          4xx (but 408 and 425): nothing was written
 │   └── AccessDenied 401 or 403: with this access token nothing will be
 ├── ListReset        a list cannot be read on from its cursor
 └── OutcomeUnknown   5xx, or no answer that can be read: it may have been written, or may be yet
@@ -20,6 +20,8 @@ DEDUPE_LIFE_OVER: Final = "dedupe_life_over"
 message. Whether it was sent is in the sender's own mailbox, for as long as messages are kept: the copy in the
 conversation's `messages` has the clientMessageId. (`send_status` has forgotten it as well.)
 """
+CLIENT_CLOSED: Final = "client_closed"
+"""The `code` where the client was closed under a call: that is not tried (again). A send can go on under its id."""
 
 
 class CallFailed(Exception):
@@ -50,10 +52,11 @@ class CallFailed(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed later: no answer, 5xx, and 429. Any other refusal stays one, and so does
-        DEDUPE_LIFE_OVER.
+        """Whether the same call may succeed later: no answer, 5xx, and 429. Any other refusal stays one, and so do
+        DEDUPE_LIFE_OVER and, with this client, CLIENT_CLOSED.
         """
-        return (isinstance(self, OutcomeUnknown) and self.code != DEDUPE_LIFE_OVER) or self.status == 429
+        is_over = self.code in {DEDUPE_LIFE_OVER, CLIENT_CLOSED}
+        return (isinstance(self, OutcomeUnknown) and not is_over) or self.status == 429
 
 
 class Refused(CallFailed):

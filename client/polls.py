@@ -100,7 +100,7 @@ class Polls(Generic[Page]):
             self._is_connected = True
             self._tell(Connection(is_connected=True))
         self.reached = page.last_updated_timestamp
-        if is_early and not page.items and not page.has_more and page.retry_after_ms is None:
+        if is_early and not page.items and not page.has_more and not asked_s(page.retry_after_ms):
             self._back_off(None)
         else:
             self._failures = 0

@@ -15,13 +15,14 @@ from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
+from rowbox.client.awake import MachineSlept
 from rowbox.client.errors import NO_TOKEN, CallFailed, OutcomeUnknown
 
 PATIENCE_S: Final = 30.0
 """Longer than a takeover, which takes the lease's life and a few seconds."""
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 _T = TypeVar("_T")
-_MOST_ASKED_S: Final = 3600.0
+_MOST_ASKED_MS: Final = 3600_000
 """No longer pause is made than this, whatever a server or a proxy in front of it asks for."""
 _MOST_DOUBLINGS: Final = 32
 """Beyond any `cap_s`; a client that is away for a week must not compute 2 ** 60000."""
@@ -32,8 +33,8 @@ class Pauses(Struct, frozen=True, kw_only=True):
 
     base_s: float = 0.25
     """Of the first pause; each further one's is twice as long."""
-    cap_s: float = 10.0
-    """Where they stop growing."""
+    cap_s: float = 3.0
+    """Where they stop growing: so long after the server is back somebody may still wait for his message."""
 
     def of(self, number: int, asked_ms: int | None, random: Random) -> float:
         """The pause number 1, 2, ...; `asked_ms` is what the server asked for."""
@@ -43,7 +44,7 @@ class Pauses(Struct, frozen=True, kw_only=True):
 
 def asked_s(asked_ms: int | None) -> float:
     """The pause that a server asked for, in seconds."""
-    return min((asked_ms or 0) / 1000, _MOST_ASKED_S)
+    return min(max(asked_ms or 0, 0), _MOST_ASKED_MS) / 1000
 
 
 class Timing(Struct, frozen=True, kw_only=True):
@@ -57,21 +58,27 @@ class Timing(Struct, frozen=True, kw_only=True):
     """Seconds since the epoch. It may jump, and it goes on while the machine sleeps."""
 
 
-async def retried(call: Callable[[], Awaitable[_T]], patience_s: float, timing: Timing) -> _T:
+async def retried(
+    call: Callable[[], Awaitable[_T]], patience_s: float, timing: Timing, *, since_s: float | None = None
+) -> _T:
     """The call's answer, from the first try or a later one. `call` must be the same request each time.
 
-    The last try begins at the end of the patience; there is none where the server asks to come back later than that.
+    The patience begins now, or did so at `since_s` of the clock, and it begins anew when a machine wakes: asleep nobody
+    lost it. The last try is at its end; there is none where the server asks to come back later than that.
     Its error is raised where none succeeds; OutcomeUnknown as well where that was a refusal but an earlier try had no
     answer, which may have been carried out.
     """
-    until_s = timing.clock() + patience_s
+    until_s = patience_s + (timing.clock() if since_s is None else since_s)
     failures, was_unknown = 0, False
     while True:
         try:
             return await call()
         except CallFailed as error:
-            failures += 1
             was_unknown = was_unknown or (isinstance(error, OutcomeUnknown) and error.code != NO_TOKEN)
+            if patience_s and isinstance(error.__cause__, MachineSlept):
+                until_s = timing.clock() + patience_s
+                continue
+            failures += 1
             asked_ms, left_s = error.retry_after_ms or 0, until_s - timing.clock()
             if not error.retryable or left_s <= 0 or asked_ms > left_s * 1000:
                 if was_unknown and not isinstance(error, OutcomeUnknown):

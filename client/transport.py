@@ -12,9 +12,9 @@ import aiohttp
 from rowbox import __version__
 from rowbox.client.access import AccessToken, TokenSource
 from rowbox.client.answers import decoded
-from rowbox.client.awake import TICK_S, Alarm
+from rowbox.client.awake import TICK_S, Alarm, MachineSlept
 from rowbox.client.connections import CONNECT_S, Connections, Generation, probing_socket
-from rowbox.client.errors import NO_ANSWER, OutcomeUnknown
+from rowbox.client.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
 from rowbox.client.faults import checked_url, is_outage, said
 
 CALL_S: Final = 15.0
@@ -77,6 +77,7 @@ class Transport:
         self._alarm = Alarm(self._woke, wall_clock=wall_clock, tick_s=tick_s)
         self._alarm_task: asyncio.Task[None] | None = None
         self._connections: Connections | None = None
+        self._was_closed = False
         self._tries: set[_Try] = set()
         self.dedupe_life_s = dedupe_life_s
         """For how long the server knows a clientMessageId; as it says itself with the answer to a send."""
@@ -95,6 +96,7 @@ class Transport:
                 await self._alarm_task
         if self._connections is not None:
             connections, self._connections = self._connections, None
+            self._was_closed = True
             await connections.close()
 
     async def post(self, call: str, fields: dict[str, str], kind: type[_T]) -> _T:
@@ -109,20 +111,24 @@ class Transport:
         return await self._call("GET", call, kind, wait_s + self._margin_s if wait_s else self._call_s, params=given)
 
     async def _call(self, method: str, call: str, kind: type[_T], timeout_s: float, **content: Any) -> _T:
-        if self._connections is None:
-            raise RuntimeError("a client is used inside `async with` it")
+        self._open()
         token = await self._access.get()
         answer = await self._exchange(method, call, token, timeout_s, content)
         if answer.status == 401 and (renewed := await self._access.renewed(token)) is not None:
             answer = await self._exchange(method, call, renewed, timeout_s, content)
         return decoded(answer.status, answer.body, answer.retry_after, kind)
 
+    def _open(self) -> Connections:
+        if self._connections is not None:
+            return self._connections
+        if self._was_closed:
+            raise OutcomeUnknown("the client was closed", code=CLIENT_CLOSED)
+        raise RuntimeError("a client is used inside `async with` it")
+
     async def _exchange(
         self, method: str, call: str, token: str, timeout_s: float, content: dict[str, Any]
     ) -> _Exchange:
-        connections = self._connections
-        if connections is None:
-            raise RuntimeError("the client was closed meanwhile")
+        connections = self._open()
         async with connections.borrowed() as generation:
             this = _Try(timeout_s)
             try:
@@ -137,7 +143,8 @@ class Transport:
                     raise
                 if not isinstance(error, aiohttp.ClientConnectorError):  # there it had no connection to begin with
                     await connections.retire(generation)
-                raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from error
+                cause = MachineSlept() if this.has_slept else error
+                raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from cause
 
     async def _asked(
         self, generation: Generation, method: str, call: str, token: str, content: dict[str, Any]
@@ -150,8 +157,8 @@ class Transport:
             **content,
         ) as response:
             life = response.headers.get("X-Dedupe-Life", "")
-            if life.isdecimal() and 200 <= response.status < 300:
-                self.dedupe_life_s = float(life)
+            if 200 <= response.status < 300 and life.isdecimal():
+                self.dedupe_life_s = float(life) or self.dedupe_life_s
             return _Exchange(response.status, await response.read(), response.headers.get("Retry-After"))
 
     async def _woke(self) -> None:

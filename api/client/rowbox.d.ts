@@ -211,8 +211,8 @@ export type Options = {
      */
     token: string | (() => string | Promise<string>);
     /**
-     * How long a call is tried again, from its first try (a send's: from its turn), 30,000
-     * by default. No try begins later; a server that asks for a longer pause than what is left is not waited for.
+     * How long a call is tried again, 30,000 by default: from the call, or from when the
+     * last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
      */
     patienceMs?: number;
     /**
@@ -341,8 +341,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string | (() => string | Promise<string>)} token Whom one is: an access token, or a function that gives
  *   one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
  *   an outage, and it is asked again; a RowboxError that is not retryable ends the call.
- * @property {number} [patienceMs] How long a call is tried again, from its first try (a send's: from its turn), 30,000
- *   by default. No try begins later; a server that asks for a longer pause than what is left is not waited for.
+ * @property {number} [patienceMs] How long a call is tried again, 30,000 by default: from the call, or from when the
+ *   last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
  * @property {number} [dedupeLifeMs] For how long the server knows a clientMessageId again: a week by default. What the
  *   server says itself with an answer to a send counts from then on.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
@@ -375,7 +375,7 @@ export declare class RowboxError extends Error {
      */
     constructor(message: string, { code, status, retryable, requestId, retryAfterMs, cause }: Facts);
 }
-/** The server said no (4xx), and wrote nothing. */
+/** The server said no (4xx, but 408 and 425), and wrote nothing. */
 export declare class Refused extends RowboxError {
 }
 /** The access token is wrong, expired or revoked (401), or may not do this (403): with it nothing will be done. */

@@ -24,7 +24,8 @@
 const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
 const FIRST_BACKOFF_MS = 250;
-const LONGEST_BACKOFF_MS = 10_000;
+/** So long after the server is back somebody may still wait for his message. */
+const LONGEST_BACKOFF_MS = 3_000;
 /** No longer pause is made than this, whatever is asked for. (A timer of more than 2 ** 31 ms is over at once.) */
 const LONGEST_ASKED_MS = 3600_000;
 const MOST_DOUBLINGS = 32; // beyond any bound; 2 ** 2000 is Infinity, and an outage may be long
@@ -45,6 +46,8 @@ const ASLEEP_MS = 5_000;
 const WITHIN = "~";
 /** An empty poll that ends sooner was pushed out by another of the same user (8 at most): they must not go on so. */
 const HASTY_POLL_MS = 1_000;
+/** Request Timeout and Too Early: a proxy's, about this try and not about the request. */
+const PASSING_REFUSALS = [408, 425];
 /** What each call answers with, at least: what comes without it comes from another server than Rowbox. */
 const ANSWERS = {
   sendMessage: "messageId",
@@ -158,8 +161,8 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string | (() => string | Promise<string>)} token Whom one is: an access token, or a function that gives
  *   one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
  *   an outage, and it is asked again; a RowboxError that is not retryable ends the call.
- * @property {number} [patienceMs] How long a call is tried again, from its first try (a send's: from its turn), 30,000
- *   by default. No try begins later; a server that asks for a longer pause than what is left is not waited for.
+ * @property {number} [patienceMs] How long a call is tried again, 30,000 by default: from the call, or from when the
+ *   last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
  * @property {number} [dedupeLifeMs] For how long the server knows a clientMessageId again: a week by default. What the
  *   server says itself with an answer to a send counts from then on.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
@@ -198,7 +201,7 @@ export class RowboxError extends Error {
   }
 }
 
-/** The server said no (4xx), and wrote nothing. */
+/** The server said no (4xx, but 408 and 425), and wrote nothing. */
 export class Refused extends RowboxError {}
 
 /** The access token is wrong, expired or revoked (401), or may not do this (403): with it nothing will be done. */
@@ -231,8 +234,8 @@ export class Rowbox {
   #wallClock;
   #wakings;
   /**
-   * recipientId -> the promise that settles when the last send to it is done with.
-   * @type {Map<string, Promise<void>>}
+   * recipientId -> the promise that settles when the last send to it is done with, and when one was answered last.
+   * @type {Map<string, {last: Promise<void>, answeredAt: number}>}
    */
   #turns = new Map();
 
@@ -271,7 +274,13 @@ export class Rowbox {
    */
   send(recipientId, content, { clientMessageId = newClientMessageId(), ...options } = {}) {
     const body = { recipientId, messageContent: content, clientMessageId };
-    return this.#inTurn(recipientId, options.signal, () => this.#sendNow(body, options));
+    const calledAt = this.#now();
+    return this.#inTurn(recipientId, options.signal, async (queue) => {
+      // Behind what is sent a message loses no patience; behind what is not it does, or ten would take ten times as long.
+      const sent = await this.#sendNow(body, options, Math.max(calledAt, queue.answeredAt));
+      queue.answeredAt = this.#now();
+      return sent;
+    });
   }
 
   /**
@@ -353,7 +362,8 @@ export class Rowbox {
   async *follow({ conversationId, ...options } = {}) {
     // The server's tokens stand for whole answers. That of a message in the middle of one is made here: the token
     // before the answer, and up to which version its messages are dealt with.
-    let [before, seen] = String(options.token ?? "").split(WITHIN);
+    let [before, seen = "0"] = String(options.token ?? "").split(WITHIN);
+    if (!/^\d+$/.test(seen)) throw new TypeError(`no token of a change: ${options.token}`);
     const asked = { ...options, token: before || null };
     /** @type {AsyncGenerator<Served<MessagePage>>} */
     const pages = this.#pages("fetchMessages", { conversationId }, asked);
@@ -361,7 +371,7 @@ export class Rowbox {
       const { messages, nextCursor, resetReason: reason, lastUpdatedTimestamp: token } = page;
       if (!page.isDeltaUpdate) yield { type: "reset", reason, messages, nextCursor, token };
       else {
-        const fresh = messages.filter(({ lastUpdatedTimestamp: version }) => version > Number(seen ?? 0));
+        const fresh = messages.filter(({ lastUpdatedTimestamp: version }) => version > Number(seen));
         for (const message of fresh) {
           const within = `${before}${WITHIN}${message.lastUpdatedTimestamp}`;
           yield { type: "message", message, token: message === fresh.at(-1) ? token : within };
@@ -421,7 +431,7 @@ export class Rowbox {
       [token, failures, isAnswered, isWoken] = [page.lastUpdatedTimestamp, 0, true, false];
       const isHasty = wait && isEmpty(page) && this.#now() - begun < HASTY_POLL_MS;
       yield page;
-      if (page.retryAfterMs) await this.#pause(askedMs(page), signal, true);
+      if (askedMs(page)) await this.#pause(askedMs(page), signal, true);
       else if (isHasty) await this.#pause(HASTY_POLL_MS * (1 + this.#random()), signal);
       else if (waitForNews && !(page.isDeltaUpdate && page.hasMore)) {
         await orAborted(waitForNews(), signal).catch(unlessAborted(signal));
@@ -435,45 +445,47 @@ export class Rowbox {
    * @template T
    * @param {string} key
    * @param {AbortSignal | undefined} signal
-   * @param {() => Promise<T>} task
+   * @param {(queue: {answeredAt: number}) => Promise<T>} task
    * @returns {Promise<T>}
    */
   #inTurn(key, signal, task) {
-    const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(() => {
+    const queue = this.#turns.get(key) ?? { last: Promise.resolve(), answeredAt: -Infinity };
+    const turn = queue.last.then(() => {
       if (signal?.aborted) throw signal.reason;
-      return task();
+      return task(queue);
     });
     const over = turn.then(() => {}, () => {});
-    this.#turns.set(key, over);
-    void over.then(() => this.#turns.get(key) === over && this.#turns.delete(key));
+    queue.last = over;
+    this.#turns.set(key, queue);
+    void over.then(() => queue.last === over && this.#turns.delete(key));
     return orAborted(turn, signal);
   }
 
   /**
    * @param {{recipientId: string, messageContent: string, clientMessageId: string}} body
    * @param {CallOptions & {firstTriedAt?: number}} options
+   * @param {number} since When its patience began.
    * @returns {Promise<Sent>}
    */
-  async #sendNow(body, { firstTriedAt, ...options }) {
+  async #sendNow(body, { firstTriedAt, ...options }, since) {
     if (firstTriedAt !== undefined) duration("firstTriedAt", firstTriedAt);
     let mayHaveArrived = false;
     // Two clocks: one that may be set back, and one that may stand still while the machine sleeps.
     let tried = { at: firstTriedAt ?? this.#wallClock(), clock: this.#now() };
-    const attempt = async () => {
+    const attempt = async (/** @type {number} */ timeoutMs) => {
       const isFirst = firstTriedAt === undefined && !mayHaveArrived;
       if (isFirst) tried = { at: this.#wallClock(), clock: this.#now() };
       const ageMs = Math.max(Math.abs(this.#wallClock() - tried.at), this.#now() - tried.clock);
       if (!isFirst && ageMs + CALL_TIMEOUT_MS > this.#dedupeLifeMs) throw tooOld(ageMs);
       try {
-        return await this.#call("sendMessage", { body, signal: options.signal });
+        return await this.#call("sendMessage", { body, signal: options.signal, timeoutMs });
       } catch (error) {
         mayHaveArrived ||= error instanceof OutcomeUnknown && error.code !== NO_TOKEN;
         throw error;
       }
     };
     try {
-      return await this.#untilAnswered(attempt, options);
+      return await this.#untilAnswered(attempt, options, since);
     } catch (error) {
       if (!(error instanceof RowboxError)) throw error;
       // The last attempt's refusal says nothing about an earlier one whose outcome is unknown.
@@ -491,23 +503,26 @@ export class Rowbox {
    * @returns {Promise<any>}
    */
   #retried(name, request, options) {
-    return this.#untilAnswered(() => this.#call(name, { ...request, signal: options.signal }), options);
+    const { signal } = options;
+    return this.#untilAnswered((timeoutMs) => this.#call(name, { ...request, signal, timeoutMs }), options);
   }
 
   /**
    * What `call` gives, from the first try or a later one; the last one's error when patience is over.
    * @template T
-   * @param {() => Promise<T>} call
+   * @param {(timeoutMs: number) => Promise<T>} call One try.
    * @param {CallOptions} options
+   * @param {number} [since] When the patience began.
    * @returns {Promise<T>}
    */
-  async #untilAnswered(call, { signal, patienceMs = this.#patienceMs, onConnection = () => {} }) {
-    let endsAt = this.#now() + duration("patienceMs", patienceMs);
+  async #untilAnswered(call, { signal, patienceMs = this.#patienceMs, onConnection = () => {} }, since = this.#now()) {
+    let endsAt = since + duration("patienceMs", patienceMs);
+    let timeoutMs = CALL_TIMEOUT_MS;
     for (let failures = 0; ; ) {
       let error;
       try {
         if (signal?.aborted) throw signal.reason;
-        const answer = await call();
+        const answer = await call(timeoutMs);
         if (failures) onConnection({ isConnected: true });
         return answer;
       } catch (caught) {
@@ -517,8 +532,10 @@ export class Rowbox {
       }
       if (error.cause === WOKEN && patienceMs) {
         endsAt = this.#now() + patienceMs; // asleep nobody lost patience
+        timeoutMs = PROBE_TIMEOUT_MS;
         continue;
       }
+      timeoutMs = CALL_TIMEOUT_MS;
       const leftMs = endsAt - this.#now();
       if (leftMs <= 0 || error.retryAfterMs > leftMs) throw error;
       const wantedMs = failures ? this.#backoffMs(failures - 1, error) : askedMs(error);
@@ -818,7 +835,7 @@ function problem(response, answer) {
   const { status } = response;
   const facts = typeof answer?.code === "string" ? answer : { code: "unexpected_answer" };
   const isRedirect = response.type === "opaqueredirect" || (status >= 300 && status < 400);
-  const isRefusal = isRedirect || (status >= 400 && status < 500);
+  const isRefusal = isRedirect || (status >= 400 && status < 500 && !PASSING_REFUSALS.includes(status));
   const Kind = status === 401 || status === 403 ? AccessDenied : isRefusal ? Refused : OutcomeUnknown;
   const retryAfterS = Number(response.headers.get("Retry-After")); // NaN for a date, which our server never says
   const text = isRedirect
@@ -829,7 +846,7 @@ function problem(response, answer) {
     status,
     retryable: !isRefusal || status === 429,
     requestId: facts.requestId ?? response.headers.get("X-Request-Id"),
-    retryAfterMs: facts.retryAfterMs ?? (retryAfterS > 0 ? retryAfterS * 1000 : 0),
+    retryAfterMs: positive(facts.retryAfterMs ?? retryAfterS * 1000),
   });
 }
 
@@ -900,8 +917,11 @@ function pause(ms, signal) {
   });
 }
 
+/** Zero for what is no time: a pause of NaN is none, and a follower would ask without end. @param {unknown} ms */
+const positive = (ms) => (typeof ms === "number" && ms > 0 ? ms : 0);
+
 /** The pause that the server asked for. @param {{retryAfterMs?: number}} answer */
-const askedMs = ({ retryAfterMs = 0 }) => Math.min(retryAfterMs, LONGEST_ASKED_MS);
+const askedMs = ({ retryAfterMs }) => Math.min(positive(retryAfterMs), LONGEST_ASKED_MS);
 
 /**
  * `promise`; or rejects with the reason of `signal`, as soon as that is aborted.

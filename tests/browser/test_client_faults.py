@@ -104,6 +104,7 @@ class TestFaults:
             ("client.send('bob', 'x', { patienceMs: NaN })", "RangeError"),
             ("client.send('bob', 'x', { firstTriedAt: 'yesterday' })", "RangeError"),
             ("followed(client, 1, { waitS: 56 }).then(([seen]) => { throw new Error(seen) })", "Error: RangeError"),
+            ("followed(client, 1, { token: 'a~b' }).then(([seen]) => { throw new Error(seen) })", "Error: TypeError"),
             ("client.messages('c', { patienceMs: -1 }).next()", "RangeError"),
         ],
     )

@@ -17,7 +17,7 @@ class TestDedupeLife:
         """)
         assert (error["name"], error["code"], error["retryable"]) == ("OutcomeUnknown", "dedupe_life_over", False)
         assert "it may have arrived" in error["message"]
-        assert (count, tried) == (10, 0)
+        assert (count, tried) == (19, 0)
 
     async def test_a_machine_that_slept_through_it_does_not_send_again(self, run: Run) -> None:
         """Its clock of durations stood still meanwhile."""
@@ -155,6 +155,33 @@ class TestWakings:
             return [sleeps, new Set(requests.map(({{ body }}) => body.clientMessageId)).size];
         """)
         assert (sleeps, ids) == ([250], 1)
+
+    async def test_the_first_try_of_a_call_after_it_finds_out_soon(self, run: Run) -> None:
+        """It may go over another connection that is dead: 5 s for that, and 15 s for the next."""
+        times = await run(f"""
+            {self.SLEEPY}
+            const times = [];
+            const ended = (signal) => new Promise((_, reject) => {{
+              const end = () => reject(signal.reason);
+              if (signal.aborted) end();
+              signal.addEventListener("abort", end);
+            }});
+            const timed = globalThis.setTimeout;
+            globalThis.setTimeout = (what, ms) => {{
+              times.push(ms);
+              return timed(what, ms === 5_000 ? 0 : ms);
+            }};
+            const {{ client }} = scripted([hang, ended, sent], {{ wallClock: () => time }});
+            const sending = client.send("bob", "x");
+            await hung();
+            passes(60_000);
+            beat();
+            await sending;
+            [globalThis.setInterval, globalThis.setTimeout] = [kept[0], timed];
+            delete document.hidden;
+            return times;
+        """)
+        assert times[:3] == [15_000, 5_000, 15_000]
 
     async def test_a_pause_ends_when_the_network_is_back_but_not_one_that_the_server_asked_for(self, run: Run) -> None:
         ended = await run("""

@@ -1,6 +1,7 @@
 """A send is not tried again once the server may have forgotten its id: that would be a second message."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,16 @@ async def test_a_time_of_a_clock_that_was_wrong_is_not_trusted(
     assert server.asked == []
 
 
+@pytest.mark.parametrize(("first_tried_at", "kind"), [(math.nan, ValueError), (-1.0, ValueError), ("now", TypeError)])
+async def test_a_time_that_is_none_is_a_fault(
+    server: ScriptedServer, client: Client, first_tried_at: Any, kind: type[Exception]
+) -> None:
+    """Compared with NaN nothing is too old: it would be sent once more after a year."""
+    with pytest.raises(kind, match="first_tried_at is"):
+        await client.send("bob", "hello", client_message_id="mine", first_tried_at=first_tried_at)
+    assert server.asked == []
+
+
 async def test_a_clock_that_was_set_back_does_not_make_a_send_younger(server: ScriptedServer, time: Time) -> None:
     """The one that never jumps has counted as well: here the process was awake all the time."""
 
@@ -101,6 +112,13 @@ async def test_the_server_says_how_long_its_memory_is(server: ScriptedServer, cl
     time.asleep_s += 100
     with pytest.raises(OutcomeUnknown, match="for 3600 s"):
         await client.send("bob", "hello", client_message_id="mine", first_tried_at=first_tried_at)
+
+
+async def test_a_life_of_nothing_is_not_believed(server: ScriptedServer, client: Client) -> None:
+    """No message could be tried twice."""
+    server.will(sent(headers={"X-Dedupe-Life": "0"}), HANG_UP, sent(duplicate=True))
+    await client.send("bob", "hello")
+    assert (await client.send("bob", "hello")).duplicate
 
 
 async def test_a_real_server_says_it_and_its_messages_say_what_became_of_a_send(rowbox: Api) -> None:

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
-from rowbox.client import NO_ANSWER, Client, OutcomeUnknown
+from rowbox.client import CLIENT_CLOSED, NO_ANSWER, Client, OutcomeUnknown
 from rowbox.client.faults import checked_token, is_outage
-from tests.client.scripted_server import ScriptedServer, Time, client_of
+from tests.client.scripted_server import ScriptedServer, Time, client_of, never, problem
+from tests.http.api import until
 
 FAULTS_OF_AIOHTTP = {
     "InvalidURL",
@@ -162,8 +164,39 @@ async def test_a_client_that_is_closed_is_told_at_once(server: ScriptedServer, t
     client = client_of(server, time)
     async with client:
         follow = client.follow("t9")
-    with pytest.raises(RuntimeError, match="async with"):
+    with pytest.raises(OutcomeUnknown, match="closed") as raised:
         await anext(follow)
+    assert (raised.value.code, raised.value.retryable) == (CLIENT_CLOSED, False)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_client_that_is_closed_under_a_send_tells_its_id(
+    server: ScriptedServer, time: Time, is_answered: bool
+) -> None:
+    """One that is under way (or waits to be tried again), and one behind it that was not tried yet."""
+    server.otherwise = problem(503, "overloaded") if is_answered else never
+    client = client_of(server, time)
+    async with client:
+        pause = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            await pause.wait()
+
+        client._timing = msgspec.structs.replace(client._timing, sleep=sleep)
+        sends = [
+            asyncio.ensure_future(client.send("bob", "hello", client_message_id=client_message_id))
+            for client_message_id in ("first", "second")
+        ]
+        await until(lambda: len(server.asked) == 1 + is_answered)
+    pause.set()
+    count = len(server.asked)
+    for error, client_message_id in zip(
+        await asyncio.gather(*sends, return_exceptions=True), ("first", "second"), strict=True
+    ):
+        assert isinstance(error, OutcomeUnknown)
+        assert (error.code, error.retryable, error.client_message_id) == (CLIENT_CLOSED, False, client_message_id)
+        assert error.first_tried_at is not None
+    assert len(server.asked) == count
 
 
 @pytest.mark.parametrize("token", ["insecure:alice", "insecure:a+b@x.org", "e30.e30.c2ln-_"])

@@ -249,3 +249,14 @@ async def test_a_cancelled_wait_loses_nothing(server: ScriptedServer, client: Cl
         await task
     assert versions(await take(follow, 2)) == [11, 12]
     assert since(server) == ["t10", "t10"]
+
+
+async def test_an_answer_that_asks_for_less_than_nothing_is_no_reason_to_hurry(
+    server: ScriptedServer, client: Client, time: Time
+) -> None:
+    """A follower that believes it asks as fast as the network goes."""
+    server.will(delta(10, token=10), *[delta(token=10, retryAfterMs=-5)] * 3, delta(11, token=11))
+    follow = client.follow("t9")
+    await anext(follow)
+    await anext(follow)
+    assert time.pauses == [1.0, 2.0, 4.0]

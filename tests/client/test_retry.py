@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.client import CallFailed, OutcomeUnknown, Refused
+from rowbox.client import NO_ANSWER, CallFailed, OutcomeUnknown, Refused
+from rowbox.client.awake import MachineSlept
 from rowbox.client.retry import Pauses, Timing, retried
 from tests.client.scripted_server import Time
 
@@ -22,7 +23,9 @@ async def outcome(call: Coroutine[None, None, str]) -> str | BaseException:
 
 @given(
     failures=st.lists(
-        st.tuples(st.booleans(), st.integers(0, 40_000), st.floats(0, 15, allow_nan=False)), min_size=1, max_size=60
+        st.tuples(st.booleans(), st.integers(-40_000, 40_000), st.floats(0, 15, allow_nan=False)),
+        min_size=1,
+        max_size=60,
     ),
     patience_s=st.one_of(st.just(0.0), st.floats(0.1, 60)),
     seed=st.integers(0, 1000),
@@ -41,7 +44,7 @@ def test_a_call_ends_with_its_patience_and_not_before(
             return "an answer"
         is_refusal, asked_ms, took_s = failures[len(begun) - 1]
         time.now_s += took_s
-        ended.append((time.now_s, asked_ms / 1000))
+        ended.append((time.now_s, max(0, asked_ms) / 1000))
         kind, status = (Refused, 429) if is_refusal else (OutcomeUnknown, 503)
         raise kind("no", code="no", status=status, retry_after_ms=asked_ms)
 
@@ -55,3 +58,30 @@ def test_a_call_ends_with_its_patience_and_not_before(
     assert begun[-1] <= patience_s + 1e-6
     for (at_s, asked_s), next_s in zip(ended, begun[1:], strict=False):
         assert next_s >= at_s + asked_s - 1e-6, "sooner than the server asked"
+
+
+def test_asleep_nobody_loses_patience() -> None:
+    """On a clock that counts the sleep: of a process that was stopped, of a virtual machine that was paused."""
+    time, tries = Time(), 0
+
+    async def call() -> str:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            time.now_s += 3600
+            raise OutcomeUnknown("asleep", code=NO_ANSWER) from MachineSlept()
+        if tries <= 3:
+            raise OutcomeUnknown("the network is not back yet", code=NO_ANSWER)
+        return "an answer"
+
+    timing = Timing(random=Random(0), sleep=time.sleep, clock=time.clock)
+    assert asyncio.run(outcome(retried(call, 30.0, timing))) == "an answer"
+    tries = 0
+    assert isinstance(asyncio.run(outcome(retried(call, 0, timing))), OutcomeUnknown), "0 is one try"
+
+
+def test_what_is_no_pause_shortens_none() -> None:
+    """A proxy's -5 s would be a follower's loop without a pause."""
+    for asked_ms in (-5000, 10**400):
+        pause_s = Pauses().of(1, asked_ms, Random(0))
+        assert 0 < pause_s <= 3601

@@ -169,6 +169,13 @@ async def test_a_refusal_after_a_try_without_an_answer_leaves_the_outcome_unknow
         (Answer(401, b""), AccessDenied),
         (Answer(200, b"<html>Sign in to this network"), OutcomeUnknown),
         (Answer(201, b"{}"), OutcomeUnknown),
+        (Answer(200, b'{"messageId": "\xff"}'), OutcomeUnknown),
+        (Answer(200, b'{"messageId":' * 100_000), OutcomeUnknown),
+        (Answer(503, b'{"code": "\xff"}'), OutcomeUnknown),
+        (Answer(503, b'{"code":' * 100_000), OutcomeUnknown),
+        (Answer(503, b"", {"Retry-After": "9" * 5000}), OutcomeUnknown),
+        (Answer(408, b"<html>Request Timeout"), OutcomeUnknown),
+        (Answer(425, b""), OutcomeUnknown),
     ],
 )
 async def test_an_answer_that_is_none_of_rowboxs(
@@ -182,7 +189,7 @@ async def test_an_answer_that_is_none_of_rowboxs(
 
 async def test_the_access_token_does_not_follow_a_redirect(server: ScriptedServer, client: Client) -> None:
     server.will(Answer(307, b"", {"Location": f"{server.url}/elsewhere"}))
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="redirect"):
         await client.send("bob", "hello")
     assert len(server.asked) == 1
 

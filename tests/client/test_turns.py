@@ -6,7 +6,7 @@ import pytest
 
 from rowbox.client import Client, OutcomeUnknown
 from rowbox.client.turns import Turns
-from tests.client.scripted_server import HANG_UP, Answer, Asked, ScriptedServer, sent
+from tests.client.scripted_server import HANG_UP, Answer, Asked, ScriptedServer, Time, sent
 from tests.http.api import until
 
 
@@ -77,3 +77,26 @@ async def test_a_recipient_nobody_writes_to_takes_no_room() -> None:
         assert turns.of("bob").locked()
     assert not turns.of("bob").locked()
     assert len(turns) == 0
+
+
+async def test_a_queue_over_a_server_that_is_away_is_no_more_patient_than_one_send(
+    server: ScriptedServer, client: Client, time: Time
+) -> None:
+    """Counted from its turn each of ten had 30 s of its own: the last one was told after five minutes."""
+    server.otherwise = HANG_UP
+    sends = [client.send("bob", str(number)) for number in range(10)]
+    errors = await asyncio.gather(*sends, return_exceptions=True)
+    assert all(isinstance(error, OutcomeUnknown) for error in errors)
+    assert time.now_s == 30.0
+    assert set(texts(server)) == {str(number) for number in range(10)}, "each was tried"
+
+
+async def test_a_long_queue_that_moves_loses_no_patience(server: ScriptedServer, client: Client, time: Time) -> None:
+    async def slow(asked: Asked) -> Answer:
+        time.now_s += 10
+        return sent()
+
+    server.will(*[slow] * 9, HANG_UP, HANG_UP, HANG_UP)
+    server.otherwise = sent()
+    await asyncio.gather(*(client.send("bob", str(number)) for number in range(10)))
+    assert texts(server)[9:] == ["9"] * 4
