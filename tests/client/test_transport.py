@@ -7,6 +7,7 @@ from time import time as wall_clock_s
 import pytest
 
 from rowbox.client import Client, Message, OutcomeUnknown, Sent
+from rowbox.client.awake import MachineSlept
 from rowbox.client.connections import probing_socket
 from rowbox.client.errors import NO_ANSWER
 from rowbox.client.transport import Transport, _Try
@@ -130,6 +131,7 @@ async def test_what_died_in_a_sleep_is_noticed_when_the_machine_wakes(server: Sc
         for answer in await asyncio.gather(poll, send, return_exceptions=True):
             assert isinstance(answer, OutcomeUnknown)
             assert str(answer).endswith("the machine slept")
+            assert isinstance(answer.__cause__, MachineSlept), "by which a call knows that no patience was lost"
         server.otherwise = sent()
         await transport.post("sendMessage", {}, Sent)
     assert server.asked[-1].port not in {asked.port for asked in server.asked[:-1]}
