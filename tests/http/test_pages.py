@@ -136,6 +136,23 @@ def test_examples_fit_their_schemas(path: str, method: str, operation: dict[str,
     assert {"bad_request", "unauthenticated", "rate_limited", "internal", "overloaded"} <= seen
 
 
+def test_every_code_of_a_call_is_documented() -> None:
+    """A client that was generated takes no code that the document does not have: a revoked token was its crash."""
+    documented = [
+        {code for response in operation["responses"].values() for code in codes_of(response)}
+        for _, _, operation in operations()
+    ]
+    assert set.union(*documented) == set(KINDS) - {"not_found", "method_not_allowed"}, "these are of no call"
+    at_the_door = {"unauthenticated", "token_revoked", "forbidden", "not_local", "keys_unavailable", "rate_limited"}
+    assert all(at_the_door <= codes for codes in documented)
+
+
+def codes_of(response: dict[str, Any]) -> set[str]:
+    schemas = openapi()["components"]["schemas"]
+    names = [media["schema"]["$ref"].rpartition("/")[2] for media in response["content"].values()]
+    return {code for name in names for code in schemas[name]["properties"].get("code", {}).get("enum", [])}
+
+
 def test_answers_may_gain_fields_and_requests_may_not() -> None:
     schemas = openapi()["components"]["schemas"]
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
