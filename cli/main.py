@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        if cmd_name == "serve":  # from its first moment on: imports take longer than an operator who reloads waits
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         command: click.Command = importlib.import_module(f"rowbox.cli.{cmd_name}").command
         return command
 

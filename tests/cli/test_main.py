@@ -1,3 +1,4 @@
+import signal
 import sys
 from types import ModuleType
 
@@ -65,3 +66,16 @@ def test_a_wrong_setting_is_one_line_and_exit_2(failing_verb: list[Exception]) -
 def test_a_bug_keeps_its_traceback(failing_verb: list[Exception]) -> None:
     failing_verb.append(KeyError("bug"))
     assert isinstance(run("stats").exception, KeyError)
+
+
+def test_a_server_that_is_still_being_imported_is_not_ended_by_a_reload() -> None:
+    """Restart and reload in a row: SIGHUP ended it in its first second (129), which systemd calls clean."""
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert run("token", "--help").exit_code == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        assert run("serve", "--help").exit_code == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
