@@ -136,6 +136,8 @@ class GatewayConnection:
         self._connection = happybase.Connection(*gateway, autoconnect=False)
         self._connection.transport, self._connection.client = transport, self.client
         self.used_s = 0.0
+        self.has_answered = False
+        """Whether a call on it was ever answered."""
 
     def open(self) -> None:
         """Connects; raises TTransportException or OSError."""

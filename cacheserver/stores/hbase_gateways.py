@@ -1,6 +1,7 @@
 """Which of several gateways is used: the one that worked last, until it fails; then the next.
 
-Failing is: it takes no connection, it is silent, or it answers one call after the other with errors of its own. A
+Failing is: it takes no connection, it is silent, or it answers one call after the other with errors of its own, or by
+ending a connection on which it has never answered. A
 gateway that answers others while one call meets its deadline is not silent: what it waited for was. One that was left
 comes last, and is tried again when those before it fail.
 """
@@ -45,7 +46,9 @@ class Gateways:
         return self._is_current(gateway) and self._answered_s <= begun_s and self._leave()
 
     def erred(self, gateway: Gateway) -> bool:
-        """A call was answered with an error that may be the gateway's own: whether it is left for that."""
+        """A call was answered with an error that may be the gateway's own, or not at all on a new connection: whether
+        it is left for that.
+        """
         if not self._is_current(gateway):
             return False
         self._errors += 1

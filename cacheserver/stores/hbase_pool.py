@@ -9,7 +9,8 @@ Whoever stops waiting stops no call.
 - Before a call, a connection that is idle for too long, or was closed or spoken on meanwhile, is replaced: so a
   gateway's restart costs a write only if it falls into the call itself.
 - Connections go to one gateway at a time; to the next one when it refuses, misses a deadline while it answers nobody
-  else, or answers with errors only (hbase_gateways).
+  else, or answers with errors only (hbase_gateways). One that takes connections and ends each before it has answered on
+  it (a proxy without a gateway behind it, one that speaks another transport by now) counts as one that errs.
 
 happybase has a pool, which is bound to threads, takes dead connections and knows one gateway.
 """
@@ -195,22 +196,26 @@ class HBasePool:
         connection.close()
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
-            self._judge(connection.gateway, blame(error), begun_s)
+            self._judge(connection, blame(error), begun_s)
 
-    def _judge(self, gateway: Gateway, blamed: Blame, begun_s: float) -> None:
+    def _judge(self, connection: GatewayConnection, blamed: Blame, begun_s: float) -> None:
         """What a failed call says of its gateway. With the lock held."""
+        gateway = connection.gateway
         if blamed is Blame.SILENCE:
             self.counters.deadline_misses += 1
             self.counters.failovers += self._gateways.was_silent(gateway, begun_s)
         elif blamed is Blame.GATEWAY:
             self.counters.errors += 1
             self.counters.failovers += self._gateways.erred(gateway)
-        elif blamed is not Blame.CONNECTION:
+        elif blamed is Blame.CONNECTION:
+            if not connection.has_answered:
+                self.counters.failovers += self._gateways.erred(gateway)
+        else:
             self.counters.refusals += 1
             self._gateways.answered(gateway, monotonic())
 
     def _give_back(self, connection: GatewayConnection, *, is_write: bool) -> None:
-        connection.used_s = monotonic()
+        connection.used_s, connection.has_answered = monotonic(), True
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
             self._gateways.answered(connection.gateway, connection.used_s)

@@ -7,11 +7,12 @@ import shlex
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from click.testing import CliRunner, Result
 
+from rowbox.cacheserver.clock_memory import encoded
 from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
@@ -19,6 +20,7 @@ from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.store import StoreStats
 from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder, rocksdb_restore
 from rowbox.cacheserver.stores.beside import checkpoint_of, last_backup, restoring_of
+from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_backup import read_contents
 from rowbox.cacheserver.stores.rocksdb_database import Database
@@ -26,6 +28,7 @@ from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
 from rowbox.cli import restore
 from rowbox.cli.main import main
 from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clock_trust import Remembered
 from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
 from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
@@ -117,6 +120,36 @@ def test_its_large_files_are_the_stores_on_one_file_system_and_copies_on_another
     assert all(path.stat().st_nlink == 1 for path in (tmp_path / "copied").rglob("*") if path.is_file())
     assert modes_of(tmp_path / "copied") == {(True, 0o700), (False, 0o600)}
     assert messages(tmp_path / "copied") == 3
+
+
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_whatever_it_copies_is_synced_before_it_gets_its_name(
+    backup: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    copy, fsync, rename = shutil.copyfileobj, os.fsync, Path.rename
+    waiting: set[int] = set()
+    copied: list[int] = []
+
+    def note_copy(source: BinaryIO, target: BinaryIO, length: int) -> None:
+        copy(source, target, length)
+        copied.append(os.fstat(target.fileno()).st_ino)
+        waiting.add(copied[-1])
+
+    def note_sync(descriptor: int) -> None:
+        fsync(descriptor)
+        waiting.discard(os.fstat(descriptor).st_ino)
+
+    def look(path: Path, target: Path) -> Path:
+        assert not waiting
+        return rename(path, target)
+
+    monkeypatch.setattr(shutil, "copyfileobj", note_copy)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "rename", look)
+    arguments = {"backup": (tmp_path / "to",), "restore": (backup, "--replace")}[verb]
+    result = rowbox(verb, *arguments, "--data-dir", data_dir)
+    assert result.exit_code == 0, result.exception
+    assert len(copied) > 3
 
 
 def test_an_empty_folder_will_do(data_dir: Path, tmp_path: Path) -> None:
@@ -331,6 +364,15 @@ def test_a_backup_so_old_that_the_clock_will_not_be_believed_is_restored_with_a_
     result = rowbox("restore", backup, "--data-dir", small(tmp_path / "new"))
     assert (result.exit_code, result.stderr) == (0, "")
     assert f"where it is right: rowbox clock accept --data-dir {tmp_path / 'new'}" in result.stdout
+
+
+def test_what_the_store_remembers_of_the_time_comes_back(data_dir: Path, tmp_path: Path) -> None:
+    """Without it the time that no server saw would count as seen, and retention would take what is in the backup."""
+    remembered = Remembered(wall_clock_us() - 3600 * US_PER_S)
+    (data_dir / "store" / "rowbox.clock").write_bytes(encoded(remembered))
+    rowbox("backup", tmp_path / "to", "--data-dir", data_dir)
+    rowbox("restore", tmp_path / "to", "--data-dir", small(tmp_path / "new"))
+    assert asyncio.run(ClockFile(tmp_path / "new" / "store").read()) == remembered
 
 
 def test_the_backup_shares_nothing_with_what_was_restored_from_it(backup: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from happybase.table import TScan
 
 from rowbox.cacheserver.stores.hbase import HBaseStore
 from rowbox.cacheserver.stores.hbase_connection import GatewayClient
+from rowbox.cacheserver.stores.hbase_gateways import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase_pool import HBasePool
 from rowbox.cli.main import main
 from rowbox.hbase_schema.gateways import thrift2_at
@@ -223,6 +224,21 @@ async def test_a_gateway_that_is_away_is_not_asked_and_one_that_speaks_as_told_i
         with pytest.raises(StoreUnavailable):
             await HBaseStore.open(HBaseAddress((address,), "p"), settings_of(DEFAULT))
         assert other_wire(address, settings_of(DEFAULT)) is None
+
+
+@pytest.mark.parametrize("kind", ["hangs up", "framed"])
+async def test_a_gateway_that_ends_every_connection_is_left_for_the_next_one(kind: str) -> None:
+    """As one does that was started anew with another transport, and a proxy whose gateway is away."""
+    wire = Wire("framed", "binary")
+    bad = foreign_gateway(hangs_up) if kind == "hangs up" else thrift_gateway(Hbase, Gateway(), wire)
+    with bad as address, hbase_gateway(DEFAULT) as (good, handler):
+        pool = HBasePool([address, good], connections=2, call_timeout_ms=5000, idle_ms=10_000, wire=DEFAULT)
+        for _ in range(ERRORS_IN_A_ROW):
+            with pytest.raises(StoreUnavailable):
+                await pool.write(lambda client: client.mutateRowsTs(b"t", [], 1, {}))
+        await pool.write(lambda client: client.mutateRowsTs(b"t", [], 1, {}))
+        assert (handler.puts, pool.counters.failovers) == ([([], 1)], 1)
+        await pool.close()
 
 
 # ---------------------------------------------------------------------- Thrift2
