@@ -11,6 +11,7 @@ The folder reads like a data folder (`rowbox check --data-dir TO`), but no serve
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,13 @@ class Contents(msgspec.Struct, frozen=True):
         return sum(self.files.values())
 
 
+class _Made(msgspec.Struct):
+    """What every format begins with."""
+
+    format: int
+    rowbox: str
+
+
 def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint, identify: Identify) -> Contents:
     """Makes the backup `to` (an absolute path) of the store, by Rowbox `version`; durable when it returns.
 
@@ -75,7 +83,7 @@ def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint,
         _check_room(made / INSIDE, draft)
         (draft / INSIDE).mkdir(0o700)
         _fill(draft / INSIDE, made / INSIDE, store)
-        contents = _described(draft / INSIDE, as_of_us, version, identify(draft / INSIDE))
+        contents = _described(draft / INSIDE, as_of_us, version, _identified(draft / INSIDE, store, identify))
         write_new(draft / INSIDE / CONTENTS, msgspec.json.encode(contents))
         sync_folder(draft / INSIDE)
         sync_folder(draft)
@@ -90,15 +98,17 @@ def read_contents(backup: Path) -> Contents:
     """What is in the backup, all of which is there. BadRequest where it is none, StoreDamaged where it is not whole."""
     path = backup / INSIDE / CONTENTS
     try:
-        contents = msgspec.json.decode(path.read_bytes(), type=Contents)
+        text = path.read_bytes()
+        made = msgspec.json.decode(text, type=_Made)  # by itself: the rest of a later format may be anything
+        if made.format != _FORMAT:
+            raise BadRequest(f"the backup in {backup} was made by Rowbox {made.rowbox}, in a format of later: use that")
+        contents = msgspec.json.decode(text, type=Contents)
     except FileNotFoundError as error:
         raise BadRequest(f"{backup} is no backup that `rowbox backup` made: there is no {path}") from error
     except OSError as error:
         raise StoreUnusable(f"the backup in {backup} cannot be read: {error.strerror}") from error
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise StoreDamaged(f"the backup in {backup} is damaged: {path} does not read back: {error}") from error
-    if contents.format != _FORMAT:
-        raise BadRequest(f"the backup in {backup} was made by Rowbox {contents.rowbox}, in a format of later: use that")
     for name, size_bytes in contents.files.items():
         _check_file(backup, name, size_bytes)
     return contents
@@ -146,6 +156,15 @@ def _fill(draft: Path, checkpoint: Path, store: Path) -> None:
     clock = store / clock_file.NAME
     if clock.exists():  # it is replaced as a whole, so what is read of it is whole
         copy_new(clock, draft / clock_file.NAME)
+
+
+def _identified(draft: Path, store: Path, identify: Identify) -> Identity:
+    """What the files are a store of. StoreDamaged where they are none: so is the store, most likely."""
+    try:
+        return identify(draft)
+    except StoreDamaged as error:
+        look = f"rowbox check --data-dir {shlex.quote(str(store.parent))}"
+        raise StoreDamaged(f"no backup was made: what {store} gave does not open; look at it by `{look}`") from error
 
 
 def _described(draft: Path, as_of_us: int, version: str, identity: Identity) -> Contents:

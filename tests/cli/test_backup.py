@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import os
 import shlex
 import shutil
@@ -469,6 +470,43 @@ def test_a_backup_that_is_not_whole_is_refused_and_nothing_is_touched(backup: Pa
     contents.unlink()
     assert_fails(rowbox("restore", backup, "--data-dir", data_dir, "--replace"), "is no backup that `rowbox backup`")
     assert bytes_of(data_dir) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 2, "files": ["other"]}, "was made by Rowbox 9.9, in a format of later: use that"),
+        ({"schema_version": 99}, "has schema version 99, this Rowbox has 1: restore it with Rowbox 9.9"),
+        ({"files": {"../token-secret": 32}}, "is not whole"),
+    ],
+    ids=["format", "schema", "elsewhere"],
+)
+def test_a_backup_of_a_later_rowbox_and_one_that_names_files_elsewhere_are_refused(
+    backup: Path, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    contents = backup / "store" / "rowbox.backup"
+    (backup / "token-secret").write_bytes(bytes(32))
+    contents.write_text(json.dumps({**json.loads(contents.read_bytes()), "rowbox": "9.9", **change}))
+    assert_fails(rowbox("restore", backup, "--data-dir", small(tmp_path / "new")), says)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["rowbox.toml"]
+
+
+def test_what_does_not_open_is_no_backup(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Database.checkpoint
+
+    def make_and_damage(database: Database, folder: Path) -> None:
+        make(database, folder)
+        next(folder.glob("MANIFEST-*")).write_bytes(b"garbage")
+
+    monkeypatch.setattr(Database, "checkpoint", make_and_damage)
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), f"`rowbox check --data-dir {data_dir}`")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_another_accounts_store_is_left_to_it(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: account + 1)
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "belongs to another user: run this as")
 
 
 def test_a_backup_of_other_shards_is_refused(backup: Path, tmp_path: Path) -> None:
