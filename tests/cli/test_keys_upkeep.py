@@ -97,6 +97,20 @@ async def test_what_cannot_be_read_ends_nothing_and_the_next_hangup_is_heard(
             await claims_of(authenticator, old)
 
 
+async def test_a_hangup_is_one_reading_and_many_that_come_meanwhile_are_one_more(
+    folder: Folder, authenticator: TokenAuthenticator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hangup = asyncio.Event()
+    async with KeysUpkeep(authenticator.keys, hangup):
+        for times in (1, 2):
+            for _ in range(100):
+                hangup.set()
+            await until(lambda: caplog.text.count("SIGHUP: token_secrets were read again") == times)  # noqa: B023
+            assert not hangup.is_set()
+    assert folder.reads == 3, "the first at the start"
+
+
 async def test_a_secret_that_was_rotated_is_noticed_at_its_first_token(
     folder: Folder, clock: Clock, authenticator: TokenAuthenticator
 ) -> None:
