@@ -61,6 +61,23 @@ class TestTokens:
         assert (error["name"], error["code"], error["retryable"]) == ("OutcomeUnknown", "no_token", True)
         assert (error["clientMessageId"], count) == ("mine", 0)
 
+    async def test_a_function_that_never_answers_is_asked_again(self, run: Run) -> None:
+        told, asked = await run("""
+            let asked = 0;
+            const timed = globalThis.setTimeout;
+            globalThis.setTimeout = (what, ms) => timed(what, asked === 1 ? 0 : ms);
+            const told = [];
+            const onConnection = ({ error }) => told.push(error?.code ?? null);
+            const token = () => (++asked === 1 ? new Promise(() => {}) : "t");
+            try {
+              await scripted([sent], { token }).client.send("bob", "x", { onConnection });
+            } finally {
+              globalThis.setTimeout = timed;
+            }
+            return [told, asked];
+        """)
+        assert (told, asked) == (["no_token", None], 2)
+
     async def test_a_function_may_say_that_it_is_over(self, run: Run) -> None:
         seen = await run("""
             const { AccessDenied } = await import("/api/client/rowbox.js");
@@ -134,10 +151,16 @@ class TestFaults:
         """) == ["ReferenceError: undefined"]
 
     async def test_a_redirect_is_not_followed(self, run: Run) -> None:
-        error = await run("""
-            const { client } = scripted([{ status: 301, body: "", headers: { Location: "https://elsewhere.test/" } }]);
-            return failure(client.send("bob", "x"));
+        """The access token is for this server."""
+        error, kinds = await run("""
+            const kinds = [];
+            const fetch = async (request) => {
+              kinds.push(request.redirect);
+              return new Response("", { status: 301, headers: { Location: "https://elsewhere.test/" } });
+            };
+            return [await failure(scripted([], { fetch }).client.send("bob", "x")), kinds];
         """)
+        assert kinds == ["manual"]
         assert (error["name"], error["code"], error["status"]) == ("Refused", "unexpected_answer", 301)
 
     @pytest.mark.parametrize("body", ["{}", "[]", "null", "'text'", "{ messages: null }"])
