@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
-from rowbox.client.awake import MachineSlept
+from rowbox.client.awake import GAP_S, MachineSlept
 from rowbox.client.errors import NO_TOKEN, CallFailed, OutcomeUnknown
 
 PATIENCE_S: Final = 30.0
@@ -85,7 +85,11 @@ async def retried(
                     raise _unknown_in_spite_of(error) from error
                 raise
         if failures > 1 or asked_ms:
-            await timing.sleep(min(left_s, timing.pauses.of(max(1, failures - 1), asked_ms, timing.random)))
+            pause_s = min(left_s, timing.pauses.of(max(1, failures - 1), asked_ms, timing.random))
+            back_at_s = timing.clock() + pause_s
+            await timing.sleep(pause_s)
+            if (woke_at_s := timing.clock()) > back_at_s + GAP_S:
+                until_s = woke_at_s + patience_s
 
 
 def _unknown_in_spite_of(refusal: CallFailed) -> OutcomeUnknown:

@@ -12,7 +12,7 @@ import aiohttp
 from rowbox import __version__
 from rowbox.client.access import AccessToken, TokenSource
 from rowbox.client.answers import decoded
-from rowbox.client.awake import TICK_S, Alarm, MachineSlept
+from rowbox.client.awake import GAP_S, TICK_S, Alarm, MachineSlept
 from rowbox.client.connections import CONNECT_S, Connections, Generation, probing_socket
 from rowbox.client.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
 from rowbox.client.faults import checked_url, is_outage, said
@@ -45,6 +45,11 @@ class _Try:
             return
         self.has_slept = True
         self.scope.reschedule(asyncio.get_running_loop().time())
+
+    def notice_sleep(self) -> None:
+        """Where the clock of timeouts counts a sleep, its time is over before anybody can end it, and long since."""
+        late_s = asyncio.get_running_loop().time() - (self.scope.when() or 0)
+        self.has_slept = self.has_slept or (self.scope.expired() and late_s > GAP_S)
 
     def why(self, error: Exception) -> str:
         """Why there is no answer."""
@@ -141,6 +146,7 @@ class Transport:
             except Exception as error:
                 if not is_outage(error):
                     raise
+                this.notice_sleep()
                 if not isinstance(error, aiohttp.ClientConnectorError):  # there it had no connection to begin with
                     await connections.retire(generation)
                 cause = MachineSlept() if this.has_slept else error

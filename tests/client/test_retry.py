@@ -81,6 +81,23 @@ def test_asleep_nobody_loses_patience() -> None:
     assert tries == 1, "of a patience of 0"
 
 
+def test_asleep_in_a_pause_nobody_loses_patience_either() -> None:
+    time, tries = Time(), 0
+
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        time.now_s += 3600 if tries == 2 else 0
+
+    async def call() -> str:
+        nonlocal tries
+        tries += 1
+        if tries <= 4:
+            raise OutcomeUnknown("the network is not back yet", code=NO_ANSWER)
+        return "an answer"
+
+    assert asyncio.run(outcome(retried(call, 30.0, Timing(sleep=sleep, clock=time.clock)))) == "an answer"
+
+
 def test_what_is_no_pause_shortens_none() -> None:
     """A proxy's -5 s would be a follower's loop without a pause."""
     for asked_ms in (-5000, 10**400):

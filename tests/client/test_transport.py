@@ -152,6 +152,23 @@ async def test_a_try_may_end_in_the_moment_of_waking() -> None:
     assert this.why(TimeoutError()) == "none within 0.01 s"
 
 
+async def test_a_try_whose_time_was_over_long_ago_is_one_of_before_a_sleep(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped for 34 s gave its send up when it went on: without another try, all patience gone."""
+    loop, woken_s = asyncio.get_running_loop(), 0.0
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + woken_s)
+    server.otherwise = never
+    async with Transport(server.url, "token") as transport:
+        send = asyncio.create_task(transport.post("sendMessage", {}, Sent))
+        await until(lambda: len(server.asked) == 1)
+        woken_s = 34.0
+        (error,) = await asyncio.gather(send, return_exceptions=True)
+    assert isinstance(error, OutcomeUnknown)
+    assert isinstance(error.__cause__, MachineSlept)
+
+
 async def test_a_follower_goes_on_when_the_machine_wakes(server: ScriptedServer, time: Time) -> None:
     clock, client = WallClock(), client_of(server, time)
     server.will(delta(10, token=10), never, delta(11, token=11))
