@@ -668,7 +668,9 @@ class Access {
       token = await orAborted(this.#asking, signal);
     } catch (cause) {
       this.#asking = null; // it may be one that never answers
-      if (cause instanceof RowboxError || cause instanceof ReferenceError) throw cause;
+      // Also one of another copy of this module, as a page has whose parts bring their own.
+      const isOver = /** @type {any} */ (cause)?.retryable === false;
+      if (isOver || cause instanceof RowboxError || cause instanceof ReferenceError) throw cause;
       const facts = { code: NO_TOKEN, status: 0, retryable: true, cause };
       throw new OutcomeUnknown("the token function gives no token", facts);
     }

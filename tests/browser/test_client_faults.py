@@ -78,12 +78,17 @@ class TestTokens:
         """)
         assert (told, asked) == (["no_token", None], 2)
 
-    async def test_a_function_may_say_that_it_is_over(self, run: Run) -> None:
-        seen = await run("""
-            const { AccessDenied } = await import("/api/client/rowbox.js");
+    @pytest.mark.parametrize("copy", ["", "#another"])
+    async def test_a_function_may_say_that_it_is_over(self, run: Run, copy: str) -> None:
+        """With the error of another copy of the module too: it was asked again for ever."""
+        seen = await run(
+            f"const copy = '{copy}';"
+            """
+            const { AccessDenied } = await import(`/api/client/rowbox.js${copy}`);
             const over = new AccessDenied("sign in again", { code: "signed_out", status: 0, retryable: false });
             return followed(scripted([], { token: () => Promise.reject(over) }).client, 1);
-        """)
+        """
+        )
         assert seen == ["AccessDenied: signed_out"]
 
 
