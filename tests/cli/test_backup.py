@@ -18,10 +18,12 @@ from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.history import history_of
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
+from rowbox.cacheserver.samples import StoreStatistics
 from rowbox.cacheserver.store import StoreStats
 from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder, rocksdb_restore
 from rowbox.cacheserver.stores.beside import checkpoint_of, last_backup, restoring_of
 from rowbox.cacheserver.stores.clock_file import ClockFile
+from rowbox.cacheserver.stores.durable_files import scratch_folder
 from rowbox.cacheserver.stores.rocksdb import RocksStore
 from rowbox.cacheserver.stores.rocksdb_backup import read_contents
 from rowbox.cacheserver.stores.rocksdb_database import Database
@@ -302,14 +304,20 @@ def test_a_backup_is_not_served(backup: Path) -> None:
 def test_the_store_tells_of_the_last_backup_and_of_the_room_on_its_device(data_dir: Path, tmp_path: Path) -> None:
     figures: list[StoreStats] = []
 
+    exported: list[set[str]] = []
+
     async def ask(store: RocksStore, settings: Settings) -> None:
         figures.append(await store.stats())
+        statistics = StoreStatistics(store)
+        await statistics._ask()
+        exported.append({name for name, *_ in statistics.samples()})
 
     in_store(data_dir, ask)
     assert rowbox("backup", tmp_path / "to", "--data-dir", data_dir).exit_code == 0
     in_store(data_dir, ask)
     device = os.statvfs(data_dir)
     before, after = figures
+    assert exported[1] - exported[0] == {"rowbox_last_backup_timestamp_seconds"}
     assert (before.last_backup_us, after.last_backup_us) == (-1, read_contents(tmp_path / "to").as_of_us)
     assert after.device_bytes == device.f_blocks * device.f_frsize
     assert 0 < after.device_free_bytes < after.device_bytes
@@ -501,6 +509,24 @@ def test_what_does_not_open_is_no_backup(data_dir: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(Database, "checkpoint", make_and_damage)
     assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), f"`rowbox check --data-dir {data_dir}`")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_checkpoint_is_made_on_a_device_that_takes_no_writes(data_dir: Path, tmp_path: Path) -> None:
+    """It flushes, and what RocksDB begins on a full device stops the store."""
+    (data_dir / "rowbox.toml").write_text("[store]\nshards = 64\nmin_free_bytes = 1099511627776")
+    assert_fails(rowbox("backup", tmp_path / "to", "--data-dir", data_dir), "min_free_bytes asks for 1048576 MiB")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_nothing_is_put_into_a_folder_of_another_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that somebody has made under that name: what is put there is his."""
+    account = os.geteuid()
+    (tmp_path / ".to.partial").mkdir()
+    (tmp_path / ".to.partial" / "his").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: account + 1)
+    with pytest.raises(PermissionError), scratch_folder(tmp_path / ".to.partial", "busy"):
+        pass
+    assert [path.name for path in (tmp_path / ".to.partial").iterdir()] == ["his"]
 
 
 def test_another_accounts_store_is_left_to_it(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
