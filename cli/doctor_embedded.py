@@ -44,7 +44,7 @@ def examine_embedded(loaded: Loaded) -> Iterator[Diagnosis]:
         yield examine_folder(data_dir, "data folder")
         if store.exists():
             yield from _examine_store(loaded, store)
-        yield examine_syncs(data_dir)
+        yield examine_syncs(store if store.exists() else data_dir)
         yield from leftovers
 
 

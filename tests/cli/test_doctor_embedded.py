@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from rowbox.cacheserver.clock_memory import encoded
 from rowbox.cacheserver.clocks import wall_clock_us
+from rowbox.cacheserver.stores import rocksdb_doctor
 from rowbox.cacheserver.stores.beside import LastBackup, note_backup, restoring_of
 from rowbox.cacheserver.stores.device_probe import PROBES, SyncTimes, measure_syncs
 from rowbox.cacheserver.stores.rocksdb import RocksStore
@@ -223,7 +224,20 @@ def test_an_fsync_that_fails_is_wrong(data_dir: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", fail)
     assert_wrong(data_dir, "fsync", "Input/output error: no send could be confirmed")
-    assert not list(data_dir.glob(".rowbox-probe-*"))
+    assert not list(data_dir.rglob(".rowbox-probe-*"))
+
+
+def test_the_device_that_is_probed_is_the_stores(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be another one than the data folder's: a mount, or a link."""
+    probed: list[Path] = []
+
+    def probe(folder: Path) -> SyncTimes:
+        probed.append(folder)
+        return SyncTimes(0.001, 0.001)
+
+    monkeypatch.setattr(rocksdb_doctor, "measure_syncs", probe)
+    examined(data_dir)
+    assert probed == [data_dir / "store"]
 
 
 def test_the_probe_measures_the_syncs_alone(tmp_path: Path) -> None:
