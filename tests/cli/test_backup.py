@@ -33,7 +33,7 @@ from rowbox.cli.main import main
 from rowbox.mailbox.clock import US_PER_S
 from rowbox.mailbox.clock_trust import Remembered
 from rowbox.mailbox.config import Settings
-from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.errors import StoreLocked, StoreUnusable
 from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
 
 
@@ -550,6 +550,23 @@ def test_a_store_that_is_in_use_is_not_replaced(backup: Path, data_dir: Path) ->
     in_store(data_dir, meanwhile)
     assert_fails(outcomes[0], "stop that first")
     assert messages(data_dir) == 3
+
+
+def test_no_server_starts_on_a_store_that_is_being_replaced(
+    backup: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it confirmed would be moved aside with the store."""
+    copy, refused = rocksdb_restore.copy_new, []
+
+    def copy_while_a_server_starts(source: Path, target: Path) -> None:
+        with pytest.raises(StoreLocked) as refusal:
+            FolderLock(data_dir / "store")
+        refused.append(refusal)
+        copy(source, target)
+
+    monkeypatch.setattr(rocksdb_restore, "copy_new", copy_while_a_server_starts)
+    assert rowbox("restore", backup, "--data-dir", data_dir, "--replace").exit_code == 0
+    assert refused
 
 
 def test_no_empty_store_is_begun_where_a_restore_was_interrupted(tmp_path: Path) -> None:
