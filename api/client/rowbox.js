@@ -17,6 +17,7 @@
  * - A follower hands each change over once and in order, whatever dies meanwhile: its token moves only with an answer
  *   that arrived whole.
  * - Connections that may have died unnoticed (the machine slept, the network is another one) are given up at once.
+ * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
  *
  * @module rowbox
  */
@@ -238,6 +239,8 @@ export class Rowbox {
    * @type {Map<string, {last: Promise<void>, answeredAt: number}>}
    */
   #turns = new Map();
+  /** Ends the pauses of calls and followers that had no answer. @type {Set<() => void>} */
+  #pauses = new Set();
 
   /** Throws a TypeError or a RangeError for what cannot work. @param {Options} options */
   constructor({
@@ -424,7 +427,7 @@ export class Rowbox {
         isAnswered = false;
         const retryInMs = this.#backoffMs(failures++, error);
         onConnection({ isConnected: false, error, retryInMs });
-        await this.#pause(retryInMs, signal, error.retryAfterMs > 0);
+        await this.#pauseAfter(retryInMs, signal, error);
         continue;
       }
       if (!isAnswered) onConnection({ isConnected: true });
@@ -542,7 +545,7 @@ export class Rowbox {
       const retryInMs = Math.min(wantedMs, leftMs);
       failures++;
       onConnection({ isConnected: false, error, retryInMs });
-      if (retryInMs) await this.#pause(retryInMs, signal, error.retryAfterMs > 0);
+      if (retryInMs) await this.#pauseAfter(retryInMs, signal, error);
     }
   }
 
@@ -554,6 +557,28 @@ export class Rowbox {
   #backoffMs(failures, error) {
     const bound = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, MOST_DOUBLINGS));
     return askedMs(error) + this.#random() * bound;
+  }
+
+  /**
+   * The pause after a failure. Ends early where the network or the machine is back, and when another call is answered,
+   * unless the server asked for the pause.
+   * @param {number} ms
+   * @param {AbortSignal | undefined} signal
+   * @param {RowboxError} error
+   */
+  async #pauseAfter(ms, signal, error) {
+    const isAsked = error.retryAfterMs > 0;
+    const early = new AbortController();
+    const end = () => early.abort();
+    if (signal?.aborted) end();
+    signal?.addEventListener("abort", end);
+    if (!isAsked) this.#pauses.add(end);
+    try {
+      await this.#pause(ms, early.signal, isAsked);
+    } finally {
+      this.#pauses.delete(end);
+      signal?.removeEventListener("abort", end);
+    }
   }
 
   /**
@@ -591,6 +616,7 @@ export class Rowbox {
       if (!response.ok || !answer?.[ANSWERS[name]]) throw problem(response, answer);
       const lifeS = Number(response.headers.get("X-Dedupe-Life"));
       if (lifeS > 0) this.#dedupeLifeMs = lifeS * 1000;
+      for (const end of [...this.#pauses]) end();
       return answer;
     } finally {
       attempt.end();

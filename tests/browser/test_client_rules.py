@@ -319,6 +319,27 @@ class TestFollow:
         """)
         assert seen == ["m2"]
 
+    async def test_the_first_call_that_is_answered_ends_its_pause_unless_the_server_asked_for_it(self, run: Run) -> None:
+        outcomes = await run("""
+            const outcome = async (failed) => {
+              const waiting = Promise.withResolvers();
+              const sleep = (_, signal) => new Promise((resolve) => {
+                signal.addEventListener("abort", resolve);
+                waiting.resolve();
+              });
+              const end = new AbortController();
+              const { client, requests } = scripted([failed, sent, page([2], 2)], { sleep });
+              const seen = followed(client, 1, { token: "1", signal: end.signal });
+              await waiting.promise;
+              await client.send("bob", "hello");
+              for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setTimeout(resolve));
+              end.abort();
+              return [await seen, requests.length];
+            };
+            return [await outcome(lost()), await outcome(problem(503, "overloaded", { retryAfterMs: 5000 }))];
+        """)
+        assert outcomes == [[["m2"], 3], [[], 2]]
+
     async def test_one_that_is_told_of_news_holds_no_poll(self, run: Run) -> None:
         seen, waits = await run("""
             let rings = 0;

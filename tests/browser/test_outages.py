@@ -83,6 +83,28 @@ async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers
     await alice.shows("at last")
 
 
+async def test_an_open_conversation_waits_no_longer_than_the_list(windows: Windows, server: ServerProcess) -> None:
+    """Its follower's own pause has grown to ten seconds when the list hears from the server again."""
+    windows.expected = SERVER_AWAY
+    page = await windows.open("alice", before="Math.random = () => 0.999")
+    await page.clock.install()
+    await page.reload()
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    await alice.say("before")
+    await alice.shows("before")
+    bob = server.client("bob")
+    await page.route("**/v1/fetchMessages?*", lambda route: route.abort("connectionrefused"))
+    async with page.expect_event("requestfailed"):
+        await bob.send("alice", "meanwhile", "id-1")
+    for _ in range(8):
+        async with page.expect_event("requestfailed"):
+            await page.clock.run_for(11_000)
+    await page.unroute("**/v1/fetchMessages?*")
+    await bob.send("alice", "back", "id-2")
+    await expect(alice.texts).to_have_text(["before", "meanwhile", "back"], timeout=4_000)
+
+
 async def lose_answers(page: Page, losses: int) -> list[str | None]:
     """Lets the server do the first sends, and the page never learn of it. Returns what is sent, as it is sent."""
     bodies: list[str | None] = []
