@@ -78,6 +78,37 @@ async def test_a_new_message_does_not_move_a_reader_of_old_ones(windows: Windows
     await expect(alice.conversation("bob")).not_to_contain_text("unread")
 
 
+async def test_who_scrolls_up_is_not_taken_back_by_what_is_drawn_before_that_is_heard_of(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """A scroll event comes with the next frame, and a redraw may come first."""
+    await say_all(server, TEXTS[:40])
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await alice.conversation("bob").click()
+    await alice.root.get_by_role("button", name="New messages").click()
+    await expect(alice.conversation("bob")).not_to_contain_text("unread")
+    await alice.shows(*TEXTS[:40])
+    places = await alice.log.evaluate(
+        """
+        async (log) => {
+          const frame = () => new Promise(requestAnimationFrame);
+          await frame();
+          log.scrollTo(0, 300);
+          for (const isHidden of [true, false]) { // two things that the log is drawn again for
+            Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+            await null;
+          }
+          const places = [log.scrollTop];
+          for (let count = 0; count < 4; count++) await frame();
+          return [...places, log.scrollTop];
+        }
+        """
+    )
+    assert places == [300, 300]
+
+
 async def test_a_page_that_did_not_come_is_asked_for_again(windows: Windows, server: ServerProcess) -> None:
     await say_all(server, TEXTS[:80])
     windows.expected = frozenset(

@@ -35,18 +35,20 @@ export function MessageLog({ account, thread }) {
   const isWatched = isAtEnd && isVisible;
   const firstUnreadId = useFirstUnread({ messages, userId, unreadCount, isCurrent, isWatched, isAnswered: unsent.length > 0 });
 
-  const toEnd = () => (log.current.scrollTop = log.current.scrollHeight);
-  const remember = useKeptPosition(log, unsent, isAtEnd);
-  const look = () => {
+  const { remember, toEnd, keepAtEnd } = useKeptPosition(log, unsent);
+  const moved = () => {
     remember();
     setAtEnd(isScrolledToEnd(log.current));
+  };
+  const look = () => {
+    moved();
     if (log.current.scrollTop < LOAD_WITHIN_PX && !thread.failure) thread.loadOlder();
   };
-  useBeginAtUnread(log, thread.isLoaded, setAtEnd);
+  useBeginAtUnread(log, thread.isLoaded, moved);
   useEffect(look, [messages]); // a first page may be shorter than the window
   useEffect(() => {
     if (!isAtEnd) return;
-    const resized = new ResizeObserver(toEnd); // a longer draft or a keyboard on the screen leaves less room
+    const resized = new ResizeObserver(keepAtEnd); // a longer draft or a keyboard on the screen leaves less room
     resized.observe(log.current);
     return () => resized.disconnect();
   }, [isAtEnd]);
@@ -146,44 +148,56 @@ const isScrolledToEnd = ({ scrollHeight, scrollTop, clientHeight }) =>
 
 /**
  * After each change: at the end one stays at the end, elsewhere what one reads stays where it is, whatever comes or goes
- * above it. Returns what has to be called when the reader moved.
+ * above it. `remember` has to be called when the reader moved. That is heard of a moment later than it happened: what
+ * keeps the end in sight meanwhile must not take him back there.
  * @param {{current: HTMLElement}} log
  * @param {unknown[]} unsent
- * @param {boolean} isAtEnd
  */
-function useKeptPosition(log, unsent, isAtEnd) {
+function useKeptPosition(log, unsent) {
   const written = useRef(0);
   /** The first message in sight, and its place in all that can be scrolled: scrolling does not change that. */
   const kept = useRef(/** @type {?{message: Element, place: number}} */ (null));
   const offsetOf = (/** @type {Element} */ message) => message.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
   const placeOf = (/** @type {Element} */ message) => offsetOf(message) + log.current.scrollTop;
-  const remember = () => {
+  /** What we know of where the reader is: at the end, and how far down. */
+  const known = useRef({ isAtEnd: true, top: 0 });
+  const toEnd = () => {
+    log.current.scrollTop = log.current.scrollHeight;
+    known.current = { isAtEnd: true, top: log.current.scrollTop };
+  };
+  const isAtEnd = () => known.current.isAtEnd && (log.current.scrollTop >= known.current.top - 1 || isScrolledToEnd(log.current));
+  const keepAtEnd = () => isAtEnd() && toEnd();
+  const keep = () => {
     const message = [...log.current.querySelectorAll(".message")].find((one) => offsetOf(one) >= 0);
     kept.current = message ? { message, place: placeOf(message) } : null;
   };
   useLayoutEffect(() => {
     const hasWritten = unsent.length > written.current;
     written.current = unsent.length;
-    if (isAtEnd || hasWritten) log.current.scrollTop = log.current.scrollHeight;
+    if (hasWritten || isAtEnd()) toEnd();
     else if (kept.current?.message.isConnected) log.current.scrollTop += placeOf(kept.current.message) - kept.current.place;
-    remember();
+    keep();
   });
-  return remember;
+  const remember = () => {
+    known.current = { isAtEnd: isScrolledToEnd(log.current), top: log.current.scrollTop };
+    keep();
+  };
+  return { remember, toEnd, keepAtEnd };
 }
 
 /**
  * A conversation opens where its unread messages begin, where that is not the end of it anyway.
  * @param {{current: HTMLElement}} log
  * @param {boolean} isLoaded
- * @param {(isAtEnd: boolean) => void} setAtEnd
+ * @param {() => void} onMoved
  */
-function useBeginAtUnread(log, isLoaded, setAtEnd) {
+function useBeginAtUnread(log, isLoaded, onMoved) {
   useLayoutEffect(() => {
     const line = log.current.querySelector(".first-unread");
     if (!line) return;
     const offset = line.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
     if (offset < 0) log.current.scrollTop += offset - log.current.clientHeight / 4;
-    setAtEnd(isScrolledToEnd(log.current));
+    onMoved();
   }, [isLoaded]);
 }
 
