@@ -62,10 +62,12 @@ function follow(tokens) {
   const replaced = accounts.filter((account) => !account.failure);
   if (!isNews && accounts.length === tokens.length) return;
   if (replaced.length === 0) return signIn(tokens);
-  const names = list(tokens.map((token) => userOf(token) ?? ""));
+  const users = tokens.map((token) => userOf(token) ?? "");
+  const lost = replaced.filter(({ userId }) => !users.includes(userId)).reduce((sum, { outbox }) => sum + outbox.count, 0);
+  const text = [`This tab is signed in as ${list(replaced.map(({ userId }) => userId))}. The link signs in ${list(users)} in place of that.`];
   ask({
-    title: `Sign in as ${names}?`,
-    text: [`This tab is signed in as ${list(replaced.map(({ userId }) => userId))}. The link signs in ${names} in place of that.`],
+    title: `Sign in as ${list(users)}?`,
+    text: lost === 0 ? text : [...text, thrownAway(lost)],
     yes: "Sign in",
     onYes: () => signIn(tokens),
   });
@@ -82,11 +84,15 @@ function signOut(account) {
   if (count === 0) return leaveTab();
   ask({
     title: `Sign out ${account.userId}?`,
-    text: [count === 1 ? "One message was not sent. It is thrown away." : `${count} messages were not sent. They are thrown away.`],
+    text: [thrownAway(count)],
     yes: "Sign out",
     onYes: leaveTab,
   });
 }
+
+/** What a sign-out does to what waits. @param {number} count */
+const thrownAway = (count) =>
+  count === 1 ? "One message was not sent. It is thrown away." : `${count} messages were not sent. They are thrown away.`;
 
 /** The token is no longer accepted: what was written waits for the next sign-in. @param {Account} account */
 function renew(account) {

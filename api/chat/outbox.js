@@ -28,6 +28,8 @@ import { ofTab } from "./storage.js";
 const SURE_FOR_MS = 24 * 3600 * 1000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+/** However long a proxy asks to wait. (A browser's timer of more than 24 days is over at once.) */
+const LONGEST_ASKED_MS = 3600_000;
 /** Of the client: then the message is shown as waiting, and waits here. */
 const PATIENCE_MS = 1_000;
 const UNAUTHENTICATED = 401;
@@ -180,7 +182,7 @@ export class Outbox extends Observable {
       }
       if (error.status === UNAUTHENTICATED || error.retryable) {
         this.#change(clientMessageId, { state: "waiting" });
-        return error.status === UNAUTHENTICATED ? NEVER : error.retryAfterMs;
+        return error.status === UNAUTHENTICATED ? NEVER : Math.min(error.retryAfterMs, LONGEST_ASKED_MS);
       }
       this.#change(clientMessageId, { state: "refused", reason: error.message });
       return null;
@@ -234,10 +236,13 @@ function restored(kept) {
       clientMessageId,
       recipientId,
       content,
-      writtenAt: typeof writtenAt === "number" ? writtenAt : Date.now(),
-      triedAt: typeof triedAt === "number" ? triedAt : null,
+      writtenAt: isTime(writtenAt) ? writtenAt : Date.now(),
+      triedAt: isTime(triedAt) ? triedAt : null,
       state: isFinal ? state : "waiting",
       reason: typeof reason === "string" ? reason : null,
     },
   ];
 }
+
+/** Whether these are milliseconds since the epoch that a Date takes. @param {unknown} ms @returns {ms is number} */
+const isTime = (ms) => typeof ms === "number" && ms >= 0 && !Number.isNaN(new Date(ms).getTime());

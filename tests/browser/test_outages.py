@@ -281,6 +281,47 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     assert await stored(server, "bob") == []
 
 
+async def test_a_link_that_replaces_somebody_says_what_is_thrown_away(windows: Windows) -> None:
+    windows.expected = SERVER_AWAY
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    await refuse_connections(page)
+    await alice.say("not sent")
+    await page.goto(windows.link("carol", "alice"))
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("The link signs in carol and alice")
+    await expect(dialog).not_to_contain_text("thrown away")
+    await page.goto(windows.link("carol"))
+    await expect(dialog).to_contain_text("One message was not sent. It is thrown away.")
+
+
+async def test_a_proxy_that_asks_for_a_month_is_given_an_hour(windows: Windows) -> None:
+    """A timer of a month is over at once: the message would be sent as fast as the page can."""
+    windows.expected = frozenset(
+        {"Failed to load resource: the server responded with a status of 503 (Service Unavailable)"}
+    )
+    page = await windows.open("alice")
+    await page.clock.install()
+    await page.reload()
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    sends: list[str] = []
+
+    async def ask_for_a_month(route: Route) -> None:
+        sends.append(route.request.method)
+        await route.fulfill(status=503, headers={"Retry-After": "2592000"})
+
+    await page.route("**/v1/sendMessage", ask_for_a_month)
+    await alice.say("in an hour")
+    await expect(alice.waiting).to_have_count(1)
+    await page.clock.run_for(3_500_000)
+    assert len(sends) == 1
+    await page.unroute("**/v1/sendMessage")
+    await page.clock.run_for(101_000)
+    await alice.shows("in an hour")
+
+
 async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
     windows: Windows, server: ServerProcess
 ) -> None:

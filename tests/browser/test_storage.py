@@ -53,7 +53,8 @@ RUBBISH: Final = (
     "[null, 1, [], {}, {'content': 5}]",
     '[null, 1, "x", [], {"clientMessageId": 1, "recipientId": {}, "content": []}]',
     '{"bob": {"__proto__": 1}, "carol": 5, "length": -1}',
-    '[{"clientMessageId": "a", "recipientId": "bob", "content": "whole", "state": "no such", "triedAt": "x"}]',
+    '[{"clientMessageId": "a", "recipientId": "bob", "content": "whole", "triedAt": 1e300, "writtenAt": 1e300}]',
+    '[{"clientMessageId": "b", "recipientId": "bob", "content": "and this", "state": "no such", "triedAt": -1}]',
 )
 
 
@@ -72,7 +73,7 @@ async def test_a_page_whose_storage_holds_rubbish(windows: Windows, server: Serv
         begin = alice.root.get_by_role("button", name="Write to somebody", exact=True)
         await expect(begin.or_(alice.conversation("bob"))).to_be_visible()
     await alice.conversation("bob").click()
-    await alice.shows("whole")  # the one thing of it that was a message, although nobody knows in which state
+    await alice.shows("whole", "and this")  # what of it was a message, although nobody knows in which state
     for text in (*RUBBISH, json.dumps([7, "a.b.c", "insecure:", "insecure:../../etc", "x.e30.y"])):
         await page.evaluate(put, [["rowbox.tokens"], text])
         await page.reload()
