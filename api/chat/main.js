@@ -150,3 +150,6 @@ show(stored);
 if (stored.length > 0) showOpen(navigation.open);
 if (given.length > 0) follow(given);
 onNewLink(() => follow(takeLink()));
+addEventListener("beforeunload", (event) => {
+  if (accounts.some(({ outbox }) => outbox.isAtRisk)) event.preventDefault(); // the browser asks, in its own words
+});

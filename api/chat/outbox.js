@@ -72,6 +72,11 @@ export class Outbox extends Observable {
     return this.#unsent.length;
   }
 
+  /** Whether there is something that a reload would throw away: the browser's storage did not take it. */
+  get isAtRisk() {
+    return !this.isEmpty && !ofTab.keeps(this.#key);
+  }
+
   /** To whom there is something that is not confirmed. */
   get recipients() {
     return [...new Set(this.#unsent.map(({ recipientId }) => recipientId))];

@@ -36,6 +36,11 @@ class Area {
     }
   }
 
+  /** Whether what was set under `key` is there after a reload. @param {string} key */
+  keeps(key) {
+    return !unstored.has(key);
+  }
+
   /** @param {string} key */
   remove(key) {
     unstored.delete(key);

@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Dialog, expect
 
 from tests.browser.windows import DEADLINE_MS, SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
@@ -81,3 +81,29 @@ async def test_a_page_whose_storage_holds_rubbish(windows: Windows, server: Serv
     await page.evaluate(put, [["rowbox.tokens"], tokens])
     await page.reload()
     await expect(alice.root).to_be_visible()
+
+
+async def test_a_storage_that_becomes_full_loses_nothing_without_asking(windows: Windows) -> None:
+    """The browser asks before it leaves a page, if the page says that something would be lost."""
+    windows.expected = SERVER_AWAY
+    page = await windows.open("alice")
+    asked: list[str] = []
+
+    async def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", stay)
+    alice = Pane(page, "alice")
+    await alice.write_to("bob")
+    await page.route("**/v1/sendMessage", lambda route: route.abort("connectionrefused"))
+    await alice.say("first")
+    await page.reload()
+    assert asked == []  # it is kept, and nobody is bothered
+    await page.evaluate(FULL)
+    await alice.say("second")
+    await page.evaluate("location.reload()")
+    await alice.shows_unsent("first", "second")
+    assert asked == ["beforeunload"]
+    await page.unroute("**/v1/sendMessage")
+    await alice.shows("first", "second")
