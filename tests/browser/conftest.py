@@ -1,9 +1,10 @@
 """Real Chromium and a real server: what every test of the page and of its client begins with.
 
 One browser serves the whole folder, so its tests share one loop; each has windows without anything of another's, and a
-server of its own.
+server of its own, which was started while the test before it ran.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,14 +40,48 @@ async def run(browser: Browser) -> AsyncIterator[Run]:
         yield run
 
 
+class Servers:
+    """Fresh servers, one of them started ahead: a start takes a second of one core, and a test mostly waits."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self._next = asyncio.create_task(self._started())
+
+    async def take(self) -> ServerProcess:
+        """One that nobody used; its user ends it."""
+        server = await self._next
+        self._next = asyncio.create_task(self._started())
+        return server
+
+    async def close(self) -> None:
+        await end(await self._next)
+
+    async def _started(self) -> ServerProcess:
+        """Started again, it has the same port: a page stays where it is."""
+        self._count += 1
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        flags = ("--port", port, "--admin-port", "0", "--rate-limits", "off", "--demo-tokens")
+        return await ServerProcess(self._folder / str(self._count), flags=flags).__aenter__()
+
+
+async def end(server: ServerProcess) -> None:
+    await server.__aexit__(None, None, None)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    await servers.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    """Started again, it has the same port: a page stays where it is."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    flags = ("--port", port, "--admin-port", "0", "--rate-limits", "off", "--demo-tokens")
-    async with ServerProcess(tmp_path / "data", flags=flags) as server:
-        yield server
+async def server(servers: Servers) -> AsyncIterator[ServerProcess]:
+    server = await servers.take()
+    yield server
+    await end(server)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

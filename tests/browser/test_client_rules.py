@@ -319,7 +319,7 @@ class TestFollow:
         """)
         assert seen == ["m2"]
 
-    async def test_the_first_call_that_is_answered_ends_its_pause_unless_the_server_asked_for_it(self, run: Run) -> None:
+    async def test_an_answer_to_another_call_ends_its_pause_unless_the_server_asked_for_it(self, run: Run) -> None:
         outcomes = await run("""
             const outcome = async (failed) => {
               const waiting = Promise.withResolvers();

@@ -100,7 +100,7 @@ async def test_a_storage_that_becomes_full_loses_nothing_without_asking(windows:
     await alice.say("first")
     await page.reload()
     assert asked == []  # it is kept, and nobody is bothered
-    await page.evaluate(FULL)
+    await page.evaluate(f"() => {{ {FULL} }}")
     await alice.say("second")
     await page.evaluate("location.reload()")
     await alice.shows_unsent("first", "second")
