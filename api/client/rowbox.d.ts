@@ -17,6 +17,7 @@
  * - A follower hands each change over once and in order, whatever dies meanwhile: its token moves only with an answer
  *   that arrived whole.
  * - Connections that may have died unnoticed (the machine slept, the network is another one) are given up at once.
+ * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
  *
  * @module rowbox
  */
