@@ -20,7 +20,7 @@ from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.port import Send
 from rowbox.cacheserver.samples import StoreStatistics
 from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores import rocksdb_backup, rocksdb_folder, rocksdb_restore
+from rowbox.cacheserver.stores import durable_files, rocksdb_backup, rocksdb_folder, rocksdb_restore
 from rowbox.cacheserver.stores.beside import checkpoint_of, last_backup, restoring_of
 from rowbox.cacheserver.stores.clock_file import ClockFile
 from rowbox.cacheserver.stores.durable_files import scratch_folder
@@ -556,7 +556,8 @@ def test_no_server_starts_on_a_store_that_is_being_replaced(
     backup: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it confirmed would be moved aside with the store."""
-    copy, refused = rocksdb_restore.copy_new, []
+    copy = durable_files.copy_new
+    refused: list[pytest.ExceptionInfo[StoreLocked]] = []
 
     def copy_while_a_server_starts(source: Path, target: Path) -> None:
         with pytest.raises(StoreLocked) as refusal:
