@@ -22,6 +22,8 @@ def jwks_fetcher(place: str) -> Fetch:
     if "://" not in place:
         return lambda: asyncio.to_thread(_read_file, place)
     parts = urlsplit(place)
+    if "@" in parts.netloc:  # not repeated here: it would stand in the log, as it would in /readyz and the ready line
+        raise KeysUnavailable("auth.jwks holds a user or a password: a key set is public, name its URL without")
     if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
         raise KeysUnavailable(f"{place}: only https URLs, or http on this machine")
     return lambda: _read_url(place)

@@ -442,3 +442,8 @@ class TestUrl:
     def test_other_urls_are_refused(self, place: str) -> None:
         with pytest.raises(KeysUnavailable, match="https"):
             jwks_fetcher(place)
+
+    def test_a_url_with_a_password_is_refused_and_not_repeated(self) -> None:
+        with pytest.raises(KeysUnavailable, match="a key set is public") as refused:
+            jwks_fetcher("https://rowbox:hush@issuer.example/keys")
+        assert "hush" not in str(refused.value)

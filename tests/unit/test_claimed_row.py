@@ -4,12 +4,13 @@ from rowbox.cacheserver.claimed_row import ClaimedRow
 from rowbox.cacheserver.store import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import conversation_qualifier, fence_qualifier
-from rowbox.mailbox.cells import FenceCell, IndexCell, OutboxCell
+from rowbox.hbase_schema.keys import conversation_qualifier, fence_qualifier, revocation_qualifier
+from rowbox.mailbox.cells import FenceCell, IndexCell, OutboxCell, RevocationCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Revocation
 
 OWN = 5
 FENCE = (FenceEntry(2, 0, 0), FenceEntry(OWN, 70, 0))
@@ -27,6 +28,10 @@ def outbox_cell(epoch: int, version: int) -> OutboxCell:
     return OutboxCell(text.message_id, epoch, version, text)
 
 
+def revocation_cell(epoch: int, version: int) -> RevocationCell:
+    return RevocationCell(epoch, Revocation(version, epoch, before_s=1), None)
+
+
 def column(cell: OutboxCell) -> Column:
     _, qualifier, value = codec.encode(cell)
     return qualifier, value
@@ -35,12 +40,14 @@ def column(cell: OutboxCell) -> Column:
 def test_of_lower_epochs_goes_what_carries_nothing() -> None:
     row = ClaimedRow(FENCE)
     row.add([index_cell(1, 50), index_cell(2, 60), FenceCell(2, FENCE[:1]), FenceCell(OWN, FENCE)])
+    row.add([revocation_cell(2, 61), revocation_cell(OWN, 71)])
     late = outbox_cell(2, 71)
     row.add_outbox([column(outbox_cell(2, 60)), column(late)])
     assert sorted(row.removable) == sorted(
         [
             (Family.INDEX, conversation_qualifier(CONVERSATION, 1)),
             (Family.INDEX, fence_qualifier(2)),
+            (Family.INDEX, revocation_qualifier(2)),
             (Family.OUTBOX, column(late)[0]),
         ]
     )
@@ -60,5 +67,6 @@ def test_of_higher_epochs_nothing_goes_because_another_owner_may_have_confirmed_
 def test_of_its_own_epoch_nothing_goes() -> None:
     row = ClaimedRow(FENCE)
     row.add([index_cell(2, 60), index_cell(OWN, 90), FenceCell(OWN, FENCE)])
+    row.add([revocation_cell(OWN, 64), revocation_cell(2, 65)])  # where its own says less, it is written again
     assert row.removable == [(Family.INDEX, conversation_qualifier(CONVERSATION, 2))]
     assert row.head == 90
