@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from importlib import import_module
 from itertools import product
 from pathlib import Path
+from threading import Barrier
 from typing import Any, get_args
 
 import pytest
@@ -42,6 +43,7 @@ from tests.support.scripted_gateway import (
     speaks_tls,
     thrift_gateway,
 )
+from tests.support.tcp_proxy import Fault, running_proxy
 
 pytestmark = pytest.mark.integration
 
@@ -239,6 +241,27 @@ async def test_a_gateway_that_ends_every_connection_is_left_for_the_next_one(kin
         await pool.write(lambda client: client.mutateRowsTs(b"t", [], 1, {}))
         assert (handler.puts, pool.counters.failovers) == ([([], 1)], 1)
         await pool.close()
+
+
+async def test_a_gateway_whose_connections_break_after_they_have_worked_is_not_left() -> None:
+    """As at its restart, all of them at once: it answers on new ones."""
+    together = Barrier(ERRORS_IN_A_ROW)
+
+    def write(client: GatewayClient) -> None:
+        together.wait(5)  # so each has a connection of its own
+        client.mutateRowsTs(b"t", [], 1, {})
+
+    with hbase_gateway(DEFAULT) as (address, _), hbase_gateway(DEFAULT) as (other, unused):
+        async with running_proxy(address) as proxy:
+            gateways = [proxy.address, other]
+            pool = HBasePool(gateways, connections=ERRORS_IN_A_ROW, call_timeout_ms=5000, idle_ms=10_000, wire=DEFAULT)
+            await asyncio.gather(*(pool.write(write) for _ in range(ERRORS_IN_A_ROW)))
+            proxy.inflict(Fault.CUT_BEFORE_REPLY)
+            writes = (pool.write(write) for _ in range(ERRORS_IN_A_ROW))
+            failures = await asyncio.gather(*writes, return_exceptions=True)
+            assert all(isinstance(failure, StoreUnavailable) for failure in failures)
+            assert (pool.counters.failovers, unused.puts) == (0, [])
+            await pool.close()
 
 
 # ---------------------------------------------------------------------- Thrift2
