@@ -335,9 +335,14 @@ async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
     ended = {"status": 401, "code": "unauthenticated", "detail": "the token has expired"}
     await page.route("**/v1/*", lambda route: route.fulfill(status=401, json=ended))
     await alice.say("for later")
+    await page.clock.install()
     await page.reload()
     alert = alice.root.get_by_role("alert").filter(has_text="What you wrote is kept")
     await expect(alice.waiting).to_have_count(1)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.clock.run_for(60_000)
+    assert asked == []  # with a token that ended nothing is tried again
     await alert.get_by_role("button", name="Sign in again").click()
     await page.unroute("**/v1/*")
     await page.get_by_label("Token", exact=True).fill(windows.token("alice"))
