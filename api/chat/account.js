@@ -73,9 +73,15 @@ export class Account extends Observable {
     }
   }
 
+  /** Looks again for the open conversation, which was not found out because the list did not come. */
+  findAgain() {
+    if (this.thread) void this.#find(this.thread);
+  }
+
   /** @param {Thread} thread */
   async #find(thread) {
     thread.failure = null;
+    thread.changed();
     try {
       const conversation = await this.inbox.find(thread.peer);
       if (conversation) thread.begin(conversation.conversationId);

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.windows import Pane, Windows
+from tests.browser.windows import SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -157,7 +157,18 @@ async def test_writing_to_somebody_finds_the_conversation_there_is(windows: Wind
     await server.client("old").send("alice", "long ago", "id")
     for at in range(100):
         await server.client(f"peer-{at}").send("alice", "hello", "id")
-    alice = Pane(await windows.open("alice"), "alice")
+    page = await windows.open("alice")
+    await page.clock.install()
+    await page.reload()
+    alice = Pane(page, "alice")
     await expect(alice.conversation("peer-99")).to_be_visible()
+    windows.expected = SERVER_AWAY
+    await page.route("**/v1/fetchConversation?*cursor=*", lambda route: route.abort("connectionrefused"))
     await alice.write_to("old")
+    again = alice.log.get_by_role("button", name="Try again")
+    for _ in range(6):  # tries, and pauses between them
+        if not await again.is_visible():
+            await page.clock.run_for(3_000)
+    await page.unroute("**/v1/fetchConversation?*cursor=*")
+    await again.click()
     await alice.shows("long ago")

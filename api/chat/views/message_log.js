@@ -87,7 +87,7 @@ export function MessageLog({ account, thread }) {
     <div class="log-frame">
       <div class="log" ref=${log} role="log" aria-live="polite" aria-busy=${thread.isLoadingOlder} tabindex="0"
         aria-label=${`Messages with ${thread.peer}`} onScroll=${look} onKeyDown=${moveBetweenMenus}>
-        <${Top} thread=${thread} isEmpty=${messages.length + unsent.length === 0} />
+        <${Top} thread=${thread} onFind=${() => account.findAgain()} isEmpty=${messages.length + unsent.length === 0} />
         <ol>${messages.flatMap(messageView)}${unsent.map(unsentView)}</ol>
       </div>
       <p class=${note ? "note" : "unseen"} role="status">${note}</p>
@@ -104,12 +104,13 @@ function isOneGroup(one, next) {
   return one.senderId === next.senderId && next.sentTimestamp - one.sentTimestamp < GROUP_US;
 }
 
-/** What is above the oldest message that is loaded. @param {{thread: Thread, isEmpty: boolean}} props */
-function Top({ thread, isEmpty }) {
+/** What is above the oldest message that is loaded. @param {{thread: Thread, isEmpty: boolean, onFind: () => void}} props */
+function Top({ thread, isEmpty, onFind }) {
   if (thread.failure) {
+    const again = thread.hasOlder ? () => thread.loadOlder() : thread.conversationId === null ? onFind : null;
     return html`
       <p class="hint" role="alert">Could not load messages: ${thread.failure.message}.
-        ${thread.hasOlder && html`<button type="button" onClick=${() => thread.loadOlder()}>Try again</button>`}</p>
+        ${again && html`<button type="button" onClick=${again}>Try again</button>`}</p>
     `;
   }
   if (!thread.isLoaded || thread.isLoadingOlder) return html`<p class="hint">Loading…</p>`;
