@@ -5,10 +5,14 @@ import shutil
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 from tests.support.tools import require_declared
 
 pytest_plugins = ["tests.support.hbase_plugin", "tests.support.side_by_side", "tests.support.tools_plugin"]
+
+settings.register_profile("rowbox", parent=settings(), deadline=None)  # a busy machine is slow, and nothing is wrong
+settings.load_profile("rowbox")
 
 EVERYWHERE = ("bash", "mount", "umount")
 
