@@ -39,11 +39,15 @@ def hosts(store_url: str) -> dict[bytes, int]:
 
 @contextmanager
 def spread_store(cluster: HBaseCluster) -> Iterator[dict[str, str]]:
-    """A store whose regions lie on more than one server: one that was started a moment ago is given none yet."""
+    """A store whose users lie on both servers: HBase places regions by chance, and gives a server that was started a
+    moment ago none yet.
+    """
     deadline_s = time.monotonic() + SPREADS_S
     while True:
         with made_store_on(cluster, regions=REGIONS) as store:
-            if len(set(hosts(store["ROWBOX_STORE_URL"]).values())) > 1 or time.monotonic() > deadline_s:
+            placed = hosts(store["ROWBOX_STORE_URL"])
+            of_users = {host_of(row_key(user_id, SHARDS), placed) for user_id in USERS}
+            if len(of_users) > 1 or time.monotonic() > deadline_s:
                 yield store
                 return
 
