@@ -34,6 +34,7 @@ STAMP_BYTES = 8
 _VERSION_KEY = b"schema_version"
 _SHARDS_KEY = b"shards"
 _PLACE_KEY = b"place"
+_PLACE_BEFORE_KEY = b"place_before"
 _HISTORY_KEY = SCHEMA_ROW + SEPARATOR + HISTORY_QUALIFIER
 _NO_TIME = bytes(STAMP_BYTES)
 """Of a column in a family that keeps everything."""
@@ -74,15 +75,18 @@ class Database:
         version, shards = self.rocks.get(_VERSION_KEY), self.rocks.get(_SHARDS_KEY)
         return None if version is None or shards is None else Identity(int(version), int(shards))
 
-    def place(self) -> bytes | None:
-        """What the last owner noted; None where none ever did."""
-        place = self.rocks.get(_PLACE_KEY)
-        return place if isinstance(place, bytes) else None
+    def places(self) -> list[bytes]:
+        """What the last owner noted: its place, and the one before; none where no owner ever did."""
+        noted = [self.rocks.get(key) for key in (_PLACE_KEY, _PLACE_BEFORE_KEY)]
+        return [place for place in noted if isinstance(place, bytes)]
 
-    def note_place(self, place: bytes, history: bytes | None) -> None:
-        """Notes where this owner has it, durably; in the same write the store's new `history`, where it begins one."""
+    def note_place(self, place: bytes, before: bytes, history: bytes | None) -> None:
+        """Notes where this owner has it and where it was `before`, durably; in the same write the store's new history,
+        where it begins one.
+        """
         batch = WriteBatch(raw_mode=True)
         batch.put(_PLACE_KEY, place)
+        batch.put(_PLACE_BEFORE_KEY, before)
         if history is not None:
             batch.put(_HISTORY_KEY, _NO_TIME + encode_history(history), self.handles[Family.INDEX])
         options = WriteOptions()

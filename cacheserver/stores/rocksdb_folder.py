@@ -44,35 +44,45 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = (folder / LOCK).open("a+", encoding="ascii")
+        self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             process, _ = self._said()
-            self._file.close()
+            self.release()
             raise locked(folder, f"process {process}") from error
-        self.left = self._place(self._said()[1])
-        """Where the last process held it, and which one that was."""
-        run = token_hex(8)
-        self.place = self._place(run)
+        _, run_before = self._said()
+        self.left = self._place(run_before)
+        """Where the last run held it whose place the database knows, and which one that was."""
+        self._run = token_hex(8)
+        self.place = self._place(self._run)
         """The same of this one."""
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()} {run}")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._say(run_before)
+
+    def name_run(self) -> None:
+        """To be called once the database knows `place`."""
+        self._say(self._run)
 
     def release(self) -> None:
-        self._file.close()
+        """Ends the right; again, nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _say(self, run: str) -> None:
+        """In place and in one write, no shorter than before: a kill leaves the old text or this one."""
+        text = f"{os.getpid():>10} {run}".encode()
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
+        os.fsync(self._file)
 
     def _said(self) -> tuple[str, str]:
-        """The process that wrote it last, and the name of its run."""
-        self._file.seek(0)
-        process, run, *_ = [*self._file.read().split(), "?", "?"]
+        """The process that wrote it last, and the name of the run."""
+        process, run, *_ = [*os.pread(self._file, 100, 0).decode("ascii", "replace").split(), "?", "?"]
         return process, run
 
     def _place(self, run: str) -> bytes:
-        descriptor = self._file.fileno()
-        return f"{os.fstat(descriptor).st_ino} {_generation(descriptor)} {run}".encode()
+        return f"{os.fstat(self._file).st_ino} {_generation(self._file)} {run}".encode()
 
 
 def _generation(descriptor: int) -> int:
@@ -97,11 +107,10 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
         database = _make_or_open(folder, shards, memory)
         _begin_history_if_put_back(database, lock)
         return database, lock
-    except RowboxError:
+    except BaseException as error:
         lock.release()
-        raise
-    except Exception as error:
-        lock.release()
+        if isinstance(error, RowboxError) or not isinstance(error, Exception):
+            raise
         raise opening_error(error, folder) from error
 
 
@@ -153,19 +162,19 @@ def _make_or_open(folder: Path, shards: int, memory: RocksMemory) -> Database:
 def _begin_history_if_put_back(database: Database, lock: FolderLock) -> None:
     """Begins another history of the store (cacheserver/history.py) where its folder is not as the last owner left it.
 
-    Each process that opens the folder writes the same name of its run into the lock file and into the database, and
-    into the database which file that is. A folder that was copied has another file there; a database that was put back
-    under the file that was there knows another run. So a copy shows itself, but for one of the whole device: a volume
-    or a machine that was set back to a snapshot. (A process that dies between the two writes looks like a copy, too.)
+    Each process that opens the folder writes the name of its run into the database, then the same into the lock file,
+    and into the database which file that is. A folder that was copied has another file there; a database that was put
+    back under the file that was there knows another run. So a copy shows itself, but for one of the whole device: a
+    volume or a machine that was set back to a snapshot. A process that dies between the two writes leaves no copy: the
+    database knows the place before its own as well, and no copy of an earlier time has the file's run as that one.
     """
     try:
-        left = database.place()
-        if left == lock.left:
-            database.note_place(lock.place, None)
-            return
-        if left is not None:
+        known = database.places()
+        history = None if lock.left in known else new_history()
+        if known and history is not None:
             _log.warning("the store in %s was put back from a copy: its clients begin anew", database.folder)
-        database.note_place(lock.place, new_history())
+        database.note_place(lock.place, lock.left, history)
+        lock.name_run()
     except BaseException:
         database.close()
         raise

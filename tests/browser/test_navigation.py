@@ -35,6 +35,7 @@ async def test_back_leaves_the_conversation_and_not_the_site(windows: Windows, s
     await expect(alice.composer).to_have_count(0)
     assert page.url.startswith(server.url)
     await alice.conversation("bob").click()
+    await expect(alice.composer).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(alice.composer).to_have_count(0)
     await expect(alice.root.get_by_role("button", name="write to somebody new")).to_be_visible()

@@ -357,7 +357,7 @@ def test_a_restore_begins_a_history_by_itself_and_not_only_where_a_copy_shows(
     backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_as_if_it_were_no_copy(database: Database, lock: FolderLock) -> None:
-        database.note_place(lock.place, None)
+        database.note_place(lock.place, lock.left, None)
 
     monkeypatch.setattr(rocksdb_folder, "_begin_history_if_put_back", open_as_if_it_were_no_copy)
     before = history(tmp_path / "data")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from rowbox.cacheserver.history import history_of
+from rowbox.cacheserver.stores.rocksdb_database import Database
+from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
 from tests.integration.rocksdb_fixture import opened
 from tests.integration.support.client import Client
 from tests.integration.support.server_process import ServerProcess, rowbox
@@ -156,3 +158,31 @@ async def test_each_copy_that_is_put_back_begins_a_history_once(
             async with opened(folder) as store:
                 histories.append(await history_of(store))
     assert [histories[place] == histories[place + 1] for place in range(4)] == [False, True, False, True]
+
+
+class _EndedError(BaseException):
+    """As kill -9 in this moment: nothing that the process had still to write is written."""
+
+
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [(Database, "places"), (Database, "note_place"), (FolderLock, "name_run")],
+    ids=["while it recovers", "before the database knows its run", "before the file knows its run"],
+)
+async def test_a_start_that_is_killed_makes_no_copy_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: type, name: str
+) -> None:
+    async with opened(tmp_path) as store:
+        before = await history_of(store)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+
+            def end(*_arguments: object) -> None:
+                raise _EndedError
+
+            patch.setattr(of, name, end)
+            with pytest.raises(_EndedError):
+                async with opened(tmp_path):
+                    pass
+    async with opened(tmp_path) as store:
+        assert await history_of(store) == before
