@@ -13,6 +13,8 @@ from tests.integration.rocksdb_fixture import opened
 SHARDS = 4096
 OF_EACH_OPENING = {"place"}
 """Its value stands in the golden line as a regular expression: inode, generation, run."""
+PLACE_BEFORE = r"[0-9]+ [0-9]+ ([0-9a-f]{16}|\?)"
+"""What later builds note beside it: the place before; of a new folder's first opening the run has no name."""
 HISTORY_KEY = b"meta/schema" + b"\x00" + b"history"
 COLUMN_KEY = b"0a89/alice" + b"\x00" + b"qualifier"
 COLUMN_VALUE = (1_767_225_600_123).to_bytes(8, "big") + b"value"
@@ -31,6 +33,7 @@ async def test_a_folder_says_what_it_was_made_with_and_holds_columns_as_ever(tmp
     try:
         own = _as_text(raw)
         made = {name: value for name, value in line["columns"].items() if name not in OF_EACH_OPENING}
+        assert re.fullmatch(PLACE_BEFORE, own.pop("place_before"))
         assert own == made | {"place": own["place"]}
         assert re.fullmatch(line["columns"]["place"], own["place"])
         index = dict(raw.get_column_family("i").items())
