@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 import uvloop
 
+from rowbox.api.connection import Connection
 from rowbox.cacheserver.owner import Owner
 from rowbox.cacheserver.stores.memory import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
@@ -67,3 +68,17 @@ async def owner(store: MemoryStore, settings: Settings) -> AsyncIterator[Owner]:
 async def api(owner: Owner, settings: Settings) -> AsyncIterator[Api]:
     async with serving(owner, settings) as api:
         yield api
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The server's sides of all connections."""
+    connections: list[Connection] = []
+    original = Connection.connection_made
+
+    def remember(self: Connection, transport: asyncio.BaseTransport) -> None:
+        connections.append(self)
+        original(self, transport)
+
+    monkeypatch.setattr(Connection, "connection_made", remember)
+    return connections

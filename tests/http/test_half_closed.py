@@ -41,20 +41,6 @@ def send() -> bytes:
     return request("/v1/sendMessage", *headers, method="POST") + BODY
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The server's sides of all connections."""
-    connections: list[Connection] = []
-    original = Connection.connection_made
-
-    def remember(self: Connection, transport: asyncio.BaseTransport) -> None:
-        connections.append(self)
-        original(self, transport)
-
-    monkeypatch.setattr(Connection, "connection_made", remember)
-    return connections
-
-
 @asynccontextmanager
 async def asking(api: Api, data: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", api.server.port)

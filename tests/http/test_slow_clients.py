@@ -97,20 +97,6 @@ def upload(size: int, user: str | None = "alice") -> bytes:
     return request("/v1/sendMessage", *headers, user=user, method="POST")
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The server's sides of all connections."""
-    connections: list[Connection] = []
-    original = Connection.connection_made
-
-    def remember(self: Connection, transport: asyncio.BaseTransport) -> None:
-        connections.append(self)
-        original(self, transport)
-
-    monkeypatch.setattr(Connection, "connection_made", remember)
-    return connections
-
-
 @asynccontextmanager
 async def flooding(client: Client, data: bytes) -> AsyncIterator["asyncio.Task[None]"]:
     task = asyncio.create_task(client.flood(data))
