@@ -54,6 +54,12 @@ class Servers:
         self._next = asyncio.create_task(self._started())
         return server
 
+    async def settled(self) -> None:
+        """Returns when the one ahead has started: behind the last test of a file this loop stands still, and a start
+        that is still under way would find its deadline gone when the loop goes on.
+        """
+        await asyncio.wait([self._next])
+
     async def close(self) -> None:
         await end(await self._next)
 
@@ -73,6 +79,7 @@ async def end(server: ServerProcess) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("servers"))
+    await servers.settled()
     yield servers
     await servers.close()
 
@@ -82,6 +89,7 @@ async def server(servers: Servers) -> AsyncIterator[ServerProcess]:
     server = await servers.take()
     yield server
     await end(server)
+    await servers.settled()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
