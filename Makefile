@@ -20,19 +20,19 @@ check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; wri
 	@$(node) $(js)/.bin/biome lint --error-on-warnings --log-level=warn
 	@$(types)
 	@$(node) $(js)/.bin/tsc --project tests
-	@diff -u api/client/rowbox.d.ts $(js)/.types/client/rowbox.d.ts || \
-		{ echo "api/client/rowbox.d.ts is not what api/client/rowbox.js says: make fmt" >&2; exit 1; }
+	@diff -u api/web/client/rowbox.d.ts $(js)/.types/web/client/rowbox.d.ts || \
+		{ echo "api/web/client/rowbox.d.ts is not what api/web/client/rowbox.js says: make fmt" >&2; exit 1; }
 
 fmt: .venv/dev.stamp $(js)/.package-lock.json      # format, and mend what the linter can mend
 	@$(bin)/ruff check --fix --exit-zero --quiet .
 	@$(bin)/ruff format .
 	@$(node) $(js)/.bin/biome lint --write --log-level=warn || true
-	@$(types) >/dev/null; cp $(js)/.types/client/rowbox.d.ts api/client/
+	@$(types) >/dev/null; cp $(js)/.types/web/client/rowbox.d.ts api/web/client/
 
 dist: .venv/dev.stamp        # what a release consists of, in ./dist: sdist and wheel, and the JavaScript client
 	@rm -rf dist
 	@$(bin)/python -m build --quiet --no-isolation --outdir dist >/dev/null
-	@$(node) npm pack --silent --pack-destination dist ./api/client >/dev/null
+	@$(node) npm pack --silent --pack-destination dist ./api/web/client >/dev/null
 	@ls dist
 
 bench: .venv/dev.stamp       # measure, beside the ceilings

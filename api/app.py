@@ -7,26 +7,26 @@ from typing import Final
 
 from aiohttp import hdrs
 
-from rowbox.api.access_log import AccessLog
-from rowbox.api.answer import header_lines
-from rowbox.api.auth import Authenticator
-from rowbox.api.auth_kept_keys import KeptKeys
-from rowbox.api.bodies import Bodies
-from rowbox.api.body import BodyTerms
-from rowbox.api.cors import Cors
-from rowbox.api.counters import STATIC_ROUTE, HttpCounters
-from rowbox.api.drain import Drain
-from rowbox.api.endpoint import Edge, call_answer
-from rowbox.api.handlers import Handlers
-from rowbox.api.health import Standing, health_pages
-from rowbox.api.limits import LimitHeaders
-from rowbox.api.local_only import Guard, guard_of
-from rowbox.api.metrics import Metrics, Sample, Source
-from rowbox.api.operator import Operator
-from rowbox.api.pages import pages
-from rowbox.api.router import Application
+from rowbox.api.auth.authenticator import Authenticator
+from rowbox.api.auth.kept_keys import KeptKeys
+from rowbox.api.edge.endpoint import Edge, call_answer
+from rowbox.api.edge.local_only import Guard, guard_of
+from rowbox.api.edge.router import Application
+from rowbox.api.http.answer import header_lines
+from rowbox.api.http.bodies import Bodies
+from rowbox.api.http.body import BodyTerms
+from rowbox.api.http.cors import Cors
+from rowbox.api.http.drain import Drain
+from rowbox.api.http.limits import LimitHeaders
+from rowbox.api.operator.calls import Operator
+from rowbox.api.telemetry.access_log import AccessLog
+from rowbox.api.telemetry.counters import STATIC_ROUTE, HttpCounters
+from rowbox.api.telemetry.health import Standing, health_pages
+from rowbox.api.telemetry.metrics import Metrics, Sample, Source
+from rowbox.api.v1.handlers import Handlers
+from rowbox.api.web.pages import pages
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.config import ServerSettings, Settings
+from rowbox.mailbox.settings.config import ServerSettings, Settings
 
 DEDUPE_LIFE: Final = "X-Dedupe-Life"
 """For how many seconds a clientMessageId makes a retry the same message: a client must not try again later."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bench.cold import cold
-from bench.part import Part
+from bench.output.part import Part
 from bench.rates import HBaseGateway, rates
 from bench.run import run
 from bench.waiting import waiting

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterable
 
-from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES
+from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, STAMP_BYTES
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.plan import NewSend, Plan, Sent
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash
-from rowbox.mailbox.mailbox import Limits, Mailbox
-from rowbox.mailbox.plan import NewSend, Plan, Sent
+from rowbox.mailbox.settings.config import StoreSettings
 
 
 def cells_of_a_send(sender: str, recipient: str, content: str, client_message_id: str) -> list[tuple[str, str, str]]:

@@ -8,13 +8,13 @@ from statistics import fmean, linear_regression
 from time import perf_counter
 from typing import NamedTuple
 
-from bench.load import closed_loop
-from bench.part import Claim, Part
+from bench.load.closed_loop import closed_loop
+from bench.load.workload import PAGE, Workload
+from bench.output.part import Claim, Part
 from bench.pictures import Series, lines
 from bench.server import Server, rowbox, running
-from bench.workload import PAGE, Workload
 from rowbox.cli.secret import load_or_create
-from rowbox.mailbox.config import CacheSettings, StoreSettings
+from rowbox.mailbox.settings.config import CacheSettings, StoreSettings
 
 STEP_S = 5.0
 IN_FLIGHT = 8

@@ -6,13 +6,13 @@ The store was filled below HTTP and the server started on it; the kernel still h
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import latency
 from bench.fill import Talks, fill
-from bench.load import closed_loop
-from bench.part import Part
-from bench.report import table
+from bench.load import latency
+from bench.load.closed_loop import closed_loop
+from bench.load.workload import PAGE, Workload
+from bench.output.part import Part
+from bench.output.report import table
 from bench.server import rowbox, running
-from bench.workload import PAGE, Workload
 from rowbox.cli.secret import load_or_create
 
 MESSAGES = 20

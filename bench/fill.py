@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.cells import new_send
-from bench.workload import CONTENT
+from bench.load.workload import CONTENT
 from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cacheserver.ownership import SoleOwnership
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.backends import open_embedded
+from rowbox.cacheserver.stores.port import RowMutation
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
+from rowbox.cli.serving.backends import open_embedded
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.config import Settings, load
-from rowbox.mailbox.mailbox import Limits, Mailbox
-from rowbox.mailbox.plan import Plan, Sent
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.plan import Plan, Sent
+from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.settings.config import Settings, load
 
 BATCH = 500
 

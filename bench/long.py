@@ -11,7 +11,7 @@ import click
 
 from bench import sizes
 from bench.churn import churn
-from bench.part import Part
+from bench.output.part import Part
 from bench.run import run
 
 LENGTHS, NUMBERS = (100, 10_000, 1_000_000), (10, 1_000, 100_000)

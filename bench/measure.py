@@ -7,8 +7,8 @@ from time import process_time
 from typing import NamedTuple
 
 from bench import machine
-from bench.load import Load, closed_loop
-from bench.open_loop import open_loop
+from bench.load.closed_loop import Load, closed_loop
+from bench.load.open_loop import open_loop
 from bench.server import Server
 
 Requests = Callable[[], Iterator[bytes]]

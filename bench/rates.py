@@ -14,18 +14,19 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench import latency, report
 from bench.cells import cells_of_a_send, rows_of_a_send
-from bench.load import exchange
+from bench.load import latency
+from bench.load.closed_loop import exchange
+from bench.load.workload import CONTENT, Workload
 from bench.measure import Requests, Sample, Scenario, sample, sample_at
-from bench.part import Claim, Part
+from bench.output import report
+from bench.output.part import Claim, Part
+from bench.output.report import COMMITS, DURABLE, ECHO, HBASE, ROWBOX
 from bench.pictures import Bar, bars
 from bench.program import Alone, alone
-from bench.report import COMMITS, DURABLE, ECHO, HBASE, ROWBOX
 from bench.server import Server, rowbox, run_rowbox, running
-from bench.workload import CONTENT, Workload
 from rowbox.cli.secret import load_or_create
-from rowbox.mailbox.config import HBaseAddress, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, StoreSettings
 
 IN_FLIGHT = 64
 HBASE_WIDTH = 64

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import uvloop
 
-from bench import document, machine
-from bench.part import Part, verdicts
+from bench import machine
+from bench.output import document
+from bench.output.part import Part, verdicts
 
 RUNS = ("bench", "bench-long")
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -11,8 +11,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.load import HOST
-from rowbox.mailbox.config import EMBEDDED
+from bench.load.closed_loop import HOST
+from rowbox.mailbox.settings.config import EMBEDDED
 
 STOP_S = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")

@@ -14,14 +14,14 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-from bench import latency
 from bench.fill import Talks, fill
-from bench.load import closed_loop, exchange
-from bench.part import Claim, Part
+from bench.load import latency
+from bench.load.closed_loop import closed_loop, exchange
+from bench.load.workload import PAGE, Caller, Workload
+from bench.output.part import Claim, Part
+from bench.output.report import table
 from bench.pictures import Series, lines
-from bench.report import table
 from bench.server import Server, rowbox, running
-from bench.workload import PAGE, Caller, Workload
 from rowbox.cli.secret import load_or_create
 
 IN_FLIGHT = 64

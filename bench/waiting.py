@@ -7,17 +7,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-from bench import latency
 from bench.fill import Talks, fill
-from bench.load import closed_loop
-from bench.open_loop import open_loop
-from bench.part import Claim, Part
+from bench.load import latency
+from bench.load.closed_loop import closed_loop
+from bench.load.open_loop import open_loop
+from bench.load.polls import Polls, WakeUp
+from bench.load.probe import probing
+from bench.load.workload import PAGE, Workload
+from bench.output.part import Claim, Part
+from bench.output.report import table
 from bench.pictures import Series, lines
-from bench.polls import Polls, WakeUp
-from bench.probe import probing
-from bench.report import table
 from bench.server import rowbox, running
-from bench.workload import PAGE, Workload
 from rowbox.cli.secret import load_or_create
 
 WAKE_UPS_PER_S = 200.0

@@ -12,8 +12,8 @@ had expected ended the task, and nobody heard of it. The rules here:
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Literal
 
+from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreUnusable
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ REPORT_EVERY_S = 60.0
 
 Work = Callable[[], Awaitable[float | None]]
 """One round. The answer is the pause before the next one in seconds; None: until the loop is woken."""
-_Sample = tuple[str, Literal["counter"], str, dict[str, str], float]
 
 
 class BackgroundLoop:
@@ -99,7 +98,7 @@ class BackgroundLoop:
             self._reported_at_s, self._unreported = now_s, 0
 
 
-def background_samples(loops: Iterable[BackgroundLoop]) -> Iterable[_Sample]:
+def background_samples(loops: Iterable[BackgroundLoop]) -> Iterable[Sample]:
     """What loops have done, for the metrics."""
     for loop in loops:
         of_loop = {"loop": loop.name}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from rowbox.mailbox.clock import MAX_AHEAD_US, US_PER_MS
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US, US_PER_MS
 
 NowUs = Callable[[], int]
 """The time of day, in microseconds since the epoch."""
@@ -70,7 +70,7 @@ class StoreClock:
     version that stands in it, so that a server whose clock is behind writes nothing that is gone once the clock is
     right; and a delete's T is not behind what it removes, else it would not hide it.
 
-    A version may be far ahead of the time (mailbox/clock.py says of what). It must not take the calls of everybody
+    A version may be far ahead of the time (mailbox/clocks says of what). It must not take the calls of everybody
     after it along: what they write would not expire for as long. So such a T is given and not remembered. It rises
     within the row all the same, because the versions of such a mailbox rise by a millisecond at least; but its row
     needs a call of its own where the greatest T stands, whenever it executes (`is_ahead`).

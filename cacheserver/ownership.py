@@ -1,18 +1,14 @@
 """Who may write: the epoch an owner claims rows with, and the check that it still may answer.
 
-`Ownership` is what the commit path sees of leases, map and incarnations (node.py keeps those up to date).
+`Ownership` is what the commit path sees of leases, map and incarnations (node/tenure.py keeps those up to date).
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
-from rowbox.cacheserver.lease import Lease
-from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import N_BITS, make_epoch, map_version_of
+from rowbox.mailbox.fence import make_epoch
 
 SOLE_EPOCH = make_epoch(1, 0)
 """The constant epoch of an embedded store: nobody else can ever have written."""
-LAST_N = (1 << N_BITS) - 1
 
 
 class Ownership(Protocol):
@@ -57,69 +53,3 @@ class SoleOwnership:
 
     def check(self, user_id: str) -> None:
         """Holds as long as the process does."""
-
-
-class EpochOwnership:
-    """One owner among several of one store: a map version that was given to it, and its own counter n.
-
-    `revoke` is what being replaced looks like from here, and it is for ever.
-    """
-
-    def __init__(self, map_version: int, incarnation: str) -> None:
-        self.epoch = make_epoch(map_version, 0)
-        self.incarnation = incarnation
-        self.is_held = True
-        self.needed_above = 0
-        """A map version that is not enough any more; 0: the one it has will do."""
-        self.on_outranked: Callable[[], None] | None = None
-        self._is_spent = False
-
-    @property
-    def map_version(self) -> int:
-        """The newest map version that was given."""
-        return map_version_of(self.epoch)
-
-    def leave_epoch(self) -> None:
-        """Raises n. Past its 3 bytes nothing is owned until a new map version is given: no epoch is used twice."""
-        map_version, n = divmod(self.epoch, 1 << N_BITS)
-        if n < LAST_N:
-            self.epoch = make_epoch(map_version, n + 1)
-        else:
-            self._is_spent = True
-            self.outranked(self.epoch)
-
-    def outranked(self, epoch: int) -> None:
-        """See Ownership. A restored backup may hold a map that is older than its rows (docs/operations.md)."""
-        self.needed_above = max(self.needed_above, map_version_of(epoch))
-        if self.on_outranked is not None:
-            self.on_outranked()
-
-    def give(self, map_version: int) -> None:
-        """A new map version names this process again. Rows that are loaded stay: nobody else claimed them."""
-        self.epoch = make_epoch(map_version, 0)
-        self._is_spent = False
-        if map_version > self.needed_above:
-            self.needed_above = 0
-
-    def revoke(self) -> None:
-        """From now on every check fails."""
-        self.is_held = False
-
-    def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress after `revoke`."""
-        if not self.is_held or self._is_spent:
-            raise HandoverInProgress("another server owns this user")
-
-
-class LeasedOwnership(EpochOwnership):
-    """An EpochOwnership that also needs a lease: a process that cannot renew it may have been replaced unknowingly."""
-
-    def __init__(self, map_version: int, incarnation: str, lease: Lease) -> None:
-        super().__init__(map_version, incarnation)
-        self._lease = lease
-
-    def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress after `revoke`, and while the lease has lapsed."""
-        if not self._lease.is_held:
-            raise HandoverInProgress("this server's lease has lapsed", retry_after_ms=1000)
-        super().check(user_id)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rowbox.mailbox.config import Settings, hosts_of
+from rowbox.mailbox.settings.config import Settings, hosts_of
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- to be replaced, not to be listened on
 

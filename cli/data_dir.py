@@ -12,10 +12,10 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from rowbox.cacheserver.stores.private import FOLDER_MODE, OTHERS, holds, make_folder
+from rowbox.cacheserver.stores.files.private import FOLDER_MODE, OTHERS, holds, make_folder
 from rowbox.cli.options import DEFAULT_FILE
-from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import Settings
 
 STORE: Final = "store"
 SIGNING_FILE: Final = "token-secret"

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import click
 
-from rowbox.hbase_schema.gateways import Gateways, first_thrift1, thrift2_at
-from rowbox.hbase_schema.thrift2 import Thrift2
-from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, Loaded, parse_store_url
+from rowbox.hbase_schema.migrate.gateways import Gateways, first_thrift1, thrift2_at
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.thrift2 import Thrift2
 from rowbox.mailbox.errors import BadRequest, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, Loaded, parse_store_url
 
 NO_THRIFT2: Final = "none"
 _HOST_AND_PORT: Final = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")

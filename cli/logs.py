@@ -2,7 +2,7 @@
 
 A log line names ids, counts and codes, never what somebody wrote: the content of messages must not outlive its
 retention in a log store. Only the fields below are written, so nothing slips in by `extra=`: nothing but `fields`, by
-which the lines about requests (api/access_log.py, refusal_log.py) have their parts as JSON too.
+which the lines about requests (api/telemetry/access_log.py, refusal_log.py) have their parts as JSON too.
 """
 
 import json

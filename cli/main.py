@@ -9,9 +9,9 @@ from typing import Any, Final
 import click
 
 from rowbox import __version__
-from rowbox.cacheserver.stores.private import UMASK
-from rowbox.mailbox.config import ConfigError
+from rowbox.cacheserver.stores.files.private import UMASK
 from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.settings.config import ConfigError
 
 VERBS: Final[Mapping[str, str]] = {
     "serve": "Run the server: HTTP API, owner of the mailboxes and store in one process.",
@@ -27,7 +27,7 @@ VERBS: Final[Mapping[str, str]] = {
     "health": "Say whether the server on this machine lives.",
     "config": "Show, check or print the settings.",
 }
-"""Each verb is `command` in rowbox.cli.<verb>. The help stands here so that printing it imports none of them."""
+"""Each verb is `command` in rowbox.cli.verbs.<verb>. The help stands here so that printing it imports none of them."""
 
 
 class LazyGroup(click.Group):
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
             return None
         if cmd_name == "serve":  # from its first moment on: imports take longer than an operator who reloads waits
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        command: click.Command = importlib.import_module(f"rowbox.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"rowbox.cli.verbs.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

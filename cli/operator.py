@@ -1,4 +1,4 @@
-"""How a verb asks the server that runs on this data folder for what only that server can do (api/operator.py)."""
+"""How a verb asks the server that runs on this data folder for what only that server can do (api/operator/calls.py)."""
 
 import http.client
 import time
@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from rowbox.api.auth_operator import operator_token
-from rowbox.api.operator import PREFIX
+from rowbox.api.auth.operator import operator_token
+from rowbox.api.operator.calls import PREFIX
 from rowbox.cli.admin_address import admin_address
 from rowbox.cli.secret import load
-from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.settings.config import Settings
 
 CONNECT_S: Final = 5.0
 

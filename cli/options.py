@@ -10,8 +10,8 @@ from typing import Any, Final, get_args
 
 import click
 
-from rowbox.mailbox.config import CONFIG_FILE_VARIABLE, SETTINGS, ConfigError, Loaded, load
-from rowbox.mailbox.setting import Kind, Setting
+from rowbox.mailbox.settings.config import CONFIG_FILE_VARIABLE, SETTINGS, ConfigError, Loaded, load
+from rowbox.mailbox.settings.setting import Kind, Setting
 
 DEFAULT_FILE: Final = "rowbox.toml"
 """In the data directory: a store and its settings move together."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from rowbox.cacheserver.stores.private import make_folder
+from rowbox.cacheserver.stores.files.private import make_folder
 from rowbox.cli.data_dir import PREVIOUS_FILE, SIGNING_FILE
 from rowbox.mailbox.errors import StoreUnusable
 

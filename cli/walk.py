@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rowbox.cacheserver.store import StoreReader
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.rocksdb_view import open_reader
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import StoreReader
+from rowbox.cacheserver.stores.rocksdb.view import open_reader
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.config import Settings, parse_store_url
 from rowbox.mailbox.errors import BadRequest
+from rowbox.mailbox.settings.config import Settings, parse_store_url
 
 ShowShards = Callable[[str, int], None]
 """Shows what is being done, and how many shards are done."""

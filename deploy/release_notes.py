@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 def release_notes(tag: str, root: Path = ROOT) -> str:
     """The text of the newest section. ValueError says what has to be changed before `tag` can be released."""
     (version,) = re.findall(r'^__version__ = "(.+)"$', (root / "src/rowbox/__init__.py").read_text(), re.MULTILINE)
-    client = json.loads((root / "api/client/package.json").read_text())["version"]
+    client = json.loads((root / "api/web/client/package.json").read_text())["version"]
     _, _, newest = (root / "CHANGELOG.md").read_text().partition("\n## ")
     heading, _, rest = newest.partition("\n")
     if tag != f"v{version}":
@@ -24,7 +24,7 @@ def release_notes(tag: str, root: Path = ROOT) -> str:
             f"the tag is {tag}, and the version is {version}: set it in src/rowbox/__init__.py, or tag v{version}"
         )
     if client != version:
-        raise ValueError(f"api/client/package.json has the version {client}, src/rowbox/__init__.py has {version}")
+        raise ValueError(f"api/web/client/package.json has the version {client}, src/rowbox/__init__.py has {version}")
     if not re.fullmatch(rf"{re.escape(version)}, \d{{4}}-\d\d-\d\d", heading):
         raise ValueError(f'CHANGELOG.md begins with "{heading}": it has to be "{version}, YYYY-MM-DD"')
     return rest.partition("\n## ")[0].strip() + "\n"

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.aggregate.index_draft import StoredState, stored
 from rowbox.mailbox.cells import (
     Cell,
     ChangeKind,
@@ -35,7 +36,6 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation, ends_after
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
-from rowbox.mailbox.index_draft import StoredState, stored
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
 

@@ -13,7 +13,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.settings.config import StoreSettings
 
 SCHEMA_VERSION = 1
 LOG_MARGIN_MS = 24 * 3600 * 1000

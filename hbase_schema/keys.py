@@ -27,11 +27,11 @@ _INVERT = (1 << 8 * ID_BYTES) - 1
 SCHEMA_ROW = b"meta/schema"
 """What the table was made with. `meta/` sorts behind every shard, so a split point keeps it in a region of its own."""
 CLUSTER_ROW = b"meta/cluster"
-"""Who owns what now (cacheserver/cluster_state.py), in one row: one read shows all of it as of one moment."""
+"""Who owns what now (cacheserver/shardmap/cluster_state.py), in one row: one read shows all of it as of one moment."""
 CLOCK_ROW = b"meta/clock"
-"""What the store remembers of the time (cacheserver/clock_memory.py)."""
+"""What the store remembers of the time (cacheserver/stores/clock_memory.py)."""
 REVOKED_ROW = b"meta/revoked"
-"""Which single tokens are revoked (cacheserver/revoked_ids.py)."""
+"""Which single tokens are revoked (cacheserver/access/revoked_ids.py)."""
 META_START = b"meta/"
 
 

@@ -1,7 +1,7 @@
 """What a table was made with, kept in the table itself: the schema's version and SHARDS, in SCHEMA_ROW of family `i`.
 
 Written once by `rowbox schema apply`, after the table stands as planned; looked at by whoever opens the store. Beside
-them stands which history the store is in (cacheserver/history.py), in an embedded store too.
+them stands which history the store is in (cacheserver/stores/history.py), in an embedded store too.
 """
 
 from collections.abc import Iterable

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from rowbox.hbase_schema.table_diff import LiveTable, differences
 from rowbox.hbase_schema.table_plan import Attributes, plan_table
-from rowbox.mailbox.config import StoreSettings
 from rowbox.mailbox.errors import StoreSettingsMismatch
+from rowbox.mailbox.settings.config import StoreSettings
 
 
 def require_servable(table: str, settings: StoreSettings, families: Mapping[str, Attributes]) -> None:

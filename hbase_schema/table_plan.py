@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import META_START, shard_range
-from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.settings.config import StoreSettings
 
 FOREVER_S: Final = (1 << 31) - 1
 """HBase's TTL of what is kept: 68 years, and the most that it can say."""

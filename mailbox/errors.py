@@ -1,7 +1,7 @@
 """Every error Rowbox raises on purpose, grouped by who can do something about it.
 
 Each has a stable `code` (part of the HTTP contract: openapi.json) and says whether the same request may be sent again
-(`retryable`). HTTP statuses stand in one table in `api/problems.py`, not here. Adapters translate: no exception of
+(`retryable`). HTTP statuses stand in one table in `api/http/problems.py`, not here. Adapters translate: no exception of
 RocksDB, Thrift or Redis leaves its module.
 """
 

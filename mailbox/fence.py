@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 
 N_BITS = 24
 """An epoch is ``map_version << N_BITS | n`` (5 + 3 bytes): n is the process's own counter."""

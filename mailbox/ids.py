@@ -12,7 +12,7 @@ Randomness is an argument.
 import re
 from hashlib import blake2b
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import BadRequest
 
 ID_BYTES = 16

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.ids import sent_timestamp, to_text
 
 encode_json = msgspec.json.Encoder().encode

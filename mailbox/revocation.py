@@ -2,7 +2,7 @@
 
 All tokens of a user are revoked at once by a moment: what was issued before it is refused. Times are whole seconds,
 because most issuers write `iat` so: the moment is the end of the second in which the revocation is made, and whoever
-asked for it is answered when that has come (cacheserver/revocations.py). So every token that was issued before the
+asked for it is answered when that has come (revocations.py). So every token that was issued before the
 answer is refused, and every one that is issued after it counts, in that very second too.
 
 A token that does not say when it was issued may have been issued at any time: it is refused like the oldest. So is one
@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clocks.clock import US_PER_S
 
 TOKEN_HASH_BYTES: Final = 16
 LONGEST_TOKEN_ID: Final = 256

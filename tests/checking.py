@@ -1,9 +1,9 @@
 """The invariant checker at the end of a stateful test: the one that `rowbox check` offers."""
 
-from rowbox.cacheserver.checker import SLACK_US, Checker
-from rowbox.cacheserver.store import StoreReader
-from rowbox.mailbox.config import Settings
-from rowbox.mailbox.findings import Finding
+from rowbox.cacheserver.check.checker import SLACK_US, Checker
+from rowbox.cacheserver.stores.port import StoreReader
+from rowbox.mailbox.check.findings import Finding
+from rowbox.mailbox.settings.config import Settings
 
 
 async def findings_of(

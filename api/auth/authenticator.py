@@ -14,15 +14,15 @@ from typing import Any, Final, Protocol
 
 import jwt
 
-from rowbox.api.auth_claims import ADMIN_SCOPE, ClaimRules
-from rowbox.api.auth_jwks import jwks_keys
-from rowbox.api.auth_jwks_source import jwks_fetcher
-from rowbox.api.auth_kept_keys import KeptKeys
-from rowbox.api.auth_secrets import ALGORITHM, ReadSecrets, secret_keys
-from rowbox.api.auth_signature import header_of, verified_payload
-from rowbox.api.claims import Claims
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.claims import Claims
+from rowbox.api.auth.jwks import jwks_keys
+from rowbox.api.auth.jwks_source import jwks_fetcher
+from rowbox.api.auth.kept_keys import KeptKeys
+from rowbox.api.auth.shared_secrets import ALGORITHM, ReadSecrets, secret_keys
+from rowbox.api.auth.signature import header_of, verified_payload
+from rowbox.api.auth.validation import ADMIN_SCOPE, ClaimRules
 from rowbox.mailbox.errors import Unauthenticated
+from rowbox.mailbox.settings.config import AuthSettings
 from rowbox.mailbox.subjects import subject_of
 
 TOKEN_ID_BYTES: Final = 12

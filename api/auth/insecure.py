@@ -3,11 +3,11 @@
 import math
 from typing import Final
 
-from rowbox.api.auth import bearer_token
-from rowbox.api.claims import Claims
-from rowbox.mailbox.config import hosts_of, is_loopback
+from rowbox.api.auth.authenticator import bearer_token
+from rowbox.api.auth.claims import Claims
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import is_user_id
+from rowbox.mailbox.settings.config import hosts_of, is_loopback
 
 INSECURE: Final = "insecure:"
 

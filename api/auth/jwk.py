@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import jwt
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from rowbox.api.auth_keys import DroppedKey, KeySet, KeysUnavailable, VerifyKey
+from rowbox.api.auth.keys import DroppedKey, KeySet, KeysUnavailable, VerifyKey
 
 MAX_KEYS: Final = 100
 MIN_RSA_BITS: Final = 2048

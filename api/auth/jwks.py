@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from rowbox.api.auth_jwk import parse_jwks
-from rowbox.api.auth_jwks_source import Fetch
-from rowbox.api.auth_kept_keys import Ages, KeptKeys
-from rowbox.api.auth_keys import KeySet
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.jwk import parse_jwks
+from rowbox.api.auth.jwks_source import Fetch
+from rowbox.api.auth.kept_keys import Ages, KeptKeys
+from rowbox.api.auth.keys import KeySet
+from rowbox.mailbox.settings.config import AuthSettings
 
 RETRY_S: Final = 30.0
 """A stream of made-up key ids, or of forged tokens, costs the issuer no more than one request in this time."""

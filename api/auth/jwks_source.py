@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from rowbox.api.auth_keys import KeysUnavailable
+from rowbox.api.auth.keys import KeysUnavailable
 
 FETCH_DEADLINE_S: Final = 5.0
 MAX_BYTES: Final = 256 * 1024

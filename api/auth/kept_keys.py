@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
-from rowbox.api.auth_keys import KeySet, KeysUnavailable, VerifyKey
+from rowbox.api.auth.keys import KeySet, KeysUnavailable, VerifyKey
 from rowbox.mailbox.errors import RowboxError
 
 _RETRY_AFTER_MS: Final = 10_000

@@ -1,5 +1,5 @@
-"""The keys that verify tokens, as an authenticator sees them. auth_jwk.py and auth_secrets.py make them, and
-auth_kept_keys.py reads them again and again.
+"""The keys that verify tokens, as an authenticator sees them. auth/jwk.py and auth/shared_secrets.py make them, and
+auth/kept_keys.py reads them again and again.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import Final
 
 import jwt
 
-from rowbox.api.auth import bearer_token
+from rowbox.api.auth.authenticator import bearer_token
 from rowbox.mailbox.errors import Unauthenticated
 
 AUDIENCE: Final = "rowbox-operator"

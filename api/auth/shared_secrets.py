@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
 
-from rowbox.api.auth_kept_keys import Ages, KeptKeys
-from rowbox.api.auth_keys import KeySet, VerifyKey
+from rowbox.api.auth.kept_keys import Ages, KeptKeys
+from rowbox.api.auth.keys import KeySet, VerifyKey
 
 ALGORITHM: Final = "HS256"
 ReadSecrets = Callable[[], Sequence[bytes]]

@@ -8,12 +8,12 @@ import jwt
 from jwt.algorithms import OKPAlgorithm
 from jwt.types import Options
 
-from rowbox.api.auth_jwk import EDWARDS_NAMES
-from rowbox.api.auth_keys import VerifyKey
+from rowbox.api.auth.jwk import EDWARDS_NAMES
+from rowbox.api.auth.keys import VerifyKey
 
 _OPTIONS: Final[Options] = {
     "enforce_minimum_key_length": True,
-    # Judged by auth_claims.py, against the injected clock and by the settings; PyJWT would read its own clock.
+    # Judged by auth/validation.py, against the injected clock and by the settings; PyJWT would read its own clock.
     "verify_exp": False,
     "verify_nbf": False,
     "verify_iat": False,

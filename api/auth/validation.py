@@ -6,10 +6,10 @@ Time is an argument. Every refusal is an Unauthenticated that names the claim an
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rowbox.api.claims import Claims, bearer_of
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.claims import Claims, bearer_of
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import USER_ID_IS, is_user_id
+from rowbox.mailbox.settings.config import AuthSettings
 from rowbox.mailbox.subjects import SubjectTooLong, user_id_of
 
 ADMIN_SCOPE: Final = "admin"

@@ -14,26 +14,26 @@ from typing import Final, Protocol, cast
 
 from aiohttp import hdrs, web
 
-from rowbox.api import request_id
-from rowbox.api.access_log import AccessLog
-from rowbox.api.answer import JSON_LINES, Answer, Answering, header_lines
-from rowbox.api.auth import Authenticator
-from rowbox.api.body import BodyTerms, read_body
-from rowbox.api.claims import Claims
-from rowbox.api.cors import Cors
-from rowbox.api.counters import CLIENT_GONE, HttpCounters
-from rowbox.api.drain import Drain
-from rowbox.api.handlers import Call, Operation
-from rowbox.api.limits import LimitHeaders
-from rowbox.api.local_only import Guard
-from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
-from rowbox.api.refusal_log import RefusalLog
-from rowbox.api.wire import WireResponse, response
+from rowbox.api.auth.authenticator import Authenticator
+from rowbox.api.auth.claims import Claims
+from rowbox.api.edge.local_only import Guard
+from rowbox.api.http import request_id
+from rowbox.api.http.answer import JSON_LINES, Answer, Answering, header_lines
+from rowbox.api.http.body import BodyTerms, read_body
+from rowbox.api.http.cors import Cors
+from rowbox.api.http.drain import Drain
+from rowbox.api.http.limits import LimitHeaders
+from rowbox.api.http.operation import Call, Operation
+from rowbox.api.http.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.api.http.wire import WireResponse, response
+from rowbox.api.telemetry.access_log import AccessLog
+from rowbox.api.telemetry.counters import CLIENT_GONE, HttpCounters
+from rowbox.api.telemetry.refusal_log import RefusalLog
 from rowbox.mailbox.errors import Overloaded, RowboxError, TokenRevoked
 
 POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
 _AUTH_S: Final = 10.0
-"""For the keys to come that verify a token; beside one fetch of them (auth_jwks_source.py) this is long."""
+"""For the keys to come that verify a token; beside one fetch of them (auth/jwks_source.py) this is long."""
 _RETRY_MS: Final = 1_000
 Handler = Callable[[web.BaseRequest], Awaitable[WireResponse]]
 _log = logging.getLogger(__name__)

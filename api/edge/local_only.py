@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from rowbox.api.problems import NotLocal
-from rowbox.mailbox.config import ServerSettings, hosts_of, is_loopback
+from rowbox.api.http.problems import NotLocal
+from rowbox.mailbox.settings.config import ServerSettings, hosts_of, is_loopback
 
 Guard = Callable[[web.BaseRequest], None]
 _LOCALHOST: Final = "localhost"

@@ -12,11 +12,11 @@ from typing import Protocol, cast
 
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, Answering
-from rowbox.api.cors import preflight
-from rowbox.api.endpoint import Edge, Handler
-from rowbox.api.limits import LimitHeaders
-from rowbox.api.problems import MethodNotAllowed, NotFound
+from rowbox.api.edge.endpoint import Edge, Handler
+from rowbox.api.http.answer import Answer, Answering
+from rowbox.api.http.cors import preflight
+from rowbox.api.http.limits import LimitHeaders
+from rowbox.api.http.problems import MethodNotAllowed, NotFound
 
 
 class Resource(Protocol):

@@ -19,13 +19,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from rowbox.api.connection import Connection
-from rowbox.api.connections import PROBE_S, ConnectionLimits, Connections
-from rowbox.api.door import Door
-from rowbox.api.drain import Drain
-from rowbox.api.router import Application
+from rowbox.api.edge.router import Application
+from rowbox.api.http.connection import Connection
+from rowbox.api.http.connections import PROBE_S, ConnectionLimits, Connections
+from rowbox.api.http.door import Door
+from rowbox.api.http.drain import Drain
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.config import ServerSettings, hosts_of
+from rowbox.mailbox.settings.config import ServerSettings, hosts_of
 
 KEEP_ALIVE_S: Final = 75.0
 """How long an idle connection stays; longer than the 60 s of common load balancers."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 
-from rowbox.mailbox.config import ServerSettings
 from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.settings.config import ServerSettings
 
 RETRY_MS: Final = 1_000
 
@@ -58,7 +58,7 @@ class Bodies:
         self._admit()
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
-        """What is being received, for api/metrics.py."""
+        """What is being received, for api/telemetry/metrics.py."""
         yield "rowbox_http_bodies_bytes", "gauge", "Room that bodies have which are being received.", {}, self.bytes
         yield "rowbox_http_bodies_limit_bytes", "gauge", "The room that all bodies have together.", {}, self._most
         yield "rowbox_http_refused_bodies_total", "counter", "Bodies for which there was no room.", {}, self.refused

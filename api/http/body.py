@@ -14,10 +14,10 @@ from typing import Final, NamedTuple, Protocol, cast
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from rowbox.api.bodies import Bodies
-from rowbox.api.claims import Claims
-from rowbox.api.drain import Drain
-from rowbox.api.problems import UnsupportedMediaType
+from rowbox.api.auth.claims import Claims
+from rowbox.api.http.bodies import Bodies
+from rowbox.api.http.drain import Drain
+from rowbox.api.http.problems import UnsupportedMediaType
 from rowbox.mailbox.errors import BadRequest, HandoverInProgress, MessageTooLarge
 from rowbox.mailbox.revocation import Bearer
 

@@ -20,10 +20,10 @@ from typing import Final, cast
 from aiohttp import EMPTY_PAYLOAD, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from rowbox.api.answer import Answer, header_lines
-from rowbox.api.connections import FREE_BYTES, Connections
-from rowbox.api.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
-from rowbox.api.wire import last_words, response
+from rowbox.api.http.answer import Answer, header_lines
+from rowbox.api.http.connections import FREE_BYTES, Connections
+from rowbox.api.http.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
+from rowbox.api.http.wire import last_words, response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 MAX_LINE_BYTES: Final = 8190

@@ -23,7 +23,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from rowbox.api.deadlines import Deadlines
+from rowbox.api.http.deadlines import Deadlines
 
 FREE_BYTES: Final = 8 << 10
 """What each connection may hold without being counted: a head with a large token, or a small request behind another."""
@@ -156,7 +156,7 @@ class Connections:
         self._probes.close()
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
-        """What they are and hold, for api/metrics.py. Cheap: it reads integers."""
+        """What they are and hold, for api/telemetry/metrics.py. Cheap: it reads integers."""
         yield "rowbox_http_connections", "gauge", "Connections to the API.", {}, len(self._open)
         yield "rowbox_http_connections_limit", "gauge", "How many there may be.", {}, self.limits.most
         yield "rowbox_http_held_bytes", "gauge", "What they hold: sent and not taken, or not read.", {}, self.held_bytes

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, Answering, header_lines
+from rowbox.api.http.answer import Answer, Answering, header_lines
 
 _EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, X-Dedupe-Life, Retry-After, RateLimit, RateLimit-Policy"
 _ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"

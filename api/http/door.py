@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from rowbox.api.connection import READ_BYTES, Connection, Reads, problem_answer
-from rowbox.api.connections import REPORT_EVERY_S, Connections
-from rowbox.api.wire import last_words
+from rowbox.api.http.connection import READ_BYTES, Connection, Reads, problem_answer
+from rowbox.api.http.connections import REPORT_EVERY_S, Connections
+from rowbox.api.http.wire import last_words
 from rowbox.mailbox.errors import Overloaded
 
 BACKLOG: Final = 4096

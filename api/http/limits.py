@@ -9,9 +9,9 @@ The owner of a user keeps the buckets; this module only writes down what it says
 import math
 from typing import Final, Literal
 
-from rowbox.api.problems import whole_seconds
+from rowbox.api.http.problems import whole_seconds
 from rowbox.cacheserver.port import Quota
-from rowbox.mailbox.config import RateLimitSettings
+from rowbox.mailbox.settings.config import RateLimitSettings
 
 LimitClass = Literal["send", "fetch"]
 POLICY: Final = "RateLimit-Policy"

@@ -12,8 +12,8 @@ from typing import Final, Protocol, cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from rowbox.api import request_id
-from rowbox.api.answer import Answer
+from rowbox.api.http import request_id
+from rowbox.api.http.answer import Answer
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import msgspec
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import JSON_LINES, Answer, Answering
-from rowbox.api.auth_operator import Secrets, require_operator
-from rowbox.api.problems import KINDS, text_of
+from rowbox.api.auth.operator import Secrets, require_operator
+from rowbox.api.http.answer import JSON_LINES, Answer, Answering
+from rowbox.api.http.problems import KINDS, text_of
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 PREFIX: Final = "/operator/"

@@ -4,7 +4,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from rowbox.api.operator import OperatorCall
+from rowbox.api.operator.calls import OperatorCall
 from rowbox.cacheserver.port import RevocationPort
 from rowbox.mailbox.errors import BadRequest, HandoverInProgress
 from rowbox.mailbox.ids import is_user_id

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from rowbox.api.answer import Answer
+from rowbox.api.http.answer import Answer
 
 _log: Final = logging.getLogger(__name__)
 

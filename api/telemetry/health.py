@@ -6,9 +6,9 @@ from typing import Protocol
 import msgspec
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import JSON_LINES, Answer, Page, header_lines
-from rowbox.api.drain import Drain
-from rowbox.api.metrics import CONTENT_TYPE, Metrics
+from rowbox.api.http.answer import JSON_LINES, Answer, Page, header_lines
+from rowbox.api.http.drain import Drain
+from rowbox.api.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 class Standing(Protocol):

@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from rowbox import __version__
-from rowbox.api.counters import BOUNDS_S, HttpCounters, RouteCounters
+from rowbox.api.telemetry.counters import BOUNDS_S, HttpCounters, RouteCounters
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _FAMILIES: dict[str, type[CounterMetricFamily] | type[GaugeMetricFamily]] = {

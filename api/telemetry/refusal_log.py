@@ -17,7 +17,7 @@ from typing import Final
 
 from aiohttp import web
 
-from rowbox.api.problems import KINDS, is_of_ours
+from rowbox.api.http.problems import KINDS, is_of_ours
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError
 from rowbox.mailbox.rarely import EVERY_S, Rarely
 

@@ -5,14 +5,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from rowbox.api.request_types import (
+from rowbox.api.v1.request_types import (
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
     SendMessage,
     SendStatusQuery,
 )
-from rowbox.api.responses import (
+from rowbox.api.v1.responses import (
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,

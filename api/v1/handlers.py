@@ -3,14 +3,10 @@
 markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from rowbox.api.claims import Claims
-from rowbox.api.limits import LimitClass
-from rowbox.api.requests import (
+from rowbox.api.http.operation import Call, Operation, Reply
+from rowbox.api.v1.requests import (
     escaped_user_id,
     parse_fetch_conversation,
     parse_fetch_messages,
@@ -19,49 +15,12 @@ from rowbox.api.requests import (
     parse_send_status,
     plain_user_id,
 )
-from rowbox.api.responses import encode_mark_read, encode_page, encode_send
-from rowbox.cacheserver.port import MailboxPort, Quota
-from rowbox.mailbox.config import PollSettings
+from rowbox.api.v1.responses import encode_mark_read, encode_page, encode_send
+from rowbox.cacheserver.port import MailboxPort
+from rowbox.mailbox.settings.config import PollSettings
 
 POLL_MARGIN_S: Final = 15
 """How much longer than its `wait` a client should listen: an answer may be on its way when the time is over."""
-
-
-class Call(msgspec.Struct, gc=False):
-    """One request: who asks, the raw query string, the whole body (empty for a GET)."""
-
-    claims: Claims
-    query: str
-    body: bytes
-
-    def take_body(self) -> bytes:
-        """The body, which is let go with it: while the owner works, half a megabyte of JSON must not wait with him."""
-        body, self.body = self.body, b""
-        return body
-
-
-class Reply(msgspec.Struct, gc=False):
-    """One answer: a JSON body, and for a long poll how long its client should listen."""
-
-    status: int
-    body: bytes
-    quota: Quota | None
-    poll_timeout_s: int | None = None
-
-
-Handle = Callable[[Call], Awaitable[Reply]]
-
-
-class Operation(NamedTuple):
-    """A call and where it is found."""
-
-    name: str
-    method: str
-    path: str
-    limit_class: LimitClass
-    handle: Handle
-    names_a_send: bool = False
-    """Its answers say for how long a clientMessageId is known."""
 
 
 class Handlers:

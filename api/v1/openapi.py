@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from rowbox import __version__
-from rowbox.api.call_docs import CALLS, CallDoc
-from rowbox.api.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
-from rowbox.api.problems import KINDS
+from rowbox.api.http.problems import KINDS
+from rowbox.api.v1.call_docs import CALLS, CallDoc
+from rowbox.api.v1.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
 
 _Json = dict[str, Any]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rowbox.api.call_docs import CALLS, CallDoc
-from rowbox.api.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from rowbox.api.http.problems import KINDS, MEDIA_TYPE, Problem, problem_of
+from rowbox.api.v1.call_docs import CALLS, CallDoc
 from rowbox.mailbox.errors import RowboxError
 
 _Json = dict[str, Any]

@@ -7,9 +7,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from rowbox.api.claims import Claims
-from rowbox.api.query import QueryParser, as_bad_request
-from rowbox.api.request_types import (
+from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.query import QueryParser, as_bad_request
+from rowbox.api.v1.request_types import (
     MAX_CONTENT_BYTES,
     MAX_CONVERSATIONS,
     MAX_CURSOR_CHARACTERS,
@@ -23,9 +23,9 @@ from rowbox.api.request_types import (
     SendStatusQuery,
 )
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
-from rowbox.mailbox.config import PollSettings
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
+from rowbox.mailbox.settings.config import PollSettings
 from rowbox.mailbox.subjects import user_id_of
 
 _CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.request_types import ClientMessageId, Id, OtherUserId
+from rowbox.api.v1.request_types import ClientMessageId, Id, OtherUserId
 from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
 
 Timestamp: TypeAlias = Annotated[int, Meta(ge=0, description="Microseconds since the epoch.")]

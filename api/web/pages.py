@@ -15,10 +15,10 @@ from typing import Final
 
 from aiohttp import hdrs
 
-from rowbox.api.answer import Page
-from rowbox.api.modules import joined
-from rowbox.api.openapi import openapi_json
-from rowbox.api.static_file import StaticFile
+from rowbox.api.http.answer import Page
+from rowbox.api.v1.openapi import openapi_json
+from rowbox.api.web.modules import joined
+from rowbox.api.web.static_file import StaticFile
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -39,7 +39,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".ts": "application/typescript; charset=utf-8",
 }
-_HERE: Final = files("rowbox.api")
+_HERE: Final = files("rowbox.api.web")
 _CHAT: Final = _HERE / "chat"
 
 

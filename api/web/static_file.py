@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.answer import Answer, header_lines
+from rowbox.api.http.answer import Answer, header_lines
 
 _LEVEL: Final = 9
 _TAG_DIGITS: Final = 24

@@ -1,4 +1,4 @@
-"""RocksDB's options for the ceilings: those of cacheserver/stores/rocksdb_options.py that cost time or bytes."""
+"""RocksDB's options for the ceilings: those of cacheserver/stores/rocksdb/options.py that cost time or bytes."""
 
 from typing import Any
 

@@ -20,15 +20,15 @@ import uvloop
 
 from bench import machine
 from bench.cells import rows_of_a_send
-from bench.hbase_cluster import HBase, running_hbase
-from bench.load import HOST, closed_loop
+from bench.hbase.cluster import HBase, running_hbase
+from bench.load.closed_loop import HOST, closed_loop
+from bench.load.workload import CONTENT, Workload
 from bench.measure import Sample, Scenario, sample
+from bench.output.report import table
 from bench.program import printed
-from bench.report import table
 from bench.server import Server, cpu_s, rowbox, run_rowbox, running
-from bench.workload import CONTENT, Workload
 from rowbox.cli.secret import load_or_create
-from rowbox.mailbox.config import HBaseAddress
+from rowbox.mailbox.settings.config import HBaseAddress
 
 SENDS_IN_FLIGHT, READS_IN_FLIGHT = 256, 64
 WIDTHS = ((256, 1), (128, 2), (64, 4))
@@ -36,7 +36,7 @@ WIDTHS = ((256, 1), (128, 2), (64, 4))
 OWNED, BARE, EMPTIED = "bench", "bare", "emptied"
 """Tables: of Rowbox, of the bare calls, and of the outboxes that a takeover scans."""
 WARM_UP_S = 15.0
-DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks-hbase.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks-hbase.md"
 MARK = "<!-- What follows is the output of `make bench-hbase`, unedited. -->\n"
 
 
@@ -160,13 +160,13 @@ def _alone(hbase: HBase, seconds: float) -> Figure:
         "seconds": seconds,
         "pids": hbase.pids,
     }
-    figures = printed("bench.hbase_owner", arguments)
+    figures = printed("bench.hbase.owner", arguments)
     cpu = (figures["cpu_s"], figures["gateway_s"], figures["store_s"])
     return Figure("rowbox, the owner alone", int(figures["sends"]), figures["wall_s"], cpu)
 
 
 def _owner(arguments: dict[str, object]) -> dict[str, float]:
-    return printed("bench.hbase_owner", arguments)
+    return printed("bench.hbase.owner", arguments)
 
 
 def _sends_table(figures: Sequence[Figure]) -> str:

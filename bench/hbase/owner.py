@@ -1,6 +1,6 @@
 """An owner over HBase without HTTP, in a process of its own: what the mailboxes cost by themselves.
 
-`python -m bench.hbase_owner JSON` with {"url", "work", ...}; prints one JSON object. Works:
+`python -m bench.hbase.owner JSON` with {"url", "work", ...}; prints one JSON object. Works:
 
 send       {"in_flight", "seconds", "pids"}: sends in a closed loop   {"sends", "wall_s", "rows_per_call", and of CPU,
                                                                       loads left out: "cpu_s", "gateway_s", "store_s"}
@@ -21,20 +21,20 @@ from typing import Any
 
 import uvloop
 
+from bench.load.workload import CONTENT, PARTNERS, SENDERS
 from bench.server import cpu_s
-from bench.workload import CONTENT, PARTNERS, SENDERS
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.membership import new_incarnation
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.membership import new_incarnation
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, Send
-from rowbox.cacheserver.row_cells import row_keys, shard_runs
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cli.serve import GC_THRESHOLDS, SWITCH_INTERVAL_S
+from rowbox.cacheserver.rows.walk import row_keys, shard_runs
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
+from rowbox.cli.verbs.serve import GC_THRESHOLDS, SWITCH_INTERVAL_S
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier, row_key
-from rowbox.mailbox.config import HBaseSettings, RateLimitSettings, Settings, parse_store_url
+from rowbox.mailbox.settings.config import HBaseSettings, RateLimitSettings, Settings, parse_store_url
 
 SETTINGS = Settings(rate_limits=RateLimitSettings(enabled=False))
 ROWS_PER_CALL = 500

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
-from bench.connection import Connection, body_of
+from bench.load.connection import Connection, body_of
 
 HOST = "127.0.0.1"
 

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from bench.connection import Connection
-from bench.load import Load, Loop, connect
+from bench.load.closed_loop import Load, Loop, connect
+from bench.load.connection import Connection
 
 CONNECTIONS = 256
 """More than are busy at a time while the server keeps up; beyond them requests wait here, on their own time."""

@@ -10,10 +10,10 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-from bench.connection import Connection
-from bench.load import HOST, WrongAnswer, exchange
+from bench.load.closed_loop import HOST, WrongAnswer, exchange
+from bench.load.connection import Connection
+from bench.load.workload import Caller
 from bench.server import Server
-from bench.workload import Caller
 
 WAIT_S = 55
 PARKED_AT_ONCE = 64

@@ -1,7 +1,7 @@
 """What a usual client sees meanwhile: an open loop in a process of its own, so that a generator that is busy itself
 (10,000 connections at once) is not taken for a slow server.
 
-`python -m bench.probe JSON` with {"port", "request", "rate"}: sends until its stdin is closed, then prints the
+`python -m bench.load.probe JSON` with {"port", "request", "rate"}: sends until its stdin is closed, then prints the
 latencies in seconds as a JSON list.
 """
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import uvloop
 
-from bench.open_loop import open_loop
+from bench.load.open_loop import open_loop
 
 CONNECTIONS = 64
 MOST_S = 600.0
@@ -39,7 +39,7 @@ def probing(port: int, request: bytes, rate: float) -> Iterator[Probe]:
     """A probe that has begun when the block is entered; a GET that answers 200."""
     arguments = json.dumps({"port": port, "request": request.decode(), "rate": rate})
     with subprocess.Popen(
-        [sys.executable, "-m", "bench.probe", arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.load.probe", arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -11,8 +11,8 @@ from itertools import count, cycle
 from time import time, time_ns
 from typing import NamedTuple
 
-from bench.load import closed_loop, exchange
-from rowbox.api.auth import issue_token
+from bench.load.closed_loop import closed_loop, exchange
+from rowbox.api.auth.authenticator import issue_token
 
 SENDERS = 1000
 PARTNERS = 10

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.part import Part
+from bench.output.part import Part
 
 PICTURES = "benchmarks"
 """The folder of the pictures, beside the document."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.report import table
+from bench.output.report import table
 
 
 class Claim(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from bench.latency import in_ms, percentile
+from bench.load.latency import in_ms, percentile
 from bench.measure import Sample
 from bench.program import Alone
 

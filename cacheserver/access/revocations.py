@@ -17,18 +17,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from rowbox.cacheserver.access.revoked_ids import RevokedIds
+from rowbox.cacheserver.cache.commands import Answer, Command, RevokeCommand
+from rowbox.cacheserver.cache.table import Table
+from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import Time
-from rowbox.cacheserver.commands import Answer, Command, RevokeCommand
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.revoked_ids import RevokedIds
-from rowbox.cacheserver.table import Table
-from rowbox.cacheserver.waiters import Waiters
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.config import AuthSettings
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.plan import Revoked
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import TokenRevoked
-from rowbox.mailbox.mailbox import Mailbox
-from rowbox.mailbox.plan import Revoked
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second, token_hash
+from rowbox.mailbox.settings.config import AuthSettings
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Revocations:
 
 
 def longest_token_s(settings: AuthSettings) -> int:
-    """After its `iat` no token counts for longer, as api/auth_claims.py judges it; 0 where nothing bounds that.
+    """After its `iat` no token counts for longer, as api/auth/validation.py judges it; 0 where nothing bounds that.
 
     The leeway counts twice: where the life is measured, and where the token expires.
     """

@@ -15,11 +15,11 @@ from typing import Final
 
 import msgspec
 
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.waiters import Waiters
+from rowbox.cacheserver.cache.waiters import Waiters
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import REVOKED_ROW
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailable
 
 IDS_QUALIFIER: Final = b"ids"

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from rowbox.cacheserver.budget import text_bytes
+from rowbox.mailbox.aggregate.needs import Fact, Need
+from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.needs import Fact, Need
-from rowbox.mailbox.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.revocation import Bearer
 
 Answer: TypeAlias = Sent | Marked | Settled | Revoked | int

@@ -9,14 +9,14 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from rowbox.cacheserver.admission import Admission
-from rowbox.cacheserver.commands import Command
-from rowbox.cacheserver.loader import Loaded, Loader
-from rowbox.cacheserver.room import Room
+from rowbox.cacheserver.cache.admission import Admission
+from rowbox.cacheserver.cache.commands import Command
+from rowbox.cacheserver.cache.room import Room
+from rowbox.cacheserver.rows.loader import Loaded, Loader
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown
-from rowbox.mailbox.mailbox import Mailbox
 
 LARGE_LOADS = 2
 """Rows read in parts at the same time. Each takes a few milliseconds of every turn of the loop, and stands in no other

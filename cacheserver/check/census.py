@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs
-from rowbox.cacheserver.store import StoreReader
+from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.rows.walk import row_keys, shard_runs
+from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import user_of
-from rowbox.mailbox.fence_check import FenceCheck
-from rowbox.mailbox.findings import Report
+from rowbox.mailbox.check.fence_check import FenceCheck
+from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.ids import sent_timestamp
 
 

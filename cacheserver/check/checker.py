@@ -1,9 +1,9 @@
 """The invariant checker: walks a whole store, row by row, and says what is broken. `rowbox check`, and the end of every
 stateful test.
 
-    1. every row by itself      rowbox.mailbox.invariants
+    1. every row by itself      rowbox.mailbox.check.invariants
     2. every row's cells        are there rows that the index does not know?
-    3. all copies of messages   rowbox.mailbox.copy_balance; where it is off, copy_check looks at each message
+    3. all copies of messages   rowbox.mailbox.check.copy_balance; where it is off, copy_check looks at each message
 
 A RocksView stands still. A cluster's store does not: several reads of a row are of several moments, and a change
 between two of them looks broken. So where a row has findings, it is read again, until it has stood still during the
@@ -19,18 +19,19 @@ from typing import NamedTuple
 
 import msgspec
 
+from rowbox.cacheserver.check.copy_check import CopyCheck
+from rowbox.cacheserver.check.row_cells import RowCells, nobody
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.copy_check import CopyCheck
-from rowbox.cacheserver.row_cells import RowCells, nobody, row_keys, shard_runs, user_rows
-from rowbox.cacheserver.store import StoreReader
+from rowbox.cacheserver.rows.walk import row_keys, shard_runs, user_rows
+from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
 from rowbox.hbase_schema.keys import user_of
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.config import StoreSettings
-from rowbox.mailbox.copy_balance import CopyBalance
-from rowbox.mailbox.findings import Code, Finding
-from rowbox.mailbox.horizon import Horizon, Lives
-from rowbox.mailbox.invariants import RowCheck, RowFrame
+from rowbox.mailbox.check.copy_balance import CopyBalance
+from rowbox.mailbox.check.findings import Code, Finding
+from rowbox.mailbox.check.horizon import Horizon, Lives
+from rowbox.mailbox.check.invariants import RowCheck, RowFrame
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.settings.config import StoreSettings
 
 SLACK_US = 60 * US_PER_S
 """See Horizon: six times the difference of clocks that a node may have, and a minute to read one row."""

@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator
 
-from rowbox.cacheserver.row_cells import RowCells
-from rowbox.cacheserver.store import StoreReader
+from rowbox.cacheserver.check.row_cells import RowCells
+from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import MessageCell
-from rowbox.mailbox.copy_balance import CopyBalance
-from rowbox.mailbox.fence_check import FenceCheck
-from rowbox.mailbox.findings import Code, Finding, Report
-from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.check.copy_balance import CopyBalance
+from rowbox.mailbox.check.fence_check import FenceCheck
+from rowbox.mailbox.check.findings import Code, Finding, Report
+from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.ids import sent_timestamp
-from rowbox.mailbox.invariants import RowCheck, RowFrame
 
 
 class CopyCheck:

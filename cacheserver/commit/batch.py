@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.table import Row
 from rowbox.cacheserver.clocks import Time
-from rowbox.cacheserver.commands import Answer, Command
-from rowbox.cacheserver.table import Row
+from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import RowboxError
-from rowbox.mailbox.plan import Plan
 
 
 @dataclass

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rowbox.cacheserver.batch import Batch, resolve
-from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.table import Row, Table
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.commands import Answer, Command
+from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.store import RowMutation, Store
-from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.rows.cleaner import Cleaner
+from rowbox.cacheserver.stores.port import RowMutation, Store
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.aggregate.plan import Plan, Sent
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.plan import Plan, Sent
 from rowbox.mailbox.rarely import Rarely
 
 log = logging.getLogger(__name__)

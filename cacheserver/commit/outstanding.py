@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from rowbox.cacheserver.batch import resolve
-from rowbox.cacheserver.commands import Command
+from rowbox.cacheserver.cache.commands import Command
+from rowbox.cacheserver.commit.batch import resolve
 from rowbox.mailbox.errors import StoreOutcomeUnknown
 
 EXPIRY_INTERVAL_S = 0.25

@@ -28,18 +28,18 @@ import logging
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from rowbox.cacheserver.batch import Batch, resolve
 from rowbox.cacheserver.budget import Budget
+from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.table import Row, Table
 from rowbox.cacheserver.clocks import Time
-from rowbox.cacheserver.commands import Answer, Command
-from rowbox.cacheserver.committer import Committer
-from rowbox.cacheserver.outstanding import Outstanding
-from rowbox.cacheserver.quarantine import Quarantine
-from rowbox.cacheserver.row_reader import RowReader
-from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.commit.batch import Batch, resolve
+from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.commit.outstanding import Outstanding
+from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.hbase_schema.keys import shard_of_row
+from rowbox.mailbox.aggregate.needs import NEEDS, Need
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
-from rowbox.mailbox.needs import NEEDS, Need
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ MOST_SET_ASIDE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineLimits:
-    """Bounds; see rowbox.mailbox.config.CommitSettings."""
+    """Bounds; see rowbox.mailbox.settings.config.CommitSettings."""
 
     batch_rows: int
     batch_bytes: int

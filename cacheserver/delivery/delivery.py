@@ -21,8 +21,8 @@ from functools import partial
 from itertools import islice
 
 from rowbox.cacheserver.budget import Budget, text_bytes
-from rowbox.cacheserver.cleaner import Cleaner
-from rowbox.cacheserver.commands import Answer
+from rowbox.cacheserver.cache.commands import Answer
+from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell

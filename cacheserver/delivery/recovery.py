@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.row_cells import shard_runs, user_rows
-from rowbox.cacheserver.store import StoreReader
+from rowbox.cacheserver.rows.walk import shard_runs, user_rows
+from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import RowboxError
 

@@ -5,21 +5,21 @@ Every answer is given only while the user is still owned (docs/consistency.md, r
 
 import asyncio
 
+from rowbox.cacheserver.access.revocations import Revocations, token_revoked
+from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.message_pages import MessagePage, MessagePages
+from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
+from rowbox.cacheserver.fetch.reading import TOKEN_COLUMNS, Reading
+from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimit
-from rowbox.cacheserver.reading import TOKEN_COLUMNS, Reading
-from rowbox.cacheserver.revocations import Revocations, token_revoked
-from rowbox.cacheserver.settling import Settling
-from rowbox.cacheserver.table import Row, Table
-from rowbox.cacheserver.waiters import Waiter, Waiters, Woken, retry_after_ms
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
-from rowbox.mailbox.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
-from rowbox.mailbox.mailbox import Mailbox
+from rowbox.mailbox.pages.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
+from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
 
 MOST_LOOKS = 3
 """At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""

@@ -8,8 +8,8 @@ as far as the mailbox keeps a log, so the next page of the newest reads nothing 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rowbox.cacheserver.page_reader import PageReader
-from rowbox.cacheserver.reading import Reading
+from rowbox.cacheserver.fetch.page_reader import PageReader
+from rowbox.cacheserver.fetch.reading import Reading
 from rowbox.mailbox.cells import ChangeKind, LogCell
 
 LOG_COLUMNS = 500

@@ -1,25 +1,25 @@
 """Which messages a fetch answers with: from memory where it reaches, from the row where it does not.
 
 Every page is the mailbox as of its Reading's `as_of`, its head when the page was begun: what is committed while a read
-is under way is in the delta from the token that the page returns. Where a page ends is mailbox/page_cut.py's to say.
+is under way is in the delta from the token that the page returns. Where a page ends is page_cut.py's to say.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.log_tail import LOG_COLUMNS, LogTail, is_message
-from rowbox.cacheserver.page_reader import PageReader
-from rowbox.cacheserver.reading import Reading
+from rowbox.cacheserver.fetch.log_tail import LOG_COLUMNS, LogTail, is_message
+from rowbox.cacheserver.fetch.page_reader import PageReader
+from rowbox.cacheserver.fetch.reading import Reading
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import LogCell
-from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.cursor import Bookmarks, Place, ResetReason, reset_reason
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import BadRequest, PageTooLarge
 from rowbox.mailbox.ids import ID_BYTES, ZERO_ID
-from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import MessageCopy
-from rowbox.mailbox.page_cut import PageCut, narrower
-from rowbox.mailbox.window import Window
+from rowbox.mailbox.pages.cursor import Bookmarks, Place, ResetReason, reset_reason
+from rowbox.mailbox.pages.page_cut import PageCut, narrower
 
 TOP = b"\xff" * ID_BYTES
 """Above every messageId: where a conversation's first page begins."""

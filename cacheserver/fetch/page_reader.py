@@ -1,19 +1,19 @@
 """Reads for pages: messages and log entries of a loaded mailbox's row, no further than a page goes.
 
-Values are read up to the page's room (mailbox/page_cut.py), and whether there is more behind it is seen by a key. What
+Values are read up to the page's room (page_cut.py), and whether there is more behind it is seen by a key. What
 is long is done in slices (turns.py). What never counts is left out, and told to `remove`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rowbox.cacheserver.reading import Reading
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.fetch.reading import Reading
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import LogCell, MessageCell
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
-from rowbox.mailbox.page_cut import PageCut
+from rowbox.mailbox.pages.page_cut import PageCut
 
 READ_COLUMNS = 256
 """Messages asked for in one call."""

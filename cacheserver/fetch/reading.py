@@ -6,9 +6,9 @@ for a while what retention has taken: an answer is the mailbox as it was when it
 
 from collections.abc import Sequence
 
-from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.stores.port import Column
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.mailbox import Mailbox
 
 TOKEN_BYTES = 64 * 1024
 TOKEN_COLUMNS = 500

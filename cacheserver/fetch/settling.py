@@ -14,12 +14,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from rowbox.cacheserver.cache.commands import Answer, Command, SettleCommand
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.commands import Answer, Command, SettleCommand
-from rowbox.cacheserver.table import Table
-from rowbox.mailbox.conversation_pages import has_delta
+from rowbox.mailbox.aggregate.plan import Settled
 from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown, StoreUnavailable
-from rowbox.mailbox.plan import Settled
+from rowbox.mailbox.pages.conversation_pages import has_delta
 
 AT_ONCE = 100
 PATIENCE_S = 2.0

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 
 
 class Standing(Enum):

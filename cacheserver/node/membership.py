@@ -11,15 +11,15 @@ import logging
 import secrets
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.cluster_state import ClusterCells, ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap, standing
-from rowbox.cacheserver.lease import Lease
-from rowbox.cacheserver.ownership import LeasedOwnership
-from rowbox.cacheserver.peer_clocks import PeerClocks, WitnessedTime
-from rowbox.cacheserver.watch import Watch
-from rowbox.cacheserver.went_back import WentBack
-from rowbox.mailbox.config import LeaseSettings
+from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.lease import Lease
+from rowbox.cacheserver.node.peer_clocks import PeerClocks, WitnessedTime
+from rowbox.cacheserver.node.tenure import LeasedOwnership
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.node.went_back import WentBack
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells, ClusterState, MapCell, NodeCell
 from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.settings.config import LeaseSettings
 
 log = logging.getLogger(__name__)
 

@@ -15,27 +15,28 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
-from rowbox.cacheserver.beat_log import BeatLog
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
-from rowbox.cacheserver.cluster_state import ClusterCells
-from rowbox.cacheserver.heard_store import HeardStore
-from rowbox.cacheserver.history import begin_history
-from rowbox.cacheserver.judgement import Standing
-from rowbox.cacheserver.mail_health import MailHealth
-from rowbox.cacheserver.membership import Membership, new_incarnation
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.node.beat_log import BeatLog
+from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.membership import Membership, new_incarnation
+from rowbox.cacheserver.node.peer_clocks import WitnessedTime
+from rowbox.cacheserver.node.put_back import end_restore
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.peer_clocks import WitnessedTime
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
-from rowbox.cacheserver.put_back import end_restore
-from rowbox.cacheserver.samples import Sample, owner_samples
-from rowbox.cacheserver.store import Store
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_trust import duration
-from rowbox.mailbox.config import LeaseSettings
+from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.stores.heard_store import HeardStore
+from rowbox.cacheserver.stores.history import begin_history
+from rowbox.cacheserver.stores.mail_health import MailHealth
+from rowbox.cacheserver.stores.port import Store
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_trust import duration
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
 from rowbox.mailbox.rarely import Rarely
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import LeaseSettings
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What the beats of the other servers say of the time, beside this machine's clock (mailbox/clock_peers.py judges it).
+"""What the beats of the other servers say of the time, beside this machine's clock (clock_peers.py judges it).
 
 A beat carries the time at which it was begun, but not where the machine's other clock or the store's memory contradict
 it: such a clock has no say. Who is off from the others goes on speaking, so that they know.
@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 from rowbox.cacheserver.clocks import NowS, Time
-from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_peers import AGREES_US, Verdict, judge
-from rowbox.mailbox.clock_trust import TOLERANCE_US
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState, NodeCell
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_peers import AGREES_US, Verdict, judge
+from rowbox.mailbox.clocks.clock_trust import TOLERANCE_US
 
 BEATS_THAT_TELL: Final = 3
 

@@ -11,9 +11,9 @@ of that time would then be taken for.
 
 import secrets
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, MapCell
-from rowbox.cacheserver.history import begin_history
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, MapCell
+from rowbox.cacheserver.stores.history import begin_history
+from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.errors import StoreUnavailable
 
 MAP_VERSIONS_LOST = 1 << 20

@@ -1,6 +1,6 @@
 """The time as a server goes by it: readings of the machine's clocks, judged, with the store as the witness.
 
-mailbox/clock_trust.py has the rules; this module reads the clocks, keeps the store's memory current, hears an
+mailbox/clocks/clock_trust.py has the rules; this module reads the clocks, keeps the store's memory current, hears an
 operator's word, and tells of a doubt: in the log, in `doubt` (readiness), in the metrics.
 
 What is written takes a reading that was judged when it was made: one wrong reading must not decide anything. What
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.clock_memory import ClockMemory
 from rowbox.cacheserver.clocks import NowS, NowUs, boot_clock_s, wall_clock_us
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_peers import PeersTime
-from rowbox.mailbox.clock_trust import SAVE_EVERY_US, ClockTrust, Doubt, Remembered
+from rowbox.cacheserver.stores.clock_memory import ClockMemory
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_peers import PeersTime
+from rowbox.mailbox.clocks.clock_trust import SAVE_EVERY_US, ClockTrust, Doubt, Remembered
 from rowbox.mailbox.errors import ClockInDoubt, RowboxError
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ living would declare each other dead when it ends: so a gap starts all counts an
 from typing import NamedTuple
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState, NodeCell
 
 
 class _Seen(NamedTuple):

@@ -5,7 +5,7 @@ out of a copy. And no row can have been claimed under a map version that the map
 the map, the rows are newer than the map, as in a copy that was not taken of one moment.
 """
 
-from rowbox.cacheserver.cluster_state import ClusterState
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState
 
 
 class WentBack:

@@ -13,19 +13,21 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from rowbox.cacheserver.cleaner import Cleaner
+from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
+from rowbox.cacheserver.access.revoked_ids import RevokedIds
+from rowbox.cacheserver.cache.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
+from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import BareTime, NowUs, StoreClock, Time, wall_clock_us
-from rowbox.cacheserver.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
-from rowbox.cacheserver.committer import Committer
-from rowbox.cacheserver.delivery import Delivery
-from rowbox.cacheserver.fetches import Fetches
-from rowbox.cacheserver.guarded_store import GuardedStore
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.loader import Loader
-from rowbox.cacheserver.message_pages import MessagePages
+from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
+from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.delivery.recovery import Recovery
+from rowbox.cacheserver.fetch.fetches import Fetches
+from rowbox.cacheserver.fetch.message_pages import MessagePages
+from rowbox.cacheserver.fetch.page_reader import PageReader
+from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership
-from rowbox.cacheserver.page_reader import PageReader
-from rowbox.cacheserver.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.port import (
     FetchConversations,
     FetchMessages,
@@ -36,29 +38,27 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
-from rowbox.cacheserver.quarantine import Quarantine
 from rowbox.cacheserver.rate_limit import RateLimit
-from rowbox.cacheserver.recovery import Recovery
-from rowbox.cacheserver.revocations import Revocations, longest_token_s
-from rowbox.cacheserver.revoked_ids import RevokedIds
-from rowbox.cacheserver.row_reader import RowReader
-from rowbox.cacheserver.settling import Settling
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.table import Row, Table
+from rowbox.cacheserver.rows.cleaner import Cleaner
+from rowbox.cacheserver.rows.loader import Loader
+from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.stores.guarded_store import GuardedStore
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.port import Store
+from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
-from rowbox.cacheserver.waiters import Waiters
+from rowbox.mailbox.aggregate.mailbox import Limits
+from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
-from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import (
     HandoverInProgress,
     Overloaded,
     UnknownClientMessageId,
 )
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
-from rowbox.mailbox.mailbox import Limits
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import Settings
 
 MAX_PARCELS = 100_000
 
@@ -343,7 +343,7 @@ def _mailbox_limits(settings: Settings) -> Limits:
 
 FRAMES_QUARTER = 4
 """Of a framed gateway's largest request a batch plans to fill a quarter: its last command may bring a delivery of 1 MiB
-(delivery.BATCH_BYTES), and all of it may be one row's, which no request splits (stores/hbase_writes.py)."""
+(delivery.BATCH_BYTES), and all of it may be one row's, which no request splits (stores/hbase/writes.py)."""
 
 
 def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits:

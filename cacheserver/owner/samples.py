@@ -1,18 +1,10 @@
-"""What the owner counts, as plain numbers for whoever exports them (api/metrics.py). Names: `rowbox_`, base units."""
+"""What the owner counts."""
 
 from collections.abc import Iterable
-from typing import Literal
 
-from rowbox.cacheserver.background import BackgroundLoop, background_samples
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.store import StoreReader, StoreStats
-from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.mailbox.clock import US_PER_S
-
-STATS_INTERVAL_S = 10.0
-
-Kind = Literal["counter", "gauge"]
-Sample = tuple[str, Kind, str, dict[str, str], float]
+from rowbox.cacheserver.background import background_samples
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.samples import Kind, Sample
 
 
 def owner_samples(owner: Owner) -> Iterable[Sample]:
@@ -90,64 +82,3 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
     yield from background_samples((owner.recovery.loop, owner.cleaner.loop))
-
-
-def gateway_samples(counters: Counters) -> Iterable[Sample]:
-    """What the connections to a cluster's gateways have done."""
-    numbers = (
-        ("rowbox_gateway_reads_total", "Reads through the gateways.", counters.reads),
-        ("rowbox_gateway_writes_total", "Writes through the gateways.", counters.writes),
-        ("rowbox_gateway_read_round_trips_total", "Round trips of reads.", counters.read_round_trips),
-        ("rowbox_gateway_write_round_trips_total", "Round trips of writes.", counters.write_round_trips),
-        ("rowbox_gateway_connections_total", "Connections opened.", counters.connections_opened),
-        ("rowbox_gateway_failovers_total", "Times another gateway was taken.", counters.failovers),
-        ("rowbox_gateway_deadline_misses_total", "Calls given up at their deadline.", counters.deadline_misses),
-        ("rowbox_gateway_errors_total", "Answers of gateways that were errors, maybe their own.", counters.errors),
-        (
-            "rowbox_gateway_refusals_total",
-            "Refusals of region servers, passed on: busy, over a quota, not serving.",
-            counters.refusals,
-        ),
-    )
-    for name, text, value in numbers:
-        yield name, "counter", text, {}, value
-
-
-class StoreStatistics:
-    """A store's own figures, asked for every STATS_INTERVAL_S, because a scrape must not wait for a device."""
-
-    def __init__(self, store: StoreReader) -> None:
-        self._store = store
-        self._stats: StoreStats | None = None
-        self.loop = BackgroundLoop("statistics", self._ask)
-        """`start` it: it asks at once, and from then on every STATS_INTERVAL_S."""
-
-    def samples(self) -> Iterable[Sample]:
-        """What the store last said of itself."""
-        yield from background_samples((self.loop,))
-        stats = self._stats
-        if stats is None:
-            return
-        numbers: tuple[tuple[str, Kind, str, float], ...] = (
-            ("rowbox_store_disk_bytes", "gauge", "Size of the store on its device.", stats.disk_bytes),
-            ("rowbox_store_block_cache_bytes", "gauge", "Blocks cached.", stats.block_cache_bytes),
-            ("rowbox_store_memtable_bytes", "gauge", "Written and not flushed yet.", stats.memtable_bytes),
-            ("rowbox_store_syncs_total", "counter", "Times the log was synced to the device.", stats.syncs),
-            ("rowbox_store_device_bytes", "gauge", "Size of the file system of the store.", stats.device_bytes),
-            ("rowbox_store_device_free_bytes", "gauge", "What is left of it.", stats.device_free_bytes),
-            ("rowbox_store_min_free_bytes", "gauge", "With less left writes are refused.", stats.min_free_bytes),
-            ("rowbox_store_refused_writes_total", "counter", "Writes refused for want of room.", stats.refused),
-            (
-                "rowbox_last_backup_timestamp_seconds",
-                "gauge",
-                "As of when the last backup is that `rowbox backup` made.",
-                stats.last_backup_us // US_PER_S,
-            ),
-        )
-        for name, kind, text, value in numbers:
-            if value >= 0:
-                yield name, kind, text, {}, value
-
-    async def _ask(self) -> float:
-        self._stats = await self._store.stats()
-        return STATS_INTERVAL_S

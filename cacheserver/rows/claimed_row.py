@@ -6,16 +6,16 @@ one that will be, if it turns out that they are all there is (loader.py).
 
 from collections.abc import Sequence
 
-from rowbox.cacheserver.row_states import IndexColumn, better, choose, stamps_of
-from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.rows.row_states import IndexColumn, better, choose, stamps_of
+from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.index import ConversationIndex
+from rowbox.mailbox.aggregate.index_draft import IndexDraft
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.cells import FenceCell, OutboxCell, RevocationCell
-from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.fence import Fence, head_of, is_sweepable, is_valid, latest_us
-from rowbox.mailbox.index import ConversationIndex
-from rowbox.mailbox.index_draft import IndexDraft
-from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.revocation import Revocation
 
 

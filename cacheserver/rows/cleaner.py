@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.store import RowDelete, Store
+from rowbox.cacheserver.stores.port import RowDelete, Store
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import RowboxError
 

@@ -11,9 +11,9 @@ restart of its owner and each unknown outcome of it. So the reading is paid for 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from rowbox.cacheserver.row_parts import LAST_QUALIFIER, OUTBOX_COLUMNS
-from rowbox.cacheserver.row_states import decoded, stamps_of
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER, OUTBOX_COLUMNS
+from rowbox.cacheserver.rows.row_states import decoded, stamps_of
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after, split_log_qualifier, split_message_qualifier

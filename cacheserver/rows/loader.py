@@ -17,25 +17,25 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from rowbox.cacheserver.claimed_row import ClaimedRow
-from rowbox.cacheserver.cleaner import Cleaner
 from rowbox.cacheserver.clocks import StoreClock, Time
-from rowbox.cacheserver.folding import Folded, Folding
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, in_parts
-from rowbox.cacheserver.row_states import IndexColumn, decoded, sole_part, stamps_of, whole_conversations
-from rowbox.cacheserver.sent_ids import SentIds
-from rowbox.cacheserver.store import Column, Put, RowMutation, Store
+from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.rows.cleaner import Cleaner
+from rowbox.cacheserver.rows.folding import Folded, Folding
+from rowbox.cacheserver.rows.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, in_parts
+from rowbox.cacheserver.rows.row_states import IndexColumn, decoded, sole_part, stamps_of, whole_conversations
+from rowbox.cacheserver.rows.sent_ids import SentIds
+from rowbox.cacheserver.stores.port import Column, Put, RowMutation, Store
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.index import ConversationIndex
+from rowbox.mailbox.aggregate.index_draft import IndexDraft
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.cells import FenceCell, OutboxCell
-from rowbox.mailbox.client_ids import ClientIds
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Fence, claim, has_claimed, head_of, latest_us, newest
-from rowbox.mailbox.index import ConversationIndex
-from rowbox.mailbox.index_draft import IndexDraft
-from rowbox.mailbox.mailbox import Limits, Mailbox
 
 WHOLE_COLUMNS = 1000
 """More than a row of these families has is not read in one piece."""

@@ -6,7 +6,7 @@ Together they are of no one moment: who reads in parts says why that is enough.
 import asyncio
 from collections.abc import AsyncIterator
 
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
 

@@ -7,14 +7,14 @@ Every method takes `as_of`, the mailbox's head when the caller began: an answer 
 from collections.abc import Callable, Iterable, Sequence
 
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.sent_ids import SentIds
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.rows.sent_ids import SentIds
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.needs import Behind, CopyNeed, DedupeNeed, Fact, Need, RecountNeed
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
-from rowbox.mailbox.mailbox import Mailbox
-from rowbox.mailbox.needs import Behind, CopyNeed, DedupeNeed, Fact, Need, RecountNeed
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import CONVERSATION_PREFIX
+from rowbox.mailbox.aggregate.index_draft import StoredState, stored
 from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, Stamp, is_valid
-from rowbox.mailbox.index_draft import StoredState, stored
 from rowbox.mailbox.revocation import Revocation
 
 IndexColumn = IndexCell | FenceCell | RevocationCell | UnknownIndexCell

@@ -10,13 +10,13 @@ These reads need be of no one moment, nor of that of the claim: what counts had 
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rowbox.cacheserver.row_parts import LAST_QUALIFIER, PART_COLUMNS
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER, PART_COLUMNS
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after, split_dedupe_qualifier
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.mailbox import Mailbox
 
 Remove = Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
 

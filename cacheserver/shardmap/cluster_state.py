@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.mailbox.errors import StoreDamaged

@@ -1,1 +1,4 @@
-"""The stores: memory (tests, both kinds of store, faults on demand) and RocksDB (embedded)."""
+"""The store port, what every store keeps beside mail, and how a store that does not answer is noticed.
+
+The stores are the rooms below.
+"""

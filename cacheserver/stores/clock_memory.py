@@ -1,16 +1,16 @@
-"""Where a store keeps what it remembers of the time (mailbox/clock_trust.py): the port, and a cluster's cell.
+"""Where a store keeps what it remembers of the time (mailbox/clocks/clock_trust.py): the port, and a cluster's cell.
 
-The embedded store has a file for it (stores/clock_file.py).
+The embedded store has a file for it (stores/files/clock_file.py).
 """
 
 from typing import Protocol
 
 import msgspec
 
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLOCK_ROW
-from rowbox.mailbox.clock_trust import Remembered
+from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreDamaged
 
 REMEMBERED_QUALIFIER = b"remembered"

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from rowbox.cacheserver.quarantine import Quarantine
-from rowbox.cacheserver.store import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
+from rowbox.cacheserver.stores.port import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
+from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after, shard_range
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
-from rowbox.cacheserver.mail_health import MailHealth
-from rowbox.cacheserver.store import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
+from rowbox.cacheserver.stores.mail_health import MailHealth
+from rowbox.cacheserver.stores.port import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 

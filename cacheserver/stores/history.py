@@ -2,14 +2,14 @@
 
 A version is a place in one history. After a restore the store gives the versions of the lost time a second time, to
 other changes: a client that went on from one of them would miss those for ever. So tokens and cursors carry the
-history, and an Owner reads it before it answers anything (mailbox/cursor.py).
+history, and an Owner reads it before it answers anything (mailbox/pages/cursor.py).
 
 It stands in the schema row of every store, as text that an operator can read. It is written by compare-and-set alone.
 """
 
 import secrets
 
-from rowbox.cacheserver.store import Store, StoreReader
+from rowbox.cacheserver.stores.port import Store, StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import HISTORY_BYTES, HISTORY_QUALIFIER, decode_history, encode_history

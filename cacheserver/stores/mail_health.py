@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.store import Ranges
+from rowbox.cacheserver.stores.port import Ranges
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -7,27 +7,30 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from rowbox.api.operator import OperatorCall
-from rowbox.api.operator_tokens import revocation_calls
+from rowbox.api.operator.calls import OperatorCall
+from rowbox.api.operator.tokens import revocation_calls
 from rowbox.cacheserver.background import background_samples
-from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
-from rowbox.cacheserver.node import Node, Stores
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.node.node import Node, Stores
+from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort, RevocationPort
-from rowbox.cacheserver.samples import Sample, StoreStatistics, gateway_samples, owner_samples
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.beside import INSIDE, checkpoint_of
-from rowbox.cacheserver.stores.clock_file import ClockFile
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cacheserver.trusted_time import TrustedTime
+from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.stores.clock_memory import CellMemory
+from rowbox.cacheserver.stores.files.beside import INSIDE, checkpoint_of
+from rowbox.cacheserver.stores.files.clock_file import ClockFile
+from rowbox.cacheserver.stores.hbase.counters import gateway_samples
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Store
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
+from rowbox.cacheserver.stores.statistics import StoreStatistics
 from rowbox.cli.data_dir import store_folder
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.config import HBaseAddress, Settings, parse_store_url
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import HBaseAddress, Settings, parse_store_url
 
 CELL_CONNECTIONS = 2
 """For leases alone: a beat never queues behind batches, and a deaf gateway never takes the last connection."""

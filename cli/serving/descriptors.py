@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from rowbox.api.door import BURST
-from rowbox.api.server import ADMIN_CONNECTIONS
-from rowbox.cli.backends import CELL_CONNECTIONS
-from rowbox.mailbox.config import ConfigError, Loaded, Settings, parse_store_url
+from rowbox.api.edge.server import ADMIN_CONNECTIONS
+from rowbox.api.http.door import BURST
+from rowbox.cli.serving.backends import CELL_CONNECTIONS
+from rowbox.mailbox.settings.config import ConfigError, Loaded, Settings, parse_store_url
 
 RESERVED: Final = 64 + 2 * BURST
 STORE_EXTRA: Final = 64

@@ -6,10 +6,11 @@ SIGHUP ends nothing: no connection, no wait, no request. Settings are read at th
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Self
 
-from rowbox.api.auth_kept_keys import KeptKeys
+from rowbox.api.auth.kept_keys import KeptKeys
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
+from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.errors import RowboxError
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class KeysUpkeep:
         self._rounds = [] if keys is None else [BackgroundLoop("keys", keys.round)]
         self._reloads: asyncio.Task[None] | None = None
 
-    def samples(self) -> Iterable[tuple[str, Literal["counter"], str, dict[str, str], float]]:
+    def samples(self) -> Iterable[Sample]:
         """What its rounds have done, for the metrics."""
         return background_samples(self._rounds)
 

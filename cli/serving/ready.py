@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from rowbox.api.auth import issue_token
-from rowbox.api.insecure import INSECURE
-from rowbox.mailbox.config import Settings, hosts_of, is_loopback
+from rowbox.api.auth.authenticator import issue_token
+from rowbox.api.auth.insecure import INSECURE
+from rowbox.mailbox.settings.config import Settings, hosts_of, is_loopback
 
 DEMO_TTL_S: Final = 24 * 3600
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from rowbox.mailbox.config import ConfigError
 from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.settings.config import ConfigError
 
 _log = logging.getLogger(__name__)
 

@@ -7,21 +7,21 @@ from typing import Final
 import click
 
 from rowbox import __version__
-from rowbox.cacheserver.stores.beside import utc_text
-from rowbox.cacheserver.stores.rocksdb_backup import make_backup
-from rowbox.cacheserver.stores.rocksdb_database import Identity
-from rowbox.cacheserver.stores.rocksdb_view import open_reader
-from rowbox.cli.backends import CHECKPOINT, open_embedded
+from rowbox.cacheserver.stores.files.beside import utc_text
+from rowbox.cacheserver.stores.rocksdb.backup import make_backup
+from rowbox.cacheserver.stores.rocksdb.database import Identity
+from rowbox.cacheserver.stores.rocksdb.view import open_reader
 from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.interrupted import cleans_up
 from rowbox.cli.operator import NoServer, ask_server
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import FILE
+from rowbox.cli.serving.backends import CHECKPOINT, open_embedded
 from rowbox.cli.sizes import size_text
 from rowbox.cli.walk import require_embedded
 from rowbox.hbase_schema.families import SCHEMA_VERSION
-from rowbox.mailbox.config import Loaded, Settings
 from rowbox.mailbox.errors import StoreLocked
+from rowbox.mailbox.settings.config import Loaded, Settings
 
 CHECKPOINT_S: Final = 300.0
 """The server flushes what is in memory, a second's work, on a device that may be busy or slow."""

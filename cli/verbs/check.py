@@ -7,13 +7,13 @@ import click
 import msgspec
 import orjson
 
-from rowbox.cacheserver.checker import Checker, Progress
+from rowbox.cacheserver.check.checker import Checker, Progress
 from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cli.options import with_settings
 from rowbox.cli.walk import opened, shard_bar
-from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.config import Loaded, Settings
-from rowbox.mailbox.findings import Finding
+from rowbox.mailbox.check.findings import Finding
+from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.settings.config import Loaded, Settings
 
 MOST_SHOWN = 1000
 """Findings that are listed; the others are counted."""

@@ -10,17 +10,17 @@ from typing import NamedTuple
 import click
 import orjson
 
-from rowbox.cacheserver.clock_memory import CellMemory, ClockMemory
 from rowbox.cacheserver.clocks import boot_clock_s, wall_clock_us
-from rowbox.cacheserver.stores.clock_file import ClockFile
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.clock_memory import CellMemory, ClockMemory
+from rowbox.cacheserver.stores.files.clock_file import ClockFile
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.options import with_settings
 from rowbox.cli.walk import place
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_trust import ClockTrust, Remembered, by_word, duration
-from rowbox.mailbox.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_trust import ClockTrust, Remembered, by_word, duration
 from rowbox.mailbox.errors import StoreUnavailable
+from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
 
 MOST_TRIES = 20
 """Of a word that a running server's own entry overtakes; it makes one a minute."""

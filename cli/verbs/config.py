@@ -8,8 +8,8 @@ import click
 import orjson
 
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.config import SETTINGS, Loaded
-from rowbox.mailbox.setting import Kind, Setting
+from rowbox.mailbox.settings.config import SETTINGS, Loaded
+from rowbox.mailbox.settings.setting import Kind, Setting
 
 
 @click.group()

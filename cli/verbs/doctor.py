@@ -11,13 +11,12 @@ from contextlib import closing
 import click
 import orjson
 
-from rowbox.cacheserver.clock_memory import REMEMBERED_QUALIFIER, decoded
 from rowbox.cacheserver.clocks import wall_clock_ms, wall_clock_us
-from rowbox.cli.doctor_embedded import examine_embedded
+from rowbox.cacheserver.stores.clock_memory import REMEMBERED_QUALIFIER, decoded
 from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
-from rowbox.hbase_schema.diagnosis import Diagnosis, State
-from rowbox.hbase_schema.doctor import (
+from rowbox.cli.verbs.doctor_embedded import examine_embedded
+from rowbox.hbase_schema.doctor.cluster import (
     examine_calls,
     examine_cluster,
     examine_configuration,
@@ -25,14 +24,15 @@ from rowbox.hbase_schema.doctor import (
     examine_table,
     judge_remembered,
 )
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLOCK_ROW
-from rowbox.hbase_schema.standing import read_schema
+from rowbox.hbase_schema.migrate.standing import read_schema
 from rowbox.hbase_schema.table_plan import plan_table
-from rowbox.hbase_schema.thrift1 import Thrift1
-from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.config import Loaded, parse_store_url
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import BadRequest, RowboxError
+from rowbox.mailbox.settings.config import Loaded, parse_store_url
 
 
 @click.command("doctor")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.stores.clock_file import ClockFile
-from rowbox.cacheserver.stores.durable_files import told
-from rowbox.cacheserver.stores.private import holds
-from rowbox.cacheserver.stores.rocksdb_doctor import (
+from rowbox.cacheserver.stores.files.clock_file import ClockFile
+from rowbox.cacheserver.stores.files.durable_files import told
+from rowbox.cacheserver.stores.files.private import holds
+from rowbox.cacheserver.stores.rocksdb.doctor import (
     examine_backup,
     examine_files,
     examine_folder,
@@ -23,12 +23,12 @@ from rowbox.cacheserver.stores.rocksdb_doctor import (
     holder,
 )
 from rowbox.cli.data_dir import SIGNING_FILE, as_the_server, existing_store, store_folder
-from rowbox.cli.descriptors import within
 from rowbox.cli.secret import load
-from rowbox.hbase_schema.diagnosis import Diagnosis, State
-from rowbox.hbase_schema.doctor import judge_remembered
-from rowbox.mailbox.config import ConfigError, Loaded
+from rowbox.cli.serving.descriptors import within
+from rowbox.hbase_schema.doctor.cluster import judge_remembered
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State
 from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.settings.config import ConfigError, Loaded
 
 _UNLIMITED: Final = 1 << 20
 

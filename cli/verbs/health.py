@@ -8,7 +8,7 @@ import msgspec
 
 from rowbox.cli.admin_address import admin_address
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.config import Loaded
+from rowbox.mailbox.settings.config import Loaded
 
 DEADLINE_S: Final = 5.0
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import click
 
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.put_back import end_restore
-from rowbox.cacheserver.stores.beside import utc_text
-from rowbox.cacheserver.stores.clock_file import ClockFile
-from rowbox.cacheserver.stores.rocksdb_restore import restore_backup
-from rowbox.cli.backends import open_embedded
+from rowbox.cacheserver.node.put_back import end_restore
+from rowbox.cacheserver.stores.files.beside import utc_text
+from rowbox.cacheserver.stores.files.clock_file import ClockFile
+from rowbox.cacheserver.stores.rocksdb.restore import restore_backup
 from rowbox.cli.data_dir import as_the_server, store_folder
 from rowbox.cli.interrupted import cleans_up
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import FILE
+from rowbox.cli.serving.backends import open_embedded
 from rowbox.cli.walk import require_embedded
-from rowbox.hbase_schema.diagnosis import State
-from rowbox.hbase_schema.doctor import judge_remembered
-from rowbox.mailbox.config import Loaded, Settings
+from rowbox.hbase_schema.doctor.cluster import judge_remembered
+from rowbox.hbase_schema.doctor.diagnosis import State
+from rowbox.mailbox.settings.config import Loaded, Settings
 
 
 @click.command("restore")

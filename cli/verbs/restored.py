@@ -4,14 +4,14 @@ import asyncio
 
 import click
 
-from rowbox.cacheserver.put_back import end_restore
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cli.backends import open_embedded
+from rowbox.cacheserver.node.put_back import end_restore
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Store
 from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.options import with_settings
+from rowbox.cli.serving.backends import open_embedded
 from rowbox.cli.walk import place
-from rowbox.mailbox.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
 
 
 @click.command("restored")

@@ -9,13 +9,13 @@ import orjson
 
 from rowbox.cli.gateways import hbase_address, opened_gateways, thrift2_option
 from rowbox.cli.options import with_settings
-from rowbox.hbase_schema.apply import apply as apply_schema
-from rowbox.hbase_schema.gateways import Gateways
-from rowbox.hbase_schema.migrations import MIGRATIONS, pending
-from rowbox.hbase_schema.standing import Standing, deviations, look, require_ours
+from rowbox.hbase_schema.migrate.apply import apply as apply_schema
+from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, pending
+from rowbox.hbase_schema.migrate.standing import Standing, deviations, look, require_ours
 from rowbox.hbase_schema.table_diff import Difference, not_shown
 from rowbox.hbase_schema.table_plan import DEFAULT_REGIONS, Compression, TablePlan, plan_table
-from rowbox.mailbox.config import Loaded
+from rowbox.mailbox.settings.config import Loaded
 
 _with_store = with_settings("store.url", "server.data_dir")
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")

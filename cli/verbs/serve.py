@@ -15,29 +15,29 @@ from typing import Final
 
 import click
 
-from rowbox.api import request_id
 from rowbox.api.app import build_admin_app, build_app
-from rowbox.api.auth import Authenticator, make_authenticator
-from rowbox.api.auth_secrets import ReadSecrets
-from rowbox.api.bodies import bodies_of
-from rowbox.api.connections import Connections
-from rowbox.api.counters import HttpCounters
-from rowbox.api.drain import Drain
-from rowbox.api.insecure import InsecureAuthenticator
-from rowbox.api.local_only import admin_guard_of
-from rowbox.api.operator import Operator
-from rowbox.api.server import Server, connection_limits
+from rowbox.api.auth.authenticator import Authenticator, make_authenticator
+from rowbox.api.auth.insecure import InsecureAuthenticator
+from rowbox.api.auth.shared_secrets import ReadSecrets
+from rowbox.api.edge.local_only import admin_guard_of
+from rowbox.api.edge.server import Server, connection_limits
+from rowbox.api.http import request_id
+from rowbox.api.http.bodies import bodies_of
+from rowbox.api.http.connections import Connections
+from rowbox.api.http.drain import Drain
+from rowbox.api.operator.calls import Operator
+from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.cli import logs
-from rowbox.cli.backends import Backend, backend
 from rowbox.cli.data_dir import prepare_data_dir
-from rowbox.cli.descriptors import raise_open_files, within
-from rowbox.cli.keys_upkeep import KeysUpkeep
 from rowbox.cli.options import with_settings
-from rowbox.cli.ready import as_json, as_text, ready_of
 from rowbox.cli.secret import load_all, load_or_create
-from rowbox.cli.uncaught import ends_logged, log_uncaught
-from rowbox.mailbox.config import Loaded, Settings
+from rowbox.cli.serving.backends import Backend, backend
+from rowbox.cli.serving.descriptors import raise_open_files, within
+from rowbox.cli.serving.keys_upkeep import KeysUpkeep
+from rowbox.cli.serving.ready import as_json, as_text, ready_of
+from rowbox.cli.serving.uncaught import ends_logged, log_uncaught
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
+from rowbox.mailbox.settings.config import Loaded, Settings
 
 log = logging.getLogger(__name__)
 

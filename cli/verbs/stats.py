@@ -7,13 +7,13 @@ from typing import NamedTuple
 import click
 import orjson
 
-from rowbox.cacheserver.census import Census, take_census
-from rowbox.cacheserver.store import StoreStats
+from rowbox.cacheserver.check.census import Census, take_census
+from rowbox.cacheserver.stores.port import StoreStats
 from rowbox.cli.options import with_settings
 from rowbox.cli.sizes import size_text
 from rowbox.cli.walk import opened, place, shard_bar
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.config import Loaded, Settings
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.settings.config import Loaded, Settings
 
 
 class Figures(NamedTuple):

@@ -2,10 +2,10 @@
 
 import click
 
-from rowbox.cli.token_issue import issue
-from rowbox.cli.token_revoke import revoke
-from rowbox.cli.token_secrets import retire, rotate, secrets
-from rowbox.cli.token_subjects import subject, user_id
+from rowbox.cli.verbs.tokens.issue import issue
+from rowbox.cli.verbs.tokens.revoke import revoke
+from rowbox.cli.verbs.tokens.signing_secrets import retire, rotate, secrets
+from rowbox.cli.verbs.tokens.subjects import subject, user_id
 
 
 class _TokenGroup(click.Group):

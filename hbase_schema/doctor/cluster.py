@@ -4,19 +4,19 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
-from rowbox.hbase_schema.diagnosis import Diagnosis, State, judged
-from rowbox.hbase_schema.gateway_conf import fetch_configuration, judge_configuration, unknown_configuration
-from rowbox.hbase_schema.gateways import Gateways
-from rowbox.hbase_schema.probes import ClockMs, probe, probe_row
-from rowbox.hbase_schema.spoken import other_wire
-from rowbox.hbase_schema.standing import deviations, look, read_schema
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State, judged
+from rowbox.hbase_schema.doctor.gateway_conf import fetch_configuration, judge_configuration, unknown_configuration
+from rowbox.hbase_schema.doctor.probes import ClockMs, probe, probe_row
+from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.standing import deviations, look, read_schema
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Thrift1
-from rowbox.hbase_schema.thrift2 import THRIFT2, Identity, identify
-from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.clock_trust import ClockTrust, Remembered, duration
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.spoken import other_wire
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift.thrift2 import THRIFT2, Identity, identify
+from rowbox.mailbox.clocks.clock_trust import ClockTrust, Remembered, duration
 from rowbox.mailbox.errors import StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseSettings
 
 
 def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tuple[Diagnosis, Identity | None]:

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from rowbox.hbase_schema.diagnosis import LATE_WRITES_MS, Diagnosis, State, judged
-from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.doctor.diagnosis import LATE_WRITES_MS, Diagnosis, State, judged
+from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.mailbox.errors import StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseSettings
 
 Configuration = Mapping[str, str]
 """HBase's settings by their names."""

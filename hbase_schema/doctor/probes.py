@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from rowbox.hbase_schema.diagnosis import Diagnosis, judged
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, judged
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START
-from rowbox.hbase_schema.thrift1 import Cell, Thrift1
+from rowbox.hbase_schema.thrift.thrift1 import Cell, Thrift1
 
 MAX_CLOCK_SKEW_MS: Final = 10_000
 """Farther off, a node is not ready: its timestamps would hide, or be hidden by, those of the owner before it."""

@@ -7,13 +7,13 @@ differs, and the operator decides.
 from collections.abc import Mapping
 
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.gateways import Gateways
 from rowbox.hbase_schema.keys import SCHEMA_ROW
-from rowbox.hbase_schema.migrations import MIGRATIONS, Migration, pending
+from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, Migration, pending
+from rowbox.hbase_schema.migrate.standing import look, require_ours
 from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, VERSION_QUALIFIER, SchemaRow
-from rowbox.hbase_schema.standing import look, require_ours
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import StoreVersionMismatch
 
 

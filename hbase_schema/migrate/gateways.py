@@ -5,15 +5,15 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from rowbox.hbase_schema.spoken import require_same_wire, spoken_by
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Thrift1
-from rowbox.hbase_schema.thrift2 import THRIFT1, THRIFT2, Thrift2, identify
-from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address
-from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings
+from rowbox.hbase_schema.thrift.connection import CREATE_TIMEOUT_MS, Address
+from rowbox.hbase_schema.thrift.spoken import require_same_wire, spoken_by
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift.thrift2 import THRIFT1, THRIFT2, Thrift2, identify
+from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings
 
 _POLL_S: Final = 0.1
 

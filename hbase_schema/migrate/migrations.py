@@ -7,7 +7,7 @@ simply run again. A step never changes what an older Rowbox that still serves wo
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from rowbox.hbase_schema.gateways import Gateways
+from rowbox.hbase_schema.migrate.gateways import Gateways
 from rowbox.hbase_schema.table_plan import TablePlan
 
 Step = Callable[[Gateways, TablePlan], None]

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
-from rowbox.hbase_schema.gateways import Gateways
 from rowbox.hbase_schema.keys import SCHEMA_ROW
+from rowbox.hbase_schema.migrate.gateways import Gateways
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, VERSION_QUALIFIER, SchemaRow, decode_schema_row
 from rowbox.hbase_schema.table_diff import Difference, LiveTable, differences
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Thrift1
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import StoreUnusable, StoreVersionMismatch
 
 

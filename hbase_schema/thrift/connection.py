@@ -12,9 +12,9 @@ from thriftpy2.rpc import make_client
 from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 
-from rowbox.hbase_schema.thrift_wire import NOT_THRIFT, wire_of
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.thrift.wire import NOT_THRIFT, wire_of
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseSettings
 
 CREATE_TIMEOUT_MS: Final = 60_000
 """A table with hundreds of regions takes a busy cluster many seconds."""

@@ -19,10 +19,10 @@ from contextlib import suppress
 from itertools import product
 from typing import Final, NamedTuple, TypeAlias, get_args
 
-from rowbox.hbase_schema.thrift_connection import Address
-from rowbox.hbase_schema.thrift_wire import Wire, wire_of
-from rowbox.mailbox.config import HBaseSettings, ThriftProtocol, ThriftTransport
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.wire import Wire, wire_of
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import HBaseSettings, ThriftProtocol, ThriftTransport
 
 MOST_S: Final = 2.0
 """A gateway that answers later than that is not told from one that is silent."""

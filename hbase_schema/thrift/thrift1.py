@@ -13,8 +13,8 @@ from happybase.table import TScan
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import Attributes, TablePlan
-from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.thrift.connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
+from rowbox.mailbox.settings.config import HBaseSettings
 
 _FIRST_KEY: Final = b"FirstKeyOnlyFilter()"
 

@@ -7,12 +7,12 @@ import thriftpy2
 
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift_connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.thrift.connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import HBaseSettings
 
 _IDL: Final = thriftpy2.load(
-    str(Path(__file__).with_name("thrift2.thrift")), module_name="rowbox.hbase_schema.thrift2_thrift"
+    str(Path(__file__).with_name("thrift2.thrift")), module_name="rowbox.hbase_schema.thrift.thrift2_thrift"
 )
 THRIFT1: Final = 1
 THRIFT2: Final = 2

@@ -27,7 +27,7 @@ from thriftpy2.transport import (
     TFramedTransportFactory,
 )
 
-from rowbox.mailbox.config import HBaseSettings, ThriftProtocol, ThriftTransport
+from rowbox.mailbox.settings.config import HBaseSettings, ThriftProtocol, ThriftTransport
 
 NOT_THRIFT: Final = (
     *(ProtocolError, TProtocolException, SystemError, MemoryError, UnicodeError, RecursionError),

@@ -10,9 +10,9 @@ read so far is a hit.
 
 from collections.abc import Iterable
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.aggregate.number_set import NumberSet
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.ids import ID_BYTES
-from rowbox.mailbox.number_set import NumberSet
 
 _US_PER_DAY = 24 * 3600 * 1000 * US_PER_MS
 _EVERYTHING = b""

@@ -10,8 +10,8 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
+from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.conversation import Conversation, pack, unpack
-from rowbox.mailbox.endings import Endings
 from rowbox.mailbox.ids import ID_BYTES
 
 MOST_CHANGES = 512

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from rowbox.mailbox.aggregate.endings import Endings
+from rowbox.mailbox.aggregate.index import MOST_CHANGES, ConversationIndex, Position
 from rowbox.mailbox.conversation import NEVER, Conversation, pack
-from rowbox.mailbox.endings import Endings
-from rowbox.mailbox.index import MOST_CHANGES, ConversationIndex, Position
 
 
 class StoredState(NamedTuple):

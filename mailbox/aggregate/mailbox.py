@@ -1,6 +1,6 @@
 """The mailbox of one user in memory: what the owner decides on, and what it answers from.
 
-A mutation goes plan -> store -> apply. `Mailbox.plan()` opens a Plan (rowbox.mailbox.plan): commands are added to it,
+A mutation goes plan -> store -> apply. `Mailbox.plan()` opens a Plan (plan.py): commands are added to it,
 each is answered at once as if those before it had been applied, and nothing changes here. When the store has said yes,
 `Mailbox.apply(plan)` makes it so; when it has not, the plan is forgotten. At most one plan is between the two.
 
@@ -18,17 +18,17 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.index import ConversationIndex
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import LogCell
-from rowbox.mailbox.client_ids import ClientIds
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid
 from rowbox.mailbox.ids import ZERO_ID
-from rowbox.mailbox.index import ConversationIndex
 from rowbox.mailbox.message import MessageCopy
-from rowbox.mailbox.plan import Plan
 from rowbox.mailbox.revocation import Revocation
-from rowbox.mailbox.window import Window
 
 LOG_ENTRIES = 256
 """Changes kept in memory; a client that missed more reads them from the store."""

@@ -9,22 +9,7 @@ leaves the plan as it was.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from rowbox.mailbox.cells import (
-    Cell,
-    ChangeKind,
-    DedupeCell,
-    IndexCell,
-    LogCell,
-    MessageCell,
-    OutboxCell,
-    RevocationCell,
-)
-from rowbox.mailbox.clock import date_of_send, first_of_mutation, is_far_ahead, tick
-from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
-from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
-from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
-from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
-from rowbox.mailbox.needs import (
+from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
     Behind,
     CopyNeed,
@@ -35,11 +20,26 @@ from rowbox.mailbox.needs import (
     Place,
     RecountNeed,
 )
+from rowbox.mailbox.cells import (
+    Cell,
+    ChangeKind,
+    DedupeCell,
+    IndexCell,
+    LogCell,
+    MessageCell,
+    OutboxCell,
+    RevocationCell,
+)
+from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_ahead, tick
+from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
+from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
+from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
+from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.revocation import Bearer, Revocation
 
 if TYPE_CHECKING:
-    from rowbox.mailbox.mailbox import Mailbox
-    from rowbox.mailbox.window import Window
+    from rowbox.mailbox.aggregate.mailbox import Mailbox
+    from rowbox.mailbox.aggregate.window import Window
 
 
 class NewSend(NamedTuple):

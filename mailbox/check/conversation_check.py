@@ -4,9 +4,9 @@ A fold: messages come newest first, log entries upwards, none is kept.
 """
 
 from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
+from rowbox.mailbox.check.findings import Code, Report
+from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, UNTOLD, Conversation
-from rowbox.mailbox.findings import Code, Report
-from rowbox.mailbox.horizon import Horizon
 from rowbox.mailbox.ids import ZERO_ID
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.check.findings import Code, Report
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, head_of, is_valid, newest
-from rowbox.mailbox.findings import Code, Report
 from rowbox.mailbox.revocation import Revocation
 
 _State = Conversation | Revocation

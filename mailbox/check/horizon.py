@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 
 
 class Lives(NamedTuple):

@@ -25,14 +25,14 @@ from rowbox.mailbox.cells import (
     RevocationCell,
     UnknownIndexCell,
 )
-from rowbox.mailbox.clock import is_others_date, is_own_date
+from rowbox.mailbox.check.conversation_check import ConversationCheck
+from rowbox.mailbox.check.fence_check import FenceCheck
+from rowbox.mailbox.check.findings import Code, Finding, Report
+from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.send_check import SendCheck
+from rowbox.mailbox.clocks.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.conversation_check import ConversationCheck
-from rowbox.mailbox.fence_check import FenceCheck
-from rowbox.mailbox.findings import Code, Finding, Report
-from rowbox.mailbox.horizon import Horizon
 from rowbox.mailbox.ids import sent_timestamp
-from rowbox.mailbox.send_check import SendCheck
 
 
 class RowFrame(NamedTuple):

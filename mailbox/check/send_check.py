@@ -6,8 +6,8 @@ Held in memory: the dedupe records and the outbox, as the owner holds them, and 
 from collections.abc import Iterable
 
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
-from rowbox.mailbox.findings import Code, Report
-from rowbox.mailbox.horizon import Horizon
+from rowbox.mailbox.check.findings import Code, Report
+from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.ids import client_id_hash, payload_hash
 
 

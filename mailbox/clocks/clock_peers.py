@@ -13,7 +13,7 @@ others' clocks agree with it, or until an operator says that it is right.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from rowbox.mailbox.clock_trust import TOLERANCE_US, Contradiction, Doubt
+from rowbox.mailbox.clocks.clock_trust import TOLERANCE_US, Contradiction, Doubt
 
 AGREES_US: Final = TOLERANCE_US // 2
 """Who has differed agrees again below this: a clock at the edge does not change its mind at each beat."""

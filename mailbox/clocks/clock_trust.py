@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clocks.clock import US_PER_S
 
 TOLERANCE_US: Final = 10 * US_PER_S
 """What clocks may differ by and be right: the protocol's number for clocks of two servers."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rowbox.mailbox.cursor import Bookmarks, Place, ResetReason
+from rowbox.mailbox.aggregate.index import Position
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.ids import ID_BYTES
-from rowbox.mailbox.index import Position
-from rowbox.mailbox.mailbox import Mailbox
+from rowbox.mailbox.pages.cursor import Bookmarks, Place, ResetReason
 
 MAX_DELTA = 200
 """A delta of more conversations is a full page instead."""

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rowbox.mailbox.clock import US_PER_MS
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import BadRequest
 
 BOUND_BYTES = 6
@@ -143,7 +143,7 @@ class Bookmarker:
     """Gives the bookmarks of every list, in one history of the store."""
 
     def __init__(self, history: bytes) -> None:
-        """`history` is the store's (cacheserver/history.py)."""
+        """`history` is the store's (cacheserver/stores/history.py)."""
         self._history = history[:BOUND_BYTES]
         self.of = lru_cache(MOST_REMEMBERED)(self._of)
         """(user_id, kind, conversation_id) -> Bookmarks. Remembered: each fetch asks for one."""

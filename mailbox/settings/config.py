@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from rowbox.mailbox.setting import Setting, settings_of
+from rowbox.mailbox.settings.setting import Setting, settings_of
 
 MIB = 1 << 20
 SECOND_MS = 1_000

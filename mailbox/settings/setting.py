@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from rowbox.mailbox.units import format_duration, format_size, parse_duration_ms, parse_size_bytes
+from rowbox.mailbox.settings.units import format_duration, format_size, parse_duration_ms, parse_size_bytes
 
 _SWITCH: Mapping[str, bool] = {"on": True, "true": True, "off": False, "false": False}
 

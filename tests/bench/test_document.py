@@ -3,9 +3,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import document
-from bench.document import mark, with_output
-from bench.part import Part
+from bench.output import document
+from bench.output.document import mark, with_output
+from bench.output.part import Part
 from bench.pictures import Bar, Series, bars, lines
 from bench.pictures.lines import powers, ticks
 

@@ -9,17 +9,17 @@ import pytest
 from click.testing import CliRunner
 
 from bench.fill import BATCH, Talks, fill
-from bench.workload import CONTENT
-from rowbox.cacheserver.owner import Owner
+from bench.load.workload import CONTENT
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.backends import open_embedded
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
+from rowbox.cli.serving.backends import open_embedded
 from rowbox.hbase_schema.codec import decode_index, decode_message
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import IndexCell
-from rowbox.mailbox.config import Settings, load
+from rowbox.mailbox.settings.config import Settings, load
 
 TALKS = [Talks("pair", 3, 2), Talks("hub", 4, 1, is_hub=True), Talks("long", 1, BATCH + 3)]
 Seen = dict[tuple[str, str], Any]

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from bench.latency import in_ms, percentile
-from bench.load import HOST, WrongAnswer
-from bench.open_loop import open_loop
+from bench.load.closed_loop import HOST, WrongAnswer
+from bench.load.latency import in_ms, percentile
+from bench.load.open_loop import open_loop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"

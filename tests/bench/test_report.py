@@ -2,14 +2,14 @@
 
 import pytest
 
-from bench import report
 from bench.churn import Measured, flatness, slope_mb_per_min
 from bench.fill import Talks
-from bench.latency import percentile, shown
+from bench.load.latency import percentile, shown
 from bench.measure import Sample
-from bench.part import Claim, verdicts
+from bench.output import report
+from bench.output.part import Claim, verdicts
+from bench.output.report import COMMITS, DURABLE, ROWBOX
 from bench.program import Alone
-from bench.report import COMMITS, DURABLE, ROWBOX
 from bench.sizes import Case, Taken, spread
 
 COUNTED = {

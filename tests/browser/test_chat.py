@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from rowbox.api.auth import issue_token
+from rowbox.api.auth.authenticator import issue_token
 from tests.browser.windows import Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 

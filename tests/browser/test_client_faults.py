@@ -84,7 +84,7 @@ class TestTokens:
         seen = await run(
             f"const copy = '{copy}';"
             """
-            const { AccessDenied } = await import(`/api/client/rowbox.js${copy}`);
+            const { AccessDenied } = await import(`/api/web/client/rowbox.js${copy}`);
             const over = new AccessDenied("sign in again", { code: "signed_out", status: 0, retryable: false });
             return followed(scripted([], { token: () => Promise.reject(over) }).client, 1);
         """

@@ -14,7 +14,7 @@ from tests.integration.support.server_process import ServerProcess
 pytestmark = pytest.mark.integration
 
 Run = Callable[..., Awaitable[Any]]
-LINKS = Path(__file__).parents[2] / "api" / "chat" / "links.js"
+LINKS = Path(__file__).parents[2] / "api" / "web" / "chat" / "links.js"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

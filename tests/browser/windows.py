@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from rowbox.api.auth import issue_token
+from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
 from tests.integration.support.server_process import ServerProcess
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import Send
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli.backends import open_embedded
-from rowbox.mailbox.config import Settings, load
+from rowbox.cacheserver.stores.port import Store
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
+from rowbox.cli.serving.backends import open_embedded
+from rowbox.mailbox.settings.config import Settings, load
 
 Work = Callable[[RocksStore, Settings], Awaitable[None]]
 

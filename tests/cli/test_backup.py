@@ -13,27 +13,30 @@ from typing import Any, BinaryIO
 import pytest
 from click.testing import CliRunner, Result
 
-from rowbox.cacheserver.clock_memory import encoded
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send
-from rowbox.cacheserver.samples import StoreStatistics
-from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores import durable_files, rocksdb_backup, rocksdb_folder, rocksdb_restore
-from rowbox.cacheserver.stores.beside import checkpoint_of, last_backup, restoring_of
-from rowbox.cacheserver.stores.clock_file import ClockFile
-from rowbox.cacheserver.stores.durable_files import scratch_folder
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cacheserver.stores.rocksdb_backup import read_contents
-from rowbox.cacheserver.stores.rocksdb_database import Database
-from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
-from rowbox.cli import restore
+from rowbox.cacheserver.stores.clock_memory import encoded
+from rowbox.cacheserver.stores.files import durable_files
+from rowbox.cacheserver.stores.files.beside import checkpoint_of, last_backup, restoring_of
+from rowbox.cacheserver.stores.files.clock_file import ClockFile
+from rowbox.cacheserver.stores.files.durable_files import scratch_folder
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.port import StoreStats
+from rowbox.cacheserver.stores.rocksdb import backup as rocksdb_backup
+from rowbox.cacheserver.stores.rocksdb import folder as rocksdb_folder
+from rowbox.cacheserver.stores.rocksdb import restore as rocksdb_restore
+from rowbox.cacheserver.stores.rocksdb.backup import read_contents
+from rowbox.cacheserver.stores.rocksdb.database import Database
+from rowbox.cacheserver.stores.rocksdb.folder import FolderLock
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
+from rowbox.cacheserver.stores.statistics import StoreStatistics
 from rowbox.cli.main import main
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_trust import Remembered
-from rowbox.mailbox.config import Settings
+from rowbox.cli.verbs import restore
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreLocked, StoreUnusable
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
 
 

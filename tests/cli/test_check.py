@@ -6,13 +6,13 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from rowbox.cacheserver.store import RowDelete
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cli import check
+from rowbox.cacheserver.stores.port import RowDelete
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
+from rowbox.cli.verbs import check
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.config import Settings
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.store_folder import in_store, nothing, three_messages
 from tests.support.hbase_cluster import RUNNING
 

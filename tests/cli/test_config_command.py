@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
-from rowbox.mailbox.config import SETTINGS, load
+from rowbox.mailbox.settings.config import SETTINGS, load
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import resource
 
 import pytest
 
-from rowbox.api.server import ADMIN_CONNECTIONS
-from rowbox.cli.descriptors import RESERVED, STORE_EXTRA, raise_open_files, within
-from rowbox.mailbox.config import ConfigError, Settings, load
+from rowbox.api.edge.server import ADMIN_CONNECTIONS
+from rowbox.cli.serving.descriptors import RESERVED, STORE_EXTRA, raise_open_files, within
+from rowbox.mailbox.settings.config import ConfigError, Settings, load
 
 HBASE = {"ROWBOX_STORE_URL": "hbase://localhost:9090/chat"}
 

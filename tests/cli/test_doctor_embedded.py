@@ -10,18 +10,18 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from rowbox.cacheserver.clock_memory import encoded
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.stores import rocksdb_doctor
-from rowbox.cacheserver.stores.beside import LastBackup, note_backup, restoring_of
-from rowbox.cacheserver.stores.device_probe import PROBES, SyncTimes, measure_syncs
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cacheserver.stores.rocksdb_doctor import BACKUP_US, examine_folder, judge_syncs
+from rowbox.cacheserver.stores.clock_memory import encoded
+from rowbox.cacheserver.stores.files.beside import LastBackup, note_backup, restoring_of
+from rowbox.cacheserver.stores.files.device_probe import PROBES, SyncTimes, measure_syncs
+from rowbox.cacheserver.stores.rocksdb import doctor as rocksdb_doctor
+from rowbox.cacheserver.stores.rocksdb.doctor import BACKUP_US, examine_folder, judge_syncs
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.cli.secret import load_or_create
-from rowbox.hbase_schema.diagnosis import State
-from rowbox.mailbox.clock_trust import Remembered
-from rowbox.mailbox.config import Settings
+from rowbox.hbase_schema.doctor.diagnosis import State
+from rowbox.mailbox.clocks.clock_trust import Remembered
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.store_folder import in_store, nothing
 
 Checks = dict[str, tuple[str, str]]

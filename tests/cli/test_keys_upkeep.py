@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from rowbox.api.auth import TokenAuthenticator, issue_token, make_authenticator
-from rowbox.cli.keys_upkeep import KeysUpkeep
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.authenticator import TokenAuthenticator, issue_token, make_authenticator
+from rowbox.cli.serving.keys_upkeep import KeysUpkeep
 from rowbox.mailbox.errors import StoreUnusable, Unauthenticated
+from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import until
 from tests.http.clock import Clock, claims_of
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 import rowbox
 from rowbox.cli.main import VERBS, main
-from rowbox.mailbox.config import ConfigError
 from rowbox.mailbox.errors import StoreLocked
+from rowbox.mailbox.settings.config import ConfigError
 
 
 def run(*args: str) -> Result:
@@ -25,9 +25,9 @@ def failing_verb(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     def command() -> None:
         raise errors[0]
 
-    module = ModuleType("rowbox.cli.stats")
+    module = ModuleType("rowbox.cli.verbs.stats")
     vars(module)["command"] = command
-    monkeypatch.setitem(sys.modules, "rowbox.cli.stats", module)
+    monkeypatch.setitem(sys.modules, "rowbox.cli.verbs.stats", module)
     return errors
 
 

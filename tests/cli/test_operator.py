@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rowbox.api.operator import OperatorCall
+from rowbox.api.operator.calls import OperatorCall
 from rowbox.cli.operator import NoServer, OperatorOutcomeUnknown, OperatorRefused, ask_server
 from rowbox.cli.secret import FILE
-from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.test_health import listening
 from tests.http.api import SECRET, SETTINGS, serving
 from tests.http.scripted_port import ScriptedPort

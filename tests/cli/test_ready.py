@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rowbox.cli.ready import as_json, as_text, ready_of
-from rowbox.mailbox.config import AuthSettings, ServerSettings, Settings
+from rowbox.cli.serving.ready import as_json, as_text, ready_of
+from rowbox.mailbox.settings.config import AuthSettings, ServerSettings, Settings
 
 SECRET = b"a secret of at least 32 bytes, for tests"
 HEADER = "eyJ"

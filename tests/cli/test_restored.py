@@ -4,10 +4,10 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.mailbox.config import Settings
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.store_folder import in_store, nothing, three_messages
 
 

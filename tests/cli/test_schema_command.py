@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from rowbox.cli.gateways import find_thrift2
 from rowbox.cli.main import main
-from rowbox.hbase_schema.spoken import HTTP
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings
+from rowbox.hbase_schema.thrift.spoken import HTTP
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings
 from tests.integration.support.hbase_place import closed_port
 
 BUSY_MACHINE_S = 2.0

@@ -11,8 +11,8 @@ from stat import S_IMODE
 import pytest
 from click.testing import CliRunner, Result
 
-from rowbox.api.auth import make_authenticator
-from rowbox.api.claims import Claims
+from rowbox.api.auth.authenticator import make_authenticator
+from rowbox.api.auth.claims import Claims
 from rowbox.cli import secret_rotation
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.main import main

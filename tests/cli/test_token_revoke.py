@@ -10,16 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
-from rowbox.api.operator import OperatorCall
-from rowbox.api.operator_tokens import revocation_calls
-from rowbox.cacheserver.owner import Owner
+from rowbox.api.operator.calls import OperatorCall
+from rowbox.api.operator.tokens import revocation_calls
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.cli.secret import FILE, load_or_create
-from rowbox.mailbox.config import Settings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.store_folder import in_store, three_messages
 from tests.cli.test_health import listening
 from tests.http.api import ANY_PORT, SECRET, serving

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from rowbox.cli.uncaught import ends_logged, log_uncaught
-from rowbox.mailbox.config import ConfigError
+from rowbox.cli.serving.uncaught import ends_logged, log_uncaught
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import ConfigError
 
 REFUSED = StoreUnusable("the store is open in process 12")
 WRONG = ConfigError("server.port", 1, "flag --port", "another")

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.client import Client
 from rowbox.hbase_schema.families import ttl_ms
 from tests.client.scripted_server import ScriptedServer, Time, client_of

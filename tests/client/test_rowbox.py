@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from rowbox.api import responses
+from rowbox.api.v1 import responses
 from rowbox.client import AccessDenied, Client, Message, Refused, Reset, answers
 from tests.http.api import Api, token
 

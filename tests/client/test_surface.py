@@ -1,6 +1,6 @@
 """The two clients have the same: each call, each error and each field of the one, in the other's spelling.
 
-What is JavaScript's is read from the types that are made of it, api/client/rowbox.d.ts.
+What is JavaScript's is read from the types that are made of it, api/web/client/rowbox.d.ts.
 """
 
 import inspect
@@ -13,7 +13,7 @@ import pytest
 import rowbox.client as python
 from rowbox.client import Client
 
-TYPES = (Path(__file__).parents[2] / "api" / "client" / "rowbox.d.ts").read_text()
+TYPES = (Path(__file__).parents[2] / "api" / "web" / "client" / "rowbox.d.ts").read_text()
 UNITS = {"patienceMs": "patience_s", "dedupeLifeMs": "dedupe_life_s", "retryInMs": "retry_in_s"}
 """Each language counts time as its own library does. (A firstTriedAt is in milliseconds there, in seconds here.)"""
 BROWSERS = {"signal", "waitForNews", "fetch", "sleep", "random", "now", "wallClock"}

@@ -7,13 +7,13 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import membership as membership_module
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.judgement import Member, Standing, Swap, next_swap, standing
-from rowbox.cacheserver.lease import Lease
-from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.ownership import EpochOwnership, LeasedOwnership
-from rowbox.cacheserver.watch import Watch
+from rowbox.cacheserver.node import membership as membership_module
+from rowbox.cacheserver.node.judgement import Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.lease import Lease
+from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.node.tenure import EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
 
 Patch = pytest.MonkeyPatch
 

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.node import Node, Stores
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.node.node import Node, Stores
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 from tests.checking import assert_no_findings

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from rowbox.cacheserver.beat_log import REMIND_S
+from rowbox.cacheserver.node.beat_log import REMIND_S
 from rowbox.mailbox.errors import StoreUnavailable
 from tests.cluster.servers import Server, servers
 from tests.cluster.world import LEASE

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.node import Node, Stores
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.node.node import Node, Stores
+from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.trusted_time import TrustedTime
+from rowbox.cacheserver.stores.clock_memory import CellMemory
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.clock_trust import by_word
+from rowbox.mailbox.clocks.clock_trust import by_word
 from rowbox.mailbox.errors import ClockInDoubt
 from tests.checking import assert_no_findings
 from tests.cluster.servers import Server

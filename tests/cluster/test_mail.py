@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.mail_health import FADES_AFTER_S, MailHealth
 from rowbox.cacheserver.port import Send
-from rowbox.cacheserver.store import Column
-from rowbox.cacheserver.stores.memory_ranges import MemoryRanges
+from rowbox.cacheserver.stores.mail_health import FADES_AFTER_S, MailHealth
+from rowbox.cacheserver.stores.memory.ranges import MemoryRanges
+from rowbox.cacheserver.stores.port import Column
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 from tests.cluster.servers import Server, Servers, owner_and_other, servers
 from tests.cluster.world import LEASE, SHARDS

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.judgement import Standing
-from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.mailbox.errors import StoreOutcomeUnknown
 from rowbox.mailbox.fence import make_epoch
 from tests.cluster.world import LEASE, SHARDS

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages
-from rowbox.cacheserver.store import Store
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, StoreUnavailable, StoreVersionMismatch, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
 from tests.cluster.servers import owner_and_other, servers

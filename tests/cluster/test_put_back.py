@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.history import history_of
+from rowbox.cacheserver.node.put_back import MAP_VERSIONS_LOST, end_restore
+from rowbox.cacheserver.node.went_back import WentBack
 from rowbox.cacheserver.port import FetchMessages, Page
-from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST, end_restore
-from rowbox.cacheserver.store import Column, Put, RowMutation
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_cells import MemoryCells
-from rowbox.cacheserver.went_back import WentBack
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.memory.cells import MemoryCells
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Column, Put, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import FenceCell

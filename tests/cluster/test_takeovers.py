@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.cluster_state import ClusterCells
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
 from tests.cluster.mutants import death_is_declared_whatever_stands, the_loser_goes_on_with_the_map_in_hand
 from tests.cluster.world import LEASE, World
 from tests.support.virtual_time import run_virtual

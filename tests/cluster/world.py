@@ -11,15 +11,15 @@ from functools import partial
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from rowbox.cacheserver.cluster_state import ClusterCells
-from rowbox.cacheserver.judgement import Standing
-from rowbox.cacheserver.membership import Membership
-from rowbox.cacheserver.store import Column, Part, Ranges, RowDelete, RowMutation, StoreStats
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Column, Part, Ranges, RowDelete, RowMutation, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START, shard_of_row
-from rowbox.mailbox.config import LeaseSettings
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.settings.config import LeaseSettings
 from tests.support.virtual_time import WallClock
 
 _T = TypeVar("_T")

@@ -12,12 +12,12 @@ from time import time_ns
 
 import pytest
 
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Store
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
-from rowbox.mailbox.config import HBaseAddress, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 

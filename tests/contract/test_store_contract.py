@@ -1,4 +1,4 @@
-"""What cacheserver/store.py promises, sentence by sentence, of every store in conftest.STORES."""
+"""What cacheserver/stores/port.py promises, sentence by sentence, of every store in conftest.STORES."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation, Store
+from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation, Store
 from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from tests.http.api import SETTINGS, Api, serving
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from rowbox.cacheserver.owner import Owner
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page
-from rowbox.cacheserver.store import Put, RowMutation, Store
+from rowbox.cacheserver.stores.port import Put, RowMutation, Store
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cursor import ListKind
+from rowbox.mailbox.pages.cursor import ListKind
 from tests.support.cluster import version_of
 
 STORES = Path(__file__).with_name("stores")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.mailbox.cursor import Bookmarks, ListKind, Place, ResetReason, decode_cursor
+from rowbox.mailbox.pages.cursor import Bookmarks, ListKind, Place, ResetReason, decode_cursor
 from tests.golden.lines import Line, differences, lines, of_today
 
 CURSORS = lines("cursors")

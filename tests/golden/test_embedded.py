@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rocksdict import AccessType, Options, Rdict
 
-from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import Family
 from tests.golden.lines import lines, of_today
 from tests.integration.rocksdb_fixture import opened

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, own_place
-from rowbox.cacheserver.revoked_ids import IDS_QUALIFIER, decode_ids, encode_ids
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.beside import LastBackup
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.rocksdb_backup import Contents
+from rowbox.cacheserver.access.revoked_ids import IDS_QUALIFIER, decode_ids, encode_ids
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, own_place
+from rowbox.cacheserver.stores.files.beside import LastBackup
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb.backup import Contents
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.hbase_schema.schema_row import (

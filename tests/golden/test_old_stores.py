@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send
-from rowbox.cacheserver.store import Store
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
 from tests.checking import assert_no_findings
 from tests.golden.old_stores import STORES, OldStore, answer_again, old_store

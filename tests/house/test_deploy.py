@@ -22,9 +22,9 @@ from deploy.hbase.__main__ import main
 from deploy.hbase.cluster import Cluster
 from deploy.hbase.errors import ClusterError
 from rowbox.cli.main import VERBS
-from rowbox.mailbox.config import SETTINGS, hosts_of, is_loopback, load, parse_store_url
+from rowbox.mailbox.settings.config import SETTINGS, hosts_of, is_loopback, load, parse_store_url
 from tests.conftest import require
-from tests.house.layering import MAY_IMPORT
+from tests.house.layering import folders
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -314,7 +314,7 @@ def test_every_service_has_a_health_check_of_its_own_or_of_its_image() -> None:
 def test_the_image_gets_every_folder_that_the_wheel_holds() -> None:
     image = (ROOT / "deploy" / "rowbox" / "Dockerfile").read_text()
     sent = (ROOT / ".dockerignore").read_text().splitlines()
-    for folder in (*MAY_IMPORT, "src"):
+    for folder in (*folders(), "src"):
         assert f"COPY {folder} {folder}\n" in image
         assert f"!{folder}" in sent
 

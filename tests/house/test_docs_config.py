@@ -3,9 +3,9 @@
 from itertools import groupby
 from pathlib import Path
 
-from rowbox.cli.config import to_toml
-from rowbox.mailbox.config import SETTINGS
-from rowbox.mailbox.setting import Setting
+from rowbox.cli.verbs.config import to_toml
+from rowbox.mailbox.settings.config import SETTINGS
+from rowbox.mailbox.settings.setting import Setting
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 HEADER = "| key | default | expected | meaning | flag | environment |\n|---|---|---|---|---|---|\n"

@@ -126,7 +126,7 @@ def release(tmp_path: Path) -> Path:
     """A checkout in which 1.2.3 may be released."""
     for name, text in {
         "src/rowbox/__init__.py": '"""Text."""\n\n__version__ = "1.2.3"\n',
-        "api/client/package.json": '{"version": "1.2.3"}',
+        "api/web/client/package.json": '{"version": "1.2.3"}',
         "CHANGELOG.md": "# Changes\n\n## 1.2.3, 2026-12-01\n\n- One.\n- Two.\n\n## 1.2.2, 2026-11-01\n\n- Old.\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def test_a_release_is_told_by_the_newest_section_of_the_changelog(release: Path)
     ("path", "old", "new", "told"),
     [
         ("src/rowbox/__init__.py", "1.2.3", "1.2.4", r"the tag is v1\.2\.3, and the version is 1\.2\.4"),
-        ("api/client/package.json", "1.2.3", "1.2.2", r"api/client/package\.json has the version 1\.2\.2"),
+        ("api/web/client/package.json", "1.2.3", "1.2.2", r"api/web/client/package\.json has the version 1\.2\.2"),
         ("CHANGELOG.md", "1.2.3, 2026-12-01", "1.2.3, not yet released", "CHANGELOG.md begins with"),
         ("CHANGELOG.md", "## 1.2.3, 2026-12-01", "## 1.2.4, 2026-12-01", "CHANGELOG.md begins with"),
     ],
@@ -198,7 +198,7 @@ def test_every_path_target_and_link_that_they_name_is_there(name: str) -> None:
     assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
 
 
-@pytest.mark.parametrize("path", ["LICENSE", "api/client/LICENSE"])
+@pytest.mark.parametrize("path", ["LICENSE", "api/web/client/LICENSE"])
 def test_the_licence_is_apaches_text_unchanged(path: str) -> None:
     digest = hashlib.sha256((ROOT / path).read_bytes()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"

@@ -34,7 +34,7 @@ def test_no_script_is_left_out() -> None:
     left_out = [
         name
         for name in listed("*.js", "*.mjs")
-        if not re.match(r"(api|tests)/.*\.js$", name) and not name.startswith("api/chat/vendor/")
+        if not re.match(r"(api|tests)/.*\.js$", name) and not name.startswith("api/web/chat/vendor/")
     ]
     assert left_out == []
-    assert loaded("biome.json")["files"]["includes"] == ["api/**/*.js", "tests/**/*.js", "!api/chat/vendor"]
+    assert loaded("biome.json")["files"]["includes"] == ["api/**/*.js", "tests/**/*.js", "!api/web/chat/vendor"]

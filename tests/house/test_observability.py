@@ -10,10 +10,9 @@ import aiohttp
 import pytest
 import yaml
 
-from rowbox.cacheserver.samples import gateway_samples
-from rowbox.cacheserver.stores.beside import LastBackup, note_backup
-from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.mailbox.config import SETTINGS
+from rowbox.cacheserver.stores.files.beside import LastBackup, note_backup
+from rowbox.cacheserver.stores.hbase.counters import Counters, gateway_samples
+from rowbox.mailbox.settings.config import SETTINGS
 from tests.integration.support.server_process import ServerProcess
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -9,7 +9,7 @@ from pathlib import Path
 from rowbox.mailbox.ids import is_user_id
 from rowbox.mailbox.subjects import user_id_of
 
-CHAT = Path(__file__).parents[2] / "api" / "chat"
+CHAT = Path(__file__).parents[2] / "api" / "web" / "chat"
 NODE = Path(sys.executable).with_name("node")
 """A dev dependency brings it."""
 KNOWN = ["auth0|5f7c", "@", "@@|", "@|@", "q83v/w==", "Zoë", "日本", "😀", "a b\n", "alice", "+15551234567"]

@@ -58,7 +58,7 @@ def test_the_wheel_carries_the_licence_of_everything_in_it(wheel: Path) -> None:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         said = message_from_bytes(archive.read(metadata))
         carried = {Path(name).name: archive.read(name) for name in archive.namelist() if "/licenses/" in name}
-    vendored = (ROOT / "api" / "chat" / "vendor").glob("LICENSE-*")
+    vendored = (ROOT / "api" / "web" / "chat" / "vendor").glob("LICENSE-*")
     assert carried == {path.name: path.read_bytes() for path in (ROOT / "LICENSE", *vendored)}
     assert (said["License-Expression"], said["Author"]) == ("Apache-2.0 AND MIT", "The Rowbox authors")
 

@@ -10,19 +10,19 @@ import aiohttp
 import msgspec
 
 from rowbox.api.app import build_admin_app, build_app
-from rowbox.api.auth import Authenticator, issue_token, make_authenticator
-from rowbox.api.bodies import Bodies, bodies_of
-from rowbox.api.connections import Connections
-from rowbox.api.counters import HttpCounters
-from rowbox.api.drain import Drain
-from rowbox.api.local_only import admin_guard_of
-from rowbox.api.metrics import Source
-from rowbox.api.operator import Operator, OperatorCall
-from rowbox.api.problems import Problem
-from rowbox.api.request_id import request_ids
-from rowbox.api.server import Server, connection_limits
+from rowbox.api.auth.authenticator import Authenticator, issue_token, make_authenticator
+from rowbox.api.edge.local_only import admin_guard_of
+from rowbox.api.edge.server import Server, connection_limits
+from rowbox.api.http.bodies import Bodies, bodies_of
+from rowbox.api.http.connections import Connections
+from rowbox.api.http.drain import Drain
+from rowbox.api.http.problems import Problem
+from rowbox.api.http.request_id import request_ids
+from rowbox.api.operator.calls import Operator, OperatorCall
+from rowbox.api.telemetry.counters import HttpCounters
+from rowbox.api.telemetry.metrics import Source
 from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.config import RateLimitSettings, ServerSettings, Settings
+from rowbox.mailbox.settings.config import RateLimitSettings, ServerSettings, Settings
 
 SECRET = b"a secret of at least 32 bytes, for tests"
 NO_LIMITS = RateLimitSettings(enabled=False)

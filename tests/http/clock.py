@@ -1,7 +1,7 @@
 """What the tests of authentication share: time that passes when they say so, and the edge's way to ask."""
 
-from rowbox.api.auth import Authenticator
-from rowbox.api.claims import Claims
+from rowbox.api.auth.authenticator import Authenticator
+from rowbox.api.auth.claims import Claims
 
 
 class Clock:

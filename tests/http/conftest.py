@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 import uvloop
 
-from rowbox.api.connection import Connection
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.api.http.connection import Connection
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.config import Settings
+from rowbox.mailbox.settings.config import Settings
 from tests.http.api import SETTINGS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 

@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-import rowbox.api.auth_signature as _  # noqa: F401 - PyJWT signs under RFC 9864's names, too, once this is imported
+import rowbox.api.auth.signature as _  # noqa: F401 - PyJWT signs under RFC 9864's names, too, once this is imported
 from tests.http.clock import Clock
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)

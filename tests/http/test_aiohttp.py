@@ -1,7 +1,7 @@
 """What of aiohttp's inside the HTTP server relies on, although aiohttp promises none of it.
 
 aiohttp's connection (web.RequestHandler) parses, keeps alive and cancels; ours is a subclass that bounds what it holds
-and answers in one piece (api/connection.py, api/wire.py; ADR 16, 24 and 34). So pyproject.toml has an upper bound for
+and answers in one piece (connection.py, wire.py; ADR 16, 24, 34). So pyproject.toml has an upper bound for
 aiohttp. To move it: install the new version, run this file, and read aiohttp's web_protocol.py and base_protocol.py
 where a test here fails.
 """
@@ -21,10 +21,10 @@ import pytest
 from aiohttp import EMPTY_PAYLOAD, web
 from packaging.requirements import Requirement
 
-from rowbox.api import connection as connection_module
-from rowbox.api.connection import READ_BYTES, Connection
-from rowbox.api.connections import ConnectionLimits, Connections
-from rowbox.api.wire import WireResponse
+from rowbox.api.http import connection as connection_module
+from rowbox.api.http.connection import READ_BYTES, Connection
+from rowbox.api.http.connections import ConnectionLimits, Connections
+from rowbox.api.http.wire import WireResponse
 
 ROOT: Final = Path(__file__).parents[2]
 

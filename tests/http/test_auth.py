@@ -8,12 +8,12 @@ import jwt
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.auth import TokenAuthenticator, issue_token, make_authenticator
-from rowbox.api.claims import Claims
-from rowbox.api.insecure import InsecureAuthenticator
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.authenticator import TokenAuthenticator, issue_token, make_authenticator
+from rowbox.api.auth.claims import Claims
+from rowbox.api.auth.insecure import InsecureAuthenticator
 from rowbox.mailbox.errors import Forbidden, Unauthenticated
 from rowbox.mailbox.revocation import Bearer, token_hash
+from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import SECRET
 from tests.http.clock import Clock, claims_of
 

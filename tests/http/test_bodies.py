@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.bodies import Bodies
-from rowbox.api.claims import Claims
-from rowbox.api.handlers import Call
-from rowbox.mailbox.config import RateLimitSettings, Settings
+from rowbox.api.auth.claims import Claims
+from rowbox.api.http.bodies import Bodies
+from rowbox.api.http.operation import Call
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited
+from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 from tests.http.test_server import HeldPort

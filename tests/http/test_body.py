@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.config import ServerSettings, Settings
+from rowbox.mailbox.settings.config import ServerSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token
 from tests.http.scripted_port import ScriptedPort
 

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from rowbox.api.responses import (
+from rowbox.api.v1.responses import (
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
     Message,
     SendMessageResponse,
 )
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from tests.http.api import Answer, Api
 from tests.support.cluster import version_of
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from rowbox.api.connections import REPORT_EVERY_S, ConnectionLimits, Connections, Cut
+from rowbox.api.http.connections import REPORT_EVERY_S, ConnectionLimits, Connections, Cut
 from tests.support.virtual_time import virtual_time
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rowbox.mailbox.config import ServerSettings, Settings
+from rowbox.mailbox.settings.config import ServerSettings, Settings
 from tests.http.api import NO_LIMITS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 

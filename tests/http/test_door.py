@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.door import Door
-from rowbox.api.server import ADMIN_CONNECTIONS
-from rowbox.mailbox.config import Settings
+from rowbox.api.edge.server import ADMIN_CONNECTIONS
+from rowbox.api.http.door import Door
+from rowbox.mailbox.settings.config import Settings
 from tests.conftest import leave_out
 from tests.http.api import ANY_PORT, NO_LIMITS, serving, token, until
 from tests.http.scripted_port import ScriptedPort

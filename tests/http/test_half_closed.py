@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rowbox.api import server as server_module
-from rowbox.api.connection import PROBE, PROBE_CYCLE, Connection
-from rowbox.cacheserver.owner import Owner
+from rowbox.api.edge import server as server_module
+from rowbox.api.http.connection import PROBE, PROBE_CYCLE, Connection
+from rowbox.cacheserver.owner.owner import Owner
 from tests.http.api import Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 from tests.http.test_server import HeldPort

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.api.auth_jwk import MAX_KEYS, parse_jwks
-from rowbox.api.auth_keys import MAX_TRIED, KeysUnavailable
+from rowbox.api.auth.jwk import MAX_KEYS, parse_jwks
+from rowbox.api.auth.keys import MAX_TRIED, KeysUnavailable
 from tests.http.keys import (
     EC_KEY,
     EDWARDS_448_KEY,

@@ -13,13 +13,13 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
-from rowbox.api.auth import TokenAuthenticator, make_authenticator
-from rowbox.api.auth_jwks import RETRY_S, jwks_keys
-from rowbox.api.auth_jwks_source import MAX_BYTES, jwks_fetcher
-from rowbox.api.auth_kept_keys import KeptKeys
-from rowbox.api.auth_keys import KeysUnavailable
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.authenticator import TokenAuthenticator, make_authenticator
+from rowbox.api.auth.jwks import RETRY_S, jwks_keys
+from rowbox.api.auth.jwks_source import MAX_BYTES, jwks_fetcher
+from rowbox.api.auth.kept_keys import KeptKeys
+from rowbox.api.auth.keys import KeysUnavailable
 from rowbox.mailbox.errors import Unauthenticated
+from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import until
 from tests.http.clock import Clock, claims_of
 from tests.http.keys import (

@@ -9,12 +9,12 @@ import jwt
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.auth import TokenAuthenticator, make_authenticator
-from rowbox.api.auth_jwks import jwks_keys
-from rowbox.api.auth_keys import KeysUnavailable
-from rowbox.api.responses import FetchConversationResponse, FetchMessagesResponse
-from rowbox.cacheserver.owner import Owner
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.authenticator import TokenAuthenticator, make_authenticator
+from rowbox.api.auth.jwks import jwks_keys
+from rowbox.api.auth.keys import KeysUnavailable
+from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResponse
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import SECRET, SETTINGS, Answer, Api, serving
 from tests.http.clock import Clock
 from tests.http.keys import EC_KEY, bearer, jwk, key_set

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from rowbox.api.limits import LimitHeaders
+from rowbox.api.http.limits import LimitHeaders
 from rowbox.cacheserver.port import Quota
-from rowbox.mailbox.config import RateLimitSettings, Settings
+from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 from tests.http.api import ANY_PORT, Api, serving
 from tests.http.scripted_port import ScriptedPort
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.insecure import InsecureAuthenticator
-from rowbox.api.local_only import is_local
-from rowbox.mailbox.config import Settings
+from rowbox.api.auth.insecure import InsecureAuthenticator
+from rowbox.api.edge.local_only import is_local
+from rowbox.mailbox.settings.config import Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving
 from tests.http.scripted_port import ScriptedPort
 

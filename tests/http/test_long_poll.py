@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rowbox.api import server as server_module
-from rowbox.api.counters import CLIENT_GONE
-from rowbox.api.responses import FetchConversationResponse, FetchMessagesResponse, SendMessageResponse
-from rowbox.cacheserver.owner import Owner
-from rowbox.mailbox.config import PollSettings, Settings
+from rowbox.api.edge import server as server_module
+from rowbox.api.telemetry.counters import CLIENT_GONE
+from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResponse, SendMessageResponse
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.mailbox.settings.config import PollSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Answer, Api, serving, token, until
 from tests.support.cluster import version_of
 
@@ -96,7 +96,7 @@ async def test_a_ninth_ends_the_oldest_with_an_empty_answer(api: Api, owner: Own
 
 @pytest.fixture
 def probed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that left is noticed after two probes (api/connections.py), which a test need not wait for."""
+    """A client that left is noticed after two probes (api/http/connections.py), which a test need not wait for."""
     monkeypatch.setattr(server_module, "PROBE_S", 0.01)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.mailbox.config import PollSettings, Settings
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.mailbox.settings.config import PollSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, token
 
 DEADLINE_S = 90

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from rowbox import __version__
-from rowbox.api.metrics import Sample
-from rowbox.api.openapi import openapi
-from rowbox.api.pages import pages
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.samples import owner_samples
+from rowbox.api.telemetry.metrics import Sample
+from rowbox.api.v1.openapi import openapi
+from rowbox.api.web.pages import pages
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.mailbox.errors import Overloaded
 from tests.http.api import SETTINGS, Api, serving
 from tests.http.scripted_port import ScriptedPort

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import jwt
 import pytest
 
-from rowbox.api.auth import issue_token
-from rowbox.api.auth_operator import AUDIENCE, LEEWAY_S, LIFE_S, operator_token, require_operator
-from rowbox.api.operator import MAX_BODY_BYTES, OperatorCall
-from rowbox.mailbox.config import AuthSettings
+from rowbox.api.auth.authenticator import issue_token
+from rowbox.api.auth.operator import AUDIENCE, LEEWAY_S, LIFE_S, operator_token, require_operator
+from rowbox.api.operator.calls import MAX_BODY_BYTES, OperatorCall
 from rowbox.mailbox.errors import StoreUnusable, Unauthenticated
+from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import SECRET, Api, serving, token
 from tests.http.scripted_port import ScriptedPort
 

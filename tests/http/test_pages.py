@@ -7,14 +7,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from rowbox.api.handlers import Handlers
-from rowbox.api.openapi import openapi
-from rowbox.api.problems import KINDS
-from rowbox.mailbox.config import PollSettings
+from rowbox.api.http.problems import KINDS
+from rowbox.api.v1.handlers import Handlers
+from rowbox.api.v1.openapi import openapi
+from rowbox.mailbox.settings.config import PollSettings
 from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
 
-CHAT = Path(__file__).parents[2] / "api" / "chat"
+CHAT = Path(__file__).parents[2] / "api" / "web" / "chat"
 PAGES = {
     "/": "text/html; charset=utf-8",
     "/client/rowbox.js": "text/javascript; charset=utf-8",

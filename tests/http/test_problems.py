@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from rowbox.api.auth_keys import KeysUnavailable
-from rowbox.api.problems import KINDS, MethodNotAllowed, NotFound, NotLocal, UnsupportedMediaType, is_of_ours
-from rowbox.api.refusal_log import RefusalLog
-from rowbox.api.request_id import REQUEST_ID
+from rowbox.api.auth.keys import KeysUnavailable
+from rowbox.api.http.problems import KINDS, MethodNotAllowed, NotFound, NotLocal, UnsupportedMediaType, is_of_ours
+from rowbox.api.http.request_id import REQUEST_ID
+from rowbox.api.telemetry.refusal_log import RefusalLog
 from rowbox.mailbox import errors
 from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
@@ -151,7 +151,7 @@ async def test_an_unexpected_exception_is_logged_with_its_request_id_and_tells_t
         return True
 
     caplog.handler.addFilter(note)
-    with caplog.at_level(logging.ERROR, logger="rowbox.api.endpoint"):
+    with caplog.at_level(logging.ERROR, logger="rowbox.api.edge.endpoint"):
         answer = await edge.get("/v1/fetchMessages", headers={"X-Request-Id": "mine"})
     assert answer.problem(500, "internal").request_id == "mine"
     assert b"secret" not in answer.body

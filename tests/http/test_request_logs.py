@@ -9,14 +9,14 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from msgspec.structs import replace
 
-from rowbox.api import access_log, refusal_log
-from rowbox.api.operator import OperatorCall
-from rowbox.api.refusal_log import MOST_OF_CALLERS, RefusalLog
-from rowbox.api.request_id import REQUEST_ID
-from rowbox.cacheserver.owner import Owner
+from rowbox.api.http.request_id import REQUEST_ID
+from rowbox.api.operator.calls import OperatorCall
+from rowbox.api.telemetry import access_log, refusal_log
+from rowbox.api.telemetry.refusal_log import MOST_OF_CALLERS, RefusalLog
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox import errors
-from rowbox.mailbox.config import RateLimitSettings, Settings
 from rowbox.mailbox.rarely import EVERY_S
+from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 from tests.http.api import SETTINGS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 from tests.support.virtual_time import virtual_time

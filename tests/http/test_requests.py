@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rowbox.api.claims import Claims
-from rowbox.api.requests import (
+from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.requests import (
     parse_fetch_conversation,
     parse_fetch_messages,
     parse_mark_read,
@@ -14,8 +14,8 @@ from rowbox.api.requests import (
     parse_send_status,
 )
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
-from rowbox.mailbox.config import PollSettings
 from rowbox.mailbox.errors import BadRequest, Forbidden, MessageTooLarge, RowboxError, UnknownParameter
+from rowbox.mailbox.settings.config import PollSettings
 
 ALICE = Claims("alice", is_admin=False, valid_until_s=0)
 ADMIN = Claims("root", is_admin=True, valid_until_s=0)

@@ -6,11 +6,11 @@ import time
 import msgspec
 import pytest
 
-from rowbox.api.auth import issue_token
-from rowbox.api.auth_operator import operator_token
-from rowbox.api.operator_tokens import revocation_calls
-from rowbox.cacheserver.owner import Owner
-from rowbox.mailbox.config import Settings
+from rowbox.api.auth.authenticator import issue_token
+from rowbox.api.auth.operator import operator_token
+from rowbox.api.operator.tokens import revocation_calls
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.mailbox.settings.config import Settings
 from tests.http.api import SECRET, Answer, Api, serving, token, until
 
 _PATHS = ("/v1/fetchConversation", "/v1/fetchMessages", "/v1/sendStatus?clientMessageId=c")

@@ -7,18 +7,18 @@ import aiohttp
 import pytest
 
 from rowbox.api.app import build_admin_app, build_app
-from rowbox.api.bodies import bodies_of
-from rowbox.api.claims import Claims
-from rowbox.api.connections import Connections
-from rowbox.api.counters import HttpCounters
-from rowbox.api.drain import Drain
-from rowbox.api.operator import Operator
-from rowbox.api.request_id import request_ids
-from rowbox.api.responses import SendMessageResponse
-from rowbox.api.server import Server, connection_limits
-from rowbox.cacheserver.owner import Owner
+from rowbox.api.auth.claims import Claims
+from rowbox.api.edge.server import Server, connection_limits
+from rowbox.api.http.bodies import bodies_of
+from rowbox.api.http.connections import Connections
+from rowbox.api.http.drain import Drain
+from rowbox.api.http.request_id import request_ids
+from rowbox.api.operator.calls import Operator
+from rowbox.api.telemetry.counters import HttpCounters
+from rowbox.api.v1.responses import SendMessageResponse
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send, SendResult
-from rowbox.mailbox.config import ServerSettings, Settings
+from rowbox.mailbox.settings.config import ServerSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from rowbox.api.connection import MAX_HEAD_BYTES, READ_BYTES, Connection
-from rowbox.api.connections import Cut
+from rowbox.api.http.connection import MAX_HEAD_BYTES, READ_BYTES, Connection
+from rowbox.api.http.connections import Cut
 from rowbox.cacheserver.port import Page
-from rowbox.mailbox.config import MIB, Settings
+from rowbox.mailbox.settings.config import MIB, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from rowbox.api.answer import header_lines
-from rowbox.api.wire import WireResponse
+from rowbox.api.http.answer import header_lines
+from rowbox.api.http.wire import WireResponse
 from tests.http.api import Answer, Api, token
 from tests.http.scripted_port import ScriptedPort
 

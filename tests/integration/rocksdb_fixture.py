@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rowbox.cacheserver.store import Put, RowMutation, StoreReader
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.port import Put, RowMutation, StoreReader
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import Family
 
 SHARDS = 64

@@ -13,8 +13,8 @@ import sys
 from itertools import count, islice
 from pathlib import Path
 
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.port import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import RowboxError
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from rowbox.cacheserver.stores.beside import checkpoint_of
-from rowbox.cacheserver.stores.rocksdb_backup import read_contents
+from rowbox.cacheserver.stores.files.beside import checkpoint_of
+from rowbox.cacheserver.stores.rocksdb.backup import read_contents
 from rowbox.mailbox.errors import StoreUnusable
 from tests.cli.store_folder import in_store, nothing, three_messages
 from tests.cli.test_backup import a_fourth, messages, small

@@ -7,15 +7,15 @@ from contextlib import closing
 import orjson
 import pytest
 
-from rowbox.cacheserver.clock_memory import REMEMBERED_QUALIFIER, encoded
-from rowbox.hbase_schema.apply import apply
-from rowbox.hbase_schema.diagnosis import Diagnosis, State
-from rowbox.hbase_schema.doctor import examine_calls
+from rowbox.cacheserver.stores.clock_memory import REMEMBERED_QUALIFIER, encoded
+from rowbox.hbase_schema.doctor.cluster import examine_calls
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLOCK_ROW, META_START
+from rowbox.hbase_schema.migrate.apply import apply
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Cell, Thrift1
-from rowbox.mailbox.clock_trust import Remembered
+from rowbox.hbase_schema.thrift.thrift1 import Cell, Thrift1
+from rowbox.mailbox.clocks.clock_trust import Remembered
 from tests.integration.support.hbase_place import TIMEOUT_MS, Place, closed_port, place_on
 from tests.support.hbase_cluster import HBase, HBaseCluster
 

@@ -20,19 +20,19 @@ from happybase.batch import BatchMutation, Mutation
 from happybase.connection import Hbase
 from happybase.table import TScan
 
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.hbase_connection import GatewayClient
-from rowbox.cacheserver.stores.hbase_gateways import ERRORS_IN_A_ROW
-from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.cacheserver.stores.hbase.connection import GatewayClient
+from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
+from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cli.main import main
-from rowbox.hbase_schema.gateways import thrift2_at
-from rowbox.hbase_schema.spoken import HTTP, SASL, TLS, other_wire
+from rowbox.hbase_schema.migrate.gateways import thrift2_at
 from rowbox.hbase_schema.table_plan import plan_table
-from rowbox.hbase_schema.thrift2 import _IDL, FRAMED_SPLITS, Thrift2, identify
-from rowbox.hbase_schema.thrift_connection import Address, HBaseRefused, ThriftConnection
-from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings, ThriftProtocol, ThriftTransport
+from rowbox.hbase_schema.thrift.connection import Address, HBaseRefused, ThriftConnection
+from rowbox.hbase_schema.thrift.spoken import HTTP, SASL, TLS, other_wire
+from rowbox.hbase_schema.thrift.thrift2 import _IDL, FRAMED_SPLITS, Thrift2, identify
+from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings, ThriftProtocol, ThriftTransport
 from tests.support.scripted_gateway import (
     Handle,
     asks_for_sasl,

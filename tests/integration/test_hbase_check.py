@@ -8,14 +8,14 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from rowbox.cacheserver.checker import Checker
-from rowbox.cacheserver.ownership import EpochOwnership
-from rowbox.cacheserver.store import RowDelete
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.check.checker import Checker
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.cli.main import main
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, Settings, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, Settings, StoreSettings
 from tests.cli.store_folder import three_messages
 from tests.integration.support.hbase_server import SHARDS
 from tests.support.hbase_cluster import RUNNING, HBase

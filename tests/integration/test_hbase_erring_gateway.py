@@ -15,10 +15,10 @@ from thriftpy2.protocol import TBinaryProtocol
 from thriftpy2.thrift import TProcessor
 from thriftpy2.transport import TBufferedTransport, TSocket, TTransportException
 
-from rowbox.cacheserver.stores.hbase_connection import Gateway, GatewayClient
-from rowbox.cacheserver.stores.hbase_gateways import ERRORS_IN_A_ROW
-from rowbox.cacheserver.stores.hbase_pool import HBasePool
-from rowbox.hbase_schema.thrift_wire import DEFAULT
+from rowbox.cacheserver.stores.hbase.connection import Gateway, GatewayClient
+from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
+from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 pytestmark = pytest.mark.integration

@@ -13,13 +13,13 @@ from time import monotonic, time_ns
 
 import pytest
 
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.hbase_connection import CrossedReply, GatewayConnection
+from rowbox.cacheserver.stores.hbase.connection import CrossedReply, GatewayConnection
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.thrift_wire import DEFAULT
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 from tests.support.tcp_proxy import Fault, TcpProxy, running_proxy

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from rowbox.cacheserver.row_cells import RowCells, nobody
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.config import HBaseSettings, parse_store_url
+from rowbox.mailbox.settings.config import HBaseSettings, parse_store_url
 from tests.integration.support import mutants
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.client import Refused

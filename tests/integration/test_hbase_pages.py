@@ -7,19 +7,19 @@ from time import time_ns
 import orjson
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.cacheserver.stores.hbase_counters import Counters
+from rowbox.cacheserver.stores.hbase.counters import Counters
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, RateLimitSettings, Settings, StoreSettings
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import direct_conversation_id, message_id
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, RateLimitSettings, Settings, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 

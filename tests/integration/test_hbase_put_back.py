@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 import pytest
 from click.testing import CliRunner
 
-from rowbox.cacheserver.cluster_state import ClusterCells
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
-from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.node.put_back import MAP_VERSIONS_LOST
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.history import history_of
 from rowbox.cli.main import main
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 from tests.golden.old_stores import answer_again, old_store
 from tests.support.cluster import UNLIMITED
 from tests.support.hbase_cluster import RUNNING, HBase

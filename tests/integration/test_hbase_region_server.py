@@ -10,7 +10,7 @@ import happybase
 import pytest
 
 from rowbox.hbase_schema.keys import META_START, row_key
-from rowbox.mailbox.config import parse_store_url
+from rowbox.mailbox.settings.config import parse_store_url
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.hbase_server import SHARDS, made_store_on
 from tests.integration.support.server_process import ServerProcess

@@ -6,10 +6,10 @@ from time import time_ns
 
 import pytest
 
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 

@@ -14,7 +14,7 @@ from rowbox.cli.secret import load_or_create
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER
-from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.settings.config import StoreSettings
 from tests.integration.support.client import Client, Refused
 from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
 from tests.integration.support.server_process import ServerProcess, rowbox
@@ -102,12 +102,14 @@ async def test_a_stop_while_the_store_is_waited_for_is_quiet_and_at_once(
             assert await server.ended() == 0
             assert time.monotonic() - began < CALL_S
             news = [line for line in server.lines[before:] if "(RLIMIT_NOFILE)" not in line]
-            assert [line.partition("rowbox.cli.serve: ")[2] for line in news] == ["stopping: finishing what has begun"]
+            assert [line.partition("rowbox.cli.verbs.serve: ")[2] for line in news] == [
+                "stopping: finishing what has begun"
+            ]
 
 
 def errors(server: ServerProcess) -> list[str]:
     """What it printed, but for its log."""
-    return [line for line in server.lines if " rowbox.cli.serve: " not in line]
+    return [line for line in server.lines if " rowbox.cli.verbs.serve: " not in line]
 
 
 async def test_tokens_need_no_store(tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ from time import time_ns
 import happybase
 import pytest
 
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
 from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     StoreSettingsMismatch,
@@ -22,6 +21,7 @@ from rowbox.mailbox.errors import (
     StoreUnusable,
     StoreVersionMismatch,
 )
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.api.responses import FetchMessagesResponse
+from rowbox.api.v1.responses import FetchMessagesResponse
 from tests.integration.support import mutants
 from tests.integration.support.client import Refused
 from tests.integration.support.hbase_server import PATIENT_LEASE, PATIENT_TTL_S, made_store

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from rowbox.cacheserver.store import RowDelete, RowMutation
-from rowbox.cacheserver.stores.hbase import HBaseStore
-from rowbox.hbase_schema.apply import apply
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.thrift_wire import Wire
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.migrate.apply import apply
+from rowbox.hbase_schema.thrift.wire import Wire
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseSettings
 from tests.integration.support.hbase_place import TIMEOUT_MS, Place, place_on
 from tests.support.hbase_cluster import HBase, running_cluster
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.responses import Message
+from rowbox.api.v1.responses import Message
 from tests.integration.support.history import History, breaches, unread_count
 
 USERS = ("ann", "ben")

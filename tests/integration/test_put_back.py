@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.stores.rocksdb_database import Database
-from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.rocksdb.database import Database
+from rowbox.cacheserver.stores.rocksdb.folder import FolderLock
 from tests.integration.rocksdb_fixture import opened
 from tests.integration.support.client import Client
 from tests.integration.support.server_process import ServerProcess, rowbox

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.clock_file import NAME, ClockFile
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cacheserver.trusted_time import TrustedTime
+from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.stores.files.clock_file import NAME, ClockFile
+from rowbox.cacheserver.stores.port import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.clock_trust import Remembered, by_word
+from rowbox.mailbox.clocks.clock_trust import Remembered, by_word
 from rowbox.mailbox.errors import StoreUnavailable
 
 from .rocksdb_fixture import opened
@@ -85,7 +85,7 @@ async def test_a_kill_or_a_full_disk_in_the_middle_of_what_is_remembered_leaves_
         raise OSError("no space left, or the end of the process")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rowbox.cacheserver.stores.clock_file.os.fsync", fails)
+        patch.setattr("rowbox.cacheserver.stores.files.clock_file.os.fsync", fails)
         with pytest.raises(StoreUnavailable):
             await ClockFile(tmp_path).swap(before, before)
     machine.passes(60)

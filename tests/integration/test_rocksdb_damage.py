@@ -43,7 +43,7 @@ def _log(folder: Path) -> Path:
 
 
 def _records(data: bytes) -> list[int]:
-    """Where the log's records begin (rocksdb_wal.py tells the format)."""
+    """Where the log's records begin (rocksdb/wal.py tells the format)."""
     at, begins = 0, list[int]()
     while at < len(data):
         if _BLOCK - at % _BLOCK < _HEADER:
@@ -146,7 +146,7 @@ async def test_point_in_time_recovery_would_have_lost_rows(folder: Path, monkeyp
     log = _log(folder)
     _flip(log, _records(files(folder)[log.name])[20] + 20)
     lenient = SimpleNamespace(absolute_consistency=DBRecoveryMode.point_in_time)
-    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb_folder.DBRecoveryMode", lenient)
+    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.folder.DBRecoveryMode", lenient)
     async with opened(folder) as store:
         assert len(await numbers(store)) < COMMITS
 

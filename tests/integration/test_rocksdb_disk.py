@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rocksdict import WriteBatch, WriteOptions
 
-from rowbox.cacheserver.stores.disk import DiskGuard
-from rowbox.cacheserver.stores.rocksdb import RocksStore
+from rowbox.cacheserver.stores.files.disk import DiskGuard
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreFull, StoreUnavailable, StoreUnusable
 from tests.integration.support.small_disk import SmallDisk
@@ -70,7 +70,7 @@ async def test_a_device_that_fills_up_without_a_guard_loses_nothing(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that meets it breaks the store. Where a flush does, writes wait for room, and not for ever."""
-    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.STALL_S", 0.2)
+    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.store.STALL_S", 0.2)
     broken: list[StoreUnusable] = []
     confirmed: list[int] = []
     store = open_store(disk.folder, on_broken=broken.append)
@@ -117,7 +117,7 @@ async def test_a_write_that_rocksdb_holds_back_is_tried_again(tmp_path: Path, mo
 async def test_a_write_that_is_held_back_for_long_is_refused_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.STALL_S", 0)
+    monkeypatch.setattr("rowbox.cacheserver.stores.rocksdb.store.STALL_S", 0)
     async with opened(tmp_path) as store:
         with monkeypatch.context() as patched:
             patched.setattr(store, "_is_written", lambda *_: False)

@@ -60,7 +60,7 @@ async def test_another_number_of_shards_is_refused_naming_both(tmp_path: Path) -
 async def test_another_schema_version_is_refused_naming_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await _made(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("rowbox.cacheserver.stores.rocksdb_database.SCHEMA_VERSION", families.SCHEMA_VERSION + 1)
+        patched.setattr("rowbox.cacheserver.stores.rocksdb.database.SCHEMA_VERSION", families.SCHEMA_VERSION + 1)
         with pytest.raises(StoreVersionMismatch, match="has schema version 1, this Rowbox has 2: run the Rowbox"):
             open_store(tmp_path)
     async with opened(tmp_path) as store:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.rocksdb import RocksStore
-from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge
+from rowbox.cacheserver.stores.port import Put, RowMutation
+from rowbox.cacheserver.stores.rocksdb.purge import Expired, Purge
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START
 from rowbox.mailbox.errors import StoreDamaged, StoreUnusable

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rocksdict import Rdict, WriteBatch
 
-from rowbox.cacheserver.stores import rocksdb_ranges
+from rowbox.cacheserver.stores.rocksdb import ranges as rocksdb_ranges
 from rowbox.hbase_schema.families import Family
 
 from .rocksdb_fixture import group, numbers, opened

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.stores.rocksdb_view import open_reader
+from rowbox.cacheserver.stores.rocksdb.view import open_reader
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 

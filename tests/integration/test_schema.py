@@ -7,13 +7,13 @@ from threading import Barrier
 import orjson
 import pytest
 
-from rowbox.hbase_schema.apply import apply
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
-from rowbox.hbase_schema.gateways import Gateways
 from rowbox.hbase_schema.keys import SCHEMA_ROW
-from rowbox.hbase_schema.migrations import Migration, create_table
+from rowbox.hbase_schema.migrate.apply import apply
+from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.migrations import Migration, create_table
+from rowbox.hbase_schema.migrate.standing import look, read_schema
 from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, SchemaRow
-from rowbox.hbase_schema.standing import look, read_schema
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.mailbox.errors import StoreUnavailable
 from tests.integration.support.hbase_place import SHARDS, Place, closed_port, place_on

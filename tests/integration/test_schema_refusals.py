@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from rowbox.hbase_schema.apply import apply, record
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
-from rowbox.hbase_schema.gateways import Gateways
 from rowbox.hbase_schema.keys import SCHEMA_ROW
-from rowbox.hbase_schema.migrations import MIGRATIONS, Migration, create_table
+from rowbox.hbase_schema.migrate.apply import apply, record
+from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, Migration, create_table
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER, SchemaRow
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift1 import Cell
+from rowbox.hbase_schema.thrift.thrift1 import Cell
 from rowbox.mailbox.errors import StoreUnusable, StoreVersionMismatch
 from tests.integration.support.hbase_place import SHARDS, Place, place_on
 from tests.support.hbase_cluster import HBase

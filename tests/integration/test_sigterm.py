@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.api.responses import FetchConversationResponse, FetchMessagesResponse
+from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResponse
 from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused
 from tests.integration.support.half_send import HalfSend
 from tests.integration.support.history import History, SendRecord, breaches

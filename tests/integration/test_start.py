@@ -14,8 +14,8 @@ from random import Random
 
 import pytest
 
-from rowbox.api.responses import SendMessageResponse
-from rowbox.mailbox.config import Settings
+from rowbox.api.v1.responses import SendMessageResponse
+from rowbox.mailbox.settings.config import Settings
 from tests.conftest import require
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches

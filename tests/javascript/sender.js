@@ -1,7 +1,7 @@
 // Sends to many recipients at once, again and again, until it hears a line; says of each send how it ended.
 // Arguments: the server's URL, the token, how many recipients.
 
-import { Rowbox } from "../../api/client/rowbox.js";
+import { Rowbox } from "../../api/web/client/rowbox.js";
 import { hangUp, heard, say } from "./lines.js";
 
 const [url, token, recipients] = process.argv.slice(2);

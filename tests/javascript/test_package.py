@@ -18,7 +18,7 @@ from tests.javascript.program import NODE
 pytestmark = pytest.mark.integration
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGE: Final = ROOT / "api" / "client"
+PACKAGE: Final = ROOT / "api" / "web" / "client"
 NPM: Final = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rowbox.api.auth import issue_token
+from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
 from tests.client.steady_server import steady_server
 from tests.integration.support.server_process import ServerProcess

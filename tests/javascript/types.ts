@@ -1,6 +1,6 @@
 // What the types of the JavaScript client allow, and what not: `make check` reads this, nothing runs it.
 
-import { AccessDenied, type Message, OutcomeUnknown, Refused, Rowbox, RowboxError, type Sent } from "../../api/client/rowbox.js";
+import { AccessDenied, type Message, OutcomeUnknown, Refused, Rowbox, RowboxError, type Sent } from "../../api/web/client/rowbox.js";
 
 const client = new Rowbox({ url: "http://127.0.0.1:8080", token: async () => "token", patienceMs: Infinity });
 

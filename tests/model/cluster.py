@@ -1,6 +1,6 @@
 """The model of the cluster's row: nodes that renew, watch, take over, crash and come back, over a slow store.
 
-What a node is and does next is decided by the functions that ship (rowbox.cacheserver.judgement). Steps, in every
+What a node is and does next is decided by the functions that ship (rowbox.cacheserver.node.judgement). Steps, in every
 order:
 
 - a node reads the row, judges what it read, and sends a swap; with `late_answers` it judges at any later time
@@ -31,8 +31,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
-from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 from tests.model.cluster_row import Call, Left, Life, State, Store, as_read, checked, ends, name_call, put_life
 from tests.model.cluster_rules import ClusterBounds, ClusterRules
 

@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.judgement import Door
+from rowbox.cacheserver.node.judgement import Door
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell
 
 Cell: TypeAlias = NodeCell | MapCell
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.admission import FEW, Admission
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.table import Table
+from rowbox.cacheserver.cache.admission import FEW, Admission
+from rowbox.cacheserver.cache.table import Table
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
 from tests.support.cluster import Cluster, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time
 

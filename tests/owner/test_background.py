@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rowbox.cacheserver.background import LONGEST_PAUSE_S, REPORT_EVERY_S, BackgroundLoop, background_samples
-from rowbox.cacheserver.cleaner import BATCH_COLUMNS
-from rowbox.cacheserver.recovery import PAUSE_S, Recovery
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
+from rowbox.cacheserver.rows.cleaner import BATCH_COLUMNS
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import StoreDamaged, StoreUnavailable, StoreUnusable

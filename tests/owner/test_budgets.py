@@ -8,13 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.budget import SHARES, Budget
-from rowbox.cacheserver.commands import SendCommand
-from rowbox.cacheserver.delivery import NEWER_MESSAGES, SPILLED_RECIPIENTS
-from rowbox.cacheserver.recovery import PAUSE_S
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.mailbox.config import CommitSettings, Settings
+from rowbox.cacheserver.cache.commands import SendCommand
+from rowbox.cacheserver.delivery.delivery import NEWER_MESSAGES, SPILLED_RECIPIENTS
+from rowbox.cacheserver.delivery.recovery import PAUSE_S
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.settings.config import CommitSettings, Settings
 from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time
 

@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import row_cells
-from rowbox.cacheserver.census import take_census
-from rowbox.cacheserver.checker import LOOKS, SLACK_US, Checker, Progress
-from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.memory import MemoryStore
+from rowbox.cacheserver.check import row_cells
+from rowbox.cacheserver.check.census import take_census
+from rowbox.cacheserver.check.checker import LOOKS, SLACK_US, Checker, Progress
+from rowbox.cacheserver.rows.walk import RUN_SHARDS
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import message_qualifier, row_key, split_message_qualifier
 from rowbox.mailbox.cells import FenceCell, MessageCell, OutboxCell
+from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.fence import FenceEntry
-from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.ids import direct_conversation_id, sent_timestamp
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings, findings_of
@@ -108,7 +109,7 @@ async def test_progress_and_census_count_what_is_there() -> None:
         store = made.store
         checker = Checker(store, made.settings.store, made.clock.now_us, is_live=False)
         seen = [item async for item in checker.run()]
-        assert len(seen) == SHARDS / row_cells.RUN_SHARDS
+        assert len(seen) == SHARDS / RUN_SHARDS
         assert checker.progress == Progress(SHARDS, SHARDS, rows=2, conversations=3, messages=13)
         census = [census async for census in take_census(store)][-1]
         assert (census.mailboxes, census.conversations, census.messages) == (2, 3, 13)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchMessages, Send
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import row_key

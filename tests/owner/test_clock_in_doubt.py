@@ -8,15 +8,15 @@ from unittest.mock import patch
 
 import pytest
 
-from rowbox.cacheserver.clock_memory import CellMemory
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.trusted_time import TrustedTime
+from rowbox.cacheserver.stores.clock_memory import CellMemory
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.clock_trust import by_word
+from rowbox.mailbox.clocks.clock_trust import by_word
 from rowbox.mailbox.errors import ClockInDoubt, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id
 from tests.checking import assert_no_findings

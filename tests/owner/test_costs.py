@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.samples import owner_samples
-from rowbox.cacheserver.store import RowDelete, RowMutation
+from rowbox.cacheserver.owner.samples import owner_samples
+from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from tests.support.cluster import SHARDS, Node, cluster

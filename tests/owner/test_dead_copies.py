@@ -2,15 +2,15 @@
 
 import pytest
 
-from rowbox.cacheserver.row_cells import PAGE_COLUMNS, RowCells, nobody
-from rowbox.cacheserver.row_reader import OUTBOX_COLUMNS, READ_COLUMNS
-from rowbox.cacheserver.store import RowMutation
+from rowbox.cacheserver.check.row_cells import PAGE_COLUMNS, RowCells, nobody
+from rowbox.cacheserver.rows.row_reader import OUTBOX_COLUMNS, READ_COLUMNS
+from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, MessageCell, OutboxCell
-from rowbox.mailbox.config import CacheSettings, Settings
 from rowbox.mailbox.ids import client_id_hash, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.settings.config import CacheSettings, Settings
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, all_messages, cluster, ids
 from tests.support.virtual_time import virtual_time
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from rowbox.cacheserver import delivery as delivery_module
-from rowbox.cacheserver.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
-from rowbox.cacheserver.recovery import PAUSE_S, Recovery
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.delivery import delivery as delivery_module
+from rowbox.cacheserver.delivery.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OutboxCell

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterCells, MapCell
-from rowbox.cacheserver.history import history_of
-from rowbox.cacheserver.put_back import MAP_VERSIONS_LOST, end_restore
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.node.put_back import MAP_VERSIONS_LOST, end_restore
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, MapCell
+from rowbox.cacheserver.stores.history import history_of
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.mailbox.errors import StoreOutcomeUnknown
 from rowbox.mailbox.fence import make_epoch
 from tests.support.virtual_time import virtual_time

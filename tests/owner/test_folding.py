@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import folding
-from rowbox.cacheserver.store import Column, Put, RowMutation
+from rowbox.cacheserver.rows import folding
+from rowbox.cacheserver.stores.port import Column, Put, RowMutation
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell

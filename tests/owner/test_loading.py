@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.claimed_row import ClaimedRow
-from rowbox.cacheserver.loader import Loader
+from rowbox.cacheserver.cache.table import LARGE_LOADS
 from rowbox.cacheserver.port import Page
-from rowbox.cacheserver.row_states import decoded
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.table import LARGE_LOADS
+from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.rows.loader import Loader
+from rowbox.cacheserver.rows.row_states import decoded
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key

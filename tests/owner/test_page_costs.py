@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver import page_reader
-from rowbox.cacheserver.page_reader import SLICE_BYTES
-from rowbox.cacheserver.reading import TOKEN_COLUMNS
-from rowbox.cacheserver.store import Part, RowMutation
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.fetch import page_reader
+from rowbox.cacheserver.fetch.page_reader import SLICE_BYTES
+from rowbox.cacheserver.fetch.reading import TOKEN_COLUMNS
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.port import Part, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
-from rowbox.mailbox.config import RateLimitSettings, Settings
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import PageTooLarge, RateLimited
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import direct_conversation_id, message_id
-from rowbox.mailbox.page_cut import PAGE_BYTES
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
+from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, ids, parsed
 from tests.support.virtual_time import settle, virtual_time
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.config import CacheSettings
 from rowbox.mailbox.errors import PageTooLarge
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.settings.config import CacheSettings
 from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, ids, parsed, version_of
 from tests.support.virtual_time import settle, virtual_time
 

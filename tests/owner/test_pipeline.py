@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.commands import SendCommand
-from rowbox.cacheserver.row_reader import RowReader
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.cache.commands import SendCommand
+from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.hbase_schema.keys import row_key, shard_of_row
-from rowbox.mailbox.config import CacheSettings, CommitSettings, Settings
 from rowbox.mailbox.errors import (
     ClientMessageIdReused,
     Overloaded,
@@ -21,6 +20,7 @@ from rowbox.mailbox.errors import (
     StoreUnavailable,
 )
 from rowbox.mailbox.rarely import EVERY_S
+from rowbox.mailbox.settings.config import CacheSettings, CommitSettings, Settings
 from tests.checking import assert_no_findings
 from tests.support.cluster import CRAMPED, SHARDS, UNLIMITED, Cluster, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import Page
-from rowbox.mailbox.config import PollSettings
 from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.settings.config import PollSettings
 from tests.support.cluster import UNLIMITED, Node, cluster, gather_all, parsed, version_of
 from tests.support.virtual_time import settle, virtual_time
 

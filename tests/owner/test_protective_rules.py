@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cursor import ListKind
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, StoreOutcomeUnknown
-from rowbox.mailbox.page_cut import ROOM_BYTES
+from rowbox.mailbox.pages.cursor import ListKind
+from rowbox.mailbox.pages.page_cut import ROOM_BYTES
 from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import virtual_time
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from rowbox.cacheserver.history import begin_history, history_of
 from rowbox.cacheserver.port import Page
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.stores.history import begin_history, history_of
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import HISTORY_QUALIFIER

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver import quarantine as quarantine_module
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.cacheserver.quarantine import REPORT_EVERY_S, Quarantine
-from rowbox.cacheserver.recovery import PAUSE_S
-from rowbox.cacheserver.samples import owner_samples
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.stores.memory_ranges import MemoryRanges
+from rowbox.cacheserver.delivery.recovery import PAUSE_S
+from rowbox.cacheserver.owner.samples import owner_samples
+from rowbox.cacheserver.stores import quarantine as quarantine_module
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.memory.ranges import MemoryRanges
+from rowbox.cacheserver.stores.quarantine import REPORT_EVERY_S, Quarantine
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import RowboxError, StoreOutcomeUnknown, StoreUnavailable

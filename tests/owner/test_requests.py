@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.config import CacheSettings, RateLimitSettings, StoreSettings
 from rowbox.mailbox.errors import (
     BadRequest,
     RateLimited,
@@ -17,6 +16,7 @@ from rowbox.mailbox.errors import (
     UnknownConversation,
     UnknownMessage,
 )
+from rowbox.mailbox.settings.config import CacheSettings, RateLimitSettings, StoreSettings
 from tests.checking import assert_no_findings
 from tests.support.cluster import (
     SHARDS,

@@ -7,15 +7,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import settling
-from rowbox.cacheserver.store import Put, RowMutation
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
+from rowbox.cacheserver.fetch import settling
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.clock import US_PER_MS
-from rowbox.mailbox.config import Settings, StoreSettings
-from rowbox.mailbox.conversation_pages import MAX_DELTA
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import UnknownMessage
+from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
+from rowbox.mailbox.settings.config import Settings, StoreSettings
 from tests.checking import assert_no_findings
 from tests.support.cluster import (
     CRAMPED,

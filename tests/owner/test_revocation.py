@@ -10,21 +10,21 @@ import pytest
 from _pytest.outcomes import Failed
 from msgspec.structs import replace
 
-from rowbox.cacheserver import claimed_row, row_states
-from rowbox.cacheserver import revocations as revocations_module
+from rowbox.cacheserver.access import revocations as revocations_module
+from rowbox.cacheserver.access.revocations import Revocations
+from rowbox.cacheserver.access.revoked_ids import MOST_IDS, RevokedIds
+from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.port import Page
-from rowbox.cacheserver.revocations import Revocations
-from rowbox.cacheserver.revoked_ids import MOST_IDS, RevokedIds
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.waiters import Waiters
+from rowbox.cacheserver.rows import claimed_row, row_states
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import RevocationCell
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.config import AuthSettings, RateLimitSettings, StoreSettings
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import (
     HandoverInProgress,
     RateLimited,
@@ -32,8 +32,8 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     TokenRevoked,
 )
-from rowbox.mailbox.plan import Plan
 from rowbox.mailbox.revocation import Bearer, token_hash
+from rowbox.mailbox.settings.config import AuthSettings, RateLimitSettings, StoreSettings
 from tests.checking import findings_of
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts

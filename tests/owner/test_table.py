@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import table as table_module
-from rowbox.cacheserver.store import RowMutation
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.table import Row
+from rowbox.cacheserver.cache import table as table_module
+from rowbox.cacheserver.cache.table import Row
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import FenceCell, IndexCell
-from rowbox.mailbox.config import CacheSettings
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import Overloaded, StoreUnavailable
 from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.settings.config import CacheSettings
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts
 from tests.support.virtual_time import settle, virtual_time

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.table import Row
-from rowbox.mailbox.config import CommitSettings
+from rowbox.cacheserver.cache.table import Row
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.ids import direct_conversation_id, from_text
+from rowbox.mailbox.settings.config import CommitSettings
 from tests.support.cluster import UNLIMITED, Cluster, Node, cluster, parsed
 from tests.support.virtual_time import run_virtual, virtual_time
 

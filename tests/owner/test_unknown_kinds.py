@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from rowbox.cacheserver.ownership import SOLE_EPOCH
-from rowbox.cacheserver.store import Put, RowMutation
+from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import log_qualifier, row_key
 from rowbox.mailbox.cells import FenceCell
+from rowbox.mailbox.check.findings import Code
 from rowbox.mailbox.fence import is_valid, newest
-from rowbox.mailbox.findings import Code
 from tests.checking import findings_of
 from tests.support.cluster import SHARDS, Cluster, cluster, parsed
 from tests.support.virtual_time import virtual_time

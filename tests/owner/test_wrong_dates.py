@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.errors import ClockInDoubt, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
 from tests.support.cluster import Json
 

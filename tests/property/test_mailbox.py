@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from rowbox.cacheserver.history import begin_history
+from rowbox.cacheserver.check.row_cells import RowCells, nobody
 from rowbox.cacheserver.port import Page, SendResult
-from rowbox.cacheserver.row_cells import RowCells, nobody
-from rowbox.cacheserver.stores.memory_cells import MemoryCells
+from rowbox.cacheserver.stores.history import begin_history
+from rowbox.cacheserver.stores.memory.cells import MemoryCells
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.clock import MAX_AHEAD_US
-from rowbox.mailbox.config import Settings, StoreSettings
+from rowbox.mailbox.check.findings import Code, Finding
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownMessage
-from rowbox.mailbox.findings import Code, Finding
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import Settings, StoreSettings
 from tests.checking import findings_of
 from tests.property.model import PlainMailbox, Said, without_version
 from tests.support.cluster import (

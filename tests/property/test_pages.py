@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import Page, SendResult
-from rowbox.mailbox.config import CacheSettings
 from rowbox.mailbox.errors import PageTooLarge
 from rowbox.mailbox.ids import to_text
-from rowbox.mailbox.page_cut import ROOM_BYTES
+from rowbox.mailbox.pages.page_cut import ROOM_BYTES
+from rowbox.mailbox.settings.config import CacheSettings
 from tests.support.cluster import CRAMPED, UNLIMITED, Cluster, Json, cluster, ids, parsed
 from tests.support.virtual_time import run_virtual
 

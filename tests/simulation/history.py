@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rowbox.cacheserver.port import SendResult
-from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.ids import sent_timestamp
 from tests.support.cluster import Json, ids
 

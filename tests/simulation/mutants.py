@@ -8,27 +8,30 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver import claimed_row, loader, pipeline, row_states, table
-from rowbox.cacheserver.batch import Batch
-from rowbox.cacheserver.claimed_row import ClaimedRow
-from rowbox.cacheserver.committer import Committer
-from rowbox.cacheserver.fetches import Fetches
-from rowbox.cacheserver.loader import Loader
-from rowbox.cacheserver.ownership import EpochOwnership, Ownership
-from rowbox.cacheserver.sent_ids import SentIds
-from rowbox.cacheserver.store import Column, Store
-from rowbox.cacheserver.table import Row, Table
-from rowbox.cacheserver.waiters import Waiters
-from rowbox.mailbox import mailbox as mailbox_module
+from rowbox.cacheserver.cache import table
+from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.waiters import Waiters
+from rowbox.cacheserver.commit import pipeline
+from rowbox.cacheserver.commit.batch import Batch
+from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.fetch.fetches import Fetches
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.rows import claimed_row, loader, row_states
+from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.rows.loader import Loader
+from rowbox.cacheserver.rows.sent_ids import SentIds
+from rowbox.cacheserver.stores.port import Column, Store
+from rowbox.mailbox.aggregate import mailbox as mailbox_module
+from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.needs import CopyNeed, Fact
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import IndexCell, LogCell
-from rowbox.mailbox.client_ids import ClientIds
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
-from rowbox.mailbox.mailbox import Mailbox
 from rowbox.mailbox.message import Message, MessageCopy
-from rowbox.mailbox.needs import CopyNeed, Fact
-from rowbox.mailbox.plan import Plan
-from rowbox.mailbox.window import Window
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from rowbox.cacheserver.stores.memory_faults import Fault, Op
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.waiters import Waiter, Waiters, Woken
+from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.ids import direct_conversation_id
 from rowbox.mailbox.message import MessageCopy
-from rowbox.mailbox.window import Window
 from tests.support.cluster import CRAMPED, UNLIMITED, Node, all_conversations, all_messages, cluster, gather_all, parsed
 from tests.support.virtual_time import settle
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 from unittest.mock import patch
 
 from rowbox.cacheserver.port import Page, SendResult
-from rowbox.cacheserver.stores.memory_faults import Fault
-from rowbox.cacheserver.stores.memory_gates import Point
+from rowbox.cacheserver.stores.memory.faults import Fault
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import RowboxError, UnknownClientMessageId
 from tests.checking import assert_no_findings
 from tests.simulation.history import History, Sending

@@ -11,19 +11,19 @@ from typing import Any
 
 import orjson
 
-from rowbox.cacheserver.clock_memory import CellMemory
 from rowbox.cacheserver.clocks import BareTime, Time
-from rowbox.cacheserver.owner import Owner
-from rowbox.cacheserver.ownership import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
-from rowbox.cacheserver.stores.memory import MemoryStore
-from rowbox.cacheserver.stores.memory_gates import Point
-from rowbox.cacheserver.trusted_time import TrustedTime
+from rowbox.cacheserver.stores.clock_memory import CellMemory
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.clock_trust import by_word
-from rowbox.mailbox.config import CacheSettings, RateLimitSettings, Settings
-from rowbox.mailbox.cursor import ListKind
+from rowbox.mailbox.clocks.clock_trust import by_word
+from rowbox.mailbox.pages.cursor import ListKind
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import CacheSettings, RateLimitSettings, Settings
 from tests.support.process import Process, install
 from tests.support.virtual_time import WallClock, settle
 

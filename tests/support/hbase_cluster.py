@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from rowbox.hbase_schema.thrift_wire import DEFAULT, Wire
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings
+from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings
 from tests.conftest import require
 from tests.support.alone import alone
 

@@ -9,10 +9,10 @@ from secrets import token_hex
 
 import happybase
 
-from rowbox.hbase_schema.apply import apply
-from rowbox.hbase_schema.gateways import Gateways, first_thrift1, thrift2_at
+from rowbox.hbase_schema.migrate.apply import apply
+from rowbox.hbase_schema.migrate.gateways import Gateways, first_thrift1, thrift2_at
 from rowbox.hbase_schema.table_plan import plan_table
-from rowbox.mailbox.config import HBaseAddress, StoreSettings
+from rowbox.mailbox.settings.config import HBaseAddress, StoreSettings
 from tests.support.hbase_cluster import HBase
 
 _TIMEOUT_MS = 30_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.cacheserver import loader, sent_ids
+from rowbox.cacheserver.rows import loader, sent_ids
 
 
 def in_small_parts(patch: pytest.MonkeyPatch) -> None:

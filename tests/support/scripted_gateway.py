@@ -18,7 +18,7 @@ from thriftpy2.protocol.exc import TProtocolException
 from thriftpy2.thrift import TProcessor
 from thriftpy2.transport import TSocket, TTransportException
 
-from rowbox.hbase_schema.thrift_wire import DEFAULT, NOT_THRIFT, Wire
+from rowbox.hbase_schema.thrift.wire import DEFAULT, NOT_THRIFT, Wire
 
 Handle = Callable[[Any], None]
 """What becomes of a connection's socket; it is closed afterwards."""

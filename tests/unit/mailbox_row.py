@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
     Cell,
     ChangeKind,
@@ -17,15 +19,13 @@ from rowbox.mailbox.cells import (
     RevocationCell,
     UnknownIndexCell,
 )
+from rowbox.mailbox.check.findings import Finding
+from rowbox.mailbox.check.horizon import Horizon, Lives
+from rowbox.mailbox.check.invariants import RowFrame, check_row
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, FenceEntry
-from rowbox.mailbox.findings import Finding
-from rowbox.mailbox.horizon import Horizon, Lives
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
-from rowbox.mailbox.invariants import RowFrame, check_row
-from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.plan import NewSend, Plan
 from rowbox.mailbox.revocation import end_of_second
 
 BIRTH_US = 1_800_000_000_000_000

@@ -1,7 +1,7 @@
 """What an owner may remove of a row that it has claimed: nothing of epochs above its own (rule 2)."""
 
-from rowbox.cacheserver.claimed_row import ClaimedRow
-from rowbox.cacheserver.store import Column
+from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import conversation_qualifier, fence_qualifier, revocation_qualifier

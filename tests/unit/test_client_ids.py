@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.client_ids import ClientIds
+from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.ids import client_id_hash
 
 DAY_US = 86_400_000_000

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.clock import (
+from rowbox.mailbox.clocks.clock import (
     MAX_AHEAD_US,
     date_of_send,
     first_of_mutation,

@@ -4,8 +4,8 @@ from itertools import permutations
 
 import pytest
 
-from rowbox.mailbox.clock_peers import AGREES_US, PeersTime, Verdict, judge
-from rowbox.mailbox.clock_trust import TOLERANCE_US, Contradiction
+from rowbox.mailbox.clocks.clock_peers import AGREES_US, PeersTime, Verdict, judge
+from rowbox.mailbox.clocks.clock_trust import TOLERANCE_US, Contradiction
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

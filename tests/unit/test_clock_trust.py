@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.clock_trust import (
+from rowbox.mailbox.clocks.clock_trust import (
     MOST_GAPS,
     MOST_OFF_US,
     TOLERANCE_US,

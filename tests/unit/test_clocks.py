@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowbox.cacheserver.clocks import StoreClock
-from rowbox.mailbox.clock import MAX_AHEAD_US
+from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 
 NOW_US = 1_800_000_000_000_000
 NOW_MS = NOW_US // 1000

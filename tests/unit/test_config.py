@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.config import SETTINGS, ConfigError, Settings, load
-from rowbox.mailbox.setting import Kind
+from rowbox.mailbox.settings.config import SETTINGS, ConfigError, Settings, load
+from rowbox.mailbox.settings.setting import Kind
 
 
 def refusal(

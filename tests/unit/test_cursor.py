@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.cursor import BOUND_BYTES, Bookmarker, Bookmarks, ListKind, Place, ResetReason, reset_reason
 from rowbox.mailbox.errors import BadRequest
+from rowbox.mailbox.pages.cursor import BOUND_BYTES, Bookmarker, Bookmarks, ListKind, Place, ResetReason, reset_reason
 
 DAY_US = 86_400_000_000
 identifiers = st.binary(min_size=16, max_size=16)

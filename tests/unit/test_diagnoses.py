@@ -1,8 +1,8 @@
 import pytest
 
-from rowbox.hbase_schema.diagnosis import State
-from rowbox.hbase_schema.doctor import examine_cluster, judge_remembered
-from rowbox.hbase_schema.gateway_conf import (
+from rowbox.hbase_schema.doctor.cluster import examine_cluster, judge_remembered
+from rowbox.hbase_schema.doctor.diagnosis import State
+from rowbox.hbase_schema.doctor.gateway_conf import (
     IDLE_TIMEOUT,
     MAX_FRAME_MB,
     OPERATION_TIMEOUT,
@@ -10,10 +10,10 @@ from rowbox.hbase_schema.gateway_conf import (
     WRITE_TIMEOUT,
     judge_configuration,
 )
-from rowbox.hbase_schema.thrift2 import THRIFT1, Identity
-from rowbox.mailbox.clock_trust import Remembered
-from rowbox.mailbox.config import HBaseSettings
+from rowbox.hbase_schema.thrift.thrift2 import THRIFT1, Identity
+from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreUnavailable
+from rowbox.mailbox.settings.config import HBaseSettings
 
 SETTINGS = HBaseSettings(idle_ms=30_000)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.stores.disk import DiskGuard, free_bytes
+from rowbox.cacheserver.stores.files.disk import DiskGuard, free_bytes
 from rowbox.mailbox.errors import StoreFull, StoreUnavailable
 
 

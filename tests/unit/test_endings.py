@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rowbox.hbase_schema.codec import decode_sole_state, encode
+from rowbox.mailbox.aggregate.endings import Endings
+from rowbox.mailbox.aggregate.index import ConversationIndex
+from rowbox.mailbox.aggregate.index_draft import index_of, stored
 from rowbox.mailbox.cells import IndexCell
 from rowbox.mailbox.conversation import NEVER, Conversation, Unread
-from rowbox.mailbox.endings import Endings
 from rowbox.mailbox.ids import direct_conversation_id, message_id
-from rowbox.mailbox.index import ConversationIndex
-from rowbox.mailbox.index_draft import index_of, stored
 from rowbox.mailbox.message import Message
 
 conversations = st.integers(0, 5).map(lambda n: n.to_bytes(16, "big"))

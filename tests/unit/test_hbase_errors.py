@@ -2,8 +2,8 @@ import pytest
 from thriftpy2.thrift import TApplicationException, TDecodeException, TType
 from thriftpy2.transport import TTransportException
 
-from rowbox.cacheserver.stores.hbase_connection import CrossedReply
-from rowbox.cacheserver.stores.hbase_errors import Blame, blame, reading_error, said, writing_error
+from rowbox.cacheserver.stores.hbase.connection import CrossedReply
+from rowbox.cacheserver.stores.hbase.errors import Blame, blame, reading_error, said, writing_error
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 GATEWAY = ("gw", 9090)

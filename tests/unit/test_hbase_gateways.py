@@ -1,4 +1,4 @@
-from rowbox.cacheserver.stores.hbase_gateways import ERRORS_IN_A_ROW, Gateways
+from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW, Gateways
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 

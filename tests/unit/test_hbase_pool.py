@@ -4,8 +4,8 @@ from time import monotonic
 
 import pytest
 
-from rowbox.cacheserver.stores.hbase_pool import HBasePool
-from rowbox.hbase_schema.thrift_wire import DEFAULT
+from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.stores import hbase_reads
-from rowbox.cacheserver.stores.hbase_connection import CrossedReply
+from rowbox.cacheserver.stores.hbase import reads as hbase_reads
+from rowbox.cacheserver.stores.hbase.connection import CrossedReply
 from rowbox.hbase_schema.families import Family
 
 I = Family.INDEX  # noqa: E741 - its letter

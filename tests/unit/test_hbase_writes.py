@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.store import RowDelete, RowMutation
-from rowbox.cacheserver.stores.hbase_writes import CALL_BYTES, CELL_BYTES, ROW_BYTES, delete_columns, put_rows
+from rowbox.cacheserver.stores.hbase.writes import CALL_BYTES, CELL_BYTES, ROW_BYTES, delete_columns, put_rows
+from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 

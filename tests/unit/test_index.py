@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from rowbox.mailbox import index as index_module
-from rowbox.mailbox import index_draft
+from rowbox.mailbox.aggregate import index as index_module
+from rowbox.mailbox.aggregate import index_draft
+from rowbox.mailbox.aggregate.index import (
+    CHANGE_BYTES,
+    ENTRY_BYTES,
+    MOST_CHANGES,
+    TEXT_BYTES,
+    ConversationIndex,
+    _state_bytes,
+)
+from rowbox.mailbox.aggregate.index_draft import IndexDraft, stored
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.ids import message_id
-from rowbox.mailbox.index import CHANGE_BYTES, ENTRY_BYTES, MOST_CHANGES, TEXT_BYTES, ConversationIndex, _state_bytes
-from rowbox.mailbox.index_draft import IndexDraft, stored
 
 conversations = st.integers(1, 12).map(lambda n: n.to_bytes(16, "big"))
 newest_ids = st.integers(1, 40).map(lambda n: n.to_bytes(16, "big"))

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
-from rowbox.cacheserver.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 
 OWNER = NodeCell("owner", 9, "alive", "here")
 ME = NodeCell("me", 3, "alive", "here")

@@ -1,5 +1,5 @@
 from rowbox.hbase_schema.families import SCHEMA_VERSION
-from rowbox.hbase_schema.migrations import MIGRATIONS, Migration, pending
+from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, Migration, pending
 
 THREE = {3: Migration("c", ()), 1: Migration("a", ()), 2: Migration("b", ())}
 

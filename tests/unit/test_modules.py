@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.api.modules import UnknownSyntax, joined
+from rowbox.api.web.modules import UnknownSyntax, joined
 
 
 def test_modules_come_before_those_that_import_them_each_once() -> None:

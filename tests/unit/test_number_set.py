@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox import number_set
-from rowbox.mailbox.number_set import NumberSet
+from rowbox.mailbox.aggregate import number_set
+from rowbox.mailbox.aggregate.number_set import NumberSet
 
 numbers = st.integers(0, (1 << 64) - 1) | st.integers(0, 40)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.cacheserver.ownership import LAST_N, EpochOwnership
+from rowbox.cacheserver.node.tenure import LAST_N, EpochOwnership
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import make_epoch
 

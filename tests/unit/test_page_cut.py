@@ -3,14 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.api.request_types import MAX_CONTENT_BYTES, MAX_CONVERSATIONS, MAX_CURSOR_CHARACTERS, MAX_TOKEN_CHARACTERS
-from rowbox.api.responses import encode_page
+from rowbox.api.v1.request_types import (
+    MAX_CONTENT_BYTES,
+    MAX_CONVERSATIONS,
+    MAX_CURSOR_CHARACTERS,
+    MAX_TOKEN_CHARACTERS,
+)
+from rowbox.api.v1.responses import encode_page
 from rowbox.cacheserver.port import Page
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.conversation_pages import MAX_DELTA
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
-from rowbox.mailbox.page_cut import PAGE_BYTES, ROOM_BYTES, PageCut, narrower
+from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES, ROOM_BYTES, PageCut, narrower
 
 
 def copy(length: int) -> MessageCopy:

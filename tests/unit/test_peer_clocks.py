@@ -1,9 +1,9 @@
 """What a server makes of the times in the others' beats, look by look."""
 
-from rowbox.cacheserver.cluster_state import ClusterState, MapCell, NodeCell
-from rowbox.cacheserver.peer_clocks import PeerClocks
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_peers import Verdict
+from rowbox.cacheserver.node.peer_clocks import PeerClocks
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState, MapCell, NodeCell
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_peers import Verdict
 
 START_US = 1_800_000_000 * US_PER_S
 BEAT_S = 1.0

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
+from rowbox.mailbox.aggregate.index_draft import index_of, stored
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.needs import MOST_RECOUNTS, CopyNeed, DedupeNeed, Fact, MarkNeed, RecountNeed
+from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent, Settled
 from rowbox.mailbox.cells import ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, HandoverInProgress, UnknownConversation, UnknownMessage
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, direct_conversation_id, message_id, payload_hash
-from rowbox.mailbox.index_draft import index_of, stored
-from rowbox.mailbox.mailbox import Limits, Mailbox
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.needs import MOST_RECOUNTS, CopyNeed, DedupeNeed, Fact, MarkNeed, RecountNeed
-from rowbox.mailbox.plan import Marked, NewSend, Plan, Sent, Settled
 
 NOW = 1_800_000_000_000_000
 LIMITS = Limits(365 * 86_400_000, 7 * 86_400_000, 7 * 86_400_000, 64, 1 << 20)

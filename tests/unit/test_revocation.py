@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import RevocationCell
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import TokenRevoked
 from rowbox.mailbox.fence import FenceEntry
-from rowbox.mailbox.mailbox import Limits, Mailbox
-from rowbox.mailbox.plan import Plan
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second
 
 DAY_MS = 86_400_000

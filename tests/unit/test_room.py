@@ -1,6 +1,6 @@
 """Who is in the way when memory is full."""
 
-from rowbox.cacheserver.room import Room
+from rowbox.cacheserver.cache.room import Room
 
 LIMIT = 8000
 

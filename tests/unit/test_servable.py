@@ -3,8 +3,8 @@ import pytest
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.servable import require_servable
 from rowbox.hbase_schema.table_plan import Attributes, plan_table
-from rowbox.mailbox.config import StoreSettings
 from rowbox.mailbox.errors import StoreSettingsMismatch
+from rowbox.mailbox.settings.config import StoreSettings
 
 SETTINGS = StoreSettings()
 SHOWN_BY_THRIFT1 = ("VERSIONS", "COMPRESSION", "IN_MEMORY", "BLOOMFILTER", "BLOCKCACHE", "TTL")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowbox.cacheserver.log_tail import LOG_COLUMNS, Spans
+from rowbox.cacheserver.fetch.log_tail import LOG_COLUMNS, Spans
 from rowbox.mailbox.cells import ChangeKind, LogCell
 
 NOW = 1_800_000_000_000_000

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from rowbox.api.static_file import StaticFile, takes_gzip
+from rowbox.api.web.static_file import StaticFile, takes_gzip
 
 BODY = b"the same words, " * 100
 FILE = StaticFile(BODY, "text/plain", {"X-Shared": "yes"})

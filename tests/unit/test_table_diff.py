@@ -2,7 +2,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START
 from rowbox.hbase_schema.table_diff import LiveTable, differences, not_shown
 from rowbox.hbase_schema.table_plan import plan_table
-from rowbox.mailbox.config import StoreSettings
+from rowbox.mailbox.settings.config import StoreSettings
 
 PLAN = plan_table("t", StoreSettings(shards=64), regions=4)
 AS_PLANNED = LiveTable({str(family): attributes for family, attributes in PLAN.families.items()}, (b"", META_START))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW, META_START, SCHEMA_ROW, row_key, shard_of_row
 from rowbox.hbase_schema.table_plan import FOREVER_S, Compression, plan_table, split_points, ttl_s
-from rowbox.mailbox.config import DAY_MS, StoreSettings
+from rowbox.mailbox.settings.config import DAY_MS, StoreSettings
 
 shard_counts = st.integers(64, 65536)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.units import format_duration, format_size, parse_duration_ms, parse_size_bytes
+from rowbox.mailbox.settings.units import format_duration, format_size, parse_duration_ms, parse_size_bytes
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
 from rowbox.cacheserver.timeouts import STEP_S
-from rowbox.cacheserver.waiters import Waiter, Waiters, Woken
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.ids import ZERO_ID

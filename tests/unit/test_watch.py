@@ -1,7 +1,7 @@
 """Who is silent and who is lively, by one's own clock and without a gap in the looking."""
 
-from rowbox.cacheserver.cluster_state import ClusterState, NodeCell
-from rowbox.cacheserver.watch import Watch
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState, NodeCell
 
 PATIENCE_S = 4.5
 GAP_S = 2.0

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from rowbox.mailbox.aggregate.window import Window, copy_bytes
 from rowbox.mailbox.ids import ZERO_ID, message_id
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
-from rowbox.mailbox.window import Window, copy_bytes
 
 numbers = st.integers(1, 400)
 

@@ -1,10 +1,10 @@
 // Where the page begins: the tokens it was given become accounts, and the accounts panes.
 
 import { html, render } from "./vendor/htm-preact.js";
-import { Account } from "./account.js";
-import { Navigation } from "./navigation.js";
-import { Notifier } from "./notifier.js";
-import { onNewLink, storedTokens, storeTokens, takeLink, userOf } from "./session.js";
+import { Account } from "./mail/account.js";
+import { Navigation } from "./browser/navigation.js";
+import { Notifier } from "./browser/notifier.js";
+import { onNewLink, storedTokens, storeTokens, takeLink, userOf } from "./browser/session.js";
 import { Today } from "./today.js";
 import { App } from "./views/app.js";
 
@@ -122,7 +122,7 @@ function leave(userId) {
   accounts.find((account) => account.userId === userId)?.show(null);
 }
 
-/** @param {import("./navigation.js").Open} open */
+/** @param {import("./browser/navigation.js").Open} open */
 function showOpen(open) {
   for (const account of accounts) account.show(open[account.userId] ?? null, { isFocused: account === accounts[0] });
 }

@@ -18,14 +18,14 @@ from typing import Final
 
 import msgspec
 
-from rowbox.cacheserver.stores.durable_files import write_whole
-from rowbox.mailbox.clock import US_PER_S
+from rowbox.cacheserver.stores.files.durable_files import write_whole
+from rowbox.mailbox.clocks.clock import US_PER_S
 
 INSIDE: Final = "store"
 """The folder inside a checkpoint, a backup and a restore in which the files lie: a backup reads like a data folder."""
 
 CONTENTS: Final = "rowbox.backup"
-"""The file in a backup's store that says what belongs to it (rocksdb_backup.py)."""
+"""The file in a backup's store that says what belongs to it (rocksdb/backup.py)."""
 
 
 class LastBackup(msgspec.Struct, frozen=True):

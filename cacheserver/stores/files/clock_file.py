@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rowbox.cacheserver.clock_memory import decoded, encoded
-from rowbox.mailbox.clock_trust import Remembered
+from rowbox.cacheserver.stores.clock_memory import decoded, encoded
+from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 NAME = "rowbox.clock"

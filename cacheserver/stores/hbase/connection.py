@@ -22,7 +22,7 @@ from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TClient
 from thriftpy2.transport import TSocket
 
-from rowbox.hbase_schema.thrift_wire import Wire
+from rowbox.hbase_schema.thrift.wire import Wire
 
 BUFFER_BYTES = 64 * 1024
 """A batch of 256 rows is 200 kB: with thriftpy2's 4 kB it is 53 writes to the socket, with this 4."""

@@ -1,6 +1,9 @@
 """What the connections to the gateways have done so far, as plain numbers for the metrics."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from rowbox.cacheserver.samples import Sample
 
 
 @dataclass
@@ -18,3 +21,24 @@ class Counters:
     """Answers that were errors, maybe of the gateway itself."""
     refusals: int = 0
     """Refusals of region servers that a gateway passed on: busy, over a quota, not serving."""
+
+
+def gateway_samples(counters: Counters) -> Iterable[Sample]:
+    """What the connections to a cluster's gateways have done."""
+    numbers = (
+        ("rowbox_gateway_reads_total", "Reads through the gateways.", counters.reads),
+        ("rowbox_gateway_writes_total", "Writes through the gateways.", counters.writes),
+        ("rowbox_gateway_read_round_trips_total", "Round trips of reads.", counters.read_round_trips),
+        ("rowbox_gateway_write_round_trips_total", "Round trips of writes.", counters.write_round_trips),
+        ("rowbox_gateway_connections_total", "Connections opened.", counters.connections_opened),
+        ("rowbox_gateway_failovers_total", "Times another gateway was taken.", counters.failovers),
+        ("rowbox_gateway_deadline_misses_total", "Calls given up at their deadline.", counters.deadline_misses),
+        ("rowbox_gateway_errors_total", "Answers of gateways that were errors, maybe their own.", counters.errors),
+        (
+            "rowbox_gateway_refusals_total",
+            "Refusals of region servers, passed on: busy, over a quota, not serving.",
+            counters.refusals,
+        ),
+    )
+    for name, text, value in numbers:
+        yield name, "counter", text, {}, value

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from thriftpy2.thrift import TException
 from thriftpy2.transport import TTransportException
 
-from rowbox.cacheserver.stores.hbase_connection import CrossedReply, Gateway
+from rowbox.cacheserver.stores.hbase.connection import CrossedReply, Gateway
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 
 _TEXT_CHARS = 300

@@ -8,7 +8,7 @@ comes last, and is tried again when those before it fail.
 
 from collections.abc import Sequence
 
-from rowbox.cacheserver.stores.hbase_connection import Gateway
+from rowbox.cacheserver.stores.hbase.connection import Gateway
 
 ERRORS_IN_A_ROW = 3
 """After so many errors and no other answer between, a gateway is left. One or two may be a region that moves."""

@@ -27,9 +27,9 @@ from typing import Final, TypeVar
 
 from thriftpy2.transport import TTransportException
 
-from rowbox.cacheserver.stores.hbase_connection import Gateway, GatewayClient, GatewayConnection
-from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.cacheserver.stores.hbase_errors import (
+from rowbox.cacheserver.stores.hbase.connection import Gateway, GatewayClient, GatewayConnection
+from rowbox.cacheserver.stores.hbase.counters import Counters
+from rowbox.cacheserver.stores.hbase.errors import (
     Blame,
     ConnectionEnded,
     blame,
@@ -38,8 +38,8 @@ from rowbox.cacheserver.stores.hbase_errors import (
     said,
     writing_error,
 )
-from rowbox.cacheserver.stores.hbase_gateways import Gateways
-from rowbox.hbase_schema.thrift_wire import Wire
+from rowbox.cacheserver.stores.hbase.gateway_choice import Gateways
+from rowbox.hbase_schema.thrift.wire import Wire
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable
 
 _T = TypeVar("_T")

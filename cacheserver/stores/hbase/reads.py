@@ -12,8 +12,8 @@ from typing import Any
 
 from happybase.table import TScan
 
-from rowbox.cacheserver.store import Column, Part, part_of
-from rowbox.cacheserver.stores.hbase_connection import CrossedReply, GatewayClient
+from rowbox.cacheserver.stores.hbase.connection import CrossedReply, GatewayClient
+from rowbox.cacheserver.stores.port import Column, Part, part_of
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
 

@@ -7,10 +7,11 @@ through the region's memory and log, so a region that reads and does not write (
 from bisect import bisect_right
 from functools import partial
 
-from rowbox.cacheserver.store import RowDelete
-from rowbox.cacheserver.stores import hbase_reads, hbase_writes
-from rowbox.cacheserver.stores.hbase_connection import GatewayClient
-from rowbox.cacheserver.stores.hbase_pool import HBasePool
+from rowbox.cacheserver.stores.hbase import reads as hbase_reads
+from rowbox.cacheserver.stores.hbase import writes as hbase_writes
+from rowbox.cacheserver.stores.hbase.connection import GatewayClient
+from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.hbase_schema.families import Family
 
 PROBED = b"\x00probe"

@@ -9,23 +9,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from rowbox.cacheserver.store import Column, Part, RowDelete, RowMutation, StoreStats
-from rowbox.cacheserver.stores import hbase_reads, hbase_writes
-from rowbox.cacheserver.stores.hbase_connection import GatewayClient
-from rowbox.cacheserver.stores.hbase_counters import Counters
-from rowbox.cacheserver.stores.hbase_errors import TableNotMade
-from rowbox.cacheserver.stores.hbase_pool import HBasePool
-from rowbox.cacheserver.stores.hbase_regions import Regions
+from rowbox.cacheserver.stores.hbase import reads as hbase_reads
+from rowbox.cacheserver.stores.hbase import writes as hbase_writes
+from rowbox.cacheserver.stores.hbase.connection import GatewayClient
+from rowbox.cacheserver.stores.hbase.counters import Counters
+from rowbox.cacheserver.stores.hbase.errors import TableNotMade
+from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.cacheserver.stores.hbase.regions import Regions
+from rowbox.cacheserver.stores.port import Column, Part, RowDelete, RowMutation, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
 from rowbox.hbase_schema.servable import require_servable
-from rowbox.hbase_schema.spoken import ask_for_same_wire
 from rowbox.hbase_schema.table_plan import Attributes
-from rowbox.hbase_schema.thrift1 import families_of
-from rowbox.hbase_schema.thrift_wire import wire_of
-from rowbox.mailbox.config import HBaseAddress, HBaseSettings, StoreSettings
+from rowbox.hbase_schema.thrift.spoken import ask_for_same_wire
+from rowbox.hbase_schema.thrift.thrift1 import families_of
+from rowbox.hbase_schema.thrift.wire import wire_of
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable, StoreUnusable
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from happybase.batch import BatchMutation, Mutation
 
-from rowbox.cacheserver.store import RowDelete, RowMutation
-from rowbox.cacheserver.stores.hbase_connection import GatewayClient
-from rowbox.cacheserver.stores.hbase_reads import column_name
+from rowbox.cacheserver.stores.hbase.connection import GatewayClient
+from rowbox.cacheserver.stores.hbase.reads import column_name
+from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.errors import StoreUnavailable
 

@@ -17,7 +17,7 @@ from copy import deepcopy
 from itertools import starmap
 from typing import NamedTuple
 
-from rowbox.cacheserver.store import Column, Put, RowDelete, RowMutation
+from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.hbase_schema.keys import shard_range
 

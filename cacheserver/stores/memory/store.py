@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TypeVar
 
-from rowbox.cacheserver.store import Column, Part, Put, RowDelete, RowMutation, StoreStats, part_of
-from rowbox.cacheserver.stores.memory_cells import MemoryCells
-from rowbox.cacheserver.stores.memory_faults import Fault, Faults, Op
-from rowbox.cacheserver.stores.memory_gates import Gate, Point
-from rowbox.cacheserver.stores.memory_ranges import MemoryRanges
+from rowbox.cacheserver.stores.memory.cells import MemoryCells
+from rowbox.cacheserver.stores.memory.faults import Fault, Faults, Op
+from rowbox.cacheserver.stores.memory.gates import Gate, Point
+from rowbox.cacheserver.stores.memory.ranges import MemoryRanges
+from rowbox.cacheserver.stores.port import Column, Part, Put, RowDelete, RowMutation, StoreStats, part_of
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
 

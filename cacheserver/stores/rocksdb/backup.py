@@ -19,10 +19,10 @@ from typing import Final
 import msgspec
 
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.stores import clock_file
-from rowbox.cacheserver.stores.beside import CONTENTS, INSIDE, LastBackup, checkpoint_of, note_backup
-from rowbox.cacheserver.stores.disk import free_bytes
-from rowbox.cacheserver.stores.durable_files import (
+from rowbox.cacheserver.stores.files import clock_file
+from rowbox.cacheserver.stores.files.beside import CONTENTS, INSIDE, LastBackup, checkpoint_of, note_backup
+from rowbox.cacheserver.stores.files.disk import free_bytes
+from rowbox.cacheserver.stores.files.durable_files import (
     copy_new,
     link_or_copy,
     scratch_folder,
@@ -30,7 +30,7 @@ from rowbox.cacheserver.stores.durable_files import (
     told,
     write_new,
 )
-from rowbox.cacheserver.stores.rocksdb_database import Identity
+from rowbox.cacheserver.stores.rocksdb.database import Identity
 from rowbox.mailbox.errors import BadRequest, StoreDamaged, StoreFull, StoreUnusable
 
 _FORMAT: Final = 1

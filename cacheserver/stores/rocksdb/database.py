@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from rocksdict import AccessType, Checkpoint, ColumnFamily, DBRecoveryMode, Options, Rdict, WriteBatch, WriteOptions
 
-from rowbox.cacheserver.stores.rocksdb_errors import damaged
-from rowbox.cacheserver.stores.rocksdb_options import RocksMemory, database_options, family_options
+from rowbox.cacheserver.stores.rocksdb.errors import damaged
+from rowbox.cacheserver.stores.rocksdb.options import RocksMemory, database_options, family_options
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.schema_row import HISTORY_QUALIFIER, encode_history

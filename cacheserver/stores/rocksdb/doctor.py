@@ -14,16 +14,16 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from rowbox.cacheserver.stores.beside import last_backup, restoring_of, utc_text
-from rowbox.cacheserver.stores.device_probe import SyncTimes, measure_syncs
-from rowbox.cacheserver.stores.disk import device_bytes
-from rowbox.cacheserver.stores.private import is_open_to_others
-from rowbox.cacheserver.stores.rocksdb_folder import LOCK
-from rowbox.cacheserver.stores.rocksdb_view import open_reader
-from rowbox.hbase_schema.diagnosis import Diagnosis, State, judged
+from rowbox.cacheserver.stores.files.beside import last_backup, restoring_of, utc_text
+from rowbox.cacheserver.stores.files.device_probe import SyncTimes, measure_syncs
+from rowbox.cacheserver.stores.files.disk import device_bytes
+from rowbox.cacheserver.stores.files.private import is_open_to_others
+from rowbox.cacheserver.stores.rocksdb.folder import LOCK
+from rowbox.cacheserver.stores.rocksdb.view import open_reader
+from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State, judged
 from rowbox.hbase_schema.families import SCHEMA_VERSION
-from rowbox.mailbox.clock import US_PER_S
-from rowbox.mailbox.clock_trust import duration
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_trust import duration
 from rowbox.mailbox.errors import RowboxError, StoreVersionMismatch
 
 SLOW_S: Final = 0.05

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rowbox.cacheserver.stores.beside import is_backup, last_backup, utc_text
+from rowbox.cacheserver.stores.files.beside import is_backup, last_backup, utc_text
 from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreLocked, StoreUnavailable, StoreUnusable
 
 _DAMAGE = ("Corruption", "does not exist", "No such file", "not found", "Invalid argument")

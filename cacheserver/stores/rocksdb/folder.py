@@ -17,14 +17,14 @@ from secrets import token_hex
 
 from rocksdict import AccessType, DBRecoveryMode
 
-from rowbox.cacheserver.history import new_history
-from rowbox.cacheserver.stores.beside import checkpoint_of, is_backup, restoring_of
-from rowbox.cacheserver.stores.durable_files import remove_leftover
-from rowbox.cacheserver.stores.private import close_folder, holds, make_folder
-from rowbox.cacheserver.stores.rocksdb_database import Database, Identity, verified
-from rowbox.cacheserver.stores.rocksdb_errors import damaged, locked, opening_error
-from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
-from rowbox.cacheserver.stores.rocksdb_wal import ends_torn
+from rowbox.cacheserver.stores.files.beside import checkpoint_of, is_backup, restoring_of
+from rowbox.cacheserver.stores.files.durable_files import remove_leftover
+from rowbox.cacheserver.stores.files.private import close_folder, holds, make_folder
+from rowbox.cacheserver.stores.history import new_history
+from rowbox.cacheserver.stores.rocksdb.database import Database, Identity, verified
+from rowbox.cacheserver.stores.rocksdb.errors import damaged, locked, opening_error
+from rowbox.cacheserver.stores.rocksdb.options import RocksMemory
+from rowbox.cacheserver.stores.rocksdb.wal import ends_torn
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
@@ -160,7 +160,7 @@ def _make_or_open(folder: Path, shards: int, memory: RocksMemory) -> Database:
 
 
 def _begin_history_if_put_back(database: Database, lock: FolderLock) -> None:
-    """Begins another history of the store (cacheserver/history.py) where its folder is not as the last owner left it.
+    """Begins another history of the store (stores/history.py) where its folder is not as the last owner left it.
 
     Each process that opens the folder writes the name of its run into the database, then the same into the lock file,
     and into the database which file that is. A folder that was copied has another file there; a database that was put

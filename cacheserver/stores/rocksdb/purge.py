@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rocksdict import Rdict, ReadOptions
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.stores.rocksdb_database import STAMP_BYTES
+from rowbox.cacheserver.stores.rocksdb.database import STAMP_BYTES
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
 from rowbox.mailbox.errors import StoreDamaged

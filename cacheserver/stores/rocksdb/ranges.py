@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from rocksdict import Rdict, RdictIter, ReadOptions
 
-from rowbox.cacheserver.store import Column
-from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database
+from rowbox.cacheserver.stores.port import Column
+from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, STAMP_BYTES, Database
 from rowbox.hbase_schema.families import Family
 
 SLICE_BYTES = 256 * 1024

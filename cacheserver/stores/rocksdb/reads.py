@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from rowbox.cacheserver.store import Column, Part, StoreStats, part_of
-from rowbox.cacheserver.stores.beside import last_backup
-from rowbox.cacheserver.stores.disk import device_bytes
-from rowbox.cacheserver.stores.rocksdb_database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
-from rowbox.cacheserver.stores.rocksdb_errors import translated_reads
-from rowbox.cacheserver.stores.rocksdb_ranges import (
+from rowbox.cacheserver.stores.files.beside import last_backup
+from rowbox.cacheserver.stores.files.disk import device_bytes
+from rowbox.cacheserver.stores.port import Column, Part, StoreStats, part_of
+from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
+from rowbox.cacheserver.stores.rocksdb.errors import translated_reads
+from rowbox.cacheserver.stores.rocksdb.ranges import (
     cells_before,
     cells_of,
     columns_from,
@@ -32,7 +32,7 @@ from rowbox.cacheserver.stores.rocksdb_ranges import (
     rows_at_one_moment,
     slice_from,
 )
-from rowbox.cacheserver.stores.rocksdb_stats import disk_bytes, rows_estimate
+from rowbox.cacheserver.stores.rocksdb.stats import disk_bytes, rows_estimate
 from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.hbase_schema.keys import shard_range

@@ -1,11 +1,11 @@
-"""Putting a backup (rocksdb_backup.py) in a store's place, as a whole or not at all.
+"""Putting a backup (rocksdb/backup.py) in a store's place, as a whole or not at all.
 
     1. the backup is copied to store.restoring, so that it stays what it is, whatever happens to the store
     2. the copy is opened, and begins another history
     3. the store that is there, if there is one, is moved aside, and the copy takes its name
 
 A kill before 3 leaves the store that was there. In the middle of 3 no store is there; a server that is started then
-refuses (rocksdb_folder.py), because it would begin an empty one. A second try does it all anew.
+refuses (rocksdb/folder.py), because it would begin an empty one. A second try does it all anew.
 """
 
 import os
@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from rowbox.cacheserver.stores.beside import INSIDE, replaced_of, restoring_of
-from rowbox.cacheserver.stores.disk import free_bytes
-from rowbox.cacheserver.stores.durable_files import copy_new, scratch_folder, sync_folder, told
-from rowbox.cacheserver.stores.rocksdb_backup import Contents, read_contents
-from rowbox.cacheserver.stores.rocksdb_folder import FolderLock
+from rowbox.cacheserver.stores.files.beside import INSIDE, replaced_of, restoring_of
+from rowbox.cacheserver.stores.files.disk import free_bytes
+from rowbox.cacheserver.stores.files.durable_files import copy_new, scratch_folder, sync_folder, told
+from rowbox.cacheserver.stores.rocksdb.backup import Contents, read_contents
+from rowbox.cacheserver.stores.rocksdb.folder import FolderLock
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.mailbox.errors import BadRequest, StoreFull, StoreUnusable, StoreVersionMismatch
 

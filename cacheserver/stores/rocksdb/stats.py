@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, Database
+from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, Database
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START
 

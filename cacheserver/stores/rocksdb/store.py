@@ -19,15 +19,15 @@ from typing import TypeVar
 from rocksdict import WriteBatch, WriteOptions
 
 from rowbox.cacheserver.clocks import wall_clock_ms
-from rowbox.cacheserver.store import Put, RowDelete, RowMutation, StoreStats
-from rowbox.cacheserver.stores.disk import DiskGuard
-from rowbox.cacheserver.stores.rocksdb_database import SEPARATOR, STAMP_BYTES, Database
-from rowbox.cacheserver.stores.rocksdb_errors import translated_reads, writing_error
-from rowbox.cacheserver.stores.rocksdb_folder import FolderLock, open_for_writing
-from rowbox.cacheserver.stores.rocksdb_options import ALL_FILES, STALLED, RocksMemory, write_options
-from rowbox.cacheserver.stores.rocksdb_purge import Expired, Purge, expired_keys
-from rowbox.cacheserver.stores.rocksdb_ranges import cells_of
-from rowbox.cacheserver.stores.rocksdb_reads import RocksReader
+from rowbox.cacheserver.stores.files.disk import DiskGuard
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation, StoreStats
+from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, STAMP_BYTES, Database
+from rowbox.cacheserver.stores.rocksdb.errors import translated_reads, writing_error
+from rowbox.cacheserver.stores.rocksdb.folder import FolderLock, open_for_writing
+from rowbox.cacheserver.stores.rocksdb.options import ALL_FILES, STALLED, RocksMemory, write_options
+from rowbox.cacheserver.stores.rocksdb.purge import Expired, Purge, expired_keys
+from rowbox.cacheserver.stores.rocksdb.ranges import cells_of
+from rowbox.cacheserver.stores.rocksdb.reads import RocksReader
 from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 

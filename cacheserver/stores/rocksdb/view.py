@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rowbox.cacheserver.clocks import wall_clock_ms
-from rowbox.cacheserver.store import StoreStats
-from rowbox.cacheserver.stores.rocksdb_database import Database
-from rowbox.cacheserver.stores.rocksdb_folder import open_for_reading
-from rowbox.cacheserver.stores.rocksdb_options import RocksMemory
-from rowbox.cacheserver.stores.rocksdb_reads import RocksReader
+from rowbox.cacheserver.stores.port import StoreStats
+from rowbox.cacheserver.stores.rocksdb.database import Database
+from rowbox.cacheserver.stores.rocksdb.folder import open_for_reading
+from rowbox.cacheserver.stores.rocksdb.options import RocksMemory
+from rowbox.cacheserver.stores.rocksdb.reads import RocksReader
 from rowbox.hbase_schema.families import TtlMs
 
 _CACHE_BYTES = 32 << 20

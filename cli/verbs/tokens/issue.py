@@ -6,13 +6,13 @@ from typing import Final
 
 import click
 
-from rowbox.api.auth import issue_token
+from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load
-from rowbox.cli.token_subjects import user_meant
-from rowbox.mailbox.config import Loaded, Settings
+from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.mailbox.errors import BadRequest
-from rowbox.mailbox.units import format_duration, parse_duration_ms
+from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.units import format_duration, parse_duration_ms
 
 DEFAULT_TTL_MS: Final = 3_600_000
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import click
 import msgspec
 
-from rowbox.api.operator_tokens import (
+from rowbox.api.operator.tokens import (
     REVOKE_ID,
     REVOKE_USER,
     RevokeToken,
@@ -21,10 +21,10 @@ from rowbox.cli.admin_address import admin_address
 from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.operator import NoServer, OperatorOutcomeUnknown, ask_server
 from rowbox.cli.options import with_settings
-from rowbox.cli.token_subjects import user_meant
-from rowbox.mailbox.config import Loaded, Settings, parse_store_url
+from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.mailbox.errors import BadRequest, StoreLocked, StoreUnusable
 from rowbox.mailbox.revocation import LONGEST_TOKEN_ID
+from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
 
 _T = TypeVar("_T")
 DEADLINE_S: Final = 20.0
@@ -98,7 +98,9 @@ def _by_itself(settings: Settings, error: NoServer, revoke: Callable[[Revocation
 
 
 async def _revoke_in_store(settings: Settings, revoke: Callable[[RevocationPort], Awaitable[_T]]) -> _T:
-    from rowbox.cli.backends import backend  # here alone: no other verb of tokens should wait for a store's imports
+    from rowbox.cli.serving.backends import (
+        backend,  # here alone: no other verb of tokens should wait for a store's imports
+    )
 
     failures: list[StoreUnusable] = []
     async with backend(settings, failures.append) as store:

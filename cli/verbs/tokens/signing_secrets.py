@@ -7,7 +7,7 @@ import click
 
 from rowbox.cli import secret_rotation
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.config import Loaded
+from rowbox.mailbox.settings.config import Loaded
 
 
 @click.command()

@@ -2,9 +2,9 @@
 
 import click
 
-from rowbox.mailbox.config import AuthSettings
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.ids import USER_ID_IS, is_user_id
+from rowbox.mailbox.settings.config import AuthSettings
 from rowbox.mailbox.subjects import subject_of, user_id_of
 
 

@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 import aiohttp
 import msgspec
 
-from rowbox.api.auth import issue_token
-from rowbox.api.problems import Problem
-from rowbox.api.responses import (
+from rowbox.api.auth.authenticator import issue_token
+from rowbox.api.http.problems import Problem
+from rowbox.api.v1.responses import (
     Conversation,
     FetchConversationResponse,
     FetchMessagesResponse,

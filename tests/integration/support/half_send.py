@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from rowbox.api.problems import Problem
+from rowbox.api.http.problems import Problem
 
 
 class HalfSend:

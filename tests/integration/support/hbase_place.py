@@ -10,13 +10,13 @@ import happybase
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
-from rowbox.hbase_schema.gateways import Gateways, thrift2_at
+from rowbox.hbase_schema.migrate.gateways import Gateways, thrift2_at
+from rowbox.hbase_schema.migrate.standing import read_schema
 from rowbox.hbase_schema.schema_row import SchemaRow
-from rowbox.hbase_schema.standing import read_schema
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan, plan_table
-from rowbox.hbase_schema.thrift1 import Thrift1
-from rowbox.mailbox.config import StoreSettings
+from rowbox.hbase_schema.thrift.thrift1 import Thrift1
+from rowbox.mailbox.settings.config import StoreSettings
 from tests.support.hbase_cluster import RUNNING, HBase
 
 SHARDS = 64

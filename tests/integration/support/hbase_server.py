@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rowbox.mailbox.config import LeaseSettings, StoreSettings
+from rowbox.mailbox.settings.config import LeaseSettings, StoreSettings
 from tests.integration.support.client import Refused
 from tests.integration.support.server_process import DEADLINE_S
 from tests.support.hbase_cluster import HBase, HBaseCluster

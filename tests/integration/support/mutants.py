@@ -8,11 +8,13 @@ from typing import Final
 
 from rocksdict import WriteOptions
 
-from rowbox.cacheserver.ownership import EpochOwnership, LeasedOwnership
-from rowbox.cacheserver.store import RowMutation, Store
-from rowbox.cacheserver.stores import hbase, rocksdb, rocksdb_options
+from rowbox.cacheserver.node.tenure import EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.stores.hbase import store as hbase
+from rowbox.cacheserver.stores.port import RowMutation, Store
+from rowbox.cacheserver.stores.rocksdb import options as rocksdb_options
+from rowbox.cacheserver.stores.rocksdb import store as rocksdb
 from rowbox.cli.main import main
-from rowbox.mailbox.mailbox import Mailbox
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 
 _DELAY_S: Final = 0.05
 

@@ -1,7 +1,7 @@
 // Notifications of the system for what comes while nobody looks at the page. Only where its user asked for them: the
 // browser's permission is asked for on a press of the button, and never by itself.
 
-import { Observable } from "./observable.js";
+import { Observable } from "../observable.js";
 import { ofBrowser } from "./storage.js";
 
 const KEY = "rowbox.notifications";

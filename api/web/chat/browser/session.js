@@ -2,7 +2,7 @@
 // into the tab's own storage, so that the address can be shown and two tabs can be two users.
 
 import { ofTab } from "./storage.js";
-import { userIdOf } from "./subjects.js";
+import { userIdOf } from "../subjects.js";
 
 const KEY = "rowbox.tokens";
 const MOST_USERS = 2;
@@ -62,7 +62,7 @@ export function problemOf(text) {
 /**
  * Why somebody is signed out, in words.
  * @param {string} token
- * @param {import("../client/rowbox.js").RowboxError} error What the server said.
+ * @param {import("../../client/rowbox.js").RowboxError} error What the server said.
  */
 export function signedOutBecause(token, error) {
   const { exp } = claims(token);

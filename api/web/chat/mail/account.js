@@ -1,14 +1,14 @@
 // One signed-in user: his conversations, the one that is open, and what he wrote. One long poll serves all of it,
 // because a browser has only six connections to a server and two users may share them.
 
-import { Rowbox } from "../client/rowbox.js";
+import { Rowbox } from "../../client/rowbox.js";
 import { Drafts } from "./drafts.js";
 import { Inbox } from "./inbox.js";
-import { Observable } from "./observable.js";
+import { Observable } from "../observable.js";
 import { Outbox } from "./outbox.js";
 import { Thread } from "./thread.js";
 
-/** @typedef {import("../client/rowbox.js").RowboxError} RowboxError */
+/** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
 
 export class Account extends Observable {
   /** Whether the server answers: null until that is known. @type {?boolean} */
@@ -24,7 +24,7 @@ export class Account extends Observable {
   /**
    * @param {string} token
    * @param {string} userId
-   * @param {import("./notifier.js").Notifier} notifier
+   * @param {import("../browser/notifier.js").Notifier} notifier
    */
   constructor(token, userId, notifier) {
     super();
@@ -93,7 +93,7 @@ export class Account extends Observable {
   }
 
   async #follow() {
-    /** @param {import("../client/rowbox.js").Connection} connection */
+    /** @param {import("../../client/rowbox.js").Connection} connection */
     const onConnection = ({ isConnected }) => {
       this.isConnected = isConnected;
       if (isConnected) {
@@ -114,7 +114,7 @@ export class Account extends Observable {
     }
   }
 
-  /** Tells of the conversations in which there is more unread than before. @param {import("../client/rowbox.js").ConversationChange} change */
+  /** Tells of the conversations in which there is more unread than before. @param {import("../../client/rowbox.js").ConversationChange} change */
   #notify({ conversations }) {
     for (const conversation of conversations) {
       const peer = this.inbox.peerOf(conversation);
@@ -123,7 +123,7 @@ export class Account extends Observable {
     }
   }
 
-  /** @param {import("../client/rowbox.js").ConversationChange} change */
+  /** @param {import("../../client/rowbox.js").ConversationChange} change */
   #tellThread({ isReset, conversations }) {
     const { thread } = this;
     if (!thread) return;
@@ -135,7 +135,7 @@ export class Account extends Observable {
 
   /**
    * @param {import("./outbox.js").Unsent} unsent
-   * @param {import("../client/rowbox.js").Sent} sent
+   * @param {import("../../client/rowbox.js").Sent} sent
    */
   #onSent({ recipientId, content, clientMessageId }, { messageId, conversationId, sentTimestamp }) {
     const { thread, userId } = this;

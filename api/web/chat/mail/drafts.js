@@ -1,8 +1,8 @@
 // What stands in the composers of the conversations that one left: it is there again when one comes back, and after a
 // reload.
 
-import { isUserId } from "./session.js";
-import { ofTab } from "./storage.js";
+import { isUserId } from "../browser/session.js";
+import { ofTab } from "../browser/storage.js";
 
 export class Drafts {
   /** @type {Map<string, string>} */

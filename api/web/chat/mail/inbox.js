@@ -1,11 +1,11 @@
 // A user's conversations, newest first, as far as they were loaded.
 
-import { Observable } from "./observable.js";
+import { Observable } from "../observable.js";
 
 /** For further pages: then the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
 
-/** @typedef {import("../client/rowbox.js").Conversation} Conversation */
+/** @typedef {import("../../client/rowbox.js").Conversation} Conversation */
 
 export class Inbox extends Observable {
   /** @type {Conversation[]} */
@@ -22,7 +22,7 @@ export class Inbox extends Observable {
   #loading = null;
 
   /**
-   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {import("../../client/rowbox.js").Rowbox} client
    * @param {string} userId
    * @param {AbortSignal} end
    */
@@ -51,7 +51,7 @@ export class Inbox extends Observable {
     return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
   }
 
-  /** Takes what the client's follower gives. @param {import("../client/rowbox.js").ConversationChange} change */
+  /** Takes what the client's follower gives. @param {import("../../client/rowbox.js").ConversationChange} change */
   apply({ isReset, conversations, nextCursor }) {
     if (isReset) {
       this.#byId.clear();

@@ -8,10 +8,10 @@
 // - Refused is for good. A token that is no longer accepted refuses no message: it waits until its user signs in again.
 // - The server knows an id again for a limited time. Whoever comes back later is asked: it may have arrived.
 
-import { newClientMessageId } from "../client/rowbox.js";
-import { Observable } from "./observable.js";
-import { isUserId } from "./session.js";
-import { ofTab } from "./storage.js";
+import { newClientMessageId } from "../../client/rowbox.js";
+import { Observable } from "../observable.js";
+import { isUserId } from "../browser/session.js";
+import { ofTab } from "../browser/storage.js";
 
 /**
  * @typedef {object} Unsent
@@ -50,9 +50,9 @@ export class Outbox extends Observable {
 
   /**
    * `onSent(unsent, sent)` is called with what was written and the server's answer.
-   * @param {Pick<import("../client/rowbox.js").Rowbox, "send">} client
+   * @param {Pick<import("../../client/rowbox.js").Rowbox, "send">} client
    * @param {string} userId
-   * @param {(unsent: Unsent, sent: import("../client/rowbox.js").Sent) => void} onSent
+   * @param {(unsent: Unsent, sent: import("../../client/rowbox.js").Sent) => void} onSent
    */
   constructor(client, userId, onSent) {
     super();
@@ -179,7 +179,7 @@ export class Outbox extends Observable {
       this.forget(new Set([clientMessageId]));
       return null;
     } catch (caught) {
-      const error = /** @type {import("../client/rowbox.js").RowboxError} */ (caught);
+      const error = /** @type {import("../../client/rowbox.js").RowboxError} */ (caught);
       if (this.#end.signal.aborted) return null;
       if (error.code === "dedupe_life_over") {
         this.#change(clientMessageId, { state: "unsure" });

@@ -1,7 +1,7 @@
 // The messages of one conversation: the newest page, what comes behind it, and older ones as one scrolls up.
 
-import { Bell } from "./bell.js";
-import { Observable } from "./observable.js";
+import { Bell } from "../browser/bell.js";
+import { Observable } from "../observable.js";
 
 const PAGE_SIZE = 50;
 /** For older pages: then the reader is told, and may ask again. */
@@ -9,9 +9,9 @@ const PATIENCE_MS = 5_000;
 /** Read marks count against the same limit as sends: a lively conversation must not use that up. */
 const LEAST_MS_BETWEEN_MARKS = 1_000;
 
-/** @typedef {import("../client/rowbox.js").RowboxError} RowboxError */
+/** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
 /**
- * @typedef {Omit<import("../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp">} Message
+ * @typedef {Omit<import("../../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp">} Message
  *   What is known of a message as soon as it is sent.
  */
 
@@ -37,7 +37,7 @@ export class Thread extends Observable {
   #markedId = null;
 
   /**
-   * @param {import("../client/rowbox.js").Rowbox} client
+   * @param {import("../../client/rowbox.js").Rowbox} client
    * @param {string} peer
    * @param {{isFocused: boolean, end: AbortSignal}} options Whether the keyboard goes to where one writes; and what ends
    *   the calls that go on when the conversation is left: what was read stays read.
@@ -147,7 +147,7 @@ export class Thread extends Observable {
     }
   }
 
-  /** @param {import("../client/rowbox.js").Reset} change */
+  /** @param {import("../../client/rowbox.js").Reset} change */
   #reset({ messages, nextCursor }) {
     this.#byId.clear();
     this.#cursor = nextCursor;

@@ -6,10 +6,10 @@ import { Ask } from "./ask.js";
 import { Pane } from "./pane.js";
 import { SignIn } from "./sign_in.js";
 
-/** @typedef {import("../account.js").Account} Account */
+/** @typedef {import("../mail/account.js").Account} Account */
 
 /**
- * @param {{accounts: Account[], today: import("../today.js").Today, notifier: import("../notifier.js").Notifier,
+ * @param {{accounts: Account[], today: import("../today.js").Today, notifier: import("../browser/notifier.js").Notifier,
  *   question: ?import("../main.js").Question, onSignIn: (tokens: string[]) => void, onSignOut: (account: Account) => void,
  *   onRenew: (account: Account) => void, onOpen: (userId: string, peer: string) => void,
  *   onLeave: (userId: string) => void, onAnswer: (isYes: boolean) => void}} props

@@ -8,7 +8,7 @@ import { isComposing, isTouch } from "../keys.js";
 const MOST_BYTES = 65_535;
 
 /**
- * @param {{peer: string, drafts: import("../drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
+ * @param {{peer: string, drafts: import("../mail/drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
  */
 export function Composer({ peer, drafts, focusCount, onSend }) {
   const input = useRef(/** @type {any} */ (null));

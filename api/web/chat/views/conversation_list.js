@@ -1,7 +1,7 @@
 // The conversations of a user: one stop of the Tab key, and arrows between them.
 
 import { html, useState } from "../vendor/htm-preact.js";
-import { entriesOf } from "../entries.js";
+import { entriesOf } from "../mail/entries.js";
 import { useObserved } from "../observable.js";
 import { briefTime, isoTime } from "../time.js";
 import { Avatar } from "./avatar.js";
@@ -12,7 +12,7 @@ const LOAD_WITHIN_PX = 300;
 const MARKS = { draft: "Draft: ", waiting: "Waiting to be sent: ", failed: "Not sent: ", you: "You: " };
 
 /**
- * @param {{account: import("../account.js").Account, openPeer?: string, onOpen: (peer: string) => void,
+ * @param {{account: import("../mail/account.js").Account, openPeer?: string, onOpen: (peer: string) => void,
  *   onBegin: () => void}} props
  */
 export function ConversationList({ account, openPeer, onOpen, onBegin }) {
@@ -62,7 +62,7 @@ export function ConversationList({ account, openPeer, onOpen, onBegin }) {
 }
 
 /**
- * @param {{entry: import("../entries.js").Entry, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
+ * @param {{entry: import("../mail/entries.js").Entry, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
  *   onFocus: (peer: string) => void}} props
  */
 function Item({ entry: { peer, time, mark, text, unreadCount }, isOpen, isStop, onOpen, onFocus }) {

@@ -6,7 +6,7 @@ import { useRef } from "../vendor/htm-preact.js";
 /**
  * The messageId of the first unread message, or null: nothing was unread, or it is further up than what is loaded.
  * @param {object} facts
- * @param {import("../thread.js").Message[]} facts.messages Oldest first.
+ * @param {import("../mail/thread.js").Message[]} facts.messages Oldest first.
  * @param {string} facts.userId
  * @param {number} facts.unreadCount Others' messages behind the read mark.
  * @param {boolean} facts.isCurrent `messages` are up to date with `unreadCount`.

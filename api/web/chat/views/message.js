@@ -16,7 +16,7 @@ import { MessageMenu } from "./message_menu.js";
 /**
  * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
  * asked for.
- * @param {{message: import("../thread.js").Message, isMine: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
+ * @param {{message: import("../mail/thread.js").Message, isMine: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
  *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling}} props
  */
 export function Message({ message, isMine, isFirst, isLast, isTimed, onTap, actions, handling }) {
@@ -38,7 +38,7 @@ export function Message({ message, isMine, isFirst, isLast, isTimed, onTap, acti
 
 /**
  * A message that the server has not confirmed.
- * @param {{unsent: import("../outbox.js").Unsent, isConnected: ?boolean, onSendAgain: () => void, onDiscard: () => void,
+ * @param {{unsent: import("../mail/outbox.js").Unsent, isConnected: ?boolean, onSendAgain: () => void, onDiscard: () => void,
  *   actions: import("./message_menu.js").Action[], handling: Handling}} props
  */
 export function UnsentMessage({ unsent, isConnected, onSendAgain, onDiscard, actions, handling }) {

@@ -2,7 +2,7 @@
 // further up, where nothing that is loaded may move what he reads.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { copy } from "../clipboard.js";
+import { copy } from "../browser/clipboard.js";
 import { dayName, dayOf } from "../time.js";
 import { useFirstUnread } from "./first_unread.js";
 import { Message, UnsentMessage } from "./message.js";
@@ -14,11 +14,11 @@ const GROUP_US = 3 * 60 * 1_000_000;
 const NOTE_MS = 2_000;
 
 /**
- * @typedef {import("../thread.js").Thread} Thread
- * @typedef {import("../thread.js").Message} MessageOfThread
+ * @typedef {import("../mail/thread.js").Thread} Thread
+ * @typedef {import("../mail/thread.js").Message} MessageOfThread
  */
 
-/** @param {{account: import("../account.js").Account, thread: Thread}} props */
+/** @param {{account: import("../mail/account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox, isConnected } = account;
   const { messages } = thread;
@@ -78,7 +78,7 @@ export function MessageLog({ account, thread }) {
       `,
     ];
   };
-  const unsentView = (/** @type {import("../outbox.js").Unsent} */ one) => html`
+  const unsentView = (/** @type {import("../mail/outbox.js").Unsent} */ one) => html`
     <${UnsentMessage} key=${one.clientMessageId} unsent=${one} isConnected=${isConnected} onSendAgain=${() => outbox.sendAgain(one)}
       onDiscard=${() => outbox.forget(new Set([one.clientMessageId]))} handling=${handling(one.clientMessageId)}
       actions=${[{ name: "Copy text", run: () => copyText(one.content) }]} />

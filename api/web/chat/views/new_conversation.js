@@ -1,7 +1,7 @@
 // "Write to": begins a conversation with somebody by his id.
 
 import { html, useRef, useState } from "../vendor/htm-preact.js";
-import { isUserId } from "../session.js";
+import { isUserId } from "../browser/session.js";
 
 /** @param {{onOpen: (peer: string) => void}} props */
 export function NewConversation({ onOpen }) {

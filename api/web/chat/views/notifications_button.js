@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
 
-/** @param {{notifier: import("../notifier.js").Notifier}} props */
+/** @param {{notifier: import("../browser/notifier.js").Notifier}} props */
 export function NotificationsButton({ notifier }) {
   useObserved(notifier);
   if (!notifier.isPossible) return null;

@@ -2,17 +2,17 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
-import { signedOutBecause } from "../session.js";
+import { signedOutBecause } from "../browser/session.js";
 import { Avatar } from "./avatar.js";
 import { ConversationList } from "./conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
 import { NotificationsButton } from "./notifications_button.js";
 import { ThreadView } from "./thread.js";
 
-/** @typedef {import("../account.js").Account} Account */
+/** @typedef {import("../mail/account.js").Account} Account */
 
 /**
- * @param {{account: Account, notifier: import("../notifier.js").Notifier, isCurrent: boolean, onSignOut: () => void,
+ * @param {{account: Account, notifier: import("../browser/notifier.js").Notifier, isCurrent: boolean, onSignOut: () => void,
  *   onRenew: () => void, onOpen: (peer: string) => void, onLeave: () => void}} props
  */
 export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onOpen, onLeave }) {

@@ -1,7 +1,7 @@
 // The first thing to see without a token.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { problemOf, tokensIn } from "../session.js";
+import { problemOf, tokensIn } from "../browser/session.js";
 
 /** @param {{onSignIn: (tokens: string[]) => void}} props */
 export function SignIn({ onSignIn }) {

@@ -8,7 +8,7 @@ import { Composer } from "./composer.js";
 import { MessageLog } from "./message_log.js";
 
 /**
- * @param {{account: import("../account.js").Account, thread: import("../thread.js").Thread, onLeave: () => void}} props
+ * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread, onLeave: () => void}} props
  */
 export function ThreadView({ account, thread, onLeave }) {
   useObserved(thread, account.outbox, account.inbox);

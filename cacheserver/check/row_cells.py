@@ -7,7 +7,8 @@ entries come in pages, so that a mailbox of a million messages takes no more mem
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TypeVar
 
-from rowbox.cacheserver.store import Column, StoreReader
+from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER
+from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
@@ -21,43 +22,13 @@ from rowbox.mailbox.cells import (
     RevocationCell,
     UnknownIndexCell,
 )
+from rowbox.mailbox.check.invariants import RowFrame
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.invariants import RowFrame
 
 PAGE_COLUMNS = 1000
-SCAN_ROWS = 1000
-RUN_SHARDS = 64
-"""Shards that are walked together: the fewer, the more scans, each of which takes several round trips to a cluster."""
-LAST_QUALIFIER = b"\xff" * 64
-"""Sorts after every qualifier."""
 
 OnUnreadable = Callable[[str], None]
 _CellT = TypeVar("_CellT", bound=Cell | UnknownIndexCell)
-
-
-def shard_runs(shards: int) -> Iterator[range]:
-    """All shards of a store, in runs of adjacent ones."""
-    return (range(first, min(first + RUN_SHARDS, shards)) for first in range(0, shards, RUN_SHARDS))
-
-
-async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
-    """The users of adjacent shards whose rows have columns in `family`, each with the row. Foreign rows are passed."""
-    async for row in row_keys(store, shards, family):
-        user_id = keys.user_of(row, store.shards)
-        if user_id is not None:
-            yield user_id, row
-
-
-async def row_keys(store: StoreReader, shards: range, family: Family) -> AsyncIterator[bytes]:
-    """All rows of adjacent shards that have columns in `family`, ascending; foreign ones are among them."""
-    after: bytes | None = None
-    while True:
-        rows = await store.scan_rows(shards, family, after, SCAN_ROWS)
-        for row in rows:
-            yield row
-        if len(rows) < SCAN_ROWS:
-            return
-        after = rows[-1]
 
 
 def nobody(_text: str) -> None:

@@ -1,0 +1,1 @@
+"""What every request goes through, from the port to the handler."""

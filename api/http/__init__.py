@@ -1,0 +1,1 @@
+"""HTTP, one connection and one message at a time."""

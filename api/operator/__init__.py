@@ -1,0 +1,1 @@
+"""The operator's door: what a verb asks of a running server."""

@@ -1,0 +1,1 @@
+"""`python -m bench.hbase`: Rowbox over a real HBase."""

@@ -1,0 +1,1 @@
+"""Whose tokens an owner refuses."""

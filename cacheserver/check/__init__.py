@@ -1,0 +1,1 @@
+"""Walks over a whole store: `rowbox check` and `rowbox stats`."""

@@ -1,0 +1,7 @@
+"""What is counted, as plain numbers for whoever exports them (metrics.py). Names: `rowbox_`, base units."""
+
+from typing import Literal
+
+Kind = Literal["counter", "gauge"]
+Sample = tuple[str, Kind, str, dict[str, str], float]
+"""The metric's name, its kind, its help, its labels, its value now."""

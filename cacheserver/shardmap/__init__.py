@@ -1,0 +1,1 @@
+"""Who owns what, as the store holds it."""

@@ -1,0 +1,1 @@
+"""The store on HBase, through Thrift1 gateways."""

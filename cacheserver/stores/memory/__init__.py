@@ -1,0 +1,1 @@
+"""The memory store: both kinds of store, faults on demand. For tests and simulations."""

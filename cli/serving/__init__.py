@@ -1,0 +1,1 @@
+"""What `rowbox serve` is made of, beside the API."""

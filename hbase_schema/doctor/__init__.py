@@ -1,0 +1,1 @@
+"""What `rowbox doctor` looks at on a cluster."""

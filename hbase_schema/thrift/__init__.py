@@ -1,0 +1,1 @@
+"""HBase's Thrift interfaces: one connection, both protocols, and what a gateway speaks."""

@@ -1,0 +1,1 @@
+"""The settings: what there is, how its text is read, and the one loader."""
