@@ -17,6 +17,7 @@ SERVER_AWAY: Final = frozenset(
         "CONNECTION_REFUSED",  # nobody listens
         "CONNECTION_RESET",  # a request was under way
         "EMPTY_RESPONSE",  # the same, seen at another moment
+        "SOCKET_NOT_CONNECTED",  # the same: the connection ended before the request was on it
     )
 )
 """What the browser itself writes into its console when a server is killed; no page can keep it from that."""
