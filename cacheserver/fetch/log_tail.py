@@ -1,7 +1,7 @@
 """The newest entries of a log that can be read upwards only: in spans of versions, from the newest back.
 
 How many entries a span holds is not known before it is read (Spans). A log of 500 entries or less is one read, a longer
-one mostly two; one that is nothing but bursts, up to twenty (tests/unit/test_spans.py). What is read is kept in memory,
+one mostly two; one that is nothing but bursts, up to twenty (test_spans.py). What is read is kept in memory,
 as far as the mailbox keeps a log, so the next page of the newest reads nothing of it.
 """
 

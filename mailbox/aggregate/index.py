@@ -21,7 +21,7 @@ MOST_TEXTS = 512
 """JSON texts kept; when there are more, all are forgotten."""
 ENTRY_BYTES = 270
 """A conversation beside its packed state; an entry of `endings` is in it. This and the next three: see
-tests/unit/test_index.py."""
+tests/unit/mailbox/aggregate/test_index.py."""
 STATE_BYTES = 300
 """A state as an object, without its texts."""
 CHANGE_BYTES = 120

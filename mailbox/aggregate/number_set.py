@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 
 MOST_IN_RUN = 1024
 SET_BYTES = 300
-"""An empty set. Measured, as the next: tests/unit/test_number_set.py."""
+"""An empty set. Measured, as the next: tests/unit/mailbox/aggregate/test_number_set.py."""
 NUMBER_BYTES = 9
 """A number in a run. Runs that came in random order have some room left."""
 

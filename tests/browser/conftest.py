@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.client_page import Run, client_page
+from tests.browser.client.client_page import Run, client_page
 from tests.browser.windows import Windows
 from tests.conftest import require
 from tests.integration.support.server_process import ServerProcess
@@ -21,7 +21,7 @@ from tests.integration.support.server_process import ServerProcess
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent == Path(__file__).parent:
+        if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

@@ -17,7 +17,7 @@ from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.main import main
 from rowbox.cli.secret import load_or_create
 from rowbox.mailbox.errors import StoreUnusable
-from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
 
 NOBODY = 65534
 

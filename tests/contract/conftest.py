@@ -64,7 +64,9 @@ STORES: dict[str, Callable[[pytest.FixtureRequest, Stamps], Awaitable[Store]]] =
     "rocksdb": _rocksdb,
     "hbase": _hbase,
 }
-_MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"hbase": (pytest.mark.integration, pytest.mark.tools("java", "mvn"))}
+_MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {
+    "hbase": (pytest.mark.integration, pytest.mark.tools("java", "mvn"))
+}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from rocksdict import AccessType, Options, Rdict
 from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema.families import Family
 from tests.golden.lines import lines, of_today
-from tests.integration.rocksdb_fixture import opened
+from tests.integration.rocksdb.rocksdb_fixture import opened
 
 SHARDS = 4096
 OF_EACH_OPENING = {"place"}

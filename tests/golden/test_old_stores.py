@@ -13,7 +13,7 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
 from tests.checking import assert_no_findings
 from tests.golden.old_stores import STORES, OldStore, answer_again, old_store
-from tests.integration.rocksdb_fixture import opened
+from tests.integration.rocksdb.rocksdb_fixture import opened
 from tests.support.cluster import UNLIMITED
 from tests.support.virtual_time import virtual_time
 

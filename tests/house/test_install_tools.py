@@ -17,7 +17,7 @@ SELECTIONS: dict[tuple[str, ...], str] = {
     ("tests/integration/test_start.py", "-k", "curl"): "curl",
     (
         "tests/house/test_deploy.py",
-        "tests/integration/test_hbase_wires.py",
+        "tests/integration/gateway/test_hbase_wires.py",
     ): "docker-compose haproxy java mvn promtool",
     ("tests/browser/test_looks.py",): "chromium",
 }

@@ -11,8 +11,8 @@ import pytest
 from rowbox.cacheserver.stores.files.beside import checkpoint_of
 from rowbox.cacheserver.stores.rocksdb.backup import read_contents
 from rowbox.mailbox.errors import StoreUnusable
-from tests.cli.store_folder import in_store, nothing, three_messages
-from tests.cli.test_backup import a_fourth, messages, small
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.test_backup import a_fourth, messages, small
 from tests.conftest import require
 from tests.integration.support.dies_at import dying_verbs
 from tests.integration.support.server_process import ROWBOX, ServerProcess, rowbox

@@ -10,7 +10,7 @@ import pytest
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.rocksdb.database import Database
 from rowbox.cacheserver.stores.rocksdb.folder import FolderLock
-from tests.integration.rocksdb_fixture import opened
+from tests.integration.rocksdb.rocksdb_fixture import opened
 from tests.integration.support.client import Client
 from tests.integration.support.server_process import ServerProcess, rowbox
 

@@ -6,12 +6,14 @@ what is measured there must not have another one beside it. What takes longest b
 
 from collections import defaultdict
 from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.support.tools import tools_of
 
+TESTS: Final = Path(__file__).parents[1]
 _LONG: Final = ("browser", "integration", "client", "javascript", "property", "model")
 """Folders of the files that take longest, in the order in which they begin."""
 
@@ -36,7 +38,7 @@ def _uses_hbase(item: pytest.Item) -> bool:
 def _place(item: pytest.Item) -> int:
     if _uses_hbase(item):
         return 0
-    folder = item.path.parent.name
+    folder = item.path.relative_to(TESTS).parts[0]
     return 1 + (_LONG.index(folder) if folder in _LONG else len(_LONG))
 
 

@@ -9,10 +9,10 @@ from playwright.async_api import Browser, Route
 
 Run: TypeAlias = Callable[[str], Awaitable[Any]]
 """Runs the body of an async function, with the names of scripted.js, and gives what it returns."""
-ROOT: Final = Path(__file__).parents[2]
-SCRIPTS: Final = ("/api/web/client/rowbox.js", "/tests/browser/scripted.js")
+ROOT: Final = Path(__file__).parents[3]
+SCRIPTS: Final = ("/api/web/client/rowbox.js", "/tests/browser/client/scripted.js")
 IMPORTS: Final = """
-    const scripts = await import("/tests/browser/scripted.js");
+    const scripts = await import("/tests/browser/client/scripted.js");
     const { failure, followed, lost, page, problem, Rowbox, scripted, sent } = scripts;
 """
 

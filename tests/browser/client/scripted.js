@@ -1,6 +1,6 @@
 // For the rules of the client: a Rowbox whose server is a list of answers, and whose time passes at once.
 
-import { Rowbox } from "../../api/web/client/rowbox.js";
+import { Rowbox } from "../../../api/web/client/rowbox.js";
 
 export { Rowbox };
 
@@ -13,7 +13,7 @@ export { Rowbox };
  * A client and what it did. Each of `answers` is given once, in turn: an Error is thrown, {status, body, headers} and
  * {body} are answers, a function is asked. `requests` and `sleeps` (milliseconds) are what was done, in order.
  * @param {(Error | Answer | ((signal: AbortSignal) => Promise<Answer>))[]} answers
- * @param {Partial<import("../../api/web/client/rowbox.js").Options>} [more] Options of the client.
+ * @param {Partial<import("../../../api/web/client/rowbox.js").Options>} [more] Options of the client.
  */
 export function scripted(answers, { random = () => 1, ...more } = {}) {
   /** @type {Asked[]} */
@@ -81,7 +81,7 @@ export function page(ids, token, more = {}) {
  * What a follower yields, briefly, until it ends or `most` were given; then how it ended.
  * @param {Rowbox} client
  * @param {number} most
- * @param {import("../../api/web/client/rowbox.js").FollowOptions & {conversationId?: string}} [options]
+ * @param {import("../../../api/web/client/rowbox.js").FollowOptions & {conversationId?: string}} [options]
  */
 export async function followed(client, most, options = {}) {
   const seen = [];

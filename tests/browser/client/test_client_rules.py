@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.client_page import Run
+from tests.browser.client.client_page import Run
 
 pytestmark = pytest.mark.integration
 

@@ -37,7 +37,7 @@ from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreLocked, StoreUnusable
 from rowbox.mailbox.settings.config import Settings
-from tests.cli.store_folder import in_store, nothing, settings_of, three_messages
+from tests.cli.stores.store_folder import in_store, nothing, settings_of, three_messages
 
 
 def rowbox(*arguments: str | Path) -> Result:

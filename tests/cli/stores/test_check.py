@@ -13,7 +13,7 @@ from rowbox.cli.verbs import check
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.settings.config import Settings
-from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
 from tests.support.hbase_cluster import RUNNING
 
 

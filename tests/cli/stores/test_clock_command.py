@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rowbox.cacheserver.stores.files.clock_file import NAME, ClockFile
 from rowbox.cli.main import main
 from rowbox.mailbox.clocks.clock_trust import Gap, Remembered
-from tests.cli.store_folder import in_store, nothing
+from tests.cli.stores.store_folder import in_store, nothing
 
 DAY_US = 86_400_000_000
 

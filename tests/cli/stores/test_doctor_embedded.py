@@ -22,7 +22,7 @@ from rowbox.cli.secret import load_or_create
 from rowbox.hbase_schema.doctor.diagnosis import State
 from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.settings.config import Settings
-from tests.cli.store_folder import in_store, nothing
+from tests.cli.stores.store_folder import in_store, nothing
 
 Checks = dict[str, tuple[str, str]]
 SUBJECTS = {

@@ -8,7 +8,7 @@ from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.mailbox.settings.config import Settings
-from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
 
 
 def run(data_dir: Path, *options: str) -> Result:

@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
 from rowbox.cli.sizes import size_text
-from tests.cli.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
 
 
 def run(data_dir: Path, *options: str) -> Result:

@@ -20,7 +20,7 @@ from rowbox.cli.secret import FILE, load_or_create
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
 from rowbox.mailbox.settings.config import Settings
-from tests.cli.store_folder import in_store, three_messages
+from tests.cli.stores.store_folder import in_store, three_messages
 from tests.cli.test_health import listening
 from tests.http.api import ANY_PORT, SECRET, serving
 from tests.http.scripted_port import ScriptedPort

@@ -16,7 +16,7 @@ from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 
 pytestmark = pytest.mark.integration
 
-BOT = Path(__file__).parents[2] / "examples" / "echo_bot.py"
+BOT = Path(__file__).parents[3] / "examples" / "echo_bot.py"
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rowbox.api.auth.jwk import MAX_KEYS, parse_jwks
 from rowbox.api.auth.keys import MAX_TRIED, KeysUnavailable
-from tests.http.keys import (
+from tests.http.auth.keys import (
     EC_KEY,
     EDWARDS_448_KEY,
     EDWARDS_KEY,

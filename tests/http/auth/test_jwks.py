@@ -21,8 +21,7 @@ from rowbox.api.auth.keys import KeysUnavailable
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import until
-from tests.http.clock import Clock, claims_of
-from tests.http.keys import (
+from tests.http.auth.keys import (
     EC_KEY,
     EDWARDS_448_KEY,
     EDWARDS_KEY,
@@ -33,6 +32,7 @@ from tests.http.keys import (
     key_set,
     private_jwk,
 )
+from tests.http.clock import Clock, claims_of
 
 SETTINGS = AuthSettings(leeway_ms=0)
 MAX_AGE_S = SETTINGS.jwks_max_age_ms / 1000

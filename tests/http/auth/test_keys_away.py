@@ -16,8 +16,8 @@ from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResp
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox.settings.config import AuthSettings
 from tests.http.api import SECRET, SETTINGS, Answer, Api, serving
+from tests.http.auth.keys import EC_KEY, bearer, jwk, key_set
 from tests.http.clock import Clock
-from tests.http.keys import EC_KEY, bearer, jwk, key_set
 from tests.http.scripted_port import ScriptedPort
 
 

@@ -26,7 +26,7 @@ from rowbox.api.http.connection import READ_BYTES, Connection
 from rowbox.api.http.connections import ConnectionLimits, Connections
 from rowbox.api.http.wire import WireResponse
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 
 RELIED_ON: Final = {
     "_buffer_paused": "aiohttp paused reading, because too many requests wait",

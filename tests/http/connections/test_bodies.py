@@ -12,8 +12,8 @@ from rowbox.api.http.operation import Call
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited
 from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
+from tests.http.connections.test_server import HeldPort
 from tests.http.scripted_port import ScriptedPort
-from tests.http.test_server import HeldPort
 
 LONG_S = 600.0
 

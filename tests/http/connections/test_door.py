@@ -15,8 +15,8 @@ from rowbox.api.http.door import Door
 from rowbox.mailbox.settings.config import Settings
 from tests.conftest import leave_out
 from tests.http.api import ANY_PORT, NO_LIMITS, serving, token, until
+from tests.http.connections.test_server import HeldPort
 from tests.http.scripted_port import ScriptedPort
-from tests.http.test_server import HeldPort
 
 MOST = 20
 SMALL = Settings(server=replace(ANY_PORT, max_connections=MOST), rate_limits=NO_LIMITS)

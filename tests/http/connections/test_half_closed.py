@@ -17,8 +17,8 @@ from rowbox.api.edge import server as server_module
 from rowbox.api.http.connection import PROBE, PROBE_CYCLE, Connection
 from rowbox.cacheserver.owner.owner import Owner
 from tests.http.api import Api, serving, token, until
+from tests.http.connections.test_server import HeldPort
 from tests.http.scripted_port import ScriptedPort
-from tests.http.test_server import HeldPort
 
 SOON_S = 0.01
 NEVER_S = 600.0

@@ -16,7 +16,7 @@ from rowbox.cli.main import main
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, Settings, StoreSettings
-from tests.cli.store_folder import three_messages
+from tests.cli.stores.store_folder import three_messages
 from tests.integration.support.hbase_server import SHARDS
 from tests.support.hbase_cluster import RUNNING, HBase
 from tests.support.hbase_table import made_table

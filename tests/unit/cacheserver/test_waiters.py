@@ -1,4 +1,4 @@
-"""Who waits, and what ends it. (tests/owner/test_polls.py: the same, seen by a client.)"""
+"""Who waits, and what ends it. (tests/owner/pages/test_polls.py: the same, seen by a client.)"""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The pool without any gateway. With one: tests/integration/test_hbase_faults.py."""
+"""The pool without any gateway. With one: tests/integration/gateway/test_hbase_faults.py."""
 
 from time import monotonic
 
