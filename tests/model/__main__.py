@@ -6,9 +6,9 @@ import gc
 import sys
 import time
 
-from tests.model import cluster_cases
 from tests.model.cases import LARGE, WEAKENED, Case
-from tests.model.cluster_cases import ClusterCase
+from tests.model.cluster import cluster_cases
+from tests.model.cluster.cluster_cases import ClusterCase
 from tests.model.search import search
 
 LIMIT = 3_000_000

@@ -6,11 +6,11 @@ Each kind of event multiplies the states, so no case has all kinds at once: each
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.model.in_parts import InParts
-from tests.model.one_row import OneRow
-from tests.model.rules import Bounds, Rules
+from tests.model.rows.in_parts import InParts
+from tests.model.rows.one_row import OneRow
+from tests.model.rows.rules import Bounds, Rules
+from tests.model.rows.two_rows import TwoRows
 from tests.model.search import Model
-from tests.model.two_rows import TwoRows
 
 
 class Case(NamedTuple):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Generic
 
 from rowbox.mailbox.fence import is_valid, newest
-from tests.model.row import History
+from tests.model.rows.row import History
+from tests.model.rows.state import State
 from tests.model.search import Model, S
-from tests.model.state import State
 
 
 class Reaching(Generic[S]):

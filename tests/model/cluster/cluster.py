@@ -33,8 +33,8 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
-from tests.model.cluster_row import Call, Left, Life, State, Store, as_read, checked, ends, name_call, put_life
-from tests.model.cluster_rules import ClusterBounds, ClusterRules
+from tests.model.cluster.cluster_row import Call, Left, Life, State, Store, as_read, checked, ends, name_call, put_life
+from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
 
 NODES = "ABC"
 Step = tuple[str, State]

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from tests.model.cluster import Cluster
-from tests.model.cluster_rules import ClusterBounds, ClusterRules
+from tests.model.cluster.cluster import Cluster
+from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
 
 
 class ClusterCase(NamedTuple):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.model.cluster import Cluster
-from tests.model.cluster_cases import COLD, FULL, TWO, WEAKENED, ClusterCase
-from tests.model.cluster_row import State
-from tests.model.cluster_rules import ClusterBounds, ClusterRules
+from tests.model.cluster.cluster import Cluster
+from tests.model.cluster.cluster_cases import COLD, FULL, TWO, WEAKENED, ClusterCase
+from tests.model.cluster.cluster_row import State
+from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
 from tests.model.goals import Reaching
 from tests.model.search import search
 

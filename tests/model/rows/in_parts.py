@@ -11,11 +11,11 @@ A row that this epoch has claimed before is read once.
 from collections.abc import Iterator
 
 from rowbox.mailbox.fence import make_epoch
-from tests.model import owner
-from tests.model.names import PROCESSES, name_call, name_epoch, name_history
-from tests.model.one_row import OneRow, Step
-from tests.model.row import Call, IndexCell, Row
-from tests.model.state import Process, State, put_process, with_t
+from tests.model.rows import owner
+from tests.model.rows.names import PROCESSES, name_call, name_epoch, name_history
+from tests.model.rows.one_row import OneRow, Step
+from tests.model.rows.row import Call, IndexCell, Row
+from tests.model.rows.state import Process, State, put_process, with_t
 
 
 class InParts(OneRow):

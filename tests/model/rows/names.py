@@ -3,7 +3,7 @@
 from functools import cache
 
 from rowbox.mailbox.fence import MAX_EPOCH, N_BITS, Fence, FenceEntry
-from tests.model.row import Call, Entry, History
+from tests.model.rows.row import Call, Entry, History
 
 PROCESSES = "AB"
 MESSAGES = "xyzw"

@@ -39,12 +39,12 @@ waits for.
 from collections.abc import Iterator
 
 from rowbox.mailbox.fence import FOLD_AFTER_MS, make_epoch
-from tests.model import owner
-from tests.model.names import PROCESSES, name_call, name_epoch, name_history
-from tests.model.owner import Mailbox
-from tests.model.row import Call, History, Row, execute
-from tests.model.rules import Bounds, Rules
-from tests.model.state import Left, Process, State, World, abandon, owns, put_process, spend, with_t
+from tests.model.rows import owner
+from tests.model.rows.names import PROCESSES, name_call, name_epoch, name_history
+from tests.model.rows.owner import Mailbox
+from tests.model.rows.row import Call, History, Row, execute
+from tests.model.rows.rules import Bounds, Rules
+from tests.model.rows.state import Left, Process, State, World, abandon, owns, put_process, spend, with_t
 
 FIRST_MESSAGE = ("A loads", "A's fence", "A hears", "A sends put [x@", "A's put", "A hears")
 """How a warm search begins: the first step whose label begins so, one after the other."""

@@ -20,8 +20,8 @@ from rowbox.mailbox.fence import (
     is_valid,
     newest,
 )
-from tests.model.row import Call, Entry, FenceCell, History, IndexCell, Row
-from tests.model.rules import Rules
+from tests.model.rows.row import Call, Entry, FenceCell, History, IndexCell, Row
+from tests.model.rows.rules import Rules
 
 
 class Mailbox(NamedTuple):

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from tests.model.owner import Mailbox
-from tests.model.row import Call, Entry, History, Row
+from tests.model.rows.owner import Mailbox
+from tests.model.rows.row import Call, Entry, History, Row
 
 
 class Process(NamedTuple):

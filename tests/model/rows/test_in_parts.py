@@ -4,10 +4,10 @@ import pytest
 
 from tests.model.cases import FULL, IN_PARTS, WEAKENED, Case
 from tests.model.goals import Reaching
-from tests.model.in_parts import InParts
-from tests.model.rules import Rules
+from tests.model.rows.in_parts import InParts
+from tests.model.rows.rules import Rules
+from tests.model.rows.state import State
 from tests.model.search import search
-from tests.model.state import State
 
 LIMIT = 250_000
 SMALL = 60_000

@@ -7,10 +7,10 @@ import pytest
 from tests.model import goals
 from tests.model.cases import FOLDING, FULL, WEAKENED, Case
 from tests.model.goals import Reaching
-from tests.model.one_row import OneRow
-from tests.model.rules import Bounds, Rules
+from tests.model.rows.one_row import OneRow
+from tests.model.rows.rules import Bounds, Rules
+from tests.model.rows.state import State
 from tests.model.search import search
-from tests.model.state import State
 
 LIMIT = 150_000
 SMALL = 60_000

@@ -4,9 +4,9 @@ import pytest
 
 from tests.model.cases import FULL, WEAKENED, Case
 from tests.model.goals import Reaching
-from tests.model.rules import Bounds, Rules
+from tests.model.rows.rules import Bounds, Rules
+from tests.model.rows.two_rows import Rows, TwoRows
 from tests.model.search import search
-from tests.model.two_rows import Rows, TwoRows
 
 LIMIT = 100_000
 SMALL = 20_000

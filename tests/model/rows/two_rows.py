@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rowbox.mailbox.fence import newest
-from tests.model.names import PROCESSES, name_entry, name_history
-from tests.model.one_row import OneRow
-from tests.model.owner import Mailbox, counting
-from tests.model.row import Call, Entry
-from tests.model.rules import Bounds, Rules
-from tests.model.state import Process, State, owns, put_process
+from tests.model.rows.names import PROCESSES, name_entry, name_history
+from tests.model.rows.one_row import OneRow
+from tests.model.rows.owner import Mailbox, counting
+from tests.model.rows.row import Call, Entry
+from tests.model.rows.rules import Bounds, Rules
+from tests.model.rows.state import Process, State, owns, put_process
 
 
 class Rows(NamedTuple):
