@@ -102,6 +102,12 @@ def background_samples(loops: Iterable[BackgroundLoop]) -> Iterable[Sample]:
     """What loops have done, for the metrics."""
     for loop in loops:
         of_loop = {"loop": loop.name}
-        yield "rowbox_background_rounds_total", "counter", "Rounds of background work.", of_loop, loop.rounds
+        yield (
+            "rowbox_background_rounds_total",
+            "counter",
+            "Rounds of background work that were done.",
+            of_loop,
+            loop.rounds,
+        )
         text = "Rounds of background work that failed and are tried again."
         yield "rowbox_background_failures_total", "counter", text, of_loop, loop.failures

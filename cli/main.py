@@ -29,6 +29,14 @@ VERBS: Final[Mapping[str, str]] = {
 }
 """Each verb is `command` in rowbox.cli.verbs.<verb>. The help stands here so that printing it imports none of them."""
 
+EXIT_CODES: Final[Mapping[str, str]] = {
+    "0": "It is done. A server: it was told to stop, and has.",
+    "1": "It failed, and the last line on stderr says why; or a verb that looks at something found what is wrong.",
+    "2": "The command line or a setting cannot be used: stderr names it, and nothing was begun.",
+    "128 + N": "Signal N ended it. What it had begun to make is removed, unless that was SIGKILL (137).",
+}
+"""What scripts and supervisors go by, of every verb."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a verb when it is called: `rowbox token` must not wait for a server to be imported.
@@ -51,6 +59,8 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl(list(EXIT_CODES.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

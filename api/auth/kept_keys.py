@@ -184,13 +184,13 @@ class KeptKeys:
         yield "rowbox_auth_keys", "gauge", "Keys that verify tokens.", of_what, self.count
         text = "Entries of the key set that verify nothing: faulty, for encryption, or of a type that is not known."
         yield "rowbox_auth_keys_left_out", "gauge", text, of_what, len(self._keys.dropped)
-        yield "rowbox_auth_keys_age_seconds", "gauge", "Time since they were last read.", of_what, age_s
-        text = "Age at which they are read again."
+        yield "rowbox_auth_keys_age_seconds", "gauge", "Time since the keys were last read.", of_what, age_s
+        text = "Age at which the keys are read again."
         yield "rowbox_auth_keys_max_age_seconds", "gauge", text, of_what, ages.max_age_s
-        text = "Whether they count: 0 when they could not be read for too long, and every token is refused."
+        text = "1 while the keys count; 0 when they could not be read for too long, and every token is refused."
         yield "rowbox_auth_keys_valid", "gauge", text, of_what, float(self.are_valid())
-        yield "rowbox_auth_keys_reads_total", "counter", "Readings that succeeded.", of_what, self._reads
-        text = "Readings that failed; the keys at hand stay."
+        yield "rowbox_auth_keys_reads_total", "counter", "Readings of the keys that succeeded.", of_what, self._reads
+        text = "Readings of the keys that failed; those at hand stay."
         yield "rowbox_auth_keys_failures_total", "counter", text, of_what, self._failures
 
 

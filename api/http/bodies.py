@@ -59,9 +59,27 @@ class Bodies:
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
         """What is being received, for api/telemetry/metrics.py."""
-        yield "rowbox_http_bodies_bytes", "gauge", "Room that bodies have which are being received.", {}, self.bytes
-        yield "rowbox_http_bodies_limit_bytes", "gauge", "The room that all bodies have together.", {}, self._most
-        yield "rowbox_http_refused_bodies_total", "counter", "Bodies for which there was no room.", {}, self.refused
+        yield (
+            "rowbox_http_bodies_bytes",
+            "gauge",
+            "Room that request bodies which are being received have.",
+            {},
+            self.bytes,
+        )
+        yield (
+            "rowbox_http_bodies_limit_bytes",
+            "gauge",
+            "The room that all request bodies have together.",
+            {},
+            self._most,
+        )
+        yield (
+            "rowbox_http_refused_bodies_total",
+            "counter",
+            "Request bodies for which there was no room.",
+            {},
+            self.refused,
+        )
 
     async def _wait(self, size: int, wait_s: float) -> None:
         waiter = _Waiter(size, asyncio.get_running_loop().create_future())

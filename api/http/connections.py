@@ -158,13 +158,43 @@ class Connections:
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
         """What they are and hold, for api/telemetry/metrics.py. Cheap: it reads integers."""
         yield "rowbox_http_connections", "gauge", "Connections to the API.", {}, len(self._open)
-        yield "rowbox_http_connections_limit", "gauge", "How many there may be.", {}, self.limits.most
-        yield "rowbox_http_held_bytes", "gauge", "What they hold: sent and not taken, or not read.", {}, self.held_bytes
-        yield "rowbox_http_held_limit_bytes", "gauge", "What they may hold together.", {}, self.limits.held_bytes
-        yield "rowbox_http_refused_connections_total", "counter", "Clients sent away: no room.", {}, self.refused
+        yield (
+            "rowbox_http_connections_limit",
+            "gauge",
+            "How many connections to the API there may be.",
+            {},
+            self.limits.most,
+        )
+        yield (
+            "rowbox_http_held_bytes",
+            "gauge",
+            "Bytes that connections hold: sent and not taken, or not read.",
+            {},
+            self.held_bytes,
+        )
+        yield (
+            "rowbox_http_held_limit_bytes",
+            "gauge",
+            "How many bytes all connections may hold.",
+            {},
+            self.limits.held_bytes,
+        )
+        yield (
+            "rowbox_http_refused_connections_total",
+            "counter",
+            "Connections refused: no room for another.",
+            {},
+            self.refused,
+        )
         text = "Times that a client could not be accepted for want of a descriptor."
         yield "rowbox_http_accept_failures_total", "counter", text, {}, self.accept_failures
-        yield "rowbox_http_broken_requests_total", "counter", "Times a client sent what is no HTTP.", {}, self.broken
+        yield (
+            "rowbox_http_broken_requests_total",
+            "counter",
+            "Times that a client sent what is no HTTP.",
+            {},
+            self.broken,
+        )
         text = "Connections closed against their clients' will: for room, for bytes, or because one did not move on."
         for why, number in self.cuts.items():
             yield "rowbox_http_cut_connections_total", "counter", text, {"reason": why.value}, number

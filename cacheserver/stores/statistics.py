@@ -26,18 +26,43 @@ class StoreStatistics:
         if stats is None:
             return
         numbers: tuple[tuple[str, Kind, str, float], ...] = (
-            ("rowbox_store_disk_bytes", "gauge", "Size of the store on its device.", stats.disk_bytes),
-            ("rowbox_store_block_cache_bytes", "gauge", "Blocks cached.", stats.block_cache_bytes),
-            ("rowbox_store_memtable_bytes", "gauge", "Written and not flushed yet.", stats.memtable_bytes),
-            ("rowbox_store_syncs_total", "counter", "Times the log was synced to the device.", stats.syncs),
+            ("rowbox_store_disk_bytes", "gauge", "Size of the embedded store on its device.", stats.disk_bytes),
+            (
+                "rowbox_store_block_cache_bytes",
+                "gauge",
+                "What the cache of the embedded store's blocks takes.",
+                stats.block_cache_bytes,
+            ),
+            (
+                "rowbox_store_memtable_bytes",
+                "gauge",
+                "What was written and is not yet in a file of the embedded store.",
+                stats.memtable_bytes,
+            ),
+            (
+                "rowbox_store_syncs_total",
+                "counter",
+                "Times that the embedded store synced its log to the device.",
+                stats.syncs,
+            ),
             ("rowbox_store_device_bytes", "gauge", "Size of the file system of the store.", stats.device_bytes),
-            ("rowbox_store_device_free_bytes", "gauge", "What is left of it.", stats.device_free_bytes),
-            ("rowbox_store_min_free_bytes", "gauge", "With less left writes are refused.", stats.min_free_bytes),
+            (
+                "rowbox_store_device_free_bytes",
+                "gauge",
+                "Room that is left on the file system of the store.",
+                stats.device_free_bytes,
+            ),
+            (
+                "rowbox_store_min_free_bytes",
+                "gauge",
+                "With less room than this left, writes are refused: store.min_free_bytes.",
+                stats.min_free_bytes,
+            ),
             ("rowbox_store_refused_writes_total", "counter", "Writes refused for want of room.", stats.refused),
             (
                 "rowbox_last_backup_timestamp_seconds",
                 "gauge",
-                "As of when the last backup is that `rowbox backup` made.",
+                "As of when the last copy is that `rowbox backup` made.",
                 stats.last_backup_us // US_PER_S,
             ),
         )

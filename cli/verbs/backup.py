@@ -38,7 +38,8 @@ def command(loaded: Loaded, to: Path) -> None:
     are hard links); a device that is lost takes such a backup along, so copy it to another one. Put it back with
     `rowbox restore`.
 
-    The token secret and rowbox.toml are not in it: keep them apart, as you keep other secrets.
+    The token secret and rowbox.toml are not in it: keep them apart, as you keep other secrets. Reads the store, and
+    writes TO, and in the data directory when the last backup was made.
     """
     settings = loaded.settings
     require_embedded(settings, "rowbox backup", "take a snapshot of the table (docs/operations.md)")

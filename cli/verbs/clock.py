@@ -51,7 +51,8 @@ def accept(loaded: Loaded) -> None:
     """Say that this machine's clock is right, as it is now. Look at it first: what has expired by it will be deleted.
 
     A server that runs on this store goes on with its own clock, if that agrees: at once where it was in doubt, else
-    within a minute. One that is started later does so then.
+    within a minute. One that is started later does so then. Reads and writes
+    what the store remembers of the time.
     """
     now_us = asyncio.run(_accept(loaded.settings))
     click.echo(f"Accepted: it is {_time(now_us)}.")

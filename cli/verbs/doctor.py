@@ -48,10 +48,11 @@ from rowbox.mailbox.settings.config import Loaded, parse_store_url
 def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], *, as_json: bool) -> None:
     """Check what the server relies on. Exit 1 where anything is WRONG. The settings must be the server's.
 
-    The embedded store: folders and who may read them, format, room, fsync, descriptors, clock, last backup. Beside a
-    server or without one; it writes a small file to the data folder, and removes it.
+    The embedded store: it reads folders and who may read them, format, room, fsync, descriptors, clock, last backup.
+    Beside a server or without one; it writes a small file to the data folder, and removes it.
 
-    HBase: gateways, table, calls, clocks, timeouts. It writes to a row of its own behind all mailboxes, and removes it.
+    HBase: it asks gateways, and looks at table, calls, clocks, timeouts. It writes to a row of its own behind all
+    mailboxes, and removes it.
     """
     shown = []
     for diagnosis in _examined(loaded, thrift2, [parse_gateway(text, "--gateway-info") for text in gateway_info]):

@@ -25,7 +25,8 @@ class _Health(msgspec.Struct):
 def command(loaded: Loaded, *, ready: bool) -> None:
     """Say whether the server on this machine lives; exit with 1 where it does not. For a container's health check.
 
-    A standby lives, but is not ready: restarting it would help nobody.
+    A standby lives, but is not ready: restarting it would help nobody. Reads what the admin port answers, and writes
+    nothing.
     """
     host, port = admin_address(loaded.settings)
     try:

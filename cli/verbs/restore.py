@@ -32,6 +32,8 @@ def command(loaded: Loaded, backup: Path, *, replace: bool) -> None:
 
     The backup is copied, and stays as it is. The store begins another history: what clients know of the time after the
     backup resets. What was sent in that time is lost. All of it is done, or nothing: after a kill run it again.
+
+    Reads BACKUP, and writes the data directory.
     """
     settings = loaded.settings
     require_embedded(settings, "rowbox restore", "put the snapshot back, then: rowbox restored")

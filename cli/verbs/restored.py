@@ -26,7 +26,7 @@ def command(loaded: Loaded, *, yes: bool) -> None:
     anew.
 
     An embedded store must not be in use. Servers of an HBase store should be stopped; one that runs is replaced. The
-    settings must be the server's.
+    settings must be the server's. Reads and writes what the store says of its history, and of an HBase store's owner.
     """
     where = place(loaded.settings)
     if not yes:

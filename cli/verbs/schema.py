@@ -53,7 +53,7 @@ def command() -> None:
 @_with_plan
 @_json_option
 def plan(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression, *, as_json: bool) -> None:
-    """Say what `apply` would do, and what differs from the plan. Changes nothing.
+    """Say what `apply` would do, and what differs from the plan. Reads the table, and writes nothing.
 
     Exit 1 where `apply` would refuse: the table is not ours, or of another version or number of shards.
     """
@@ -71,7 +71,8 @@ def plan(loaded: Loaded, thrift2: str | None, regions: int, compression: Compres
 def apply(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression) -> None:
     """Make the table, or bring it to this Rowbox's version. Safe to repeat, and beside another `apply`.
 
-    A table that stands is never altered to match the plan; what differs is listed. Exit 1 where mailboxes must not be
+    Writes the table where there is none, and then its schema row; reads what stands. A table that stands is never
+    altered to match the plan; what differs is listed. Exit 1 where mailboxes must not be
     served from it as it is.
     """
     planned = _plan(loaded, regions, compression)
@@ -89,7 +90,10 @@ def apply(loaded: Loaded, thrift2: str | None, regions: int, compression: Compre
 @thrift2_option
 @_json_option
 def verify(loaded: Loaded, thrift2: str | None, *, as_json: bool) -> None:
-    """Compare the live table with the plan. Exit 0: as planned; 1: something differs."""
+    """Compare the live table with the plan. Exit 1 where anything differs.
+
+    Reads the table, and writes nothing.
+    """
     planned = _plan(loaded, DEFAULT_REGIONS, Compression.NONE)
     with opened_gateways(loaded, thrift2) as gateways:
         standing = look(gateways)

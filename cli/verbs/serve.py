@@ -58,6 +58,9 @@ def command(loaded: Loaded) -> None:
     Prints where it listens when it is ready; on a terminal, or with --demo-tokens, links and tokens to try it as well.
     SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers over one HBase store one owns the
     mailboxes; the others answer 503 and take over when it stops or falls silent.
+
+    Reads and writes the store. The first start makes the data directory, in it the secret that signs tokens (also with
+    an HBase store) and the embedded store.
     """
     server = loaded.settings.server
     logs.set_up(server.log_format, request_id.REQUEST_ID.get, level=logs.LEVELS[server.log_level])

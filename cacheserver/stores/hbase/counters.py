@@ -28,11 +28,23 @@ def gateway_samples(counters: Counters) -> Iterable[Sample]:
     numbers = (
         ("rowbox_gateway_reads_total", "Reads through the gateways.", counters.reads),
         ("rowbox_gateway_writes_total", "Writes through the gateways.", counters.writes),
-        ("rowbox_gateway_read_round_trips_total", "Round trips of reads.", counters.read_round_trips),
-        ("rowbox_gateway_write_round_trips_total", "Round trips of writes.", counters.write_round_trips),
-        ("rowbox_gateway_connections_total", "Connections opened.", counters.connections_opened),
-        ("rowbox_gateway_failovers_total", "Times another gateway was taken.", counters.failovers),
-        ("rowbox_gateway_deadline_misses_total", "Calls given up at their deadline.", counters.deadline_misses),
+        (
+            "rowbox_gateway_read_round_trips_total",
+            "Round trips to the gateways that reads took.",
+            counters.read_round_trips,
+        ),
+        (
+            "rowbox_gateway_write_round_trips_total",
+            "Round trips to the gateways that writes took.",
+            counters.write_round_trips,
+        ),
+        ("rowbox_gateway_connections_total", "Connections opened to gateways.", counters.connections_opened),
+        ("rowbox_gateway_failovers_total", "Times that another gateway was taken.", counters.failovers),
+        (
+            "rowbox_gateway_deadline_misses_total",
+            "Calls to gateways that were given up at their deadline.",
+            counters.deadline_misses,
+        ),
         ("rowbox_gateway_errors_total", "Answers of gateways that were errors, maybe their own.", counters.errors),
         (
             "rowbox_gateway_refusals_total",

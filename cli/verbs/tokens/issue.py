@@ -25,7 +25,8 @@ DEFAULT_TTL_MS: Final = 3_600_000
 def issue(loaded: Loaded, user_id: str, ttl: str | None, *, admin: bool) -> None:
     """Print a token for a user.
 
-    The server on the same data directory accepts it, and made the secret there at its first start.
+    The server on the same data directory accepts it. Reads the secret that signs tokens, which the server made there at
+    its first start, and writes nothing.
     """
     settings = loaded.settings
     user_id = user_meant(settings.auth, user_id)

@@ -41,7 +41,8 @@ def revoke(loaded: Loaded, user_id: str | None, token_id: str | None) -> None:
     Give one of --user and --id. It holds at once, for waiting requests too, over restarts and takeovers, until the
     tokens expire (auth.max_token_life_ms; without that setting for ever). Tokens that the user is given after this
     verb has ended count. The server on this data directory does it; where none runs, and the store is the embedded
-    one, this verb does it itself.
+    one, this verb does it itself. Reads the secret in the data directory, by which the server knows its operator; what
+    is revoked, the owner writes to the store.
     """
     settings = loaded.settings
     if settings.server.insecure_dev:

@@ -11,14 +11,20 @@ from rowbox.mailbox.subjects import subject_of, user_id_of
 @click.command("user-id")
 @click.argument("subject")
 def user_id(subject: str) -> None:
-    """Print the userId of an issuer's SUBJECT, as a server with auth.escape_user_ids makes it."""
+    """Print the userId of an issuer's SUBJECT, as a server with auth.escape_user_ids makes it.
+
+    Reads and writes nothing but the terminal.
+    """
     click.echo(_user_id_of(subject))
 
 
 @click.command("subject")
 @click.argument("user_id")
 def subject(user_id: str) -> None:
-    """Print the issuer's subject behind a USER_ID: the inverse of `rowbox token user-id`."""
+    """Print the issuer's subject behind a USER_ID: the inverse of `rowbox token user-id`.
+
+    Reads and writes nothing but the terminal.
+    """
     try:
         click.echo(subject_of(user_id))
     except ValueError as error:
