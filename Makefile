@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt dist bench bench-long bench-hbase model hbase-up hbase-down
+.PHONY: serve test check fmt docs dist bench bench-long bench-hbase model hbase-up hbase-down
 bin := .venv/bin
 js := node_modules
 types = $(node) $(js)/.bin/tsc --project . --noEmit false --declaration --emitDeclarationOnly --rootDir api --outDir $(js)/.types
@@ -28,6 +28,9 @@ fmt: .venv/dev.stamp $(js)/.package-lock.json      # format, and mend what the l
 	@$(bin)/ruff format .
 	@$(node) $(js)/.bin/biome lint --write --log-level=warn || true
 	@$(types) >/dev/null; cp $(js)/.types/web/client/rowbox.d.ts api/web/client/
+
+docs: .venv/dev.stamp        # what the code says of itself, into docs/reference and the examples of the API
+	@$(bin)/python -m tests.house.reference
 
 dist: .venv/dev.stamp        # what a release consists of, in ./dist: sdist and wheel, and the JavaScript client
 	@rm -rf dist

@@ -5,10 +5,10 @@ request (same clientMessageId) may be sent again.
 """
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from rowbox.mailbox.errors import PageTooLarge, RowboxError
 
@@ -45,34 +45,91 @@ class NotLocal(RowboxError):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What all problems of one code have in common."""
+    """What all problems of one code have in common. `advice`: what a client does then."""
 
     status: int
     title: str
+    advice: str
 
 
 KINDS: Final[dict[str, Kind]] = {
-    "bad_request": Kind(400, "The request is malformed"),
-    "unknown_parameter": Kind(400, "The call has no such parameter"),
-    "page_too_large": Kind(400, "The page, asked for by its number, is too large"),
-    "unauthenticated": Kind(401, "A valid token is needed"),
-    "token_revoked": Kind(401, "The token was revoked"),
-    "forbidden": Kind(403, "The token may not do this"),
-    "not_local": Kind(403, "A server without authentication answers its own machine only"),
-    "unknown_conversation": Kind(404, "The user is in no such conversation"),
-    "unknown_message": Kind(404, "The conversation holds no such message"),
-    "unknown_client_message_id": Kind(404, "No send with this clientMessageId was applied so far"),
-    "not_found": Kind(404, "There is nothing at this path"),
-    "method_not_allowed": Kind(405, "The path does not have this method"),
-    "message_too_large": Kind(413, "The message is too large"),
-    "unsupported_media_type": Kind(415, "The body must be JSON"),
-    "client_message_id_reused": Kind(422, "The clientMessageId names another message"),
-    "rate_limited": Kind(429, "Too many requests of this user"),
-    "internal": Kind(500, "Something went wrong here"),
-    "handover_in_progress": Kind(503, "The mailbox is moving to another server"),
-    "keys_unavailable": Kind(503, "No token can be verified at the moment"),
-    "store_unavailable": Kind(503, "The store does not answer"),
-    "overloaded": Kind(503, "The server is at its limit"),
+    "bad_request": Kind(400, "The request is malformed", "Mend the request: `detail` says what is wrong with it."),
+    "unknown_parameter": Kind(
+        400, "The call has no such parameter", "Leave out the field or the parameter that `detail` names."
+    ),
+    "page_too_large": Kind(
+        400,
+        "The page, asked for by its number, is too large",
+        "Ask for the `pageNumber` and `pageSize` that the problem names, or go on with its `cursor`.",
+    ),
+    "unauthenticated": Kind(
+        401, "A valid token is needed", "Get another token: there was none, or it does not verify, or it has expired."
+    ),
+    "token_revoked": Kind(401, "The token was revoked", "Get another token: this one is refused for good."),
+    "forbidden": Kind(
+        403,
+        "The token may not do this",
+        "Leave the userId out or name the token's own user; for another one the token needs the scope admin.",
+    ),
+    "not_local": Kind(
+        403,
+        "A server without authentication answers its own machine only",
+        "Call it on its own machine, as localhost or at a loopback address.",
+    ),
+    "unknown_conversation": Kind(
+        404,
+        "The user is in no such conversation",
+        "Look at the conversationId, and whose token it is: fetchConversation lists the user's own.",
+    ),
+    "unknown_message": Kind(
+        404,
+        "The conversation holds no such message",
+        "Take a messageId of this conversation from fetchMessages; retention may have ended the old one.",
+    ),
+    "unknown_client_message_id": Kind(
+        404,
+        "No send with this clientMessageId was applied so far",
+        "Send it under this id, within X-Dedupe-Life of the first try: if that arrives after all, it is one message.",
+    ),
+    "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
+    "method_not_allowed": Kind(
+        405, "The path does not have this method", "Use one of the methods that the header Allow names."
+    ),
+    "message_too_large": Kind(
+        413,
+        "The message is too large",
+        "Send less: 65,535 bytes of UTF-8 in a message, and server.max_body_bytes in a body.",
+    ),
+    "unsupported_media_type": Kind(
+        415, "The body must be JSON", "Send `Content-Type: application/json`, in UTF-8, and no Content-Encoding."
+    ),
+    "client_message_id_reused": Kind(
+        422,
+        "The clientMessageId names another message",
+        "Choose a new id: under this one another message was sent, and stands.",
+    ),
+    "rate_limited": Kind(429, "Too many requests of this user", "Send the same request again after Retry-After."),
+    "internal": Kind(
+        500,
+        "Something went wrong here",
+        "Send the same request again, a message under the same id; tell the operator the requestId.",
+    ),
+    "handover_in_progress": Kind(
+        503,
+        "The mailbox is moving to another server",
+        "Send the same request again after Retry-After, a message under the same id.",
+    ),
+    "keys_unavailable": Kind(
+        503,
+        "No token can be verified at the moment",
+        "Send the same request again after Retry-After: nothing was done.",
+    ),
+    "store_unavailable": Kind(
+        503, "The store does not answer", "Send the same request again after Retry-After, a message under the same id."
+    ),
+    "overloaded": Kind(
+        503, "The server is at its limit", "Send the same request again after Retry-After: nothing was done."
+    ),
 }
 """Every code that a client can meet."""
 
@@ -84,17 +141,19 @@ class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_
     `cursor` with which to go on from there whatever the size.
     """
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    retryable: bool
-    request_id: str
-    retry_after_ms: int | UnsetType = UNSET
-    page_number: int | UnsetType = UNSET
-    page_size: int | UnsetType = UNSET
-    cursor: str | UnsetType = UNSET
+    type: Annotated[str, Meta(description="Where the code is explained: a path of this server.")]
+    title: Annotated[str, Meta(description="What all problems of this code have in common, for people.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What was wrong this time, for people. Programs go by `code`.")]
+    code: Annotated[str, Meta(description="What went wrong, for programs. More codes may come.")]
+    retryable: Annotated[bool, Meta(description="Whether the same request may succeed later.")]
+    request_id: Annotated[str, Meta(description="Of the answer's X-Request-Id; the server's log has it as well.")]
+    retry_after_ms: (
+        Annotated[int, Meta(description="Milliseconds to wait before it; with 429 and 503.")] | UnsetType
+    ) = UNSET
+    page_number: Annotated[int, Meta(description="With page_too_large: of a page that fits.")] | UnsetType = UNSET
+    page_size: Annotated[int, Meta(description="With page_too_large: of a page that fits.")] | UnsetType = UNSET
+    cursor: Annotated[str, Meta(description="With page_too_large: goes on where that page begins.")] | UnsetType = UNSET
 
 
 def internal() -> RowboxError:

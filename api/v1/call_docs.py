@@ -18,14 +18,18 @@ from rowbox.api.v1.responses import (
     MarkReadResponse,
     SendMessageResponse,
 )
+from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
+from rowbox.mailbox.settings.config import PollSettings, StoreSettings
+from rowbox.mailbox.settings.units import format_duration
 
 
 class CallDoc(Struct, frozen=True):
-    """One call. `request` is its body for a POST, its query otherwise."""
+    """One call. `request` is its body for a POST, its query otherwise. `description` is Markdown, in paragraphs."""
 
     name: str
     method: str
     summary: str
+    description: str
     request: type[Struct]
     answers: dict[int, str]
     response: type[Struct]
@@ -35,11 +39,63 @@ class CallDoc(Struct, frozen=True):
     """Its answer says for how long a clientMessageId is known."""
 
 
+MOST_WAITS: Final = PollSettings().max_per_user
+TOKEN_LIFE: Final = format_duration(StoreSettings().token_life_ms)
+
+_SEND: Final = """\
+The recipient's mailbox comes into being with its first message. Who sends to himself has one copy, in his own.
+
+For as long as X-Dedupe-Life says, the same `clientMessageId` with the same recipient and content is the same
+message: a request that got no answer can be sent again. Another recipient or content under a used id is
+refused. Two messages stand in the order in which they were accepted, so who cares for it sends the next one
+after the answer to the last.
+
+When the answer comes, the message is stored for good, and the sender's mailbox shows it. Where
+`pendingRecipients` is not 0, the recipient's will, by itself. Sending marks the conversation read."""
+
+_STATUS: Final = """\
+For a client that got no answer. 404 says that it was not applied so far: it may be under way. Sending it again
+under the same id is as safe, and ends in the message. `duplicate` is false here. Counts against the fetch
+limit."""
+
+_MARK_READ: Final = """\
+A message in front of the mark changes nothing: the answer says what stands. The user's other devices hear of it
+as of any change of the conversation, and it stays at its place in the list."""
+
+_CONVERSATIONS: Final = f"""\
+Without `lastUpdatedTimestamp`: a page of all conversations, the one with the newest message first. Go on with
+`cursor` while `hasMore` is true. All pages of one list return the same token, and what changes between them is
+in the delta from it.
+
+With `lastUpdatedTimestamp`: every conversation that changed since, once and as it is now. Where that cannot be
+said (more than {MAX_DELTA} changed, or the token is none of this list) the answer is a full first page, `isDeltaUpdate`
+is false, and `resetReason` says why: it replaces what one has.
+
+With `wait` as well: where nothing changed, the answer waits for the next change, and is an empty delta when the
+time is over. A user has a number of waits at once (poll.max_per_user, {MOST_WAITS} by default); one more ends
+the oldest with an empty delta. A server that stops ends all of them, and `retryAfterMs` says when to come
+back."""
+
+_MESSAGES: Final = f"""\
+Without `lastUpdatedTimestamp`: a page of one conversation, newest first by `sentTimestamp` and `messageId`, or
+of all conversations, newest change first by `lastUpdatedTimestamp` and as far back as tokens live
+(store.token_life_ms, {TOKEN_LIFE} by default). Go on with `cursor` while `hasMore` is true. All pages of one list
+return the same token, and what comes between them is in the delta from it. Numbered pages are for those who
+jump: a page by its number is whole or refused.
+
+With `lastUpdatedTimestamp`: every message that came since, the one that came first first; it may belong into
+the middle of what one has, by its `sentTimestamp`. While `hasMore` is true, call again with the new token.
+Where a token cannot be served, the answer is a full first page, `isDeltaUpdate` is false, and `resetReason`
+says why: it replaces what one has.
+
+`wait` is as of fetchConversation: the next message ends it, of the conversation where one is named."""
+
 CALLS: Final = (
     CallDoc(
         "sendMessage",
         "post",
         "Sends a message, once for each clientMessageId, whatever is retried.",
+        _SEND,
         SendMessage,
         {201: "Sent.", 200: "An earlier request with this clientMessageId and the same payload had sent it."},
         SendMessageResponse,
@@ -50,6 +106,7 @@ CALLS: Final = (
         "sendStatus",
         "get",
         "What became of one's own send.",
+        _STATUS,
         SendStatusQuery,
         {200: "It was applied."},
         SendMessageResponse,
@@ -60,6 +117,7 @@ CALLS: Final = (
         "markRead",
         "post",
         "Marks a conversation read up to and including a message; never moves back. Counts against the send limit.",
+        _MARK_READ,
         MarkReadUpTo,
         {200: "The conversation afterwards."},
         MarkReadResponse,
@@ -69,6 +127,7 @@ CALLS: Final = (
         "fetchConversation",
         "get",
         "A page of one's conversations, or those that changed since a token.",
+        _CONVERSATIONS,
         FetchConversationQuery,
         {200: "A page, or what changed."},
         FetchConversationResponse,
@@ -78,6 +137,7 @@ CALLS: Final = (
         "fetchMessages",
         "get",
         "A page of messages of one conversation or of all, or those that came since a token.",
+        _MESSAGES,
         FetchMessagesQuery,
         {200: "A page, or what came."},
         FetchMessagesResponse,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from rowbox import __version__
 from rowbox.api.http.problems import KINDS
 from rowbox.api.v1.call_docs import CALLS, CallDoc
+from rowbox.api.v1.examples import examples_of
 from rowbox.api.v1.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
 
 _Json = dict[str, Any]
@@ -23,20 +24,40 @@ same clientMessageId. All times are whole microseconds since the epoch. Fields a
 HEAD is answered wherever GET is, with the same status and headers."""
 _HEADERS: Final[_Json] = {
     "RequestId": {
-        "description": "The request's own id where it had a sane one.",
+        "description": "The id under which the server's log has the request: its own X-Request-Id, where that is 1 to "
+        "128 printable ASCII characters, else a new one.",
         "required": True,
         "schema": {"type": "string"},
     },
-    "RetryAfter": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}},
-    "Authenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}},
-    "RateLimit": {"description": 'What is left, where a limit is set: "send";r=59;t=1', "schema": {"type": "string"}},
-    "RateLimitPolicy": {"description": 'The limit, where one is set: "send";q=60;w=12', "schema": {"type": "string"}},
+    "RetryAfter": {
+        "description": "Seconds to wait before the same request is sent again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Authenticate": {
+        "description": 'RFC 6750: `Bearer`, with `error="invalid_token"` where there was a token.',
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": '`"send";r=59;t=1`: 59 requests of the class are left, and in 1 s there are as many as can be. '
+        "Where a limit is set.",
+        "schema": {"type": "string"},
+    },
+    "RateLimitPolicy": {
+        "description": '`"send";q=60;w=12`: 60 requests of the class at once, and as many again within 12 s. Where a '
+        "limit is set.",
+        "schema": {"type": "string"},
+    },
     "DedupeLife": {
         "description": "Seconds for which a clientMessageId makes a retry the same message, from its first try on.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
-    "PollTimeout": {"description": "Seconds that a waiting client should listen.", "schema": {"type": "integer"}},
+    "PollTimeout": {
+        "description": "Seconds that a client which waits should listen: `wait` and 15 more. Where it waits.",
+        "schema": {"type": "integer"},
+    },
 }
 
 
@@ -63,22 +84,23 @@ def openapi() -> _Json:
 
 
 def _operation(call: CallDoc) -> _Json:
-    operation: _Json = {"operationId": call.name, "summary": call.summary}
+    operation: _Json = {"operationId": call.name, "summary": call.summary, "description": call.description}
     if call.method == "post":
         content = {"application/json": {"schema": _body_schema(call.request.__name__)}}
         operation["requestBody"] = {"required": True, "content": content}
     else:
         operation["parameters"] = _parameters(call.request)
-    answers = {str(status): _answer(text, call) for status, text in call.answers.items()}
+    answers = {str(status): _answer(status, text, call) for status, text in call.answers.items()}
     problems = {str(status): _problem_response(call, status, codes) for status, codes in problems_by_status(call)}
     operation["responses"] = answers | problems
     return operation
 
 
-def _answer(text: str, call: CallDoc) -> _Json:
+def _answer(status: int, text: str, call: CallDoc) -> _Json:
     own = ["X-Poll-Client-Timeout"] * call.is_poll + ["X-Dedupe-Life"] * call.names_a_send
     headers = _headers("X-Request-Id", "RateLimit", "RateLimit-Policy", *own)
-    content = {"application/json": {"schema": _reference(call.response.__name__)}}
+    media = {"schema": _reference(call.response.__name__), "examples": examples_of(call.name, status)}
+    content = {"application/json": media}
     return {"description": text, "headers": headers, "content": content}
 
 

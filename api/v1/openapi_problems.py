@@ -13,6 +13,7 @@ import msgspec
 
 from rowbox.api.http.problems import KINDS, MEDIA_TYPE, Problem, problem_of
 from rowbox.api.v1.call_docs import CALLS, CallDoc
+from rowbox.api.v1.examples import refusals_of
 from rowbox.mailbox.errors import RowboxError
 
 _Json = dict[str, Any]
@@ -39,19 +40,20 @@ def problems_by_status(call: CallDoc) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def problem_media(call: CallDoc, status: int, codes: Sequence[str]) -> _Json:
-    """The content of that answer, with an example of each code."""
-    name = _schema_name(call, status, codes)
+    """The content of that answer, with an example of each code: one that was played, where there is one."""
+    name, played = _schema_name(call, status, codes), refusals_of(call.name)
     return {
         MEDIA_TYPE: {
             "schema": {"$ref": f"#/components/schemas/{name}"},
-            "examples": {code: {"value": _example(code)} for code in codes},
+            "examples": {code: played.get(code, {"value": _example(code)}) for code in codes},
         }
     }
 
 
 def problem_kinds() -> _Json:
     """Every code, with what all its problems have in common."""
-    return {code: {name: _example(code)[name] for name in ("status", "title", "retryable")} for code in KINDS}
+    shared = ("status", "title", "retryable")
+    return {code: {name: _example(code)[name] for name in shared} | {"advice": KINDS[code].advice} for code in KINDS}
 
 
 def problem_schemas() -> _Json:

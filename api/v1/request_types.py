@@ -100,15 +100,17 @@ class SendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
     message_content: Content
     client_message_id: ClientMessageId
     sender_id: UserId | UnsetType = UNSET
-    recipient_id: OtherUserId | UnsetType = UNSET
-    recepient_id: OtherUserId | UnsetType = UNSET
+    recipient_id: (
+        Annotated[OtherUserId, Meta(description="To whom; nobody needs to have heard of him.")] | UnsetType
+    ) = UNSET
+    recepient_id: Annotated[OtherUserId, Meta(description="recipientId, as it was once spelled.")] | UnsetType = UNSET
 
 
 class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Read up to and including a message."""
 
-    conversation_id: Id
-    message_id: Id
+    conversation_id: Annotated[Id, Meta(description="The conversation that is read.")]
+    message_id: Annotated[Id, Meta(description="The newest message of it that the user has read.")]
     user_id: UserId | UnsetType = UNSET
 
 
@@ -124,7 +126,7 @@ class FetchConversationQuery(Struct, rename="camel", kw_only=True, frozen=True, 
 
     user_id: UserId | UnsetType = UNSET
     page_number: PageNumber | UnsetType = UNSET
-    page_size: Annotated[int, Meta(description=f"1 to {MAX_CONVERSATIONS}, clamped.")] = 20
+    page_size: Annotated[int, Meta(description=f"Conversations on a page: 1 to {MAX_CONVERSATIONS}, clamped.")] = 20
     last_updated_timestamp: Token | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
     wait: Wait = 0
@@ -134,9 +136,11 @@ class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forb
     """Which messages; of all conversations where none is named."""
 
     user_id: UserId | UnsetType = UNSET
-    conversation_id: Id | UnsetType = UNSET
+    conversation_id: Annotated[Id, Meta(description="Only its messages; by default those of all.")] | UnsetType = UNSET
     page_number: MessagePageNumber | UnsetType = UNSET
-    page_size: Annotated[int, Meta(description=f"1 to {MAX_MESSAGES}, clamped.")] = 50
+    page_size: Annotated[
+        int, Meta(description=f"Messages on a page, or in one delta: 1 to {MAX_MESSAGES}, clamped.")
+    ] = 50
     last_updated_timestamp: Token | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
     wait: Wait = 0

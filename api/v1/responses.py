@@ -13,16 +13,34 @@ from rowbox.api.v1.request_types import ClientMessageId, Id, OtherUserId
 from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
 
 Timestamp: TypeAlias = Annotated[int, Meta(ge=0, description="Microseconds since the epoch.")]
+SentTimestamp: TypeAlias = Annotated[
+    Timestamp,
+    Meta(description="When it was sent, in microseconds since the epoch: the same in every mailbox, and the order."),
+]
+Version: TypeAlias = Annotated[
+    Timestamp,
+    Meta(description="When it last changed in this mailbox, in microseconds since the epoch. It is not a token."),
+]
+MessageId: TypeAlias = Annotated[Id, Meta(description="The message, in every mailbox.")]
+ConversationId: TypeAlias = Annotated[Id, Meta(description="The conversation: the same for all who are in it.")]
+Participants: TypeAlias = Annotated[
+    list[OtherUserId],
+    Meta(description="All who are in the conversation, the user too; one where he writes to himself."),
+]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
+UnreadCount: TypeAlias = Annotated[
+    int,
+    Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
+]
 
 
 class SendMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A message as it stands in the sender's mailbox."""
 
-    message_id: Id
-    conversation_id: Id
-    sent_timestamp: Timestamp
-    last_updated_timestamp: Timestamp
+    message_id: MessageId
+    conversation_id: ConversationId
+    sent_timestamp: SentTimestamp
+    last_updated_timestamp: Version
     pending_recipients: Annotated[Count, Meta(description="Recipients whose mailbox does not show it yet.")]
     duplicate: Annotated[bool, Meta(description="An earlier request with this clientMessageId had sent it.")]
 
@@ -30,44 +48,38 @@ class SendMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, for
 class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The conversation after the read mark moved, or did not have to."""
 
-    conversation_id: Id
-    unread_count: Annotated[
-        int,
-        Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
-    ]
-    last_updated_timestamp: Timestamp
+    conversation_id: ConversationId
+    unread_count: UnreadCount
+    last_updated_timestamp: Version
 
 
 class Conversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A conversation as one of its participants sees it."""
 
-    conversation_id: Id
-    participants: list[OtherUserId]
+    conversation_id: ConversationId
+    participants: Participants
     snippet: Annotated[
         str | None, Meta(description="First 100 characters of the newest message; null once retention took that.")
     ]
-    last_updated_timestamp: Timestamp
-    last_message_id: Id
+    last_updated_timestamp: Version
+    last_message_id: Annotated[Id, Meta(description="The newest message.")]
     last_sender_id: Annotated[
         OtherUserId | None, Meta(description="Whose the newest message is; null where that was not kept yet.")
     ]
-    last_sent_timestamp: Timestamp
-    unread_count: Annotated[
-        int,
-        Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
-    ]
+    last_sent_timestamp: Annotated[Timestamp, Meta(description="When the newest message was sent, in microseconds.")]
+    unread_count: UnreadCount
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One user's copy of a message."""
 
-    message_id: Id
-    conversation_id: Id
-    sender_id: OtherUserId
-    participants: list[OtherUserId]
-    message_content: str
-    sent_timestamp: Timestamp
-    last_updated_timestamp: Timestamp
+    message_id: MessageId
+    conversation_id: ConversationId
+    sender_id: Annotated[OtherUserId, Meta(description="Who sent it.")]
+    participants: Participants
+    message_content: Annotated[str, Meta(description="The text, as it was sent.")]
+    sent_timestamp: SentTimestamp
+    last_updated_timestamp: Version
     client_message_id: Annotated[ClientMessageId, Meta(description="Only in the sender's own copy.")] | UnsetType = (
         UNSET
     )
@@ -83,8 +95,12 @@ class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown
         str | None,
         Meta(description="The token for the next call of this kind and filter, opaque; null for a numbered page."),
     ]
-    has_more: bool
-    next_cursor: str | None
+    has_more: Annotated[
+        bool, Meta(description="Whether there is more: behind nextCursor, or in a delta behind the token.")
+    ]
+    next_cursor: Annotated[
+        str | None, Meta(description="The cursor of the next page; null on the last one and in a delta.")
+    ]
     reset_reason: Annotated[
         Literal["too_many", "future", "expired", "restored", "foreign"] | None,
         Meta(
@@ -101,13 +117,13 @@ class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown
 class FetchConversationResponse(PageTail, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A page of conversations, the one with the newest message first."""
 
-    conversations: list[Conversation]
+    conversations: Annotated[list[Conversation], Meta(description="The one with the newest message first.")]
 
 
 class FetchMessagesResponse(PageTail, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A page of messages."""
 
-    messages: list[Message]
+    messages: Annotated[list[Message], Meta(description="The newest first; in a delta the one that came first.")]
 
 
 _encode = msgspec.json.Encoder().encode

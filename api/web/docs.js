@@ -27,6 +27,9 @@ const resolve = (schema) =>
 /** Of a body that has several forms, the first: the others are older spellings. @param {Json} schema */
 const firstForm = (schema) => resolve(resolve(schema).oneOf?.[0] ?? schema);
 
+/** @param {string} text */
+const paragraphs = (text) => text.split("\n\n").map((paragraph) => el("p", {}, paragraph));
+
 /** A schema in a few words: "string ^[a-z]+$", "integer 0..10", "array of Message". @param {Json} schema @returns {string} */
 function typeText(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -120,6 +123,17 @@ function responseRow([status, response]) {
   return [el("code", {}, status), response.description, el("span", {}, shown.flat())];
 }
 
+/** The examples of an answer that were played on a server: the request, and what came. @param {[string, Json]} answer */
+function played([status, response]) {
+  const examples = Object.values(response.content ?? {}).flatMap((media) => Object.values(media.examples ?? {}));
+  return examples.filter((example) => example["x-request"]).map((example) => {
+    const { user, path, body } = example["x-request"];
+    const sent = `${body ? "POST" : "GET"} ${path}\nAuthorization: Bearer (the token of ${user})\n`;
+    const text = `${sent}${body ? `\n${JSON.stringify(body, null, 2)}\n` : ""}\n${status}\n\n${JSON.stringify(example.value, null, 2)}`;
+    return el("details", {}, el("summary", {}, example.summary), el("pre", {}, text));
+  });
+}
+
 /**
  * @param {string} path
  * @param {string} method
@@ -130,6 +144,7 @@ function operationSection(path, method, operation) {
   section.append(
     el("h2", {}, el("span", { class: "method" }, method.toUpperCase()), el("code", {}, path)),
     el("p", {}, operation.summary),
+    ...paragraphs(operation.description),
   );
   if (operation.parameters?.length) {
     const rows = operation.parameters.map((/** @type {Json} */ parameter) => [
@@ -143,13 +158,14 @@ function operationSection(path, method, operation) {
     const { schema } = operation.requestBody.content["application/json"];
     section.append(el("h3", {}, "Body"), el("p", { class: "note" }, firstForm(schema).description), schemaTable(firstForm(schema)));
   }
-  section.append(el("h3", {}, "Answers"), table(["status", "", "body"], Object.entries(operation.responses).map(responseRow)), tryIt(method, path, operation));
+  section.append(el("h3", {}, "Answers"), table(["status", "", "body"], Object.entries(operation.responses).map(responseRow)));
+  section.append(...Object.entries(operation.responses).flatMap(played), tryIt(method, path, operation));
   return section;
 }
 
 function problems() {
-  const rows = Object.entries(spec["x-problems"]).map(([code, { status, title, retryable }]) => [
-    el("code", { id: code }, code), String(status), title, retryable ? "retry" : "",
+  const rows = Object.entries(spec["x-problems"]).map(([code, { status, title, retryable, advice }]) => [
+    el("code", { id: code }, code), String(status), `${title}. ${advice}`, retryable ? "retry" : "",
   ]);
   return el("section", { id: "problems" }, el("h2", {}, "Problems"), table(["code", "status", "", ""], rows));
 }
@@ -160,7 +176,7 @@ const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => operationSection(path, method, operation)));
 
 /** @type {HTMLElement} */ (document.getElementById("main")).replaceChildren(
-  ...spec.info.description.split("\n\n").map((/** @type {string} */ text) => el("p", {}, text)),
+  ...paragraphs(spec.info.description),
   el("p", { class: "note" }, `Version ${spec.info.version}`),
   ...operations, problems(), ...schemas,
 );

@@ -14,14 +14,17 @@ from rowbox.mailbox.settings.setting import Kind, Setting
 
 @click.group()
 def command() -> None:
-    """Show, check or print the settings (docs/configuration.md)."""
+    """Show, check or print the settings (docs/reference/settings.md)."""
 
 
 @command.command()
 @with_settings()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; durations in ms and sizes in bytes.")
 def show(loaded: Loaded, *, as_json: bool) -> None:
-    """Print each setting in force and where its value comes from. Without --json this is a TOML file."""
+    """Print each setting in force and where its value comes from. Without --json this is a TOML file.
+
+    Reads the settings from wherever they come, and writes nothing.
+    """
     if as_json:
         values = {key: {"value": loaded.value(key), "origin": loaded.origin(key)} for key in SETTINGS}
         click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2))
@@ -37,14 +40,20 @@ def show(loaded: Loaded, *, as_json: bool) -> None:
 @command.command()
 @with_settings()
 def check(loaded: Loaded) -> None:
-    """Say whether the settings are usable; exit 2 and name the first that is not."""
+    """Say whether the settings are usable; exit 2 and name the first that is not.
+
+    Reads them from wherever they come, and writes nothing. A server checks more: whether it can open its store, say.
+    """
     given = sum(loaded.origin(key) != "default" for key in SETTINGS)
     click.echo(f"The settings are usable: {given} given, {len(SETTINGS) - given} by default.")
 
 
 @command.command()
 def default() -> None:
-    """Print a TOML file that sets nothing: every setting with its meaning, range and default, commented out."""
+    """Print a TOML file that sets nothing: every setting with its meaning, range and default, commented out.
+
+    Reads nothing, and writes nothing but the terminal.
+    """
     click.echo("# Settings of Rowbox. Flags and ROWBOX_* variables come before this file, defaults after it.")
     for table, settings in _tables():
         click.echo(f"\n[{table}]")

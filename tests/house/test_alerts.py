@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from tests.conftest import require
-from tests.house.test_observability import DEPLOY, RULES
+from tests.house.reference.metrics import ALERTS, RULES
 
-ALERTS_FILE: Final = DEPLOY / "prometheus" / "alerts.yml"
 LOOKED_AT: Final = "60m"
 A, B = '{job="rowbox",instance="a"}', '{job="rowbox",instance="b"}'
 
@@ -233,7 +232,7 @@ def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
 def assert_as_prometheus_says(situations: Sequence[Situation], folder: Path) -> None:
     """That each alert fires, or does not, as its situation says."""
     stories = folder / "situations.yml"
-    tests = {"rule_files": [str(ALERTS_FILE)], "evaluation_interval": "1m", "tests": list(map(_story, situations))}
+    tests = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": list(map(_story, situations))}
     stories.write_text(yaml.safe_dump(tests))
     promtool = require("promtool", "prometheus")
     done = subprocess.run([promtool, "test", "rules", stories], capture_output=True, text=True, check=False)

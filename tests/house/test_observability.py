@@ -6,48 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import pytest
 import yaml
 
-from rowbox.cacheserver.stores.files.beside import LastBackup, note_backup
-from rowbox.cacheserver.stores.hbase.counters import Counters, gateway_samples
 from rowbox.mailbox.settings.config import SETTINGS
-from tests.integration.support.server_process import ServerProcess
+from tests.house.reference.metrics import NAME, RULES, Families
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "rowbox.json").read_text())
 PANELS: list[dict[str, Any]] = BOARD["panels"]
 CHARTS = [panel for panel in PANELS if panel["type"] != "row"]
-RULES: list[dict[str, Any]] = [
-    rule
-    for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
-NAME: Final = re.compile(r"\b(?:rowbox|process)_[a-z0-9_]+")
 LABEL: Final = re.compile(r"([a-z]+) *(?:=~|!~|!=|=) *\"")
 
 
-async def exported_by(url: str) -> set[str]:
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
-        return set(NAME.findall(re.sub(r"^#.*$", "", await answer.text(), flags=re.MULTILINE)))
-
-
 @pytest.fixture
-async def exported(tmp_path: Path) -> set[str]:
-    """What a server over the embedded store exports, and what one that waits for its HBase does.
-
-    The gateways' figures come with the first of them that answers; here there is none, so they are taken as they stand.
-    """
-    (tmp_path / "embedded").mkdir(0o700)
-    note_backup(tmp_path / "embedded" / "store", LastBackup(1_795_782_018_708_414, "/backups/today"))
-    nowhere = ServerProcess(tmp_path / "hbase", {"ROWBOX_STORE_URL": "hbase://127.0.0.1:1/nowhere"})
-    async with ServerProcess(tmp_path / "embedded") as embedded, nowhere.unstarted():
-        await embedded.client("alice").send("bob", "hello", "first")
-        await nowhere.launch()
-        port = (await nowhere.line(r"health and metrics on port (\d+)"))[1]
-        names = await exported_by(embedded.admin_url) | await exported_by(f"http://127.0.0.1:{port}")
-    return names | {name for name, *_ in gateway_samples(Counters())}
+def exported(families: Families) -> set[str]:
+    """The names of all series."""
+    return {name for family in families.values() for name in family.series}
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -61,14 +36,14 @@ def not_exported(asked: str, exported: set[str]) -> set[str]:
 
 
 @pytest.mark.integration
-async def test_every_metric_that_is_asked_for_is_exported(exported: set[str]) -> None:
+def test_every_metric_that_is_asked_for_is_exported(exported: set[str]) -> None:
     unknown = {who: names for who, asked in expressions() if (names := not_exported(asked, exported))}
     assert not unknown
     assert not_exported("rate(rowbox_sends[5m])", exported) == {"rowbox_sends"}  # a name left open is found
 
 
 @pytest.mark.integration
-async def test_the_board_shows_every_metric(exported: set[str]) -> None:
+def test_the_board_shows_every_metric(exported: set[str]) -> None:
     parts = re.compile(r"_(bucket|sum|count)$")
     shown = {
         parts.sub("", name) for panel in CHARTS for target in panel["targets"] for name in NAME.findall(target["expr"])

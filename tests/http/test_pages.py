@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jsonschema_rs
 import pytest
 
-from rowbox.api.http.problems import KINDS
+from rowbox.api.http.problems import KINDS, MEDIA_TYPE
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.v1.openapi import openapi
 from rowbox.mailbox.settings.config import PollSettings
@@ -131,9 +132,23 @@ def test_examples_fit_their_schemas(path: str, method: str, operation: dict[str,
             validator = jsonschema_rs.validator_for({"components": components, **media["schema"]})
             for code, example in media.get("examples", {}).items():
                 validator.validate(example["value"])
-                assert KINDS[code].status == int(status)
-                seen.add(code)
+                if "code" in example["value"]:
+                    assert example["value"]["code"] == code
+                    assert KINDS[code].status == int(status)
+                    seen.add(code)
+                if int(status) < 400:
+                    assert example["x-request"]["path"].partition("?")[0] == path
+                    assert_is_valid(example["x-request"], operation)
     assert {"bad_request", "unauthenticated", "rate_limited", "internal", "overloaded"} <= seen
+
+
+def assert_is_valid(request: dict[str, Any], operation: dict[str, Any]) -> None:
+    """A request of an example, by what the document says of the call."""
+    given = dict(parse_qsl(request["path"].partition("?")[2], strict_parsing=True)) if "?" in request["path"] else {}
+    assert given.keys() <= {parameter["name"] for parameter in operation.get("parameters", ())}
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema_rs.validator_for({"components": openapi()["components"], **schema}).validate(request["body"])
 
 
 def test_every_code_of_a_call_is_documented() -> None:
@@ -183,7 +198,7 @@ def test_a_schema_of_an_error_takes_its_own_codes_and_no_other() -> None:
     components = openapi()["components"]
     for _, _, operation in operations():
         for status, response in operation["responses"].items():
-            for media in response["content"].values():
+            for media in (of for kind, of in response["content"].items() if kind == MEDIA_TYPE):
                 validator = jsonschema_rs.validator_for({"components": components, **media["schema"]})
                 for code, example in media.get("examples", {}).items():
                     assert not validator.is_valid(example["value"] | {"status": int(status) + 1}), code

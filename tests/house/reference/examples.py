@@ -1,0 +1,143 @@
+"""The examples of the API: a short chat between alice and bob, played on a real server, and what it answered.
+
+`make docs` writes them to a file of the API, whose document (/openapi.json) and pages show them. Time, chance and the
+request ids are fixed, so a server that answers otherwise is a difference.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+from unittest.mock import patch
+from urllib.parse import urlencode
+
+import msgspec
+
+from rowbox.api.v1 import examples as shown
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.stores import history
+from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.hbase_schema.families import ttl_ms
+from rowbox.hbase_schema.schema_row import HISTORY_BYTES
+from tests.http.api import SETTINGS, Answer, Api, serving
+
+Json = dict[str, Any]
+FILE: Final = Path(shown.__file__).with_name("examples.json")
+SHARDS: Final = 64
+BEGIN_US: Final = 1_764_208_500_123_456
+REQUEST_ID: Final = "5d1f0a3c-2a"
+
+
+class _Recorder:
+    """Plays requests and notes them with their answers."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.examples: list[Json] = []
+
+    async def get(self, status: int, call: str, summary: str, user: str, **query: str | int) -> Json:
+        path = f"/v1/{call}" + (f"?{urlencode(query)}" if query else "")
+        return await self._note(status, call, summary, {"user": user, "path": path})
+
+    async def post(self, status: int, call: str, summary: str, user: str, **body: str) -> Json:
+        return await self._note(status, call, summary, {"user": user, "path": f"/v1/{call}", "body": body})
+
+    async def _note(self, status: int, call: str, summary: str, request: Json) -> Json:
+        answer = await self._ask(request)
+        assert answer.status == status, answer.body
+        value: Json = answer.json()
+        self.examples.append({"call": call, "status": status, "summary": summary, "request": request, "value": value})
+        return value
+
+    async def _ask(self, request: Json) -> Answer:
+        headers = {"X-Request-Id": REQUEST_ID}
+        if "body" not in request:
+            return await self._api.get(request["path"], request["user"], headers=headers)
+        body = msgspec.json.encode(request["body"])
+        return await self._api.request("POST", request["path"], request["user"], headers=headers, body=body)
+
+
+async def recorded() -> bytes:
+    """The examples, as their file holds them."""
+    clock = _Clock()
+    with _without_chance():
+        store = MemoryStore(SHARDS, ttl_ms(SETTINGS.store), late_writes=False, now_ms=lambda: clock.now_us() // 1000)
+        owner = Owner(store, SETTINGS, now_us=clock.now_us)
+        owner._random = Random(1)
+        await owner.start()
+    try:
+        async with serving(owner) as api:
+            recorder = _Recorder(api)
+            await _chat(recorder, clock)
+            await _refusals(recorder)
+    finally:
+        await owner.close()
+    return msgspec.json.format(msgspec.json.encode(recorder.examples), indent=1) + b"\n"
+
+
+class _Clock:
+    """Time passes where the story says so."""
+
+    def __init__(self) -> None:
+        self._now_us = BEGIN_US
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def pass_s(self, seconds: float) -> None:
+        self._now_us += int(seconds * 1_000_000)
+
+
+@contextmanager
+def _without_chance() -> Iterator[None]:
+    """A store that is made inside has the same history each time: it is a part of tokens and cursors."""
+    with patch.object(history, "new_history", lambda: bytes(range(HISTORY_BYTES))):
+        yield
+
+
+async def _chat(recorder: _Recorder, clock: _Clock) -> None:
+    get, post = recorder.get, recorder.post
+    hello = {
+        "recipientId": "bob",
+        "messageContent": "Hello, Bob",
+        "clientMessageId": "5f0c2c1e-7d0b-4a53-9b1f-0c6a1f7f0b11",
+    }
+    await post(201, "sendMessage", "Alice sends Bob a message.", "alice", **hello)
+    clock.pass_s(3.2)
+    await post(
+        200, "sendMessage", "The same request again, as after a timeout: nothing is sent twice.", "alice", **hello
+    )
+    known = {"clientMessageId": hello["clientMessageId"]}
+    await get(200, "sendStatus", "Alice asks what became of it.", "alice", **known)
+    clock.pass_s(8)
+    listed = await get(200, "fetchConversation", "Bob's conversations.", "bob")
+    conversation = {"conversationId": listed["conversations"][0]["conversationId"]}
+    page = await get(200, "fetchMessages", "The messages of one of them.", "bob", **conversation)
+    clock.pass_s(20.5)
+    again = {
+        "recipientId": "bob",
+        "messageContent": "Are you there?",
+        "clientMessageId": "9a41d3a0-52a7-4d54-8f0e-6f1d2f3f7c20",
+    }
+    await recorder._ask({"user": "alice", "path": "/v1/sendMessage", "body": again})
+    token = {"lastUpdatedTimestamp": page["lastUpdatedTimestamp"], "wait": 30}
+    summary = "What came since: Bob waits up to 30 seconds, and Alice sends another message."
+    news = await get(200, "fetchMessages", summary, "bob", **conversation, **token)
+    clock.pass_s(4)
+    newest = {"messageId": news["messages"][-1]["messageId"]}
+    await post(200, "markRead", "Bob has read all of it.", "bob", **conversation, **newest)
+    token = {"lastUpdatedTimestamp": listed["lastUpdatedTimestamp"]}
+    await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
+
+
+async def _refusals(recorder: _Recorder) -> None:
+    get, post = recorder.get, recorder.post
+    one = {"recipientId": "bob", "clientMessageId": "5f0c2c1e-7d0b-4a53-9b1f-0c6a1f7f0b11"}
+    await post(400, "sendMessage", "A message without its content.", "alice", **one)
+    summary = "Another content under an id that was used."
+    await post(422, "sendMessage", summary, "alice", **one, messageContent="Hello, Ben")
+    await get(404, "sendStatus", "An id under which nothing was sent.", "alice", clientMessageId="never-sent")
+    await get(404, "fetchMessages", "A conversation of others.", "bob", conversationId="00" * 16)
+    await get(400, "fetchMessages", "A parameter that the call has not.", "bob", page=1)
+    await get(403, "fetchConversation", "Another's conversations, without the scope admin.", "bob", userId="alice")
