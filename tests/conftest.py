@@ -14,7 +14,7 @@ pytest_plugins = ["tests.support.hbase_plugin", "tests.support.side_by_side", "t
 settings.register_profile("rowbox", parent=settings(), deadline=None)  # a busy machine is slow, and nothing is wrong
 settings.load_profile("rowbox")
 
-EVERYWHERE = ("bash", "mount", "umount")
+EVERYWHERE = ("bash", "mount", "setsid", "umount")
 
 
 def leave_out(reason: str) -> NoReturn:
