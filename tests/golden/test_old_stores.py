@@ -1,4 +1,4 @@
-"""A folder and a table that the Rowbox of the first formats wrote open, and read as it read them."""
+"""Folders and tables that older Rowboxes wrote open, and read as they read them."""
 
 import tarfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
 from tests.checking import assert_no_findings
-from tests.golden.old_stores import STORES, OldStore, answer_again, old_store
+from tests.golden.old_stores import STORES, OldStore, answer_again, is_refused, old_store
 from tests.integration.rocksdb.rocksdb_fixture import opened
 from tests.support.cluster import UNLIMITED
 from tests.support.virtual_time import virtual_time
@@ -26,6 +26,8 @@ async def assert_reads_equal(store: Store, old: OldStore) -> None:
     try:
         for answer in old.answers:
             assert await answer_again(owner, answer) == answer
+        for bearer in old.bearers:
+            assert await is_refused(owner, bearer) == bearer["is_refused"], bearer
         heads = [answer["head"] for answer in old.answers if answer["user"] in {"ann", "bob"}]
         sent = await owner.send(Send("ann", "bob", "today", "today"))
         assert sent.last_updated_timestamp > max(heads)
@@ -36,20 +38,21 @@ async def assert_reads_equal(store: Store, old: OldStore) -> None:
     await assert_no_findings(store, UNLIMITED, old.now_us)
 
 
-@pytest.mark.parametrize("name", ["embedded", "cluster"])
+@pytest.mark.parametrize("name", ["embedded", "cluster", "embedded-2", "cluster-2"])
 @virtual_time
 async def test_what_an_old_store_holds_reads_as_it_was_read_then(name: str) -> None:
     old = old_store(name)
     store = MemoryStore(
-        old.shards, ttl_ms(UNLIMITED.store), late_writes=name == "cluster", now_ms=lambda: old.now_us // 1000
+        old.shards, ttl_ms(UNLIMITED.store), late_writes=name.startswith("cluster"), now_ms=lambda: old.now_us // 1000
     )
     await old.write_to(store)
     await assert_reads_equal(store, old)
 
 
-async def test_an_old_folder_opens_and_reads_as_it_was_read_then(tmp_path: Path) -> None:
-    old = old_store("embedded")
-    with tarfile.open(STORES / "embedded-folder.tar.xz") as archive:
+@pytest.mark.parametrize("name", ["embedded", "embedded-2"])
+async def test_an_old_folder_opens_and_reads_as_it_was_read_then(name: str, tmp_path: Path) -> None:
+    old = old_store(name)
+    with tarfile.open(STORES / f"{name}-folder.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / "store"
     how = {"shards": old.shards, "ttl_ms": ttl_ms(UNLIMITED.store), "now_ms": lambda: old.now_us // 1000}

@@ -1,4 +1,4 @@
-"""The end of a restore on a real HBase, and a table that the Rowbox of the first formats wrote."""
+"""The end of a restore on a real HBase, and tables that older Rowboxes wrote."""
 
 import asyncio
 import time
@@ -16,19 +16,20 @@ from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cli.main import main
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
-from tests.golden.old_stores import answer_again, old_store
+from tests.golden.old_stores import answer_again, is_refused, old_store
 from tests.support.cluster import UNLIMITED
 from tests.support.hbase_cluster import RUNNING, HBase
 from tests.support.hbase_table import made_table
 
 pytestmark = pytest.mark.integration
 
-OLD = old_store("cluster")
+SHARDS = old_store("cluster").shards
+"""Of every table here."""
 
 
 @pytest.fixture
 def table(hbase: HBase) -> Iterator[HBaseAddress]:
-    with made_table(hbase, StoreSettings(shards=OLD.shards)) as address:
+    with made_table(hbase, StoreSettings(shards=SHARDS)) as address:
         yield address
 
 
@@ -41,16 +42,20 @@ async def opened(table: HBaseAddress) -> AsyncIterator[HBaseStore]:
         await store.close()
 
 
-async def test_what_an_old_table_holds_reads_as_it_was_read_then(table: HBaseAddress) -> None:
+@pytest.mark.parametrize("name", ["cluster", "cluster-2"])
+async def test_what_an_old_table_holds_reads_as_it_was_read_then(name: str, table: HBaseAddress) -> None:
+    old = old_store(name)
     async with opened(table) as store:
-        await OLD.write_to(store, int(time.time() * 1000))  # HBase's TTLs count from now
+        await old.write_to(store, int(time.time() * 1000))  # HBase's TTLs count from now
         owner = Owner(
-            store, UNLIMITED, ownership=EpochOwnership(OLD.map_version + 1, "reader"), now_us=lambda: OLD.now_us
+            store, UNLIMITED, ownership=EpochOwnership(old.map_version + 1, "reader"), now_us=lambda: old.now_us
         )
         await owner.start()
         try:
-            for answer in OLD.answers:
+            for answer in old.answers:
                 assert await answer_again(owner, answer) == answer
+            for bearer in old.bearers:
+                assert await is_refused(owner, bearer) == bearer["is_refused"], bearer
         finally:
             await owner.close()
 
@@ -62,7 +67,7 @@ def test_the_verb_begins_a_history_and_replaces_whoever_owns(hbase: HBase, table
             return await history_of(store), 0 if named is None else named.version
 
     before, _ = asyncio.run(stands())
-    no_setting = {RUNNING: None, "ROWBOX_STORE_SHARDS": str(OLD.shards)}  # the first is the tests' own variable
+    no_setting = {RUNNING: None, "ROWBOX_STORE_SHARDS": str(SHARDS)}  # the first is the tests' own variable
     result = CliRunner().invoke(main, ["restored", "--yes", "--store", hbase.url(table.prefix)], env=no_setting)
     assert result.exit_code == 0, result.output
     after, version = asyncio.run(stands())
