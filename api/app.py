@@ -9,19 +9,19 @@ from aiohttp import hdrs
 
 from rowbox.api.auth.authenticator import Authenticator
 from rowbox.api.auth.kept_keys import KeptKeys
-from rowbox.api.edge.endpoint import Edge, call_answer
+from rowbox.api.edge.endpoint import Edge, call_respond
 from rowbox.api.edge.local_only import Guard, guard_of
 from rowbox.api.edge.router import Application
-from rowbox.api.http.answer import header_lines
 from rowbox.api.http.bodies import Bodies
 from rowbox.api.http.body import BodyTerms
 from rowbox.api.http.cors import Cors
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.limits import LimitHeaders
+from rowbox.api.http.response import header_lines
 from rowbox.api.operator.calls import Operator
 from rowbox.api.telemetry.access_log import AccessLog
 from rowbox.api.telemetry.counters import STATIC_ROUTE, HttpCounters
-from rowbox.api.telemetry.health import Standing, health_pages
+from rowbox.api.telemetry.health import HealthSource, health_pages
 from rowbox.api.telemetry.metrics import Metrics, Sample, Source
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.web.pages import pages
@@ -52,10 +52,10 @@ def build_app(
     for operation in handlers.operations():
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
         own_headers = dedupe_life if operation.names_a_send else ""
-        answer = call_answer(operation, authenticator, limits, terms, own_headers)
-        app.add(operation.method, operation.path, answer, limits)
+        respond = call_respond(operation, authenticator, limits, terms, own_headers)
+        app.add(operation.method, operation.path, respond, limits)
     for page in pages():
-        app.add(hdrs.METH_GET, page.path, page.answer, route=STATIC_ROUTE)
+        app.add(hdrs.METH_GET, page.path, page.respond, route=STATIC_ROUTE)
     return app
 
 
@@ -94,10 +94,10 @@ def build_admin_app(
         yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
 
     app = Application(Edge(HttpCounters(), Drain(), ids, Cors(()), guard=guard))
-    standings: list[Standing] = [port] if keys is None else [port, keys]
+    health: list[HealthSource] = [port] if keys is None else [port, keys]
     measured = [*sources, in_flight] if keys is None else [*sources, in_flight, keys.samples]
-    for page in health_pages(standings, drain, Metrics(counters, measured)):
-        app.add(hdrs.METH_GET, page.path, page.answer)
-    for path, answer in operator.answering():
-        app.add(hdrs.METH_POST, path, answer)
+    for page in health_pages(health, drain, Metrics(counters, measured)):
+        app.add(hdrs.METH_GET, page.path, page.respond)
+    for path, respond in operator.endpoints():
+        app.add(hdrs.METH_POST, path, respond)
     return app

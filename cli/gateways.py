@@ -11,7 +11,7 @@ from rowbox.hbase_schema.migrate.gateways import Gateways, first_thrift1, thrift
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.thrift2 import Thrift2
 from rowbox.mailbox.errors import BadRequest, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, Loaded, parse_store_url
+from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, LoadedSettings, parse_store_url
 
 NO_THRIFT2: Final = "none"
 _HOST_AND_PORT: Final = re.compile(r"([A-Za-z0-9_.-]+):([0-9]{1,5})")
@@ -23,7 +23,7 @@ thrift2_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.optio
 )
 
 
-def hbase_address(loaded: Loaded) -> HBaseAddress:
+def hbase_address(loaded: LoadedSettings) -> HBaseAddress:
     """The cluster that `store.url` names. BadRequest where that is the embedded store, which has no schema to apply."""
     address = parse_store_url(loaded.settings.store.url, loaded.origin("store.url"))
     if address is None:
@@ -32,7 +32,7 @@ def hbase_address(loaded: Loaded) -> HBaseAddress:
 
 
 @contextmanager
-def opened_gateways(loaded: Loaded, thrift2: str | None) -> Iterator[Gateways]:
+def opened_gateways(loaded: LoadedSettings, thrift2: str | None) -> Iterator[Gateways]:
     """The gateways of the store. Says on stderr where there is none of Thrift2 and none was named."""
     address = hbase_address(loaded)
     settings = loaded.settings.hbase

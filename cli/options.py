@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import click
 
-from rowbox.mailbox.settings.config import CONFIG_FILE_VARIABLE, SETTINGS, ConfigError, Loaded, load
+from rowbox.mailbox.settings.config import CONFIG_FILE_VARIABLE, SETTINGS, ConfigError, LoadedSettings, load
 from rowbox.mailbox.settings.setting import Kind, Setting
 
 DEFAULT_FILE: Final = "rowbox.toml"
@@ -42,7 +42,7 @@ def with_settings(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., An
     return decorate
 
 
-def load_settings(flags: dict[str, object], config_file: Path | None) -> Loaded:
+def load_settings(flags: dict[str, object], config_file: Path | None) -> LoadedSettings:
     """The settings from `flags`, this process's environment, and `config_file` or else the data directory's file.
 
     ConfigError as of `load`, naming the file where the file is at fault, also when it cannot be read.

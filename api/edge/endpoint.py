@@ -18,14 +18,14 @@ from rowbox.api.auth.authenticator import Authenticator
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.local_only import Guard
 from rowbox.api.http import request_id
-from rowbox.api.http.answer import JSON_LINES, Answer, Answering, header_lines
 from rowbox.api.http.body import BodyTerms, read_body
 from rowbox.api.http.cors import Cors
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.operation import Call, Operation
 from rowbox.api.http.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
-from rowbox.api.http.wire import WireResponse, response
+from rowbox.api.http.response import JSON_LINES, Respond, Response, header_lines
+from rowbox.api.http.wire import WireResponse, wire_response
 from rowbox.api.telemetry.access_log import AccessLog
 from rowbox.api.telemetry.counters import CLIENT_GONE, HttpCounters
 from rowbox.api.telemetry.refusal_log import RefusalLog
@@ -73,13 +73,13 @@ class Edge:
         self,
         route: str,
         method: str,
-        answer: Answering,
+        respond: Respond,
         limits: LimitHeaders | None = None,
     ) -> Handler:
-        """A handler that answers with what `answer` returns, or with the problem it raises; never raises itself."""
+        """A handler that answers with what `respond` returns, or with the problem it raises; never raises itself."""
         counters = self._counters.route(route, method)
         if self._guard is not None:
-            answer = _guarded(answer, self._guard)
+            respond = _guarded(respond, self._guard)
         drain, clock, cors, ids, refusals = self._drain, self._clock, self.cors, self._ids, self._refusals
         access_log = self._access_log
 
@@ -91,52 +91,52 @@ class Edge:
             request_id.REQUEST_ID.set(current_id)
             drain.enter()
             try:
-                answered = await answer(request)
+                response = await respond(request)
             except asyncio.CancelledError:
                 counters.poll_answered(CLIENT_GONE)
                 if access_log is not None:
-                    access_log.note(request, route, Answer(CLIENT_GONE, b"", ""), clock() - started)
+                    access_log.note(request, route, Response(CLIENT_GONE, b"", ""), clock() - started)
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: what nobody expected becomes a 500
-                answered = _refusal(error, request, route, current_id, limits, refusals)
+                response = _refusal(error, request, route, current_id, limits, refusals)
             finally:
                 drain.leave()
             if cors.is_on:
-                answered.headers += cors.lines(request)
-            if answered.is_poll:
-                counters.poll_answered(answered.status)
+                response.headers += cors.lines(request)
+            if response.is_poll:
+                counters.poll_answered(response.status)
             else:
-                counters.answered(answered.status, clock() - started)
+                counters.answered(response.status, clock() - started)
             if access_log is not None:
-                access_log.note(request, route, answered, clock() - started)
-            return response(answered, request, current_id, closes=drain.has_begun)
+                access_log.note(request, route, response, clock() - started)
+            return wire_response(response, request, current_id, closes=drain.has_begun)
 
         return handle
 
 
-def _guarded(answer: Answering, guard: Guard) -> Answering:
-    async def guarded(request: web.BaseRequest) -> Answer:
+def _guarded(respond: Respond, guard: Guard) -> Respond:
+    async def guarded(request: web.BaseRequest) -> Response:
         guard(request)
-        return await answer(request)
+        return await respond(request)
 
     return guarded
 
 
-def call_answer(
+def call_respond(
     operation: Operation,
     authenticator: Authenticator,
     limits: LimitHeaders,
     terms: BodyTerms,
     own_headers: str = "",
-) -> Answering:
+) -> Respond:
     """One call of the API, to be wrapped: nothing is read of a caller before he is known.
 
-    `own_headers` are the lines (answer.py) that each of its answers has, errors excepted.
+    `own_headers` are the lines (response.py) that each of its answers has, errors excepted.
     """
     has_body = operation.method == hdrs.METH_POST
     own_lines = JSON_LINES + own_headers
 
-    async def answer(request: web.BaseRequest) -> Answer:
+    async def respond(request: web.BaseRequest) -> Response:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         claims = authenticator.remembered(authorization)
         if claims is None:
@@ -147,19 +147,19 @@ def call_answer(
             call = Call(claims, request.raw_path.partition("?")[2], b"")
             if has_body:
                 call.body = await read_body(request, claims, terms)
-            reply = await operation.handle(call)
+            result = await operation.handle(call)
         except RowboxError as error:
             error.user_id = claims.user_id
             if isinstance(error, TokenRevoked):
                 connection.is_known = False  # when connections are short it goes like a stranger's
             raise
-        headers = own_lines if reply.quota is None else own_lines + limits.lines(reply.quota)
-        if reply.poll_timeout_s is None:
-            return Answer(reply.status, reply.body, headers, user_id=claims.user_id)
-        headers = f"{headers}{POLL_TIMEOUT}: {reply.poll_timeout_s}\r\n"
-        return Answer(reply.status, reply.body, headers, is_poll=True, user_id=claims.user_id)
+        headers = own_lines if result.quota is None else own_lines + limits.lines(result.quota)
+        if result.poll_timeout_s is None:
+            return Response(result.status, result.body, headers, user_id=claims.user_id)
+        headers = f"{headers}{POLL_TIMEOUT}: {result.poll_timeout_s}\r\n"
+        return Response(result.status, result.body, headers, is_poll=True, user_id=claims.user_id)
 
-    return answer
+    return respond
 
 
 async def _authenticated(authenticator: Authenticator, authorization: str | None, drain: Drain) -> Claims:
@@ -177,7 +177,7 @@ def _refusal(
     current_id: str,
     limits: LimitHeaders | None,
     refusals: RefusalLog,
-) -> Answer:
+) -> Response:
     if not isinstance(error, RowboxError):
         _log.error("%s %s failed", request.method, request.path, exc_info=error)
         error = internal()
@@ -190,4 +190,4 @@ def _refusal(
     lines = header_lines(headers)
     if problem.status == 429 and limits is not None:
         lines += limits.exceeded_lines(problem.retry_after_ms or 0)
-    return Answer(problem.status, encode_problem(problem), lines, user_id=error.user_id)
+    return Response(problem.status, encode_problem(problem), lines, user_id=error.user_id)

@@ -13,10 +13,10 @@ from typing import Protocol, cast
 from aiohttp import hdrs, web
 
 from rowbox.api.edge.endpoint import Edge, Handler
-from rowbox.api.http.answer import Answer, Answering
 from rowbox.api.http.cors import preflight
 from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.problems import MethodNotAllowed, NotFound
+from rowbox.api.http.response import Respond, Response
 
 
 class Resource(Protocol):
@@ -38,7 +38,7 @@ class Application:
         self._nothing = edge.endpoint("other", "any", _nothing)
 
     def add(
-        self, method: str, path: str, answer: Answering, limits: LimitHeaders | None = None, *, route: str | None = None
+        self, method: str, path: str, respond: Respond, limits: LimitHeaders | None = None, *, route: str | None = None
     ) -> None:
         """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others.
 
@@ -47,12 +47,12 @@ class Application:
         """
         edge, route = self._edge, route or path
         methods = (method, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,)
-        handlers = self._handlers[path] = dict.fromkeys(methods, edge.endpoint(route, method, answer, limits))
+        handlers = self._handlers[path] = dict.fromkeys(methods, edge.endpoint(route, method, respond, limits))
         if edge.cors.is_on:
             handlers[hdrs.METH_OPTIONS] = edge.endpoint(route, hdrs.METH_OPTIONS, preflight(methods))
         allowed = tuple(handlers)
 
-        async def refuse(_: web.BaseRequest) -> Answer:
+        async def refuse(_: web.BaseRequest) -> Response:
             raise MethodNotAllowed(f"{path} has the methods: {', '.join(allowed)}", allowed)
 
         self._refusals[path] = edge.endpoint(route, "other", refuse)
@@ -82,5 +82,5 @@ class Application:
         return cast("Awaitable[web.StreamResponse]", handler(request))  # all of it that aiohttp uses: wire.py
 
 
-async def _nothing(_: web.BaseRequest) -> Answer:
+async def _nothing(_: web.BaseRequest) -> Response:
     raise NotFound("there is nothing at this path")

@@ -20,9 +20,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from rowbox.api.edge.router import Application
+from rowbox.api.http.acceptor import Acceptor
 from rowbox.api.http.connection import Connection
 from rowbox.api.http.connections import PROBE_S, ConnectionLimits, Connections
-from rowbox.api.http.door import Door
 from rowbox.api.http.drain import Drain
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import ServerSettings, hosts_of
@@ -61,7 +61,7 @@ class Server:
         self.admin_port = 0
 
     async def start(self) -> None:
-        """Listens on both ports, which `port` and `admin_port` then name; see Door.open for the OSError.
+        """Listens on both ports, which `port` and `admin_port` then name; see Acceptor.open for the OSError.
 
         Health is answered from the first moment, readiness is on when clients can connect.
         """
@@ -112,24 +112,24 @@ class _Endpoint:
         self._connections = connections
         self._ids = ids
         self._server = app.server()
-        self._door = Door(connections, self._connection, ids, make_way)
+        self._acceptor = Acceptor(connections, self._connection, ids, make_way)
 
     async def listen(self, hosts: Iterable[str], port: int) -> int:
-        """Starts the application and listens; the port that it got. OSError as of Door.open."""
+        """Starts the application and listens; the port that it got. OSError as of Acceptor.open."""
         await self._app.start()
-        return await self._door.open(hosts, port)
+        return await self._acceptor.open(hosts, port)
 
     async def close_idle(self) -> None:
         """No new connections; of those that are open, the ones that ask for nothing are closed."""
-        self._door.close()
+        self._acceptor.close()
         await asyncio.sleep(0)  # what came before the stop has its turn
         for peer in self._connections.idle():
             peer.abort()
 
     async def close(self) -> None:
         """Closes its connections and the application; again, nothing."""
-        self._door.close()
-        await self._door.wait_opened()
+        self._acceptor.close()
+        await self._acceptor.wait_opened()
         self._server.pre_shutdown()
         await self._server.shutdown(_CLOSE_S)
         self._connections.close()

@@ -20,10 +20,10 @@ from typing import Final, cast
 from aiohttp import EMPTY_PAYLOAD, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from rowbox.api.http.answer import Answer, header_lines
 from rowbox.api.http.connections import FREE_BYTES, Connections
 from rowbox.api.http.problems import MEDIA_TYPE, encode_problem, headers_of, internal, problem_of
-from rowbox.api.http.wire import last_words, response
+from rowbox.api.http.response import Response, header_lines
+from rowbox.api.http.wire import last_words, wire_response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 MAX_LINE_BYTES: Final = 8190
@@ -268,15 +268,15 @@ class Connection(web.RequestHandler):
         else:
             _log.error("a request failed outside its handler", exc_info=exc)
             error = internal()
-        answer, current_id = problem_answer(error, self._ids)
+        refusal, current_id = problem_response(error, self._ids)
         # All of a StreamResponse that aiohttp uses: wire.py.
-        return cast("web.StreamResponse", response(answer, request, current_id, closes=True))
+        return cast("web.StreamResponse", wire_response(refusal, request, current_id, closes=True))
 
     def _refuse(self, error: RowboxError) -> None:
         """Answers what is no request yet, and closes."""
         assert self.transport is not None
         self._connections.sent_no_http(self.peername, error)
-        self.transport.write(last_words(*problem_answer(error, self._ids)))
+        self.transport.write(last_words(*problem_response(error, self._ids)))
         self.force_close()
 
 
@@ -311,11 +311,11 @@ class Reads(asyncio.BufferedProtocol):
         self._connection.resume_writing()
 
 
-def problem_answer(error: RowboxError, ids: Iterator[str]) -> tuple[Answer, str]:
+def problem_response(error: RowboxError, ids: Iterator[str]) -> tuple[Response, str]:
     """An answer to what is no request, and the id that it carries."""
     problem = problem_of(error, next(ids))
     headers = headers_of(problem, error, had_token=False) | {hdrs.CONTENT_TYPE: MEDIA_TYPE}
-    return Answer(problem.status, encode_problem(problem), header_lines(headers)), problem.request_id
+    return Response(problem.status, encode_problem(problem), header_lines(headers)), problem.request_id
 
 
 def _broken(error: BaseException | None) -> BadRequest:

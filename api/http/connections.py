@@ -84,7 +84,7 @@ class Connections:
         self.cuts = dict.fromkeys(Cut, 0)
         self.refused = 0
         self.accept_failures = 0
-        """Times the system had no descriptor for a client (door.py)."""
+        """Times the system had no descriptor for a client (acceptor.py)."""
         self.broken = 0
         """Times a client sent what is no request."""
         self._reported_at_s, self._reported = float("-inf"), 0

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.http.answer import Answer, Answering, header_lines
+from rowbox.api.http.response import Respond, Response, header_lines
 
 _EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, X-Dedupe-Life, Retry-After, RateLimit, RateLimit-Policy"
 _ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"
@@ -32,7 +32,7 @@ class Cors:
         return header_lines(headers)
 
 
-def preflight(methods: Sequence[str]) -> Answering:
+def preflight(methods: Sequence[str]) -> Respond:
     """Answers the question whether a page may call `methods`; `Cors.lines` then says to which origins it applies."""
     allowed = ", ".join(methods)
     headers = header_lines(
@@ -44,7 +44,7 @@ def preflight(methods: Sequence[str]) -> Answering:
         }
     )
 
-    async def answer(_: web.BaseRequest) -> Answer:
-        return Answer(204, b"", headers)
+    async def answer(_: web.BaseRequest) -> Response:
+        return Response(204, b"", headers)
 
     return answer

@@ -23,7 +23,7 @@ class Call(msgspec.Struct, gc=False):
         return body
 
 
-class Reply(msgspec.Struct, gc=False):
+class CallResult(msgspec.Struct, gc=False):
     """One answer: a JSON body, and for a long poll how long its client should listen."""
 
     status: int
@@ -32,7 +32,7 @@ class Reply(msgspec.Struct, gc=False):
     poll_timeout_s: int | None = None
 
 
-Handle = Callable[[Call], Awaitable[Reply]]
+Handle = Callable[[Call], Awaitable[CallResult]]
 
 
 class Operation(NamedTuple):

@@ -1,4 +1,4 @@
-"""An Answer as the bytes of an HTTP response, written to its connection in one piece.
+"""A Response as the bytes of an HTTP response, written to its connection in one piece.
 
 aiohttp's own Response can also stream, compress and set cookies. For that it builds a multidict, adds headers by a
 dozen rules and serialises it: with its routing, more than half of what a small answer costs a server. Ours are whole
@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 from aiohttp import HttpVersion11, hdrs, web
 
 from rowbox.api.http import request_id
-from rowbox.api.http.answer import Answer
+from rowbox.api.http.response import Response
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"
@@ -62,27 +62,27 @@ class WireResponse:
         """All was sent."""
 
 
-def response(answer: Answer, request: web.BaseRequest, current_id: str, *, closes: bool) -> WireResponse:
+def wire_response(response: Response, request: web.BaseRequest, current_id: str, *, closes: bool) -> WireResponse:
     """The response to `request`; `closes` ends its connection, which may end for the client's own reasons too.
 
     `current_id` holds no line break (request_id.is_sane).
     """
     keep_alive = request.keep_alive and not closes
     stays = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"
-    head = _head(answer, current_id, stays if keep_alive else _CLOSE)
-    return WireResponse(head if request.method == hdrs.METH_HEAD else head + answer.body, keep_alive=keep_alive)
+    head = _head(response, current_id, stays if keep_alive else _CLOSE)
+    return WireResponse(head if request.method == hdrs.METH_HEAD else head + response.body, keep_alive=keep_alive)
 
 
-def last_words(answer: Answer, current_id: str) -> bytes:
+def last_words(response: Response, current_id: str) -> bytes:
     """The bytes that answer a client whose request was not read, and after which its connection ends."""
-    return _head(answer, current_id, _CLOSE) + answer.body
+    return _head(response, current_id, _CLOSE) + response.body
 
 
-def _head(answer: Answer, current_id: str, connection: str) -> bytes:
-    status = answer.status
-    length = "" if status in _BODILESS else f"Content-Length: {len(answer.body)}\r\n"
+def _head(response: Response, current_id: str, connection: str) -> bytes:
+    status = response.status
+    length = "" if status in _BODILESS else f"Content-Length: {len(response.body)}\r\n"
     return (
-        f"{_STATUS_LINES[status]}{answer.headers}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
+        f"{_STATUS_LINES[status]}{response.headers}{request_id.HEADER}: {current_id}\r\n{_ALWAYS}{length}{_date.line()}"
         f"{connection}\r\n"
     ).encode()
 

@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import hdrs, web
 
 from rowbox.api.auth.operator import Secrets, require_operator
-from rowbox.api.http.answer import JSON_LINES, Answer, Answering
 from rowbox.api.http.problems import KINDS, text_of
+from rowbox.api.http.response import JSON_LINES, Respond, Response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 PREFIX: Final = "/operator/"
@@ -48,20 +48,20 @@ class Operator(NamedTuple):
     secrets: Secrets
     now: Callable[[], float]
 
-    def answering(self) -> Iterable[tuple[str, Answering]]:
+    def endpoints(self) -> Iterable[tuple[str, Respond]]:
         """Each call's path, and the call behind the proof."""
-        return [(call.path, _answering(call, self.secrets, self.now)) for call in self.calls]
+        return [(call.path, _respond_to(call, self.secrets, self.now)) for call in self.calls]
 
 
-def _answering(call: OperatorCall, secrets: Secrets, now: Callable[[], float]) -> Answering:
+def _respond_to(call: OperatorCall, secrets: Secrets, now: Callable[[], float]) -> Respond:
 
-    async def answer(request: web.BaseRequest) -> Answer:
+    async def answer(request: web.BaseRequest) -> Response:
         require_operator(request.headers.get(hdrs.AUTHORIZATION), secrets, now())
         try:
-            return Answer(HTTPStatus.OK, await call.handle(await _body(request)), JSON_LINES)
+            return Response(HTTPStatus.OK, await call.handle(await _body(request)), JSON_LINES)
         except RowboxError as error:
             status = KINDS[error.code].status if error.code in KINDS else HTTPStatus.CONFLICT
-            return Answer(status, msgspec.json.encode(OperatorError(error.code, text_of(error))), JSON_LINES)
+            return Response(status, msgspec.json.encode(OperatorError(error.code, text_of(error))), JSON_LINES)
 
     return answer
 

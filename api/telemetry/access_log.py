@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from rowbox.api.http.answer import Answer
+from rowbox.api.http.response import Response
 
 _log: Final = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class AccessLog:
     def __init__(self) -> None:
         _log.setLevel(logging.INFO)
 
-    def note(self, request: web.BaseRequest, route: str, answered: Answer, duration_s: float) -> None:
+    def note(self, request: web.BaseRequest, route: str, answered: Response, duration_s: float) -> None:
         """`answered` is what `request` gets, or would have got if its client had not left."""
         size_bytes, user_id, peer = len(answered.body), answered.user_id, request.remote
         fields = {

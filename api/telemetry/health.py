@@ -6,12 +6,12 @@ from typing import Protocol
 import msgspec
 from aiohttp import hdrs, web
 
-from rowbox.api.http.answer import JSON_LINES, Answer, Page, header_lines
 from rowbox.api.http.drain import Drain
+from rowbox.api.http.response import JSON_LINES, Resource, Response, header_lines
 from rowbox.api.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
-class Standing(Protocol):
+class HealthSource(Protocol):
     """A part of the server without which it should get no traffic. Its texts are for people."""
 
     def unready_reasons(self) -> Sequence[str]: ...
@@ -19,28 +19,28 @@ class Standing(Protocol):
     def warnings(self) -> Sequence[str]: ...
 
 
-def health_pages(standings: Sequence[Standing], drain: Drain, metrics: Metrics) -> Sequence[Page]:
-    """/healthz, /readyz and /metrics. Ready is a server whose `standings` all are."""
+def health_pages(sources: Sequence[HealthSource], drain: Drain, metrics: Metrics) -> Sequence[Resource]:
+    """/healthz, /readyz and /metrics. Ready is a server whose `sources` give no reason against it."""
 
-    async def healthz(_: web.BaseRequest) -> Answer:
+    async def healthz(_: web.BaseRequest) -> Response:
         return _json(200, {"status": "ok"})
 
-    async def readyz(request: web.BaseRequest) -> Answer:
+    async def readyz(request: web.BaseRequest) -> Response:
         own = "draining" if drain.has_begun else "" if drain.is_open else "starting"
         reasons = [own] if own else []
-        reasons += [reason for standing in standings for reason in standing.unready_reasons()]
+        reasons += [reason for source in sources for reason in source.unready_reasons()]
         body: dict[str, object] = {"ready": not reasons}
         if "verbose" in request.query:
             body["reasons"] = list(dict.fromkeys(reasons))
-        if warnings := [warning for standing in standings for warning in standing.warnings()]:
+        if warnings := [warning for source in sources for warning in source.warnings()]:
             body["warnings"] = warnings
         return _json(503 if reasons else 200, body)
 
-    async def scrape(_: web.BaseRequest) -> Answer:
-        return Answer(200, metrics.render(), header_lines({hdrs.CONTENT_TYPE: CONTENT_TYPE}))
+    async def scrape(_: web.BaseRequest) -> Response:
+        return Response(200, metrics.render(), header_lines({hdrs.CONTENT_TYPE: CONTENT_TYPE}))
 
-    return [Page("/healthz", healthz), Page("/readyz", readyz), Page("/metrics", scrape)]
+    return [Resource("/healthz", healthz), Resource("/readyz", readyz), Resource("/metrics", scrape)]
 
 
-def _json(status: int, body: dict[str, object]) -> Answer:
-    return Answer(status, msgspec.json.encode(body), JSON_LINES)
+def _json(status: int, body: dict[str, object]) -> Response:
+    return Response(status, msgspec.json.encode(body), JSON_LINES)

@@ -1,11 +1,11 @@
-"""The five calls: a request becomes a value of the port, its answer becomes a Reply. Nothing here knows HTTP's wire.
+"""The five calls: a request becomes a value of the port, its answer a CallResult. Nothing here knows HTTP's wire.
 
 markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
 """
 
 from typing import Final
 
-from rowbox.api.http.operation import Call, Operation, Reply
+from rowbox.api.http.operation import Call, CallResult, Operation
 from rowbox.api.v1.requests import (
     escaped_user_id,
     parse_fetch_conversation,
@@ -41,28 +41,28 @@ class Handlers:
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
         ]
 
-    async def send_message(self, call: Call) -> Reply:
+    async def send_message(self, call: Call) -> CallResult:
         result = await self._port.send(parse_send(call.take_body(), call.claims, self._read_user_id))
-        return Reply(200 if result.duplicate else 201, encode_send(result), result.quota)
+        return CallResult(200 if result.duplicate else 201, encode_send(result), result.quota)
 
-    async def send_status(self, call: Call) -> Reply:
+    async def send_status(self, call: Call) -> CallResult:
         user_id, client_message_id = parse_send_status(call.query, call.claims, self._read_user_id)
         result = await self._port.send_status(user_id, client_message_id, call.claims.bearer)
-        return Reply(200, encode_send(result), result.quota)
+        return CallResult(200, encode_send(result), result.quota)
 
-    async def mark_read(self, call: Call) -> Reply:
+    async def mark_read(self, call: Call) -> CallResult:
         result = await self._port.mark_read(parse_mark_read(call.take_body(), call.claims, self._read_user_id))
-        return Reply(200, encode_mark_read(result), result.quota)
+        return CallResult(200, encode_mark_read(result), result.quota)
 
-    async def fetch_conversation(self, call: Call) -> Reply:
+    async def fetch_conversation(self, call: Call) -> CallResult:
         request = parse_fetch_conversation(call.query, call.claims, self._poll, self._read_user_id)
         page = await self._port.fetch_conversations(request)
-        return Reply(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
+        return CallResult(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
 
-    async def fetch_messages(self, call: Call) -> Reply:
+    async def fetch_messages(self, call: Call) -> CallResult:
         request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id)
         page = await self._port.fetch_messages(request)
-        return Reply(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
+        return CallResult(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
 
 
 def _poll_timeout_s(wait_ms: int) -> int | None:

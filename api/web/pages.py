@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import hdrs
 
-from rowbox.api.http.answer import Page
+from rowbox.api.http.response import Resource
 from rowbox.api.v1.openapi import openapi_json
 from rowbox.api.web.modules import joined
 from rowbox.api.web.static_file import StaticFile
@@ -43,7 +43,7 @@ _HERE: Final = files("rowbox.api.web")
 _CHAT: Final = _HERE / "chat"
 
 
-def pages() -> Sequence[Page]:
+def pages() -> Sequence[Resource]:
     """All of them, to be answered with GET. Their files are read once, when the application is built."""
     return [
         _file("/", _CHAT / "index.html"),
@@ -66,9 +66,9 @@ def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
             yield f"{above}{item.name}", item.read_text("utf-8")
 
 
-def _file(path: str, file: Traversable) -> Page:
+def _file(path: str, file: Traversable) -> Resource:
     return _page(path, _TYPES[PurePosixPath(file.name).suffix], file.read_bytes())
 
 
-def _page(path: str, content_type: str, body: bytes) -> Page:
-    return Page(path, StaticFile(body, content_type, _SECURITY).answer)
+def _page(path: str, content_type: str, body: bytes) -> Resource:
+    return Resource(path, StaticFile(body, content_type, _SECURITY).respond)

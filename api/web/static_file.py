@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from rowbox.api.http.answer import Answer, header_lines
+from rowbox.api.http.response import Response, header_lines
 
 _LEVEL: Final = 9
 _TAG_DIGITS: Final = 24
@@ -35,16 +35,16 @@ class StaticFile:
         if len(compressed) < len(body):
             self._gzipped = _Coding(compressed, f'"{digest}-gzip"', shared, {**kind, hdrs.CONTENT_ENCODING: "gzip"})
 
-    async def answer(self, request: web.BaseRequest) -> Answer:
+    async def respond(self, request: web.BaseRequest) -> Response:
         """200 with the file in the best coding that the client takes; 304 where it has that one."""
         return self.chosen(request.headers.get(hdrs.ACCEPT_ENCODING), request.headers.get(hdrs.IF_NONE_MATCH))
 
-    def chosen(self, accept_encoding: str | None, if_none_match: str | None) -> Answer:
+    def chosen(self, accept_encoding: str | None, if_none_match: str | None) -> Response:
         """The answer to a request with these headers, None where it has not got one."""
         coding = self._plain if self._gzipped is None or not takes_gzip(accept_encoding or "") else self._gzipped
         if if_none_match is not None and _names(if_none_match, coding.tag):
-            return Answer(304, b"", coding.unchanged)
-        return Answer(200, coding.body, coding.headers)
+            return Response(304, b"", coding.unchanged)
+        return Response(200, coding.body, coding.headers)
 
 
 class _Coding:

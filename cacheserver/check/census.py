@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
@@ -40,7 +40,7 @@ class Census(msgspec.Struct):
 async def take_census(store: StoreReader) -> AsyncIterator[Census]:
     """The same Census after every run of shards, the last time complete. Unreadable cells are not counted."""
     census = Census(store.shards)
-    cells = RowCells(store, nobody)
+    cells = RowCells(store, ignore)
     for shards in shard_runs(store.shards):
         async for row in row_keys(store, shards, Family.INDEX):
             user_id = user_of(row, store.shards)

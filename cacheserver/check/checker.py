@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from rowbox.cacheserver.check.copy_check import CopyCheck
-from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs, user_rows
 from rowbox.cacheserver.stores.port import StoreReader
@@ -132,7 +132,7 @@ class Checker:
         for _ in range(LOOKS - 1):
             if not lasting:
                 return []
-            if await RowCells(self._store, nobody).frame(row) == look.frame:
+            if await RowCells(self._store, ignore).frame(row) == look.frame:
                 return look.findings
             look = await self._look(user_id, row, is_first=False)
             lasting = [finding for finding in lasting if finding in look.findings]
@@ -158,7 +158,7 @@ class Checker:
         return _Look(frame, check.end())
 
     async def _check_copies(self, shards: range) -> AsyncIterator[Finding]:
-        cells = RowCells(self._store, nobody)
+        cells = RowCells(self._store, ignore)
         copies = CopyCheck(self._store, cells, self._balance)
         async for user_id, row in user_rows(self._store, shards, Family.INDEX):
             frame = await cells.frame(row)

@@ -31,7 +31,7 @@ OnUnreadable = Callable[[str], None]
 _CellT = TypeVar("_CellT", bound=Cell | UnknownIndexCell)
 
 
-def nobody(_text: str) -> None:
+def ignore(_text: str) -> None:
     """Hears of unreadable cells where somebody else has reported them."""
 
 

@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from rowbox.api.edge.server import ADMIN_CONNECTIONS
-from rowbox.api.http.door import BURST
+from rowbox.api.http.acceptor import BURST
 from rowbox.cli.serving.backends import CELL_CONNECTIONS
-from rowbox.mailbox.settings.config import ConfigError, Loaded, Settings, parse_store_url
+from rowbox.mailbox.settings.config import ConfigError, LoadedSettings, Settings, parse_store_url
 
 RESERVED: Final = 64 + 2 * BURST
 STORE_EXTRA: Final = 64
@@ -41,7 +41,7 @@ def raise_open_files() -> int:
     return _UNLIMITED if most == resource.RLIM_INFINITY else most
 
 
-def within(loaded: Loaded, limit: int) -> Shared:
+def within(loaded: LoadedSettings, limit: int) -> Shared:
     """The settings, of which those that were not given are lowered to what `limit` descriptors allow.
 
     ConfigError for one that was given and is too large, naming both numbers.
@@ -63,7 +63,7 @@ def within(loaded: Loaded, limit: int) -> Shared:
     return _lowered(loaded, shared, "poll.max_per_server", connections * 9 // 10, why)
 
 
-def _lowered(loaded: Loaded, shared: Shared, key: str, most: int, why: str) -> Shared:
+def _lowered(loaded: LoadedSettings, shared: Shared, key: str, most: int, why: str) -> Shared:
     settings, (table, _, field) = shared.settings, key.partition(".")
     value = getattr(getattr(settings, table), field)
     if value <= most:

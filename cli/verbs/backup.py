@@ -9,7 +9,7 @@ import click
 from rowbox import __version__
 from rowbox.cacheserver.stores.files.beside import utc_text
 from rowbox.cacheserver.stores.rocksdb.backup import make_backup
-from rowbox.cacheserver.stores.rocksdb.database import Identity
+from rowbox.cacheserver.stores.rocksdb.database import StoreIdentity
 from rowbox.cacheserver.stores.rocksdb.view import open_reader
 from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.interrupted import cleans_up
@@ -21,7 +21,7 @@ from rowbox.cli.sizes import size_text
 from rowbox.cli.walk import require_embedded
 from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.mailbox.errors import StoreLocked
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 CHECKPOINT_S: Final = 300.0
 """The server flushes what is in memory, a second's work, on a device that may be busy or slow."""
@@ -30,7 +30,7 @@ CHECKPOINT_S: Final = 300.0
 @click.command("backup")
 @click.argument("to", type=click.Path(path_type=Path))
 @with_settings("server.data_dir", "server.admin_host", "server.admin_port", "store.url")
-def command(loaded: Loaded, to: Path) -> None:
+def command(loaded: LoadedSettings, to: Path) -> None:
     """Copy the embedded store as of now to the folder TO, which must not be there yet, or be empty.
 
     Works beside the server, which goes on serving, and without one. TO holds everything that was confirmed before; it
@@ -77,10 +77,10 @@ async def _make_it_here(settings: Settings, folder: Path) -> None:
         await store.close()
 
 
-async def _identify(folder: Path) -> Identity:
+async def _identify(folder: Path) -> StoreIdentity:
     store = open_reader(folder, {})
     try:
         await store.verify()
-        return Identity(SCHEMA_VERSION, store.shards)
+        return StoreIdentity(SCHEMA_VERSION, store.shards)
     finally:
         await store.close()

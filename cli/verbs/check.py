@@ -13,7 +13,7 @@ from rowbox.cli.options import with_settings
 from rowbox.cli.walk import opened, shard_bar
 from rowbox.mailbox.check.findings import Finding
 from rowbox.mailbox.clocks.clock import US_PER_MS
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 MOST_SHOWN = 1000
 """Findings that are listed; the others are counted."""
@@ -30,7 +30,7 @@ class Result(msgspec.Struct):
 @click.command("check")
 @with_settings("server.data_dir", "store.url")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(loaded: Loaded, *, as_json: bool) -> None:
+def command(loaded: LoadedSettings, *, as_json: bool) -> None:
     """Look for broken invariants in the whole store; exit 1 if there are any.
 
     Reads only, and may run beside the server: it sees an embedded store as it was when the check began. Nothing holds

@@ -20,7 +20,7 @@ from rowbox.cli.walk import place
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_trust import ClockTrust, Remembered, by_word, duration
 from rowbox.mailbox.errors import StoreUnavailable
-from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.settings.config import LoadedSettings, Settings, parse_store_url
 
 MOST_TRIES = 20
 """Of a word that a running server's own entry overtakes; it makes one a minute."""
@@ -35,7 +35,7 @@ def command() -> None:
 @command.command()
 @_with_store
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in microseconds.")
-def show(loaded: Loaded, *, as_json: bool) -> None:
+def show(loaded: LoadedSettings, *, as_json: bool) -> None:
     """Compare this machine's clock with the latest time that the store has seen. Exit 1 where they contradict.
 
     Reads only, and may run beside the server. What a server that runs finds against its clock, `/readyz?verbose` says.
@@ -47,7 +47,7 @@ def show(loaded: Loaded, *, as_json: bool) -> None:
 
 @command.command()
 @_with_store
-def accept(loaded: Loaded) -> None:
+def accept(loaded: LoadedSettings) -> None:
     """Say that this machine's clock is right, as it is now. Look at it first: what has expired by it will be deleted.
 
     A server that runs on this store goes on with its own clock, if that agrees: at once where it was in doubt, else

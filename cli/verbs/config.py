@@ -8,7 +8,7 @@ import click
 import orjson
 
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.settings.config import SETTINGS, Loaded
+from rowbox.mailbox.settings.config import SETTINGS, LoadedSettings
 from rowbox.mailbox.settings.setting import Kind, Setting
 
 
@@ -20,7 +20,7 @@ def command() -> None:
 @command.command()
 @with_settings()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; durations in ms and sizes in bytes.")
-def show(loaded: Loaded, *, as_json: bool) -> None:
+def show(loaded: LoadedSettings, *, as_json: bool) -> None:
     """Print each setting in force and where its value comes from. Without --json this is a TOML file.
 
     Reads the settings from wherever they come, and writes nothing.
@@ -39,7 +39,7 @@ def show(loaded: Loaded, *, as_json: bool) -> None:
 
 @command.command()
 @with_settings()
-def check(loaded: Loaded) -> None:
+def check(loaded: LoadedSettings) -> None:
     """Say whether the settings are usable; exit 2 and name the first that is not.
 
     Reads them from wherever they come, and writes nothing. A server checks more: whether it can open its store, say.

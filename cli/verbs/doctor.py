@@ -32,7 +32,7 @@ from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import BadRequest, RowboxError
-from rowbox.mailbox.settings.config import Loaded, parse_store_url
+from rowbox.mailbox.settings.config import LoadedSettings, parse_store_url
 
 
 @click.command("doctor")
@@ -45,7 +45,7 @@ from rowbox.mailbox.settings.config import Loaded, parse_store_url
     help="Information port of a gateway (hbase.thrift.info.port), which tells its settings. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], *, as_json: bool) -> None:
+def command(loaded: LoadedSettings, thrift2: str | None, gateway_info: tuple[str, ...], *, as_json: bool) -> None:
     """Check what the server relies on. Exit 1 where anything is WRONG. The settings must be the server's.
 
     The embedded store: it reads folders and who may read them, format, room, fsync, descriptors, clock, last backup.
@@ -66,7 +66,7 @@ def command(loaded: Loaded, thrift2: str | None, gateway_info: tuple[str, ...], 
     sys.exit(0 if is_well else 1)
 
 
-def _examined(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
+def _examined(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
     if parse_store_url(loaded.settings.store.url) is not None:
         return _examine(loaded, thrift2, infos)
     if infos or thrift2 is not None:
@@ -74,7 +74,7 @@ def _examined(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iter
     return examine_embedded(loaded)
 
 
-def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
+def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
     """All of it; what needs a gateway is left out where none answers."""
     address, settings = hbase_address(loaded), loaded.settings.hbase
     identities = {}
@@ -92,7 +92,7 @@ def _examine(loaded: Loaded, thrift2: str | None, infos: list[Address]) -> Itera
     yield from examine_configuration(infos, settings)
 
 
-def _examine_table(loaded: Loaded, thrift2: str | None) -> list[Diagnosis]:
+def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> list[Diagnosis]:
     """The table, and its memory of the time. A gateway that fails, or a row that does not read back, is a finding."""
     try:
         with opened_gateways(loaded, thrift2) as gateways:

@@ -28,12 +28,12 @@ from rowbox.cli.serving.descriptors import within
 from rowbox.hbase_schema.doctor.cluster import judge_remembered
 from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State
 from rowbox.mailbox.errors import RowboxError
-from rowbox.mailbox.settings.config import ConfigError, Loaded
+from rowbox.mailbox.settings.config import ConfigError, LoadedSettings
 
 _UNLIMITED: Final = 1 << 20
 
 
-def examine_embedded(loaded: Loaded) -> Iterator[Diagnosis]:
+def examine_embedded(loaded: LoadedSettings) -> Iterator[Diagnosis]:
     """All of it. StoreUnusable where there is no store, and no restore that would have made one."""
     settings = loaded.settings
     data_dir, store = Path(settings.server.data_dir), store_folder(settings)
@@ -48,7 +48,7 @@ def examine_embedded(loaded: Loaded) -> Iterator[Diagnosis]:
         yield from leftovers
 
 
-def _examine_store(loaded: Loaded, store: Path) -> Iterator[Diagnosis]:
+def _examine_store(loaded: LoadedSettings, store: Path) -> Iterator[Diagnosis]:
     kept = loaded.settings.store
     yield examine_folder(store, "store")
     yield _examine_secret(store.parent)
@@ -74,7 +74,7 @@ def _examine_secret(data_dir: Path) -> Diagnosis:
     return Diagnosis(State.OK, subject, "for this account alone; keep a copy apart from the backups")
 
 
-def _examine_descriptors(loaded: Loaded, process: int | None) -> Diagnosis:
+def _examine_descriptors(loaded: LoadedSettings, process: int | None) -> Diagnosis:
     """What the server's limit, or else this process's, leaves for whom (descriptors.py)."""
     limit = _limit_of(process)
     whose = "this process" if limit is None else "the server"

@@ -8,7 +8,7 @@ import msgspec
 
 from rowbox.cli.admin_address import admin_address
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.settings.config import Loaded
+from rowbox.mailbox.settings.config import LoadedSettings
 
 DEADLINE_S: Final = 5.0
 
@@ -22,7 +22,7 @@ class _Health(msgspec.Struct):
 @click.command("health")
 @click.option("--ready", is_flag=True, help="Ask whether it should get traffic, and not only whether it lives.")
 @with_settings("server.admin_host", "server.admin_port")
-def command(loaded: Loaded, *, ready: bool) -> None:
+def command(loaded: LoadedSettings, *, ready: bool) -> None:
     """Say whether the server on this machine lives; exit with 1 where it does not. For a container's health check.
 
     A standby lives, but is not ready: restarting it would help nobody. Reads what the admin port answers, and writes

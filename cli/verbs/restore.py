@@ -20,14 +20,14 @@ from rowbox.cli.serving.backends import open_embedded
 from rowbox.cli.walk import require_embedded
 from rowbox.hbase_schema.doctor.cluster import judge_remembered
 from rowbox.hbase_schema.doctor.diagnosis import State
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 
 @click.command("restore")
 @click.argument("backup", type=click.Path(path_type=Path))
 @with_settings("server.data_dir", "store.url")
 @click.option("--replace", is_flag=True, help="Move the store that is there aside (it is not removed).")
-def command(loaded: Loaded, backup: Path, *, replace: bool) -> None:
+def command(loaded: LoadedSettings, backup: Path, *, replace: bool) -> None:
     """Put what `rowbox backup` made in BACKUP in the place of the embedded store. Its server must be stopped.
 
     The backup is copied, and stays as it is. The store begins another history: what clients know of the time after the

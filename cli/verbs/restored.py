@@ -11,13 +11,13 @@ from rowbox.cli.data_dir import as_the_server, existing_store
 from rowbox.cli.options import with_settings
 from rowbox.cli.serving.backends import open_embedded
 from rowbox.cli.walk import place
-from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.settings.config import LoadedSettings, Settings, parse_store_url
 
 
 @click.command("restored")
 @with_settings("server.data_dir", "store.url")
 @click.option("--yes", is_flag=True, help="Do it: every client fetches its mailbox anew, once.")
-def command(loaded: Loaded, *, yes: bool) -> None:
+def command(loaded: LoadedSettings, *, yes: bool) -> None:
     """End a restore: say that the store was put back from a copy.
 
     Run it after a backup or a snapshot was put back by whatever means, and before clients come. From then on what

@@ -15,7 +15,7 @@ from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, pending
 from rowbox.hbase_schema.migrate.standing import Standing, deviations, look, require_ours
 from rowbox.hbase_schema.table_diff import Difference, not_shown
 from rowbox.hbase_schema.table_plan import DEFAULT_REGIONS, Compression, TablePlan, plan_table
-from rowbox.mailbox.settings.config import Loaded
+from rowbox.mailbox.settings.config import LoadedSettings
 
 _with_store = with_settings("store.url", "server.data_dir")
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -52,7 +52,7 @@ def command() -> None:
 @thrift2_option
 @_with_plan
 @_json_option
-def plan(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression, *, as_json: bool) -> None:
+def plan(loaded: LoadedSettings, thrift2: str | None, regions: int, compression: Compression, *, as_json: bool) -> None:
     """Say what `apply` would do, and what differs from the plan. Reads the table, and writes nothing.
 
     Exit 1 where `apply` would refuse: the table is not ours, or of another version or number of shards.
@@ -68,7 +68,7 @@ def plan(loaded: Loaded, thrift2: str | None, regions: int, compression: Compres
 @_with_store
 @thrift2_option
 @_with_plan
-def apply(loaded: Loaded, thrift2: str | None, regions: int, compression: Compression) -> None:
+def apply(loaded: LoadedSettings, thrift2: str | None, regions: int, compression: Compression) -> None:
     """Make the table, or bring it to this Rowbox's version. Safe to repeat, and beside another `apply`.
 
     Writes the table where there is none, and then its schema row; reads what stands. A table that stands is never
@@ -89,7 +89,7 @@ def apply(loaded: Loaded, thrift2: str | None, regions: int, compression: Compre
 @_with_store
 @thrift2_option
 @_json_option
-def verify(loaded: Loaded, thrift2: str | None, *, as_json: bool) -> None:
+def verify(loaded: LoadedSettings, thrift2: str | None, *, as_json: bool) -> None:
     """Compare the live table with the plan. Exit 1 where anything differs.
 
     Reads the table, and writes nothing.
@@ -102,7 +102,7 @@ def verify(loaded: Loaded, thrift2: str | None, *, as_json: bool) -> None:
     sys.exit(1 if found else 0)
 
 
-def _plan(loaded: Loaded, regions: int, compression: Compression) -> TablePlan:
+def _plan(loaded: LoadedSettings, regions: int, compression: Compression) -> TablePlan:
     settings = loaded.settings.store
     if regions > settings.shards:
         raise click.BadParameter(f"{regions} regions for {settings.shards} shards", param_hint="--regions")

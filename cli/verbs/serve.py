@@ -37,7 +37,7 @@ from rowbox.cli.serving.keys_upkeep import KeysUpkeep
 from rowbox.cli.serving.ready import as_json, as_text, ready_of
 from rowbox.cli.serving.uncaught import ends_logged, log_uncaught
 from rowbox.mailbox.errors import RowboxError, StoreUnusable
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ collector walks over them again and again: 17% to 21% of a busy owner's CPU, wit
 
 @click.command("serve")
 @with_settings()
-def command(loaded: Loaded) -> None:
+def command(loaded: LoadedSettings) -> None:
     """Run the server: HTTP API and owner of all mailboxes in one process, over the embedded store or over HBase.
 
     Prints where it listens when it is ready; on a terminal, or with --demo-tokens, links and tokens to try it as well.

@@ -13,7 +13,7 @@ from rowbox.cli.options import with_settings
 from rowbox.cli.sizes import size_text
 from rowbox.cli.walk import opened, place, shard_bar
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 
 class Figures(NamedTuple):
@@ -26,7 +26,7 @@ class Figures(NamedTuple):
 @click.command("stats")
 @with_settings("server.data_dir", "store.url")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; sizes in bytes, times in microseconds.")
-def command(loaded: Loaded, *, as_json: bool) -> None:
+def command(loaded: LoadedSettings, *, as_json: bool) -> None:
     """Say what is in the store: mailboxes, conversations, messages, and the room they take.
 
     Reads only, and may run beside the server: it sees an embedded store as it was when it began, and of an HBase store

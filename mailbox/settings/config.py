@@ -426,7 +426,7 @@ _HBASE_URL: Final = re.compile(rf"hbase://({_GATEWAY}(?:,{_GATEWAY})*)/((?:[A-Za
 _Given: TypeAlias = Iterable[tuple[str, object, str]]  # key, value, origin
 
 
-class Loaded(Struct, frozen=True):
+class LoadedSettings(Struct, frozen=True):
     """The settings, and for each where its value came from."""
 
     settings: Settings
@@ -442,7 +442,7 @@ class Loaded(Struct, frozen=True):
         return value
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], toml_text: str | None) -> Loaded:
+def load(flags: Mapping[str, object], environ: Mapping[str, str], toml_text: str | None) -> LoadedSettings:
     """The settings that these sources give together, the first one that names a key deciding it.
 
     `flags` maps keys ("server.port") to values, None meaning not given; of `environ` only ROWBOX_* is looked at.
@@ -457,7 +457,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], toml_text: str
             origins[key] = origin
     settings = _build(values)
     _check_together(settings, origins)
-    return Loaded(settings, origins)
+    return LoadedSettings(settings, origins)
 
 
 def _from_flags(flags: Mapping[str, object]) -> _Given:

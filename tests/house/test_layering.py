@@ -56,7 +56,7 @@ def test_the_architecture_page_shows_the_rooms_as_they_are() -> None:
 
 
 def test_the_ways_on_the_architecture_page_lead_through_modules_that_are_there() -> None:
-    """`api/http/door, connection` names two modules; below cacheserver/ its name is left out."""
+    """`api/http/acceptor, connection` names two modules; below cacheserver/ its name is left out."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     steps = re.findall(r"^ +(?:(?:->|or) )?((?:\w+/)+\w+(?:, [\w/]+)*)(?= )", page, re.MULTILINE)
     assert len(steps) > 40

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.port import Page, SendResult
 from rowbox.cacheserver.stores.history import begin_history
 from rowbox.cacheserver.stores.memory.cells import MemoryCells
@@ -145,7 +145,7 @@ class MailboxMachine(RuleBasedStateMachine):
     async def _look_up_versions(self) -> None:
         for user, model in self.model.items():
             if model.messages.keys() - model.versions.keys():
-                cells = RowCells(self.cluster.store, nobody).messages(row_key(user, SHARDS))
+                cells = RowCells(self.cluster.store, ignore).messages(row_key(user, SHARDS))
                 model.versions |= {cell.message_id: cell.version async for cell in cells}
 
     async def _made(self) -> Cluster:

@@ -30,7 +30,7 @@ from rowbox.cacheserver.stores.files.durable_files import (
     told,
     write_new,
 )
-from rowbox.cacheserver.stores.rocksdb.database import Identity
+from rowbox.cacheserver.stores.rocksdb.database import StoreIdentity
 from rowbox.mailbox.errors import BadRequest, StoreDamaged, StoreFull, StoreUnusable
 
 _FORMAT: Final = 1
@@ -38,7 +38,7 @@ _NEVER_CHANGED: Final = ".sst"
 
 MakeCheckpoint = Callable[[Path], None]
 """Makes a checkpoint of the store in a folder that is not there; what was confirmed before is in it."""
-Identify = Callable[[Path], Identity]
+Identify = Callable[[Path], StoreIdentity]
 """Opens the store in a folder without changing it, and says what it was made with."""
 
 
@@ -158,7 +158,7 @@ def _fill(draft: Path, checkpoint: Path, store: Path) -> None:
         copy_new(clock, draft / clock_file.NAME)
 
 
-def _identified(draft: Path, store: Path, identify: Identify) -> Identity:
+def _identified(draft: Path, store: Path, identify: Identify) -> StoreIdentity:
     """What the files are a store of. StoreDamaged where they are none: so is the store, most likely."""
     try:
         return identify(draft)
@@ -167,6 +167,6 @@ def _identified(draft: Path, store: Path, identify: Identify) -> Identity:
         raise StoreDamaged(f"no backup was made: what {store} gave does not open; look at it by `{look}`") from error
 
 
-def _described(draft: Path, as_of_us: int, version: str, identity: Identity) -> Contents:
+def _described(draft: Path, as_of_us: int, version: str, identity: StoreIdentity) -> Contents:
     files = {path.name: path.stat().st_size for path in sorted(draft.iterdir())}
     return Contents(_FORMAT, as_of_us, version, identity.schema_version, identity.shards, files)

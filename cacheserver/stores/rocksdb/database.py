@@ -40,7 +40,7 @@ _NO_TIME = bytes(STAMP_BYTES)
 """Of a column in a family that keeps everything."""
 
 
-class Identity(NamedTuple):
+class StoreIdentity(NamedTuple):
     """What a store was made with."""
 
     schema_version: int
@@ -65,15 +65,15 @@ class Database:
             family: self.rocks.get_column_family_handle(family) for family in known
         }
 
-    def write_identity(self, identity: Identity) -> None:
+    def write_identity(self, identity: StoreIdentity) -> None:
         self.rocks.put(_VERSION_KEY, b"%d" % identity.schema_version)
         self.rocks.put(_SHARDS_KEY, b"%d" % identity.shards)
         self.rocks.flush()
 
-    def identity(self) -> Identity | None:
+    def identity(self) -> StoreIdentity | None:
         """None when the folder is some other program's."""
         version, shards = self.rocks.get(_VERSION_KEY), self.rocks.get(_SHARDS_KEY)
-        return None if version is None or shards is None else Identity(int(version), int(shards))
+        return None if version is None or shards is None else StoreIdentity(int(version), int(shards))
 
     def places(self) -> list[bytes]:
         """What the last owner noted: its place, and the one before; none where no owner ever did."""
@@ -124,7 +124,7 @@ class Database:
         self.families.clear()
 
 
-def verified(database: Database, shards: int | None) -> Identity:
+def verified(database: Database, shards: int | None) -> StoreIdentity:
     """The identity of `database`; StoreVersionMismatch unless it is ours and (where given) has `shards` shards."""
     identity = database.identity()
     if identity is None:

@@ -21,7 +21,7 @@ from rowbox.cacheserver.stores.files.beside import checkpoint_of, is_backup, res
 from rowbox.cacheserver.stores.files.durable_files import remove_leftover
 from rowbox.cacheserver.stores.files.private import close_folder, holds, make_folder
 from rowbox.cacheserver.stores.history import new_history
-from rowbox.cacheserver.stores.rocksdb.database import Database, Identity, verified
+from rowbox.cacheserver.stores.rocksdb.database import Database, StoreIdentity, verified
 from rowbox.cacheserver.stores.rocksdb.errors import damaged, locked, opening_error
 from rowbox.cacheserver.stores.rocksdb.options import RocksMemory
 from rowbox.cacheserver.stores.rocksdb.wal import ends_torn
@@ -196,7 +196,7 @@ def _make(folder: Path, leftovers: set[str], shards: int, memory: RocksMemory) -
     for name in leftovers - {_UNFINISHED}:
         (folder / name).unlink()
     database = Database(folder, memory, DBRecoveryMode.absolute_consistency(), AccessType.read_write(), create=True)
-    database.write_identity(Identity(SCHEMA_VERSION, shards))
+    database.write_identity(StoreIdentity(SCHEMA_VERSION, shards))
     marker.unlink()
     _sync(folder)
     return database

@@ -11,7 +11,7 @@ from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load
 from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.mailbox.errors import BadRequest
-from rowbox.mailbox.settings.config import Loaded, Settings
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
 from rowbox.mailbox.settings.units import format_duration, parse_duration_ms
 
 DEFAULT_TTL_MS: Final = 3_600_000
@@ -22,7 +22,7 @@ DEFAULT_TTL_MS: Final = 3_600_000
 @click.option("--ttl", metavar="DURATION", help="How long it is valid: 30m, 12h, 7d.  [default: 1h]")
 @click.option("--admin", is_flag=True, help="It may act for anyone.")
 @with_settings("server.data_dir")
-def issue(loaded: Loaded, user_id: str, ttl: str | None, *, admin: bool) -> None:
+def issue(loaded: LoadedSettings, user_id: str, ttl: str | None, *, admin: bool) -> None:
     """Print a token for a user.
 
     The server on the same data directory accepts it. Reads the secret that signs tokens, which the server made there at

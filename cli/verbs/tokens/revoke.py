@@ -24,7 +24,7 @@ from rowbox.cli.options import with_settings
 from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.mailbox.errors import BadRequest, StoreLocked, StoreUnusable
 from rowbox.mailbox.revocation import LONGEST_TOKEN_ID
-from rowbox.mailbox.settings.config import Loaded, Settings, parse_store_url
+from rowbox.mailbox.settings.config import LoadedSettings, Settings, parse_store_url
 
 _T = TypeVar("_T")
 DEADLINE_S: Final = 20.0
@@ -35,7 +35,7 @@ DEADLINE_S: Final = 20.0
 @click.option("--user", "user_id", metavar="USER", help="Whose tokens: all that were issued until now.")
 @click.option("--id", "token_id", metavar="ID", help="The id of a single token: its claim jti.")
 @with_settings("server.data_dir", "store.url", "server.admin_host", "server.admin_port")
-def revoke(loaded: Loaded, user_id: str | None, token_id: str | None) -> None:
+def revoke(loaded: LoadedSettings, user_id: str | None, token_id: str | None) -> None:
     """Have tokens refused (401 token_revoked), for good.
 
     Give one of --user and --id. It holds at once, for waiting requests too, over restarts and takeovers, until the

@@ -7,12 +7,12 @@ import click
 
 from rowbox.cli import secret_rotation
 from rowbox.cli.options import with_settings
-from rowbox.mailbox.settings.config import Loaded
+from rowbox.mailbox.settings.config import LoadedSettings
 
 
 @click.command()
 @with_settings("server.data_dir")
-def rotate(loaded: Loaded) -> None:
+def rotate(loaded: LoadedSettings) -> None:
     """Make a new secret that signs tokens; those of the one before count on.
 
     Servers that share the data directory notice it at the first token of the new one, or at SIGHUP. When the tokens of
@@ -25,7 +25,7 @@ def rotate(loaded: Loaded) -> None:
 
 @click.command()
 @with_settings("server.data_dir")
-def retire(loaded: Loaded) -> None:
+def retire(loaded: LoadedSettings) -> None:
     """End the previous secret: tokens that it signed are refused.
 
     A server on the data directory notices it within a minute, or at once at SIGHUP (`systemctl reload`). Reads and
@@ -37,7 +37,7 @@ def retire(loaded: Loaded) -> None:
 
 @click.command()
 @with_settings("server.data_dir")
-def secrets(loaded: Loaded) -> None:
+def secrets(loaded: LoadedSettings) -> None:
     """List the secrets of the data directory: what each is for, since when it is there, and a name to compare.
 
     Reads them, and writes nothing.

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from rowbox.api.http.answer import header_lines
+from rowbox.api.http.response import header_lines
 from rowbox.api.http.wire import WireResponse
 from tests.http.api import Answer, Api, token
 from tests.http.scripted_port import ScriptedPort

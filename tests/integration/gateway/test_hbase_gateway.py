@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from rowbox.cacheserver.check.row_cells import RowCells, nobody
+from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.settings.config import HBaseSettings, parse_store_url
@@ -77,7 +77,7 @@ async def late_write(
     async with AsyncExitStack() as stack:
         url = stack.enter_context(made_store_on(cluster))
         server = await stack.enter_async_context(ServerProcess(data_dir, SETTINGS | url, command=command))
-        row = RowCells(await stack.enter_async_context(opened(server)), nobody)
+        row = RowCells(await stack.enter_async_context(opened(server)), ignore)
         ann, ben = server.client("ann"), server.client("ben")
         await until_answered(lambda: ann.send("ben", "before", "before"))
         tokens = {client.user_id: (await client.messages()).last_updated_timestamp for client in (ann, ben)}

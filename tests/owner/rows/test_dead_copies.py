@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowbox.cacheserver.check.row_cells import PAGE_COLUMNS, RowCells, nobody
+from rowbox.cacheserver.check.row_cells import PAGE_COLUMNS, RowCells, ignore
 from rowbox.cacheserver.rows.row_reader import OUTBOX_COLUMNS, READ_COLUMNS
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
@@ -100,6 +100,6 @@ async def test_the_checker_sees_every_fence_and_every_copy() -> None:
     async with cluster(late=True) as servers:
         many, one = range(1, PAGE_COLUMNS + 2), message_id(servers.clock.now_us(), 0)
         await land(servers, [*copies(bytes(16), one, many), *(FenceCell(epoch, ()) for epoch in many)])
-        cells = RowCells(servers.store, nobody)
+        cells = RowCells(servers.store, ignore)
         assert [copy.epoch for copy in await cells.copies(ANN, bytes(16), one)] == list(many)
         assert [fence.epoch for fence in await cells.fences(ANN)] == list(many)

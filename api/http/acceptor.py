@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from rowbox.api.http.connection import READ_BYTES, Connection, Reads, problem_answer
+from rowbox.api.http.connection import READ_BYTES, Connection, Reads, problem_response
 from rowbox.api.http.connections import REPORT_EVERY_S, Connections
 from rowbox.api.http.wire import last_words
 from rowbox.mailbox.errors import Overloaded
@@ -38,7 +38,7 @@ _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _log = logging.getLogger(__name__)
 
 
-class Door:
+class Acceptor:
     """One port, at one or several addresses. `connect` makes the connection of a client that is let in; `make_way`
     closes somebody's who is idle, where the process has no descriptor left.
     """
@@ -156,7 +156,7 @@ class Door:
     def _send_away(self, client: socket.socket) -> None:
         error = Overloaded("this server has all the connections that it can have", retry_after_ms=RETRY_MS)
         with client, suppress(OSError):
-            client.send(last_words(*problem_answer(error, self._ids)))
+            client.send(last_words(*problem_response(error, self._ids)))
             client.recv(READ_BYTES)  # what lies unread at a close makes the kernel drop our answer on its way
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""What the functions behind the endpoints return: an HTTP answer, before the headers that all answers share."""
+"""What the functions behind the endpoints return: an HTTP response, before the headers that all responses share."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 
-class Answer(msgspec.Struct, gc=False):
+class Response(msgspec.Struct, gc=False):
     """What a wrapped function returns. `headers` is the lines of `header_lines`, which may be put together.
 
     `user_id`: who asked, where he is known; for the log.
@@ -20,14 +20,14 @@ class Answer(msgspec.Struct, gc=False):
     user_id: str | None = None
 
 
-Answering = Callable[[web.BaseRequest], Awaitable[Answer]]
+Respond = Callable[[web.BaseRequest], Awaitable[Response]]
 
 
-class Page(NamedTuple):
+class Resource(NamedTuple):
     """Something to GET at a path, outside the calls of the API."""
 
     path: str
-    answer: Answering
+    respond: Respond
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
