@@ -10,9 +10,10 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from rowbox.mailbox import representation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
-from rowbox.mailbox.message import Message, encode_json
+from rowbox.mailbox.message import Message
 
 SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
@@ -170,18 +171,18 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return left.with_read_mark(self.read_mark, unread, version, epoch)
 
     def to_json(self, conversation_id: bytes) -> bytes:
-        """The object that fetchConversation answers with."""
-        return encode_json(
-            {
-                "conversationId": to_text(conversation_id),
-                "participants": self.participants,
-                "snippet": self.snippet or None,
-                "lastUpdatedTimestamp": self.version,
-                "lastMessageId": to_text(self.last_message_id),
-                "lastSenderId": self.last_sender_id,
-                "lastSentTimestamp": sent_timestamp(self.last_message_id),
-                "unreadCount": self.unread_count,
-            }
+        """The conversation as clients get it (representation.py)."""
+        return representation.encode(
+            representation.Conversation(
+                to_text(conversation_id),
+                self.participants,
+                self.snippet or None,
+                self.version,
+                to_text(self.last_message_id),
+                self.last_sender_id,
+                sent_timestamp(self.last_message_id),
+                self.unread_count,
+            )
         )
 
 

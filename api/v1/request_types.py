@@ -9,7 +9,8 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, ID_PATTERN, USER_ID_PATTERN
+from rowbox.mailbox.ids import USER_ID_PATTERN
+from rowbox.mailbox.representation import ClientMessageId, Id, UserId
 
 MAX_CONTENT_BYTES: Final = 65_535
 MAX_SKIPPED: Final = 10_000
@@ -18,7 +19,7 @@ MAX_MESSAGES: Final = 200
 MAX_CURSOR_CHARACTERS: Final = 1024
 MAX_TOKEN_CHARACTERS: Final = 64
 
-UserId: TypeAlias = Annotated[
+ActingUserId: TypeAlias = Annotated[
     str,
     Meta(
         description="Defaults to the token's user; another one needs the scope admin. Servers with "
@@ -26,20 +27,6 @@ UserId: TypeAlias = Annotated[
         examples=["alice"],
         extra_json_schema={"pattern": USER_ID_PATTERN},
     ),
-]
-OtherUserId: TypeAlias = Annotated[
-    str, Meta(description="A user.", examples=["bob"], extra_json_schema={"pattern": USER_ID_PATTERN})
-]
-ClientMessageId: TypeAlias = Annotated[
-    str,
-    Meta(
-        description="Chosen by the sender, once per message: the same id again is the same message.",
-        examples=["5f0c2c1e-7d0b-4a53-9b1f-0c6a1f7f0b11"],
-        extra_json_schema={"pattern": CLIENT_MESSAGE_ID_PATTERN},
-    ),
-]
-Id: TypeAlias = Annotated[
-    str, Meta(examples=["0192f5a0c0de7abc8123456789abcdef"], extra_json_schema={"pattern": ID_PATTERN})
 ]
 Content: TypeAlias = Annotated[
     str,
@@ -99,11 +86,9 @@ class SendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
 
     message_content: Content
     client_message_id: ClientMessageId
-    sender_id: UserId | UnsetType = UNSET
-    recipient_id: (
-        Annotated[OtherUserId, Meta(description="To whom; nobody needs to have heard of him.")] | UnsetType
-    ) = UNSET
-    recepient_id: Annotated[OtherUserId, Meta(description="recipientId, as it was once spelled.")] | UnsetType = UNSET
+    sender_id: ActingUserId | UnsetType = UNSET
+    recipient_id: Annotated[UserId, Meta(description="To whom; nobody needs to have heard of him.")] | UnsetType = UNSET
+    recepient_id: Annotated[UserId, Meta(description="recipientId, as it was once spelled.")] | UnsetType = UNSET
 
 
 class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -111,20 +96,20 @@ class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unk
 
     conversation_id: Annotated[Id, Meta(description="The conversation that is read.")]
     message_id: Annotated[Id, Meta(description="The newest message of it that the user has read.")]
-    user_id: UserId | UnsetType = UNSET
+    user_id: ActingUserId | UnsetType = UNSET
 
 
 class SendStatusQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which send to look up: one's own."""
 
     client_message_id: ClientMessageId
-    user_id: UserId | UnsetType = UNSET
+    user_id: ActingUserId | UnsetType = UNSET
 
 
 class FetchConversationQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which conversations."""
 
-    user_id: UserId | UnsetType = UNSET
+    user_id: ActingUserId | UnsetType = UNSET
     page_number: PageNumber | UnsetType = UNSET
     page_size: Annotated[int, Meta(description=f"Conversations on a page: 1 to {MAX_CONVERSATIONS}, clamped.")] = 20
     last_updated_timestamp: Token | UnsetType = UNSET
@@ -135,7 +120,7 @@ class FetchConversationQuery(Struct, rename="camel", kw_only=True, frozen=True, 
 class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which messages; of all conversations where none is named."""
 
-    user_id: UserId | UnsetType = UNSET
+    user_id: ActingUserId | UnsetType = UNSET
     conversation_id: Annotated[Id, Meta(description="Only its messages; by default those of all.")] | UnsetType = UNSET
     page_number: MessagePageNumber | UnsetType = UNSET
     page_size: Annotated[

@@ -1,7 +1,7 @@
 """What clients get, as types: they encode the small answers and make the response half of openapi.json.
 
-Pages are joined from items that were encoded when they were stored (mailbox/message.py, conversation.py). The types of
-the items are here for the schema and for the tests, which decode every page with them: neither side can drift.
+Pages are joined from items that were encoded when they were made (mailbox/representation.py). The types of pages are
+here for the schema and for the tests, which decode every page with them: neither side can drift.
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -9,29 +9,18 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.v1.request_types import ClientMessageId, Id, OtherUserId
 from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
+from rowbox.mailbox.representation import (
+    Conversation,
+    ConversationId,
+    Message,
+    MessageId,
+    SentTimestamp,
+    UnreadCount,
+    Version,
+)
 
-Timestamp: TypeAlias = Annotated[int, Meta(ge=0, description="Microseconds since the epoch.")]
-SentTimestamp: TypeAlias = Annotated[
-    Timestamp,
-    Meta(description="When it was sent, in microseconds since the epoch: the same in every mailbox, and the order."),
-]
-Version: TypeAlias = Annotated[
-    Timestamp,
-    Meta(description="When it last changed in this mailbox, in microseconds since the epoch. It is not a token."),
-]
-MessageId: TypeAlias = Annotated[Id, Meta(description="The message, in every mailbox.")]
-ConversationId: TypeAlias = Annotated[Id, Meta(description="The conversation: the same for all who are in it.")]
-Participants: TypeAlias = Annotated[
-    list[OtherUserId],
-    Meta(description="All who are in the conversation, the user too; one where he writes to himself."),
-]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
-UnreadCount: TypeAlias = Annotated[
-    int,
-    Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
-]
 
 
 class SendMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -51,38 +40,6 @@ class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid
     conversation_id: ConversationId
     unread_count: UnreadCount
     last_updated_timestamp: Version
-
-
-class Conversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A conversation as one of its participants sees it."""
-
-    conversation_id: ConversationId
-    participants: Participants
-    snippet: Annotated[
-        str | None, Meta(description="First 100 characters of the newest message; null once retention took that.")
-    ]
-    last_updated_timestamp: Version
-    last_message_id: Annotated[Id, Meta(description="The newest message.")]
-    last_sender_id: Annotated[
-        OtherUserId | None, Meta(description="Whose the newest message is; null where that was not kept yet.")
-    ]
-    last_sent_timestamp: Annotated[Timestamp, Meta(description="When the newest message was sent, in microseconds.")]
-    unread_count: UnreadCount
-
-
-class Message(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One user's copy of a message."""
-
-    message_id: MessageId
-    conversation_id: ConversationId
-    sender_id: Annotated[OtherUserId, Meta(description="Who sent it.")]
-    participants: Participants
-    message_content: Annotated[str, Meta(description="The text, as it was sent.")]
-    sent_timestamp: SentTimestamp
-    last_updated_timestamp: Version
-    client_message_id: Annotated[ClientMessageId, Meta(description="Only in the sender's own copy.")] | UnsetType = (
-        UNSET
-    )
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

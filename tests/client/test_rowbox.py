@@ -7,6 +7,7 @@ import pytest
 
 from rowbox.api.v1 import responses
 from rowbox.client import AccessDenied, Client, Message, Refused, Reset, answers
+from rowbox.mailbox import representation
 from tests.http.api import Api, token
 
 
@@ -31,8 +32,8 @@ async def bob(rowbox: Api) -> AsyncIterator[Client]:
     [
         (answers.Sent, responses.SendMessageResponse),
         (answers.ReadMark, responses.MarkReadResponse),
-        (answers.Message, responses.Message),
-        (answers.Conversation, responses.Conversation),
+        (answers.Message, representation.Message),
+        (answers.Conversation, representation.Conversation),
         (answers.MessagePage, responses.FetchMessagesResponse),
         (answers.ConversationPage, responses.FetchConversationResponse),
     ],

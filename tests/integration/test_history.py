@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from rowbox.api.v1.responses import Message
+from rowbox.mailbox.representation import Message
 from tests.integration.support.history import History, breaches, unread_count
 
 USERS = ("ann", "ben")
@@ -22,7 +22,7 @@ def told() -> tuple[History, dict[str, list[Message]]]:
                 message_id=record.message_id,
                 conversation_id=record.conversation_id,
                 sender_id=sender,
-                participants=list(USERS),
+                participants=USERS,
                 message_content=record.content,
                 sent_timestamp=at,
                 last_updated_timestamp=at,
@@ -69,7 +69,8 @@ def test_a_message_that_nobody_sent_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"message_content": "else"}, {"sender_id": "eve"}, {"participants": ["ann"]}, {"client_message_id": "x"}]
+    "change",
+    [{"message_content": "else"}, {"sender_id": "eve"}, {"participants": ("ann",)}, {"client_message_id": "x"}],
 )
 def test_a_changed_message_is_found(change: dict[str, object]) -> None:
     history, mailboxes = told()

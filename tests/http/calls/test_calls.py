@@ -8,11 +8,11 @@ from rowbox.api.v1.responses import (
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
-    Message,
     SendMessageResponse,
 )
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
+from rowbox.mailbox.representation import Message
 from tests.http.api import Answer, Api
 from tests.support.cluster import version_of
 
@@ -80,7 +80,7 @@ class TestSendMessage:
         await sent(api, "1", recipient="alice")
         assert len((await messages(api)).messages) == 1
         (conversation,) = (await conversations(api)).conversations
-        assert (conversation.participants, conversation.unread_count) == (["alice"], 0)
+        assert (conversation.participants, conversation.unread_count) == (("alice",), 0)
 
     async def test_any_text_comes_back_as_it_was(self, api: Api) -> None:
         texts = ["\0", "\u200f\u05d0", "e\u0301", "\N{GRINNING FACE}" * 16_383, '"\\\n', "<script>", "x" * 65_535]

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Final, TypeVar
 
-from rowbox.api.v1.responses import Conversation, FetchConversationResponse, FetchMessagesResponse, Message
+from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResponse
+from rowbox.mailbox.representation import Conversation, Message
 from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused
 from tests.integration.support.history import History, SendRecord
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess

@@ -10,13 +10,12 @@ import msgspec
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
 from rowbox.api.v1.responses import (
-    Conversation,
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
-    Message,
     SendMessageResponse,
 )
+from rowbox.mailbox.representation import Conversation, Message
 
 UNKNOWN_OUTCOME: Final = (aiohttp.ClientError, TimeoutError, ConnectionError)
 """What a client sees when the server goes away: the write may have happened or not."""

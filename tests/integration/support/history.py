@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from rowbox.api.v1.responses import Message
+from rowbox.mailbox.representation import Message
 
 _MOST_SHOWN: Final = 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from rowbox.api.v1.responses import Conversation, Message
+from rowbox.mailbox.representation import Conversation, Message
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches, by_conversation, unread_count
 from tests.integration.support.server_process import ServerProcess, rowbox

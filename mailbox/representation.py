@@ -1,0 +1,84 @@
+"""What clients get of a mailbox: the one shape of a message and of a conversation, as JSON.
+
+Every answer that shows one holds it as it is encoded here: it is encoded once for each copy (message.py) and once for
+each state (conversation.py), is kept as bytes, and is joined into whatever carries it. openapi.json is made of the same
+types, and the tests decode every answer with them, strictly. See docs/adr/0036-one-representation.md.
+
+The order of the fields is the order in the JSON. A field that only some have comes last and is UNSET in the others.
+"""
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, ID_PATTERN, USER_ID_PATTERN
+
+encode = msgspec.json.Encoder().encode
+"""For JSON that stays in memory. Not orjson's: its bytes keep the 4 KiB that they were written in (3.13, measured)."""
+
+Id: TypeAlias = Annotated[
+    str, Meta(examples=["0192f5a0c0de7abc8123456789abcdef"], extra_json_schema={"pattern": ID_PATTERN})
+]
+UserId: TypeAlias = Annotated[
+    str, Meta(description="A user.", examples=["bob"], extra_json_schema={"pattern": USER_ID_PATTERN})
+]
+ClientMessageId: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="Chosen by the sender, once per message: the same id again is the same message.",
+        examples=["5f0c2c1e-7d0b-4a53-9b1f-0c6a1f7f0b11"],
+        extra_json_schema={"pattern": CLIENT_MESSAGE_ID_PATTERN},
+    ),
+]
+Timestamp: TypeAlias = Annotated[int, Meta(ge=0, description="Microseconds since the epoch.")]
+SentTimestamp: TypeAlias = Annotated[
+    Timestamp,
+    Meta(description="When it was sent, in microseconds since the epoch: the same in every mailbox, and the order."),
+]
+Version: TypeAlias = Annotated[
+    Timestamp,
+    Meta(description="When it last changed in this mailbox, in microseconds since the epoch. It is not a token."),
+]
+MessageId: TypeAlias = Annotated[Id, Meta(description="The message, in every mailbox.")]
+ConversationId: TypeAlias = Annotated[Id, Meta(description="The conversation: the same for all who are in it.")]
+Participants: TypeAlias = Annotated[
+    tuple[UserId, ...],
+    Meta(description="All who are in the conversation, the user too; one where he writes to himself."),
+]
+UnreadCount: TypeAlias = Annotated[
+    int,
+    Meta(ge=0, le=1000, description="Others' messages behind the mark that are still there: to 999, then 1000."),
+]
+
+
+class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """One user's copy of a message."""
+
+    message_id: MessageId
+    conversation_id: ConversationId
+    sender_id: Annotated[UserId, Meta(description="Who sent it.")]
+    participants: Participants
+    message_content: Annotated[str, Meta(description="The text, as it was sent.")]
+    sent_timestamp: SentTimestamp
+    last_updated_timestamp: Version
+    client_message_id: Annotated[ClientMessageId, Meta(description="Only in the sender's own copy.")] | UnsetType = (
+        UNSET
+    )
+
+
+class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """A conversation as one of its participants sees it."""
+
+    conversation_id: ConversationId
+    participants: Participants
+    snippet: Annotated[
+        str | None, Meta(description="First 100 characters of the newest message; null once retention took that.")
+    ]
+    last_updated_timestamp: Version
+    last_message_id: Annotated[Id, Meta(description="The newest message.")]
+    last_sender_id: Annotated[
+        UserId | None, Meta(description="Whose the newest message is; null where that was not kept yet.")
+    ]
+    last_sent_timestamp: Annotated[Timestamp, Meta(description="When the newest message was sent, in microseconds.")]
+    unread_count: UnreadCount
