@@ -27,7 +27,10 @@ Work = Callable[[], Awaitable[float | None]]
 
 
 class BackgroundLoop:
-    """See the module's text. `name` is the task's, and the metrics' label: one word that an operator understands."""
+    """One kind of work, in rounds that only `close` ends.
+
+    `name` is the task's, and the metrics' label: one word that an operator understands.
+    """
 
     def __init__(self, name: str, work: Work) -> None:
         self.name = name

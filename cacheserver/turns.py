@@ -9,7 +9,7 @@ import asyncio
 
 
 class Turns:
-    """See the module's text. For one event loop."""
+    """The queue of slices of one event loop. For one event loop."""
 
     def __init__(self) -> None:
         self._queue = asyncio.Lock()

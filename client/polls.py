@@ -54,7 +54,7 @@ Page = TypeVar("Page", bound=AnyPage)
 
 
 class Polls(Generic[Page]):
-    """See the module's text. `fetch` makes one request for what came after a token, held for so many seconds."""
+    """Follows one list. `fetch` makes one request for what came after a token, held for so many seconds."""
 
     def __init__(
         self,

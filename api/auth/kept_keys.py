@@ -34,7 +34,10 @@ class Ages(NamedTuple):
 
 
 class KeptKeys:
-    """See the module's text. `what` names the keys in the log and in metrics: a plural in one word."""
+    """The keys at hand, and when they are read again.
+
+    `what` names the keys in the log and in metrics: a plural in one word.
+    """
 
     def __init__(
         self, what: str, read: Callable[[], Awaitable[KeySet]], ages: Ages, monotonic: Callable[[], float]

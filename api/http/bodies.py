@@ -25,7 +25,7 @@ class _Waiter(NamedTuple):
 
 
 class Bodies:
-    """See the module's text. Bytes."""
+    """The budget of bodies; all numbers are bytes. Bytes."""
 
     def __init__(self, *, most: int, most_per_user: int) -> None:
         self._most = most

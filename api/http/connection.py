@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """See the module's text. `ids` gives fresh request ids."""
+    """aiohttp's handler of one connection, bounded. `ids` gives fresh request ids."""
 
     __slots__ = (
         "_answered",

@@ -77,7 +77,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connections:
-    """See the module's text."""
+    """The connections of one port, and the three rules that they keep."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits

@@ -12,7 +12,10 @@ _LENGTH = b"\r\nContent-Length: "
 
 
 class Connection(asyncio.Protocol):
-    """See the module's text. `on_answer(connection, answer)` gets header and body; `on_lost(error)` the end."""
+    """A connection that is kept alive.
+
+    `on_answer(connection, answer)` gets header and body; `on_lost(error)` the end.
+    """
 
     __slots__ = ("_begun", "_on_answer", "_on_lost", "_transport", "sent_at_s")
 

@@ -50,7 +50,7 @@ class _Poll:
 
 
 class Polls:
-    """See the module's text. Every user has a mailbox already."""
+    """Users whose long polls are parked. Every user has a mailbox already."""
 
     def __init__(self, server: Server, callers: Sequence[tuple[str, Caller]]) -> None:
         self._server = server

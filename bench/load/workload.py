@@ -26,7 +26,7 @@ _PRIMING_IN_FLIGHT = 32
 
 
 class Workload:
-    """See the module's text. Made with the secret that the server under test verifies tokens with."""
+    """All requests of a run. Made with the secret that the server under test verifies tokens with."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

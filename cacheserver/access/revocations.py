@@ -39,7 +39,10 @@ _NO_USER = ""
 
 
 class Revocations:
-    """See the module's text. `longest_token_s`: no token is valid for longer; 0: nobody knows."""
+    """Judges tokens for one owner, and revokes them.
+
+    `longest_token_s`: no token is valid for longer; 0: nobody knows.
+    """
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class RevokedIds:
-    """See the module's text. `read` before the first answer.
+    """The list of one store as its owner has it. `read` before the first answer.
 
     When tokens are refused that were not before, what waits with them among `waiters` ends.
     """

@@ -22,7 +22,7 @@ CELL_BYTES = 600
 
 
 class Command(Protocol):
-    """See the module's text."""
+    """One change that a caller asked for. Its methods run under the lock of its first user, without awaiting."""
 
     users: Sequence[str]
     future: "asyncio.Future[Answer]"

@@ -72,7 +72,7 @@ class Row:
 
 
 class Table:
-    """See the module's text.
+    """The rows of one owner.
 
     `on_loaded(row, outbox)` is called, without awaiting, when a mailbox came into memory and before anybody uses it.
     `settled(key)` returns when the store may be asked for a row: before that, the row takes no other's turn.

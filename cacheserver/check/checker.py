@@ -66,7 +66,7 @@ class _Look(NamedTuple):
 
 
 class Checker:
-    """See the module's text. One check each; `progress` is current all the time.
+    """Checks one store. One check each; `progress` is current all the time.
 
     `is_live`: somebody may be writing. None: a cluster's store is, an embedded one is not.
     """

@@ -15,7 +15,7 @@ from rowbox.mailbox.ids import sent_timestamp
 
 
 class CopyCheck:
-    """See the module's text. `balance` has seen every row."""
+    """Looks copies up that did not add up. `balance` has seen every row."""
 
     def __init__(self, store: StoreReader, cells: RowCells, balance: CopyBalance) -> None:
         self._store = store

@@ -51,7 +51,10 @@ class CommitCounters:
 
 
 class Committer:
-    """See the module's text. `on_applied(row, plan)` runs after each mutation became visible."""
+    """Takes batches to the store, one call for each lane at a time.
+
+    `on_applied(row, plan)` runs after each mutation became visible.
+    """
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ class _Lane:
 
 
 class Pipeline:
-    """See the module's text."""
+    """The queues of one owner's commands, and the batches made of them."""
 
     def __init__(
         self,

@@ -112,7 +112,9 @@ class Spilled:
 
 
 class Delivery:
-    """See the module's text. `most` parcels at once, and `most_bytes` of them; what the outboxes of loaded rows hold
+    """The deliveries of one owner.
+
+    `most` parcels at once, and `most_bytes` of them; what the outboxes of loaded rows hold
     beyond that waits there.
 
     `wait_s`: how long a send waits for its delivery before it says how many recipients are without it.

@@ -24,7 +24,7 @@ Visit = Callable[[str], Awaitable[None]]
 
 
 class Recovery:
-    """See the module's text."""
+    """Scans one owner's shards for outboxes, round after round."""
 
     def __init__(self, store: StoreReader, visit: Visit) -> None:
         self._store = store

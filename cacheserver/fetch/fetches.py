@@ -29,7 +29,7 @@ a moment away stays a moment away."""
 
 
 class Fetches:
-    """See the module's text."""
+    """Answers the fetches of one owner's users."""
 
     def __init__(
         self,

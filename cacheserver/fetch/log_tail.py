@@ -27,7 +27,7 @@ class Tail(NamedTuple):
 
 
 class LogTail:
-    """See the module's text."""
+    """The end of one row's log at a time."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader

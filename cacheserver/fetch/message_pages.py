@@ -41,7 +41,7 @@ class MessagePage(NamedTuple):
 
 
 class MessagePages:
-    """See the module's text. `bookmarks` say which list is asked for: a conversation's, or that of all messages."""
+    """Makes pages of messages. `bookmarks` say which list is asked for: a conversation's, or that of all messages."""
 
     def __init__(self, reader: PageReader, latest_us: NowUs) -> None:
         """`latest_us` gives the latest time that it may be: what has expired by it may be gone from the log."""

@@ -28,7 +28,7 @@ SLICE_BYTES = 128 * 1024
 
 
 class PageReader:
-    """See the module's text."""
+    """Reads of one store, for pages."""
 
     def __init__(
         self, store: StoreReader, turns: Turns, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]

@@ -16,7 +16,7 @@ TOKEN_COLUMNS = 500
 
 
 class Reading:
-    """See the module's text."""
+    """One answer's view of one row."""
 
     __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "row", "value_bytes")
 

@@ -28,7 +28,7 @@ MOST_GOING_ON = 100
 
 
 class Settling:
-    """See the module's text."""
+    """Settles conversations of one owner's users."""
 
     def __init__(self, table: Table, submit: Callable[[Command], None], now_us: NowUs) -> None:
         self._table = table

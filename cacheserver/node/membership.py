@@ -35,7 +35,7 @@ def new_incarnation() -> str:
 
 
 class Membership:
-    """See the module's text. Call `beat` every `pause_s` seconds; one call at a time."""
+    """One incarnation's part. Call `beat` every `pause_s` seconds; one call at a time."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ MakeOwner = Callable[[Store, Ownership], Owner]
 
 
 class Node:
-    """See the module's text. `start` before the first call, `close` after the last.
+    """One process of a cluster. `start` before the first call, `close` after the last.
 
     `on_broken` hears once of a StoreUnusable: the process should end with it.
     """

@@ -18,7 +18,10 @@ class _Seen(NamedTuple):
 
 
 class Watch:
-    """See the module's text. `gap_s`: two looks that are further apart than this have a gap between them."""
+    """What one node saw of the others' cells.
+
+    `gap_s`: two looks that are further apart than this have a gap between them.
+    """
 
     def __init__(self, patience_s: float, gap_s: float, now_s: NowS) -> None:
         self._patience_s = patience_s

@@ -9,7 +9,7 @@ from rowbox.cacheserver.shardmap.cluster_state import ClusterState
 
 
 class WentBack:
-    """See the module's text. Of one incarnation; `saw` is told of every look at the row, in order."""
+    """The looks of one incarnation. `saw` is told of every look at the row, in order."""
 
     def __init__(self, incarnation: str) -> None:
         self._incarnation = incarnation

@@ -64,7 +64,10 @@ MAX_PARCELS = 100_000
 
 
 class Owner:
-    """See the module's text. `start` before the first call, `close` after the last."""
+    """The owner of every user of one store, or of none any more.
+
+    `start` before the first call, `close` after the last.
+    """
 
     def __init__(
         self,

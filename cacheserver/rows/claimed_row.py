@@ -20,7 +20,7 @@ from rowbox.mailbox.revocation import Revocation
 
 
 class ClaimedRow:
-    """See the module's text."""
+    """One row, taken in."""
 
     def __init__(self, fence: Fence) -> None:
         self.fence = fence

@@ -25,7 +25,7 @@ MAX_COLUMNS = 100_000
 
 
 class Cleaner:
-    """See the module's text. `start` its loop; `close` flushes what is left."""
+    """The columns that one owner has to remove. `start` its loop; `close` flushes what is left."""
 
     def __init__(self, store: Store, clock: StoreClock, is_open: Callable[[bytes], bool]) -> None:
         """`is_open(row)`: whether calls may hold the row; what is to be removed from others is forgotten."""

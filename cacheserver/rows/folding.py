@@ -54,7 +54,7 @@ class _Late(NamedTuple):
 
 
 class Folding:
-    """See the module's text."""
+    """Folds the lists of one store's rows."""
 
     def __init__(self, store: StoreReader) -> None:
         self._store = store

@@ -23,7 +23,7 @@ OUTBOX_COLUMNS = 32
 
 
 class RowReader:
-    """See the module's text."""
+    """Reads of one store, for decisions."""
 
     def __init__(
         self,

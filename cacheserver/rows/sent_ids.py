@@ -22,7 +22,7 @@ Remove = Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
 
 
 class SentIds:
-    """See the module's text. `remove` (Cleaner.remove) is told of what never counts, as it is met."""
+    """Takes in one sender after the other. `remove` (Cleaner.remove) is told of what never counts, as it is met."""
 
     def __init__(self, store: StoreReader, remove: Remove) -> None:
         self._store = store

@@ -29,7 +29,10 @@ _STRIDE = 40_503
 
 
 class MailHealth:
-    """See the module's text. `start` it with the store that serves users; `close` it before the store."""
+    """Knows whether users' rows are reached.
+
+    `start` it with the store that serves users; `close` it before the store.
+    """
 
     def __init__(self, beat_s: float, now_s: NowS) -> None:
         self._beat_s = beat_s

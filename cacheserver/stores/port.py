@@ -125,7 +125,7 @@ class StoreReader(Protocol):
 
     @property
     def late_writes(self) -> bool:
-        """See the module's text."""
+        """Which of the two kinds of store this is: what the port's text says of False and True."""
         ...
 
     @property

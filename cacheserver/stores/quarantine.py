@@ -53,7 +53,7 @@ class _Shut:
 
 
 class Quarantine:
-    """See the module's text. `close` it."""
+    """The states of one store's ranges. `close` it."""
 
     def __init__(self, ranges: Ranges | None, clock: StoreClock, *, patience_s: float, away_s: float) -> None:
         self._ranges = ranges

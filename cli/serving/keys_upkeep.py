@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class KeysUpkeep:
-    """See the module's text. Within `async with` it works; `hangup`, once set, makes it read the keys again."""
+    """Keeps keys fresh. Within `async with` it works; `hangup`, once set, makes it read the keys again."""
 
     def __init__(self, keys: KeptKeys | None, hangup: asyncio.Event) -> None:
         """`keys` None: the server needs none, and only says so."""

@@ -19,7 +19,10 @@ _EVERYTHING = b""
 
 
 class ClientIds:
-    """See the module's text. An id may be found for up to a dedupe life after its own ended; the store then decides."""
+    """What one sender's clientMessageIds hash to.
+
+    An id may be found for up to a dedupe life after its own ended; the store then decides.
+    """
 
     __slots__ = ("_days", "_loaded", "_loaded_day", "_oldest_day", "unread_from")
 

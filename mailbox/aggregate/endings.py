@@ -15,7 +15,7 @@ _VERSION_BYTES = 8
 
 
 class Endings:
-    """See the module's text."""
+    """The heap of one mailbox's conversations that can end."""
 
     __slots__ = ("_heap", "first")
 

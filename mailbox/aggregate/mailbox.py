@@ -51,7 +51,7 @@ class Limits(NamedTuple):
 
 
 class Mailbox:
-    """See the module's text. Whoever calls `plan` and `apply` holds the user's lock."""
+    """One user's mailbox, at one version: `head`. Whoever calls `plan` and `apply` holds the user's lock."""
 
     __slots__ = (
         "_windows_bytes",

@@ -15,7 +15,7 @@ NUMBER_BYTES = 9
 
 
 class NumberSet:
-    """See the module's text."""
+    """A set of integers from 0 to 2**64 - 1."""
 
     __slots__ = ("_firsts", "_runs", "count")
 

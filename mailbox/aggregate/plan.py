@@ -87,7 +87,7 @@ class Revoked(NamedTuple):
 
 
 class Plan:
-    """See the module's text. Made by `Mailbox.plan`."""
+    """A mutation that is being decided. Made by `Mailbox.plan`."""
 
     __slots__ = (
         "_cells",

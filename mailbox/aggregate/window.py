@@ -27,7 +27,9 @@ def copy_bytes(copy: MessageCopy) -> int:
 
 
 class Window:
-    """See the module's text. It keeps itself within `limit` messages and `limit_bytes`, but for one message.
+    """The newest messages of one conversation.
+
+    It keeps itself within `limit` messages and `limit_bytes`, but for one message.
 
     Not thread-safe.
     """

@@ -11,7 +11,7 @@ from rowbox.mailbox.ids import ZERO_ID
 
 
 class ConversationCheck:
-    """See the module's text. Only cells that count are given to it: `message`s, then `log_entry`s, then `end`."""
+    """Checks one conversation. Only cells that count are given to it: `message`s, then `log_entry`s, then `end`."""
 
     __slots__ = (
         "_horizon",

@@ -20,7 +20,7 @@ GROUPS = 4096
 
 
 class CopyBalance:
-    """See the module's text. `since_us`: messages sent after it cannot have expired before the walk ends.
+    """The sums of one walk. `since_us`: messages sent after it cannot have expired before the walk ends.
 
     `before_us`: those sent before it have been delivered, as a rule. Where users go on sending, younger ones would put
     every group out of balance: they are in the row that is read last and were not yet in the one that was read first.

@@ -65,7 +65,7 @@ def check_row(
 
 
 class RowCheck:
-    """See the module's text: make it, then all `message`s, then all `log_entry`s, then `end`.
+    """Checks one row: make it, then all `message`s, then all `log_entry`s, then `end`.
 
     Messages come in the order of their qualifiers (by conversation, newest first), log entries in that of theirs
     (upwards). `fenced` says that writes can be late in this store.

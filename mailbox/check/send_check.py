@@ -12,7 +12,10 @@ from rowbox.mailbox.ids import client_id_hash, payload_hash
 
 
 class SendCheck:
-    """See the module's text. Only cells that count are given to it: all own `message`s in any order, then `end`."""
+    """Checks one user's own sends.
+
+    Only cells that count are given to it: all own `message`s in any order, then `end`.
+    """
 
     def __init__(
         self, dedupe: Iterable[DedupeCell], outbox: Iterable[OutboxCell], horizon: Horizon, report: Report

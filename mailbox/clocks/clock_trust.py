@@ -93,7 +93,7 @@ class Doubt(NamedTuple):
 
 
 class ClockTrust:
-    """See the module's text. Times in microseconds; `boot_us` are readings of the boot clock."""
+    """Judges the clock of one machine. Times in microseconds; `boot_us` are readings of the boot clock."""
 
     def __init__(self, remembered: Remembered | None, wall_us: int, boot_us: int) -> None:
         """At a start, or after an operator's word. `remembered` None: the store is new."""

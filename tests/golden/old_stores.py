@@ -31,7 +31,7 @@ _PARTS = ("column", "answer", "bearer")
 
 
 class OldStore(NamedTuple):
-    """See the module's text."""
+    """One such store."""
 
     shards: int
     now_us: int

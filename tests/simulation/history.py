@@ -40,7 +40,7 @@ class Sending:
 
 @dataclass
 class History:
-    """See the module's text."""
+    """What was told, request by request."""
 
     users: list[str]
     sendings: dict[str, Sending] = field(default_factory=dict)

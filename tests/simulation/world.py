@@ -79,7 +79,7 @@ class Follower:
 
 
 class World:
-    """See the module's text."""
+    """One simulation."""
 
     def __init__(self, seed: int, *, late: bool) -> None:
         self.seed = seed

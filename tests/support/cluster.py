@@ -125,7 +125,7 @@ class Node:
 
 
 class Cluster:
-    """See the module's text. Made and used inside one running loop."""
+    """Nodes over one store. Made and used inside one running loop."""
 
     def __init__(self, *, late: bool, settings: Settings = UNLIMITED, judges_clock: bool = False) -> None:
         """`judges_clock`: as `rowbox serve` does, with the store as the witness. Else `clock` is believed."""

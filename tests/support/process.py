@@ -18,7 +18,7 @@ class ConnectionLost(Exception):
 
 
 class Process:
-    """See the module's text. `install` the task factory in the running loop first."""
+    """One such process. `install` the task factory in the running loop first."""
 
     def __init__(self) -> None:
         self.is_alive = True

@@ -38,7 +38,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """See the module's text."""
+    """The loop of a test in virtual time."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
