@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, STAMP_BYTES
+from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, WRITE_TIME_BYTES
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
@@ -62,7 +62,7 @@ def new_send(sender: str, recipient: str, content: str, client_message_id: str, 
 def _columns(user: str, plan: Plan) -> list[tuple[str, str, str]]:
     row = row_key(user, StoreSettings().shards)
     return [
-        (str(family), (row + SEPARATOR + qualifier).hex(), (bytes(STAMP_BYTES) + value).hex())
+        (str(family), (row + SEPARATOR + qualifier).hex(), (bytes(WRITE_TIME_BYTES) + value).hex())
         for family, qualifier, value in _encoded(plan)
     ]
 

@@ -49,9 +49,9 @@ class MessageCopy(msgspec.Struct, frozen=True, gc=False):
 
 
 def copy_of(message: Message, sent_us: int, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
-    """The copy of `message` in the mailbox where it got `version`. `client_message_id` only in its sender's own.
+    """The copy of `message` in the mailbox where it got `version`. `client_message_id`: None but in its sender's own.
 
-    `sent_us` is the message's: whoever makes a copy has asked for it before.
+    `sent_us` is the time in the message's id; the caller has decoded it already.
     """
     shown = representation.Message(  # by position: a struct that is made by name takes longer
         to_text(message.message_id),

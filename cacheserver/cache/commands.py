@@ -36,7 +36,10 @@ class Command(Protocol):
     """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
-        """Adds itself to `plans`, those of its `users`. Raises, or returns a Need of the first, and changed nothing."""
+        """Adds this command to `plans`, the plans of its `users` in their order.
+
+        Where it raises, or returns a Need (of its first user), no plan has changed.
+        """
         ...
 
 

@@ -85,7 +85,7 @@ class PageReader:
             count = max(1, min(fitting, 4 * count))
 
     async def position_of(self, reading: Reading, conversation_id: bytes, place: int) -> bytes | None:
-        """The messageId of the newest message but `place` - 1 of a conversation; None when it has fewer."""
+        """The messageId of the message at `place`, counted from the newest, which is 1; None when there are fewer."""
         start, stop = keys.message_range(conversation_id, None, None)
         following: bytes | None = start
         while following is not None:

@@ -189,7 +189,7 @@ class Mailbox:
         return window
 
     def window_to_fill(self, conversation_id: bytes) -> Window:
-        """The window of a conversation, made if need be: then it holds all behind the newest message: nothing."""
+        """The window of a conversation. One that is made here begins empty, behind the newest message that there is."""
         window = self.windows.get(conversation_id)
         if window is None:
             state = self.index.get(conversation_id)

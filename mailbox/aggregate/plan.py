@@ -389,4 +389,4 @@ def _later(one_s: int, other_s: int) -> int:
 
 
 def _nothing(_conversation_id: bytes) -> None:
-    """Of a conversation's state before: a store without late writes never asks for it."""
+    """Stands for the state before, which is None: a store without late writes never needs one."""

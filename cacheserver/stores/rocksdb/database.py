@@ -29,14 +29,14 @@ _log = logging.getLogger(__name__)
 SEPARATOR = b"\x00"
 ROW_END = b"\x01"
 """A row's keys are those from row + SEPARATOR to before row + ROW_END."""
-STAMP_BYTES = 8
+WRITE_TIME_BYTES = 8
 
 _VERSION_KEY = b"schema_version"
 _SHARDS_KEY = b"shards"
 _PLACE_KEY = b"place"
 _PLACE_BEFORE_KEY = b"place_before"
 _HISTORY_KEY = SCHEMA_ROW + SEPARATOR + HISTORY_QUALIFIER
-_NO_TIME = bytes(STAMP_BYTES)
+_NO_TIME = bytes(WRITE_TIME_BYTES)
 """Of a column in a family that keeps everything."""
 
 

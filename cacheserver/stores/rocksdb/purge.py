@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rocksdict import Rdict, ReadOptions
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.stores.rocksdb.database import STAMP_BYTES
+from rowbox.cacheserver.stores.rocksdb.database import WRITE_TIME_BYTES
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
 from rowbox.mailbox.errors import StoreDamaged
@@ -34,7 +34,7 @@ class Expired(NamedTuple):
     go_on: bytes | None
 
 
-def expired_keys(source: Rdict, start: bytes, oldest_stamp: bytes, limit: int) -> Expired:
+def expired_keys(source: Rdict, start: bytes, oldest_write_time: bytes, limit: int) -> Expired:
     """The expired ones of the first `limit` columns from `start` on. Blocking; raises rocksdict's exceptions."""
     options = ReadOptions()
     options.set_readahead_size(_READ_AHEAD_BYTES)
@@ -45,7 +45,7 @@ def expired_keys(source: Rdict, start: bytes, oldest_stamp: bytes, limit: int) -
     while looked_at < limit and cells.valid():
         last = cells.key()
         looked_at += 1
-        if cells.value()[:STAMP_BYTES] < oldest_stamp:
+        if cells.value()[:WRITE_TIME_BYTES] < oldest_write_time:
             keys.append(last)
         cells.next()
     cells.status()

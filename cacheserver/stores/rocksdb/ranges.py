@@ -15,7 +15,7 @@ from typing import NamedTuple
 from rocksdict import Rdict, RdictIter, ReadOptions
 
 from rowbox.cacheserver.stores.port import Column
-from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, STAMP_BYTES, Database
+from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, WRITE_TIME_BYTES, Database
 from rowbox.hbase_schema.families import Family
 
 SLICE_BYTES = 256 * 1024
@@ -38,7 +38,7 @@ def cells_before(source: Rdict, stop: bytes) -> Cells:
 
 
 def columns_from(
-    bounded: Cells, start: bytes, skip: int, oldest_stamp: bytes, limit: int | None = None
+    bounded: Cells, start: bytes, skip: int, oldest_write_time: bytes, limit: int | None = None
 ) -> list[Column]:
     """The first `limit` unexpired columns from key `start` on; `skip` bytes of each key are the row's."""
     cells = bounded.iterator
@@ -46,8 +46,8 @@ def columns_from(
     found: list[Column] = []
     while len(found) != limit and cells.valid():
         value = cells.value()
-        if value[:STAMP_BYTES] >= oldest_stamp:
-            found.append((cells.key()[skip:], value[STAMP_BYTES:]))
+        if value[:WRITE_TIME_BYTES] >= oldest_write_time:
+            found.append((cells.key()[skip:], value[WRITE_TIME_BYTES:]))
         cells.next()
     cells.status()
     return found
@@ -60,7 +60,7 @@ class Slice(NamedTuple):
     next_key: bytes | None
 
 
-def slice_from(bounded: Cells, start: bytes, skip: int, oldest_stamp: bytes, limit: int, room_bytes: int) -> Slice:
+def slice_from(bounded: Cells, start: bytes, skip: int, oldest_write_time: bytes, limit: int, room_bytes: int) -> Slice:
     """The unexpired columns from key `start` on: `limit` at most, ending with the first that `room_bytes` do not hold.
 
     And no more than can be looked at in one go, expired ones too: SLICE_BYTES, SLICE_CELLS.
@@ -76,17 +76,17 @@ def slice_from(bounded: Cells, start: bytes, skip: int, oldest_stamp: bytes, lim
         value = cells.value()
         left_bytes -= len(value)
         left_cells -= 1
-        if value[:STAMP_BYTES] >= oldest_stamp:
-            found.append((cells.key()[skip:], value[STAMP_BYTES:]))
-            room_bytes -= len(value) - STAMP_BYTES
+        if value[:WRITE_TIME_BYTES] >= oldest_write_time:
+            found.append((cells.key()[skip:], value[WRITE_TIME_BYTES:]))
+            room_bytes -= len(value) - WRITE_TIME_BYTES
         cells.next()
     cells.status()
     return Slice(found, None)
 
 
-def row_columns(cells: Cells, row: bytes, oldest_stamp: bytes, limit: int | None = None) -> list[Column]:
+def row_columns(cells: Cells, row: bytes, oldest_write_time: bytes, limit: int | None = None) -> list[Column]:
     """The first `limit` columns of a row that are not expired, None: all; `cells` end with the row."""
-    return columns_from(cells, row + SEPARATOR, len(row) + 1, oldest_stamp, limit)
+    return columns_from(cells, row + SEPARATOR, len(row) + 1, oldest_write_time, limit)
 
 
 def rows_at_one_moment(database: Database, row: bytes, families: Sequence[Family]) -> dict[Family, Cells]:

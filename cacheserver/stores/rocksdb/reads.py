@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from rowbox.cacheserver.stores.files.beside import last_backup
 from rowbox.cacheserver.stores.files.disk import device_bytes
 from rowbox.cacheserver.stores.port import Column, Part, StoreStats, part_of
-from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, STAMP_BYTES, Database, verified
+from rowbox.cacheserver.stores.rocksdb.database import ROW_END, SEPARATOR, WRITE_TIME_BYTES, Database, verified
 from rowbox.cacheserver.stores.rocksdb.errors import translated_reads
 from rowbox.cacheserver.stores.rocksdb.ranges import (
     cells_before,
@@ -69,7 +69,7 @@ class RocksReader:
         await self._warm((family, row + SEPARATOR) for family in families)
         with self._translated():
             cells = rows_at_one_moment(self._database, row, families)
-            return {family: row_columns(cells[family], row, self.oldest_stamp(family)) for family in families}
+            return {family: row_columns(cells[family], row, self.oldest_write_time(family)) for family in families}
 
     async def get_row_within(
         self, row: bytes, families: Sequence[Family], most: int
@@ -79,7 +79,7 @@ class RocksReader:
         with self._translated():
             cells = rows_at_one_moment(self._database, row, families)
             for family in families:
-                found[family] = row_columns(cells[family], row, self.oldest_stamp(family), most + 1)
+                found[family] = row_columns(cells[family], row, self.oldest_write_time(family), most + 1)
                 most -= len(found[family])
                 if most < 0:
                     return None
@@ -91,8 +91,12 @@ class RocksReader:
         await self._warm((family, key) for key in keys)
         with self._translated():
             values = cells_of(self._database.families[family], keys)
-        oldest = self.oldest_stamp(family)
-        return [(q, v[STAMP_BYTES:]) for q, v in zip(wanted, values, strict=True) if v and v[:STAMP_BYTES] >= oldest]
+        oldest = self.oldest_write_time(family)
+        return [
+            (q, v[WRITE_TIME_BYTES:])
+            for q, v in zip(wanted, values, strict=True)
+            if v and v[:WRITE_TIME_BYTES] >= oldest
+        ]
 
     async def get_range(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
@@ -103,7 +107,7 @@ class RocksReader:
         await self._warm([(family, prefix + start)])
         with self._translated():
             cells = cells_before(self._database.families[family], prefix + stop)
-            return columns_from(cells, prefix + start, len(prefix), self.oldest_stamp(family), limit)
+            return columns_from(cells, prefix + start, len(prefix), self.oldest_write_time(family), limit)
 
     async def get_part(
         self, row: bytes, family: Family, start: bytes, stop: bytes, *, limit: int, limit_bytes: int
@@ -144,11 +148,11 @@ class RocksReader:
             self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)
         await asyncio.shield(self._closing)
 
-    def oldest_stamp(self, family: Family) -> bytes:
+    def oldest_write_time(self, family: Family) -> bytes:
         """The least write time that a column of `family` may have now and be seen."""
         ttl_ms = self._ttl_ms.get(family)
         oldest_ms = 0 if ttl_ms is None else max(0, self._now_ms() - ttl_ms)
-        return oldest_ms.to_bytes(STAMP_BYTES, "big")
+        return oldest_ms.to_bytes(WRITE_TIME_BYTES, "big")
 
     async def _scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int, *, columns_of_row: int | None
@@ -166,7 +170,7 @@ class RocksReader:
                 if row is None:
                     break
                 cells = cells_before(source, row + ROW_END)
-                if columns := row_columns(cells, row, self.oldest_stamp(family), columns_of_row):
+                if columns := row_columns(cells, row, self.oldest_write_time(family), columns_of_row):
                     found.append((row, columns))
             start = row + ROW_END
             await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
@@ -192,7 +196,7 @@ class RocksReader:
             with self._translated():
                 cells = cells_before(self._database.families[family], prefix + stop)
                 columns, key = slice_from(
-                    cells, key, len(prefix), self.oldest_stamp(family), wanted, max(0, room_bytes)
+                    cells, key, len(prefix), self.oldest_write_time(family), wanted, max(0, room_bytes)
                 )
             if limit_bytes is None:
                 columns = [(qualifier, b"") for qualifier, _ in columns]

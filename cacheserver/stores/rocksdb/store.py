@@ -21,7 +21,7 @@ from rocksdict import WriteBatch, WriteOptions
 from rowbox.cacheserver.clocks import wall_clock_ms
 from rowbox.cacheserver.stores.files.disk import DiskGuard
 from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation, StoreStats
-from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, STAMP_BYTES, Database
+from rowbox.cacheserver.stores.rocksdb.database import SEPARATOR, WRITE_TIME_BYTES, Database
 from rowbox.cacheserver.stores.rocksdb.errors import translated_reads, writing_error
 from rowbox.cacheserver.stores.rocksdb.folder import FolderLock, open_for_writing
 from rowbox.cacheserver.stores.rocksdb.options import ALL_FILES, STALLED, RocksMemory, write_options
@@ -139,9 +139,9 @@ class RocksStore(RocksReader):
     def _set_if(self, family: Family, key: bytes, expected: bytes | None, build: Callable[[], WriteBatch]) -> bool:
         with translated_reads(self._database.folder):
             standing = cells_of(self._database.families[family], [key])[0]
-        if standing is not None and standing[:STAMP_BYTES] < self.oldest_stamp(family):
+        if standing is not None and standing[:WRITE_TIME_BYTES] < self.oldest_write_time(family):
             standing = None
-        if (None if standing is None else standing[STAMP_BYTES:]) != expected:
+        if (None if standing is None else standing[WRITE_TIME_BYTES:]) != expected:
             return False
         self._commit(build(), build)
         return True
@@ -176,11 +176,11 @@ class RocksStore(RocksReader):
 
     def _batch_of(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> WriteBatch:
         batch = WriteBatch(raw_mode=True)
-        put, handles, stamp = batch.put, self._database.handles, timestamp_ms.to_bytes(STAMP_BYTES, "big")
+        put, handles, written = batch.put, self._database.handles, timestamp_ms.to_bytes(WRITE_TIME_BYTES, "big")
         for row, puts in mutations:
             prefix = row + SEPARATOR
             for family, qualifier, value in puts:
-                put(prefix + qualifier, stamp + value, handles[family])
+                put(prefix + qualifier, written + value, handles[family])
         return batch
 
     def _batch_without(self, keys: Sequence[tuple[Family, bytes]]) -> WriteBatch:
@@ -193,7 +193,7 @@ class RocksStore(RocksReader):
 
     async def _expired_keys(self, family: Family, start: bytes, limit: int) -> Expired:
         with self._translated():
-            source, oldest = self._database.families[family], self.oldest_stamp(family)
+            source, oldest = self._database.families[family], self.oldest_write_time(family)
             return await asyncio.get_running_loop().run_in_executor(
                 self._readers, partial(expired_keys, source, start, oldest, limit)
             )
@@ -203,10 +203,10 @@ class RocksStore(RocksReader):
 
     def _delete_if_expired(self, family: Family, keys: list[bytes]) -> int:
         """Looks again: since the purge saw them, a column may have been written anew."""
-        source, oldest = self._database.families[family], self.oldest_stamp(family)
+        source, oldest = self._database.families[family], self.oldest_write_time(family)
         with translated_reads(self._database.folder):
             values = cells_of(source, keys)
-        expired = [key for key, value in zip(keys, values, strict=True) if value and value[:STAMP_BYTES] < oldest]
+        expired = [key for key, value in zip(keys, values, strict=True) if value and value[:WRITE_TIME_BYTES] < oldest]
         self._delete([(family, key) for key in expired])
         return len(expired)
 

@@ -22,7 +22,7 @@ _POLYNOMIAL = 0x82F63B78
 
 
 def ends_torn(folder: Path) -> bool:
-    """True when nothing but this can ail the folder's logs: the newest one ends within a record.
+    """Whether the newest log of the folder ends within a record, and the others are whole, as far as this looks.
 
     It looks at how the records are laid out; their checksums RocksDB verifies when it reads them.
     """
