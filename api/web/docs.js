@@ -27,8 +27,11 @@ const resolve = (schema) =>
 /** Of a body that has several forms, the first: the others are older spellings. @param {Json} schema */
 const firstForm = (schema) => resolve(resolve(schema).oneOf?.[0] ?? schema);
 
+/** What stands between backticks is code. @param {string} text */
+const worded = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+
 /** @param {string} text */
-const paragraphs = (text) => text.split("\n\n").map((paragraph) => el("p", {}, paragraph));
+const paragraphs = (text) => text.split("\n\n").map((paragraph) => el("p", {}, worded(paragraph)));
 
 /** A schema in a few words: "string ^[a-z]+$", "integer 0..10", "array of Message". @param {Json} schema @returns {string} */
 function typeText(schema) {
@@ -71,7 +74,7 @@ function schemaTable(schema) {
     Object.entries(of.properties).map(([name, s]) => [
       el("code", {}, name, required.has(name) ? el("span", { class: "required", title: "required" }, " *") : ""),
       el("code", {}, typeText(s)),
-      (s.deprecated ? "Deprecated. " : "") + (s.description ?? ""),
+      el("span", {}, s.deprecated ? "Deprecated. " : "", worded(s.description ?? "")),
     ]),
   );
 }
@@ -150,13 +153,13 @@ function operationSection(path, method, operation) {
     const rows = operation.parameters.map((/** @type {Json} */ parameter) => [
       el("code", {}, parameter.name, parameter.required ? el("span", { class: "required", title: "required" }, " *") : ""),
       el("code", {}, typeText(parameter.schema) + (parameter.schema.default !== undefined ? ` = ${parameter.schema.default}` : "")),
-      parameter.description,
+      el("span", {}, worded(parameter.description)),
     ]);
     section.append(el("h3", {}, "Query"), table(["parameter", "type", ""], rows));
   }
   if (operation.requestBody) {
     const { schema } = operation.requestBody.content["application/json"];
-    section.append(el("h3", {}, "Body"), el("p", { class: "note" }, firstForm(schema).description), schemaTable(firstForm(schema)));
+    section.append(el("h3", {}, "Body"), el("p", { class: "note" }, worded(firstForm(schema).description)), schemaTable(firstForm(schema)));
   }
   section.append(el("h3", {}, "Answers"), table(["status", "", "body"], Object.entries(operation.responses).map(responseRow)));
   section.append(...Object.entries(operation.responses).flatMap(played), tryIt(method, path, operation));
@@ -165,13 +168,13 @@ function operationSection(path, method, operation) {
 
 function problems() {
   const rows = Object.entries(spec["x-problems"]).map(([code, { status, title, retryable, advice }]) => [
-    el("code", { id: code }, code), String(status), `${title}. ${advice}`, retryable ? "retry" : "",
+    el("code", { id: code }, code), String(status), el("span", {}, `${title}. `, worded(advice)), retryable ? "retry" : "",
   ]);
   return el("section", { id: "problems" }, el("h2", {}, "Problems"), table(["code", "status", "", ""], rows));
 }
 
 const schemas = Object.entries(spec.components.schemas).map(([name, schema]) =>
-  el("section", { id: name }, el("h2", {}, el("code", {}, name)), el("p", { class: "note" }, schema.description ?? ""), schemaTable(schema)));
+  el("section", { id: name }, el("h2", {}, el("code", {}, name)), el("p", { class: "note" }, worded(schema.description ?? "")), schemaTable(schema)));
 const operations = Object.entries(spec.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => operationSection(path, method, operation)));
 
