@@ -15,11 +15,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from rowbox.api.v1 import examples as shown
+from rowbox.api.v1.request_types import MAX_CONTENT_BYTES
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.stores import history
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.hbase_schema.schema_row import HISTORY_BYTES
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from tests.http.api import SETTINGS, Answer, Api, serving
 
 Json = dict[str, Any]
@@ -129,6 +131,9 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "markRead", "Bob has read all of it.", "bob", **conversation, **newest)
     token = {"lastUpdatedTimestamp": listed["lastUpdatedTimestamp"]}
     await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
+    summary = "A page of one message, of all conversations; there is more."
+    page = await get(200, "fetchMessages", summary, "alice", pageSize=1)
+    await get(200, "fetchMessages", "The page behind it.", "alice", pageSize=1, cursor=page["nextCursor"])
 
 
 async def _refusals(recorder: _Recorder) -> None:
@@ -140,4 +145,10 @@ async def _refusals(recorder: _Recorder) -> None:
     await get(404, "sendStatus", "An id under which nothing was sent.", "alice", clientMessageId="never-sent")
     await get(404, "fetchMessages", "A conversation of others.", "bob", conversationId="00" * 16)
     await get(400, "fetchMessages", "A parameter that the call has not.", "bob", page=1)
+    large = {"recipientId": "alice", "messageContent": "x" * MAX_CONTENT_BYTES}
+    for number in range(1 + PAGE_BYTES // MAX_CONTENT_BYTES):
+        body = large | {"clientMessageId": f"large-{number}"}
+        await recorder._ask({"user": "alice", "path": "/v1/sendMessage", "body": body})
+    summary = "A page by its number that holds more than 1 MiB; the problem says how to go on."
+    await get(400, "fetchMessages", summary, "alice", pageNumber=0, pageSize=20)
     await get(403, "fetchConversation", "Another's conversations, without the scope admin.", "bob", userId="alice")
