@@ -121,7 +121,7 @@ class Revocations:
         before_s = end_of_second(self._time.now_us())
         until_s = before_s + self._longest_token_s if self._longest_token_s else 0
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._submit(RevokeCommand(user_id, before_s, until_s, future))
+        self._submit(RevokeCommand(user_id, before_s, until_s, future=future))
         revoked = await future
         assert isinstance(revoked, Revoked)
         log.info("tokens of %s that were issued before %d (seconds) are refused", user_id, revoked.before_s)

@@ -6,7 +6,9 @@ decided on their plans. It holds the caller's future; whoever cancels that only 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
+
+import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.mailbox.aggregate.needs import Fact, Need
@@ -21,18 +23,23 @@ CELL_BYTES = 600
 """What the cells of a command take in one row, without the message's text."""
 
 
-class Command(Protocol):
-    """One change that a caller asked for. Its methods run under the lock of its first user, without awaiting."""
+class Command(msgspec.Struct, eq=False, kw_only=True):
+    """One change that a caller asked for. A kind of command adds what it is about, and sets `users` and `size_bytes`.
 
-    users: Sequence[str]
-    future: "asyncio.Future[Answer]"
-    fact: Fact | None
-    deadline: float
-    number: int
-    """Which one it is, by arrival, of all that the pipeline was given."""
-    size_bytes: int
+    Its methods run under the lock of its first user, without awaiting. It is a struct, because fields that are declared
+    once are then set in C: a class with an `__init__` that calls this one's takes 140 ns more to make.
+    """
+
+    users: Sequence[str] = ()
+    size_bytes: int = 0
     """About what it takes in memory, and adds to a store call."""
-    store_calls: int
+    future: "asyncio.Future[Answer]"
+    fact: Fact | None = None
+    """What it needed, once that is read."""
+    deadline: float = 0.0
+    number: int = 0
+    """Which one it is, by arrival, of all that the pipeline was given."""
+    store_calls: int = 0
     """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
@@ -40,32 +47,20 @@ class Command(Protocol):
 
         Where it raises, or returns a Need (of its first user), no plan has changed.
         """
-        ...
+        raise NotImplementedError
 
 
-class SendCommand:
+class SendCommand(Command, eq=False):
     """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
 
-    __slots__ = ("bearer", "deadline", "fact", "future", "judge", "new", "number", "size_bytes", "store_calls", "users")
+    new: NewSend
+    recipients: Sequence[str]
+    bearer: Bearer | None
+    judge: Judge
 
-    def __init__(
-        self,
-        new: NewSend,
-        recipients: Sequence[str],
-        bearer: Bearer | None,
-        judge: Judge,
-        future: "asyncio.Future[Answer]",
-    ) -> None:
-        self.new = new
-        self.judge = judge
-        self.bearer = bearer
-        self.users: Sequence[str] = (new.sender_id, *recipients)
-        self.future = future
-        self.fact: Fact | None = None
-        self.deadline = 0.0
-        self.number = 0
-        self.store_calls = 0
-        self.size_bytes = (CELL_BYTES + text_bytes(new.content)) * len(self.users)
+    def __post_init__(self) -> None:
+        self.users = (self.new.sender_id, *self.recipients)
+        self.size_bytes = (CELL_BYTES + text_bytes(self.new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Sent. TokenRevoked."""
@@ -78,24 +73,19 @@ class SendCommand:
         return answer
 
 
-class DeliverCommand:
+class DeliverCommand(Command, eq=False):
     """Others' messages for one user, in order.
 
     The answer is how many of them, from the first, the mailbox has then: all, or those before the first one whose
     delivery needs a read. So one command, and one mutation, holds what is ready, and no message overtakes another.
     """
 
-    __slots__ = ("deadline", "fact", "future", "messages", "number", "size_bytes", "store_calls", "users")
+    user_id: str
+    messages: Sequence[Message]
 
-    def __init__(self, user_id: str, messages: Sequence[Message], future: "asyncio.Future[Answer]") -> None:
-        self.users: Sequence[str] = (user_id,)
-        self.messages = messages
-        self.future = future
-        self.fact: Fact | None = None
-        self.deadline = 0.0
-        self.number = 0
-        self.store_calls = 0
-        self.size_bytes = sum(CELL_BYTES + text_bytes(message.content) for message in messages)
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = sum([CELL_BYTES + text_bytes(message.content) for message in self.messages])
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """The count; a Need of the first message's only, so that nothing of it is planned."""
@@ -106,42 +96,17 @@ class DeliverCommand:
         return len(self.messages)
 
 
-class MarkReadCommand:
+class MarkReadCommand(Command, eq=False):
     """A read mark."""
 
-    __slots__ = (
-        "bearer",
-        "conversation_id",
-        "deadline",
-        "fact",
-        "future",
-        "judge",
-        "message_id",
-        "number",
-        "size_bytes",
-        "store_calls",
-        "users",
-    )
+    user_id: str
+    conversation_id: bytes
+    message_id: bytes
+    bearer: Bearer | None
+    judge: Judge
 
-    def __init__(
-        self,
-        user_id: str,
-        conversation_id: bytes,
-        message_id: bytes,
-        bearer: Bearer | None,
-        judge: Judge,
-        future: "asyncio.Future[Answer]",
-    ) -> None:
-        self.judge = judge
-        self.bearer = bearer
-        self.users: Sequence[str] = (user_id,)
-        self.conversation_id = conversation_id
-        self.message_id = message_id
-        self.future = future
-        self.fact: Fact | None = None
-        self.deadline = 0.0
-        self.number = 0
-        self.store_calls = 0
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
@@ -151,50 +116,30 @@ class MarkReadCommand:
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
 
 
-class SettleCommand:
+class SettleCommand(Command, eq=False):
     """Conversations that may tell of what retention has taken, to be settled (settling.py)."""
 
-    __slots__ = ("conversation_ids", "deadline", "fact", "future", "number", "size_bytes", "store_calls", "users")
+    user_id: str
+    conversation_ids: Sequence[bytes]
 
-    def __init__(self, user_id: str, conversation_ids: Sequence[bytes], future: "asyncio.Future[Answer]") -> None:
-        self.users: Sequence[str] = (user_id,)
-        self.conversation_ids = conversation_ids
-        self.future = future
-        self.fact: Fact | None = None
-        self.deadline = 0.0
-        self.number = 0
-        self.store_calls = 0
-        self.size_bytes = CELL_BYTES * len(conversation_ids)
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = CELL_BYTES * len(self.conversation_ids)
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:
         """Settled."""
         return plans[0].settle(self.conversation_ids, self.fact)
 
 
-class RevokeCommand:
+class RevokeCommand(Command, eq=False):
     """All tokens of a user that were issued before a second are revoked (mailbox/revocation.py)."""
 
-    __slots__ = (
-        "before_s",
-        "deadline",
-        "fact",
-        "future",
-        "number",
-        "size_bytes",
-        "store_calls",
-        "until_s",
-        "users",
-    )
+    user_id: str
+    before_s: int
+    until_s: int
 
-    def __init__(self, user_id: str, before_s: int, until_s: int, future: "asyncio.Future[Answer]") -> None:
-        self.users: Sequence[str] = (user_id,)
-        self.before_s = before_s
-        self.until_s = until_s
-        self.future = future
-        self.fact: Fact | None = None
-        self.deadline = 0.0
-        self.number = 0
-        self.store_calls = 0
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> Answer | Need:

@@ -45,7 +45,7 @@ class Settling:
         """
         deadline = self._loop.time() + PATIENCE_S
         while True:
-            command = SettleCommand(user_id, conversation_ids, self._loop.create_future())
+            command = SettleCommand(user_id, conversation_ids, future=self._loop.create_future())
             try:
                 self._submit(command)
                 settled = await asyncio.wait_for(command.future, deadline - self._loop.time())
@@ -91,7 +91,7 @@ class Settling:
             self._going_on.discard(user_id)
             return
         ended = mailbox.index.ended(mailbox.horizon(self._now_us()), AT_ONCE)
-        command = SettleCommand(user_id, ended, self._loop.create_future())
+        command = SettleCommand(user_id, ended, future=self._loop.create_future())
         command.future.add_done_callback(partial(self._after_part, user_id))
         try:
             self._submit(command)

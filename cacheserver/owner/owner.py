@@ -214,7 +214,7 @@ class Owner:
         joint = () if self._store.late_writes else others
         future: asyncio.Future[Answer] = self._loop.create_future()
         new, judge = _new_send(request, others, self._random.getrandbits(62)), self.revocations.check_again
-        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future))
+        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future))
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
@@ -251,8 +251,8 @@ class Owner:
             await self.revocations.admit_other(bearer)
         quota = self._take(request.user_id)
         future: asyncio.Future[Answer] = self._loop.create_future()
-        conversation_id, message_id, judge = request.conversation_id, request.message_id, self.revocations.check_again
-        self.pipeline.submit(MarkReadCommand(request.user_id, conversation_id, message_id, bearer, judge, future))
+        place, judge = (request.conversation_id, request.message_id), self.revocations.check_again
+        self.pipeline.submit(MarkReadCommand(request.user_id, *place, bearer, judge, future=future))
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
@@ -270,7 +270,7 @@ class Owner:
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.pipeline.submit(DeliverCommand(user_id, messages, future))
+        self.pipeline.submit(DeliverCommand(user_id, messages, future=future))
         return future
 
     # ------------------------------------------------------------------ reads
