@@ -1,18 +1,53 @@
 """Token buckets, one for each user and class of request. Exact, because a user has one owner.
 
-A request takes a token. What it costs beyond that is known only when it is done (Reading.cost), and is owed then.
+    send    what writes: a send, a read mark
+    fetch   what only reads: a page, the status of a send
+
+A request takes a token. What it costs beyond that is known only when it is done (Reading.cost), and is owed then. The
+owner has one RateLimits, and nothing else of it takes a token or looks at one.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import get_args
 
 from rowbox.cacheserver.port import Quota
 from rowbox.mailbox.errors import RateLimited
+from rowbox.mailbox.settings.config import LimitClass, RateLimitSettings
 
 
-class RateLimit:
-    """Buckets of `burst` tokens that fill by `per_second`. A bucket that is forgotten is a full one.
+class RateLimits:
+    """The buckets of all classes. A class that is not limited has none: everything is let through, without a Quota."""
+
+    def __init__(self, settings: RateLimitSettings, now_s: Callable[[], float]) -> None:
+        self._buckets: dict[LimitClass, TokenBuckets] = {}
+        for name in get_args(LimitClass):
+            limit = settings.of(name)
+            if limit is not None:
+                burst, per_second = limit
+                most = settings.max_buckets
+                self._buckets[name] = TokenBuckets(burst=burst, per_second=per_second, most=most, now_s=now_s)
+
+    def take(self, name: LimitClass, user_id: str, cost: int = 1) -> Quota | None:
+        """Takes what a request costs, before it is done: see TokenBuckets.take. RateLimited."""
+        buckets = self._buckets.get(name)
+        return buckets.take(user_id, cost) if buckets is not None else None
+
+    def check(self, name: LimitClass, user_id: str) -> None:
+        """RateLimited where `take` would raise it for one token. Takes nothing."""
+        buckets = self._buckets.get(name)
+        if buckets is not None:
+            buckets.check(user_id)
+
+    def charge(self, name: LimitClass, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
+        """Takes what a request cost beyond what it took, `quota` being what was left then; what is left now."""
+        buckets = self._buckets.get(name)
+        return buckets.charge(user_id, cost) if buckets is not None and cost > 0 else quota
+
+
+class TokenBuckets:
+    """One class's: buckets of `burst` tokens that fill by `per_second`. A bucket that is forgotten is a full one.
 
     At most `most` users are remembered, the least recently seen is forgotten first: whoever keeps asking is remembered.
     """

@@ -7,13 +7,12 @@ The owner of a user keeps the buckets; this module only writes down what it says
 """
 
 import math
-from typing import Final, Literal
+from typing import Final
 
 from rowbox.api.http.problems import whole_seconds
 from rowbox.cacheserver.port import Quota
-from rowbox.mailbox.settings.config import RateLimitSettings
+from rowbox.mailbox.settings.config import LimitClass, RateLimitSettings
 
-LimitClass = Literal["send", "fetch"]
 POLICY: Final = "RateLimit-Policy"
 STATE: Final = "RateLimit"
 
@@ -22,12 +21,11 @@ class LimitHeaders:
     """The header lines of one class of requests. Where it has no limit, there are none."""
 
     def __init__(self, name: LimitClass, settings: RateLimitSettings) -> None:
-        burst, per_second = settings.send_burst, settings.send_per_second
-        if name == "fetch":
-            burst, per_second = settings.fetch_burst, settings.fetch_per_second
         self._name = name
         self._policy: str | None = None
-        if settings.enabled and burst and per_second:
+        limit = settings.of(name)
+        if limit is not None:
+            burst, per_second = limit
             self._policy = f'{POLICY}: "{name}";q={burst};w={math.ceil(burst / per_second)}\r\n'
 
     def lines(self, quota: Quota) -> str:

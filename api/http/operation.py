@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from rowbox.api.auth.claims import Claims
-from rowbox.api.http.limits import LimitClass
 from rowbox.cacheserver.port import Quota
+from rowbox.mailbox.settings.config import LimitClass
 
 
 class Call(msgspec.Struct, gc=False):

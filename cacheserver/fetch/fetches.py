@@ -14,7 +14,7 @@ from rowbox.cacheserver.fetch.reading import TOKEN_COLUMNS, Reading
 from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
-from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
@@ -40,7 +40,7 @@ class Fetches:
         ownership: Ownership,
         revocations: Revocations,
         now_us: NowUs,
-        limit: RateLimit | None,
+        limits: RateLimits,
     ) -> None:
         self._table = table
         self._pages = pages
@@ -49,7 +49,7 @@ class Fetches:
         self._ownership = ownership
         self._revocations = revocations
         self._now_us = now_us
-        self._limit = limit
+        self._limits = limits
         self.bookmarker = Bookmarker(b"")
         self._loop = asyncio.get_running_loop()
 
@@ -57,16 +57,12 @@ class Fetches:
         """Before the first fetch: the history that the store is in."""
         self.bookmarker = Bookmarker(history)
 
-    def take(self, user_id: str, cost: int = 1) -> Quota | None:
-        """Takes a fetch from the user's bucket; None where fetches are not limited. RateLimited."""
-        return self._limit.take(user_id, cost) if self._limit is not None else None
-
     async def conversations(self, request: FetchConversations) -> Page:
         """See MailboxPort."""
         bearer = request.bearer
         if bearer is not None and not self._revocations.is_admitted(request.user_id, bearer):
             await self._revocations.admit_other(bearer)
-        quota = self.take(request.user_id)
+        quota = self._limits.take("fetch", request.user_id)
         bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
         start = _start(bookmarks, request)
         mailbox = self._table.row(request.user_id).mailbox
@@ -103,7 +99,7 @@ class Fetches:
         if request.bearer is not None and not self._revocations.is_admitted(request.user_id, request.bearer):
             await self._revocations.admit_other(request.bearer)
         skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
-        quota = self.take(request.user_id, 1 + skipped_cost)
+        quota = self._limits.take("fetch", request.user_id, 1 + skipped_cost)
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
         start = _start(bookmarks, request)
@@ -132,7 +128,7 @@ class Fetches:
                 self._ownership.check(request.user_id)
                 raise
             finally:
-                quota = self._charge(request.user_id, reading.cost - skipped_cost, quota)
+                quota = self._limits.charge("fetch", request.user_id, reading.cost - skipped_cost, quota)
             if not (page.is_delta and not page.items and not page.has_more and request.wait_ms > 0):
                 break
             assert page.token is not None
@@ -225,10 +221,6 @@ class Fetches:
             page = await self._pages.first(reading, bookmarks, request.page_number, size, now_us)
         self._revocations.check_again(request.bearer)
         return page
-
-    def _charge(self, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
-        """Takes what a page has cost beyond what was taken for it at first."""
-        return self._limit.charge(user_id, cost) if self._limit is not None and cost > 0 else quota
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
         """The answer to a wait that nothing came of. TokenRevoked where that is why it ended."""

@@ -38,7 +38,7 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
-from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
@@ -95,6 +95,8 @@ class Owner:
         if store.ranges is not None:
             store = GuardedStore(store, self.quarantine)
         self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._limits = RateLimits(settings.rate_limits, self._loop.time)
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
         self._reader = RowReader(store, self.cleaner.remove, time.seen_us)
@@ -144,12 +146,10 @@ class Owner:
             self._ownership,
             self.revocations,
             time.seen_us,
-            _rate_limit(settings, "fetch"),
+            self._limits,
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
         self._random = Random(secrets.randbits(128))
-        self._send_limit = _rate_limit(settings, "send")
-        self._loop = asyncio.get_running_loop()
         self._unready = ["starting"]
 
     # ------------------------------------------------------------------ life
@@ -199,15 +199,14 @@ class Owner:
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """See MailboxPort."""
         self.revocations.check_in_memory(user_id, bearer)
-        if self._send_limit is not None:
-            self._send_limit.check(user_id)
+        self._limits.check("send", user_id)
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         bearer = request.bearer
         if bearer is not None and not self.revocations.is_admitted(request.sender_id, bearer):
             await self.revocations.admit_other(bearer)
-        quota = self._take(request.sender_id)
+        quota = self._limits.take("send", request.sender_id)
         if self.delivery.refuses(request.sender_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
@@ -226,7 +225,7 @@ class Owner:
         """See MailboxPort."""
         if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
             await self.revocations.admit_other(bearer)
-        quota = self.fetches.take(user_id)
+        quota = self._limits.take("fetch", user_id)
         hashed = client_id_hash(client_message_id)
         row, mailbox = await self.table.loaded(user_id)
         self.revocations.check(mailbox, bearer)
@@ -249,7 +248,7 @@ class Owner:
         bearer = request.bearer
         if bearer is not None and not self.revocations.is_admitted(request.user_id, bearer):
             await self.revocations.admit_other(bearer)
-        quota = self._take(request.user_id)
+        quota = self._limits.take("send", request.user_id)
         future: asyncio.Future[Answer] = self._loop.create_future()
         place, judge = (request.conversation_id, request.message_id), self.revocations.check_again
         self.pipeline.submit(MarkReadCommand(request.user_id, *place, bearer, judge, future=future))
@@ -264,9 +263,6 @@ class Owner:
     async def revoke_id(self, token_id: str) -> None:
         """See RevocationPort."""
         await self.revocations.revoke_id(token_id)
-
-    def _take(self, user_id: str) -> Quota | None:
-        return self._send_limit.take(user_id) if self._send_limit is not None else None
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -360,12 +356,3 @@ def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits
         timeout_s=settings.commit.timeout_ms / 1000,
         lanes=settings.commit.lanes if late_writes else 1,  # embedded, a send is one command of two rows
     )
-
-
-def _rate_limit(settings: Settings, name: str) -> RateLimit | None:
-    limits = settings.rate_limits
-    burst = limits.send_burst if name == "send" else limits.fetch_burst
-    per_second = limits.send_per_second if name == "send" else limits.fetch_per_second
-    if not limits.enabled or burst == 0 or per_second == 0:
-        return None
-    return RateLimit(burst=burst, per_second=per_second, most=limits.max_buckets, now_s=asyncio.get_running_loop().time)

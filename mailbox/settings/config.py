@@ -359,6 +359,10 @@ class PollSettings(Struct, frozen=True, kw_only=True):
     ] = 55 * SECOND_MS
 
 
+LimitClass: TypeAlias = Literal["send", "fetch"]
+"""What a request counts against: one that writes, or one that only reads."""
+
+
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
     """A token bucket per user for sends, and one for fetches."""
 
@@ -378,6 +382,13 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     max_buckets: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Users whose buckets are remembered; the longest idle is forgotten.")
     ] = 200_000
+
+    def of(self, name: LimitClass) -> tuple[int, float] | None:
+        """What a user may do at once, and regains each second; None where this class of requests is not limited."""
+        burst, per_second = self.send_burst, self.send_per_second
+        if name == "fetch":
+            burst, per_second = self.fetch_burst, self.fetch_per_second
+        return (burst, per_second) if self.enabled and burst and per_second else None
 
 
 class Settings(Struct, frozen=True, kw_only=True):

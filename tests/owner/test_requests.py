@@ -306,11 +306,12 @@ async def test_a_user_beyond_the_limit_is_refused_and_told_when_to_come_back() -
             await node.send("ann", "bob", "2", "c2")
         assert refused.value.retry_after_ms
         await node.send("bob", "ann", "3", "c3")
-        pages = [await node.messages("ann") for _ in range(3)]
+        pages = [await node.messages("ann"), await node.conversations("ann"), await node.messages("ann")]
         quotas = [page.quota.remaining for page in pages if page.quota is not None]
         assert quotas == [2, 1, 0]
-        with pytest.raises(RateLimited):
-            await node.status("ann", "c0")
+        for fetch in (node.messages("ann"), node.conversations("ann"), node.status("ann", "c0")):
+            with pytest.raises(RateLimited):
+                await fetch
 
 
 @both_kinds

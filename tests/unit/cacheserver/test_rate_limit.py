@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.cacheserver.rate_limit import RateLimit
+from rowbox.cacheserver.rate_limit import RateLimits, TokenBuckets
 from rowbox.mailbox.errors import RateLimited
+from rowbox.mailbox.settings.config import RateLimitSettings
 
 
 class Clock:
@@ -14,8 +15,8 @@ class Clock:
         return self.now
 
 
-def limit(clock: Clock, *, burst: int = 3, per_second: float = 2.0, most: int = 100) -> RateLimit:
-    return RateLimit(burst=burst, per_second=per_second, most=most, now_s=clock)
+def limit(clock: Clock, *, burst: int = 3, per_second: float = 2.0, most: int = 100) -> TokenBuckets:
+    return TokenBuckets(burst=burst, per_second=per_second, most=most, now_s=clock)
 
 
 def test_a_burst_then_the_rate() -> None:
@@ -119,3 +120,27 @@ def test_a_look_at_the_bucket_takes_nothing() -> None:
         bucket.check("ann")
     assert refused.value.retry_after_ms == 500
     bucket.check("bob")
+
+
+def test_each_class_of_requests_has_buckets_of_its_own() -> None:
+    limits = RateLimits(RateLimitSettings(send_burst=1, send_per_second=1, fetch_burst=2, fetch_per_second=1), Clock())
+    sent, fetched = limits.take("send", "ann"), limits.take("fetch", "ann")
+    assert sent is not None
+    assert fetched is not None
+    assert (sent.remaining, fetched.remaining) == (0, 1)
+    for refused in (limits.take, limits.check):
+        with pytest.raises(RateLimited):
+            refused("send", "ann")
+    limits.check("fetch", "ann")
+    left = limits.charge("fetch", "bob", 2, fetched)
+    assert left is not None
+    assert left.remaining == 0
+    assert limits.charge("fetch", "bob", 0, fetched) is fetched, "nothing more was cost"
+
+
+def test_a_class_without_a_limit_lets_everything_through() -> None:
+    limits = RateLimits(RateLimitSettings(send_burst=0), Clock())
+    assert [limits.take("send", "ann", 1000) for _ in range(3)] == [None] * 3
+    limits.check("send", "ann")
+    assert limits.charge("send", "ann", 1000, None) is None
+    assert limits.take("fetch", "ann") is not None
