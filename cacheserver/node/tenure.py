@@ -39,7 +39,7 @@ class EpochOwnership:
             self.outranked(self.epoch)
 
     def outranked(self, epoch: int) -> None:
-        """See Ownership. A restored backup may hold a map that is older than its rows (docs/operations.md)."""
+        """See Ownership. After a restore the map may be older than its rows (docs/how-to/backup-and-restore.md)."""
         self.needed_above = max(self.needed_above, map_version_of(epoch))
         if self.on_outranked is not None:
             self.on_outranked()

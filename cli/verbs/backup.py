@@ -42,7 +42,7 @@ def command(loaded: LoadedSettings, to: Path) -> None:
     writes TO, and in the data directory when the last backup was made.
     """
     settings = loaded.settings
-    require_embedded(settings, "rowbox backup", "take a snapshot of the table (docs/operations.md)")
+    require_embedded(settings, "rowbox backup", "take a snapshot of the table (docs/how-to/backup-and-restore.md)")
     store = existing_store(settings)
     with cleans_up(), as_the_server(store):
         made = make_backup(

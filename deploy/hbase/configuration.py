@@ -1,6 +1,6 @@
 """The files that HBase reads: hbase-site.xml and log4j2.properties, written anew at each start.
 
-The gateway's settings are what a production gateway needs as well; docs/operations.md and `rowbox doctor` go by them.
+The gateway's settings are what a production gateway needs as well; docs/how-to/hbase.md and `rowbox doctor` go by them.
 """
 
 from collections.abc import Iterator

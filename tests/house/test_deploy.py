@@ -319,5 +319,40 @@ def test_the_image_gets_every_folder_that_the_wheel_holds() -> None:
         assert f"!{folder}" in sent
 
 
+# ---------------------------------------------------------------------- the unit
+
+
+UNIT = (ROOT / "deploy/systemd/rowbox.service").read_text()
+
+
+def unit(key: str) -> str:
+    (value,) = re.findall(rf"^{key}=(.*)$", UNIT, re.MULTILINE)
+    return str(value)
+
+
+@pytest.mark.tools("systemd-analyze")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """What it does not know it names, and goes on."""
+    analyze = require("systemd-analyze", "systemd")
+    for number, (theirs, said) in enumerate((("NoNewPrivileges", ""), ("NoNewPrivilege", "Unknown key"))):
+        file = tmp_path / str(number) / "rowbox.service"
+        file.parent.mkdir()
+        here = UNIT.replace("/opt/rowbox/bin/rowbox", str(Path(sys.executable).with_name("rowbox")))
+        file.write_text(here.replace("NoNewPrivileges", theirs))
+        done = _run(analyze, "verify", str(file))
+        assert done.returncode == 0
+        assert said in done.stderr if said else done.stderr == ""
+
+
+def test_the_unit_starts_our_verb_in_its_own_folder_and_stops_politely() -> None:
+    _, verb, *flags = unit("ExecStart").split()
+    assert verb in VERBS
+    assert flags == ["--data-dir", f"/var/lib/{unit('StateDirectory')}"]
+    drain_ms = SETTINGS["server.drain_ms"].default
+    assert isinstance(drain_ms, int)
+    assert int(unit("TimeoutStopSec")) * 1000 > drain_ms
+    assert int(unit("LimitNOFILE")) >= 65_536  # docs/how-to/sizing.md
+
+
 def _run(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

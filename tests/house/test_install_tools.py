@@ -18,7 +18,7 @@ SELECTIONS: dict[tuple[str, ...], str] = {
     (
         "tests/house/test_deploy.py",
         "tests/integration/gateway/test_hbase_wires.py",
-    ): "docker-compose haproxy java mvn promtool",
+    ): "docker-compose haproxy java mvn promtool systemd-analyze",
     ("tests/browser/test_looks.py",): "chromium",
 }
 """Arguments of pytest, and the tools that it is to count."""

@@ -1,4 +1,4 @@
-"""SIGHUP reads secrets again and ends nothing: the steps of docs/operations.md, over a real server."""
+"""SIGHUP reads secrets again and ends nothing: the steps of docs/how-to/login.md, over a real server."""
 
 import asyncio
 import os

@@ -1,9 +1,8 @@
-"""What `npm pack` makes of the JavaScript client is a package that works, as the README says."""
+"""What `npm pack` makes of the JavaScript client is a package that works, as docs/how-to/clients.md says."""
 
 import asyncio
 import json
 import os
-import textwrap
 from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ import pytest
 
 import rowbox
 from tests.client.steady_server import access_token, client_for, steady_server
+from tests.integration.documents.fenced import block
 from tests.integration.support.server_process import DEADLINE_S
 from tests.javascript.program import NODE
 
@@ -39,13 +39,11 @@ async def npm(cwd: Path, *arguments: str | Path) -> str:
 
 
 def program() -> str:
-    """The README's lines, of the package and not of the file."""
-    section = (ROOT / "README.md").read_text().partition("\n    import { Rowbox")
-    lines = f"    {section[1].strip()}{section[2]}".partition("\n\n## ")[0]
-    return textwrap.dedent(lines).replace('"./rowbox.js"', '"rowbox"')
+    """The page's lines, of the package and not of the file."""
+    return block(ROOT / "docs" / "how-to" / "clients.md", "client.js").replace('"./rowbox.js"', '"rowbox"')
 
 
-async def test_it_holds_the_client_and_its_types_and_runs_the_readmes_lines(tmp_path: Path) -> None:
+async def test_it_holds_the_client_and_its_types_and_runs_the_pages_lines(tmp_path: Path) -> None:
     (packed,) = json.loads(await npm(tmp_path, "pack", PACKAGE, "--json"))
     assert [file["path"] for file in packed["files"]] == ["LICENSE", "package.json", "rowbox.d.ts", "rowbox.js"]
     assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

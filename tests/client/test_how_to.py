@@ -1,4 +1,4 @@
-"""The README's lines for Python do what it says of them."""
+"""docs/how-to/clients.md: its lines for Python do what it says of them."""
 
 import asyncio
 import os
@@ -13,26 +13,18 @@ import pytest
 from rowbox.client import Client, Refused
 from tests.client.scripted_server import ScriptedServer, conversations, problem
 from tests.client.steady_server import access_token, client_for, restart, steady_server
+from tests.integration.documents.fenced import block
 from tests.integration.support.server_process import DEADLINE_S
 
 pytestmark = pytest.mark.integration
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def program() -> str:
-    """The indented block under "From Python"."""
-    section = README.read_text().partition("### From Python\n")[2].partition("\n## ")[0]
-    lines = section.splitlines(keepends=True)
-    first = next(place for place, line in enumerate(lines) if line.startswith("    import "))
-    last = max(place for place, line in enumerate(lines) if line.startswith("    asyncio.run("))
-    return textwrap.dedent("".join(lines[first : last + 1]))
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "clients.md"
 
 
 async def test_it_sends_and_follows_across_a_restart(tmp_path: Path) -> None:
     async with steady_server(tmp_path) as server, await client_for(server, "bob") as bob:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", program().replace("http://127.0.0.1:8080", server.url)),
+            *(sys.executable, "-c", block(PAGE, "follow.py").replace("http://127.0.0.1:8080", server.url)),
             stdin=PIPE,
             stdout=PIPE,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -61,11 +53,10 @@ async def test_its_list_of_conversations_is_kept(server: ScriptedServer, client:
         conversations(4, token=4, is_delta=False, resetReason="restored"),
         problem(404, "the end"),
     )
-    text = README.read_text()
-    block = text[text.index("    async for change in client.follow_conversations") :].partition("\n\n")[0]
+    lines = textwrap.indent(block(PAGE, "conversations.py"), "    ")
     states: list[list[str]] = []
     scope: dict[str, Any] = {"client": client, "states": states}
-    exec(f"async def keep():\n{block}\n        states.append(sorted(shown))", scope)
+    exec(f"async def keep():\n{lines}\n        states.append(sorted(shown))", scope)
     with pytest.raises(Refused):
         await scope["keep"]()
     assert states == [["c1", "c2"], ["c1", "c2", "c3"], ["c4"]]

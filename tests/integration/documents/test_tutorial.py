@@ -1,8 +1,7 @@
 """docs/tutorial.md, typed into three terminals: each command and program runs, and shows what the page says."""
 
 import os
-import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -10,13 +9,14 @@ from typing import Final
 import pytest
 
 from tests.conftest import require
-from tests.integration.support.terminal import Terminal, terminal
+from tests.integration.documents.fenced import Block, blocks
+from tests.integration.documents.free_ports import free_ports
+from tests.integration.documents.terminal import Terminal, terminal
 from tests.javascript.program import NODE
-from tests.support.fenced import Block, blocks
 
 pytestmark = [pytest.mark.integration, pytest.mark.tools("curl")]
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 PAGE: Final = ROOT / "docs" / "tutorial.md"
 SERVER: Final = "http://127.0.0.1:8080"
 ADMIN: Final = "http://127.0.0.1:8081"
@@ -36,7 +36,7 @@ def checkout(folder: Path) -> Path:
 class Reader:
     """Who does what the page says, with a server on ports of its own."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int], terminals: Mapping[str, Terminal]) -> None:
+    def __init__(self, folder: Path, ports: Sequence[int], terminals: Mapping[str, Terminal]) -> None:
         self._folder = folder
         self._hosts = {SERVER: f"http://127.0.0.1:{ports[0]}", ADMIN: f"http://127.0.0.1:{ports[1]}"}
         self._terminals = terminals
@@ -76,7 +76,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(tmp_path: Path) -> AsyncIterator[Reader]:
-    folder, ports = checkout(tmp_path), free_ports()
+    folder, ports = checkout(tmp_path), free_ports(2)
     own = {name: value for name, value in os.environ.items() if not name.startswith("ROWBOX_")}
     environment = own | {
         "PATH": f"{NODE.parent}:{Path(require('curl')).parent}:{own['PATH']}",
@@ -86,11 +86,6 @@ async def reading(tmp_path: Path) -> AsyncIterator[Reader]:
     async with AsyncExitStack() as stack:
         terminals = {name: await stack.enter_async_context(terminal(name, folder, environment)) for name in NAMES}
         yield Reader(folder, ports, terminals)
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 async def test_everything_on_the_page_is_so(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What the tutorial and the how-tos tell to do, done over real servers: the fenced blocks of the documents."""
