@@ -9,7 +9,7 @@ from typing import Final, Literal
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.windows import DEADLINE_MS, SERVER_AWAY, Pane, Windows
+from tests.browser.windows import SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -157,7 +157,7 @@ async def test_in_trouble(
     await alice.shows(*[text for _, text in TALK])
     await page.route("**/v1/sendMessage", refuse)
     await alice.say("This one stays here")
-    await expect(alice.waiting).to_be_visible(timeout=DEADLINE_MS)
+    await expect(alice.waiting).to_be_visible()
     await server.stop()
     await expect(alice.banner).to_be_visible()
     await look(page, tmp_path / f"360-{scheme}-trouble.png")
@@ -166,4 +166,4 @@ async def test_in_trouble(
     await look(page, tmp_path / f"360-{scheme}-trouble-list.png")
     await page.unroute("**/v1/sendMessage")
     await server.start()
-    await expect(alice.conversation("bob")).to_contain_text("You: This one stays here", timeout=DEADLINE_MS)
+    await expect(alice.conversation("bob")).to_contain_text("You: This one stays here")

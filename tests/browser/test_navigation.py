@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.windows import Pane, Windows
+from tests.browser.windows import Pane, Windows, comes_to
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -26,7 +26,7 @@ async def test_back_leaves_the_conversation_and_not_the_site(windows: Windows, s
     await expect(alice.conversation("bob")).to_be_focused()
     await alice.conversation("carol").click()  # the step that was left is used again, and not one more
     await alice.shows("from carol")
-    assert await page.evaluate("history.state.depth") == 1
+    await comes_to(page, "history.state.depth", 1)
 
     await page.set_viewport_size({"width": 1280, "height": 800})
     await alice.conversation("bob").click()  # beside the list another conversation is no step
@@ -39,7 +39,30 @@ async def test_back_leaves_the_conversation_and_not_the_site(windows: Windows, s
     await page.keyboard.press("Escape")
     await expect(alice.composer).to_have_count(0)
     await expect(alice.root.get_by_role("button", name="write to somebody new")).to_be_visible()
-    assert (await page.evaluate("history.state"))["depth"] == 0
+    await comes_to(page, "history.state.depth", 0)
+
+
+async def test_who_opens_a_conversation_before_the_browser_has_gone_back_leaves_the_conversation_by_back_too(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """It goes back in its own time: what was entered meanwhile was a step beside the one that was left."""
+    for sender in ("carol", "bob"):
+        await server.client(sender).send("alice", f"from {sender}", sender)
+    page = await windows.open("alice")
+    alice = Pane(page, "alice")
+    await alice.conversation("bob").click()
+    await alice.shows("from bob")
+    await page.evaluate("""() => {
+        const escape = new KeyboardEvent("keydown", { key: "Escape", bubbles: true });
+        document.querySelector(".composer textarea").dispatchEvent(escape);
+        const lines = [...document.querySelectorAll(".conversation")];
+        lines.find((line) => line.textContent.includes("carol")).click();
+    }""")
+    await alice.shows("from carol")
+    await comes_to(page, "history.state", {"open": {"alice": "carol"}, "depth": 1})
+    await page.go_back()
+    await expect(alice.composer).to_have_count(0)
+    assert page.url.startswith(server.url)
 
 
 async def test_back_with_two_users_leaves_one_after_the_other(windows: Windows, server: ServerProcess) -> None:
@@ -48,9 +71,11 @@ async def test_back_with_two_users_leaves_one_after_the_other(windows: Windows, 
     page = await windows.open("alice", "bob")
     alice, bob = Pane(page, "alice"), Pane(page, "bob")
     await alice.shows("from bob")  # the pair is open, and that was no step
+    await expect(alice.composer).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(alice.composer).to_have_count(0)
     await alice.conversation("carol").click()
+    await expect(alice.composer).to_be_focused()
     await bob.composer.press("Escape")
     await bob.conversation("dave").click()
     await bob.shows("from dave")

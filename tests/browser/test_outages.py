@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import groupby
 
 import pytest
 from playwright.async_api import Page, Request, Route, expect
@@ -39,7 +40,7 @@ async def test_the_server_is_killed_and_comes_back(windows: Windows, server: Ser
     await expect(alice.banner).to_contain_text("What you write is sent when it is back.")
     await server.start()
     for pane in (alice, bob):
-        await expect(pane.banner).to_have_count(0, timeout=DEADLINE_MS)
+        await expect(pane.banner).to_have_count(0)
         await pane.shows("before", "while it is away", "and more")
     await expect(alice.conversation("bob")).not_to_contain_text("Waiting")
     assert await stored(server, "bob") == ["before", "while it is away", "and more"]
@@ -56,7 +57,7 @@ async def test_offline_and_back(windows: Windows, server: ServerProcess) -> None
     await expect(alice.banner).to_have_text("You are offline.")
     await server.client("bob").send("alice", "meanwhile", "id")
     await alice.say("into the void")
-    await expect(alice.waiting).to_have_count(1, timeout=DEADLINE_MS)
+    await expect(alice.waiting).to_have_count(1)
     await page.context.set_offline(False)
     await expect(alice.banner).to_have_count(0)
     await alice.shows("before", "meanwhile", "into the void")
@@ -78,8 +79,8 @@ async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers
         async with page.expect_event("requestfailed", lambda request: "sendMessage" in request.url):
             await page.clock.run_for(31_000)
     await expect(alice.waiting).to_have_count(1)
+    await page.clock.pause_at(await page.evaluate("(Date.now() + 1) / 1000"))
     await page.context.set_offline(False)
-    await expect(alice.waiting).to_have_count(0)
     await alice.shows("at last")
 
 
@@ -135,8 +136,8 @@ async def test_an_answer_that_is_lost_makes_no_second_message(
     await alice.shows("once")
     await alice.say("next")
     await alice.shows("once", "next")
-    assert len(bodies) == losses + 2
-    assert len(set(bodies)) == 2
+    assert bodies.count(bodies[0]) > 1
+    assert len(list(groupby(bodies))) == 2  # how often it was tried hangs on when the page learns that it arrived
     assert await stored(server, "bob") == ["once", "next"]
 
 
@@ -150,8 +151,8 @@ async def test_the_next_message_waits_for_the_one_before_it(windows: Windows, se
     await alice.say(*texts)
     await alice.shows(*texts)
     assert await stored(server, "bob") == texts
-    assert bodies.count(bodies[0]) == 3
-    assert bodies[:3] == bodies[:1] * 3
+    assert bodies.count(bodies[0]) > 1
+    assert [json.loads(body or "")["messageContent"] for body, _ in groupby(bodies)] == texts
 
 
 async def test_what_is_under_way_survives_a_reload_under_its_id(windows: Windows, server: ServerProcess) -> None:
@@ -191,14 +192,14 @@ async def test_what_waits_goes_by_itself_after_a_reload_in_its_order_and_under_i
     windows: Windows, server: ServerProcess
 ) -> None:
     """The list shows it, although no conversation with its recipient exists yet."""
-    windows.expected = SERVER_AWAY
+    windows.expected = OFFLINE | SERVER_AWAY
     page = await windows.open("alice")
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     bodies = await refuse_connections(page)
     await alice.say("keep me", "drop me", "keep me too")
     await alice.composer.fill("a draft")
-    await expect(alice.waiting).not_to_have_count(0, timeout=DEADLINE_MS)
+    await expect(alice.waiting).not_to_have_count(0)
     await page.reload()
     await alice.shows_unsent("keep me", "drop me", "keep me too")
     await expect(alice.composer).to_have_value("a draft")
@@ -224,7 +225,7 @@ async def test_after_the_time_in_which_an_id_is_known_the_user_is_asked(
     await alice.write_to("bob")
     bodies = await refuse_connections(page)
     await alice.say("is it there?", "drop me")
-    await expect(alice.waiting).not_to_have_count(0, timeout=DEADLINE_MS)
+    await expect(alice.waiting).not_to_have_count(0)
     old = """(key) => sessionStorage.setItem(key, JSON.stringify(
         JSON.parse(sessionStorage.getItem(key)).map((one) => ({ ...one, triedAt: Date.now() - 25 * 3600_000 }))))"""
     await page.goto("about:blank")  # a page that is being left writes nothing over what is made older here
@@ -247,7 +248,7 @@ async def test_after_the_time_in_which_an_id_is_known_the_user_is_asked(
 async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     windows: Windows, server: ServerProcess
 ) -> None:
-    windows.expected = SERVER_AWAY
+    windows.expected = OFFLINE | SERVER_AWAY
     page = await windows.open("alice", "carol")
     alice, carol = Pane(page, "alice"), Pane(page, "carol")
     await expect(carol.composer).to_be_visible()
@@ -258,6 +259,7 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     await alice.composer.fill("nor this draft")
     await carol.composer.fill("carol's own")
     await held.get()
+    await server.metric_reaches("rowbox_waiters", 2)  # the poll of each is under way
     cut_off: list[str] = []
     page.on("requestfailed", lambda request: cut_off.append(request.url.rpartition("/")[2].partition("?")[0]))
     asked: list[str] = []
@@ -267,7 +269,7 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     await expect(dialog).to_contain_text("2 messages were not sent. They are thrown away.")
     await dialog.get_by_role("button", name="Sign out").click()
     await expect(alice.root).to_have_count(0)
-    async with asyncio.timeout(5):  # by itself each would end after 15 s
+    async with asyncio.timeout(10):  # by itself each would end after 15 s
         while not {"sendMessage", "fetchConversation"} <= set(cut_off):
             await page.evaluate("new Promise(requestAnimationFrame)")
     asked.clear()
@@ -297,8 +299,10 @@ async def test_a_link_that_replaces_somebody_says_what_is_thrown_away(windows: W
     await expect(dialog).to_contain_text("One message was not sent. It is thrown away.")
 
 
-async def test_a_proxy_that_asks_for_a_month_is_given_an_hour(windows: Windows) -> None:
-    """A timer of a month is over at once: the message would be sent as fast as the page can."""
+async def test_a_proxy_that_asks_for_a_month_is_given_an_hour(windows: Windows, server: ServerProcess) -> None:
+    """A timer of a month is over at once: the message would be sent as fast as the page can. And what else the server
+    answers within the hour shortens it by nothing.
+    """
     windows.expected = frozenset(
         {"Failed to load resource: the server responded with a status of 503 (Service Unavailable)"}
     )
@@ -317,10 +321,12 @@ async def test_a_proxy_that_asks_for_a_month_is_given_an_hour(windows: Windows) 
     await alice.say("in an hour")
     await expect(alice.waiting).to_have_count(1)
     await page.clock.run_for(3_500_000)
-    assert len(sends) == 1
+    await server.client("carol").send("alice", "the list goes on meanwhile", "id")
+    await expect(alice.conversation("carol")).to_contain_text("the list goes on")
     await page.unroute("**/v1/sendMessage")
     await page.clock.run_for(101_000)
     await alice.shows("in an hour")
+    assert len(sends) == 1
 
 
 async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
@@ -336,8 +342,10 @@ async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
     await page.route("**/v1/*", lambda route: route.fulfill(status=401, json=ended))
     await alice.say("for later")
     await page.clock.install()
-    await page.reload()
+    async with page.expect_event("requestfinished", lambda request: "sendMessage" in request.url):
+        await page.reload()
     alert = alice.root.get_by_role("alert").filter(has_text="What you wrote is kept")
+    await expect(alert).to_be_visible()
     await expect(alice.waiting).to_have_count(1)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

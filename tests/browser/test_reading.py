@@ -119,6 +119,7 @@ async def test_news_while_one_looks_elsewhere(windows: Windows, server: ServerPr
     await expect(icon).to_have_attribute("href", "chat/icon-unread.svg")
     await page.evaluate(HIDE, True)
     await bob.send("alice", "not seen", "id-2")
+    await expect(alice.conversation("bob")).to_contain_text("not seen")
     await server.client("alice").send("bob", "own", "id-3")
     await expect(alice.conversation("bob")).to_contain_text("You: own")
     assert await page.evaluate("told") == [["bob", "not seen", "alice bob"]]
@@ -148,6 +149,7 @@ async def test_copying_a_message_by_its_menu(windows: Windows, server: ServerPro
     await page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")  # as over plain HTTP
     await page.keyboard.press("Enter")
     await page.evaluate("document.addEventListener('copy', () => (window.copied = getSelection().toString()))")
+    await expect(page.get_by_role("menuitem", name="Copy text")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(alice.log.get_by_role("button", name="Message actions")).to_be_focused()
     assert await page.evaluate("copied") == text

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Dialog, expect
 
-from tests.browser.windows import DEADLINE_MS, SERVER_AWAY, Pane, Windows
+from tests.browser.windows import SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ async def test_a_page_without_storage(windows: Windows, server: ServerProcess, s
     await alice.shows("hello")
     await page.route("**/v1/sendMessage", lambda route: route.abort("connectionrefused"))
     await alice.say("later")
-    await expect(alice.waiting).to_have_count(1, timeout=DEADLINE_MS)
+    await expect(alice.waiting).to_have_count(1)
     await page.unroute("**/v1/sendMessage")
     await alice.shows("hello", "later")
     await alice.conversation("carol").click()
@@ -53,9 +53,10 @@ RUBBISH: Final = (
     "[null, 1, [], {}, {'content': 5}]",
     '[null, 1, "x", [], {"clientMessageId": 1, "recipientId": {}, "content": []}]',
     '{"bob": {"__proto__": 1}, "carol": 5, "length": -1}',
-    '[{"clientMessageId": "a", "recipientId": "bob", "content": "whole", "triedAt": 1e300, "writtenAt": 1e300}]',
-    '[{"clientMessageId": "b", "recipientId": "bob", "content": "and this", "state": "no such", "triedAt": -1}]',
+    """[{"clientMessageId": "a", "recipientId": "bob", "content": "whole", "triedAt": 1e300, "writtenAt": 1e300},
+        {"clientMessageId": "b", "recipientId": "bob", "content": "and this", "state": "no such", "triedAt": -1}]""",
 )
+"""The last one holds messages: a page that has some writes its own over what is put there behind its back."""
 
 
 async def test_a_page_whose_storage_holds_rubbish(windows: Windows, server: ServerProcess) -> None:

@@ -1,5 +1,6 @@
 """Windows of a browser on the chat page, each a user's own, and a person's look at what is in one."""
 
+import asyncio
 import re
 import time
 from typing import Final, Literal
@@ -8,21 +9,35 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 
-DEADLINE_MS: Final = 15_000.0
+DEADLINE_MS: Final = DEADLINE_S * 1000
 SERVER_AWAY: Final = frozenset(
     f"Failed to load resource: net::ERR_{reason}"
     for reason in (
         "CONNECTION_REFUSED",  # nobody listens
-        "CONNECTION_RESET",  # a request was under way
-        "EMPTY_RESPONSE",  # the same, seen at another moment
-        "SOCKET_NOT_CONNECTED",  # the same: the connection ended before the request was on it
+        "CONNECTION_RESET",  # a request was under way; this and what follows are the same, seen at another moment
+        "CONNECTION_CLOSED",
+        "CONNECTION_ABORTED",
+        "EMPTY_RESPONSE",
+        "SOCKET_NOT_CONNECTED",  # the connection ended before the request was on it
+        "CONTENT_LENGTH_MISMATCH",  # an answer had begun
     )
 )
 """What the browser itself writes into its console when a server is killed; no page can keep it from that."""
 UNSENT: Final = ".is-sending, .is-waiting, .is-refused, .is-unsure"
 OFFLINE: Final = frozenset({"Failed to load resource: net::ERR_INTERNET_DISCONNECTED"})
+
+
+async def comes_to(page: Page, expression: str, value: object) -> None:
+    """Waits until `expression` gives `value` in the page: for what the browser does in its own time, as going back."""
+    found = None
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while (found := await page.evaluate(expression)) != value:
+                pass
+    except TimeoutError:
+        raise AssertionError(f"{expression} is {found}, and never was {value}") from None
 
 
 class Windows:
@@ -103,12 +118,12 @@ class Pane:
 
     async def shows(self, *texts: str) -> None:
         """Waits until the open conversation consists of these messages, in this order, all of them sent."""
-        await expect(self.texts).to_have_text(list(texts), timeout=DEADLINE_MS)
-        await expect(self.root.locator(UNSENT)).to_have_count(0, timeout=DEADLINE_MS)
+        await expect(self.texts).to_have_text(list(texts))
+        await expect(self.root.locator(UNSENT)).to_have_count(0)
 
     async def shows_unsent(self, *texts: str) -> None:
         """Waits until exactly these are not confirmed in the open conversation, in this order."""
-        await expect(self.root.locator(UNSENT).locator(".text")).to_have_text(list(texts), timeout=DEADLINE_MS)
+        await expect(self.root.locator(UNSENT).locator(".text")).to_have_text(list(texts))
 
     @property
     def composer(self) -> Locator:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 MESSAGES: Final = 40
 KILLS: Final = 4
-DEADLINE_S: Final = 60.0
+DEADLINE_S: Final = 120.0
 
 CHATTER: Final = """
     async ({ token, peer, messages }) => {

@@ -13,6 +13,8 @@ export class Navigation {
   #place = placeIn(history.state);
   /** We went back ourselves, and what is open stays as it is. */
   #isLeaving = false;
+  /** What is to be done to the history when that has come to its end. @type {(() => void)[]} */
+  #waiting = [];
 
   /** `onShow` is called with what is to be open now, after Back and Forward. @param {(open: Open) => void} onShow */
   constructor(onShow) {
@@ -26,7 +28,7 @@ export class Navigation {
 
   /** These are open, without a step: where a visit begins. @param {Open} open */
   begin(open) {
-    this.#replace({ open, depth: this.#place.depth });
+    this.#atRest(() => this.#replace({ open, depth: this.#place.depth }));
   }
 
   /**
@@ -34,6 +36,29 @@ export class Navigation {
    * @param {string} peer
    */
   enter(userId, peer) {
+    this.#atRest(() => this.#enter(userId, peer));
+  }
+
+  /** @param {string} userId */
+  leave(userId) {
+    this.#atRest(() => this.#leave(userId));
+  }
+
+  /**
+   * Does it at once, but where we are going back: the browser takes its time for that, and what is done meanwhile would
+   * be done to the step that is being left.
+   * @param {() => void} change
+   */
+  #atRest(change) {
+    if (this.#isLeaving) this.#waiting.push(change);
+    else change();
+  }
+
+  /**
+   * @param {string} userId
+   * @param {string} peer
+   */
+  #enter(userId, peer) {
     const { open, depth } = this.#place;
     const isStep = open[userId] === undefined;
     const place = { open: { ...open, [userId]: peer }, depth: isStep ? depth + 1 : depth };
@@ -45,7 +70,7 @@ export class Navigation {
   }
 
   /** @param {string} userId */
-  leave(userId) {
+  #leave(userId) {
     const { [userId]: left, ...open } = this.#place.open;
     if (left === undefined) return;
     if (this.#place.depth === 0) this.#replace({ open, depth: 0 });
@@ -62,6 +87,7 @@ export class Navigation {
     if (this.#isLeaving) {
       this.#isLeaving = false;
       this.#replace({ open: this.#place.open, depth: place.depth });
+      while (!this.#isLeaving && this.#waiting.length > 0) this.#waiting.shift()?.();
       return;
     }
     this.#place = place;

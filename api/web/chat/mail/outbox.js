@@ -4,7 +4,7 @@
 // The rules:
 // - One lane for each recipient: a message goes when the one before it is confirmed or refused.
 // - No answer, or one that says "later": it waits, and is tried with pauses that grow, and at once when the server answers
-//   anything else. Nothing is given up.
+//   anything else, but not sooner than the server asked for. Nothing is given up.
 // - Refused is for good. A token that is no longer accepted refuses no message: it waits until its user signs in again.
 // - The server knows an id again for a limited time. Whoever comes back later is asked: it may have arrived.
 
@@ -161,7 +161,7 @@ export class Outbox extends Observable {
       const pauseMs = await this.#try(next);
       if (pauseMs === null) failures = 0;
       else if (pauseMs === NEVER) break;
-      else await this.#pause(pauseMs + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
+      else await this.#pause(pauseMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++) * (0.5 + Math.random() / 2));
     }
     this.#lanes.delete(recipientId);
   }
@@ -194,17 +194,27 @@ export class Outbox extends Observable {
     }
   }
 
-  /** @param {number} ms */
-  #pause(ms) {
+  /**
+   * `goOn` ends what is left of it beyond `leastMs`.
+   * @param {number} leastMs
+   * @param {number} moreMs
+   */
+  #pause(leastMs, moreMs) {
     if (this.#end.signal.aborted) return Promise.resolve();
     return /** @type {Promise<void>} */ (
       new Promise((resolve) => {
-        const end = () => {
-          clearTimeout(timer);
+        const begunMs = performance.now();
+        const over = () => {
           this.#pauses.delete(end);
           resolve();
         };
-        const timer = setTimeout(end, ms);
+        const end = () => {
+          const leftMs = this.#end.signal.aborted ? 0 : begunMs + leastMs - performance.now();
+          clearTimeout(timer);
+          if (leftMs > 0) timer = setTimeout(over, leftMs);
+          else over();
+        };
+        let timer = setTimeout(over, leastMs + moreMs);
         this.#pauses.add(end);
       })
     );
