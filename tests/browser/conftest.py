@@ -5,16 +5,15 @@ server of its own, which was started while the test before it ran.
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.client.client_page import Run, client_page
-from tests.browser.windows import Windows
+from tests.browser.windows import DEADLINE_MS, Windows
 from tests.conftest import require
 from tests.integration.support.server_process import ServerProcess
 
@@ -30,6 +29,7 @@ async def browser() -> AsyncIterator[Browser]:
     executable = require("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable)
+        expect.set_options(timeout=DEADLINE_MS)  # Playwright's own is 5 s, of which a busy machine needs more
         yield browser
         await browser.close()
 
@@ -66,10 +66,8 @@ class Servers:
     async def _started(self) -> ServerProcess:
         """Started again, it has the same port: a page stays where it is."""
         self._count += 1
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
-        flags = ("--port", port, "--admin-port", "0", "--rate-limits", "off", "--demo-tokens")
-        return await ServerProcess(self._folder / str(self._count), flags=flags).__aenter__()
+        flags = ("--admin-port", "0", "--rate-limits", "off", "--demo-tokens")
+        return await ServerProcess(self._folder / str(self._count), flags=flags, keeps_port=True).__aenter__()
 
 
 async def end(server: ServerProcess) -> None:

@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 from playwright.async_api import Page, Request, Route, expect
 
-from tests.browser.windows import DEADLINE_MS, OFFLINE, SERVER_AWAY, Pane, Windows
+from tests.browser.windows import DEADLINE_MS, OFFLINE, SERVER_AWAY, Pane, Windows, stop_time
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers
         async with page.expect_event("requestfailed", lambda request: "sendMessage" in request.url):
             await page.clock.run_for(31_000)
     await expect(alice.waiting).to_have_count(1)
-    await page.clock.pause_at(await page.evaluate("(Date.now() + 1) / 1000"))
+    await stop_time(page)
     await page.context.set_offline(False)
     await alice.shows("at last")
 
@@ -101,7 +101,7 @@ async def test_an_open_conversation_waits_no_longer_than_the_list(windows: Windo
     for _ in range(4):
         async with page.expect_event("requestfailed"):
             await page.clock.run_for(3_500)
-    await page.clock.pause_at(await page.evaluate("(Date.now() + 1) / 1000"))
+    await stop_time(page)
     await page.unroute("**/v1/fetchMessages?*")
     await bob.send("alice", "back", "id-2")
     await expect(alice.texts).to_have_text(["before", "meanwhile", "back"])

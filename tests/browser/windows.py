@@ -3,9 +3,10 @@
 import asyncio
 import re
 import time
+from contextlib import suppress
 from typing import Final, Literal
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
@@ -38,6 +39,17 @@ async def comes_to(page: Page, expression: str, value: object) -> None:
                 pass
     except TimeoutError:
         raise AssertionError(f"{expression} is {found}, and never was {value}") from None
+
+
+async def stop_time(page: Page) -> None:
+    """From now on no timer of the page runs, whose clock is installed. Playwright can stop it at a later time only, and
+    on a busy machine that may be over before it hears of it.
+    """
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            with suppress(Error):
+                await page.clock.pause_at(await page.evaluate("(Date.now() + 50) / 1000"))
+                return
 
 
 class Windows:

@@ -14,9 +14,7 @@ QUICK = Timing(pauses=Pauses(base_s=0.02, cap_s=0.2))
 
 @asynccontextmanager
 async def steady_server(data_dir: Path) -> AsyncIterator[ServerProcess]:
-    flags = ("--admin-port", "0", "--rate-limits", "off")
-    async with ServerProcess(data_dir, {"ROWBOX_SERVER_PORT": "0"}, flags=flags) as server:
-        server.settings["ROWBOX_SERVER_PORT"] = server.url.rpartition(":")[2]
+    async with ServerProcess(data_dir, keeps_port=True) as server:
         yield server
 
 

@@ -16,7 +16,8 @@ from rowbox.hbase_schema.migrate.apply import apply
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift.thrift1 import Cell, Thrift1
 from rowbox.mailbox.clocks.clock_trust import Remembered
-from tests.integration.support.hbase_place import TIMEOUT_MS, Place, closed_port, place_on
+from tests.integration.support.hbase_place import TIMEOUT_MS, Place, place_on
+from tests.support.alone import own_port
 from tests.support.hbase_cluster import HBase, HBaseCluster
 
 pytestmark = pytest.mark.integration
@@ -87,7 +88,7 @@ def test_a_ttl_that_is_not_the_settings_is_wrong_and_the_remedy_is_named(place: 
 
 def test_a_gateway_that_is_away_is_wrong_and_the_others_are_looked_at(place: Place) -> None:
     made(place)
-    with closed_port() as port:
+    with own_port() as port:
         two = place._replace(hbase=place.hbase._replace(gateways=(("127.0.0.1", port), *place.hbase.gateways)))
         result = two.rowbox("doctor", "--json")
     assert result.exit_code == 1
@@ -104,7 +105,7 @@ def test_a_thrift2_gateway_in_the_url_is_wrong(place: Place) -> None:
 
 def test_settings_that_nobody_tells_are_unknown(place: Place) -> None:
     made(place)
-    with closed_port() as port:
+    with own_port() as port:
         result = place.rowbox("doctor", "--json", "--gateway-info", f"127.0.0.1:{port}")
     assert result.exit_code == 0
     states = {check["subject"]: check["state"] for check in orjson.loads(result.stdout)["checks"]}

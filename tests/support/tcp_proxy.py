@@ -6,8 +6,10 @@ open; `times` limits it to so many of them. Connections that a fault made useles
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from enum import Enum, auto
+
+from tests.support.alone import own_port
 
 _DRIP_S = 0.1
 _DRIP_BYTES = 9
@@ -35,6 +37,7 @@ class TcpProxy:
     def __init__(self, upstream: tuple[str, int]) -> None:
         self._upstream = upstream
         self._server: asyncio.Server | None = None
+        self._port = ExitStack()
         self._links: dict[_Link, asyncio.Task[None]] = {}
         self._changed = asyncio.Condition()
         self._fault: Fault | None = None
@@ -47,8 +50,9 @@ class TcpProxy:
 
     async def listen(self) -> None:
         """Takes connections, on the same port as before."""
+        if not self.address[1]:
+            self.address = ("127.0.0.1", self._port.enter_context(own_port()))
         self._server = await asyncio.start_server(self._serve, *self.address)
-        self.address = self._server.sockets[0].getsockname()
 
     async def refuse(self) -> None:
         """Ends all connections and takes none: the server's process is gone."""
@@ -112,6 +116,7 @@ class TcpProxy:
 
     async def close(self) -> None:
         await self.refuse()
+        self._port.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -13,7 +13,7 @@ from rowbox.cli.gateways import find_thrift2
 from rowbox.cli.main import main
 from rowbox.hbase_schema.thrift.spoken import HTTP
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings
-from tests.integration.support.hbase_place import closed_port
+from tests.support.alone import own_port
 
 BUSY_MACHINE_S = 2.0
 VERBS = [("schema", "plan"), ("schema", "apply"), ("schema", "verify"), ("doctor",)]
@@ -94,7 +94,7 @@ def test_the_doctor_calls_a_deaf_gateway_wrong() -> None:
 
 
 def test_the_default_thrift2_gateway_may_be_missing_and_is_missed_aloud(capsys: pytest.CaptureFixture[str]) -> None:
-    with closed_port() as port:
+    with own_port() as port:
         assert (
             find_thrift2(HBaseAddress((("127.0.0.1", port - 1),), "p"), None, HBaseSettings(call_timeout_ms=200))
             is None

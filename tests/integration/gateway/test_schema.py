@@ -16,7 +16,8 @@ from rowbox.hbase_schema.migrate.standing import look, read_schema
 from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, SchemaRow
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.mailbox.errors import StoreUnavailable
-from tests.integration.support.hbase_place import SHARDS, Place, closed_port, place_on
+from tests.integration.support.hbase_place import SHARDS, Place, place_on
+from tests.support.alone import own_port
 from tests.support.hbase_cluster import HBase
 
 pytestmark = pytest.mark.integration
@@ -161,7 +162,7 @@ def test_with_thrift1_alone_the_table_is_made_and_verify_says_what_is_missing(pl
 
 
 def test_a_thrift2_gateway_that_was_named_must_answer_and_must_be_one(place: Place) -> None:
-    with closed_port() as port:
+    with own_port() as port:
         away = place.rowbox("schema", "apply", thrift2=f"127.0.0.1:{port}")
     assert (away.exit_code, away.stdout) == (1, "")
     assert away.stderr.startswith(f"Error: gateway 127.0.0.1:{port} cannot be reached")

@@ -1,7 +1,6 @@
 """What a server on HBase does, and says, where it cannot serve yet, or never will."""
 
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from rowbox.mailbox.settings.config import StoreSettings
 from tests.integration.support.client import Client, Refused
 from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
 from tests.integration.support.server_process import ServerProcess, rowbox
+from tests.support.alone import own_port
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 from tests.support.scripted_gateway import foreign_gateway, is_deaf
@@ -29,22 +29,16 @@ CALL_S = 3.0
 """Less than what a call to a gateway may take (hbase.call_timeout_ms), more than a stop takes on a busy machine."""
 
 
-def free_port() -> int:
-    """Nobody's, now: a server that is not ready has not said which port it took."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 @asynccontextmanager
 async def launched(data_dir: Path, store_url: str) -> AsyncIterator[ServerProcess]:
-    """A server that runs, ready or not, and whose ports are known."""
-    port, admin_port = free_port(), free_port()
-    flags = ("--port", str(port), "--admin-port", str(admin_port), "--store", store_url)
-    server = ServerProcess(data_dir, QUICK_LEASE, flags=flags)
-    server.url, server.admin_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
-    async with server.unstarted():
-        await server.launch()
-        yield server
+    """A server that runs, ready or not, and whose ports are known: one that is not ready has not said which it took."""
+    with own_port() as port, own_port() as admin_port:
+        flags = ("--port", str(port), "--admin-port", str(admin_port), "--store", store_url)
+        server = ServerProcess(data_dir, QUICK_LEASE, flags=flags)
+        server.url, server.admin_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
+        async with server.unstarted():
+            await server.launch()
+            yield server
 
 
 async def refusal(client: Client) -> str:
@@ -113,8 +107,9 @@ def errors(server: ServerProcess) -> list[str]:
 
 
 async def test_tokens_need_no_store(tmp_path: Path) -> None:
-    nowhere = {"ROWBOX_STORE_URL": f"hbase://127.0.0.1:{free_port()}/nowhere"}
     load_or_create(tmp_path)  # a server did, which may be away as well
-    token = await rowbox("token", "--user", "ann", "--data-dir", tmp_path, settings=nowhere)
+    with own_port() as port:
+        nowhere = {"ROWBOX_STORE_URL": f"hbase://127.0.0.1:{port}/nowhere"}
+        token = await rowbox("token", "--user", "ann", "--data-dir", tmp_path, settings=nowhere)
     assert (token.code, token.err) == (0, "")
     assert token.out.count(".") == 2

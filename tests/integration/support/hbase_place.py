@@ -1,7 +1,6 @@
 """A name of its own on the shared HBase, for tests that make tables: what they made is dropped in the end."""
 
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
@@ -73,11 +72,3 @@ def place_on(hbase: HBase) -> Iterator[Place]:
     with closing(happybase.Connection(host, port, timeout=TIMEOUT_MS, **hbase.wire._asdict())) as connection:
         if place.table.encode() in connection.tables():
             connection.delete_table(place.table, disable=True)
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """A port that stays ours, at which nobody answers."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]

@@ -11,7 +11,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -20,6 +20,7 @@ import aiohttp
 
 from rowbox.cli.secret import load_or_create
 from tests.integration.support.client import Client
+from tests.support.alone import own_port
 
 DEADLINE_S: Final = 30.0
 """For anything that is a matter of a second on an idle machine."""
@@ -61,6 +62,7 @@ class ServerProcess:
     """One data directory and the process that serves it now. `async with` starts it, and kills what is left of it.
 
     `settings` are ROWBOX_* variables; of this process's own none is passed on. `command` is what comes before the verb.
+    `keeps_port`: started again it is at the same port, for who reconnects; otherwise each start takes another one.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class ServerProcess:
         *,
         command: Sequence[str] = (ROWBOX,),
         flags: Sequence[str] = ("--port", "0", "--admin-port", "0", "--rate-limits", "off"),
+        keeps_port: bool = False,
     ) -> None:
         self.data_dir = data_dir
         self.settings = dict(settings or {})
@@ -79,6 +82,8 @@ class ServerProcess:
         """What the process of the latest start printed, on both streams."""
         self._log: list[str] = []
         self._command = [*command, "serve", "--data-dir", str(data_dir), *flags]
+        self._keeps_port = keeps_port
+        self._ports = ExitStack()
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -101,6 +106,7 @@ class ServerProcess:
             await self.ended()
         if self._session is not None:
             await self._session.close()
+        self._ports.close()
         sys.stdout.write("\n".join([f"--- {self.data_dir}: its last lines", *self._log[-_SHOWN_LINES:], ""]))
 
     @asynccontextmanager
@@ -113,6 +119,8 @@ class ServerProcess:
             await self.__aexit__(None, None, None)
 
     def _open(self) -> None:
+        if self._keeps_port:
+            self._command += ["--port", str(self._ports.enter_context(own_port()))]
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2 * DEADLINE_S)
         )
