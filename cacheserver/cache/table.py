@@ -6,12 +6,12 @@ busy is stampeded (admission.py).
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
 from rowbox.cacheserver.cache.admission import Admission
-from rowbox.cacheserver.cache.commands import Command
 from rowbox.cacheserver.cache.room import Room
+from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.rows.loader import Loaded, Loader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -26,49 +26,6 @@ LONGEST_REST_S = 1.0
 more than half of the time."""
 MOST_LOOKED_AT = 64
 """Rows that one call looks at to make room. Those at work move to the end, so the next call looks at others."""
-
-
-class Row:
-    """One user's place in the table. The pipeline's lock of the row is `is_busy`; only the pipeline sets it."""
-
-    __slots__ = (
-        "blocked",
-        "is_busy",
-        "is_large",
-        "is_ready",
-        "key",
-        "loading",
-        "mailbox",
-        "reserved_for",
-        "size_bytes",
-        "user_id",
-        "waiting",
-        "waiting_bytes",
-    )
-
-    def __init__(self, user_id: str, key: bytes) -> None:
-        self.user_id = user_id
-        self.key = key
-        self.mailbox: Mailbox | None = None
-        self.loading: asyncio.Task[None] | None = None
-        self.is_busy = False
-        self.size_bytes = 0
-        self.is_large = False
-        """Whether it takes a large share of the memory (room.py)."""
-        self.waiting: deque[Command] = deque()
-        """Commands in the order in which they came: the lock's queue."""
-        self.waiting_bytes = 0
-        self.blocked: list[Row] = []
-        """Rows whose first command waits for this one."""
-        self.is_ready = False
-        """Whether the pipeline is about to take its commands."""
-        self.reserved_for: Command | None = None
-        """Its first command, while what that needs is read: nothing that came later goes into the row before it."""
-
-    @property
-    def is_evictable(self) -> bool:
-        """Whether nobody is at work with it."""
-        return not (self.is_busy or self.waiting or self.blocked or self.loading)
 
 
 class Table:
@@ -143,8 +100,10 @@ class Table:
                 self.forget_if_empty(row)
                 raise Overloaded("too many mailboxes are being read from the store", retry_after_ms=1000)
             self._loads += 1
-            row.loading = asyncio.get_running_loop().create_task(self._load(row), name="load")
-            row.loading.add_done_callback(_retrieve)
+            task = asyncio.get_running_loop().create_task(self._load(row), name="load")
+            task.add_done_callback(_retrieve)
+            row.begin_load(task)
+            return task
         return row.loading
 
     def load_few(self) -> None:
@@ -153,7 +112,7 @@ class Table:
 
     def drop(self, row: Row) -> None:
         """Forgets a mailbox that may no longer be true."""
-        row.mailbox = None
+        row.drop_mailbox()
         self.account(row)
 
     def drop_replaced(self, row: Row, mailbox: Mailbox) -> None:
@@ -190,14 +149,14 @@ class Table:
                 loaded = await self._loader.load(row.user_id, row.key)
             if loaded is None:
                 loaded = await self._load_large(row)
-            row.mailbox = loaded.mailbox
+            row.hold_mailbox(loaded.mailbox)
             self._on_loaded(row, loaded.outbox)
             self.account(row)  # while it still counts as loading: making room must not take the row itself
         except StoreOutcomeUnknown:
             self.load_few()
             raise
         finally:
-            row.loading = None
+            row.end_load()
             self._loads -= 1
             self.forget_if_empty(row)
 
@@ -211,8 +170,7 @@ class Table:
             loop.call_later(min(LONGEST_REST_S, loop.time() - began_s), self._large_admission.release)
 
     def _note(self, row: Row, size: int) -> None:
-        row.is_large = self._room.note(row, row.size_bytes, size)
-        row.size_bytes = size
+        row.note_size(size, is_large=self._room.note(row, row.size_bytes, size))
 
     def _make_room(self) -> None:
         """Drops rows that nobody is at work with, the least recently used first, until the rest fits."""
@@ -231,7 +189,7 @@ class Table:
     def _evict(self, row: Row) -> None:
         del self._rows[row.user_id]
         self._note(row, 0)
-        row.mailbox = None
+        row.drop_mailbox()
         self.evictions += 1
 
 

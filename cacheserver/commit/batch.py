@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rowbox.cacheserver.cache.commands import Answer, Command
-from rowbox.cacheserver.cache.table import Row
+from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.clocks import Time
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import RowboxError

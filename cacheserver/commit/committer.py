@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rowbox.cacheserver.cache.commands import Answer, Command
-from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.ownership import Ownership

@@ -30,7 +30,8 @@ from heapq import heappop, heappush
 
 from rowbox.cacheserver.budget import Budget
 from rowbox.cacheserver.cache.commands import Answer, Command
-from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.commit.committer import Committer
@@ -121,8 +122,7 @@ class Pipeline:
         command.number = self._submitted
         self._outstanding.add(command)
         self.waiting.add(command.size_bytes)
-        row.waiting.append(command)
-        row.waiting_bytes += command.size_bytes
+        row.enqueue(command)
         if len(row.waiting) == 1:
             self._make_ready(row)
 
@@ -135,7 +135,7 @@ class Pipeline:
         """Has a row that has commands taken in its turn."""
         lane = self._lane_of(row)
         if not row.is_ready:
-            row.is_ready = True
+            row.mark_ready()
             heappush(lane.ready, (row.waiting[0].number, row))
         self._schedule(lane)
 
@@ -156,7 +156,7 @@ class Pipeline:
         batch = Batch(self._time, self._limits.batch_rows, self._limits.batch_bytes)
         while lane.ready and not batch.is_full:
             _, row = heappop(lane.ready)
-            row.is_ready = False
+            row.take_turn()
             self._take_from(row, batch)
         if batch.decided:
             self._begin(batch, lane)
@@ -174,9 +174,8 @@ class Pipeline:
                 self._refuse(row, None)
                 continue
             try:
-                rows, waiters = self._rows_of(command, row, batch)
-                if waiters is not None:
-                    waiters.append(row)
+                rows = self._rows_of(command, row, batch)
+                if rows is None:
                     return
                 outcome: Answer | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
             except RowboxError as error:
@@ -203,11 +202,9 @@ class Pipeline:
             self._release(freed)
 
     def _pop(self, row: Row) -> None:
-        command = row.waiting.popleft()
-        row.waiting_bytes -= command.size_bytes
-        self.waiting.remove(command.size_bytes)
-        if row.reserved_for is command:
-            row.reserved_for = None
+        was_reserved = row.reserved_for is not None
+        self.waiting.remove(row.dequeue().size_bytes)
+        if was_reserved:
             self._wake_blocked(row)
 
     def _refuse(self, row: Row, error: BaseException | None) -> None:
@@ -220,15 +217,14 @@ class Pipeline:
 
     def _wake_blocked(self, row: Row) -> None:
         """Those that waited for a row look again, each in its turn."""
-        blocked, row.blocked = row.blocked, []
-        for waiter in blocked:
+        for waiter in row.take_parked():
             if waiter.waiting:
                 self._make_ready(waiter)
 
-    def _rows_of(self, command: Command, first: Row, batch: Batch) -> tuple[list[Row], list[Row] | None]:
-        """A command's rows; or those up to the first that it has to wait for, and the list of those that wait for that.
+    def _rows_of(self, command: Command, first: Row, batch: Batch) -> list[Row] | None:
+        """A command's rows; None where it has to wait for one of them, and is parked there.
 
-        `first` is the row that it waits in, that of its first user.
+        `first` is the row whose queue it is in, that of its first user.
 
         Raises what starting a load raises, StoreUnavailable where a row's range is away.
         """
@@ -238,14 +234,17 @@ class Pipeline:
             if row not in batch.plans:
                 if not self._quarantine.is_open(row.key):
                     self._quarantine.check(row.key)
-                    return rows, self._apart
+                    self._apart.append(first)
+                    return None
                 if row.mailbox is None:
                     self._watch_load(row)
-                    return rows, row.blocked
+                    row.park(first)
+                    return None
                 if row.is_busy or (row.reserved_for is not None and row.reserved_for.number < command.number):
-                    return rows, row.blocked
+                    row.park(first)
+                    return None
             rows.append(row)
-        return rows, None
+        return rows
 
     def _watch_load(self, row: Row) -> None:
         if row in self._watched:
@@ -269,11 +268,11 @@ class Pipeline:
 
         Where the row is part of this batch already, the read begins after that: the batch's end makes the row ready.
         """
-        row.reserved_for = command
+        row.reserve()
         if row in batch.plans and not batch.plans[row].changes_nothing:
             return
         batch.plans.pop(row, None)
-        row.is_busy = True
+        row.lock()
         task = self._loop.create_task(self._read_fact(row, command, need), name="read-fact")
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
@@ -291,7 +290,7 @@ class Pipeline:
             log.exception("what a command needs could not be read")
             self._refuse_read(row, command, RowboxError("internal error"))  # else it would be read again at once
         finally:
-            row.is_busy = False
+            row.unlock()
             self._release(row)
 
     def _refuse_read(self, row: Row, command: Command, error: RowboxError) -> None:
@@ -327,7 +326,7 @@ class Pipeline:
             self._forget_answered(batch)
             return
         for row in batch.plans:
-            row.is_busy = True
+            row.lock()
         lane.is_in_flight = True
         lane.batch, lane.begun_s = batch, self._loop.time()
         task = self._loop.create_task(self._commit(batch, lane), name="commit")
@@ -344,7 +343,7 @@ class Pipeline:
                 self.set_aside -= 1
             self._forget_answered(batch)
             for row in batch.plans:
-                row.is_busy = False
+                row.unlock()
                 self._release(row)
             if lane.ready:
                 self._schedule(lane)

@@ -6,7 +6,8 @@ Every answer is given only while the user is still owned (docs/consistency.md, r
 import asyncio
 
 from rowbox.cacheserver.access.revocations import Revocations, token_revoked
-from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages

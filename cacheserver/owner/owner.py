@@ -16,7 +16,8 @@ from typing import Any
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
 from rowbox.cacheserver.cache.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
-from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import BareTime, NowUs, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.commit.committer import Committer

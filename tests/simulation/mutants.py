@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cache import table
-from rowbox.cacheserver.cache.table import Row, Table
+from rowbox.cacheserver.cache import row as row_module
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.commit import pipeline
 from rowbox.cacheserver.commit.batch import Batch
@@ -251,7 +252,7 @@ def last_in_first_out(patch: Patch) -> None:
         def append(self, item: Any) -> None:
             self.appendleft(item)
 
-    patch.setattr(table, "deque", Stack)
+    patch.setattr(row_module, "deque", Stack)
 
 
 def _never(*_: Any) -> bool:

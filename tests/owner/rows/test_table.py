@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.cache import table as table_module
-from rowbox.cacheserver.cache.table import Row
+from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import RowMutation
@@ -226,7 +226,7 @@ async def test_making_room_looks_at_a_bounded_number_of_rows_at_work(monkeypatch
         node, table, looked = servers.node, servers.node.owner.table, 0
         await node.conversations("ann")
         for n in range(1000):
-            table.row(f"busy{n}").is_busy = True
+            table.row(f"busy{n}").lock()
         monkeypatch.setattr(table._room, "limit_bytes", 1)
 
         def counted(row: Row) -> bool:
@@ -241,4 +241,4 @@ async def test_making_room_looks_at_a_bounded_number_of_rows_at_work(monkeypatch
             table.account(table.row("busy0"))
         assert table.peek("ann") is None, "they come round"
         for row in table.rows():
-            row.is_busy = False
+            row.unlock()

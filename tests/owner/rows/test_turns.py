@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cache.table import Row
+from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.ids import direct_conversation_id, from_text
 from rowbox.mailbox.settings.config import CommitSettings
