@@ -283,6 +283,16 @@ def test_every_command_of_ours_is_a_verb_and_every_variable_a_setting() -> None:
     assert re.findall(r'HEALTHCHECK .* CMD \["rowbox", "(\w+)"', image) == ["health"]
 
 
+@pytest.mark.parametrize("name", ["haproxy.cfg", "tls.cfg"])
+def test_a_proxy_waits_for_a_long_poll(name: str) -> None:
+    longest_ms = SETTINGS["poll.max_wait_ms"].default
+    assert isinstance(longest_ms, int)
+    text = (ROOT / "deploy" / "proxy" / name).read_text()
+    for side in ("client", "server"):
+        (seconds,) = re.findall(rf"^ +timeout {side} (\d+)s", text, re.MULTILINE)
+        assert int(seconds) * 1000 > longest_ms
+
+
 def test_the_proxy_knows_every_cache_server() -> None:
     servers = re.findall(
         r"^    server (\S+) (\S+):8080$", (ROOT / "deploy/proxy/haproxy.cfg").read_text(), re.MULTILINE

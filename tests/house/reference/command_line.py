@@ -35,6 +35,11 @@ def functions() -> dict[str, Callable[..., object]]:
     return {path: inspect.unwrap(function) for path, function in found.items() if function is not None}
 
 
+def contexts() -> dict[tuple[str, ...], click.Context]:
+    """Each verb that does something, by its words behind `rowbox`."""
+    return {tuple(path.split()[1:]): of for path, of in _verbs()}
+
+
 def _verbs() -> Iterator[tuple[str, click.Context]]:
     """Each verb that does something, in the order in which `--help` lists them.
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 _CODE: Final = re.compile(r"^( *)(```|~~~).*?^\1\2[^\n]*$|^(?: {4}|\t)[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 """Fenced, indented, and in a line: nothing in it is a link or a heading."""
 _LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
