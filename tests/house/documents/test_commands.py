@@ -10,8 +10,8 @@ import pytest
 
 from rowbox.cli.main import VERBS
 from rowbox.mailbox.settings.config import load
-from tests.house.reference.command_line import contexts
 from tests.house.documents.test_links import DOCUMENTS, ROOT
+from tests.house.reference.command_line import contexts
 
 _LINE: Final = re.compile(r"(?<![\w-])rowbox (?=([a-z][^#`|)\n]*))")
 _INDENTED: Final = re.compile(r"^ {4}[^\n]*$", re.MULTILINE)
