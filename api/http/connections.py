@@ -23,7 +23,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from rowbox.api.http.deadlines import Deadlines
+from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 FREE_BYTES: Final = 8 << 10
 """What each connection may hold without being counted: a head with a large token, or a small request behind another."""
@@ -97,9 +97,9 @@ class Connections:
         self._held: dict[Peer, int] = {}
         self._unsent: dict[Peer, int] = {}
         """As of the last look: an answer that has not shrunk since then does not move."""
-        self._heads = Deadlines[Peer](limits.head_s, self._head_is_late)
-        self._writes = Deadlines[Peer](limits.write_s, self._look_at_write)
-        self._probes = Deadlines[Peer](limits.probe_s, self._probe)
+        self._heads = TimerQueue[Peer](self._loop, self._head_is_late, step_s=step_of(limits.head_s))
+        self._writes = TimerQueue[Peer](self._loop, self._look_at_write, step_s=step_of(limits.write_s))
+        self._probes = TimerQueue[Peer](self._loop, self._probe, step_s=step_of(limits.probe_s))
 
     def __len__(self) -> int:
         return len(self._open)
@@ -130,15 +130,15 @@ class Connections:
         self._coming -= 1
         self._open.add(peer)
         self._idle.add(peer)
-        self._heads.start(peer)
+        self._heads.add(peer, self.limits.head_s)
 
     def lost(self, peer: Peer) -> None:
         """It is gone, or as good as."""
         self._open.discard(peer)
         self._idle.remove(peer)
-        self._heads.stop(peer)
-        self._writes.stop(peer)
-        self._probes.stop(peer)
+        self._heads.remove(peer)
+        self._writes.remove(peer)
+        self._probes.remove(peer)
         self._unsent.pop(peer, None)
         self._count(peer, 0)
 
@@ -207,12 +207,12 @@ class Connections:
 
     def head_ended(self, peer: Peer) -> None:
         """A head that had begun is whole."""
-        self._heads.stop(peer)
+        self._heads.remove(peer)
 
     def head_begun(self, peer: Peer) -> None:
         """A part of a head came, and more has to come in time."""
         if peer in self._open:
-            self._heads.start(peer)
+            self._heads.add(peer, self.limits.head_s)
 
     def answered(self, peer: Peer) -> None:
         """All that it asked for was answered."""
@@ -227,19 +227,19 @@ class Connections:
         """The kernel takes no more of its answer: its client does not read as fast as we write."""
         if peer in self._open:
             self._unsent[peer] = peer.unsent_bytes()
-            self._writes.start(peer)
+            self._writes.add(peer, self.limits.write_s)
             self.holds(peer)
 
     def flows(self, peer: Peer) -> None:
         """Its client took all of it."""
         if self._unsent.pop(peer, None) is not None:
-            self._writes.stop(peer)
+            self._writes.remove(peer)
             self.holds(peer)
 
     def half_closed(self, peer: Peer) -> None:
         """Its client sends nothing more, and waits for an answer or is gone."""
         if peer in self._open:
-            self._probes.start(peer)
+            self._probes.add(peer, self.limits.probe_s)
 
     def sent_no_http(self, name: object, why: object) -> None:
         """What a client called `name` sent is no request."""

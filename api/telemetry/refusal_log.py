@@ -19,7 +19,7 @@ from aiohttp import web
 
 from rowbox.api.http.problems import KINDS, is_of_ours
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError
-from rowbox.mailbox.rarely import EVERY_S, Rarely
+from rowbox.mailbox.timing.rarely import EVERY_S, Rarely
 
 MOST_OF_CALLERS: Final = 10
 LOGGED: Final = frozenset({401, 403, 413, 429})

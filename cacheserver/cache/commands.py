@@ -36,7 +36,6 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
     future: "asyncio.Future[Answer]"
     fact: Fact | None = None
     """What it needed, once that is read."""
-    deadline: float = 0.0
     number: int = 0
     """Which one it is, by arrival, of all that the pipeline was given."""
     store_calls: int = 0

@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Sequence
 from enum import Enum
 
-from rowbox.cacheserver.timeouts import Timeouts
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.timing.timer_queue import TimerQueue
 
 DRAIN_SPREAD_MS = 3000
 """Waiters of a draining server are told to come back after a random part of this, so that they do not come at once."""
@@ -35,7 +35,7 @@ class Waiter:
     `bearer` is what is known of the token with which it was asked for.
     """
 
-    __slots__ = ("bearer", "conversation_id", "future", "head", "only_messages", "step", "user_id")
+    __slots__ = ("bearer", "conversation_id", "future", "head", "only_messages", "user_id")
 
     def __init__(
         self,
@@ -51,8 +51,6 @@ class Waiter:
         self.head = head
         self.only_messages = only_messages
         self.conversation_id = conversation_id
-        self.step = 0
-        """When its time is over, as Timeouts counts."""
         self.future: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
 
     def matches(self, change: LogCell) -> bool:
@@ -74,7 +72,7 @@ class Waiters:
         self._per_user = per_user
         self.most = most
         self._by_user: dict[str, list[Waiter]] = {}
-        self._timeouts = Timeouts(_time_is_over)
+        self._ends = TimerQueue[Waiter](asyncio.get_running_loop(), _time_is_over)
         self.count = 0
         self.is_draining = False
 
@@ -85,12 +83,12 @@ class Waiters:
         does both: it would be half a kilobyte for each of ten thousand.)
         """
         self._add(waiter)
-        waiter.step = self._timeouts.add(waiter, timeout_s)
+        self._ends.add(waiter, timeout_s)
         return waiter.future
 
     def end(self, waiter: Waiter) -> None:
         """Frees its slot."""
-        self._timeouts.remove(waiter, waiter.step)
+        self._ends.remove(waiter)
         self._remove(waiter)
 
     def notify(self, user_id: str, changes: Sequence[LogCell], head: int) -> None:

@@ -22,7 +22,7 @@ from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.plan import Plan, Sent
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.rarely import Rarely
+from rowbox.mailbox.timing.rarely import Rarely
 
 log = logging.getLogger(__name__)
 

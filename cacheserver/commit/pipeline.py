@@ -35,12 +35,12 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.commit.committer import Committer
-from rowbox.cacheserver.commit.outstanding import Outstanding
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.aggregate.needs import NEEDS, Need
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreUnavailable
+from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,9 @@ class Pipeline:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._lanes = [_Lane() for _ in range(limits.lanes)]
-        self._outstanding = Outstanding(limits.timeout_s)
+        self._outstanding = TimerQueue[Command](self._loop, _took_too_long, step_s=step_of(limits.timeout_s))
+        """The commands that are not answered yet. One that is answered leaves at once: behind one that hangs, thousands
+        would keep their texts."""
         self.waiting = Budget(limits.queue_commands, limits.queue_bytes)
         """Commands that are in no batch yet."""
         self.refused = 0
@@ -120,7 +122,7 @@ class Pipeline:
             raise Overloaded("too many writes are waiting", retry_after_ms=1000)
         self._submitted += 1
         command.number = self._submitted
-        self._outstanding.add(command)
+        self._outstanding.add(command, self._limits.timeout_s)
         self.waiting.add(command.size_bytes)
         row.enqueue(command)
         if len(row.waiting) == 1:
@@ -128,8 +130,11 @@ class Pipeline:
 
     async def idle(self) -> None:
         """Returns when nothing is waiting or in flight. Callers see to it that nothing new comes."""
-        while pending := [command.future for command in self._outstanding.unanswered()] + [*self._in_flight]:
+        while pending := self._unanswered() | self._in_flight:
             await asyncio.wait(pending)
+
+    def _unanswered(self) -> set["asyncio.Future[Answer]"]:
+        return {command.future for command in self._outstanding if not command.future.done()}
 
     def _make_ready(self, row: Row) -> None:
         """Has a row that has commands taken in its turn."""
@@ -211,7 +216,7 @@ class Pipeline:
         """Ends a row's first command before it is in a batch, with an error unless its caller has left."""
         command = row.waiting[0]
         self._pop(row)
-        self._outstanding.forget(command)
+        self._outstanding.remove(command)
         if error is not None:
             resolve(command, error)
 
@@ -350,4 +355,9 @@ class Pipeline:
 
     def _forget_answered(self, batch: Batch) -> None:
         for command, _ in batch.decided:
-            self._outstanding.forget(command)
+            self._outstanding.remove(command)
+
+
+def _took_too_long(command: Command) -> None:
+    """What was begun goes on; but its caller is told that nobody knows."""
+    resolve(command, StoreOutcomeUnknown("the write took too long; its outcome is unknown"))

@@ -28,6 +28,7 @@ from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 log = logging.getLogger(__name__)
 
@@ -127,13 +128,12 @@ class Delivery:
         self._wait_s = wait_s
         self._parcels: dict[bytes, Parcel] = {}
         self._queues: dict[str, _Queue] = {}
-        self._pauses: dict[str, tuple[float, asyncio.TimerHandle]] = {}
-        """By recipient: how long the pause before the next try is, and its end."""
+        self._pauses: dict[str, float] = {}
+        """By recipient whose last delivery failed: how many seconds it was to the next one."""
         self._is_closed = False
-        self._waits: deque[tuple[float, asyncio.Future[None]]] = deque()
-        """Until when each waiter waits, in that order: one timer for all, because there is one for each send."""
-        self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._retries = TimerQueue[str](self._loop, self._begin, step_s=FIRST_PAUSE_S / 2)
+        self._patience = TimerQueue["asyncio.Future[None]"](self._loop, _wake, step_s=step_of(wait_s))
         self._arrived_lately: OrderedDict[bytes, None] = OrderedDict()
         self._newer: dict[str, list[OutboxCell]] = {}
         self._report_at_s = 0.0
@@ -192,10 +192,11 @@ class Delivery:
         if parcel is not None and self._wait_s > 0:
             waiter = self._loop.create_future()
             parcel.waiters.append(waiter)
-            self._waits.append((self._loop.time() + self._wait_s, waiter))
-            if self._expiry is None:
-                self._expiry = self._loop.call_later(self._wait_s, self._expire)
-            await waiter
+            self._patience.add(waiter, self._wait_s)
+            try:
+                await waiter
+            finally:
+                self._patience.remove(waiter)
             return len(parcel.pending)
         return self.missing(sender_id, message_id)
 
@@ -212,12 +213,9 @@ class Delivery:
     async def close(self) -> None:
         """Stops delivering. What is not delivered stays in the outboxes."""
         self._is_closed = True
-        for _, timer in self._pauses.values():
-            timer.cancel()
-        if self._expiry is not None:
-            self._expiry.cancel()
-        while self._waits:
-            _wake(self._waits.popleft()[1])
+        self._retries.close()
+        for waiter in self._patience.close():
+            _wake(waiter)
 
     async def idle(self) -> None:
         """Returns when nothing is on its way."""
@@ -226,13 +224,6 @@ class Delivery:
             for waiter, parcel in zip(waiters, self._parcels.values(), strict=True):
                 parcel.waiters.append(waiter)
             await asyncio.wait(waiters)
-
-    def _expire(self) -> None:
-        """Wakes those that have waited long enough; those behind them have not, or were woken by an arrival."""
-        now_s = self._loop.time()
-        while self._waits and (self._waits[0][0] <= now_s or self._waits[0][1].done()):
-            _wake(self._waits.popleft()[1])
-        self._expiry = self._loop.call_at(self._waits[0][0], self._expire) if self._waits else None
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
@@ -316,10 +307,10 @@ class Delivery:
             self._go_on(recipient)
             return
         self.retries += 1
-        pause_s = min(LONGEST_PAUSE_S, 2 * self._pauses[recipient][0]) if recipient in self._pauses else FIRST_PAUSE_S
+        pause_s = min(LONGEST_PAUSE_S, 2 * self._pauses[recipient]) if recipient in self._pauses else FIRST_PAUSE_S
         pause_s = max(pause_s, (error.retry_after_ms or 0) / 1000)  # thousands may wait for one part of the store
-        timer = self._loop.call_later(pause_s * random.uniform(0.5, 1.0), self._begin, recipient)
-        self._pauses[recipient] = (pause_s, timer)
+        self._pauses[recipient] = pause_s
+        self._retries.add(recipient, pause_s * random.uniform(0.5, 1.0))
 
     def _go_on(self, recipient: str) -> None:
         if self._queues[recipient].parcels:

@@ -34,9 +34,9 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_trust import duration
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
-from rowbox.mailbox.rarely import Rarely
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import LeaseSettings
+from rowbox.mailbox.timing.rarely import Rarely
 
 log = logging.getLogger(__name__)
 

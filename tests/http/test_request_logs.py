@@ -15,8 +15,8 @@ from rowbox.api.telemetry import access_log, refusal_log
 from rowbox.api.telemetry.refusal_log import MOST_OF_CALLERS, RefusalLog
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox import errors
-from rowbox.mailbox.rarely import EVERY_S
 from rowbox.mailbox.settings.config import RateLimitSettings, Settings
+from rowbox.mailbox.timing.rarely import EVERY_S
 from tests.http.api import SETTINGS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 from tests.support.virtual_time import virtual_time

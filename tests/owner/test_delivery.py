@@ -78,6 +78,38 @@ async def outbox_of_held(servers: Cluster) -> int:
 
 
 @virtual_time
+async def test_nothing_waits_for_what_has_arrived_or_for_whom_its_caller_has_left() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "x", "c")
+        assert not node.owner.delivery._patience
+        node.store.hold(Point.READ)
+        leaving = asyncio.create_task(node.send("ann", "cem", "x", "d"))
+        await settle()
+        assert len(node.owner.delivery._patience) == 1
+        leaving.cancel()
+        await settle()
+        assert not node.owner.delivery._patience
+        node.store.release(Point.READ)
+
+
+@virtual_time
+async def test_who_waits_for_a_delivery_is_answered_when_the_server_stops() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.conversations("ann")
+        node.store.faults.next(Fault.FAIL_BEFORE, Op.READ)
+        sending = asyncio.create_task(node.send("ann", "bob", "x", "c"))
+        await settle()
+        began_s = asyncio.get_running_loop().time()
+        assert len(node.owner.delivery._retries) == 1
+        await node.owner.delivery.close()
+        assert (await sending).pending_recipients == 1
+        assert asyncio.get_running_loop().time() == began_s
+        assert not node.owner.delivery._retries
+
+
+@virtual_time
 async def test_what_fails_is_tried_again_with_longer_pauses() -> None:
     async with cluster(late=True) as servers:
         node = servers.node

@@ -19,8 +19,8 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     StoreUnavailable,
 )
-from rowbox.mailbox.rarely import EVERY_S
 from rowbox.mailbox.settings.config import CacheSettings, CommitSettings, Settings
+from rowbox.mailbox.timing.rarely import EVERY_S
 from tests.checking import assert_no_findings
 from tests.support.cluster import CRAMPED, SHARDS, UNLIMITED, Cluster, Node, all_messages, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
-from rowbox.cacheserver.timeouts import STEP_S
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.ids import ZERO_ID
+from rowbox.mailbox.timing.timer_queue import STEP_S
 from tests.support.virtual_time import settle, virtual_time
 
 HERE, THERE = bytes(16), bytes(15) + b"\x01"
@@ -141,4 +141,4 @@ async def test_a_wait_that_was_ended_leaves_nothing_behind() -> None:
     waiters.drain()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert waiters.count == 0
-    assert not waiters._timeouts._due
+    assert not waiters._ends

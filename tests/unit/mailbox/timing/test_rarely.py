@@ -1,4 +1,4 @@
-from rowbox.mailbox.rarely import Rarely
+from rowbox.mailbox.timing.rarely import Rarely
 
 
 def test_of_each_kind_one_in_a_while_which_counts_those_between() -> None:
