@@ -13,7 +13,7 @@ import termios
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from tests.conftest import require
 from tests.integration.support.server_process import DEADLINE_S
@@ -50,7 +50,8 @@ class Terminal:
         self._master = master
         self._shown = ""
         """By the program that was started last, and what came before the prompt behind it."""
-        self._expected = ""
+        self._documented = ""
+        """What the document shows of the same."""
         self._news = asyncio.Event()
 
     def read(self) -> None:
@@ -68,19 +69,25 @@ class Terminal:
     async def run(self, command: str) -> None:
         """Types a command, once what was there before has ended and has shown what the document says, and no more."""
         await self.ends()
-        self._shown = self._expected = ""
+        self._shown = self._documented = ""
         self.type(f"{command}\n")
 
     async def shows(self, text: str) -> None:
-        """Waits until what the document shows is there, behind what it showed before."""
-        self._expected += pattern_of(text)
-        await self._until(lambda shown: re.match(self._expected, shown) is not None)
+        """Waits until what the document shows is there, behind what it showed before. AssertionError where the command
+        ended without it.
+        """
+        self._documented += text
+        pattern = re.compile(pattern_of(self._documented))
+        await self._until(lambda shown: bool(pattern.match(shown)) or shown.endswith(self._prompt))
+        if not pattern.match(same_each_time(self._shown)):
+            self._fail("shows otherwise than the document")
 
     async def ends(self) -> None:
         """Waits until the shell asks for a command. AssertionError where the document shows more, or less."""
         await self._until(lambda shown: shown.endswith(self._prompt))
         shown = same_each_time(self._shown).removesuffix(self._prompt)
-        assert re.fullmatch(self._expected, shown), f"the document says {self._expected!r}, and shown was {shown!r}"
+        if not re.fullmatch(pattern_of(self._documented), shown):
+            self._fail("shows otherwise than the document")
 
     def type(self, keys: str) -> None:
         os.write(self._master, keys.replace("^C", "\x03").encode())
@@ -92,7 +99,11 @@ class Terminal:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"{self._prompt}waits for {self._expected!r}, and shows {self._shown!r}") from None
+            self._fail("goes on and does not show what the document says")
+
+    def _fail(self, how: str) -> NoReturn:
+        shown = same_each_time(self._shown)
+        raise AssertionError(f"{self._prompt}{how}, which is:\n{self._documented}\nShown was:\n{shown}")
 
 
 @asynccontextmanager

@@ -109,5 +109,5 @@ async def test_what_is_not_so_is_found(tmp_path: Path) -> None:
         await alice.shows("three\n")
         await alice.run("echo one; echo two")
         await alice.shows("one\n")
-        with pytest.raises(AssertionError, match="the document says"):
+        with pytest.raises(AssertionError, match="shows otherwise than the document"):
             await alice.run("true")
