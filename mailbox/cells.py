@@ -36,6 +36,11 @@ class IndexCell(msgspec.Struct, frozen=True, gc=False):
     previous: Conversation | None
 
 
+def states_of(cell: IndexCell) -> list[Conversation]:
+    """Its one or two states, the current one first."""
+    return [cell.current] if cell.previous is None else [cell.current, cell.previous]
+
+
 class RevocationCell(msgspec.Struct, frozen=True, gc=False):
     """Which of the user's tokens are revoked, and which were before that mutation: two states, as of an IndexCell."""
 

@@ -8,7 +8,7 @@ from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import CONVERSATION_PREFIX
 from rowbox.mailbox.aggregate.index_draft import StoredState, stored
-from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
+from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell, states_of
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, Stamp, is_valid
@@ -46,11 +46,6 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
     cells = decoded(others)
     revocation = next((cell.current for cell in cells if isinstance(cell, RevocationCell)), None)
     return SolePart(states, max([head, *(stamp.version for stamp in stamps_of(cells))]), revocation)
-
-
-def states_of(cell: IndexCell) -> list[Conversation]:
-    """One or two."""
-    return [cell.current] if cell.previous is None else [cell.current, cell.previous]
 
 
 def stamps_of(cells: Iterable[IndexColumn]) -> Iterator[Stamp]:

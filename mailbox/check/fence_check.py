@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell
+from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell, states_of
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
@@ -43,7 +43,7 @@ class FenceCheck:
         chosen: dict[bytes, Conversation] = {}
         for cell in index:
             _check_index_cell(cell, self._report)
-            for state in _states(cell):
+            for state in states_of(cell):
                 known = chosen.get(cell.conversation_id)
                 is_newer = known is None or state.version > known.version
                 if self.counts(state.epoch, state.version) and is_newer:
@@ -104,7 +104,3 @@ def _is_of_cell(epoch: int, current: _State, previous: _State | None) -> bool:
 def _is_dated(cell: RevocationCell) -> bool:
     """Whether no token is revoked that is issued after the revocation, as far as its version tells."""
     return cell.current.before_s * US_PER_S <= cell.current.version + US_PER_S
-
-
-def _states(cell: IndexCell) -> list[Conversation]:
-    return [cell.current] if cell.previous is None else [cell.current, cell.previous]

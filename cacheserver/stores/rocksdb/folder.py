@@ -18,7 +18,7 @@ from secrets import token_hex
 from rocksdict import AccessType, DBRecoveryMode
 
 from rowbox.cacheserver.stores.files.beside import checkpoint_of, is_backup, restoring_of
-from rowbox.cacheserver.stores.files.durable_files import remove_leftover
+from rowbox.cacheserver.stores.files.durable_files import remove_leftover, sync_folder
 from rowbox.cacheserver.stores.files.private import close_folder, holds, make_folder
 from rowbox.cacheserver.stores.history import new_history
 from rowbox.cacheserver.stores.rocksdb.database import Database, StoreIdentity, verified
@@ -192,13 +192,13 @@ def _verified(database: Database, shards: int | None) -> int:
 def _make(folder: Path, leftovers: set[str], shards: int, memory: RocksMemory) -> Database:
     marker = folder / _UNFINISHED
     marker.touch()
-    _sync(folder)
+    sync_folder(folder)
     for name in leftovers - {_UNFINISHED}:
         (folder / name).unlink()
     database = Database(folder, memory, DBRecoveryMode.absolute_consistency(), AccessType.read_write(), create=True)
     database.write_identity(StoreIdentity(SCHEMA_VERSION, shards))
     marker.unlink()
-    _sync(folder)
+    sync_folder(folder)
     return database
 
 
@@ -215,11 +215,3 @@ def _open(folder: Path, memory: RocksMemory) -> Database:
         if not ends_torn(folder):
             raise
     return Database(folder, memory, DBRecoveryMode.tolerate_corrupted_tail_records(), AccessType.read_write())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
