@@ -7,6 +7,11 @@ had expected ended the task, and nobody heard of it. The rules here:
 - A loop logs at most one failure in REPORT_EVERY_S. The line says how many there were since the last one.
 - Only `close` ends a loop. A store that is broken for good is counted like any failure and not logged: the store told
   whoever runs it, once, and the process is about to end.
+
+What else runs by itself in a server is no round of anything, and each has an end: it is awaited by somebody (a load, a
+commit, a reading of keys), or it ends when what it is about does (the probes of a range that does not answer, for which
+every failure is an answer: stores/quarantine.py). Reading the keys again at SIGHUP waits for a signal, not for a time.
+tests/house/test_tasks.py lists them, and fails on a task or a timer that is not in its list.
 """
 
 import asyncio

@@ -1,0 +1,58 @@
+"""Every place that begins a task or sets a timer of the loop, and what ends it.
+
+A task that nobody awaits ends silently at an error that nobody expected; that is what `BackgroundLoop` is for. So
+whoever needs another task or timer says here what ends it, or uses a `BackgroundLoop` or a `TimerQueue`.
+"""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+from tests.house.layering import folders
+
+ROOT = Path(__file__).parents[2]
+BEGIN = frozenset({"create_task", "ensure_future", "call_later", "call_at"})
+ENDS = {
+    "api/auth/kept_keys.py create_task": "one reading, which all who need it await",
+    "api/http/acceptor.py call_later": "a listener's pause after an error, one for each socket; closing cancels it",
+    "api/http/acceptor.py create_task": "one client's connection is set up; the server waits for all of them",
+    "api/telemetry/refusal_log.py call_later": "the end of ten seconds of one kind of refusals, one for each kind",
+    "cacheserver/background.py create_task": "the loop of all rounds; `close`",
+    "cacheserver/cache/table.py call_later": "the rest of a place for large loads, of which there are two",
+    "cacheserver/cache/table.py create_task": "one load, which all who want the row await",
+    "cacheserver/commit/pipeline.py create_task": "one read, and one commit; `idle` awaits both",
+    "cacheserver/node/node.py create_task": "the closing of an owner that was dismissed; the node's `close` awaits it",
+    "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",
+    "cacheserver/stores/memory/store.py ensure_future": "one write of the store of tests",
+    "cacheserver/stores/quarantine.py call_at": "the next line about ranges that are away, one at a time",
+    "cacheserver/stores/quarantine.py create_task": "the probes of one range, until it answers; `close`",
+    "cli/serving/keys_upkeep.py create_task": "reads the keys again at each SIGHUP; leaving its `async with`",
+    "cli/verbs/serve.py ensure_future": "what the server awaits: the first that ends cancels the others",
+    "client/transport.py create_task": "noticing that the machine has slept; leaving the client's `async with`",
+    "hbase_schema/thrift/spoken.py ensure_future": "one handshake, awaited some lines below",
+    "mailbox/timing/timer_queue.py call_at": "the one timer of a queue; `close`, or its step",
+}
+
+
+def begun_in(path: str, source: str) -> list[str]:
+    """What a module begins: `path name`, once for each kind."""
+    called = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in called}
+    return [f"{path} {name}" for name in sorted(names & BEGIN)]
+
+
+def test_whatever_begins_a_task_or_sets_a_timer_says_what_ends_it() -> None:
+    found = Counter(
+        one
+        for folder in folders()
+        for path in (ROOT / folder).rglob("*.py")
+        for one in begun_in(path.relative_to(ROOT).as_posix(), path.read_text())
+    )
+    assert set(found) == set(ENDS)
+
+
+def test_a_task_that_nobody_owns_is_found() -> None:
+    assert begun_in("a.py", "async def f(loop):\n    loop.create_task(g())\n    call_later(1, g)\n    g()") == [
+        "a.py call_later",
+        "a.py create_task",
+    ]
