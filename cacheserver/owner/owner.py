@@ -3,6 +3,19 @@
     send, mark_read -> pipeline (lock, plan, store, apply) -> answer
     fetch           -> table (memory, or one load) -> page, or a wait -> answer
 
+The parts of a write stand in a ring, because a commit to one row can ask for a change of another one:
+
+    pipeline --a batch--> committer --each applied plan--> Owner._applied --its outbox cells--> delivery
+       ^                                                                                           |
+       +--------- a DeliverCommand of the recipient's row --------- Owner._deliver <---------------+
+
+It is closed here and nowhere else: the committer and the delivery are given a method of the owner each, and know
+neither one another nor the pipeline. The second half is there only where the store cannot commit several rows at once;
+elsewhere one command changes all rows of a send. A message goes round once: a DeliverCommand puts nothing into an
+outbox. No step runs inside the one before it (pipeline and delivery both go on in a later turn of the loop), and what
+is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other owners,
+Owner._deliver is the place at which the ring opens into theirs.
+
 Every answer is given only while the user is still owned (docs/consistency.md, rule 5).
 """
 

@@ -78,6 +78,18 @@ async def outbox_of_held(servers: Cluster) -> int:
 
 
 @virtual_time
+async def test_a_message_goes_round_the_ring_once() -> None:
+    """A send, and a delivery that sends nothing on (owner.py)."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "bob", "x", "c")
+        await servers.quiet()
+        await asyncio.sleep(1)
+        assert node.owner.committer.counters.commands == 2
+        assert node.owner.delivery.pending == await outbox_of(servers, "bob") == 0
+
+
+@virtual_time
 async def test_nothing_waits_for_what_has_arrived_or_for_whom_its_caller_has_left() -> None:
     async with cluster(late=True) as servers:
         node = servers.node
