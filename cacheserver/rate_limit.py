@@ -3,7 +3,7 @@
     send    what writes: a send, a read mark
     fetch   what only reads: a page, the status of a send
 
-A request takes a token. What it costs beyond that is known only when it is done (Reading.cost), and is owed then. The
+A request takes a token. What it costs beyond that is known only when it is done (View.cost), and is owed then. The
 owner has one RateLimits, and nothing else of it takes a token or looks at one.
 """
 

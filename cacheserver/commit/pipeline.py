@@ -36,6 +36,7 @@ from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.hbase_schema.keys import shard_of_row
 from rowbox.mailbox.aggregate.needs import NEEDS, Need
@@ -286,7 +287,7 @@ class Pipeline:
         assert row.mailbox is not None
         try:
             command.store_calls += 1
-            command.fact = await self._reader.answer(row.mailbox, row.key, need)
+            command.fact = await self._reader.answer(View(row.key, row.mailbox, self._time.seen_us()), need)
         except RowboxError as error:
             if isinstance(error, HandoverInProgress):
                 self._table.drop(row)

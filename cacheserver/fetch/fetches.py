@@ -11,16 +11,18 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken, retry_after_ms
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
-from rowbox.cacheserver.fetch.reading import TOKEN_COLUMNS, Reading
 from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.cacheserver.rows.view import TOKEN_COLUMNS, View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
-from rowbox.mailbox.pages.conversation_pages import ConversationPage, changes_since, numbered_page, page_after
-from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, Place, ResetReason, Start
+from rowbox.mailbox.pages.conversation_pages import ConversationPage, conversation_page
+from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind
+from rowbox.mailbox.pages.page_request import PageRequest
+from rowbox.mailbox.revocation import Bearer
 
 MOST_LOOKS = 3
 """At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""
@@ -65,7 +67,7 @@ class Fetches:
             await self._revocations.admit_other(bearer)
         quota = self._limits.take("fetch", request.user_id)
         bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
-        start = _start(bookmarks, request)
+        asked = _asked(bookmarks, request)
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
@@ -73,9 +75,9 @@ class Fetches:
             self._revocations.check_again(bearer)
         horizon = mailbox.horizon(self._now_us())
         if mailbox.index.endings.first > horizon:
-            page = self._conversation_page(mailbox, bookmarks, request, start, horizon)
+            page = conversation_page(mailbox, asked, horizon)
         else:
-            mailbox, page = await self._settled_page(bookmarks, request, start)
+            mailbox, page = await self._settled_page(request.user_id, asked)
             self._revocations.check_again(bearer)
         deadline = self._loop.time() + request.wait_ms / 1000 if request.wait_ms else 0.0
         while page.is_delta and not page.items and request.wait_ms > 0:
@@ -89,7 +91,7 @@ class Fetches:
                 self._waiters.end(waiter)
             if woken is not Woken.CHANGE and (woken is not Woken.TIME or look_s == left_s):
                 return self._empty(bookmarks, waiter, woken, quota)
-            mailbox, page = await self._settled_page(bookmarks, request, start)
+            mailbox, page = await self._settled_page(request.user_id, asked)
             self._revocations.check(mailbox, bearer)
             self._revocations.check_again(bearer)
         self._ownership.check(request.user_id)
@@ -103,12 +105,8 @@ class Fetches:
         quota = self._limits.take("fetch", request.user_id, 1 + skipped_cost)
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
-        start = _start(bookmarks, request)
-        try:
-            at_once = self._in_memory(bookmarks, request, start)
-        except PageTooLarge:
-            self._ownership.check(request.user_id)
-            raise
+        asked = _asked(bookmarks, request)
+        at_once = self._in_memory(request, asked)
         if at_once is not None:
             self._ownership.check(request.user_id)
             return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
@@ -119,9 +117,9 @@ class Fetches:
             if not _is_known(mailbox, request.conversation_id):
                 self._ownership.check(request.user_id)
                 raise UnknownConversation("no such conversation")
-            reading = Reading(row.key, mailbox, self._now_us())
+            view = View(row.key, mailbox, self._now_us())
             try:
-                page = await self._message_page(reading, bookmarks, request, start)
+                page = await self._message_page(view, asked, request.bearer)
             except HandoverInProgress:
                 self._table.drop_replaced(row, mailbox)
                 raise
@@ -129,16 +127,17 @@ class Fetches:
                 self._ownership.check(request.user_id)
                 raise
             finally:
-                quota = self._limits.charge("fetch", request.user_id, reading.cost - skipped_cost, quota)
+                quota = self._limits.charge("fetch", request.user_id, view.cost - skipped_cost, quota)
             if not (page.is_delta and not page.items and not page.has_more and request.wait_ms > 0):
                 break
             assert page.token is not None
-            start = page.token
-            if self._head_of(request.user_id, mailbox) > start:
+            asked = asked.behind(page.token)
+            if self._head_of(request.user_id, mailbox) > page.token:
                 continue  # something was written while the page was read: look again before waiting for it
+            del row, mailbox, view  # the mailbox may leave the memory meanwhile
             waiter = Waiter(
                 request.user_id,
-                start,
+                page.token,
                 only_messages=True,
                 conversation_id=request.conversation_id,
                 bearer=request.bearer,
@@ -153,36 +152,36 @@ class Fetches:
         self._account(row, mailbox)
         return _answer(bookmarks, page, quota, has_more=page.has_more)
 
-    def _in_memory(
-        self, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
-    ) -> MessagePage | None:
+    def _in_memory(self, request: FetchMessages, asked: PageRequest) -> MessagePage | None:
         """What is asked for most, where memory says it and nothing is awaited: the first page of a conversation, and
         that nothing came since a token.
         """
         mailbox = self._table.row(request.user_id).mailbox
         if mailbox is None:
             return None
-        if start == mailbox.head:
+        if asked.start == mailbox.head:
             if request.wait_ms or not _is_known(mailbox, request.conversation_id):
                 return None
             return MessagePage((), True, mailbox.head)
-        if request.conversation_id is None or request.page_number or start is not None:
+        if request.conversation_id is None or asked.number or asked.start is not None:
             return None
-        return self._pages.in_memory(mailbox, bookmarks, request.page_number, request.page_size, self._now_us())
+        try:
+            return self._pages.in_memory(mailbox, asked, self._now_us())
+        except PageTooLarge:
+            self._ownership.check(request.user_id)
+            raise
 
-    async def _settled_page(
-        self, bookmarks: Bookmarks, request: FetchConversations, start: Start | ResetReason
-    ) -> tuple[Mailbox, ConversationPage]:
+    async def _settled_page(self, user_id: str, asked: PageRequest) -> tuple[Mailbox, ConversationPage]:
         """A page in which nothing has ended, if that is to be had now, and the mailbox as it was made of it."""
-        if isinstance(start, int):
-            await self._settling.before_delta(request.user_id, start)
+        if isinstance(asked.start, int):
+            await self._settling.before_delta(user_id, asked.start)
         looks = 0
         while True:
-            _, mailbox = await self._table.loaded(request.user_id)
-            page = self._conversation_page(mailbox, bookmarks, request, start, mailbox.horizon(self._now_us()))
+            _, mailbox = await self._table.loaded(user_id)
+            page = conversation_page(mailbox, asked, mailbox.horizon(self._now_us()))
             if not page.ended or looks == MOST_LOOKS:
                 return mailbox, page
-            is_settled = await self._settling.settle(request.user_id, page.ended)
+            is_settled = await self._settling.settle(user_id, page.ended)
             looks = looks + 1 if is_settled else MOST_LOOKS
 
     def _until_an_end_s(self, mailbox: Mailbox, left_s: float) -> float:
@@ -190,37 +189,10 @@ class Fetches:
         ends_s = (mailbox.index.endings.first - mailbox.horizon(self._now_us())) / US_PER_S
         return min(left_s, max(ends_s, LEAST_LOOK_S)) if ends_s > 0 else left_s
 
-    def _conversation_page(
-        self,
-        mailbox: Mailbox,
-        bookmarks: Bookmarks,
-        request: FetchConversations,
-        start: Start | ResetReason,
-        horizon: int,
-    ) -> ConversationPage:
-        size = request.page_size
-        if isinstance(start, ResetReason):
-            return numbered_page(mailbox, bookmarks, 0, size, horizon)._replace(reset=start)
-        if isinstance(start, Place):
-            return page_after(mailbox, bookmarks, start, size, horizon)
-        if start is not None:
-            return changes_since(mailbox, bookmarks, start, size, horizon)
-        return numbered_page(mailbox, bookmarks, request.page_number, size, horizon)
-
-    async def _message_page(
-        self, reading: Reading, bookmarks: Bookmarks, request: FetchMessages, start: Start | ResetReason
-    ) -> MessagePage:
+    async def _message_page(self, view: View, asked: PageRequest, bearer: Bearer | None) -> MessagePage:
         """What was read for a token that was revoked meanwhile is not told: TokenRevoked."""
-        now_us, size = self._now_us(), request.page_size
-        if isinstance(start, ResetReason):
-            page = (await self._pages.first(reading, bookmarks, None, size, now_us))._replace(reset=start)
-        elif isinstance(start, Place):
-            page = await self._pages.after(reading, bookmarks, start, size, now_us)
-        elif start is not None:
-            page = await self._pages.since(reading, bookmarks, start, size, now_us)
-        else:
-            page = await self._pages.first(reading, bookmarks, request.page_number, size, now_us)
-        self._revocations.check_again(request.bearer)
+        page = await self._pages.page(view, asked)
+        self._revocations.check_again(bearer)
         return page
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
@@ -245,11 +217,13 @@ def _is_known(mailbox: Mailbox, conversation_id: bytes | None) -> bool:
     return conversation_id is None or conversation_id in mailbox.index
 
 
-def _start(bookmarks: Bookmarks, request: FetchConversations | FetchMessages) -> Start | ResetReason:
-    """Where the request says to begin, or why it cannot be there. BadRequest: what it says is none of this list."""
+def _asked(bookmarks: Bookmarks, request: FetchConversations | FetchMessages) -> PageRequest:
+    """The page that is asked for. BadRequest: its token or its cursor is none of this list."""
     if request.token is not None:
-        return bookmarks.read_token(request.token)
-    return None if request.cursor is None else bookmarks.read_cursor(request.cursor)
+        return PageRequest(bookmarks, bookmarks.read_token(request.token), None, request.page_size)
+    if request.cursor is not None:
+        return PageRequest(bookmarks, bookmarks.read_cursor(request.cursor), None, request.page_size)
+    return PageRequest(bookmarks, None, request.page_number, request.page_size)
 
 
 def _answer(bookmarks: Bookmarks, page: ConversationPage | MessagePage, quota: Quota | None, *, has_more: bool) -> Page:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rowbox.cacheserver.fetch.page_reader import PageReader
-from rowbox.cacheserver.fetch.reading import Reading
+from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.cells import ChangeKind, LogCell
 
 LOG_COLUMNS = 500
@@ -32,12 +32,12 @@ class LogTail:
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
 
-    async def newest(self, reading: Reading, below: int, oldest: int, count: int, most_reads: int | None) -> Tail:
+    async def newest(self, view: View, below: int, oldest: int, count: int, most_reads: int | None) -> Tail:
         """The `count` newest new-message entries with oldest <= version < below, downwards.
 
         After `most_reads` those that were found by then; None: as many as it takes.
         """
-        mailbox = reading.mailbox
+        mailbox = view.mailbox
         found: list[LogCell] = []
         for entry in reversed(mailbox.log):
             if entry.version < oldest or len(found) > count:
@@ -51,7 +51,7 @@ class LogTail:
             if most_reads is not None and reads >= most_reads and spans.floor < begin:
                 break
             start, floor = spans.start, spans.floor
-            entries, reached = await self._reader.changes(reading, start, floor, LOG_COLUMNS)
+            entries, reached = await self._reader.changes(view, start, floor, LOG_COLUMNS)
             reads += 1
             if reached < floor:
                 spans.note_cut(entries, reached)

@@ -6,7 +6,7 @@ is long is done in slices (turns.py). What never counts is left out, and told to
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rowbox.cacheserver.fetch.reading import Reading
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema import codec, keys
@@ -38,7 +38,7 @@ class PageReader:
         self._turns = turns
         self._remove = remove
 
-    async def newest(self, reading: Reading, conversation_id: bytes, below: bytes | None, cut: PageCut) -> bool:
+    async def newest(self, view: View, conversation_id: bytes, below: bytes | None, cut: PageCut) -> bool:
         """Fills `cut` with the newest messages of a conversation under `below`, newest first.
 
         True: there are no others, whether the page is full or not.
@@ -48,56 +48,56 @@ class PageReader:
         limit_bytes = FIRST_BYTES
         while following is not None:
             if cut.is_full():
-                cut.has_more = await self._has_any(reading, following, stop)
+                cut.has_more = await self._has_any(view, following, stop)
                 return not cut.has_more
             await self._turns.next()
             limit = min(READ_COLUMNS, cut.size - len(cut.copies))
             room_bytes = cut.room_bytes
             part = await self._store.get_part(
-                reading.row, Family.MESSAGES, following, stop, limit=limit, limit_bytes=min(limit_bytes, room_bytes)
+                view.row, Family.MESSAGES, following, stop, limit=limit, limit_bytes=min(limit_bytes, room_bytes)
             )
-            reading.note(part.columns)
-            if not await self._take(reading, part.columns, cut):
+            view.note(part.columns)
+            if not await self._take(view, part.columns, cut):
                 return False
             following = part.next
-            if following is not None and cut.is_full() and _is_held(reading, following):
+            if following is not None and cut.is_full() and _is_held(view, following):
                 cut.has_more = True
                 return False
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
         return True
 
-    async def of_entries(self, reading: Reading, entries: Sequence[LogCell], cut: PageCut) -> None:
+    async def of_entries(self, view: View, entries: Sequence[LogCell], cut: PageCut) -> None:
         """Fills `cut` with the messages that log entries tell of, in their order; what retention took is left out."""
         place, count = 0, FIRST_COPIES
         while place < len(entries) and not cut.has_more:
             some = entries[place : place + count]
             place += count
-            copies = [reading.mailbox.copy_in_memory(*_ids(entry)) for entry in some]
+            copies = [view.mailbox.copy_in_memory(*_ids(entry)) for entry in some]
             in_memory = [copy for copy in copies if copy is not None]
             if len(in_memory) == len(some):
                 cut.take_all(in_memory)
                 continue
             held = {entry.message_id: copy for entry, copy in zip(some, copies, strict=True)}
-            columns = await self._columns_of(reading, [entry for entry in some if held[entry.message_id] is None])
+            columns = await self._columns_of(view, [entry for entry in some if held[entry.message_id] is None])
             room_bytes = cut.room_bytes
-            await self._take_in_order(reading, some, held, columns, cut)
+            await self._take_in_order(view, some, held, columns, cut)
             fitting = cut.room_bytes * len(some) // max(1, room_bytes - cut.room_bytes)
             count = max(1, min(fitting, 4 * count))
 
-    async def position_of(self, reading: Reading, conversation_id: bytes, place: int) -> bytes | None:
+    async def position_of(self, view: View, conversation_id: bytes, place: int) -> bytes | None:
         """The messageId of the message at `place`, counted from the newest, which is 1; None when there are fewer."""
         start, stop = keys.message_range(conversation_id, None, None)
         following: bytes | None = start
         while following is not None:
             await self._turns.next()
-            columns, following = await self._keys(reading, following, stop, min(KEY_COLUMNS, place))
-            found = [qualifier for qualifier, _ in columns if _is_held(reading, qualifier)]
+            columns, following = await self._keys(view, following, stop, min(KEY_COLUMNS, place))
+            found = [qualifier for qualifier, _ in columns if _is_held(view, qualifier)]
             place -= len(found)
             if place == 0:
                 return keys.split_message_qualifier(found[-1]).message_id
         return None
 
-    async def changes(self, reading: Reading, after: int, through: int, count: int) -> tuple[list[LogCell], int]:
+    async def changes(self, view: View, after: int, through: int, count: int) -> tuple[list[LogCell], int]:
         """The first log entries with after < version <= through, upwards, and the version up to which that is all.
 
         About `count` columns are looked at: the second value is `through` where the range was read to its end, and more
@@ -109,30 +109,30 @@ class PageReader:
         while reached <= after:
             await self._turns.next()
             # Not get_part: an entry takes some 60 bytes, and over HBase a part of 500 takes more round trips than this.
-            columns = await self._store.get_range(reading.row, Family.LOG, start, stop, count)
-            reading.note(columns)
+            columns = await self._store.get_range(view.row, Family.LOG, start, stop, count)
+            view.note(columns)
             cells = [_log_cell(column) for column in columns]
             stamped = zip(columns, cells, strict=True)
-            self._sweep(reading, Family.LOG, [(column[0], cell.epoch, cell.version) for column, cell in stamped])
+            self._sweep(view, Family.LOG, [(column[0], cell.epoch, cell.version) for column, cell in stamped])
             entries += cells
             if len(columns) < count:
                 reached = through
             else:  # of the last version there may be entries of other epochs behind the cut
                 start, reached = keys.after(columns[-1][0]), cells[-1].version - 1
-        counted = [cell for cell in entries if reading.counts(cell.epoch, cell.version)]
+        counted = [cell for cell in entries if view.counts(cell.epoch, cell.version)]
         return [cell for cell in counted if cell.version <= reached], reached
 
-    async def _take(self, reading: Reading, columns: Sequence[Column], cut: PageCut) -> bool:
+    async def _take(self, view: View, columns: Sequence[Column], cut: PageCut) -> bool:
         """Decodes into `cut` what counts of `columns`, in slices; False when the page ended before their end."""
         keyed = [(column, keys.split_message_qualifier(column[0])) for column in columns]
-        self._sweep(reading, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
+        self._sweep(view, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
         made_bytes = 0
         for column, key in keyed:
-            if reading.holds(key.epoch, key.version):
+            if view.holds(key.epoch, key.version):
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
                     await self._turns.next()
-                copy = _copy(reading, column)
+                copy = _copy(view, column)
                 made_bytes += len(copy.json)
                 if not cut.take(copy):
                     return False
@@ -140,7 +140,7 @@ class PageReader:
 
     async def _take_in_order(
         self,
-        reading: Reading,
+        view: View,
         entries: Sequence[LogCell],
         held: Mapping[bytes, MessageCopy | None],
         columns: Mapping[bytes, Column],
@@ -154,46 +154,46 @@ class PageReader:
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
                     await self._turns.next()
-                copy = _copy(reading, column)
+                copy = _copy(view, column)
                 made_bytes += len(copy.json)
             if copy is not None and not cut.take(copy):
                 return
 
-    async def _columns_of(self, reading: Reading, entries: Iterable[LogCell]) -> dict[bytes, Column]:
+    async def _columns_of(self, view: View, entries: Iterable[LogCell]) -> dict[bytes, Column]:
         """The columns of the messages that `entries` tell of, by messageId."""
         qualifiers = [keys.message_qualifier(*_ids(entry), entry.epoch, entry.version) for entry in entries]
         if not qualifiers:
             return {}
         await self._turns.next()
-        columns = await self._store.get_columns(reading.row, Family.MESSAGES, sorted(qualifiers))
-        reading.note(columns)
+        columns = await self._store.get_columns(view.row, Family.MESSAGES, sorted(qualifiers))
+        view.note(columns)
         return {keys.split_message_qualifier(column[0]).message_id: column for column in columns}
 
-    async def _has_any(self, reading: Reading, start: bytes, stop: bytes) -> bool:
+    async def _has_any(self, view: View, start: bytes, stop: bytes) -> bool:
         """Whether a message of a range counts; by keys alone, and by one as a rule."""
         following: bytes | None = start
         count = 1
         while following is not None:
-            columns, following = await self._keys(reading, following, stop, count)
-            if any(_is_held(reading, qualifier) for qualifier, _ in columns):
+            columns, following = await self._keys(view, following, stop, count)
+            if any(_is_held(view, qualifier) for qualifier, _ in columns):
                 return True
             count = READ_COLUMNS
         return False
 
-    async def _keys(self, reading: Reading, start: bytes, stop: bytes, count: int) -> tuple[list[Column], bytes | None]:
+    async def _keys(self, view: View, start: bytes, stop: bytes, count: int) -> tuple[list[Column], bytes | None]:
         """The first `count` keys of a range of messages, and where it goes on; None: it is at its end."""
-        columns = await self._store.get_range(reading.row, Family.MESSAGES, start, stop, count, keys_only=True)
-        reading.note(columns)
+        columns = await self._store.get_range(view.row, Family.MESSAGES, start, stop, count, keys_only=True)
+        view.note(columns)
         return columns, keys.after(columns[-1][0]) if len(columns) == count else None
 
-    def _sweep(self, reading: Reading, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
+    def _sweep(self, view: View, family: Family, stamped: Sequence[tuple[bytes, int, int]]) -> None:
         """Has the late writes of replaced owners removed, as they are met. `stamped`: (qualifier, epoch, version)."""
-        mailbox = reading.mailbox
+        mailbox = view.mailbox
         if mailbox.is_fenced:
             dead = [(qualifier, version) for qualifier, epoch, version in stamped if mailbox.is_dead(epoch, version)]
             if dead:
                 newest = max(version for _, version in dead)
-                self._remove(reading.row, [(family, qualifier) for qualifier, _ in dead], newest)
+                self._remove(view.row, [(family, qualifier) for qualifier, _ in dead], newest)
 
 
 def _values_that_fit(columns: Sequence[Column], made_bytes: int, room_bytes: int) -> int:
@@ -206,8 +206,8 @@ def _ids(entry: LogCell) -> tuple[bytes, bytes]:
     return entry.conversation_id, entry.message_id
 
 
-def _is_held(reading: Reading, qualifier: bytes) -> bool:
-    return reading.holds(*keys.message_stamp(qualifier))
+def _is_held(view: View, qualifier: bytes) -> bool:
+    return view.holds(*keys.message_stamp(qualifier))
 
 
 def _log_cell(column: Column) -> LogCell:
@@ -216,9 +216,9 @@ def _log_cell(column: Column) -> LogCell:
     return cell
 
 
-def _copy(reading: Reading, column: Column) -> MessageCopy:
+def _copy(view: View, column: Column) -> MessageCopy:
     cell = codec.decode(Family.MESSAGES, *column)
     assert isinstance(cell, MessageCell)
-    participants = reading.participants_of(cell.conversation_id)
+    participants = view.participants_of(cell.conversation_id)
     message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content)
     return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id)

@@ -56,6 +56,7 @@ from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.guarded_store import GuardedStore
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
@@ -113,7 +114,7 @@ class Owner:
         self._limits = RateLimits(settings.rate_limits, self._loop.time)
         self._ownership = ownership if ownership is not None else SoleOwnership()
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
-        self._reader = RowReader(store, self.cleaner.remove, time.seen_us)
+        self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
             self._deliver,
@@ -246,7 +247,7 @@ class Owner:
         record = None
         if mailbox.client_ids.may_hold(hashed):
             try:
-                record = await self._reader.send_record(mailbox, row.key, hashed, mailbox.head)
+                record = await self._reader.send_record(View(row.key, mailbox, self._time.seen_us()), hashed)
             except HandoverInProgress:
                 self.table.drop_replaced(row, mailbox)
                 raise
@@ -313,7 +314,7 @@ class Owner:
     async def _visit_outbox(self, user_id: str) -> None:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""
         row, mailbox = await self.table.loaded(user_id)
-        read_outbox = partial(self._reader.outbox, mailbox, row.key, mailbox.head)
+        read_outbox = partial(self._reader.outbox, View(row.key, mailbox, self._time.seen_us()))
         await self.delivery.read_back(user_id, row.key, read_outbox)
 
 

@@ -1,19 +1,21 @@
 """Which conversations a fetch answers with. Pure: everything is in the index, nothing is read."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from rowbox.mailbox.aggregate.index import Position
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.ids import ID_BYTES
-from rowbox.mailbox.pages.cursor import Bookmarks, Place, ResetReason
+from rowbox.mailbox.pages.cursor import Place, ResetReason
+from rowbox.mailbox.pages.page_request import PageRequest
 
 MAX_DELTA = 200
 """A delta of more conversations is a full page instead."""
 
 
-class ConversationPage(NamedTuple):
+class ConversationPage(msgspec.Struct, frozen=True, gc=False):
     """A page of the list, or a delta of it: see rowbox.cacheserver.port.Page for the fields.
 
     `token` is the version that the page's token names. `ended` names the conversations in it whose states tell of what
@@ -29,19 +31,27 @@ class ConversationPage(NamedTuple):
     ended: Sequence[bytes] = ()
 
 
-def numbered_page(mailbox: Mailbox, bookmarks: Bookmarks, number: int, size: int, horizon: int) -> ConversationPage:
-    """Page `number` of all conversations, newest message first; only page 0 has a token."""
+def conversation_page(mailbox: Mailbox, asked: PageRequest, horizon: int) -> ConversationPage:
+    """The page that is asked for, newest message first. BadRequest when the list has no such place."""
+    start = asked.start
+    if isinstance(start, ResetReason):
+        return msgspec.structs.replace(_numbered(mailbox, asked, horizon), reset=start)
+    if isinstance(start, Place):
+        found = mailbox.index.below(_parse(start.position), asked.size + 1)
+        return _page(mailbox, asked, found, start.token, horizon)
+    if start is not None:
+        return _changes(mailbox, asked, start, horizon)
+    return _numbered(mailbox, asked, horizon)
+
+
+def _numbered(mailbox: Mailbox, asked: PageRequest, horizon: int) -> ConversationPage:
+    """A page of all conversations by its number; only page 0 has a token."""
+    number, size = asked.number or 0, asked.size
     found = mailbox.index.newest(number * size, size + 1)
-    return _page(mailbox, bookmarks, found, size, mailbox.head if number == 0 else None, horizon)
+    return _page(mailbox, asked, found, mailbox.head if number == 0 else None, horizon)
 
 
-def page_after(mailbox: Mailbox, bookmarks: Bookmarks, place: Place, size: int, horizon: int) -> ConversationPage:
-    """The page behind the place of a cursor. BadRequest when this list has no such place."""
-    found = mailbox.index.below(_parse(place.position), size + 1)
-    return _page(mailbox, bookmarks, found, size, place.token, horizon)
-
-
-def changes_since(mailbox: Mailbox, bookmarks: Bookmarks, token: int, size: int, horizon: int) -> ConversationPage:
+def _changes(mailbox: Mailbox, asked: PageRequest, token: int, horizon: int) -> ConversationPage:
     """Every conversation changed after `token`, once; a full first page where that cannot be said.
 
     What has ended and is not settled has not changed yet: whoever asks has all of it settled before.
@@ -51,7 +61,7 @@ def changes_since(mailbox: Mailbox, bookmarks: Bookmarks, token: int, size: int,
     changed = None if token > mailbox.head else mailbox.index.changed_since(token, MAX_DELTA)
     if changed is None:
         reason = ResetReason.FUTURE if token > mailbox.head else ResetReason.TOO_MANY
-        return numbered_page(mailbox, bookmarks, 0, size, horizon)._replace(reset=reason)
+        return msgspec.structs.replace(_numbered(mailbox, asked, horizon), reset=reason)
     return ConversationPage(_encode(mailbox, changed, horizon), True, mailbox.head)
 
 
@@ -61,12 +71,13 @@ def has_delta(mailbox: Mailbox, token: int) -> bool:
 
 
 def _page(
-    mailbox: Mailbox, bookmarks: Bookmarks, found: list[Position], size: int, token: int | None, horizon: int
+    mailbox: Mailbox, asked: PageRequest, found: list[Position], token: int | None, horizon: int
 ) -> ConversationPage:
-    shown = found[:size]
+    """The page of `found`, the positions of one conversation more than it shows where there are more."""
+    shown = found[: asked.size]
     next_cursor = None
-    if len(found) > size:
-        next_cursor = bookmarks.cursor(token, shown[-1])
+    if len(found) > asked.size:
+        next_cursor = asked.bookmarks.cursor(token, shown[-1])
     ended = mailbox.index.ended_of(shown, horizon)
     return ConversationPage(_encode(mailbox, shown, horizon), False, token, next_cursor, None, ended)
 

@@ -13,6 +13,7 @@ from rowbox.cacheserver.delivery.delivery import NEWER_MESSAGES, SPILLED_RECIPIE
 from rowbox.cacheserver.delivery.recovery import PAUSE_S
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.settings.config import CommitSettings, Settings
 from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, gather_all
@@ -90,6 +91,26 @@ async def test_texts_of_answered_commands_do_not_stay_behind_one_that_hangs(late
         assert 1 <= len(kept) <= 2
         node.store.release(Point.READ)
         await hanging
+
+
+@both_kinds
+@pytest.mark.parametrize("which", ["messages", "conversations"])
+@virtual_time
+async def test_a_parked_poll_keeps_no_mailbox_in_memory(late: bool, which: str) -> None:
+    """Ten thousand of them would keep ten thousand mailboxes, which the table has let go and counts no more."""
+    async with cluster(late=late) as servers:
+        node = servers.node
+        await node.send("ann", "ann", "x", "c")
+        fetch = node.messages if which == "messages" else node.conversations
+        parked = asyncio.create_task(fetch("ann", token=(await fetch("ann")).token, wait_ms=50_000))
+        await settle()
+        assert node.owner.waiters.count == 1
+        row = node.owner.table.row("ann")
+        known = id(row.mailbox)
+        node.owner.table.drop(row)
+        gc.collect()
+        assert known not in [id(thing) for thing in gc.get_objects() if type(thing) is Mailbox]
+        parked.cancel()
 
 
 @virtual_time

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.cache.commands import SendCommand
 from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.hbase_schema.keys import row_key, shard_of_row
@@ -343,11 +344,11 @@ def test_a_read_that_fails_ends_no_other_command_than_its_own(follows: bool, mon
     real = RowReader.answer
     begun: dict[bytes, asyncio.Event] = {row_key(user, SHARDS): asyncio.Event() for user in ("ann", "bob")}
 
-    async def answer(self: RowReader, mailbox: Any, row: bytes, need: Any) -> Any:
-        await begun[row].wait()
-        if row == row_key("ann", SHARDS):
+    async def answer(self: RowReader, view: View, need: Any) -> Any:
+        await begun[view.row].wait()
+        if view.row == row_key("ann", SHARDS):
             raise StoreUnavailable("the read failed")
-        return await real(self, mailbox, row, need)
+        return await real(self, view, need)
 
     @virtual_time
     async def scenario() -> None:
@@ -386,9 +387,9 @@ def test_who_waits_behind_a_reserved_row_goes_on_when_its_caller_leaves(monkeypa
     real = RowReader.answer
     may_end: dict[bytes, asyncio.Event] = {row_key(user, SHARDS): asyncio.Event() for user in ("ann", "bob")}
 
-    async def answer(self: RowReader, mailbox: Any, row: bytes, need: Any) -> Any:
-        await may_end[row].wait()
-        return await real(self, mailbox, row, need)
+    async def answer(self: RowReader, view: View, need: Any) -> Any:
+        await may_end[view.row].wait()
+        return await real(self, view, need)
 
     @virtual_time
     async def scenario() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rowbox.cacheserver.fetch import page_reader
 from rowbox.cacheserver.fetch.page_reader import SLICE_BYTES
-from rowbox.cacheserver.fetch.reading import TOKEN_COLUMNS
+from rowbox.cacheserver.rows.view import TOKEN_COLUMNS
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import Part, RowMutation
 from rowbox.hbase_schema import codec

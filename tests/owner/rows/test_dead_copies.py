@@ -4,6 +4,7 @@ import pytest
 
 from rowbox.cacheserver.check.row_cells import PAGE_COLUMNS, RowCells, ignore
 from rowbox.cacheserver.rows.row_reader import OUTBOX_COLUMNS, READ_COLUMNS
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
@@ -90,7 +91,9 @@ async def outbox_in_parts(patch: pytest.MonkeyPatch) -> None:
             parcels.append(OutboxCell(message.message_id, mailbox.epoch, place + 1, message))
         await land(servers, parcels)
         patch.setattr(servers.node.store, "get_row", None)  # a whole outbox, or more, in one reply
-        found = await servers.node.owner._reader.outbox(mailbox, ANN, as_of=1 << 60)
+        view = View(ANN, mailbox, now_us)
+        view.as_of = 1 << 60
+        found = await servers.node.owner._reader.outbox(view)
         assert found == parcels
         patch.undo()
 

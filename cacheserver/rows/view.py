@@ -1,7 +1,7 @@
-"""What one answer reads of one row: as of which head and which time, and what it has cost.
+"""One row as of one head and one time: what a page and a decision read, and what that has cost.
 
 The store may also return what is not committed yet (in flight), what never counts (late writes of replaced owners), and
-for a while what retention has taken: an answer is the mailbox as it was when it was begun.
+for a while what retention has taken. A view says what of it is part of the mailbox as it was when the view was made.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,17 @@ TOKEN_COLUMNS = 500
 """What a token of the user's bucket pays for beside the fetch itself: bytes of values, columns looked at."""
 
 
-class Reading:
-    """One answer's view of one row."""
+class View:
+    """Of a loaded mailbox, for one answer or one decision: what reads the row for that takes the view."""
 
-    __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "row", "value_bytes")
+    __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "now_us", "row", "value_bytes")
 
     def __init__(self, row: bytes, mailbox: Mailbox, now_us: int) -> None:
+        """`row` is the key. By `now_us` it is judged what retention has taken: the store holds that somewhat longer."""
         self.row = row
         self.mailbox = mailbox
         self.as_of = mailbox.head
+        self.now_us = now_us
         self.horizon = mailbox.horizon(now_us)
         self.columns = 0
         self.value_bytes = 0
