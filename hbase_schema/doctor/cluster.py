@@ -13,13 +13,13 @@ from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.spoken import other_wire
 from rowbox.hbase_schema.thrift.thrift1 import Thrift1
-from rowbox.hbase_schema.thrift.thrift2 import THRIFT2, Identity, identify
+from rowbox.hbase_schema.thrift.thrift2 import THRIFT2, GatewayIdentity, identify
 from rowbox.mailbox.clocks.clock_trust import ClockTrust, Remembered, duration
 from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.settings.config import HBaseSettings
 
 
-def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tuple[Diagnosis, Identity | None]:
+def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tuple[Diagnosis, GatewayIdentity | None]:
     """Whether a gateway answers a call that HBase's master has to answer; who it is, None where it is of no use."""
     subject = f"gateway {address[0]}:{address[1]}"
     try:
@@ -38,7 +38,7 @@ def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tu
     ), identity
 
 
-def examine_cluster(identities: Collection[Identity]) -> Diagnosis:
+def examine_cluster(identities: Collection[GatewayIdentity]) -> Diagnosis:
     """Whether one cluster is behind all gateways that answered."""
     clusters = {identity.cluster_id for identity in identities}
     if None in clusters:

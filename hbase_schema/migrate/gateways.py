@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift.connection import CREATE_TIMEOUT_MS, Address
+from rowbox.hbase_schema.thrift.calls import CREATE_TIMEOUT_MS
+from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.spoken import require_same_wire, spoken_by
 from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.hbase_schema.thrift.thrift2 import THRIFT1, THRIFT2, Thrift2, identify

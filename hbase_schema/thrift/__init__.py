@@ -1,1 +1,1 @@
-"""HBase's Thrift interfaces: one connection, both protocols, and what a gateway speaks."""
+"""HBase's Thrift interfaces: the one class of connections, both interfaces, and what a gateway speaks."""

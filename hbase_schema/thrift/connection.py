@@ -1,99 +1,115 @@
-"""One connection to a Thrift gateway of HBase, for the few calls that make, describe and probe a table.
+"""A connection to a Thrift gateway of HBase: what the store, `rowbox schema` and `rowbox doctor` all call through.
 
-It is opened by the first call and closed by any failure: after a timeout the next call would be given the answer of
-the one before, which nothing in the protocol tells apart. No exception of Thrift or of a socket leaves this module.
+It is thriftpy2's client with what that lacks, for either Thrift interface. Of every call made through it holds:
 
-Made for an operator's verbs, which make one call at a time; the store has a pool of its own (cacheserver/stores).
+- It has one deadline, for sending and for the reply to its last byte (deadline_socket.py).
+- A reply to something else is never taken for its own (sequenced.py). A request whose reply was not read by the call
+  that sent it counts as such.
+- After any exception the connection is closed, whatever raised it: what of which reply is still on its way, nobody
+  knows. It is not opened again.
+- No request is larger than a frame that the gateway takes.
+- What goes wrong is said in Rowbox's words (errors.py): no exception of Thrift or of a socket leaves it.
+
+Whose turn it is, which gateway, and whether to ask again is its users' concern: the store's pool
+(cacheserver/stores/hbase/pool.py) and the verbs' GatewayCalls (calls.py).
 """
+# mypy: allow-untyped-calls
 
-from typing import Any, Final
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from thriftpy2.rpc import make_client
-from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 
-from rowbox.hbase_schema.thrift.wire import NOT_THRIFT, wire_of
-from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
-from rowbox.mailbox.settings.config import HBaseSettings
+from rowbox.hbase_schema.thrift.deadline_socket import DeadlineSocket
+from rowbox.hbase_schema.thrift.errors import Blame, blame, failed_call, said
+from rowbox.hbase_schema.thrift.sequenced import Sequenced, sequenced
+from rowbox.hbase_schema.thrift.wire import Wire
+from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable
 
-CREATE_TIMEOUT_MS: Final = 60_000
-"""A table with hundreds of regions takes a busy cluster many seconds."""
-_MOST_SHOWN: Final = 300
+BUFFER_BYTES: Final = 64 * 1024
+"""A batch of 256 rows is 200 kB: with thriftpy2's 4 kB it is 53 writes to the socket, with this 4."""
 
-Address = tuple[str, int]
+Address: TypeAlias = tuple[str, int]
 """A gateway's host and port."""
 
-
-class HBaseRefused(StoreOutcomeUnknown):
-    """HBase answered with an error. `exception` is the Java class that it names, "" where there is none.
-
-    Of a write it is as unknown as without an answer whether it happened: HBase may have given up waiting for itself.
-    """
-
-    def __init__(self, message: str, exception: str = "") -> None:
-        super().__init__(message)
-        self.exception = exception
+_Client = TypeVar("_Client")
+_T = TypeVar("_T")
 
 
-class ThriftConnection:
-    """Calls of one Thrift service on one gateway."""
+class GatewayConnection(Generic[_Client]):
+    """One connection: `open` it once, then `run` calls on it, by one thread at a time."""
 
-    def __init__(self, address: Address, service: Any, settings: HBaseSettings, timeout_ms: int | None = None) -> None:
-        """`timeout_ms` of a call takes the place of the settings'."""
-        self.name = f"{address[0]}:{address[1]}"
-        self._address = address
-        self._service = service
-        self._wire = wire_of(settings)
-        self._timeout_ms = settings.call_timeout_ms if timeout_ms is None else timeout_ms
-        self._client: Any = None
+    def __init__(
+        self, gateway: Address, client_of: Callable[[Any], _Client], wire: Wire, frame_bytes: int | None = None
+    ) -> None:
+        """`client_of` makes the client of an interface out of a protocol; `frame_bytes`: see DeadlineSocket."""
+        self.gateway = gateway
+        self._socket = DeadlineSocket(*gateway, frame_bytes)
+        self._transport = wire.transport_class(self._socket, BUFFER_BYTES)
+        self._protocol: Sequenced = sequenced(wire, self._transport)
+        self._client = client_of(self._protocol)
+        self.used_s = 0.0
+        """When it was opened, or a call on it was last answered, of `monotonic`."""
+        self.has_answered = False
+        """Whether a call on it was ever answered."""
+        self.failure: Blame | None = None
+        """Whose failure ended it; None: nobody's that concerns the gateway."""
 
-    def call(self, name: str, *args: object, writes: bool = False) -> Any:
-        """What the gateway answers to the call `name`, within the connection's timeout.
+    @property
+    def round_trips(self) -> int:
+        """Of the last call."""
+        return self._socket.round_trips
 
-        HBaseRefused: it answered with an error. StoreUnavailable: it is away, silent, or no such gateway.
-        StoreOutcomeUnknown: the same, of a call that `writes` and had been begun.
-        """
-        client = self._opened()
+    def open(self, deadline_s: float) -> None:
+        """Connects by `deadline_s` of `monotonic`. StoreUnreachable: it could not."""
+        self._socket.begin(deadline_s)
         try:
-            return getattr(client, name)(*args)
-        except (OSError, TTransportException, *NOT_THRIFT) as error:
-            self.close()
-            kind = StoreOutcomeUnknown if writes else StoreUnavailable
-            raise kind(f"gateway {self.name} gave no answer to {name}: {_text(error)}") from error
-        except TException as error:
-            self.close()
-            raise self._refused(name, error) from error
+            self._transport.open()
+        except (TTransportException, OSError) as error:
+            reason = error.__context__ if isinstance(error.__context__, OSError) else error
+            raise StoreUnreachable(f"{named(self.gateway)} cannot be reached: {said(reason)}") from None
+        self.used_s = monotonic()
 
-    def _opened(self) -> Any:
-        if self._client is None:
-            try:
-                self._client = make_client(
-                    self._service,
-                    *self._address,
-                    proto_factory=self._wire.protocol_factory,
-                    trans_factory=self._wire.transport_factory,
-                    timeout=self._timeout_ms,
-                )
-            except (OSError, TTransportException) as error:
-                raise StoreUnavailable(f"gateway {self.name} cannot be reached: {_text(error)}") from error
-        return self._client
+    def run(self, work: Callable[[_Client], _T], deadline_s: float, *, writes: bool) -> _T:
+        """What `work` returns, which makes calls of the client until `deadline_s`.
 
-    def _refused(self, call: str, error: TException) -> HBaseRefused:
-        if isinstance(error, TApplicationException) and error.type == TApplicationException.UNKNOWN_METHOD:
-            return HBaseRefused(f"gateway {self.name} knows no call {call}")
-        reason = _text(error)
-        exception = reason.partition(":")[0].rpartition(".")[2] if ":" in reason else type(error).__name__
-        return HBaseRefused(f"gateway {self.name} answered {call} with: {reason[:_MOST_SHOWN]}", exception)
+        StoreUnavailable: they were not answered, or with an error (HBaseRefused). StoreOutcomeUnknown: the same, where
+        they write and something of them was sent. A StoreUnavailable that `work` raises before anything was sent, to
+        refuse, is passed on as it is. Whatever is raised, the connection is closed.
+        """
+        self._socket.begin(deadline_s)
+        self._protocol.call = ""
+        try:
+            result = work(self._client)
+            self._protocol.require_no_reply_is_owed()
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, Exception) or self._is_refusal(error):
+                raise
+            self.failure = blame(error)
+            raise failed_call(
+                error, named(self.gateway), self._protocol.call, writes=writes, has_sent=self._socket.has_sent
+            ) from None
+        self.used_s, self.has_answered = monotonic(), True
+        return result
+
+    def _is_refusal(self, error: Exception) -> bool:
+        return isinstance(error, StoreUnavailable) and not self._socket.has_sent
+
+    def is_usable(self, idle_s: float) -> bool:
+        """Whether it may carry a call: open, not idle for longer than `idle_s`, not closed or spoken on meanwhile."""
+        return monotonic() - self.used_s <= idle_s and self._socket.is_silent()
+
+    def interrupt(self) -> None:
+        """From another thread: whatever is waited for on it, its connecting too, fails now."""
+        self._socket.interrupt()
 
     def close(self) -> None:
-        """Gives the socket back. The next call opens another."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Gives the socket back; twice is once."""
+        self._transport.close()
 
 
-def _text(error: Exception) -> str:
-    """The error in one line: of a Java stack trace what stands before the stack, and what it says was the cause."""
-    message = getattr(error, "message", None) or (error.args[0] if error.args else None) or type(error).__name__
-    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
-    return " ".join(line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("\t", "  ")))
+def named(gateway: Address) -> str:
+    """As it stands in messages."""
+    return f"gateway {gateway[0]}:{gateway[1]}"

@@ -1,13 +1,18 @@
 """A Thrift2 gateway: makes tables with splits and encodings, which Thrift1 cannot, and describes them in full."""
 
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import thriftpy2
+from thriftpy2.thrift import TClient
 
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan
-from rowbox.hbase_schema.thrift.connection import CREATE_TIMEOUT_MS, Address, HBaseRefused, ThriftConnection
+from rowbox.hbase_schema.thrift.calls import CREATE_TIMEOUT_MS, GatewayCalls
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.errors import HBaseRefused
 from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import HBaseSettings
 
@@ -24,44 +29,41 @@ FRAMED_SPLITS: Final = (
 """HBase 2.6's ThriftUtilities.splitKeyFromThrift takes `array()` of buffers that are slices of the frame."""
 
 
-class Identity(NamedTuple):
+class GatewayIdentity(NamedTuple):
     """Which protocol a gateway speaks (THRIFT1, THRIFT2), and for which cluster; None where it is too old to say."""
 
     protocol: int | None
     cluster_id: str | None
 
 
-def identify(address: Address, settings: HBaseSettings) -> Identity:
+def identify(address: Address, settings: HBaseSettings) -> GatewayIdentity:
     """What the gateway at `address`, of either kind, says of itself. StoreUnavailable where it does not answer."""
-    connection = ThriftConnection(address, _IDL.Identity, settings)
-    try:
-        return Identity(_asked(connection, "getThriftServerType"), _asked(connection, "getClusterId"))
-    finally:
-        connection.close()
+    with closing(GatewayCalls(address, partial(TClient, _IDL.Identity), settings)) as calls:
+        protocol, cluster_id = _asked(calls, "getThriftServerType"), _asked(calls, "getClusterId")
+        return GatewayIdentity(protocol, cluster_id and cluster_id.decode())
 
 
-def _asked(connection: ThriftConnection, call: str) -> Any:
+def _asked(calls: GatewayCalls, call: str) -> Any:
     try:
-        return connection.call(call)
+        return calls.call(call)
     except HBaseRefused:
         return None
 
 
 class Thrift2:
-    """The tables of a cluster, through one Thrift2 gateway. Its calls raise as those of ThriftConnection."""
+    """The tables of a cluster, through one Thrift2 gateway. Its calls raise as GatewayCalls."""
 
     def __init__(self, address: Address, settings: HBaseSettings) -> None:
         self._is_framed = settings.transport == "framed"
-        self._connection = ThriftConnection(address, _IDL.THBaseService, settings)
-        self._creation = ThriftConnection(address, _IDL.THBaseService, settings, CREATE_TIMEOUT_MS)
+        self._calls = GatewayCalls(address, partial(TClient, _IDL.THBaseService), settings)
 
     def describe(self, table: str) -> LiveTable | None:
         """The table as it stands; None: there is none."""
-        if not self._connection.call("tableExists", _table_name(table)):
+        if not self._calls.call("tableExists", _table_name(table)):
             return None
-        descriptor = self._connection.call("getTableDescriptor", _table_name(table))
+        descriptor = self._calls.call("getTableDescriptor", _table_name(table))
         families = {family.name.decode(): _decoded(family.attributes) for family in descriptor.columns}
-        locations = self._connection.call("getAllRegionLocations", table.encode())
+        locations = self._calls.call("getAllRegionLocations", table.encode())
         return LiveTable(families, tuple(sorted(location.regionInfo.startKey for location in locations)))
 
     def create(self, plan: TablePlan) -> bool:
@@ -77,7 +79,8 @@ class Thrift2:
         ]
         descriptor = _IDL.TTableDescriptor(_table_name(plan.table), families)
         try:
-            self._creation.call("createTable", descriptor, list(plan.split_points), writes=True)
+            splits = list(plan.split_points)
+            self._calls.call("createTable", descriptor, splits, writes=True, timeout_ms=CREATE_TIMEOUT_MS)
         except HBaseRefused as error:
             if error.exception == "TableExistsException":
                 return False
@@ -85,9 +88,8 @@ class Thrift2:
         return True
 
     def close(self) -> None:
-        """Gives the connections back."""
-        self._connection.close()
-        self._creation.close()
+        """Gives the connection back."""
+        self._calls.close()
 
 
 def _table_name(table: str) -> Any:

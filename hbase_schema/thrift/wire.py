@@ -7,33 +7,13 @@
 Neither side says which it speaks: a mismatch shows as a connection that ends or stays silent (spoken.py finds out).
 Both are thriftpy2's. Its compact protocol is written in Python, the binary one in C.
 """
-# mypy: allow-untyped-calls
 
-from struct import error as StructError  # noqa: N812 - an exception, whatever its case
 from typing import Any, Final, NamedTuple
 
-from thriftpy2.protocol import (
-    TBinaryProtocol,
-    TBinaryProtocolFactory,
-    TCompactProtocol,
-    TCompactProtocolFactory,
-)
-from thriftpy2.protocol.cybin.cybin import ProtocolError
-from thriftpy2.protocol.exc import TProtocolException
-from thriftpy2.transport import (
-    TBufferedTransport,
-    TBufferedTransportFactory,
-    TFramedTransport,
-    TFramedTransportFactory,
-)
+from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
+from thriftpy2.transport import TBufferedTransport, TFramedTransport
 
 from rowbox.mailbox.settings.config import HBaseSettings, ThriftProtocol, ThriftTransport
-
-NOT_THRIFT: Final = (
-    *(ProtocolError, TProtocolException, SystemError, MemoryError, UnicodeError, RecursionError),
-    *(StructError, TypeError, KeyError, ValueError, OverflowError, AssertionError),
-)
-"""What thriftpy2's parsers raise at bytes that are not what they read: the first line, of C; the second, of Python."""
 
 
 class Wire(NamedTuple):
@@ -52,14 +32,6 @@ class Wire(NamedTuple):
         """Takes a transport."""
         return TCompactProtocol if self.protocol == "compact" else TBinaryProtocol
 
-    @property
-    def transport_factory(self) -> Any:
-        return TFramedTransportFactory() if self.transport == "framed" else TBufferedTransportFactory()
-
-    @property
-    def protocol_factory(self) -> Any:
-        return TCompactProtocolFactory() if self.protocol == "compact" else TBinaryProtocolFactory()
-
     def __str__(self) -> str:
         return f"{self.transport} transport and {self.protocol} protocol"
 
@@ -71,3 +43,8 @@ DEFAULT: Final = Wire("buffered", "binary")
 def wire_of(settings: HBaseSettings) -> Wire:
     """The one that the settings say."""
     return Wire(settings.transport, settings.protocol)
+
+
+def frame_bytes_of(settings: HBaseSettings) -> int | None:
+    """The largest request that the gateways take, in bytes; None where they are not framed, and take any."""
+    return settings.frame_bytes if settings.transport == "framed" else None

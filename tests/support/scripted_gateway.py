@@ -7,21 +7,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from struct import error as StructError  # noqa: N812 - an exception, whatever its case
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from thriftpy2.protocol.cybin.cybin import ProtocolError
 from thriftpy2.protocol.exc import TProtocolException
 from thriftpy2.thrift import TProcessor
-from thriftpy2.transport import TSocket, TTransportException
+from thriftpy2.transport import TMemoryBuffer, TSocket, TTransportException
 
-from rowbox.hbase_schema.thrift.wire import DEFAULT, NOT_THRIFT, Wire
+from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
+
+_NOT_THRIFT: Final = (
+    *(TTransportException, TProtocolException, ProtocolError, SystemError, MemoryError, UnicodeError, RecursionError),
+    *(StructError, TypeError, KeyError, ValueError, OverflowError, AssertionError),
+)
+"""What thriftpy2's parsers raise at bytes that are not what they read: the first line, of C; the second, of Python."""
 
 Handle = Callable[[Any], None]
 """What becomes of a connection's socket; it is closed afterwards."""
+
+Reply = Callable[[bytes, bytes], bytes]
+"""What is sent, of the true reply and of the one to the request before it on the connection, b"" where there was none.
+"""
 
 
 class _Named:
@@ -44,9 +56,32 @@ def thrift_gateway(service: Any, handler: object, wire: Wire = DEFAULT) -> Itera
     def handle(connection: Any) -> None:
         transport = wire.transport_class(TSocket(sock=connection), 4096)
         protocol = protocol_class(transport, decode_response=False)
-        with suppress(OSError, TTransportException, TProtocolException, *NOT_THRIFT):
+        with suppress(OSError, *_NOT_THRIFT):
             while True:
                 processor.process(protocol, protocol)
+
+    with foreign_gateway(handle) as address:
+        yield address
+
+
+@contextmanager
+def replying_gateway(service: Any, handler: object, wire: Wire, reply: Reply) -> Iterator[tuple[str, int]]:
+    """The same, of one that sends what `reply` makes of each true reply."""
+    processor = TProcessor(service, handler)
+    protocol_class = type("Named", (_Named, wire.protocol_class), {})
+
+    def handle(connection: Any) -> None:
+        before = b""
+        requests = wire.transport_class(TSocket(sock=connection), 4096)
+        with suppress(OSError, *_NOT_THRIFT):
+            while True:
+                true = TMemoryBuffer()
+                transport = wire.transport_class(true, 4096)
+                processor.process(
+                    protocol_class(requests, decode_response=False), protocol_class(transport, decode_response=False)
+                )
+                connection.sendall(reply(true.getvalue(), before))
+                before = true.getvalue()
 
     with foreign_gateway(handle) as address:
         yield address
@@ -67,9 +102,11 @@ def foreign_gateway(handle: Handle) -> Iterator[tuple[str, int]]:
         server.server_activate()
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield ("127.0.0.1", server.server_address[1])
-        server.shutdown()
-        thread.join()
+        try:
+            yield ("127.0.0.1", server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def speaks_http(connection: Any) -> None:

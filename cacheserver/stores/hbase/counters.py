@@ -8,7 +8,11 @@ from rowbox.cacheserver.samples import Sample
 
 @dataclass
 class Counters:
-    """Each only rises. Changed under the pool's lock; read without it."""
+    """Each only rises.
+
+    The event loop counts reads and writes; all else is counted by the pool's threads, under its lock. They are read
+    without the lock: what is counted meanwhile is seen the next time.
+    """
 
     reads: int = 0
     writes: int = 0

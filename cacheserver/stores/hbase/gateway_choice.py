@@ -8,7 +8,7 @@ comes last, and is tried again when those before it fail.
 
 from collections.abc import Sequence
 
-from rowbox.cacheserver.stores.hbase.connection import Gateway
+from rowbox.hbase_schema.thrift.connection import Address
 
 ERRORS_IN_A_ROW = 3
 """After so many errors and no other answer between, a gateway is left. One or two may be a region that moves."""
@@ -20,7 +20,7 @@ class Gateways:
     Not for several threads at once: the pool's lock is held. Times are of `monotonic`.
     """
 
-    def __init__(self, addresses: Sequence[Gateway]) -> None:
+    def __init__(self, addresses: Sequence[Address]) -> None:
         self._addresses = tuple(addresses)
         self._current = 0
         self._answered_s = 0.0
@@ -28,24 +28,24 @@ class Gateways:
         self._errors = 0
         """Of the current one, since then."""
 
-    def in_order(self) -> list[Gateway]:
+    def in_order(self) -> list[Address]:
         """All of them, the one to try first at the beginning."""
         return [*self._addresses[self._current :], *self._addresses[: self._current]]
 
-    def worked(self, gateway: Gateway) -> bool:
+    def worked(self, gateway: Address) -> bool:
         """Stays with `gateway`, which took a connection; whether that is a change."""
         return self._go_to(self._addresses.index(gateway))
 
-    def answered(self, gateway: Gateway, now_s: float) -> None:
+    def answered(self, gateway: Address, now_s: float) -> None:
         """A call through `gateway` was answered."""
         if self._is_current(gateway):
             self._answered_s, self._errors = now_s, 0
 
-    def was_silent(self, gateway: Gateway, begun_s: float) -> bool:
+    def was_silent(self, gateway: Address, begun_s: float) -> bool:
         """A call that was begun at `begun_s` met its deadline: whether `gateway` is left for it."""
         return self._is_current(gateway) and self._answered_s <= begun_s and self._leave()
 
-    def erred(self, gateway: Gateway) -> bool:
+    def erred(self, gateway: Address) -> bool:
         """A call was answered with an error that may be the gateway's own, or not at all on a new connection: whether
         it is left for that.
         """
@@ -54,7 +54,7 @@ class Gateways:
         self._errors += 1
         return self._errors >= ERRORS_IN_A_ROW and self._leave()
 
-    def _is_current(self, gateway: Gateway) -> bool:
+    def _is_current(self, gateway: Address) -> bool:
         """Not so for a call begun before the last change: that is no news."""
         return self._addresses[self._current] == gateway
 

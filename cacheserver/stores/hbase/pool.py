@@ -4,7 +4,7 @@ A call has one deadline for everything: waiting for a thread, connecting, sendin
 begun by then, it never begins. Calls are begun in their order and all may take equally long, so none waits for longer.
 Whoever stops waiting stops no call.
 
-- A connection that saw any exception is closed: what of which reply is on its way, nobody knows.
+- A connection that saw any exception is closed, and never used again (hbase_schema/thrift/connection.py).
 - A read whose connection broke is made once more, on a new one. A write is not: part of it may have arrived.
 - Before a call, a connection that is idle for too long, or was closed or spoken on meanwhile, is replaced: so a
   gateway's restart costs a write only if it falls into the call itself.
@@ -23,29 +23,20 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from thriftpy2.transport import TTransportException
-
-from rowbox.cacheserver.stores.hbase.connection import Gateway, GatewayClient, GatewayConnection
 from rowbox.cacheserver.stores.hbase.counters import Counters
-from rowbox.cacheserver.stores.hbase.errors import (
-    Blame,
-    ConnectionEnded,
-    blame,
-    place,
-    reading_error,
-    said,
-    writing_error,
-)
 from rowbox.cacheserver.stores.hbase.gateway_choice import Gateways
+from rowbox.hbase_schema.thrift.connection import Address, GatewayConnection
+from rowbox.hbase_schema.thrift.errors import Blame, ConnectionEnded
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.wire import Wire
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable
 
 _T = TypeVar("_T")
-_Work = Callable[[GatewayClient], _T]
+_Work = Callable[[Thrift1Client], _T]
 """What a call does with a connection, in a thread of the pool. It may refuse by StoreUnavailable, with nothing sent."""
-
+_Connection: TypeAlias = GatewayConnection[Thrift1Client]
 
 CLOSED: Final = "the store is closed"
 
@@ -54,17 +45,24 @@ class HBasePool:
     """Up to `connections` calls at once, each in a thread, on a connection that nobody else uses meanwhile."""
 
     def __init__(
-        self, gateways: Sequence[Gateway], connections: int, call_timeout_ms: int, idle_ms: int, wire: Wire
+        self,
+        gateways: Sequence[Address],
+        connections: int,
+        call_timeout_ms: int,
+        idle_ms: int,
+        wire: Wire,
+        frame_bytes: int | None = None,
     ) -> None:
         self._gateways = Gateways(gateways)
         self._wire = wire
+        self._frame_bytes = frame_bytes
         self._call_timeout_s = call_timeout_ms / 1000
         self._idle_s = idle_ms / 1000
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="store-call")
-        self._idle: deque[GatewayConnection] = deque()
+        self._idle: deque[_Connection] = deque()
         self._lock = Lock()
         self._closing: asyncio.Future[None] | None = None
-        self._reading: set[GatewayConnection] = set()
+        self._reading: set[_Connection] = set()
         """Those on which a read is made, or on the way to be."""
         self.counters = Counters()
 
@@ -128,23 +126,17 @@ class HBasePool:
             raise StoreUnreachable("no connection became free by the call's deadline")
         connection = self._idle_connection() or self._new_connection(deadline_s, is_write=is_write)
         begun_s = monotonic()
-        connection.begin(deadline_s)
         try:
             with self._interruptible(connection, is_write=is_write):
-                result = work(connection.client)
-        except StoreUnavailable:  # the work's own word, before it sent anything
-            self._give_back(connection, is_write=is_write)
+                result = connection.run(work, deadline_s, writes=is_write)
+        except StoreUnavailable:
+            self._discard(connection, begun_s, is_write=is_write)
             raise
-        except Exception as error:  # noqa: BLE001 - a reply that does not decode may raise anything
-            self._discard(connection, error, begun_s, is_write=is_write)
-            if is_write:
-                raise writing_error(error, connection.gateway, has_sent=connection.socket.has_sent) from None
-            raise reading_error(error, connection.gateway) from None
         self._give_back(connection, is_write=is_write)
         return result
 
     @contextmanager
-    def _interruptible(self, connection: GatewayConnection, *, is_write: bool) -> Iterator[None]:
+    def _interruptible(self, connection: _Connection, *, is_write: bool) -> Iterator[None]:
         """`close` ends what is done on `connection`, unless it is done for a write."""
         if is_write:
             yield
@@ -159,7 +151,7 @@ class HBasePool:
             with self._lock:
                 self._reading.discard(connection)
 
-    def _idle_connection(self) -> GatewayConnection | None:
+    def _idle_connection(self) -> _Connection | None:
         """The one that was used last, so that under a low load the others grow old."""
         while True:
             with self._lock:
@@ -171,36 +163,38 @@ class HBasePool:
                 return connection
             connection.close()
 
-    def _new_connection(self, deadline_s: float, *, is_write: bool) -> GatewayConnection:
+    def _new_connection(self, deadline_s: float, *, is_write: bool) -> _Connection:
         """To the first gateway that takes one; a silent one gets its share of the time that is left."""
         with self._lock:
             gateways = self._gateways.in_order()
         refusals: list[str] = []
         for tried, gateway in enumerate(gateways):
             timeout_s = max(0.001, (deadline_s - monotonic()) / (len(gateways) - tried))
-            connection = GatewayConnection(gateway, timeout_s, self._wire)
-            try:
-                with self._interruptible(connection, is_write=is_write):
-                    connection.open()
-            except (TTransportException, OSError) as error:
-                refusals.append(f"{place(gateway)}: {said(error)}")
-            else:
-                with self._lock:
-                    self.counters.connections_opened += 1
-                    if tried:  # the first one tried is no news, and may have been left meanwhile
-                        self.counters.failovers += self._gateways.worked(gateway)
-                return connection
+            connection = GatewayConnection(gateway, Thrift1Client, self._wire, self._frame_bytes)
+            with self._interruptible(connection, is_write=is_write):
+                try:
+                    connection.open(monotonic() + timeout_s)
+                except StoreUnreachable as error:
+                    refusals.append(str(error))
+                    continue
+            with self._lock:
+                self.counters.connections_opened += 1
+                if tried:  # the first one tried is no news, and may have been left meanwhile
+                    self.counters.failovers += self._gateways.worked(gateway)
+            return connection
         raise StoreUnreachable("; ".join(refusals))
 
-    def _discard(self, connection: GatewayConnection, error: Exception, begun_s: float, *, is_write: bool) -> None:
+    def _discard(self, connection: _Connection, begun_s: float, *, is_write: bool) -> None:
         connection.close()
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
-            self._judge(connection, blame(error), begun_s)
+            self._judge(connection, begun_s)
 
-    def _judge(self, connection: GatewayConnection, blamed: Blame, begun_s: float) -> None:
+    def _judge(self, connection: _Connection, begun_s: float) -> None:
         """What a failed call says of its gateway. With the lock held."""
-        gateway = connection.gateway
+        gateway, blamed = connection.gateway, connection.failure
+        if blamed in {None, Blame.CALLER}:
+            return
         if blamed is Blame.SILENCE:
             self.counters.deadline_misses += 1
             self.counters.failovers += self._gateways.was_silent(gateway, begun_s)
@@ -214,8 +208,7 @@ class HBasePool:
             self.counters.refusals += 1
             self._gateways.answered(gateway, monotonic())
 
-    def _give_back(self, connection: GatewayConnection, *, is_write: bool) -> None:
-        connection.used_s, connection.has_answered = monotonic(), True
+    def _give_back(self, connection: _Connection, *, is_write: bool) -> None:
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
             self._gateways.answered(connection.gateway, connection.used_s)
@@ -224,12 +217,12 @@ class HBasePool:
         if oldest is not None:
             oldest.close()
 
-    def _count_round_trips(self, connection: GatewayConnection, *, is_write: bool) -> None:
+    def _count_round_trips(self, connection: _Connection, *, is_write: bool) -> None:
         """With the lock held."""
         if is_write:
-            self.counters.write_round_trips += connection.socket.round_trips
+            self.counters.write_round_trips += connection.round_trips
         else:
-            self.counters.read_round_trips += connection.socket.round_trips
+            self.counters.read_round_trips += connection.round_trips
 
 
 def _take_note(done: "asyncio.Future[_T]") -> None:

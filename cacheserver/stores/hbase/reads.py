@@ -10,12 +10,11 @@ empty qualifier.
 from collections.abc import Sequence
 from typing import Any
 
-from happybase.table import TScan
-
-from rowbox.cacheserver.stores.hbase.connection import CrossedReply, GatewayClient
 from rowbox.cacheserver.stores.port import Column, Part, part_of
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after
+from rowbox.hbase_schema.thrift.sequenced import CrossedReply
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client, TScan, only_row
 
 _NAME_START = 2
 """Where the qualifier begins in a column's name: a family is one letter, and then comes the colon."""
@@ -29,12 +28,12 @@ def column_name(family: Family, qualifier: bytes) -> bytes:
     return family.encode() + b":" + qualifier
 
 
-def get_row(client: GatewayClient, table: bytes, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
+def get_row(client: Thrift1Client, table: bytes, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
     """All columns of `families`, of which there is at least one."""
     replied = client.getRowWithColumns(table, row, [family.encode() for family in families], {})
     found: dict[Family, list[Column]] = {family: [] for family in families}
     by_letter = {family.encode(): columns for family, columns in found.items()}
-    for name, cell in _only_row(replied, row).items():
+    for name, cell in only_row(replied, row).items():
         by_letter[name[:1]].append((name[_NAME_START:], cell.value))
     for columns in found.values():
         columns.sort()  # a map of Thrift has no order
@@ -42,7 +41,7 @@ def get_row(client: GatewayClient, table: bytes, row: bytes, families: Sequence[
 
 
 def get_row_within(
-    client: GatewayClient, table: bytes, row: bytes, families: Sequence[Family], most: int
+    client: Thrift1Client, table: bytes, row: bytes, families: Sequence[Family], most: int
 ) -> dict[Family, list[Column]] | None:
     """The same of a row of at most `most` (at least one) columns, None: it has more. A Get knows no limit."""
     rows = _scanned(client, table, row, after(row), families, 1, None, columns_of_row=most + 1)
@@ -55,16 +54,16 @@ def get_row_within(
 
 
 def get_columns(
-    client: GatewayClient, table: bytes, row: bytes, family: Family, qualifiers: Sequence[bytes]
+    client: Thrift1Client, table: bytes, row: bytes, family: Family, qualifiers: Sequence[bytes]
 ) -> list[Column]:
     """Those of `qualifiers` that exist; there is at least one."""
     names = [column_name(family, qualifier) for qualifier in qualifiers]
     replied = client.getRowWithColumns(table, row, names, {})
-    return sorted((name[_NAME_START:], cell.value) for name, cell in _only_row(replied, row).items())
+    return sorted((name[_NAME_START:], cell.value) for name, cell in only_row(replied, row).items())
 
 
 def get_range(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     row: bytes,
     family: Family,
@@ -81,7 +80,7 @@ def get_range(
 
 
 def get_part(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     row: bytes,
     family: Family,
@@ -128,14 +127,14 @@ def get_part(
 
 
 def scan(
-    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
+    client: Thrift1Client, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
 ) -> list[tuple[bytes, list[Column]]]:
     """The first `limit` (at least one) rows from `start` to before `stop` with all their columns of `family`."""
     return [(found.row, _columns(found)) for found in _scanned(client, table, start, stop, (family,), limit, None)]
 
 
 def scan_rows(
-    client: GatewayClient, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
+    client: Thrift1Client, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
 ) -> list[bytes]:
     """The keys of those rows."""
     condition = b"FirstKeyOnlyFilter()" + _KEYS_ONLY
@@ -143,7 +142,7 @@ def scan_rows(
 
 
 def _scanned(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     start: bytes,
     stop: bytes,
@@ -182,16 +181,6 @@ def _range_condition(start: bytes, stop: bytes, limit: int) -> bytes:
 def _quoted(bound: bytes) -> bytes:
     """A value in a filter's text."""
     return b"'" + bound.replace(b"'", b"''") + b"'"
-
-
-def _only_row(replied: Sequence[Any], row: bytes) -> dict[bytes, Any]:
-    """The cells of the one row that was asked for; a missing row is no row at all."""
-    if not replied:
-        return {}
-    if len(replied) != 1 or replied[0].row != row:
-        raise CrossedReply("another row than was asked for")
-    cells: dict[bytes, Any] = replied[0].columns
-    return cells
 
 
 def _columns(found: Any) -> list[Column]:

@@ -9,10 +9,10 @@ from functools import partial
 
 from rowbox.cacheserver.stores.hbase import reads as hbase_reads
 from rowbox.cacheserver.stores.hbase import writes as hbase_writes
-from rowbox.cacheserver.stores.hbase.connection import GatewayClient
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 
 PROBED = b"\x00probe"
 """A qualifier that no cell has: shorter than any (hbase_schema.keys)."""
@@ -40,11 +40,11 @@ class Regions:
         await self._pool.write(partial(_probe, table=self._table, row=row, timestamp_ms=timestamp_ms), timeout_s)
 
 
-def _first_keys(client: GatewayClient, table: bytes) -> list[bytes]:
+def _first_keys(client: Thrift1Client, table: bytes) -> list[bytes]:
     """Ascending; the first is b"" even while a table's first region is being moved and is not listed."""
     return sorted({b"", *(region.startKey for region in client.getTableRegions(table))})
 
 
-def _probe(client: GatewayClient, table: bytes, row: bytes, timestamp_ms: int) -> None:
+def _probe(client: Thrift1Client, table: bytes, row: bytes, timestamp_ms: int) -> None:
     hbase_writes.delete_columns(client, table, [RowDelete(row, [(Family.OUTBOX, PROBED)])], timestamp_ms)
     hbase_reads.get_columns(client, table, row, Family.OUTBOX, [PROBED])

@@ -11,9 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from rowbox.cacheserver.stores.hbase import reads as hbase_reads
 from rowbox.cacheserver.stores.hbase import writes as hbase_writes
-from rowbox.cacheserver.stores.hbase.connection import GatewayClient
 from rowbox.cacheserver.stores.hbase.counters import Counters
-from rowbox.cacheserver.stores.hbase.errors import TableNotMade
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.cacheserver.stores.hbase.regions import Regions
 from rowbox.cacheserver.stores.port import Column, Part, RowDelete, RowMutation, StoreStats
@@ -22,15 +20,17 @@ from rowbox.hbase_schema.keys import SCHEMA_ROW, after, shard_range
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, require_schema
 from rowbox.hbase_schema.servable import require_servable
 from rowbox.hbase_schema.table_plan import Attributes
+from rowbox.hbase_schema.thrift.errors import TableNotMade
 from rowbox.hbase_schema.thrift.spoken import ask_for_same_wire
 from rowbox.hbase_schema.thrift.thrift1 import families_of
-from rowbox.hbase_schema.thrift.wire import wire_of
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
+from rowbox.hbase_schema.thrift.wire import frame_bytes_of, wire_of
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnreachable, StoreUnusable
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_Call = Callable[Concatenate[GatewayClient, bytes, _P], _T]
+_Call = Callable[Concatenate[Thrift1Client, bytes, _P], _T]
 """A function of hbase_reads or hbase_writes: a client, the table, and what the port's call was given."""
 
 
@@ -68,6 +68,7 @@ class HBaseStore:
             settings.call_timeout_ms if call_timeout_ms is None else call_timeout_ms,
             settings.idle_ms,
             wire_of(settings),
+            frame_bytes_of(settings),
         )
         try:
             schema = require_schema(await _schema_columns(pool, address.table.encode()), address.table)
@@ -84,8 +85,7 @@ class HBaseStore:
         except BaseException:
             await pool.close()
             raise
-        most_bytes = settings.frame_bytes if settings.transport == "framed" else None
-        store = cls(pool, address.table, schema.shards, most_bytes)
+        store = cls(pool, address.table, schema.shards, frame_bytes_of(settings))
         with suppress(StoreUnavailable):  # till it is asked again, all is one range
             await store.ranges.refresh()
         return store

@@ -10,12 +10,10 @@ several requests where it has to, each of whole rows: no row is split, and the p
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from happybase.batch import BatchMutation, Mutation
-
-from rowbox.cacheserver.stores.hbase.connection import GatewayClient
 from rowbox.cacheserver.stores.hbase.reads import column_name
 from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.thrift.thrift1_client import BatchMutation, Mutation, Thrift1Client
 from rowbox.mailbox.errors import StoreUnavailable
 
 CALL_BYTES: Final = 256
@@ -27,7 +25,7 @@ CELL_BYTES: Final = 40
 
 
 def put_rows(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     mutations: Sequence[RowMutation],
     timestamp_ms: int,
@@ -47,7 +45,7 @@ def put_rows(
 
 
 def delete_columns(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     deletes: Sequence[RowDelete],
     timestamp_ms: int,
@@ -61,7 +59,7 @@ def delete_columns(
     _mutate(client, table, batches, timestamp_ms, most_bytes)
 
 
-def _mutate(client: GatewayClient, table: bytes, batches: list[Any], timestamp_ms: int, most_bytes: int | None) -> None:
+def _mutate(client: Thrift1Client, table: bytes, batches: list[Any], timestamp_ms: int, most_bytes: int | None) -> None:
     if most_bytes is None:
         client.mutateRowsTs(table, batches, timestamp_ms, {})
         return
@@ -91,7 +89,7 @@ def _row_bytes(batch: Any) -> int:
 
 
 def put_if(
-    client: GatewayClient,
+    client: Thrift1Client,
     table: bytes,
     row: bytes,
     family: Family,

@@ -93,7 +93,7 @@ def test_a_folder_without_a_store(tmp_path: Path, verb: str) -> None:
 def test_a_cluster_that_does_not_answer(verb: str) -> None:
     result = CliRunner().invoke(main, [verb, "--store", "hbase://127.0.0.1:1/rowbox"], env={RUNNING: None})
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: gateway 127.0.0.1:1: ")
+    assert result.stderr.startswith("Error: gateway 127.0.0.1:1 cannot be reached: ")
     assert result.stderr.count("\n") == 1
 
 

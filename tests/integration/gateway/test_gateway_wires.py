@@ -20,15 +20,17 @@ from happybase.batch import BatchMutation, Mutation
 from happybase.connection import Hbase
 from happybase.table import TScan
 
-from rowbox.cacheserver.stores.hbase.connection import GatewayClient
 from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cli.main import main
 from rowbox.hbase_schema.migrate.gateways import thrift2_at
 from rowbox.hbase_schema.table_plan import plan_table
-from rowbox.hbase_schema.thrift.connection import Address, HBaseRefused, ThriftConnection
+from rowbox.hbase_schema.thrift.calls import GatewayCalls
+from rowbox.hbase_schema.thrift.connection import Address
+from rowbox.hbase_schema.thrift.errors import HBaseRefused
 from rowbox.hbase_schema.thrift.spoken import HTTP, SASL, TLS, other_wire
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.thrift2 import _IDL, FRAMED_SPLITS, Thrift2, identify
 from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
@@ -104,7 +106,7 @@ def hbase_gateway(wire: Wire) -> Iterator[tuple[Address, Gateway]]:
 async def test_the_stores_connections_speak_it(wire: Wire) -> None:
     big = bytes(range(256)) * 1024
 
-    def work(client: GatewayClient) -> tuple[bool, int, Any]:
+    def work(client: Thrift1Client) -> tuple[bool, int, Any]:
         mutations = [Mutation(column=b"m:\xff\x00", value=big), Mutation(isDelete=True, column=b"i:")]
         client.mutateRowsTs(b"t", [BatchMutation(row=b"\x80", mutations=mutations)], 1_700_000_000_000, {b"a": b""})
         scanner = client.scannerOpenWithScan(b"t", TScan(caching=1, filterString=b"abc", sortColumns=True), {})
@@ -134,7 +136,7 @@ async def test_the_stores_connections_speak_it(wire: Wire) -> None:
 async def test_a_reply_to_something_else_is_never_taken(wire: Wire) -> None:
     """Sequence numbers and names are compared in either protocol."""
 
-    def cross(client: GatewayClient) -> None:
+    def cross(client: Thrift1Client) -> None:
         client._send("scannerClose", id=1)
         client._recv("scannerClose")
         client._send("scannerClose", id=1)
@@ -153,10 +155,10 @@ async def test_a_reply_to_something_else_is_never_taken(wire: Wire) -> None:
 def test_an_operators_verbs_speak_it(wire: Wire) -> None:
     with (
         hbase_gateway(wire) as (address, _),
-        closing(ThriftConnection(address, Hbase, settings_of(wire))) as connection,
+        closing(GatewayCalls(address, Thrift1Client, settings_of(wire))) as calls,
         pytest.raises(HBaseRefused, match="answered getTableNames with"),
     ):
-        connection.call("getTableNames")
+        calls.call("getTableNames")
     with thrift_gateway(_IDL.Identity, Gateway(), wire) as address:
         assert identify(address, settings_of(wire)) == (1, "a cluster")
 
@@ -247,7 +249,7 @@ async def test_a_gateway_whose_connections_break_after_they_have_worked_is_not_l
     """As at its restart, all of them at once: it answers on new ones."""
     together = Barrier(ERRORS_IN_A_ROW)
 
-    def write(client: GatewayClient) -> None:
+    def write(client: Thrift1Client) -> None:
         together.wait(5)  # so each has a connection of its own
         client.mutateRowsTs(b"t", [], 1, {})
 

@@ -2,24 +2,18 @@
 # mypy: allow-untyped-calls
 
 import asyncio
-import socketserver
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from importlib import import_module
-from threading import Thread
 from typing import Any
 
 import pytest
 from happybase.connection import Hbase
-from thriftpy2.protocol import TBinaryProtocol
-from thriftpy2.thrift import TProcessor
-from thriftpy2.transport import TBufferedTransport, TSocket, TTransportException
 
-from rowbox.cacheserver.stores.hbase.connection import Gateway, GatewayClient
 from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
+from tests.support.scripted_gateway import thrift_gateway
 
 pytestmark = pytest.mark.integration
 
@@ -42,34 +36,13 @@ class Table:
             raise GatewayError(message=self.error)
 
 
-class _Connection(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        transport = TBufferedTransport(TSocket(sock=self.request))
-        protocol = TBinaryProtocol(transport, decode_response=False)
-        with suppress(TTransportException):
-            while True:
-                self.server.processor.process(protocol, protocol)  # type: ignore[attr-defined]
-
-
-@contextmanager
-def gateway(table: Table) -> Iterator[Gateway]:
-    socketserver.ThreadingTCPServer.daemon_threads = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Connection) as server:
-        server.processor = TProcessor(Hbase, table)  # type: ignore[attr-defined]
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield ("127.0.0.1", server.server_address[1])
-        server.shutdown()
-        thread.join()
-
-
-def write(client: GatewayClient) -> None:
+def write(client: Thrift1Client) -> None:
     client.mutateRowsTs(b"t", [], 1, {})
 
 
 async def outcomes(first: Table, second: Table, calls: int) -> tuple[list[type], HBasePool]:
     """What becomes of so many writes, one after the other."""
-    with gateway(first) as one, gateway(second) as other:
+    with thrift_gateway(Hbase, first) as one, thrift_gateway(Hbase, second) as other:
         pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000, wire=DEFAULT)
         seen: list[type] = []
         for _ in range(calls):
@@ -77,7 +50,7 @@ async def outcomes(first: Table, second: Table, calls: int) -> tuple[list[type],
                 await pool.write(write)
                 seen.append(type(None))
             except StoreUnavailable as error:
-                seen.append(type(error))
+                seen.append(StoreOutcomeUnknown if isinstance(error, StoreOutcomeUnknown) else StoreUnavailable)
         await pool.close()
     return seen, pool
 
@@ -91,7 +64,7 @@ async def test_a_gateway_that_answers_every_call_with_an_error_is_left_for_the_n
 
 async def test_one_that_was_left_and_works_again_is_found_when_the_next_one_errs() -> None:
     table = Table(OWN)
-    with gateway(table) as one, gateway(Table(OWN)) as other:
+    with thrift_gateway(Hbase, table) as one, thrift_gateway(Hbase, Table(OWN)) as other:
         pool = HBasePool([one, other], connections=2, call_timeout_ms=2000, idle_ms=10_000, wire=DEFAULT)
         for _ in range(ERRORS_IN_A_ROW):
             with pytest.raises(StoreOutcomeUnknown):

@@ -13,10 +13,12 @@ from time import monotonic, time_ns
 
 import pytest
 
-from rowbox.cacheserver.stores.hbase.connection import CrossedReply, GatewayConnection
+from rowbox.cacheserver.stores.hbase import reads as hbase_reads
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.thrift.connection import GatewayConnection
+from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
@@ -201,22 +203,24 @@ async def test_a_connection_that_saw_an_exception_is_closed(table: HBaseAddress,
 
 
 async def test_the_reply_to_a_call_that_was_given_up_is_not_taken_for_the_next_ones(
-    table: HBaseAddress, proxy: TcpProxy
+    table: HBaseAddress, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a connection that was not closed, as it should have been."""
+    """On a connection that is not closed, as it should be."""
+    get = partial(hbase_reads.get_columns, table=table.table.encode(), row=KNOWN, family=I, qualifiers=[b"q"])
 
-    def read(row: bytes, seconds: float) -> object:
-        connection.begin(monotonic() + seconds)
-        return connection.client.getRowWithColumns(table.table.encode(), row, [b"i"], {})
+    def read(seconds: float) -> object:
+        return connection.run(get, monotonic() + seconds, writes=False)
 
-    connection = GatewayConnection(proxy.address, 1.0, DEFAULT)
-    connection.open()
-    proxy.inflict(Fault.HOLD, times=1)
-    with pytest.raises(TimeoutError):
-        await asyncio.to_thread(read, KNOWN, 0.1)
-    await proxy.release()
-    with pytest.raises(CrossedReply):
-        await asyncio.to_thread(read, b"0003/nobody", 10.0)
+    connection = GatewayConnection(proxy.address, Thrift1Client, DEFAULT)
+    connection.open(monotonic() + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "close", lambda: None)
+        proxy.inflict(Fault.HOLD, times=1)
+        with pytest.raises(StoreUnavailable, match="timed out"):
+            await asyncio.to_thread(read, 0.1)
+        await proxy.release()
+        with pytest.raises(StoreUnavailable, match="got a reply to getRowWithColumns"):
+            await asyncio.to_thread(read, 10.0)
     connection.close()
 
 

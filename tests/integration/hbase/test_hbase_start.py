@@ -53,7 +53,7 @@ async def test_a_store_that_is_away_is_waited_for(hbase: HBase, tmp_path: Path) 
             await proxy.refuse()
             host, port = proxy.address
             async with launched(tmp_path, f"hbase://{host}:{port}/{table.prefix}") as server:
-                await server.line(f"waiting for the store: gateway {host}:{port}: ")
+                await server.line(f"waiting for the store: gateway {host}:{port} cannot be reached: ")
                 assert await server.ready_status() == 503
                 assert await refusal(server.client("ann")) == "handover_in_progress"
                 await proxy.listen()

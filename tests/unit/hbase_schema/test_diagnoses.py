@@ -10,7 +10,7 @@ from rowbox.hbase_schema.doctor.gateway_conf import (
     WRITE_TIMEOUT,
     judge_configuration,
 )
-from rowbox.hbase_schema.thrift.thrift2 import THRIFT1, Identity
+from rowbox.hbase_schema.thrift.thrift2 import THRIFT1, GatewayIdentity
 from rowbox.mailbox.clocks.clock_trust import Remembered
 from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.settings.config import HBaseSettings
@@ -65,7 +65,7 @@ def test_a_time_that_is_no_number_is_not_judged() -> None:
     [(["a"], State.OK), (["a", "a"], State.OK), (["a", "b"], State.WRONG), (["a", None], State.UNKNOWN)],
 )
 def test_gateways_of_two_clusters_are_found(clusters: list[str | None], state: State) -> None:
-    assert examine_cluster([Identity(THRIFT1, cluster) for cluster in clusters]).state is state
+    assert examine_cluster([GatewayIdentity(THRIFT1, cluster) for cluster in clusters]).state is state
 
 
 SECOND_US = 1_000_000

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rowbox.cacheserver.stores.hbase import reads as hbase_reads
-from rowbox.cacheserver.stores.hbase.connection import CrossedReply
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.thrift.sequenced import CrossedReply
 
 I = Family.INDEX  # noqa: E741 - its letter
 CELL = SimpleNamespace(value=b"v")
