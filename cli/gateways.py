@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from rowbox.hbase_schema.migrate.gateways import Gateways, first_thrift1, thrift2_at
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin, first_thrift1, thrift2_at
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.thrift2 import Thrift2
 from rowbox.mailbox.errors import BadRequest, StoreUnavailable, StoreUnusable
@@ -32,16 +32,16 @@ def hbase_address(loaded: LoadedSettings) -> HBaseAddress:
 
 
 @contextmanager
-def opened_gateways(loaded: LoadedSettings, thrift2: str | None) -> Iterator[Gateways]:
-    """The gateways of the store. Says on stderr where there is none of Thrift2 and none was named."""
+def opened_admin(loaded: LoadedSettings, thrift2: str | None) -> Iterator[TableAdmin]:
+    """The store's table, by its gateways. Says on stderr where there is none of Thrift2 and none was named."""
     address = hbase_address(loaded)
     settings = loaded.settings.hbase
     thrift1 = first_thrift1(address, settings)
-    gateways = Gateways(address.table, thrift1, find_thrift2(address, thrift2, settings))
+    admin = TableAdmin(address.table, thrift1, find_thrift2(address, thrift2, settings))
     try:
-        yield gateways
+        yield admin
     finally:
-        gateways.close()
+        admin.close()
 
 
 def parse_gateway(text: str, option: str) -> Address:

@@ -13,7 +13,7 @@ import orjson
 
 from rowbox.cacheserver.clocks import wall_clock_ms, wall_clock_us
 from rowbox.cacheserver.stores.clock_memory import REMEMBERED_QUALIFIER, decoded
-from rowbox.cli.gateways import hbase_address, opened_gateways, parse_gateway, thrift2_option
+from rowbox.cli.gateways import hbase_address, opened_admin, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
 from rowbox.cli.verbs.doctor_embedded import examine_embedded
 from rowbox.hbase_schema.doctor.cluster import (
@@ -27,7 +27,7 @@ from rowbox.hbase_schema.doctor.cluster import (
 from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLOCK_ROW
-from rowbox.hbase_schema.migrate.standing import read_schema
+from rowbox.hbase_schema.migrate.live_schema import read_schema
 from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.thrift1 import Thrift1
@@ -95,9 +95,9 @@ def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) 
 def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> list[Diagnosis]:
     """The table, and its memory of the time. A gateway that fails, or a row that does not read back, is a finding."""
     try:
-        with opened_gateways(loaded, thrift2) as gateways:
-            found = list(examine_table(gateways, plan_table(gateways.table, loaded.settings.store)))
-            return [*found, *_examine_remembered(gateways.thrift1)]
+        with opened_admin(loaded, thrift2) as admin:
+            found = list(examine_table(admin, plan_table(admin.table, loaded.settings.store)))
+            return [*found, *_examine_remembered(admin.thrift1)]
     except RowboxError as error:
         return [Diagnosis(State.WRONG, "table", str(error))]
 

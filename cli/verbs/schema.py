@@ -7,12 +7,12 @@ from typing import Any
 import click
 import orjson
 
-from rowbox.cli.gateways import hbase_address, opened_gateways, thrift2_option
+from rowbox.cli.gateways import hbase_address, opened_admin, thrift2_option
 from rowbox.cli.options import with_settings
 from rowbox.hbase_schema.migrate.apply import apply as apply_schema
-from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.live_schema import LiveSchema, deviations, look, require_ours
 from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, pending
-from rowbox.hbase_schema.migrate.standing import Standing, deviations, look, require_ours
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.table_diff import Difference, not_shown
 from rowbox.hbase_schema.table_plan import DEFAULT_REGIONS, Compression, TablePlan, plan_table
 from rowbox.mailbox.settings.config import LoadedSettings
@@ -58,10 +58,10 @@ def plan(loaded: LoadedSettings, thrift2: str | None, regions: int, compression:
     Exit 1 where `apply` would refuse: the table is not ours, or of another version or number of shards.
     """
     planned = _plan(loaded, regions, compression)
-    with opened_gateways(loaded, thrift2) as gateways:
-        standing = look(gateways)
-        require_ours(planned, standing)
-        click.echo(_plan_as_json(planned, standing) if as_json else _plan_as_text(planned, standing, gateways))
+    with opened_admin(loaded, thrift2) as admin:
+        live = look(admin)
+        require_ours(planned, live)
+        click.echo(_plan_as_json(planned, live) if as_json else _plan_as_text(planned, live, admin))
 
 
 @command.command()
@@ -76,12 +76,12 @@ def apply(loaded: LoadedSettings, thrift2: str | None, regions: int, compression
     served from it as it is.
     """
     planned = _plan(loaded, regions, compression)
-    with opened_gateways(loaded, thrift2) as gateways:
-        for version in apply_schema(gateways, planned):
+    with opened_admin(loaded, thrift2) as admin:
+        for version in apply_schema(admin, planned):
             click.echo(f"Version {version}: {MIGRATIONS[version].description}.")
-        standing = look(gateways)
-    found = deviations(planned, standing)
-    click.echo(_verdict(planned, standing, found))
+        live = look(admin)
+    found = deviations(planned, live)
+    click.echo(_verdict(planned, live, found))
     sys.exit(1 if any(difference.is_essential for difference in found) else 0)
 
 
@@ -95,10 +95,10 @@ def verify(loaded: LoadedSettings, thrift2: str | None, *, as_json: bool) -> Non
     Reads the table, and writes nothing.
     """
     planned = _plan(loaded, DEFAULT_REGIONS, Compression.NONE)
-    with opened_gateways(loaded, thrift2) as gateways:
-        standing = look(gateways)
-    found = deviations(planned, standing)
-    click.echo(_verify_as_json(planned, standing, found) if as_json else _verdict(planned, standing, found))
+    with opened_admin(loaded, thrift2) as admin:
+        live = look(admin)
+    found = deviations(planned, live)
+    click.echo(_verify_as_json(planned, live, found) if as_json else _verdict(planned, live, found))
     sys.exit(1 if found else 0)
 
 
@@ -109,11 +109,11 @@ def _plan(loaded: LoadedSettings, regions: int, compression: Compression) -> Tab
     return plan_table(hbase_address(loaded).table, settings, regions=regions, compression=compression)
 
 
-def _plan_as_text(planned: TablePlan, standing: Standing, gateways: Gateways) -> str:
-    steps = [f"Version {version}: {MIGRATIONS[version].description}." for version in _pending(standing)]
-    if standing.live is not None:
-        return "\n".join([*steps, _verdict(planned, standing, deviations(planned, standing))])
-    how = f"in {len(planned.split_points) + 1} regions" if gateways.thrift2 else "by Thrift1: unsplit, not encoded"
+def _plan_as_text(planned: TablePlan, live: LiveSchema, admin: TableAdmin) -> str:
+    steps = [f"Version {version}: {MIGRATIONS[version].description}." for version in _pending(live)]
+    if live.table is not None:
+        return "\n".join([*steps, _verdict(planned, live, deviations(planned, live))])
+    how = f"in {len(planned.split_points) + 1} regions" if admin.thrift2 else "by Thrift1: unsplit, not encoded"
     return "\n".join([f"Table {planned.table} is not there. `apply` makes it, {how}:", *_families(planned), *steps])
 
 
@@ -131,51 +131,49 @@ def _written(attributes: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(attributes))
 
 
-def _verdict(planned: TablePlan, standing: Standing, found: list[Difference]) -> str:
+def _verdict(planned: TablePlan, live: LiveSchema, found: list[Difference]) -> str:
     lines = [str(difference) for difference in found]
     remedies = [f"  {difference.remedy}" for difference in found if difference.remedy]
     if remedies:
         lines += ["To end the differences, in HBase's shell:", *remedies]
-    if hidden := _hidden(planned, standing):
+    if hidden := _hidden(planned, live):
         lines.append(f"Not looked at, because Thrift1 does not show it: {', '.join(hidden)}.")
-    regions = f", {len(standing.live.region_starts)} regions" if standing.live else ""
+    regions = f", {len(live.table.region_starts)} regions" if live.table else ""
     verdict = f"differs from the plan in {len(found)}" if found else "is as planned"
     return "\n".join([*lines, f"Table {planned.table} ({planned.shards} shards{regions}) {verdict}."])
 
 
-def _pending(standing: Standing) -> list[int]:
-    return pending(standing.schema.version if standing.schema else None, MIGRATIONS)
+def _pending(live: LiveSchema) -> list[int]:
+    return pending(live.schema.version if live.schema else None, MIGRATIONS)
 
 
-def _hidden(planned: TablePlan, standing: Standing) -> list[str]:
-    return not_shown(planned, standing.live) if standing.live else []
+def _hidden(planned: TablePlan, live: LiveSchema) -> list[str]:
+    return not_shown(planned, live.table) if live.table else []
 
 
-def _plan_as_json(planned: TablePlan, standing: Standing) -> bytes:
+def _plan_as_json(planned: TablePlan, live: LiveSchema) -> bytes:
     made = {
         "families": {family.value: attributes for family, attributes in planned.families.items()},
         "splitPoints": [point.decode() for point in planned.split_points],
-        "pending": [
-            {"version": version, "description": MIGRATIONS[version].description} for version in _pending(standing)
-        ],
+        "pending": [{"version": version, "description": MIGRATIONS[version].description} for version in _pending(live)],
     }
-    return _as_json(planned, standing, deviations(planned, standing), made)
+    return _as_json(planned, live, deviations(planned, live), made)
 
 
-def _verify_as_json(planned: TablePlan, standing: Standing, found: list[Difference]) -> bytes:
-    return _as_json(planned, standing, found, {"asPlanned": not found})
+def _verify_as_json(planned: TablePlan, live: LiveSchema, found: list[Difference]) -> bytes:
+    return _as_json(planned, live, found, {"asPlanned": not found})
 
 
-def _as_json(planned: TablePlan, standing: Standing, found: list[Difference], more: Mapping[str, object]) -> bytes:
+def _as_json(planned: TablePlan, live: LiveSchema, found: list[Difference], more: Mapping[str, object]) -> bytes:
     return orjson.dumps(
         {
             "table": planned.table,
             "shards": planned.shards,
-            "exists": standing.live is not None,
-            "version": standing.schema.version if standing.schema else None,
-            "regions": len(standing.live.region_starts) if standing.live else 0,
+            "exists": live.table is not None,
+            "version": live.schema.version if live.schema else None,
+            "regions": len(live.table.region_starts) if live.table else 0,
             "differences": [difference._asdict() for difference in found],
-            "notShown": _hidden(planned, standing),
+            "notShown": _hidden(planned, live),
             **more,
         },
         option=orjson.OPT_INDENT_2,

@@ -7,8 +7,8 @@ from contextlib import closing
 from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State, judged
 from rowbox.hbase_schema.doctor.gateway_conf import fetch_configuration, judge_configuration, unknown_configuration
 from rowbox.hbase_schema.doctor.probes import ClockMs, probe, probe_row
-from rowbox.hbase_schema.migrate.gateways import Gateways
-from rowbox.hbase_schema.migrate.standing import deviations, look, read_schema
+from rowbox.hbase_schema.migrate.live_schema import deviations, look, read_schema
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.spoken import other_wire
@@ -52,9 +52,9 @@ def examine_cluster(identities: Collection[GatewayIdentity]) -> Diagnosis:
     )
 
 
-def examine_table(gateways: Gateways, plan: TablePlan) -> Iterator[Diagnosis]:
+def examine_table(admin: TableAdmin, plan: TablePlan) -> Iterator[Diagnosis]:
     """The table and its schema row, beside what the settings ask for."""
-    found = deviations(plan, look(gateways))
+    found = deviations(plan, look(admin))
     essential = [difference for difference in found if difference.is_essential]
     for difference in essential:
         yield Diagnosis(State.WRONG, "table", f"{difference}: {difference.remedy or 'see: rowbox schema plan'}")

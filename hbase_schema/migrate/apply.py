@@ -8,30 +8,30 @@ from collections.abc import Mapping
 
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
-from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.live_schema import look, require_ours
 from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, Migration, pending
-from rowbox.hbase_schema.migrate.standing import look, require_ours
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, VERSION_QUALIFIER, SchemaRow
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import StoreVersionMismatch
 
 
-def apply(gateways: Gateways, plan: TablePlan, migrations: Mapping[int, Migration] = MIGRATIONS) -> list[int]:
+def apply(admin: TableAdmin, plan: TablePlan, migrations: Mapping[int, Migration] = MIGRATIONS) -> list[int]:
     """Runs what is missing; the versions that were reached, none where all was done already.
 
     Raises as `require_ours`, having changed nothing. StoreUnavailable or StoreOutcomeUnknown on the way: run it again.
     """
     newest = max(migrations)
-    standing = look(gateways)
-    require_ours(plan, standing, newest)
-    stored = standing.schema.version if standing.schema else None
+    live = look(admin)
+    require_ours(plan, live, newest)
+    stored = live.schema.version if live.schema else None
     versions = pending(stored, migrations)
     for version in versions:
         for step in migrations[version].steps:
-            step(gateways, plan)
-        require_ours(plan, look(gateways), newest)  # another apply, or another program, may have made the table
-        record(gateways.thrift1, stored, SchemaRow(version, plan.shards))
+            step(admin, plan)
+        require_ours(plan, look(admin), newest)  # another apply, or another program, may have made the table
+        record(admin.thrift1, stored, SchemaRow(version, plan.shards))
         stored = version
     return versions
 

@@ -7,10 +7,10 @@ simply run again. A step never changes what an older Rowbox that still serves wo
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.table_plan import TablePlan
 
-Step = Callable[[Gateways, TablePlan], None]
+Step = Callable[[TableAdmin, TablePlan], None]
 
 
 class Migration(NamedTuple):
@@ -20,9 +20,9 @@ class Migration(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def create_table(gateways: Gateways, plan: TablePlan) -> None:
+def create_table(admin: TableAdmin, plan: TablePlan) -> None:
     """The table as planned, unless there is one."""
-    gateways.create(plan)
+    admin.create(plan)
 
 
 MIGRATIONS: Final[Mapping[int, Migration]] = {1: Migration("the table with its five families", (create_table,))}

@@ -93,7 +93,7 @@ def _is_there(step: str, name: str) -> bool:
         ("mailbox/check/x.py", "from rowbox.mailbox.aggregate.mailbox import Mailbox"),
         ("hbase_schema/x.py", "from rowbox.cacheserver.stores.port import Store"),
         ("hbase_schema/x.py", "from rowbox.hbase_schema.thrift import thrift1"),
-        ("hbase_schema/thrift/x.py", "from rowbox.hbase_schema.migrate.gateways import Gateways"),
+        ("hbase_schema/thrift/x.py", "from rowbox.hbase_schema.migrate.table_admin import TableAdmin"),
         ("cacheserver/x.py", "from rowbox.api import app"),
         ("cacheserver/x.py", "if TYPE_CHECKING:\n    from rowbox.cli import serve"),
         ("cacheserver/x.py", "from rowbox.cacheserver.stores.port import Store"),

@@ -37,8 +37,8 @@ def place(hbase: HBase) -> Iterator[Place]:
 
 def made(place: Place, plan: TablePlan | None = None) -> None:
     """The table and its schema row, whatever the table is like."""
-    with place.gateways() as gateways:
-        apply(gateways, plan or place.plan())
+    with place.admin() as admin:
+        apply(admin, plan or place.plan())
 
 
 def checks(output: str) -> dict[str, tuple[str, str]]:
@@ -57,8 +57,8 @@ def test_a_sound_store_is_well_and_nothing_of_the_probes_stays(place: Place) -> 
     assert result.exit_code == 0, result.stdout
     states = [line.split()[0] for line in result.stdout.splitlines()]
     assert states == ["ok"] * (4 + len(PROBES)) + ["unknown"] * 2
-    with place.gateways() as gateways:
-        assert gateways.thrift1.first_row() == META_START + b"schema"
+    with place.admin() as admin:
+        assert admin.thrift1.first_row() == META_START + b"schema"
 
 
 def test_a_table_that_is_not_there_is_wrong_and_is_not_made(place: Place) -> None:
@@ -71,11 +71,11 @@ def test_a_table_that_is_not_there_is_wrong_and_is_not_made(place: Place) -> Non
 
 
 def test_a_table_of_somebody_else_is_not_written_to(place: Place) -> None:
-    with place.gateways() as gateways:
-        gateways.create(place.plan())
-        found = list(examine_calls(gateways.thrift1, b"token", wall_ms))
+    with place.admin() as admin:
+        admin.create(place.plan())
+        found = list(examine_calls(admin.thrift1, b"token", wall_ms))
         assert [diagnosis.state for diagnosis in found] == [State.UNKNOWN]
-        assert gateways.thrift1.first_row() is None
+        assert admin.thrift1.first_row() is None
 
 
 def test_a_ttl_that_is_not_the_settings_is_wrong_and_the_remedy_is_named(place: Place) -> None:
@@ -155,10 +155,10 @@ def test_a_family_in_which_deletes_hide_no_later_puts_is_found(place: Place) -> 
 @pytest.mark.parametrize(("ahead_ms", "state"), [(-11_000, State.WRONG), (9_000, State.OK), (11_000, State.WRONG)])
 def test_a_clock_that_is_far_off_is_found(place: Place, ahead_ms: int, state: State) -> None:
     made(place)
-    with place.gateways() as gateways:
-        found = probed(gateways.thrift1, lambda: wall_ms() - ahead_ms)
+    with place.admin() as admin:
+        found = probed(admin.thrift1, lambda: wall_ms() - ahead_ms)
         assert found["clock"].state is state
-        assert gateways.thrift1.first_row() == META_START + b"schema"
+        assert admin.thrift1.first_row() == META_START + b"schema"
 
 
 @pytest.mark.parametrize(("ahead_us", "state"), [(11_000_000, State.WRONG), (-3_600_000_000, State.OK)])
@@ -167,8 +167,8 @@ def test_a_machine_whose_clock_is_behind_what_the_store_has_seen_is_wrong(
 ) -> None:
     made(place)
     remembered = Remembered(wall_ms() * 1000 + ahead_us)
-    with place.gateways() as gateways:
-        gateways.thrift1.put(CLOCK_ROW, Family.INDEX, REMEMBERED_QUALIFIER, Cell(encoded(remembered), wall_ms()))
+    with place.admin() as admin:
+        admin.thrift1.put(CLOCK_ROW, Family.INDEX, REMEMBERED_QUALIFIER, Cell(encoded(remembered), wall_ms()))
     result = place.rowbox("doctor", "--json")
     assert checks(result.stdout)["remembered time"][0] == state
     assert result.exit_code == (state is State.WRONG)

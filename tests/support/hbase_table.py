@@ -10,7 +10,7 @@ from secrets import token_hex
 import happybase
 
 from rowbox.hbase_schema.migrate.apply import apply
-from rowbox.hbase_schema.migrate.gateways import Gateways, first_thrift1, thrift2_at
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin, first_thrift1, thrift2_at
 from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.mailbox.settings.config import HBaseAddress, StoreSettings
 from tests.support.hbase_cluster import HBase
@@ -24,12 +24,12 @@ def made_table(hbase: HBase, settings: StoreSettings, *, regions: int = 2) -> It
     address = hbase.address(f"test_{token_hex(6)}")
     speaking = hbase.settings(_TIMEOUT_MS)
     thrift1 = first_thrift1(address, speaking)
-    gateways = Gateways(address.table, thrift1, thrift2_at(hbase.thrift2, speaking))
+    admin = TableAdmin(address.table, thrift1, thrift2_at(hbase.thrift2, speaking))
     try:
-        apply(gateways, plan_table(address.table, settings, regions=regions))
+        apply(admin, plan_table(address.table, settings, regions=regions))
         yield address
     finally:
-        gateways.close()
+        admin.close()
         drop_table(hbase, address.table)
 
 

@@ -9,7 +9,7 @@ Whoever stops waiting stops no call.
 - Before a call, a connection that is idle for too long, or was closed or spoken on meanwhile, is replaced: so a
   gateway's restart costs a write only if it falls into the call itself.
 - Connections go to one gateway at a time; to the next one when it refuses, misses a deadline while it answers nobody
-  else, or answers with errors only (hbase_gateways). One that takes connections and ends each before it has answered on
+  else, or answers with errors only (failover.py). One that takes connections and ends each before it has answered on
   it (a proxy without a gateway behind it, one that speaks another transport by now) counts as one that errs.
 
 happybase has a pool, which is bound to threads, takes dead connections and knows one gateway.
@@ -26,7 +26,7 @@ from time import monotonic
 from typing import Final, TypeAlias, TypeVar
 
 from rowbox.cacheserver.stores.hbase.counters import Counters
-from rowbox.cacheserver.stores.hbase.gateway_choice import Gateways
+from rowbox.cacheserver.stores.hbase.failover import Failover
 from rowbox.hbase_schema.thrift.connection import Address, GatewayConnection
 from rowbox.hbase_schema.thrift.errors import Blame, ConnectionEnded
 from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
@@ -53,7 +53,7 @@ class HBasePool:
         wire: Wire,
         frame_bytes: int | None = None,
     ) -> None:
-        self._gateways = Gateways(gateways)
+        self._failover = Failover(gateways)
         self._wire = wire
         self._frame_bytes = frame_bytes
         self._call_timeout_s = call_timeout_ms / 1000
@@ -155,7 +155,7 @@ class HBasePool:
         """The one that was used last, so that under a low load the others grow old."""
         while True:
             with self._lock:
-                preferred = self._gateways.in_order()[0]
+                preferred = self._failover.in_order()[0]
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 return None
@@ -166,7 +166,7 @@ class HBasePool:
     def _new_connection(self, deadline_s: float, *, is_write: bool) -> _Connection:
         """To the first gateway that takes one; a silent one gets its share of the time that is left."""
         with self._lock:
-            gateways = self._gateways.in_order()
+            gateways = self._failover.in_order()
         refusals: list[str] = []
         for tried, gateway in enumerate(gateways):
             timeout_s = max(0.001, (deadline_s - monotonic()) / (len(gateways) - tried))
@@ -180,7 +180,7 @@ class HBasePool:
             with self._lock:
                 self.counters.connections_opened += 1
                 if tried:  # the first one tried is no news, and may have been left meanwhile
-                    self.counters.failovers += self._gateways.worked(gateway)
+                    self.counters.failovers += self._failover.worked(gateway)
             return connection
         raise StoreUnreachable("; ".join(refusals))
 
@@ -197,21 +197,21 @@ class HBasePool:
             return
         if blamed is Blame.SILENCE:
             self.counters.deadline_misses += 1
-            self.counters.failovers += self._gateways.was_silent(gateway, begun_s)
+            self.counters.failovers += self._failover.was_silent(gateway, begun_s)
         elif blamed is Blame.GATEWAY:
             self.counters.errors += 1
-            self.counters.failovers += self._gateways.erred(gateway)
+            self.counters.failovers += self._failover.erred(gateway)
         elif blamed is Blame.CONNECTION:
             if not connection.has_answered:
-                self.counters.failovers += self._gateways.erred(gateway)
+                self.counters.failovers += self._failover.erred(gateway)
         else:
             self.counters.refusals += 1
-            self._gateways.answered(gateway, monotonic())
+            self._failover.answered(gateway, monotonic())
 
     def _give_back(self, connection: _Connection, *, is_write: bool) -> None:
         with self._lock:
             self._count_round_trips(connection, is_write=is_write)
-            self._gateways.answered(connection.gateway, connection.used_s)
+            self._failover.answered(connection.gateway, connection.used_s)
             self._idle.append(connection)
             oldest = self._idle.popleft() if self._idle[0].used_s < connection.used_s - self._idle_s else None
         if oldest is not None:

@@ -1,7 +1,7 @@
-"""The store on HBase, through Thrift1 gateways and happybase (docs/adr/0012-how-happybase-is-used.md).
+"""The store on HBase, through Thrift1 gateways (docs/adr/0012, 0038).
 
 One call of the port is one round trip to a gateway; ranges and scans are two, a part of a range up to five. Which calls
-those are is said in hbase_reads and hbase_writes; deadlines, connections and failover, in hbase_pool.
+those are is said in reads.py and writes.py; deadlines, connections and failover, in pool.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSet
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Call = Callable[Concatenate[Thrift1Client, bytes, _P], _T]
-"""A function of hbase_reads or hbase_writes: a client, the table, and what the port's call was given."""
+"""A function of reads.py or writes.py: a client, the table, and what the port's call was given."""
 
 
 class HBaseStore:

@@ -20,11 +20,11 @@ from happybase.batch import BatchMutation, Mutation
 from happybase.connection import Hbase
 from happybase.table import TScan
 
-from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
+from rowbox.cacheserver.stores.hbase.failover import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cli.main import main
-from rowbox.hbase_schema.migrate.gateways import thrift2_at
+from rowbox.hbase_schema.migrate.table_admin import thrift2_at
 from rowbox.hbase_schema.table_plan import plan_table
 from rowbox.hbase_schema.thrift.calls import GatewayCalls
 from rowbox.hbase_schema.thrift.connection import Address

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from happybase.connection import Hbase
 
-from rowbox.cacheserver.stores.hbase.gateway_choice import ERRORS_IN_A_ROW
+from rowbox.cacheserver.stores.hbase.failover import ERRORS_IN_A_ROW
 from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.wire import DEFAULT

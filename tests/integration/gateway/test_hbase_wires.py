@@ -30,8 +30,8 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HBase]:
 @pytest.fixture(scope="module")
 def place(framed: HBase) -> Iterator[Place]:
     with place_on(framed) as place:
-        with place.gateways() as gateways:
-            apply(gateways, place.plan())
+        with place.admin() as admin:
+            apply(admin, place.plan())
         yield place
 
 

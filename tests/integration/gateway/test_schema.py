@@ -10,9 +10,9 @@ import pytest
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.migrate.apply import apply
-from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.live_schema import look, read_schema
 from rowbox.hbase_schema.migrate.migrations import Migration, create_table
-from rowbox.hbase_schema.migrate.standing import look, read_schema
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.schema_row import SHARDS_QUALIFIER, SchemaRow
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.mailbox.errors import StoreUnavailable
@@ -78,9 +78,9 @@ def test_two_that_apply_at_once_both_succeed_and_make_one_table(place: Place) ->
     start = Barrier(2)
 
     def applied(_: int) -> list[int]:
-        with place.gateways() as gateways:
+        with place.admin() as admin:
             start.wait(timeout=10)
-            return apply(gateways, place.plan())
+            return apply(admin, place.plan())
 
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(applied, range(2)))
@@ -89,11 +89,11 @@ def test_two_that_apply_at_once_both_succeed_and_make_one_table(place: Place) ->
 
 
 def test_an_apply_that_died_before_its_last_step_is_finished_by_the_next(place: Place) -> None:
-    with place.gateways() as gateways:
-        gateways.create(place.plan())
-        gateways.thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, SHARDS_QUALIFIER, None, b"%d" % SHARDS)
-        assert read_schema(gateways.thrift1) is None
-        assert apply(gateways, place.plan()) == [1]
+    with place.admin() as admin:
+        admin.create(place.plan())
+        admin.thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, SHARDS_QUALIFIER, None, b"%d" % SHARDS)
+        assert read_schema(admin.thrift1) is None
+        assert apply(admin, place.plan()) == [1]
     assert place.schema() == SchemaRow(SCHEMA_VERSION, SHARDS)
 
 
@@ -104,24 +104,24 @@ def test_a_second_migration_runs_alone_and_again_after_it_failed(place: Place) -
     ran: list[str] = []
     failures = [StoreUnavailable("the gateway went away")]
 
-    def creation(gateways: Gateways, plan: TablePlan) -> None:
+    def creation(admin: TableAdmin, plan: TablePlan) -> None:
         ran.append("creation")
-        create_table(gateways, plan)
+        create_table(admin, plan)
 
-    def fragile(gateways: Gateways, _: TablePlan) -> None:
-        assert read_schema(gateways.thrift1) == SchemaRow(1, SHARDS), "the version before is recorded first"
+    def fragile(admin: TableAdmin, _: TablePlan) -> None:
+        assert read_schema(admin.thrift1) == SchemaRow(1, SHARDS), "the version before is recorded first"
         ran.append("second")
         if failures:
             raise failures.pop()
 
     migrations = {2: Migration("a second", (fragile,)), 1: Migration("the first", (creation,))}
-    with place.gateways() as gateways:
+    with place.admin() as admin:
         with pytest.raises(StoreUnavailable):
-            apply(gateways, place.plan(), migrations)
-        assert read_schema(gateways.thrift1) == SchemaRow(1, SHARDS)
-        assert apply(gateways, place.plan(), migrations) == [2]
-        assert apply(gateways, place.plan(), migrations) == []
-        assert look(gateways).schema == SchemaRow(2, SHARDS)
+            apply(admin, place.plan(), migrations)
+        assert read_schema(admin.thrift1) == SchemaRow(1, SHARDS)
+        assert apply(admin, place.plan(), migrations) == [2]
+        assert apply(admin, place.plan(), migrations) == []
+        assert look(admin).schema == SchemaRow(2, SHARDS)
     assert ran == ["creation", "second", "second"]
 
 

@@ -7,8 +7,8 @@ import pytest
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
 from rowbox.hbase_schema.migrate.apply import apply, record
-from rowbox.hbase_schema.migrate.gateways import Gateways
 from rowbox.hbase_schema.migrate.migrations import MIGRATIONS, Migration, create_table
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.schema_row import VERSION_QUALIFIER, SchemaRow
 from rowbox.hbase_schema.table_plan import TablePlan
 from rowbox.hbase_schema.thrift.thrift1 import Cell
@@ -39,15 +39,15 @@ def refused(place: Place, reason: str, *, store_shards: int = SHARDS) -> None:
 
 
 def test_another_number_of_shards_is_refused(place: Place) -> None:
-    with place.gateways() as gateways:
-        apply(gateways, place.plan())
+    with place.admin() as admin:
+        apply(admin, place.plan())
     refused(place, "was made with 64 shards, the settings say 128", store_shards=128)
     assert place.schema() == SchemaRow(SCHEMA_VERSION, SHARDS)
 
 
 def test_a_newer_version_is_refused(place: Place) -> None:
-    with place.gateways() as gateways:
-        apply(gateways, place.plan(), {**MIGRATIONS, 2: SECOND})
+    with place.admin() as admin:
+        apply(admin, place.plan(), {**MIGRATIONS, 2: SECOND})
     refused(place, "has schema version 2, this Rowbox knows 1: use a newer Rowbox")
     assert place.schema() == SchemaRow(2, SHARDS)
 
@@ -66,15 +66,15 @@ def with_three_versions(plan: TablePlan) -> TablePlan:
 )
 def test_a_table_that_somebody_else_made_is_refused(place: Place, change: object, reason: str) -> None:
     assert callable(change)
-    with place.gateways() as gateways:
-        gateways.create(change(place.plan()))
+    with place.admin() as admin:
+        admin.create(change(place.plan()))
     refused(place, reason)
 
 
 def test_a_table_with_rows_and_without_a_schema_is_refused(place: Place) -> None:
-    with place.gateways() as gateways:
-        gateways.create(place.plan())
-        gateways.thrift1.put(b"0001/alice", Family.INDEX, b"x", Cell(b"mail", 1))
+    with place.admin() as admin:
+        admin.create(place.plan())
+        admin.thrift1.put(b"0001/alice", Family.INDEX, b"x", Cell(b"mail", 1))
     refused(place, "it holds rows")
     assert place.schema() is None
 
@@ -82,20 +82,20 @@ def test_a_table_with_rows_and_without_a_schema_is_refused(place: Place) -> None
 def test_of_two_that_apply_with_different_shards_the_second_stops(place: Place) -> None:
     """The other one runs between the last look of the first and its writing."""
 
-    def other(gateways: Gateways, _: TablePlan) -> None:
-        apply(gateways, place.plan(128))
+    def other(admin: TableAdmin, _: TablePlan) -> None:
+        apply(admin, place.plan(128))
 
-    with place.gateways() as gateways, pytest.raises(StoreVersionMismatch, match="64"):
-        apply(gateways, place.plan(), {1: Migration("interrupted", (create_table, other))})
+    with place.admin() as admin, pytest.raises(StoreVersionMismatch, match="64"):
+        apply(admin, place.plan(), {1: Migration("interrupted", (create_table, other))})
     assert place.schema() == SchemaRow(SCHEMA_VERSION, 128)
 
 
 def test_a_table_that_somebody_else_made_meanwhile_is_not_marked_as_ours(place: Place) -> None:
-    def somebody(gateways: Gateways, plan: TablePlan) -> None:
-        gateways.create(without_outbox(plan))
+    def somebody(admin: TableAdmin, plan: TablePlan) -> None:
+        admin.create(without_outbox(plan))
 
-    with place.gateways() as gateways, pytest.raises(StoreUnusable, match="family o: absent"):
-        apply(gateways, place.plan(), {1: Migration("interrupted", (somebody, create_table))})
+    with place.admin() as admin, pytest.raises(StoreUnusable, match="family o: absent"):
+        apply(admin, place.plan(), {1: Migration("interrupted", (somebody, create_table))})
     assert place.schema() is None
 
 
@@ -106,15 +106,15 @@ def test_a_table_that_somebody_else_made_meanwhile_is_not_marked_as_ours(place: 
 def test_the_schema_row_is_not_overwritten_by_whoever_read_it_before_it_changed(
     place: Place, expected: int | None, reached: SchemaRow, reason: str
 ) -> None:
-    with place.gateways() as gateways:
-        apply(gateways, place.plan())
+    with place.admin() as admin:
+        apply(admin, place.plan())
         with pytest.raises(StoreVersionMismatch, match=reason):
-            record(gateways.thrift1, expected, reached)
+            record(admin.thrift1, expected, reached)
     assert place.schema() == SchemaRow(SCHEMA_VERSION, SHARDS)
 
 
 def test_a_version_cell_alone_does_not_read_back(place: Place) -> None:
-    with place.gateways() as gateways:
-        gateways.create(place.plan())
-        gateways.thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, VERSION_QUALIFIER, None, b"1")
+    with place.admin() as admin:
+        admin.create(place.plan())
+        admin.thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, VERSION_QUALIFIER, None, b"1")
     refused(place, "the schema's row does not read back")

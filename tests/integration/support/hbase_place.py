@@ -9,8 +9,8 @@ import happybase
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
-from rowbox.hbase_schema.migrate.gateways import Gateways, thrift2_at
-from rowbox.hbase_schema.migrate.standing import read_schema
+from rowbox.hbase_schema.migrate.live_schema import read_schema
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin, thrift2_at
 from rowbox.hbase_schema.schema_row import SchemaRow
 from rowbox.hbase_schema.table_diff import LiveTable
 from rowbox.hbase_schema.table_plan import TablePlan, plan_table
@@ -47,21 +47,21 @@ class Place(NamedTuple):
         return CliRunner().invoke(main, command, env={**environment, **unset})
 
     @contextmanager
-    def gateways(self, *, thrift1_only: bool = False) -> Iterator[Gateways]:
+    def admin(self, *, thrift1_only: bool = False) -> Iterator[TableAdmin]:
         thrift1 = Thrift1(self.hbase.gateways[0], self.table, self.hbase.settings(TIMEOUT_MS))
         thrift2 = None if thrift1_only else thrift2_at(self.hbase.thrift2, self.hbase.settings(TIMEOUT_MS))
-        with closing(Gateways(self.table, thrift1, thrift2)) as gateways:
-            yield gateways
+        with closing(TableAdmin(self.table, thrift1, thrift2)) as admin:
+            yield admin
 
     def live(self) -> LiveTable | None:
         """The table as it stands now."""
-        with self.gateways() as gateways:
-            return gateways.describe()
+        with self.admin() as admin:
+            return admin.describe()
 
     def schema(self) -> SchemaRow | None:
         """What the table says it was made with."""
-        with self.gateways() as gateways:
-            return read_schema(gateways.thrift1)
+        with self.admin() as admin:
+            return read_schema(admin.thrift1)
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""What stands before anything is done: the table and its schema row. Whether it is ours, and what differs."""
+"""The schema that a cluster has now, in its table and its schema row: is it ours, and where is it not as planned?"""
 
 from typing import NamedTuple
 
 from rowbox.hbase_schema.families import SCHEMA_VERSION, Family
 from rowbox.hbase_schema.keys import SCHEMA_ROW
-from rowbox.hbase_schema.migrate.gateways import Gateways
+from rowbox.hbase_schema.migrate.table_admin import TableAdmin
 from rowbox.hbase_schema.schema_row import SCHEMA_QUALIFIERS, VERSION_QUALIFIER, SchemaRow, decode_schema_row
 from rowbox.hbase_schema.table_diff import Difference, LiveTable, differences
 from rowbox.hbase_schema.table_plan import TablePlan
@@ -12,10 +12,10 @@ from rowbox.hbase_schema.thrift.thrift1 import Thrift1
 from rowbox.mailbox.errors import StoreUnusable, StoreVersionMismatch
 
 
-class Standing(NamedTuple):
+class LiveSchema(NamedTuple):
     """What a look at the cluster found."""
 
-    live: LiveTable | None
+    table: LiveTable | None
     """None: there is no such table."""
     schema: SchemaRow | None
     """None: the table says of no schema that it was applied."""
@@ -23,11 +23,11 @@ class Standing(NamedTuple):
     """The least key of a table without a schema; None: it is empty, or was not asked."""
 
 
-def look(gateways: Gateways) -> Standing:
+def look(admin: TableAdmin) -> LiveSchema:
     """What stands now. StoreDamaged: the schema row does not read back."""
-    live = gateways.describe()
-    schema = read_schema(gateways.thrift1) if live else None
-    return Standing(live, schema, gateways.thrift1.first_row() if live and not schema else None)
+    table = admin.describe()
+    schema = read_schema(admin.thrift1) if table else None
+    return LiveSchema(table, schema, admin.thrift1.first_row() if table and not schema else None)
 
 
 def read_schema(thrift1: Thrift1) -> SchemaRow | None:
@@ -38,18 +38,18 @@ def read_schema(thrift1: Thrift1) -> SchemaRow | None:
     return decode_schema_row((qualifier, cell.value) for qualifier, cell in cells.items())
 
 
-def require_ours(plan: TablePlan, standing: Standing, newest_version: int = SCHEMA_VERSION) -> None:
+def require_ours(plan: TablePlan, live: LiveSchema, newest_version: int = SCHEMA_VERSION) -> None:
     """Raises unless `apply` may work on what stands: nothing; a table with our schema; or one that apply began to make.
 
     StoreVersionMismatch: of a newer version, or of another number of shards. StoreUnusable: a table that holds
     somebody's rows, or in which mailboxes could not be kept as planned.
     """
-    if standing.live is None:
+    if live.table is None:
         return
-    if standing.schema is None:
-        _require_begun(plan, standing, standing.live)
+    if live.schema is None:
+        _require_begun(plan, live, live.table)
         return
-    version, shards = standing.schema
+    version, shards = live.schema
     if version > newest_version:
         raise StoreVersionMismatch(
             f"table {plan.table} has schema version {version}, this Rowbox knows {newest_version}: use a newer Rowbox"
@@ -61,9 +61,9 @@ def require_ours(plan: TablePlan, standing: Standing, newest_version: int = SCHE
         )
 
 
-def _require_begun(plan: TablePlan, standing: Standing, live: LiveTable) -> None:
-    wrong = [str(difference) for difference in differences(plan, live) if difference.is_essential]
-    if not wrong and standing.first_row in {None, SCHEMA_ROW}:  # SCHEMA_ROW: another apply writes it at this moment
+def _require_begun(plan: TablePlan, live: LiveSchema, table: LiveTable) -> None:
+    wrong = [str(difference) for difference in differences(plan, table) if difference.is_essential]
+    if not wrong and live.first_row in {None, SCHEMA_ROW}:  # SCHEMA_ROW: another apply writes it at this moment
         return
     reason = "; ".join(wrong) or "it holds rows"
     raise StoreUnusable(
@@ -72,14 +72,14 @@ def _require_begun(plan: TablePlan, standing: Standing, live: LiveTable) -> None
     )
 
 
-def deviations(plan: TablePlan, standing: Standing) -> list[Difference]:
+def deviations(plan: TablePlan, live: LiveSchema) -> list[Difference]:
     """All in which what stands differs from the plan and from the version that this Rowbox needs."""
-    if standing.live is None:
+    if live.table is None:
         return [Difference("table", "absent", "present", is_essential=True)]
-    found = differences(plan, standing.live)
-    if standing.schema is None:
+    found = differences(plan, live.table)
+    if live.schema is None:
         return [Difference("schema", "absent", f"version {SCHEMA_VERSION}", is_essential=True), *found]
     needed = {"schema version": SCHEMA_VERSION, "shards": plan.shards}
-    stands = zip(needed.items(), standing.schema, strict=True)
+    stands = zip(needed.items(), live.schema, strict=True)
     wrong = [(name, was, wanted) for (name, wanted), was in stands if was != wanted]
     return [Difference(name, str(was), str(wanted), is_essential=True) for name, was, wanted in wrong] + found

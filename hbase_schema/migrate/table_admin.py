@@ -1,4 +1,4 @@
-"""The gateways that an operator's verbs use: one of Thrift1, as the store does, and one of Thrift2 if there is any."""
+"""What makes and describes a table: a gateway of Thrift1, as the store uses, and one of Thrift2 if there is any."""
 
 import time
 from typing import Final, NamedTuple
@@ -19,8 +19,11 @@ from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings
 _POLL_S: Final = 0.1
 
 
-class Gateways(NamedTuple):
-    """`thrift2` is None where only Thrift1 answers: then a table is made without splits and encoding."""
+class TableAdmin(NamedTuple):
+    """One table, by the gateways through which an operator's verbs reach it.
+
+    `thrift2` is None where only Thrift1 answers: then a table is made without splits and encoding.
+    """
 
     table: str
     thrift1: Thrift1

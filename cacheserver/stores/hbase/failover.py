@@ -1,9 +1,8 @@
 """Which of several gateways is used: the one that worked last, until it fails; then the next.
 
 Failing is: it takes no connection, it is silent, or it answers one call after the other with errors of its own, or by
-ending a connection on which it has never answered. A
-gateway that answers others while one call meets its deadline is not silent: what it waited for was. One that was left
-comes last, and is tried again when those before it fail.
+ending a connection on which it has never answered. A gateway that answers others while one call meets its deadline is
+not silent: what it waited for was. One that was left comes last, and is tried again when those before it fail.
 """
 
 from collections.abc import Sequence
@@ -14,10 +13,11 @@ ERRORS_IN_A_ROW = 3
 """After so many errors and no other answer between, a gateway is left. One or two may be a region that moves."""
 
 
-class Gateways:
-    """An order of preference, turned so that the one in use comes first and one that failed last.
+class Failover:
+    """The order in which a store's gateways are tried: as they were named, beginning with the one that is in use.
 
-    Not for several threads at once: the pool's lock is held. Times are of `monotonic`.
+    The gateway that was left for the one in use is thereby the last to be tried again. Not for several threads at once:
+    the pool holds its lock whenever it calls. Times are of `monotonic`.
     """
 
     def __init__(self, addresses: Sequence[Address]) -> None:
