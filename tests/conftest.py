@@ -5,13 +5,15 @@ import shutil
 from typing import NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.tools import require_declared
 
 pytest_plugins = ["tests.support.hbase_plugin", "tests.support.side_by_side", "tests.support.tools_plugin"]
 
-settings.register_profile("rowbox", parent=settings(), deadline=None)  # a busy machine is slow, and nothing is wrong
+settings.register_profile(  # a busy machine is slow, and nothing is wrong
+    "rowbox", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("rowbox")
 
 EVERYWHERE = ("bash", "mount", "setsid", "umount")

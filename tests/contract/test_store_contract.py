@@ -28,7 +28,10 @@ cells = st.dictionaries(qualifiers, st.binary(min_size=1, max_size=8), max_size=
 over_one_store = settings(
     deadline=None,
     max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example has a row of its own in the one store
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,  # each example has a row of its own in the one store
+        HealthCheck.too_slow,
+    ],
 )
 
 

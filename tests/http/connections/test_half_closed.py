@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.api.edge import server as server_module
 from rowbox.api.http.connection import PROBE, PROBE_CYCLE, Connection
@@ -176,7 +177,9 @@ async def test_one_that_waits_long_is_probed_twice_in_ten_chances(made: list[Con
     held = HeldPort()
     async with serving(held) as api, asking(api, send()) as (reader, writer):
         writer.write_eof()
-        await until(lambda: bool(made) and made[0]._chances == 3 * PROBE_CYCLE)
+        await until(lambda: bool(made) and made[0]._chances == 3 * PROBE_CYCLE - 1)
+        api.connections.limits = replace(api.connections.limits, probe_s=NEVER_S)  # behind the last chance of the cycle
+        await until(lambda: made[0]._chances == 3 * PROBE_CYCLE)
         held.release.set()
         answer = await all_of(reader)
     assert answer.count(PROBE) == 6

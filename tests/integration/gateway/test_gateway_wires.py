@@ -290,5 +290,5 @@ def test_a_framed_thrift2_gateway_is_given_no_table_to_split() -> None:
 def test_a_silent_gateway_is_asked_in_all_ways_at_once() -> None:
     with foreign_gateway(is_deaf) as address:
         began = time.monotonic()
-        assert other_wire(address, settings_of(DEFAULT, call_timeout_ms=400)) is None
-        assert time.monotonic() - began < 1.5
+        assert other_wire(address, settings_of(DEFAULT, call_timeout_ms=1000)) is None
+        assert time.monotonic() - began < 5  # there are seven ways

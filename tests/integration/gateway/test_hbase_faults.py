@@ -22,6 +22,7 @@ from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
 from rowbox.hbase_schema.thrift.wire import DEFAULT
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, StoreSettings
+from tests.integration.support.hbase_server import in_time
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 from tests.support.tcp_proxy import Fault, TcpProxy, running_proxy
@@ -32,7 +33,9 @@ I, O = Family.INDEX, Family.OUTBOX  # noqa: E741 - their letters
 stamps = count(time_ns() // 1_000_000)
 TIMEOUT_MS = 1000
 LIMIT_S = 1.6
-"""A call's deadline, and what a busy machine may add."""
+"""A call's deadline, and less than another one."""
+BUSY_MACHINE_S = 4.0
+"""Less than a deadline for each of ten calls."""
 NEVER_MS = 3_600_000
 KNOWN = b"0001/known"
 SHARD = range(1, 2)
@@ -132,13 +135,18 @@ async def test_a_write_that_was_sent_is_unknown_and_a_read_unavailable_by_the_de
     table: HBaseAddress, proxy: TcpProxy, fault: Fault
 ) -> None:
     async with opened(table, proxy) as store:
-        proxy.inflict(fault)
-        began_s = monotonic()
-        found = await kinds(store, READS | WRITES)
-        assert monotonic() - began_s < LIMIT_S
-        assert found == dict.fromkeys(READS, StoreUnavailable) | dict.fromkeys(WRITES, StoreOutcomeUnknown)
-        proxy.heal()
-        await all_is_well(store)
+
+        async def inflicted() -> float:
+            proxy.inflict(fault)
+            began_s = monotonic()
+            found = await kinds(store, READS | WRITES)
+            took_s = monotonic() - began_s
+            assert found == dict.fromkeys(READS, StoreUnavailable) | dict.fromkeys(WRITES, StoreOutcomeUnknown)
+            proxy.heal()
+            await all_is_well(store)
+            return took_s
+
+        await in_time(inflicted, LIMIT_S)
 
 
 async def test_where_no_gateway_takes_a_connection_nothing_is_unknown(table: HBaseAddress, proxy: TcpProxy) -> None:
@@ -150,17 +158,23 @@ async def test_where_no_gateway_takes_a_connection_nothing_is_unknown(table: HBa
 
 
 async def test_a_write_that_finds_no_thread_by_its_deadline_is_never_sent(table: HBaseAddress, proxy: TcpProxy) -> None:
-    rows = [b"0003/crowd%d" % number for number in range(6)]
+    numbers = count()
     async with opened(table, proxy, connections=2) as store:
-        proxy.inflict(Fault.HOLD)
-        began_s = monotonic()
-        found = await kinds(store, {row.decode(): partial(put, row=row, value=b"v") for row in rows})
-        assert monotonic() - began_s < LIMIT_S
-        assert set(found.values()) == {StoreOutcomeUnknown, StoreUnavailable}
-        proxy.heal()
-        await proxy.release()
-        sent = [row.decode() for row in rows if await value(store, row)]
-        assert sent == [row for row, kind in found.items() if kind is StoreOutcomeUnknown]
+
+        async def crowded() -> float:
+            rows = [b"0003/crowd%d" % next(numbers) for _ in range(6)]
+            proxy.inflict(Fault.HOLD)
+            began_s = monotonic()
+            found = await kinds(store, {row.decode(): partial(put, row=row, value=b"v") for row in rows})
+            took_s = monotonic() - began_s
+            assert set(found.values()) == {StoreOutcomeUnknown, StoreUnavailable}
+            proxy.heal()
+            await proxy.release()
+            sent = [row.decode() for row in rows if await value(store, row)]
+            assert sent == [row for row, kind in found.items() if kind is StoreOutcomeUnknown]
+            return took_s
+
+        await in_time(crowded, LIMIT_S)
 
 
 async def test_a_write_that_lands_late_was_reported_as_unknown(table: HBaseAddress, proxy: TcpProxy) -> None:
@@ -300,7 +314,7 @@ async def test_the_next_gateway_serves_once_one_has_been_deaf_for_a_deadline(
         with pytest.raises(StoreUnavailable):
             await value(store, KNOWN)
         await all_is_well(store)
-        assert monotonic() - began_s < LIMIT_S + 1
+        assert monotonic() - began_s < LIMIT_S + BUSY_MACHINE_S
         assert (store.counters.deadline_misses, store.counters.failovers) == (1, 1)
 
 

@@ -17,9 +17,11 @@ QUICK_LEASE: Final = {
     "ROWBOX_LEASE_MARGIN_MS": "200",
     "ROWBOX_LEASE_BEAT_MS": "300",
 }
-PATIENT_TTL_S: Final = 3.0
-PATIENT_LEASE: Final = QUICK_LEASE | {"ROWBOX_LEASE_TTL_MS": "3000", "ROWBOX_LEASE_MARGIN_MS": "500"}
-"""Long enough that waiting for its end and not waiting for it can be told apart."""
+PATIENT_TTL_S: Final = 6.0
+PATIENT_LEASE: Final = QUICK_LEASE | {"ROWBOX_LEASE_TTL_MS": "6000", "ROWBOX_LEASE_MARGIN_MS": "500"}
+"""Long enough that waiting for its end and not waiting for it can be told apart, on a busy machine too."""
+TRIES: Final = 3
+"""Until one is in time: what else runs on the machine is no part of a promise."""
 SHARDS: Final = 64
 
 
@@ -38,6 +40,15 @@ def made_store(hbase: HBase, *, regions: int = 2) -> Iterator[dict[str, str]]:
     """An empty store that nobody else uses, as the setting of a server on it."""
     with made_table(hbase, StoreSettings(shards=SHARDS), regions=regions) as address:
         yield {"ROWBOX_STORE_URL": hbase.url(address.prefix)}
+
+
+async def in_time(attempt: Callable[[], Awaitable[float]], within_s: float) -> list[float]:
+    """Makes attempts until one took less than `within_s`, and fails where none of TRIES did: how long each took."""
+    took_s: list[float] = []
+    while len(took_s) < TRIES and not (took_s and took_s[-1] < within_s):
+        took_s.append(await attempt())
+    assert min(took_s) < within_s, took_s
+    return took_s
 
 
 def default_patience_s() -> float:
