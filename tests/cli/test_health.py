@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
+from tests.support.alone import own_port
 
 PAGES: dict[str, tuple[int, dict[str, object]]] = {
     "/healthz": (200, {"status": "ok"}),
@@ -86,8 +87,7 @@ def test_something_else_on_the_port_is_one_line(answer: bytes) -> None:
 
 
 def test_nobody_there_is_one_line() -> None:
-    with listening(page) as port:
-        pass
-    result = health(port)
+    with own_port() as port:
+        result = health(port)
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1

@@ -15,6 +15,7 @@ from rowbox.mailbox.settings.config import Settings
 from tests.cli.test_health import listening
 from tests.http.api import SECRET, SETTINGS, serving
 from tests.http.scripted_port import ScriptedPort
+from tests.support.alone import own_port
 
 DEADLINE_S = 10.0
 
@@ -64,9 +65,10 @@ async def test_it_does_not_know_the_call(tmp_path: Path) -> None:
 
 
 def test_none_listens(tmp_path: Path) -> None:
-    with listening(lambda _: b"") as port:
-        pass
-    with pytest.raises(NoServer, match=f"no Rowbox listens at 127.0.0.1, admin port {port}: Connection refused"):
+    with (
+        own_port() as port,
+        pytest.raises(NoServer, match=f"no Rowbox listens at 127.0.0.1, admin port {port}: Connection refused"),
+    ):
         ask_server(_settings(tmp_path, port), "test", b"[1]", DEADLINE_S)
 
 

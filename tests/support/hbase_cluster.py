@@ -29,6 +29,8 @@ RUNNING: Final = "TEST_HBASE"
 
 Not ROWBOX_*: an unknown setting of that name stops every `rowbox` that a test starts.
 """
+STARTS_S: Final = 300
+"""Of five JVMs on two cores, beside all else that runs there."""
 _HOST: Final = "127.0.0.1"
 _JAVA_OPTIONS: Final = "-XX:TieredStopAtLevel=1"
 """The quick compiler only: a start takes 14 s of CPU instead of 23 s, and no test runs long enough to regain them."""
@@ -108,7 +110,7 @@ class HBaseCluster:
 
     def heal(self) -> None:
         """Resumes and starts whatever a test left behind, and returns when every gateway lists the tables."""
-        _control("up", self.folder)
+        _control("up", self.folder, "--timeout", str(STARTS_S))
 
     def _status(self) -> Any:
         done = _run("status", self.folder, "--json")
@@ -123,7 +125,7 @@ def running_cluster(
     require("java", "openjdk-17-jre-headless")
     require("mvn", "maven")
     processes = ("--region-servers", str(region_servers), "--gateways", str(gateways), "--port-base", "0")
-    wishes = (*processes, "--transport", wire.transport, "--protocol", wire.protocol)
+    wishes = (*processes, "--timeout", str(STARTS_S), "--transport", wire.transport, "--protocol", wire.protocol)
     try:
         _control("up", folder, *wishes)
         yield HBaseCluster(folder)

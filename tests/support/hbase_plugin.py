@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.hbase_cluster import HBase, HBaseCluster, resolve_jars, running_cluster, shared_hbase
+from tests.support.hbase_cluster import STARTS_S, HBase, HBaseCluster, resolve_jars, running_cluster, shared_hbase
 
 _FIXTURES = {"hbase", "hbase_cluster"}
 
@@ -28,6 +28,13 @@ def hbase_cluster(_breakable: HBaseCluster) -> HBaseCluster:
     """Two region servers and two gateways, whose processes the test may kill and pause; whole when it begins."""
     _breakable.heal()
     return _breakable
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first one's time holds the start of all these JVMs, which takes a busy machine minutes."""
+    for item in items:
+        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(STARTS_S + float(item.config.getini("timeout"))))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,9 +30,16 @@ def connected(cluster: HBaseCluster, gateway: int = 0, timeout_ms: int = 60_000)
         connection.close()
 
 
+def open_files(pid: int) -> Iterator[str]:
+    """What a process has open, but for what it closes while we look."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield link.readlink().name
+
+
 def listening_addresses(pid: int) -> set[str]:
     """Where the servers of a process listen, as the kernel writes addresses: 0100007F is 127.0.0.1."""
-    links = (link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
+    links = open_files(pid)
     sockets = {name.removeprefix("socket:[").removesuffix("]") for name in links if name.startswith("socket:[")}
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
     return {row[1].partition(":")[0] for row in rows if row[3] == _LISTENING and row[9] in sockets}
