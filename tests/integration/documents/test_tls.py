@@ -6,7 +6,7 @@ import re
 import ssl
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from tests.client.steady_server import access_token
 from tests.conftest import require
-from tests.integration.documents.free_ports import free_ports
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess
+from tests.support.alone import own_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.tools("haproxy")]
 
@@ -96,13 +96,12 @@ async def is_there(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def test_a_chat_through_it(tmp_path: Path) -> None:
-    plain, door = free_ports(2)
-    url = f"https://localhost:{door}"
-    async with (
-        ServerProcess(tmp_path / "data") as server,
-        proxy(tmp_path, server, plain, door) as process,
-        caller(tmp_path) as session,
-    ):
+    async with AsyncExitStack() as stack:
+        plain, door = (stack.enter_context(own_port()) for _ in range(2))
+        server = await stack.enter_async_context(ServerProcess(tmp_path / "data"))
+        process = await stack.enter_async_context(proxy(tmp_path, server, plain, door))
+        session = await stack.enter_async_context(caller(tmp_path))
+        url = f"https://localhost:{door}"
         await is_there(session, url)
         alice, bob = [{"Authorization": f"Bearer {await access_token(server, user)}"} for user in ("alice", "bob")]
         async with session.get(f"{url}/v1/fetchMessages", headers=bob) as page:

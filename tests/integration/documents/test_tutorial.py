@@ -10,9 +10,9 @@ import pytest
 
 from tests.conftest import require
 from tests.integration.documents.fenced import Block, blocks
-from tests.integration.documents.free_ports import free_ports
 from tests.integration.documents.terminal import Terminal, terminal
 from tests.javascript.program import NODE
+from tests.support.alone import own_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.tools("curl")]
 
@@ -76,14 +76,14 @@ class Reader:
 
 @asynccontextmanager
 async def reading(tmp_path: Path) -> AsyncIterator[Reader]:
-    folder, ports = checkout(tmp_path), free_ports(2)
-    own = {name: value for name, value in os.environ.items() if not name.startswith("ROWBOX_")}
-    environment = own | {
-        "PATH": f"{NODE.parent}:{Path(require('curl')).parent}:{own['PATH']}",
-        "ROWBOX_SERVER_PORT": str(ports[0]),
-        "ROWBOX_SERVER_ADMIN_PORT": str(ports[1]),
-    }
     async with AsyncExitStack() as stack:
+        folder, ports = checkout(tmp_path), [stack.enter_context(own_port()) for _ in range(2)]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ROWBOX_")}
+        environment = own | {
+            "PATH": f"{NODE.parent}:{Path(require('curl')).parent}:{own['PATH']}",
+            "ROWBOX_SERVER_PORT": str(ports[0]),
+            "ROWBOX_SERVER_ADMIN_PORT": str(ports[1]),
+        }
         terminals = {name: await stack.enter_async_context(terminal(name, folder, environment)) for name in NAMES}
         yield Reader(folder, ports, terminals)
 
