@@ -26,13 +26,16 @@ def settings() -> Settings:
 
 @pytest.mark.parametrize("store", [False], indirect=True, ids=["embedded"])
 async def test_schemathesis_finds_nothing(api: Api, owner: Owner, store: MemoryStore, tmp_path: Path) -> None:
-    arguments = ["--max-examples=25", "--max-time=15", f"--seed={SEED}", "--no-color", "--generation-database=none"]
+    many = ["--max-examples=25", "--max-time=15", f"--seed={SEED}", "--generation-database=none"]
+    patient = ["--suppress-health-check=too_slow", "--request-timeout=60"]  # a busy machine is no fault of the server
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("st")),
         "run",
         f"http://127.0.0.1:{api.server.port}/openapi.json",
         f"--header=Authorization: Bearer {token('alice')}",
-        *arguments,
+        *many,
+        *patient,
+        "--no-color",
         env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)},
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,

@@ -25,7 +25,7 @@ from tests.support.tcp_proxy import running_proxy
 
 pytestmark = pytest.mark.integration
 
-CALL_S = 3.0
+CALL_S = 4.0
 """Less than what a call to a gateway may take (hbase.call_timeout_ms), more than a stop takes on a busy machine."""
 
 
