@@ -139,6 +139,10 @@ class ServerProcess:
     async def start(self) -> None:
         """Starts it and returns when it is ready."""
         await self.launch()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Returns when the one that was launched is ready, and where is known."""
         ready = await self.line(_READY)
         self.url, self.admin_url = ready[1], ready[2]
 
