@@ -117,6 +117,20 @@ async def test_one_that_was_cut_off_is_counted_no_more(connections: Connections)
     assert sum(connections.cuts.values()) == 1
 
 
+@virtual_time
+async def test_nothing_is_asked_of_one_that_left() -> None:
+    """Its head is not late, its answer does not stand still, and it is not probed: it would be cut off, and counted."""
+    connections = Connections(ConnectionLimits(most=3, held_bytes=1000, head_s=2, write_s=2, probe_s=2))
+    peer = StillPeer(connections)
+    peer.unsent = 10
+    connections.stalls(peer)
+    connections.half_closed(peer)
+    connections.lost(peer)
+    assert not [*connections._heads, *connections._writes, *connections._probes]
+    await asyncio.sleep(3)
+    assert set(connections.cuts.values()) == {0}
+
+
 async def test_what_was_sent_after_all_is_counted_no_more(connections: Connections) -> None:
     peer = StillPeer(connections)
     peer.unsent = 600
