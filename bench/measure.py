@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bench import machine
 from bench.load.closed_loop import Load, closed_loop
 from bench.load.open_loop import open_loop
-from bench.server import Server
+from bench.server import TICK_S, Server
 
 Requests = Callable[[], Iterator[bytes]]
 
@@ -70,7 +70,7 @@ async def sample_at(server: Server, scenario: Scenario, turn: int, rate: float, 
 async def _measured(server: Server, name: str, turn: int, load: Coroutine[object, object, Load]) -> Sample:
     counters, busy_s, generator_s, server_s = server.counters(), machine.busy_s(), process_time(), server.cpu_s()
     seen = await load
-    server_s, generator_s = server.cpu_s() - server_s, process_time() - generator_s
+    server_s, generator_s = max(server.cpu_s() - server_s, TICK_S), process_time() - generator_s
     others_s = machine.busy_s() - busy_s - server_s - generator_s
     counted = {name: value - counters.get(name, 0) for name, value in server.counters().items()}
     return Sample(

@@ -16,6 +16,8 @@ from rowbox.mailbox.settings.config import EMBEDDED
 
 STOP_S = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / _TICKS_PER_S
+"""The system counts CPU in these: whoever used less has used none."""
 _ROWBOX = "from rowbox.cli.main import main; main()"
 _READY = re.compile(rf"http://{re.escape(HOST)}:(\d+)")
 _ADMIN = re.compile(rf"metrics: http://{re.escape(HOST)}:(\d+)")

@@ -1,15 +1,20 @@
 """Reports from made-up samples, whose numbers are easy to follow."""
 
+import asyncio
+from subprocess import Popen
+
 import pytest
 
 from bench.churn import Measured, flatness, slope_mb_per_min
 from bench.fill import Talks
+from bench.load.closed_loop import Load
 from bench.load.latency import percentile, shown
-from bench.measure import Sample
+from bench.measure import Sample, _measured
 from bench.output import report
 from bench.output.part import Claim, verdicts
 from bench.output.report import COMMITS, DURABLE, ROWBOX
 from bench.program import Alone
+from bench.server import TICK_S, Server
 from bench.sizes import Case, Taken, spread
 
 COUNTED = {
@@ -34,6 +39,19 @@ SAMPLES = [
     taken(ROWBOX, 2, 0.5, [0.003] * 98 + [0.5] * 2),
     taken(DURABLE, 2, 0.5, [0.001] * 100),
 ]
+
+
+def test_a_server_that_used_less_cpu_than_the_system_counts_has_a_rate_too() -> None:
+    """In the shortest runs on a busy machine one got so little of it: a division by zero, and no report."""
+
+    async def answered() -> Load:
+        return Load(0.2, [0.1, 0.2])
+
+    with Popen(["sleep", "60"]) as idle:
+        server = Server("idle", idle.pid, port=0, admin_port=0)
+        taken_of = asyncio.run(_measured(server, "durable send", 0, answered()))
+        idle.kill()
+    assert taken_of.per_cpu_s == 2 / TICK_S
 
 
 def lines_of(table: str) -> list[list[str]]:

@@ -27,6 +27,7 @@ SMALL = {
 }
 
 
+@pytest.mark.timeout(480)  # of two dozen starts, which a busy machine makes slowly
 async def test_nothing_confirmed_is_lost_doubled_or_misordered(tmp_path: Path) -> None:
     random = seeded_random()
     async with ServerProcess(tmp_path, SMALL) as server:
