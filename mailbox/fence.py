@@ -27,6 +27,7 @@ No I/O, no clock: time is an argument.
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from enum import Enum, auto
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -77,6 +78,12 @@ def map_version_of(epoch: int) -> int:
     return epoch >> N_BITS
 
 
+def next_epoch(epoch: int) -> int | None:
+    """The epoch to go on to under the same map version; None where its n is spent: only a new map version gives one."""
+    map_version, n = divmod(epoch, 1 << N_BITS)
+    return make_epoch(map_version, n + 1) if n + 1 < 1 << N_BITS else None
+
+
 def newest(fences: Iterable[Fence]) -> Fence:
     """The authoritative list of a row: the one in the fence of the highest epoch. () for one never claimed."""
     return max((fence for fence in fences if fence), key=lambda fence: fence[-1].epoch, default=())
@@ -113,6 +120,24 @@ def has_claimed(fence: Fence, epoch: int, incarnation: str) -> bool:
     return bool(fence) and fence[-1].epoch == epoch and fence[-1].incarnation == incarnation
 
 
+class Access(Enum):
+    """What a row's list allows to an incarnation that holds an epoch."""
+
+    CLAIMED = auto()
+    """The list is its own claim: it goes by it."""
+    CLAIMABLE = auto()
+    """It may claim the row, and has to before it serves anything."""
+    REPLACED = auto()
+    """The row is another's, under this epoch or a higher one: it serves nothing until it holds an epoch above that."""
+
+
+def access(fence: Fence, epoch: int, incarnation: str) -> Access:
+    """What the newest list of a row, as it was read, allows to `incarnation` under `epoch`."""
+    if has_claimed(fence, epoch, incarnation):
+        return Access.CLAIMED
+    return Access.REPLACED if fence and fence[-1].epoch >= epoch else Access.CLAIMABLE
+
+
 def claim(fence: Fence, epoch: int, head: int, now_ms: int, incarnation: str) -> Fence:
     """The list to write when claiming the row for `epoch`: `fence`, less what owned nothing, plus the new entry.
 
@@ -142,6 +167,14 @@ def fold(fence: Fence, now_ms: int) -> Fence:
         return fence
     last = fence[old - 1]
     return (FenceEntry(last.epoch, fence[0].starts_after, last.claimed_at_ms, True), *fence[old:])
+
+
+def blocks_folding(fence: Fence, through: int, epoch: int, version: int) -> bool:
+    """Whether a cell of (`epoch`, `version`) forbids to fold all entries up to epoch `through` of `fence`.
+
+    `fence` is the list as it was read. The cell does not count by it, and would after folding.
+    """
+    return epoch <= through and not is_valid(fence, epoch, version)
 
 
 def is_sweepable(fence: Fence, own: int, epoch: int, version: int) -> bool:

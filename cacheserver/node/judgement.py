@@ -76,6 +76,24 @@ class Swap(NamedTuple):
     cell: NodeCell | MapCell
 
 
+class TakenIn(NamedTuple):
+    """What an incarnation knows once it has taken in what stands."""
+
+    standing: Standing
+    has_joined: bool
+    renewed_beat: int = 0
+    """The swap of this beat has executed, so the lease counts from before it was begun; 0: nothing says so."""
+    given_version: int = 0
+    """The map version that it owns under from now on; 0: no other one than before."""
+
+
+class Renewal(NamedTuple):
+    """What an incarnation has to remember of a swap of its own cell, before it is sent."""
+
+    beat: int
+    door: Door
+
+
 def standing(state: ClusterState, me: Member) -> Standing:
     """What `me` is as of `state`. REPLACED is for ever, whatever stands later."""
     if me.is_ending or (me.has_joined and state.has_ended(me.incarnation)):
@@ -84,6 +102,26 @@ def standing(state: ClusterState, me: Member) -> Standing:
         abdicates = not me.reaches_mail and _others_that_reach_mail(state, me) & set(me.lively)
         return Standing.REPLACED if abdicates else Standing.OWNER
     return Standing.REPLACED if me.owned_version else Standing.STANDBY
+
+
+def take_in(state: ClusterState, me: Member) -> TakenIn:
+    """What `me` makes of a read of `state`. Of a beat, the one that stands counts: the newest may have failed."""
+    own = state.cell_of(me.incarnation)
+    me = me._replace(has_joined=me.has_joined or own is not None)
+    now_is = standing(state, me)
+    beat = own.beat if own is not None and now_is is not Standing.REPLACED else 0
+    named = state.map
+    # Only a higher version is another one: n would begin anew under a version that had it.
+    is_given = now_is is Standing.OWNER and named is not None and named.version > me.owned_version
+    return TakenIn(now_is, me.has_joined, beat, named.version if named is not None and is_given else 0)
+
+
+def renewal(state: ClusterState, me: Member, swap: Swap) -> Renewal | None:
+    """Of a swap that was judged by `state`, what `me` has to remember; None where it is not one of its living cell."""
+    cell = swap.cell
+    if isinstance(cell, MapCell) or cell.incarnation != me.incarnation or cell.status != "alive":
+        return None
+    return Renewal(cell.beat, Door(swap.place, state.cells.get(swap.place)))
 
 
 def next_swap(state: ClusterState, me: Member) -> Swap | None:

@@ -11,13 +11,13 @@ import logging
 import secrets
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, renewal, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.peer_clocks import PeerClocks, WitnessedTime
 from rowbox.cacheserver.node.tenure import LeasedOwnership
 from rowbox.cacheserver.node.watch import Watch
 from rowbox.cacheserver.node.went_back import WentBack
-from rowbox.cacheserver.shardmap.cluster_state import ClusterCells, ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.shardmap.cluster_state import ClusterCells, ClusterState, NodeCell
 from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.settings.config import LeaseSettings
 
@@ -128,9 +128,10 @@ class Membership:
     def _judge(self, state: ClusterState, *, has_renewed: bool) -> Swap | None:
         """Takes in what stands, and says which swap is next. Nothing that was read earlier has a part in it."""
         self._take_in(state)
-        swap = next_swap(state, self._member(has_renewed=has_renewed))
-        if swap is not None and isinstance(swap.cell, NodeCell):
-            self._begin(state, swap.place, swap.cell)
+        me = self._member(has_renewed=has_renewed)
+        swap = next_swap(state, me)
+        if swap is not None:
+            self._begin(state, me, swap)
         return swap
 
     def _compare(self, state: ClusterState, needed_above: int) -> None:
@@ -149,37 +150,36 @@ class Membership:
         self.went_back |= self._went_back.saw(state)
         if state.map is not None:
             self._owner, self.owner_address = state.map.owner, state.map.address
-        own = state.cell_of(self.incarnation)
-        self._has_joined = self._has_joined or own is not None
-        now_is = standing(state, self._member())
-        if now_is is Standing.REPLACED:
+        taken = take_in(state, self._member())
+        self._has_joined = taken.has_joined
+        if taken.standing is Standing.REPLACED:
             self.end()
-        elif own is not None:
-            self._renewed(own)
-        if now_is is Standing.OWNER and state.map is not None:
-            self._own(state.map)
-        return now_is
+        if taken.renewed_beat:
+            self._renewed(taken.renewed_beat)
+        if taken.given_version:
+            self._own(taken.given_version)
+        return taken.standing
 
-    def _renewed(self, own: NodeCell) -> None:
-        """The lease counts from before the swap of the beat that stands, which need not be the newest that was sent."""
-        if own.beat in self._begun_s:
-            self.lease.renewed(self._begun_s[own.beat])
-        self._begun_s = {beat: begun for beat, begun in self._begun_s.items() if beat >= own.beat}
+    def _renewed(self, standing_beat: int) -> None:
+        """The swap of a beat is known to have executed."""
+        if standing_beat in self._begun_s:
+            self.lease.renewed(self._begun_s[standing_beat])
+        self._begun_s = {beat: begun for beat, begun in self._begun_s.items() if beat >= standing_beat}
 
-    def _own(self, named: MapCell) -> None:
+    def _own(self, map_version: int) -> None:
         if self.ownership is None:
-            self.ownership = LeasedOwnership(named.version, self.incarnation, self.lease)
-        elif named.version > self.ownership.map_version:  # else n would begin anew under a version that had it
-            self.ownership.give(named.version)
+            self.ownership = LeasedOwnership(map_version, self.incarnation, self.lease)
+        else:
+            self.ownership.give(map_version)
 
-    def _begin(self, state: ClusterState, place: bytes, cell: NodeCell) -> None:
-        """Before a swap of a node's cell is sent."""
-        if cell.incarnation != self.incarnation:
-            log.warning("the server at %s is silent: declaring it dead", cell.address)
-        elif cell.status == "alive":
-            self._begun_s[cell.beat] = self._now_s()
-            self._next_beat = cell.beat + 1
-            self._door = Door(place, state.cells.get(place))
+    def _begin(self, state: ClusterState, me: Member, swap: Swap) -> None:
+        """Before a swap is sent."""
+        if isinstance(swap.cell, NodeCell) and swap.cell.incarnation != self.incarnation:
+            log.warning("the server at %s is silent: declaring it dead", swap.cell.address)
+        renewed = renewal(state, me, swap)
+        if renewed is not None:
+            self._begun_s[renewed.beat] = self._now_s()
+            self._next_beat, self._door = renewed.beat + 1, renewed.door
 
     def _member(self, *, has_renewed: bool = False) -> Member:
         owned = self.ownership

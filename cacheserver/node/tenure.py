@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import N_BITS, make_epoch, map_version_of
+from rowbox.mailbox.fence import make_epoch, map_version_of, next_epoch
 
-LAST_N = (1 << N_BITS) - 1
+
+def still_needed(needed_above: int, map_version: int) -> int:
+    """Above which map version one is still needed, now that `map_version` was given; 0: none is."""
+    return 0 if map_version > needed_above else needed_above
 
 
 class EpochOwnership:
@@ -31,9 +34,9 @@ class EpochOwnership:
 
     def leave_epoch(self) -> None:
         """Raises n. Past its 3 bytes nothing is owned until a new map version is given: no epoch is used twice."""
-        map_version, n = divmod(self.epoch, 1 << N_BITS)
-        if n < LAST_N:
-            self.epoch = make_epoch(map_version, n + 1)
+        following = next_epoch(self.epoch)
+        if following is not None:
+            self.epoch = following
         else:
             self._is_spent = True
             self.outranked(self.epoch)
@@ -48,8 +51,7 @@ class EpochOwnership:
         """A new map version names this process again. Rows that are loaded stay: nobody else claimed them."""
         self.epoch = make_epoch(map_version, 0)
         self._is_spent = False
-        if map_version > self.needed_above:
-            self.needed_above = 0
+        self.needed_above = still_needed(self.needed_above, map_version)
 
     def revoke(self) -> None:
         """From now on every check fails."""

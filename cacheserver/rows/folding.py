@@ -18,7 +18,7 @@ from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import after, split_log_qualifier, split_message_qualifier
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
-from rowbox.mailbox.fence import Fence, Stamp, fold, is_valid
+from rowbox.mailbox.fence import Fence, Stamp, blocks_folding, fold
 
 FOLD_AT = 32
 """Entries that a fold has to save. Fewer cost less than reading the keys of a mailbox."""
@@ -85,7 +85,11 @@ class Folding:
         found: list[_Late] = []
         async for family, columns in self._pages(row, families):
             for qualifier, value in columns:
-                late = [stamp.version for stamp in _STAMPS[family](qualifier, value) if _blocks(read, through, stamp)]
+                late = [
+                    stamp.version
+                    for stamp in _STAMPS[family](qualifier, value)
+                    if blocks_folding(read, through, *stamp)
+                ]
                 found += [_Late(family, qualifier, version) for version in late[:1]]
         return found
 
@@ -112,10 +116,6 @@ class Folding:
         if len(self._too_long) >= MOST_REMEMBERED:
             self._too_long.clear()
         self._too_long.add(row)
-
-
-def _blocks(read: Fence, through: int, stamp: Stamp) -> bool:
-    return stamp.epoch <= through and not is_valid(read, *stamp)
 
 
 def _of_message(qualifier: bytes, _value: bytes) -> Iterable[Stamp]:

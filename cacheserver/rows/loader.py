@@ -22,7 +22,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.folding import Folded, Folding
-from rowbox.cacheserver.rows.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, in_parts
+from rowbox.cacheserver.rows.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, has_settled, in_parts
 from rowbox.cacheserver.rows.row_states import IndexColumn, decoded, sole_part, stamps_of, whole_conversations
 from rowbox.cacheserver.rows.sent_ids import SentIds
 from rowbox.cacheserver.stores.port import Column, Put, RowMutation, Store
@@ -35,7 +35,7 @@ from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.cells import FenceCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
-from rowbox.mailbox.fence import Fence, claim, has_claimed, head_of, latest_us, newest
+from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, newest
 
 WHOLE_COLUMNS = 1000
 """More than a row of these families has is not read in one piece."""
@@ -124,8 +124,7 @@ class Loader:
     async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> Loaded:
         """The index is read until its head stands still, the rest after the claim (see the module's text)."""
         read = newest([cell.fence async for cell in self._fences(row)])
-        self._refuse_if_replaced(read)
-        if has_claimed(read, self._ownership.epoch, self._ownership.incarnation):
+        if self._has_claimed(read):
             folded, claimed = Folded(read), ClaimedRow(read)
             await self._read_index(row, read, claimed)
         else:
@@ -154,7 +153,7 @@ class Loader:
             epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
             reading = ClaimedRow(claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation))
             before, head = head, await self._read_index(row, read, reading)
-            if head == before:
+            if has_settled(before, head):
                 return reading
 
     async def _read_index(self, row: bytes, read: Fence, into: ClaimedRow | None) -> int:
@@ -186,13 +185,16 @@ class Loader:
             self.store_calls += 1
             yield part
 
-    def _refuse_if_replaced(self, read: Fence) -> None:
-        """HandoverInProgress where the newest list is another's, of this epoch or a higher one."""
-        if has_claimed(read, self._ownership.epoch, self._ownership.incarnation):
-            return
-        if read and read[-1].epoch >= self._ownership.epoch:
+    def _access(self, read: Fence) -> Access:
+        return access(read, self._ownership.epoch, self._ownership.incarnation)
+
+    def _has_claimed(self, read: Fence) -> bool:
+        """Whether the newest list is this owner's own claim. HandoverInProgress where it is another's (Access)."""
+        allowed = self._access(read)
+        if allowed is Access.REPLACED:
             self._ownership.outranked(read[-1].epoch)
             raise HandoverInProgress("another node has claimed this user")
+        return allowed is Access.CLAIMED
 
     async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:
         """Claims, with a folded list if it may be: the list to go by, and columns to be removed."""
@@ -201,16 +203,15 @@ class Loader:
 
     async def _fold(self, row: bytes, read: Fence) -> Folded:
         """What the claim goes on from; the list as it was read where there will be no claim."""
-        if not read or read[-1].epoch >= self._ownership.epoch:
+        if self._access(read) is not Access.CLAIMABLE:
             return Folded(read)
         return await self.folding.fold(row, read, self._time.seen_us() // US_PER_MS)
 
     async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
         """The list to go by: the one read where it is this owner's already, else a new one, once it is confirmed."""
-        epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
-        if has_claimed(read, epoch, incarnation):
+        if self._has_claimed(read):
             return read
-        self._refuse_if_replaced(read)
+        epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
         fence = claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:

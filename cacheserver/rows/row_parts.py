@@ -19,6 +19,14 @@ LAST_QUALIFIER = b"\xff" * 64
 """Sorts after every qualifier."""
 
 
+def has_settled(before: int, head: int) -> bool:
+    """Whether a reading of an index in parts can be claimed with: it shows the same head as the one before it.
+
+    What such a reading found is all that will ever count by the claim (docs/adr/0022-loads-in-parts.md).
+    """
+    return before == head
+
+
 async def in_parts(
     store: StoreReader, row: bytes, family: Family, start: bytes, columns: int
 ) -> AsyncIterator[list[Column]]:

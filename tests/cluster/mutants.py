@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.node import membership as membership_module
-from rowbox.cacheserver.node.judgement import Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Member, Standing, Swap, TakenIn, next_swap, standing, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.node.tenure import EpochOwnership, LeasedOwnership
@@ -27,8 +27,8 @@ def the_lease_counts_from_the_newest_beat(patch: Patch) -> None:
     """Whichever beat stands: the newest that was sent may have failed."""
     renewed = Membership._renewed
 
-    def from_newest(self: Membership, own: NodeCell) -> None:
-        renewed(self, own)
+    def from_newest(self: Membership, standing_beat: int) -> None:
+        renewed(self, standing_beat)
         if self._begun_s:
             self.lease.renewed(self._begun_s[max(self._begun_s)])
 
@@ -75,23 +75,29 @@ def death_is_declared_whatever_stands(patch: Patch) -> None:
 def the_dead_renew(patch: Patch) -> None:
     """Neither its own cell nor the map tells a node that it was replaced."""
 
-    def blind(state: ClusterState, me: Member) -> Standing:
-        return Standing.OWNER if me.owned_version else standing(state, me)
+    def blind(state: ClusterState, me: Member) -> TakenIn:
+        taken, own = take_in(state, me), state.cell_of(me.incarnation)
+        if not me.owned_version or own is None:
+            return taken
+        return taken._replace(standing=Standing.OWNER, renewed_beat=own.beat)
 
-    def renew_always(self: Membership, own: NodeCell) -> None:
+    def renew_always(self: Membership, _standing_beat: int) -> None:
         self.lease.renewed(self._now_s())
 
-    patch.setattr(membership_module, "standing", blind)
+    patch.setattr(membership_module, "take_in", blind)
     patch.setattr(Membership, "_renewed", renew_always)
 
 
 def the_replaced_come_back(patch: Patch) -> None:
     """A node that was declared dead goes on under its old incarnation, and may own again."""
 
-    def forgiving(state: ClusterState, me: Member) -> Standing:
-        if state.map is not None and state.map.owner == me.incarnation and not state.has_ended(me.incarnation):
-            return Standing.OWNER
-        return Standing.STANDBY
+    def forgiving(state: ClusterState, me: Member) -> TakenIn:
+        taken, own, named = take_in(state, me), state.cell_of(me.incarnation), state.map
+        beat = 0 if own is None else own.beat
+        if named is not None and named.owner == me.incarnation and not state.has_ended(me.incarnation):
+            given = named.version if named.version > me.owned_version else 0
+            return taken._replace(standing=Standing.OWNER, renewed_beat=beat, given_version=given)
+        return taken._replace(standing=Standing.STANDBY, renewed_beat=beat, given_version=0)
 
     def over_its_grave(state: ClusterState, me: Member) -> Swap | None:
         own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)
@@ -99,7 +105,7 @@ def the_replaced_come_back(patch: Patch) -> None:
             return Swap(place, replace(own, beat=me.next_beat, status="alive"))
         return next_swap(state, me._replace(owned_version=0))
 
-    patch.setattr(membership_module, "standing", forgiving)
+    patch.setattr(membership_module, "take_in", forgiving)
     patch.setattr(membership_module, "next_swap", over_its_grave)
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rowbox.cacheserver.node.tenure import LAST_N, EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import make_epoch
+from rowbox.mailbox.fence import N_BITS, make_epoch
 
 
 def test_an_epoch_that_is_left_is_followed_by_the_next_one() -> None:
@@ -17,7 +17,7 @@ def test_an_epoch_that_is_left_is_followed_by_the_next_one() -> None:
 
 def test_behind_the_last_epoch_of_a_map_version_nothing_is_owned_until_the_next_version() -> None:
     ownership = EpochOwnership(5, "only")
-    ownership.epoch = make_epoch(5, LAST_N)
+    ownership.epoch = make_epoch(5, (1 << N_BITS) - 1)
     ownership.leave_epoch()
     assert ownership.needed_above == 5
     with pytest.raises(HandoverInProgress):
