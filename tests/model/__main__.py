@@ -5,26 +5,29 @@
 import gc
 import sys
 import time
+from typing import TypeAlias
 
 from tests.model.cases import LARGE, WEAKENED, Case
-from tests.model.cluster import cluster_cases
+from tests.model.cluster import cluster_cases, patience_cases
 from tests.model.cluster.cluster_cases import ClusterCase
+from tests.model.cluster.patience_cases import PatienceCase
 from tests.model.search import search
 
 LIMIT = 3_000_000
+AnyCase: TypeAlias = Case | ClusterCase | PatienceCase
 
 
 def main() -> int:
     gc.disable()  # states are values that form no cycles: going through millions of them finds nothing
     print(f"{'case':50} {'states':>10} {'seconds':>8}   found", flush=True)
-    weakened: list[Case | ClusterCase] = [*cluster_cases.WEAKENED, *WEAKENED]
-    full: list[Case | ClusterCase] = [*cluster_cases.LARGE, *LARGE]
+    weakened: list[AnyCase] = [*patience_cases.WEAKENED, *cluster_cases.WEAKENED, *WEAKENED]
+    full: list[AnyCase] = [*patience_cases.LARGE, *cluster_cases.LARGE, *LARGE]
     good = [*(run(case, expected=True) for case in weakened), *(run(case, expected=False) for case in full)]
     print(f"{sum(good)} of {len(good)} cases ended as they must")
     return 0 if all(good) else 1
 
 
-def run(case: Case | ClusterCase, *, expected: bool) -> bool:
+def run(case: AnyCase, *, expected: bool) -> bool:
     """Searches `case` and prints its line; whether a violation was found as `expected`."""
     began = time.monotonic()
     result = search(case.model(), LIMIT, lambda states: print(f"... {states:,} states", end="\r", flush=True))

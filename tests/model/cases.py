@@ -34,6 +34,7 @@ IN_PARTS = Bounds((0, 1))
 FULL = (
     Case("unknown puts and claims", OneRow, Bounds(puts=3)),
     Case("restarts", OneRow, Bounds(restarts=1)),
+    Case("one map version given twice", OneRow, Bounds(unknowns=0, restarts=1, twins=True)),
     Case("planned moves", OneRow, Bounds(grants=2, unknowns=0, restarts=1, moves=True)),
     Case("expiry", OneRow, WARM._replace(puts=3, restarts=1, expiries=1)),
     Case("leases that come back", OneRow, Bounds(returns=1)),
@@ -85,6 +86,7 @@ _BOUNDS = {
     "same_head": IN_PARTS._replace(conversations=(0, 1, 0), grants=0, puts=3),
     "raise_n": Bounds(),
     "incarnation": Bounds(grants=0, restarts=1),
+    "named_claims": Bounds(grants=0, unknowns=0, restarts=1, twins=True),
     "dead_before_grant": Bounds(),
     "fence_filter": Bounds(),
     "epoch_in_list": Bounds(),

@@ -21,8 +21,8 @@ What is abstracted, and why nothing is lost by it:
 - Whether a node reaches the mail: who leaves for it resigns, and who stands back for it takes steps that do not come.
 
 What is checked after every step: no two nodes may answer at once; no map version is owned under by two incarnations;
-no incarnation has two cells, or comes back after it has ended; no write is confirmed if somebody else could answer
-since it was begun.
+no incarnation has two cells, or comes back after it has ended; nobody is given a map version that it had before (its
+epochs would begin anew); no write is confirmed if somebody else could answer since it was begun.
 
 In a trace A, B, C are the nodes, and B2 is the second incarnation of B; "B2/3" is its beat 3, "map 4: B2" the map.
 """
@@ -31,7 +31,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Member, Standing, Swap, TakenIn, next_swap, renewal, take_in
+from rowbox.cacheserver.node.tenure import still_needed
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 from tests.model.cluster.cluster_row import Call, Left, Life, State, Store, as_read, checked, ends, name_call, put_life
 from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
@@ -123,31 +124,34 @@ class Cluster:
                     continue
                 if isinstance(swap.cell, MapCell) and swap.cell.version > self.bounds.versions:
                     continue
-                yield self._sends(watched, me, taken_in, seen, swap)
+                yield self._sends(watched, me, taken_in, seen, member, swap)
 
     def _take_in(self, life: Life, seen: ClusterState) -> Life:
-        own = seen.cell_of(life.name)
-        life = life._replace(joined=life.joined or own is not None)
-        now_is = self._standing(seen, self._member(life))
+        taken = self._taken(seen, self._member(life))
+        life = life._replace(joined=taken.has_joined)
         if life.ending and not self.rules.end_before_stop and not seen.has_ended(life.name):
             return life
-        if now_is is Standing.REPLACED:
-            return life._replace(ending=True, lease=0, version=0, writing=0)
-        if own is not None and own.status == "alive":
-            beat = own.beat if self.rules.standing_beat else life.beat
-            if beat > life.over:
-                life = life._replace(lease=max(life.lease, beat))
-        if now_is is Standing.OWNER and seen.map is not None and seen.map.version > life.version:
-            needed = 0 if seen.map.version > life.needed else life.needed
-            life = life._replace(version=seen.map.version, needed=needed)
+        if taken.standing is Standing.REPLACED:
+            life = life._replace(ending=True, lease=0, version=0, writing=0)
+        beat = taken.renewed_beat if self.rules.standing_beat else life.beat
+        if taken.renewed_beat and beat > life.over:
+            life = life._replace(lease=max(life.lease, beat))
+        if taken.given_version:
+            needed, again = still_needed(life.needed, taken.given_version), taken.given_version <= life.version
+            life = life._replace(version=taken.given_version, needed=needed, begins_anew=again)
         return life
 
-    def _standing(self, seen: ClusterState, me: Member) -> Standing:
+    def _taken(self, seen: ClusterState, me: Member) -> TakenIn:
         if self.rules.own_cell or me.is_ending:
-            return standing(seen, me)
-        if seen.map is not None and seen.map.owner == me.incarnation:
-            return Standing.OWNER
-        return Standing.OWNER if me.owned_version else Standing.STANDBY
+            return take_in(seen, me)
+        own, named = seen.cell_of(me.incarnation), seen.map
+        is_named = named is not None and named.owner == me.incarnation
+        return TakenIn(
+            Standing.OWNER if is_named or me.owned_version else Standing.STANDBY,
+            me.has_joined or own is not None,
+            own.beat if own is not None and own.status == "alive" else 0,
+            named.version if is_named and named is not None and named.version > me.owned_version else 0,
+        )
 
     def _next(self, seen: ClusterState, me: Member, life: Life) -> Swap | None:
         own, place = seen.cell_of(me.incarnation), seen.place_of(me.incarnation)
@@ -165,7 +169,7 @@ class Cluster:
             return Swap(own_place(me.incarnation), NodeCell(me.incarnation, me.next_beat, "alive", ""))
         return next_swap(seen, me)
 
-    def _sends(self, state: State, me: int, life: Life, seen: ClusterState, swap: Swap) -> Step:
+    def _sends(self, state: State, me: int, life: Life, seen: ClusterState, member: Member, swap: Swap) -> Step:
         expected = seen.map if swap.place == MAP_PLACE else seen.cells.get(swap.place)
         cell, calls = swap.cell, [Call(swap.place, expected, swap.cell)]
         life = life._replace(in_hand=None)
@@ -173,10 +177,11 @@ class Cluster:
             if not self.rules.map_read_back:
                 life = life._replace(version=cell.version)
         elif cell.incarnation == life.name:
-            if cell.status == "alive":
-                life = life._replace(beat=cell.beat, door=Door(swap.place, seen.cells.get(swap.place)))
+            renewed = renewal(seen, member, swap)
+            if renewed is not None:
+                life = life._replace(beat=renewed.beat, door=renewed.door)
                 if not self.rules.renewal_read_back:
-                    life = life._replace(lease=cell.beat)
+                    life = life._replace(lease=renewed.beat)
         else:
             calls = [call._replace(is_blind=not self.rules.unchanged_cell) for call in calls]
             is_owner = seen.map is not None and seen.map.owner == cell.incarnation

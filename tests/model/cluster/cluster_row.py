@@ -58,6 +58,8 @@ class Life(NamedTuple):
     """A read that it has not judged yet."""
     in_hand: MapCell | None = None
     """Without `judged_anew`: the map that it read before it declared the owner dead."""
+    begins_anew: bool = False
+    """It was given a map version that it had."""
     writing: int = 0
     """1: a write is under way; 2: and somebody else could answer since it was begun."""
 
@@ -113,6 +115,8 @@ def checked(before: State, state: State) -> State:
         wrong = state.wrong
         if len(owning) > 1:
             wrong = f"{owning[0].name} and {owning[1].name} may answer at once"
+        elif any(life.begins_anew for life in lives):
+            wrong = "a map version is given a second time, and its epochs begin anew"
         elif len({version for version, _ in given}) < len(given):
             wrong = f"two own under one map version: {sorted(given)}"
         return state._replace(lives=lives, given=given, wrong=wrong)

@@ -10,6 +10,7 @@ A row that this epoch has claimed before is read once.
 
 from collections.abc import Iterator
 
+from rowbox.cacheserver.rows.row_parts import has_settled
 from rowbox.mailbox.fence import make_epoch
 from tests.model.rows import owner
 from tests.model.rows.names import PROCESSES, name_call, name_epoch, name_history
@@ -33,19 +34,19 @@ class InParts(OneRow):
             cells = process._replace(seen=(*process.seen, first_part(state.row)))
             yield f"{name} reads the first part of the index", put_process(state, me, cells)
         else:
-            yield from self.claims(state, me, process, epoch)
+            yield from self.claims(state, me, process)
 
-    def claims(self, state: State, me: int, process: Process, epoch: int) -> Iterator[Step]:
+    def claims(self, state: State, me: int, process: Process) -> Iterator[Step]:
         fences, first = process.seen
         seen = whole(state.row, first)._replace(fences=fences.fences)
-        loaded = owner.load(self.rules, seen, epoch, self.conversations, self.now_ms(state))
+        loaded = self.loaded(state, process, seen)
         idle = process._replace(seen=(), shown_head=-1)
         if loaded is None:
             yield f"{PROCESSES[me]} was replaced", put_process(state, me, idle)
             return
         mailbox, must_claim = loaded
         what = f"{PROCESSES[me]} reads the rest: finds {name_history(mailbox.messages())}"
-        if must_claim and self.rules.same_head and mailbox.head != process.shown_head:
+        if must_claim and self.rules.same_head and not has_settled(process.shown_head, mailbox.head):
             once_more = process._replace(seen=(fences,), shown_head=mailbox.head)
             yield f"{what}, reads once more", put_process(state, me, once_more)
             return

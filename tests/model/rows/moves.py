@@ -238,8 +238,10 @@ class Moves:
         epoch = make_epoch(process.granted, process.n)
         if came.mailbox.epoch >= epoch:
             return
-        fence = claim(came.mailbox.fence, epoch, came.mailbox.head, self.one_row.now_ms(at), "")
-        mailbox = came.mailbox._replace(epoch=epoch, fence=fence, written=frozenset())
+        fence = claim(came.mailbox.fence, epoch, came.mailbox.head, self.one_row.now_ms(at), str(process.life))
+        known = owner.without_garbage(came.mailbox)  # nothing was read, so what the row holds beside it is not known
+        assert known is not None
+        mailbox = known._replace(epoch=epoch, fence=fence)
         what = f"{PROCESSES[me]} has {name_history(mailbox.messages())} of the hand-over {came.id}"
         if not self.move_rules.claims:
             serving = put_process(at, me, process._replace(mailbox=mailbox))

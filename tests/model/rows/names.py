@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from rowbox.mailbox.fence import MAX_EPOCH, N_BITS, Fence, FenceEntry
+from rowbox.mailbox.fence import N_BITS, Fence, FenceEntry
+from tests.model.rows.owner import NO_END
 from tests.model.rows.row import Call, Entry, History
 
 PROCESSES = "AB"
@@ -27,7 +28,7 @@ def name_fence(fence: Fence) -> str:
 
 
 def _name_fence_entry(entry: FenceEntry) -> str:
-    after = "nothing ends" if entry.starts_after == MAX_EPOCH else f"after {entry.starts_after}"
+    after = "nothing ends" if entry.starts_after >= NO_END else f"after {entry.starts_after}"
     return f"{'up to ' if entry.folded else ''}{name_epoch(entry.epoch)} {after}"
 
 

@@ -38,7 +38,7 @@ waits for.
 
 from collections.abc import Iterator
 
-from rowbox.mailbox.fence import FOLD_AFTER_MS, make_epoch
+from rowbox.mailbox.fence import FOLD_AFTER_MS, make_epoch, next_epoch
 from tests.model.rows import owner
 from tests.model.rows.names import PROCESSES, name_call, name_epoch, name_history
 from tests.model.rows.owner import Mailbox
@@ -121,8 +121,7 @@ class OneRow:
             returned = put_process(state, me, process._replace(lease=True))
             yield f"{name}'s lease comes back", spend(returned, "returns")
         if left.restarts and process.granted:
-            anew = Process(granted=0 if self.rules.incarnation else process.granted)
-            yield f"{name} restarts", spend(put_process(abandon(state, me), me, anew), "restarts")
+            yield f"{name} restarts", spend(put_process(abandon(state, me), me, self.restarted(state, me)), "restarts")
         if left.grants and process.lease and not owns(state, me):
             version, there = state.world.map_version + 1, state.world.owner
             if self.is_free(state):
@@ -130,6 +129,16 @@ class OneRow:
             elif self.bounds.moves and state.processes[there].call is None:
                 freed = put_process(state, there, state.processes[there]._replace(granted=0, mailbox=None))
                 yield f"{PROCESSES[there]} hands the row to {name} in map version {version}", self.granted(freed, me)
+
+    def restarted(self, state: State, me: int) -> Process:
+        """Another incarnation, that owns nothing; where map versions are given twice, it has the old one all the same.
+
+        Without the rule it is the same incarnation, as far as it and the row can tell.
+        """
+        process = state.processes[me]
+        if not self.rules.incarnation:
+            return Process(process.granted, life=process.life)
+        return Process(process.granted, life=process.life + 1) if self.bounds.twins and owns(state, me) else Process()
 
     def is_free(self, state: State) -> bool:
         """Whether the incarnation that the map names has lost its lease, or is no more."""
@@ -153,8 +162,15 @@ class OneRow:
         if process.executed and (process.lease or not checks):
             yield f"{name} hears that {name_call(process.call)} succeeded", self.succeeded(state, me, process.call)
         if process.n < self.bounds.unknowns:
-            idle = Process(process.granted, process.n + self.rules.raise_n, process.lease)
+            idle = Process(process.granted, self.after_unknown(process), process.lease, life=process.life)
             yield f"{name} gives up on {name_call(process.call)}", put_process(abandon(state, me), me, idle)
+
+    def after_unknown(self, process: Process) -> int:
+        """The n to go on with."""
+        epoch = make_epoch(process.granted, process.n)
+        following = next_epoch(epoch) if self.rules.raise_n else epoch
+        assert following is not None
+        return following - make_epoch(process.granted, 0)
 
     def succeeded(self, state: State, me: int, call: Call) -> State:
         process = state.processes[me]
@@ -176,7 +192,18 @@ class OneRow:
             deletion = owner.sweep(self.rules, state.row, claimed)
             if deletion is not None:
                 sweeping = state._replace(underway=state.underway | {deletion})
-                yield f"{name} sends {name_call(deletion)}", spend(sweeping, "sweeps")
+                yield f"{name} sends {name_call(deletion)}", self.swept(sweeping)
+
+    @staticmethod
+    def swept(state: State) -> State:
+        """One sweep less; after the last one nobody asks what else is useless."""
+        after = spend(state, "sweeps")
+        if after.world.left.sweeps:
+            return after
+        for me, process in enumerate(state.processes):
+            mailbox, then = (owner.without_garbage(one) for one in (process.mailbox, process.then))
+            after = put_process(after, me, process._replace(mailbox=mailbox, then=then))
+        return after
 
     def answered(self, state: State, mailbox: Mailbox) -> State:
         """A read is answered with the index from memory and the messages from the store."""
@@ -218,7 +245,7 @@ class OneRow:
     def loads(self, state: State, me: int) -> Iterator[Step]:
         process = state.processes[me]
         epoch = make_epoch(process.granted, process.n)
-        loaded = owner.load(self.rules, state.row, epoch, self.conversations, self.now_ms(state))
+        loaded = self.loaded(state, process, state.row)
         if loaded is None:
             return
         mailbox, must_claim = loaded
@@ -234,6 +261,11 @@ class OneRow:
         else:
             yield f"{what}, sends {name_call(call)}, serves", served._replace(underway=state.underway | {call})
 
+    def loaded(self, state: State, process: Process, row: Row) -> tuple[Mailbox, bool] | None:
+        """What `process` makes of `row` as it was read."""
+        epoch, name, sweeps = make_epoch(process.granted, process.n), str(process.life), state.world.left.sweeps > 0
+        return owner.load(self.rules, row, epoch, name, self.conversations, self.now_ms(state), sweeps=sweeps)
+
     def writes(self, state: State, me: int, mailbox: Mailbox) -> Iterator[Step]:
         """Any message that the mailbox does not have, or all of them in one mutation."""
         messages = range(len(self.bounds.conversations))
@@ -243,10 +275,8 @@ class OneRow:
             batches.append(unknown)
         for batch in batches if state.world.left.puts else ():
             pairs = [(message, self.bounds.conversations[message]) for message in batch]
-            after, put = owner.mutation(self.rules, mailbox, pairs, 1 + (self.bounds.ahead if me == 0 else 0))
-            if self.bounds.outbox:
-                put = put._replace(outbox=put.entries)
-                after = after._replace(queue=after.queue | put.entries)
+            ahead = self.bounds.ahead if me == 0 else 0
+            after, put = owner.mutation(self.rules, mailbox, pairs, ahead=ahead, outbox=self.bounds.outbox)
             call = with_t(state, put)
             process = state.processes[me]._replace(call=call, executed=False, then=after)
             sending = put_process(state, me, process)

@@ -21,6 +21,8 @@ class Rules(NamedTuple):
     """After an unknown outcome the next claim is of a new epoch."""
     incarnation: bool = True
     """A restarted process owns nothing until a new map version says so. Else: it goes on under the old one."""
+    named_claims: bool = True
+    """A row that another incarnation claimed under one's own epoch is not one's own. Else: the epoch alone says so."""
     dead_before_grant: bool = True
     """The map takes a row only from an owner whose lease has lapsed or that is no more. Else: from anyone."""
 
@@ -28,7 +30,7 @@ class Rules(NamedTuple):
     fence_filter: bool = True
     """What a load or a read finds in the store is filtered by the fence list."""
     epoch_in_list: bool = True
-    """A cell counts only if its epoch is in the list. Else: nothing limits an epoch that is not listed."""
+    """A cell counts only if its epoch is in the list. Else: it counts like one of the next epoch that is."""
     second_state: bool = True
     """An `i` cell, overwritten in place, keeps the state before the mutation, too."""
     whole_mutation: bool = True
@@ -98,6 +100,8 @@ class Bounds(NamedTuple):
     """Days that pass. Each ends all late writes, and lists are folded after it."""
     moves: bool = False
     """Planned moves happen, too."""
+    twins: bool = False
+    """A restarted process has its map version all the same, under another name: what the map must never let happen."""
     ahead: int = 0
     """How far A's clock is ahead: its versions skip as many."""
     outbox: bool = False

@@ -25,6 +25,9 @@ class Process(NamedTuple):
     """The parts that it has read so far, where the row is read in parts."""
     shown_head: int = -1
     """The head that its last reading of all parts has shown."""
+    life: int = 0
+    """The name that its claims carry. A map version names one incarnation, so a name says something only where that is
+    not so (`Bounds.twins`, `Rules.incarnation`)."""
 
 
 class Left(NamedTuple):

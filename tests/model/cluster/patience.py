@@ -1,0 +1,203 @@
+"""The model of one lease and of one that watches it, by the `Lease` and the `Watch` that ship: clocks are real here.
+
+The cluster's model (cluster.py) takes from here that patience with a beat ends after the lease that counts from it.
+
+A owns and renews; B watches, and declares A dead once its patience is over. Steps, in every order:
+
+- A begins a beat: it notes the time, reads its cell and sends the swap. The swap executes at any later time, or never,
+  and A reads what stands whenever it likes.
+- B begins a look, which reads the row at that moment. The answer comes at any later time, or never. B judges it, and
+  what it then sends executes at any later time, or never.
+- Time passes. No clock is set; B's may run faster than A's, by as much as the margin allows for.
+- The store stalls, for longer than two looks may be apart: all calls under way are lost.
+
+What is checked: A's lease is over when its cell says dead; and a stall ends nobody, for by B's clock A has all the
+patience after it. A pause is no step: a process that is paused is one whose steps do not come.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rowbox.cacheserver.node.judgement import Member, Swap, next_swap, renewal, take_in
+from rowbox.cacheserver.node.lease import Lease
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.shardmap.cluster_state import ClusterState, MapCell, NodeCell
+
+TTL_S, PATIENCE_S, GAP_S = 6, 9, 6
+TICK_S, FAST_TICK_S = 2, 3
+"""By A's clock, and by B's where that is fast."""
+STALL_S = 7
+PLACE, OTHER_PLACE = b"nA", b"nB"
+B_CELL = NodeCell("B", 1, "alive", "")
+
+
+class PatienceRules(NamedTuple):
+    """``PatienceRules(margin=False)`` is the protocol without that rule."""
+
+    from_before: bool = True
+    """The lease counts from before the beat was sent. Else: from when its success is known."""
+    margin: bool = True
+    """Patience lasts for the lease's life and a margin. Else: for the lease's life."""
+    each_beat: bool = True
+    """Patience begins anew with each change of the cell. Else: with the first look at an incarnation."""
+    no_gaps: bool = True
+    """Patience begins anew after a gap in the looking. Else: the time of the gap counts."""
+
+
+class PatienceBounds(NamedTuple):
+    """How often each thing may happen."""
+
+    ticks: int = 3
+    beats: int = 2
+    looks: int = 3
+    stalls: int = 0
+
+
+class Timed(NamedTuple):
+    """All that exists at one moment."""
+
+    left: PatienceBounds
+    a_s: int = 0
+    b_s: int = 0
+    """What the clocks say."""
+    cell: NodeCell = NodeCell("A", 1, "alive", "")
+    underway: frozenset[tuple[NodeCell, NodeCell]] = frozenset()
+    """Swaps: what each expects, and what it puts there."""
+    beat: int = 1
+    begun: frozenset[tuple[int, int]] = frozenset([(1, 0)])
+    """When A began each beat."""
+    until_s: float = TTL_S
+    """A's lease: the beat that it starts with was begun at 0, and has been read back."""
+    look: NodeCell | None = None
+    """What B's look has read, whose answer has not come."""
+    watch: tuple[float, tuple[tuple[str, Any], ...]] = (0, ())
+    """What B remembers: when it looked, and what it has seen."""
+    stalled_at_s: int | None = None
+    """By B's clock."""
+    wrong: str | None = None
+
+
+Step = tuple[str, Timed]
+
+
+class Patience:
+    """The model, under `rules`, within `bounds`."""
+
+    def __init__(self, rules: PatienceRules, bounds: PatienceBounds) -> None:
+        self.rules, self.bounds = rules, bounds
+
+    def initial(self) -> Timed:
+        return Timed(self.bounds)
+
+    def violation(self, state: Timed) -> str | None:
+        if state.wrong is not None:
+            return state.wrong
+        if state.cell.status == "dead" and lease(state).is_held:
+            return "A is dead, and its lease holds"
+        return None
+
+    def successors(self, state: Timed) -> Iterator[Step]:
+        yield from self.time(state)
+        for expected, cell in state.underway:
+            if expected == state.cell:
+                begun = frozenset(one for one in state.begun if one[0] >= cell.beat)
+                # What else was sent expects what stood before, and no cell ever stands twice: it never executes.
+                done = state._replace(cell=cell, underway=frozenset(), begun=begun)
+                yield f"A/{expected.beat} becomes {cell.status} {cell.beat}", done
+        yield from self.renews(state)
+        yield from self.watches(state)
+
+    def time(self, state: Timed) -> Iterator[Step]:
+        left = state.left
+        for b_s in (TICK_S, FAST_TICK_S) if left.ticks else ():
+            label = f"{TICK_S} s pass, for B {b_s} s"
+            passed = state._replace(left=left._replace(ticks=left.ticks - 1), a_s=state.a_s + TICK_S)
+            yield label, passed._replace(b_s=state.b_s + b_s)
+        if left.stalls:
+            lost = state._replace(left=left._replace(stalls=left.stalls - 1), underway=frozenset(), look=None)
+            over = lost._replace(a_s=state.a_s + STALL_S, b_s=state.b_s + STALL_S, stalled_at_s=state.b_s + STALL_S)
+            yield f"the store stalls for {STALL_S} s", over
+
+    # ---- A -----------------------------------------------------------------------------------------------------------
+
+    def renews(self, state: Timed) -> Iterator[Step]:
+        seen, left = read(state.cell), state.left
+        me = Member("A", "", state.beat + 1, has_joined=True, owned_version=1, lease_is_held=lease(state).is_held)
+        swap = next_swap(seen, me)
+        if swap is not None and left.beats:
+            renewed = renewal(seen, me, swap)
+            assert renewed is not None
+            yield (
+                f"A begins beat {renewed.beat}",
+                state._replace(
+                    left=left._replace(beats=left.beats - 1),
+                    beat=renewed.beat,
+                    begun=state.begun | {(renewed.beat, state.a_s)},
+                    underway=state.underway | {(state.cell, own_cell(swap))},
+                ),
+            )
+        renewed_beat = take_in(seen, me).renewed_beat
+        if renewed_beat:
+            begun_s = dict(state.begun)[renewed_beat] if self.rules.from_before else state.a_s
+            held = lease(state)
+            held.renewed(begun_s)
+            yield f"A reads its beat {renewed_beat}", state._replace(until_s=held._until_s)
+
+    # ---- B -----------------------------------------------------------------------------------------------------------
+
+    def watches(self, state: Timed) -> Iterator[Step]:
+        if state.look is None and state.left.looks:
+            looking = state._replace(look=state.cell, left=state.left._replace(looks=state.left.looks - 1))
+            yield f"B looks at A/{state.cell.beat}", looking
+        if state.look is None:
+            return
+        watch, seen = self.watch(state), read(state.look)
+        watch.saw(seen)
+        after = state._replace(look=None, watch=self.remembered(state, watch))
+        label = f"B hears of A/{state.look.beat}"
+        me = Member("B", "", 2, has_joined=True, has_renewed=True, lease_is_held=True, silent=watch.silent())
+        swap = next_swap(seen, me)
+        if swap is None or swap.place != PLACE:
+            yield label, after
+            return
+        hasty = state.stalled_at_s is not None and state.b_s < state.stalled_at_s + PATIENCE_S
+        wrong = "B has no patience left after a stall" if hasty else None
+        declared = after.underway | {(state.look, own_cell(swap))}
+        yield f"{label}, and declares it dead", after._replace(underway=declared, wrong=wrong)
+
+    def watch(self, state: Timed) -> Watch:
+        """B's watch, as it is now."""
+        watch = Watch(
+            PATIENCE_S if self.rules.margin else TTL_S,
+            GAP_S if self.rules.no_gaps else float("inf"),
+            lambda: state.b_s,
+        )
+        watch._looked_s, seen = state.watch
+        watch._seen = dict(seen)
+        return watch
+
+    def remembered(self, state: Timed, watch: Watch) -> tuple[float, tuple[tuple[str, Any], ...]]:
+        seen: Mapping[str, Any] = watch._seen
+        if not self.rules.each_beat:
+            before = dict(state.watch[1])
+            seen = {
+                name: one._replace(since_s=before[name].since_s if name in before else one.since_s)
+                for name, one in watch._seen.items()
+            }
+        return watch._looked_s, tuple(sorted(seen.items(), key=lambda item: item[0]))
+
+
+def lease(state: Timed) -> Lease:
+    """A's lease, as it is now."""
+    held = Lease(TTL_S, lambda: state.a_s)
+    held._until_s = state.until_s
+    return held
+
+
+def read(cell: NodeCell) -> ClusterState:
+    return ClusterState(MapCell(1, "A", ""), {PLACE: cell, OTHER_PLACE: B_CELL}, {})
+
+
+def own_cell(swap: Swap) -> NodeCell:
+    assert isinstance(swap.cell, NodeCell)
+    return swap.cell

@@ -1,0 +1,35 @@
+"""What is searched of a lease and of who watches it: the full rules, and each weakened variant."""
+
+from typing import NamedTuple
+
+from tests.model.cluster.patience import Patience, PatienceBounds, PatienceRules
+
+
+class PatienceCase(NamedTuple):
+    """One search."""
+
+    name: str
+    bounds: PatienceBounds
+    rules: PatienceRules = PatienceRules()
+
+    def model(self) -> Patience:
+        return Patience(self.rules, self.bounds)
+
+
+STALLING = PatienceBounds(ticks=2, beats=1, stalls=1)
+FULL = (
+    PatienceCase("patience: beats, and clocks that differ", PatienceBounds()),
+    PatienceCase("patience: a store that stalls", STALLING),
+)
+LARGE = (PatienceCase("patience: three beats, a stall, more time", PatienceBounds(4, 2, 4, 1)),)
+_BOUNDS = {
+    "from_before": PatienceBounds(),
+    "margin": PatienceBounds(),
+    "each_beat": PatienceBounds(),
+    "no_gaps": STALLING,
+}
+WEAKENED = tuple(
+    PatienceCase(f"patience: without {rule}", bounds, PatienceRules()._replace(**{rule: False}))
+    for rule, bounds in _BOUNDS.items()
+)
+"""Each rule left out: a violation must be found."""
