@@ -1,0 +1,142 @@
+"""The shipped rules, each with a fault in one of its lines: every one must be found by a search, of the case it names.
+
+A fault is put into the function itself, wherever that is called from. So the search finds it as long as it calls what
+ships and the product calls nothing else: a rule that is copied into the model, or of which the product has another
+one, leaves its faults unfound here.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from rowbox.cacheserver.node import judgement
+from rowbox.cacheserver.node.lease import Lease
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.rows import row_parts, row_states
+from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.mailbox import cells, fence
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.clocks import clock
+from tests.model.cluster import cluster_row
+from tests.model.rows import names, shipped
+
+
+class Mutant(NamedTuple):
+    """`function` with `line`, a part of its source, replaced by `fault`."""
+
+    function: Callable[..., Any]
+    line: str
+    fault: str
+    found_in: str
+    """The name of the case in which a violation is found, or of the goal that is not reached."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.function.__qualname__}: {self.line} -> {self.fault}"
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """The fault is there within this context. AssertionError where the line is not in the function, once."""
+    function: Any = mutant.function
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(mutant.line) == 1, f"{mutant.line} stands {source.count(mutant.line)} times in {source}"
+    made: dict[str, Any] = {}
+    exec(source.removeprefix("@property\n").replace(mutant.line, mutant.fault), function.__globals__, made)
+    code = function.__code__
+    _forget()
+    function.__code__ = made[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = code
+        _forget()
+
+
+def _forget() -> None:
+    """What was remembered of answers."""
+    for module in (shipped, names, cluster_row):
+        for remembered in vars(module).values():
+            if hasattr(remembered, "cache_clear"):
+                remembered.cache_clear()
+
+
+_LATE = "a_late_write_is_ignored"
+_SECOND = "the_second_state_is_used"
+_SWEPT = "a_row_is_swept"
+_FOLDED = "a_list_is_folded"
+_THREE = "folding, two conversations"
+_TWINS = "one map version given twice"
+_BEATS = "patience: beats, and clocks that differ"
+_OWNS = "another_owns_and_answers"
+_PLACE = "a_place_was_taken_over"
+_RAISED = "the_map_was_raised"
+_DOOR = "cluster: a first start, resignations"
+_START = "cluster: three nodes, a first start"
+_IS_HELD: Any = vars(Lease)["is_held"].fget
+
+MUTANTS = (
+    Mutant(fence.next_epoch, "make_epoch(map_version, n + 1)", "make_epoch(map_version, n)", _LATE),
+    Mutant(fence.newest, "fence[-1].epoch", "-fence[-1].epoch", _SECOND),
+    Mutant(fence.is_valid, "version <= fence", "version < fence", _SECOND),
+    Mutant(fence.is_valid, "fence[position].epoch != epoch and not fence[position].folded", "False", _LATE),
+    Mutant(fence.is_valid, " and not fence[position].folded", "", _FOLDED),
+    Mutant(fence.is_valid, "version <= fence[following].starts_after", "True", _SECOND),
+    Mutant(fence.head_of, " and is_valid(fence, epoch, version)", "", _FOLDED),
+    Mutant(fence.head_of, "version > head and ", "", _LATE),
+    Mutant(fence.has_claimed, " and fence[-1].incarnation == incarnation", "", _TWINS),
+    Mutant(fence.has_claimed, "fence[-1].epoch == epoch", "fence[-1].epoch >= epoch", "sweeps"),
+    Mutant(fence.has_claimed, "fence[-1].epoch == epoch", "fence[-1].epoch <= epoch", _SECOND),
+    Mutant(fence.access, "fence[-1].epoch >= epoch", "False", _LATE),
+    Mutant(fence.access, "fence[-1].epoch >= epoch", "True", _LATE),
+    Mutant(fence.claim, "FenceEntry(epoch, head,", "FenceEntry(epoch, head - 1,", _SECOND),
+    Mutant(fence.claim, "FenceEntry(epoch, head,", "FenceEntry(epoch, head + 1,", _SECOND),
+    Mutant(fence.drop_empty, "entry.starts_after != end", "end - entry.starts_after > 1", _LATE),
+    Mutant(fence.drop_empty, "entry.starts_after != end", "entry.starts_after == end", _SECOND),
+    Mutant(fence.fold, "FOLD_AFTER_MS <= now_ms", "0 <= now_ms", "unknown puts and claims"),
+    Mutant(fence.fold, "last.claimed_at_ms, True)", "last.claimed_at_ms)", _FOLDED),
+    Mutant(fence.blocks_folding, "epoch <= through and not is_valid(fence, epoch, version)", "False", _THREE),
+    Mutant(fence.blocks_folding, " and not is_valid(fence, epoch, version)", "", _FOLDED),
+    Mutant(fence.is_sweepable, " and not is_valid(fence, epoch, version)", "", _SWEPT),
+    Mutant(row_states.choose, "state.version > known[0].version", "state.version < known[0].version", _LATE),
+    Mutant(row_states.choose, "is_valid(fence, state.epoch, state.version) and ", "", _LATE),
+    Mutant(row_states.choose, "in best.items() if cell.epoch < own", "in best.items() if cell.epoch <= own", "sweeps"),
+    Mutant(row_states.choose, "id(cell) not in carriers and ", "", _SWEPT),
+    Mutant(cells.states_of, "[cell.current, cell.previous]", "[cell.current]", _SWEPT),
+    Mutant(row_states.stamps_of, "yield Stamp(cell.current.epoch, cell.current.version)", "pass", _LATE),
+    Mutant(ClaimedRow.add, "cell.epoch < self.fence[-1].epoch", "cell.epoch <= self.fence[-1].epoch", _SWEPT),
+    Mutant(ClaimedRow.add, "max(self.head, head_of(self.fence, stamps))", "self.head", _LATE),
+    Mutant(ClaimedRow.add_outbox, "if is_valid(self.fence, cell.epoch, cell.version)", "if True", "outbox, takeovers"),
+    Mutant(Mailbox.counts, "return version <= as_of and", "return", _LATE),
+    Mutant(Mailbox.counts, "version <= as_of and is_valid(self.fence, epoch, version)", "version <= as_of", _FOLDED),
+    Mutant(Mailbox.is_dead, "is_sweepable(self.fence, self.epoch, epoch, version)", "epoch < self.epoch", _SWEPT),
+    Mutant(Mailbox.take_stale, "in plan.states", "in list(self.stale_epochs)", _THREE),
+    Mutant(Mailbox.apply, "self.head = plan.head", "pass", _LATE),
+    Mutant(Plan.cells, "state, known(conversation_id))", "state, None)", _SECOND),
+    Mutant(Plan.cells, "state, known(conversation_id))", "state, state)", _SECOND),
+    Mutant(clock.tick, "last_us + 1", "last_us", "in parts, three messages"),
+    Mutant(row_parts.has_settled, "before == head", "True", "in parts, three messages"),
+    Mutant(Lease.renewed, "begun_s + self._ttl_s", "begun_s + self._ttl_s + 2", _BEATS),
+    Mutant(_IS_HELD, "self._now_s() < self._until_s", "self._now_s() <= self._until_s", _BEATS),
+    Mutant(Watch.saw, "now_s - self._looked_s > self._gap_s", "False", "patience: a store that stalls"),
+    Mutant(Watch.saw, "self._looked_s = now_s", "pass", "is_dead"),
+    Mutant(Watch._after, " and seen.cell == cell", "", _BEATS),
+    Mutant(Watch._after, "seen.cell == cell", "False", "is_dead"),
+    Mutant(Watch.silent, "<= 0", "<= 3", _BEATS),
+    Mutant(Watch.left_s, "+ self._patience_s - self._now_s()", "+ self._patience_s - self._now_s() - 3", _BEATS),
+    Mutant(judgement.standing, " or (me.has_joined and state.has_ended(me.incarnation))", "", _PLACE),
+    Mutant(judgement.standing, "state.map.owner == me.incarnation", "state.map.owner >= me.incarnation", _START),
+    Mutant(judgement.take_in, "named.version > me.owned_version", "named.version >= me.owned_version", _RAISED),
+    Mutant(judgement.take_in, "now_is is Standing.OWNER and named", "named", _OWNS),
+    Mutant(judgement.renewal, "Renewal(cell.beat", "Renewal(cell.beat - 1", _START),
+    Mutant(judgement.next_swap, "now_is is Standing.REPLACED", "False", _PLACE),
+    Mutant(judgement._as_owner, "max(named.version, me.needed_above) + 1", "named.version", _RAISED),
+    Mutant(judgement._as_standby, "not state.has_ended(state.map.owner)", "False", _OWNS),
+    Mutant(judgement._as_standby, "state.map.version + 1", "state.map.version", _OWNS),
+    Mutant(judgement._bury, "incarnation not in me.silent or ", "", _OWNS),
+    Mutant(judgement._join, "state.cells.get(door.place) == door.stood", "False", _DOOR),
+    Mutant(judgement._join, 'if cell.status != "alive"', "", _DOOR),
+)
