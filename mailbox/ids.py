@@ -17,8 +17,6 @@ from rowbox.mailbox.errors import BadRequest
 
 ID_BYTES = 16
 ZERO_ID = bytes(ID_BYTES)
-LAST_ID = b"\xff" * ID_BYTES
-MAX_CLIENT_MESSAGE_ID = 64
 MAX_USER_ID = 128
 USER_ID_IS = "1 to 128 characters of A-Z a-z 0-9 . _ @ + : -"
 USER_ID_PATTERN = r"^[A-Za-z0-9._@+:\-]{1,128}$"

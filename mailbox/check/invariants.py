@@ -11,7 +11,7 @@ Across rows nothing is checked here: see copy_balance.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rowbox.mailbox.cells import (
@@ -44,24 +44,6 @@ class RowFrame(NamedTuple):
     outbox: Sequence[OutboxCell]
     unknown: Sequence[UnknownIndexCell] = ()
     revocations: Sequence[RevocationCell] = ()
-
-
-def check_row(
-    user_id: str,
-    frame: RowFrame,
-    messages: Iterable[MessageCell],
-    log: Iterable[LogCell],
-    horizon: Horizon,
-    *,
-    fenced: bool,
-) -> list[Finding]:
-    """The findings of one row that fits into memory; see RowCheck for the arguments."""
-    check = RowCheck(user_id, frame, horizon, fenced=fenced)
-    for message in messages:
-        check.message(message)
-    for entry in log:
-        check.log_entry(entry)
-    return check.end()
 
 
 class RowCheck:

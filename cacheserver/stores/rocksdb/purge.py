@@ -76,8 +76,6 @@ class Purge:
         self.loop = BackgroundLoop("purge", self._round)
         self.looked_at = 0
         self.deleted = 0
-        self.rounds = 0
-        """How many families have been walked to their end."""
 
     async def step(self, limit: int = _STEP_COLUMNS) -> int:
         """Looks at up to `limit` columns and deletes the expired ones; how many these were."""
@@ -98,7 +96,6 @@ class Purge:
     def _go_on(self, found: Expired) -> None:
         if found.go_on is None:
             self._next_family()
-            self.rounds += 1
         else:
             self._position = found.go_on
 

@@ -55,7 +55,6 @@ class RocksReader:
         self._turns = Turns()
         self._ended: RowboxError | None = None
         self._closing: asyncio.Future[None] | None = None
-        self.warmed = 0
 
     @property
     def late_writes(self) -> bool:
@@ -228,7 +227,6 @@ class RocksReader:
         with self._translated():
             cold = [(family, key) for family, key in keys if self._is_cold(family, key)]
         if cold:
-            self.warmed += len(cold)
             await asyncio.gather(*(self._read_ahead(family, key) for family, key in cold))
 
     def _is_cold(self, family: Family, key: bytes) -> bool:

@@ -21,7 +21,7 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.check.findings import Finding
 from rowbox.mailbox.check.horizon import Horizon, Lives
-from rowbox.mailbox.check.invariants import RowFrame, check_row
+from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
@@ -143,7 +143,12 @@ class AliceRow:
         log = sorted(self.log, key=lambda cell: (cell.version, cell.epoch))
         frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown, self.revocations)
         horizon = Horizon.at(self.now_us, slack_us, LIVES)
-        return check_row("alice", frame, messages, log, horizon, fenced=self.fenced)
+        check = RowCheck("alice", frame, horizon, fenced=self.fenced)
+        for message in messages:
+            check.message(message)
+        for entry in log:
+            check.log_entry(entry)
+        return check.end()
 
     def message(self, message: bytes) -> MessageCell:
         return next(cell for cell in self.messages if cell.message_id == message)

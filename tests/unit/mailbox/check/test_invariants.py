@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, UnknownIndexCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.fence import FenceEntry, Stamp
-from rowbox.mailbox.ids import LAST_ID, message_id
+from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Message
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
 
 Break = Callable[[AliceRow], None]
 BREAKS: list[tuple[Code, bool, Break]] = []
 BOTH = (False, True)
+LAST_ID = b"\xff" * ID_BYTES
 FENCED = (True,)
 EMBEDDED = (False,)
 
