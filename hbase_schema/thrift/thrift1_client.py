@@ -1,6 +1,6 @@
 """HBase's Thrift1 interface, as happybase brings it: its calls, and what they take and give.
 
-The one module that knows happybase: its Table, its pool and its connection are not used (docs/adr/0012, 0038).
+The one module that knows happybase: its Table, its pool and its connection are not used (docs/adr/0012, 0042).
 """
 # mypy: allow-untyped-calls
 

@@ -1,4 +1,4 @@
-"""The store on HBase, through Thrift1 gateways (docs/adr/0012, 0038).
+"""The store on HBase, through Thrift1 gateways (docs/adr/0012, 0042).
 
 One call of the port is one round trip to a gateway; ranges and scans are two, a part of a range up to five. Which calls
 those are is said in reads.py and writes.py; deadlines, connections and failover, in pool.py.

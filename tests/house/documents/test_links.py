@@ -84,3 +84,11 @@ def test_each_document_is_reached_from_the_readme() -> None:
     pages = {ROOT / name for name in DOCUMENTS if name.startswith("docs/")}
     alone = {str(page.relative_to(ROOT)) for page in pages - reached if page.parent.name != "adr"}
     assert alone == set()
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    """And its heading says the same one. Two that are written at the same time take the same, unless somebody looks."""
+    files = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [int(file.name.partition("-")[0]) for file in files]
+    assert numbers == list(range(1, len(files) + 1))
+    assert [file.name for file, at in zip(files, numbers, strict=True) if f"# {at}. " not in file.read_text()[:8]] == []
