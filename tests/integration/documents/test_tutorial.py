@@ -88,6 +88,7 @@ async def reading(tmp_path: Path) -> AsyncIterator[Reader]:
         yield Reader(folder, ports, terminals)
 
 
+@pytest.mark.timeout(480)  # of some twenty programs one after another, which a busy machine starts slowly
 async def test_everything_on_the_page_is_so(tmp_path: Path) -> None:
     async with reading(tmp_path) as reader:
         for block in blocks(PAGE):
