@@ -177,6 +177,6 @@ async def serving(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Returns once `condition` holds; gives everything else its turn meanwhile. A hang ends in a TimeoutError."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - a condition has no event; it is tested after every turn of the loop
             await asyncio.sleep(0)

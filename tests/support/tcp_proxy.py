@@ -87,8 +87,8 @@ class TcpProxy:
         await self.until(lambda: all(link.has_reply for link in held))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Until `condition`, of this proxy's state, holds; TimeoutError after ten seconds."""
-        async with asyncio.timeout(10), self._changed:
+        """Until `condition`, of this proxy's state, holds; TimeoutError after thirty seconds."""
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     @property

@@ -28,6 +28,7 @@ CALL_S = 1.0
 SETTINGS = {"ROWBOX_HBASE_CALL_TIMEOUT_MS": "1000"}
 FAILOVER_S = CALL_S + 1.0
 BUSY_MACHINE_S = 3.0
+"""Without a failover there is no answer at all while the gateway is away."""
 USERS = ("ann", "ben", "cleo", "dan")
 ANNS_ROW = row_key("ann", SHARDS)
 
@@ -56,7 +57,7 @@ async def test_a_killed_gateway_costs_no_more_than_a_call_and_is_used_again(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(chat.talk(senders_per_user=1))
                 await chat.exchange("ann", "ben")
-                took_s = [await in_time(lambda: without(next(used)), FAILOVER_S) for _ in range(2)]
+                took_s = [await in_time(lambda: without(next(used)), FAILOVER_S + BUSY_MACHINE_S) for _ in range(2)]
                 chat.finish()
             print(f"answered after {took_s} s, {chat.history}")  # noqa: T201
             await check_everything(server, chat, random)
