@@ -1,5 +1,6 @@
-"""The stateless front: HTTP, WebSocket, long poll, authentication, limits, metrics and the web page.
+"""The stateless front of Rowbox: HTTP, long polls, authentication, rate-limit headers, metrics and the web pages.
 
-May import: rowbox.mailbox, and of the cache server only rowbox.cacheserver.port. Must not know: which node owns a user,
-which store is used, or what a cell looks like. HTTP statuses stand here, in one table, and nowhere below.
+It may import rowbox.mailbox, and of the cache server only rowbox.cacheserver.port. It must not know which node owns a
+user, which store is used, or what a cell looks like. HTTP statuses stand in one table, api/http/problems.py, and in no
+other top-level folder.
 """

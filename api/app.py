@@ -1,5 +1,6 @@
-"""The two applications: the public one with the API and its documentation, and the operator's. No middleware:
-endpoint.py says why.
+"""The two applications: the public one with the API and its documentation, and the operator's.
+
+Neither has an aiohttp middleware; api/edge/endpoint.py says why.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +30,8 @@ from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import ServerSettings, Settings
 
 DEDUPE_LIFE: Final = "X-Dedupe-Life"
-"""For how many seconds a clientMessageId makes a retry the same message: a client must not try again later."""
+"""The header that says for how many seconds a clientMessageId makes a retry the same message. A client must not try
+again later."""
 
 
 def build_app(
@@ -83,10 +85,10 @@ def build_admin_app(
 ) -> Application:
     """The operator's application: health, readiness, metrics of `sources` and of HTTP, and the calls of `operator`.
 
-    `keys` are those that tokens are verified with: a server without them is not ready, and they are measured.
+    `keys` verify the tokens of the API. While they do not count, the server is not ready; their figures are metrics.
 
-    What only tells has no authentication: the port is the operator's to protect. The calls want his proof.
-    `guard` is that of local_only.admin_guard_of.
+    Health and metrics have no authentication, because the operator protects the admin port. The calls of `operator`
+    need an operator's token. `guard` is what local_only.admin_guard_of gives.
     """
 
     def in_flight() -> Iterable[Sample]:

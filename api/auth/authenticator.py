@@ -1,8 +1,8 @@
-"""Who is calling: `Authorization: Bearer <token>` to Claims.
+"""Who is calling: turns `Authorization: Bearer <token>` into Claims.
 
-A verified token is remembered until it expires, under its hash: no token stays readable in memory, and an entry's size
-is bounded whatever the token's. The memory is emptied when a key ends: a key that is withdrawn takes its tokens with
-it. Nothing is remembered of a token that failed. Time is an argument.
+A verified token is remembered until it expires, under its hash, so no token stays readable in memory and every entry
+has a bounded size. When a key stops counting, all remembered tokens are forgotten, so a withdrawn key takes its tokens
+with it. A token that failed is not remembered. Time is an argument.
 """
 
 import math
@@ -26,9 +26,9 @@ from rowbox.mailbox.settings.config import AuthSettings
 from rowbox.mailbox.subjects import subject_of
 
 TOKEN_ID_BYTES: Final = 12
-"""Random: the `jti` by which a token can be revoked alone."""
+"""Random bytes in the `jti` of an issued token, by which that one token can be revoked."""
 _MAX_DETAIL: Final = 200
-"""Characters: what the library says of a token may quote it."""
+"""The most characters that a refusal takes from an error text of PyJWT, which may quote the token."""
 
 
 class Authenticator(Protocol):
@@ -36,11 +36,11 @@ class Authenticator(Protocol):
 
     @property
     def keys(self) -> KeptKeys | None:
-        """What it verifies with, for whoever has it read again and watches it; None: it needs no keys."""
+        """The keys it verifies with, for the background reading and for health and metrics. None: it needs none."""
         ...
 
     async def start(self) -> None:
-        """Makes it ready. RowboxError where keys cannot be had: a server that knows none could only say no."""
+        """Makes it ready. RowboxError where no keys can be read: a server without keys would refuse everybody."""
         ...
 
     async def close(self) -> None:
@@ -48,13 +48,14 @@ class Authenticator(Protocol):
         ...
 
     def remembered(self, authorization: str | None) -> Claims | None:
-        """The claims in a header that was verified before and still holds; None: ask `authenticate`."""
+        """The claims in a header that was verified before and still counts. None: `authenticate` has to be asked."""
         ...
 
     async def authenticate(self, authorization: str | None) -> Claims:
         """The claims in an Authorization header.
 
-        Unauthenticated for none, a wrong one, or an expired one; KeysUnavailable where it cannot be told now.
+        Unauthenticated where the header or its token is missing, wrong or expired. KeysUnavailable where no key counts
+        now, so that nobody can tell.
         """
         ...
 
@@ -137,7 +138,10 @@ class _ClaimsCache:
 def make_authenticator(
     settings: AuthSettings, read_secrets: ReadSecrets, now: Callable[[], float], monotonic: Callable[[], float]
 ) -> TokenAuthenticator:
-    """For tokens of the configured key set; where none is configured, of the secrets that `read_secrets` gives."""
+    """An authenticator for tokens of the key set that `settings` name.
+
+    Where they name none, it is for tokens signed with the secrets that `read_secrets` gives.
+    """
     if settings.jwks:
         keys = jwks_keys(jwks_fetcher(settings.jwks), settings, monotonic)
     else:
@@ -156,7 +160,7 @@ def issue_token(
 ) -> str:
     """A token for `user_id`, valid for `ttl_s` seconds from `now`, that a server of this secret and `settings` accepts.
 
-    ValueError where it can take none for this user: no subject has this userId.
+    ValueError where such a server accepts no token for this user, because no subject escapes to this userId.
     """
     subject = subject_of(user_id) if settings.escape_user_ids else user_id
     payload: dict[str, object] = {

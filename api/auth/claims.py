@@ -12,7 +12,8 @@ from rowbox.mailbox.revocation import Bearer, token_hash
 class Claims(msgspec.Struct, frozen=True):
     """What a verified token says. Times are seconds since the epoch, leeway included.
 
-    `bearer`: what the owner judges it by (None: it cannot be revoked, because there is none).
+    `bearer` is what an owner compares with the revocations. None where the caller showed no token that could be
+    revoked.
     """
 
     user_id: str
@@ -21,7 +22,7 @@ class Claims(msgspec.Struct, frozen=True):
     bearer: Bearer | None = None
 
     def acting_for(self, user_id: str | None) -> str:
-        """The user to act for: the token's own, or another one that is named. Forbidden for that unless an admin."""
+        """The user to act for: `user_id`, by default the token's own. Forbidden for another user's, unless an admin."""
         if user_id is None or user_id == self.user_id:
             return self.user_id
         if not self.is_admin:
@@ -30,8 +31,10 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def bearer_of(user_id: str, payload: Mapping[str, Any], latest_s: float) -> Bearer:
-    """What a token says that it can be revoked by. An `iat` that is none, or is after `latest_s`, is not believed: such
-    a token would outlive the revocation of all the user's tokens.
+    """What a token says that it can be revoked by.
+
+    An `iat` that is no time, or is after `latest_s`, is not believed, because a token that is dated ahead would outlive
+    the revocation of all its user's tokens.
     """
     issued_at, token_id = payload.get("iat"), payload.get("jti")
     is_time = isinstance(issued_at, int | float) and not isinstance(issued_at, bool) and 0 < issued_at <= latest_s

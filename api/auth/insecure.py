@@ -1,4 +1,4 @@
-"""No authentication, for a developer's own machine: asked for explicitly, and never beyond the loopback interface."""
+"""No authentication, for a developer's own machine. It has to be asked for, and works on loopback addresses only."""
 
 import math
 from typing import Final
@@ -27,7 +27,7 @@ class InsecureAuthenticator:
         """Nothing to end."""
 
     def remembered(self, authorization: str | None) -> Claims | None:
-        """Nothing is."""
+        """Always None: nothing is remembered."""
         return None
 
     async def authenticate(self, authorization: str | None) -> Claims:

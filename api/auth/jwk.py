@@ -1,4 +1,4 @@
-"""JSON Web Keys (RFC 7517) as what verifies tokens; and which of them do not, and why.
+"""Reads JSON Web Keys (RFC 7517): which of a set can verify tokens, and why the others cannot.
 
 Rules:
 - Only asymmetric keys, and each only with the algorithms of its own type and curve. So neither `none` nor HS256 with a
@@ -102,7 +102,10 @@ def _verify_key(jwk: object) -> VerifyKey:
 
 
 def _check_public(jwk: Mapping[str, object]) -> None:
-    """First of all: whatever else is wrong with such a key, this is what its issuer has to know."""
+    """_Unusable for a secret or a private key.
+
+    This is checked before all else: whatever else is wrong with such a key, its issuer has to know that it leaked.
+    """
     if jwk.get("kty") == "oct":
         raise _Unusable("is a secret, and who reads the set can sign with it: its issuer should withdraw it")
     if _PRIVATE & jwk.keys():

@@ -10,7 +10,7 @@ from rowbox.api.auth.keys import KeySet
 from rowbox.mailbox.settings.config import AuthSettings
 
 RETRY_S: Final = 30.0
-"""A stream of made-up key ids, or of forged tokens, costs the issuer no more than one request in this time."""
+"""Seconds between two readings that unknown key ids cause: made-up ids cost the issuer one request in this time."""
 
 
 def jwks_keys(fetch: Fetch, settings: AuthSettings, monotonic: Callable[[], float]) -> KeptKeys:

@@ -16,8 +16,10 @@ Fetch = Callable[[], Awaitable[bytes]]
 
 
 def jwks_fetcher(place: str) -> Fetch:
-    """How to read a set at `place`: a file, or a URL with https (or http on a loopback host: elsewhere keys could be
-    swapped on their way). KeysUnavailable at once for another URL, later for a set that cannot be read.
+    """A function that reads the set at `place`: a file's path, or an https URL. http is taken on a loopback host only,
+    because elsewhere somebody could swap the keys on their way.
+
+    Raises KeysUnavailable for any other URL; the function raises it where the set cannot be read.
     """
     if "://" not in place:
         return lambda: asyncio.to_thread(_read_file, place)

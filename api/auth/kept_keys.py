@@ -3,10 +3,10 @@
 Rules:
 - They are read when they are `max_age_s` old, by whoever runs `round` in the background; when a token is signed by none
   of them, but then at most every `retry_s`, so that made-up tokens cost the issuer nothing; and when an operator asks
-  (`reload`). Several that need a reading share one.
-- When a reading fails, the keys at hand stay; for `keep_s` after the last one that succeeded. Then none counts until
-  one succeeds: a key that was withdrawn meanwhile must not count for ever.
-- `generation` rises when a key that counted does so no more. A key that comes beside it ends nothing.
+  (`reload`). Callers that need a reading at the same time share one.
+- When a reading fails, the keys of the last good reading go on counting for `keep_s` after it. Then no key counts until
+  a reading succeeds, because a key that was withdrawn meanwhile must not count for ever.
+- `generation` rises when a key that counted no longer counts. A key that is added does not raise it.
 - What was left out of a set is logged when it is new, not with each reading.
 """
 
@@ -26,7 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 class Ages(NamedTuple):
-    """Times of one kind of keys, in seconds."""
+    """How long keys may be used, in seconds: the age at which they are read again (`max_age_s`), the age up to which
+    they count while readings fail (`keep_s`), and the least time between two tries (`retry_s`).
+    """
 
     max_age_s: float
     keep_s: float
@@ -34,7 +36,7 @@ class Ages(NamedTuple):
 
 
 class KeptKeys:
-    """The keys at hand, and when they are read again.
+    """The keys of the last good reading, and when they are read again.
 
     `what` names the keys in the log and in metrics: a plural in one word.
     """
@@ -76,7 +78,7 @@ class KeptKeys:
         reading.result()
 
     async def round(self) -> float:
-        """Reads where that is due; the seconds until it is again. RowboxError where it fails."""
+        """Reads the keys where that is due. Returns the seconds until it is due again. RowboxError where it fails."""
         remaining_s = self._ages.max_age_s - self._age_s()
         if remaining_s > 0:
             return remaining_s
@@ -86,7 +88,10 @@ class KeptKeys:
         return self._ages.max_age_s
 
     async def refresh(self) -> bool:
-        """Reads, unless that was tried a moment ago; whether the keys may be others since the call. Never raises."""
+        """Reads the keys, unless that was tried less than `retry_s` ago. Never raises.
+
+        Returns whether the keys may have changed since the call.
+        """
         before = self._keys
         if not self._is_reading() and self._monotonic() - self._tried_s < self._ages.retry_s:
             return False
@@ -165,7 +170,7 @@ class KeptKeys:
     # ------------------------------------------------------------------ what it says
 
     def unready_reasons(self) -> tuple[str, ...]:
-        """Why this server can let nobody in, for people."""
+        """Why this server can verify no token now, for people. Empty where it can."""
         if self.are_valid():
             return ()
         if math.isinf(self._age_s()):
@@ -173,7 +178,7 @@ class KeptKeys:
         return (f"{self.what} could not be read for {self._age_s():.0f} s, so no token counts: {self._why}",)
 
     def warnings(self) -> tuple[str, ...]:
-        """What will be a reason, if it stays so."""
+        """What will become an unready reason if readings go on failing, for people. Empty where they succeed."""
         age_s, ages = self._age_s(), self._ages
         if not self.are_valid() or age_s < ages.max_age_s + ages.retry_s:
             return ()
@@ -181,7 +186,7 @@ class KeptKeys:
         return (f"{self.what} could not be read for {age_s:.0f} s{left}: {self._why}",)
 
     def samples(self) -> Iterable[_Sample]:
-        """What an operator watches. Cheap."""
+        """The keys' metrics. Cheap."""
         of_what = {"keys": self.what}
         age_s, ages = self._age_s(), self._ages
         yield "rowbox_auth_keys", "gauge", "Keys that verify tokens.", of_what, self.count
@@ -198,6 +203,6 @@ class KeptKeys:
 
 
 def _retrieve(reading: asyncio.Task[None]) -> None:
-    """Takes its error out of a reading that nobody waited for to its end; the log has it."""
+    """Marks the error of a reading as seen, where no caller waited for it; the log has it already."""
     if not reading.cancelled():
         reading.exception()

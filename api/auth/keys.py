@@ -8,15 +8,15 @@ from typing import Any, Final, NamedTuple
 from rowbox.mailbox.errors import RowboxError
 
 MAX_TRIED: Final = 8
-"""Keys that are tried for one token, which anybody can send: a signature that fails costs 30 to 400 microseconds a key.
-Only a set that has more keys of one type without telling them apart by `kid` comes near it."""
+"""The most keys that are tried for one token. Anybody can send a token, and each key that fails costs 30 to 400
+microseconds. Only a set with more keys of one type that `kid` does not tell apart comes near this number."""
 
 
 class KeysUnavailable(RowboxError):
-    """Keys that cannot be read, or none of which is usable: a start ends with it, and the message names their place.
+    """The keys cannot be read, or none of them is usable.
 
-    While a server runs: they could not be read for so long that they do not count any more. Then no caller can be told
-    from another, and the same request may be sent again.
+    At a start it ends the server, and its message names the place of the keys. While a server runs it means that the
+    keys could not be read for so long that they no longer count; the same request may be sent again.
     """
 
     code = "keys_unavailable"
@@ -38,7 +38,7 @@ class VerifyKey(NamedTuple):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes it another key than the one before."""
+        """Equal where two are the same key."""
         return self.kid, self.algorithms, self.material
 
 
@@ -47,10 +47,10 @@ class DroppedKey(NamedTuple):
 
     place: str
     kid: str
-    """As it may be shown; "" where it has none."""
+    """The key's `kid`, made safe to print; "" where it has none."""
     reason: str
     is_fault: bool
-    """False for what issuers publish beside the keys for signatures, as a key for encryption."""
+    """False where the entry is in order but not for signatures, such as an issuer's key for encryption."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,9 @@ class DroppedKey(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What makes it another one than before: issuers give their keys in any order."""
+        """Equal where two readings left out the same key for the same reason. Its place is no part of it, because
+        issuers list their keys in any order.
+        """
         return self.kid, self.reason
 
 
@@ -68,7 +70,8 @@ class KeySet(NamedTuple):
     keys: Sequence[VerifyKey]
     dropped: Sequence[DroppedKey] = ()
     has_names: bool = True
-    """Whether a token that names a key means one of these: a secret answers to any name."""
+    """Whether these keys have names: then a token with a `kid` is tried with keys of that name only. Secrets have
+    none."""
 
     def candidates(self, kid: object, algorithm: object) -> list[VerifyKey]:
         """The keys that a token with this header may be signed with, MAX_TRIED at most.
@@ -84,5 +87,5 @@ class KeySet(NamedTuple):
         return [key for key, _ in zip(found, range(MAX_TRIED), strict=False)]
 
     def lacks_any_of(self, other: "KeySet") -> bool:
-        """Whether a key of `other` is not in this set: then what it verified does not hold any more."""
+        """Whether this set is without a key of `other`. Then tokens that `other` verified may no longer count."""
         return not {key.identity for key in other.keys} <= {key.identity for key in self.keys}

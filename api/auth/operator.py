@@ -1,7 +1,7 @@
-"""Who may ask a running server for what only an operator may have done: whoever can read its data folder.
+"""The operator's token: it proves that a caller of the admin port can read the server's data folder.
 
-The proof is a token like a user's, signed with the folder's secret: for another audience, for half a minute, and
-without a `sub`, so neither kind stands in for the other.
+It is signed with the folder's secret like a user's token, but has another audience, lives half a minute, and has no
+`sub`, so neither kind of token is accepted as the other.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from rowbox.mailbox.errors import Unauthenticated
 
 AUDIENCE: Final = "rowbox-operator"
 LIFE_S: Final = 30.0
-"""A token is made for one call, on the machine of the server or on one that shares its folder."""
+"""The life of an operator's token. A verb makes one for each call, on a machine that reads the server's folder."""
 LEEWAY_S: Final = 30.0
 Secrets = Callable[[], Iterable[bytes]]
 """The secrets that count now."""

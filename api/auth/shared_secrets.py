@@ -13,8 +13,9 @@ ALGORITHM: Final = "HS256"
 ReadSecrets = Callable[[], Sequence[bytes]]
 """The secrets that count now, 32 bytes or more each. RowboxError where they cannot be read. Called in a thread."""
 AGES: Final = Ages(max_age_s=60.0, keep_s=math.inf, retry_s=1.0)
-"""A secret that was ended counts for a minute where nobody tells the server; a new one does at its first token. A file
-that is gone ends nothing: that is for an operator to do, by name."""
+"""When the secret's files are read. A secret that was ended goes on counting for up to a minute, unless a verb tells
+the server; a new one counts from its first token on. Secrets that were read go on counting where their file is gone:
+only an operator's verb ends one."""
 
 
 def secret_keys(read: ReadSecrets, monotonic: Callable[[], float]) -> KeptKeys:

@@ -1,4 +1,4 @@
-"""What a verified token says, judged by the settings: whose it is, what it may do, and from when to when it counts.
+"""Judges a verified token's claims by the settings: whose token it is, what it may do, and from when to when it counts.
 
 Time is an argument. Every refusal is an Unauthenticated that names the claim and never quotes its value.
 """
@@ -14,7 +14,7 @@ from rowbox.mailbox.subjects import SubjectTooLong, user_id_of
 
 ADMIN_SCOPE: Final = "admin"
 _ROUNDING_S: Final = 1.0
-"""Issuers write whole seconds: between `iat` and `exp` there may be one more than they meant."""
+"""Seconds that a token may live beyond the longest life, because issuers round `iat` and `exp` to whole seconds."""
 
 
 class ClaimRules:
@@ -28,7 +28,10 @@ class ClaimRules:
         self._max_life_s = settings.max_token_life_ms / 1000
 
     def claims(self, payload: Mapping[str, Any], now: float) -> Claims:
-        """What `payload` says at `now`. Unauthenticated where it does not count, or not for anybody."""
+        """What `payload` says at `now`, in seconds since the epoch.
+
+        Unauthenticated where the token does not count at that time, or names no user.
+        """
         expires_s = _time(payload, "exp")
         if expires_s + self._leeway_s <= now:
             raise Unauthenticated("the token has expired")
@@ -41,9 +44,10 @@ class ClaimRules:
         return Claims(user_id, is_admin, expires_s + self._leeway_s, bearer)
 
     def _check_life(self, payload: Mapping[str, Any], expires_s: float, now: float) -> None:
-        """A token that says it comes from the future was made now at the latest. One that does not say when it was made
-        may have any life: taken as made now, it would be accepted at the end of a long one, when its user's revocation
-        is over.
+        """Unauthenticated for a token that lives longer than the settings allow, and for one without `iat`.
+
+        An `iat` in the future counts as now. A missing one must not count as now: at the end of a long life the token
+        would be accepted again, when its user's revocation has been forgotten.
         """
         if not self._max_life_s:
             return
@@ -78,8 +82,8 @@ def _escaped(name: str, subject: str) -> str:
 def _scopes(value: object) -> list[str]:
     """The scopes of a claim: a text in which single spaces divide them (RFC 6749, 3.3), or a list of texts.
 
-    RFC 9068 knows only the text; issuers that send a list are many, and it says the same. No other white space divides:
-    what an issuer lets into a scope's name must not become a scope of its own.
+    RFC 9068 knows only the text, but many issuers send a list. No other white space divides scopes: a line break that
+    an issuer lets into a scope's name must not make a second scope of it.
     """
     if isinstance(value, str):
         return value.split(" ")
@@ -87,7 +91,10 @@ def _scopes(value: object) -> list[str]:
 
 
 def _time(payload: Mapping[str, Any], name: str) -> float:
-    """A NumericDate. JSON as Python reads it also has Infinity, which would never expire, and true, which is 1."""
+    """A NumericDate, in seconds since the epoch. Unauthenticated where it is missing or no finite number.
+
+    Python's JSON also reads Infinity, which would never expire, and true, which would count as 1.
+    """
     value = payload.get(name)
     if value is None:
         raise Unauthenticated(f"the token's {name} is missing")

@@ -1,9 +1,10 @@
-"""What every request goes through: request id, errors, headers, counting; and for the calls of the API authentication,
-body and rate-limit headers. A wrapper around each handler and not an aiohttp middleware: one middleware costs a tenth
-of a small handler's rate.
+"""What every request goes through: request id, errors, headers, counting. The calls of the API also go through
+authentication, the reading of the body, and rate-limit headers.
 
-A client that leaves cancels its handler (server.py asks aiohttp for that), which frees its place as a long poll. Writes
-are not harmed: cancelling a call of the port stops the waiting only.
+Each handler is wrapped. There is no aiohttp middleware, because one costs a tenth of a small handler's rate.
+
+aiohttp cancels the handler of a client that left (router.py asks for that), which frees the place of a long poll. No
+write is cut short by it: to cancel a call of the port only ends the waiting for its result.
 """
 
 import asyncio
@@ -33,21 +34,22 @@ from rowbox.mailbox.errors import Overloaded, RowboxError, TokenRevoked
 
 POLL_TIMEOUT: Final = "X-Poll-Client-Timeout"
 _AUTH_S: Final = 10.0
-"""For the keys to come that verify a token; beside one fetch of them (auth/jwks_source.py) this is long."""
+"""How long a request waits for the keys that verify its token: longer than one fetch of them (auth/jwks_source.py)."""
 _RETRY_MS: Final = 1_000
 Handler = Callable[[web.BaseRequest], Awaitable[WireResponse]]
 _log = logging.getLogger(__name__)
 
 
 class Known(Protocol):
-    """What is noted of a connection (connections.py): whether a request on it had a valid token."""
+    """A connection, as far as this module sets it: `is_known` says whether a request on it had a valid token."""
 
     is_known: bool
 
 
 class Edge:
-    """Makes the handlers of one application. `ids` gives fresh request ids, `clock` seconds to measure durations;
-    `guard` raises for a request that is not looked at further.
+    """Makes the handlers of one application. `ids` gives fresh request ids, and `clock` seconds to measure durations.
+
+    `guard` raises a RowboxError for a request that is refused before anything else is looked at.
     """
 
     def __init__(
@@ -129,9 +131,10 @@ def call_respond(
     terms: BodyTerms,
     own_headers: str = "",
 ) -> Respond:
-    """One call of the API, to be wrapped: nothing is read of a caller before he is known.
+    """One call of the API as a function for `Edge.endpoint`. It reads a body only after the caller's token was
+    verified.
 
-    `own_headers` are the lines (response.py) that each of its answers has, errors excepted.
+    `own_headers` are the header lines (response.py) of each of its answers, but not of errors.
     """
     has_body = operation.method == hdrs.METH_POST
     own_lines = JSON_LINES + own_headers
@@ -151,7 +154,7 @@ def call_respond(
         except RowboxError as error:
             error.user_id = claims.user_id
             if isinstance(error, TokenRevoked):
-                connection.is_known = False  # when connections are short it goes like a stranger's
+                connection.is_known = False  # when connections are short, it is closed as early as a stranger's
             raise
         headers = own_lines if result.quota is None else own_lines + limits.lines(result.quota)
         if result.poll_timeout_s is None:

@@ -1,11 +1,11 @@
-"""What a server without authentication asks of each request: that it was meant for this machine.
+"""A server without authentication refuses each request that was not meant for this machine.
 
-A browser on the machine reaches loopback, and so does every page that it shows. Two things keep out those who are not
-of this machine:
+A browser on the machine reaches loopback addresses, and so does every page that it shows. Two headers tell the pages
+that come from elsewhere:
 
-Host    A page of evil.example may let its name resolve to 127.0.0.1 (DNS rebinding). The browser then takes us for its
-        own origin, and the page could be any user; but its requests name evil.example here.
-Origin  Where a browser asks nobody before it connects (a WebSocket), any page may; it names its own origin here.
+Host    A page of evil.example may let its name resolve to 127.0.0.1 (DNS rebinding). The browser then takes this server
+        for the page's own origin, and the page could act as any user. Its requests have evil.example as Host.
+Origin  A browser sends some requests to other origins without asking first. They have the page's origin as Origin.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ _LOCALHOST: Final = "localhost"
 
 
 def guard_of(server: ServerSettings) -> Guard | None:
-    """The guard of a server's API; None where callers are told apart by tokens."""
+    """The guard of a server's API. None where the server has authentication, which makes a guard needless."""
     return local_only(server.cors_origins) if server.insecure_dev else None
 
 
 def admin_guard_of(server: ServerSettings) -> Guard | None:
-    """The guard of its admin port; None where that was opened to other machines."""
+    """The guard of a server's admin port. None where the settings open that port to other machines."""
     is_closed = all(map(is_loopback, hosts_of(server.admin_host)))
     return local_only(()) if server.insecure_dev and is_closed else None
 
@@ -56,7 +56,7 @@ def is_local(name: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """Without its port. What is no host is no local one."""
+    """The name in a Host header, without the port. "" where the header holds no host."""
     name, closing, rest = host.partition("]") if host.startswith("[") else ("", "", "")
     if closing and (not rest or rest.startswith(":")):
         return name[1:]

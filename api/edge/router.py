@@ -1,8 +1,8 @@
-"""Paths and methods to handlers, over aiohttp's low-level server: two dictionaries, because no path of ours has parts
-that vary. (web.Application resolves, freezes and matches anew for every request.)
+"""Finds the handler of a path and a method, over aiohttp's low-level server. Two dictionaries do it, because no path of
+the API has parts that vary. (web.Application resolves, freezes and matches anew for every request.)
 
-Every path and method that is not ours ends in a problem+json like any other error; what never becomes a request
-(broken HTTP) does so in connection.py.
+A path or a method that does not exist is answered with a problem+json like any other error. Broken HTTP, which never
+becomes a request, is answered with one by api/http/connection.py.
 """
 
 from asyncio import get_running_loop
@@ -20,7 +20,7 @@ from rowbox.api.http.response import Respond, Response
 
 
 class Resource(Protocol):
-    """What lives as long as an application."""
+    """Something that starts and closes with an application."""
 
     async def start(self) -> None: ...
 
@@ -28,7 +28,7 @@ class Resource(Protocol):
 
 
 class Application:
-    """The endpoints of one port, made of functions that answer. `resources` are started and closed with it."""
+    """The endpoints of one port of the server. `resources` are started and closed with it."""
 
     def __init__(self, edge: Edge, resources: Sequence[Resource] = ()) -> None:
         self._edge = edge
@@ -40,10 +40,10 @@ class Application:
     def add(
         self, method: str, path: str, respond: Respond, limits: LimitHeaders | None = None, *, route: str | None = None
     ) -> None:
-        """`path` with its one method, preflight where browsers of other origins may call, and 405 for the others.
+        """Adds `path` with its one method. All other methods get 405; OPTIONS is the preflight of browsers.
 
-        Where it is GET, HEAD is the same request to the end, counted and limited as one; wire.py leaves the body out.
-        It is counted as `route`, by default under its path.
+        A HEAD is handled, counted and limited as the GET that it is; wire.py leaves its body out. Requests are counted
+        under `route`, by default the path.
         """
         edge, route = self._edge, route or path
         methods = (method, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,)
@@ -58,7 +58,7 @@ class Application:
         self._refusals[path] = edge.endpoint(route, "other", refuse)
 
     def server(self) -> web.Server:
-        """What speaks HTTP for it; on the running loop. A handler is cancelled when its client leaves."""
+        """A server of aiohttp for this application, on the running loop. It cancels a handler when its client leaves."""
         factory = partial(web.BaseRequest, loop=get_running_loop())
         return web.Server(self._handle, request_factory=factory, handler_cancellation=True)
 

@@ -2,15 +2,15 @@
 
     drain()   readiness is off, every long poll is answered at once, bodies that are not whole are refused, connections
               close after their next answer
-    stop()    no new connections; whoever asks for nothing is closed at once; what the owner was asked for is finished,
-              up to the limit; then everything is closed
+    stop()    no new connections; connections without a request are closed at once; requests that the owner was asked
+              are finished, within `drain_ms`; then everything is closed
 
-Nobody but the owner is waited for: a client that is slow, or gone, must not hold up a stop, and over HBase the
-hand-over behind it.
+A stop waits for the owner alone. A client that is slow or gone must not hold it up, nor, over HBase, the hand-over that
+follows it.
 
-aiohttp's own way (a runner's cleanup) waits for shutdown_timeout, cancels, and waits for it again: twice the time
-announced, with the waiters cut off. Here the waiters are answered before and the wait is for the last answer, so that
-the timeout left to aiohttp only bounds the sending.
+The cleanup of an aiohttp runner would wait for shutdown_timeout, cancel, and wait as long again: twice the announced
+time, with long polls cut off. Here `drain` answers the long polls, and `stop` waits for the last answer, so that the
+timeout left to aiohttp only bounds the sending.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import ServerSettings, hosts_of
 
 KEEP_ALIVE_S: Final = 75.0
-"""How long an idle connection stays; longer than the 60 s of common load balancers."""
+"""Seconds that an idle connection stays open: longer than the 60 s of common load balancers."""
 ADMIN_CONNECTIONS: Final = 32
-"""Of the operator's port, beside those of the API: health is answered however many clients there are."""
+"""Connections of the admin port. The API's do not count against them, so health is answered however many there are."""
 _LINGER_S: Final = 2.0
 """How long the rest of a body that was refused is read and thrown away, so that its sender gets to see why."""
 _CLOSE_S: Final = 0.5
-"""Of the drain time: for sending the last answers and closing."""
+"""The part of the drain time, in seconds, that is kept for sending the last answers and closing."""
 
 
 class Server:
-    """One process's HTTP side. Signals are the caller's business."""
+    """The HTTP side of one process. It handles no signals; its caller does."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Server:
         self.admin_port = 0
 
     async def start(self) -> None:
-        """Listens on both ports, which `port` and `admin_port` then name; see Acceptor.open for the OSError.
+        """Listens on both ports; `port` and `admin_port` then hold their numbers. OSError as of Acceptor.open.
 
         Health is answered from the first moment, readiness is on when clients can connect.
         """
@@ -80,14 +80,17 @@ class Server:
         self._mailboxes.begin_drain()
 
     async def stop(self) -> None:
-        """Ends within `drain_ms`: what is in flight by then is cut off. The admin port answers until the end."""
+        """Stops the server within `drain_ms`, and cuts off requests that are still in flight then.
+
+        The admin port answers until the end.
+        """
         self.drain()
         await self._public.close_idle()
         try:
             async with asyncio.timeout(max(0.0, self._settings.drain_ms / 1000 - 2 * _CLOSE_S)):
                 await self._drain.idle()
         except TimeoutError:
-            pass  # what still runs is told by its client's broken connection: outcome unknown (P7)
+            pass  # the clients of what still runs see a broken connection, and so an unknown outcome (P7)
         await asyncio.gather(self._public.close(), self._admin.close())
 
 
@@ -115,19 +118,19 @@ class _Endpoint:
         self._acceptor = Acceptor(connections, self._connection, ids, make_way)
 
     async def listen(self, hosts: Iterable[str], port: int) -> int:
-        """Starts the application and listens; the port that it got. OSError as of Acceptor.open."""
+        """Starts the application and listens. Returns the port's number. OSError as of Acceptor.open."""
         await self._app.start()
         return await self._acceptor.open(hosts, port)
 
     async def close_idle(self) -> None:
-        """No new connections; of those that are open, the ones that ask for nothing are closed."""
+        """Accepts no new connections, and closes the open ones that have no request in flight."""
         self._acceptor.close()
-        await asyncio.sleep(0)  # what came before the stop has its turn
+        await asyncio.sleep(0)  # requests that came before the stop begin first
         for peer in self._connections.idle():
             peer.abort()
 
     async def close(self) -> None:
-        """Closes its connections and the application; again, nothing."""
+        """Closes its connections and the application. A second call does nothing."""
         self._acceptor.close()
         await self._acceptor.wait_opened()
         self._server.pre_shutdown()

@@ -1,10 +1,10 @@
-"""A listening socket, and who is let in.
+"""Listens on a port and decides which clients are let in.
 
-The sockets are accepted here and not by the loop, because of what loops do when the process has no descriptor left
-(EMFILE): uvloop closes the listening socket for good and says nothing. Here an idle client goes, and the next one comes
-in; where nobody is idle, it waits in the kernel's queue.
+Clients are accepted here and not by the event loop: when the process has no descriptor left (EMFILE), uvloop closes the
+listening socket for good and says nothing. This module closes an idle client instead, and accepts the next one. Where
+nobody is idle, new clients wait in the kernel's queue.
 
-Whoever is one too many gets an answer (503, when to come back) from the bare socket, and costs nothing further.
+A client beyond the limit gets 503 with Retry-After from the bare socket, before a Connection is made for it.
 """
 
 import asyncio
@@ -25,22 +25,25 @@ BACKLOG: Final = 4096
 """Connections that came and are not accepted yet; Linux's own bound (somaxconn) is the same. With 1024, ten thousand
 clients that come back at once lose their first try, and the second comes a second later."""
 BURST: Final = 64
-"""Connections accepted in one turn of the loop: so many may be open beyond the limit, while others close for them."""
+"""The most connections accepted in one turn of the loop. Up to so many may be open beyond the limit for a moment, while
+idle ones close for them."""
 SEND_BUFFER_BYTES: Final = 256 << 10
-"""What the kernel takes of an answer. Left alone it goes up to 4 MB for each client who reads slowly, and is so long
-before it takes more that a slow client looks like one who reads nothing."""
+"""The kernel's send buffer of a connection. By default it grows to 4 MB for each client that reads slowly, and then
+takes nothing more for so long that a slow client looks like one that reads nothing."""
 PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system had no descriptor for one."""
 RETRY_MS: Final = 2_000
 _EVERY_IPV6: Final = "::"
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""The machine has no such address, or none of that family."""
+"""Errors that mean: the machine has no such address, or none of that family."""
 _log = logging.getLogger(__name__)
 
 
 class Acceptor:
-    """One port, at one or several addresses. `connect` makes the connection of a client that is let in; `make_way`
-    closes somebody's who is idle, where the process has no descriptor left.
+    """One port, at one or several addresses.
+
+    `connect` makes the connection of a client that is let in. `make_way` closes an idle client's connection; it is
+    called when the process has no descriptor left.
     """
 
     def __init__(
@@ -62,10 +65,11 @@ class Acceptor:
         self._reported_at_s = float("-inf")
 
     async def open(self, hosts: Iterable[str], port: int) -> int:
-        """Listens at every address of `hosts`, at the same port each; the one that it got.
+        """Listens at every address of `hosts`, at the same port each. Returns the port's number.
 
-        `::` takes IPv4 as well, where no address of IPv4 is named. Of a name with several addresses (localhost, where a
-        container has no IPv6) one is enough. OSError where an address is taken, or there is none; its `filename` is it.
+        `::` takes IPv4 as well, where `hosts` has no address of IPv4. Of a name with several addresses (localhost,
+        where a container has no IPv6) one is enough. OSError, with the address as its `filename`, where an address is
+        taken or the machine does not have it.
         """
         named = [await self._resolved(host, port) for host in hosts]
         is_one_for_both = (
@@ -111,7 +115,7 @@ class Acceptor:
         return [(family, str(address[0])) for family, _, _, _, address in found]
 
     def close(self) -> None:
-        """Lets nobody in any more; again, nothing."""
+        """Accepts no more clients. A second call does nothing."""
         for listener in self._listeners:
             pause = self._pauses.pop(listener, None)
             if pause is not None:
@@ -121,7 +125,7 @@ class Acceptor:
         self._listeners.clear()
 
     async def wait_opened(self) -> None:
-        """Returns when all who were let in have their connections."""
+        """Returns when every client that was let in has its connection."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -131,7 +135,7 @@ class Acceptor:
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # he left while he waited
+                continue  # the client left while it waited in the kernel's queue
             except OSError as error:
                 self._pause(listener, error)
                 return

@@ -1,10 +1,11 @@
-"""The bytes of bodies that are being received, over all connections: one budget, and a share of it for each user.
+"""The bytes of request bodies that are being received, over all connections: one budget, and a limit for each user.
 
-A body has its place before it is read: the bytes it announces, or, where it comes in chunks, those it has so far and a
-step more. Where the budget is used up, bodies wait in the order in which they came, for a time; a user's share too much
-is refused at once, so nobody can fill the queue for all others.
+Room for a body is reserved before it is read: as many bytes as it announces or, where it comes in chunks, as many as
+have come and a step more. Where the budget is used up, bodies wait in the order in which they came, for a limited time.
+A body beyond its user's limit is refused at once, so one user cannot fill the queue for all others.
 
-What came together with its head is not asked for: it is here already, and no longer than one read (connection.py).
+A body that came together with its head reserves nothing: it is in memory already, and at most one read long
+(connection.py).
 """
 
 import asyncio
@@ -25,7 +26,7 @@ class _Waiter(NamedTuple):
 
 
 class Bodies:
-    """The budget of bodies; all numbers are bytes. Bytes."""
+    """The budget: `most` bytes for all bodies, and `most_per_user` bytes for the bodies of one user."""
 
     def __init__(self, *, most: int, most_per_user: int) -> None:
         self._most = most
@@ -36,7 +37,10 @@ class Bodies:
         self.refused = 0
 
     async def reserve(self, user_id: str, size: int, wait_s: float) -> None:
-        """Returns when there is room for `size` bytes more of this user. Overloaded, having taken nothing."""
+        """Reserves `size` bytes more for this user, and waits up to `wait_s` seconds for room.
+
+        Overloaded, with nothing reserved, where the user's limit is reached or no room came in time.
+        """
         if self._by_user[user_id] + size > self._most_per_user:
             raise self._refusal("too much of this user is being received", user_id)
         self._by_user[user_id] += size
@@ -52,7 +56,7 @@ class Bodies:
             raise
 
     def release(self, user_id: str, size: int) -> None:
-        """Gives back what was reserved."""
+        """Gives back `size` bytes that were reserved for this user."""
         self._leave(user_id, size)
         self.bytes -= size
         self._admit()
@@ -89,7 +93,7 @@ class Bodies:
                 await waiter.future
         except BaseException:
             if waiter.future.done() and not waiter.future.cancelled():
-                self.bytes -= size  # the room came at the moment at which the wait ended
+                self.bytes -= size  # the room was given in the same moment in which the wait ended
             with suppress(ValueError):
                 self._waiters.remove(waiter)
             self._admit()

@@ -1,11 +1,11 @@
-"""Reading a request's body: bounded before it is parsed, in bytes and in time, and only if it is plain JSON.
+"""Reads a request's body, bounded in bytes and in time before it is parsed. Only plain JSON is accepted.
 
-A body that came with its head, as small ones do, is there at once. For another the order is: is its user's bucket empty
-(then nothing of it is read), is there room among all bodies (bodies.py), and then it has a time in which to arrive. A
-server that stops waits for none: nothing was written, its sender tries again elsewhere.
+A small body comes together with its head and is there at once. Any other body is read in three steps: nothing is read
+where its user is over the rate limit; room is reserved for it among all bodies (bodies.py); then it has to arrive
+within a time. A server that stops waits for no body: nothing was written, and the client tries again on another server.
 
-Compressed bodies are refused: a few kilobytes can hold gigabytes (the server's connections do not decompress by
-themselves either, server.py).
+Compressed bodies are refused, because a few kilobytes can hold gigabytes. For the same reason the server's connections
+do not decompress (api/edge/server.py).
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from rowbox.mailbox.revocation import Bearer
 _JSON: Final = "application/json"
 _CHUNK_BYTES: Final = 16 << 10
 _STEP_BYTES: Final = 64 << 10
-"""By which a body without a length asks for room: more than lies unread of it (twice _CHUNK_BYTES and a read)."""
+"""The step by which a body without a length reserves room: more than can lie unread (twice _CHUNK_BYTES and a read)."""
 _STOPPING_MS: Final = 1_000
 
 
@@ -32,16 +32,16 @@ class Taker(Protocol):
     """What a body needs of its connection (connection.py)."""
 
     def body_begins(self, body: StreamReader) -> None:
-        """From now on what comes of it is counted by us."""
+        """From now on the reader of `body`, and not the connection, counts the bytes that come of it."""
         ...
 
     def body_ends(self, size_bytes: int) -> None:
-        """We have so much of it, and take no more."""
+        """The reader took `size_bytes` of the body and takes no more."""
         ...
 
 
 class BodyTerms(NamedTuple):
-    """How bodies are received. `admit` raises where nothing is to be read of a user now."""
+    """How bodies are received. `admit` raises for a user of whom nothing is to be read now."""
 
     bodies: Bodies
     drain: Drain
@@ -52,10 +52,11 @@ class BodyTerms(NamedTuple):
 
 
 async def read_body(request: web.BaseRequest, claims: Claims, terms: BodyTerms) -> bytes:
-    """The whole body of a known user. It is counted until this returns: whoever asks parses it at once and lets it go.
+    """The whole body of a request whose token was verified. Its room is reserved until this returns, so the caller
+    parses it at once and lets it go.
 
     UnsupportedMediaType, BadRequest, MessageTooLarge (before reading, where the length is announced), RateLimited,
-    Overloaded, TokenRevoked, HandoverInProgress where this server stops.
+    Overloaded, TokenRevoked; HandoverInProgress where this server stops.
     """
     _check_header(request, terms.max_bytes)
     stream = request.content
@@ -99,7 +100,7 @@ async def _receive(request: web.BaseRequest, user_id: str, terms: BodyTerms) -> 
 
 
 async def _continue(request: web.BaseRequest) -> None:
-    """Tells a client that asks first to send its body: only here, when nothing speaks against reading it."""
+    """Sends 100 Continue to a client that expects it. Called only when nothing speaks against reading the body."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
@@ -118,7 +119,7 @@ def _check_header(request: web.BaseRequest, max_bytes: int) -> None:
 
 
 def _is_json(content_type: str) -> bool:
-    """JSON is UTF-8 (RFC 8259), so a charset may say that and nothing else."""
+    """Whether this is JSON's media type. JSON is UTF-8 (RFC 8259), so the charset may be utf-8 or missing."""
     media_type, *parameters = content_type.lower().replace(" ", "").replace('"', "").split(";")
     return media_type == _JSON and all(parameter in {"", "charset=utf-8"} for parameter in parameters)
 

@@ -1,14 +1,16 @@
-"""One client's connection: aiohttp's, with its own error pages replaced and what it holds bounded.
+"""One client's connection: aiohttp's RequestHandler, with its error pages replaced and the bytes that it holds bounded.
 
-What is not even a request (broken HTTP, a header that is too long) gets a problem+json too, and is counted instead of
-a traceback per port scan. The rules about bytes and time stand in connections.py, which is told here what happens:
+Broken HTTP and a header that is too long get a problem+json too. They are counted, so that a port scan does not fill
+the log with tracebacks. The rules about bytes and time stand in connections.py, to which this module reports these
+events:
 
     bytes come -> a part of a head, or a request, whose handler aiohttp runs -> its answer is sent -> idle again
 
-A client may close its half of the connection when it has sent its requests, and gets its answers (RFC 9112, 9.6). One
-that left looks the same until something is sent to it: see `probe`, and ADR 25.
+A client may close its half of the connection when it has sent its requests, and still gets its answers (RFC 9112, 9.6).
+A client that left looks the same until something is sent to it; `probe` tells the two apart (ADR 25).
 
-One request at a time is answered. Of what a client sends behind it, at most MAX_HEAD_BYTES and one read are taken in.
+Requests are answered one at a time. Of what a client sends behind the one that is being answered, at most
+MAX_HEAD_BYTES and one read are taken in.
 """
 
 import asyncio
@@ -27,20 +29,23 @@ from rowbox.api.http.wire import last_words, wire_response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 MAX_LINE_BYTES: Final = 8190
-"""Of the request line, and of each header."""
+"""The most bytes of the request line, and of each header."""
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 32 << 10
-"""Of all of them together. MAX_LINE_BYTES for each of aiohttp's 128 headers, which it keeps twice, would be 2 MB."""
+"""The most bytes of a whole head. Without it 128 headers of MAX_LINE_BYTES, which aiohttp keeps twice, would be 2
+MB."""
 READ_BYTES: Final = FREE_BYTES
-"""Taken from the kernel at a time, and so the most that comes in after a connection was paused. uvloop takes 256 KB."""
+"""Bytes that one read takes from the kernel, and so the most that comes in after a connection was paused. uvloop's own
+reads take 256 KB."""
 LINE_COST_BYTES: Final = 256
-"""What a header takes as objects, however short it is."""
+"""Memory of the Python objects of one header, however short it is."""
 REQUEST_COST_BYTES: Final = 4 << 10
-"""What a request that waits behind another takes as objects, however short it is."""
+"""Memory of the Python objects of one request that waits behind another, however short it is."""
 PROBE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""An answer that is none: each client of HTTP/1.1 has to pass over it (RFC 9110, 15.2)."""
+"""An interim response, which every client of HTTP/1.1 has to pass over (RFC 9110, 15.2)."""
 PROBE_CYCLE: Final = 10
-"""Of so many chances the first two are taken: where nobody is, the first probe is refused, and the second fails."""
+"""Of so many calls of `probe` only the first two send something. Where the client is gone, its system refuses what the
+first one sent, and the second one fails."""
 _log = logging.getLogger(__name__)
 
 
@@ -77,24 +82,24 @@ class Connection(web.RequestHandler):
         self.is_known = False
         self._received_bytes = 0
         self._tail_bytes = 0
-        """Of them, what came after the last whole request: a head that has begun."""
+        """Bytes of a head that has begun: those received after the last whole request."""
         self._answered = 0
-        """Of the `_request_count` requests that came, broken HTTP included."""
+        """How many of the `_request_count` requests that came, broken HTTP included, have their answer."""
         self._awaits_head = True
         self._body: StreamReader | None = None
-        """Of the newest request, while it is not whole."""
+        """The body of the newest request, while it is not whole."""
         self._takes_body = False
         self._is_paused = False
         self._is_counted = False
         self._has_ended = False
-        """Its client sends nothing more."""
+        """Whether the client closed its half of the connection: it sends nothing more."""
         self._chances = 0
-        """To probe it, since then."""
+        """Calls of `probe` since the client closed its half."""
 
     # ------------------------------------------------------------------ what the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).set_write_buffer_limits(0)  # paused means: the kernel has not all of it
+        cast("asyncio.Transport", transport).set_write_buffer_limits(0)  # so "paused" means that the kernel lacks bytes
         super().connection_made(transport)
         self._connections.opened(self)
 
@@ -103,7 +108,10 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def ends(self) -> bool:
-        """The client sends nothing more. Whether it is to get answers: where it asked for something, all of it."""
+        """The client closed its half.
+
+        Returns whether it is to get answers: where a request of it is whole and unanswered.
+        """
         is_whole = self._body is None or self._body.is_eof()
         self._has_ended = self._answered < self._request_count and is_whole and not self._force_close
         if self._has_ended:
@@ -119,7 +127,7 @@ class Connection(web.RequestHandler):
         self._connections.flows(self)
 
     def data_received(self, data: bytes) -> None:
-        """At most READ_BYTES, or nothing: aiohttp calls it so, when it goes on with what it set aside."""
+        """Takes at most READ_BYTES. `data` is empty where aiohttp goes on with bytes that it had set aside."""
         if self._close or self._force_close:
             return
         begun, body = self._request_count, self._body
@@ -132,7 +140,7 @@ class Connection(web.RequestHandler):
             self._body = None
             self._tail_bytes = 0
         elif self._takes_body or self._answered == begun:
-            return  # somebody takes these bytes, or throws them away
+            return  # these bytes are counted by the body's reader, or thrown away
         self._received_bytes += len(data)
         if self._received_bytes > FREE_BYTES or self._awaits_head or self._request_count - self._answered > 1:
             self._bound()
@@ -162,7 +170,7 @@ class Connection(web.RequestHandler):
             self._connections.head_begun(self)
 
     def _bound(self) -> None:
-        """Looks at what is held: it counts from here on, and too much of it is not taken in."""
+        """Reports what the connection holds, and stops reading from the client where that is too much."""
         self._is_counted = True
         self._connections.holds(self)
         if self.held_bytes() <= MAX_HEAD_BYTES or self.transport is None:
@@ -176,7 +184,7 @@ class Connection(web.RequestHandler):
     # ------------------------------------------------------------------ what a request tells
 
     def send(self, answer: bytes) -> bool:
-        """See wire.Sender."""
+        """Sends a whole answer, with the contract of wire.Sender."""
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
@@ -187,7 +195,7 @@ class Connection(web.RequestHandler):
         return True
 
     def answered(self) -> None:
-        """An answer was sent."""
+        """The client has an answer. The next request may begin."""
         self._answered += 1
         if self._answered < self._request_count:
             return
@@ -204,12 +212,12 @@ class Connection(web.RequestHandler):
             self._resume()
 
     def body_begins(self, body: StreamReader) -> None:
-        """Somebody takes a request's body, and has counted it."""
+        """A reader takes a request's body, and counts its bytes from now on."""
         self._body, self._takes_body = body, True
         self._resume()
 
     def body_ends(self, size_bytes: int) -> None:
-        """He has all of it, or gave up."""
+        """The body's reader has all of it, or gave up."""
         self._takes_body = False
         self._received_bytes = max(0, self._received_bytes - size_bytes)
         self._connections.holds(self)
@@ -222,7 +230,7 @@ class Connection(web.RequestHandler):
     # ------------------------------------------------------------------ what connections.py asks and does
 
     def held_bytes(self) -> int:
-        """What it sent and nobody took yet, beyond what costs nothing."""
+        """Bytes that the client sent and nobody took yet, beyond FREE_BYTES."""
         behind = max(0, self._request_count - self._answered - 1)
         received = self._received_bytes if self._received_bytes > FREE_BYTES or self._awaits_head else 0
         return received + behind * REQUEST_COST_BYTES
@@ -231,10 +239,10 @@ class Connection(web.RequestHandler):
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def probe(self) -> None:
-        """Tells a client that left from one that closed its half and waits: only the one that left refuses what comes.
+        """Sends an interim response, to tell a client that left from one that closed its half and waits.
 
-        Its system does so on its behalf (a reset), which is noticed at the next write. Clients of HTTP/1.0 know no such
-        answer: they are waited for as long as one cycle takes.
+        The system of a client that left refuses it (a reset), and the next write fails. Clients of HTTP/1.0 do not know
+        interim responses, so their connections are aborted after one cycle of probes.
         """
         self._chances += 1
         request, transport = self._current_request, self.transport
@@ -259,7 +267,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what could not be parsed (400), and to what a handler let through, which is a defect (500)."""
+        """The answer where a request could not be parsed (400), or where a handler raised, which is a defect (500)."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")  # as aiohttp does: the connection is closed
         if status == HTTPStatus.BAD_REQUEST:
@@ -273,7 +281,7 @@ class Connection(web.RequestHandler):
         return cast("web.StreamResponse", wire_response(refusal, request, current_id, closes=True))
 
     def _refuse(self, error: RowboxError) -> None:
-        """Answers what is no request yet, and closes."""
+        """Answers with `error` before there is a whole request, and closes the connection."""
         assert self.transport is not None
         self._connections.sent_no_http(self.peername, error)
         self.transport.write(last_words(*problem_response(error, self._ids)))
@@ -281,7 +289,10 @@ class Connection(web.RequestHandler):
 
 
 class Reads(asyncio.BufferedProtocol):
-    """Between a transport and its connection: hands it at most as much at a time as fits `buffer`, which all share."""
+    """Between a transport and its connection: hands the connection at most as many bytes at a time as `buffer` holds.
+
+    All connections of a port share one `buffer`.
+    """
 
     __slots__ = ("_buffer", "_connection")
 
@@ -312,7 +323,7 @@ class Reads(asyncio.BufferedProtocol):
 
 
 def problem_response(error: RowboxError, ids: Iterator[str]) -> tuple[Response, str]:
-    """An answer to what is no request, and the id that it carries."""
+    """An answer for a client that sent no valid request, and the request id in it."""
     problem = problem_of(error, next(ids))
     headers = headers_of(problem, error, had_token=False) | {hdrs.CONTENT_TYPE: MEDIA_TYPE}
     return Response(problem.status, encode_problem(problem), header_lines(headers)), problem.request_id

@@ -1,18 +1,20 @@
-"""All connections of one port: how many there may be, what they may hold, how long each may keep us waiting.
+"""All connections of one port: how many there may be, how many bytes they may hold, how long each may keep us waiting.
 
-Three rules, whatever clients do; each is counted where it closes a connection.
+Three rules hold whatever clients do. Each connection that a rule closes is counted.
 
-number    Each connection is a descriptor. For one too many the one that has been idle longest is closed; where none is
-          idle, the one that has kept bytes of ours waiting longest; where there is none either, the new one is refused.
-bytes     A connection holds what it sent and nobody took yet (a head that does not end, requests behind the one that is
-          being answered, a body before its turn) and what was answered and it does not read. Up to FREE_BYTES
-          nobody counts; beyond, all connections share one budget, and the one that has been in it longest is closed.
+number    Each connection is a descriptor. When there would be one too many, the one that has been idle longest is
+          closed. Where none is idle, the one that has held bytes longest is closed. Where none holds any, the new
+          client is refused.
+bytes     A connection holds bytes that its client sent and nobody took yet (a head that does not end, requests behind
+          the one that is being answered, a body before its turn) and answers that its client does not read. Up to
+          FREE_BYTES of each connection are not counted. Beyond that all connections share one budget; when it is used
+          up, the connection that has held bytes longest is closed.
 time      A head has to be whole in time, and an answer has to move on in time. A client that closed its half of the
-          connection while it waits for an answer is probed, each PROBE_S, for whether it is there at all.
+          connection while it waits for an answer is probed every PROBE_S, to learn whether it is still there.
 
-Whoever never showed a valid token goes before all who did.
+Of all that a rule could close, connections that never had a valid token are closed first.
 
-Nothing here is asked about a request that comes in one piece and whose answer the kernel takes in one piece.
+A request that comes in one piece, and whose answer the kernel takes in one piece, costs no call of this module.
 """
 
 import asyncio
@@ -26,11 +28,12 @@ import msgspec
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 FREE_BYTES: Final = 8 << 10
-"""What each connection may hold without being counted: a head with a large token, or a small request behind another."""
+"""Bytes that each connection may hold uncounted: a head with a large token, or a small request behind another."""
 REPORT_EVERY_S: Final = 10.0
-"""A line of one kind, at most: whoever can connect can cause thousands a second, and fill a disk with them."""
+"""Seconds between two log lines of one kind. Whoever can connect could otherwise cause thousands a second and fill a
+disk."""
 PROBE_S: Final = 1.0
-"""A client that left is noticed after two of these, one that closed its half is asked so often."""
+"""Seconds between two probes of a client that closed its half. One that left is noticed after two probes."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,25 +47,25 @@ class Cut(Enum):
 
 
 class Peer(Protocol):
-    """A connection, as it is seen here."""
+    """A connection, as far as Connections knows it."""
 
     is_known: bool
     """Whether a request on it had a valid token."""
 
     def held_bytes(self) -> int:
-        """What it sent and nobody took yet, beyond FREE_BYTES."""
+        """Bytes that its client sent and nobody took yet, beyond FREE_BYTES."""
         ...
 
     def unsent_bytes(self) -> int:
-        """What waits for its client to read."""
+        """Bytes of answers that wait for the client to read."""
         ...
 
     def probe(self) -> None:
-        """Sends something, if anything may be sent, that fails where nobody is there."""
+        """Sends something that fails where the client is gone, if anything may be sent now."""
         ...
 
     def abort(self) -> None:
-        """Ends it now; what was not sent is lost."""
+        """Closes it now. Bytes that were not sent are lost."""
         ...
 
 
@@ -86,7 +89,7 @@ class Connections:
         self.accept_failures = 0
         """Times the system had no descriptor for a client (acceptor.py)."""
         self.broken = 0
-        """Times a client sent what is no request."""
+        """Times a client sent broken HTTP."""
         self._reported_at_s, self._reported = float("-inf"), 0
         self._loop = asyncio.get_running_loop()
         self.held_bytes = 0
@@ -96,7 +99,7 @@ class Connections:
         self._holding = _Ranks()
         self._held: dict[Peer, int] = {}
         self._unsent: dict[Peer, int] = {}
-        """As of the last look: an answer that has not shrunk since then does not move."""
+        """Unsent bytes at the last look. A client whose number has not shrunk since then does not read."""
         self._heads = TimerQueue[Peer](self._loop, self._head_is_late, step_s=step_of(limits.head_s))
         self._writes = TimerQueue[Peer](self._loop, self._look_at_write, step_s=step_of(limits.write_s))
         self._probes = TimerQueue[Peer](self._loop, self._probe, step_s=step_of(limits.probe_s))
@@ -107,7 +110,9 @@ class Connections:
     # ------------------------------------------------------------------ number
 
     def let_in(self) -> bool:
-        """Whether one more may come: another one may have to go for it. It has its place from here on."""
+        """Whether one more client may connect. It may close another connection for it, and keeps a place for the client
+        until `opened` or `did_not_come` is called.
+        """
         if len(self._open) + self._coming >= self.limits.most and not self.make_way():
             self.refused += 1
             return False
@@ -115,25 +120,25 @@ class Connections:
         return True
 
     def did_not_come(self) -> None:
-        """One that was let in left before it was opened."""
+        """A client that was let in left before its connection was opened."""
         self._coming -= 1
 
     def make_way(self) -> bool:
-        """Closes the one that can be missed most, if there is one."""
+        """Closes an idle connection, else one that holds bytes. False where there is neither."""
         peer = self._idle.first() or self._holding.first()
         if peer is not None:
             self._cut(peer, Cut.ROOM)
         return peer is not None
 
     def opened(self, peer: Peer) -> None:
-        """One that was let in is there. Its first head has to come in time."""
+        """The connection of a client that was let in is open. Its first head has to come in time."""
         self._coming -= 1
         self._open.add(peer)
         self._idle.add(peer)
         self._heads.add(peer, self.limits.head_s)
 
     def lost(self, peer: Peer) -> None:
-        """It is gone, or as good as."""
+        """The connection is closed, or is about to be."""
         self._open.discard(peer)
         self._idle.remove(peer)
         self._heads.remove(peer)
@@ -143,11 +148,11 @@ class Connections:
         self._count(peer, 0)
 
     def idle(self) -> Iterator[Peer]:
-        """Those of which no request is being answered."""
+        """The connections that have no request in flight."""
         return iter(list(self._idle))
 
     def close(self) -> None:
-        """Ends all that are left."""
+        """Aborts all connections that are left."""
         for peer in list(self._open):
             self.lost(peer)
             peer.abort()
@@ -156,7 +161,7 @@ class Connections:
         self._probes.close()
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
-        """What they are and hold, for api/telemetry/metrics.py. Cheap: it reads integers."""
+        """The metrics of these connections, for api/telemetry/metrics.py. Cheap: it reads integers."""
         yield "rowbox_http_connections", "gauge", "Connections to the API.", {}, len(self._open)
         yield (
             "rowbox_http_connections_limit",
@@ -202,7 +207,7 @@ class Connections:
     # ------------------------------------------------------------------ what a connection tells
 
     def asks(self, peer: Peer) -> None:
-        """Its client asked for something, after a pause."""
+        """An idle connection has a request again."""
         (self._idle.known if peer.is_known else self._idle.strangers).pop(peer, None)
 
     def head_ended(self, peer: Peer) -> None:
@@ -215,34 +220,34 @@ class Connections:
             self._heads.add(peer, self.limits.head_s)
 
     def answered(self, peer: Peer) -> None:
-        """All that it asked for was answered."""
+        """Every request of the connection was answered: it is idle."""
         if peer in self._open:
             (self._idle.known if peer.is_known else self._idle.strangers)[peer] = None
 
     def holds(self, peer: Peer) -> None:
-        """What it sent and nobody took has changed."""
+        """The connection's `held_bytes` has changed."""
         self._count(peer, self._unsent.get(peer, 0) + peer.held_bytes())
 
     def stalls(self, peer: Peer) -> None:
-        """The kernel takes no more of its answer: its client does not read as fast as we write."""
+        """The kernel takes no more of the connection's answer, because its client does not read as fast as we write."""
         if peer in self._open:
             self._unsent[peer] = peer.unsent_bytes()
             self._writes.add(peer, self.limits.write_s)
             self.holds(peer)
 
     def flows(self, peer: Peer) -> None:
-        """Its client took all of it."""
+        """The kernel has all of the connection's answer again."""
         if self._unsent.pop(peer, None) is not None:
             self._writes.remove(peer)
             self.holds(peer)
 
     def half_closed(self, peer: Peer) -> None:
-        """Its client sends nothing more, and waits for an answer or is gone."""
+        """The client closed its half of the connection: it waits for an answer, or is gone."""
         if peer in self._open:
             self._probes.add(peer, self.limits.probe_s)
 
     def sent_no_http(self, name: object, why: object) -> None:
-        """What a client called `name` sent is no request."""
+        """A client at the address `name` sent broken HTTP; `why` says what was wrong."""
         self.broken += 1
         now_s = self._loop.time()
         if now_s - self._reported_at_s >= REPORT_EVERY_S:
@@ -283,14 +288,14 @@ class Connections:
 
 
 class _Ranks:
-    """Connections in the order in which they are closed: strangers before the known, of each the oldest first."""
+    """Connections in the order in which they are closed: those without a valid token first, then the oldest first."""
 
     def __init__(self) -> None:
         self.strangers: dict[Peer, None] = {}
         self.known: dict[Peer, None] = {}
 
     def add(self, peer: Peer) -> None:
-        """At the end; one that is in it keeps its place, unless it is a stranger no more."""
+        """Adds `peer` at the end. One that is in it keeps its place, unless it has shown a valid token meanwhile."""
         if peer.is_known:
             self.strangers.pop(peer, None)
             self.known[peer] = None

@@ -1,6 +1,6 @@
-"""Browsers of other origins: refused unless the operator listed their origin, exactly.
+"""Cross-origin requests: a page of another origin may read answers only if the operator listed exactly its origin.
 
-No cookies are involved, so no answer ever allows credentials; a page has to know a token to do anything.
+Rowbox uses no cookies, so no answer allows credentials. A page has to know a token to do anything.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Cors:
         self.is_on = bool(origins)
 
     def lines(self, request: web.BaseRequest) -> str:
-        """The headers that let a listed origin read an answer. Caches must not give it to another."""
+        """The header lines that let a listed origin read an answer, and keep caches from giving it to another origin."""
         headers: dict[str, str] = {hdrs.VARY: hdrs.ORIGIN}
         origin = request.headers.get(hdrs.ORIGIN)
         if origin in self._origins:
@@ -33,7 +33,7 @@ class Cors:
 
 
 def preflight(methods: Sequence[str]) -> Respond:
-    """Answers the question whether a page may call `methods`; `Cors.lines` then says to which origins it applies."""
+    """Answers a browser's question whether a page may call `methods`. `Cors.lines` adds for which origin that holds."""
     allowed = ", ".join(methods)
     headers = header_lines(
         {

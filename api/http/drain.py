@@ -1,6 +1,6 @@
-"""Beginning and stopping without cutting anybody off: whether clients are to come, and how many requests are in flight.
+"""A start and a stop that cut nobody off: whether clients are to come, and how many requests are in flight.
 
-What waits for a client, or for anybody but the owner, does so with `patience`, which ends when the stop begins.
+Code that waits for a client, or for anybody but the owner, waits within `patience`, which ends when the stop begins.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class Drain:
-    """Shared by the applications, which count, and the server, which waits."""
+    """Shared by the applications, which count their requests, and the server, which waits for these to end."""
 
     def __init__(self) -> None:
         self.is_open = False
@@ -20,21 +20,21 @@ class Drain:
         self._patience: set[asyncio.Timeout] = set()
 
     def open(self) -> None:
-        """Clients can connect from here on."""
+        """Clients can connect from now on."""
         self.is_open = True
 
     def enter(self) -> None:
-        """A request came."""
+        """A request began."""
         self.in_flight += 1
 
     def leave(self) -> None:
-        """It has its answer, or its client left."""
+        """A request ended: it has its answer, or its client left."""
         self.in_flight -= 1
         if self.has_begun and not self.in_flight:
             self._idle.set()
 
     def begin(self) -> None:
-        """From now on each connection is closed after the answer it waits for, and readiness is off."""
+        """The stop begins: readiness is off, and each connection is closed after the answer it waits for."""
         self.has_begun = True
         now = asyncio.get_running_loop().time()
         for timeout in self._patience:
@@ -43,7 +43,7 @@ class Drain:
 
     @asynccontextmanager
     async def patience(self, seconds: float) -> AsyncIterator[None]:
-        """Bounds what is awaited in it: TimeoutError after `seconds`, or at once when the stop has begun."""
+        """Bounds what is awaited within it. TimeoutError after `seconds`, or as soon as the stop begins."""
         async with asyncio.timeout(0 if self.has_begun else seconds) as timeout:
             self._patience.add(timeout)
             try:
@@ -52,7 +52,7 @@ class Drain:
                 self._patience.discard(timeout)
 
     async def idle(self) -> None:
-        """Returns when no request is being answered. Only after `begin`."""
+        """Returns when no request is in flight. To be called after `begin`."""
         while self.in_flight:
             self._idle.clear()
             await self._idle.wait()

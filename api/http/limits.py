@@ -3,7 +3,7 @@
     RateLimit-Policy: "send";q=60;w=12        60 requests at once; an empty bucket is full again after 12 s
     RateLimit: "send";r=59;t=1                59 left; full again in 1 s
 
-The owner of a user keeps the buckets; this module only writes down what it says.
+The owner of a user keeps the token buckets; this module only writes their state into headers.
 """
 
 import math
@@ -18,7 +18,7 @@ STATE: Final = "RateLimit"
 
 
 class LimitHeaders:
-    """The header lines of one class of requests. Where it has no limit, there are none."""
+    """The header lines of one class of requests. A class without a limit has no lines."""
 
     def __init__(self, name: LimitClass, settings: RateLimitSettings) -> None:
         self._name = name
@@ -29,11 +29,11 @@ class LimitHeaders:
             self._policy = f'{POLICY}: "{name}";q={burst};w={math.ceil(burst / per_second)}\r\n'
 
     def lines(self, quota: Quota) -> str:
-        """For an answer that used up a part of `quota`."""
+        """The lines of an answer whose request used up a part of `quota`."""
         return self._lines(quota.remaining, quota.reset_s)
 
     def exceeded_lines(self, retry_after_ms: int) -> str:
-        """For a refusal: nothing left, and when to come back."""
+        """The lines of a refusal: nothing is left, and there is something again in `retry_after_ms`."""
         return self._lines(0, whole_seconds(retry_after_ms))
 
     def _lines(self, remaining: int, reset_s: int) -> str:

@@ -1,4 +1,6 @@
-"""A call of the API between the edge and its handler: no HTTP is left in it, and no struct of the port yet."""
+"""The request and the result of an API call, between `api/edge` and the call's handler: HTTP is taken off already, and
+the values of the port (cacheserver/port.py) are not made yet.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -18,13 +20,13 @@ class Call(msgspec.Struct, gc=False):
     body: bytes
 
     def take_body(self) -> bytes:
-        """The body, which is let go with it: while the owner works, half a megabyte of JSON must not wait with him."""
+        """Returns the body and lets go of it, so that up to half a megabyte of JSON is not kept while the owner works."""
         body, self.body = self.body, b""
         return body
 
 
 class CallResult(msgspec.Struct, gc=False):
-    """One answer: a JSON body, and for a long poll how long its client should listen."""
+    """What a call returns: a JSON body, and for a long poll how long its client should listen."""
 
     status: int
     body: bytes
@@ -36,7 +38,7 @@ Handle = Callable[[Call], Awaitable[CallResult]]
 
 
 class Operation(NamedTuple):
-    """A call and where it is found."""
+    """A call of the API, with its path and method."""
 
     name: str
     method: str
@@ -44,4 +46,4 @@ class Operation(NamedTuple):
     limit_class: LimitClass
     handle: Handle
     names_a_send: bool = False
-    """Its answers say for how long a clientMessageId is known."""
+    """Whether the call's answers have X-Dedupe-Life, which says for how long a clientMessageId is known."""

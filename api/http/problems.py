@@ -1,7 +1,7 @@
 """Errors as HTTP answers: the one table of statuses, and the bodies of RFC 9457.
 
-P7 of the design, as clients see it: with a 4xx nothing was written; after a 5xx the outcome is unknown and the same
-request (same clientMessageId) may be sent again.
+Promise P7 of docs/consistency.md, as clients see it: with a 4xx nothing was written; after a 5xx the outcome is
+unknown, and the same request (same clientMessageId) may be sent again.
 """
 
 from http import HTTPStatus
@@ -39,13 +39,13 @@ class UnsupportedMediaType(RowboxError):
 
 
 class NotLocal(RowboxError):
-    """A request from elsewhere to a server without authentication."""
+    """A request that was not meant for this machine, to a server without authentication."""
 
     code = "not_local"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What all problems of one code have in common. `advice`: what a client does then."""
+    """What all problems of one code have in common. `advice` says what a client should do."""
 
     status: int
     title: str
@@ -157,17 +157,17 @@ class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_
 
 
 def internal() -> RowboxError:
-    """What a client learns of an error that nobody expected: nothing but where to look it up (`told`)."""
+    """The error that a client gets in place of an unexpected one. It tells nothing but that the log has more (`told`)."""
     return RowboxError("an error that nobody expected")
 
 
 def is_of_ours(error: RowboxError) -> bool:
-    """Whether the server is at fault and not the caller, who is told less then."""
+    """Whether the server and not the caller is at fault. The caller is then told less."""
     return error.code not in KINDS or KINDS[error.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def problem_of(error: RowboxError, request_id: str) -> Problem:
-    """The body for `error`. A code that is not in the table (a start-up error) is `internal`: it is our fault."""
+    """The body for `error`. A code that is not in KINDS, such as a start-up error's, becomes `internal`."""
     if error.code not in KINDS:
         error = internal()
     kind = KINDS[error.code]
@@ -191,7 +191,7 @@ def problem_of(error: RowboxError, request_id: str) -> Problem:
 
 
 def text_of(error: Exception) -> str:
-    """What an error says, as text that can be encoded: it may quote what a caller sent, lone surrogates included."""
+    """The text of an error, made encodable: it may quote what a caller sent, lone surrogates included."""
     return str(error).encode(errors="backslashreplace").decode()
 
 
@@ -199,7 +199,7 @@ encode_problem = msgspec.json.Encoder().encode
 
 
 def headers_of(problem: Problem, error: RowboxError, *, had_token: bool) -> dict[str, str]:
-    """The headers that belong to a status. Retry-After counts whole seconds, rounded up: never too early, never 0."""
+    """The headers that belong to a status. Retry-After is whole seconds, rounded up, so never too early and never 0."""
     headers = {}
     if problem.retry_after_ms is not UNSET:
         headers["Retry-After"] = str(whole_seconds(problem.retry_after_ms))

@@ -12,10 +12,10 @@ from itertools import count
 from multidict import istr
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("rowbox_request_id", default=None)
-"""For log formatters; None outside a request."""
+"""The id of the request that is being answered, for log formatters. None outside a request."""
 
 HEADER = istr("X-Request-Id")
-"""An istr, as aiohttp's own names: looked up without lowering it each time."""
+"""An istr, as aiohttp's own header names are, so that a lookup need not lower it each time."""
 _SANE = re.compile(r"[\x20-\x7e]{1,128}")
 
 
@@ -25,5 +25,8 @@ def is_sane(text: str) -> bool:
 
 
 def request_ids(prefix: str) -> Iterator[str]:
-    """Fresh ids without end. `prefix` is random and tells processes and restarts apart; urandom for each costs 1 us."""
+    """Fresh ids without end. `prefix` is random and tells processes and restarts apart.
+
+    Ids are counted and not drawn at random, because urandom would cost 1 us for each.
+    """
     return (f"{prefix}-{number:x}" for number in count(1))

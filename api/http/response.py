@@ -1,4 +1,4 @@
-"""What the functions behind the endpoints return: an HTTP response, before the headers that all responses share."""
+"""The HTTP response that a function behind an endpoint returns, still without the headers that all responses share."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
@@ -8,9 +8,9 @@ from aiohttp import hdrs, web
 
 
 class Response(msgspec.Struct, gc=False):
-    """What a wrapped function returns. `headers` is the lines of `header_lines`, which may be put together.
+    """An HTTP response. `headers` holds lines that `header_lines` made; several such texts may be joined.
 
-    `user_id`: who asked, where he is known; for the log.
+    `user_id` is the user who asked, for the log. None where it is not known.
     """
 
     status: int
@@ -31,7 +31,7 @@ class Resource(NamedTuple):
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
-    """`headers` as they are sent, a line each. ValueError where a line break in one would begin another."""
+    """`headers` as they are sent, each on a line of its own. ValueError where one holds a line break."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if lines.count("\r") + lines.count("\n") != 2 * len(headers):
         raise ValueError("a header holds a line break")
@@ -39,4 +39,4 @@ def header_lines(headers: Mapping[str, str]) -> str:
 
 
 JSON_LINES: Final = header_lines({hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"})
-"""Of an answer that is made for one caller."""
+"""The header lines of a JSON answer that is made for one caller."""

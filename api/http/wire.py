@@ -1,8 +1,8 @@
 """A Response as the bytes of an HTTP response, written to its connection in one piece.
 
 aiohttp's own Response can also stream, compress and set cookies. For that it builds a multidict, adds headers by a
-dozen rules and serialises it: with its routing, more than half of what a small answer costs a server. Ours are whole
-when they begin; what such an answer needs of all that is here.
+dozen rules and serialises it, which together with its routing is more than half of what a small answer costs a server.
+Rowbox's answers are whole before they are sent, so this module does only what such an answer needs.
 """
 
 import time
@@ -17,24 +17,25 @@ from rowbox.api.http.response import Response
 
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ALWAYS: Final = "X-Content-Type-Options: nosniff\r\nServer: rowbox\r\n"
-"""aiohttp would tell the versions of Python and of itself."""
+"""The Server header. aiohttp's default would tell the versions of Python and of aiohttp."""
 _CLOSE: Final = "Connection: close\r\n"
 _BODILESS: Final = frozenset({204, 304})
-"""Their length is nobody's: that of a 304 would be of the file that the client has (RFC 9110, 8.6)."""
+"""Statuses that are sent without Content-Length. In a 304 it would be that of the client's file (RFC 9110, 8.6)."""
 
 
 class Sender(Protocol):
     """What an answer needs of its connection (connection.py)."""
 
     def send(self, answer: bytes) -> bool:
-        """Sends a whole answer. False: the kernel did not take all of it yet, and `answered` is for the caller to say.
+        """Sends a whole answer. Returns whether the kernel took all of it; where it did not, the caller has to call
+        `answered` when it has.
 
         ConnectionError where the client is gone.
         """
         ...
 
     def answered(self) -> None:
-        """The client has its answer."""
+        """The kernel has all of the answer."""
         ...
 
 
@@ -48,7 +49,7 @@ class WireResponse:
         self.keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Sends all of it: returns when the kernel has it, before which the client's next request is not looked at.
+        """Sends the whole answer, and returns when the kernel has it. The client's next request is looked at only then.
 
         ConnectionError where the client is gone, or was cut off because it does not read (connections.py).
         """
@@ -59,13 +60,13 @@ class WireResponse:
             connection.answered()
 
     async def write_eof(self) -> None:
-        """All was sent."""
+        """Does nothing: `prepare` sent everything."""
 
 
 def wire_response(response: Response, request: web.BaseRequest, current_id: str, *, closes: bool) -> WireResponse:
-    """The response to `request`; `closes` ends its connection, which may end for the client's own reasons too.
+    """The response to `request`. With `closes` its connection is closed behind it, as it is where the client asks so.
 
-    `current_id` holds no line break (request_id.is_sane).
+    `current_id` is the request's id and holds no line break (request_id.is_sane).
     """
     keep_alive = request.keep_alive and not closes
     stays = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"

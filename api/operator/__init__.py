@@ -1,1 +1,1 @@
-"""The operator's door: what a verb asks of a running server."""
+"""The calls that a verb of the command makes to a running server, on its admin port."""

@@ -1,7 +1,7 @@
-"""What an operator's verb asks of the running server: POST /operator/<name> on the admin port, JSON to JSON.
+"""The calls that an operator's verb makes to a running server: POST /operator/<name> on the admin port, JSON to JSON.
 
-A verb that needs the process that has the store open, or the owner of a mailbox, comes through here. The answers are
-for the operator: an error's whole text, which a client of the API never gets.
+Verbs use them where only the process that has the store open, or that owns a mailbox, can do the work. Answers carry an
+error's whole text, which a client of the API never gets.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -21,9 +21,8 @@ MAX_BODY_BYTES: Final = 65_536
 
 
 class OperatorCall(NamedTuple):
-    """One call: `handle` takes the request's body and gives the answer's, both JSON; what it raises is told whole.
-
-    It is cancelled when the verb that asked is ended.
+    """One call. `handle` takes the request's body and returns the answer's, both JSON; the text of what it raises is
+    sent whole. It is cancelled when the verb that called is ended.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Operator(NamedTuple):
     now: Callable[[], float]
 
     def endpoints(self) -> Iterable[tuple[str, Respond]]:
-        """Each call's path, and the call behind the proof."""
+        """The path of each call, and the function that answers it after it has verified the operator's token."""
         return [(call.path, _respond_to(call, self.secrets, self.now)) for call in self.calls]
 
 

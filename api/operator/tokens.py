@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 
 class RevokeUser(msgspec.Struct, frozen=True, rename="camel"):
-    """Whose tokens are revoked."""
+    """The user all of whose tokens are revoked."""
 
     user_id: str
 

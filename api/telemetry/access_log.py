@@ -1,8 +1,8 @@
-"""The access log: a line for each request, when it has its answer. Off unless `server.access_log` asks for it.
+"""The access log: a line for each request, when it has its answer. It is off unless `server.access_log` is on.
 
-A line holds nobody's secrets: the route and not the path, and neither query (it holds delta tokens) nor headers (access
-tokens). The address is that of the connection, behind a proxy the proxy's: what a header says of another one is the
-client's word.
+A line holds no secret: it has the route and not the path, and neither the query, which may hold delta tokens, nor
+headers, which hold access tokens. Its address is that of the connection, behind a proxy the proxy's. Headers that name
+another address are not believed, because a client can write what it likes into them.
 """
 
 import logging
@@ -16,7 +16,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class AccessLog:
-    """Writes the lines, whatever `server.log_level` says: who asks for them wants them."""
+    """Writes the lines at every `server.log_level`: an operator who switched the access log on wants them."""
 
     def __init__(self) -> None:
         _log.setLevel(logging.INFO)

@@ -1,8 +1,8 @@
 """What the HTTP edge counts: plain integers, because a Prometheus counter costs as much as the rest of a small handler.
 
-A route is its template, never a path, and HEAD counts as the GET that it is, so the number of series is bounded; all
-static files share one, because each route costs 17 series. Long polls count as requests but not in the histogram of
-durations: they would show how long clients are willing to wait.
+A route is its template, never a path, and HEAD counts as a GET, so the number of time series is bounded. All static
+files share one route, because each route costs 17 series. Long polls count as requests but not in the histogram of
+durations, which would else show how long clients are willing to wait.
 """
 
 from bisect import bisect_left
@@ -13,14 +13,14 @@ BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 """Upper bounds of the histogram's buckets; one more bucket holds what is slower."""
 
 STATIC_ROUTE: Final = "static"
-"""The pages and their files (pages.py): how one of them does, nobody asks of a time series."""
+"""The one route under which the pages and their files (api/web/pages.py) are counted."""
 
 CLIENT_GONE: Final = 499
-"""Counted where the client left before its answer (nginx's number; nobody receives it)."""
+"""The status counted where the client left before its answer. It is nginx's number; nobody receives it."""
 
 
 class RouteCounters:
-    """One route and method."""
+    """The counters of one route and method."""
 
     __slots__ = ("buckets", "by_status", "method", "route", "sum_s")
 
@@ -43,7 +43,7 @@ class RouteCounters:
 
 
 class HttpCounters:
-    """All routes of one server."""
+    """The counters of all routes of one server."""
 
     def __init__(self) -> None:
         self._by_route: dict[tuple[str, str], RouteCounters] = {}
@@ -53,5 +53,7 @@ class HttpCounters:
         return self._by_route.values()
 
     def route(self, route: str, method: str) -> RouteCounters:
-        """The counters of a route, for whoever answers on it when the application is built: one or several."""
+        """The counters of a route and method. Endpoints ask for them when the application is built; several may share
+        one.
+        """
         return self._by_route.setdefault((route, method), RouteCounters(route, method))

@@ -1,4 +1,4 @@
-"""What the operator's tools ask: whether the process lives, whether it should get traffic, and what it counts."""
+"""The pages for an operator's tools: whether the process lives, whether it should get traffic, and its metrics."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ from rowbox.api.telemetry.metrics import CONTENT_TYPE, Metrics
 
 
 class HealthSource(Protocol):
-    """A part of the server without which it should get no traffic. Its texts are for people."""
+    """A part of the server that can be a reason for it to get no traffic. Its texts are for people."""
 
     def unready_reasons(self) -> Sequence[str]: ...
 
@@ -20,7 +20,7 @@ class HealthSource(Protocol):
 
 
 def health_pages(sources: Sequence[HealthSource], drain: Drain, metrics: Metrics) -> Sequence[Resource]:
-    """/healthz, /readyz and /metrics. Ready is a server whose `sources` give no reason against it."""
+    """/healthz, /readyz and /metrics. A server is ready while no part in `sources` gives a reason against it."""
 
     async def healthz(_: web.BaseRequest) -> Response:
         return _json(200, {"status": "ok"})

@@ -1,8 +1,8 @@
 """Prometheus: the only module that knows its client library.
 
-Others count in plain integers and offer them as Samples through a Source, so that nothing below `api/` imports it. What
-every process has (`process_*`) is named as Prometheus names it, so that boards and alerts of others find it. The
-registry is made here, per server: the library's global one would mix the servers of a test process.
+Other modules count in plain integers and offer them as Samples through a Source, so that nothing below `api/` imports
+the library. Metrics that every process has (`process_*`) keep Prometheus's own names, so that common boards and alerts
+find them. Each server has a registry of its own, because the library's global one would mix the servers of one test.
 """
 
 import platform
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """Whoever counts something. Called on the event loop at each scrape, so it must be cheap."""
+    """A part of the server that counts something. It is called on the event loop at each scrape, so it must be cheap."""
 
     def __call__(self) -> Iterable[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]: ...
 
@@ -93,7 +93,7 @@ def _cumulative(counters: RouteCounters) -> list[tuple[str, float]]:
 
 
 class Metrics:
-    """Everything one server exports."""
+    """All metrics that one server exports."""
 
     def __init__(self, http: HttpCounters, sources: Sequence[Source] = ()) -> None:
         self._registry = CollectorRegistry(auto_describe=False)

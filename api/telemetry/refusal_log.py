@@ -1,12 +1,13 @@
 """Lines of the log about requests that are refused: for a reason of the server's own (5xx), and those by which an
 operator sees that somebody tries keys, is throttled, or sends too much (401, 403, 413, 429).
 
-A client is told what it can do (problems.py); files, hosts, sizes and the system's errors are the operator's, and stand
-here. Whoever may call can cause thousands a second, so each kind has a bound: of the server's own one line in EVERY_S,
-of callers' MOST_OF_CALLERS, and a line says how many were left out.
+A client is told only what it can do (problems.py). Files, hosts, sizes and the system's errors are for the operator and
+stand in these lines. Any caller can cause thousands of refusals a second, so each kind is bounded: in EVERY_S one line
+for a reason of the server's own, MOST_OF_CALLERS lines for what callers did, and a line that says how many were left
+out.
 
-A caller is named by the address of his connection and by his userId, where he has shown a token; never by the token,
-and nothing is said of what he sent.
+A line names the caller by the address of the connection and, where a token was shown, by the userId. It holds neither
+the token nor anything that the caller sent.
 """
 
 import asyncio
@@ -23,14 +24,14 @@ from rowbox.mailbox.timing.rarely import EVERY_S, Rarely
 
 MOST_OF_CALLERS: Final = 10
 LOGGED: Final = frozenset({401, 403, 413, 429})
-"""Of what callers are at fault for. The others are what a program does that is not finished."""
+"""The statuses of callers' faults that have a line. The other 4xx come from client programs with mistakes in them."""
 _EXPECTED: Final = (HandoverInProgress, Overloaded)
-"""What a standby and a server at its limits answer: nothing is broken."""
+"""Errors of a standby and of a server at its limits. Nothing is broken there, so their lines have level info."""
 _log = logging.getLogger(__name__)
 
 
 class _Window:
-    """The lines of one kind in EVERY_S."""
+    """How many lines of one kind were written and left out in one period of EVERY_S."""
 
     __slots__ = ("began_s", "left_out", "lines")
 
@@ -41,7 +42,10 @@ class _Window:
 
 
 class RefusalLog:
-    """Of the codes of RowboxErrors, and so bounded. `clock` gives seconds. Used inside the running loop."""
+    """Writes the lines. A kind is the code of a RowboxError, so the number of kinds is bounded.
+
+    `clock` gives seconds. To be used inside the running loop.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -49,7 +53,7 @@ class RefusalLog:
         self._windows: dict[str, _Window] = {}
 
     def note(self, error: RowboxError, request: web.BaseRequest, route: str) -> None:
-        """`error` ends `request`."""
+        """Writes a line for `request`, which ended with `error`, unless the bound of this kind is reached."""
         if is_of_ours(error):
             self._note_ours(error, request)
         elif KINDS[error.code].status in LOGGED:
@@ -83,14 +87,14 @@ class RefusalLog:
         _log.info(text, *values, extra={"fields": fields})
 
     def _window(self, code: str) -> _Window:
-        """The one that is open for this kind. A new one has its end told, if there is anything to tell."""
+        """The open window of this kind, or a new one, at whose end a line says how many were left out, if any were."""
         now_s, window = self._clock(), self._windows.get(code)
         if window is None or now_s - window.began_s >= EVERY_S:
             if window is not None:
                 self._end(code, window)
             window = self._windows[code] = _Window(now_s)
             loop = asyncio.get_running_loop()
-            loop.call_later(EVERY_S, self._end, code, window, context=Context())  # it is no request's line
+            loop.call_later(EVERY_S, self._end, code, window, context=Context())  # the line belongs to no request
         return window
 
     def _end(self, code: str, window: _Window) -> None:

@@ -36,7 +36,7 @@ class CallDoc(Struct, frozen=True):
     problems: Sequence[str] = ()
     is_poll: bool = False
     names_a_send: bool = False
-    """Its answer says for how long a clientMessageId is known."""
+    """Whether the call's answer has X-Dedupe-Life, which says for how long a clientMessageId is known."""
 
 
 MOST_WAITS: Final = PollSettings().max_per_user

@@ -1,6 +1,7 @@
 """The examples of openapi.json: requests, and what a server answered to them.
 
-They are played, and not made up: `make docs` writes examples.json, and a test fails where a server answers otherwise.
+Nobody wrote them by hand: `make docs` plays them on a server and writes examples.json, and a test fails where a server
+answers otherwise.
 """
 
 from importlib.resources import files

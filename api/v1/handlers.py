@@ -1,4 +1,5 @@
-"""The five calls: a request becomes a value of the port, its answer a CallResult. Nothing here knows HTTP's wire.
+"""The handlers of the five calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
+They know nothing of HTTP.
 
 markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
 """
@@ -20,7 +21,7 @@ from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import PollSettings
 
 POLL_MARGIN_S: Final = 15
-"""How much longer than its `wait` a client should listen: an answer may be on its way when the time is over."""
+"""Seconds that a client should listen beyond its `wait`, because the answer may be on its way when that is over."""
 
 
 class Handlers:
@@ -32,7 +33,7 @@ class Handlers:
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
 
     def operations(self) -> list[Operation]:
-        """All of them."""
+        """All calls of the API."""
         return [
             Operation("sendMessage", "POST", "/v1/sendMessage", "send", self.send_message, names_a_send=True),
             Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status, names_a_send=True),

@@ -142,7 +142,9 @@ _ONCE: Final = "SendMessageAsOnceSpelled"
 
 
 def _two_spellings(send: _Json) -> tuple[_Json, _Json]:
-    """The two forms of a send, each whole: what one `oneOf` of names that are required says, generators do not read."""
+    """The two forms of a send as two whole schemas. One schema with a `oneOf` of required names would say the same, but
+    generators of clients do not read that.
+    """
     forms = []
     for name, other in (("recipientId", "recepientId"), ("recepientId", "recipientId")):
         properties = {key: of for key, of in send["properties"].items() if key != other}

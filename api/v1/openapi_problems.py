@@ -1,7 +1,7 @@
 """The errors of openapi.json: for each status that a call can answer with, a schema that is whole in itself.
 
-Each says exactly which status and which codes it is. They are written out and not narrowed from one by `allOf`, because
-generators of clients cannot merge a number with a constant, and then leave the answer out.
+Each schema names exactly its status and its codes. It is written out and not narrowed from a common one by `allOf`,
+because generators of clients cannot merge a number with a constant, and then leave the answer out.
 """
 
 import copy
@@ -40,7 +40,10 @@ def problems_by_status(call: CallDoc) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def problem_media(call: CallDoc, status: int, codes: Sequence[str]) -> _Json:
-    """The content of that answer, with an example of each code: one that was played, where there is one."""
+    """The content of the answer with this status: its schema and an example of each code.
+
+    An example is one that a server answered (examples.json), where there is such a one.
+    """
     name, played = _schema_name(call, status, codes), refusals_of(call.name)
     return {
         MEDIA_TYPE: {
@@ -51,7 +54,7 @@ def problem_media(call: CallDoc, status: int, codes: Sequence[str]) -> _Json:
 
 
 def problem_kinds() -> _Json:
-    """Every code, with what all its problems have in common."""
+    """The table of codes in openapi.json: of each, what all its problems have in common."""
     shared = ("status", "title", "retryable")
     return {code: {name: _example(code)[name] for name in shared} | {"advice": KINDS[code].advice} for code in KINDS}
 

@@ -35,7 +35,7 @@ class QueryParser(Generic[_T]):
         is_escaped = "%" in query or "+" in query
         for pair in query.split("&"):
             if not pair:
-                continue  # as browsers read it: "a=1&" and "&&" say nothing
+                continue  # as browsers do, "a=1&" and "&&" are read without an empty parameter
             name, _, text = pair.partition("=")
             if is_escaped:
                 name, text = _decoded(name), _decoded(text)
@@ -56,7 +56,7 @@ class QueryParser(Generic[_T]):
 
 
 def as_bad_request(error: Exception) -> BadRequest:
-    """What msgspec found wrong, as an error that names the field; bounded, as it may quote the caller."""
+    """An error of msgspec as one that names the field. Its text is cut, because it may quote the caller."""
     text = str(error)
     if text.startswith(_UNKNOWN_FIELD):
         return UnknownParameter(f"there is no field {text.removeprefix(_UNKNOWN_FIELD)}"[:_MAX_DETAIL])

@@ -1,8 +1,8 @@
-"""What clients may ask, as types. They validate requests (requests.py) and make the request half of openapi.json, so
-what is documented is what is checked.
+"""The types of requests. They validate requests (requests.py) and make the request half of openapi.json, so what is
+documented is what is checked.
 
-Patterns stand in the schema only and are checked with `fullmatch`: the `$` of a regular expression also stands before a
-final line break.
+Patterns stand in the schema only; requests.py checks them with `fullmatch`, because the `$` of a regular expression
+also matches before a final line break.
 """
 
 from typing import Annotated, Final, TypeAlias

@@ -1,4 +1,6 @@
-"""Requests to values of the port: parsed, validated and authorised here, once, and trusted behind it."""
+"""Turns requests into values of the port. A request is parsed, validated and authorised here, once; code behind this
+module trusts the values.
+"""
 
 import re
 from collections.abc import Callable
@@ -36,20 +38,20 @@ _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
 _T = TypeVar("_T")
 ReadUserId = Callable[[str, str], str]
-"""The userId that a client means by a text, which stands in the field of that name."""
+"""A function of a text and the name of its field. It returns the userId that the text means, or raises BadRequest."""
 
 
 def plain_user_id(text: str, name: str) -> str:
-    """A userId as it is. BadRequest, naming `name`, where `text` is none."""
+    """`text`, which has to be a userId. BadRequest, naming the field `name`, where it is none."""
     if not is_user_id(text):
         raise BadRequest(f"{name} is {USER_ID_IS}")
     return text
 
 
 def escaped_user_id(text: str, name: str) -> str:
-    """A userId as it is, and the userId of a user whose issuer calls him by what is none (mailbox/subjects.py).
+    """`text` where it is a userId; else the userId into which an issuer's subject is escaped (mailbox/subjects.py).
 
-    BadRequest, naming `name`, where that is no userId either.
+    BadRequest, naming the field `name`, where `text` cannot be escaped either.
     """
     try:
         return text if is_user_id(text) else user_id_of(text)
@@ -143,7 +145,7 @@ def _acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_
 
 
 def _recipient(request: SendMessage) -> tuple[str, str]:
-    """Who it is as he was named, and the field that names him."""
+    """The recipient as the request names it, and the name of the field. BadRequest where two fields differ."""
     recipient_id, historical = _given(request.recipient_id), _given(request.recepient_id)
     if recipient_id is not None and historical is not None and recipient_id != historical:
         raise BadRequest("recipientId and recepientId name different users")
@@ -166,8 +168,9 @@ def _check_client_message_id(client_message_id: str) -> None:
 
 
 def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_size: int) -> None:
-    """At most one of cursor, pageNumber and lastUpdatedTimestamp says where to begin; pageNumber 0 beside a token is
-    what old clients always send, and says nothing.
+    """BadRequest where more than one of cursor, pageNumber and lastUpdatedTimestamp says where to begin.
+
+    pageNumber 0 beside a lastUpdatedTimestamp is allowed and means nothing, because old clients always send it.
     """
     cursor = _given(request.cursor)
     if cursor is not None:
@@ -186,7 +189,7 @@ def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_s
 
 
 def _wait_ms(request: FetchConversationQuery | FetchMessagesQuery, poll: PollSettings) -> int:
-    """How long to wait: not at all without a token, where there is no "newer" to wait for."""
+    """How long to wait, in milliseconds. 0 without lastUpdatedTimestamp, where nothing says what would be newer."""
     if not request.wait or request.last_updated_timestamp is UNSET:
         return 0
     return min(max(0, request.wait) * 1000, poll.max_wait_ms)

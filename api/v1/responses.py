@@ -1,7 +1,7 @@
-"""What clients get, as types: they encode the small answers and make the response half of openapi.json.
+"""The types of answers. They encode the small answers and make the response half of openapi.json.
 
-Pages are joined from items that were encoded when they were made (mailbox/representation.py). The types of pages are
-here for the schema and for the tests, which decode every page with them: neither side can drift.
+Pages are joined from items whose JSON was kept (mailbox/representation.py). The types of pages serve the schema and the
+tests, which decode every page with them, so that the two cannot drift apart.
 """
 
 from typing import Annotated, Literal, TypeAlias

@@ -1,10 +1,10 @@
-"""Many JavaScript modules as one, so that a page is there after few requests. Nothing is compiled, no tool is needed:
-each module becomes a function in the order of imports, its text otherwise as it stands in its file, comments included.
+"""Joins many JavaScript modules into one, so that a page needs few requests. No compiler and no tool is needed: each
+module becomes a function, in the order of imports, and its text stays as it stands in its file, comments included.
 
-What the modules of the page use of the language's imports and exports is all that this knows, and it says so where it
-meets more: named imports at the beginning of a line; `export` before a class, a function or one constant; and the one
-list of exports at the end of what others made. Modules must not import each other in a circle, nor change what they
-export: an importer gets the value, and not a live binding.
+Only the imports and exports that the page's modules use are understood: named imports at the beginning of a line;
+`export` before a class, a function or one constant; and one list of exports at the end of a vendored module. Anything
+else raises UnknownSyntax. Modules must not import each other in a circle, nor change what they export, because an
+importer gets the value and not a live binding.
 """
 
 import posixpath
@@ -19,22 +19,23 @@ _LEFT: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
 class UnknownSyntax(ValueError):
-    """A module imports or exports in a way that this does not know."""
+    """A module imports or exports in a way that `joined` does not understand."""
 
 
 class _Module(NamedTuple):
     body: str
     imports: list[tuple[str, dict[str, str]]]
-    """Of which module: its name there -> the name here."""
+    """Each imported module's path, with a map from the name that it exports to the name used here."""
     exports: dict[str, str]
-    """The name outside -> the name inside."""
+    """From the exported name to the name inside the module."""
 
 
 def joined(entry: str, sources: Mapping[str, str]) -> str:
-    """One module that does what `entry` does. `sources` has the text of each module by its path, `entry` among them.
+    """The text of one module that does what `entry` does. `sources` has the text of each module by its path, `entry`'s
+    too.
 
-    What is imported of others stays an import, by the path that `entry` would name it with. A module that is
-    imported by nobody is left out. UnknownSyntax; ValueError for modules that import each other in a circle.
+    Imports of modules that are not in `sources` stay imports, by the path that `entry` would use. Modules that nobody
+    imports are left out. UnknownSyntax; ValueError for modules that import each other in a circle.
     """
     modules = {path: _parsed(path, text) for path, text in sources.items()}
     outside: dict[str, str] = {}

@@ -1,10 +1,10 @@
 """The pages a server carries: the chat at /, its client below /client/, the API in words at /docs and as a
 document at /openapi.json.
 
-They are plain files beside this module, and load nothing from anywhere else. The modules of the chat go out as one
-(modules.py, ADR 30), so that the page needs five requests and not one for each. Their Content-Security-Policy lets them
-load themselves and call this server, and nothing more: texts of messages and of the document never become markup or
-script, because a string cannot be made into either (trusted types).
+They are plain files beside this module, and load nothing from other servers. The chat's modules are joined into one
+(modules.py, ADR 30), so that the page needs five requests and not one for each module. The Content-Security-Policy lets
+a page load its own files and call this server, and nothing more. It also demands trusted types, so the text of a
+message can never become markup or script.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ _CHAT: Final = _HERE / "chat"
 
 
 def pages() -> Sequence[Resource]:
-    """All of them, to be answered with GET. Their files are read once, when the application is built."""
+    """All pages and their files, to be answered with GET. The files are read once, when the application is built."""
     return [
         _file("/", _CHAT / "index.html"),
         *(_file(f"/client/{name}", _HERE / "client" / name) for name in ("rowbox.js", "rowbox.d.ts", "package.json")),
@@ -58,7 +58,7 @@ def pages() -> Sequence[Resource]:
 
 
 def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
-    """Each module of the chat, in `folder` and below it: its path from there, and its text."""
+    """Each JavaScript module in `folder` and below it: its path from there, and its text."""
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             yield from _modules(item, f"{above}{item.name}/")

@@ -1,9 +1,9 @@
 """A file that everybody gets: plain or compressed, and not again to whoever has it (RFC 9110: conditional requests and
 content negotiation).
 
-It never changes while the server runs, so both codings and their ETags are made once, when the application is built. An
-ETag is strong: it stands for the bytes that were sent, and each coding has its own. gzip alone, because the standard
-library has it and the smaller brotli (an eighth less) is a dependency for 47 KB.
+The file never changes while the server runs, so both codings and their ETags are made once, when the application is
+built. An ETag is strong: it stands for the bytes that were sent, and each coding has its own. gzip is the only
+compression, because the standard library has it; brotli saves an eighth of 47 KB and would be a dependency.
 """
 
 import gzip
@@ -18,12 +18,12 @@ from rowbox.api.http.response import Response, header_lines
 
 _LEVEL: Final = 9
 _TAG_DIGITS: Final = 24
-"""Of SHA-256 in hexadecimal: 96 bits, which two builds of a page never share by chance."""
+"""Characters of the SHA-256 in an ETag: 96 bits, which two builds of a page never share by chance."""
 _TAGS: Final = re.compile(r'"[^"]*"')
 
 
 class StaticFile:
-    """`body`, to be answered with GET. `headers`: of each answer, beside those of its coding."""
+    """`body` as answers to GET. `headers` are sent with each answer, beside those of its coding."""
 
     def __init__(self, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
         digest = hashlib.sha256(body).hexdigest()[:_TAG_DIGITS]
@@ -40,7 +40,7 @@ class StaticFile:
         return self.chosen(request.headers.get(hdrs.ACCEPT_ENCODING), request.headers.get(hdrs.IF_NONE_MATCH))
 
     def chosen(self, accept_encoding: str | None, if_none_match: str | None) -> Response:
-        """The answer to a request with these headers, None where it has not got one."""
+        """The answer to a request with these header values; None where the request lacks the header."""
         coding = self._plain if self._gzipped is None or not takes_gzip(accept_encoding or "") else self._gzipped
         if if_none_match is not None and _names(if_none_match, coding.tag):
             return Response(304, b"", coding.unchanged)
@@ -58,7 +58,7 @@ class _Coding:
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether the header allows gzip, by its name or by `*`. A weight that is no number is one of 1."""
+    """Whether the header allows gzip, by its name or by `*`. A weight that is no number counts as 1."""
     weights = dict(_weighted(item) for item in accept_encoding.split(","))
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
@@ -75,5 +75,7 @@ def _weighted(item: str) -> tuple[str, float]:
 
 
 def _names(if_none_match: str, tag: str) -> bool:
-    """By the weak comparison, as If-None-Match asks for: a proxy that compressed anew says W/ before our tag."""
+    """Whether the header names `tag`, by the weak comparison that If-None-Match asks for: a proxy that compressed the
+    file anew puts W/ before our tag.
+    """
     return if_none_match.strip() == "*" or tag in _TAGS.findall(if_none_match)
