@@ -1,6 +1,6 @@
 """The `rowbox` command: one composition root for each kind of process, and the operator's verbs.
 
-May import: everything; it is where the parts are put together and where files and environment are read. Must not
-know: a rule. What a command decides belongs into the part it decides about; here stands only what is asked, called and
-printed.
+It may import everything, because the parts are put together here and files and environment are read here. It must not
+hold a rule: what a command decides belongs into the part that it decides about. What stands here asks, calls and
+prints.
 """

@@ -1,5 +1,6 @@
-"""What a data directory holds: the embedded store in `store`, the secret (secret.py), the settings (options.py); and
-for whom it is there.
+"""The data directory: where the embedded store lies in it, and which account of the machine may read it.
+
+It also holds the secret (secret.py) and the file of settings (options.py).
 """
 
 import codecs
@@ -31,7 +32,7 @@ def store_folder(settings: Settings) -> Path:
 
 
 def existing_store(settings: Settings) -> Path:
-    """Where the embedded store lies, for a verb that is asked about one and makes none. StoreUnusable where none is."""
+    """The folder of an embedded store that is there already. StoreUnusable where there is none."""
     folder = store_folder(settings)
     if not holds(folder, _MADE_BY_ROCKSDB):
         raise StoreUnusable(f"there is no store in {folder}: name the folder that the server is started with")
@@ -39,10 +40,11 @@ def existing_store(settings: Settings) -> Path:
 
 
 def prepare_data_dir(data_dir: Path) -> None:
-    """Makes a data directory for this account alone, or takes one of an earlier build from all others.
+    """Makes a data directory that only this account can enter, or closes to others one that an earlier build left open.
 
-    One that holds other things as well, or is another account's, is left as it is, and the log says so: what Rowbox
-    keeps in it is closed all the same (private.py). StoreUnusable where it cannot be made.
+    A directory that holds other things as well, or belongs to another account, is left as it is with a warning in the
+    log; the files that Rowbox keeps in it are closed to others all the same (cacheserver/stores/files/private.py).
+    StoreUnusable where the directory cannot be made.
     """
     try:
         make_folder(data_dir)
@@ -67,10 +69,10 @@ def _is_ours(name: str) -> bool:
 
 @contextmanager
 def as_the_server(folder: Path) -> Iterator[None]:
-    """Where root runs a verb that writes in the store `folder`, it does so as the account that last served it: what
-    root makes, only root could open, and the server would not start again.
+    """Within it, root acts as the account that last served the store in `folder`. Other accounts act as themselves.
 
-    Where there is no store it is the account of its folder, or of the data directory that it is to come into.
+    A file that root made could be opened by root alone, and the server would not start again. Where there is no store
+    the account is the owner of its folder, or else of the data directory.
     """
     owner = _owner_of_first(folder / _MADE_BY_ROCKSDB, folder, folder.parent) if os.geteuid() == 0 else None
     if owner is None or owner[0] == 0:
@@ -90,7 +92,7 @@ def as_the_server(folder: Path) -> Iterator[None]:
 
 
 def _owner_of_first(*paths: Path) -> tuple[int, int] | None:
-    """The account and the group of the first of them that is there."""
+    """The account and the group of the first path that exists. None where no path does."""
     return next(filter(None, map(_account_of, paths)), None)
 
 

@@ -1,4 +1,4 @@
-"""What the verbs share that work on an HBase cluster: its address, the option --thrift2, and opening both gateways."""
+"""Shared by the verbs that work on an HBase cluster: its address, the option --thrift2, and opening both gateways."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def opened_admin(loaded: LoadedSettings, thrift2: str | None) -> Iterator[TableA
 
 
 def parse_gateway(text: str, option: str) -> Address:
-    """The host and port in `text`. BadRequest naming the option where it is none."""
+    """The host and port in `text`. BadRequest, naming `option`, where `text` is no host:port."""
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 65536:
         raise BadRequest(f"{option} {text}: expected host:port")
@@ -53,7 +53,9 @@ def parse_gateway(text: str, option: str) -> Address:
 
 
 def find_thrift2(address: HBaseAddress, named: str | None, settings: HBaseSettings) -> Thrift2 | None:
-    """The Thrift2 gateway that was named, which must answer; by default the one behind the first gateway."""
+    """The Thrift2 gateway at `named`, which must answer. By default the one at the first gateway's host and next port;
+    None where that does not answer.
+    """
     if named == NO_THRIFT2:
         return None
     if named is not None:

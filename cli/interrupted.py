@@ -1,4 +1,4 @@
-"""What ends a verb that makes something large: as by Ctrl-C, what it has made is removed."""
+"""Lets a verb that makes something large remove it when a signal ends the verb, as it does at Ctrl-C."""
 
 import signal
 import sys
@@ -12,9 +12,10 @@ _ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def cleans_up() -> Iterator[None]:
-    """SIGTERM and SIGHUP inside leave it by a SystemExit, with the exit code that shells give a signal.
+    """Within it, SIGTERM and SIGHUP raise SystemExit with the exit code that shells give a signal (128 + N).
 
-    One that is ignored, as by `nohup`, stays so. Outside the main thread, where no signal is handled, nothing changes.
+    A signal that was ignored before, as by `nohup`, stays ignored. Outside the main thread, which alone handles
+    signals, this does nothing.
     """
     is_main = threading.current_thread() is threading.main_thread()
     taken = [number for number in _ENDS if is_main and signal.getsignal(number) is signal.SIG_DFL]

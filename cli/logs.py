@@ -1,8 +1,10 @@
-"""Logging of a process: text for a person or one JSON object a line, to stderr, each with the id of its request.
+"""Logging of a process to stderr: lines of text for a person, or one JSON object a line. A line that is written for a
+request has the request's id.
 
 A log line names ids, counts and codes, never what somebody wrote: the content of messages must not outlive its
-retention in a log store. Only the fields below are written, so nothing slips in by `extra=`: nothing but `fields`, by
-which the lines about requests (api/telemetry/access_log.py, refusal_log.py) have their parts as JSON too.
+retention in a log store. Only the fields below are written, so nothing slips in by `extra=`. The one exception is
+`extra={"fields": ...}`, with which lines about requests (api/telemetry/access_log.py, refusal_log.py) have their parts
+as JSON too.
 """
 
 import json
@@ -21,11 +23,12 @@ LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-"""By the names that server.log_level has."""
+"""The levels, by the names that server.log_level has."""
 _UNSHOWN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What moves a terminal's cursor, hides text or begins another line."""
+"""Characters that move a terminal's cursor, hide text or begin another line."""
 CurrentRequestId = Callable[[], str | None]
-"""Asks whoever owns the context variable: this module knows neither HTTP nor its requests."""
+"""Returns the id of the request that is being handled, or None. It is an argument, because this module must not know
+HTTP."""
 
 
 def set_up(
@@ -51,8 +54,8 @@ def set_up(
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message, and where there is one requestId and error; then its
-    own fields.
+    """A record as one line of JSON: time, level, logger, message; requestId and error where the record has them; and
+    the record's own fields.
     """
 
     def __init__(self, current_request_id: CurrentRequestId) -> None:
@@ -72,7 +75,7 @@ class JsonFormatter(logging.Formatter):
         said = {name: value for name, value in line.items() if value is not None}
         try:
             return orjson.dumps(said).decode()
-        except orjson.JSONEncodeError:  # a lone surrogate: of a path that is no UTF-8, or in what somebody sent
+        except orjson.JSONEncodeError:  # a lone surrogate, from a path that is no UTF-8 or from what somebody sent
             return json.dumps(said, default=repr)
 
 
@@ -86,7 +89,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         request_id = self._current_request_id()
         where = f"{record.name} [{request_id}]" if request_id else record.name
-        # From outside they would let a caller write log lines of his own, or over those of others.
+        # Text from outside could hold characters with which a caller writes log lines of his own, or over others'.
         message = _UNSHOWN.sub(_escaped, record.getMessage())
         line = f"{_time(record)} {record.levelname:<7} {where}: {message}"
         traceback = _traceback(self, record)

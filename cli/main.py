@@ -27,7 +27,7 @@ VERBS: Final[Mapping[str, str]] = {
     "health": "Say whether the server on this machine lives.",
     "config": "Show, check or print the settings.",
 }
-"""Each verb is `command` in rowbox.cli.verbs.<verb>. The help stands here so that printing it imports none of them."""
+"""Each verb is `command` in rowbox.cli.verbs.<verb>. Its help stands here, so that printing it imports no verb."""
 
 EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "It is done. A server: it was told to stop, and has.",
@@ -35,7 +35,7 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "2": "The command line or a setting cannot be used: stderr names it, and nothing was begun.",
     "128 + N": "Signal N ended it. What it had begun to make is removed, unless that was SIGKILL (137).",
 }
-"""What scripts and supervisors go by, of every verb."""
+"""The exit codes of every verb, for scripts and supervisors."""
 
 
 class LazyGroup(click.Group):
@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        if cmd_name == "serve":  # from its first moment on: imports take longer than an operator who reloads waits
+        if cmd_name == "serve":  # before its imports, which take so long that an operator may reload in between
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         command: click.Command = importlib.import_module(f"rowbox.cli.verbs.{cmd_name}").command
         return command
@@ -75,4 +75,4 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="rowbox")
 def main() -> None:
     """Rowbox: a per-user mailbox store for chat."""
-    os.umask(UMASK)  # whatever a verb makes, or RocksDB for it, holds mail or keys
+    os.umask(UMASK)  # every file that a verb or RocksDB makes may hold mail or keys

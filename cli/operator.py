@@ -1,4 +1,4 @@
-"""How a verb asks the server that runs on this data folder for what only that server can do (api/operator/calls.py)."""
+"""Calls the server that runs on a data folder, for work that only that server can do (api/operator/calls.py)."""
 
 import http.client
 import time
@@ -18,34 +18,34 @@ CONNECT_S: Final = 5.0
 
 
 class NoServer(RowboxError):
-    """Nothing listens where the settings say that the server's admin port is."""
+    """Nothing listens at the address that the settings give for the server's admin port."""
 
     code = "no_server"
 
 
 class OperatorRefused(RowboxError):
-    """The server said no: its own words. Whether it did anything, the call's contract says."""
+    """The server refused the call; the text is the server's. The call's contract says whether anything was done."""
 
     code = "operator_refused"
 
 
 class OperatorOutcomeUnknown(RowboxError):
-    """The server was asked, and no answer came. What was asked for may have been done."""
+    """The server was asked, and no answer came. It may have done what it was asked for."""
 
     code = "operator_outcome_unknown"
 
 
 class _Said(msgspec.Struct):
-    """What a refusal says, whether it is the call's own or a problem of the edge."""
+    """The body of a refusal: an OperatorError of the call, or a Problem from `api/edge`."""
 
     detail: str
 
 
 def ask_server(settings: Settings, name: str, body: bytes, deadline_s: float) -> bytes:
-    """What the server answers to the operator's call `name`: JSON for JSON. Waits `deadline_s` for the answer.
+    """The server's answer to the operator's call `name`; `body` and answer are JSON. Waits `deadline_s` for the answer.
 
-    NoServer where none listens; OperatorRefused; OperatorOutcomeUnknown; StoreUnusable where the folder has no secret,
-    which is what proves to the server that an operator asks.
+    NoServer where no server listens; OperatorRefused; OperatorOutcomeUnknown. StoreUnusable where the data folder has
+    no secret, with which the operator's token is signed.
     """
     token = operator_token(load(Path(settings.server.data_dir)), time.time())
     host, port = admin_address(settings)

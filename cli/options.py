@@ -1,5 +1,5 @@
-"""The options that verbs share, and the edge where settings enter the process: the environment and the TOML file are
-read here and nowhere else; config.py decides what they mean.
+"""The options that verbs share. The environment and the TOML file are read here and nowhere else;
+mailbox/settings/config.py decides what they mean.
 """
 
 import functools
@@ -14,17 +14,17 @@ from rowbox.mailbox.settings.config import CONFIG_FILE_VARIABLE, SETTINGS, Confi
 from rowbox.mailbox.settings.setting import Kind, Setting
 
 DEFAULT_FILE: Final = "rowbox.toml"
-"""In the data directory: a store and its settings move together."""
+"""The file of settings, in the data directory, so that a store and its settings move together."""
 
 _BARE: Final = frozenset({"server.insecure_dev", "server.demo_tokens"})
-"""Switches without a value: nobody types `--insecure-dev off`."""
+"""The settings whose flag takes no value, because nobody types `--insecure-dev off`."""
 FLAGGED: Final = tuple(key for key, setting in SETTINGS.items() if setting.flag)
 
 
 def with_settings(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Gives a verb `--config` and the flags of `keys` (all flags by default), and passes it `loaded`, the settings.
 
-    ConfigError before the verb's body begins, where one of them is wrong.
+    ConfigError, before the verb's body begins, where a setting is wrong.
     """
     shown = keys or FLAGGED
 
@@ -45,7 +45,7 @@ def with_settings(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., An
 def load_settings(flags: dict[str, object], config_file: Path | None) -> LoadedSettings:
     """The settings from `flags`, this process's environment, and `config_file` or else the data directory's file.
 
-    ConfigError as of `load`, naming the file where the file is at fault, also when it cannot be read.
+    ConfigError as of `load`; where the file is at fault or cannot be read, it names the file.
     """
     path = config_file or _default_file(flags)
     text = _read(path) if path else None
@@ -87,7 +87,7 @@ def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The flag of `setting`. Its value stays text: config.py reads it, with the same message as from any source."""
+    """The flag of `setting`. Its value stays text, so that config.py reads it and reports errors as of any source."""
     if setting.flag is None:
         msg = f"{setting.key} has no flag"
         raise ValueError(msg)

@@ -1,6 +1,7 @@
 """The secrets that sign and verify tokens: files in the data directory, readable by their owner only.
 
-`token-secret` signs. `token-secret.previous` is there while a rotation lasts (secret_rotation.py), and verifies too.
+`token-secret` signs and verifies. `token-secret.previous` is there while a rotation lasts (secret_rotation.py), and
+only verifies.
 """
 
 import os
@@ -20,12 +21,13 @@ FILE: Final = SIGNING_FILE
 SECRET_BYTES: Final = 32
 _OPEN: Final = 0o077
 _OPEN_OF_ROOT: Final = 0o037
-"""A file that root gave this account to read, through its group: PostgreSQL's rule for keys, which mounts of containers
-need."""
+"""Mode bits that a secret of root must not have. Its group may read it, because that is how root gives a file to this
+account. PostgreSQL has the same rule for keys; secrets that are mounted into containers need it."""
 
 
 def load_or_create(data_dir: Path) -> bytes:
-    """The secret of a data directory, made (0600) where there is none yet: two that make it at once agree on one.
+    """The secret of a data directory. It is made (0600) where there is none; two processes that make it at once get the
+    same one.
 
     StoreUnusable where the file cannot be read or made, is no secret, or can be read by other accounts.
     """
@@ -38,8 +40,8 @@ def load_or_create(data_dir: Path) -> bytes:
 
 
 def load(data_dir: Path) -> bytes:
-    """The secret that a server made in its data directory. Makes nothing. StoreUnusable as of `load_or_create`, and
-    where there is none.
+    """The secret that a server made in its data directory. StoreUnusable as of `load_or_create`, and where there is
+    none.
     """
     path = data_dir / FILE
     try:
@@ -56,8 +58,8 @@ def load(data_dir: Path) -> bytes:
 def load_all(data_dir: Path) -> list[bytes]:
     """The secrets that verify tokens, the one that signs first. StoreUnusable as of `load`.
 
-    Read in this order: a rotation in between gives the same secret twice. The other way round it could give the new
-    one alone, and end every token that is out.
+    The files are read in this order, so that a rotation between the two reads gives the old secret twice. In the other
+    order it could give the new secret alone, and every token that is in use would be refused.
     """
     current = load(data_dir)
     path = data_dir / PREVIOUS_FILE
@@ -71,7 +73,7 @@ def load_all(data_dir: Path) -> list[bytes]:
 
 
 def read_secret(path: Path) -> bytes:
-    """The secret in a file. OSError; StoreUnusable where it is none, or other accounts can read it."""
+    """The secret in a file. OSError; StoreUnusable where the file holds none, or other accounts can read it."""
     with path.open("rb") as file:
         _require_closed(path, os.fstat(file.fileno()))
         secret = file.read()
@@ -90,7 +92,7 @@ def _require_closed(path: Path, found: os.stat_result) -> None:
 
 
 def _create(path: Path) -> bytes:
-    """Written beside it whole, then linked into place: nobody ever reads half a secret."""
+    """Writes a new secret to a file beside `path` and links it into place, so that nobody ever reads half a secret."""
     with (
         drafted_secret(path) as draft,
         suppress(FileExistsError),
@@ -101,7 +103,7 @@ def _create(path: Path) -> bytes:
 
 @contextmanager
 def drafted_secret(path: Path) -> Iterator[Path]:
-    """A file (0600) beside `path` with a new secret, as durable as the device makes it; gone after the block."""
+    """A file (0600) beside `path` with a new secret, synced to the device. It is removed after the block."""
     draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")  # containers that share a folder share process ids too
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

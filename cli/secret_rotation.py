@@ -1,11 +1,11 @@
-"""Another secret in place of the one that signs tokens, without ending those that are out.
+"""Replaces the secret that signs tokens, without ending the tokens that are in use.
 
     rotate   the secret that signs becomes the previous one, which still verifies, and a new one signs
-    retire   the previous one is removed: what it signed is refused
+    retire   the previous secret is removed: tokens that it signed are refused
 
-Each step is one rename, link or removal: a server that reads in between has a state in which every token that was
-accepted is. A second rotation before `retire` would end the tokens of the first secret unasked, so it is refused. The
-folder is locked meanwhile; a rotation that was interrupted is finished by the next one.
+Each step of a rotation is one rename, link or removal. A server that reads between two steps still accepts every token
+that it accepted before. A second rotation before `retire` is refused, because it would end the tokens of the first
+secret unasked. The folder is locked meanwhile; a rotation that was interrupted is finished by the next one.
 """
 
 import fcntl
@@ -23,13 +23,13 @@ from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
 
 class RotationRefused(RowboxError):
-    """The secrets are not in the state that the step begins with. Nothing was changed."""
+    """The secrets are not in the state in which `rotate` or `retire` can begin. Nothing was changed."""
 
     code = "rotation_refused"
 
 
 class SecretShown(NamedTuple):
-    """What may be said of a secret: the time at which its file was written, and a name that it alone has."""
+    """What may be shown of a secret: its role, a fingerprint to compare it by, and when its file was written."""
 
     role: str
     written_s: float
@@ -37,9 +37,10 @@ class SecretShown(NamedTuple):
 
 
 def rotate(data_dir: Path) -> None:
-    """Makes a new secret that signs; the one before verifies on. RotationRefused; StoreUnusable: nothing was changed.
+    """Makes a new secret that signs; the one before it still verifies.
 
-    The new file belongs to whom the old one does, with its modes, whoever asked: the server has to read it.
+    RotationRefused; StoreUnusable, with nothing changed. The new file has the owner and the mode of the old one,
+    whoever runs this, so that the server can read it.
     """
     path, previous_path = data_dir / SIGNING_FILE, data_dir / PREVIOUS_FILE
     with _locked(data_dir) as folder, drafted_secret(path) as draft:
@@ -59,7 +60,7 @@ def rotate(data_dir: Path) -> None:
 
 
 def retire(data_dir: Path) -> None:
-    """Removes the previous secret. RotationRefused where there is none; StoreUnusable: nothing was changed."""
+    """Removes the previous secret. RotationRefused where there is none; StoreUnusable, with nothing changed."""
     with _locked(data_dir) as folder:
         try:
             (data_dir / PREVIOUS_FILE).unlink()
@@ -79,7 +80,7 @@ def shown(data_dir: Path) -> list[SecretShown]:
 
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[int]:
-    """Keeps others out who rotate; gives the folder's descriptor. OSError inside is told as StoreUnusable.
+    """Locks the folder against other rotations, and gives its descriptor. An OSError inside becomes StoreUnusable.
 
     StoreUnusable where the folder holds no secret of a server, as of `load`.
     """

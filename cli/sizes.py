@@ -1,8 +1,8 @@
-"""Sizes for people."""
+"""Sizes in bytes as text for people."""
 
 
 def size_text(size_bytes: int) -> str:
-    """Rounded, in the unit a person would choose; "" where it is not known."""
+    """The size, rounded, in the unit a person would choose; "" for a negative one, which means that it is not known."""
     if size_bytes < 0:
         return ""
     size, unit = float(size_bytes), "bytes"

@@ -1,4 +1,4 @@
-"""What the verbs share that walk a whole store: opening it beside a server that may run, and a bar of progress."""
+"""Shared by the verbs that walk a whole store: opening it beside a server that may run, and a bar of progress."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,15 +15,15 @@ from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.settings.config import Settings, parse_store_url
 
 ShowShards = Callable[[str, int], None]
-"""Shows what is being done, and how many shards are done."""
+"""Updates the bar: what is being done, and how many shards are done."""
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[StoreReader]:
-    """The store that `settings` name, closed in the end. It is only read; a server that runs on it is not disturbed.
+    """The store that `settings` name, for reading only, closed in the end. A server that runs on it is not disturbed.
 
-    An embedded store is as of now, whatever is written meanwhile; a cluster's is as of each read. Raises what opening
-    either raises: a cluster's store that is away is not waited for.
+    An embedded store is read as it was when it was opened, whatever is written meanwhile; a cluster's store is read as
+    it is at each read. Raises what opening the store raises: a cluster's store that is away is not waited for.
     """
     address = parse_store_url(settings.store.url)
     store: StoreReader
@@ -44,14 +44,14 @@ def place(settings: Settings) -> str:
 
 
 def require_embedded(settings: Settings, verb: str, instead: str) -> None:
-    """BadRequest where the store is no embedded one: what to do `instead` of the verb."""
+    """BadRequest where the store is not the embedded one. Its text says what to do `instead` of the verb."""
     if parse_store_url(settings.store.url) is not None:
         raise BadRequest(f"{verb} is for the embedded store; for HBase {instead}")
 
 
 @contextmanager
 def shard_bar(shards: int) -> Iterator[ShowShards]:
-    """A bar on stderr where that is a terminal, nothing elsewhere. It is gone in the end."""
+    """A progress bar on stderr where that is a terminal, no bar elsewhere. It is erased in the end."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(

@@ -58,7 +58,7 @@ class Application:
         self._refusals[path] = edge.endpoint(route, "other", refuse)
 
     def server(self) -> web.Server:
-        """A server of aiohttp for this application, on the running loop. It cancels a handler when its client leaves."""
+        """An aiohttp server for this application, on the running loop. It cancels a handler when its client leaves."""
         factory = partial(web.BaseRequest, loop=get_running_loop())
         return web.Server(self._handle, request_factory=factory, handler_cancellation=True)
 

@@ -23,7 +23,7 @@ class Cors:
         self.is_on = bool(origins)
 
     def lines(self, request: web.BaseRequest) -> str:
-        """The header lines that let a listed origin read an answer, and keep caches from giving it to another origin."""
+        """The header lines that let a listed origin read an answer, and keep caches from giving it to another."""
         headers: dict[str, str] = {hdrs.VARY: hdrs.ORIGIN}
         origin = request.headers.get(hdrs.ORIGIN)
         if origin in self._origins:

@@ -20,7 +20,7 @@ class Call(msgspec.Struct, gc=False):
     body: bytes
 
     def take_body(self) -> bytes:
-        """Returns the body and lets go of it, so that up to half a megabyte of JSON is not kept while the owner works."""
+        """Returns the body and lets go of it, so that half a megabyte of JSON is not kept while the owner works."""
         body, self.body = self.body, b""
         return body
 

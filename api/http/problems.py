@@ -157,7 +157,7 @@ class Problem(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_
 
 
 def internal() -> RowboxError:
-    """The error that a client gets in place of an unexpected one. It tells nothing but that the log has more (`told`)."""
+    """The error that a client gets in place of an unexpected one. It says only that the log has more (`told`)."""
     return RowboxError("an error that nobody expected")
 
 

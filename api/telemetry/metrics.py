@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 class Source(Protocol):
-    """A part of the server that counts something. It is called on the event loop at each scrape, so it must be cheap."""
+    """A part of the server that counts something. It is called on the event loop at each scrape, so it is cheap."""
 
     def __call__(self) -> Iterable[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]: ...
 

@@ -1,4 +1,4 @@
-"""What answers the HTTP API: an owner over the embedded store, or a node of a cluster's store."""
+"""Opens what answers the HTTP API: an owner over the embedded store, or a node over a cluster's store."""
 
 import os
 import socket
@@ -33,15 +33,18 @@ from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import HBaseAddress, Settings, parse_store_url
 
 CELL_CONNECTIONS = 2
-"""For leases alone: a beat never queues behind batches, and a deaf gateway never takes the last connection."""
+"""Connections to the gateway for leases alone, so that a beat never queues behind batches, and a gateway that does not
+answer never takes the last connection."""
 
 CHECKPOINT = "checkpoint"
-"""The operator's call, at the server over an embedded store."""
+"""The name of the operator's call that makes a checkpoint of an embedded store."""
 OnBroken = Callable[[StoreUnusable], None]
 
 
 class Backend(NamedTuple):
-    """`ready` returns when requests are answered; `sources` are the figures for the metrics; `calls` the operator's."""
+    """An opened backend. `ready` returns when requests are answered, `sources` give its metrics, and `calls` are its
+    operator's calls.
+    """
 
     port: MailboxPort
     revocations: RevocationPort
@@ -51,9 +54,10 @@ class Backend(NamedTuple):
 
 
 def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextManager[Backend]:
-    """The backend that `settings` ask for, closed in the end. `on_broken` hears once that it cannot go on.
+    """The backend that `settings` ask for, closed in the end. `on_broken` is called once, when the backend cannot go
+    on.
 
-    Raises what opening an embedded store raises; a cluster's store is waited for.
+    Raises what opening an embedded store raises. A cluster's store that is away is waited for.
     """
     address = parse_store_url(settings.store.url)
     return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
@@ -62,9 +66,9 @@ def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextMana
 def open_embedded(
     settings: Settings, time: Time | None = None, on_broken: OnBroken | None = None, *, folder: Path | None = None
 ) -> RocksStore:
-    """The embedded store of `settings`, in another `folder` where one is given; see RocksStore.open for the errors.
+    """The embedded store of `settings`, in `folder` where one is given. Errors as of RocksStore.open.
 
-    What has expired by `time` is not shown; None: by the machine's clock, whatever it says.
+    Cells that have expired by `time` are not read; without `time` the machine's clock decides, believed or not.
     """
     time = time if time is not None else BareTime(wall_clock_us)
     return RocksStore.open(
@@ -113,7 +117,9 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
 
 
 def checkpoint_call(store: RocksStore, folder: Path) -> OperatorCall:
-    """What `rowbox backup` asks for: a checkpoint in the place beside the store's folder that it has made for one."""
+    """The operator's call of `rowbox backup`: makes a checkpoint in the folder that the verb has made beside the
+    store's.
+    """
 
     async def handle(_: bytes) -> bytes:
         await store.checkpoint(checkpoint_of(folder) / INSIDE)
@@ -123,7 +129,7 @@ def checkpoint_call(store: RocksStore, folder: Path) -> OperatorCall:
 
 
 async def _at_once() -> None:
-    """An embedded store was opened, so it answers."""
+    """Returns at once: an embedded store that was opened is ready."""
 
 
 @asynccontextmanager

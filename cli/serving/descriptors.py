@@ -1,7 +1,7 @@
-"""How the descriptors of the process are shared between the store, the operator's port and the API's connections.
+"""How the descriptors of the process are shared between the store, the admin port and the API's connections.
 
-Each connection is a descriptor, and so is each file of the store. A store that gets none at the switch of a memtable
-ends the process, so its part is set aside, and what clients can take is what is left.
+Each connection is a descriptor, and so is each file of the store. A store that gets no descriptor when it switches its
+memtable ends the process. So the store's part is set aside, and clients can take what is left.
 
     RESERVED       standard streams, log, lock, the loop's own, /proc for the metrics, key sets; two bursts of clients
     the store      embedded: `store.max_open_files`, and the files beside them (logs, manifest, a compaction's output);
@@ -23,28 +23,28 @@ from rowbox.mailbox.settings.config import ConfigError, LoadedSettings, Settings
 RESERVED: Final = 64 + 2 * BURST
 STORE_EXTRA: Final = 64
 LEAST: Final = 512
-"""Descriptors below which nothing is tried."""
+"""A server is not started with fewer descriptors than these."""
 _UNLIMITED: Final = 1 << 20
 
 
 class Shared(NamedTuple):
-    """Settings that the system's descriptors allow; `notes` says, a line each, what was lowered for that and why."""
+    """Settings that fit into the process's descriptors. Each of `notes` is a line about a setting that was lowered."""
 
     settings: Settings
     notes: tuple[str, ...] = ()
 
 
 def raise_open_files() -> int:
-    """Lets the process open as many files as the system allows; how many that are."""
+    """Raises the process's limit of open files as far as the system allows. Returns the new limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return _UNLIMITED if most == resource.RLIM_INFINITY else most
 
 
 def within(loaded: LoadedSettings, limit: int) -> Shared:
-    """The settings, of which those that were not given are lowered to what `limit` descriptors allow.
+    """The settings, with defaults lowered to what `limit` descriptors allow.
 
-    ConfigError for one that was given and is too large, naming both numbers.
+    ConfigError, naming both numbers, where a value that somebody gave is too large.
     """
     if limit < LEAST:
         raise ConfigError("RLIMIT_NOFILE", limit, "the system", f"at least {LEAST} descriptors")

@@ -1,6 +1,6 @@
-"""What keeps the keys of a running server fresh: rounds in the background, and SIGHUP.
+"""Keeps the keys of a running server fresh, by rounds in the background and at SIGHUP.
 
-SIGHUP ends nothing: no connection, no wait, no request. Settings are read at the start only.
+SIGHUP ends no connection, no wait and no request. It does not read the settings again.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class KeysUpkeep:
-    """Keeps keys fresh. Within `async with` it works; `hangup`, once set, makes it read the keys again."""
+    """Reads keys again when they are due, within `async with`, and each time `hangup` is set."""
 
     def __init__(self, keys: KeptKeys | None, hangup: asyncio.Event) -> None:
-        """`keys` None: the server needs none, and only says so."""
+        """`keys` is None for a server that needs none; SIGHUP then only writes a line that says so."""
         self._keys = keys
         self._hangup = hangup
         self._rounds = [] if keys is None else [BackgroundLoop("keys", keys.round)]
         self._reloads: asyncio.Task[None] | None = None
 
     def samples(self) -> Iterable[Sample]:
-        """What its rounds have done, for the metrics."""
+        """The metrics of its background rounds."""
         return background_samples(self._rounds)
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,7 @@
 """What `rowbox serve` prints when it is ready: where it listens and, for a person, calls that can be pasted.
 
-Tokens let anybody in who reads them, and what is printed ends in a journal. So there are some only where a person looks
-at a loopback server's terminal, or where they were asked for (server.demo_tokens).
+Whoever reads a token can use it, and what a server prints may end in a journal. So tokens are printed only on the
+terminal of a server that listens on loopback, or where the settings ask for them (server.demo_tokens).
 """
 
 import shlex
@@ -19,7 +19,7 @@ DEMO_TTL_S: Final = 24 * 3600
 
 
 class Ready(NamedTuple):
-    """Where it listens; whose tokens it shows, by user, or else how one comes by a token."""
+    """Where a server listens, the tokens that it shows by user, and how to get a token where it shows none."""
 
     urls: tuple[str, ...]
     admin_urls: tuple[str, ...]
@@ -28,13 +28,15 @@ class Ready(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The one that says so."""
+        """The line that says that the server is ready."""
         pages = f"the API in words: {self.urls[0]}/docs; health and metrics: {' and '.join(self.admin_urls)}"
         return f"Rowbox is ready: {' and '.join(self.urls)} ({pages})"
 
 
 def ready_of(settings: Settings, secret: bytes, port: int, admin_port: int, now: float, *, is_terminal: bool) -> Ready:
-    """What a server says that listens on these ports; `is_terminal`: to a person. `now` is in seconds."""
+    """What a server prints that listens on these ports, at `now` in seconds since the epoch. `is_terminal` says that a
+    person reads it.
+    """
     server = settings.server
     tokens = {}
     if _shows_tokens(settings, is_terminal=is_terminal):

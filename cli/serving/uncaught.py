@@ -1,5 +1,5 @@
-"""What ends a server, or is caught by nobody in it, as lines of its log: a collector that reads JSON lines gets nothing
-else.
+"""Writes errors that end a server, or that nobody in it catches, as lines of its log. So a collector that reads JSON
+lines meets nothing else on stderr.
 """
 
 import logging
@@ -16,15 +16,17 @@ _log = logging.getLogger(__name__)
 
 
 def log_uncaught() -> None:
-    """Sends what a thread or a finalizer lets through to the log, once for the process."""
+    """Sends exceptions that leave a thread or a finalizer to the log. To be called once in a process."""
     threading.excepthook = _of_thread
     sys.unraisablehook = _unraisable
 
 
 @contextmanager
 def ends_logged(log_format: Literal["text", "json"]) -> Iterator[None]:
-    """Around all that a server does. A refusal becomes a line of the log where those are JSON, with the exit code that
-    it has as text (main.py); a defect becomes one everywhere, and exit code 1.
+    """Goes around all that a server does. An unexpected exception becomes a line of the log, and exit code 1.
+
+    An error that a verb raises on purpose becomes a line of the log where `log_format` is "json"; its exit code is the
+    one of cli/main.py, as it is where the log is text.
     """
     try:
         yield

@@ -24,7 +24,8 @@ from rowbox.mailbox.errors import StoreLocked
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 CHECKPOINT_S: Final = 300.0
-"""The server flushes what is in memory, a second's work, on a device that may be busy or slow."""
+"""How long the verb waits for the server's checkpoint. The server flushes its memtables for it: about a second of work,
+on a device that may be busy or slow."""
 
 
 @click.command("backup")
@@ -59,7 +60,7 @@ def command(loaded: LoadedSettings, to: Path) -> None:
 
 
 def _make_checkpoint(settings: Settings, folder: Path) -> None:
-    """By whoever has the store open: the server, or, where nobody has, this process."""
+    """Has the server make a checkpoint in `folder`. Where no server has the store open, this process makes it."""
     try:
         asyncio.run(_make_it_here(settings, folder))
     except StoreLocked as locked:

@@ -16,11 +16,11 @@ from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 MOST_SHOWN = 1000
-"""Findings that are listed; the others are counted."""
+"""The most findings that are listed. Further ones are only counted."""
 
 
 class Result(msgspec.Struct):
-    """What a check came to."""
+    """What a check has found."""
 
     progress: Progress
     findings: list[Finding]

@@ -1,4 +1,4 @@
-"""`rowbox clock`: what the store remembers of the time, and an operator's word that the machine's clock is right."""
+"""`rowbox clock`: shows what the store remembers of the time, and lets an operator say that the clock is right."""
 
 import asyncio
 import secrets
@@ -23,7 +23,8 @@ from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.settings.config import LoadedSettings, Settings, parse_store_url
 
 MOST_TRIES = 20
-"""Of a word that a running server's own entry overtakes; it makes one a minute."""
+"""Tries of `accept`. One fails where a running server writes the store's clock in the same moment; it does so once a
+minute."""
 _with_store = with_settings("server.data_dir", "store.url")
 
 
@@ -64,7 +65,7 @@ class _Found(NamedTuple):
 
     @property
     def doubt(self) -> str | None:
-        """What a server that started now would have against the clock."""
+        """Why a server that started now would not believe the clock. None where it would."""
         doubt = ClockTrust(self.remembered, self.now_us, int(boot_clock_s() * US_PER_S)).doubt
         return None if doubt is None else str(doubt)
 

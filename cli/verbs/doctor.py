@@ -1,6 +1,7 @@
-"""`rowbox doctor`: whether what is beneath a server is what it relies on. One line for each thing.
+"""`rowbox doctor`: whether what a server stands on is as the server needs it. It prints one line for each thing.
 
-Of an embedded store that is its folder and its device (doctor_embedded.py), of a cluster its gateways and its table.
+With an embedded store these are its folder and its device (doctor_embedded.py), with a cluster the gateways and the
+table.
 """
 
 import secrets
@@ -75,7 +76,7 @@ def _examined(loaded: LoadedSettings, thrift2: str | None, infos: list[Address])
 
 
 def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
-    """All of it; what needs a gateway is left out where none answers."""
+    """Examines a cluster. What needs a gateway is left out where no gateway answers."""
     address, settings = hbase_address(loaded), loaded.settings.hbase
     identities = {}
     for gateway in address.gateways:
@@ -93,7 +94,9 @@ def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) 
 
 
 def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> list[Diagnosis]:
-    """The table, and its memory of the time. A gateway that fails, or a row that does not read back, is a finding."""
+    """Examines the table and its memory of the time. A gateway that fails, or a row that does not read back, is a
+    finding.
+    """
     try:
         with opened_admin(loaded, thrift2) as admin:
             found = list(examine_table(admin, plan_table(admin.table, loaded.settings.store)))
@@ -103,7 +106,7 @@ def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> list[Diagnosi
 
 
 def _examine_remembered(thrift1: Thrift1) -> list[Diagnosis]:
-    """The store's memory of the time beside this machine's clock; nothing where the table is not Rowbox's."""
+    """Compares the store's memory of the time with this machine's clock. Empty where the table is not Rowbox's."""
     if not thrift1.exists() or read_schema(thrift1) is None:
         return []
     cell = thrift1.read(CLOCK_ROW, Family.INDEX, [REMEMBERED_QUALIFIER]).get(REMEMBERED_QUALIFIER)

@@ -1,4 +1,4 @@
-"""What `rowbox doctor` looks at on one machine: the data folder, the embedded store in it, what a server may use."""
+"""What `rowbox doctor` examines on one machine: the data folder, the store in it, and the descriptors of a server."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ _UNLIMITED: Final = 1 << 20
 
 
 def examine_embedded(loaded: LoadedSettings) -> Iterator[Diagnosis]:
-    """All of it. StoreUnusable where there is no store, and no restore that would have made one."""
+    """Examines all of it. StoreUnusable where there is no store and no restore that was interrupted."""
     settings = loaded.settings
     data_dir, store = Path(settings.server.data_dir), store_folder(settings)
     with as_the_server(store), told(f"{data_dir} cannot be examined"):
@@ -75,7 +75,7 @@ def _examine_secret(data_dir: Path) -> Diagnosis:
 
 
 def _examine_descriptors(loaded: LoadedSettings, process: int | None) -> Diagnosis:
-    """What the server's limit, or else this process's, leaves for whom (descriptors.py)."""
+    """How the descriptors of the running server, or else of this process, are shared (cli/serving/descriptors.py)."""
     limit = _limit_of(process)
     whose = "this process" if limit is None else "the server"
     if limit is None:

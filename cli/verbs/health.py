@@ -14,7 +14,7 @@ DEADLINE_S: Final = 5.0
 
 
 class _Health(msgspec.Struct):
-    """What both pages answer, as far as it is looked at."""
+    """The part of the answers of /healthz and /readyz that this verb reads."""
 
     reasons: tuple[str, ...] = ()
 

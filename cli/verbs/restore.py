@@ -1,4 +1,4 @@
-"""`rowbox restore`: a backup in an embedded store's place."""
+"""`rowbox restore`: puts a backup in an embedded store's place."""
 
 import asyncio
 import logging
@@ -58,7 +58,7 @@ def command(loaded: LoadedSettings, backup: Path, *, replace: bool) -> None:
 
 
 async def _begin_history(settings: Settings, folder: Path) -> None:
-    logging.disable(logging.WARNING)  # that the store was put back from a copy is no news to whoever runs this
+    logging.disable(logging.WARNING)  # whoever runs this knows already that the store was put back from a copy
     try:
         store = open_embedded(settings, folder=folder)
     finally:

@@ -1,4 +1,4 @@
-"""`rowbox schema`: makes the table of an HBase store, and says what differs from the plan. See docs/adr/0011."""
+"""`rowbox schema`: makes the table of an HBase store, and says what differs from the plan (ADR 11)."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ob
 
 
 def _with_plan(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how a new table is made. They change nothing about one that stands."""
+    """Gives a verb the options that say how a new table is made. They do not change a table that is there."""
     choice = click.Choice(list(Compression), case_sensitive=False)
     compression = click.option(
         "--compression",
@@ -118,7 +118,7 @@ def _plan_as_text(planned: TablePlan, live: LiveSchema, admin: TableAdmin) -> st
 
 
 def _families(planned: TablePlan) -> Iterator[str]:
-    """What is the same in all families first, then what each has of its own."""
+    """Lines with the attributes that all families have, then with those that each family has of its own."""
     attributes = [set(family.items()) for family in planned.families.values()]
     common = set.intersection(*attributes)
     yield f"  all  {_written(common)}"

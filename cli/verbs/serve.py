@@ -1,4 +1,4 @@
-"""`rowbox serve`: the all-in-one server. The composition root: mailboxes, HTTP, signals, one process."""
+"""`rowbox serve`: puts mailboxes, HTTP and signals together into one process."""
 
 import asyncio
 import gc
@@ -42,12 +42,13 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S: Final = 0.0005
-"""How long the thread that waited for the disk then waits for the GIL, at most. With uvloop no difference to Python's
-5 ms could be measured under load (it lets go in each turn of its loop); asyncio's own loop would make commits wait."""
+"""How long, at most, the write thread waits for the GIL after it waited for the disk. With uvloop no difference to
+Python's 5 ms could be measured under load, because uvloop lets go of the GIL in each turn; asyncio's own loop would
+make commits wait."""
 GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Mailboxes are many objects that live long and form no cycles. With Python's own thresholds (700, 10, 10) the
-collector walks over them again and again: 17% to 21% of a busy owner's CPU, with pauses of a quarter second
-(docs/benchmarks.md)."""
+"""Thresholds of the garbage collector. Mailboxes are many objects that live long and form no cycles. With Python's own
+thresholds (700, 10, 10) the collector walks over them again and again: 17% to 21% of a busy owner's CPU, with pauses of
+a quarter second (docs/benchmarks.md)."""
 
 
 @click.command("serve")
@@ -99,7 +100,7 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     prepare_data_dir(data_dir)
     secret = load_or_create(data_dir)
     async with backend(settings, on_broken) as mailboxes, _listening(settings, mailboxes, hangup) as server:
-        for note in notes:  # not before: a start that is refused says one line, and why
+        for note in notes:  # only now, so that a start that is refused prints one line, which says why
             log.info("%s", note)
         await _first_of(mailboxes.ready(), stop.wait())
         if not stop.is_set():
@@ -118,7 +119,7 @@ def _ready_lines(settings: Settings, secret: bytes, server: Server) -> Iterable[
 
 def _announce(lines: Iterable[str]) -> None:
     gc.collect()
-    gc.freeze()  # what stands now stands for ever: the collector need not look at it again
+    gc.freeze()  # objects of the start live as long as the process, so the collector need not look at them again
     for line in lines:
         click.echo(line)
 
@@ -134,7 +135,7 @@ async def _first_of(*awaitables: Coroutine[object, object, object]) -> None:
 
 @asynccontextmanager
 async def _listening(settings: Settings, mailboxes: Backend, hangup: asyncio.Event) -> AsyncIterator[Server]:
-    """The HTTP side, from its first connection to its last."""
+    """The HTTP server: it listens when this is entered, and is stopped when it is left."""
     counters, drain = HttpCounters(), Drain()
     ids = request_id.request_ids(secrets.token_hex(4))
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))

@@ -1,4 +1,4 @@
-"""`rowbox stats`: what is in the store, and what it takes."""
+"""`rowbox stats`: counts what is in the store, and shows the room that it takes."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 
 class Figures(NamedTuple):
-    """What was counted, and what the store says of itself (-1: it does not know)."""
+    """What was counted, and the sizes in bytes that the store reports; -1 where it reports none."""
 
     census: Census
     store: StoreStats

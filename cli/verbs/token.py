@@ -9,7 +9,7 @@ from rowbox.cli.verbs.tokens.subjects import subject, user_id
 
 
 class _TokenGroup(click.Group):
-    """`rowbox token --user U` is `rowbox token issue --user U`: it is what the verb is for."""
+    """A group that reads `rowbox token --user U` as `rowbox token issue --user U`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:

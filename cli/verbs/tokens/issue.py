@@ -1,4 +1,4 @@
-"""`rowbox token --user U`: a token for a user, signed with the data directory's secret. Prints it and nothing else."""
+"""`rowbox token --user U`: prints a token for a user, signed with the data directory's secret, and nothing else."""
 
 import time
 from pathlib import Path
@@ -38,7 +38,7 @@ def issue(loaded: LoadedSettings, user_id: str, ttl: str | None, *, admin: bool)
 
 
 def _require_own_keys(settings: Settings) -> None:
-    """Nobody gets a token that no server takes: where the settings say so, others sign them."""
+    """BadRequest where the settings make servers refuse tokens that this verb would sign."""
     if settings.auth.jwks:
         raise BadRequest(
             f"auth.jwks is {settings.auth.jwks}: the server takes tokens of that key set's issuer, not ours"

@@ -1,4 +1,4 @@
-"""`rowbox token revoke`: tokens that are refused from now on, although they have not expired."""
+"""`rowbox token revoke`: makes servers refuse tokens that have not expired."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,8 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings, parse_store
 
 _T = TypeVar("_T")
 DEADLINE_S: Final = 20.0
-"""Beyond what a write may take at the server (commit.timeout_ms), and the second that the answer waits for."""
+"""Seconds that the verb waits for the server: longer than a write may take there (commit.timeout_ms), with the second
+that passes before the answer."""
 
 
 @click.command("revoke")
@@ -83,7 +84,10 @@ def _asked(settings: Settings, name: str, body: bytes) -> bytes:
 
 
 def _by_itself(settings: Settings, error: NoServer, revoke: Callable[[RevocationPort], Awaitable[_T]]) -> _T:
-    """Revokes in the embedded store, which no server has open. NoServer for a cluster's; StoreUnusable."""
+    """Revokes in an embedded store that no server has open.
+
+    NoServer, as `error` says, for a cluster's store; StoreUnusable where the store cannot be opened.
+    """
     if parse_store_url(settings.store.url) is not None:
         raise NoServer(f"{error}; the owner of the mailboxes has to do it: run this beside it") from error
     folder = existing_store(settings)
@@ -100,7 +104,7 @@ def _by_itself(settings: Settings, error: NoServer, revoke: Callable[[Revocation
 
 async def _revoke_in_store(settings: Settings, revoke: Callable[[RevocationPort], Awaitable[_T]]) -> _T:
     from rowbox.cli.serving.backends import (
-        backend,  # here alone: no other verb of tokens should wait for a store's imports
+        backend,  # imported here, because the other verbs of tokens should not wait for a store's imports
     )
 
     failures: list[StoreUnusable] = []

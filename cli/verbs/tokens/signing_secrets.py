@@ -1,4 +1,4 @@
-"""`rowbox token rotate`, `retire` and `secrets`: the secrets that sign tokens, in the data directory."""
+"""`rowbox token rotate`, `retire` and `secrets`: change and list the secrets of a data directory."""
 
 from datetime import UTC, datetime
 from pathlib import Path

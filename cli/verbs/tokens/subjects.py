@@ -1,4 +1,4 @@
-"""`rowbox token user-id` and `subject`: what an issuer calls a user, and the userId that he has here; both ways."""
+"""`rowbox token user-id` and `subject`: translate between an issuer's subject and the userId that it becomes here."""
 
 import click
 
