@@ -1,7 +1,7 @@
 """A client of Rowbox's HTTP API, for asyncio: `from rowbox.client import Client`.
 
-It knows the server by its contract only (/docs of any server): nothing of the server is imported here, and nothing of
-the server imports this. What a server adds to its answers later is ignored.
+It knows the server by the contract of its HTTP API only (/docs of any server). It imports nothing of the server, and
+the server imports nothing of it. Fields that a later server adds to its answers are ignored.
 
     async with Client("http://127.0.0.1:8080", token) as client:
         await client.send("bob", "hello")

@@ -9,18 +9,20 @@ from rowbox.client.errors import NO_TOKEN, AccessDenied, OutcomeUnknown
 from rowbox.client.faults import checked_token, is_mistake, said
 
 TokenSource: TypeAlias = str | Callable[[], Awaitable[str] | str]
-"""An access token, or what gives one: asked before the first request, and again when the server refuses the last.
+"""An access token, or a token function that gives one. The function is called before the first request, and again when
+the server refuses the token that it gave last.
 
-Whatever it raises is an outage, and it is asked again, except for a mistake (faults.MISTAKES) and for AccessDenied, by
-which it says that there will be no token any more: these reach whoever called.
-"""
+What it raises counts as an outage, and it is called again. Two kinds reach the caller instead: a mistake
+(faults.MISTAKES), and AccessDenied, by which the function says that it will give no token any more."""
 
 
 class AccessToken:
-    """The token of one client. Requests that are refused together renew it once."""
+    """The token of one client. Several requests whose token is refused at the same time renew it once."""
 
     def __init__(self, source: TokenSource, timeout_s: float) -> None:
-        """TypeError, ValueError for what can be no token. A source has `timeout_s` for one."""
+        """TypeError or ValueError where `source` is a text that can be no token. A token function has `timeout_s`
+        seconds.
+        """
         if not callable(source):
             checked_token(source)
         self._source = source
@@ -29,11 +31,13 @@ class AccessToken:
         self._renewal = asyncio.Lock()
 
     async def get(self) -> str:
-        """The token as it is known now. OutcomeUnknown (`no_token`) where the source fails; its faults as they are."""
+        """The current token. OutcomeUnknown (`no_token`) where the token function fails; its faults are raised as they
+        are.
+        """
         return self._token if self._token is not None else await self._other_than(None)
 
     async def renewed(self, refused: str) -> str | None:
-        """Another token than the one that was refused; None where there is none. Errors as `get`."""
+        """Another token than `refused`; None where there is none. Errors as of `get`."""
         if isinstance(self._source, str):
             return None
         token = await self._other_than(refused)

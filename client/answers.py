@@ -1,4 +1,4 @@
-"""What the server answers, as types. Times are integer microseconds since the epoch. Unknown fields are ignored."""
+"""The types of the server's answers. Times are integer microseconds since the epoch. Unknown fields are ignored."""
 
 from typing import Final, TypeVar
 
@@ -9,11 +9,12 @@ from rowbox.client.errors import UNEXPECTED_ANSWER, AccessDenied, CallFailed, Ou
 
 _T = TypeVar("_T")
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no JSON, no text, or brackets without end."""
+"""The errors of msgspec for bytes that are no JSON or no text, or that hold too many nested brackets."""
 _PASSING_REFUSALS: Final = frozenset({408, 425})
-"""Request Timeout and Too Early: a proxy's, about this try and not about the request."""
+"""Request Timeout and Too Early: a proxy sends them about one try, so another try of the same request may succeed."""
 _MOST_DIGITS: Final = 9
-"""Of a number of seconds: more are more than anybody waits, and Python makes no int of thousands."""
+"""The most digits of Retry-After that are read. More would be longer than anybody waits, and Python refuses to convert
+thousands of digits."""
 
 
 class Sent(Struct, rename="camel", kw_only=True, frozen=True):
@@ -24,13 +25,14 @@ class Sent(Struct, rename="camel", kw_only=True, frozen=True):
     sent_timestamp: int
     last_updated_timestamp: int
     pending_recipients: int
-    """Recipients whose mailbox does not show it yet. It is as durable as the rest, and will be there."""
+    """Recipients whose mailbox does not show the message yet. Their copy is as durable as the sender's, and will
+    come."""
     duplicate: bool
-    """An earlier try with this clientMessageId had sent it."""
+    """Whether an earlier try with this clientMessageId had sent the message."""
 
 
 class ReadMark(Struct, rename="camel", kw_only=True, frozen=True):
-    """A conversation after its read mark moved, or did not have to."""
+    """The state of a conversation after `mark_read`, whether the mark moved or stood there already."""
 
     conversation_id: str
     unread_count: int
@@ -39,7 +41,7 @@ class ReadMark(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True):
-    """One user's copy of a message. In all copies a conversation is ordered by (sent_timestamp, message_id)."""
+    """One user's copy of a message. Every participant sees a conversation ordered by (sent_timestamp, message_id)."""
 
     message_id: str
     conversation_id: str
@@ -62,22 +64,22 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     conversation_id: str
     participants: tuple[str, ...]
     snippet: str | None
-    """The first 100 characters of the newest message; None once retention took that."""
+    """The first 100 characters of the newest message; None once retention has taken that message."""
     last_updated_timestamp: int
     last_message_id: str
     last_sender_id: str | None
-    """Whose the newest message is; None where it was stored before that was kept."""
+    """The sender of the newest message; None where a server stored the message that did not keep this yet."""
     last_sent_timestamp: int
     unread_count: int
     """Exact to 999, then 1000."""
 
 
 class Page(Struct, rename="camel", kw_only=True, frozen=True):
-    """What every page says beside its items. The client asks for none by number, so each has a token."""
+    """What every page has beside its items. Each has a token, because the client asks for no page by its number."""
 
     is_delta_update: bool
     last_updated_timestamp: str
-    """The token: opaque."""
+    """The token of the page: opaque text, to be given back as it is."""
     has_more: bool
     next_cursor: str | None
     reset_reason: str | None
@@ -85,13 +87,13 @@ class Page(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 class MessagePage(Page, rename="camel", kw_only=True, frozen=True):
-    """Newest first, or the oldest change first where it is a delta."""
+    """Messages, the newest first. In a delta the one that came first is first."""
 
     items: tuple[Message, ...] = msgspec.field(name="messages")
 
 
 class ConversationPage(Page, rename="camel", kw_only=True, frozen=True):
-    """The conversation with the newest message first."""
+    """Conversations, the one with the newest message first."""
 
     items: tuple[Conversation, ...] = msgspec.field(name="conversations")
 
@@ -106,9 +108,10 @@ class _Problem(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 def decoded(status: int, body: bytes, retry_after: str | None, kind: type[_T]) -> _T:
-    """The answer with this status and body. CallFailed for a problem, and for what is none of Rowbox's answers.
+    """The answer with this status and body, as `kind`. CallFailed for a problem, and for an answer that is not
+    Rowbox's.
 
-    `retry_after` is the header of that name: it counts where the body says nothing more exact.
+    `retry_after` is the header of that name. It is used where the body has no retryAfterMs.
     """
     if not 200 <= status < 300:
         raise _failure(status, body, retry_after)

@@ -1,9 +1,10 @@
 """Noticing that the machine slept: a laptop's lid, a virtual machine that was paused, a process that was stopped.
 
-While it slept its connections died at their other ends, and nobody told it. Timers stood still as well, so a poll that
-had 30 seconds left still has them. A tick each second sees it: much more time has passed than a second, by the wall
-clock or by the one that never jumps (which counts a sleep on some systems only). A wall clock that was set forward
-looks the same, and costs a repetition of what was under way.
+While a machine sleeps, the other ends of its connections close them, and it does not learn of that. Its timers stand
+still as well, so a poll that had 30 seconds left still has them afterwards. A tick each second notices the sleep: much
+more than a second has passed since the last tick, by the wall clock or by the monotonic one (which counts a sleep on
+some systems only). A wall clock that was set forward looks the same; then the requests under way are made again for
+nothing.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ from typing import Final
 
 TICK_S: Final = 1.0
 GAP_S: Final = 5.0
-"""A busy loop ticks late by less; a server and what stands between keep a silent connection for longer."""
+"""A tick that is later than this means a sleep. A busy loop ticks late by less than this, and servers and networks keep
+a silent connection for longer."""
 
 
 class MachineSlept(Exception):
-    """Why a try was ended that was under way: the cause of its OutcomeUnknown."""
+    """The cause of the OutcomeUnknown of a try that was ended because the machine slept."""
 
 
 class Alarm:
@@ -36,7 +38,7 @@ class Alarm:
         self._tick_s = tick_s
 
     async def run(self) -> None:
-        """For ever."""
+        """Watches the clocks for ever. To be ended by cancelling."""
         while True:
             before = [clock() for clock in self._clocks]
             await asyncio.sleep(self._tick_s)

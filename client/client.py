@@ -23,12 +23,13 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class Client:
-    """One user's way to a server, at `url`, with this access token or what gives one (access.py).
+    """A client of the server at `url` for one user, with the user's access token or a token function (access.py).
 
-    What may succeed later is tried again: a call for `patience_s` (0: it has one try; each takes up to 15 s), a
-    follower for ever. Then it fails with an error of errors.py. A fault (faults.py) is raised at once, as it is. The
-    rules are in docs/consistency.md, "What a client does". `timing` is for tests. The `patience_s` of a
-    call is for that one, in place of the client's.
+    A call whose try fails is tried again for `patience_s` seconds where it may succeed later; with 0 there is one try.
+    A try takes up to 15 s. Then the call fails with an error of errors.py. A follower tries for ever. A fault
+    (faults.py) is raised at once, as it is. The rules are in docs/consistency.md, "What a client does".
+
+    The `patience_s` of a call replaces the client's for that call. `timing` is for tests.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Client:
         dedupe_life_s: float = DEDUPE_LIFE_S,
         timing: Timing | None = None,
     ) -> None:
-        """ValueError, TypeError for a URL, a token or a time that can be none.
+        """ValueError or TypeError where `url`, `token` or a number of seconds cannot be one.
 
-        `dedupe_life_s` is for how long the server knows a clientMessageId; once it says so itself, that counts.
+        `dedupe_life_s` is for how many seconds the server knows a clientMessageId. What the server says of it, in its
+        answer to a send, replaces this value.
         """
         self._patience_s = checked_duration("patience_s", patience_s)
         self._timing = timing if timing is not None else Timing()
@@ -69,12 +71,14 @@ class Client:
     ) -> Sent:
         """Sends a message once, however many tries that takes; returns when it is stored.
 
-        Messages to one recipient go one after the other, in the order of the calls. A message that waits for its turn
-        behind those that are sent loses no patience, behind those that are not it does. An error carries the
-        `client_message_id`, and `first_tried_at`, when it was tried first: with Refused nothing was written, after
-        OutcomeUnknown it may have been. To go on with that message give the same content and both. Within the server's
-        dedupe life (a week by default) it is still one message; later nothing is tried and OutcomeUnknown says so, with
-        the code DEDUPE_LIFE_OVER. A call that was cancelled can go on too, if its id was given.
+        Messages to one recipient go one after the other, in the order of the calls. The patience of a message counts
+        from its call, or from the moment at which the last message before it was sent, if that is later.
+
+        With Refused nothing was written; after OutcomeUnknown the message may have been. Either error carries the
+        `client_message_id` and the time of the first try, `first_tried_at`. To go on with that message, call again with
+        the same content and both values. Within the server's dedupe life (a week by default) it is still one message.
+        Later nothing is tried, and OutcomeUnknown with the code DEDUPE_LIFE_OVER says so. A call that was cancelled can
+        be gone on with too, if its `client_message_id` was given.
         """
         message_id = new_client_message_id() if client_message_id is None else client_message_id
         fields = {"recipientId": recipient_id, "messageContent": content, "clientMessageId": message_id}
@@ -97,7 +101,9 @@ class Client:
             return sent
 
     async def send_status(self, client_message_id: str, *, patience_s: float | None = None) -> Sent | None:
-        """What became of a send of one's own. None: not stored so far; while a try is under way it still may be."""
+        """The message that the user sent under this id. None where it is not stored so far; a try that is still under
+        way may yet store it.
+        """
         query: dict[str, str | int | None] = {"clientMessageId": client_message_id}
         try:
             return await self._retried(lambda: self._transport.get("sendStatus", query, Sent), patience_s)
@@ -107,7 +113,7 @@ class Client:
             raise
 
     async def mark_read(self, conversation_id: str, message_id: str, *, patience_s: float | None = None) -> ReadMark:
-        """Everything up to and including that message is read. The mark never moves back."""
+        """Marks the conversation read up to and including that message. The mark never moves back."""
         fields = {"conversationId": conversation_id, "messageId": message_id}
         return await self._retried(lambda: self._transport.post("markRead", fields, ReadMark), patience_s)
 
@@ -119,10 +125,12 @@ class Client:
         wait_s: int = 30,
         on_connection: OnConnection | None = None,
     ) -> Follow:
-        """Every new message, one's own too, from `token` on; without a token from now on, beginning with a Reset.
+        """Every message that came after `token`, the user's own too. Without a token it begins with a Reset and goes on
+        with what comes from now on.
 
-        Of all conversations or of one: a token is for the same choice. `wait_s`, 1 to 55, is how long one poll is held.
-        `on_connection` is told when the server does not answer, and when it does again.
+        It follows all conversations, or `conversation_id` alone; a token counts for the same choice only. `wait_s`, 1
+        to 55 seconds, is how long the server holds one poll. `on_connection` is called when the server does not answer,
+        and when it answers again.
         """
 
         async def poll(since: str | None, held_s: int) -> MessagePage:
@@ -135,8 +143,8 @@ class Client:
     def follow_conversations(
         self, token: str | None = None, *, wait_s: int = 30, on_connection: OnConnection | None = None
     ) -> FollowConversations:
-        """Every change of the list of conversations, from `token` on; without one it begins with a reset: the newest
-        page. `wait_s` and `on_connection` are those of `follow`.
+        """Every change of the list of conversations after `token`. Without a token it begins with a reset, which holds
+        the newest page. `wait_s` and `on_connection` are as in `follow`.
         """
 
         async def poll(since: str | None, held_s: int) -> ConversationPage:
@@ -154,7 +162,9 @@ class Client:
         page_size: int = _PAGE_SIZE,
         patience_s: float | None = None,
     ) -> MessagePage:
-        """One page: the newest, what is behind a cursor, or what came after the token of another page."""
+        """One page of messages: the newest page, the one behind `cursor`, or what came after `token`, which another
+        page had. At most one of the two may be given.
+        """
         query = {"conversationId": conversation_id, "cursor": cursor, "lastUpdatedTimestamp": token}
         sized = {**query, "pageSize": page_size}
         return await self._retried(lambda: self._transport.get("fetchMessages", sized, MessagePage), patience_s)
@@ -167,7 +177,9 @@ class Client:
         page_size: int = _PAGE_SIZE,
         patience_s: float | None = None,
     ) -> ConversationPage:
-        """One page, as of `fetch_messages`: of the list of conversations."""
+        """One page of conversations: the newest page, the one behind `cursor`, or what changed after `token`, which
+        another page had. At most one of the two may be given.
+        """
         query = {"cursor": cursor, "lastUpdatedTimestamp": token, "pageSize": page_size}
         return await self._retried(
             lambda: self._transport.get("fetchConversation", query, ConversationPage), patience_s
@@ -176,10 +188,11 @@ class Client:
     def messages(
         self, conversation_id: str | None = None, *, cursor: str | None = None, page_size: int = _PAGE_SIZE
     ) -> AsyncIterator[Message]:
-        """A conversation's messages, newest first; without one those of all, as far back as the log reaches.
+        """A conversation's messages, the newest first. Without `conversation_id` those of all conversations, the newest
+        change first, as far back as the log reaches.
 
-        `cursor` continues a list that a page began, a Reset's for example. Fetched page by page, as they are asked for.
-        ListReset where the server's store was put back from a copy in the middle of it.
+        `cursor` continues a list that another page began, a Reset for example. A page is fetched when its first message
+        is asked for. ListReset where the server's store was put back from a copy in the middle of the list.
         """
 
         async def page(after: str | None) -> MessagePage:
@@ -188,9 +201,10 @@ class Client:
         return _items(page, cursor)
 
     def conversations(self, *, cursor: str | None = None, page_size: int = _PAGE_SIZE) -> AsyncIterator[Conversation]:
-        """All conversations, the one with the newest message first. One that moves up between pages may be left out.
+        """All conversations, the one with the newest message first. A conversation that gets a message meanwhile moves
+        up the list and may be left out.
 
-        `cursor` and ListReset are those of `messages`.
+        `cursor` and ListReset are as in `messages`.
         """
 
         async def page(after: str | None) -> ConversationPage:
@@ -221,7 +235,9 @@ class _PageOf(Protocol[_T_co]):
 
 
 async def _items(page_after: Callable[[str | None], Awaitable[_PageOf[_T]]], cursor: str | None) -> AsyncIterator[_T]:
-    """The items of all pages. A cursor keeps its place while the list moves, so none comes twice. ListReset."""
+    """The items of all pages from `cursor` on. No item comes twice, because a cursor keeps its place while the list
+    moves. ListReset.
+    """
     while True:
         page = await page_after(cursor)
         if page.reset_reason is not None:

@@ -1,7 +1,8 @@
-"""The connections to one server, in generations: after a try without an answer none of its generation is used again.
+"""The connections to one server, in generations. After a try without an answer no connection of its generation is used
+again.
 
-A path that is dead is dead for all connections over it, and each idle one would cost a try its whole time. Requests
-that are under way on the old generation end in their own time; then it is closed.
+A network path that is dead is dead for all connections over it, and each idle one would cost another try its whole
+time. Requests that are under way on the old generation end in their own time; then the generation is closed.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 CONNECT_S: Final = 5.0
-"""For one address of the server's."""
+"""Seconds in which one address of the server's has to accept a connection."""
 _PROBES: Final = {
     "TCP_KEEPIDLE": 5,  # seconds of silence before the first probe
     "TCP_KEEPALIVE": 5,  # the same as macOS calls it
@@ -21,14 +22,14 @@ _PROBES: Final = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 10_000,  # milliseconds for which bytes or probes may stay unacknowledged
 }
-"""A peer that vanished without a word (a NAT that dropped the connection, a cable) is noticed in some ten seconds."""
+"""Options of TCP by which a peer that vanished (a NAT that dropped the connection, a cable) is noticed in some 10 s."""
 
 
 def probing_socket(address: Any) -> socket.socket:
     """A socket for an entry of getaddrinfo, whose peer is probed while it is silent, as far as the system can."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
-    with contextlib.suppress(OSError):  # a system that has the name and not the option: the call's time is the bound
+    with contextlib.suppress(OSError):  # some systems know the name and refuse it; the time of a try is the bound then
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _PROBES.items():
             if (option := getattr(socket, name, None)) is not None:
@@ -46,7 +47,7 @@ class Generation:
 
 
 class Connections:
-    """The generations; `make` opens the next one."""
+    """The connections to one server. `make` opens the pool of a new generation."""
 
     def __init__(self, make: Callable[[], aiohttp.ClientSession]) -> None:
         self._make = make
@@ -66,8 +67,8 @@ class Connections:
             await self._close_if_done(generation)
 
     async def retire(self, generation: Generation | None = None) -> None:
-        """No new request uses the connections of this generation, or of the current one."""
-        if self._is_closed:  # what was under way meanwhile fails after it
+        """Keeps new requests from the connections of `generation`, by default of the current one."""
+        if self._is_closed:  # a request that was under way at `close` fails afterwards and comes here
             return
         retired = generation or self._current
         if retired is self._current:
@@ -77,7 +78,7 @@ class Connections:
         await self._close_if_done(retired)
 
     async def close(self) -> None:
-        """All of them, with what is under way."""
+        """Closes all generations. Requests that are under way fail."""
         self._is_closed = True
         while self._all:
             await self._all.pop().session.close()

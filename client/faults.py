@@ -1,5 +1,5 @@
-"""Outage or fault. An outage may end by itself: the call is made again, and a follower goes on for ever. A fault ends
-only when somebody changes the program, so its exception reaches the caller at once, as it is:
+"""Tells outages from faults. An outage may end by itself, so a call is made again, and a follower goes on for ever. A
+fault ends only when somebody changes the program, so its exception reaches the caller at once, as it is. Faults are:
 
 - a mistake in the program or in its token function, which Python names by the exception's type (MISTAKES)
 - a URL, an access token or an argument that can make no request: ValueError, TypeError
@@ -22,35 +22,36 @@ MISTAKES: Final = (
     SyntaxError,
     TypeError,
 )
-"""KeyError, ValueError and RuntimeError are not among them: a sign-in service's odd answer raises those too."""
+"""The exceptions of mistakes in a program. KeyError, ValueError and RuntimeError are not among them, because a token
+function raises them for an odd answer of its sign-in service too."""
 OUTAGES: Final = (aiohttp.ClientError, TimeoutError, OSError, EOFError)
-"""What a request raises where the network, the server or what stands between them fails."""
+"""The exceptions of a request where the network, the server or a proxy fails."""
 BAD_URLS: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 
 _NO_TOKEN_CHARACTER: Final = re.compile(r"[^\x21-\x7e]")
-"""What is in no token. RFC 6750 takes fewer characters; those of `--insecure-dev` have `:` and `@` as well."""
+"""A character that no token has. RFC 6750 allows fewer characters, but tokens of `--insecure-dev` have `:` and `@`."""
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether the program has to be changed before what raised this can succeed; a group is one if a part of it is."""
+    """Whether `error` is a mistake in the program. An exception group is one if any part of it is."""
     if isinstance(error, BaseExceptionGroup):
         return any(is_mistake(part) for part in error.exceptions)
     return isinstance(error, MISTAKES)
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether a request that raised this may succeed later as it is."""
+    """Whether a request that raised `error` may succeed later unchanged."""
     return isinstance(error, OUTAGES) and not isinstance(error, BAD_URLS)
 
 
 def said(error: BaseException) -> str:
-    """An exception in a line, whatever it holds."""
+    """The name of an exception's type and its text, in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def checked_token(token: object) -> str:
-    """An access token as it is; TypeError or ValueError for what is none. Neither holds any of it but one character."""
+    """`token`, if it can be an access token; else TypeError or ValueError, which quote at most one character of it."""
     if not isinstance(token, str):
         raise TypeError(f"an access token is a str, not {type(token).__name__}")
     if not token:
@@ -65,7 +66,7 @@ def checked_token(token: object) -> str:
 
 
 def checked_duration(name: str, seconds: float) -> float:
-    """So many seconds, infinity too; ValueError, TypeError for what is none."""
+    """`seconds`, if it is a number of 0 or more, which may be infinite; else ValueError or TypeError, naming `name`."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name} is a number of seconds, not {type(seconds).__name__}")
     if not seconds >= 0:
@@ -74,7 +75,7 @@ def checked_duration(name: str, seconds: float) -> float:
 
 
 def checked_url(url: str) -> str:
-    """A server's URL without a slash at its end: http(s)://host[:port][/path]; ValueError, TypeError."""
+    """A server's URL, http(s)://host[:port][/path], without a slash at its end. ValueError or TypeError for another."""
     if not isinstance(url, str):
         raise TypeError(f"a server's URL is a str, not {type(url).__name__}")
     if not url.startswith(("http://", "https://")):

@@ -1,11 +1,11 @@
-"""Every new message once and in order, over a server that may go away at any time.
+"""Gives every new message once and in order, over a server that may go away at any time.
 
-After its own restart a program goes on from the token it saved. It saves `change.token` when it has dealt with the
-change: dying in between, it is given that change again, never none. What it then does twice must be the same twice; for
-a reply that is a clientMessageId made from the message's id (examples/echo_bot.py).
+After its own restart a program goes on from the token that it saved. It saves `change.token` when it has dealt with the
+change. If it dies in between, it is given that change again, so no change is lost. What it does with a change must
+therefore be safe to do twice; a bot replies under a clientMessageId made from the message's id (examples/echo_bot.py).
 
-Tokens are text that nobody reads but who made it. The server's stand for whole answers; that of a message in the middle
-of one is made here: the answer's token before it, and up to which version its messages are dealt with.
+Tokens are opaque to a program. The server's tokens stand for whole answers. The token of a message in the middle of an
+answer is made here, of the server's token before that answer and the version of the message.
 """
 
 from collections import deque
@@ -19,53 +19,55 @@ from rowbox.client.answers import Message, MessagePage
 from rowbox.client.polls import Polls
 
 _WITHIN: Final = "~"
-"""Not in any token of the server's."""
+"""Divides the two parts of a token that is made here. No token of the server's has it."""
 
 
 class NewMessage(Message, kw_only=True, frozen=True):
-    """A message that came, one's own too."""
+    """A message that came into the mailbox, sent by another user or by this one."""
 
     token: str
-    """Where to follow on from, once this message and all before it are dealt with."""
+    """The token from which to follow on when this message and all before it are dealt with."""
 
 
 class Reset(Struct, kw_only=True, frozen=True):
-    """A place to start from, in place of what changed: the first change without a token, or for one that is not served.
+    """A new start, with the newest page of messages. It is the first change of a follower without a token, and of one
+    whose token the server cannot serve.
 
-    Messages older than these and newer than the program's last one are not given: where they matter, read on with
-    `client.messages(conversation_id, cursor=reset.next_cursor)` as far as what is known. What is newer follows.
+    Messages older than these and newer than the program's last one are not given. Where they matter, read
+    `client.messages(conversation_id, cursor=reset.next_cursor)` up to a message that the program knows. Newer messages
+    follow as further changes.
     """
 
     messages: Sequence[Message]
-    """The newest, the newest first: of the conversation that is followed, or of all."""
+    """The newest messages of the conversation that is followed, or of all; the newest first."""
     token: str
     next_cursor: str | None
-    """Where older ones continue; None: there are none."""
+    """The cursor with which older messages continue; None where there are none."""
     reason: str | None
-    """Why the token was not served: "expired", "future", "restored", "foreign"; None where none was given."""
+    """Why the token was not served: "expired", "future", "restored" or "foreign"; None where no token was given."""
 
 
 Change: TypeAlias = NewMessage | Reset
 
 
 class Follow(AsyncIterator[Change]):
-    """The changes of one mailbox; see the module's text. One reader at a time.
+    """The changes of one mailbox, for one reader at a time.
 
-    It never ends and never gives up: leave the loop, or cancel the task (what was not given yet is not lost). It
-    raises what no patience cures: AccessDenied, Refused for a conversation that is not there, and faults (faults.py).
+    It never ends and never gives up. To stop, leave the loop or cancel the task; changes that were not given yet are
+    not lost. It raises AccessDenied, Refused for a conversation that does not exist, and faults (faults.py).
     """
 
     def __init__(self, polls: Polls[MessagePage], token: str | None) -> None:
-        """`token` is a change's; `polls` begins with the server's in it, `place_of(token)`."""
+        """`token` is the token of a change. `polls` begins with the server's token in it, `place_of(token)[0]`."""
         self._polls = polls
         _, self._seen = place_of(token)
-        """The version up to which what follows the server's last token was given."""
+        """The version up to which messages of the answer behind the server's last token were given."""
         self._pending: deque[Change] = deque()
         self._given = token
 
     @property
     def token(self) -> str | None:
-        """Up to where changes were given; moves on as well where only read marks moved."""
+        """The token of the last change that was given. It moves on without a change where only read marks moved."""
         return self._given
 
     def __aiter__(self) -> Self:
@@ -85,8 +87,10 @@ class Follow(AsyncIterator[Change]):
 
 
 def changes_of(page: MessagePage, before: str | None, seen: int) -> list[Change]:
-    """What a page means to a follower, in the order to give it: that asked for what came after the token `before`, and
-    was given what follows it up to the version `seen`.
+    """The changes in a page, in the order in which a follower gives them.
+
+    The follower had asked for what came after the token `before`, and has given messages behind that token up to the
+    version `seen`.
     """
     token = page.last_updated_timestamp
     if not page.is_delta_update or before is None:
@@ -100,7 +104,9 @@ def changes_of(page: MessagePage, before: str | None, seen: int) -> list[Change]
 
 
 def place_of(token: str | None) -> tuple[str | None, int]:
-    """The server's token in that of a change, and the version up to which what follows it is known. ValueError."""
+    """The server's token inside a change's token, and the version up to which messages behind it were given; (None, 0)
+    without a token. ValueError where `token` is none of a change.
+    """
     if token is None:
         return None, 0
     before, within, seen = token.partition(_WITHIN)

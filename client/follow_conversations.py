@@ -1,4 +1,4 @@
-"""The list of conversations as it changes: a new message, something read, what retention ends."""
+"""Follows the list of conversations as it changes: by a new message, by a read mark, by retention."""
 
 from collections.abc import AsyncIterator
 from typing import Self
@@ -10,19 +10,24 @@ from rowbox.client.polls import Polls
 
 
 class ConversationChange(Struct, kw_only=True, frozen=True):
-    """Conversations in their newest state, the one with the newest message first: of each only the last of several
-    changes. They replace what is known of them; where `is_reset`, of all.
+    """Conversations in their newest state, the one with the newest message first. Of several changes of a conversation
+    only the last is there.
+
+    Each replaces what the program knows of that conversation. Where `is_reset`, they replace the program's whole list.
     """
 
     conversations: tuple[Conversation, ...]
     is_reset: bool
-    """The newest page, in place of what one has: the first change without a token, or for one that is not served."""
+    """Whether these are the newest page, in place of the program's list. True for the first change of a follower
+    without a token, and of one whose token the server cannot serve."""
     reason: str | None
-    """Why the token was not served: "too_many" changed, "future", "restored", "foreign"; None where none was given."""
+    """Why the token was not served: "too_many" (changes), "future", "restored" or "foreign"; None where no token was
+    given."""
     next_cursor: str | None
-    """Of a reset: where older ones continue, `client.conversations(cursor=...)`; None: there are none."""
+    """With a reset, the cursor for `client.conversations(cursor=...)`, which continues with older ones; None where
+    there are none."""
     token: str
-    """Where to follow on from, once this change is dealt with."""
+    """The token from which to follow on when this change is dealt with."""
 
 
 class FollowConversations(AsyncIterator[ConversationChange]):
@@ -33,7 +38,7 @@ class FollowConversations(AsyncIterator[ConversationChange]):
 
     @property
     def token(self) -> str | None:
-        """Up to where changes were given."""
+        """The token of the last change that was given."""
         return self._polls.reached
 
     def __aiter__(self) -> Self:

@@ -3,8 +3,8 @@
 A token is a place in the mailbox's history. Each request asks for what came after the last token, and only an answer
 moves it, so a request that failed is made again without missing or doubling anything.
 
-The first request and the first after a failure are answered at once: until then nobody knows whether the server is
-there. The others are held by the server until there is something, or for `wait_s`.
+The first request, and the first one after a failure, ask for an answer at once, because until then nobody knows whether
+the server is there. The server holds the other requests until there is something new, or for `wait_s`.
 """
 
 import logging
@@ -19,12 +19,12 @@ from rowbox.client.retry import Timing, asked_s
 log = logging.getLogger(__name__)
 
 EARLY_S: Final = 1.0
-"""A poll that ends sooner than this with nothing was ended by somebody: more than eight of the same user, for example.
-Without a pause such clients would end one another's polls as fast as the network goes."""
+"""A poll that ends sooner than this without news was ended by the server, for example because its user has more than
+eight. Then a pause follows; without one such clients would end one another's polls as fast as the network goes."""
 
 
 class Connection(Struct, frozen=True, kw_only=True):
-    """Whether the server answers. `error` and `retry_in_s` say why it does not, and when it is asked again."""
+    """Whether the server answers. Where it does not, `error` says why, and `retry_in_s` when it is asked again."""
 
     is_connected: bool
     error: CallFailed | None = None
@@ -32,11 +32,12 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 
 OnConnection: TypeAlias = Callable[[Connection], None]
-"""Told after each failure, and at the first answer after one or at the beginning. What it raises ends the following."""
+"""Called after each failure, at the first answer of all, and at the first answer after a failure. An exception that it
+raises ends the following."""
 
 
 class AnyPage(Protocol):
-    """What every page has."""
+    """A page of any list."""
 
     @property
     def items(self) -> Sequence[object]: ...
@@ -54,7 +55,9 @@ Page = TypeVar("Page", bound=AnyPage)
 
 
 class Polls(Generic[Page]):
-    """Follows one list. `fetch` makes one request for what came after a token, held for so many seconds."""
+    """Follows one list. `fetch(token, wait_s)` makes one request for what came after `token`, which the server holds
+    for up to `wait_s` seconds.
+    """
 
     def __init__(
         self,
@@ -75,8 +78,9 @@ class Polls(Generic[Page]):
         self._pause_s = 0.0
 
     async def next(self) -> Page:
-        """The next answer, however long that takes. Raises what no patience cures: refusals and faults. Cancelled, it
-        has lost nothing.
+        """The next answer, however long that takes. Raises refusals and faults, which no patience cures.
+
+        Nothing is lost when it is cancelled: the next call asks for the same answer.
         """
         while True:
             pause_s, self._pause_s = self._pause_s, 0.0

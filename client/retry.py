@@ -1,7 +1,7 @@
-"""When a call is made again, and how long after: at once, then with growing pauses, full jitter in each.
+"""When a call is made again: at once after the first failure, then after growing pauses, with full jitter in each.
 
-Full jitter (a pause is anything between nothing and the bound) because clients that lost the same server at the same
-moment must not come back at the same moment. What the server asks for comes first: a pause is never shorter.
+A pause has full jitter (it is drawn between nothing and its bound), because clients that lost the same server at the
+same moment must not come back at the same moment. A pause is never shorter than the server asks for.
 
 Patience is a time and not a count: how long a server is away (a restart, another server that takes over) does not
 depend on how fast it refuses meanwhile.
@@ -19,36 +19,36 @@ from rowbox.client.awake import GAP_S, MachineSlept
 from rowbox.client.errors import NO_TOKEN, CallFailed, OutcomeUnknown
 
 PATIENCE_S: Final = 30.0
-"""Longer than a takeover, which takes the lease's life and a few seconds."""
+"""The default patience: longer than a takeover, which takes the lease's life and a few seconds."""
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 _T = TypeVar("_T")
 _MOST_ASKED_MS: Final = 3600_000
-"""No longer pause is made than this, whatever a server or a proxy in front of it asks for."""
+"""The longest pause, whatever a server or a proxy in front of it asks for."""
 _MOST_DOUBLINGS: Final = 32
-"""Beyond any `cap_s`; a client that is away for a week must not compute 2 ** 60000."""
+"""So many doublings exceed any `cap_s`. Without this bound a client that fails for a week would compute 2 ** 60000."""
 
 
 class Pauses(Struct, frozen=True, kw_only=True):
     """The bounds of the pauses between tries."""
 
     base_s: float = 0.25
-    """Of the first pause; each further one's is twice as long."""
+    """The bound of the first pause, in seconds. The bound of each further pause is twice that of the one before."""
     cap_s: float = 3.0
-    """Where they stop growing: so long after the server is back somebody may still wait for his message."""
+    """The bound at which pauses stop growing, in seconds. A client may notice so late that the server is back."""
 
     def of(self, number: int, asked_ms: int | None, random: Random) -> float:
-        """The pause number 1, 2, ...; `asked_ms` is what the server asked for."""
+        """The length in seconds of the pause with this number, from 1 on. `asked_ms` is what the server asked for."""
         bound = min(self.cap_s, self.base_s * 2 ** min(number - 1, _MOST_DOUBLINGS))
         return asked_s(asked_ms) + random.uniform(0, bound)
 
 
 def asked_s(asked_ms: int | None) -> float:
-    """The pause that a server asked for, in seconds."""
+    """The pause that a server asked for, in seconds. At most the longest pause; 0 where it asked for none."""
     return min(max(asked_ms or 0, 0), _MOST_ASKED_MS) / 1000
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Time and chance as a client has them."""
+    """A client's clocks, its way to sleep, its pauses and its random numbers; tests give others."""
 
     pauses: Pauses = Pauses()
     random: Random = field(default_factory=Random)
@@ -61,12 +61,13 @@ class Timing(Struct, frozen=True, kw_only=True):
 async def retried(
     call: Callable[[], Awaitable[_T]], patience_s: float, timing: Timing, *, since_s: float | None = None
 ) -> _T:
-    """The call's answer, from the first try or a later one. `call` must be the same request each time.
+    """The call's answer, from the first try or a later one. `call` must make the same request each time.
 
-    The patience begins now, or did so at `since_s` of the clock, and it begins anew when a machine wakes: asleep nobody
-    lost it. The last try is at its end; there is none where the server asks to come back later than that.
-    Its error is raised where none succeeds; OutcomeUnknown as well where that was a refusal but an earlier try had no
-    answer, which may have been carried out.
+    The patience begins now, or began at `since_s` of the clock. It begins anew when the machine wakes from a sleep. The
+    last try is made when the patience ends, unless the server asks to come back later than that.
+
+    Where no try succeeds, the error of the last one is raised. If that is a refusal but an earlier try had no answer,
+    OutcomeUnknown is raised instead, because the earlier try may have been carried out.
     """
     until_s = patience_s + (timing.clock() if since_s is None else since_s)
     failures, was_unknown = 0, False

@@ -1,8 +1,9 @@
 """A send keeps its id however often it is tried, and is not tried any more once the server may have forgotten that id.
 
-A server knows a clientMessageId for its dedupe life, a week by default. A try that arrives later is another message to
-it. Who retried would send twice, so he is asked instead: DEDUPE_LIFE_OVER. Such a time passes while a machine sleeps in
-the middle of a send, and between the runs of a program that keeps what it could not send.
+A server knows a clientMessageId for its dedupe life, a week by default. To the server a later try is another message,
+so it might send the message twice. It is not made; the call fails with DEDUPE_LIFE_OVER, and the caller decides. So
+much time passes when a machine sleeps in the middle of a send, and between the runs of a program that keeps its unsent
+messages.
 """
 
 import uuid
@@ -14,7 +15,7 @@ from rowbox.client.retry import Timing
 
 
 def new_client_message_id() -> str:
-    """An id for a message of its own. Kept beside the text before the first try, it makes every later one a retry."""
+    """A fresh id for one message. A program that saves it with the text before the first try can still retry later."""
     return uuid.uuid4().hex
 
 
@@ -23,15 +24,15 @@ class Attempt(Struct, kw_only=True):
 
     client_message_id: str
     first_tried_at: float
-    """When the first one began, in seconds since the epoch."""
+    """When the first try began, in seconds since the epoch."""
     began_s: float
-    """When the first one of this call began, by the clock that never jumps."""
+    """When the first try of this call began, in seconds of the monotonic clock."""
     may_be_known: bool
-    """Whether there was one, so that the server's memory matters."""
+    """Whether there was a try before, so that the server may know the id."""
 
     @classmethod
     def beginning(cls, client_message_id: str, first_tried_at: float | None, timing: Timing) -> "Attempt":
-        """With `first_tried_at` it goes on with a message of before."""
+        """The tries of a message that begin now. With `first_tried_at` they continue those of an earlier call."""
         return cls(
             client_message_id=client_message_id,
             first_tried_at=timing.wall_clock() if first_tried_at is None else first_tried_at,
@@ -40,9 +41,11 @@ class Attempt(Struct, kw_only=True):
         )
 
     def next_try(self, timing: Timing, life_s: float, try_s: float) -> None:
-        """Before each; OutcomeUnknown where one that takes up to `try_s` could end after the server's dedupe life.
+        """To be called before each try. OutcomeUnknown, with DEDUPE_LIFE_OVER, where a further try that takes up to
+        `try_s` seconds could end after the server's dedupe life, `life_s` seconds.
 
-        The age is the longer one by two clocks: one may have stood still in a sleep, the other may have been set.
+        The age of the first try is the longer one by two clocks: the monotonic clock may have stood still in a sleep,
+        and the wall clock may have been set.
         """
         age_s = max(abs(timing.wall_clock() - self.first_tried_at), timing.clock() - self.began_s)
         if self.may_be_known and age_s + try_s > life_s:
@@ -56,6 +59,6 @@ class Attempt(Struct, kw_only=True):
         self.may_be_known = True
 
     def marked(self, error: CallFailed) -> CallFailed:
-        """The error of this message."""
+        """`error`, with the id and the first try's time of this message."""
         error.client_message_id, error.first_tried_at = self.client_message_id, self.first_tried_at
         return error

@@ -18,11 +18,12 @@ from rowbox.client.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
 from rowbox.client.faults import checked_url, is_outage, said
 
 CALL_S: Final = 15.0
-"""For one try: a server that cannot carry it out says so before (`server.body_room_ms` and `commit.timeout_ms`)."""
+"""Seconds for one try. A server that cannot carry it out answers before that (`server.body_room_ms`,
+`commit.timeout_ms`)."""
 POLL_MARGIN_S: Final = 5.0
-"""How much longer than its `wait` a poll is listened to."""
+"""Seconds for which a client listens to a poll beyond the poll's `wait`."""
 DEDUPE_LIFE_S: Final = 7 * 24 * 3600.0
-"""For how long a server knows a clientMessageId, if its operator has not chosen another time."""
+"""Seconds for which a server knows a clientMessageId by default."""
 _T = TypeVar("_T")
 
 
@@ -33,7 +34,7 @@ class _Exchange(NamedTuple):
 
 
 class _Try:
-    """A request that is under way, and how it is ended where the machine slept meanwhile."""
+    """A request that is under way. `end` ends it when the machine slept meanwhile."""
 
     def __init__(self, timeout_s: float) -> None:
         self.scope = asyncio.timeout(timeout_s)
@@ -41,18 +42,20 @@ class _Try:
         self.has_slept = False
 
     def end(self) -> None:
-        if self.scope.expired():  # a clock that counts the sleep ends it in the same moment
+        if self.scope.expired():  # where the loop's clock counts the sleep, the timeout ended it in the same moment
             return
         self.has_slept = True
         self.scope.reschedule(asyncio.get_running_loop().time())
 
     def notice_sleep(self) -> None:
-        """Where the clock of timeouts counts a sleep, its time is over before anybody can end it, and long since."""
+        """Sets `has_slept` where the timeout ended the try much too late: then the loop's clock counted a sleep, and
+        `end` was not needed.
+        """
         late_s = asyncio.get_running_loop().time() - (self.scope.when() or 0)
         self.has_slept = self.has_slept or (self.scope.expired() and late_s > GAP_S)
 
     def why(self, error: Exception) -> str:
-        """Why there is no answer."""
+        """Why the try has no answer, for people."""
         if self.has_slept:
             return "the machine slept"
         return f"none within {self.timeout_s:g} s" if self.scope.expired() else said(error)
@@ -72,8 +75,10 @@ class Transport:
         tick_s: float = TICK_S,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`url` is http(s)://host:port, with a path where a proxy has put the server under one. ValueError for a URL or
-        a token that can be none, TypeError for what is not even text. `wall_clock` and the times are for tests.
+        """`url` is http(s)://host:port, followed by a path where a proxy serves Rowbox under one.
+
+        ValueError for a URL or a token that cannot be one; TypeError where it is not even text. `wall_clock`, `call_s`,
+        `margin_s` and `tick_s` are for tests.
         """
         self._url = checked_url(url)
         self._access = AccessToken(token, call_s)
@@ -85,7 +90,7 @@ class Transport:
         self._was_closed = False
         self._tries: set[_Try] = set()
         self.dedupe_life_s = dedupe_life_s
-        """For how long the server knows a clientMessageId; as it says itself with the answer to a send."""
+        """Seconds for which the server knows a clientMessageId: the last value that an answer to a send had."""
 
     async def __aenter__(self) -> Self:
         self._connections = Connections(_session)
@@ -105,11 +110,17 @@ class Transport:
             await connections.close()
 
     async def post(self, call: str, fields: dict[str, str], kind: type[_T]) -> _T:
-        """Refused, AccessDenied, OutcomeUnknown: see errors.py. Faults as they are: see faults.py."""
+        """Makes one POST with `fields` as JSON, and returns the answer as `kind`.
+
+        Refused, AccessDenied or OutcomeUnknown (errors.py); faults as they are (faults.py).
+        """
         return await self._call("POST", call, kind, self._call_s, json=fields)
 
     async def get(self, call: str, query: dict[str, str | int | None], kind: type[_T], *, wait_s: int = 0) -> _T:
-        """The same. Parameters that are None are left out; `wait_s` is how long the server may hold the request."""
+        """Makes one GET, and returns the answer as `kind`. Errors as of `post`.
+
+        Parameters that are None are left out. `wait_s` is how many seconds the server may hold the request.
+        """
         given = {name: value for name, value in query.items() if value is not None}
         if wait_s:
             given["wait"] = wait_s
@@ -147,7 +158,7 @@ class Transport:
                 if not is_outage(error):
                     raise
                 this.notice_sleep()
-                if not isinstance(error, aiohttp.ClientConnectorError):  # there it had no connection to begin with
+                if not isinstance(error, aiohttp.ClientConnectorError):  # such a try never had a connection
                     await connections.retire(generation)
                 cause = MachineSlept() if this.has_slept else error
                 raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from cause
@@ -159,7 +170,7 @@ class Transport:
             method,
             f"{self._url}/v1/{call}",
             headers={"Authorization": f"Bearer {token}"},
-            allow_redirects=False,  # the access token is for this server
+            allow_redirects=False,  # the access token must not go to another server
             **content,
         ) as response:
             life = response.headers.get("X-Dedupe-Life", "")
@@ -168,7 +179,7 @@ class Transport:
             return _Exchange(response.status, await response.read(), response.headers.get("Retry-After"))
 
     async def _woke(self) -> None:
-        """Whatever is under way is so on a connection of before the sleep."""
+        """Ends all tries that are under way, because they use connections that were made before the sleep."""
         if self._connections is not None:
             await self._connections.retire()
         for one in self._tries:
