@@ -1,16 +1,16 @@
-"""Cells to columns and back.
+"""Turns cells into columns of the store, and columns into cells.
 
-Values are msgpack arrays, in which fields stand in the order of their declaration: a field is only ever added, at the
-end, with a default. docs/formats.md has the rule, tests/golden the bytes.
+Values are msgpack arrays, in which fields stand in the order of their declaration. A field is only ever added, at the
+end and with a default. docs/formats.md has the rule, tests/golden the bytes.
 
-A newer Rowbox may have written what this one does not know, and be replaced by this one. So some things hold for every
-cell that will ever be, and by them what is unknown is passed over and still counted:
+A newer Rowbox may have written cells that this one does not know, before this one took over from it. So that such cells
+are passed over and their versions still counted, these things hold for every cell that there will ever be:
 
 - In `i` a qualifier is a byte for the kind, the key of what the cell is about, and the epoch in the last 8 bytes. The
   value is an array of two states, the one after the mutation and the one before it (or nil), and each state is an array
   that begins with version and epoch. (`f`, the fence, is the one exception.)
 - In `l` the qualifier is version and epoch, and the value an array that begins with the number of the kind.
-- Values behind the last one that is known are left alone, in every array.
+- In every array, values behind the last field that is known are ignored.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
 
 EncodedCell = tuple[Family, bytes, bytes]
-"""Family, qualifier, value."""
+"""A column: family, qualifier, value."""
 
 _KINDS = {kind.value: kind for kind in ChangeKind}
 
@@ -51,7 +51,7 @@ class _StatesValue(Struct, array_like=True, gc=False):
 
 
 class _Outline(Struct, array_like=True, gc=False):
-    """A Conversation of which only some fields are looked at."""
+    """A Conversation of which only the fields that a load needs are decoded."""
 
     version: int
     epoch: msgspec.Raw
@@ -66,7 +66,7 @@ class _Outline(Struct, array_like=True, gc=False):
 
     @property
     def ends_after(self) -> int:
-        """See Conversation."""
+        """The value of `Conversation.ends_after` for this state."""
         return ends_after(
             has_snippet=bytes(self.snippet) != _NO_TEXT,
             last_message_version=self.last_message_version,
@@ -85,7 +85,7 @@ class _OutlineValue(Struct, array_like=True, gc=False):
 
 
 _STATES_HEADER = 0x92
-"""An array of two: what an index value begins with, unless a newer Rowbox wrote more into it."""
+"""The first byte of an index value: an array of two. A newer Rowbox may write a longer array."""
 
 
 class _RevocationsValue(Struct, array_like=True, gc=False):
@@ -99,7 +99,7 @@ class _StampValue(Struct, array_like=True, gc=False):
 
 
 class _StampsValue(Struct, array_like=True, gc=False):
-    """What any index value but a fence is, whatever its kind."""
+    """An index value of any kind but a fence: the stamps of its two states."""
 
     current: _StampValue
     previous: _StampValue | None
@@ -118,7 +118,7 @@ class _LogValue(Struct, array_like=True, gc=False):
 
 
 class _LogKindValue(Struct, array_like=True, gc=False):
-    """What any log value is, whatever its kind."""
+    """A log value of any kind: the number of the kind."""
 
     kind: int
 
@@ -205,7 +205,7 @@ def decode(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownInde
 
 
 def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | RevocationCell | UnknownIndexCell:
-    """A column of `i`."""
+    """The cell in a column of family `i`. ValueError or msgspec's errors where the bytes are no such cell."""
     kind = qualifier[:1]
     if kind == keys.CONVERSATION_PREFIX:
         _check_length(qualifier, keys.CONVERSATION_BYTES)
@@ -227,7 +227,7 @@ def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | Revo
 
 
 def _decode_fence(value: bytes) -> Fence:
-    """What came later is cut off: of a NamedTuple, as of a tuple, msgspec would refuse it."""
+    """The fence in `value`. Fields of a newer Rowbox are cut off its entries, because msgspec refuses longer tuples."""
     known = len(FenceEntry._fields)
     return tuple(msgspec.convert(entry[:known], FenceEntry) for entry in _unpack_entries(value))
 
@@ -237,9 +237,9 @@ def _stamp(value: _StampValue) -> Stamp:
 
 
 def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
-    """Of a conversation's column of `i` the state after the mutation, which stays packed. ValueError, as the others.
+    """The state after the mutation in a conversation's column of `i`, still packed. Errors as of `decode_index`.
 
-    A third of `decode_index`'s time, which a load of a hundred thousand conversations would take.
+    It takes a third of the time of `decode_index`, which counts where a load reads a hundred thousand conversations.
     """
     if len(qualifier) != keys.CONVERSATION_BYTES:
         _check_length(qualifier, keys.CONVERSATION_BYTES)
@@ -255,7 +255,7 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
-    """A column of `m`."""
+    """The cell in a column of family `m`. Errors as of `decode_index`."""
     _check_length(qualifier, keys.MESSAGE_BYTES)
     message = _unpack_message(value)
     key = keys.split_message_qualifier(qualifier)
@@ -263,7 +263,7 @@ def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:
-    """A column of `l`."""
+    """The cell in a column of family `l`. Errors as of `decode_index`."""
     _check_length(qualifier, keys.LOG_BYTES)
     version, epoch = keys.split_log_qualifier(qualifier)
     try:
@@ -280,7 +280,7 @@ def decode_log(qualifier: bytes, value: bytes) -> LogCell:
 
 
 def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:
-    """A column of `d`."""
+    """The cell in a column of family `d`. Errors as of `decode_index`."""
     _check_length(qualifier, keys.DEDUPE_BYTES)
     client_id_hash, epoch = keys.split_dedupe_qualifier(qualifier)
     send = _unpack_dedupe(value)
@@ -288,7 +288,7 @@ def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:
 
 
 def decode_outbox(qualifier: bytes, value: bytes) -> OutboxCell:
-    """A column of `o`."""
+    """The cell in a column of family `o`. Errors as of `decode_index`."""
     _check_length(qualifier, keys.OUTBOX_BYTES)
     parcel = _unpack_outbox(value)
     return OutboxCell(*keys.split_outbox_qualifier(qualifier), parcel.version, parcel.message)

@@ -31,7 +31,8 @@ class Family(StrEnum):
 
 
 TtlMs = Mapping[Family, int]
-"""How long a family keeps a cell after the call's timestamp; a family that is not named keeps it for ever."""
+"""For how many milliseconds after its timestamp each family keeps a cell. A family that is not named keeps it for
+ever."""
 
 
 def ttl_ms(settings: StoreSettings) -> TtlMs:

@@ -1,4 +1,5 @@
-"""Every key of the store, each with its inverse. Fixed-length binary parts, big-endian, so that bytes sort as numbers.
+"""Every key of the store, each with its inverse. Their binary parts have fixed lengths and are big-endian, so that
+bytes sort as the numbers do.
 
 A qualifier ends in the epoch (and, for messages, the version) that wrote it: no owner overwrites another's cell.
 messageIds are inverted in `m`, because a row store reads columns upwards only and people read messages newest first.
@@ -21,17 +22,19 @@ MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
 OUTBOX_END = b"\xff" * (OUTBOX_BYTES + 1)
-"""Sorts behind every qualifier of `o`."""
+"""A qualifier that sorts behind every qualifier of `o`."""
 _INVERT = (1 << 8 * ID_BYTES) - 1
 
 SCHEMA_ROW = b"meta/schema"
-"""What the table was made with. `meta/` sorts behind every shard, so a split point keeps it in a region of its own."""
+"""The row that says what the table was made with. `meta/` sorts behind every shard, so that one split point gives the
+rows below it a region of their own."""
 CLUSTER_ROW = b"meta/cluster"
-"""Who owns what now (cacheserver/shardmap/cluster_state.py), in one row: one read shows all of it as of one moment."""
+"""The row that says who owns the mailboxes (cacheserver/shardmap/cluster_state.py). One read shows all of it as of one
+moment."""
 CLOCK_ROW = b"meta/clock"
-"""What the store remembers of the time (cacheserver/stores/clock_memory.py)."""
+"""The row in which the store remembers the time (cacheserver/stores/clock_memory.py)."""
 REVOKED_ROW = b"meta/revoked"
-"""Which single tokens are revoked (cacheserver/access/revoked_ids.py)."""
+"""The row of the single tokens that are revoked (cacheserver/access/revoked_ids.py)."""
 META_START = b"meta/"
 
 
@@ -41,10 +44,10 @@ def row_key(user_id: str, shards: int) -> bytes:
 
 
 def user_of(row: bytes, shards: int) -> str | None:
-    """The user whose row this is: the inverse of `row_key`. None for a foreign row, one that no user can ever have.
+    """The user whose row this is: the inverse of `row_key`. None for a foreign row, whose key no user can ever have.
 
-    Whoever walks over rows has to ask: another program may have written into the table, and one such key must not end
-    what is done for everybody else.
+    Every walk over rows has to ask this, because another program may have written into the table, and one such key must
+    not end the work for all other rows.
     """
     user_id = row[5:].decode("ascii", "replace")
     return user_id if is_user_id(user_id) and row_key(user_id, shards) == row else None
@@ -56,7 +59,7 @@ def shard_of_row(row: bytes) -> int:
 
 
 def shard_range(shards: range) -> tuple[bytes, bytes]:
-    """The rows of adjacent shards: from the first key, to before the second ('0' follows '/')."""
+    """The rows of adjacent shards, as the first key and the key behind the last ('0' follows '/')."""
     return b"%04x/" % shards[0], b"%04x0" % shards[-1]
 
 
@@ -73,12 +76,12 @@ def invert(message_id: bytes) -> bytes:
 
 
 def conversation_qualifier(conversation_id: bytes, epoch: int) -> bytes:
-    """Of a conversation's state, in `i`."""
+    """The qualifier of a conversation's state, in `i`."""
     return _CONVERSATION(CONVERSATION_PREFIX, conversation_id, epoch)
 
 
 CONVERSATION_ID = slice(1, 1 + ID_BYTES)
-"""Where the conversationId stands in the qualifier of its state."""
+"""The place of the conversationId in the qualifier of its state."""
 
 
 def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
@@ -87,17 +90,17 @@ def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
 
 
 def fence_qualifier(epoch: int) -> bytes:
-    """Of a fence, in `i`."""
+    """The qualifier of a fence, in `i`."""
     return _FENCE(FENCE_PREFIX, epoch)
 
 
 def revocation_qualifier(epoch: int) -> bytes:
-    """Of the user's revoked tokens, in `i`."""
+    """The qualifier of the user's revocations, in `i`."""
     return _FENCE(REVOCATION_PREFIX, epoch)
 
 
 def index_epoch(qualifier: bytes) -> int:
-    """The epoch in any qualifier of `i`, also of a kind that is not known here: it stands in the last bytes."""
+    """The epoch in a qualifier of `i`, also of a kind that this Rowbox does not know: always the last 8 bytes."""
     return int.from_bytes(qualifier[-_STAMP_BYTES:], "big")
 
 
@@ -111,7 +114,7 @@ class MessageKey(NamedTuple):
 
 
 def message_qualifier(conversation_id: bytes, message_id: bytes, epoch: int, version: int) -> bytes:
-    """Of a message, in `m`: ascending qualifiers are a conversation's messages newest first."""
+    """The qualifier of a message, in `m`. In ascending order they are a conversation's messages, the newest first."""
     return _MESSAGE(conversation_id, invert(message_id), epoch, version)
 
 
@@ -126,7 +129,7 @@ def split_message_qualifier(qualifier: bytes) -> MessageKey:
 
 
 def message_stamp(qualifier: bytes) -> tuple[int, int]:
-    """(epoch, version) of a message's qualifier, without the rest: for counting many."""
+    """(epoch, version) of a message's qualifier. Its other parts are not decoded, which makes counting many faster."""
     return int.from_bytes(qualifier[32:40], "big"), int.from_bytes(qualifier[40:], "big")
 
 
@@ -138,13 +141,13 @@ def message_range(conversation_id: bytes, above: bytes | None, below: bytes | No
 
 
 def copies_range(conversation_id: bytes, message_id: bytes) -> tuple[bytes, bytes]:
-    """Qualifiers [start, stop) of all cells of one message, whoever wrote them."""
+    """Qualifiers [start, stop) of all cells of one message, of every epoch."""
     prefix = conversation_id + invert(message_id)
     return prefix, after(prefix + b"\xff" * 16)
 
 
 def log_qualifier(version: int, epoch: int) -> bytes:
-    """Of a log entry, in `l`."""
+    """The qualifier of a log entry, in `l`."""
     return _LOG(version, epoch)
 
 
@@ -159,7 +162,7 @@ def log_range(after_version: int, through_version: int) -> tuple[bytes, bytes]:
 
 
 def dedupe_qualifier(client_id_hash: bytes, epoch: int) -> bytes:
-    """Of a send's outcome, in `d`."""
+    """The qualifier of a send's outcome, in `d`."""
     return _ID(client_id_hash, epoch)
 
 
@@ -174,7 +177,7 @@ def dedupe_range(client_id_hash: bytes) -> tuple[bytes, bytes]:
 
 
 def outbox_qualifier(message_id: bytes, epoch: int) -> bytes:
-    """Of a message on its way, in `o`."""
+    """The qualifier of a message on its way to its recipients, in `o`."""
     return _ID(message_id, epoch)
 
 

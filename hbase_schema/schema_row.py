@@ -1,7 +1,7 @@
-"""What a table was made with, kept in the table itself: the schema's version and SHARDS, in SCHEMA_ROW of family `i`.
+"""The schema's version and the number of shards that a table was made with, in SCHEMA_ROW of the table's family `i`.
 
-Written once by `rowbox schema apply`, after the table stands as planned; looked at by whoever opens the store. Beside
-them stands which history the store is in (cacheserver/stores/history.py), in an embedded store too.
+`rowbox schema apply` writes them when the table is as planned; a server reads them when it opens the store. The same
+row holds the history of the store (cacheserver/stores/history.py), in an embedded store too.
 """
 
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ class SchemaRow(NamedTuple):
     shards: int
 
     def columns(self) -> list[tuple[bytes, bytes]]:
-        """The qualifiers and values that hold it, as decimal text: an operator reads them in any shell."""
+        """Its qualifiers and values. Values are decimal text, so that an operator can read them in HBase's shell."""
         return [(SHARDS_QUALIFIER, b"%d" % self.shards), (VERSION_QUALIFIER, b"%d" % self.version)]
 
 
 def decode_schema_row(columns: Iterable[tuple[bytes, bytes]]) -> SchemaRow | None:
-    """What `columns` of SCHEMA_ROW say; None until the version stands: it is written last, and says that all is done.
+    """The schema in `columns` of SCHEMA_ROW. None where the version is missing: it is written last, when all is done.
 
-    StoreDamaged where it is not two numbers.
+    StoreDamaged where the values are not two numbers.
     """
     values = dict(columns)
     if VERSION_QUALIFIER not in values:
@@ -43,7 +43,10 @@ def decode_schema_row(columns: Iterable[tuple[bytes, bytes]]) -> SchemaRow | Non
 
 
 def require_schema(columns: Iterable[tuple[bytes, bytes]], table: str) -> SchemaRow:
-    """The schema of a store that may be served. StoreUnusable: none. StoreVersionMismatch: of another version."""
+    """The schema in `columns`, which has to be one that this Rowbox can serve.
+
+    StoreUnusable where there is none; StoreVersionMismatch where it is of another version.
+    """
     found = decode_schema_row(columns)
     if found is None:
         raise StoreUnusable(f"table {table} holds no schema of Rowbox; make it with: rowbox schema apply")
@@ -54,7 +57,7 @@ def require_schema(columns: Iterable[tuple[bytes, bytes]], table: str) -> Schema
 
 
 def encode_history(history: bytes) -> bytes:
-    """As it stands in the store: hexadecimal text."""
+    """`history` as it is stored: hexadecimal text."""
     return history.hex().encode()
 
 

@@ -1,8 +1,8 @@
-"""Whether mailboxes may be served from a table, with the settings at hand: what a server asks when it opens its store.
+"""Whether mailboxes may be served from a table with the server's settings. A server asks this when it opens its store.
 
-A family that forgets sooner than the settings say breaks promises silently: dedupe records that are gone after seconds
-make a retry a second message, a log that is cut short makes deltas that leave messages out. One that keeps for longer
-shows what retention should have taken.
+A family that forgets sooner than the settings say breaks promises silently: without its dedupe record a retry becomes a
+second message, and with a log that is cut short a delta leaves messages out. A family that keeps cells for longer shows
+messages that retention should have taken.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from rowbox.mailbox.settings.config import StoreSettings
 
 
 def require_servable(table: str, settings: StoreSettings, families: Mapping[str, Attributes]) -> None:
-    """StoreSettingsMismatch where `families`, as they are in `table`, do not keep what `settings` say.
+    """StoreSettingsMismatch where `families` of `table` do not keep cells for as long as `settings` say.
 
-    Its message has the differences, and a line for HBase's shell for each.
+    Its message has the differences and, for each, the line for HBase's shell that ends it.
     """
     found = differences(plan_table(table, settings), LiveTable(families, ()))
     wrong = [difference for difference in found if difference.is_essential]

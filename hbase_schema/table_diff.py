@@ -1,7 +1,7 @@
-"""A live table beside its plan: what differs, what of it the protocol relies on, and what no gateway showed.
+"""Compares a live table with its plan: what differs, which differences break the protocol, and what no gateway showed.
 
-Pure. Three things may differ and are not reported: the compression, which is the operator's to choose; the number of
-regions, which grows by itself; and every boundary but the one before `meta/`.
+Pure. Three things may differ and are not reported: the compression, which the operator chooses; the number of regions,
+which grows by itself; and every region's boundary but the one before `meta/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from rowbox.hbase_schema.keys import META_START
 from rowbox.hbase_schema.table_plan import Attributes, TablePlan
 
 ESSENTIAL: Final = frozenset({"VERSIONS", "MIN_VERSIONS", "KEEP_DELETED_CELLS", "TTL"})
-"""What decides which cells are there. All else is speed."""
+"""The attributes that decide which cells exist. All others matter for speed only."""
 _FREE: Final = frozenset({"COMPRESSION"})
 
 
@@ -24,15 +24,15 @@ class LiveTable(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One thing that is not as planned."""
+    """One way in which a live table is not as planned."""
 
     what: str
     found: str
     planned: str
     is_essential: bool
-    """Mailboxes must not be served from the table as it is."""
+    """Whether mailboxes must not be served from the table because of this difference."""
     remedy: str = ""
-    """A line for HBase's shell that ends the difference; "" where none does."""
+    """The line for HBase's shell that ends the difference; "" where no line does."""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.found}, planned {self.planned}"

@@ -1,7 +1,7 @@
 """The table as it should be made, as data: its families with HBase's own attributes, and where it is split.
 
-Pure. The names and values are those of HBase's shell (`alter 't', {NAME => 'm', TTL => 604800}`), which are also those
-that Thrift2 carries: no second vocabulary stands between this page and a cluster.
+Pure. The names and values are those of HBase's shell (`alter 't', {NAME => 'm', TTL => 604800}`). Thrift2 carries the
+same ones, so nothing is translated between this module and a cluster.
 
 Why each attribute is as it is: docs/adr/0011-how-tables-are-made.md.
 """
@@ -15,7 +15,7 @@ from rowbox.hbase_schema.keys import META_START, shard_range
 from rowbox.mailbox.settings.config import StoreSettings
 
 FOREVER_S: Final = (1 << 31) - 1
-"""HBase's TTL of what is kept: 68 years, and the most that it can say."""
+"""The TTL, in seconds, of families that keep cells for ever: 68 years, the longest that HBase knows."""
 DEFAULT_REGIONS: Final = 16
 
 Attributes = Mapping[str, str]
@@ -23,7 +23,7 @@ Attributes = Mapping[str, str]
 
 
 class Compression(StrEnum):
-    """What a family's files may be compressed with. A cluster refuses what its servers have no library for."""
+    """The compressions of a family's files. A cluster refuses one for which its servers have no library."""
 
     NONE = "NONE"
     GZ = "GZ"
@@ -39,7 +39,7 @@ class TablePlan(NamedTuple):
     shards: int
     families: Mapping[Family, Attributes]
     split_points: tuple[bytes, ...]
-    """The first rows of all regions but the first, ascending."""
+    """The first row keys of all regions but the first, in ascending order."""
 
 
 def plan_table(
@@ -52,10 +52,10 @@ def plan_table(
 
 
 def split_points(shards: int, regions: int) -> tuple[bytes, ...]:
-    """Boundaries that cut `shards` into `regions` parts, equal but for one shard, and the one before `meta/`.
+    """The row keys that cut `shards` into `regions` parts, equal but for one shard, and the key before `meta/`.
 
-    The rows of `meta/` have a region of their own: what decides who may serve must not wait behind the mailboxes of a
-    busy region, nor move when that one splits.
+    The rows of `meta/` have a region of their own, so that leases and the map do not wait behind the mailboxes of a
+    busy region, and do not move when that region splits.
     """
     firsts = [number * shards // regions for number in range(1, regions)]
     return (*(shard_range(range(first, first + 1))[0] for first in firsts), META_START)
@@ -77,5 +77,5 @@ def _attributes(family: Family, family_ttl_ms: int | None, compression: Compress
 
 
 def ttl_s(duration_ms: int) -> int:
-    """A TTL in HBase's seconds, rounded up: nothing is gone before its time."""
+    """A TTL in seconds, as HBase counts them, rounded up so that no cell is gone before its time."""
     return min(-(-duration_ms // 1000), FOREVER_S)

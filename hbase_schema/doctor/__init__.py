@@ -1,1 +1,1 @@
-"""What `rowbox doctor` looks at on a cluster."""
+"""The checks of `rowbox doctor` on a cluster."""

@@ -1,4 +1,4 @@
-"""What `rowbox doctor` looks at: the gateways, the table, what the store's calls really do, the gateways' settings."""
+"""The checks of `rowbox doctor`: the gateways, the table, what the store's calls really do, the gateways' settings."""
 
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -64,7 +64,7 @@ def examine_table(admin: TableAdmin, plan: TablePlan) -> Iterator[Diagnosis]:
 
 
 def judge_remembered(remembered: Remembered | None, now_us: int) -> Diagnosis:
-    """What a server that started now, on this machine, would make of its clock."""
+    """Whether a server that started now on this machine would believe the clock."""
     subject = "remembered time"
     if remembered is None:
         return Diagnosis(State.OK, subject, "none yet: no server has owned the mailboxes")
@@ -80,7 +80,7 @@ def judge_remembered(remembered: Remembered | None, now_us: int) -> Diagnosis:
 
 
 def examine_calls(thrift1: Thrift1, token: bytes, now_ms: ClockMs) -> Iterator[Diagnosis]:
-    """What the store's calls really do, through one gateway. A table that is not Rowbox's is not written to."""
+    """Tries what the store's calls really do, through one gateway. A table that is not Rowbox's is not written to."""
     subject = f"calls by {thrift1.name}"
     try:
         if not thrift1.exists() or read_schema(thrift1) is None:
@@ -96,7 +96,7 @@ def examine_calls(thrift1: Thrift1, token: bytes, now_ms: ClockMs) -> Iterator[D
 
 
 def examine_configuration(infos: Sequence[Address], settings: HBaseSettings) -> Iterator[Diagnosis]:
-    """The settings of each gateway whose information port is known."""
+    """Judges the settings of each gateway whose information port is known."""
     if not infos:
         yield from unknown_configuration("no --gateway-info was given")
     for info in infos:

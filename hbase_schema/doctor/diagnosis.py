@@ -1,14 +1,15 @@
-"""What the doctor says of one thing, and the bound on late writes that the protocol relies on."""
+"""A diagnosis: the doctor's line about one thing. And the bound on late writes that the protocol relies on."""
 
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 LATE_WRITES_MS: Final = 600_000
-"""By then a gateway must have given a write up. docs/consistency.md, rule 8, waits for 24 hours, far longer."""
+"""The time within which a gateway must have given a write up. Rule 8 of docs/consistency.md waits far longer: 24
+hours."""
 
 
 class State(StrEnum):
-    """What a check came to. UNKNOWN: nobody could be asked, which is no proof of anything."""
+    """The result of a check. UNKNOWN means that nobody could be asked, so nothing is proved."""
 
     OK = "ok"
     WRONG = "WRONG"
@@ -16,7 +17,7 @@ class State(StrEnum):
 
 
 class Diagnosis(NamedTuple):
-    """One line: what was looked at, what was found, and unless it is well what to do."""
+    """One line: what was looked at, what was found and, unless it is well, what to do."""
 
     state: State
     subject: str

@@ -20,11 +20,11 @@ WRITE_TIMEOUT: Final = "hbase.rpc.write.timeout"
 MAX_FRAME_MB: Final = "hbase.regionserver.thrift.framed.max_frame_size_in_mb"
 _DEFAULT_FRAME_MB: Final = "2"
 _DEFAULTS_MS: Final[Configuration] = {IDLE_TIMEOUT: "60000", OPERATION_TIMEOUT: "1200000", RPC_TIMEOUT: "60000"}
-"""HBase's own, for what its /conf does not list."""
+"""HBase's defaults of settings that /conf does not list."""
 
 
 def fetch_configuration(address: Address, timeout_ms: int) -> Configuration:
-    """The settings that the process behind `address` runs with. StoreUnavailable: nothing of the kind is there."""
+    """The settings of the process behind `address`. StoreUnavailable where its /conf does not answer with them."""
     name = f"{address[0]}:{address[1]}"
     connection = http.client.HTTPConnection(*address, timeout=timeout_ms / 1000)
     try:
@@ -41,7 +41,7 @@ def fetch_configuration(address: Address, timeout_ms: int) -> Configuration:
 
 
 def judge_configuration(configuration: Configuration, settings: HBaseSettings) -> Iterator[Diagnosis]:
-    """What of a gateway's settings decides whether writes end in time and connections live long enough."""
+    """Judges the settings of a gateway that decide whether writes end in time and connections live long enough."""
     yield _idle(configuration, settings)
     yield _late_writes(configuration)
     if settings.transport == "framed":
@@ -49,7 +49,7 @@ def judge_configuration(configuration: Configuration, settings: HBaseSettings) -
 
 
 def unknown_configuration(reason: str) -> Iterator[Diagnosis]:
-    """The same where no gateway could be asked."""
+    """The diagnoses of `judge_configuration` where no gateway could be asked; `reason` says why."""
     advice = (
         f"{reason}; look at {OPERATION_TIMEOUT} in the gateway's hbase-site.xml (HBase's default, 20 min, is too long)"
     )
@@ -93,7 +93,7 @@ def _frames(configuration: Configuration, settings: HBaseSettings) -> Diagnosis:
 
 
 def _ms(configuration: Configuration, name: str, fallback: str = "") -> int:
-    """A time that HBase reads as a bare number. StoreUnavailable: it is none."""
+    """A time in milliseconds, which HBase reads as a bare number. StoreUnavailable where the setting is no number."""
     text = configuration.get(name) or configuration.get(fallback) or _DEFAULTS_MS[fallback or name]
     try:
         return int(text)

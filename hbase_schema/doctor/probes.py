@@ -1,7 +1,7 @@
 """Tries on a live table what the protocol relies on: timestamps, conditions, deletes, and the servers' clocks.
 
-The probes write to a row of their own behind all mailboxes, in a family that expires, so that a doctor who dies leaves
-nothing for ever. What a probe judges is what stands afterwards, never what a call answered.
+The probes write to a row of their own, which sorts behind all mailboxes, in a family that expires, so that a doctor
+that is killed leaves nothing for ever. A probe judges what the row holds afterwards, never what a call answered.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from rowbox.hbase_schema.keys import META_START
 from rowbox.hbase_schema.thrift.thrift1 import Cell, Thrift1
 
 MAX_CLOCK_SKEW_MS: Final = 10_000
-"""Farther off, a node is not ready: its timestamps would hide, or be hidden by, those of the owner before it."""
+"""How far two clocks may differ. A node whose clock is farther off is not ready, because its cells' timestamps would
+hide, or be hidden by, those of the owner before it."""
 _FAMILY: Final = Family.DEDUPE
 _NOT_HBASE: Final = "this is not how HBase's Thrift1 gateway acts; do not serve from it"
 
@@ -28,30 +29,30 @@ class ProbeRow(NamedTuple):
     row: bytes
 
     def put(self, qualifier: bytes, value: bytes, timestamp_ms: int) -> None:
-        """By the store's call."""
+        """Writes the column with the call that the store uses."""
         self.thrift1.put(self.row, _FAMILY, qualifier, Cell(value, timestamp_ms))
 
     def delete(self, qualifier: bytes, timestamp_ms: int) -> None:
-        """By the store's call."""
+        """Removes the column with the call that the store uses."""
         self.thrift1.delete(self.row, _FAMILY, qualifier, timestamp_ms)
 
     def check_and_put(self, qualifier: bytes, expected: bytes | None, value: bytes) -> None:
-        """By the store's call."""
+        """Writes the column if it holds `expected`, with the call that the store uses."""
         self.thrift1.check_and_put(self.row, _FAMILY, qualifier, expected, value)
 
     def cell(self, qualifier: bytes) -> Cell | None:
-        """What stands."""
+        """The cell of the column now; None where there is none."""
         return self.thrift1.read(self.row, _FAMILY, [qualifier]).get(qualifier)
 
     def value(self, qualifier: bytes) -> bytes | None:
-        """What stands, without its timestamp."""
+        """The value of the column now; None where there is none."""
         cell = self.cell(qualifier)
         return cell.value if cell else None
 
 
 @contextmanager
 def probe_row(thrift1: Thrift1, token: bytes) -> Iterator[ProbeRow]:
-    """The row `meta/doctor-<token>`, whose columns are removed in the end, whatever happened."""
+    """The row `meta/doctor-<token>`. Its columns are removed in the end, whatever happened."""
     row = ProbeRow(thrift1, META_START + b"doctor-" + token)
     try:
         yield row
@@ -65,7 +66,7 @@ _STAMP, _CONDITION, _DELETE = _QUALIFIERS = (b"stamp", b"condition", b"delete")
 
 
 def probe(row: ProbeRow, now_ms: ClockMs) -> Iterator[Diagnosis]:
-    """Each probe's diagnosis, in an order in which later ones need earlier ones to be well."""
+    """The diagnosis of each probe. A later probe means something only if the earlier ones are well."""
     yield _keeps_timestamps(row, now_ms())
     yield _deletes_up_to(row, now_ms())
     yield _conditions(row)
@@ -73,7 +74,7 @@ def probe(row: ProbeRow, now_ms: ClockMs) -> Iterator[Diagnosis]:
 
 
 def _keeps_timestamps(row: ProbeRow, stamp_ms: int) -> Diagnosis:
-    """A cell's timestamp is the call's, and of two puts the later timestamp stands, in whichever order they execute."""
+    """Whether a cell has its call's timestamp, and the put with the greater timestamp wins, whichever runs last."""
     row.put(_STAMP, b"later", stamp_ms)
     row.put(_STAMP, b"earlier", stamp_ms - 1)
     found = row.cell(_STAMP)
@@ -83,7 +84,7 @@ def _keeps_timestamps(row: ProbeRow, stamp_ms: int) -> Diagnosis:
 
 
 def _deletes_up_to(row: ProbeRow, stamp_ms: int) -> Diagnosis:
-    """A delete hides puts up to its own timestamp, also ones that execute after it, and none above it."""
+    """Whether a delete hides puts up to its own timestamp, also ones that execute after it, and none above it."""
     row.put(_DELETE, b"old", stamp_ms)
     row.delete(_DELETE, stamp_ms)
     row.put(_DELETE, b"late", stamp_ms)
@@ -99,7 +100,7 @@ def _deletes_up_to(row: ProbeRow, stamp_ms: int) -> Diagnosis:
 
 
 def _conditions(row: ProbeRow) -> Diagnosis:
-    """A checkAndPut puts where its condition holds, and only there."""
+    """Whether a checkAndPut writes where its condition holds, and only there."""
     stood = []
     for expected, value in ((b"other", b"1"), (None, b"2"), (None, b"3"), (b"3", b"4"), (b"2", b"5")):
         row.check_and_put(_CONDITION, expected, value)

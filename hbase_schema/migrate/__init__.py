@@ -1,1 +1,1 @@
-"""Making and bringing up to date what lies in a cluster: `rowbox schema`."""
+"""Makes the table in a cluster and brings it up to date, for `rowbox schema`."""

@@ -1,7 +1,7 @@
 """Brings a cluster to the planned schema: runs the migrations that are missing, and records each when it is done.
 
-Idempotent, and safe beside another apply. No table that stands is ever altered to match the plan: `verify` says what
-differs, and the operator decides.
+`apply` is idempotent, and safe beside another `apply`. It never alters an existing table to match the plan: `verify`
+says what differs, and the operator decides.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,8 @@ from rowbox.mailbox.errors import StoreVersionMismatch
 def apply(admin: TableAdmin, plan: TablePlan, migrations: Mapping[int, Migration] = MIGRATIONS) -> list[int]:
     """Runs what is missing; the versions that were reached, none where all was done already.
 
-    Raises as `require_ours`, having changed nothing. StoreUnavailable or StoreOutcomeUnknown on the way: run it again.
+    Errors as of `require_ours`, with nothing changed. After StoreUnavailable or StoreOutcomeUnknown it can be run
+    again.
     """
     newest = max(migrations)
     live = look(admin)
@@ -37,17 +38,19 @@ def apply(admin: TableAdmin, plan: TablePlan, migrations: Mapping[int, Migration
 
 
 def record(thrift1: Thrift1, stored: int | None, reached: SchemaRow) -> None:
-    """Writes the schema row, unless it changed since `stored` was read. StoreVersionMismatch: it did.
+    """Writes the schema row. StoreVersionMismatch where it changed since `stored` was read.
 
-    The shards first: a row without a version counts as none, so nobody serves from half of it. Two that apply at once
-    with different numbers of shards meet at that cell, and one of them stops.
+    The number of shards is written first. A row without a version counts as none, so no server uses a row that is half
+    written. Two processes that apply at once with different numbers of shards meet at that cell, and one of them stops.
     """
     _compare_and_set(thrift1, SHARDS_QUALIFIER, None, reached.shards)
     _compare_and_set(thrift1, VERSION_QUALIFIER, stored, reached.version)
 
 
 def _compare_and_set(thrift1: Thrift1, qualifier: bytes, expected: int | None, value: int) -> None:
-    """Reads back and goes by that: checkAndPut may deny its own success, and what stands may be as wished anyway."""
+    """Sets the cell, and judges by reading it back: checkAndPut may report a failure where it wrote, and the cell may
+    hold `value` already. StoreVersionMismatch where it holds another.
+    """
     old = None if expected is None else b"%d" % expected
     thrift1.check_and_put(SCHEMA_ROW, Family.INDEX, qualifier, old, b"%d" % value)
     cell = thrift1.read(SCHEMA_ROW, Family.INDEX, [qualifier]).get(qualifier)

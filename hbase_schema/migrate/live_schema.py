@@ -18,9 +18,9 @@ class LiveSchema(NamedTuple):
     table: LiveTable | None
     """None: there is no such table."""
     schema: SchemaRow | None
-    """None: the table says of no schema that it was applied."""
+    """The schema that was applied to the table. None where none was, or where an `apply` did not finish."""
     first_row: bytes | None
-    """The least key of a table without a schema; None: it is empty, or was not asked."""
+    """The least key of a table without a schema. None where the table is empty, or has a schema."""
 
 
 def look(admin: TableAdmin) -> LiveSchema:
@@ -31,7 +31,7 @@ def look(admin: TableAdmin) -> LiveSchema:
 
 
 def read_schema(thrift1: Thrift1) -> SchemaRow | None:
-    """The schema that the table was made with. A row without the version is that of an apply that did not finish."""
+    """The schema that the table was made with. None where its row has no version, as after an unfinished `apply`."""
     cells = thrift1.read(SCHEMA_ROW, Family.INDEX, SCHEMA_QUALIFIERS)
     if VERSION_QUALIFIER not in cells:
         return None
@@ -41,8 +41,8 @@ def read_schema(thrift1: Thrift1) -> SchemaRow | None:
 def require_ours(plan: TablePlan, live: LiveSchema, newest_version: int = SCHEMA_VERSION) -> None:
     """Raises unless `apply` may work on what stands: nothing; a table with our schema; or one that apply began to make.
 
-    StoreVersionMismatch: of a newer version, or of another number of shards. StoreUnusable: a table that holds
-    somebody's rows, or in which mailboxes could not be kept as planned.
+    StoreVersionMismatch where the table is of a newer version or has another number of shards. StoreUnusable where it
+    holds another program's rows, or could not keep mailboxes as planned.
     """
     if live.table is None:
         return

@@ -1,7 +1,7 @@
-"""Numbered migrations: what leads from one schema version to the next. Version 1 is the creation of the table.
+"""Numbered migrations, each from one schema version to the next. Version 1 is the creation of the table.
 
-A step may run twice, and beside the same step of another `apply`, and must then do no harm: an apply that died is
-simply run again. A step never changes what an older Rowbox that still serves would misread.
+A step may run twice, and beside the same step of another `apply`, because an `apply` that died is simply run again; it
+must then do no harm. A step never writes anything that an older Rowbox, which may still serve, would misread.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Step = Callable[[TableAdmin, TablePlan], None]
 
 
 class Migration(NamedTuple):
-    """What makes a version out of the one before it."""
+    """The steps that lead to a version from the one before it."""
 
     description: str
     steps: tuple[Step, ...]
@@ -26,9 +26,9 @@ def create_table(admin: TableAdmin, plan: TablePlan) -> None:
 
 
 MIGRATIONS: Final[Mapping[int, Migration]] = {1: Migration("the table with its five families", (create_table,))}
-"""By the version that each leads to, from 1 to SCHEMA_VERSION without a gap."""
+"""The migrations, by the version that each leads to, from 1 to SCHEMA_VERSION without a gap."""
 
 
 def pending(stored: int | None, migrations: Mapping[int, Migration]) -> list[int]:
-    """The versions still to be reached from the one that is stored (None: nothing is), in their order."""
+    """The versions still to be reached, in their order. `stored` is the table's version, None where it has none."""
     return sorted(version for version in migrations if version > (stored or 0))

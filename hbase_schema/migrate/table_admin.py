@@ -30,13 +30,14 @@ class TableAdmin(NamedTuple):
     thrift2: Thrift2 | None
 
     def describe(self) -> LiveTable | None:
-        """The table as it stands, in as much detail as the gateways show; None: there is none."""
+        """The table as it is now, in as much detail as the gateways show. None where there is none."""
         return self.thrift2.describe(self.table) if self.thrift2 else self.thrift1.describe()
 
     def create(self, plan: TablePlan) -> None:
-        """Makes the table unless there is one of that name, whoever makes it; returns when it can be read and written.
+        """Makes the table, unless there is one of that name or another process makes it. Returns when it can be read
+        and written.
 
-        StoreUnavailable: it could not be used within CREATE_TIMEOUT_MS.
+        StoreUnavailable where it cannot be used within CREATE_TIMEOUT_MS.
         """
         (self.thrift2 or self.thrift1).create(plan)
         deadline = time.monotonic() + CREATE_TIMEOUT_MS / 1000
@@ -46,7 +47,7 @@ class TableAdmin(NamedTuple):
             time.sleep(_POLL_S)
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
         self.thrift1.close()
         if self.thrift2:
             self.thrift2.close()
@@ -55,8 +56,8 @@ class TableAdmin(NamedTuple):
 def first_thrift1(hbase: HBaseAddress, settings: HBaseSettings) -> Thrift1:
     """The first gateway of the store that answers.
 
-    StoreUnavailable naming each of them: none does. StoreUnusable: it speaks Thrift2, or otherwise than the settings
-    say (spoken.py).
+    StoreUnavailable, naming each gateway, where none answers. StoreUnusable where it speaks Thrift2, or another
+    transport or protocol than the settings say (hbase_schema/thrift/spoken.py).
     """
     failures = []
     for address in hbase.gateways:
@@ -73,11 +74,11 @@ def first_thrift1(hbase: HBaseAddress, settings: HBaseSettings) -> Thrift1:
 
 
 def thrift2_at(address: Address, settings: HBaseSettings) -> Thrift2:
-    """The Thrift2 gateway at `address`, in whichever transport and protocol it speaks: the settings' are Thrift1's.
+    """The Thrift2 gateway at `address`. Its transport and protocol are found out, because the settings name Thrift1's.
 
-    StoreUnavailable: it does not answer. StoreUnusable: it speaks Thrift1, or no Thrift in the clear.
+    StoreUnavailable where it does not answer. StoreUnusable where it speaks Thrift1, or no Thrift in the clear.
     """
-    speaking = _speaking(settings, DEFAULT)  # whoever speaks otherwise ends such a call at once
+    speaking = _speaking(settings, DEFAULT)  # a gateway that speaks otherwise ends such a call at once
     try:
         protocol = identify(address, speaking).protocol
     except StoreUnavailable:

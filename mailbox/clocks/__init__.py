@@ -1,1 +1,1 @@
-"""Time as a mailbox reckons with it: the hybrid logical clock, and whether a clock may be believed."""
+"""The time of mailboxes: the hybrid logical clock, and whether a machine's clock may be believed."""

@@ -1,13 +1,13 @@
 """Whether this server's clock agrees with those of the other servers of its store. Rules only: readings are arguments.
 
-Each server's beat carries its time, unless clock_trust.py has something against it. A server judges itself: it is off
-where it differs by more than TOLERANCE_US from the median of the living, itself included. Where the living are divided
-evenly, as two that differ always are, no median tells: then the owner's clock decides. The store remembers the time as
-the owner has it, so the memory speaks for the owner; and were both to step back, nobody would answer. The owner says
-that the clocks are apart and goes on; the other one does not replace it.
+Each server's beat carries its time, unless clock_trust.py does not believe its clock. A server judges itself: its clock
+is off where it differs by more than TOLERANCE_US from the median of the living servers, itself included. Where these
+are divided evenly, as two servers that differ always are, the median does not tell. Then the owner's clock decides,
+because the store remembers the time as the owner has it, and because nobody would answer if both servers stepped back.
+The owner reports that the clocks are apart and goes on; the other server does not replace it.
 
-What the others said stays true when they fall silent: whoever was off is off until the clock is set right, until the
-others' clocks agree with it, or until an operator says that it is right.
+A verdict stays when the other servers fall silent. A clock that was off is off until it is set right, until the others'
+clocks agree with it, or until an operator says that it is right.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,15 @@ from typing import Final, NamedTuple
 from rowbox.mailbox.clocks.clock_trust import TOLERANCE_US, Contradiction, Doubt
 
 AGREES_US: Final = TOLERANCE_US // 2
-"""Who has differed agrees again below this: a clock at the edge does not change its mind at each beat."""
+"""A clock that was off agrees again when it differs by less than this. It is less than TOLERANCE_US, so that the
+verdict on a clock at the edge does not change with each beat."""
 
 
 class Verdict(NamedTuple):
-    """By how much this server's clock is ahead (negative: behind); 0: it agrees. `off_us` None: nobody speaks of it.
+    """By how much this server's clock is ahead, in microseconds (negative: behind; 0: it agrees).
 
-    `apart_us`: of the median, or of the others where they are evenly divided. `off_us`: of the clock that decides.
+    `apart_us` is the difference from the median, or from the other half where the servers are divided evenly. `off_us`
+    is the difference from the clock that decides; None where no other server has told its time.
     """
 
     apart_us: int
@@ -30,9 +32,11 @@ class Verdict(NamedTuple):
 
 
 def judge(others_us: Sequence[int], owner_us: int | None, limit_us: int = TOLERANCE_US) -> Verdict:
-    """By how much the others' clocks are ahead of the own one, and the owner's, which may be the own one: 0.
+    """Judges this server's clock.
 
-    `owner_us` None: there is no owner, or it does not believe its clock.
+    `others_us` says by how many microseconds each other server's clock is ahead of this one's, and `owner_us` the same
+    of the owner's clock; it is 0 where this server is the owner, and None where there is no owner or the owner's clock
+    is in doubt. Differences of up to `limit_us` count as 0.
     """
     ranked = sorted([0, *others_us])
     middles = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
@@ -47,12 +51,12 @@ def _beyond(difference_us: int, limit_us: int) -> int:
 
 
 class PeersTime(NamedTuple):
-    """What the others' clocks said, at a reading of the own boot clock; they go on as it does."""
+    """The time of the others' clocks, `peers_us`, when this machine's boot clock was at `boot_us`. Both advance."""
 
     peers_us: int
     boot_us: int
 
     def doubt(self, wall_us: int, boot_us: int) -> Doubt | None:
-        """What a reading of both own clocks has against it; None where it agrees."""
+        """Why a reading of this machine's two clocks is in doubt; None where it agrees with the others' clocks."""
         off_us = wall_us - self.peers_us - (boot_us - self.boot_us)
         return Doubt(Contradiction.PEERS, off_us) if abs(off_us) > AGREES_US else None

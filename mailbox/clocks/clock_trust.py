@@ -1,17 +1,17 @@
 """Whether the machine's clock may be believed, and how much time was seen to pass. Rules only: readings are arguments.
 
 Two clocks are read together: the wall clock, which tells the time of day and may be set by anybody, and the boot clock,
-which counts the seconds since the machine was started, its sleep included, and cannot be set. Beside them stands what
-the store remembers: the latest time at which it was served. docs/adr/0018-time.md has the reasons.
+which counts the seconds since the machine was started, its sleep included, and cannot be set. They are compared with
+the latest time at which the store was served, which the store remembers. docs/adr/0018-time.md has the reasons.
 
 believed    Nothing contradicts the wall clock. Writes are confirmed, and time passes.
-in doubt    Something does: see Doubt. Nothing is written and nothing expires. It ends by itself when the contradiction
-            does (the clock was set right), or by an operator's word that the clock is right as it is.
+in doubt    A Contradiction holds. Nothing is written and nothing expires. The doubt ends when the contradiction does
+            (the clock was set right), or when an operator says that the clock is right as it is.
 
-At a start the wall clock may be ahead of what is remembered by any time that a machine can be off for. Nobody can tell
-that from a clock that is wrong. So the server serves, and that time, a Gap, does not count as seen: nothing expires by
-it. It counts once both clocks have agreed for as long as the gap is long, for an hour at least and a week at most: then
-somebody has had the time to hear of it.
+At a start the wall clock may be ahead of the remembered time, by as long as the machine was off or because it is wrong;
+nobody can tell which. So the server serves, but the time in between, a Gap, does not count as seen, and nothing expires
+by it. It counts when both clocks have agreed for as long as the gap is long, at least an hour and at most a week. By
+then an operator has had the time to notice a wrong clock.
 """
 
 from enum import StrEnum
@@ -22,29 +22,30 @@ import msgspec
 from rowbox.mailbox.clocks.clock import US_PER_S
 
 TOLERANCE_US: Final = 10 * US_PER_S
-"""What clocks may differ by and be right: the protocol's number for clocks of two servers."""
+"""How far two clocks may differ and still both be believed, on one machine and between servers."""
 SAVE_EVERY_US: Final = 60 * US_PER_S
-"""The store's memory of the time is so old at most while a server runs."""
+"""The longest time between two writes of the store's memory of the time, while a server runs."""
 UNREMARKABLE_US: Final = SAVE_EVERY_US + TOLERANCE_US
-"""A start that is so much later than what is remembered may follow a crash at once."""
+"""A start that is up to so much later than the remembered time makes no Gap: it may follow a crash at once."""
 MOST_OFF_US: Final = 100 * 86_400 * US_PER_S
-"""Machines are off for a summer. What is ahead of the remembered time by more needs an operator's word."""
+"""The longest time for which a machine may have been off. A clock that is farther ahead of the remembered time is in
+doubt until an operator accepts it."""
 LEAST_PROBATION_US: Final = 3600 * US_PER_S
 MOST_PROBATION_US: Final = 7 * 86_400 * US_PER_S
 REBASE_EVERY_US: Final = 3600 * US_PER_S
-"""In each such span the wall clock may be moved against the boot clock by the tolerance in all."""
+"""The span within which the wall clock may be moved against the boot clock by TOLERANCE_US in all."""
 MOST_GAPS: Final = 32
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Time that has passed by the wall clock alone. It counts as seen after `left_us` more of agreement."""
+    """Time that passed by the wall clock alone. It counts as seen when both clocks have agreed for `left_us` more."""
 
     length_us: int
     left_us: int
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What the store remembers. `word` names the last time that an operator said that the clock is right."""
+    """What the store remembers of the time. `word` identifies the last time that an operator accepted the clock."""
 
     latest_us: int
     gaps: tuple[Gap, ...] = ()
@@ -52,17 +53,17 @@ class Remembered(msgspec.Struct, frozen=True):
 
     @property
     def unseen_us(self) -> int:
-        """How much of the time up to `latest_us` was not seen to pass."""
+        """How much of the time up to `latest_us` lies in gaps that do not count as seen yet."""
         return sum(gap.length_us for gap in self.gaps)
 
 
 def by_word(wall_us: int, word: str) -> Remembered:
-    """What is to be remembered once an operator has said that `wall_us` is the time."""
+    """What the store has to remember when an operator has said that `wall_us` is the time."""
     return Remembered(wall_us, (), word)
 
 
 class Contradiction(StrEnum):
-    """What speaks against the wall clock."""
+    """What contradicts the wall clock."""
 
     BEHIND = "behind"
     AHEAD = "ahead"
@@ -96,25 +97,25 @@ class ClockTrust:
     """Judges the clock of one machine. Times in microseconds; `boot_us` are readings of the boot clock."""
 
     def __init__(self, remembered: Remembered | None, wall_us: int, boot_us: int) -> None:
-        """At a start, or after an operator's word. `remembered` None: the store is new."""
+        """Begins to judge, at a start or after an operator's word. `remembered` is None where the store is new."""
         self._remembered = remembered if remembered is not None else Remembered(wall_us)
         self._gaps = list(self._remembered.gaps)
         self._anchor: tuple[int, int] | None = None
-        """A believed reading of both clocks: from it on the wall clock goes as the boot clock does."""
+        """A believed reading of both clocks. From it on the wall clock has to advance as the boot clock does."""
         self._observed_boot_us = boot_us
         self.doubt: Doubt | None = None
         self.latest_us = self._remembered.latest_us
         self.seen_us = self.latest_us - self.unseen_us
-        """The time up to which time was seen to pass. Never behind an earlier one."""
+        """The time by which cells expire: the latest time less the gaps. It never runs backwards."""
         self.observe(wall_us, boot_us)
 
     @property
     def unseen_us(self) -> int:
-        """How much of the time up to now was not seen to pass."""
+        """How much of the time up to now lies in gaps that do not count as seen yet."""
         return sum([gap.length_us for gap in self._gaps])
 
     def observe(self, wall_us: int, boot_us: int) -> None:
-        """Judges a reading of both clocks, after which `doubt` and `seen_us` are as of it."""
+        """Judges a reading of both clocks. Afterwards `doubt` and `seen_us` are as of this reading."""
         if self._anchor is None:
             self._judge_start(wall_us, boot_us)
         else:
@@ -125,7 +126,7 @@ class ClockTrust:
         self._observed_boot_us = boot_us
 
     def remembered(self) -> Remembered:
-        """What the store is to remember now; of use while the clock is believed."""
+        """What the store has to remember now. Meaningful only while the clock is believed."""
         return Remembered(self.latest_us, tuple(self._gaps), self._remembered.word)
 
     def _judge_start(self, wall_us: int, boot_us: int) -> None:
@@ -141,14 +142,16 @@ class ClockTrust:
                 self._add(Gap(off_us, min(max(off_us, LEAST_PROBATION_US), MOST_PROBATION_US)))
 
     def _add(self, gap: Gap) -> None:
-        """Of too many the newest become one: joined, the oldest would never come to their end."""
+        """Adds a gap. Where there are MOST_GAPS, it is joined with the newest one; an oldest gap that others are joined
+        to would never end.
+        """
         if len(self._gaps) == MOST_GAPS:
             last = self._gaps.pop()
             gap = Gap(last.length_us + gap.length_us, max(last.left_us, gap.left_us))
         self._gaps.append(gap)
 
     def _pass(self, wall_us: int, boot_us: int) -> None:
-        """Time passes as far as it was seen to."""
+        """Lets time pass: gaps come nearer to their end, and `latest_us` and `seen_us` go on."""
         assert self._anchor is not None
         if self._gaps:
             elapsed_us = boot_us - self._observed_boot_us
@@ -161,7 +164,7 @@ class ClockTrust:
 
 
 def duration(length_us: int) -> str:
-    """In the two largest units, for people."""
+    """A duration as text for people, in its two largest units."""
     seconds = length_us // US_PER_S
     parts = []
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):

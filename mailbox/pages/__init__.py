@@ -1,1 +1,1 @@
-"""What a fetch answers with, as far as memory decides it: tokens, cursors, where a page ends."""
+"""The part of a fetch that memory decides: tokens, cursors, pages of conversations, and where a page ends."""

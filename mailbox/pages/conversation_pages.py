@@ -1,4 +1,4 @@
-"""Which conversations a fetch answers with. Pure: everything is in the index, nothing is read."""
+"""The pages and deltas of the list of conversations. Pure: the whole index is in memory, so the store is not read."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from rowbox.mailbox.pages.cursor import Place, ResetReason
 from rowbox.mailbox.pages.page_request import PageRequest
 
 MAX_DELTA = 200
-"""A delta of more conversations is a full page instead."""
+"""The most conversations in a delta. Where more have changed, the answer is a full first page."""
 
 
 class ConversationPage(msgspec.Struct, frozen=True, gc=False):
-    """A page of the list, or a delta of it: see rowbox.cacheserver.port.Page for the fields.
+    """A page of the list, or a delta of it. The fields of the same name are those of rowbox.cacheserver.port.Page.
 
-    `token` is the version that the page's token names. `ended` names the conversations in it whose states tell of what
-    retention has taken. They are shown without that, as far as a state alone can say it: for a count and a version that
-    are exact they are to be settled.
+    `token` is the version that the page's token names. `ended` names conversations of the page whose states still tell
+    of messages that retention has taken. The page leaves those messages out as far as a state alone allows; the exact
+    unread count and version are there only after the conversation is settled.
     """
 
     items: Sequence[bytes]
@@ -32,7 +32,7 @@ class ConversationPage(msgspec.Struct, frozen=True, gc=False):
 
 
 def conversation_page(mailbox: Mailbox, asked: PageRequest, horizon: int) -> ConversationPage:
-    """The page that is asked for, newest message first. BadRequest when the list has no such place."""
+    """The page that is asked for, newest message first. BadRequest where the list has no such place."""
     start = asked.start
     if isinstance(start, ResetReason):
         return msgspec.structs.replace(_numbered(mailbox, asked, horizon), reset=start)
@@ -45,16 +45,17 @@ def conversation_page(mailbox: Mailbox, asked: PageRequest, horizon: int) -> Con
 
 
 def _numbered(mailbox: Mailbox, asked: PageRequest, horizon: int) -> ConversationPage:
-    """A page of all conversations by its number; only page 0 has a token."""
+    """Page number 0, 1, ... of all conversations. Only page 0 has a token."""
     number, size = asked.number or 0, asked.size
     found = mailbox.index.newest(number * size, size + 1)
     return _page(mailbox, asked, found, mailbox.head if number == 0 else None, horizon)
 
 
 def _changes(mailbox: Mailbox, asked: PageRequest, token: int, horizon: int) -> ConversationPage:
-    """Every conversation changed after `token`, once; a full first page where that cannot be said.
+    """Every conversation that changed after the version `token`, once each; a full first page where more than MAX_DELTA
+    changed, or the token cannot be served.
 
-    What has ended and is not settled has not changed yet: whoever asks has all of it settled before.
+    The caller has to settle ended conversations before, because one that is not settled does not count as changed yet.
     """
     if token == mailbox.head:
         return ConversationPage((), True, token)

@@ -1,17 +1,18 @@
-"""Tokens and cursors: where a client stands. Opaque text outside, numbers inside: this is where one becomes the other.
+"""Tokens and cursors, which say where a client stands. Clients have them as opaque text, the code has numbers; this
+module turns one into the other.
 
-token    The mailbox's head as of an answer: a version. "Everything up to here I have."
-cursor   A place in a list and the token of the list's first page. Every page of a list returns that one token, so what
-         is written between two pages is in the next delta: nothing is missed, whatever moves meanwhile.
+token    The mailbox's head when the answer was made: a version. The client has everything up to it.
+cursor   A place in a list and the token of the list's first page. Every page of a list returns that one token, so a
+         change that is written between two pages is in the next delta, and no change is missed.
 
 Example: page one of the conversations was answered at head 70 and ended with conversation X. Its cursor is
 (conversations, token 70, position of X). Before page two is asked for, Y (not yet shown) gets a message at version 71
-and moves to the top, above the cursor: page two does not show it, the delta from token 70 does.
+and moves to the top, above the cursor. Page two does not show Y; the delta from token 70 does.
 
-A version means nothing by itself: it is a place in the changes of one user, of which a list shows some, in one history
-of the store. A store that was put back from a copy gives the versions of the lost time a second time, to other changes.
-So both carry what they are bound to: the history, and the user with the list. Neither is signed: whoever makes one up
-gets pages of his own mailbox that he has to make sense of himself.
+A version is a place among the changes of one user in one history of the store; a list shows some of these changes. A
+store that was put back from a copy gives the versions of the lost time a second time, to other changes. So tokens and
+cursors carry what they are bound to: the history, and the user with the list. They are not signed, because a client
+that makes one up only gets pages of its own mailbox that do not fit together.
 """
 
 import binascii
@@ -28,13 +29,14 @@ from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import BadRequest
 
 BOUND_BYTES = 6
-"""Of the history, and of the user with the list. By chance two are alike once in 2**48."""
+"""Bytes of the history, and of the hash of user and list, in a token or cursor. Two are equal by chance once in
+2**48."""
 MOST_REMEMBERED = 10_000
-"""Lists whose bookmarks are kept: about 5 MB."""
+"""The number of lists whose Bookmarks are kept, in about 5 MB."""
 
 
 class ListKind(StrEnum):
-    """What a token or a cursor is for."""
+    """The kind of list that a token or a cursor is for."""
 
     CONVERSATIONS = "c"
     MESSAGES = "m"
@@ -42,9 +44,9 @@ class ListKind(StrEnum):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """What a cursor says, in the order of its bytes. `position` is the list's own.
+    """The fields of a cursor, in the order of its bytes. Each kind of list decides what `position` holds.
 
-    `bound_to` is the history and the user with the list, empty in one that was given before there was such a thing.
+    `bound_to` is the history and the hash of user and list. It is empty in cursors of versions that did not know it.
     """
 
     kind: ListKind
@@ -55,14 +57,14 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Place(NamedTuple):
-    """Where a page begins: behind `position`, and the token that all pages of the list return."""
+    """Where a page begins (behind `position`), and the token that all pages of the list return."""
 
     token: int | None
     position: bytes
 
 
 Start = int | Place | None
-"""Where a fetch begins: behind a version, at a cursor's place, or at the beginning."""
+"""Where a fetch begins: a version, behind which a delta begins; a cursor's place; or the beginning."""
 
 
 class ResetReason(StrEnum):
@@ -72,9 +74,9 @@ class ResetReason(StrEnum):
     EXPIRED = "expired"
     TOO_MANY = "too_many"
     RESTORED = "restored"
-    """It was given in another history of the store: before it was put back from a copy."""
+    """It was given in another history of the store, before the store was put back from a copy."""
     FOREIGN = "foreign"
-    """It was given for another user, another kind of call or another filter, or by a Rowbox that did not say which."""
+    """It was given for another user, call or filter, or by a version of Rowbox that did not write these into it."""
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -89,10 +91,10 @@ class Bookmarks:
     __slots__ = ("_bound", "_tag", "conversation_id", "kind")
 
     def __init__(self, history: bytes, user_id: str, kind: ListKind, conversation_id: bytes | None) -> None:
-        """`history`: BOUND_BYTES. `conversation_id` is None but for MESSAGES."""
+        """`history` is the store's, of BOUND_BYTES. `conversation_id` is None but for a list of MESSAGES."""
         self.kind = kind
         self.conversation_id = conversation_id
-        # A userId holds no zero byte.
+        # The zero byte divides the parts unambiguously, because no userId holds one.
         name = f"{kind}{user_id}\0".encode() + (conversation_id or b"")
         listed = blake2b(name, digest_size=BOUND_BYTES).digest()
         self._bound = history + listed
@@ -103,9 +105,10 @@ class Bookmarks:
         return f"{version}.{self._tag}"
 
     def read_token(self, text: str) -> int | ResetReason:
-        """The version of a token of this list, or why it is none; BadRequest where no server ever gave such a text.
+        """The version of a token of this list, or the reason why it resets. BadRequest where `text` is not a token at
+        all.
 
-        A number alone is what the first Rowbox gave. 0 is the beginning in any history.
+        The first version of Rowbox gave a number alone; of these only 0, the beginning, is valid in every history.
         """
         version, _, tag = text.partition(".")
         if tag == self._tag and version.isdecimal() and version.isascii() and (version[0] != "0" or version == "0"):
@@ -124,7 +127,10 @@ class Bookmarks:
         return binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
     def read_cursor(self, text: str) -> Place | ResetReason:
-        """The place that a cursor of this list names, or why there is none; BadRequest for one of another list."""
+        """The place that a cursor of this list names, or the reason why it resets.
+
+        BadRequest for another list's cursor.
+        """
         cursor = decode_cursor(text)
         if cursor.kind is not self.kind or cursor.conversation_id != (self.conversation_id or b""):
             raise BadRequest("cursor belongs to another list")
@@ -146,14 +152,15 @@ class Bookmarker:
         """`history` is the store's (cacheserver/stores/history.py)."""
         self._history = history[:BOUND_BYTES]
         self.of = lru_cache(MOST_REMEMBERED)(self._of)
-        """(user_id, kind, conversation_id) -> Bookmarks. Remembered: each fetch asks for one."""
+        """Returns the Bookmarks of (user_id, kind, conversation_id). They are remembered, because each fetch asks for
+        one."""
 
     def _of(self, user_id: str, kind: ListKind, conversation_id: bytes | None = None) -> Bookmarks:
         return Bookmarks(self._history, user_id, kind, conversation_id)
 
 
 def decode_cursor(text: str) -> Cursor:
-    """What a cursor says, whosever it is; BadRequest where `text` is none."""
+    """The fields of a cursor of any user and list. BadRequest where `text` is no cursor."""
     try:
         padding = "=" * (-len(text) % 4)
         return _unpack(b64decode(text + padding, altchars=b"-_", validate=True))
@@ -162,10 +169,11 @@ def decode_cursor(text: str) -> Cursor:
 
 
 def reset_reason(token: int, head: int, *, born: int, now_us: int, token_life_ms: int) -> ResetReason | None:
-    """Why the changes after `token` cannot be given from the log; None when they can.
+    """Why the changes after the version `token` cannot be given from the log; None where they can.
 
-    token == head always can. A log that is younger than the tokens' life reaches back to the mailbox's first change
-    (`born`), and then every token can, 0 included; so it does where nothing that is shown ever changed (`born` 0).
+    A token that equals the head can always be served. A log that is younger than the tokens' life reaches back to the
+    mailbox's first change, whose version is `born`; then every token can be served, 0 too. The same holds where nothing
+    that is shown ever changed (`born` is 0).
     """
     if token == head:
         return None

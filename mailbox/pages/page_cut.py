@@ -1,8 +1,8 @@
-"""Where a page of messages ends: after so many messages, or before it grows beyond 1 MiB.
+"""Decides where a page of messages ends: after `size` messages, or before its body grows beyond 1 MiB.
 
-A page that ends early is no fault by cursor and in a delta: the next one begins where it ended. By number the next one
-begins at pageNumber x pageSize whatever this one held, so there an early end would skip messages, and is refused
-(`narrower`). See docs/adr/0021-a-page-never-skips.md.
+A page that is asked for by cursor or as a delta may end early, because the next one begins where it ended. A numbered
+page may not: the next one begins at pageNumber x pageSize, whatever this one held, so messages would be skipped. Such a
+page is refused, and `narrower` gives one that fits. docs/adr/0021-a-page-never-skips.md has the reasons.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from rowbox.mailbox.message import MessageCopy
 
 PAGE_BYTES = 1 << 20
-"""An answer's body, at most."""
+"""The most bytes of an answer's body."""
 TAIL_BYTES = 2_048
-"""What stands in a body beside its messages: names, a token, and a cursor of 1,024 characters at most."""
+"""The most bytes of a body beside its messages: names, a token, and a cursor of up to 1,024 characters."""
 ROOM_BYTES = PAGE_BYTES - TAIL_BYTES
-"""What is left for messages and the commas between them. The largest message takes some 400,000 bytes."""
+"""The bytes that are left for messages and the commas between them. The largest message takes some 400,000."""
 
 SMALLEST_BYTES = 200
-"""Less than any message takes."""
+"""A number of bytes that is less than any message takes."""
 
 
 class PageCut:
@@ -32,7 +32,7 @@ class PageCut:
         self.has_more = False
 
     def take(self, copy: MessageCopy) -> bool:
-        """Takes in the list's next message; False when the page ends before it: the list has more."""
+        """Takes the list's next message into the page. False where the page ends before it: the list has more."""
         needed = len(copy.json) + 1
         if len(self.copies) == self.size or (needed > self.room_bytes and self.copies):
             self.has_more = True
@@ -42,7 +42,7 @@ class PageCut:
         return True
 
     def take_all(self, copies: Sequence[MessageCopy]) -> bool:
-        """As `take` of each, which is slower; False when the page ends before the last."""
+        """Does what `take` of each message would do, only faster. False where the page ends before the last."""
         fitting = copies[: self.size - len(self.copies)]
         needed = sum([len(copy.json) for copy in fitting]) + len(fitting)
         if needed > self.room_bytes:
@@ -53,19 +53,21 @@ class PageCut:
         return not self.has_more
 
     def is_full(self) -> bool:
-        """Whether no message fits any more; whether the list has more is another question."""
+        """Whether no further message can fit. This does not say whether the list has more."""
         return len(self.copies) == self.size or self.room_bytes < SMALLEST_BYTES
 
     @property
     def is_short(self) -> bool:
-        """Whether it ended for its bytes, with fewer than `size` messages."""
+        """Whether the page ended with fewer than `size` messages because of its bytes."""
         return self.has_more and len(self.copies) < self.size
 
 
 def narrower(number: int, size: int, fitting: int) -> tuple[int, int]:
-    """The (pageNumber, pageSize) that begins where page `number` of `size` begins, and holds `fitting` at most.
+    """The (pageNumber, pageSize) of a page that begins where page `number` of `size` begins, and holds at most
+    `fitting` messages.
 
-    The largest such size: a page of it begins there only if it divides the messages before.
+    It is the largest such size that divides the number of messages before the page, because only then does a page of
+    that size begin there.
     """
     skipped = number * size
     fitting = next(count for count in range(fitting, 0, -1) if skipped % count == 0)

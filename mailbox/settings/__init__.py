@@ -1,1 +1,1 @@
-"""The settings: what there is, how its text is read, and the one loader."""
+"""The settings: which there are, how their text is read, and the one loader."""

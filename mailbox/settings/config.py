@@ -1,9 +1,10 @@
-"""The settings, and the one loader: flags before ROWBOX_* variables before the TOML file before the defaults.
+"""The settings, and the one loader. A flag wins over a ROWBOX_* variable, that over the TOML file, that over the
+default.
 
-Pure: the environment and the file's text are arguments, so that "where does this value come from" is a test without a
-process. One name per thing: the field's name is the key in the file, and its capitals are the environment variable.
-Names hold the unit that the code computes in (`_ms`, `bytes`); a value may be written in any ("7d", "64MiB"; units.py).
-A wrong value or an unknown key stops the start: a limit that is silently not set is found at the worst moment.
+Pure: the environment and the file's text are arguments, so that tests need no process. A field's name is the key in the
+file, and in capitals the environment variable. Names hold the unit in which the code computes (`_ms`, `bytes`); a value
+may be written in any unit ("7d", "64MiB"; units.py). A wrong value or an unknown key stops the start, because a limit
+that is silently not set is noticed at the worst moment.
 """
 
 import difflib
@@ -26,7 +27,7 @@ EMBEDDED: Final = "embedded"
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used: which one, its value, where that came from, and what is expected."""
+    """A setting cannot be used. The message names it, its value, where that came from, and what is expected."""
 
     def __init__(self, key: str, value: object, origin: str, expected: str) -> None:
         super().__init__(f"{key} = {value!r} ({origin}): expected {expected}")
@@ -360,7 +361,7 @@ class PollSettings(Struct, frozen=True, kw_only=True):
 
 
 LimitClass: TypeAlias = Literal["send", "fetch"]
-"""What a request counts against: one that writes, or one that only reads."""
+"""The class of a request, against whose limit it counts: one for calls that write, one for calls that only read."""
 
 
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
@@ -384,7 +385,9 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     ] = 200_000
 
     def of(self, name: LimitClass) -> tuple[int, float] | None:
-        """What a user may do at once, and regains each second; None where this class of requests is not limited."""
+        """How many requests of class `name` a user may make at once, and how many he regains each second. None where
+        this class is not limited.
+        """
         burst, per_second = self.send_burst, self.send_per_second
         if name == "fetch":
             burst, per_second = self.fetch_burst, self.fetch_per_second
@@ -428,7 +431,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 """Every setting by its key, in the order of the file."""
 
 CONFIG_FILE_VARIABLE: Final = "ROWBOX_CONFIG"
-"""Names the file instead of a setting, so it is no unknown key."""
+"""The environment variable that names the file of settings. It is no setting, and no unknown key either."""
 
 
 _GATEWAY: Final = r"[A-Za-z0-9_.-]+:[0-9]{1,5}"
@@ -454,11 +457,12 @@ class LoadedSettings(Struct, frozen=True):
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], toml_text: str | None) -> LoadedSettings:
-    """The settings that these sources give together, the first one that names a key deciding it.
+    """The settings that the flags, the environment, the file and the defaults give. The first of these that has a key
+    decides it.
 
-    `flags` maps keys ("server.port") to values, None meaning not given; of `environ` only ROWBOX_* is looked at.
-    ConfigError for an unknown key or a wrong value in any source, also in one that another source overrides: it would
-    surface on the day the override goes.
+    `flags` maps keys ("server.port") to values, None meaning not given. Of `environ` only ROWBOX_* is read. ConfigError
+    for an unknown key or a wrong value in any source, even where another source overrides it, because it would surface
+    on the day on which the override goes.
     """
     values: dict[str, object] = {}
     origins = dict.fromkeys(SETTINGS, "default")
@@ -531,7 +535,7 @@ def _build(values: Mapping[str, object]) -> Settings:
 
 
 def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
-    """What one setting's range cannot say. The error names the setting that the operator would change."""
+    """ConfigError where settings contradict each other. It names the setting that the operator would change."""
     server = settings.server
     if server.port == server.admin_port != 0:
         raise ConfigError(
@@ -564,7 +568,7 @@ def _value(settings: Settings, key: str) -> Any:
 
 
 class HBaseAddress(Struct, frozen=True):
-    """Where an HBase store is: its Thrift1 gateways, in the order in which they are tried, and its name there."""
+    """The address of an HBase store: its Thrift1 gateways, in the order in which they are tried, and its prefix."""
 
     gateways: tuple[tuple[str, int], ...]
     prefix: str
@@ -576,7 +580,7 @@ class HBaseAddress(Struct, frozen=True):
 
 
 def parse_store_url(url: str, origin: str = "argument") -> HBaseAddress | None:
-    """The address that a store's URL names; None: the embedded store. ConfigError where it is neither."""
+    """The address that a store's URL names; None where it names the embedded store. ConfigError for anything else."""
     if url == EMBEDDED:
         return None
     match = _HBASE_URL.fullmatch(url)
@@ -592,12 +596,12 @@ def _gateway(text: str) -> tuple[str, int]:
 
 
 def hosts_of(text: str) -> tuple[str, ...]:
-    """The addresses that a setting names, one or several, each once."""
+    """The addresses in a setting's text, which commas divide, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what listens on `host` can be reached from this machine only."""
+    """Whether a server that listens on `host` can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,9 +1,9 @@
 """One setting: what it is called in a file, in the environment and on the command line, how its text is read, and what
 its value may be.
 
-All of it follows from a field of a struct in config.py: the type and its `msgspec.Meta` say the range and the meaning,
-the name says the unit (`_ms` a duration, `bytes` a size). So the reference in docs/, `rowbox config default` and
-the messages of errors cannot differ from what is accepted.
+All of this is derived from a field of a struct in config.py. The field's type and its `msgspec.Meta` give the range and
+the meaning, its name gives the unit (`_ms` a duration, `bytes` a size). So the reference in docs/, `rowbox config
+default` and the error messages cannot differ from what is accepted.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _SWITCH: Mapping[str, bool] = {"on": True, "true": True, "off": False, "false": 
 
 
 class Kind(Enum):
-    """How a value is written."""
+    """The kind of a setting's value, by which it is read and written."""
 
     DURATION = "a duration"
     SIZE = "a size"
@@ -43,26 +43,27 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def environment(self) -> str:
-        """Its environment variable."""
+        """The setting's environment variable."""
         return "ROWBOX_" + self.key.replace(".", "_").upper()
 
     @property
     def description(self) -> str:
-        """What it is for, in one sentence."""
+        """What the setting is for, in one sentence."""
         return self.meta.description or ""
 
     def read(self, raw: object, *, is_text: bool) -> object:
-        """The value that `raw` means. ValueError, without the range's text, when it means none or is out of range.
+        """The value that `raw` means. ValueError where it means none or is out of range; the error does not name the
+        range.
 
-        `is_text` says that the source knows only text (environment, command line), where "8080" is a number. In a file
-        it is not, but "64MiB" and "7d" are a size and a duration everywhere.
+        `is_text` says that the source knows only text (environment, command line), so that "8080" is a number. In a
+        file the text "8080" is no number. "64MiB" and "7d" are a size and a duration in every source.
         """
         if isinstance(raw, str) and (is_text or self.kind in {Kind.DURATION, Kind.SIZE}):
             raw = _TEXT_READERS[self.kind](raw)
         return msgspec.convert(raw, Annotated[self.type, self.meta])
 
     def write(self, value: object) -> str:
-        """`value` as a person would write it in the environment; `read` takes it back."""
+        """`value` as a person would write it in the environment. It is the inverse of `read`."""
         return _TEXT_WRITERS.get(self.kind, str)(value)
 
     def expected(self) -> str:

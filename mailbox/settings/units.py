@@ -1,7 +1,7 @@
-"""Sizes and durations as people write them ("64KiB", "7d"), and back.
+"""Reads and writes sizes and durations as people write them ("64KiB", "7d").
 
-Both are whole numbers inside (bytes, milliseconds; the field's name says which), so that nothing is ever rounded: a
-value is written with one unit, the largest that divides it.
+In code a size is a whole number of bytes and a duration a whole number of milliseconds. A value is written in the
+largest unit that divides it, so that nothing is ever rounded.
 """
 
 from collections.abc import Mapping
