@@ -1,1 +1,1 @@
-"""Walks over a whole store: `rowbox check` and `rowbox stats`."""
+"""Walks over a whole store, for `rowbox check` and `rowbox stats`."""

@@ -1,6 +1,7 @@
-"""Counts what a store holds: `rowbox stats`. Reads the index and the keys of messages, and counts what counts.
+"""Counts what a store holds, for `rowbox stats`. It reads the index and the keys of messages, and counts valid cells.
 
-Every copy of a message is one: a message between two users is two. Memory: a page of keys and one mailbox's index.
+Copies of messages are counted, so a message between two users counts twice. It needs memory for one page of keys and
+one mailbox's index.
 """
 
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from rowbox.mailbox.ids import sent_timestamp
 
 
 class Census(msgspec.Struct):
-    """What was counted so far. Times are sentTimestamps; None where there is no message."""
+    """What was counted so far. Times are sentTimestamps in microseconds; None where there is no message."""
 
     shards: int
     shards_done: int = 0
@@ -26,7 +27,7 @@ class Census(msgspec.Struct):
     conversations: int = 0
     messages: int = 0
     foreign_rows: int = 0
-    """Rows that are no user's: `rowbox check` names them."""
+    """The number of rows that are no user's. `rowbox check` names them."""
     oldest_us: int | None = None
     newest_us: int | None = None
 
@@ -38,7 +39,9 @@ class Census(msgspec.Struct):
 
 
 async def take_census(store: StoreReader) -> AsyncIterator[Census]:
-    """The same Census after every run of shards, the last time complete. Unreadable cells are not counted."""
+    """Yields one and the same Census after every run of shards; the last time it is complete. Unreadable cells are not
+    counted.
+    """
     census = Census(store.shards)
     cells = RowCells(store, ignore)
     for shards in shard_runs(store.shards):

@@ -1,17 +1,18 @@
-"""The invariant checker: walks a whole store, row by row, and says what is broken. `rowbox check`, and the end of every
-stateful test.
+"""The invariant checker: walks a whole store, row by row, and yields what is broken. `rowbox check` runs it, and every
+stateful test runs it at its end.
 
     1. every row by itself      rowbox.mailbox.check.invariants
     2. every row's cells        are there rows that the index does not know?
     3. all copies of messages   rowbox.mailbox.check.copy_balance; where it is off, copy_check looks at each message
 
-A RocksView stands still. A cluster's store does not: several reads of a row are of several moments, and a change
-between two of them looks broken. So where a row has findings, it is read again, until it has stood still during the
-reading (every change writes the index) or LOOKS readings have come to the same finding. Of copies: a message is with
-its recipients as soon as its sender's outbox does not hold it, and the outbox is read first.
+A RocksView does not change while it is read. A cluster's store does: several reads of a row show several moments, and a
+change between two of them looks broken. So a row with findings is read again, until it has not changed during the
+reading (every change writes the index) or LOOKS readings have shown the same finding. For copies, the outbox is read
+first: a message that is not in its sender's outbox is with all its recipients.
 
-Memory: a page of messages; the index and the dedupe records of one mailbox, and 120 to 220 bytes of each of its
-messages; the row keys of one run of shards. Measured in all: 650 bytes for a message of the largest mailbox.
+The check needs memory for a page of messages; for the index and the dedupe records of one mailbox, and 120 to 220 bytes
+for each of its messages; and for the row keys of one run of shards. In all 650 bytes were measured for each message of
+the largest mailbox.
 """
 
 from collections.abc import AsyncIterator
@@ -34,16 +35,17 @@ from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.settings.config import StoreSettings
 
 SLACK_US = 60 * US_PER_S
-"""See Horizon: six times the difference of clocks that a node may have, and a minute to read one row."""
+"""The slack of a Horizon, in microseconds: six times the difference of clocks that a node may have. One row is read in
+less than that."""
 _OTHER_FAMILIES = tuple(family for family in Family if family is not Family.INDEX)
 
 
 LOOKS = 5
-"""At a row that does not stand still."""
+"""The most readings of a row that changes while it is read."""
 
 
 class Progress(msgspec.Struct):
-    """How far a check is. The second look walks the shards again, and only where something is off."""
+    """How far a check is. The shards are walked a second time only where copies of messages do not add up."""
 
     shards: int
     shards_done: int = 0
@@ -54,7 +56,7 @@ class Progress(msgspec.Struct):
 
 
 def lives(settings: StoreSettings) -> Lives:
-    """How long a store of these settings keeps what expires."""
+    """How long a store with these settings keeps cells that expire."""
     return Lives(settings.retention_ms, settings.token_life_ms + LOG_MARGIN_MS, settings.dedupe_life_ms)
 
 
@@ -66,9 +68,10 @@ class _Look(NamedTuple):
 
 
 class Checker:
-    """Checks one store. One check each; `progress` is current all the time.
+    """Checks one store, once. `progress` is always current.
 
-    `is_live`: somebody may be writing. None: a cluster's store is, an embedded one is not.
+    `is_live` says that servers may write to the store meanwhile. By default that holds for a cluster's store and not
+    for an embedded one.
     """
 
     def __init__(
@@ -89,7 +92,10 @@ class Checker:
         self.progress = Progress(store.shards)
 
     async def run(self) -> AsyncIterator[Finding | Progress]:
-        """Every finding, and after each run of shards the progress. StoreUnavailable, StoreDamaged (of a file)."""
+        """Yields every finding, and the progress after each run of shards.
+
+        StoreUnavailable; StoreDamaged where a file of the store is damaged.
+        """
         for shards in shard_runs(self._store.shards):
             async for finding in self._check_shards(shards):
                 yield finding
@@ -139,7 +145,7 @@ class Checker:
         return lasting
 
     async def _look(self, user_id: str, row: bytes, *, is_first: bool) -> _Look:
-        """Reads a row and judges it; the first time its messages are counted, too."""
+        """Reads a row and judges it. With `is_first` its messages are counted as well."""
         unreadable: list[str] = []
         cells = RowCells(self._store, unreadable.append)
         frame = await cells.frame(row)
@@ -153,7 +159,7 @@ class Checker:
             check.log_entry(entry)
         if is_first:
             self.progress.conversations += check.conversation_count
-        if unreadable:  # what else is wrong follows from what is left out
+        if unreadable:  # further findings would only follow from the cells that could not be read
             return _Look(frame, [Finding(Code.UNREADABLE_CELL, user_id, text) for text in unreadable])
         return _Look(frame, check.end())
 
@@ -170,5 +176,5 @@ class Checker:
 
 
 def _foreign(row: bytes) -> Finding:
-    """The finding of a row that is no user's: its key stands for the user."""
+    """The finding of a row that is no user's. It has the row's key in place of a user."""
     return Finding(Code.WRONG_ROW, repr(row)[2:-1], f"row {row!r} is not where a user's row would be")

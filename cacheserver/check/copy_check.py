@@ -1,4 +1,6 @@
-"""The second look at copies of messages: each one of a group of conversations is looked up where it should be."""
+"""Looks at copies of messages that do not add up: each copy of a group of conversations is looked up where it should
+be.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -15,7 +17,7 @@ from rowbox.mailbox.ids import sent_timestamp
 
 
 class CopyCheck:
-    """Looks copies up that did not add up. `balance` has seen every row."""
+    """Looks up copies of conversations that do not add up in `balance`, which has to have seen every row."""
 
     def __init__(self, store: StoreReader, cells: RowCells, balance: CopyBalance) -> None:
         self._store = store
@@ -23,7 +25,7 @@ class CopyCheck:
         self._balance = balance
 
     async def findings(self, user_id: str, row: bytes, frame: RowFrame, horizon: Horizon) -> AsyncIterator[Finding]:
-        """What is wrong with the copies of the user's messages, and with those of others that the user has."""
+        """Yields what is wrong with copies of messages that the user sent, and with the user's copies of others'."""
         check = RowCheck(user_id, frame, horizon, fenced=self._store.late_writes)
         on_their_way = {cell.message_id for cell in check.outbox}
         report = Report(user_id)
@@ -54,7 +56,7 @@ class CopyCheck:
             report(Code.COPY_DIFFERS, f"{holder} has message {message.message_id.hex()} with another text or sender")
 
     async def _copies(self, user_id: str, message: MessageCell) -> list[MessageCell]:
-        """The cells of a message that count in a user's row."""
+        """The valid cells of a message in a user's row."""
         row = row_key(user_id, self._store.shards)
         copies = await self._cells.copies(row, message.conversation_id, message.message_id)
         if not self._store.late_writes:

@@ -1,7 +1,7 @@
-"""The cells of rows as a check reads them: everything that is there, whether it counts or not, in pages.
+"""Reads the cells of rows for a check: all that are there, valid or not, in pages.
 
-What the owner keeps of a row in memory (index, dedupe records, outbox) is read as a whole here too; messages and log
-entries come in pages, so that a mailbox of a million messages takes no more memory than a page of them.
+The cells that an owner keeps in memory (index, dedupe records, outbox) are read as a whole. Messages and log entries
+come in pages, so that a mailbox of a million messages takes no more memory than a page of them.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -32,18 +32,18 @@ _CellT = TypeVar("_CellT", bound=Cell | UnknownIndexCell)
 
 
 def ignore(_text: str) -> None:
-    """Hears of unreadable cells where somebody else has reported them."""
+    """Does nothing: for readings whose unreadable cells another reading has reported."""
 
 
 class RowCells:
-    """Reads one store's rows. `on_unreadable` hears of each cell that is left out because it does not decode."""
+    """Reads one store's rows. `on_unreadable` is called for each cell that is left out because it does not decode."""
 
     def __init__(self, store: StoreReader, on_unreadable: OnUnreadable) -> None:
         self._store = store
         self._on_unreadable = on_unreadable
 
     async def frame(self, row: bytes) -> RowFrame:
-        """What is held in memory as a whole, in one atomic read."""
+        """The index, the dedupe records and the outbox of a row, in one atomic read."""
         columns = await self._store.get_row(row, (Family.INDEX, Family.DEDUPE, Family.OUTBOX))
         index = list(self._decode(Family.INDEX, columns[Family.INDEX]))
         return RowFrame(
@@ -56,38 +56,38 @@ class RowCells:
         )
 
     async def fences(self, row: bytes) -> list[FenceCell]:
-        """The fences alone."""
+        """The fences of a row."""
         start = keys.FENCE_PREFIX
         return _only(FenceCell, await self._all(row, Family.INDEX, start, start + LAST_QUALIFIER))
 
     async def message_keys(self, row: bytes) -> AsyncIterator[keys.MessageKey]:
-        """As `messages`, without what they say."""
+        """The keys of the cells that `messages` gives, in the same order."""
         async for columns in self._pages(row, Family.MESSAGES, keys_only=True):
             for qualifier, _ in columns:
                 yield keys.split_message_qualifier(qualifier)
 
     async def messages(self, row: bytes) -> AsyncIterator[MessageCell]:
-        """By conversation, newest first."""
+        """The messages of a row, conversation by conversation, the newest of each first."""
         async for columns in self._pages(row, Family.MESSAGES):
             for cell in self._decode(Family.MESSAGES, columns):
                 assert isinstance(cell, MessageCell)
                 yield cell
 
     async def log(self, row: bytes) -> AsyncIterator[LogCell]:
-        """Upwards."""
+        """The log entries of a row, by ascending version."""
         async for columns in self._pages(row, Family.LOG):
             for cell in self._decode(Family.LOG, columns):
                 assert isinstance(cell, LogCell)
                 yield cell
 
     async def copies(self, row: bytes, conversation_id: bytes, message_id: bytes) -> list[MessageCell]:
-        """All cells of one message."""
+        """All cells of one message in a row, of every epoch."""
         return _only(
             MessageCell, await self._all(row, Family.MESSAGES, *keys.copies_range(conversation_id, message_id))
         )
 
     async def _all(self, row: bytes, family: Family, start: bytes, stop: bytes) -> list[Cell | UnknownIndexCell]:
-        """The cells of a range that is short as a rule, and however long it is."""
+        """All cells of a range. It is read part by part, although such a range is short as a rule."""
         return [
             cell async for columns in self._pages(row, family, start, stop) for cell in self._decode(family, columns)
         ]
@@ -112,7 +112,7 @@ class RowCells:
 
 
 def _decoded(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownIndexCell | None:
-    """The cell; None where there is none, also where it is stored under a qualifier that is not its own."""
+    """The cell in a column. None where the column does not decode, or is not stored under the cell's own qualifier."""
     try:
         cell = codec.decode(family, qualifier, value)
         if isinstance(cell, UnknownIndexCell) or codec.encode(cell)[1] == qualifier:

@@ -1,1 +1,1 @@
-"""The files of an embedded store that are none of RocksDB's, and files that are whole or not there."""
+"""The files of an embedded store that are not RocksDB's, and the writing of files that are whole or not there."""

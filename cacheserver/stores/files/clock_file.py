@@ -1,9 +1,8 @@
-"""What an embedded store remembers of the time: a file in its folder, replaced as a whole.
+"""An embedded store's memory of the time: a file in its folder, which is replaced as a whole.
 
-A file and no key of RocksDB's, because an operator has a word in it while a server has the folder open.
+It is a file and not a key of RocksDB, because `rowbox clock accept` changes it while a server has the folder open.
 
-A folder that was made before there was such a file has a witness all the same: the time at which one of its files was
-last written.
+For a folder that an older Rowbox made without this file, the time at which one of its files was last written counts.
 """
 
 import asyncio
@@ -19,12 +18,12 @@ from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 NAME = "rowbox.clock"
 _NEXT = "rowbox.clock.next"
-"""What is being written. A kill or a full disk leaves it behind: it must mean nothing to whoever opens the folder."""
+"""The name of the file while it is written. A kill or a full disk leaves it behind, so nobody reads it."""
 _MADE_BY_ROCKSDB = "CURRENT"
 
 
 class ClockFile:
-    """ClockMemory over the store in `folder`. Reads without the folder's lock; whoever swaps has read before."""
+    """A ClockMemory (clock_memory.py) for the embedded store in `folder`. It works without the store's lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,7 +50,8 @@ class ClockFile:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """The folder's descriptor, while nobody else swaps: no operator, and no thread whose caller was cancelled.
+        """Locks the folder against other swaps, of an operator's verb or of a thread whose caller was cancelled. Gives
+        the folder's descriptor.
 
         flock(2) counts for each opened descriptor, so it keeps the threads of one process apart as well.
         """
@@ -60,7 +60,7 @@ class ClockFile:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield folder
         finally:
-            os.close(folder)  # and with it the lock
+            os.close(folder)  # this ends the lock as well
 
     def _stands(self) -> Remembered | None:
         stored = self._stored()
@@ -79,7 +79,7 @@ class ClockFile:
             return None
         written_ns = 0
         for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):  # whoever has the folder open removes files
+            with suppress(FileNotFoundError):  # a server that has the folder open removes files
                 written_ns = max(written_ns, path.stat().st_mtime_ns if path.is_file() else 0)
         return Remembered(written_ns // 1000)
 

@@ -1,4 +1,4 @@
-"""What an fsync does on a device: every commit of the embedded store waits for one."""
+"""Measures the fsync of a device, because every commit of the embedded store waits for one."""
 
 import os
 from collections.abc import Callable
@@ -13,14 +13,14 @@ _BLOCK: Final = bytes(4096)
 
 
 class SyncTimes(NamedTuple):
-    """Seconds that an fsync of 4 KiB took, of PROBES in a row."""
+    """The median and the longest time, in seconds, of PROBES fsyncs of 4 KiB in a row."""
 
     median_s: float
     longest_s: float
 
 
 def measure_syncs(folder: Path, clock_s: Callable[[], float] = perf_counter) -> SyncTimes:
-    """Writes a small file in `folder` and syncs it again and again; the file is gone in the end. OSError."""
+    """Writes a small file in `folder`, syncs it PROBES times, and removes it. OSError where that fails."""
     path = folder / f".rowbox-probe-{token_hex(4)}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

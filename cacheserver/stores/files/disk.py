@@ -1,7 +1,7 @@
-"""The room on a device: writes are refused while there is little, so that what RocksDB has begun can end.
+"""Refuses writes while a device has little room, so that the flushes and compactions that RocksDB has begun can end.
 
-RocksDB flushes and compacts in the background. When one of these meets a full disk the whole database stops, so the
-guard refuses earlier, when nothing is lost, and lets writes through again as soon as there is room.
+When one of these meets a full disk, the whole database stops. So the guard refuses writes before that, when nothing is
+lost, and lets them through again as soon as there is room.
 """
 
 import os
@@ -12,24 +12,25 @@ from time import monotonic
 from rowbox.mailbox.errors import StoreFull, StoreUnavailable
 
 _SAMPLE_S = 0.1
-"""A device of 1 GB/s writes 100 MB in that time: part of what `min_free_bytes` has to allow for."""
+"""Seconds between two looks at the device. A device of 1 GB/s writes 100 MB in that time, for which `min_free_bytes`
+has to leave room."""
 _RETRY_AFTER_MS = 1000
 
 
 def free_bytes(folder: Path) -> int:
-    """What an ordinary process may still write on the folder's device."""
+    """The bytes that an ordinary process may still write on the folder's device."""
     status = os.statvfs(folder)
     return status.f_bavail * status.f_frsize
 
 
 def device_bytes(folder: Path) -> tuple[int, int]:
-    """The size of the file system that `folder` lies on, and what an ordinary process may still write there."""
+    """The size in bytes of the file system of `folder`, and how many an ordinary process may still write there."""
     status = os.statvfs(folder)
     return status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
 
 
 class DiskGuard:
-    """Refuses while the device has less than `min_free_bytes`; looks at most every 100 ms. For one thread."""
+    """Refuses writes while the device has less than `min_free_bytes`. It looks at most every 100 ms. For one thread."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class DiskGuard:
         self.refused = 0
 
     def check(self) -> None:
-        """StoreFull while there is too little room; StoreUnavailable where the device does not say."""
+        """StoreFull while there is too little room; StoreUnavailable where the device does not tell its room."""
         now_s = self._clock_s()
         if now_s - self._sampled_s >= _SAMPLE_S:
             self._free_bytes, self._sampled_s = self._look(), now_s

@@ -1,6 +1,6 @@
-"""Files that are on the disk when a call returns, and folders that are there whole or not at all.
+"""Writes files that are on the disk when a call returns, and makes folders that are there whole or not at all.
 
-Everything here raises OSError (`told` translates it), and is readable by its owner alone (0600, 0700).
+All functions raise OSError, which `told` translates. What they make is readable by its owner alone (0600, 0700).
 """
 
 import errno
@@ -16,11 +16,11 @@ from rowbox.mailbox.errors import StoreLocked, StoreUnusable
 
 _COPY_BYTES: Final = 1 << 20
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
-"""Another file system or mount, or one that has no hard links; what a link cannot be made of is copied."""
+"""The errors of a link to another file system or mount, or on one without hard links. Then the file is copied."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Puts `content` in the place of the file: whoever reads sees the old one or this one."""
+    """Replaces the file at `path` by one with `content`. A reader sees the old file or the new one, whole."""
     draft = path.with_name(f".{path.name}.next")
     _write(draft, content)
     draft.replace(path)
@@ -28,12 +28,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """A file that was not there. Its folder is the caller's to sync."""
+    """Makes the file `path`, which must not exist, and syncs it. The caller has to sync its folder."""
     _write(path, content)
 
 
 def copy_new(source: Path, target: Path) -> None:
-    """A copy that shares nothing with `source`. Its folder is the caller's to sync."""
+    """Makes `target`, a copy that shares no bytes with `source`, and syncs it. The caller has to sync its folder."""
     with source.open("rb") as read, _created(target).open("wb") as written:
         shutil.copyfileobj(read, written, _COPY_BYTES)
         written.flush()
@@ -41,7 +41,10 @@ def copy_new(source: Path, target: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """For a file that nobody ever changes: at once, where both are on one file system. Its folder is not synced."""
+    """Makes `target` a hard link to `source`, or a copy where no link can be made. For files that nobody ever changes.
+
+    The caller has to sync the folder.
+    """
     try:
         os.link(source, target)
     except OSError as error:
@@ -51,7 +54,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """What was made, renamed and removed in it is on the disk."""
+    """Syncs the folder: files that were made, renamed and removed in it stay so after a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -61,10 +64,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def scratch_folder(path: Path, busy: str) -> Iterator[Path]:
-    """An empty folder of this name, of this process alone, and gone in the end, unless it was given another name.
+    """Makes an empty folder `path` for this process alone. It is removed in the end, unless it was renamed.
 
-    What a killed process left of it is removed. StoreLocked, with the text `busy`, while another process is at work in
-    it: flock(2) on the folder tells the two apart.
+    If a killed process left such a folder, its files are removed. StoreLocked, with the text `busy`, while another
+    process works in it; flock(2) on the folder tells the two cases apart.
     """
     descriptor = _claimed(path, busy)
     try:
@@ -79,7 +82,7 @@ def scratch_folder(path: Path, busy: str) -> Iterator[Path]:
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """What fails inside with an OSError is a StoreUnusable: `what` did not work out, and why."""
+    """Turns an OSError inside into a StoreUnusable, whose text is `what` and the reason."""
     try:
         yield
     except RuntimeError as error:
@@ -87,21 +90,21 @@ def told(what: str) -> Iterator[None]:
             raise
         raise StoreUnusable(f"{what}: {error}") from error
     except OSError as error:
-        where = str(error.filename) if error.filename is not None else ""  # a write does not say
+        where = str(error.filename) if error.filename is not None else ""  # the error of a write names no file
         account = f"as account {os.geteuid()}" if isinstance(error, PermissionError) else ""
         details = ", ".join(filter(None, (where, account)))
         raise StoreUnusable(f"{what}: {error.strerror}{f' ({details})' if details else ''}") from error
 
 
 def remove_leftover(path: Path) -> None:
-    """Removes a scratch folder that a killed process left. One that is in use, or somebody else's, stays."""
+    """Removes a scratch folder that a killed process left. One that is in use or of another account stays."""
     if path.exists():
         with suppress(StoreLocked, OSError), scratch_folder(path, ""):
             pass
 
 
 def _claimed(path: Path, busy: str) -> int:
-    """The descriptor of the folder, made where it is not there, with the lock."""
+    """Locks the folder, which is made where it does not exist. Returns its descriptor."""
     while True:
         path.mkdir(0o700, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -115,7 +118,7 @@ def _claimed(path: Path, busy: str) -> int:
             os.close(descriptor)
             raise StoreLocked(busy) from error
         except FileNotFoundError:
-            pass  # whoever had it has removed it meanwhile: another try makes it anew
+            pass  # the process that had the folder has removed it meanwhile, so the next try makes it anew
         except BaseException:
             os.close(descriptor)
             raise
@@ -123,7 +126,7 @@ def _claimed(path: Path, busy: str) -> int:
 
 
 def _check_own(descriptor: int, path: Path) -> None:
-    """What we put into a folder of somebody else's is his."""
+    """PermissionError where the folder belongs to another account, which could then change what is put into it."""
     if os.fstat(descriptor).st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "the folder belongs to somebody else", str(path))
 
@@ -144,7 +147,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _created(path: Path) -> Path:
-    """The path, with an empty file of our modes there. One that is there is left from a killed process."""
+    """Makes an empty private file at `path`, in place of one that a killed process left. Returns the path."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     return path

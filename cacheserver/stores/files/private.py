@@ -1,7 +1,8 @@
-"""Folders and files for the server's own account only: mailboxes lie in them, and what signs tokens.
+"""Folders and files that only the server's own account may read, because they hold mailboxes and the secret.
 
-New files are private by the process's umask (cli/main.py), because RocksDB makes most of them. What an earlier build
-left open is closed when it is opened; what belongs to another account cannot be, and is said.
+The process's umask (cli/main.py) makes new files private, because RocksDB makes most of them. Files that an earlier
+build left readable for others are closed when the folder is opened. Those of another account cannot be closed; the log
+says so.
 """
 
 import logging
@@ -16,18 +17,18 @@ from rowbox.mailbox.errors import StoreUnusable
 
 FOLDER_MODE: Final = 0o700
 OTHERS: Final = 0o077
-"""What the group and everybody else may do."""
+"""The mode bits of the group and of all other accounts."""
 UMASK: Final = OTHERS
 _log = logging.getLogger(__name__)
 
 
 def make_folder(folder: Path) -> None:
-    """`folder`, for this account alone where it is not there yet. OSError."""
+    """Makes `folder` for this account alone, unless it exists. OSError where that fails."""
     folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether any account but its owner's may do anything with it. OSError."""
+    """Whether any account but the owner's may do anything with `path`. OSError where it cannot be looked at."""
     return bool(path.stat().st_mode & OTHERS)
 
 
@@ -41,9 +42,10 @@ def holds(folder: Path, name: str) -> bool:
 
 
 def close_folder(folder: Path) -> None:
-    """Takes `folder` and the files in it from all accounts but their owner's; one line in the log where they were open.
+    """Closes `folder` and the files in it to all accounts but the owner's. A line in the log tells where they were
+    open.
 
-    Where one belongs to somebody else it stays as it is, and the line says what to do. Files only: no folder in it.
+    A file of another account stays as it is, and the line says what to do. Folders inside `folder` are not looked at.
     """
     closed, refused = 0, 0
     for path, mode in _open_parts(folder):

@@ -1,1 +1,1 @@
-"""The memory store: both kinds of store, faults on demand. For tests and simulations."""
+"""The memory store, for tests and simulations: it acts as either kind of store, with faults on demand."""

@@ -1,15 +1,16 @@
-"""The cells of the memory store: what executing a write means, and what a read finds. No asyncio, no faults.
+"""The cells of the memory store: what a write changes when it executes, and what a read finds. No asyncio, no faults.
 
-Where writes can be late, time follows HBase, whenever each call executes:
+Where writes can be late, timestamps decide as in HBase, in whichever order the calls execute:
 
 - Of two puts of one column the one with the greater timestamp stands; of equal ones the one that executes last.
 - A delete leaves a marker: it hides every put of its column whose timestamp is not greater, also later executed ones.
 - A column older than its family's TTL is not seen.
 
-Embedded (`by_time` False), as in RocksDB, calls execute in their order and the last one stands, whatever its timestamp:
-a process that starts after the clock was set back must not lose to what is there.
+Without late writes (`by_time` False) calls execute in their order, as in RocksDB, and the last one stands, whatever its
+timestamp. So a process that starts after the clock was set back can overwrite older cells.
 
-One version of a column is enough: the marker that hides the newest hides the older ones too, and they expire earlier.
+It is enough to keep one version of a column: a marker that hides the newest put hides the older ones too, and older
+ones expire earlier.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,7 +38,7 @@ _Row = dict[Family, dict[bytes, _Cell]]
 
 
 class MemoryCells:
-    """All rows. Every method is atomic: none awaits."""
+    """All rows of a memory store. Every method is atomic, because none awaits."""
 
     def __init__(self, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int], *, by_time: bool) -> None:
         self.shards = shards
@@ -57,9 +58,10 @@ class MemoryCells:
             self._write(delete.row, family, qualifier, marked if self.by_time else _ABSENT)
 
     def put_if(self, row: bytes, put: Put, expected: bytes | None) -> bool:
-        """Compare-and-set; the condition is looked at when this executes, and so is the clock.
+        """Writes `put` if the column holds `expected`, None meaning that it is absent. Returns whether it did.
 
-        As in HBase: the put's time is the store's own, and no less than that of what it replaces.
+        As in HBase, the store's clock gives the timestamp, when this executes; it is not less than that of the cell
+        that is replaced.
         """
         cell = self._cell(row, put.family, put.qualifier)
         if (cell.value if self._is_visible(put.family, cell) else None) != expected:
@@ -68,12 +70,12 @@ class MemoryCells:
         return True
 
     def columns(self, row: bytes, family: Family) -> list[Column]:
-        """The visible columns, ascending."""
+        """The visible columns of the row in `family`, in ascending order."""
         cells = self._rows.get(row, {}).get(family, {})
         return sorted((qualifier, cell.value) for qualifier, cell in cells.items() if self._is_visible(family, cell))
 
     def rows_of(self, shards: range) -> list[bytes]:
-        """The keys of the rows of adjacent shards, ascending; also of rows of which nothing is visible any more."""
+        """The row keys of adjacent shards, in ascending order, those of rows without a visible column included."""
         start, stop = shard_range(shards)
         return sorted(row for row in self._rows if start <= row < stop)
 
@@ -81,15 +83,15 @@ class MemoryCells:
         return len(self._rows)
 
     def copy(self) -> "MemoryCells":
-        """The same cells, apart from then on: what a disk holds at the moment of a crash."""
+        """An independent copy of the cells: what a disk holds at the moment of a crash."""
         copied = MemoryCells(self.shards, self.ttl_ms, self.now_ms, by_time=self.by_time)
         copied._rows = deepcopy(self._rows)
         return copied
 
     def compact(self) -> None:
-        """A major compaction: what is hidden goes, and so do the markers that hid it.
+        """Does a major compaction: removes hidden puts and the markers that hid them.
 
-        After it a put that executes late is visible although its column was deleted: HBase does the same.
+        Afterwards a put that executes late is visible although its column was deleted, as in HBase.
         """
         for row in self._rows.values():
             for family, cells in row.items():

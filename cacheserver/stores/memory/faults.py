@@ -1,6 +1,6 @@
-"""Faults of the memory store, chosen by the caller: a script of what happens next, or a seeded dice.
+"""Faults of the memory store, which the caller chooses: a script of what happens next, or seeded dice.
 
-Nothing here fails by itself or by time, so a test that finds something finds it again.
+No call fails by itself or depending on time, so a test that finds a fault finds it again.
 """
 
 from collections import deque
@@ -10,24 +10,24 @@ from random import Random
 
 
 class Fault(Enum):
-    """What happens to a call. Of a store without late writes only the first two are possible."""
+    """What happens to a call. In a store without late writes only the first two can happen."""
 
     FAIL_BEFORE = auto()
-    """Nothing is executed; StoreUnavailable."""
+    """The call is not executed, and raises StoreUnavailable."""
     BREAK = auto()
-    """Nothing is executed; StoreUnusable, for this call and all that follow. Without late writes only."""
+    """The call is not executed. It and all later calls raise StoreUnusable. For stores without late writes only."""
     FAIL_AFTER = auto()
-    """Executed; StoreOutcomeUnknown."""
+    """The call is executed, and raises StoreOutcomeUnknown."""
     EXECUTE_TWICE = auto()
-    """Executed and confirmed; a second time when it lands."""
+    """The call is executed and confirmed. It is executed a second time when it lands (`MemoryStore.land`)."""
     EXECUTE_LATE = auto()
-    """StoreOutcomeUnknown; executed when it lands."""
+    """The call raises StoreOutcomeUnknown. It is executed when it lands."""
     EXECUTE_PARTLY = auto()
-    """The first half of the rows (rounded down) is executed, the others when they land; StoreOutcomeUnknown."""
+    """The call raises StoreOutcomeUnknown. Half of its rows (rounded down) are executed, the others when they land."""
 
 
 class Op(Enum):
-    """Which call a fault is for."""
+    """The kind of call that a fault is for."""
 
     MUTATE = auto()
     DELETE = auto()
@@ -40,7 +40,7 @@ _EMBEDDED = frozenset({Fault.FAIL_BEFORE, Fault.BREAK})
 
 
 class Faults:
-    """Decides the fate of each call: first by the script, in its order; then, if asked to, by dice."""
+    """Decides the fault of each call: first by the script, in its order, and then by dice, if `roll` was called."""
 
     def __init__(self, *, late_writes: bool) -> None:
         self._possible = frozenset(Fault) - {Fault.BREAK} if late_writes else _EMBEDDED
@@ -50,7 +50,7 @@ class Faults:
         self._read_chance = 0.0
 
     def next(self, fault: Fault, op: Op | None = None) -> None:
-        """The next call of `op` (None: the next write) meets `fault`. Asked repeatedly, they queue up."""
+        """Adds to the script: the next call of `op`, by default the next write, meets `fault`. Several queue up."""
         self._check(fault, op)
         self._script.append((fault, WRITES if op is None else frozenset({op})))
 
@@ -61,12 +61,12 @@ class Faults:
         self._dice, self._chances, self._read_chance = Random(seed), chances, read_chance
 
     def clear(self) -> None:
-        """No more faults."""
+        """Empties the script and puts the dice away: no call meets a fault."""
         self._script.clear()
         self._dice = None
 
     def take(self, op: Op) -> Fault | None:
-        """The fate of the call that begins now."""
+        """The fault of the call that begins now; None for none."""
         if self._script and op in self._script[0][1]:
             return self._script.popleft()[0]
         if self._dice is None:

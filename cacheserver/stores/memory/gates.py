@@ -1,7 +1,7 @@
-"""Gates of the memory store: where a test stops calls on their way and lets them go on, without sleeping.
+"""Gates of the memory store, at which a test stops calls on their way and lets them go on, without sleeping.
 
-Every call passes its gates and yields to the loop at each one, held or not: code that works only because a store
-answers without yielding fails here first. A gate may also take time, of the loop's clock.
+Every call passes its gates and yields to the loop at each of them, held or not. So code that works only because a store
+answers without yielding fails in tests. A gate may also take time of the loop's clock.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ class Point(Enum):
 
 
 class Gate:
-    """Open or held."""
+    """A gate, which is open or held."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
         self.waiting = 0
         self.pause_s = 0.0
-        """How long a call takes to pass."""
+        """Seconds that a call takes to pass the gate."""
 
     def hold(self) -> None:
         self._open.clear()

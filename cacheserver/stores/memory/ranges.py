@@ -1,7 +1,7 @@
 """Ranges of the memory store that fall silent, one by one, when a test says so.
 
-A call that holds rows of a silent range waits until the range speaks again, or for `deadline_s`; then what it was to
-write there is late, and the caller is told what a store tells at a call's deadline.
+A call with rows of a silent range waits until the range answers again, or for `deadline_s`. After that its writes there
+are late, and it raises what a store raises at a call's deadline.
 """
 
 import asyncio
@@ -12,7 +12,10 @@ from rowbox.mailbox.errors import StoreUnavailable
 
 
 class MemoryRanges:
-    """See store.Ranges. `firsts`: the first key of each range, ascending, the first of them b""."""
+    """The Ranges (cacheserver/stores/port.py) of a memory store.
+
+    `firsts` has the first key of each range, in ascending order; the first of them is b"".
+    """
 
     def __init__(self, firsts: Sequence[bytes], deadline_s: float = 5.0) -> None:
         self._firsts = list(firsts)
@@ -37,22 +40,22 @@ class MemoryRanges:
             raise StoreUnavailable("a range is silent, as the test asked for")
 
     def silence(self, *firsts: bytes) -> None:
-        """From now on nothing is heard of these ranges."""
+        """Makes these ranges, named by their first keys, silent: calls with rows of them get no answer."""
         for first in firsts:
             self._silent.setdefault(first, asyncio.Event())
 
     def restore(self) -> None:
-        """All ranges answer again, also those that were asked meanwhile."""
+        """Lets all ranges answer again. Calls that wait for them go on."""
         for event in self._silent.values():
             event.set()
         self._silent.clear()
 
     def is_silent(self, row: bytes) -> bool:
-        """Whether nothing is heard of the row's range."""
+        """Whether the row's range is silent."""
         return self.of(row) in self._silent
 
     async def speak(self, rows: Iterable[bytes], timeout_s: float) -> bool:
-        """Waits until the ranges of all `rows` answer; whether they did in time."""
+        """Waits until the ranges of all `rows` answer, for up to `timeout_s`. Returns whether they all do."""
         await asyncio.sleep(0)
         try:
             async with asyncio.timeout(timeout_s):

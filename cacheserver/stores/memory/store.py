@@ -1,8 +1,9 @@
-"""The memory store: the port in both kinds (embedded and late), with faults on demand. For tests and simulations.
+"""The memory store, for tests and simulations: the store port, as an embedded store or with late writes, and with
+faults on demand.
 
-It keeps the port's promises and not one more: a call yields to the loop, a scan is not atomic, and with `late_writes`
-a mutate is atomic per row only and may execute late, twice or partly when the caller says so (`faults`, `land`).
-Several stores may share the same cells: nodes of one cluster, or a process and the one that follows it (`reopen`).
+It keeps the port's promises and no more: a call yields to the loop, a scan is not atomic, and with `late_writes` a
+mutate is atomic per row only, and executes late, twice or partly when a test asks for it (`faults`, `land`). Several
+stores may share the same cells: nodes of one cluster, or a process and the one that follows it (`reopen`).
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _ASKED_FOR = "a fault that the test asked for"
 
 
 class MemoryStore:
-    """A store whose caller decides what goes wrong."""
+    """A store in memory whose test decides what goes wrong."""
 
     def __init__(
         self,
@@ -38,7 +39,9 @@ class MemoryStore:
         cells: MemoryCells | None = None,
         late: list[_Step] | None = None,
     ) -> None:
-        """`cells` and `late` (writes that have not landed yet) are another store's, to share them."""
+        """`cells` and `late` (writes that have not landed yet) may be those of another store, with which they are
+        shared.
+        """
         self._cells = MemoryCells(shards, ttl_ms, now_ms, by_time=late_writes) if cells is None else cells
         self._late_writes = late_writes
         self._late: list[_Step] = [] if late is None else late
@@ -137,10 +140,10 @@ class MemoryStore:
         answers = await self._finish(self._write(Op.COMPARE_AND_SET, [row], [step]))
         return answers[-1] is True
 
-    # What only a test can do
+    # For tests only
 
     def hold(self, point: Point = Point.WRITE) -> None:
-        """Calls stop at `point` until `release`."""
+        """Stops calls at `point` until `release` is called."""
         self.gates[point].hold()
 
     def release(self, point: Point = Point.WRITE) -> None:
@@ -148,7 +151,7 @@ class MemoryStore:
 
     @property
     def late_count(self) -> int:
-        """How many rows' writes have not landed yet."""
+        """How many writes, counted by rows, have not landed yet."""
         return len(self._late)
 
     def land_one(self, position: int = 0) -> None:
@@ -161,15 +164,15 @@ class MemoryStore:
             self.land_one()
 
     def forget_late(self) -> None:
-        """The late writes never land."""
+        """Drops the late writes: they never land."""
         self._late.clear()
 
     def compact(self) -> None:
-        """See MemoryCells.compact."""
+        """Does a major compaction (MemoryCells.compact)."""
         self._cells.compact()
 
     def snapshot(self) -> MemoryCells:
-        """A copy of what has been executed: the disk at this moment."""
+        """A copy of the cells that have been written: the disk at this moment."""
         return self._cells.copy()
 
     def beside(self, cells: MemoryCells | None = None) -> "MemoryStore":
@@ -200,13 +203,13 @@ class MemoryStore:
             raise StoreUnavailable(_ASKED_FOR)
 
     async def _hear(self, row: bytes) -> None:
-        """Waits for the row's range where that is silent."""
+        """Waits while the row's range is silent. Raises as at a call's deadline."""
         ranges = self.ranges
         if ranges is not None and ranges.is_silent(row) and not await ranges.speak([row], ranges.deadline_s):
             raise StoreUnavailable(_ASKED_FOR)
 
     async def _finish(self, write: Coroutine[object, object, _T]) -> _T:
-        """Runs a write in a task of the store's: cancelling the caller stops the waiting only."""
+        """Runs a write in a task of the store, so that cancelling its caller only ends the waiting."""
         task = asyncio.ensure_future(write)
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
@@ -226,7 +229,7 @@ class MemoryStore:
     async def _write_to_silent(
         self, ranges: MemoryRanges, op: Op, rows: Sequence[bytes], steps: Sequence[_Step]
     ) -> list[object]:
-        """Writes what is in ranges that answer; what is in the others when they do, or late."""
+        """Writes the rows whose ranges answer at once, and the others when their ranges answer, or late."""
         silent = [step for row, step in zip(rows, steps, strict=True) if ranges.is_silent(row)]
         answers = self._execute(op, None, [step for step in steps if step not in silent])
         if not await ranges.speak(rows, ranges.deadline_s):
@@ -235,7 +238,7 @@ class MemoryStore:
         return answers + self._execute(op, None, silent)
 
     def _execute(self, op: Op, fault: Fault | None, steps: Sequence[_Step]) -> list[object]:
-        """Does what `fault` leaves to do now, and keeps what it leaves for later."""
+        """Executes the steps that `fault` lets happen now, and keeps those that happen later."""
         now = {Fault.FAIL_BEFORE: 0, Fault.BREAK: 0, Fault.EXECUTE_LATE: 0, Fault.EXECUTE_PARTLY: len(steps) // 2}
         first = len(steps) if fault is None else now.get(fault, len(steps))
         answers = [step() for step in steps[:first]]
@@ -264,7 +267,9 @@ class MemoryStore:
 
 
 def _check(mutations: Sequence[RowMutation]) -> None:
-    """The port's rules for callers. Only this store looks: tests run over it, and a server need not pay for it."""
+    """ValueError where the call breaks the port's rules for callers. Only this store checks them, because tests run
+    over it, and a server need not pay for it.
+    """
     rows = [mutation.row for mutation in mutations]
     if len(set(rows)) != len(rows):
         raise ValueError("a row stands twice in one mutate")

@@ -1,13 +1,14 @@
-"""A backup of an embedded store: a folder with the store as of one moment, which was opened once before it counts.
+"""A backup of an embedded store: a folder TO with the store as of one moment. It is opened once before it counts.
 
     TO/store/        the files of a checkpoint, and what the store remembers of the time (clock_file.py)
-    TO/store/rowbox.backup    what belongs to it: without this file, or with another size of one, it is no backup
+    TO/store/rowbox.backup    lists the files of the backup, with their sizes; a folder without it is no backup, and one
+                              whose files differ from it is damaged
 
-It is made beside TO under a name that begins with a dot, and renamed when all of it is on the disk: so TO is whole, or
-not there. Files that RocksDB never changes are hard links to the store's where both are on one file system: no
-time, no room. Elsewhere they are copied.
+It is made beside TO under a name that begins with a dot, and renamed when all of it is on the disk, so TO is whole or
+not there. Files that RocksDB never changes are hard links to the store's files, which take no time and no room, where
+both are on one file system. Elsewhere they are copied.
 
-The folder reads like a data folder (`rowbox check --data-dir TO`), but no server starts on it: restoring copies it.
+Verbs read the folder as a data folder (`rowbox check --data-dir TO`), but no server starts on it; a restore copies it.
 """
 
 import os
@@ -37,13 +38,16 @@ _FORMAT: Final = 1
 _NEVER_CHANGED: Final = ".sst"
 
 MakeCheckpoint = Callable[[Path], None]
-"""Makes a checkpoint of the store in a folder that is not there; what was confirmed before is in it."""
+"""A function that makes a checkpoint of the store in a folder that does not exist yet. Everything that was confirmed
+before the call is in it."""
 Identify = Callable[[Path], StoreIdentity]
-"""Opens the store in a folder without changing it, and says what it was made with."""
+"""A function that opens the store in a folder without changing it, and returns what it was made with."""
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What is in a backup. `as_of_us`: what was confirmed by then, in microseconds; `files`: bytes by name."""
+    """What is in a backup. Everything that was confirmed by `as_of_us`, in microseconds since the epoch, is in it.
+    `files` has the size in bytes of each file by its name.
+    """
 
     format: int
     as_of_us: int
@@ -58,17 +62,18 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 class _Made(msgspec.Struct):
-    """What every format begins with."""
+    """The fields that the list of every format has."""
 
     format: int
     rowbox: str
 
 
 def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint, identify: Identify) -> Contents:
-    """Makes the backup `to` (an absolute path) of the store, by Rowbox `version`; durable when it returns.
+    """Makes a backup of the store in `to`, an absolute path. It is durable when this returns. `version` is Rowbox's.
 
-    BadRequest where `to` will not do; StoreLocked while another backup of the store is being made; StoreFull and
-    StoreUnusable where it does not work out, and what `checkpoint` and `identify` raise. Then nothing is left of it.
+    BadRequest where `to` cannot be used; StoreLocked while another backup of the store is being made; StoreFull and
+    StoreUnusable where the backup cannot be made; and what `checkpoint` and `identify` raise. After an error nothing of
+    the backup is left.
     """
     with told(f"no backup was made in {to}"):
         _check_target(store, to)
@@ -95,11 +100,13 @@ def make_backup(store: Path, to: Path, version: str, checkpoint: MakeCheckpoint,
 
 
 def read_contents(backup: Path) -> Contents:
-    """What is in the backup, all of which is there. BadRequest where it is none, StoreDamaged where it is not whole."""
+    """What is in the backup; all its files are there. BadRequest where it is no backup, StoreDamaged where files are
+    missing or have other sizes.
+    """
     path = backup / INSIDE / CONTENTS
     try:
         text = path.read_bytes()
-        made = msgspec.json.decode(text, type=_Made)  # by itself: the rest of a later format may be anything
+        made = msgspec.json.decode(text, type=_Made)  # decoded first, because a later format may have any other fields
         if made.format != _FORMAT:
             raise BadRequest(f"the backup in {backup} was made by Rowbox {made.rowbox}, in a format of later: use that")
         contents = msgspec.json.decode(text, type=Contents)
@@ -137,7 +144,7 @@ def _check_target(store: Path, to: Path) -> None:
 
 
 def _check_room(checkpoint: Path, draft: Path) -> None:
-    """Before anything is copied, where links will not do."""
+    """StoreFull where the files would have to be copied and do not fit. To be called before anything is copied."""
     if _is_one_file_system(checkpoint, draft):
         return
     needed = sum(path.stat().st_size for path in checkpoint.iterdir())
@@ -154,12 +161,14 @@ def _fill(draft: Path, checkpoint: Path, store: Path) -> None:
         place = link_or_copy if path.suffix == _NEVER_CHANGED else copy_new
         place(path, draft / path.name)
     clock = store / clock_file.NAME
-    if clock.exists():  # it is replaced as a whole, so what is read of it is whole
+    if clock.exists():  # a server replaces the file as a whole, so it is never read in the middle of a change
         copy_new(clock, draft / clock_file.NAME)
 
 
 def _identified(draft: Path, store: Path, identify: Identify) -> StoreIdentity:
-    """What the files are a store of. StoreDamaged where they are none: so is the store, most likely."""
+    """What the store in `draft` was made with. StoreDamaged where it does not open: then the store itself is damaged,
+    most likely.
+    """
     try:
         return identify(draft)
     except StoreDamaged as error:

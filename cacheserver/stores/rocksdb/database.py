@@ -1,14 +1,14 @@
 """An open RocksDB: its families, what identifies it, and its orderly end.
 
-A column is a key of its family's column family::
+Each family is a RocksDB column family, and each column is one key in it::
 
     row 00 qualifier  ->  write time in ms (8 bytes, big-endian)  payload
 
 No row key holds a zero byte, so keys sort by row and then by qualifier. The default column family holds what the store
-was made with, its schema version and its SHARDS, and the place where it was opened last (rocksdb_folder).
+was made with (its schema version and its SHARDS) and the place where it was last opened (folder.py).
 
 rocksdict keeps a database (and its lock) open as long as any object made from it lives: handles, iterators, snapshots,
-families. So everything of that kind stays in here, or does not outlive one call.
+families. So such objects stay in this module, or do not outlive one call.
 """
 
 import logging
@@ -37,18 +37,18 @@ _PLACE_KEY = b"place"
 _PLACE_BEFORE_KEY = b"place_before"
 _HISTORY_KEY = SCHEMA_ROW + SEPARATOR + HISTORY_QUALIFIER
 _NO_TIME = bytes(WRITE_TIME_BYTES)
-"""Of a column in a family that keeps everything."""
+"""The write time of a column in a family whose cells never expire."""
 
 
 class StoreIdentity(NamedTuple):
-    """What a store was made with."""
+    """The schema version and the number of shards that a store was made with."""
 
     schema_version: int
     shards: int
 
 
 class Database:
-    """RocksDB with our families. Methods block and raise rocksdict's exceptions."""
+    """An open RocksDB with Rowbox's families. Methods block and raise rocksdict's exceptions."""
 
     def __init__(
         self, folder: Path, memory: RocksMemory, recovery: DBRecoveryMode, access: AccessType, *, create: bool = False
@@ -71,18 +71,18 @@ class Database:
         self.rocks.flush()
 
     def identity(self) -> StoreIdentity | None:
-        """None when the folder is some other program's."""
+        """What the store was made with. None where the folder belongs to another program."""
         version, shards = self.rocks.get(_VERSION_KEY), self.rocks.get(_SHARDS_KEY)
         return None if version is None or shards is None else StoreIdentity(int(version), int(shards))
 
     def places(self) -> list[bytes]:
-        """What the last owner noted: its place, and the one before; none where no owner ever did."""
+        """The place that the last owner noted, and the place before that. Empty where no owner ever noted one."""
         noted = [self.rocks.get(key) for key in (_PLACE_KEY, _PLACE_BEFORE_KEY)]
         return [place for place in noted if isinstance(place, bytes)]
 
     def note_place(self, place: bytes, before: bytes, history: bytes | None) -> None:
-        """Notes where this owner has it and where it was `before`, durably; in the same write the store's new history,
-        where it begins one.
+        """Notes durably the place of this owner, and the place `before`. Where `history` is given, the same write
+        begins that history of the store.
         """
         batch = WriteBatch(raw_mode=True)
         batch.put(_PLACE_KEY, place)
@@ -94,10 +94,10 @@ class Database:
         self.rocks.write(batch, options)
 
     def checkpoint(self, folder: Path) -> None:
-        """Makes `folder`, which is not there: the database as of now, files that never change as hard links.
+        """Makes `folder`, which must not exist: the database as of now, with hard links to files that never change.
 
-        Flushing lets go of the GIL, the checkpoint (rocksdict 0.3.29) does not: so all is flushed before, and what it
-        flushes again, and copies of the write-ahead log, is what was written meanwhile.
+        A flush lets go of the GIL, but the checkpoint of rocksdict 0.3.29 does not. So everything is flushed first; the
+        checkpoint then flushes, and copies of the write-ahead log, only what was written meanwhile.
         """
         for family in (self.rocks, *self.families.values()):
             family.flush(True)
@@ -111,7 +111,9 @@ class Database:
         return -1
 
     def close(self) -> None:
-        """Gives everything back. What could not be flushed is in the write-ahead log: the next open reads it there."""
+        """Closes the database. Cells that could not be flushed are in the write-ahead log, where the next open reads
+        them.
+        """
         self.handles.clear()
         failures = []
         for part in (*self.families.values(), self.rocks):
@@ -119,13 +121,17 @@ class Database:
                 part.close()  # flushes first
             except Exception as error:  # noqa: BLE001 - rocksdict has no type of its own
                 failures.append(str(error))
-        if failures:  # as a rule all for one reason: one line, because another one says what to do
+        if failures:  # one line is enough: as a rule all have one reason, and another line says what to do
             _log.warning("the store in %s was closed without a flush: %s", self.folder, failures[0])
         self.families.clear()
 
 
 def verified(database: Database, shards: int | None) -> StoreIdentity:
-    """The identity of `database`; StoreVersionMismatch unless it is ours and (where given) has `shards` shards."""
+    """What `database` was made with.
+
+    StoreDamaged where it is not a whole store of Rowbox; StoreVersionMismatch where it has another schema version, or
+    not the number `shards`, where that is given.
+    """
     identity = database.identity()
     if identity is None:
         raise damaged(database.folder, "it does not say what it was made with; is it a Rowbox store?")

@@ -1,7 +1,7 @@
-"""What `rowbox doctor` says of an embedded store: its folder, its files, its device, its backups.
+"""The checks of `rowbox doctor` on an embedded store: its folder, its files, its device, its backups.
 
-Each function looks at one thing and changes nothing, but for the probe of fsync, which writes a small file and
-removes it.
+Each function examines one thing and changes nothing. The one exception is the probe of fsync, which writes a small file
+and removes it.
 """
 
 import fcntl
@@ -27,18 +27,20 @@ from rowbox.mailbox.clocks.clock_trust import duration
 from rowbox.mailbox.errors import RowboxError, StoreVersionMismatch
 
 SLOW_S: Final = 0.05
-"""Median. A disk that turns takes 10 ms; at 50 a send takes longer than people wait for without noticing."""
+"""Seconds of the median fsync from which a device is too slow. A spinning disk takes 10 ms; at 50 ms people notice how
+long a send takes."""
 NO_DEVICE_S: Final = 2e-5
-"""The fastest devices with a cache that survives a power cut take longer; memory does not."""
+"""Seconds of the median fsync below which no device is behind it. Even the fastest devices, whose cache survives a
+power cut, take longer; memory does not."""
 ROOM_TIMES: Final = 4
-"""Of store.min_free_bytes, as the alert RowboxDiskFilling has it."""
+"""How many times store.min_free_bytes have to be free. The alert RowboxDiskFilling has the same number."""
 BACKUP_US: Final = 8 * 86_400 * US_PER_S
-"""As the alert RowboxBackupOld has it."""
+"""The age from which the last backup is too old. The alert RowboxBackupOld has the same number."""
 _OPTIONS: Final = ("compression", "write_buffer_size", "max_open_files", "wal_recovery_mode")
 
 
 def examine_folder(folder: Path, subject: str) -> Diagnosis:
-    """Whose a folder is, and who else may look into it and its files."""
+    """Examines which account a folder belongs to, and which others may look into it and its files."""
     found = folder.stat()
     if found.st_uid != os.geteuid():
         return Diagnosis(
@@ -52,16 +54,17 @@ def examine_folder(folder: Path, subject: str) -> Diagnosis:
 
 
 def _is_open_file(path: Path) -> bool:
-    """False where it is gone: a server that has the store open removes files."""
+    """Whether other accounts may read the file. False where it is gone: a running server removes files."""
     with suppress(FileNotFoundError):
         return path.is_file() and is_open_to_others(path)
     return False
 
 
 def holder(store: Path) -> int | None:
-    """The process that has the store open; None where none has. -1 where its number does not stand there.
+    """The id of the process that has the store open. None where no process has; -1 where the lock file does not tell
+    it.
 
-    It takes a shared lock for a moment, so a server that starts in that very moment is told that the store is in use.
+    This takes a shared lock for a moment. A server that starts in that moment is told that the store is in use.
     """
     try:
         with (store / LOCK).open("rb") as file:
@@ -76,7 +79,7 @@ def holder(store: Path) -> int | None:
 
 
 def examine_format(store: Path, shards: int) -> Diagnosis:
-    """Whether it opens, by a reader that changes nothing, and is what the settings say."""
+    """Examines whether the store opens, by a reader that changes nothing, and has the settings' number of shards."""
     subject = "format"
     try:
         view = open_reader(store, {})
@@ -91,7 +94,7 @@ def examine_format(store: Path, shards: int) -> Diagnosis:
 
 
 def examine_files(store: Path, max_open_files: int) -> Diagnosis:
-    """How many there are, and the options that RocksDB noted when it was opened last."""
+    """Examines how many files the store has, and the options that RocksDB noted when it was last opened."""
     tables = sum(path.suffix == ".sst" for path in store.iterdir())
     noted = max(store.glob("OPTIONS-*"), key=lambda path: path.name, default=None)
     text = noted.read_text(encoding="utf-8", errors="replace") if noted is not None else ""
@@ -105,7 +108,7 @@ def examine_files(store: Path, max_open_files: int) -> Diagnosis:
 
 
 def examine_room(store: Path, min_free_bytes: int) -> Diagnosis:
-    """What is left on the device, beside what writes are refused at."""
+    """Examines the room that is left on the device, against the bound below which writes are refused."""
     size, free = device_bytes(store)
     return judged(
         well=free >= ROOM_TIMES * min_free_bytes,
@@ -119,7 +122,7 @@ def examine_room(store: Path, min_free_bytes: int) -> Diagnosis:
 
 
 def examine_syncs(folder: Path) -> Diagnosis:
-    """Whether an fsync works, reaches a device, and how long it takes."""
+    """Examines whether an fsync works, whether it reaches a device, and how long it takes."""
     try:
         return judge_syncs(measure_syncs(folder))
     except OSError as error:
@@ -127,7 +130,7 @@ def examine_syncs(folder: Path) -> Diagnosis:
 
 
 def judge_syncs(times: SyncTimes) -> Diagnosis:
-    """The rule of `examine_syncs`."""
+    """Judges measured fsyncs, for `examine_syncs`."""
     finding = f"takes {1000 * times.median_s:.2f} ms, {1000 * times.longest_s:.2f} at the longest"
     if times.median_s < NO_DEVICE_S:
         advice = (
@@ -143,7 +146,7 @@ def judge_syncs(times: SyncTimes) -> Diagnosis:
 
 
 def examine_backup(store: Path, now_us: int) -> Diagnosis:
-    """The last one that `rowbox backup` made."""
+    """Examines the last backup that `rowbox backup` made: its age, and where it is."""
     subject, last = "last backup", last_backup(store)
     if last is None:
         return Diagnosis(State.UNKNOWN, subject, "none that `rowbox backup` made; others it does not know of")
@@ -167,10 +170,10 @@ def _device_of(path: Path) -> int | None:
 
 
 def examine_leftovers(store: Path) -> Iterator[Diagnosis]:
-    """What restores left beside the store."""
+    """Examines what restores left beside the store. Empty where they left nothing."""
     if restoring_of(store).exists():
         yield judged(
-            well=(store / "CURRENT").exists(),  # nobody who reads this is to put an old backup in a good store's place
+            well=(store / "CURRENT").exists(),  # else an operator might put an old backup in a good store's place
             subject="restore",
             finding=f"one to {store} is at work, or was interrupted",
             advice=f"run it again, or remove {restoring_of(store)}",

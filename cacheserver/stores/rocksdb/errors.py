@@ -1,6 +1,6 @@
-"""RocksDB's failures as errors of ours. rocksdict raises plain `Exception`s whose text is RocksDB's status.
+"""Turns RocksDB's failures into Rowbox's errors. rocksdict raises plain `Exception`s whose text is RocksDB's status.
 
-No way out loses data by itself: a damaged folder is left as it is, and the person decides.
+A damaged folder is left as it is, and a person decides: no error here leads to a loss of data by itself.
 """
 
 import shlex
@@ -15,7 +15,10 @@ _DAMAGE = ("Corruption", "does not exist", "No such file", "not found", "Invalid
 
 
 def damaged(folder: Path, what: str) -> StoreDamaged:
-    """The error for a store that cannot be read back as it was written: it names the last backup, and the verb."""
+    """The error for a store that cannot be read back as it was written.
+
+    It names the last backup, and how to restore it.
+    """
     return StoreDamaged(f"the store in {folder} is damaged: {what}. Nothing was changed. {_way_out(folder)}")
 
 
@@ -37,7 +40,7 @@ def locked(folder: Path, holder: str) -> StoreLocked:
 
 
 def opening_error(error: Exception, folder: Path) -> StoreUnusable:
-    """What to say when RocksDB does not open `folder`."""
+    """The error for a `folder` that RocksDB does not open."""
     status = str(error)
     if "/LOCK:" in status:
         return locked(folder, "another process")
@@ -50,7 +53,9 @@ def opening_error(error: Exception, folder: Path) -> StoreUnusable:
 
 @contextmanager
 def translated_reads(folder: Path) -> Iterator[None]:
-    """Reads inside raise what they mean. The cause goes on without its traceback: its frames hold RocksDB open."""
+    """Turns rocksdict's exceptions inside into StoreDamaged or StoreUnavailable. Their cause keeps no traceback,
+    because its frames would hold RocksDB open.
+    """
     try:
         yield
     except RowboxError:
@@ -62,7 +67,9 @@ def translated_reads(folder: Path) -> Iterator[None]:
 
 
 def writing_error(error: Exception, folder: Path) -> StoreUnusable:
-    """What a failed write means: nobody knows what of it reached the disk, so the store is not used any more."""
+    """The error for a write that failed. Nobody knows what of it reached the disk, so the store must not be used any
+    more.
+    """
     return StoreUnusable(
         f"writing to the store in {folder} failed: {error}. What was confirmed is safe. "
         "See to the device (room, health, permissions), then start again."

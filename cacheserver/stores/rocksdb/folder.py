@@ -1,10 +1,11 @@
 """Opening a store's folder, or making it.
 
-One process owns a folder: the lock is taken before RocksDB looks at anything, because RocksDB moves the owner's info
+One process owns a folder. It locks the folder before RocksDB looks at anything, because RocksDB moves the owner's info
 log away before it finds out that there is an owner.
 
-A folder is made in place (it may be a mount point), so a marker stands in it until all is on disk. A marker found at an
-open means that the making was killed: nothing was ever confirmed, so it begins anew.
+A new store is made in its final folder, which may be a mount point, so a marker file stands there until all of it is on
+disk. A marker that is found at an open means that the process which made the store was killed. Nothing was ever
+confirmed then, so the store is made anew.
 """
 
 import fcntl
@@ -33,14 +34,14 @@ _log = logging.getLogger(__name__)
 LOCK = "rowbox.lock"
 _UNFINISHED = "rowbox.unfinished"
 _FS_IOC_GETVERSION = 0x80087601
-"""Linux, as ext4, XFS, Btrfs and F2FS answer it."""
+"""Linux's ioctl for the generation of a file, which ext4, XFS, Btrfs and F2FS answer."""
 _NOT_A_STORE = frozenset({LOCK, "lost+found"})
 
 
 class FolderLock:
-    """The right to write in a folder, held as long as this process lives or until `release`.
+    """The right to write in a folder, held until `release` or until this process ends.
 
-    `left` and `place` tell a folder from a copy of it: see _begin_history_if_put_back.
+    `left` and `place` tell a folder from a copy of it, for _begin_history_if_put_back.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,31 +54,33 @@ class FolderLock:
             raise locked(folder, f"process {process}") from error
         _, run_before = self._said()
         self.left = self._place(run_before)
-        """Where the last run held it whose place the database knows, and which one that was."""
+        """The lock file (inode and generation) and the name of the last run that had called `name_run`."""
         self._run = token_hex(8)
         self.place = self._place(self._run)
-        """The same of this one."""
+        """The lock file (inode and generation) and the name of this run."""
         self._say(run_before)
 
     def name_run(self) -> None:
-        """To be called once the database knows `place`."""
+        """Writes the name of this run into the lock file. To be called when the database knows `place`."""
         self._say(self._run)
 
     def release(self) -> None:
-        """Ends the right; again, nothing."""
+        """Gives the right back. A second call does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _say(self, run: str) -> None:
-        """In place and in one write, no shorter than before: a kill leaves the old text or this one."""
+        """Writes this process's id and the name `run` into the lock file. One write in place, no shorter than the text
+        before it, so that a kill leaves the old text or the new one.
+        """
         text = f"{os.getpid():>10} {run}".encode()
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
         os.fsync(self._file)
 
     def _said(self) -> tuple[str, str]:
-        """The process that wrote it last, and the name of the run."""
+        """The process that wrote into the lock file last, and the name of the run that it wrote."""
         process, run, *_ = [*os.pread(self._file, 100, 0).decode("ascii", "replace").split(), "?", "?"]
         return process, run
 
@@ -86,7 +89,7 @@ class FolderLock:
 
 
 def _generation(descriptor: int) -> int:
-    """What tells a file from an earlier one with its inode number; 0 where the file system does not say."""
+    """A number that tells a file from an earlier one with the same inode; 0 where the file system does not give one."""
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETVERSION, bytes(8))[:4], sys.byteorder)
     except OSError:
@@ -94,7 +97,7 @@ def _generation(descriptor: int) -> int:
 
 
 def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Database, FolderLock]:
-    """The store in `folder`, made with `shards` shards if there is none; see RocksStore.open for the errors."""
+    """Opens the store in `folder`, or makes one with `shards` shards. Errors as of RocksStore.open."""
     _check_is_to_be_served(folder)
     try:
         make_folder(folder)
@@ -115,14 +118,16 @@ def open_for_writing(folder: Path, shards: int, memory: RocksMemory) -> tuple[Da
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """What a killed backup left, and a killed restore, where it is known by now to be of no use: a store stands."""
+    """Removes what a killed backup and a killed restore left. To be called when a store is there, because what the
+    restore left is then of no use.
+    """
     remove_leftover(checkpoint_of(folder))
     if (folder / "CURRENT").exists():
         remove_leftover(restoring_of(folder))
 
 
 def _check_is_to_be_served(folder: Path) -> None:
-    """Neither a backup, which would be none afterwards, nor the empty place of a store that is being restored."""
+    """Raises where `folder` is a backup, which a server would change, or the place of a restore under way."""
     if is_backup(folder):
         raise StoreUnusable(
             f"{folder.parent} is a backup: put it in a store's place, rowbox restore {shlex.quote(str(folder.parent))} "
@@ -136,7 +141,10 @@ def _check_is_to_be_served(folder: Path) -> None:
 
 
 def open_for_reading(folder: Path, memory: RocksMemory, scratch: Path) -> tuple[Database, int]:
-    """A view of the store in `folder` as of now and its SHARDS, also beside its owner; `scratch` takes its info log."""
+    """Opens a view of the store in `folder` as of now, also beside its owner; returns it with its number of shards.
+
+    `scratch` is a folder for the view's own info log. Errors as of RocksStore.open.
+    """
     if not holds(folder, "CURRENT"):
         raise StoreUnusable(f"there is no store in {folder}: name the folder that the server was started with")
     try:
@@ -160,13 +168,15 @@ def _make_or_open(folder: Path, shards: int, memory: RocksMemory) -> Database:
 
 
 def _begin_history_if_put_back(database: Database, lock: FolderLock) -> None:
-    """Begins another history of the store (stores/history.py) where its folder is not as the last owner left it.
+    """Begins another history of the store (cacheserver/stores/history.py) where its folder was put back from a copy.
 
-    Each process that opens the folder writes the name of its run into the database, then the same into the lock file,
-    and into the database which file that is. A folder that was copied has another file there; a database that was put
-    back under the file that was there knows another run. So a copy shows itself, but for one of the whole device: a
-    volume or a machine that was set back to a snapshot. A process that dies between the two writes leaves no copy: the
-    database knows the place before its own as well, and no copy of an earlier time has the file's run as that one.
+    Each process that opens the folder first writes its place (the lock file's inode and generation, and the name of its
+    run) into the database, and then its run into the lock file. In a folder that was copied the lock file is another
+    file. Where the database was put back under the lock file that was there, the lock file names another run than the
+    database. Only a copy of the whole device is not noticed: a volume or a machine that was set back to a snapshot.
+
+    A process that dies between the two writes is not taken for a copy, because the database also knows the place before
+    its own, and no copy of an earlier time has the lock file's run as that one.
     """
     try:
         known = database.places()
@@ -181,7 +191,7 @@ def _begin_history_if_put_back(database: Database, lock: FolderLock) -> None:
 
 
 def _verified(database: Database, shards: int | None) -> int:
-    """The database's SHARDS; closes it if it is not what it should be."""
+    """The database's number of shards. Errors as of `verified`; then the database is closed."""
     try:
         return verified(database, shards).shards
     except BaseException:
@@ -203,11 +213,13 @@ def _make(folder: Path, leftovers: set[str], shards: int, memory: RocksMemory) -
 
 
 def _open(folder: Path, memory: RocksMemory) -> Database:
-    """Opens and recovers. A write-ahead log that ends within a record is what a kill leaves; all else is damage.
+    """Opens the database and recovers it from its write-ahead log. A log that ends within a record is what a kill
+    leaves; any other fault in it is damage.
 
-    RocksDB's modes: *absolute* refuses both, *point in time* (rocksdict's default) accepts both and drops every record
-    behind the damage, *tolerate corrupted tail* tells them apart, but takes a damaged length in the log's last 32 KiB
-    for a torn end (tried, all three). So: absolute, and tolerate only after a look of our own at the end.
+    Of RocksDB's recovery modes, *absolute* refuses both. *Point in time* (rocksdict's default) accepts both, and drops
+    every record behind the damage. *Tolerate corrupted tail* tells them apart, but takes a damaged length in the log's
+    last 32 KiB for a torn end. All three were tried. So the log is opened in absolute mode, and in the tolerant one
+    only after `ends_torn` has found that the log ends within a record.
     """
     try:
         return Database(folder, memory, DBRecoveryMode.absolute_consistency(), AccessType.read_write())

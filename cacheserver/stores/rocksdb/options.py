@@ -1,12 +1,13 @@
 """How RocksDB is set up, and why.
 
-memory    One block cache and one write buffer manager for all families. Index blocks live in the cache too: else they
-          grow with the data, outside every bound. When the memtables together reach their budget, some are flushed.
-no bloom  Every hot read of ours is a range (a page, a log, a row, the copies of a message), and a bloom filter answers
-          only for whole keys. Without one a probe for a range's first key needs exactly the blocks that the range
-          begins with: rocksdb_reads relies on this.
-recovery  See rocksdb_folder: rocksdict's default drops confirmed rows behind a damaged record without a word.
-LZ4       Is in the wheel. Blocks of 16 KiB: a page of messages lies in one or two of them.
+memory    All families share one block cache and one write buffer manager. Index blocks live in the cache too, because
+          else they would grow with the data, outside every bound. When the memtables together reach their budget, some
+          are flushed.
+no bloom  Every hot read is a range (a page, a log, a row, the copies of a message), and a bloom filter answers only for
+          whole keys. Without one, a probe for a range's first key needs exactly the blocks that the range begins with;
+          reads.py relies on this.
+recovery  rocksdict's default drops confirmed rows behind a damaged record without a word, so folder.py sets the mode.
+LZ4       rocksdict's wheel has it. Blocks are 16 KiB, so a page of messages lies in one or two of them.
 """
 
 from rocksdict import (
@@ -30,23 +31,24 @@ _TOMBSTONE_TRIGGER = 512
 
 
 ALL_FILES = -1
-"""What a secondary reader needs, since the owner deletes files. The owner itself opens a file again when it is needed:
-with all of them open, a store that grows ends one day, at the switch of a memtable, for want of a descriptor."""
+"""The value of max_open_files that keeps all files open. A secondary reader needs it, because the owner deletes files.
+The owner opens files again as they are needed: with all of them open, a growing store would one day have no descriptor
+left for a new memtable's log, and end."""
 
 
 class RocksMemory:
-    """What one open RocksDB may use: shared by its families, and counted."""
+    """The memory that one open RocksDB may use. Its families share it."""
 
     def __init__(self, block_cache_bytes: int, memtable_bytes: int, max_open_files: int = ALL_FILES) -> None:
         self.cache = Cache(block_cache_bytes)
-        # Without stalls: writing goes on during a flush. set_max_write_buffer_number bounds how far.
+        # Writes do not stall during a flush. set_max_write_buffer_number bounds the memory that they take meanwhile.
         self.write_buffers = WriteBufferManager(memtable_bytes, False)
         self.memtable_bytes = memtable_bytes
         self.max_open_files = max_open_files
 
 
 def database_options(memory: RocksMemory, recovery: DBRecoveryMode, *, create: bool) -> Options:
-    """Of the database, and of its default column family."""
+    """The options of the database and of its default column family."""
     options = family_options(memory)
     options.create_if_missing(create)
     options.create_missing_column_families(create)
@@ -63,7 +65,7 @@ def database_options(memory: RocksMemory, recovery: DBRecoveryMode, *, create: b
 
 
 def family_options(memory: RocksMemory) -> Options:
-    """Of every column family."""
+    """The options of every column family."""
     table = BlockBasedOptions()
     table.set_block_cache(memory.cache)
     table.set_block_size(_BLOCK_BYTES)
@@ -81,7 +83,7 @@ def family_options(memory: RocksMemory) -> Options:
 
 
 def write_options(*, sync: bool) -> WriteOptions:
-    """Of one write; where RocksDB would make it wait, it fails with `STALLED` instead, having written nothing."""
+    """The options of one write. Where RocksDB would make it wait, it fails with `STALLED` and writes nothing."""
     options = WriteOptions()
     options.sync = sync
     options.no_slowdown = True

@@ -1,9 +1,10 @@
 """Deleting what has expired, in the background and in small steps.
 
 rocksdict has no compaction filter, and its TTL is for the whole database. So a task walks each family that expires from
-its first key to its last and begins anew. A step looks at a bounded number of columns in a reading thread; only what it
-found expired goes to the write thread, which looks again right before it deletes (a dedupe column may have been written
-anew meanwhile). Where the walk stands is kept in memory: a restart begins at the front, which costs reading only.
+its first key to its last, and then begins anew. A step looks at a bounded number of columns in a reading thread.
+Expired ones go to the write thread, which looks at each again right before it deletes it, because a dedupe column may
+have been written anew meanwhile. The place of the walk is kept in memory only: a restart begins at the front, which
+costs reads.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,15 +20,17 @@ from rowbox.hbase_schema.keys import after
 from rowbox.mailbox.errors import StoreDamaged
 
 _STEP_COLUMNS = 1000
-"""About 1 ms of the GIL, and 256 KiB to read."""
+"""The most columns in one step: about 1 ms with the GIL, and 256 KiB to read."""
 _READ_AHEAD_BYTES = 256 << 10
 _PAUSE_S = 0.1
-"""Between two steps of which the first found little: a walk of 10,000 columns a second, for one percent of a core."""
+"""Seconds after a step that found little. The walk then looks at 10,000 columns a second, for one percent of a core."""
 _WORTH_GOING_ON = _STEP_COLUMNS // 10
 
 
 class Expired(NamedTuple):
-    """What a step saw: the expired columns, how many it looked at, where to go on (None: the family is at its end)."""
+    """The result of a step: the keys of expired columns, how many columns it looked at, and the key from which the next
+    step goes on, None at the end of the family.
+    """
 
     keys: list[bytes]
     looked_at: int
@@ -35,7 +38,7 @@ class Expired(NamedTuple):
 
 
 def expired_keys(source: Rdict, start: bytes, oldest_write_time: bytes, limit: int) -> Expired:
-    """The expired ones of the first `limit` columns from `start` on. Blocking; raises rocksdict's exceptions."""
+    """The expired ones among the first `limit` columns from `start` on. Blocking; raises rocksdict's exceptions."""
     options = ReadOptions()
     options.set_readahead_size(_READ_AHEAD_BYTES)
     cells = source.iter(options)
@@ -57,7 +60,7 @@ DeleteExpired = Callable[[Family, Sequence[bytes]], Awaitable[int]]
 
 
 class Purge:
-    """The walk: `start` its loop, or take single steps."""
+    """The walk over the families. `loop` runs it in the background; `step` takes one step."""
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Purge:
         self.deleted = 0
 
     async def step(self, limit: int = _STEP_COLUMNS) -> int:
-        """Looks at up to `limit` columns and deletes the expired ones; how many these were."""
+        """Looks at up to `limit` columns and deletes the expired ones. Returns how many it deleted."""
         if self._family is None or not self._may_delete():
             return 0
         family = self._family

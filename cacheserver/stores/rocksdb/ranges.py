@@ -1,12 +1,12 @@
-"""Ranges of columns out of an open RocksDB, at one moment. Blocking; raises rocksdict's exceptions.
+"""Reads ranges of columns from an open RocksDB, as of one moment. Blocking; raises rocksdict's exceptions.
 
-What rocksdict 0.3.29 does, tried:
+Tests showed that rocksdict 0.3.29 behaves like this:
 
 - An iterator that meets a damaged block just ends, and only `status()` says so. Its own `items()` never asks (432 of
   2,000 keys and no word), so every range here asks for the status at its end.
 - An iterator made from a snapshot does not keep to the snapshot. One made from the database keeps to the moment at
   which it was made.
-- An iterator does not keep its upper bound alive: once the ReadOptions are gone it ends anywhere. See Cells.
+- An iterator does not keep its upper bound alive: once the ReadOptions are gone it ends anywhere. So Cells holds both.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from rowbox.hbase_schema.families import Family
 
 SLICE_BYTES = 256 * 1024
 SLICE_CELLS = 1000
-"""Looked at in one go: about a millisecond of either."""
+"""The most bytes and the most cells that one slice looks at. Either takes about a millisecond."""
 
 
 class Cells(NamedTuple):
-    """A bounded iterator, and the options that hold its bound: they live and die together."""
+    """A bounded iterator, and the options that hold its bound. They must live equally long."""
 
     iterator: RdictIter
     options: ReadOptions
@@ -40,7 +40,9 @@ def cells_before(source: Rdict, stop: bytes) -> Cells:
 def columns_from(
     bounded: Cells, start: bytes, skip: int, oldest_write_time: bytes, limit: int | None = None
 ) -> list[Column]:
-    """The first `limit` unexpired columns from key `start` on; `skip` bytes of each key are the row's."""
+    """The first `limit` unexpired columns from key `start` on. The first `skip` bytes of a key are the row's, and left
+    off.
+    """
     cells = bounded.iterator
     cells.seek(start)
     found: list[Column] = []
@@ -54,16 +56,16 @@ def columns_from(
 
 
 class Slice(NamedTuple):
-    """The next columns of a range. `next_key` is where it goes on; None: it is at its end."""
+    """The next columns of a range, and the key with which it goes on, None at its end."""
 
     columns: list[Column]
     next_key: bytes | None
 
 
 def slice_from(bounded: Cells, start: bytes, skip: int, oldest_write_time: bytes, limit: int, room_bytes: int) -> Slice:
-    """The unexpired columns from key `start` on: `limit` at most, ending with the first that `room_bytes` do not hold.
+    """The unexpired columns from key `start` on: at most `limit`, and none after the first that exceeds `room_bytes`.
 
-    And no more than can be looked at in one go, expired ones too: SLICE_BYTES, SLICE_CELLS.
+    A slice also ends when it has looked at SLICE_BYTES or SLICE_CELLS, expired columns included.
     """
     cells = bounded.iterator
     cells.seek(start)
@@ -85,14 +87,14 @@ def slice_from(bounded: Cells, start: bytes, skip: int, oldest_write_time: bytes
 
 
 def row_columns(cells: Cells, row: bytes, oldest_write_time: bytes, limit: int | None = None) -> list[Column]:
-    """The first `limit` columns of a row that are not expired, None: all; `cells` end with the row."""
+    """The first `limit` unexpired columns of a row, all where `limit` is None. `cells` must end with the row."""
     return columns_from(cells, row + SEPARATOR, len(row) + 1, oldest_write_time, limit)
 
 
 def rows_at_one_moment(database: Database, row: bytes, families: Sequence[Family]) -> dict[Family, Cells]:
-    """The row's cells in all `families` as of the same write: iterators between whose making none came in.
+    """The row's cells in all `families` as of one moment: no write came between the making of the iterators.
 
-    Making them takes microseconds, and a write comes at most every few hundred: a second try is rare.
+    Making them takes microseconds, and a write comes at most every few hundred microseconds, so a second try is rare.
     """
     while True:
         before = database.rocks.latest_sequence_number()
@@ -102,7 +104,7 @@ def rows_at_one_moment(database: Database, row: bytes, families: Sequence[Family
 
 
 def first_row(source: Rdict, start: bytes, stop: bytes) -> bytes | None:
-    """The least row with start <= key < stop."""
+    """The least row key with `start` <= key < `stop`. None where there is none."""
     bounded = cells_before(source, stop)
     cells = bounded.iterator
     cells.seek(start)
@@ -114,6 +116,6 @@ def first_row(source: Rdict, start: bytes, stop: bytes) -> bytes | None:
 
 
 def cells_of(source: Rdict, keys: list[bytes]) -> list[bytes | None]:
-    """The cells of exact keys (None: absent), as of one moment. Lets go of the GIL while it waits for the disk."""
+    """The cells of exact keys, None for an absent one, as of one moment. Lets go of the GIL while it reads the disk."""
     found: list[bytes | None] = source.get(list[bytes | str | int | float | bool](keys)) or []
     return found

@@ -1,16 +1,16 @@
 """Reading columns out of RocksDB: for the store, and for a reader beside a running server.
 
-Where a read runs was measured (rocksdict 0.3.29). Its gets, seeks and iterators hold the GIL also while they wait for
-the disk, so a thread of their own would block the event loop all the same; only a multi-get lets go of it. Hence:
+rocksdict 0.3.29 was measured. Its gets, seeks and iterators hold the GIL also while they wait for the disk, so in a
+thread of their own they would block the event loop all the same. Only a multi-get lets go of the GIL. Hence:
 
 1. A probe (key_may_exist, memory only, 2 to 10 us) tells whether the blocks of a range's beginning are in the cache.
 2. If they are not, a multi-get of that key in a thread reads them: cold, 0.5 ms at the median and 7 ms at the 99th
    percentile on the machine it was tried on, during which the loop runs.
 3. The range itself is read inline, in 7 us for two columns (45 us for 20) against some 70 us that a thread adds.
 
-A long range is read in slices (`get_part`, and keys), each with 1 and 2 for its beginning, and a turn of everybody else
-before it. What goes on into further cold blocks reads those inline. Without 1 and 2 every cold range stops the loop
-for 1.1 ms at the median and 12 ms at the 99th percentile.
+A long range (`get_part`, and ranges of keys) is read in slices. Each slice takes steps 1 and 2 for its beginning, and
+lets the event loop run before it. Further cold blocks of a slice are read inline. Without steps 1 and 2 every cold
+range stops the loop for 1.1 ms at the median and 12 ms at the 99th percentile.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 
 _NO_LIMIT_BYTES = 1 << 62
 _READERS = 4
-"""Cold ranges whose first blocks are read at the same time; more wait."""
+"""The most cold ranges whose first blocks are read at the same time. Further ones wait."""
 
 
 class RocksReader:
-    """The port's reading half over an open database."""
+    """The reading half of the store port (cacheserver/stores/port.py) over an open database."""
 
     def __init__(self, database: Database, shards: int, ttl_ms: TtlMs, now_ms: Callable[[], int]) -> None:
         self._database = database
@@ -148,7 +148,7 @@ class RocksReader:
         await asyncio.shield(self._closing)
 
     def oldest_write_time(self, family: Family) -> bytes:
-        """The least write time that a column of `family` may have now and be seen."""
+        """The least write time of a column of `family` that has not expired now."""
         ttl_ms = self._ttl_ms.get(family)
         oldest_ms = 0 if ttl_ms is None else max(0, self._now_ms() - ttl_ms)
         return oldest_ms.to_bytes(WRITE_TIME_BYTES, "big")
@@ -156,7 +156,7 @@ class RocksReader:
     async def _scan(
         self, shards: range, family: Family, after_row: bytes | None, limit: int, *, columns_of_row: int | None
     ) -> list[tuple[bytes, list[Column]]]:
-        """As `scan`, with the first `columns_of_row` columns of each row; None: all."""
+        """Does what `scan` does, with the first `columns_of_row` columns of each row, or with all where it is None."""
         start, stop = shard_range(shards)
         if after_row is not None:
             start = max(start, after_row + ROW_END)
@@ -172,17 +172,18 @@ class RocksReader:
                 if columns := row_columns(cells, row, self.oldest_write_time(family), columns_of_row):
                     found.append((row, columns))
             start = row + ROW_END
-            await asyncio.sleep(0)  # a scan may be long; between two rows it holds nothing
+            await asyncio.sleep(0)  # a scan may be long, so others run between two rows, where it holds no iterator
         return found
 
     async def _in_slices(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, limit_bytes: int | None
     ) -> list[Column]:
-        """The first `limit` columns, ending with the first that `limit_bytes` do not hold; if that is the first of all,
-        with the one behind it. None: the keys alone.
+        """The first `limit` columns of the range, read slice by slice.
 
-        A value has to be looked at also for its key, because it says whether the column is expired. No iterator lives
-        from one slice to the next: it would keep the database open (rocksdb_database).
+        They end with the first column that `limit_bytes` do not hold; if that is the first of all, one more is read.
+        Without `limit_bytes` the columns have no values. Values are read from the store even then, because they say
+        whether a column has expired. No iterator lives from one slice to the next, because it would keep the database
+        open (database.py).
         """
         prefix, found = row + SEPARATOR, list[Column]()
         key: bytes | None = prefix + start
@@ -204,7 +205,7 @@ class RocksReader:
         return found
 
     def close_now(self) -> None:
-        """As `close`, for whoever runs no loop."""
+        """Does what `close` does, for callers without an event loop."""
         self._close_blocking()
 
     def _close_blocking(self) -> None:
@@ -217,20 +218,22 @@ class RocksReader:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Where a read call reads: none begins after the end, and none of rocksdict's exceptions gets out."""
+        """Goes around every read: raises where the store is closed, and turns rocksdict's exceptions into Rowbox's."""
         self._check_usable()
         with translated_reads(self._database.folder):
             yield
 
     async def _warm(self, keys: Iterable[tuple[Family, bytes]]) -> None:
-        """Brings the blocks of `keys` into the cache (see above); cheap when they are there."""
+        """Brings the blocks of `keys` into the cache, by steps 1 and 2 of this module's text. Cheap where they are in
+        it.
+        """
         with self._translated():
             cold = [(family, key) for family, key in keys if self._is_cold(family, key)]
         if cold:
             await asyncio.gather(*(self._read_ahead(family, key) for family, key in cold))
 
     def _is_cold(self, family: Family, key: bytes) -> bool:
-        """True when RocksDB would have to read a file to say whether `key` exists."""
+        """Whether RocksDB would have to read a file to say whether `key` exists."""
         return self._database.families[family].key_may_exist(key, fetch=True) == (True, None)
 
     async def _read_ahead(self, family: Family, key: bytes) -> None:

@@ -1,11 +1,11 @@
-"""Putting a backup (rocksdb/backup.py) in a store's place, as a whole or not at all.
+"""Puts a backup (backup.py) in a store's place, as a whole or not at all.
 
-    1. the backup is copied to store.restoring, so that it stays what it is, whatever happens to the store
+    1. the backup is copied to store.restoring, so that the backup stays as it is, whatever happens to the store
     2. the copy is opened, and begins another history
     3. the store that is there, if there is one, is moved aside, and the copy takes its name
 
-A kill before 3 leaves the store that was there. In the middle of 3 no store is there; a server that is started then
-refuses (rocksdb/folder.py), because it would begin an empty one. A second try does it all anew.
+A kill before step 3 leaves the store that was there. A kill in the middle of step 3 leaves no store; a server that is
+started then refuses to start (folder.py), because it would begin an empty one. A second restore does all steps anew.
 """
 
 import os
@@ -23,11 +23,11 @@ from rowbox.hbase_schema.families import SCHEMA_VERSION
 from rowbox.mailbox.errors import BadRequest, StoreFull, StoreUnusable, StoreVersionMismatch
 
 BeginHistory = Callable[[Path], None]
-"""Opens the store in a folder, begins another history, and closes it."""
+"""A function that opens the store in a folder, begins another history of it, and closes it."""
 
 
 class Restored(NamedTuple):
-    """`replaced`: where the store lies that was there before; None where there was none."""
+    """A restore that is done. `replaced` is the folder to which the store before it was moved; None without one."""
 
     contents: Contents
     replaced: Path | None
@@ -36,11 +36,12 @@ class Restored(NamedTuple):
 def restore_backup(
     backup: Path, store: Path, shards: int, begin_history: BeginHistory, *, replaces: bool, min_free_bytes: int
 ) -> Restored:
-    """Makes the store of a backup, durably. `replaces`: one that is there is moved aside. `min_free_bytes` stay free.
+    """Makes `store` from `backup`, durably. With `replaces` a store that is there is moved aside. `min_free_bytes` stay
+    free on the device.
 
-    BadRequest, StoreDamaged and StoreVersionMismatch where the backup will not do; StoreLocked while a server has the
-    store open, or another restore is at work; StoreFull, StoreUnusable and what `begin_history` raises. Then what
-    was there is there.
+    BadRequest, StoreDamaged and StoreVersionMismatch where the backup cannot be used; StoreLocked while a server has
+    the store open, or another restore is at work; StoreFull, StoreUnusable, and what `begin_history` raises. After an
+    error the store that was there is still there.
     """
     contents = read_contents(backup)
     _check_fits(contents, backup, shards)
@@ -82,7 +83,9 @@ def _check_fits(contents: Contents, backup: Path, shards: int) -> None:
 
 
 def _check_can_be_replaced(store: Path) -> None:
-    """By a rename, at the end of all the copying. A link could be; then the store would be on another device."""
+    """BadRequest where a rename, after all the copying, could not replace `store`: where it is a mount point or a link.
+    A link could be replaced, but the store would then be on another device.
+    """
     if store.is_symlink() or store.is_mount():
         what = "link" if store.is_symlink() else "mount point"
         raise BadRequest(
@@ -92,7 +95,7 @@ def _check_can_be_replaced(store: Path) -> None:
 
 
 def _stands(store: Path, *, replaces: bool) -> bool:
-    """Whether a store is there, damaged or not. BadRequest where it may not be replaced."""
+    """Whether a store is there, damaged or not. BadRequest where there is one and `replaces` is False."""
     if not store.exists() or (store.is_dir() and not any(store.iterdir())):
         return False
     if store.stat().st_uid != os.geteuid():

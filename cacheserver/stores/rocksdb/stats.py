@@ -11,7 +11,7 @@ _KEYS = "rocksdb.estimate-num-keys"
 
 
 def disk_bytes(folder: Path) -> int:
-    """What the folder's files take; a file that goes away meanwhile counts as nothing."""
+    """The bytes that the folder's files take on the disk. A file that is removed meanwhile counts as nothing."""
     total = 0
     for path in folder.iterdir():
         try:
@@ -22,9 +22,10 @@ def disk_bytes(folder: Path) -> int:
 
 
 def rows_estimate(database: Database) -> int:
-    """How many mailboxes there are: exact below a thousand cells, else by the cells per row of the first thousand.
+    """How many mailboxes there are, about. It is exact below a thousand cells in `i`.
 
-    Every mailbox has a cell in `i`, and RocksDB knows about how many cells a family has.
+    Every mailbox has cells in `i`. RocksDB estimates how many cells the family has, and the first thousand of them show
+    how many a mailbox has.
     """
     index = database.families[Family.INDEX]
     cells = index.iter()
@@ -34,7 +35,7 @@ def rows_estimate(database: Database) -> int:
     while cells.valid() and sampled < _SAMPLED_CELLS:
         row = cells.key().partition(SEPARATOR)[0]
         if row.startswith(META_START):
-            break  # behind every mailbox stands what the store knows of itself
+            break  # the rows of `meta/` sort behind every mailbox
         seen.add(row)
         sampled += 1
         cells.next()

@@ -1,8 +1,9 @@
-"""The embedded store: RocksDB in a folder. Its reading half is RocksReader; how it is laid out, rocksdb_database.
+"""The embedded store: RocksDB in a folder. Its reading half is RocksReader (reads.py); database.py has the layout.
 
-Writing: one thread, so writes happen in the order of the calls. A `mutate` is one write batch in the write-ahead log,
-fsynced, over all its rows: it commits all of them or none. It is built on the event loop (2 to 4 us a row of four
-cells; in the thread it would fight for the GIL with the loop), the thread only waits for the disk, without the GIL.
+One thread writes, so writes happen in the order of the calls. A `mutate` is one fsynced write batch in the write-ahead
+log, over all its rows, so it commits all of them or none. The batch is built on the event loop (2 to 4 us a row of four
+cells), because in the thread it would fight for the GIL with the loop. The thread only waits for the disk, without the
+GIL.
 
 A write that fails breaks the store for good: after a failed fsync nobody knows what the disk holds (the kernel drops
 the pages and reports it once). `on_broken` is told, the process ends, and the next start reads back what was confirmed.
@@ -32,7 +33,8 @@ from rowbox.hbase_schema.families import Family, TtlMs
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 STALL_S = 5.0
-"""How long RocksDB may hold a write back before it is refused: half of the ten seconds a caller waits for a commit."""
+"""Seconds for which RocksDB may hold a write back before it is refused: half of the 10 s that a caller waits for a
+commit."""
 _STALL_STEP_S = 0.002
 
 OnBroken = Callable[[StoreUnusable], None]
@@ -40,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class RocksStore(RocksReader):
-    """The whole port, for the one process that owns the folder."""
+    """The store port (cacheserver/stores/port.py), for the one process that owns the folder."""
 
     def __init__(
         self,
@@ -77,10 +79,10 @@ class RocksStore(RocksReader):
         on_broken: OnBroken | None = None,
         may_purge: Callable[[], bool] = lambda: True,
     ) -> "RocksStore":
-        """Opens the store in `folder`, or makes one where there is none; blocks while it recovers.
+        """Opens the store in `folder`, or makes one where there is none. Blocks while RocksDB recovers.
 
-        StoreLocked, StoreVersionMismatch, StoreDamaged or StoreUnusable say what to do; the data is left as it is.
-        What has expired by `now_ms` is not shown, and is deleted while `may_purge` says so.
+        StoreLocked, StoreVersionMismatch, StoreDamaged or StoreUnusable, whose texts say what to do; the data is left
+        as it is. Cells that have expired by `now_ms` are not read, and are deleted while `may_purge` returns True.
         `on_broken` is called once, on the event loop, when a write fails and the store ends.
         """
         memory = RocksMemory(block_cache_bytes, memtable_bytes, max_open_files)
@@ -97,7 +99,7 @@ class RocksStore(RocksReader):
         await self._in_write_thread(partial(self._commit, build(), build))
 
     async def delete(self, deletes: Sequence[RowDelete], timestamp_ms: int) -> None:
-        """As the port says. Goes on while the disk is nearly full: deleting is what makes room."""
+        """Deletes columns, with the port's contract. It works while the disk is nearly full, because it makes room."""
         keys = [(family, row + SEPARATOR + qualifier) for row, columns in deletes for family, qualifier in columns]
         await self._in_write_thread(partial(self._delete, keys))
 
@@ -109,11 +111,12 @@ class RocksStore(RocksReader):
         return await self._in_write_thread(partial(self._set_if, family, key, expected, build))
 
     async def checkpoint(self, folder: Path) -> None:
-        """Makes `folder`, which is not there, on the store's file system: the store as of now, as files.
+        """Makes `folder`, which must not exist and has to be on the store's file system, with the store's files as of
+        now.
 
-        What was confirmed before the call is in it. Reads and writes go on meanwhile. Once begun it is finished,
-        whoever stops waiting; `close` waits for it. StoreFull while the device is nearly full, StoreUnavailable
-        where it cannot be made: what is left of it is the caller's to remove.
+        Everything that was confirmed before the call is in it. Reads and writes go on meanwhile. A checkpoint that has
+        begun is finished even if the caller is cancelled; `close` waits for it. StoreFull while the device is nearly
+        full; StoreUnavailable where it cannot be made. The caller has to remove what is left of it then.
         """
         await self._in_write_thread(self._guard.check)
         work = partial(self._make_checkpoint, folder)
@@ -126,7 +129,7 @@ class RocksStore(RocksReader):
     async def stats(self) -> StoreStats:
         return (await super().stats())._replace(min_free_bytes=self._guard.min_free_bytes, refused=self._guard.refused)
 
-    # In the write thread: one at a time, in order.
+    # These run in the write thread, one at a time, in the order of the calls.
 
     def _commit(self, batch: WriteBatch, again: Callable[[], WriteBatch]) -> None:
         self._guard.check()
@@ -147,9 +150,11 @@ class RocksStore(RocksReader):
         return True
 
     def _write(self, batch: WriteBatch, again: Callable[[], WriteBatch], options: WriteOptions) -> None:
-        """Writes `batch`; while RocksDB holds writes back, tries anew (rocksdict uses a batch up by the try).
+        """Writes `batch`. While RocksDB holds writes back it tries again, with a batch of `again`, because a try uses a
+        batch up.
 
-        It holds them back while flushes do not keep up, and for ever when one met a full disk: so not without an end.
+        RocksDB holds writes back while flushes do not keep up, and for ever after a flush met a full disk. So after
+        some seconds the write is refused.
         """
         give_up_s = monotonic() + STALL_S
         while not self._is_written(batch, options):
@@ -202,7 +207,9 @@ class RocksStore(RocksReader):
         return await self._in_write_thread(partial(self._delete_if_expired, family, list(keys)))
 
     def _delete_if_expired(self, family: Family, keys: list[bytes]) -> int:
-        """Looks again: since the purge saw them, a column may have been written anew."""
+        """Deletes those columns that are still expired, because some may have been written anew since the purge saw
+        them.
+        """
         source, oldest = self._database.families[family], self.oldest_write_time(family)
         with translated_reads(self._database.folder):
             values = cells_of(source, keys)
@@ -222,7 +229,9 @@ class RocksStore(RocksReader):
     # Between the loop and that thread
 
     async def _in_write_thread(self, work: Callable[[], _T]) -> _T:
-        """Runs `work` after all that was asked for before; once begun it is finished, whoever stops waiting."""
+        """Runs `work` in the write thread, after all work given before. Work that has begun is finished even if the
+        caller is cancelled.
+        """
         self._check_usable()
         future = asyncio.get_running_loop().run_in_executor(self._writer, work)
         future.add_done_callback(self._report)

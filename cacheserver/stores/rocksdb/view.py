@@ -1,7 +1,8 @@
-"""Reading a store beside the server that owns it: what `rowbox check` and `rowbox stats` open.
+"""A view of a store beside the server that owns it, for `rowbox check` and `rowbox stats`.
 
-A view stands still: it is the store as of its opening (what was confirmed before it is in it). It writes nothing into
-the folder and does not disturb the owner, who may flush, compact and delete files meanwhile: the view has them open.
+A view shows the store as it was when the view was opened, with everything that was confirmed before. It writes nothing
+into the folder and does not disturb the owner. The owner may flush, compact and delete files, because the view has its
+files open.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ _CACHE_BYTES = 32 << 20
 
 
 class RocksView(RocksReader):
-    """A reader that owns its scratch folder."""
+    """A reader of the store. It has a scratch folder of its own, which is removed when it is closed."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class RocksView(RocksReader):
         self._scratch = scratch
 
     async def stats(self) -> StoreStats:
-        """The owner's memory and syncs are not to be seen from here."""
+        """The store's figures. The owner's memory and syncs are not among them, because another process has these."""
         return (await super().stats())._replace(block_cache_bytes=-1, memtable_bytes=-1, syncs=-1)
 
     def _close_blocking(self) -> None:
@@ -43,7 +44,7 @@ class RocksView(RocksReader):
 
 
 def open_reader(folder: Path, ttl_ms: TtlMs, *, now_ms: Callable[[], int] = wall_clock_ms) -> RocksView:
-    """The store in `folder` as of now, whether a server runs on it or not; errors as RocksStore.open."""
+    """A view of the store in `folder` as of now, whether a server runs on it or not. Errors as of RocksStore.open."""
     scratch = TemporaryDirectory(prefix="rowbox-view-")
     try:
         database, shards = open_for_reading(folder, RocksMemory(_CACHE_BYTES, _CACHE_BYTES), Path(scratch.name))

@@ -1,14 +1,16 @@
-"""The end of RocksDB's write-ahead log: torn by a kill, or damaged?
+"""Tells whether the end of RocksDB's write-ahead log was torn by a kill or is damaged.
 
 A log is blocks of 32 KiB; a block is records, and zeros where less than a header fits::
 
     masked crc32c of type and payload (4) | length (2) | type (1) | payload       little-endian
 
-A record that does not fit its block goes on in the next: type 1 is a whole one, 2 its beginning, 3 a middle, 4 its end.
+A record that does not fit into its block goes on in the next one. Type 1 is a whole record, 2 its beginning, 3 a middle
+part, 4 its end.
 
-A process that is killed leaves the beginning of a record at the very end, of which nobody was told. A record that
-claims to go on beyond the end although others follow it has a damaged length: what follows was confirmed.
-(RocksDB wiki, "Write Ahead Log File Format". Logs are not recycled here, so the longer headers do not occur.)
+A process that is killed leaves the beginning of a record at the very end of the log; that record was never confirmed. A
+record that claims to go on beyond the end of the log, although records follow it, has a damaged length. Those that
+follow it were confirmed. (RocksDB wiki, "Write Ahead Log File Format". Logs are not recycled here, so the longer
+headers do not occur.)
 """
 
 from pathlib import Path
@@ -22,9 +24,9 @@ _POLYNOMIAL = 0x82F63B78
 
 
 def ends_torn(folder: Path) -> bool:
-    """Whether the newest log of the folder ends within a record, and the others are whole, as far as this looks.
+    """Whether the newest log of the folder ends within a record, and the layout of the records in the others is whole.
 
-    It looks at how the records are laid out; their checksums RocksDB verifies when it reads them.
+    RocksDB verifies the checksums of records when it reads them.
     """
     logs = sorted((path for path in folder.glob("*.log") if path.stat().st_size), key=lambda path: int(path.stem))
     return bool(logs) and all(_is_whole(log.read_bytes()) for log in logs[:-1]) and _is_torn(logs[-1].read_bytes())
@@ -43,7 +45,7 @@ def _is_torn(data: bytes) -> bool:
 
 
 def _walk(data: bytes) -> tuple[int, bool]:
-    """Where the whole records end, and whether the last of them goes on in one that is not there."""
+    """The offset at which the whole records end, and whether the last of them goes on in a part that is missing."""
     at, goes_on = 0, False
     while at < len(data):
         room = _BLOCK - at % _BLOCK
@@ -63,7 +65,7 @@ def _record_size(data: bytes, at: int) -> int:
 
 
 def _goes_beyond_block(data: bytes, at: int) -> bool:
-    """A writer ends a record with its block at the latest."""
+    """Whether the record at `at` claims to be longer than its block, which no writer makes."""
     return len(data) - at >= _HEADER and _record_size(data, at) > _BLOCK - at % _BLOCK
 
 
@@ -97,7 +99,7 @@ _TABLE = _crc32c_table()
 
 
 def _crc32c(data: bytes) -> int:
-    """Castagnoli's, by table: 0.1 us a byte, for at most some hundred KB and only after a kill."""
+    """Castagnoli's CRC-32, by table. It takes 0.1 us a byte, for at most some hundred KB, and only after a kill."""
     crc = _MASK
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
