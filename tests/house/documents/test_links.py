@@ -100,3 +100,9 @@ def test_each_decision_has_a_number_of_its_own() -> None:
     numbers = [int(file.name.partition("-")[0]) for file in files]
     assert numbers == list(range(1, len(files) + 1))
     assert [file.name for file, at in zip(files, numbers, strict=True) if f"# {at}. " not in file.read_text()[:8]] == []
+
+
+def test_no_merge_left_its_marks() -> None:
+    """A conflict that was resolved in haste. (A rebase that goes on with one asks nobody.)"""
+    command = ["git", "grep", "--untracked", "-nE", "^([<]{7} |[>]{7} |[|]{7} )"]
+    assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout == ""
