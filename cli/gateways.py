@@ -33,7 +33,10 @@ def hbase_address(loaded: LoadedSettings) -> HBaseAddress:
 
 @contextmanager
 def opened_admin(loaded: LoadedSettings, thrift2: str | None) -> Iterator[TableAdmin]:
-    """The store's table, by its gateways. Says on stderr where there is none of Thrift2 and none was named."""
+    """The store's table, by its gateways, which are closed in the end.
+
+    Where no Thrift2 gateway was named and none answers, stderr says that the verb goes on with Thrift1 alone.
+    """
     address = hbase_address(loaded)
     settings = loaded.settings.hbase
     thrift1 = first_thrift1(address, settings)

@@ -20,7 +20,7 @@ from rowbox.mailbox.settings.config import HBaseSettings
 
 
 def examine_gateway(address: Address, table: str, settings: HBaseSettings) -> tuple[Diagnosis, GatewayIdentity | None]:
-    """Whether a gateway answers a call that HBase's master has to answer; who it is, None where it is of no use."""
+    """Whether a gateway answers a call that HBase's master has to answer. The identity is None where it does not."""
     subject = f"gateway {address[0]}:{address[1]}"
     try:
         identity = identify(address, settings)
@@ -53,7 +53,7 @@ def examine_cluster(identities: Collection[GatewayIdentity]) -> Diagnosis:
 
 
 def examine_table(admin: TableAdmin, plan: TablePlan) -> Iterator[Diagnosis]:
-    """The table and its schema row, beside what the settings ask for."""
+    """Compares the table and its schema row with what the settings ask for."""
     found = deviations(plan, look(admin))
     essential = [difference for difference in found if difference.is_essential]
     for difference in essential:

@@ -18,7 +18,7 @@ from rowbox.mailbox.errors import StoreVersionMismatch
 
 
 def apply(admin: TableAdmin, plan: TablePlan, migrations: Mapping[int, Migration] = MIGRATIONS) -> list[int]:
-    """Runs what is missing; the versions that were reached, none where all was done already.
+    """Runs the missing migrations. Returns the versions that were reached; none where all was done already.
 
     Errors as of `require_ours`, with nothing changed. After StoreUnavailable or StoreOutcomeUnknown it can be run
     again.

@@ -16,7 +16,7 @@ class LiveSchema(NamedTuple):
     """What a look at the cluster found."""
 
     table: LiveTable | None
-    """None: there is no such table."""
+    """The table. None where there is none of that name."""
     schema: SchemaRow | None
     """The schema that was applied to the table. None where none was, or where an `apply` did not finish."""
     first_row: bytes | None
@@ -24,7 +24,7 @@ class LiveSchema(NamedTuple):
 
 
 def look(admin: TableAdmin) -> LiveSchema:
-    """What stands now. StoreDamaged: the schema row does not read back."""
+    """The table and its schema row as they are now. StoreDamaged where the schema row does not read back."""
     table = admin.describe()
     schema = read_schema(admin.thrift1) if table else None
     return LiveSchema(table, schema, admin.thrift1.first_row() if table and not schema else None)
@@ -39,7 +39,7 @@ def read_schema(thrift1: Thrift1) -> SchemaRow | None:
 
 
 def require_ours(plan: TablePlan, live: LiveSchema, newest_version: int = SCHEMA_VERSION) -> None:
-    """Raises unless `apply` may work on what stands: nothing; a table with our schema; or one that apply began to make.
+    """Raises unless `apply` may go on: there is no table, one with Rowbox's schema, or one that `apply` began to make.
 
     StoreVersionMismatch where the table is of a newer version or has another number of shards. StoreUnusable where it
     holds another program's rows, or could not keep mailboxes as planned.
@@ -73,7 +73,9 @@ def _require_begun(plan: TablePlan, live: LiveSchema, table: LiveTable) -> None:
 
 
 def deviations(plan: TablePlan, live: LiveSchema) -> list[Difference]:
-    """All in which what stands differs from the plan and from the version that this Rowbox needs."""
+    """Everything in which the table and its schema row differ from the plan and from the version that this Rowbox
+    needs.
+    """
     if live.table is None:
         return [Difference("table", "absent", "present", is_essential=True)]
     found = differences(plan, live.table)

@@ -21,7 +21,7 @@ class Migration(NamedTuple):
 
 
 def create_table(admin: TableAdmin, plan: TablePlan) -> None:
-    """The table as planned, unless there is one."""
+    """Makes the table as planned, unless there is one."""
     admin.create(plan)
 
 
