@@ -2,21 +2,23 @@
 
 __main__    `make bench`: rates, waiting, cold
 long        `make bench-long`: sizes, churn
-hbase       `make bench-hbase`, with hbase_cluster and hbase_owner
-run         what the first two share: the stores' folder, the output; document, part: where it goes, what it is made of
+hbase/      `make bench-hbase`: a real HBase (cluster), and an owner over it without HTTP (owner)
+run         what `make bench` and `make bench-long` share: the folder of the stores, the output, the document
 
 rates       closed loops in turns beside the ceilings, and sends at half the rate
-waiting     parked polls (polls), wake-ups, a storm of reconnects with others looking on (probe)
-cold        first fetches
-sizes       the same fetches over 100 to 1,000,000 of everything
+waiting     parked polls, wake-ups, a storm of reconnects
+cold        first fetches of mailboxes that are not in memory
+sizes       the same fetches over 100 to 1,000,000 messages, conversations or mailboxes
 churn       memory over minutes
 
-workload    the requests, byte for byte the same for every server
-connection  one client's connection; `load` keeps so many of them busy, `open_loop` sends at a rate
-fill        a store filled below HTTP
-server      a server as a process of its own, its CPU and its memory; program: one that prints its figures
-machine     what else the machine did meanwhile
-measure     one server under one scenario: a Sample
-report      samples to text; latency: percentiles; pictures/: SVG
-ceilings/   what Rowbox is compared with: programs that know nothing of it
+load/       load generators: the closed loop, the open loop, parked polls, and the requests that they send
+cells       the cells of one send, for ceilings that commit the same bytes
+fill        fills a store below HTTP
+server      a server as a process of its own, its CPU and its memory
+program     a program that measures by itself and prints its figures
+machine     what the machine is, and how busy it is
+measure     one server under one scenario for a few seconds: a Sample
+output/     samples as text, and the document that keeps it
+pictures/   samples as SVG
+ceilings/   programs that Rowbox is compared with, and that know nothing of it
 """

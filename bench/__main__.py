@@ -1,4 +1,4 @@
-"""`python -m bench`: Rowbox beside its ceilings, in one run; ends by itself in less than ten minutes.
+"""`python -m bench`: measures Rowbox beside its ceilings, in one run of less than ten minutes.
 
 rates       closed loops in turns, and sends at half the rate (bench/rates.py)
 waiting     parked polls, wake-ups, a storm of reconnects (bench/waiting.py)

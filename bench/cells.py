@@ -1,4 +1,4 @@
-"""What one send puts into the store, for ceilings that commit the same bytes without knowing what they mean."""
+"""The cells of one send, for ceilings that commit the same bytes without knowing what they mean."""
 
 import time
 from collections.abc import Iterable
@@ -15,13 +15,15 @@ from rowbox.mailbox.settings.config import StoreSettings
 
 
 def cells_of_a_send(sender: str, recipient: str, content: str, client_message_id: str) -> list[tuple[str, str, str]]:
-    """(family, key, value), the latter two in hex: the cells of both copies of a first message, embedded."""
+    """The cells of both copies of a first message in an embedded store: (family, key in hex, value in hex)."""
     plans = _plans_of_a_send(sender, recipient, content, client_message_id, fence=())
     return [column for user, plan in plans.items() for column in _columns(user, plan)]
 
 
 def rows_of_a_send(sender: str, recipient: str, content: str, client_message_id: str) -> list[list[tuple[str, str]]]:
-    """(family:qualifier, value), both in hex, of each copy of a message as they go to a cluster's store."""
+    """The cells of each copy of a message in a cluster's store: for each copy a list of (family:qualifier in hex, value
+    in hex).
+    """
     plans = _plans_of_a_send(sender, recipient, content, client_message_id, fence=(FenceEntry(1, 0, 0),))
     return [
         [((family.encode() + b":" + qualifier).hex(), value.hex()) for family, qualifier, value in _encoded(plan)]
@@ -45,7 +47,7 @@ def _plans_of_a_send(
 
 
 def new_send(sender: str, recipient: str, content: str, client_message_id: str, entropy: int) -> NewSend:
-    """What the owner makes of a request."""
+    """The NewSend that an owner makes of such a request."""
     conversation_id = direct_conversation_id(sender, recipient)
     return NewSend(
         sender,

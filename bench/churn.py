@@ -1,4 +1,4 @@
-"""Memory: many mailboxes touched once, and then sends and fetches all over them for minutes, more than memory holds."""
+"""Memory: many mailboxes are touched once, more than memory holds, and then get sends and fetches for minutes."""
 
 import asyncio
 import random
@@ -18,12 +18,12 @@ from rowbox.mailbox.settings.config import CacheSettings, StoreSettings
 
 STEP_S = 5.0
 IN_FLIGHT = 8
-"""Sends, and as many fetches."""
+"""Sends in flight, and as many fetches."""
 TOUCHING_IN_FLIGHT = 64
 BESIDE_BYTES = 150_000_000
 FLAT = 1.05
 _PARTS = 5
-"""What the last part of the time is compared with the second of; the first one fills the caches."""
+"""Parts of the time. The last part is compared with the second, because the caches are filled in the first."""
 
 
 class Measured(NamedTuple):
@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 
 
 def budget_bytes() -> int:
-    """What the settings give the caches: mailboxes, blocks, memtables."""
+    """The bytes that the settings give to mailboxes, blocks and memtables together."""
     store = StoreSettings()
     return CacheSettings().bytes + store.block_cache_bytes + store.memtable_bytes
 

@@ -1,6 +1,6 @@
-"""Cold load: the first fetch of mailboxes that no server has in memory, and what they cost there.
+"""Cold load: the first fetch of mailboxes that the server does not have in memory, and the memory that they then take.
 
-The store was filled below HTTP and the server started on it; the kernel still has the store's files in its cache.
+The store is filled below HTTP, and the server is started on it. The kernel still has the store's files in its cache.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from rowbox.cli.secret import load_or_create
 
 MESSAGES = 20
 ONE_BY_ONE = 0.2
-"""Of the mailboxes, those that are fetched with one request in flight; the others with IN_FLIGHT."""
+"""The part of the mailboxes that is fetched with one request in flight. The others are fetched with IN_FLIGHT."""
 IN_FLIGHT = 64
 
 
 async def cold(folder: Path, mailboxes: int) -> Part:
-    """Fetches the newest messages of each of so many mailboxes, once."""
+    """Fetches the newest messages of each of `mailboxes` mailboxes, once."""
     data_dir = folder / "cold"
     fill(data_dir, [Talks("m", mailboxes // 2, MESSAGES)])
     workload = Workload(load_or_create(data_dir))

@@ -1,8 +1,8 @@
-"""A store filled below HTTP, in a process of its own: cell by cell what sends of the same messages would have left.
+"""Fills a store below HTTP, in a process of its own, with the cells that sends of the same messages would have left.
 
-`python -m bench.fill JSON` with {"data_dir", "talks": [[prefix, conversations, messages, is_hub], ...]}; prints
-{"messages", "seconds"}. Decided by the product's own plans and written by its own store, BATCH sends in a commit, as
-the pipeline does; what it leaves out is the queue, the cache and HTTP. `rowbox check` finds nothing (tests/bench).
+`python -m bench.fill JSON` takes {"data_dir", "talks": [[prefix, conversations, messages, is_hub], ...]} and prints
+{"messages", "seconds"}. Rowbox's own plans decide, and its own store writes, BATCH sends in a commit. Only the queue,
+the cache and HTTP are left out. `rowbox check` finds nothing wrong in such a store (tests/bench).
 """
 
 import asyncio
@@ -33,9 +33,10 @@ BATCH = 500
 
 
 class Talks(NamedTuple):
-    """So many conversations of so many messages, written by both sides in turn.
+    """A number of conversations, each with a number of messages that both sides write in turn.
 
-    `is_hub`: all are of one user, `prefix`; else each is of two users who have no other.
+    With `is_hub` one user, `prefix`, takes part in all of them. Else each is of two users who have no other
+    conversation.
     """
 
     prefix: str
@@ -44,20 +45,20 @@ class Talks(NamedTuple):
     is_hub: bool = False
 
     def users(self, number: int) -> tuple[str, str]:
-        """The two of conversation `number`. The first one of two writes first."""
+        """The two users of conversation `number`. The first of them writes first."""
         if self.is_hub:
             return f"{self.prefix}-{number:07}", self.prefix
         return f"{self.prefix}{2 * number:07}", f"{self.prefix}{2 * number + 1:07}"
 
 
 def fill(data_dir: Path, talks: Sequence[Talks]) -> None:
-    """Runs this module as a process, which gives its memory back. CalledProcessError."""
+    """Runs this module as a process, so that its memory is given back. CalledProcessError where it fails."""
     arguments = json.dumps({"data_dir": str(data_dir), "talks": talks})
     subprocess.run([sys.executable, "-m", "bench.fill", arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 class _Filler:
-    """Mailboxes in memory and the plans of the next commit."""
+    """The mailboxes of all users in memory, and the plans that the next commit writes."""
 
     def __init__(self, store: RocksStore, settings: Settings) -> None:
         self._store = store

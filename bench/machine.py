@@ -1,4 +1,4 @@
-"""The machine that measures: what it is in words, and how busy it is in all."""
+"""The machine that measures: a description of it, and how busy it is in all."""
 
 import os
 import platform
@@ -19,14 +19,14 @@ def busy_s() -> float:
 
 
 def is_on_disk(folder: Path) -> bool:
-    """Whether an fsync of a file in `folder` means anything."""
+    """Whether `folder` is on a disk, so that an fsync of a file in it means anything."""
     mounts = (line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines())
     above = [(len(point), kind) for point, kind in mounts if folder.resolve().is_relative_to(point)]
     return max(above)[1] not in _IN_MEMORY
 
 
 def described() -> str:
-    """Date, commit and machine, as a report begins."""
+    """The first words of a report: date, commit and machine."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     day = time.strftime("%Y-%m-%d", time.gmtime())
     return f"{day}, {_commit()}; {os.cpu_count()} cores, {memory_gib:.0f} GiB, Python {platform.python_version()}"

@@ -1,5 +1,5 @@
-"""One server under one scenario for a few seconds: a Sample. Taken in turns, so that what else the machine does at
-that time falls on all of them alike.
+"""Measures one server under one scenario for a few seconds: a Sample. Servers take turns, so that whatever else the
+machine does falls on all of them alike.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,7 +15,7 @@ Requests = Callable[[], Iterator[bytes]]
 
 
 class Scenario(NamedTuple):
-    """Requests of one kind. `path` and `status` tell a ceiling what to answer, `servers` who takes part."""
+    """Requests of one kind. `path` and `status` tell a ceiling what to answer; `servers` names those that take part."""
 
     name: str
     method: str
@@ -27,7 +27,7 @@ class Scenario(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one turn gave. The CPU of others is neither the server's nor the load generator's."""
+    """The result of one turn. `others_cpu_s` is the CPU of all processes but the server and the load generator."""
 
     scenario: str
     server: str
@@ -55,13 +55,13 @@ class Sample(NamedTuple):
 
 
 async def sample(server: Server, scenario: Scenario, turn: int, in_flight: int, seconds: float) -> Sample:
-    """One turn with so many requests in flight. WrongAnswer, ConnectionError."""
+    """One turn of a closed loop with `in_flight` requests. WrongAnswer, ConnectionError."""
     load = closed_loop(server.port, scenario.requests(), scenario.status, in_flight=in_flight, seconds=seconds)
     return await _measured(server, scenario.name, turn, load)
 
 
 async def sample_at(server: Server, scenario: Scenario, turn: int, rate: float, seconds: float) -> Sample:
-    """One turn at a rate, whatever the server makes of it. WrongAnswer, ConnectionError, TimeoutError."""
+    """One turn of an open loop of `rate` requests a second. WrongAnswer, ConnectionError, TimeoutError."""
     requests = scenario.requests()
     load = open_loop(server.port, lambda _: next(requests), scenario.status, rate=rate, seconds=seconds)
     return await _measured(server, scenario.name, turn, load)

@@ -1,4 +1,4 @@
-"""A program that measures something in a process of its own and prints its figures as one JSON object."""
+"""Runs programs that measure something in a process of their own and print their figures as one JSON object."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Alone(NamedTuple):
-    """What a store gave by itself. `cpu_s` is the program's own."""
+    """The figures of a store by itself. `cpu_s` is the CPU of the program alone."""
 
     name: str
     turn: int
@@ -19,7 +19,7 @@ class Alone(NamedTuple):
 
 
 def printed(module: str, arguments: Mapping[str, object]) -> dict[str, float]:
-    """The figures of `python -m module JSON`. CalledProcessError."""
+    """The figures that `python -m module JSON` prints. CalledProcessError where it fails."""
     command = [sys.executable, "-m", module, json.dumps(arguments)]
     figures: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return figures

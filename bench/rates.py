@@ -44,7 +44,7 @@ class HBaseGateway(NamedTuple):
 
 
 async def rates(folder: Path, turns: int, seconds: float, hbase: HBaseGateway | None) -> Part:
-    """The part of the run that this module tells of."""
+    """Measures these scenarios. Returns their part of the run."""
     data_dir = folder / "data"
     workload = Workload(load_or_create(data_dir))
     scenarios = _scenarios(workload, seconds)
@@ -102,7 +102,7 @@ def _scenarios(workload: Workload, seconds: float) -> list[Scenario]:
 
 
 async def _beside(stack: ExitStack, folder: Path, own: Server, scenario: Scenario, number: int) -> list[Server]:
-    """The servers of a scenario: its ceilings are its own, and answer with as many bytes as Rowbox."""
+    """The servers of a scenario. Its ceilings are started for it, and answer with as many bytes as Rowbox."""
     body = (await exchange(own.port, [next(scenario.requests())], scenario.status))[0]
     answers = [{"method": scenario.method, "path": scenario.path, "status": scenario.status, "size_bytes": len(body)}]
     arguments = {

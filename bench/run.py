@@ -1,4 +1,4 @@
-"""What both runs share: a folder for the stores, the output, the document."""
+"""Shared by `make bench` and `make bench-long`: a folder for the stores, the output, the document."""
 
 import resource
 import tempfile
@@ -19,7 +19,9 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 def run(
     name: str, measure: Callable[[Path], Coroutine[None, None, list[Part]]], folder: Path | None, *, write: bool
 ) -> None:
-    """Measures in a folder below `folder`, which is gone afterwards, prints all, and writes the document."""
+    """Measures in a new folder below `folder`, which is removed afterwards; prints the output, and writes the document
+    if `write` is true.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each parked poll is a connection
     with tempfile.TemporaryDirectory(prefix="rowbox-bench-", dir=folder) as place:

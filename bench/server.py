@@ -1,4 +1,4 @@
-"""A server as a process of its own: started, found by the line it prints when it is ready, stopped; and its CPU."""
+"""Runs a server as a process of its own, until it is stopped, and reads its CPU and its memory."""
 
 import os
 import re
@@ -30,12 +30,15 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """Memory of a process that is in RAM."""
+    """The bytes of a process's memory that are in RAM."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Server(NamedTuple):
-    """A running server. `admin_port` 0: it has none. `behind`: processes that work for it alone."""
+    """A running server.
+
+    `admin_port` is 0 where it has none. `behind` are the processes that work for this server alone.
+    """
 
     name: str
     pid: int
@@ -48,7 +51,7 @@ class Server(NamedTuple):
         return sum(map(cpu_s, (self.pid, *self.behind)))
 
     def rss_bytes(self) -> int:
-        """Its memory that is in RAM; without what the kernel keeps for its sockets and files."""
+        """The bytes of its memory that are in RAM, without the kernel's memory for its sockets and files."""
         return rss_bytes(self.pid)
 
     def counters(self) -> dict[str, float]:
@@ -65,7 +68,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def running(name: str, arguments: Sequence[str], log: Path) -> Iterator[Server]:
-    """Runs Python with `arguments` until the block ends; what it says on stderr goes to `log`."""
+    """Runs Python with `arguments` until the block ends. Its stderr goes to `log`."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROWBOX_")}
     with (
         log.open("wb") as stderr,
@@ -90,7 +93,7 @@ def rowbox(data_dir: Path, store: str = EMBEDDED) -> list[str]:
 
 
 def run_rowbox(*arguments: str) -> None:
-    """Runs a verb of Rowbox to its end. CalledProcessError."""
+    """Runs a verb of Rowbox to its end. CalledProcessError where it fails."""
     subprocess.run([sys.executable, "-c", _ROWBOX, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 

@@ -26,13 +26,13 @@ from rowbox.cli.secret import load_or_create
 
 IN_FLIGHT = 64
 READERS = 100
-"""Of many mailboxes, those that are fetched; all were loaded before."""
+"""The number of mailboxes that are fetched, where there are more. All were loaded before."""
 FLAT = 2.0
 _LENGTHS, _NUMBERS, _MAILBOXES = "messages in a conversation", "conversations in a mailbox", "mailboxes in the store"
 
 
 class Case(NamedTuple):
-    """One size: `kind` of what there are `size`, and how it is filled. `users` are fetched."""
+    """One size: there are `size` of `kind`. `talks` fill the store, and the mailboxes of `users` are fetched."""
 
     kind: str
     size: int
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 
 class _Fetches(NamedTuple):
-    """What is asked of one case. `first_s`: how long its first user's first fetch took."""
+    """The fetches of one case. `first_s` is how many seconds the first fetch of its first user took."""
 
     server: Server
     requests: dict[str, list[bytes]]
@@ -105,7 +105,7 @@ async def sizes(folder: Path, shown: Sequence[Case], turns: int, seconds: float)
 
 
 async def _prepare(server: Server, data_dir: Path, case: Case) -> _Fetches:
-    """Loads the case's mailboxes and lets each get a message, so that memory knows of a change to tell of."""
+    """Loads the case's mailboxes and sends a message to each, so that there is a change for a delta."""
     workload = Workload(load_or_create(data_dir))
     requests: dict[str, list[bytes]] = defaultdict(list)
     first_s = 0.0
@@ -151,7 +151,7 @@ def _text(taken: Taken, firsts: dict[Case, float]) -> str:
 
 
 def spread(taken: Taken, kind: str, fetch: str, share: float) -> float:
-    """The largest of the sizes' percentiles over the least, of fetches one at a time."""
+    """The largest percentile `share` of all sizes divided by the least, for fetches one at a time."""
     found = [at for _, at in _points(taken, kind, fetch, share)]
     return max(found) / min(found)
 
@@ -181,7 +181,7 @@ def _points(taken: Taken, kind: str, fetch: str, share: float) -> list[tuple[flo
 
 
 def usual_ms(turns: Sequence[Sequence[float]], share: float) -> float:
-    """The median of the turns' percentiles: a turn in which the machine was busy does not decide."""
+    """The median of the turns' percentiles, so that a turn in which the machine was busy does not decide."""
     return median(latency.percentile(latency.in_ms(turn), share) for turn in turns)
 
 

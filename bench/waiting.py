@@ -23,14 +23,17 @@ from rowbox.cli.secret import load_or_create
 WAKE_UPS_PER_S = 200.0
 PROBES_PER_S = 100.0
 SENDERS = [f"sender{number:03}" for number in range(100)]
-"""Whose sends wake the polls. They have none: a sender's own copy would answer his poll as well."""
+"""The users whose sends wake the polls. They have no polls, because a sender's own copy would answer the sender's
+poll."""
 _PREFIX = "w"
 _READER = 0
-"""The number of the user whose page the probe fetches; nobody is sent to in his name."""
+"""The number of the user whose page the probe fetches. This user sends nothing."""
 
 
 class Waited(NamedTuple):
-    """What so many parked polls gave. `storm_s`: from the cut until the server had all of them again."""
+    """The figures of a number of parked polls. `storm_s` is the time from the cut until the server had all of them
+    again.
+    """
 
     polls: int
     rss_before_bytes: int
@@ -40,7 +43,7 @@ class Waited(NamedTuple):
     storm_errors: list[str]
     probed_s: list[float]
     quiet_s: list[float]
-    """What the probe saw before the storm."""
+    """The latencies of the probe before the storm."""
 
     @property
     def bytes_per_poll(self) -> float:
@@ -48,7 +51,7 @@ class Waited(NamedTuple):
 
 
 async def waiting(folder: Path, counts: Sequence[int], seconds: float) -> Part:
-    """Each of `counts` parked polls against a server of its own; woken for `seconds`."""
+    """Measures each number in `counts` of parked polls, on a server of its own; sends wake them for `seconds`."""
     waited = [await _wait(folder / f"waiting-{count}", count, seconds) for count in counts]
     most = waited[-1]
     wake_ms = latency.in_ms(up.written_s for up in most.wake_ups)

@@ -1,4 +1,5 @@
-"""What Rowbox is compared with. Each is one short program that imports nothing of Rowbox and knows only sizes.
+"""The ceilings that Rowbox is compared with: short programs that import nothing of Rowbox and know only sizes.
 
-Started as `python -m bench.ceilings.NAME JSON`; prints where it listens when it is ready, ends with SIGTERM.
+A ceiling is started as `python -m bench.ceilings.NAME JSON`. One that is a server prints where it listens when it is
+ready, and ends with SIGTERM.
 """

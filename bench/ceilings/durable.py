@@ -1,6 +1,8 @@
-"""The durable ceiling: bare aiohttp that puts a send's cells into RocksDB, with fsync, before it answers; requests that
-wait together share a write. Argument: as for echo.py, and {"folder", "cells": [[family, key in hex, value in hex]],
-"memtable_bytes", "cache_bytes"}. The cells are those of one real send, under other keys of the same length each time.
+"""The durable ceiling: bare aiohttp that puts a send's cells into RocksDB, with fsync, before it answers. Requests that
+wait together share a write.
+
+Argument: that of echo.py, and {"folder", "cells": [[family, key in hex, value in hex]], "memtable_bytes",
+"cache_bytes"}. The cells are those of one real send, under other keys of the same length each time.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What the ceilings share: aiohttp's own server on any free port, which is printed when it listens."""
+"""Shared by the ceilings that are servers: aiohttp's own server on a free port, which it prints when it listens."""
 
 from aiohttp import web
 

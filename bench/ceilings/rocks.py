@@ -6,7 +6,7 @@ import rocksdict as rocks
 
 
 def options(config: dict[str, Any]) -> rocks.Options:
-    """Of the database and of a column family; `config` has memtable_bytes and cache_bytes."""
+    """Options for a database and for a column family. `config` has memtable_bytes and cache_bytes."""
     table, made = rocks.BlockBasedOptions(), rocks.Options(raw_mode=True)
     table.set_block_cache(rocks.Cache(config["cache_bytes"]))
     table.set_block_size(16 << 10)

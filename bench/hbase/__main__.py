@@ -32,16 +32,16 @@ from rowbox.mailbox.settings.config import HBaseAddress
 
 SENDS_IN_FLIGHT, READS_IN_FLIGHT = 256, 64
 WIDTHS = ((256, 1), (128, 2), (64, 4))
-"""Sends in one call, and connections: each keeps SENDS_IN_FLIGHT in flight."""
+"""Pairs of sends in one call and connections. Each pair keeps SENDS_IN_FLIGHT sends in flight."""
 OWNED, BARE, EMPTIED = "bench", "bare", "emptied"
-"""Tables: of Rowbox, of the bare calls, and of the outboxes that a takeover scans."""
+"""The prefixes of three tables: Rowbox's, that of the bare calls, and that of the outboxes that a takeover scans."""
 WARM_UP_S = 15.0
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks-hbase.md"
 MARK = "<!-- What follows is the output of `make bench-hbase`, unedited. -->\n"
 
 
 class Figure(NamedTuple):
-    """Sends of one turn, and seconds of CPU: of the program itself, of the gateway, of HBase."""
+    """The sends of one turn, and the seconds of CPU of the program itself, of the gateway and of HBase."""
 
     name: str
     sends: int
@@ -50,7 +50,7 @@ class Figure(NamedTuple):
 
     @property
     def us_per_send(self) -> float:
-        """Microseconds of CPU of all together."""
+        """Microseconds of CPU of all three for one send."""
         return sum(self.cpu_s) / self.sends * 1e6
 
 
@@ -87,8 +87,8 @@ async def _measure(hbase: HBase, folder: Path, turns: int, seconds: float, takeo
         )
         await workloads["hbase-data"].prime(served.port)
         await workloads["embedded-data"].prime(embedded.port)
-        _bare(hbase, *WIDTHS[0], WARM_UP_S)  # the JVMs compile what they will run
-        await _over_http(hbase, served, workloads["hbase-data"], 0, WARM_UP_S)  # and every mailbox is loaded
+        _bare(hbase, *WIDTHS[0], WARM_UP_S)  # so that the JVMs have compiled what they will run
+        await _over_http(hbase, served, workloads["hbase-data"], 0, WARM_UP_S)  # so that every mailbox is loaded
         sends, reads = [], []
         for turn in range(turns):
             for width, connections in WIDTHS:
@@ -100,7 +100,7 @@ async def _measure(hbase: HBase, folder: Path, turns: int, seconds: float, takeo
         for turn in range(turns):
             for server, workload in ((served, workloads["hbase-data"]), (embedded, workloads["embedded-data"])):
                 for scenario in _reads(workload, seconds / 3):
-                    own = server._replace(behind=())  # a cached read asks nobody
+                    own = server._replace(behind=())  # a cached read costs no CPU of the gateway and HBase
                     reads.append(await sample(own, scenario, turn, READS_IN_FLIGHT, scenario.seconds))
         calls = served.counters()
     alone = [_alone(hbase, seconds) for _ in range(turns)]

@@ -1,4 +1,4 @@
-"""A real HBase of the benchmark's own, by the command that users have (deploy/hbase)."""
+"""Runs a real HBase for the benchmark, by the command that users have (deploy/hbase)."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class HBase(NamedTuple):
-    """One gateway, and the processes whose CPU is the store's."""
+    """A running HBase: one gateway, and the processes whose CPU counts as the store's."""
 
     port: int
     thrift2_port: int
@@ -23,21 +23,21 @@ class HBase(NamedTuple):
 
     @property
     def pids(self) -> tuple[int, int]:
-        """Of the gateway; of ZooKeeper, master and region server, which are one process."""
+        """The process ids of the gateway, and of HBase: ZooKeeper, master and region server are one process."""
         return self.gateway_pid, self.server_pid
 
     def url(self, prefix: str) -> str:
-        """What `--store` takes."""
+        """The store's URL, for `--store`."""
         return f"hbase://{HOST}:{self.port}/{prefix}"
 
     def schema_flags(self, prefix: str) -> tuple[str, str]:
-        """What the schema's verbs take."""
+        """The flags of the verbs of `rowbox schema`."""
         return f"--store={self.url(prefix)}", f"--thrift2={HOST}:{self.thrift2_port}"
 
 
 @contextmanager
 def running_hbase(folder: Path) -> Iterator[HBase]:
-    """Started on free ports, with its data in `folder`; stopped in the end."""
+    """An HBase on free ports, with its data in `folder`. It is stopped in the end."""
     try:
         _control("up", folder, "--port-base", "0", "--heap-mb", "2048")
         status = json.loads(_control("status", folder, "--json"))

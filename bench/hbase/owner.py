@@ -1,6 +1,7 @@
-"""An owner over HBase without HTTP, in a process of its own: what the mailboxes cost by themselves.
+"""An owner over HBase without HTTP, in a process of its own, which shows what the mailboxes cost by themselves.
 
-`python -m bench.hbase.owner JSON` with {"url", "work", ...}; prints one JSON object. Works:
+`python -m bench.hbase.owner JSON` takes {"url", "work", ...} and prints one JSON object. These are the kinds of `work`,
+with their further arguments and what is printed:
 
 send       {"in_flight", "seconds", "pids"}: sends in a closed loop   {"sends", "wall_s", "rows_per_call", and of CPU,
                                                                       loads left out: "cpu_s", "gateway_s", "store_s"}
@@ -93,7 +94,7 @@ async def cold(url: str, users: int, conversations: int) -> dict[str, float]:
                 )
             await owner.delivery.idle()
         async with owning(store) as owner:
-            await owner.recovery.loop.close()  # its reads are none of a load's
+            await owner.recovery.loop.close()  # else its reads would be counted as reads of loads
             loads, trips = [], []
             for name in names:
                 began_s, before = time.perf_counter(), _round_trips(store)
@@ -108,7 +109,7 @@ async def cold(url: str, users: int, conversations: int) -> dict[str, float]:
 
 
 async def takeover(url: str, sends: int) -> dict[str, float]:
-    """Of each send what its outbox sees: a cell, and later the marker that removes it."""
+    """Measures the scan for outboxes. Of each send only the outbox's part is written: a cell, and later its removal."""
     clock, value = StoreClock(lambda: time.time_ns() // 1000), CONTENT.encode()
     async with opened(url) as store:
         for first in range(0, sends, ROWS_PER_CALL):

@@ -1,4 +1,4 @@
-"""The closed loop: so many requests in flight, each answer followed by the next request on its connection."""
+"""The closed loop: a fixed number of requests in flight. Each answer is followed by the next request."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -11,11 +11,11 @@ HOST = "127.0.0.1"
 
 
 class WrongAnswer(Exception):
-    """A server answered what the scenario does not expect: its numbers mean nothing."""
+    """A server gave an answer that the scenario does not expect, so its numbers mean nothing."""
 
 
 class Load(NamedTuple):
-    """What a loop saw. `wall_s` ends with the last answer, so nothing is in flight at either end."""
+    """The latencies that a loop saw. `wall_s` ends with the last answer, so no request is in flight at either end."""
 
     wall_s: float
     latencies_s: list[float]
@@ -46,7 +46,7 @@ async def exchange(port: int, requests: Iterable[bytes], status: int) -> list[by
 
 
 class Receiver(Protocol):
-    """What hears of a connection's answers, and of its end."""
+    """Is called with each answer of a connection, and at its end."""
 
     def answered(self, connection: Connection, answer: bytes) -> None: ...
 
@@ -62,7 +62,7 @@ async def connect(port: int, receiver: Receiver, address: str = HOST) -> Connect
 
 
 class Loop:
-    """What a closed and an open loop share: answers are timed and looked at, and the first wrong one ends it."""
+    """Shared by the closed and the open loop: answers are timed and checked, and the first wrong one ends the loop."""
 
     def __init__(self, expected: bytes) -> None:
         self._expected = expected
@@ -78,7 +78,7 @@ class Loop:
             self._fail(WrongAnswer(answer.decode(errors="replace")))
 
     def go_on(self, connection: Connection, answer: bytes, now_s: float) -> None:
-        """What follows an answer: `connection` is free."""
+        """Called after each answer, when `connection` is free again."""
         raise NotImplementedError
 
     def lost(self, error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""Percentiles, by the nearest rank: what is shown was measured, nothing is interpolated."""
+"""Percentiles by the nearest rank: each is a value that was measured, none is interpolated."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,6 +17,6 @@ def in_ms(latencies_s: Iterable[float]) -> list[float]:
 
 
 def shown(latencies_s: Iterable[float], shares: Sequence[float] = SHOWN) -> list[str]:
-    """Those percentiles and the longest, in ms, as a table shows them."""
+    """The percentiles `shares` and the longest latency, in milliseconds, as text for a table."""
     ordered = in_ms(latencies_s)
     return [f"{percentile(ordered, share):.2f}" for share in shares] + [f"{ordered[-1]:.2f}"]

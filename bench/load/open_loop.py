@@ -1,7 +1,8 @@
 """The open loop: requests at a rate, whether or not the server keeps up.
 
-Latency counts from the moment a request was meant to be sent. A server that stalls for a second so shows in all the
-requests of that second; a closed loop would have waited with it and seen one slow answer (coordinated omission).
+Latency counts from the moment at which a request was meant to be sent. So a server that stalls for a second makes all
+the requests of that second slow. A closed loop would wait with the server and see one slow answer (coordinated
+omission).
 """
 
 import asyncio
@@ -12,12 +13,14 @@ from bench.load.closed_loop import Load, Loop, connect
 from bench.load.connection import Connection
 
 CONNECTIONS = 256
-"""More than are busy at a time while the server keeps up; beyond them requests wait here, on their own time."""
+"""The number of connections: more than are busy while the server keeps up. Further requests wait here, and the wait
+counts as their latency."""
 PATIENCE_S = 60.0
 _TICK_S = 0.001
 
 NextRequest = Callable[[float], bytes]
-"""Makes the next request, when it is about to be sent; gets the moment at which it was meant to be (perf_counter)."""
+"""Makes the next request, right before it is sent. Its argument is the moment at which the request was meant to be
+sent, by perf_counter."""
 
 
 async def open_loop(

@@ -1,6 +1,6 @@
-"""Parked long polls: so many users, each on a connection of its own, woken by sends and parked again.
+"""Parked long polls of many users, each on a connection of its own. Sends wake them, and they are parked again.
 
-The server's gauge of waiting clients says how many are parked; a poll that is written is not yet one.
+The server's gauge of waiting clients says how many polls are parked; a poll that was only written is not parked yet.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from bench.server import Server
 
 WAIT_S = 55
 PARKED_AT_ONCE = 64
-"""Connections opened side by side, where it is not a storm that is measured."""
+"""Connections that are opened at the same time, except in a storm."""
 DEADLINE_S = 120.0
 RETRY_S = 0.1
 READINGS = 3
-"""Of the gauge, one after the other and all alike, until it is believed."""
+"""The number of equal readings of the gauge after which it is believed."""
 _ADDRESSES = 8
 _STEP_S = 0.02
 _TOKEN = b'"lastUpdatedTimestamp":"'
@@ -30,14 +30,14 @@ _OK = b"HTTP/1.1 200 "
 
 
 class WakeUp(NamedTuple):
-    """From when the send was meant to be sent, and from when it was written, until the poll was answered."""
+    """The seconds until a poll was answered, from the intended time of the send and from the send's writing."""
 
     intended_s: float
     written_s: float
 
 
 class _Poll:
-    """One user's poll. `written_s` 0: nobody has sent to it since it was parked."""
+    """One user's poll. `written_s` is when a send to the user was written; 0 where none was since it was parked."""
 
     __slots__ = ("after", "before", "connection", "intended_s", "token", "user", "written_s")
 
@@ -61,7 +61,7 @@ class Polls:
         self._all_closed = asyncio.Event()
         self.wake_ups: list[WakeUp] = []
         self.errors: list[str] = []
-        """What went wrong with a connection or an answer."""
+        """Errors of connections and of answers, as text."""
 
     async def learn(self) -> None:
         """Asks for every user's token, which brings the mailboxes into memory."""
@@ -70,14 +70,17 @@ class Polls:
             poll.token = _token_of(body)
 
     async def park(self, *, at_once: int = PARKED_AT_ONCE) -> float:
-        """Connects all and sends their polls; when (perf_counter) the server was seen to have them. TimeoutError."""
+        """Connects all users and sends their polls. Returns when the server was seen to have all, by perf_counter.
+
+        TimeoutError where it does not have them in time.
+        """
         gate = asyncio.Semaphore(at_once)
         async with asyncio.timeout(DEADLINE_S):
             await asyncio.gather(*(self._connect(gate, number, poll) for number, poll in enumerate(self._polls)))
             return await self._all_parked()
 
     async def cut(self) -> None:
-        """Closes every connection, without a word; returns when all are closed on this side."""
+        """Aborts every connection. Returns when all are closed on this side."""
         self._is_cut = True
         self._all_closed.clear()
         self._idle.clear()
@@ -90,7 +93,7 @@ class Polls:
         self._is_cut = False
 
     def pick(self, intended_s: float) -> str:
-        """A user who is parked, chosen at random; he is sent to now. WrongAnswer: nobody is left."""
+        """A user whose poll is parked, chosen at random, for the caller to send to. WrongAnswer where none is left."""
         if not self._idle:
             raise WrongAnswer("no parked poll is left to wake: the server does not keep up with the rate")
         place = random.randrange(len(self._idle))
@@ -125,7 +128,7 @@ class Polls:
     def _answered(self, poll: _Poll, connection: Connection, answer: bytes) -> None:
         now_s = perf_counter()
         if connection is not poll.connection:
-            return  # of a connection that was cut
+            return  # the end of a connection that `cut` closed
         if not answer.startswith(_OK):
             self.errors.append(answer[:200].decode(errors="replace"))
             asyncio.get_running_loop().call_later(RETRY_S, self._send, poll)
@@ -145,7 +148,7 @@ class Polls:
             self.errors.append(f"the connection of {poll.user} ended: {error}")
 
     async def _all_parked(self) -> float:
-        """Returns when the gauge has stayed: what was cut counts until the server has noticed."""
+        """Returns when the gauge has stayed at the number of users: polls that were cut count until noticed."""
         seen, since_s = 0, 0.0
         while seen < READINGS:
             if await self.parked() != len(self._polls):
@@ -157,7 +160,7 @@ class Polls:
         return since_s
 
     async def parked(self) -> int:
-        """How many waits the server has. Asked in a thread: the loop goes on."""
+        """How many parked polls the server has, by its gauge. It is read in a thread, so the loop goes on."""
         return int((await asyncio.to_thread(self._server.counters))["rowbox_waiters"])
 
 

@@ -1,8 +1,8 @@
-"""What a usual client sees meanwhile: an open loop in a process of its own, so that a generator that is busy itself
-(10,000 connections at once) is not taken for a slow server.
+"""Measures what a usual client sees while others load a server. It is an open loop in a process of its own, because in
+a generator that is busy itself (10,000 connections at once) answers would look slow.
 
-`python -m bench.load.probe JSON` with {"port", "request", "rate"}: sends until its stdin is closed, then prints the
-latencies in seconds as a JSON list.
+`python -m bench.load.probe JSON` takes {"port", "request", "rate"}, sends until its stdin is closed, and then prints
+the latencies in seconds as a JSON list.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Probe:
         self._process = process
 
     def latencies_s(self) -> list[float]:
-        """Ends it: what it saw, from the intended time of sending."""
+        """Ends the probe. Returns its latencies in seconds, from the intended times of sending."""
         out, _ = self._process.communicate()
         seen: list[float] = json.loads(out)
         return seen
@@ -36,7 +36,7 @@ class Probe:
 
 @contextmanager
 def probing(port: int, request: bytes, rate: float) -> Iterator[Probe]:
-    """A probe that has begun when the block is entered; a GET that answers 200."""
+    """Runs a probe that has begun when the block is entered. `request` is a GET that is answered with 200."""
     arguments = json.dumps({"port": port, "request": request.decode(), "rate": rate})
     with subprocess.Popen(
         [sys.executable, "-m", "bench.load.probe", arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,8 +1,8 @@
 """The requests: built before they are needed, byte for byte the same for every server.
 
-Senders: SENDERS users who write in turn, each to PARTNERS others: what is in flight at a time is of different users.
-Readers: READERS users whom nobody writes to meanwhile; each has one conversation, and reads it.
-What one user asks for is a Caller's.
+Senders: SENDERS users who write in turn, each to PARTNERS others, so requests in flight are of different users.
+Readers: READERS users to whom nobody writes meanwhile. Each has one conversation, and reads it.
+A Caller makes the requests of one user.
 """
 
 import json
@@ -21,7 +21,7 @@ PAGE = 20
 CONTENT = "The ferry leaves at ten past nine, so let us meet at the pier at nine; bring the red folder, please."
 TOKEN_LIFE_S = 3600
 MOST_CHANGES = 2
-"""Messages that a delta brings at most."""
+"""The most messages that a delta of the workload has."""
 _PRIMING_IN_FLIGHT = 32
 
 
@@ -50,7 +50,7 @@ class Workload:
         return cycle(self._pages)
 
     def deltas(self, changes: int = 0) -> Iterator[bytes]:
-        """Fetches of the conversations that changed, where none has; of so many messages (1 to MOST_CHANGES) else."""
+        """Fetches of deltas: of conversations, where none changed, or of `changes` messages (1 to MOST_CHANGES)."""
         return cycle(self._deltas[changes])
 
     async def prime(self, port: int) -> None:
@@ -68,7 +68,7 @@ class Workload:
                 self._deltas[changes].append(caller.changed_messages(talk.message_tokens[changes]))
 
     def caller(self, user: str) -> "Caller":
-        """Who asks in the name of `user`."""
+        """The Caller of `user`."""
         return Caller(self._secret, user, self._now_s)
 
     def send(self, sender: str, recipient: str) -> bytes:
@@ -76,7 +76,7 @@ class Workload:
         return b'%b%016x"}' % (self._send_head(sender, recipient), next(self._numbers))
 
     def _send_head(self, sender: str, recipient: str) -> bytes:
-        """A send up to its clientMessageId, which is 16 characters."""
+        """A send up to its clientMessageId, for which 16 characters have to follow."""
         body = f'{{"recipientId":"{recipient}","messageContent":"{CONTENT}","clientMessageId":"'
         size = len(body) + len('0123456789abcdef"}')
         header = f"Content-Type: application/json\r\nContent-Length: {size}\r\n"
@@ -85,9 +85,9 @@ class Workload:
 
 
 class Talk(NamedTuple):
-    """A user's newest conversation. `token`: for its conversations, as of now.
+    """A user's newest conversation. `token` is a token of the user's list of conversations, as of now.
 
-    `message_tokens`: for its messages, as of each of the newest, the newest first.
+    `message_tokens` are tokens of the conversation's messages as of each of the newest messages, the newest first.
     """
 
     conversation_id: str
@@ -96,7 +96,7 @@ class Talk(NamedTuple):
     message_tokens: list[str]
 
     def partner_of(self, user: str) -> str:
-        """The other one."""
+        """The conversation's other participant."""
         return next(other for other in self.participants if other != user)
 
 
@@ -107,7 +107,7 @@ class Caller:
         self._token = issue_token(secret, user, TOKEN_LIFE_S, admin=False, now=now_s)
 
     async def talk(self, port: int) -> Talk:
-        """What a server says of the user's newest conversation; it has a message."""
+        """The user's newest conversation, as the server answers it. The user must have one."""
         answer = json.loads((await exchange(port, [self.conversations()], 200))[0])
         newest = answer["conversations"][0]
         page = json.loads((await exchange(port, [self.newest(PAGE)], 200))[0])
@@ -133,7 +133,7 @@ class Caller:
         return self._get(f"/v1/fetchMessages?lastUpdatedTimestamp={token}")
 
     def poll(self, wait_s: int) -> tuple[bytes, bytes]:
-        """A long poll for new messages: what comes before its token, and after it."""
+        """A long poll for new messages, as the bytes before its token and the bytes behind it."""
         before, _, after = self._get(f"/v1/fetchMessages?wait={wait_s}&lastUpdatedTimestamp=|").partition(b"|")
         return before, after
 
@@ -146,5 +146,7 @@ class Caller:
 
 
 def _token_at(token: str, version: int) -> str:
-    """The token that the server would have given at an earlier version. No client may know how; this saves polls."""
+    """The token that the server would have given at an earlier version. Real clients must not make tokens; here it
+    saves polls.
+    """
     return f"{version}.{token.partition('.')[2]}"

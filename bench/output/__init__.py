@@ -1,1 +1,1 @@
-"""What a run prints, and the document that keeps it."""
+"""The output of a run, and the document that keeps it."""

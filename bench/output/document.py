@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: a head by hand, and behind it one part for each run, which replaces its own and no other's."""
+"""Writes docs/benchmarks.md: a head by hand, and behind it a part for each run. A run replaces its own part only."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def mark(run: str) -> str:
 
 
 def with_output(document: str, run: str, runs: tuple[str, ...], text: str) -> str:
-    """`document` with `text` behind the mark of `run`, one of `runs`, which stand in their order."""
+    """`document` with `text` behind the mark of `run`. The parts stand in the order of `runs`."""
     head, outputs = document, dict[str, str]()
     for name in reversed(runs):
         head, found, output = head.partition(mark(name))
@@ -26,7 +26,7 @@ def with_output(document: str, run: str, runs: tuple[str, ...], text: str) -> st
 
 
 def write(document: Path, run: str, runs: tuple[str, ...], text: str, parts: list[Part]) -> None:
-    """Writes the pictures, and into `document` the output of a run, its pictures behind it."""
+    """Writes the pictures of `parts`, and the output of a run into `document`, with links to the pictures behind it."""
     folder = document.parent / PICTURES
     folder.mkdir(exist_ok=True)
     shown = []

@@ -7,7 +7,9 @@ from bench.output.report import table
 
 
 class Claim(NamedTuple):
-    """A number that was promised, and what was measured. `is_most`: the bound is an upper one, else a lower one."""
+    """A number that was promised, and the one that was measured. With `is_most` the bound is an upper one, else a
+    lower.
+    """
 
     what: str
     measured: float
@@ -20,7 +22,7 @@ class Claim(NamedTuple):
 
 
 class Part(NamedTuple):
-    """`pictures`: SVG by name."""
+    """A part of a run. `pictures` has the text of each SVG by its name."""
 
     text: str
     claims: Sequence[Claim] = ()
@@ -28,7 +30,7 @@ class Part(NamedTuple):
 
 
 def verdicts(claims: Sequence[Claim]) -> str:
-    """One line for each claim."""
+    """A table with a line for each claim: met, or missed."""
     head = ("to be done", "promised", "measured", "")
     return table(
         [

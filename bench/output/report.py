@@ -1,4 +1,4 @@
-"""Samples to text: tables in Markdown, which read well in a terminal too."""
+"""Turns samples into text: tables in Markdown, which are readable in a terminal too."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
@@ -56,7 +56,7 @@ def ratio(samples: Sequence[Sample], scenario: str, ceiling: str) -> float:
 
 
 def below_http(samples: Sequence[Sample], stores: Sequence[Alone]) -> str:
-    """What the stores give by themselves, and what part of it Rowbox's sends come to over HTTP."""
+    """The sends that the stores reach by themselves, and the part of them that Rowbox's sends over HTTP reach."""
     head = (
         "below HTTP",
         "sends in a commit",
@@ -117,7 +117,7 @@ def _by_cpu(own: Sequence[Sample], others: Sequence[Sample]) -> list[float]:
 
 
 def groups(samples: Iterable[Sample]) -> list[list[Sample]]:
-    """By scenario and server, in the order of their first turns."""
+    """The samples grouped by scenario and server, in the order of their first turns."""
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         groups.setdefault((sample.scenario, sample.server), []).append(sample)

@@ -1,4 +1,4 @@
-"""Pictures of a run: SVG by hand, which a browser shows in its light or dark colours and a diff can be read of."""
+"""Pictures of a run, as SVG without a library: it has light and dark colours, and its diffs are readable."""
 
 from bench.pictures.bars import Bar, bars
 from bench.pictures.lines import Series, lines

@@ -10,7 +10,7 @@ _BAR, _GAP = 18, 14
 
 
 class Bar(NamedTuple):
-    """`label` stands before it and decides its colour."""
+    """A bar. `label` stands before it and decides its colour."""
 
     group: str
     label: str

@@ -49,7 +49,7 @@ class Drawing:
         self._shapes.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(words)}</text>')
 
     def svg(self) -> str:
-        """The whole of it."""
+        """The text of the SVG."""
         title = escape(self._title)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self._height:.0f}" role="img">'

@@ -1,4 +1,4 @@
-"""Lines over an axis of numbers, linear or by powers of ten; upwards always linear from 0."""
+"""Lines over an axis of numbers, which is linear or by powers of ten. The vertical axis is linear and begins at 0."""
 
 from collections.abc import Callable, Sequence
 from math import log10
@@ -53,7 +53,7 @@ def lines(title: str, x_unit: str, y_unit: str, shown: Sequence[Series], *, loga
 
 
 def ticks(most: float) -> list[float]:
-    """Round numbers from 0 to `most` or the next one above."""
+    """Round numbers from 0 up to `most`, or up to the next round number above it."""
     if most <= 0:
         return [0.0, 1.0]
     power = 10.0 ** int(log10(most / 5) // 1)
