@@ -1,7 +1,8 @@
-"""What CHANGELOG.md says of a release, for the forge's page of it: `python3 -m deploy.release_notes TAG`.
+"""Prints what CHANGELOG.md says of a release, for the release's page on the forge: `python3 -m deploy.release_notes
+TAG`.
 
-Refuses where the tag is not the version that the code, the JavaScript client and the newest section of the CHANGELOG
-have: what was released under a wrong name cannot be taken back. Needs Python alone.
+It refuses a tag that is not the version of the code, of the JavaScript client and of the newest section of
+CHANGELOG.md, because a release under a wrong name cannot be taken back. It needs Python alone.
 """
 
 import json
@@ -14,7 +15,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def release_notes(tag: str, root: Path = ROOT) -> str:
-    """The text of the newest section. ValueError says what has to be changed before `tag` can be released."""
+    """The text of the newest section. ValueError, saying what to change, where `tag` cannot be released yet."""
     (version,) = re.findall(r'^__version__ = "(.+)"$', (root / "src/rowbox/__init__.py").read_text(), re.MULTILINE)
     client = json.loads((root / "api/web/client/package.json").read_text())["version"]
     _, _, newest = (root / "CHANGELOG.md").read_text().partition("\n## ")
@@ -31,7 +32,7 @@ def release_notes(tag: str, root: Path = ROOT) -> str:
 
 
 def main() -> int:
-    """The text on stdout and 0, or one line on stderr and 1."""
+    """Prints the text and returns 0, or prints one line on stderr and returns 1."""
     try:
         (tag,) = sys.argv[1:]
         print(release_notes(tag), end="")

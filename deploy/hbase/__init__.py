@@ -1,5 +1,5 @@
 """A real HBase on this machine, for development and tests: `python3 -m deploy.hbase up` in the repository's root.
 
-Standard library only, and nothing of Rowbox: it has to run before anything of ours is installed, and in a container
-that holds none of it.
+It uses the standard library only, and nothing of Rowbox, because it has to run before Rowbox is installed, and in a
+container without it.
 """

@@ -19,7 +19,9 @@ UP_TIMEOUT_S = 120.0
 
 
 def main() -> int:
-    """Returns the exit code: 0 done, 1 a ClusterError or a cluster that does not answer; wrong usage is 2."""
+    """Runs a verb. Returns the exit code: 0 where it is done, 1 after a ClusterError or where the cluster does not
+    answer. Wrong usage exits with 2.
+    """
     options = _parser().parse_args()
     try:
         return int(options.run(options) or 0)
@@ -51,7 +53,7 @@ def _up_and_leave(options: argparse.Namespace) -> None:
 
 
 def _settings(layout: Layout) -> list[str]:
-    """What Rowbox has to be told of gateways that speak otherwise than it takes for granted."""
+    """Lines with the settings that Rowbox needs for gateways whose transport or protocol is not its default."""
     new = Layout()
     return [
         f"First: export ROWBOX_HBASE_{name.upper()}={getattr(layout, name)}"
@@ -61,7 +63,7 @@ def _settings(layout: Layout) -> list[str]:
 
 
 def _up_and_stay(options: argparse.Namespace) -> None:
-    """For a container: a signal ends everything politely, and so does the end of any process."""
+    """The verb `run`, for a container. It ends all processes politely at a signal, and when any of them ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     try:
@@ -149,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_wishes(verb: argparse.ArgumentParser) -> None:
-    """The fields of the layout. None is given a default here: what is not asked for stays as it was."""
+    """Adds the flags of the layout's fields. They have no defaults, so that fields which are not given stay as they
+    were.
+    """
     new = Layout()
 
     def wish(flag: str, text: str, **options: object) -> None:

@@ -1,6 +1,6 @@
-"""A cluster's life: up, down, status. Each is one pass over its processes, and safe to repeat.
+"""A cluster's life: up, down, status. Each of these is one pass over the processes, and safe to repeat.
 
-A folder holds one cluster: its layout, its configuration, its logs, its pids and its data. Data outlives all processes.
+A folder holds one cluster: its layout, configuration, logs, pids and data. The data outlive all processes.
 """
 
 import fcntl
@@ -18,14 +18,15 @@ from deploy.hbase.layout import LOOPBACK, PORTS, Layout
 from deploy.hbase.process import POLL_S, JavaProcess
 
 PORTS_DEADLINE_S = 15.0
-"""A JVM that was killed gives its ports back about a second late."""
+"""How long a start waits for a port. A JVM that was killed gives its ports back about a second late."""
 PROBE_S = 5.0
 GRACE_S = 40.0
-"""A polite end flushes memory to disk, which took up to 24 s on a busy machine. A kill loses nothing either."""
+"""How long a polite end may take. It flushes memory to disk, which took up to 24 s on a busy machine. A kill after that
+loses nothing either."""
 
 
 class Status(NamedTuple):
-    """Of one process: not running (no pid), running, or answering."""
+    """The state of one process: not running (no pid), running, or answering."""
 
     name: str
     pid: int | None
@@ -35,7 +36,7 @@ class Status(NamedTuple):
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One start or stop at a time: a second `up` waits for the first, and then finds everything done."""
+    """Lets one start or stop run at a time. A second `up` waits for the first, and then finds everything done."""
     folder.mkdir(0o700, parents=True, exist_ok=True)  # it holds mail
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -52,13 +53,14 @@ class Cluster:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """The one that was made there. ClusterError where there is none."""
+        """The cluster that was made in `folder`. ClusterError where there is none."""
         folder = folder.resolve()
         return cls(folder, Layout.load(folder))
 
     @classmethod
     def make(cls, folder: Path, wishes: Mapping[str, Any]) -> Self:
-        """The one in `folder`, from now on with these fields of its layout; all others stay as they were.
+        """The cluster in `folder`, from now on with the fields `wishes` of its layout. All other fields stay as they
+        were.
 
         A `port_base` of 0 takes any free ports. ClusterError where it runs with other settings, or where its data are
         those of another number of region servers.
@@ -84,7 +86,7 @@ class Cluster:
             raise ClusterError(f"the cluster in {self.folder} runs with other settings; take it down first")
 
     def process(self, name: str) -> JavaProcess:
-        """ClusterError where the cluster has none of this name."""
+        """The process of this name. ClusterError where the cluster has none."""
         for process in self.processes:
             if process.name == name:
                 return process
@@ -94,9 +96,9 @@ class Cluster:
     # ------------------------------------------------------------------ up
 
     def start(self, processes: list[JavaProcess]) -> None:
-        """Starts those that do not run, and lets the paused ones go on; waits for none of them.
+        """Starts those of `processes` that do not run, and resumes paused ones. It waits for none of them.
 
-        ClusterError where Java is missing, or a port is somebody else's.
+        ClusterError where Java is missing, or another program uses a port.
         """
         for process in processes:
             process.resume()
@@ -138,7 +140,10 @@ class Cluster:
     # ------------------------------------------------------------------ down and status
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Ends all of it, ZooKeeper last, since the others say good-bye to it. Kills what is left after `grace_s`."""
+        """Ends all processes, and ZooKeeper last, because the others sign off from it.
+
+        After `grace_s` it kills the rest.
+        """
         deadline = time.monotonic() + grace_s
         last = [process for process in self.processes if process.name == "zookeeper"]
         for group in ([process for process in self.processes if process not in last], last):
@@ -165,7 +170,9 @@ def _happens(event: Callable[[], bool], deadline: float, *, unless: Callable[[],
 
 
 def _free_block() -> int:
-    """The first of PORTS free ports. Below those that the system gives to outgoing connections: they come unasked."""
+    """The first of PORTS free ports in a row. They are below the range from which the system takes ports for outgoing
+    connections, because such a connection could take one at any time.
+    """
     for _ in range(100):
         base = random.randrange(10_000, 32_000)
         if all(probe.is_free(LOOPBACK, port) for port in range(base, base + PORTS)):

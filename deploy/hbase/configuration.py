@@ -1,6 +1,6 @@
 """The files that HBase reads: hbase-site.xml and log4j2.properties, written anew at each start.
 
-The gateway's settings are what a production gateway needs as well; docs/how-to/hbase.md and `rowbox doctor` go by them.
+A production gateway needs the same gateway settings; docs/how-to/hbase.md names them, and `rowbox doctor` checks them.
 """
 
 from collections.abc import Iterator
@@ -42,11 +42,11 @@ def _server(data: Path, layout: Layout) -> _Properties:
     yield "hbase.rootdir", f"file://{data}/hbase"
     yield "hbase.tmp.dir", f"{data}/scratch"
     yield "hbase.zookeeper.property.dataDir", f"{data}/zookeeper"
-    # A local file system has no hflush to promise: what is written survives the end of a process, not of the machine.
+    # A local file system has no hflush. What is written survives the end of a process, but not a power cut.
     yield "hbase.unsafe.stream.capability.enforce", "false"
     yield "hbase.wal.provider", "filesystem"  # the default one writes to HDFS only
 
-    # Nothing but the gateways may be asked to listen beyond this machine: HBase here knows no passwords.
+    # Only the gateways may listen beyond this machine, where that is asked for, because this HBase has no passwords.
     yield "hbase.master.hostname", "localhost"
     yield "hbase.unsafe.regionserver.hostname", "localhost"
     yield "hbase.zookeeper.quorum", LOOPBACK

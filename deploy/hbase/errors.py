@@ -1,4 +1,4 @@
-"""What can go wrong with a cluster on one machine."""
+"""The error of a cluster on one machine."""
 
 
 class ClusterError(Exception):

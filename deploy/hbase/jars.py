@@ -1,6 +1,7 @@
 """The jars that the processes run on, resolved by Maven from pom.xml: once, and again when that file changes.
 
-All clusters of a checkout share them: they are what takes long, and never change while one runs.
+All clusters of a checkout share the jars, because to resolve them takes long, and they never change while a cluster
+runs.
 """
 
 import fcntl
@@ -15,7 +16,8 @@ HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 LIB = HERE / "target" / "lib"
 STAMP = HERE / "target" / "pom.sha256"
-"""The digest of the pom.xml that LIB was made from. Not its time: a checkout gives files new ones."""
+"""The file with the digest of the pom.xml that LIB was made from. A digest and no time, because a checkout changes
+times."""
 
 
 def resolve() -> Path:

@@ -1,7 +1,7 @@
-"""What a cluster consists of: its processes, their ports and folders, as `up` was asked for them.
+"""The layout of a cluster: its processes, their ports and folders, as `up` was asked for them.
 
-One region server: ZooKeeper, master and region server share a JVM (HBase's standalone mode): the quickest start.
-Two: each has its own, so that one of them can be killed.
+With one region server, ZooKeeper, master and region server share a JVM (HBase's standalone mode), which starts
+quickest. With two, each process has a JVM of its own, so that one of them can be killed.
 """
 
 import json
@@ -13,7 +13,7 @@ from deploy.hbase.errors import ClusterError
 
 LOOPBACK = "127.0.0.1"
 PORTS = 10
-"""A cluster's ports are a block of so many from `port_base`."""
+"""The number of a cluster's ports. They are a block from `port_base` on."""
 
 
 TRANSPORTS = ("buffered", "framed")
@@ -21,7 +21,7 @@ PROTOCOLS = ("binary", "compact")
 
 
 class Daemon(NamedTuple):
-    """One process of a cluster: a JVM that runs `main`. `port` is the one that tells that it works."""
+    """One process of a cluster: a JVM that runs `main`. It works when `port` accepts connections."""
 
     name: str
     main: str
@@ -55,7 +55,9 @@ class Layout:
 
     @property
     def gateway_ports(self) -> list[int]:
-        """Of the Thrift1 gateways. The second one stands beside Thrift2, where `rowbox schema` looks by default."""
+        """The ports of the Thrift1 gateways. Thrift2 is at the port behind the first one, where `rowbox schema` looks
+        by default.
+        """
         return [self.port_base, self.port_base + 2][: self.gateways]
 
     @property
@@ -64,7 +66,7 @@ class Layout:
 
     @property
     def info_ports(self) -> list[int]:
-        """Where each Thrift1 gateway tells its effective settings: http://127.0.0.1:PORT/conf."""
+        """The ports at which the Thrift1 gateways show their effective settings: http://127.0.0.1:PORT/conf."""
         return [port + 3 for port in self.gateway_ports]
 
     @property
@@ -80,7 +82,7 @@ class Layout:
         return [self.port_base + 8, self.port_base + 9][: self.region_servers]
 
     def url(self, prefix: str) -> str:
-        """What `rowbox --store` takes."""
+        """The store's URL with this prefix, for `--store`."""
         gateways = ",".join(f"127.0.0.1:{port}" for port in self.gateway_ports)
         return f"hbase://{gateways}/{prefix}"
 

@@ -1,4 +1,5 @@
-"""Whether a port is free, and whether a gateway answers: one Thrift call each, written out, as no library is at hand.
+"""Whether a port is free, and whether a gateway answers. The Thrift calls are written out here, because this package
+uses no library.
 
 A call is its version and type, a number, its name, and the fields of its arguments; a field is its type, its id and its
 value; a zero byte ends them. A result has the value in field 0, or an error in another. The binary protocol writes
@@ -15,11 +16,14 @@ _COMPACT_CALL, _COMPACT_REPLY = b"\x82\x21", b"\x82\x41"
 _NUMBER = b"\0\0\0\1"
 _BOOL, _STRING = 2, 11
 _VALUE = (b"\0", b"\0\0")
-"""The id of a result's value, behind its type. The compact protocol has an error's id in the upper half of the type."""
+"""The bytes behind the type of a result's value: its field's id, 0. The compact protocol writes the id of an error into
+the upper half of the type."""
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now: nobody does, and nothing of a server that has just died is left."""
+    """Whether a server could listen there now: no other server does, and no port of one that has just died is still
+    taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: closed connections may linger
         try:
@@ -39,7 +43,7 @@ def accepts(port: int, timeout_s: float) -> bool:
 
 
 class Wire(NamedTuple):
-    """How a gateway speaks Thrift."""
+    """A gateway's Thrift transport and protocol."""
 
     is_framed: bool
     is_compact: bool
@@ -51,7 +55,7 @@ def thrift1_lists_tables(port: int, timeout_s: float, wire: Wire) -> bool:
 
 
 def thrift2_lists_tables(port: int, timeout_s: float) -> bool:
-    """The same of a Thrift2 gateway, which is buffered and binary: all tables of users."""
+    """Whether a Thrift2 gateway, which is buffered and binary, gets the list of users' tables from HBase."""
     pattern = struct.pack(">bhi2s", _STRING, 1, 2, b".*")
     without_system_tables = struct.pack(">bh?", _BOOL, 2, False)
     wire = Wire(is_framed=False, is_compact=False)

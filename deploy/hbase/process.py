@@ -1,7 +1,7 @@
-"""One process of a cluster: started in the background, and found again by whoever comes later.
+"""One process of a cluster, which is started in the background and found again by later commands.
 
-A pid file outlives its process, and the pid may be a stranger's by then. So each JVM carries its cluster's folder and
-its name on its command line, and a pid without that mark is nobody of ours.
+A pid file outlives its process, and by then another program may have the pid. So each JVM has its cluster's folder and
+its name on its command line, and a pid without that mark is not one of the cluster's.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ class JavaProcess:
         return self.daemon.name
 
     def pid(self) -> int | None:
-        """Of the running process; None where there is none, also while its remains are cleared away."""
+        """The pid of the running process. None where none runs, or the process has ended and is being cleared away."""
         try:
             pid = int(self._pid_file.read_text())
             command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -67,7 +67,9 @@ class JavaProcess:
         return pid if self._mark.encode() in command_line.split(b"\0") else None
 
     def start(self, java: str, classpath: str) -> None:
-        """Starts it in the background, in a session of its own: Ctrl-C in the terminal is not meant for it."""
+        """Starts the process in the background, in a session of its own, so that Ctrl-C in the terminal does not end
+        it.
+        """
         command = [java, *JAVA_FLAGS, self._mark, f"-Xmx{self.daemon.heap_mb}m", "-cp", classpath, self.daemon.main]
         self.log.parent.mkdir(exist_ok=True)
         self._pid_file.parent.mkdir(exist_ok=True)
@@ -80,26 +82,26 @@ class JavaProcess:
                 start_new_session=True,
             )
         self._pid_file.write_text(f"{process.pid}\n")
-        # The kernel shows a new program's command line a moment after it began: until then it would look ended.
+        # The kernel shows a new program's command line a moment after it began. Until then it would look ended.
         while self.pid() is None and process.poll() is None:
             time.sleep(POLL_S)
 
     def send(self, number: signal.Signals) -> None:
-        """ClusterError where it does not run."""
+        """Sends a signal to the process. ClusterError where it does not run."""
         if not self._send(number):
             raise ClusterError(f"{self.name} does not run")
 
     def terminate(self) -> None:
-        """Asks it to end, also one that is paused. Nothing where it does not run."""
+        """Asks the process to end, also where it is paused. Does nothing where it does not run."""
         self._send(signal.SIGTERM)
         self.resume()
 
     def resume(self) -> None:
-        """Lets it go on where it is paused. Nothing where it does not run."""
+        """Lets a paused process go on. Does nothing where it does not run."""
         self._send(signal.SIGCONT)
 
     def end(self, deadline: float) -> None:
-        """Waits for its end until `deadline` (of time.monotonic), then kills it, and waits for that."""
+        """Waits until `deadline` (of time.monotonic) for the process to end; then kills it, and waits for that."""
         while self.pid() is not None:
             if time.monotonic() >= deadline:
                 self.kill()
@@ -107,7 +109,7 @@ class JavaProcess:
             time.sleep(POLL_S)
 
     def kill(self) -> None:
-        """Kills it, and returns when it is gone. Nothing where it does not run."""
+        """Kills the process, and returns when it is gone. Does nothing where it does not run."""
         while self._send(signal.SIGKILL):
             time.sleep(POLL_S)
 
@@ -120,5 +122,5 @@ class JavaProcess:
         return True
 
     def last_lines(self, count: int = 10) -> list[str]:
-        """Of its log."""
+        """The last `count` lines of the process's log."""
         return self.log.read_text(errors="replace").splitlines()[-count:] if self.log.exists() else []
