@@ -5,23 +5,23 @@
  *     await alice.send("bob", "hello");
  *     for await (const change of alice.follow()) console.log(change);
  *
- * The rules it keeps, the same as the Python client's ("What a client does", in docs/consistency.md):
- * - An outage is waited out: what had no answer, a 5xx, a 429 and a token function that failed are tried again, at once
- *   and then with pauses that grow and differ, never sooner than the server asks. A call's patience is a time, and a
- *   follower's has no end.
- * - A fault is told at once: what the server refused (4xx), and what no try can change (TypeError, RangeError).
- * - A send keeps its clientMessageId, so a repetition is never a second message. Beyond the time for which the server
- *   knows an id again it is not repeated.
- * - One message to a recipient is under way at a time. The next goes when the last is confirmed or given up: an earlier
- *   one that arrives late cannot overtake it.
- * - A follower hands each change over once and in order, whatever dies meanwhile: its token moves only with an answer
- *   that arrived whole.
- * - Connections that may have died unnoticed (the machine slept, the network is another one) are given up at once.
+ * It keeps the same rules as the Python client ("What a client does", in docs/consistency.md):
+ * - An outage is waited out. A call that had no answer, a 5xx, a 429, or whose token function failed, is tried again:
+ *   at once, and then after pauses that grow and differ, never sooner than the server asks. A call is tried for the
+ *   time of its patience, a follower for ever.
+ * - A fault is thrown at once: a refusal of the server (4xx), and what no other try can change (TypeError, RangeError).
+ * - A send keeps its clientMessageId, so a repetition is never a second message. It is not repeated when the server may
+ *   have forgotten that id.
+ * - One message to a recipient is under way at a time. The next one goes when the last is confirmed or given up, so an
+ *   earlier message that arrives late cannot overtake it.
+ * - A follower hands each change over once and in order, whatever dies meanwhile, because its token moves only with an
+ *   answer that arrived whole.
+ * - Connections that may have died unnoticed (the machine slept, or joined another network) are given up at once.
  * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
  *
  * @module rowbox
  */
-/** What each call answers with, at least: what comes without it comes from another server than Rowbox. */
+/** The fields that each call's answer has at least. An answer without them comes from another server than Rowbox. */
 declare const ANSWERS: {
     sendMessage: string;
     sendStatus: string;
@@ -58,7 +58,8 @@ export type Conversation = {
     lastUpdatedTimestamp: number;
     lastMessageId: string;
     /**
-     * Whose the newest message is; null where it was stored before that was kept.
+     * The newest message's sender; null where a server stored it that did not keep this
+     * yet.
      */
     lastSenderId: string | null;
     /**
@@ -76,7 +77,7 @@ export type Sent = {
     sentTimestamp: number;
     lastUpdatedTimestamp: number;
     /**
-     * Recipients whose mailbox does not show it yet.
+     * Recipients whose mailbox does not show the message yet.
      */
     pendingRecipients: number;
     /**
@@ -94,7 +95,7 @@ export type PageTail = {
     nextCursor: string | null;
     /**
      * Why a token or a cursor got a full
-     * first page. Pages that were fetched before have to go then.
+     * first page, which replaces the pages that were fetched before. Null where it did not.
      */
     resetReason: ("too_many" | "future" | "expired" | "restored" | "foreign") | null;
     retryAfterMs?: number;
@@ -120,7 +121,7 @@ export type Reset = {
 export type ConversationChange = {
     isReset: boolean;
     /**
-     * Of a reset: why the token was not served; null where none was given.
+     * With a reset, why the token was not served; null where no token was given.
      */
     reason: string | null;
     conversations: Conversation[];
@@ -156,23 +157,25 @@ export type CallOptions = {
      */
     signal?: AbortSignal;
     /**
-     * In place of the client's. 0: one try; Infinity: until it is answered.
+     * Replaces the client's for this call. With 0 there is one try, with Infinity the call
+     * is tried until it is answered.
      */
     patienceMs?: number;
     /**
-     * Told after each failure that is followed by another try,
-     * and when one of these is answered.
+     * Called after each failure that is followed by another
+     * try, and when such a try is answered.
      */
     onConnection?: (connection: Connection) => void;
 };
 export type Again = {
     /**
-     * The id of an earlier attempt, to go on with that: 1 to 64 of A-Z a-z 0-9 . _ : -
+     * The id of an earlier attempt, to go on with it: 1 to 64 of A-Z a-z 0-9 . _ : -
      */
     clientMessageId?: string;
     /**
      * When the first attempt under that id was made, in milliseconds since the epoch. If
-     * that is longer ago than dedupeLifeMs it is not repeated, but rejects with OutcomeUnknown: dedupe_life_over.
+     * that is longer ago than dedupeLifeMs, the send is not repeated: it rejects with OutcomeUnknown, whose code is
+     * dedupe_life_over.
      */
     firstTriedAt?: number;
 };
@@ -183,7 +186,8 @@ export type FollowOptions = {
      */
     signal?: AbortSignal;
     /**
-     * Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
+     * The `token` of a change, behind which to go on. Without one a follower begins with a
+     * reset.
      */
     token?: string | null;
     /**
@@ -191,34 +195,38 @@ export type FollowOptions = {
      */
     waitS?: number;
     /**
-     * Told after each failure, and at each first answer.
+     * Called after each failure, at the first answer of all,
+     * and at the first answer after a failure.
      */
     onConnection?: (connection: Connection) => void;
     /**
-     * Awaited in place of holding a long poll, for those who learn from
-     * another follower that there is something new: a browser has six connections to a server, and each poll holds one.
+     * Awaited in place of holding a long poll. It is for pages with
+     * several followers, one of which can tell the others that there is news: a browser has six connections to a server,
+     * and each long poll holds one.
      */
     waitForNews?: () => Promise<unknown>;
 };
 export type Options = {
     /**
-     * Where the server is, a path before /v1 included.
+     * The server's URL, with the path before /v1 where a proxy serves it under one.
      */
     url: string;
     /**
-     * Whom one is: an access token, or a function that gives
-     * one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
-     * an outage, and it is asked again; a RowboxError that is not retryable ends the call.
+     * The user's access token, or a token function that gives
+     * one. The function is called before the first call, and again when the server no longer accepts the token that it
+     * gave. What it throws counts as an outage, and it is called again; a RowboxError that is not retryable ends the
+     * call.
      */
     token: string | (() => string | Promise<string>);
     /**
-     * How long a call is tried again, 30,000 by default: from the call, or from when the
-     * last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
+     * How long a call is tried again, 30,000 by default. It counts from the call, or from
+     * when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
+     * where the server asks for a longer pause than what is left.
      */
     patienceMs?: number;
     /**
-     * For how long the server knows a clientMessageId again: a week by default. What the
-     * server says itself with an answer to a send counts from then on.
+     * How long the server knows a clientMessageId, a week by default. What the server
+     * says of it, in its answer to a send, replaces this value.
      */
     dedupeLifeMs?: number;
     /**
@@ -259,7 +267,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {?string} snippet The first 100 characters of the newest message; null once retention took it.
  * @property {number} lastUpdatedTimestamp
  * @property {string} lastMessageId
- * @property {?string} lastSenderId Whose the newest message is; null where it was stored before that was kept.
+ * @property {?string} lastSenderId The newest message's sender; null where a server stored it that did not keep this
+ *   yet.
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  *
@@ -268,7 +277,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} conversationId
  * @property {number} sentTimestamp
  * @property {number} lastUpdatedTimestamp
- * @property {number} pendingRecipients Recipients whose mailbox does not show it yet.
+ * @property {number} pendingRecipients Recipients whose mailbox does not show the message yet.
  * @property {boolean} duplicate An earlier request with this clientMessageId had sent it.
  *
  * @typedef {object} PageTail
@@ -277,21 +286,21 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {boolean} hasMore
  * @property {?string} nextCursor
  * @property {?("too_many"|"future"|"expired"|"restored"|"foreign")} resetReason Why a token or a cursor got a full
- *   first page. Pages that were fetched before have to go then.
+ *   first page, which replaces the pages that were fetched before. Null where it did not.
  * @property {number} [retryAfterMs]
  * @typedef {PageTail & {messages: Message[]}} MessagePage
  * @typedef {PageTail & {conversations: Conversation[]}} ConversationPage
  *
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
- *   `token` is where to follow on from once this message and all before it are dealt with.
+ *   A message that came. `token` is where to follow on from when this message and all before it are dealt with.
  * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
- *   Where a follower begins (`reason` is null), or begins anew because its token is not served: too old for the
- *   server's log, or of before the store was put back from a copy. The newest page, newest first, in place of what one
- *   has. What is older comes from `messages()`, from `nextCursor` on.
+ *   The newest page of messages, the newest first, which replaces what the program has. A follower begins with it where
+ *   it has no token (`reason` is null), or begins anew because its token cannot be served: it is too old for the
+ *   server's log, or the store was put back from a copy. `messages()` gives older messages, from `nextCursor` on.
  *
  * @typedef {object} ConversationChange
  * @property {boolean} isReset
- * @property {?string} reason Of a reset: why the token was not served; null where none was given.
+ * @property {?string} reason With a reset, why the token was not served; null where no token was given.
  * @property {Conversation[]} conversations
  * @property {?string} nextCursor
  * @property {string} token
@@ -319,33 +328,40 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  *
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Ends the call: it rejects with the signal's reason. A write may happen all the same.
- * @property {number} [patienceMs] In place of the client's. 0: one try; Infinity: until it is answered.
- * @property {(connection: Connection) => void} [onConnection] Told after each failure that is followed by another try,
- *   and when one of these is answered.
+ * @property {number} [patienceMs] Replaces the client's for this call. With 0 there is one try, with Infinity the call
+ *   is tried until it is answered.
+ * @property {(connection: Connection) => void} [onConnection] Called after each failure that is followed by another
+ *   try, and when such a try is answered.
  *
  * @typedef {object} Again
- * @property {string} [clientMessageId] The id of an earlier attempt, to go on with that: 1 to 64 of A-Z a-z 0-9 . _ : -
+ * @property {string} [clientMessageId] The id of an earlier attempt, to go on with it: 1 to 64 of A-Z a-z 0-9 . _ : -
  * @property {number} [firstTriedAt] When the first attempt under that id was made, in milliseconds since the epoch. If
- *   that is longer ago than dedupeLifeMs it is not repeated, but rejects with OutcomeUnknown: dedupe_life_over.
+ *   that is longer ago than dedupeLifeMs, the send is not repeated: it rejects with OutcomeUnknown, whose code is
+ *   dedupe_life_over.
  * @typedef {CallOptions & Again} SendOptions
  *
  * @typedef {object} FollowOptions
  * @property {AbortSignal} [signal] Ends the iteration, without an error.
- * @property {?string} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
+ * @property {?string} [token] The `token` of a change, behind which to go on. Without one a follower begins with a
+ *   reset.
  * @property {number} [waitS] How long the server may hold one poll, 1 to 55 seconds; 30 by default.
- * @property {(connection: Connection) => void} [onConnection] Told after each failure, and at each first answer.
- * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll, for those who learn from
- *   another follower that there is something new: a browser has six connections to a server, and each poll holds one.
+ * @property {(connection: Connection) => void} [onConnection] Called after each failure, at the first answer of all,
+ *   and at the first answer after a failure.
+ * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll. It is for pages with
+ *   several followers, one of which can tell the others that there is news: a browser has six connections to a server,
+ *   and each long poll holds one.
  *
  * @typedef {object} Options
- * @property {string} url Where the server is, a path before /v1 included.
- * @property {string | (() => string | Promise<string>)} token Whom one is: an access token, or a function that gives
- *   one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
- *   an outage, and it is asked again; a RowboxError that is not retryable ends the call.
- * @property {number} [patienceMs] How long a call is tried again, 30,000 by default: from the call, or from when the
- *   last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
- * @property {number} [dedupeLifeMs] For how long the server knows a clientMessageId again: a week by default. What the
- *   server says itself with an answer to a send counts from then on.
+ * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
+ * @property {string | (() => string | Promise<string>)} token The user's access token, or a token function that gives
+ *   one. The function is called before the first call, and again when the server no longer accepts the token that it
+ *   gave. What it throws counts as an outage, and it is called again; a RowboxError that is not retryable ends the
+ *   call.
+ * @property {number} [patienceMs] How long a call is tried again, 30,000 by default. It counts from the call, or from
+ *   when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
+ *   where the server asks for a longer pause than what is left.
+ * @property {number} [dedupeLifeMs] How long the server knows a clientMessageId, a week by default. What the server
+ *   says of it, in its answer to a send, replaces this value.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
  * @property {(ms: number, signal: AbortSignal) => Promise<void>} [sleep] This and what follows are for tests.
  * @property {() => number} [random]
@@ -357,18 +373,18 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {Omit<Page, "lastUpdatedTimestamp"> & {lastUpdatedTimestamp: string}} Served
  *   A page that has a token: each that was not asked for by number.
  */
-/** Anything that went wrong with a call. `status` is HTTP's, 0 where there was no answer. */
+/** A call failed. `status` is HTTP's, 0 where there was no answer. */
 export declare class RowboxError extends Error {
-    /** The server's (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
+    /** The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
     code: string;
     status: number;
     /** Whether the same call may succeed later. */
     retryable: boolean;
     requestId: string | null;
     retryAfterMs: number;
-    /** Of a send: the id under which it was tried, and under which it can go on. @type {?string} */
+    /** The id under which a send was tried, and can be gone on with. @type {?string} */
     clientMessageId: string | null;
-    /** Of a send: when it was first tried, milliseconds since the epoch. Given with the id. @type {?number} */
+    /** When a send was first tried, in milliseconds since the epoch. To be kept with the id. @type {?number} */
     firstTriedAt: number | null;
     /**
      * @param {string} message
@@ -376,31 +392,34 @@ export declare class RowboxError extends Error {
      */
     constructor(message: string, { code, status, retryable, requestId, retryAfterMs, cause }: Facts);
 }
-/** The server said no (4xx, but 408 and 425), and wrote nothing. */
+/** The server refused the call (4xx, but 408 and 425), and wrote nothing. */
 export declare class Refused extends RowboxError {
 }
-/** The access token is wrong, expired or revoked (401), or may not do this (403): with it nothing will be done. */
+/**
+ * The access token is wrong, expired or revoked (401), or may not do this (403). Another try with it cannot succeed.
+ */
 export declare class AccessDenied extends Refused {
 }
 /**
- * No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message; not so
- * where the code is dedupe_life_over: then the sender's own mailbox tells whether it arrived (his copy has the id). With
- * the code no_token nothing was asked.
+ * There was no answer, or a 5xx, so the call may have been carried out. A message that is sent again under its
+ * clientMessageId is still one message, except where the code is dedupe_life_over. Then the sender's own mailbox shows
+ * whether the message arrived: the sender's copy has the id. With the code no_token the server was not asked.
  */
 export declare class OutcomeUnknown extends RowboxError {
 }
-/** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy. */
+/** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy meanwhile. */
 export declare class ListReset extends RowboxError {
 }
 /** A fresh clientMessageId. (crypto.randomUUID is missing where a page came over plain HTTP.) */
 export declare function newClientMessageId(): string;
 export declare class Rowbox {
     #private;
-    /** Throws a TypeError or a RangeError for what cannot work. @param {Options} options */
+    /** Throws a TypeError or a RangeError for options that cannot work. @param {Options} options */
     constructor({ url, token, patienceMs, dedupeLifeMs, fetch, sleep, random, now, wallClock, }: Options);
     /**
-     * Sends a message, behind the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
-     * OutcomeUnknown (it may have been), each with its clientMessageId and with firstTriedAt: to go on, give both.
+     * Sends a message, after the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
+     * OutcomeUnknown (it may have been). Either has the clientMessageId and firstTriedAt; to go on with that message,
+     * call again with both.
      * @param {string} recipientId
      * @param {string} content 1 to 65,535 bytes of UTF-8.
      * @param {SendOptions} [options]
@@ -408,14 +427,15 @@ export declare class Rowbox {
      */
     send(recipientId: string, content: string, { clientMessageId, ...options }?: SendOptions): Promise<Sent>;
     /**
-     * What became of one's own send. Null: nothing so far; while an attempt is under way it still may be.
+     * The message that the user sent under this id. Null where it is not stored so far; an attempt that is under way may
+     * still store it.
      * @param {string} clientMessageId
      * @param {CallOptions} [options]
      * @returns {Promise<?Sent>}
      */
     sendStatus(clientMessageId: string, options?: CallOptions): Promise<Sent | null>;
     /**
-     * Read up to and including that message. The mark never moves back.
+     * Marks the conversation read up to and including that message. The mark never moves back.
      * @param {string} conversationId
      * @param {string} messageId
      * @param {CallOptions} [options]
@@ -423,22 +443,22 @@ export declare class Rowbox {
      */
     markRead(conversationId: string, messageId: string, options?: CallOptions): Promise<ReadMark>;
     /**
-     * One fetchMessages.
+     * Makes one fetchMessages.
      * @param {Query} [query]
      * @param {CallOptions} [options]
      * @returns {Promise<MessagePage>}
      */
     fetchMessages(query?: Query, options?: CallOptions): Promise<MessagePage>;
     /**
-     * One fetchConversation.
+     * Makes one fetchConversation.
      * @param {Query} [query]
      * @param {CallOptions} [options]
      * @returns {Promise<ConversationPage>}
      */
     fetchConversation(query?: Query, options?: CallOptions): Promise<ConversationPage>;
     /**
-     * The messages of a conversation, or of all: newest first, as of the first page. ListReset where the server's store
-     * was put back from a copy in the middle of it.
+     * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
+     * where the server's store was put back from a copy in the middle of the list.
      * @param {?string} [conversationId]
      * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] `cursor` continues a list that a page began,
      *   that of a Reset for example.
@@ -449,8 +469,9 @@ export declare class Rowbox {
         cursor?: string | null;
     } & CallOptions): AsyncGenerator<Message, void, undefined>;
     /**
-     * All conversations, the one with the newest message first. One that moves up between pages may be left out.
-     * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] As of `messages`.
+     * All conversations, the one with the newest message first. A conversation that gets a message meanwhile moves up the
+     * list and may be left out.
+     * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] As for `messages`.
      * @returns {AsyncGenerator<Conversation, void, undefined>}
      */
     conversations({ pageSize, cursor, ...options }?: {
@@ -458,9 +479,9 @@ export declare class Rowbox {
         cursor?: string | null;
     } & CallOptions): AsyncGenerator<Conversation, void, undefined>;
     /**
-     * Every new message, of one conversation or of all: once each, in the order in which the mailbox got them, as they
-     * come. It waits out every outage. Ends with AccessDenied where the token is no longer accepted (`code` says whether
-     * it was revoked), and with Refused where the conversation is unknown.
+     * Every new message of one conversation or of all, once each and in the order in which the mailbox got them. A
+     * follower waits out every outage. It throws AccessDenied where the token is no longer accepted (`code` says whether
+     * it was revoked), and Refused where the conversation is unknown.
      * @param {FollowOptions & {conversationId?: string}} [options]
      * @returns {AsyncGenerator<NewMessage | Reset, void, undefined>}
      */
@@ -468,8 +489,8 @@ export declare class Rowbox {
         conversationId?: string;
     }): AsyncGenerator<NewMessage | Reset, void, undefined>;
     /**
-     * Every change of a conversation: a new message, something read. Several of one may come as its newest state.
-     * It waits and ends as `follow` does.
+     * Every change of a conversation, by a new message or by a read mark. Several changes of one conversation may come as
+     * its newest state. It waits and ends as `follow` does.
      * @param {FollowOptions} [options]
      * @returns {AsyncGenerator<ConversationChange, void, undefined>}
      */

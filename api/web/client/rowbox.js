@@ -5,18 +5,18 @@
  *     await alice.send("bob", "hello");
  *     for await (const change of alice.follow()) console.log(change);
  *
- * The rules it keeps, the same as the Python client's ("What a client does", in docs/consistency.md):
- * - An outage is waited out: what had no answer, a 5xx, a 429 and a token function that failed are tried again, at once
- *   and then with pauses that grow and differ, never sooner than the server asks. A call's patience is a time, and a
- *   follower's has no end.
- * - A fault is told at once: what the server refused (4xx), and what no try can change (TypeError, RangeError).
- * - A send keeps its clientMessageId, so a repetition is never a second message. Beyond the time for which the server
- *   knows an id again it is not repeated.
- * - One message to a recipient is under way at a time. The next goes when the last is confirmed or given up: an earlier
- *   one that arrives late cannot overtake it.
- * - A follower hands each change over once and in order, whatever dies meanwhile: its token moves only with an answer
- *   that arrived whole.
- * - Connections that may have died unnoticed (the machine slept, the network is another one) are given up at once.
+ * It keeps the same rules as the Python client ("What a client does", in docs/consistency.md):
+ * - An outage is waited out. A call that had no answer, a 5xx, a 429, or whose token function failed, is tried again:
+ *   at once, and then after pauses that grow and differ, never sooner than the server asks. A call is tried for the
+ *   time of its patience, a follower for ever.
+ * - A fault is thrown at once: a refusal of the server (4xx), and what no other try can change (TypeError, RangeError).
+ * - A send keeps its clientMessageId, so a repetition is never a second message. It is not repeated when the server may
+ *   have forgotten that id.
+ * - One message to a recipient is under way at a time. The next one goes when the last is confirmed or given up, so an
+ *   earlier message that arrives late cannot overtake it.
+ * - A follower hands each change over once and in order, whatever dies meanwhile, because its token moves only with an
+ *   answer that arrived whole.
+ * - Connections that may have died unnoticed (the machine slept, or joined another network) are given up at once.
  * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
  *
  * @module rowbox
@@ -25,31 +25,33 @@
 const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
 const FIRST_BACKOFF_MS = 250;
-/** So long after the server is back somebody may still wait for his message. */
+/** The longest pause that the client makes by itself. A client may notice so late that the server is back. */
 const LONGEST_BACKOFF_MS = 3_000;
-/** No longer pause is made than this, whatever is asked for. (A timer of more than 2 ** 31 ms is over at once.) */
+/** The longest pause, whatever the server asks for. (A timer of more than 2 ** 31 ms would be over at once.) */
 const LONGEST_ASKED_MS = 3600_000;
 const MOST_DOUBLINGS = 32; // beyond any bound; 2 ** 2000 is Infinity, and an outage may be long
-/** For the beginning of an answer, and then for each further part of it. */
+/** The time for the beginning of an answer, and then for each further part of it. */
 const CALL_TIMEOUT_MS = 15_000;
 const POLL_S = 30;
 const LONGEST_POLL_S = 55;
-/** How much longer than its wait a poll may take: the server answers at the end of it, and no network is that slow. */
+/**
+ * How long a poll may take beyond its wait. The server answers when the wait ends, and no network is slower than this.
+ */
 const POLL_MARGIN_S = 5;
-/** For the first call after a connection may have died: the next one goes over another connection. */
+/** The time for the first try after a connection may have died. The next try goes over another connection. */
 const PROBE_TIMEOUT_MS = 5_000;
 const HEARTBEAT_MS = 2_000;
 /** How late a beat may be in a page that nobody sees: browsers let its timers run once a minute. */
 const THROTTLED_MS = 70_000;
-/** A beat that is so late, or a page that was away so long: meanwhile connections may have died. */
+/** When a beat is so late, or a page was hidden so long, connections may have died meanwhile. */
 const ASLEEP_MS = 5_000;
-/** In the tokens of changes, and in none of the server's. */
+/** Divides the two parts of a change's token. No token of the server's has it. */
 const WITHIN = "~";
-/** An empty poll that ends sooner was pushed out by another of the same user (8 at most): they must not go on so. */
+/** An empty poll that ends sooner was ended by another poll of its user, who may have 8: a pause has to follow. */
 const HASTY_POLL_MS = 1_000;
-/** Request Timeout and Too Early: a proxy's, about this try and not about the request. */
+/** Request Timeout and Too Early: a proxy sends them about one try, so another try of the same request may succeed. */
 const PASSING_REFUSALS = [408, 425];
-/** What each call answers with, at least: what comes without it comes from another server than Rowbox. */
+/** The fields that each call's answer has at least. An answer without them comes from another server than Rowbox. */
 const ANSWERS = {
   sendMessage: "messageId",
   sendStatus: "messageId",
@@ -57,7 +59,7 @@ const ANSWERS = {
   fetchMessages: "messages",
   fetchConversation: "conversations",
 };
-/** What an access token is made of. Anything else is no header's value, or no token. */
+/** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
 const NO_TOKEN = "no_token";
 const WOKEN = new Error("the connection may have died: the machine slept, or its network changed");
@@ -79,7 +81,8 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {?string} snippet The first 100 characters of the newest message; null once retention took it.
  * @property {number} lastUpdatedTimestamp
  * @property {string} lastMessageId
- * @property {?string} lastSenderId Whose the newest message is; null where it was stored before that was kept.
+ * @property {?string} lastSenderId The newest message's sender; null where a server stored it that did not keep this
+ *   yet.
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  *
@@ -88,7 +91,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} conversationId
  * @property {number} sentTimestamp
  * @property {number} lastUpdatedTimestamp
- * @property {number} pendingRecipients Recipients whose mailbox does not show it yet.
+ * @property {number} pendingRecipients Recipients whose mailbox does not show the message yet.
  * @property {boolean} duplicate An earlier request with this clientMessageId had sent it.
  *
  * @typedef {object} PageTail
@@ -97,21 +100,21 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {boolean} hasMore
  * @property {?string} nextCursor
  * @property {?("too_many"|"future"|"expired"|"restored"|"foreign")} resetReason Why a token or a cursor got a full
- *   first page. Pages that were fetched before have to go then.
+ *   first page, which replaces the pages that were fetched before. Null where it did not.
  * @property {number} [retryAfterMs]
  * @typedef {PageTail & {messages: Message[]}} MessagePage
  * @typedef {PageTail & {conversations: Conversation[]}} ConversationPage
  *
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
- *   `token` is where to follow on from once this message and all before it are dealt with.
+ *   A message that came. `token` is where to follow on from when this message and all before it are dealt with.
  * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
- *   Where a follower begins (`reason` is null), or begins anew because its token is not served: too old for the
- *   server's log, or of before the store was put back from a copy. The newest page, newest first, in place of what one
- *   has. What is older comes from `messages()`, from `nextCursor` on.
+ *   The newest page of messages, the newest first, which replaces what the program has. A follower begins with it where
+ *   it has no token (`reason` is null), or begins anew because its token cannot be served: it is too old for the
+ *   server's log, or the store was put back from a copy. `messages()` gives older messages, from `nextCursor` on.
  *
  * @typedef {object} ConversationChange
  * @property {boolean} isReset
- * @property {?string} reason Of a reset: why the token was not served; null where none was given.
+ * @property {?string} reason With a reset, why the token was not served; null where no token was given.
  * @property {Conversation[]} conversations
  * @property {?string} nextCursor
  * @property {string} token
@@ -139,33 +142,40 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *
  * @typedef {object} CallOptions
  * @property {AbortSignal} [signal] Ends the call: it rejects with the signal's reason. A write may happen all the same.
- * @property {number} [patienceMs] In place of the client's. 0: one try; Infinity: until it is answered.
- * @property {(connection: Connection) => void} [onConnection] Told after each failure that is followed by another try,
- *   and when one of these is answered.
+ * @property {number} [patienceMs] Replaces the client's for this call. With 0 there is one try, with Infinity the call
+ *   is tried until it is answered.
+ * @property {(connection: Connection) => void} [onConnection] Called after each failure that is followed by another
+ *   try, and when such a try is answered.
  *
  * @typedef {object} Again
- * @property {string} [clientMessageId] The id of an earlier attempt, to go on with that: 1 to 64 of A-Z a-z 0-9 . _ : -
+ * @property {string} [clientMessageId] The id of an earlier attempt, to go on with it: 1 to 64 of A-Z a-z 0-9 . _ : -
  * @property {number} [firstTriedAt] When the first attempt under that id was made, in milliseconds since the epoch. If
- *   that is longer ago than dedupeLifeMs it is not repeated, but rejects with OutcomeUnknown: dedupe_life_over.
+ *   that is longer ago than dedupeLifeMs, the send is not repeated: it rejects with OutcomeUnknown, whose code is
+ *   dedupe_life_over.
  * @typedef {CallOptions & Again} SendOptions
  *
  * @typedef {object} FollowOptions
  * @property {AbortSignal} [signal] Ends the iteration, without an error.
- * @property {?string} [token] Goes on behind a change's `token` of an earlier follower; without: begins with a reset.
+ * @property {?string} [token] The `token` of a change, behind which to go on. Without one a follower begins with a
+ *   reset.
  * @property {number} [waitS] How long the server may hold one poll, 1 to 55 seconds; 30 by default.
- * @property {(connection: Connection) => void} [onConnection] Told after each failure, and at each first answer.
- * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll, for those who learn from
- *   another follower that there is something new: a browser has six connections to a server, and each poll holds one.
+ * @property {(connection: Connection) => void} [onConnection] Called after each failure, at the first answer of all,
+ *   and at the first answer after a failure.
+ * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll. It is for pages with
+ *   several followers, one of which can tell the others that there is news: a browser has six connections to a server,
+ *   and each long poll holds one.
  *
  * @typedef {object} Options
- * @property {string} url Where the server is, a path before /v1 included.
- * @property {string | (() => string | Promise<string>)} token Whom one is: an access token, or a function that gives
- *   one. It is asked before the first call, and again when the server no longer accepts what it gave. What it throws is
- *   an outage, and it is asked again; a RowboxError that is not retryable ends the call.
- * @property {number} [patienceMs] How long a call is tried again, 30,000 by default: from the call, or from when the
- *   last send before it to the same recipient was confirmed. No further try begins later; a server that asks for a longer pause than what is left is not waited for.
- * @property {number} [dedupeLifeMs] For how long the server knows a clientMessageId again: a week by default. What the
- *   server says itself with an answer to a send counts from then on.
+ * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
+ * @property {string | (() => string | Promise<string>)} token The user's access token, or a token function that gives
+ *   one. The function is called before the first call, and again when the server no longer accepts the token that it
+ *   gave. What it throws counts as an outage, and it is called again; a RowboxError that is not retryable ends the
+ *   call.
+ * @property {number} [patienceMs] How long a call is tried again, 30,000 by default. It counts from the call, or from
+ *   when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
+ *   where the server asks for a longer pause than what is left.
+ * @property {number} [dedupeLifeMs] How long the server knows a clientMessageId, a week by default. What the server
+ *   says of it, in its answer to a send, replaces this value.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
  * @property {(ms: number, signal: AbortSignal) => Promise<void>} [sleep] This and what follows are for tests.
  * @property {() => number} [random]
@@ -179,7 +189,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   A page that has a token: each that was not asked for by number.
  */
 
-/** Anything that went wrong with a call. `status` is HTTP's, 0 where there was no answer. */
+/** A call failed. `status` is HTTP's, 0 where there was no answer. */
 export class RowboxError extends Error {
   /**
    * @param {string} message
@@ -188,34 +198,36 @@ export class RowboxError extends Error {
   constructor(message, { code, status, retryable, requestId = null, retryAfterMs = 0, cause }) {
     super(message, { cause });
     this.name = new.target.name;
-    /** The server's (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
+    /** The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
     this.code = code;
     this.status = status;
     /** Whether the same call may succeed later. */
     this.retryable = retryable;
     this.requestId = requestId;
     this.retryAfterMs = retryAfterMs;
-    /** Of a send: the id under which it was tried, and under which it can go on. @type {?string} */
+    /** The id under which a send was tried, and can be gone on with. @type {?string} */
     this.clientMessageId = null;
-    /** Of a send: when it was first tried, milliseconds since the epoch. Given with the id. @type {?number} */
+    /** When a send was first tried, in milliseconds since the epoch. To be kept with the id. @type {?number} */
     this.firstTriedAt = null;
   }
 }
 
-/** The server said no (4xx, but 408 and 425), and wrote nothing. */
+/** The server refused the call (4xx, but 408 and 425), and wrote nothing. */
 export class Refused extends RowboxError {}
 
-/** The access token is wrong, expired or revoked (401), or may not do this (403): with it nothing will be done. */
+/**
+ * The access token is wrong, expired or revoked (401), or may not do this (403). Another try with it cannot succeed.
+ */
 export class AccessDenied extends Refused {}
 
 /**
- * No answer, or a 5xx: it may have happened. Sent again under its clientMessageId a message is still one message; not so
- * where the code is dedupe_life_over: then the sender's own mailbox tells whether it arrived (his copy has the id). With
- * the code no_token nothing was asked.
+ * There was no answer, or a 5xx, so the call may have been carried out. A message that is sent again under its
+ * clientMessageId is still one message, except where the code is dedupe_life_over. Then the sender's own mailbox shows
+ * whether the message arrived: the sender's copy has the id. With the code no_token the server was not asked.
  */
 export class OutcomeUnknown extends RowboxError {}
 
-/** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy. */
+/** A list cannot be read on from its cursor, mostly because the server's store was put back from a copy meanwhile. */
 export class ListReset extends RowboxError {}
 
 /** A fresh clientMessageId. (crypto.randomUUID is missing where a page came over plain HTTP.) */
@@ -235,14 +247,15 @@ export class Rowbox {
   #wallClock;
   #wakings;
   /**
-   * recipientId -> the promise that settles when the last send to it is done with, and when one was answered last.
+   * By recipientId: the promise that settles when the last send to that user has ended, and when a send was last
+   * answered.
    * @type {Map<string, {last: Promise<void>, answeredAt: number}>}
    */
   #turns = new Map();
   /** Ends the pauses of calls and followers that had no answer. @type {Set<() => void>} */
   #pauses = new Set();
 
-  /** Throws a TypeError or a RangeError for what cannot work. @param {Options} options */
+  /** Throws a TypeError or a RangeError for options that cannot work. @param {Options} options */
   constructor({
     url,
     token,
@@ -268,8 +281,9 @@ export class Rowbox {
   }
 
   /**
-   * Sends a message, behind the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
-   * OutcomeUnknown (it may have been), each with its clientMessageId and with firstTriedAt: to go on, give both.
+   * Sends a message, after the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
+   * OutcomeUnknown (it may have been). Either has the clientMessageId and firstTriedAt; to go on with that message,
+   * call again with both.
    * @param {string} recipientId
    * @param {string} content 1 to 65,535 bytes of UTF-8.
    * @param {SendOptions} [options]
@@ -279,7 +293,8 @@ export class Rowbox {
     const body = { recipientId, messageContent: content, clientMessageId };
     const calledAt = this.#now();
     return this.#inTurn(recipientId, options.signal, async (queue) => {
-      // Behind what is sent a message loses no patience; behind what is not it does, or ten would take ten times as long.
+      // Patience counts from the last send that was answered. It does not begin anew after one that failed, or ten
+      // messages over an outage would take ten times as long.
       const sent = await this.#sendNow(body, options, Math.max(calledAt, queue.answeredAt));
       queue.answeredAt = this.#now();
       return sent;
@@ -287,7 +302,8 @@ export class Rowbox {
   }
 
   /**
-   * What became of one's own send. Null: nothing so far; while an attempt is under way it still may be.
+   * The message that the user sent under this id. Null where it is not stored so far; an attempt that is under way may
+   * still store it.
    * @param {string} clientMessageId
    * @param {CallOptions} [options]
    * @returns {Promise<?Sent>}
@@ -302,7 +318,7 @@ export class Rowbox {
   }
 
   /**
-   * Read up to and including that message. The mark never moves back.
+   * Marks the conversation read up to and including that message. The mark never moves back.
    * @param {string} conversationId
    * @param {string} messageId
    * @param {CallOptions} [options]
@@ -313,7 +329,7 @@ export class Rowbox {
   }
 
   /**
-   * One fetchMessages.
+   * Makes one fetchMessages.
    * @param {Query} [query]
    * @param {CallOptions} [options]
    * @returns {Promise<MessagePage>}
@@ -323,7 +339,7 @@ export class Rowbox {
   }
 
   /**
-   * One fetchConversation.
+   * Makes one fetchConversation.
    * @param {Query} [query]
    * @param {CallOptions} [options]
    * @returns {Promise<ConversationPage>}
@@ -333,8 +349,8 @@ export class Rowbox {
   }
 
   /**
-   * The messages of a conversation, or of all: newest first, as of the first page. ListReset where the server's store
-   * was put back from a copy in the middle of it.
+   * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
+   * where the server's store was put back from a copy in the middle of the list.
    * @param {?string} [conversationId]
    * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] `cursor` continues a list that a page began,
    *   that of a Reset for example.
@@ -346,8 +362,9 @@ export class Rowbox {
   }
 
   /**
-   * All conversations, the one with the newest message first. One that moves up between pages may be left out.
-   * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] As of `messages`.
+   * All conversations, the one with the newest message first. A conversation that gets a message meanwhile moves up the
+   * list and may be left out.
+   * @param {{pageSize?: number, cursor?: ?string} & CallOptions} [options] As for `messages`.
    * @returns {AsyncGenerator<Conversation, void, undefined>}
    */
   conversations({ pageSize = 100, cursor = null, ...options } = {}) {
@@ -356,9 +373,9 @@ export class Rowbox {
   }
 
   /**
-   * Every new message, of one conversation or of all: once each, in the order in which the mailbox got them, as they
-   * come. It waits out every outage. Ends with AccessDenied where the token is no longer accepted (`code` says whether
-   * it was revoked), and with Refused where the conversation is unknown.
+   * Every new message of one conversation or of all, once each and in the order in which the mailbox got them. A
+   * follower waits out every outage. It throws AccessDenied where the token is no longer accepted (`code` says whether
+   * it was revoked), and Refused where the conversation is unknown.
    * @param {FollowOptions & {conversationId?: string}} [options]
    * @returns {AsyncGenerator<NewMessage | Reset, void, undefined>}
    */
@@ -385,8 +402,8 @@ export class Rowbox {
   }
 
   /**
-   * Every change of a conversation: a new message, something read. Several of one may come as its newest state.
-   * It waits and ends as `follow` does.
+   * Every change of a conversation, by a new message or by a read mark. Several changes of one conversation may come as
+   * its newest state. It waits and ends as `follow` does.
    * @param {FollowOptions} [options]
    * @returns {AsyncGenerator<ConversationChange, void, undefined>}
    */
@@ -443,8 +460,8 @@ export class Rowbox {
   }
 
   /**
-   * Runs `task` when everything before it with this key is done with, however it ended. Who leaves by his signal leaves
-   * at once, and does not run.
+   * Runs `task` when all earlier tasks with this key have ended, successfully or not. A task whose signal is aborted
+   * before that leaves the queue at once, and does not run.
    * @template T
    * @param {string} key
    * @param {AbortSignal | undefined} signal
@@ -473,7 +490,7 @@ export class Rowbox {
   async #sendNow(body, { firstTriedAt, ...options }, since) {
     if (firstTriedAt !== undefined) duration("firstTriedAt", firstTriedAt);
     let mayHaveArrived = false;
-    // Two clocks: one that may be set back, and one that may stand still while the machine sleeps.
+    // Two clocks are needed: one may be set back, and the other may stand still while the machine sleeps.
     let tried = { at: firstTriedAt ?? this.#wallClock(), clock: this.#now() };
     const attempt = async (/** @type {number} */ timeoutMs) => {
       const isFirst = firstTriedAt === undefined && !mayHaveArrived;
@@ -511,7 +528,7 @@ export class Rowbox {
   }
 
   /**
-   * What `call` gives, from the first try or a later one; the last one's error when patience is over.
+   * The answer of `call`, from its first try or a later one. When the patience is over, the last try's error is thrown.
    * @template T
    * @param {(timeoutMs: number) => Promise<T>} call One try.
    * @param {CallOptions} options
@@ -550,7 +567,8 @@ export class Rowbox {
   }
 
   /**
-   * Full jitter: after an outage the clients come back spread out. What the server asks for is the least.
+   * The length of a pause, with full jitter, so that clients come back spread out after an outage. It is never shorter
+   * than the server asks for.
    * @param {number} failures
    * @param {RowboxError} error
    */
@@ -597,7 +615,7 @@ export class Rowbox {
   }
 
   /**
-   * One try. Rejects with a RowboxError; with anything else for a fault that no other try can change.
+   * Makes one try. Rejects with a RowboxError, or with another error for a fault that no other try can change.
    * @param {Call} name
    * @param {{query?: Query, body?: object, signal?: AbortSignal, timeoutMs?: number}} request
    * @returns {Promise<any>}
@@ -633,7 +651,8 @@ export class Rowbox {
   async #exchange(url, body, token, attempt) {
     const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
     const { signal } = attempt;
-    // fetch says TypeError to a network that is away and to a request that cannot be: the latter is made out here.
+    // fetch throws a TypeError both for a network that is away and for a request that cannot be made. Making the
+    // request here tells the two apart.
     const method = body ? "POST" : "GET";
     const request = new Request(url, { method, headers, body, signal, cache: "no-store", redirect: "manual" });
     try {
@@ -648,7 +667,7 @@ export class Rowbox {
   }
 }
 
-/** The access token of one client. Calls that are refused together renew it once. */
+/** The access token of one client. Several calls whose token is refused at the same time renew it once. */
 class Access {
   /** @type {?string} */
   #token = null;
@@ -663,7 +682,7 @@ class Access {
   }
 
   /**
-   * The token as it is known now.
+   * The current token.
    * @param {AbortSignal} signal
    */
   async get(signal) {
@@ -671,7 +690,7 @@ class Access {
   }
 
   /**
-   * Another token than the one that was refused; null where there is none.
+   * Another token than `refused`; null where there is none.
    * @param {string} refused
    * @param {AbortSignal} signal
    */
@@ -705,7 +724,10 @@ class Access {
   }
 }
 
-/** The time that one request has. Its signal is aborted at the end of it, by the caller's, and by a waking. */
+/**
+ * The time of one request. Its signal is aborted when the time ends, by the caller's signal, and when the machine
+ * wakes.
+ */
 class Attempt {
   #controller = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
