@@ -1,6 +1,6 @@
 // What a press of a key means, before it means anything to the page.
 
-/** The key code of whatever an input method takes for itself. */
+/** The key code of presses that an input method takes for itself. */
 const TAKEN_BY_INPUT_METHOD = 229;
 
 /**

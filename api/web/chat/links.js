@@ -1,19 +1,19 @@
 // The addresses in a text, to be pressed. Only http and https, only what somebody would see as an address, and never more
 // than what is written: the pieces together are the text.
 
-/** Not in an address: spaces, quotes and brackets around it, what is invisible, and what turns the direction of reading. */
+/** Characters that are in no address: spaces, quotes, brackets around it, invisible ones, and marks of reading direction. */
 const STOP = String.raw`\s<>"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff`;
 const ADDRESS = new RegExp(String.raw`(?:https?:\/\/|www\.)[^${STOP}]+`, "giu");
-/** What goes on here began earlier: "mailto:www.example.org" is no address of the web. */
+/** Characters before which no address may stand: "mailto:www.example.org" is no address of the web. */
 const WITHIN = /[\p{L}\p{N}_@./:-]$/u;
-/** What ends the sentence and not the address. */
+/** Characters at the end that belong to the sentence and not to the address. */
 const SENTENCE_END = /[.,;:!?'’”»*_~…。、，！？：；]$/u;
 const OPENED_BY = new Map(Object.entries({ ")": "(", "]": "[", "}": "{", "）": "（", "」": "「", "】": "【" }));
-/** No address that a person meant is longer, and a browser has to lay it out. */
+/** The longest text that becomes a link. No address that a person meant is longer, and browsers are slow to lay it out. */
 const MOST_CHARACTERS = 2_048;
 
 /**
- * The text in pieces: plain ones without `href`, and addresses.
+ * The text in pieces: plain ones, without `href`, and addresses.
  * @param {string} text
  * @returns {{text: string, href: ?string}[]}
  */

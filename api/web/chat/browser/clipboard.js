@@ -1,6 +1,6 @@
 /**
- * Copies a text; false where the browser does not let the page. Over plain HTTP from another machine there is no
- * clipboard for pages, but the old command, which copies what is selected.
+ * Copies a text. False where the browser does not let the page do it. Over plain HTTP from another machine pages have no
+ * clipboard, so the old command is used, which copies the selection.
  * @param {string} text
  */
 export async function copy(text) {

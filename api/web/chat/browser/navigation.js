@@ -11,7 +11,7 @@ import { isUserId } from "./session.js";
 export class Navigation {
   #onShow;
   #place = placeIn(history.state);
-  /** We went back ourselves, and what is open stays as it is. */
+  /** Whether this module itself goes back in the history; the open conversation stays open then. */
   #isLeaving = false;
   /** What is to be done to the history when that has come to its end. @type {(() => void)[]} */
   #waiting = [];
@@ -45,8 +45,8 @@ export class Navigation {
   }
 
   /**
-   * Does it at once, but where we are going back: the browser takes its time for that, and what is done meanwhile would
-   * be done to the step that is being left.
+   * Runs the change at once, except while this module goes back in the history: the browser does that with a delay, and a
+   * change meanwhile would be made to the step that is being left.
    * @param {() => void} change
    */
   #atRest(change) {

@@ -30,7 +30,7 @@ export class Notifier extends Observable {
     return this.isPossible && Notification.permission === "denied";
   }
 
-  /** On a press of the button only: browsers refuse to ask otherwise. */
+  /** Asks for permission. To be called on a press of the button only, because browsers refuse to ask otherwise. */
   async toggle() {
     this.#isWanted = !this.isOn;
     if (this.#isWanted) await Notification.requestPermission().catch(() => "denied");
@@ -39,8 +39,8 @@ export class Notifier extends Observable {
   }
 
   /**
-   * Something new came for `userId`; said only while the page is hidden. A newer one takes the place of the last of the
-   * same conversation.
+   * Notifies of something new for `userId`, while the page is hidden. A notification replaces the last one of the same
+   * conversation.
    * @param {string} userId
    * @param {string} peer
    * @param {string} text
@@ -55,7 +55,7 @@ export class Notifier extends Observable {
         this.#onOpen(userId, peer);
       };
     } catch {
-      // A phone's browser has them for installed pages only, and says so by throwing.
+      // The browsers of phones have notifications for installed pages only, and throw for others.
     }
   }
 }

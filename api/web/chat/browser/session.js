@@ -8,21 +8,21 @@ const KEY = "rowbox.tokens";
 const MOST_USERS = 2;
 /** Tokens of a server without authentication (rowbox serve --insecure-dev) name their user in clear. */
 const INSECURE = "insecure:";
-/** What a header takes: a token with anything else was cut by what it was copied from ("…"). */
+/** The characters that a header takes. A token with others was cut by the program that it was copied from ("…"). */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const USER_ID = /^[A-Za-z0-9._@+:-]{1,128}$/;
 
 /** Whether this is what the API takes for a userId. @param {unknown} text */
 export const isUserId = (text) => typeof text === "string" && USER_ID.test(text);
 
-/** The tokens of the link that was opened, which then leave the address. Empty where it was none. */
+/** The tokens in the address, which they then leave. Empty where the address had none. */
 export function takeLink() {
   const given = tokensIn(location.hash);
   if (given.length > 0) history.replaceState(history.state, "", location.pathname + location.search);
   return given;
 }
 
-/** The tokens of the last load. */
+/** The tokens that this tab kept at its last load. */
 export function storedTokens() {
   const kept = ofTab.get(KEY);
   return Array.isArray(kept) ? distinct(kept.filter((token) => typeof token === "string")) : [];
@@ -46,7 +46,7 @@ export function tokensIn(text) {
 }
 
 /**
- * What is wrong with what somebody pasted, in words; null where there are tokens in it that may be good.
+ * Says what is wrong with a text that somebody pasted; null where it holds tokens that may be good.
  * @param {string} text
  */
 export function problemOf(text) {
@@ -60,7 +60,7 @@ export function problemOf(text) {
 }
 
 /**
- * Why somebody is signed out, in words.
+ * Says why a user is signed out.
  * @param {string} token
  * @param {import("../../client/rowbox.js").RowboxError} error What the server said.
  */
@@ -73,7 +73,7 @@ export function signedOutBecause(token, error) {
 }
 
 /**
- * The user a token is for, without looking at its signature: the server does that. Null where it is no token.
+ * The user that a token names. Its signature is not verified, because the server does that. Null where it is no token.
  * @param {string} token
  * @returns {?string}
  */

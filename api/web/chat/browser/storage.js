@@ -52,8 +52,8 @@ class Area {
   }
 }
 
-/** Lives as long as the tab: whose tab it is, and what was written in it. */
+/** Storage that lives as long as the tab: whose tab it is, and what was written in it. */
 export const ofTab = new Area("sessionStorage");
 
-/** Lives on in this browser: what its owner prefers. */
+/** Storage that stays in this browser: its owner's preferences. */
 export const ofBrowser = new Area("localStorage");

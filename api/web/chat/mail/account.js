@@ -39,14 +39,14 @@ export class Account extends Observable {
     void this.#follow();
   }
 
-  /** Ends its calls. What was not sent stays in the tab for the same user's next sign-in. */
+  /** Ends the account's calls. Unsent messages stay in the tab for the same user's next sign-in. */
   close() {
     this.thread?.close();
     this.outbox.close();
     this.#end.abort();
   }
 
-  /** Ends its calls, and leaves nothing of the user in the tab. */
+  /** Ends the account's calls, and leaves nothing of the user in the tab. */
   signOut() {
     this.close();
     this.outbox.clear();
@@ -54,7 +54,7 @@ export class Account extends Observable {
   }
 
   /**
-   * Shows the conversation with `peer`, whether there is one already or not; null: none.
+   * Shows the conversation with `peer`, whether it exists already or not; with null no conversation.
    * @param {?string} peer
    * @param {{isFocused?: boolean}} [options] Whether the keyboard goes to where one writes.
    */
@@ -73,7 +73,7 @@ export class Account extends Observable {
     }
   }
 
-  /** Looks again for the open conversation, which was not found out because the list did not come. */
+  /** Looks again for the open conversation, because the list of conversations could not be loaded before. */
   findAgain() {
     if (this.thread) void this.#find(this.thread);
   }

@@ -17,7 +17,7 @@ export class Drafts {
     this.#byPeer = new Map(entries.filter(([peer, text]) => isUserId(peer) && typeof text === "string" && text !== ""));
   }
 
-  /** The peers to whom something is begun. */
+  /** The peers for whom there is a draft. */
   get peers() {
     return [...this.#byPeer.keys()];
   }

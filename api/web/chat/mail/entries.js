@@ -11,7 +11,7 @@
  */
 
 /**
- * Newest first. `openPeer`: what is begun there stands in the composer, and not in the list as well.
+ * The lines of the list, the newest first. The draft for `openPeer` is left out, because it stands in the composer.
  * @param {import("./account.js").Account} account
  * @param {string | undefined} openPeer
  * @returns {Entry[]}

@@ -2,7 +2,7 @@
 
 import { Observable } from "../observable.js";
 
-/** For further pages: then the reader is told, and may ask again. */
+/** How long a further page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
 
 /** @typedef {import("../../client/rowbox.js").Conversation} Conversation */
@@ -60,7 +60,7 @@ export class Inbox extends Observable {
     this.#take(conversations);
   }
 
-  /** The next page. Throws what the client throws; may then be called again. */
+  /** Loads the next page. Throws what the client throws, and may then be called again. */
   loadMore() {
     this.#loading ??= this.#loadPage().finally(() => (this.#loading = null));
     return this.#loading;
@@ -85,7 +85,7 @@ export class Inbox extends Observable {
   #take(conversations) {
     for (const conversation of conversations) {
       const known = this.#byId.get(conversation.conversationId);
-      // A page of a cursor is as old as its first page: what a change said since is newer.
+      // A page behind a cursor is as old as the list's first page, so changes that came since are newer.
       if (known && known.lastUpdatedTimestamp > conversation.lastUpdatedTimestamp) continue;
       this.#byId.set(conversation.conversationId, conversation);
     }

@@ -24,16 +24,16 @@ import { ofTab } from "../browser/storage.js";
  * @property {?string} reason Why it was refused, in words.
  */
 
-/** Well within the time for which a server knows an id again (store.dedupe_life_ms, 7 days unless it is set). */
+/** How long a message is tried: well within the time for which a server knows its id (store.dedupe_life_ms, 7 days). */
 const SURE_FOR_MS = 24 * 3600 * 1000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
-/** However long a proxy asks to wait. (A browser's timer of more than 24 days is over at once.) */
+/** The longest pause, however long a proxy asks to wait. (A timer of more than 24 days would be over at once.) */
 const LONGEST_ASKED_MS = 3600_000;
-/** Of the client: then the message is shown as waiting, and waits here. */
+/** The client's patience for one send. After that the message is shown as waiting, and waits here. */
 const PATIENCE_MS = 1_000;
 const UNAUTHENTICATED = 401;
-/** As a pause: not in this sign-in. */
+/** A pause that means: not again before the next sign-in. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Outbox extends Observable {
@@ -77,7 +77,7 @@ export class Outbox extends Observable {
     return !this.isEmpty && !ofTab.keeps(this.#key);
   }
 
-  /** To whom there is something that is not confirmed. */
+  /** The users to whom there are unconfirmed messages. */
   get recipients() {
     return [...new Set(this.#unsent.map(({ recipientId }) => recipientId))];
   }
@@ -87,12 +87,12 @@ export class Outbox extends Observable {
     return this.#unsent.filter((unsent) => unsent.recipientId === recipientId);
   }
 
-  /** Goes on with what was there when the page was left. */
+  /** Goes on with the messages that were unconfirmed when the page was left. */
   resume() {
     for (const recipientId of this.recipients) void this.#work(recipientId);
   }
 
-  /** The server answers again: what waits for it is tried now. */
+  /** To be called when the server answers again. Tries the messages that wait for it. */
   goOn() {
     for (const end of this.#pauses) end();
   }
@@ -127,13 +127,13 @@ export class Outbox extends Observable {
     this.#store();
   }
 
-  /** Sends nothing any more. What is not confirmed stays for the next time. */
+  /** Ends the sending. Unconfirmed messages stay for the next time. */
   close() {
     this.#end.abort();
     this.goOn();
   }
 
-  /** Ends as `close`, and leaves nothing behind. */
+  /** Ends the sending, and forgets the unconfirmed messages. */
   clear() {
     this.close();
     this.#unsent = [];

@@ -4,9 +4,9 @@ import { Bell } from "../browser/bell.js";
 import { Observable } from "../observable.js";
 
 const PAGE_SIZE = 50;
-/** For older pages: then the reader is told, and may ask again. */
+/** How long an older page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
-/** Read marks count against the same limit as sends: a lively conversation must not use that up. */
+/** The least time between two read marks, which count against the limit of sends: a lively conversation must not use it up. */
 const LEAST_MS_BETWEEN_MARKS = 1_000;
 
 /** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
@@ -47,7 +47,7 @@ export class Thread extends Observable {
     this.#accountEnd = end;
     this.#client = client;
     this.peer = peer;
-    /** How often the keyboard was sent to where one writes. */
+    /** How often the keyboard's focus was moved to the composer. */
     this.focusCount = isFocused ? 1 : 0;
   }
 
@@ -66,19 +66,19 @@ export class Thread extends Observable {
     void this.#follow(conversationId);
   }
 
-  /** Sends the keyboard to where one writes. */
+  /** Moves the keyboard's focus to the composer. */
   focus() {
     this.focusCount += 1;
     this.changed();
   }
 
-  /** There is no conversation yet, so nothing to load. */
+  /** To be called where there is no conversation yet, so that there is nothing to load. */
   beginEmpty() {
     this.isLoaded = true;
     this.changed();
   }
 
-  /** The mailbox has something new here. */
+  /** To be called when the mailbox has something new in this conversation. */
   ring() {
     this.#bell.ring();
   }
@@ -115,7 +115,7 @@ export class Thread extends Observable {
     this.changed();
   }
 
-  /** The newest message is before the reader's eyes. Says so to the server, not too often. */
+  /** To be called when the reader sees the newest message. Tells the server, but not too often. */
   async markRead() {
     const newest = this.messages.at(-1);
     const conversationId = this.#conversationId;

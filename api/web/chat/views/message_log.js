@@ -160,7 +160,7 @@ function useKeptPosition(log, unsent) {
   const kept = useRef(/** @type {?{message: Element, place: number}} */ (null));
   const offsetOf = (/** @type {Element} */ message) => message.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
   const placeOf = (/** @type {Element} */ message) => offsetOf(message) + log.current.scrollTop;
-  /** What we know of where the reader is: at the end, and how far down. */
+  /** Where the reader is, as far as it is known: whether at the end, and how far down. */
   const known = useRef({ isAtEnd: true, top: 0 });
   const toEnd = () => {
     log.current.scrollTop = log.current.scrollHeight;
