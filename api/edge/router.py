@@ -40,7 +40,7 @@ class Application:
     def add(
         self, method: str, path: str, respond: Respond, limits: LimitHeaders | None = None, *, route: str | None = None
     ) -> None:
-        """Adds `path` with its one method. Other methods get 405, but OPTIONS is a preflight where other origins may call.
+        """Adds `path` with its one method. Others get 405, but OPTIONS is a preflight where other origins may call.
 
         A HEAD is handled, counted and limited as the GET that it is; wire.py leaves its body out. Requests are counted
         under `route`, by default the path.
