@@ -6,14 +6,14 @@ end and with a default. docs/formats.md has the rule, tests/golden the bytes.
 A newer Rowbox may have written cells that this one does not know, before this one took over from it. So that such cells
 are passed over and their versions still counted, these things hold for every cell that there will ever be:
 
-- In `i` a qualifier is a byte for the kind, the key of what the cell is about, and the epoch in the last 8 bytes. The
-  value is an array of two states, the one after the mutation and the one before it (or nil), and each state is an array
-  that begins with version and epoch. (`f`, the fence, is the one exception.)
+- In `i` qualifier and value are as mailbox/two_states.py says, for all kinds but the fence's.
 - In `l` the qualifier is version and epoch, and the value an array that begins with the number of the kind.
 - In every array, values behind the last field that is known are ignored.
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -22,22 +22,21 @@ from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.index_draft import StoredState, stored
 from rowbox.mailbox.cells import (
+    CONVERSATION,
+    KINDS,
     Cell,
     ChangeKind,
     DedupeCell,
     FenceCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
-    UnknownIndexCell,
 )
 from rowbox.mailbox.conversation import Conversation, ends_after
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 EncodedCell = tuple[Family, bytes, bytes]
 """A column: family, qualifier, value."""
@@ -45,9 +44,12 @@ EncodedCell = tuple[Family, bytes, bytes]
 _KINDS = {kind.value: kind for kind in ChangeKind}
 
 
-class _StatesValue(Struct, array_like=True, gc=False):
-    current: Conversation
-    previous: Conversation | None
+_StateT = TypeVar("_StateT")
+
+
+class _StatesValue(Struct, Generic[_StateT], array_like=True, gc=False):
+    current: _StateT
+    previous: _StateT | None
 
 
 class _Outline(Struct, array_like=True, gc=False):
@@ -84,25 +86,16 @@ class _OutlineValue(Struct, array_like=True, gc=False):
     previous: msgspec.Raw
 
 
+_CONVERSATION_BYTES = keys.state_bytes(CONVERSATION.key_bytes)
 _STATES_HEADER = 0x92
 """The first byte of an index value: an array of two. A newer Rowbox may write a longer array."""
 
 
-class _RevocationsValue(Struct, array_like=True, gc=False):
-    current: Revocation
-    previous: Revocation | None
-
-
 class _StampValue(Struct, array_like=True, gc=False):
+    """What any state in `i` is, whatever its kind."""
+
     version: int
     epoch: int
-
-
-class _StampsValue(Struct, array_like=True, gc=False):
-    """An index value of any kind but a fence: the stamps of its two states."""
-
-    current: _StampValue
-    previous: _StampValue | None
 
 
 class _MessageValue(Struct, array_like=True, gc=False):
@@ -136,10 +129,7 @@ class _OutboxValue(Struct, array_like=True, gc=False):
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_states = msgspec.msgpack.Decoder(_StatesValue).decode
 _unpack_outline = msgspec.msgpack.Decoder(_OutlineValue).decode
-_unpack_revocations = msgspec.msgpack.Decoder(_RevocationsValue).decode
-_unpack_stamps = msgspec.msgpack.Decoder(_StampsValue).decode
 _unpack_entries = msgspec.msgpack.Decoder(list[list[object]]).decode
 _unpack_message = msgspec.msgpack.Decoder(_MessageValue).decode
 _unpack_log = msgspec.msgpack.Decoder(_LogValue).decode
@@ -148,17 +138,18 @@ _unpack_dedupe = msgspec.msgpack.Decoder(_DedupeValue).decode
 _unpack_outbox = msgspec.msgpack.Decoder(_OutboxValue).decode
 
 
-def _index(cell: IndexCell) -> EncodedCell:
-    qualifier = keys.conversation_qualifier(cell.conversation_id, cell.epoch)
-    return Family.INDEX, qualifier, _pack((cell.current, cell.previous))
+@cache
+def _unpack_states(state: type) -> Callable[[bytes], _StatesValue[Any]]:
+    """What decodes the values of a kind of index cells, given the type of its states."""
+    return msgspec.msgpack.Decoder[_StatesValue[Any]](_StatesValue[state]).decode  # type: ignore[valid-type]
+
+
+def _index(cell: IndexCell[Any]) -> EncodedCell:
+    return Family.INDEX, keys.state_qualifier(cell.kind, cell.key, cell.epoch), _pack((cell.current, cell.previous))
 
 
 def _fence(cell: FenceCell) -> EncodedCell:
     return Family.INDEX, keys.fence_qualifier(cell.epoch), _pack(cell.fence)
-
-
-def _revocation(cell: RevocationCell) -> EncodedCell:
-    return Family.INDEX, keys.revocation_qualifier(cell.epoch), _pack((cell.current, cell.previous))
 
 
 def _message(cell: MessageCell) -> EncodedCell:
@@ -183,7 +174,6 @@ def _outbox(cell: OutboxCell) -> EncodedCell:
 _ENCODERS: dict[type, Callable[..., EncodedCell]] = {
     IndexCell: _index,
     FenceCell: _fence,
-    RevocationCell: _revocation,
     MessageCell: _message,
     LogCell: _log,
     DedupeCell: _dedupe,
@@ -204,26 +194,24 @@ def decode(family: Family, qualifier: bytes, value: bytes) -> Cell | UnknownInde
         raise StoreDamaged(f"column {family}:{qualifier.hex()} does not decode: {error}") from error
 
 
-def decode_index(qualifier: bytes, value: bytes) -> IndexCell | FenceCell | RevocationCell | UnknownIndexCell:
+def decode_index(qualifier: bytes, value: bytes) -> IndexCell[Any] | FenceCell | UnknownIndexCell:
     """The cell in a column of family `i`. ValueError or msgspec's errors where the bytes are no such cell."""
-    kind = qualifier[:1]
-    if kind == keys.CONVERSATION_PREFIX:
-        _check_length(qualifier, keys.CONVERSATION_BYTES)
-        conversation_id, epoch = keys.split_conversation_qualifier(qualifier)
-        states = _unpack_states(value)
-        return IndexCell(conversation_id, epoch, states.current, states.previous)
-    if kind == keys.FENCE_PREFIX:
+    letter = qualifier[:1]
+    kind = KINDS.get(letter)
+    if kind is not None:
+        if len(qualifier) != kind.key_bytes + keys.FENCE_BYTES:
+            _check_length(qualifier, keys.state_bytes(kind.key_bytes))
+        key, epoch = keys.split_state_qualifier(qualifier)
+        states = _unpack_states(kind.state)(value)  # type: ignore[arg-type]
+        return IndexCell(letter, key, epoch, states.current, states.previous)
+    if letter == keys.FENCE_PREFIX:
         _check_length(qualifier, keys.FENCE_BYTES)
         return FenceCell(keys.index_epoch(qualifier), _decode_fence(value))
-    if kind == keys.REVOCATION_PREFIX:
-        _check_length(qualifier, keys.REVOCATION_BYTES)
-        revocations = _unpack_revocations(value)
-        return RevocationCell(keys.index_epoch(qualifier), revocations.current, revocations.previous)
     if len(qualifier) < keys.FENCE_BYTES:
         raise ValueError(f"a qualifier of {len(qualifier)} bytes, {keys.FENCE_BYTES} at least")
-    stamps = _unpack_stamps(value)
+    stamps = _unpack_states(_StampValue)(value)
     previous = None if stamps.previous is None else _stamp(stamps.previous)
-    return UnknownIndexCell(kind, keys.index_epoch(qualifier), _stamp(stamps.current), previous)
+    return UnknownIndexCell(letter, keys.index_epoch(qualifier), _stamp(stamps.current), previous)
 
 
 def _decode_fence(value: bytes) -> Fence:
@@ -241,11 +229,11 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 
     It takes a third of the time of `decode_index`, which counts where a load reads a hundred thousand conversations.
     """
-    if len(qualifier) != keys.CONVERSATION_BYTES:
-        _check_length(qualifier, keys.CONVERSATION_BYTES)
-    conversation_id = qualifier[keys.CONVERSATION_ID]
+    if len(qualifier) != _CONVERSATION_BYTES:
+        _check_length(qualifier, _CONVERSATION_BYTES)
+    conversation_id = qualifier[keys.STATE_KEY]
     if value[0] != _STATES_HEADER:
-        return stored(conversation_id, _unpack_states(value).current)
+        return stored(conversation_id, _unpack_states(Conversation)(value).current)
     outline = _unpack_outline(value)
     packed = value[1 : -len(bytes(outline.previous))]
     state = outline.current

@@ -11,13 +11,11 @@ from typing import NamedTuple
 
 from rowbox.mailbox.ids import ID_BYTES, is_user_id, shard_of
 
-CONVERSATION_PREFIX = b"c"
 FENCE_PREFIX = b"f"
-REVOCATION_PREFIX = b"t"
 MAX_SHARDS = 1 << 16
 _STAMP_BYTES = 8
-CONVERSATION_BYTES = 1 + ID_BYTES + _STAMP_BYTES
-FENCE_BYTES = REVOCATION_BYTES = 1 + _STAMP_BYTES
+FENCE_BYTES = 1 + _STAMP_BYTES
+"""A qualifier of `i` has no fewer: the kind, and the epoch."""
 MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
@@ -63,7 +61,6 @@ def shard_range(shards: range) -> tuple[bytes, bytes]:
     return b"%04x/" % shards[0], b"%04x0" % shards[-1]
 
 
-_CONVERSATION = Struct(">c16sQ").pack
 _FENCE = Struct(">cQ").pack
 _MESSAGE = Struct(">16s16sQQ").pack
 _LOG = Struct(">QQ").pack
@@ -75,28 +72,28 @@ def invert(message_id: bytes) -> bytes:
     return (_INVERT - int.from_bytes(message_id, "big")).to_bytes(ID_BYTES, "big")
 
 
-def conversation_qualifier(conversation_id: bytes, epoch: int) -> bytes:
-    """The qualifier of a conversation's state, in `i`."""
-    return _CONVERSATION(CONVERSATION_PREFIX, conversation_id, epoch)
+def state_qualifier(kind: bytes, key: bytes, epoch: int) -> bytes:
+    """The qualifier of an index cell, in `i`, whatever its kind (mailbox/cells.py)."""
+    return kind + key + epoch.to_bytes(_STAMP_BYTES, "big")
 
 
-CONVERSATION_ID = slice(1, 1 + ID_BYTES)
-"""The place of the conversationId in the qualifier of its state."""
+def split_state_qualifier(qualifier: bytes) -> tuple[bytes, int]:
+    """(key, epoch): the inverse of `state_qualifier`; the kind is the first byte."""
+    return qualifier[STATE_KEY], int.from_bytes(qualifier[-_STAMP_BYTES:], "big")
 
 
-def split_conversation_qualifier(qualifier: bytes) -> tuple[bytes, int]:
-    """(conversationId, epoch): the inverse of `conversation_qualifier`."""
-    return qualifier[CONVERSATION_ID], int.from_bytes(qualifier[17:], "big")
+STATE_KEY = slice(1, -_STAMP_BYTES)
+"""The place of the key in the qualifier of an index cell."""
+
+
+def state_bytes(key_bytes: int) -> int:
+    """The length of an index cell's qualifier."""
+    return 1 + key_bytes + _STAMP_BYTES
 
 
 def fence_qualifier(epoch: int) -> bytes:
     """The qualifier of a fence, in `i`."""
     return _FENCE(FENCE_PREFIX, epoch)
-
-
-def revocation_qualifier(epoch: int) -> bytes:
-    """The qualifier of the user's revocations, in `i`."""
-    return _FENCE(REVOCATION_PREFIX, epoch)
 
 
 def index_epoch(qualifier: bytes) -> int:

@@ -1,17 +1,20 @@
-"""What a mailbox is made of in the store, as typed cells. Keys and bytes are hbase_schema's.
+"""What a mailbox is made of in the store, as typed cells, and its index' kinds. Keys and bytes are hbase_schema's.
 
 Every cell names the epoch and the version of the mutation that wrote it (an index cell: of each state in it), so that
 a reader can tell by the fence whether it counts.
 """
 
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.fence import Fence, Stamp
+from rowbox.mailbox.fence import Fence
+from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import IndexCell, Kind
 
 
 class ChangeKind(IntEnum):
@@ -23,47 +26,19 @@ class ChangeKind(IntEnum):
     """Retention took messages that a conversation's state told of: its snippet's, or unread ones. Names no message."""
 
 
-class IndexCell(msgspec.Struct, frozen=True, gc=False):
-    """The state of a conversation after a mutation, and the one before that whole mutation.
+CONVERSATION = Kind(b"c", Conversation, ID_BYTES, "conversation")
+"""A conversation's state, by its id. A mailbox keeps these in an index of their own: lists and deltas go by it."""
+REVOCATION = Kind(b"t", Revocation, 0, "revocation")
+"""Which of the user's tokens are revoked."""
+KINDS: dict[bytes, Kind[Any]] = {kind.letter: kind for kind in (CONVERSATION, REVOCATION)}
+"""All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
-    The second is what counts when the first turns out to be the late write of a replaced owner: the cell is
-    overwritten in place within an epoch. None where no write can be late.
-    """
-
-    conversation_id: bytes
-    epoch: int
-    current: Conversation
-    previous: Conversation | None
-
-
-def states_of(cell: IndexCell) -> list[Conversation]:
-    """Its one or two states, the current one first."""
-    return [cell.current] if cell.previous is None else [cell.current, cell.previous]
-
-
-class RevocationCell(msgspec.Struct, frozen=True, gc=False):
-    """Which of the user's tokens are revoked, and which were before that mutation: two states, as of an IndexCell."""
-
-    epoch: int
-    current: Revocation
-    previous: Revocation | None
-
-
-class UnknownIndexCell(msgspec.Struct, frozen=True, gc=False):
-    """An index cell of a kind that only a newer Rowbox knows, which owned the row before. Only its stamps are read.
-
-    Its versions count for the row's head, or this owner would give them a second time. It is never removed.
-    """
-
-    kind: bytes
-    """The first byte of its qualifier."""
-    epoch: int
-    current: Stamp
-    previous: Stamp | None
+A letter that ever stood here is never given to another kind; `f` is the fence's.
+"""
 
 
 class FenceCell(msgspec.Struct, frozen=True, gc=False):
-    """The fence list, in the cell of the epoch that claimed the row with it."""
+    """The fence list, in the cell of the epoch that claimed the row with it: no IndexCell, two_states says why."""
 
     epoch: int
     fence: Fence
@@ -119,4 +94,4 @@ class OutboxCell(msgspec.Struct, frozen=True, gc=False):
         return tuple(user for user in self.message.participants if user != self.message.sender_id)
 
 
-Cell = IndexCell | FenceCell | RevocationCell | MessageCell | LogCell | DedupeCell | OutboxCell
+Cell = IndexCell[Any] | FenceCell | MessageCell | LogCell | DedupeCell | OutboxCell

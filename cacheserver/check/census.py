@@ -13,6 +13,7 @@ from rowbox.cacheserver.rows.walk import row_keys, shard_runs
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import user_of
+from rowbox.mailbox.cells import CONVERSATION
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.ids import sent_timestamp
@@ -59,7 +60,7 @@ async def _count_row(store: StoreReader, cells: RowCells, user_id: str, row: byt
     frame = await cells.frame(row)
     fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
     census.mailboxes += 1
-    census.conversations += len(fence.states(frame.states))
+    census.conversations += len(fence.states(frame.states)[CONVERSATION.letter])
     async for key in cells.message_keys(row):
         if fence.counts(key.epoch, key.version):
             census.add_message(sent_timestamp(key.message_id))

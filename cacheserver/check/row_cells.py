@@ -15,15 +15,13 @@ from rowbox.mailbox.cells import (
     Cell,
     DedupeCell,
     FenceCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
-    UnknownIndexCell,
 )
 from rowbox.mailbox.check.invariants import RowFrame
 from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 PAGE_COLUMNS = 1000
 
@@ -52,7 +50,6 @@ class RowCells:
             _only(DedupeCell, self._decode(Family.DEDUPE, columns[Family.DEDUPE])),
             _only(OutboxCell, self._decode(Family.OUTBOX, columns[Family.OUTBOX])),
             _only(UnknownIndexCell, index),
-            _only(RevocationCell, index),
         )
 
     async def fences(self, row: bytes) -> list[FenceCell]:

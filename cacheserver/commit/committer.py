@@ -183,7 +183,7 @@ class Committer:
             mailbox.apply(plan)
             stale = mailbox.take_stale(plan)
             if stale:
-                columns = [(Family.INDEX, keys.conversation_qualifier(*cell)) for cell in stale]
+                columns = [(Family.INDEX, keys.state_qualifier(*cell)) for cell in stale]
                 self._cleaner.remove(row.key, columns, mailbox.head)
             self._table.account(row)
             self._on_applied(row, plan)

@@ -5,18 +5,19 @@ one that will be, if it turns out that they are all there is (loader.py).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from rowbox.cacheserver.rows.row_states import IndexColumn, better, choose, stamps_of
+from rowbox.cacheserver.rows.row_states import IndexColumn, stamps_in
 from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index import ConversationIndex
-from rowbox.mailbox.aggregate.index_draft import IndexDraft
+from rowbox.mailbox.aggregate.index_draft import IndexDraft, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.cells import FenceCell, OutboxCell, RevocationCell
+from rowbox.mailbox.cells import CONVERSATION, FenceCell, OutboxCell
 from rowbox.mailbox.fence import Fence, head_of, is_sweepable, is_valid, latest_us
-from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import ByKind, IndexCell, choose, merge
 
 
 class ClaimedRow:
@@ -30,28 +31,27 @@ class ClaimedRow:
         self.outbox: list[OutboxCell] = []
         self.removable: list[tuple[Family, bytes]] = []
         """Cells of lower epochs that carry nothing which counts: to be removed, once the claim is confirmed."""
-        self._stale_epochs: dict[bytes, int] = {}
-        self._revoked: tuple[Revocation, RevocationCell] | None = None
+        self.others: ByKind[Any] = {}
+        """States of all kinds but conversations."""
+        self._stale_epochs: ByKind[int] = {}
         self.latest_us = latest_us(fence)
         """No cell that was added is of a later version."""
 
     def add(self, cells: Sequence[IndexColumn]) -> None:
-        """Takes in cells of the index, all those of each of their conversations."""
-        chosen = choose(self.fence, cells)
-        self.draft.add(chosen.states)
-        self._stale_epochs.update(chosen.stale_epochs)
-        stamps = list(stamps_of(cells))
+        """Takes in cells of the index, all those of each of their keys."""
+        chosen = choose(self.fence, (cell for cell in cells if isinstance(cell, IndexCell)))
+        conversations = chosen.states.pop(CONVERSATION.letter, {})
+        self.draft.add([stored(conversation_id, state) for conversation_id, state in conversations.items()])
+        merge(self.others, chosen.states)
+        merge(self._stale_epochs, chosen.stale_epochs)
+        stamps = list(stamps_in(cells))
         self.head = max(self.head, head_of(self.fence, stamps))
         self.latest_us = max(self.latest_us, *(stamp.version for stamp in stamps), 0)
         old = [cell.epoch for cell in cells if isinstance(cell, FenceCell) and cell.epoch < self.fence[-1].epoch]
         self.removable += [(Family.INDEX, keys.fence_qualifier(epoch)) for epoch in old]
         self.removable += [
-            (Family.INDEX, keys.conversation_qualifier(cell.conversation_id, cell.epoch)) for cell in chosen.superseded
+            (Family.INDEX, keys.state_qualifier(cell.kind, cell.key, cell.epoch)) for cell in chosen.superseded
         ]
-
-        for cell in cells:
-            if isinstance(cell, RevocationCell):
-                self._add_revocation(cell)
 
     def add_outbox(self, columns: Sequence[Column]) -> None:
         """Takes in columns of the outbox. StoreDamaged."""
@@ -64,15 +64,6 @@ class ClaimedRow:
             if is_sweepable(self.fence, self.fence[-1].epoch, cell.epoch, cell.version):
                 self.removable.append((Family.OUTBOX, column[0]))
 
-    def _add_revocation(self, cell: RevocationCell) -> None:
-        """Of all epochs' cells one carries what counts."""
-        before, self._revoked = self._revoked, better(self.fence, self._revoked, cell)
-        superseded = before[1] if before is not None and before is not self._revoked else None
-        if self._revoked is None or self._revoked[1] is not cell:
-            superseded = cell
-        if superseded is not None and superseded.epoch < self.fence[-1].epoch:
-            self.removable.append((Family.INDEX, keys.revocation_qualifier(superseded.epoch)))
-
     def mailbox(self, user_id: str, limits: Limits, index: ConversationIndex) -> Mailbox:
         """The mailbox of all that was added, of whose clientMessageIds none has been read."""
         return Mailbox(
@@ -84,5 +75,5 @@ class ClaimedRow:
             index=index,
             client_ids=ClientIds(loaded_at=self.head),
             stale_epochs=self._stale_epochs,
-            revocation=self._revoked[0] if self._revoked is not None and self._revoked[0].before_s else None,
+            others=self.others,
         )

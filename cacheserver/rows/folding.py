@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER, OUTBOX_COLUMNS
-from rowbox.cacheserver.rows.row_states import decoded, stamps_of
+from rowbox.cacheserver.rows.row_states import decoded, stamps_in
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
@@ -139,7 +139,7 @@ def _of_parcel(qualifier: bytes, value: bytes) -> Iterable[Stamp]:
 
 
 def _of_index(qualifier: bytes, value: bytes) -> Iterable[Stamp]:
-    return stamps_of(decoded([(qualifier, value)]))
+    return stamps_in(decoded([(qualifier, value)]))
 
 
 _STAMPS: dict[Family, Callable[[bytes, bytes], Iterable[Stamp]]] = {

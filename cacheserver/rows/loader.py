@@ -15,7 +15,7 @@ landed, and the last one saw all of it, and the head is the last of its versions
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rowbox.cacheserver.clocks import StoreClock, Time
 from rowbox.cacheserver.ownership import Ownership
@@ -23,7 +23,7 @@ from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.folding import Folded, Folding
 from rowbox.cacheserver.rows.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, has_settled, in_parts
-from rowbox.cacheserver.rows.row_states import IndexColumn, decoded, sole_part, stamps_of, whole_conversations
+from rowbox.cacheserver.rows.row_states import IndexColumn, decoded, sole_part, stamps_in, whole_keys
 from rowbox.cacheserver.rows.sent_ids import SentIds
 from rowbox.cacheserver.stores.port import Column, Put, RowMutation, Store
 from rowbox.hbase_schema import codec, keys
@@ -36,6 +36,7 @@ from rowbox.mailbox.cells import FenceCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, newest
+from rowbox.mailbox.two_states import ByKind, merge
 
 WHOLE_COLUMNS = 1000
 """More than a row of these families has is not read in one piece."""
@@ -87,12 +88,12 @@ class Loader:
 
     async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> Loaded:
         """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
-        draft, head, revocation = IndexDraft(), 0, None
+        draft, head, others = IndexDraft(), 0, ByKind[Any]()
         async for columns in parts:
             part = sole_part(columns)
-            draft.add(part.states)
+            draft.add(part.conversations)
             head = max(head, part.head)
-            revocation = part.revocation or revocation
+            merge(others, part.others)
         mailbox = Mailbox(
             user_id,
             self._limits,
@@ -100,7 +101,7 @@ class Loader:
             head=head,
             index=await _index(draft),
             client_ids=ClientIds(loaded_at=head),
-            revocation=revocation if revocation is not None and revocation.before_s else None,
+            others=others,
         )
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
@@ -110,7 +111,7 @@ class Loader:
         """Of columns that were read in one piece."""
         cells = decoded(columns[Family.INDEX])
         read = newest(cell.fence for cell in cells if isinstance(cell, FenceCell))
-        folded = await self._claim_folded(row, read, head_of(read, stamps_of(cells)))
+        folded = await self._claim_folded(row, read, head_of(read, stamps_in(cells)))
         self._ownership.check(user_id)
         claimed = ClaimedRow(folded.fence)
         claimed.add(cells)
@@ -159,8 +160,8 @@ class Loader:
     async def _read_index(self, row: bytes, read: Fence, into: ClaimedRow | None) -> int:
         """Reads all parts, each at its own moment; the head that they show by the list that was read."""
         head = head_of(read, ())
-        async for cells in self._conversations(row):
-            head = max(head, head_of(read, stamps_of(cells)))
+        async for cells in self._keys_of_index(row):
+            head = max(head, head_of(read, stamps_in(cells)))
             if into is not None:
                 into.add(cells)
         return head
@@ -171,11 +172,11 @@ class Loader:
                 if isinstance(cell, FenceCell):
                     yield cell
 
-    async def _conversations(self, row: bytes) -> AsyncIterator[list[IndexColumn]]:
-        """The cells of the index in parts, all of one conversation in the same part."""
+    async def _keys_of_index(self, row: bytes) -> AsyncIterator[list[IndexColumn]]:
+        """The cells of the index in parts, all of one key in the same part."""
         held: list[IndexColumn] = []
         async for columns in self._parts(row, Family.INDEX):
-            cells, held = whole_conversations([*held, *decoded(columns)])
+            cells, held = whole_keys([*held, *decoded(columns)])
             yield cells
         yield held
 

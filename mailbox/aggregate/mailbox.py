@@ -7,6 +7,7 @@ each is answered at once as if those before it had been applied, and nothing cha
 What is complete here and what is a part of what the store holds:
 
 index        every conversation, newest state                              complete
+others       the newest states of all other kinds of index cells           complete
 client_ids   every clientMessageId of the dedupe life, as hashes           complete (a miss is certain)
 windows      the newest messages of some conversations                     each complete above its floor
 log          the newest changes                                            complete above `log_floor`
@@ -15,20 +16,22 @@ No I/O, no clock, no randomness: what a rule needs from the store is asked for a
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import LogCell
+from rowbox.mailbox.cells import REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import ByKind, Kind, State, StateT
 
 LOG_ENTRIES = 256
 """Changes kept in memory; a client that missed more reads them from the store."""
@@ -54,6 +57,7 @@ class Mailbox:
     """One user's mailbox, at one version: `head`. Whoever calls `plan` and `apply` holds the user's lock."""
 
     __slots__ = (
+        "_others_bytes",
         "_windows_bytes",
         "born",
         "client_ids",
@@ -64,7 +68,7 @@ class Mailbox:
         "limits",
         "log",
         "log_floor",
-        "revocation",
+        "others",
         "stale_epochs",
         "user_id",
         "windows",
@@ -80,14 +84,15 @@ class Mailbox:
         head: int = 0,
         index: ConversationIndex | None = None,
         client_ids: ClientIds | None = None,
-        stale_epochs: dict[bytes, int] | None = None,
-        revocation: Revocation | None = None,
+        stale_epochs: ByKind[int] | None = None,
+        others: ByKind[State] | None = None,
     ) -> None:
         """A mailbox as it was loaded.
 
-        `fence` () where no write can be late: then every cell counts. `stale_epochs` names the lower epoch's index
-        cell that carries a conversation, garbage once this epoch has written the conversation itself. `born` is the
-        version of the first change ever, 0 for a mailbox that nobody wrote to.
+        `fence` () where no write can be late: then every cell counts. `stale_epochs` names, by kind and key, the
+        lower epoch whose index cell carries a state: garbage once this epoch has written the key itself. `others`
+        are the states of all kinds but conversations. `born` is the version with which the first conversation came, 0
+        for a mailbox that has none.
         """
         self.user_id = user_id
         self.limits = limits
@@ -97,8 +102,10 @@ class Mailbox:
         self.index = index if index is not None else ConversationIndex()
         self.client_ids = client_ids if client_ids is not None else ClientIds()
         self.stale_epochs = stale_epochs or {}
-        self.revocation = revocation
-        """Which of the user's tokens are refused; None: no revocation stands in the row."""
+        self.others: ByKind[State] = {}
+        self._others_bytes = 0
+        for kind, states in (others or {}).items():
+            self._take_others(kind, states)
         self.born = self.index.born
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
@@ -118,9 +125,21 @@ class Mailbox:
             + self.index.size_bytes
             + self.client_ids.size_bytes
             + self._windows_bytes
+            + self._others_bytes
             + len(self.log) * LOG_ENTRY_BYTES
-            + len(self.stale_epochs) * STALE_BYTES
+            + sum(map(len, self.stale_epochs.values())) * STALE_BYTES
         )
+
+    def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
+        """What stands of a key; None where nothing was ever written. Of conversations: `index`."""
+        return cast("StateT | None", self.others.get(kind.letter, {}).get(key))
+
+    @property
+    def revocation(self) -> Revocation | None:
+        """Which of the user's tokens are refused; None: none are."""
+        states = self.others.get(REVOCATION.letter)
+        known = cast("Revocation", states[b""]) if states else None
+        return known if known is not None and known.before_s else None
 
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
         """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`.
@@ -149,15 +168,17 @@ class Mailbox:
         return Plan(self, now_us, now_us if seen_us is None else seen_us)
 
     def apply(self, plan: Plan) -> None:
-        """Takes in a mutation that the store has confirmed: what `plan.log` tells of is visible from now on."""
+        """Takes in a mutation that the store has confirmed: what it changes is visible from now on.
+
+        What it changes is what it writes into the index. `plan.log` is no more than what of it is told to clients.
+        """
         self.head = plan.head
-        if plan.log:
-            self.born = self.born or plan.log[0].version
-        if plan.revocation is not None:
-            self.revocation = plan.revocation if plan.revocation.before_s else None
+        for kind, states in plan.others.items():
+            self._take_others(kind, states)
         for conversation_id, state in plan.states_by_version():
             if state.created_version > plan.base_head:
                 self._open_window(conversation_id, ZERO_ID)
+                self.born = self.born or state.created_version
             self.index.put(conversation_id, state)
         for conversation_id, copy, newest_before in plan.copies:
             self._add_copy(conversation_id, copy, newest_before)
@@ -168,14 +189,16 @@ class Mailbox:
         self._extend_log(plan.log)
         self._trim_windows()
 
-    def take_stale(self, plan: Plan) -> list[tuple[bytes, int]]:
-        """(conversationId, epoch) of index cells that an applied `plan` made garbage: each is named once."""
+    def take_stale(self, plan: Plan) -> list[tuple[bytes, bytes, int]]:
+        """(kind, key, epoch) of index cells that an applied `plan` made garbage: each is named once."""
         if not self.stale_epochs:
             return []
         return [
-            (conversation_id, self.stale_epochs.pop(conversation_id))
-            for conversation_id in plan.states
-            if conversation_id in self.stale_epochs
+            (kind, key, stale.pop(key))
+            for kind, states in plan.changes()
+            if (stale := self.stale_epochs.get(kind))
+            for key in states
+            if key in stale
         ]
 
     def window(self, conversation_id: bytes, now_us: int) -> Window | None:
@@ -223,6 +246,13 @@ class Mailbox:
         """A message, if a window holds it."""
         window = self.windows.get(conversation_id)
         return window.get(message_id) if window is not None else None
+
+    def _take_others(self, kind: bytes, states: Mapping[bytes, State]) -> None:
+        known = self.others.setdefault(kind, {})
+        for key, state in states.items():
+            before = known.get(key)
+            self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)
+            known[key] = state
 
     def _open_window(self, conversation_id: bytes, floor: bytes) -> Window:
         window = self.windows[conversation_id] = Window(floor, self.limits.window_messages, self.limits.window_bytes)

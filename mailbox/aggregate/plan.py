@@ -6,8 +6,8 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
@@ -21,21 +21,23 @@ from rowbox.mailbox.aggregate.needs import (
     RecountNeed,
 )
 from rowbox.mailbox.cells import (
+    CONVERSATION,
+    REVOCATION,
     Cell,
     ChangeKind,
     DedupeCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
 )
 from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
+from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.revocation import Bearer, Revocation
+from rowbox.mailbox.two_states import ByKind, Kind, State, StateT, cells_of, nothing_before
 
 if TYPE_CHECKING:
     from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -97,9 +99,9 @@ class Plan:
         "head",
         "log",
         "now_us",
+        "others",
         "outbox",
         "records",
-        "revocation",
         "seen_us",
         "states",
     )
@@ -114,17 +116,45 @@ class Plan:
         self.states: dict[bytes, Conversation] = {}
         self.copies: list[tuple[bytes, MessageCopy, bytes]] = []
         """(conversationId, copy, the conversation's newest messageId before it)"""
+        self.others: ByKind[State] = {}
+        """What it makes of other kinds of index cells."""
         self.log: list[LogCell] = []
+        """What of it is told to clients. There need not be an entry for a change."""
         self.records: dict[bytes, DedupeCell] = {}
         self.outbox: list[OutboxCell] = []
         """The messages of this plan that go to others' rows by a delivery of their own."""
-        self.revocation: Revocation | None = None
-        """What it makes of the mailbox's, if anything."""
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether every command was answered without a write: then there is nothing to commit."""
-        return not self.log and self.revocation is None
+        """Whether every command was answered without a write: then there is nothing to commit.
+
+        Every change has a state in the index (two_states): the head that it makes would be forgotten otherwise.
+        """
+        return not self.states and not self.others
+
+    def changes(self) -> Iterator[tuple[bytes, Mapping[bytes, State]]]:
+        """What it writes into the index, by kind: the new states by key."""
+        yield CONVERSATION.letter, self.states
+        yield from self.others.items()
+
+    def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
+        """What stands of a key after the commands so far; None: nothing. Of conversations: `states`, the index."""
+        planned = self.others.get(kind.letter, {}).get(key)
+        return cast("StateT", planned) if planned is not None else self._mailbox.state(kind, key)
+
+    def stamp(self) -> Stamp:
+        """A version for one change, and the epoch that goes with it: what the new state begins with."""
+        return Stamp(self._mailbox.epoch, self._tick(0))
+
+    def put(self, kind: Kind[StateT], state: StateT, key: bytes = b"") -> None:
+        """Adds the new state of a key, made with a `stamp` of this plan. Whether it is told, `log` says."""
+        self.others.setdefault(kind.letter, {})[key] = state
+
+    @property
+    def revocation(self) -> Revocation | None:
+        """What it makes of the mailbox's, if anything."""
+        planned = self.others.get(REVOCATION.letter) if self.others else None
+        return cast("Revocation", planned[b""]) if planned else None
 
     @property
     def _horizon(self) -> int:
@@ -144,7 +174,8 @@ class Plan:
         if known is not None and known.before_s >= before_s and not known.has_ended(self.seen_us):
             before_s, until_s = known.before_s, _later(known.until_s, until_s)
         if known is None or (known.before_s, known.until_s) != (before_s, until_s):
-            self.revocation = Revocation(self._tick(0), self._mailbox.epoch, before_s, until_s)
+            epoch, version = self.stamp()
+            self.put(REVOCATION, Revocation(version, epoch, before_s, until_s))
         return Revoked(before_s)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
@@ -223,14 +254,14 @@ class Plan:
 
     def cells(self) -> list[Cell]:
         """What to write into the row, all in one atomic mutation."""
-        epoch, known = self._mailbox.epoch, self._mailbox.index.get if self._mailbox.is_fenced else _nothing
-        index = [
-            IndexCell(conversation_id, epoch, state, known(conversation_id))
-            for conversation_id, state in self.states.items()
-        ]
-        if self._mailbox.revocation is None and self.revocation is None:
-            return [*index, *self._cells, *self.log]
-        return [*index, *self._revocation_cells(), *self._cells, *self.log]
+        mailbox = self._mailbox
+        self._end_revocation()
+        before = mailbox.index.get if mailbox.is_fenced else nothing_before
+        cells: list[Cell] = [*cells_of(CONVERSATION.letter, mailbox.epoch, self.states, before)]
+        for kind, states in self.others.items():
+            stood = mailbox.others.get(kind, {}).get if mailbox.is_fenced else nothing_before
+            cells += cells_of(kind, mailbox.epoch, states, stood)
+        return [*cells, *self._cells, *self.log]
 
     def states_by_version(self) -> Iterable[tuple[bytes, Conversation]]:
         """The conversations that change, the last one changed last."""
@@ -238,16 +269,13 @@ class Plan:
             return self.states.items()
         return sorted(self.states.items(), key=lambda item: item[1].version)
 
-    def _revocation_cells(self) -> list[Cell]:
-        """What the mutation writes of revoked tokens. A revocation that has ended goes with the next change, whatever
-        that is: it ends by a value that says so, because its version counts for the head.
+    def _end_revocation(self) -> None:
+        """A revocation that has ended goes with the next change, whatever that is: it ends by a value that says so,
+        because its version counts for the head.
         """
         known = self._mailbox.revocation
-        if self.revocation is None and known is not None and known.has_ended(self.seen_us):
-            self.revocation = Revocation(self.head, self._mailbox.epoch)
-        if self.revocation is None:
-            return []
-        return [RevocationCell(self._mailbox.epoch, self.revocation, known if self._mailbox.is_fenced else None)]
+        if known is not None and self.revocation is None and known.has_ended(self.seen_us):
+            self.put(REVOCATION, Revocation(self.head, self._mailbox.epoch))
 
     def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
         record = self.records.get(client_id_hash)
@@ -386,7 +414,3 @@ class Plan:
 def _later(one_s: int, other_s: int) -> int:
     """The later of two ends; 0 is none."""
     return max(one_s, other_s) if one_s and other_s else 0
-
-
-def _nothing(_conversation_id: bytes) -> None:
-    """Stands for the state before, which is None: a store without late writes never needs one."""

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
-from rowbox.mailbox.cells import FenceCell, IndexCell, RevocationCell, UnknownIndexCell, states_of
+from rowbox.mailbox.cells import KINDS, FenceCell
 from rowbox.mailbox.check.findings import Code, Report
-from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, head_of, is_valid, newest
-from rowbox.mailbox.revocation import Revocation
-
-_State = Conversation | Revocation
+from rowbox.mailbox.two_states import ByKind, IndexCell, UnknownIndexCell, is_in_order
 
 
 class FenceCheck:
@@ -38,34 +35,33 @@ class FenceCheck:
             return False
         return is_valid(self.fence, epoch, version)
 
-    def states(self, index: Sequence[IndexCell]) -> dict[bytes, Conversation]:
-        """Of each conversation the state that counts and has the highest version."""
-        chosen: dict[bytes, Conversation] = {}
+    def states(self, index: Sequence[IndexCell[Any]]) -> ByKind[Any]:
+        """Of each key, whatever its kind, the state that counts and has the highest version."""
+        chosen: ByKind[Any] = {kind: {} for kind in KINDS}
         for cell in index:
-            _check_index_cell(cell, self._report)
-            for state in states_of(cell):
-                known = chosen.get(cell.conversation_id)
-                is_newer = known is None or state.version > known.version
-                if self.counts(state.epoch, state.version) and is_newer:
-                    chosen[cell.conversation_id] = state
+            self._check_cell(cell, f"{KINDS[cell.kind].name} {cell.key.hex()}".rstrip())
+            known = chosen[cell.kind]
+            for state in (cell.current, cell.previous):
+                if state is None or not self.counts(state.epoch, state.version):
+                    continue
+                if cell.key not in known or state.version > known[cell.key].version:
+                    known[cell.key] = state
         return chosen
 
-    def head(self, states: Iterable[Conversation], others: Sequence[UnknownIndexCell | RevocationCell] = ()) -> int:
-        """The row's head, of the conversations' states that count and of all others in the index."""
-        stamps = [Stamp(state.epoch, state.version) for state in states]
-        for cell in others:
-            stamps += [Stamp(one.epoch, one.version) for one in (cell.current, cell.previous) if one is not None]
+    def head(self, states: ByKind[Any], unknown: Sequence[UnknownIndexCell] = ()) -> int:
+        """The row's head, of the states that count and of those whose meaning only a newer Rowbox knows."""
+        stamps = [Stamp(state.epoch, state.version) for of_kind in states.values() for state in of_kind.values()]
+        for cell in unknown:
+            self._check_cell(cell, f"a cell of kind {cell.kind!r}")
+            known = [cell.current] if cell.previous is None else [cell.current, cell.previous]
+            stamps += [stamp for stamp in known if self.counts(*stamp)]
         if not self.fenced:
             return max((stamp.version for stamp in stamps), default=0)
         return head_of(self.fence, stamps)
 
-    def revocations(self, cells: Sequence[RevocationCell]) -> None:
-        """Looks at what the row says of revoked tokens. Of a state that does not count nothing is asked."""
-        for cell in cells:
-            self.counts(cell.current.epoch, cell.current.version)
-            if not _is_of_cell(cell.epoch, cell.current, cell.previous) or not _is_dated(cell):
-                text = f"the revoked tokens in the cell of epoch {cell.epoch:#x} are not of their cell"
-                self._report(Code.INDEX_CELL, text)
+    def _check_cell(self, cell: IndexCell[Any] | UnknownIndexCell, what: str) -> None:
+        if not is_in_order(cell):
+            self._report(Code.INDEX_CELL, f"the states of {what} in the cell of epoch {cell.epoch:#x} are not in order")
 
     def _is_only_epoch(self, epoch: int) -> bool:
         if self._epoch is None:
@@ -90,17 +86,3 @@ def _check_claimers(fences: Iterable[FenceCell], report: Report) -> None:
         if claimers.setdefault(entry.epoch, entry.incarnation) != entry.incarnation:
             two = f"{claimers[entry.epoch]} and {entry.incarnation}"
             report(Code.FENCE_CLAIMED_TWICE, f"epoch {entry.epoch:#x} was claimed by {two}")
-
-
-def _check_index_cell(cell: IndexCell, report: Report) -> None:
-    if not _is_of_cell(cell.epoch, cell.current, cell.previous):
-        report(Code.INDEX_CELL, f"the states of conversation {cell.conversation_id.hex()} are not of their cell")
-
-
-def _is_of_cell(epoch: int, current: _State, previous: _State | None) -> bool:
-    return current.epoch == epoch and (previous is None or previous.version < current.version)
-
-
-def _is_dated(cell: RevocationCell) -> bool:
-    """Whether no token is revoked that is issued after the revocation, as far as its version tells."""
-    return cell.current.before_s * US_PER_S <= cell.current.version + US_PER_S

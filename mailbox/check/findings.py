@@ -27,8 +27,11 @@ class Code(StrEnum):
     ABOVE_HEAD = "above_head"  # no cell counts whose version is above the head, which the index alone tells
     VERSION_REUSED = "version_reused"  # a version is one change
 
+    # The states in the index, of whatever kind: each is of its cell's epoch; the one before it has a lower version, and
+    # no higher epoch. Of revocations: no token is revoked that is issued after it.
+    INDEX_CELL = "index_cell"
+
     # A conversation's state.
-    INDEX_CELL = "index_cell"  # the state is of the cell's epoch; the one before it has a lower version
     STATE_MISSING = "state_missing"  # what counts in m and l is of a conversation that has a state
     PARTICIPANTS = "participants"  # the user and every sender take part, nobody twice
     LAST_MESSAGE = "last_message"  # last_message_id is the newest message

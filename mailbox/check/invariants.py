@@ -12,38 +12,39 @@ Across rows nothing is checked here: see copy_balance.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rowbox.mailbox.cells import (
+    CONVERSATION,
+    REVOCATION,
     ChangeKind,
     DedupeCell,
     FenceCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
-    UnknownIndexCell,
 )
 from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.revocation_check import check_revocation
 from rowbox.mailbox.check.send_check import SendCheck
 from rowbox.mailbox.clocks.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 
 class RowFrame(NamedTuple):
     """What of a row is held in memory as a whole."""
 
     fences: Sequence[FenceCell]
-    states: Sequence[IndexCell]
+    states: Sequence[IndexCell[Any]]
+    """Of every kind that is known."""
     dedupe: Sequence[DedupeCell]
     outbox: Sequence[OutboxCell]
     unknown: Sequence[UnknownIndexCell] = ()
-    revocations: Sequence[RevocationCell] = ()
 
 
 class RowCheck:
@@ -59,12 +60,13 @@ class RowCheck:
         self._report = Report(user_id)
         self._fence = FenceCheck(frame.fences, self._report, fenced=fenced)
         states = self._fence.states(frame.states)
-        self._head = self._fence.head(states.values(), [*frame.unknown, *frame.revocations])
-        self._fence.revocations(frame.revocations)
+        self._head = self._fence.head(states, frame.unknown)
+        for revocation in states[REVOCATION.letter].values():
+            check_revocation(revocation, self._report)
         self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
         self._conversations = {
             conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
-            for conversation_id, state in states.items()
+            for conversation_id, state in states[CONVERSATION.letter].items()
         }
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]

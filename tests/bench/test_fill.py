@@ -18,8 +18,8 @@ from rowbox.cli.serving.backends import open_embedded
 from rowbox.hbase_schema.codec import decode_index, decode_message
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import IndexCell
 from rowbox.mailbox.settings.config import Settings, load
+from rowbox.mailbox.two_states import IndexCell
 
 TALKS = [Talks("pair", 3, 2), Talks("hub", 4, 1, is_hub=True), Talks("long", 1, BATCH + 3)]
 Seen = dict[tuple[str, str], Any]
@@ -62,7 +62,7 @@ async def seen(store: RocksStore, settings: Settings) -> Seen:
         for family, cells in columns.items():
             found[user, family] = len(cells)
         index = [decode_index(*column) for column in columns[Family.INDEX]]
-        states = [(cell.conversation_id, cell.epoch, cell.current) for cell in index if isinstance(cell, IndexCell)]
+        states = [(cell.key, cell.epoch, cell.current) for cell in index if isinstance(cell, IndexCell)]
         found[user, "states"] = sorted(
             (conversation_id, epoch, state.epoch, state.participants, state.unread_count, state.snippet)
             for conversation_id, epoch, state in states

@@ -13,6 +13,9 @@ from typing import Any
 
 import msgspec
 
+from rowbox.mailbox.cells import KINDS
+from rowbox.mailbox.two_states import IndexCell
+
 Line = Mapping[str, Any]
 
 
@@ -61,7 +64,11 @@ def differences(golden: Any, value: Any, path: str = "") -> Iterator[str]:
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, IndexCell):
+        # A key has been called by what it is since before there were kinds.
+        yield from {f"{KINDS[value.kind].name}_id": value.key}.items() if value.key else ()
+        yield from (("epoch", value.epoch), ("current", value.current), ("previous", value.previous))
+    elif isinstance(value, msgspec.Struct):
         yield from ((name, getattr(value, name)) for name in type(value).__struct_fields__)
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         yield from ((name, getattr(value, name)) for name in value._fields)

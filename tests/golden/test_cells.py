@@ -1,21 +1,22 @@
 """Every cell that a mailbox is made of: its qualifier and its value, byte for byte."""
 
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
 
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import Cell, ChangeKind, UnknownIndexCell
-from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.cells import KINDS, Cell, ChangeKind, LogCell
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 from tests.golden.lines import Line, differences, lines, named, of_today
 
 LINES = lines("cells")
+STATES: list[type] = [kind.state for kind in KINDS.values()]
+OTHERS: list[type] = [Message, FenceEntry]
 every_line = pytest.mark.parametrize("line", LINES, ids=lambda line: line["case"])
 
 
@@ -58,8 +59,9 @@ def test_fields_that_came_later_are_passed_over(line: Line) -> None:
 
 def test_every_kind_of_cell_and_of_change_has_a_line() -> None:
     cells = [decoded(line) for line in LINES]
-    assert {type(cell) for cell in cells} == set(Cell.__args__)
-    assert {cell.kind for cell in cells if hasattr(cell, "kind")} == set(ChangeKind)
+    assert {type(cell) for cell in cells} == {get_origin(kind) or kind for kind in get_args(Cell)}
+    assert {cell.kind for cell in cells if isinstance(cell, IndexCell)} == set(KINDS)
+    assert {cell.kind for cell in cells if isinstance(cell, LogCell)} == set(ChangeKind)
 
 
 # Exchanging two fields of these changes what old bytes mean, mostly without an error: the decoder is made anew here
@@ -98,7 +100,7 @@ def parts(kind: type) -> list[tuple[str, Any]]:
     found: list[Any] = []
     for line in LINES:
         fields, raw = line["fields"], msgspec.msgpack.decode(bytes.fromhex(line["value"]))
-        if kind is (Conversation if "conversation_id" in fields else Revocation) and "current" in fields:
+        if "current" in fields and KINDS[bytes.fromhex(line["qualifier"])[:1]].state is kind:
             found += [(raw[0], fields["current"])] + ([(raw[1], fields["previous"])] if raw[1] else [])
         elif kind is Message and "message" in fields:
             found.append((raw[1], fields["message"]))
@@ -114,7 +116,7 @@ def pairs(kind: type) -> list[tuple[type, str, str]]:
 
 @pytest.mark.parametrize(
     ("kind", "one", "other"),
-    [*pairs(Conversation), *pairs(Message), *pairs(FenceEntry), *pairs(Revocation)],
+    [pair for kind in (*STATES, *OTHERS) for pair in pairs(kind)],
     ids=lambda part: part if isinstance(part, str) else part.__name__,
 )
 def test_two_exchanged_fields_do_not_go_unnoticed(kind: type, one: str, other: str) -> None:

@@ -19,7 +19,7 @@ MADE: Mapping[str, Callable[..., bytes | int]] = {
     "shard_of": ids.shard_of,
     "schema_row": lambda: keys.SCHEMA_ROW,
     "cluster_row": lambda: keys.CLUSTER_ROW,
-    "conversation_qualifier": lambda conversation, epoch: keys.conversation_qualifier(unhex(conversation), epoch),
+    "conversation_qualifier": lambda conversation, epoch: keys.state_qualifier(b"c", unhex(conversation), epoch),
     "fence_qualifier": keys.fence_qualifier,
     "message_qualifier": lambda conversation, message, epoch, version: keys.message_qualifier(
         unhex(conversation), unhex(message), epoch, version
@@ -27,7 +27,8 @@ MADE: Mapping[str, Callable[..., bytes | int]] = {
     "log_qualifier": keys.log_qualifier,
     "dedupe_qualifier": lambda hashed, epoch: keys.dedupe_qualifier(unhex(hashed), epoch),
     "outbox_qualifier": lambda message, epoch: keys.outbox_qualifier(unhex(message), epoch),
-    "revocation_qualifier": keys.revocation_qualifier,
+    "revocation_qualifier": lambda epoch: keys.state_qualifier(b"t", b"", epoch),
+    "state_qualifier": lambda kind, key, epoch: keys.state_qualifier(kind.encode(), unhex(key), epoch),
     "make_epoch": make_epoch,
     "direct_conversation_id": ids.direct_conversation_id,
     "message_id": ids.message_id,

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 from rowbox.cacheserver.node import judgement
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.watch import Watch
-from rowbox.cacheserver.rows import row_parts, row_states
+from rowbox.cacheserver.rows import row_parts
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
-from rowbox.mailbox import cells, fence
+from rowbox.mailbox import fence, two_states
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.clocks import clock
 from tests.model.cluster import cluster_row
 from tests.model.rows import names, shipped
@@ -101,22 +100,24 @@ MUTANTS = (
     Mutant(fence.blocks_folding, "epoch <= through and not is_valid(fence, epoch, version)", "False", _THREE),
     Mutant(fence.blocks_folding, " and not is_valid(fence, epoch, version)", "", _FOLDED),
     Mutant(fence.is_sweepable, " and not is_valid(fence, epoch, version)", "", _SWEPT),
-    Mutant(row_states.choose, "state.version > known[0].version", "state.version < known[0].version", _LATE),
-    Mutant(row_states.choose, "is_valid(fence, state.epoch, state.version) and ", "", _LATE),
-    Mutant(row_states.choose, "in best.items() if cell.epoch < own", "in best.items() if cell.epoch <= own", "sweeps"),
-    Mutant(row_states.choose, "id(cell) not in carriers and ", "", _SWEPT),
-    Mutant(cells.states_of, "[cell.current, cell.previous]", "[cell.current]", _SWEPT),
-    Mutant(row_states.stamps_of, "yield Stamp(cell.current.epoch, cell.current.version)", "pass", _LATE),
+    Mutant(two_states.choose, "state.version > known[0].version", "state.version < known[0].version", _LATE),
+    Mutant(two_states.choose, "is_valid(fence, state.epoch, state.version) and ", "", _LATE),
+    Mutant(
+        two_states.choose, "in of_kind.items() if cell.epoch < own", "in of_kind.items() if cell.epoch <= own", "sweeps"
+    ),
+    Mutant(two_states.choose, "id(cell) not in carriers and ", "", _SWEPT),
+    Mutant(two_states.states_of, "[cell.current, cell.previous]", "[cell.current]", _SWEPT),
+    Mutant(two_states.stamps_of, "yield Stamp(cell.current.epoch, cell.current.version)", "pass", _LATE),
     Mutant(ClaimedRow.add, "cell.epoch < self.fence[-1].epoch", "cell.epoch <= self.fence[-1].epoch", _SWEPT),
     Mutant(ClaimedRow.add, "max(self.head, head_of(self.fence, stamps))", "self.head", _LATE),
     Mutant(ClaimedRow.add_outbox, "if is_valid(self.fence, cell.epoch, cell.version)", "if True", "outbox, takeovers"),
     Mutant(Mailbox.counts, "return version <= as_of and", "return", _LATE),
     Mutant(Mailbox.counts, "version <= as_of and is_valid(self.fence, epoch, version)", "version <= as_of", _FOLDED),
     Mutant(Mailbox.is_dead, "is_sweepable(self.fence, self.epoch, epoch, version)", "epoch < self.epoch", _SWEPT),
-    Mutant(Mailbox.take_stale, "in plan.states", "in list(self.stale_epochs)", _THREE),
+    Mutant(Mailbox.take_stale, "for key in states", "for key in list(stale)", _THREE),
     Mutant(Mailbox.apply, "self.head = plan.head", "pass", _LATE),
-    Mutant(Plan.cells, "state, known(conversation_id))", "state, None)", _SECOND),
-    Mutant(Plan.cells, "state, known(conversation_id))", "state, state)", _SECOND),
+    Mutant(two_states.cells_of, "state, before(key)", "state, None", _SECOND),
+    Mutant(two_states.cells_of, "state, before(key)", "state, state", _SECOND),
     Mutant(clock.tick, "last_us + 1", "last_us", "in parts, three messages"),
     Mutant(row_parts.has_settled, "before == head", "True", "in parts, three messages"),
     Mutant(Lease.renewed, "begun_s + self._ttl_s", "begun_s + self._ttl_s + 2", _BEATS),

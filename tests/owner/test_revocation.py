@@ -16,14 +16,15 @@ from rowbox.cacheserver.access.revoked_ids import MOST_IDS, RevokedIds
 from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.port import Page
-from rowbox.cacheserver.rows import claimed_row, row_states
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox import two_states
+from rowbox.mailbox.aggregate import mailbox as mailbox_module
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import RevocationCell
+from rowbox.mailbox.cells import REVOCATION
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import (
     HandoverInProgress,
@@ -32,8 +33,9 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     TokenRevoked,
 )
-from rowbox.mailbox.revocation import Bearer, token_hash
+from rowbox.mailbox.revocation import Bearer, Revocation, token_hash
 from rowbox.mailbox.settings.config import AuthSettings, RateLimitSettings, StoreSettings
+from rowbox.mailbox.two_states import IndexCell
 from tests.checking import findings_of
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts
@@ -85,10 +87,10 @@ async def revoked(*, late: bool, settings: Any = UNLIMITED) -> AsyncIterator[tup
         yield servers, old
 
 
-async def cells(servers: Cluster) -> list[RevocationCell]:
+async def cells(servers: Cluster) -> list[IndexCell[Revocation]]:
     columns = (await servers.store.get_row(ANN, (Family.INDEX,)))[Family.INDEX]
     decoded = [codec.decode_index(*column) for column in columns]
-    return [cell for cell in decoded if isinstance(cell, RevocationCell)]
+    return [cell for cell in decoded if isinstance(cell, IndexCell) and cell.kind == REVOCATION.letter]
 
 
 @both_kinds
@@ -582,17 +584,15 @@ def _the_answer_does_not_wait_for_the_moment(patch: pytest.MonkeyPatch) -> None:
 
 
 def _it_is_not_loaded(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(claimed_row, "better", lambda *_: None)
-    patch.setattr(row_states.SolePart, "revocation", None)
+    patch.setattr(mailbox_module.Mailbox, "_take_others", lambda *_: None)
 
 
 def _only_the_last_state_of_a_cell_is_looked_at(patch: pytest.MonkeyPatch) -> None:
-    better = row_states.better
-    patch.setattr(claimed_row, "better", lambda fence, known, cell: better(fence, known, replace(cell, previous=None)))
+    patch.setattr(two_states, "states_of", lambda cell: [cell.current])
 
 
 def _late_writes_count(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(row_states, "is_valid", lambda *_: True)
+    patch.setattr(two_states, "is_valid", lambda *_: True)
 
 
 def _the_list_of_ids_is_not_read_by_an_owner(patch: pytest.MonkeyPatch) -> None:

@@ -18,21 +18,23 @@ from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.fetch.fetches import Fetches
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.rows import claimed_row, loader, row_states
+from rowbox.cacheserver.rows import claimed_row, loader
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.sent_ids import SentIds
 from rowbox.cacheserver.stores.port import Column, Store
+from rowbox.mailbox import two_states
 from rowbox.mailbox.aggregate import mailbox as mailbox_module
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.needs import CopyNeed, Fact
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import IndexCell, LogCell
+from rowbox.mailbox.cells import LogCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
 from rowbox.mailbox.message import Message, MessageCopy
+from rowbox.mailbox.two_states import IndexCell
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -56,24 +58,24 @@ def no_fence_filter_on_reads(patch: Patch) -> None:
 
 
 def no_fence_filter_on_load(patch: Patch) -> None:
-    for module in (row_states, claimed_row):
+    for module in (two_states, claimed_row):
         patch.setattr(module, "is_valid", _everything_counts)
 
 
 def filter_by_the_list_that_was_read(patch: Patch) -> None:
-    choose = row_states.choose
+    choose = two_states.choose
 
-    def by_the_old(fence: Fence, cells: Sequence[row_states.IndexColumn]) -> Any:
+    def by_the_old(fence: Fence, cells: Iterable[IndexCell[Any]]) -> Any:
         return choose(fence[:-1] or fence, cells)
 
     patch.setattr(claimed_row, "choose", by_the_old)
 
 
 def no_second_state(patch: Patch) -> None:
-    def only_current(cell: IndexCell) -> list[Conversation]:
+    def only_current(cell: IndexCell[Any]) -> list[Any]:
         return [cell.current]
 
-    patch.setattr(row_states, "states_of", only_current)
+    patch.setattr(two_states, "states_of", only_current)
 
 
 def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
@@ -88,8 +90,7 @@ def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
     def with_wrong_previous(self: Plan) -> list[Any]:
         own = before.get(id(self), {})
         return [
-            replace(cell, previous=own.get(cell.conversation_id)) if isinstance(cell, IndexCell) else cell
-            for cell in cells(self)
+            replace(cell, previous=own.get(cell.key)) if isinstance(cell, IndexCell) else cell for cell in cells(self)
         ]
 
     before: dict[int, dict[bytes, Conversation | None]] = {}

@@ -15,11 +15,12 @@ from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, Cell, ChangeKind, FenceCell, LogCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.settings.config import HBaseAddress, HBaseSettings, RateLimitSettings, Settings, StoreSettings
+from rowbox.mailbox.two_states import IndexCell
 from tests.support.hbase_cluster import HBase
 from tests.support.hbase_table import made_table
 
@@ -48,7 +49,7 @@ async def fill(store: HBaseStore, contents: list[str], step_us: int) -> list[str
         cells.append(MessageCell(BOB, one, BEFORE, version, "bob", content, None))
         cells.append(LogCell(version, BEFORE, ChangeKind.MESSAGE, BOB, one))
     state = Conversation(newest, BEFORE, ("ann", "bob"), ids[-1], newest, "x", ids[-1], 0, versions[0])
-    cells.append(IndexCell(BOB, BEFORE, state, None))
+    cells.append(IndexCell(CONVERSATION.letter, BOB, BEFORE, state, None))
     for start in range(0, len(cells), 200):
         puts = [codec.encode(cell) for cell in cells[start : start + 200]]
         await store.mutate([RowMutation(row_key("ann", SHARDS), puts)], newest // 1000 + start)

@@ -17,7 +17,7 @@ steps of `one_row` and `in_parts`.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rowbox.cacheserver.rows.row_states import stamps_of
+from rowbox.cacheserver.rows.row_states import stamps_in
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import (
     FOLD_AFTER_MS,
@@ -124,7 +124,7 @@ def read_rest(rules: Rules, row: Row, claimed: Mailbox) -> Mailbox:
 def _head_stamps(rules: Rules, row: Row) -> Iterable[Stamp]:
     """What the head is taken from."""
     if rules.head_from_index:
-        return stamps_of(index_columns(row.index_cells))
+        return stamps_in(index_columns(row.index_cells))
     return [_stamp(entry) for entry in row.messages]
 
 
@@ -250,5 +250,5 @@ def _is_swept(rules: Rules, row: Row, listed: Fence, through: int) -> bool:
     """Whether the row, read now, holds nothing that forbids to fold the epochs `through` this one."""
     stamps = [_stamp(entry) for entry in row.messages | row.ids | row.outbox]
     if rules.fold_both_states:
-        stamps += stamps_of(index_columns(row.index_cells))
+        stamps += stamps_in(index_columns(row.index_cells))
     return not any(blocks_folding(judged(rules, listed), through, *stamp) for stamp in stamps)

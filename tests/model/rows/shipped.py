@@ -16,7 +16,7 @@ from rowbox.cacheserver.rows.row_states import IndexColumn
 from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox import cells
+from rowbox.mailbox import cells, two_states
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index_draft import index_of, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
@@ -78,7 +78,7 @@ def taken(fence: Fence, index: frozenset[IndexCell], fences: frozenset[FenceCell
         mailbox.head,
         tuple(history_of(state) if state is not None else () for state in histories),
         frozenset(_entry(cell) for cell in row.outbox),
-        frozenset((_number(conversation_id), epoch) for conversation_id, epoch in mailbox.stale_epochs.items()),
+        frozenset((_number(key), lower) for of_kind in mailbox.stale_epochs.values() for key, lower in of_kind.items()),
         _useless(row.removable, index, fences, outbox),
     )
 
@@ -106,10 +106,10 @@ def written(
     }  # the one cell that stands for what `m`, `l` and `d` have of a message
     others = [(cell.epoch, cell.version) for cell in put if isinstance(cell, cells.LogCell | cells.DedupeCell)]
     assert sorted(others) == sorted(2 * [(cell.epoch, cell.version) for cell in copies])
-    index = [cell for cell in put if isinstance(cell, cells.IndexCell)]
+    index = [cell for cell in put if isinstance(cell, two_states.IndexCell)]
     assert all(cell.epoch == epoch for cell in index)
     mailbox.apply(plan)
-    garbage = frozenset((_number(conversation_id), lower) for conversation_id, lower in mailbox.take_stale(plan))
+    garbage = frozenset((_number(key), lower) for _, key, lower in mailbox.take_stale(plan))
     after = [mailbox.index.get(_conversation_id(number)) for number in range(len(conversations))]
     return Written(
         mailbox.head,
@@ -117,7 +117,7 @@ def written(
         tuple(
             (number, _after(cell.current, new, number), _after(cell.previous, new, number))
             for cell in index
-            for number in [_number(cell.conversation_id)]
+            for number in [_number(cell.key)]
         ),
         frozenset(entry for _, entry in new),
         frozenset(_entry(cell) for cell in put if isinstance(cell, cells.OutboxCell)),
@@ -158,16 +158,22 @@ def _mailbox(
         head=head,
         index=index_of(stored(_conversation_id(number), state) for number, state in states if state is not None),
         client_ids=ClientIds(),
-        stale_epochs={_conversation_id(number): lower for number, lower in stale},
+        stale_epochs={cells.CONVERSATION.letter: {_conversation_id(number): lower for number, lower in stale}},
     )
 
 
 @lru_cache(maxsize=1 << 16)
-def _index_cell(cell: IndexCell) -> cells.IndexCell:
+def _index_cell(cell: IndexCell) -> two_states.IndexCell[Conversation]:
     current = _state(cell.conversation, cell.now)
     assert current is not None
     before = _state(cell.conversation, cell.before)
-    return cells.IndexCell(_conversation_id(cell.conversation), cell.epoch, current, before)
+    return two_states.IndexCell(
+        cells.CONVERSATION.letter, _conversation_id(cell.conversation), cell.epoch, current, before
+    )
+
+
+def _qualifier(cell: IndexCell) -> bytes:
+    return keys.state_qualifier(cells.CONVERSATION.letter, _conversation_id(cell.conversation), cell.epoch)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -242,11 +248,7 @@ def _useless(
     """Columns that a load would remove, by what they are in the model's row."""
     gone = set(columns)
     return Useless(
-        frozenset(
-            cell.column
-            for cell in index
-            if (Family.INDEX, keys.conversation_qualifier(_conversation_id(cell.conversation), cell.epoch)) in gone
-        ),
+        frozenset(cell.column for cell in index if (Family.INDEX, _qualifier(cell)) in gone),
         frozenset(cell.epoch for cell in fences if (Family.INDEX, keys.fence_qualifier(cell.epoch)) in gone),
         frozenset(entry for entry in outbox if (Family.OUTBOX, parcel_column(entry)[0]) in gone),
     )

@@ -15,13 +15,14 @@ from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import Part, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import Cell, ChangeKind, FenceCell, IndexCell, LogCell, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, Cell, ChangeKind, FenceCell, LogCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import PageTooLarge, RateLimited
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.settings.config import RateLimitSettings, Settings
+from rowbox.mailbox.two_states import IndexCell
 from tests.support.cluster import SHARDS, Cluster, Node, all_messages, cluster, ids, parsed
 from tests.support.virtual_time import settle, virtual_time
 
@@ -88,7 +89,7 @@ async def fill(servers: Cluster, versions: Sequence[int], content: str) -> list[
         found.append(one.hex())
     newest = message_id(versions[-1], 0)
     state = Conversation(versions[-1], EPOCH, ("ann", "bob"), newest, versions[-1], "x", newest, 0, versions[0])
-    cells.append(IndexCell(BOB, EPOCH, state, None))
+    cells.append(IndexCell(CONVERSATION.letter, BOB, EPOCH, state, None))
     await servers.store.mutate([RowMutation(ANN, [codec.encode(cell) for cell in cells])], servers.clock.now_ms())
     return found[::-1]
 

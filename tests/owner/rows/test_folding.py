@@ -7,10 +7,11 @@ from rowbox.cacheserver.rows import folding
 from rowbox.cacheserver.stores.port import Column, Put, RowMutation
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import Cell, ChangeKind, DedupeCell, FenceCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import NOTHING_UNREAD
 from rowbox.mailbox.fence import FOLD_AFTER_MS, Fence, is_valid, newest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import IndexCell
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, Cluster, all_messages, cluster
 from tests.support.virtual_time import virtual_time

@@ -17,12 +17,13 @@ from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import Cell, DedupeCell, FenceCell, IndexCell, OutboxCell
+from rowbox.mailbox.cells import CONVERSATION, Cell, DedupeCell, FenceCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, FenceEntry, newest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import IndexCell
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, Cluster, Node, all_conversations, all_messages, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts
@@ -70,7 +71,7 @@ async def write(servers: Cluster, cells: Iterable[Cell]) -> None:
     await servers.store.mutate([mutation], servers.clock.now_ms())
 
 
-def conversations(servers: Cluster, count: int) -> list[IndexCell]:
+def conversations(servers: Cluster, count: int) -> list[IndexCell[Conversation]]:
     first_us = servers.clock.now_us()
     cells = []
     for number in range(count):
@@ -78,7 +79,7 @@ def conversations(servers: Cluster, count: int) -> list[IndexCell]:
         state = Conversation.new(users, first_us + number)
         message = Message(message_id(first_us + number, number), direct_conversation_id(*users), users[1], users, "hi")
         shown = state.with_delivered(message, first_us + number, EPOCH)
-        cells.append(IndexCell(message.conversation_id, EPOCH, shown, None))
+        cells.append(IndexCell(CONVERSATION.letter, message.conversation_id, EPOCH, shown, None))
     return cells
 
 
@@ -204,7 +205,7 @@ async def shown_after_a_late_write(
     """
     count = 0
     async with cluster(late=True) as servers:
-        cells = sorted(conversations(servers, 12), key=lambda cell: cell.conversation_id)
+        cells = sorted(conversations(servers, 12), key=lambda cell: cell.key)
         await write(servers, cells)
         newest = max(cell.current.version for cell in cells)
         late = [
@@ -314,7 +315,7 @@ async def test_an_owner_that_wakes_in_a_load_removes_no_clients_id_that_the_next
             last, version = cells[-1], cells[-1].current.version + 1
             state = replace(last.current, version=version)
             text = message_id(version, 0)
-            record = DedupeCell(client_id_hash("late"), EPOCH, version, text, last.conversation_id, bytes(16))
+            record = DedupeCell(client_id_hash("late"), EPOCH, version, text, last.key, bytes(16))
             in_small_parts(patch)
             woken.store.hold(Point.WRITE)
             loading = asyncio.create_task(woken.conversations("ann"))

@@ -13,11 +13,12 @@ from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import FenceCell, IndexCell
+from rowbox.mailbox.cells import CONVERSATION, FenceCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import Overloaded, StoreUnavailable
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.settings.config import CacheSettings
+from rowbox.mailbox.two_states import IndexCell
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts
 from tests.support.virtual_time import settle, virtual_time
@@ -159,7 +160,10 @@ async def write_large(servers: Cluster, user: str) -> None:
     fence = [FenceCell(1, (FenceEntry(1, 0, 0),))] if servers.late else []
     now_us = servers.clock.now_us()
     states = [Conversation.new((user, f"other{n}"), now_us + n) for n in range(FEW)]
-    cells = [IndexCell(n.to_bytes(16, "big"), 1, replace(state, epoch=1), None) for n, state in enumerate(states)]
+    cells = [
+        IndexCell(CONVERSATION.letter, n.to_bytes(16, "big"), 1, replace(state, epoch=1), None)
+        for n, state in enumerate(states)
+    ]
     puts = [*map(codec.encode, cells), *map(codec.encode, fence)]
     mutation = RowMutation(row_key(user, SHARDS), puts)
     await servers.store.mutate([mutation], servers.clock.now_ms())

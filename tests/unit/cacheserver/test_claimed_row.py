@@ -4,32 +4,34 @@ from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import conversation_qualifier, fence_qualifier, revocation_qualifier
-from rowbox.mailbox.cells import FenceCell, IndexCell, OutboxCell, RevocationCell
+from rowbox.hbase_schema.keys import fence_qualifier, state_qualifier
+from rowbox.mailbox.cells import CONVERSATION, REVOCATION, FenceCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import IndexCell
 
 OWN = 5
 FENCE = (FenceEntry(2, 0, 0), FenceEntry(OWN, 70, 0))
 USERS = ("ann", "bob")
-CONVERSATION = bytes(16)
+WITH_BOB = bytes(16)
 
 
-def index_cell(epoch: int, version: int) -> IndexCell:
-    text = Message(message_id(version, 0), CONVERSATION, "bob", USERS, "hi")
-    return IndexCell(CONVERSATION, epoch, Conversation.new(USERS, version).with_delivered(text, version, epoch), None)
+def index_cell(epoch: int, version: int) -> IndexCell[Conversation]:
+    text = Message(message_id(version, 0), WITH_BOB, "bob", USERS, "hi")
+    state = Conversation.new(USERS, version).with_delivered(text, version, epoch)
+    return IndexCell(CONVERSATION.letter, WITH_BOB, epoch, state, None)
 
 
 def outbox_cell(epoch: int, version: int) -> OutboxCell:
-    text = Message(message_id(version, epoch), CONVERSATION, "ann", USERS, "hi")
+    text = Message(message_id(version, epoch), WITH_BOB, "ann", USERS, "hi")
     return OutboxCell(text.message_id, epoch, version, text)
 
 
-def revocation_cell(epoch: int, version: int) -> RevocationCell:
-    return RevocationCell(epoch, Revocation(version, epoch, before_s=1), None)
+def revocation_cell(epoch: int, version: int) -> IndexCell[Revocation]:
+    return IndexCell(REVOCATION.letter, b"", epoch, Revocation(version, epoch, before_s=1), None)
 
 
 def column(cell: OutboxCell) -> Column:
@@ -45,9 +47,9 @@ def test_of_lower_epochs_goes_what_carries_nothing() -> None:
     row.add_outbox([column(outbox_cell(2, 60)), column(late)])
     assert sorted(row.removable) == sorted(
         [
-            (Family.INDEX, conversation_qualifier(CONVERSATION, 1)),
+            (Family.INDEX, state_qualifier(CONVERSATION.letter, WITH_BOB, 1)),
             (Family.INDEX, fence_qualifier(2)),
-            (Family.INDEX, revocation_qualifier(2)),
+            (Family.INDEX, state_qualifier(REVOCATION.letter, b"", 2)),
             (Family.OUTBOX, column(late)[0]),
         ]
     )
@@ -68,5 +70,5 @@ def test_of_its_own_epoch_nothing_goes() -> None:
     row = ClaimedRow(FENCE)
     row.add([index_cell(2, 60), index_cell(OWN, 90), FenceCell(OWN, FENCE)])
     row.add([revocation_cell(OWN, 64), revocation_cell(2, 65)])  # where its own says less, it is written again
-    assert row.removable == [(Family.INDEX, conversation_qualifier(CONVERSATION, 2))]
+    assert row.removable == [(Family.INDEX, state_qualifier(CONVERSATION.letter, WITH_BOB, 2))]
     assert row.head == 90

@@ -1,5 +1,5 @@
 import contextlib
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 from hypothesis import given
@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
+    CONVERSATION,
+    KINDS,
+    REVOCATION,
     Cell,
     ChangeKind,
     DedupeCell,
     FenceCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
 )
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.two_states import IndexCell, State
 
 identifiers = st.binary(min_size=16, max_size=16)
 stamps = st.integers(0, (1 << 64) - 1)
@@ -34,20 +36,34 @@ conversations = st.builds(
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
 revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
+states: dict[bytes, st.SearchStrategy[State]] = {CONVERSATION.letter: conversations, REVOCATION.letter: revocations}
+index_cells = st.one_of(
+    *(
+        st.builds(
+            IndexCell,
+            st.just(kind.letter),
+            st.binary(min_size=kind.key_bytes, max_size=kind.key_bytes),
+            stamps,
+            states[kind.letter],
+            st.none() | states[kind.letter],
+        )
+        for kind in KINDS.values()
+    )
+)
 kinds: dict[type, st.SearchStrategy[Cell]] = {
-    IndexCell: st.builds(IndexCell, identifiers, stamps, conversations, st.none() | conversations),
+    IndexCell: index_cells,
     FenceCell: st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
     MessageCell: st.builds(MessageCell, identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
     LogCell: st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
     DedupeCell: st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
     OutboxCell: st.builds(OutboxCell, identifiers, stamps, stamps, messages),
-    RevocationCell: st.builds(RevocationCell, stamps, revocations, st.none() | revocations),
 }
 cells = st.one_of(*kinds.values())
 
 
 def test_every_kind_of_cell_is_tried() -> None:
-    assert set(kinds) == set(get_args(Cell))
+    assert {get_origin(kind) or kind for kind in get_args(Cell)} == set(kinds)
+    assert set(states) == set(KINDS)
 
 
 @given(cells)
@@ -76,6 +92,8 @@ def test_any_bytes_are_a_cell_or_damage(family: Family, qualifier: bytes, value:
     [
         (Family.INDEX, b"c" + bytes(23)),
         (Family.INDEX, b"c" + bytes(25)),
+        (Family.INDEX, b"t" + bytes(7)),
+        (Family.INDEX, b"t" + bytes(9)),
         (Family.INDEX, b"f" + bytes(7)),
         (Family.INDEX, b"f"),
         (Family.MESSAGES, bytes(47)),
@@ -93,7 +111,7 @@ def test_a_qualifier_of_another_length_is_damage(family: Family, qualifier: byte
     conversation = Conversation.new(("a",), 1)
     message = Message(bytes(16), bytes(16), "a", ("a",), "x")
     values: dict[Family, list[Cell]] = {
-        Family.INDEX: [IndexCell(bytes(16), 1, conversation, None), FenceCell(1, ())],
+        Family.INDEX: [IndexCell(CONVERSATION.letter, bytes(16), 1, conversation, None), FenceCell(1, ())],
         Family.MESSAGES: [MessageCell(bytes(16), bytes(16), 1, 1, "a", "x", None)],
         Family.LOG: [LogCell(1, 1, ChangeKind.MESSAGE, bytes(16), bytes(16))],
         Family.DEDUPE: [DedupeCell(bytes(16), 1, 1, bytes(16), bytes(16), bytes(16))],

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowbox.hbase_schema import keys
+from rowbox.mailbox.cells import KINDS
 from rowbox.mailbox.ids import shard_of
 
 identifiers = st.binary(min_size=16, max_size=16)
@@ -31,12 +32,18 @@ def test_a_row_of_no_user_sorts_behind_every_shard(row: bytes) -> None:
     assert row >= keys.META_START >= keys.shard_range(range(keys.MAX_SHARDS))[1]
 
 
-@given(identifiers, stamps)
-def test_qualifiers_of_the_index_read_back(conversation: bytes, epoch: int) -> None:
-    qualifier = keys.conversation_qualifier(conversation, epoch)
-    assert keys.split_conversation_qualifier(qualifier) == (conversation, epoch)
-    assert qualifier[:1] == keys.CONVERSATION_PREFIX
-    assert keys.fence_qualifier(epoch)[:1] == keys.FENCE_PREFIX
+@given(st.sampled_from(list(KINDS)), st.binary(max_size=16), stamps)
+def test_qualifiers_of_the_index_read_back(kind: bytes, key: bytes, epoch: int) -> None:
+    qualifier = keys.state_qualifier(kind, key, epoch)
+    assert keys.split_state_qualifier(qualifier) == (key, epoch)
+    assert len(qualifier) == keys.state_bytes(len(key))
+    assert (qualifier[:1], keys.index_epoch(qualifier)) == (kind, epoch)
+    assert keys.index_epoch(keys.fence_qualifier(epoch)) == epoch
+
+
+def test_no_two_kinds_of_the_index_have_one_letter() -> None:
+    assert all(len(letter) == 1 and letter == kind.letter for letter, kind in KINDS.items())
+    assert keys.FENCE_PREFIX not in KINDS
 
 
 @given(identifiers, identifiers, stamps, stamps)

@@ -8,16 +8,14 @@ from msgspec.structs import replace
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
+    CONVERSATION,
     Cell,
     ChangeKind,
     DedupeCell,
     FenceCell,
-    IndexCell,
     LogCell,
     MessageCell,
     OutboxCell,
-    RevocationCell,
-    UnknownIndexCell,
 )
 from rowbox.mailbox.check.findings import Finding
 from rowbox.mailbox.check.horizon import Horizon, Lives
@@ -27,6 +25,7 @@ from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import end_of_second
+from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 BIRTH_US = 1_800_000_000_000_000
 SECOND_US = 1_000_000
@@ -57,11 +56,10 @@ class AliceRow:
         self.now_us = BIRTH_US
         self.fence: Fence = (FenceEntry(EPOCH, 0, 0),) if fenced else ()
         self.fences = [FenceCell(EPOCH, self.fence)] if fenced else []
-        self.states: list[IndexCell] = []
+        self.states: list[IndexCell[Any]] = []
         self.dedupe: list[DedupeCell] = []
         self.outbox: list[OutboxCell] = []
         self.unknown: list[UnknownIndexCell] = []
-        self.revocations: list[RevocationCell] = []
         self.messages: list[MessageCell] = []
         self.log: list[LogCell] = []
         self._mailbox = Mailbox("alice", _LIMITS, epoch=EPOCH, fence=self.fence)
@@ -131,8 +129,6 @@ class AliceRow:
                 self.outbox.append(cell)
             case FenceCell():
                 self.fences.append(cell)
-            case RevocationCell():
-                self.revocations = [old for old in self.revocations if old.epoch != cell.epoch] + [cell]
 
     # The test looks
 
@@ -141,7 +137,7 @@ class AliceRow:
         messages = sorted(self.messages, key=lambda cell: (cell.message_id, -cell.version), reverse=True)
         messages.sort(key=lambda cell: cell.conversation_id)
         log = sorted(self.log, key=lambda cell: (cell.version, cell.epoch))
-        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown, self.revocations)
+        frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown)
         horizon = Horizon.at(self.now_us, slack_us, LIVES)
         check = RowCheck("alice", frame, horizon, fenced=self.fenced)
         for message in messages:
@@ -154,13 +150,22 @@ class AliceRow:
         return next(cell for cell in self.messages if cell.message_id == message)
 
     def state(self, conversation_id: bytes) -> Conversation:
-        return next(cell.current for cell in self.states if cell.conversation_id == conversation_id)
+        state = next(cell.current for cell in self.states if cell.key == conversation_id)
+        assert isinstance(state, Conversation)
+        return state
+
+    def other_states(self) -> list[IndexCell[Any]]:
+        """Of all kinds but conversations."""
+        return [cell for cell in self.states if cell.kind != CONVERSATION.letter]
+
+    def replace_others(self, *cells: IndexCell[Any]) -> None:
+        self.states = [cell for cell in self.states if cell.kind == CONVERSATION.letter] + [*cells]
 
     # The test breaks
 
     def change_state(self, conversation_id: bytes, **fields: Any) -> None:
         for place, cell in enumerate(self.states):
-            if cell.conversation_id == conversation_id:
+            if cell.key == conversation_id:
                 self.states[place] = replace(cell, current=replace(cell.current, **fields))
 
     def change_message(self, message: bytes, **fields: Any) -> None:
@@ -180,9 +185,9 @@ class AliceRow:
         self.change_message(old, message_id=new)
         self.change_record(old, message_id=new)
         self.change_log(old, message_id=new)
-        for cell in list(self.states):
+        for cell in [cell for cell in self.states if cell.kind == CONVERSATION.letter]:
             names = [name for name in ("last_message_id", "read_mark") if getattr(cell.current, name) == old]
-            self.change_state(cell.conversation_id, **dict.fromkeys(names, new))
+            self.change_state(cell.key, **dict.fromkeys(names, new))
         self.outbox = [cell for cell in self.outbox if cell.message_id != old]
 
     def drop_record(self, message: bytes) -> None:
@@ -192,5 +197,5 @@ class AliceRow:
         self.log = [cell for cell in self.log if not is_gone(cell)]
 
 
-def _key(cell: IndexCell) -> tuple[bytes, int]:
-    return cell.conversation_id, cell.epoch
+def _key(cell: IndexCell[Any]) -> tuple[bytes, bytes, int]:
+    return cell.kind, cell.key, cell.epoch

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import RevocationCell
+from rowbox.mailbox.cells import REVOCATION
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import TokenRevoked
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second
+from rowbox.mailbox.two_states import IndexCell
 
 DAY_MS = 86_400_000
 LIMITS = Limits(30 * DAY_MS, 7 * DAY_MS, 7 * DAY_MS, 64, 1 << 20)
@@ -67,7 +68,7 @@ def test_it_is_written_as_two_states_with_a_version_of_its_own(fenced: bool) -> 
     assert first is not None
     assert plan.revocation is not None
     assert plan.head == plan.revocation.version > first.version
-    assert plan.cells() == [RevocationCell(EPOCH, plan.revocation, first if fenced else None)]
+    assert plan.cells() == [IndexCell(REVOCATION.letter, b"", EPOCH, plan.revocation, first if fenced else None)]
 
 
 def test_it_never_moves_back_and_ends_no_sooner() -> None:

@@ -8,10 +8,11 @@ from rowbox.hbase_schema.codec import decode_sole_state, encode
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.index_draft import index_of, stored
-from rowbox.mailbox.cells import IndexCell
+from rowbox.mailbox.cells import CONVERSATION
 from rowbox.mailbox.conversation import NEVER, Conversation, Unread
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import cells_of, nothing_before
 
 conversations = st.integers(0, 5).map(lambda n: n.to_bytes(16, "big"))
 
@@ -61,9 +62,9 @@ class EndingsMachine(RuleBasedStateMachine):
 
     @rule(is_cluster=st.booleans())
     def reload(self, is_cluster: bool) -> None:
-        cells = [IndexCell(conversation, 1, state, None) for conversation, state in self.states.items()]
+        cells = cells_of(CONVERSATION.letter, 1, self.states, nothing_before)
         if is_cluster:
-            loaded = [stored(cell.conversation_id, cell.current) for cell in cells]
+            loaded = [stored(cell.key, cell.current) for cell in cells]
         else:
             loaded = [decode_sole_state(*encode(cell)[1:]) for cell in cells]
         self.index = index_of(loaded)

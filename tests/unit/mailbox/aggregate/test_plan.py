@@ -8,12 +8,13 @@ from rowbox.mailbox.aggregate.index_draft import index_of, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.needs import MOST_RECOUNTS, CopyNeed, DedupeNeed, Fact, MarkNeed, RecountNeed
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent, Settled
-from rowbox.mailbox.cells import ChangeKind, DedupeCell, IndexCell, LogCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import CONVERSATION, ChangeKind, DedupeCell, LogCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, HandoverInProgress, UnknownConversation, UnknownMessage
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, direct_conversation_id, message_id, payload_hash
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import IndexCell
 
 NOW = 1_800_000_000_000_000
 LIMITS = Limits(365 * 86_400_000, 7 * 86_400_000, 7 * 86_400_000, 64, 1 << 20)
@@ -280,7 +281,12 @@ def test_stale_index_cells_are_named_once_and_only_after_the_conversation_was_wr
     state = delivered_before.index.get(BOB)
     assert state is not None
     fence = (FenceEntry(5, 0, 0), *FENCE)
-    box = mailbox(fence=fence, head=state.version, index=index_of([stored(BOB, state)]), stale_epochs={BOB: 5})
+    box = mailbox(
+        fence=fence,
+        head=state.version,
+        index=index_of([stored(BOB, state)]),
+        stale_epochs={CONVERSATION.letter: {BOB: 5}},
+    )
     elsewhere = box.plan(NOW)
     sent(elsewhere, client_id="1", to="cem")
     box.apply(elsewhere)
@@ -288,7 +294,7 @@ def test_stale_index_cells_are_named_once_and_only_after_the_conversation_was_wr
     here = box.plan(NOW)
     sent(here, client_id="2")
     box.apply(here)
-    assert box.take_stale(here) == [(BOB, 5)]
+    assert box.take_stale(here) == [(CONVERSATION.letter, BOB, 5)]
     assert box.take_stale(here) == []
 
 

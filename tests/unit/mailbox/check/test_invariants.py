@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, IndexCell, LogCell, UnknownIndexCell
+from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import UnknownIndexCell
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
 
 Break = Callable[[AliceRow], None]
@@ -61,15 +62,15 @@ def a_change_that_a_newer_rowbox_made(row: AliceRow) -> None:
 @breaks(Code.INDEX_CELL)
 def a_revocation_that_is_also_the_one_before_it(row: AliceRow) -> None:
     row.revoke()
-    (cell,) = row.revocations
-    row.revocations = [replace(cell, previous=cell.current)]
+    (cell,) = row.other_states()
+    row.replace_others(replace(cell, previous=cell.current))
 
 
 @breaks(Code.INDEX_CELL)
 def a_revocation_of_tokens_that_are_issued_much_later(row: AliceRow) -> None:
     row.revoke()
-    (cell,) = row.revocations
-    row.revocations = [replace(cell, current=replace(cell.current, before_s=cell.current.before_s + 60))]
+    (cell,) = row.other_states()
+    row.replace_others(replace(cell, current=replace(cell.current, before_s=cell.current.before_s + 60)))
 
 
 @breaks(Code.FENCE_MISSING, FENCED)
@@ -447,8 +448,7 @@ def test_late_writes_of_a_replaced_owner_do_not_count() -> None:
     row.fences.append(FenceCell(EPOCH + 1, (*row.fence, FenceEntry(EPOCH + 1, head, 0))))
     state = replace(row.state(WITH_BOB), version=head + 5, unread_count=77)
     row.states = [
-        IndexCell(cell.conversation_id, cell.epoch, state, cell.current) if cell.conversation_id == WITH_BOB else cell
-        for cell in row.states
+        replace(cell, current=state, previous=cell.current) if cell.key == WITH_BOB else cell for cell in row.states
     ]
     row.messages.append(replace(row.message(row.ids.from_bob), version=head + 5))
     row.log.append(LogCell(head + 5, EPOCH, ChangeKind.MESSAGE, WITH_BOB, row.ids.from_bob))
