@@ -88,20 +88,31 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
 }
 """Libraries that stay behind one adapter: none of their types or exceptions leaves it, so each can be replaced."""
 
-OUTSIDE = frozenset(
+PURE = frozenset(
     """
-    asyncio concurrent ctypes fcntl glob http importlib io logging mmap multiprocessing os pathlib queue random secrets
-    select selectors shutil signal socket socketserver sqlite3 ssl subprocess sys tempfile threading time urllib uuid
+    __future__ abc array base64 binascii bisect collections contextvars copy dataclasses datetime difflib enum fractions
+    functools hashlib heapq hmac ipaddress itertools json math operator re string struct tomllib types typing
+    unicodedata zlib
     """.split()
 )
-"""Standard modules that reach outside the process, or hold what the core gets as an argument: time, chance, a loop."""
+"""Standard modules of the core. Others reach outside the process, or hold what the core gets as an argument: time,
+chance, a loop."""
+
+NOT_SHIPPED = frozenset({"bench", "deploy", "examples", "src", "tests"})
+"""Top-level folders with Python that no module of a room may import. (ruff forbids a room's bare name: TID251.)"""
+
+DYNAMIC = frozenset({"importlib", "pkgutil", "runpy", "zipimport"})
+"""They import what is named by a text, which no search of the source can judge."""
+DYNAMIC_CALLS = frozenset({"__import__", "eval", "exec"})
+MAY_IMPORT_BY_NAME = frozenset({"cli/main.py"})
+"""A verb is imported when it is asked for, so that `rowbox --help` is quick."""
 
 CORE_LIBRARIES = frozenset({"msgspec", "orjson"})
 CLIENT_LIBRARIES = frozenset({"aiohttp", "msgspec"})
 """A program that only sends and follows must not need a database."""
-OUTSIDE_CALLS = frozenset(
-    {"__import__", "date.today", "datetime.now", "datetime.today", "datetime.utcnow", "exec", "input", "open", "print"}
-)
+OUTSIDE_CALLS = frozenset({"date.today", "datetime.now", "datetime.today", "datetime.utcnow"})
+OUTSIDE_NAMES = frozenset({"breakpoint", "input", "open", "print"})
+"""Built in, so no import tells of them: the core does not even name them."""
 
 
 def folders() -> frozenset[str]:
@@ -140,9 +151,13 @@ def breaches(path: str, source: str) -> list[str]:
     """What the module at `path` (from the repository's root) may not do but does: one line each."""
     tree = ast.parse(source, path)
     folder = PurePosixPath(path).parts[0]
-    found = [reason for line, name in _imports(tree, path) if (reason := _import_breach(path, line, name))]
+    named = [*_imports(tree, path), *_reached(tree, path)]
+    found = [reason for line, name in named if (reason := _import_breach(path, line, name))]
+    if path not in MAY_IMPORT_BY_NAME:
+        calls = [(line, name) for line, name in _names(tree) if name in DYNAMIC_CALLS]
+        found += [f"{path}:{line}: names {name}, and what that imports is not seen" for line, name in calls]
     if folder == "mailbox":
-        found += [f"{path}:{line}: calls {name}, which reaches outside the core" for line, name in _outside_calls(tree)]
+        found += [f"{path}:{line}: names {name}, which reaches outside the core" for line, name in _outside(tree)]
     return found
 
 
@@ -152,8 +167,13 @@ def _import_breach(path: str, line: int, name: str) -> str | None:
     if root == "rowbox":
         target = _imported_room(rest)
         room = room_of(path)
-        allowed = target is None or target == room or target in rooms_below(room)
+        is_root = rest in {"", "__version__"}
+        allowed = is_root or target == room or (target is not None and target in rooms_below(room))
         return None if allowed else f"{where}: imports {name}, which is not below {room}"
+    if root in NOT_SHIPPED:
+        return f"{where}: imports {name}, which is not shipped"
+    if root in DYNAMIC and not name.startswith("importlib.resources.") and path not in MAY_IMPORT_BY_NAME:
+        return f"{where}: imports {root}, and what that imports is not seen"
     if root in ONLY_IN and not any(fnmatch.fnmatch(path, pattern) for pattern in ONLY_IN[root]):
         return f"{where}: imports {root}, which belongs into {' or '.join(ONLY_IN[root])}"
     folder = PurePosixPath(path).parts[0]
@@ -176,7 +196,7 @@ def _imported_room(name: str) -> str | None:
 
 
 def _is_pure(root: str) -> bool:
-    return root in CORE_LIBRARIES or (root in sys.stdlib_module_names and root not in OUTSIDE)
+    return root in CORE_LIBRARIES | PURE
 
 
 def _imports(tree: ast.AST, path: str) -> Iterator[tuple[int, str]]:
@@ -195,9 +215,40 @@ def _source(node: ast.ImportFrom, path: str) -> str:
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
-def _outside_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _reached(tree: ast.AST, path: str) -> Iterator[tuple[int, str]]:
+    """What is reached through a package that was imported: `import rowbox.mailbox as m; m.pages.cursor`."""
+    bound: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = ".".join(ast.unparse(node.func).split(".")[-2:])
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                bound[alias.asname or name] = name
+        elif isinstance(node, ast.ImportFrom):
+            bound |= {alias.asname or alias.name: f"{_source(node, path)}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            whole = f"{bound.get(first)}.{rest}"
+            if whole.startswith("rowbox.") and _is_room(whole.removeprefix("rowbox.")):
+                yield node.lineno, whole
+
+
+def _is_room(name: str) -> bool:
+    path = name.replace(".", "/")
+    return path in BELOW or f"{path}.py" in BELOW
+
+
+def _names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Each name that is read, called or not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.lineno, node.id
+
+
+def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    yield from ((line, name) for line, name in _names(tree) if name in OUTSIDE_NAMES)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            name = ".".join(ast.unparse(node).split(".")[-2:])
             if name in OUTSIDE_CALLS:
                 yield node.lineno, name

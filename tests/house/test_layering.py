@@ -8,6 +8,7 @@ import pytest
 
 import rowbox.mailbox
 from tests.house import layering
+from tests.house.documents.test_links import listed
 from tests.house.layering import BELOW, MOST_MODULES, breaches, folders, room_of, rooms_below
 
 ROOT = Path(__file__).parents[2]
@@ -31,18 +32,20 @@ def test_every_module_is_in_a_room_and_every_room_holds_one() -> None:
     assert room_and_init == set(BELOW)
 
 
+def test_every_folder_with_python_holds_rooms_or_is_not_shipped() -> None:
+    holding = {name.partition("/")[0] for name in listed("*.py")} - {"src"}
+    assert holding == folders() | (layering.NOT_SHIPPED - {"src"})
+    assert {path.name for path in (ROOT / "src" / "rowbox").iterdir() if path.is_symlink()} == folders()
+
+
 def test_no_room_is_above_one_that_is_above_it() -> None:
     for room in BELOW:
         assert room not in rooms_below(room)
 
 
 def test_no_folder_has_so_many_modules_that_nobody_takes_them_in() -> None:
-    paths = [Path(path) for suffix in (".py", ".js") for path in modules(suffix)]
-    paths += [
-        path.relative_to(ROOT)
-        for folder in ("bench", "deploy", "examples", "tests")
-        for path in (ROOT / folder).rglob("*.py")
-    ]
+    paths = [Path(name) for name in listed("*.py", "*.js", "*.mjs", "*.ts")]
+    assert len(paths) > 700
     of_folder = Counter(path.parent for path in paths if path.name != "__init__.py")
     assert {str(folder): number for folder, number in of_folder.items() if number > MOST_MODULES} == {}
 
@@ -134,6 +137,27 @@ def _is_there(step: str, name: str) -> bool:
         ("cli/x.py", "from rowbox.client import Client"),
         ("cli/serving/x.py", "from rowbox.cli.verbs.token import command"),
         ("api/app.py", "import rowbox.client"),
+        ("api/v1/x.py", "import rowbox.tests.house"),
+        ("cacheserver/rows/x.py", "import rowbox.cacheserver as ours\nours.owner.Owner"),
+        ("cacheserver/rows/x.py", "import rowbox\nrowbox.cacheserver.owner.owner.Owner()"),
+        ("cacheserver/rows/x.py", "import rowbox.hbase_schema.codec\ndef f(x: rowbox.cacheserver.fetch): ..."),
+        ("client/x.py", "import rowbox as server\nserver.mailbox"),
+        ("cacheserver/rows/x.py", "import importlib"),
+        ("cacheserver/rows/x.py", "from importlib import import_module"),
+        ("cacheserver/rows/x.py", "import pkgutil"),
+        ("cacheserver/rows/x.py", "import runpy"),
+        ("cacheserver/rows/x.py", "__import__('rowbox.cacheserver.owner')"),
+        ("cacheserver/rows/x.py", "exec('import rowbox.cacheserver.owner')"),
+        ("cacheserver/rows/x.py", "load = eval"),
+        ("cacheserver/rows/x.py", "from tests.house import layering"),
+        ("cacheserver/rows/x.py", "import bench.rounds"),
+        ("mailbox/x.py", "read = open"),
+        ("mailbox/x.py", "breakpoint()"),
+        ("mailbox/x.py", "import datetime\nnow = datetime.datetime.now"),
+        ("mailbox/x.py", "import codecs"),
+        ("mailbox/x.py", "import _socket"),
+        ("mailbox/x.py", "import builtins"),
+        ("mailbox/x.py", "import sched"),
     ],
 )
 def test_a_breach_is_found(path: str, source: str) -> None:
@@ -165,6 +189,9 @@ def test_a_breach_is_found(path: str, source: str) -> None:
         ("client/x.py", "import asyncio, aiohttp\nfrom msgspec import Struct\nfrom rowbox import __version__"),
         ("client/x.py", "from rowbox.client.errors import CallFailed"),
         ("cli/x.py", "import click, rich.progress\nfrom rowbox.cacheserver.stores import port\nimport rowbox.api.app"),
+        ("cli/main.py", "import importlib\nimportlib.import_module('rowbox.cli.verbs.serve')"),
+        ("api/v1/x.py", "from importlib.resources import files"),
+        ("cacheserver/rows/x.py", "import rowbox.cacheserver.stores as s\ns.port.Store\nself.owner.fetch.mailbox"),
         ("cli/verbs/x.py", "import rowbox.cli.verbs.tokens.issue\nfrom rowbox.cli.options import Options"),
     ],
 )
