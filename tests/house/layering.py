@@ -153,9 +153,8 @@ def breaches(path: str, source: str) -> list[str]:
     folder = PurePosixPath(path).parts[0]
     named = [*_imports(tree, path), *_reached(tree, path)]
     found = [reason for line, name in named if (reason := _import_breach(path, line, name))]
-    if path not in MAY_IMPORT_BY_NAME:
-        calls = [(line, name) for line, name in _names(tree) if name in DYNAMIC_CALLS]
-        found += [f"{path}:{line}: names {name}, and what that imports is not seen" for line, name in calls]
+    by_name = [(line, name) for line, name in _names(tree) if name in DYNAMIC_CALLS]
+    found += [f"{path}:{line}: names {name}, and what that imports is not seen" for line, name in by_name]
     if folder == "mailbox":
         found += [f"{path}:{line}: names {name}, which reaches outside the core" for line, name in _outside(tree)]
     return found
@@ -185,14 +184,14 @@ def _import_breach(path: str, line: int, name: str) -> str | None:
 
 
 def _imported_room(name: str) -> str | None:
-    """The room of what is imported as rowbox.`name`: the deepest that its beginning names. None: it is in no folder."""
+    """The room of what is imported as rowbox.`name`: the deepest that its beginning names. None: it is in no room."""
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
         path = "/".join(parts[:end])
         for room in (f"{path}.py", path):
             if room in BELOW:
                 return room
-    return parts[0] if parts[0] in folders() else None
+    return None
 
 
 def _is_pure(root: str) -> bool:
