@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.mailbox.aggregate.plan import Marked, Plan
 from rowbox.mailbox.cells import KINDS
 from rowbox.mailbox.two_states import Kind
@@ -45,7 +45,7 @@ class WriteNote(Command, eq=False):
     key: bytes
     text: str
 
-    def decide(self, plans: Sequence[Plan]) -> Answer:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult:
         known = plans[0].state(NOTE, self.key) or Note(0, 0)
         if self.text not in known.texts:
             epoch, version = plans[0].stamp()
@@ -57,8 +57,8 @@ class WriteNote(Command, eq=False):
 async def write_note(node: Node, user: str, text: str, key: bytes = ONE) -> int:
     """Writes a note; its version."""
 
-    async def ask() -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def ask() -> CommandResult:
+        future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         node.owner.pipeline.submit(WriteNote(users=(user,), key=key, text=text, future=future))
         return await future
 

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable
 
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
-from rowbox.cacheserver.cache.commands import Answer, Command, RevokeCommand
+from rowbox.cacheserver.cache.commands import Command, CommandResult, RevokeCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import Time
@@ -120,7 +120,7 @@ class Revocations:
         """
         before_s = end_of_second(self._time.now_us())
         until_s = before_s + self._longest_token_s if self._longest_token_s else 0
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._submit(RevokeCommand(user_id, before_s, until_s, future=future))
         revoked = await future
         assert isinstance(revoked, Revoked)

@@ -16,7 +16,8 @@ from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, 
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
-Answer: TypeAlias = Sent | Marked | Settled | Revoked | int
+CommandResult: TypeAlias = Sent | Marked | Settled | Revoked | int
+"""What a command that was decided says to its caller; the int is the count of a DeliverCommand."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises where a token is refused by what is in memory: its own user's row, which need not be a plan's, and its id."""
 CELL_BYTES = 600
@@ -33,7 +34,7 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
     users: Sequence[str] = ()
     size_bytes: int = 0
     """About what it takes in memory, and adds to a store call."""
-    future: "asyncio.Future[Answer]"
+    future: "asyncio.Future[CommandResult]"
     fact: Fact | None = None
     """What it needed, once that is read."""
     number: int = 0
@@ -41,7 +42,7 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
     store_calls: int = 0
     """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Adds this command to `plans`, the plans of its `users` in their order.
 
         Where it raises, or returns a Need (of its first user), no plan has changed.
@@ -61,7 +62,7 @@ class SendCommand(Command, eq=False):
         self.users = (self.new.sender_id, *self.recipients)
         self.size_bytes = (CELL_BYTES + text_bytes(self.new.content)) * len(self.users)
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Sent. TokenRevoked."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
@@ -86,7 +87,7 @@ class DeliverCommand(Command, eq=False):
         self.users = (self.user_id,)
         self.size_bytes = sum([CELL_BYTES + text_bytes(message.content) for message in self.messages])
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """The count; a Need of the first message's only, so that nothing of it is planned."""
         for done, message in enumerate(self.messages):
             outcome = plans[0].deliver(message, self.fact)
@@ -108,7 +109,7 @@ class MarkReadCommand(Command, eq=False):
         self.users = (self.user_id,)
         self.size_bytes = CELL_BYTES
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Marked. TokenRevoked."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
@@ -125,7 +126,7 @@ class SettleCommand(Command, eq=False):
         self.users = (self.user_id,)
         self.size_bytes = CELL_BYTES * len(self.conversation_ids)
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Settled."""
         return plans[0].settle(self.conversation_ids, self.fact)
 
@@ -141,6 +142,6 @@ class RevokeCommand(Command, eq=False):
         self.users = (self.user_id,)
         self.size_bytes = CELL_BYTES
 
-    def decide(self, plans: Sequence[Plan]) -> Answer | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Revoked."""
         return plans[0].revoke(self.before_s, self.until_s)

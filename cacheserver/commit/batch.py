@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.clocks import Time
 from rowbox.mailbox.aggregate.plan import Plan
@@ -20,7 +20,7 @@ class Batch:
     most_rows: int
     most_bytes: int
     plans: dict[Row, Plan] = field(default_factory=dict)
-    decided: list[tuple[Command, Answer | RowboxError]] = field(default_factory=list)
+    decided: list[tuple[Command, CommandResult | RowboxError]] = field(default_factory=list)
     size_bytes: int = 0
     now_us: int = 0
     seen_us: int = 0
@@ -40,7 +40,7 @@ class Batch:
             plan = self.plans[row] = row.mailbox.plan(self.now_us, self.seen_us)
         return plan
 
-    def add(self, command: Command, outcome: Answer | RowboxError) -> None:
+    def add(self, command: Command, outcome: CommandResult | RowboxError) -> None:
         """Takes a command in, with what it will be answered if the store says yes."""
         self.decided.append((command, outcome))
         self.size_bytes += command.size_bytes
@@ -67,7 +67,7 @@ class Batch:
             resolve(command, error)
 
 
-def resolve(command: Command, outcome: Answer | BaseException) -> None:
+def resolve(command: Command, outcome: CommandResult | BaseException) -> None:
     """Gives a command its answer, unless whoever asked has left or was told that it took too long."""
     if command.future.done():
         return

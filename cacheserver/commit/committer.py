@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import StoreClock
@@ -42,7 +42,7 @@ class CommitCounters:
     send_store_calls: int = 0
     """Made one after the other for sends, their own and those that delivered them; a reply waits for them."""
 
-    def add(self, command: Command, answer: Answer | RowboxError) -> None:
+    def add(self, command: Command, answer: CommandResult | RowboxError) -> None:
         """Counts an answered command."""
         if isinstance(answer, Sent) and answer.message is not None:
             self.sends += 1

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from rowbox.cacheserver.budget import Budget
-from rowbox.cacheserver.cache.commands import Answer, Command
+from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
@@ -134,7 +134,7 @@ class Pipeline:
         while pending := self._unanswered() | self._in_flight:
             await asyncio.wait(pending)
 
-    def _unanswered(self) -> set["asyncio.Future[Answer]"]:
+    def _unanswered(self) -> set["asyncio.Future[CommandResult]"]:
         return {command.future for command in self._outstanding if not command.future.done()}
 
     def _make_ready(self, row: Row) -> None:
@@ -183,7 +183,7 @@ class Pipeline:
                 rows = self._rows_of(command, row, batch)
                 if rows is None:
                     return
-                outcome: Answer | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
+                outcome: CommandResult | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
             except RowboxError as error:
                 outcome = error
             except Exception:

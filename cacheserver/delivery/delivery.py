@@ -21,7 +21,7 @@ from functools import partial
 from itertools import islice
 
 from rowbox.cacheserver.budget import Budget, text_bytes
-from rowbox.cacheserver.cache.commands import Answer
+from rowbox.cacheserver.cache.commands import CommandResult
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
@@ -50,7 +50,7 @@ REPORT_EVERY_S = 60.0
 PARCEL_BYTES = 1_000
 """A parcel without its text, in the parcel's own objects and in its queues."""
 
-Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[Answer]"]
+Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[CommandResult]"]
 """Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
 An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
 
@@ -284,7 +284,7 @@ class Delivery:
         else:
             delivered.add_done_callback(partial(self._ended, recipient))
 
-    def _ended(self, recipient: str, delivered: "asyncio.Future[Answer]") -> None:
+    def _ended(self, recipient: str, delivered: "asyncio.Future[CommandResult]") -> None:
         if delivered.cancelled():
             return  # the loop is ending
         error = delivered.exception()

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rowbox.cacheserver.cache.commands import Answer, Command, SettleCommand
+from rowbox.cacheserver.cache.commands import Command, CommandResult, SettleCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.mailbox.aggregate.plan import Settled
@@ -98,7 +98,7 @@ class Settling:
         except RowboxError as error:
             command.future.set_exception(error)
 
-    def _after_part(self, user_id: str, part: "asyncio.Future[Answer]") -> None:
+    def _after_part(self, user_id: str, part: "asyncio.Future[CommandResult]") -> None:
         if part.cancelled() or part.exception() is not None:
             self._going_on.discard(user_id)  # its next fetch meets what is left
         else:

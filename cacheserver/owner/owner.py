@@ -28,7 +28,7 @@ from typing import Any
 
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
-from rowbox.cacheserver.cache.commands import Answer, DeliverCommand, MarkReadCommand, SendCommand
+from rowbox.cacheserver.cache.commands import CommandResult, DeliverCommand, MarkReadCommand, SendCommand
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiters
@@ -226,7 +226,7 @@ class Owner:
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
         new, judge = _new_send(request, others, self._random.getrandbits(62)), self.revocations.check_again
         self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future))
         answer = await future
@@ -264,7 +264,7 @@ class Owner:
         if bearer is not None and not self.revocations.is_admitted(request.user_id, bearer):
             await self.revocations.admit_other(bearer)
         quota = self._limits.take("send", request.user_id)
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
         place, judge = (request.conversation_id, request.message_id), self.revocations.check_again
         self.pipeline.submit(MarkReadCommand(request.user_id, *place, bearer, judge, future=future))
         marked = await future
@@ -279,8 +279,8 @@ class Owner:
         """See RevocationPort."""
         await self.revocations.revoke_id(token_id)
 
-    def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[Answer]":
-        future: asyncio.Future[Answer] = self._loop.create_future()
+    def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
         self.pipeline.submit(DeliverCommand(user_id, messages, future=future))
         return future
 
