@@ -63,7 +63,7 @@ class RowReader:
             await self._sent_ids.read_on(view.mailbox, view.row)
             return Fact(need, as_of, record)
         if isinstance(need, RecountNeed):
-            counts = {place: await self._unread_above(view, *place) for place in need.places}
+            counts = {mark: await self._unread_above(view, *mark) for mark in need.marks}
             return Fact(need, as_of, counts)
         is_held = await self._holds(view, need.conversation_id, need.message_id)
         if isinstance(need, CopyNeed):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from rowbox.mailbox.cells import DedupeCell
 from rowbox.mailbox.conversation import Unread
 
-Place = tuple[bytes, bytes]
-"""(conversationId, messageId)"""
+ConversationMark = tuple[bytes, bytes]
+"""A conversation and its read mark: (conversationId, messageId up to which the user has read)."""
 MOST_RECOUNTS = 8
 """Conversations counted anew for one command: each is a read of up to UNREAD_CAP keys, while the row is locked."""
 
@@ -34,9 +34,9 @@ class MarkNeed(NamedTuple):
 
 
 class RecountNeed(NamedTuple):
-    """What sorts after each of these places? The Fact's value: Unread, by place."""
+    """How many unread messages sort after each of these read marks? The Fact's value: Unread, by ConversationMark."""
 
-    places: tuple[Place, ...]
+    marks: tuple[ConversationMark, ...]
 
 
 Need = DedupeNeed | CopyNeed | MarkNeed | RecountNeed
@@ -56,4 +56,4 @@ class Fact(NamedTuple):
 
     need: Need
     as_of: int
-    value: DedupeCell | bool | Behind | dict[Place, Unread] | None
+    value: DedupeCell | bool | Behind | dict[ConversationMark, Unread] | None

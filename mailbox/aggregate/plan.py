@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
     Behind,
+    ConversationMark,
     CopyNeed,
     DedupeNeed,
     Fact,
     MarkNeed,
     Need,
-    Place,
     RecountNeed,
 )
 from rowbox.mailbox.cells import (
@@ -234,7 +234,7 @@ class Plan:
         """
         horizon = self._horizon
         counted = self._counted(fact)
-        unknown: list[Place] = []
+        unknown: list[ConversationMark] = []
         known: list[tuple[bytes, Conversation, Unread | None]] = []
         for conversation_id in conversation_ids:
             state = self._state(conversation_id)
@@ -353,15 +353,17 @@ class Plan:
             return fact.value
         return need
 
-    def _recount(self, conversation_id: bytes, state: Conversation, counted: Mapping[Place, Unread]) -> Unread | None:
+    def _recount(
+        self, conversation_id: bytes, state: Conversation, counted: Mapping[ConversationMark, Unread]
+    ) -> Unread | None:
         """What is unread, from memory or as it was counted; None where neither says."""
         window = self._window_over(conversation_id, state.read_mark)
         if window is not None:
             return window.unread_above(state.read_mark, self._horizon)
         return counted.get((conversation_id, state.read_mark))
 
-    def _counted(self, fact: Fact | None) -> Mapping[Place, Unread]:
-        """What a Fact says to a RecountNeed, by place."""
+    def _counted(self, fact: Fact | None) -> Mapping[ConversationMark, Unread]:
+        """What a Fact says to a RecountNeed, by ConversationMark."""
         return fact.value if fact is not None and fact.as_of == self.head and isinstance(fact.value, dict) else {}
 
     def _window_over(self, conversation_id: bytes, message_id: bytes) -> "Window | None":

@@ -380,8 +380,8 @@ def test_a_settlement_reads_so_much_at_once_and_says_what_is_left() -> None:
     all_of_them = [direct_conversation_id("ann", one) for one in people]
     need = box.plan(at).settle(all_of_them)
     assert isinstance(need, RecountNeed)
-    assert len(need.places) == MOST_RECOUNTS
-    fact = Fact(need, box.head, dict.fromkeys(need.places, Unread(1, box.head)))
+    assert len(need.marks) == MOST_RECOUNTS
+    fact = Fact(need, box.head, dict.fromkeys(need.marks, Unread(1, box.head)))
     assert box.plan(at).settle(all_of_them, fact) == Settled(2)
 
 
