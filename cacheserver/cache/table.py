@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from rowbox.cacheserver.cache.admission import Admission
 from rowbox.cacheserver.cache.room import Room
 from rowbox.cacheserver.cache.row import Row
-from rowbox.cacheserver.rows.loader import Loaded, Loader
+from rowbox.cacheserver.rows.loader import LoadedRow, Loader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.cells import OutboxCell
@@ -160,7 +160,7 @@ class Table:
             self._loads -= 1
             self.forget_if_empty(row)
 
-    async def _load_large(self, row: Row) -> Loaded:
+    async def _load_large(self, row: Row) -> LoadedRow:
         loop = asyncio.get_running_loop()
         await self._large_admission.acquire()
         began_s = loop.time()

@@ -42,7 +42,7 @@ WHOLE_COLUMNS = 1000
 """More than a row of these families has is not read in one piece."""
 
 
-class Loaded(NamedTuple):
+class LoadedRow(NamedTuple):
     """A mailbox, and the valid outbox cells of its row: to be delivered before a send is admitted."""
 
     mailbox: Mailbox
@@ -65,7 +65,7 @@ class Loader:
         self._limits = limits
         self.store_calls = 0
 
-    async def load(self, user_id: str, row: bytes) -> Loaded | None:
+    async def load(self, user_id: str, row: bytes) -> LoadedRow | None:
         """The mailbox of a user, claimed where writes can be late; None where the row is large: `load_large`.
 
         HandoverInProgress, StoreUnavailable, StoreDamaged.
@@ -80,13 +80,13 @@ class Loader:
             return await self._load_claimed(user_id, row, columns)
         return await self._load_sole(user_id, row, _once(columns[Family.INDEX]))
 
-    async def load_large(self, user_id: str, row: bytes) -> Loaded:
+    async def load_large(self, user_id: str, row: bytes) -> LoadedRow:
         """As `load`, of a row of any size: read in parts, between which others have their turns."""
         if self._store.late_writes:
             return await self._load_claimed_in_parts(user_id, row)
         return await self._load_sole(user_id, row, self._parts(row, Family.INDEX))
 
-    async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> Loaded:
+    async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> LoadedRow:
         """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
         draft, head, others = IndexDraft(), 0, ByKind[Any]()
         async for columns in parts:
@@ -105,9 +105,9 @@ class Loader:
         )
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
-        return Loaded(mailbox, ())
+        return LoadedRow(mailbox, ())
 
-    async def _load_claimed(self, user_id: str, row: bytes, columns: dict[Family, list[Column]]) -> Loaded:
+    async def _load_claimed(self, user_id: str, row: bytes, columns: dict[Family, list[Column]]) -> LoadedRow:
         """Of columns that were read in one piece."""
         cells = decoded(columns[Family.INDEX])
         read = newest(cell.fence for cell in cells if isinstance(cell, FenceCell))
@@ -120,9 +120,9 @@ class Loader:
         self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
         mailbox = claimed.mailbox(user_id, self._limits, claimed.draft.index())
         self._sent_ids.take_in(mailbox, row, columns[Family.DEDUPE], None)
-        return Loaded(mailbox, claimed.outbox)
+        return LoadedRow(mailbox, claimed.outbox)
 
-    async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> Loaded:
+    async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> LoadedRow:
         """The index is read until its head stands still, the rest after the claim (see the module's text)."""
         read = newest([cell.fence async for cell in self._fences(row)])
         if self._has_claimed(read):
@@ -141,7 +141,7 @@ class Loader:
         self._ownership.check(user_id)
         self._cleaner.remove(row, claimed.removable, claimed.latest_us)
         self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
-        return Loaded(mailbox, claimed.outbox)
+        return LoadedRow(mailbox, claimed.outbox)
 
     async def _settled(self, row: bytes, read: Fence) -> ClaimedRow:
         """What a reading of the index finds that shows the same head as the one before it, by the list to claim with.
