@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 
 
-class Standing(Enum):
+class Role(Enum):
     """What an incarnation is, as of what it read last."""
 
     STANDBY = auto()
@@ -79,7 +79,7 @@ class Swap(NamedTuple):
 class TakenIn(NamedTuple):
     """What an incarnation knows once it has taken in what stands."""
 
-    standing: Standing
+    role: Role
     has_joined: bool
     renewed_beat: int = 0
     """The swap of this beat has executed, so the lease counts from before it was begun; 0: nothing says so."""
@@ -94,25 +94,25 @@ class Renewal(NamedTuple):
     door: Door
 
 
-def standing(state: ClusterState, me: Member) -> Standing:
+def role_of(state: ClusterState, me: Member) -> Role:
     """What `me` is as of `state`. REPLACED is for ever, whatever stands later."""
     if me.is_ending or (me.has_joined and state.has_ended(me.incarnation)):
-        return Standing.REPLACED
+        return Role.REPLACED
     if state.map is not None and state.map.owner == me.incarnation:
         abdicates = not me.reaches_mail and _others_that_reach_mail(state, me) & set(me.lively)
-        return Standing.REPLACED if abdicates else Standing.OWNER
-    return Standing.REPLACED if me.owned_version else Standing.STANDBY
+        return Role.REPLACED if abdicates else Role.OWNER
+    return Role.REPLACED if me.owned_version else Role.STANDBY
 
 
 def take_in(state: ClusterState, me: Member) -> TakenIn:
     """What `me` makes of a read of `state`. Of a beat, the one that stands counts: the newest may have failed."""
     own = state.cell_of(me.incarnation)
     me = me._replace(has_joined=me.has_joined or own is not None)
-    now_is = standing(state, me)
-    beat = own.beat if own is not None and now_is is not Standing.REPLACED else 0
+    now_is = role_of(state, me)
+    beat = own.beat if own is not None and now_is is not Role.REPLACED else 0
     named = state.map
     # Only a higher version is another one: n would begin anew under a version that had it.
-    is_given = now_is is Standing.OWNER and named is not None and named.version > me.owned_version
+    is_given = now_is is Role.OWNER and named is not None and named.version > me.owned_version
     return TakenIn(now_is, me.has_joined, beat, named.version if named is not None and is_given else 0)
 
 
@@ -127,14 +127,14 @@ def renewal(state: ClusterState, me: Member, swap: Swap) -> Renewal | None:
 def next_swap(state: ClusterState, me: Member) -> Swap | None:
     """What `me` does next, as of `state`; None: nothing before its next beat."""
     own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)
-    now_is = standing(state, me)
+    now_is = role_of(state, me)
     if own is None or place is None:
-        return _join(state, me) if now_is is Standing.STANDBY else None
-    if now_is is Standing.REPLACED:
+        return _join(state, me) if now_is is Role.STANDBY else None
+    if now_is is Role.REPLACED:
         return Swap(place, replace(own, status="stopped")) if own.status == "alive" else None
     if not me.has_renewed:
         return Swap(place, _cell(me))
-    if now_is is Standing.OWNER and state.map is not None:
+    if now_is is Role.OWNER and state.map is not None:
         return _as_owner(state, state.map, me)
     return _as_standby(state, me)
 

@@ -11,7 +11,7 @@ import logging
 import secrets
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, renewal, take_in
+from rowbox.cacheserver.node.judgement import Door, Member, Role, Swap, next_swap, renewal, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.peer_clocks import PeerClocks, WitnessedTime
 from rowbox.cacheserver.node.tenure import LeasedOwnership
@@ -85,7 +85,7 @@ class Membership:
         left_s = self._watch.left_s(self._owner) if is_watching else self._beat_s
         return min(self._beat_s, max(left_s, 0.0))
 
-    async def beat(self) -> Standing:
+    async def beat(self) -> Role:
         """Renews, looks, and does what is to be done. REPLACED is for ever.
 
         Raises what the store raises; a lease that is not renewed in time lapses by itself.
@@ -142,7 +142,7 @@ class Membership:
         if named is not None and named.owner == self.incarnation and needed_above > named.version:
             self.rows_are_ahead = True
 
-    def _take_in(self, state: ClusterState) -> Standing:
+    def _take_in(self, state: ClusterState) -> Role:
         """What this incarnation is as of `state`. Where it was replaced it has ended, before anything else counts."""
         self._watch.saw(state)
         if self.clocks is not None:
@@ -152,13 +152,13 @@ class Membership:
             self._owner, self.owner_address = state.map.owner, state.map.address
         taken = take_in(state, self._member())
         self._has_joined = taken.has_joined
-        if taken.standing is Standing.REPLACED:
+        if taken.role is Role.REPLACED:
             self.end()
         if taken.renewed_beat:
             self._renewed(taken.renewed_beat)
         if taken.given_version:
             self._own(taken.given_version)
-        return taken.standing
+        return taken.role
 
     def _renewed(self, standing_beat: int) -> None:
         """The swap of a beat is known to have executed."""

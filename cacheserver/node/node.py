@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
 from rowbox.cacheserver.node.beat_log import BeatLog
-from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership, new_incarnation
 from rowbox.cacheserver.node.peer_clocks import WitnessedTime
 from rowbox.cacheserver.node.put_back import end_restore
@@ -288,25 +288,25 @@ class Node:
 
     async def _live(self, membership: Membership, mail: Store) -> float:
         """A beat, and the end of the incarnation where it was replaced: the next round begins another."""
-        standing = await self._beat(membership, mail)
-        if standing is Standing.REPLACED:
+        role = await self._beat(membership, mail)
+        if role is Role.REPLACED:
             if membership.ownership is not None:
                 log.warning("%s", self._why_replaced())
             self._end_life()
             return 0.0
-        if standing is Standing.STANDBY and membership.owner_address:
+        if role is Role.STANDBY and membership.owner_address:
             self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
         return membership.pause_s
 
-    async def _beat(self, membership: Membership, mail: Store) -> Standing | None:
+    async def _beat(self, membership: Membership, mail: Store) -> Role | None:
         """One beat, and an Owner where this server owns now; None where the store did not answer."""
         had_lapsed = self._owner is not None and not membership.lease.is_held
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
-            standing = await membership.beat()
+            role = await membership.beat()
             self._compare_clocks(membership)
             if await self._attend_to_restore(membership):
-                standing = Standing.REPLACED
+                role = Role.REPLACED
         except StoreUnavailable as error:
             self.missed_beats += 1
             if self._owner is None:
@@ -314,11 +314,11 @@ class Node:
             else:
                 self._beat_log.missed(error)
             return None
-        if standing is Standing.OWNER:
+        if role is Role.OWNER:
             self._beat_log.renewed(had_lapsed=had_lapsed)
-        if standing is Standing.OWNER and self._owner is None and not self._is_draining:
+        if role is Role.OWNER and self._owner is None and not self._is_draining:
             await self._appoint(membership, mail)
-        return standing
+        return role
 
     async def _attend_to_restore(self, membership: Membership) -> bool:
         """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset.

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.node import membership as membership_module
-from rowbox.cacheserver.node.judgement import Member, Standing, Swap, TakenIn, next_swap, standing, take_in
+from rowbox.cacheserver.node.judgement import Member, Role, Swap, TakenIn, next_swap, role_of, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.node.tenure import EpochOwnership, LeasedOwnership
@@ -52,7 +52,7 @@ def the_map_is_taken_from_the_living(patch: Patch) -> None:
     """Whoever joins takes over, and the one who was replaced goes on for as long as its lease holds."""
 
     def grab(state: ClusterState, me: Member) -> Swap | None:
-        if me.has_renewed and standing(state, me) is Standing.STANDBY:
+        if me.has_renewed and role_of(state, me) is Role.STANDBY:
             return _takeover(state.map, me)
         return next_swap(state, me)
 
@@ -79,7 +79,7 @@ def the_dead_renew(patch: Patch) -> None:
         taken, own = take_in(state, me), state.cell_of(me.incarnation)
         if not me.owned_version or own is None:
             return taken
-        return taken._replace(standing=Standing.OWNER, renewed_beat=own.beat)
+        return taken._replace(role=Role.OWNER, renewed_beat=own.beat)
 
     def renew_always(self: Membership, _standing_beat: int) -> None:
         self.lease.renewed(self._now_s())
@@ -96,8 +96,8 @@ def the_replaced_come_back(patch: Patch) -> None:
         beat = 0 if own is None else own.beat
         if named is not None and named.owner == me.incarnation and not state.has_ended(me.incarnation):
             given = named.version if named.version > me.owned_version else 0
-            return taken._replace(standing=Standing.OWNER, renewed_beat=beat, given_version=given)
-        return taken._replace(standing=Standing.STANDBY, renewed_beat=beat, given_version=0)
+            return taken._replace(role=Role.OWNER, renewed_beat=beat, given_version=given)
+        return taken._replace(role=Role.STANDBY, renewed_beat=beat, given_version=0)
 
     def over_its_grave(state: ClusterState, me: Member) -> Swap | None:
         own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, ClusterState, MapCell, NodeCell
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
@@ -28,7 +28,7 @@ class Node:
             self.cells, LEASE, name, now_s=asyncio.get_running_loop().time, incarnation=f"{name}-1"
         )
 
-    async def beat(self) -> Standing:
+    async def beat(self) -> Role:
         return await self.membership.beat()
 
     async def beat_that_lands_late(self) -> None:
@@ -168,7 +168,7 @@ async def test_cells_of_an_earlier_rowbox_are_places_too() -> None:
         await cells.swap(state, b"nold-%d" % number, NodeCell(f"old-{number}", 9, "dead", "somewhere"))
     await cells.swap(await cells.read(), MAP_PLACE, MapCell(5, "old-2", "somewhere"))
     node = Node("new", store)
-    assert await node.beat() is Standing.OWNER
+    assert await node.beat() is Role.OWNER
     state = await read(store)
     assert state.map == MapCell(6, "new-1", "new")
     assert len(state.cells) == 3

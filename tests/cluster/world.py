@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from rowbox.cacheserver.node.judgement import Standing
+from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
 from rowbox.cacheserver.stores.memory.store import MemoryStore
@@ -186,12 +186,12 @@ class Competitor:
                 incarnation=f"{self.name}-{len(self.incarnations)}",
             )
             self.incarnations.append(membership)
-            standing = None
-            while standing is not Standing.REPLACED:
+            role = None
+            while role is not Role.REPLACED:
                 try:
-                    standing = await membership.beat()
+                    role = await membership.beat()
                 except StoreUnavailable:
-                    standing = None
+                    role = None
                 await self._sleep(max(membership.pause_s, 0.01))
 
     async def _sleep(self, seconds: float) -> None:

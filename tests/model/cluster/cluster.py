@@ -31,7 +31,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.node.judgement import Member, Standing, Swap, TakenIn, next_swap, renewal, take_in
+from rowbox.cacheserver.node.judgement import Member, Role, Swap, TakenIn, next_swap, renewal, take_in
 from rowbox.cacheserver.node.tenure import still_needed
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 from tests.model.cluster.cluster_row import Call, Left, Life, State, Store, as_read, checked, ends, name_call, put_life
@@ -131,7 +131,7 @@ class Cluster:
         life = life._replace(joined=taken.has_joined)
         if life.ending and not self.rules.end_before_stop and not seen.has_ended(life.name):
             return life
-        if taken.standing is Standing.REPLACED:
+        if taken.role is Role.REPLACED:
             life = life._replace(ending=True, lease=0, version=0, writing=0)
         beat = taken.renewed_beat if self.rules.standing_beat else life.beat
         if taken.renewed_beat and beat > life.over:
@@ -147,7 +147,7 @@ class Cluster:
         own, named = seen.cell_of(me.incarnation), seen.map
         is_named = named is not None and named.owner == me.incarnation
         return TakenIn(
-            Standing.OWNER if is_named or me.owned_version else Standing.STANDBY,
+            Role.OWNER if is_named or me.owned_version else Role.STANDBY,
             me.has_joined or own is not None,
             own.beat if own is not None and own.status == "alive" else 0,
             named.version if is_named and named is not None and named.version > me.owned_version else 0,

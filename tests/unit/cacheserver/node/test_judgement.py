@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.node.judgement import Door, Member, Standing, Swap, next_swap, standing
+from rowbox.cacheserver.node.judgement import Door, Member, Role, Swap, next_swap, role_of
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 
 OWNER = NodeCell("owner", 9, "alive", "here")
@@ -59,7 +59,7 @@ AWAY = replace(OTHER, reaches_mail=False)
     ],
 )
 def test_a_standby(stands: ClusterState, member: Member, expected: Swap | None) -> None:
-    assert standing(stands, member) is Standing.STANDBY
+    assert role_of(stands, member) is Role.STANDBY
     assert next_swap(stands, member) == expected
 
 
@@ -94,7 +94,7 @@ def owning(**known: Any) -> Member:
     ids=["content", "renews", "raises", "raises further", "buries", "not without a lease", "once is enough"],
 )
 def test_an_owner(stands: ClusterState, member: Member, expected: Swap | None) -> None:
-    assert standing(stands, member) is Standing.OWNER
+    assert role_of(stands, member) is Role.OWNER
     assert next_swap(stands, member) == expected
 
 
@@ -108,7 +108,7 @@ def test_an_owner_that_does_not_reach_the_mail_leaves_it_to_a_lively_one_that_do
 ) -> None:
     stands = state(ME, other, owner="me")
     member = owning(reaches_mail=False, lively={"other", "me"} if lively else {"me"})
-    assert standing(stands, member) is (Standing.REPLACED if abdicates else Standing.OWNER)
+    assert role_of(stands, member) is (Role.REPLACED if abdicates else Role.OWNER)
     assert next_swap(stands, member) == (STOPPED if abdicates else None)
 
 
@@ -124,7 +124,7 @@ def test_an_owner_that_does_not_reach_the_mail_leaves_it_to_a_lively_one_that_do
     ids=["the map names another", "it ends", "it was declared dead", "dead as the owner", "its place was taken over"],
 )
 def test_one_that_was_replaced_only_says_so(stands: ClusterState, member: Member, expected: Swap | None) -> None:
-    assert standing(stands, member) is Standing.REPLACED
+    assert role_of(stands, member) is Role.REPLACED
     assert next_swap(stands, member) == expected
 
 
