@@ -30,7 +30,7 @@ class Role(Enum):
     REPLACED = auto()
 
 
-class Door(NamedTuple):
+class FirstPlace(NamedTuple):
     """Where an incarnation tries to put its first cell, and what stood there: None where nothing did.
 
     While that still stands the swap may yet execute, however long ago it was sent. So another place is tried only
@@ -66,7 +66,7 @@ class Member(NamedTuple):
     """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
     lively: Collection[str] = ()
     """Incarnations whose cells were seen to change a moment ago."""
-    door: Door | None = None
+    first_place: FirstPlace | None = None
 
 
 class Swap(NamedTuple):
@@ -91,7 +91,7 @@ class Renewal(NamedTuple):
     """What an incarnation has to remember of a swap of its own cell, before it is sent."""
 
     beat: int
-    door: Door
+    first_place: FirstPlace
 
 
 def role_of(state: ClusterState, me: Member) -> Role:
@@ -121,7 +121,7 @@ def renewal(state: ClusterState, me: Member, swap: Swap) -> Renewal | None:
     cell = swap.cell
     if isinstance(cell, MapCell) or cell.incarnation != me.incarnation or cell.status != "alive":
         return None
-    return Renewal(cell.beat, Door(swap.place, state.cells.get(swap.place)))
+    return Renewal(cell.beat, FirstPlace(swap.place, state.cells.get(swap.place)))
 
 
 def next_swap(state: ClusterState, me: Member) -> Swap | None:
@@ -149,9 +149,9 @@ def _others_that_reach_mail(state: ClusterState, me: Member) -> set[str]:
 
 
 def _join(state: ClusterState, me: Member) -> Swap | None:
-    door = me.door
-    if door is not None and state.cells.get(door.place) == door.stood:
-        return None if me.has_renewed else Swap(door.place, _cell(me))
+    first_place = me.first_place
+    if first_place is not None and state.cells.get(first_place.place) == first_place.stood:
+        return None if me.has_renewed else Swap(first_place.place, _cell(me))
     ended = sorted(place for place, cell in state.cells.items() if cell.status != "alive")
     return Swap(ended[0] if ended else own_place(me.incarnation), _cell(me))
 

@@ -11,7 +11,7 @@ import logging
 import secrets
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.node.judgement import Door, Member, Role, Swap, next_swap, renewal, take_in
+from rowbox.cacheserver.node.judgement import FirstPlace, Member, Role, Swap, next_swap, renewal, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.peer_clocks import PeerClocks, WitnessedTime
 from rowbox.cacheserver.node.tenure import LeasedOwnership
@@ -74,7 +74,7 @@ class Membership:
         self._owner = ""
         self._has_joined = False
         self._is_ending = False
-        self._door: Door | None = None
+        self._first_place: FirstPlace | None = None
         self._next_beat = 1
         self._begun_s: dict[int, float] = {}
 
@@ -179,7 +179,7 @@ class Membership:
         renewed = renewal(state, me, swap)
         if renewed is not None:
             self._begun_s[renewed.beat] = self._now_s()
-            self._next_beat, self._door = renewed.beat + 1, renewed.door
+            self._next_beat, self._first_place = renewed.beat + 1, renewed.first_place
 
     def _member(self, *, has_renewed: bool = False) -> Member:
         owned = self.ownership
@@ -197,5 +197,5 @@ class Membership:
             clock_us=0 if self._time is None else self._time.says_us(),
             silent=self._watch.silent(),
             lively=self._watch.lively(),
-            door=self._door,
+            first_place=self._first_place,
         )

@@ -133,7 +133,7 @@ async def test_the_map_is_raised_above_the_fence_at_once() -> None:
 
 @virtual_time
 async def test_a_join_of_unknown_outcome_leaves_one_cell_and_not_two() -> None:
-    """It goes on at the same door, although another one stands open meanwhile."""
+    """It tries again at the same place, although another place has become free meanwhile."""
     store = shared_store()
     first, second, third = Node("first", store), Node("second", store), Node("third", store)
     await first.beat()

@@ -73,7 +73,7 @@ _BEATS = "patience: beats, and clocks that differ"
 _OWNS = "another_owns_and_answers"
 _PLACE = "a_place_was_taken_over"
 _RAISED = "the_map_was_raised"
-_DOOR = "cluster: a first start, resignations"
+_FIRST_PLACE = "cluster: a first start, resignations"
 _START = "cluster: three nodes, a first start"
 _IS_HELD: Any = vars(Lease)["is_held"].fget
 
@@ -138,6 +138,6 @@ MUTANTS = (
     Mutant(judgement._as_standby, "not state.has_ended(state.map.owner)", "False", _OWNS),
     Mutant(judgement._as_standby, "state.map.version + 1", "state.map.version", _OWNS),
     Mutant(judgement._bury, "incarnation not in me.silent or ", "", _OWNS),
-    Mutant(judgement._join, "state.cells.get(door.place) == door.stood", "False", _DOOR),
-    Mutant(judgement._join, 'if cell.status != "alive"', "", _DOOR),
+    Mutant(judgement._join, "state.cells.get(first_place.place) == first_place.stood", "False", _FIRST_PLACE),
+    Mutant(judgement._join, 'if cell.status != "alive"', "", _FIRST_PLACE),
 )

@@ -179,7 +179,7 @@ class Cluster:
         elif cell.incarnation == life.name:
             renewed = renewal(seen, member, swap)
             if renewed is not None:
-                life = life._replace(beat=renewed.beat, door=renewed.door)
+                life = life._replace(beat=renewed.beat, first_place=renewed.first_place)
                 if not self.rules.renewal_read_back:
                     life = life._replace(lease=renewed.beat)
         else:
@@ -204,7 +204,7 @@ class Cluster:
             needed_above=life.needed,
             lease_is_held=life.lease > 0,
             silent=() if silent is None else (silent,),
-            door=life.door if self.rules.one_door else None,
+            first_place=life.first_place if self.rules.one_first_place else None,
         )
 
     # ---- time, and what happens to a node ----------------------------------------------------------------------------

@@ -53,7 +53,7 @@ _BOUNDS = {
     "own_cell": TWO,
     "end_before_stop": TWO._replace(beats=0, stops=1),
     "cells_stay": COLD._replace(nodes=2, beats=2, versions=1, stops=1),
-    "one_door": COLD._replace(nodes=2, beats=2, stops=1),
+    "one_first_place": COLD._replace(nodes=2, beats=2, stops=1),
     "new_incarnation": TWO._replace(crashes=1),
 }
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from rowbox.cacheserver.node.judgement import Door
+from rowbox.cacheserver.node.judgement import FirstPlace
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell
 
 Cell: TypeAlias = NodeCell | MapCell
@@ -44,7 +44,7 @@ class Life(NamedTuple):
     name: str
     joined: bool = False
     ending: bool = False
-    door: Door | None = None
+    first_place: FirstPlace | None = None
     beat: int = 0
     """The newest that it sent."""
     lease: int = 0

@@ -28,7 +28,7 @@ class ClusterRules(NamedTuple):
     """Who resigns answers nothing from before its swap is sent. Else: until it reads that it has stopped."""
     cells_stay: bool = True
     """A cell is never removed. Else: who takes over removes those that have ended, and who starts makes a new one."""
-    one_door: bool = True
+    one_first_place: bool = True
     """A first swap of unknown outcome is tried again at its own place. Else: at whichever is free."""
     new_incarnation: bool = True
     """A node that restarts has a new name. Else: it goes on under the old one."""

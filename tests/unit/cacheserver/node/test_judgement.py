@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.node.judgement import Door, Member, Role, Swap, next_swap, role_of
+from rowbox.cacheserver.node.judgement import FirstPlace, Member, Role, Swap, next_swap, role_of
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, MapCell, NodeCell, own_place
 
 OWNER = NodeCell("owner", 9, "alive", "here")
@@ -138,9 +138,9 @@ def test_one_that_joins_takes_a_place_that_has_ended_or_makes_its_own() -> None:
 
 
 def test_one_that_joins_tries_no_other_place_while_its_first_swap_may_yet_execute() -> None:
-    joining = me(has_joined=False, has_renewed=False, door=Door(own_place("me"), None))
+    joining = me(has_joined=False, has_renewed=False, first_place=FirstPlace(own_place("me"), None))
     cell = NodeCell("me", 4, "alive", "here")
     assert next_swap(state(OWNER, dead(OTHER)), joining) == Swap(own_place("me"), cell)
     assert next_swap(state(OWNER, dead(OTHER)), joining._replace(has_renewed=True)) is None
-    taken = joining._replace(door=Door(b"owner", dead(OWNER)))
+    taken = joining._replace(first_place=FirstPlace(b"owner", dead(OWNER)))
     assert next_swap(state(OWNER, dead(OTHER)), taken) == Swap(b"other", cell), "it never executes any more"
