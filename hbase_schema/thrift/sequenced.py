@@ -1,15 +1,20 @@
-"""Thrift's protocols with a look at what a reply answers: its number and its name.
+"""Thrift's protocols with a look at what a reply answers, by its number and its name, and at whether it is a reply.
 
-thriftpy2 looks at neither. After a call that was given up, or through a gateway that answers twice, the next call
-would be given the reply to the one before: another user's mail.
+thriftpy2 looks at none of these. After a call that was given up, or through a gateway that answers twice, the next call
+would be given the reply to the one before: another user's mail. And a write that comes back as it was sent would pass
+for its own confirmation: it holds no error. A socket that connects to a free port of its own machine does that, once
+the system gives it that port as its own.
 """
 
 from collections import deque
 from typing import Any
 
 from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
+from thriftpy2.thrift import TMessageType
 
 from rowbox.hbase_schema.thrift.wire import Wire
+
+_REPLIES = (TMessageType.REPLY, TMessageType.EXCEPTION)
 
 
 class CrossedReply(Exception):
@@ -17,7 +22,7 @@ class CrossedReply(Exception):
 
 
 class Sequenced:
-    """A protocol that numbers its requests, and takes replies only in their order and under their numbers and names.
+    """A protocol that numbers its requests, and takes nothing but replies, in their order and under their numbers and names.
 
     Texts are left as the bytes that came: what HBase declares as text need not be any.
     """
@@ -48,6 +53,8 @@ class Sequenced:
             name = name.decode(errors="replace")
         if (name, seqid) != asked:
             raise CrossedReply(f"asked {asked[0]} {asked[1]}, got a reply to {name} {seqid}")
+        if kind not in _REPLIES:
+            raise CrossedReply(f"asked {asked[0]} {asked[1]}, got the question back, or another one")
         return name, kind, seqid
 
 

@@ -138,6 +138,21 @@ def test_a_second_answer_to_the_same_question_is_not_one_to_the_next() -> None:
             calls.call("getTableNames")
 
 
+def repeats(connection: Any) -> None:
+    """As a socket does that is connected to itself."""
+    while heard := connection.recv(4096):
+        connection.sendall(heard)
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=NAMES)
+def test_a_write_that_comes_back_as_it_was_sent_is_not_confirmed_by_that(wire: Wire) -> None:
+    batches = [BatchMutation(row=b"r", mutations=[Mutation(column=b"m:q", value=b"v")])]
+    with foreign_gateway(repeats) as gateway, closing(opened(gateway, wire)) as connection:
+        with pytest.raises(StoreOutcomeUnknown, match="asked mutateRowsTs 1, got the question back"):
+            connection.run(lambda client: client.mutateRowsTs(b"t", batches, 1, {}), soon(), writes=True)
+        assert connection.failure is Blame.CONNECTION
+
+
 def test_a_row_that_was_not_asked_for_is_not_believed_by_an_operators_verb() -> None:
     class AnotherRow(Thrift1Table):
         def getRowWithColumns(self, table: bytes, _row: bytes, *given: Any) -> list[Any]:  # noqa: N802
