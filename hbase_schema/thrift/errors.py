@@ -13,7 +13,8 @@ import re
 from enum import Enum, auto
 from typing import Final
 
-from thriftpy2.thrift import TApplicationException, TException
+from thriftpy2.protocol.exc import TProtocolException
+from thriftpy2.thrift import TApplicationException, TDecodeException, TException
 from thriftpy2.transport import TTransportException
 
 from rowbox.hbase_schema.thrift.deadline_socket import RequestTooLarge
@@ -40,6 +41,7 @@ _SERVERS = (
     "TooLargeException",
 )
 _BUSY_RETRY_AFTER_MS = 2000
+_THRIFTPYS_OWN = (TTransportException, TProtocolException, TDecodeException)
 
 
 class Blame(Enum):
@@ -135,7 +137,8 @@ def _failure(error: Exception, call: str, *, has_sent: bool) -> str:
 
 
 def _is_answer(error: Exception) -> bool:
-    return isinstance(error, TException) and not isinstance(error, TTransportException)
+    """Whether a gateway said it. What thriftpy2 says of bytes that are no reply, or of values, is of the same class."""
+    return isinstance(error, TException) and not isinstance(error, _THRIFTPYS_OWN)
 
 
 def _exception(error: Exception) -> str:

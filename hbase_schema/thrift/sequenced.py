@@ -22,7 +22,7 @@ class CrossedReply(Exception):
 
 
 class Sequenced:
-    """A protocol that numbers its requests, and takes nothing but replies, in their order and under their numbers and names.
+    """A protocol that numbers its requests, and takes only replies, in their order, under their numbers and names.
 
     Texts are left as the bytes that came: what HBase declares as text need not be any.
     """

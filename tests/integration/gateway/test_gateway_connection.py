@@ -259,6 +259,18 @@ def test_after_any_exception_the_connection_is_closed_and_carries_no_call(
         assert not isinstance(failure.value, StoreOutcomeUnknown)
 
 
+@pytest.mark.parametrize("wire", WIRES, ids=NAMES)
+def test_what_is_no_reply_is_no_answer_of_a_gateway_in_any_transport_and_protocol(wire: Wire) -> None:
+    """An answer with an error tells `identify` that a gateway is old; this tells it that there is none."""
+    with (
+        replying_gateway(Hbase, Counting(), wire, lambda *_: b"HTTP/1.1 400 Bad Request\r\n") as gateway,
+        closing(opened(gateway, wire)) as connection,
+    ):
+        with pytest.raises(StoreUnavailable, match="gave no answer to getTableNames") as failure:
+            connection.run(lambda client: client.getTableNames(), soon(0.5), writes=False)
+        assert not isinstance(failure.value, HBaseRefused)
+
+
 @pytest.mark.parametrize("kind", ["silence", "an end", "no Thrift", "another's reply"])
 def test_after_an_answer_that_is_none_as_well_and_the_gateway_sees_it(kind: str) -> None:
     was_left = Event()

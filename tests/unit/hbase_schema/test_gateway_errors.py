@@ -1,4 +1,7 @@
+# mypy: allow-untyped-calls
+
 import pytest
+from thriftpy2.protocol.exc import TProtocolException
 from thriftpy2.thrift import TApplicationException, TDecodeException, TType
 from thriftpy2.transport import TTransportException
 
@@ -116,6 +119,8 @@ BLAMED: dict[str, tuple[Exception, Blame]] = {
     "reset": (ConnectionResetError(104, "reset"), Blame.CONNECTION),
     "end": (TTransportException(TTransportException.END_OF_FILE, "read 0 bytes"), Blame.CONNECTION),
     "crossed": (CrossedReply("asked this, got that"), Blame.CONNECTION),
+    "no reply": (TProtocolException(TProtocolException.BAD_VERSION, "Bad version"), Blame.CONNECTION),
+    "no value": (TDecodeException("Mutation", 3, "value", "a private text", TType.I32), Blame.CONNECTION),
     "own": (refusal(b"java.io.IOException: no ZooKeeper\n"), Blame.GATEWAY),
     "no text": (TApplicationException(), Blame.GATEWAY),
     "busy": (refusal(DETAILS % b"RegionTooBusyException"), Blame.BUSY),
