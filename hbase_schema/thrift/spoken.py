@@ -99,10 +99,11 @@ async def _spoken_by(gateway: Address, settings: HBaseSettings) -> Spoken:
     configured = wire_of(settings)
     wires = [Wire(*both) for both in product(get_args(ThriftTransport), get_args(ThriftProtocol))]
     timeout_s = min(MOST_S, settings.call_timeout_ms / 1000)
-    shaking = asyncio.ensure_future(_shakes_hands(gateway, timeout_s))
     requests = [*map(_request, wires), _GET, _SASL_START]
-    answers = await asyncio.gather(*(_exchanged(gateway, request, timeout_s) for request in requests))
-    is_tls = await shaking
+    answers, is_tls = await asyncio.gather(
+        asyncio.gather(*(_exchanged(gateway, request, timeout_s) for request in requests)),
+        _shakes_hands(gateway, timeout_s),
+    )
     spoken = [wire for wire, reply in zip(wires, answers, strict=False) if _is_reply(reply, wire)]
     if spoken:
         return configured if configured in spoken else spoken[0]

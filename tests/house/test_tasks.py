@@ -29,7 +29,6 @@ ENDS = {
     "cli/serving/keys_upkeep.py create_task": "reads the keys again at each SIGHUP; leaving its `async with`",
     "cli/verbs/serve.py ensure_future": "what the server awaits: the first that ends cancels the others",
     "client/transport.py create_task": "noticing that the machine has slept; leaving the client's `async with`",
-    "hbase_schema/thrift/spoken.py ensure_future": "one handshake, awaited some lines below",
     "mailbox/timing/timer_queue.py call_at": "the one timer of a queue; `close`, or its step",
 }
 
