@@ -1,15 +1,22 @@
-"""The how-tos name defaults in their sentences: each is the code's."""
+"""The how-tos name defaults in their sentences: each is the code's; and so do numbers that are no settings."""
 
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from rowbox.api.edge.server import KEEP_ALIVE_S
+from rowbox.api.v1.handlers import POLL_MARGIN_S
+from rowbox.api.v1.request_types import MAX_CONTENT_BYTES
+from rowbox.cacheserver.cache.waiters import DRAIN_SPREAD_MS
+from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.cursor import ResetReason
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.settings.config import SETTINGS
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 FOLDER: Final = DOCS / "how-to"
+WEEK_MS: Final = 7 * 24 * 60 * 60 * 1000
 
 
 def default(key: str) -> float:
@@ -48,6 +55,24 @@ def test_each_reason_of_a_reset_is_explained_to_who_writes_a_client() -> None:
 def test_a_sentence_names_the_default(page: str, sentence: str, values: dict[str, int]) -> None:
     assert sentence in " ".join((FOLDER / page).read_text().split())
     assert {key: default(key) for key in values} == values
+
+
+@pytest.mark.parametrize(
+    ("sentence", "holds"),
+    [
+        ("`X-Poll-Client-Timeout` says** (`wait` and 15 s)", POLL_MARGIN_S == 15),
+        ("more than 200 conversations changed", MAX_DELTA == 200),
+        ("away for longer than `store.token_life_ms` (a week)", default("store.token_life_ms") == WEEK_MS),
+        ("until one has come, take a week", default("store.dedupe_life_ms") == WEEK_MS),
+        ("A page holds at most 1 MiB", PAGE_BYTES == 1 << 20),
+        ("`retryAfterMs` spread over three seconds", DRAIN_SPREAD_MS == 3_000),
+        ("idle for 75 s is closed by the server", KEEP_ALIVE_S == 75),
+        ("1 to 65,535 bytes in UTF-8", MAX_CONTENT_BYTES == 65_535),
+    ],
+)
+def test_a_number_that_a_client_is_told_is_the_servers(sentence: str, holds: bool) -> None:
+    assert sentence in " ".join((FOLDER / "write-a-client.md").read_text().split())
+    assert holds
 
 
 def test_the_memory_that_sizing_adds_up() -> None:
