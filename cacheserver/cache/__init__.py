@@ -1,1 +1,1 @@
-"""The rows in memory, and who waits at them: commands for the lock, clients for news."""
+"""The rows in memory, the commands that wait for a row's lock, and the clients that wait for its news."""

@@ -1,7 +1,7 @@
-"""How many may do something at once; few after a failure, and twice as many after each second without another.
+"""A bound on how many tasks do something at once: low after a failure, and doubled by each second without one.
 
-For loads over a cluster's store: an outcome that is not known drops hundreds of rows at once, and each comes back by a
-read and a claim. All at once they would meet the store at the moment at which it has too much to do.
+Loads over a cluster's store pass it. An outcome that is not known drops hundreds of rows at once, and each row comes
+back by a read and a claim. All loads at once would meet the store at the moment at which it has too much to do.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ from collections import deque
 from types import TracebackType
 
 FEW = 4
-"""Let in at once right after a failure: at 5 ms a call, 400 rows a second are read and claimed."""
+"""Tasks let in at once right after a failure: at 5 ms a call, the owner reads and claims 400 rows a second."""
 
 
 class Admission:
-    """`async with` it. First come, first served."""
+    """Lets `most` tasks at once into its `async with` block, first come, first served; fewer after `narrow`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,7 +23,7 @@ class Admission:
         self._narrowed_s: float | None = None
 
     def narrow(self) -> None:
-        """Something failed: lets in few from now on. Those that are inside stay."""
+        """Lets in FEW tasks from now on, because something failed. Tasks that are inside stay."""
         self._narrowed_s = self._loop.time()
 
     async def __aenter__(self) -> None:

@@ -1,7 +1,7 @@
-"""What waits for a mailbox's lock: one command is one change that a caller asked for.
+"""Commands, which wait for a mailbox's lock. One command is one change that a caller asked for.
 
-A command names the users whose rows it needs, the first being the one whose queue it waits in, and says how it is
-decided on their plans. It holds the caller's future; whoever cancels that only stops waiting.
+A command names the users whose rows it needs, and waits in the queue of the first one's row. Its `decide` adds the
+change to the plans of these rows. A command holds the caller's future: a caller who cancels it only stops waiting.
 """
 
 import asyncio
@@ -19,13 +19,16 @@ from rowbox.mailbox.revocation import Bearer
 CommandResult: TypeAlias = Sent | Marked | Settled | Revoked | int
 """What a command that was decided says to its caller; the int is the count of a DeliverCommand."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
-"""Raises where a token is refused by what is in memory: its own user's row, which need not be a plan's, and its id."""
+"""Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
+
+That row need not be one of the command's: an administrator may act for another user.
+"""
 CELL_BYTES = 600
-"""What the cells of a command take in one row, without the message's text."""
+"""What the cells of a command take in one row, in bytes, without the message's text."""
 
 
 class Command(msgspec.Struct, eq=False, kw_only=True):
-    """One change that a caller asked for. A kind of command adds what it is about, and sets `users` and `size_bytes`.
+    """One change that a caller asked for. Each subclass is a kind of change: it sets `users` and `size_bytes`.
 
     Its methods run under the lock of its first user, without awaiting. It is a struct, because fields that are declared
     once are then set in C: a class with an `__init__` that calls this one's takes 140 ns more to make.
@@ -33,25 +36,28 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
 
     users: Sequence[str] = ()
     size_bytes: int = 0
-    """About what it takes in memory, and adds to a store call."""
+    """About how many bytes the command takes in memory, and adds to a store call."""
     future: "asyncio.Future[CommandResult]"
     fact: Fact | None = None
-    """What it needed, once that is read."""
+    """What the store said to the command's Need; None before that is read, and where the command had no Need."""
     number: int = 0
-    """Which one it is, by arrival, of all that the pipeline was given."""
+    """The command's place in the order in which the pipeline was given commands, from 1."""
     store_calls: int = 0
-    """Made for it so far, one after the other: reads of what it needed, and its write. Loads of rows are the rows'."""
+    """Store calls made for this command so far, one after the other: the reads of its Needs, and its write.
+
+    The loads of its rows are not among them.
+    """
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Adds this command to `plans`, the plans of its `users` in their order.
 
-        Where it raises, or returns a Need (of its first user), no plan has changed.
+        Where it raises, or returns a Need (about the row of its first user), no plan has changed.
         """
         raise NotImplementedError
 
 
 class SendCommand(Command, eq=False):
-    """A send; with `recipients` (their rows then are of the same batch) it is delivered in the same commit."""
+    """Sends a message, and delivers it to `recipients` in the same commit: their rows are then in the same batch."""
 
     new: NewSend
     recipients: Sequence[str]
@@ -63,7 +69,7 @@ class SendCommand(Command, eq=False):
         self.size_bytes = (CELL_BYTES + text_bytes(self.new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Sent. TokenRevoked."""
+        """Returns Sent, or a Need. Raises TokenRevoked."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         answer = plans[0].send(self.new, self.fact)
@@ -74,10 +80,11 @@ class SendCommand(Command, eq=False):
 
 
 class DeliverCommand(Command, eq=False):
-    """Others' messages for one user, in order.
+    """Delivers messages of other users to one user, in order.
 
-    The answer is how many of them, from the first, the mailbox has then: all, or those before the first one whose
-    delivery needs a read. So one command, and one mutation, holds what is ready, and no message overtakes another.
+    The result is how many of the messages, counted from the first, the mailbox has afterwards: all, or those before the
+    first one whose delivery needs a read. So what is ready is written by one command and one mutation, and no message
+    overtakes another.
     """
 
     user_id: str
@@ -88,7 +95,7 @@ class DeliverCommand(Command, eq=False):
         self.size_bytes = sum([CELL_BYTES + text_bytes(message.content) for message in self.messages])
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """The count; a Need of the first message's only, so that nothing of it is planned."""
+        """Returns the count, or the Need of the first message, for which nothing is planned then."""
         for done, message in enumerate(self.messages):
             outcome = plans[0].deliver(message, self.fact)
             if not isinstance(outcome, int):
@@ -97,7 +104,7 @@ class DeliverCommand(Command, eq=False):
 
 
 class MarkReadCommand(Command, eq=False):
-    """A read mark."""
+    """Moves the read mark of a conversation to a message."""
 
     user_id: str
     conversation_id: bytes
@@ -110,14 +117,14 @@ class MarkReadCommand(Command, eq=False):
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Marked. TokenRevoked."""
+        """Returns Marked, or a Need. Raises TokenRevoked."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
 
 
 class SettleCommand(Command, eq=False):
-    """Conversations that may tell of what retention has taken, to be settled (settling.py)."""
+    """Settles conversations whose states may tell of messages that retention has taken (fetch/settling.py)."""
 
     user_id: str
     conversation_ids: Sequence[bytes]
@@ -127,12 +134,12 @@ class SettleCommand(Command, eq=False):
         self.size_bytes = CELL_BYTES * len(self.conversation_ids)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Settled."""
+        """Returns Settled, or a Need."""
         return plans[0].settle(self.conversation_ids, self.fact)
 
 
 class RevokeCommand(Command, eq=False):
-    """All tokens of a user that were issued before a second are revoked (mailbox/revocation.py)."""
+    """Revokes all tokens of a user that were issued before the second `before_s` (mailbox/revocation.py)."""
 
     user_id: str
     before_s: int
@@ -143,5 +150,5 @@ class RevokeCommand(Command, eq=False):
         self.size_bytes = CELL_BYTES
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Revoked."""
+        """Returns Revoked."""
         return plans[0].revoke(self.before_s, self.until_s)

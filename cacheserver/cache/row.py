@@ -1,4 +1,4 @@
-"""One user's place in memory: the mailbox, and the lock of the row with who waits for it.
+"""The row of one user in memory: the mailbox, and the lock of the row with its queue of commands.
 
 A row has two halves, and each has one writer. Everybody reads; nobody assigns to a row from outside of this module, and
 the methods of a half are called by its writer alone (tests/unit/cacheserver/test_writers.py).
@@ -12,8 +12,8 @@ the methods of a half are called by its writer alone (tests/unit/cacheserver/tes
                                     reserve                             its first command waits for a read
                                     park, take_parked                   others wait for it; they look again
 
-What is in the mailbox is changed by the committer (Mailbox.apply), under the lock; fetches fill its windows and its log
-from below, which changes nothing that is shown.
+The committer changes what is in the mailbox (Mailbox.apply), under the lock. Fetches add older messages and log entries
+to it, as they read them from the store: that changes nothing that a client is shown.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from rowbox.mailbox.aggregate.mailbox import Mailbox
 
 
 class Row:
-    """The row of one user. It is in the table from when somebody asks for it until nobody is at work with it."""
+    """The row of one user. The table has it from the first request for it until nobody is at work with it."""
 
     __slots__ = (
         "blocked",
@@ -48,57 +48,57 @@ class Row:
         self.mailbox: Mailbox | None = None
         self.loading: asyncio.Task[None] | None = None
         self.size_bytes = 0
-        """What the mailbox costs, as it is accounted for."""
+        """What the mailbox takes of the memory, in bytes, when it was last accounted for."""
         self.is_large = False
         """Whether it takes a large share of the memory (room.py)."""
         self.is_busy = False
-        """The lock: whether a batch that it is part of is under way, or a read for its first command."""
+        """The lock: whether a batch with this row is under way, or a read for the row's first command."""
         self.waiting: deque[Command] = deque()
-        """Commands in the order in which they came: the lock's queue."""
+        """The queue of the lock: commands in the order in which they came."""
         self.waiting_bytes = 0
         self.is_ready = False
-        """Whether the pipeline is about to take its commands."""
+        """Whether the row is in the heap of its lane: the pipeline is about to take its commands."""
         self.reserved_for: Command | None = None
-        """Its first command, while what that needs is read: nothing that came later goes into the row before it."""
+        """The row's first command while its Need is read: no command that came later goes into the row before it."""
         self.blocked: list[Row] = []
         """Rows whose first command waits for this one."""
 
     @property
     def is_evictable(self) -> bool:
-        """Whether nobody is at work with it."""
+        """Whether nobody is at work with the row: no batch, no read, no command, no row parked here, no load."""
         return not (self.is_busy or self.waiting or self.blocked or self.loading)
 
     # ------------------------------------------------------------------ the mailbox: table.py
 
     def begin_load(self, task: "asyncio.Task[None]") -> None:
-        """The row has no mailbox and no load: this is its load."""
+        """Notes the load that is under way. To be called only while the row has neither a mailbox nor a load."""
         self.loading = task
 
     def end_load(self) -> None:
-        """The load is over, with a mailbox or without."""
+        """Notes that the load is over, whether it brought a mailbox or failed."""
         self.loading = None
 
     def hold_mailbox(self, mailbox: Mailbox) -> None:
-        """What a load has read."""
+        """Takes in the mailbox that a load has made."""
         self.mailbox = mailbox
 
     def drop_mailbox(self) -> None:
-        """Whoever wants it next has it loaded."""
+        """Forgets the mailbox: the next one to ask for it has it loaded."""
         self.mailbox = None
 
     def note_size(self, size_bytes: int, *, is_large: bool) -> None:
-        """What the mailbox costs now."""
+        """Notes what the mailbox takes of the memory now, in bytes, and whether that is a large share (room.py)."""
         self.size_bytes, self.is_large = size_bytes, is_large
 
     # ------------------------------------------------------------------ the lock: pipeline.py
 
     def enqueue(self, command: Command) -> None:
-        """A command waits, behind all that came before."""
+        """Puts a command at the end of the queue."""
         self.waiting.append(command)
         self.waiting_bytes += command.size_bytes
 
     def dequeue(self) -> Command:
-        """The first command waits no more; nor is the row reserved for it."""
+        """Takes the first command out of the queue and returns it; the row is reserved for it no longer."""
         command = self.waiting.popleft()
         self.waiting_bytes -= command.size_bytes
         if self.reserved_for is command:
@@ -106,30 +106,30 @@ class Row:
         return command
 
     def mark_ready(self) -> None:
-        """It is in its lane's heap."""
+        """Notes that the row is in the heap of its lane."""
         self.is_ready = True
 
     def take_turn(self) -> None:
-        """It is out of the heap: its commands are looked at now."""
+        """Notes that the row is out of the heap of its lane: the pipeline looks at its commands now."""
         self.is_ready = False
 
     def lock(self) -> None:
-        """Nothing else of the row is decided until `unlock`. The row is not locked."""
+        """Locks the row: no other command of it is decided until `unlock`. To be called only while it is not locked."""
         self.is_busy = True
 
     def unlock(self) -> None:
-        """What was under way is over."""
+        """Unlocks the row: the batch or the read that held the lock is over."""
         self.is_busy = False
 
     def reserve(self) -> None:
-        """Nothing that came later than its first command goes into the row before that is decided."""
+        """Reserves the row for its first command: until that is decided, no later command goes into the row."""
         self.reserved_for = self.waiting[0]
 
     def park(self, other: "Row") -> None:
-        """The first command of `other` waits for this row; or of this row itself, which is not loaded."""
+        """Notes that the first command of `other` waits for this row. `other` may be this row, while it loads."""
         self.blocked.append(other)
 
     def take_parked(self) -> Sequence["Row"]:
-        """All that were parked here, which are not any more."""
+        """Returns the rows that were parked here; they are parked here no longer."""
         parked, self.blocked = self.blocked, []
         return parked

@@ -1,4 +1,4 @@
-"""The rows in memory: who is loaded, who is loading, who goes when the memory is full.
+"""The table of the rows in memory: which are loaded, which are loading, which are evicted when the memory is full.
 
 A load belongs to the table, not to the request that began it: everybody who wants the row awaits the one task, and
 nobody's leaving cancels it. Cold loads are admitted a few at a time, so that neither a restart nor a store that is too
@@ -19,20 +19,25 @@ from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded, RowboxError, StoreOutcomeUnknown
 
 LARGE_LOADS = 2
-"""Rows read in parts at the same time. Each takes a few milliseconds of every turn of the loop, and stands in no other
-load's way."""
+"""How many rows are read in parts at the same time.
+
+Each takes a few milliseconds of every turn of the event loop, and takes no place from the loads of other rows.
+"""
 LONGEST_REST_S = 1.0
-"""After a load in parts its place rests for as long as it took, this at most: mailboxes that evict one another take no
-more than half of the time."""
+"""How long at most a place for loads in parts stays empty after a load, which is otherwise as long as the load took.
+
+So large mailboxes that evict one another take no more than half of the time.
+"""
 MOST_LOOKED_AT = 64
-"""Rows that one call looks at to make room. Those at work move to the end, so the next call looks at others."""
+"""How many rows one call looks at to make room. Rows at work move to the end, so the next call looks at others."""
 
 
 class Table:
     """The rows of one owner.
 
     `on_loaded(row, outbox)` is called, without awaiting, when a mailbox came into memory and before anybody uses it.
-    `settled(key)` returns when the store may be asked for a row: before that, the row takes no other's turn.
+    `settled(key)` returns when the store may be asked for a row (Quarantine.settled). A row that waits for it takes no
+    place among the loads from another row.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class Table:
 
     @property
     def size_bytes(self) -> int:
-        """What all mailboxes cost."""
+        """What all mailboxes take of the memory, in bytes."""
         return self._room.size_bytes
 
     @property
@@ -83,18 +88,21 @@ class Table:
         return row
 
     def peek(self, user_id: str) -> Row | None:
-        """The user's row if it is here, without making it or using it."""
+        """The user's row, or None where the table has none. Neither makes a row nor counts as a use of it."""
         return self._rows.get(user_id)
 
     async def loaded(self, user_id: str) -> tuple[Row, Mailbox]:
-        """The user's row and its mailbox, read from the store if need be. Raises what the load raises, Overloaded."""
+        """The user's row and its mailbox, read from the store if need be.
+
+        Raises what Loader.load raises, and Overloaded where too many loads wait.
+        """
         # Looked up anew each time: what was loaded may have been evicted before this caller got its turn.
         while (row := self.row(user_id)).mailbox is None:
             await asyncio.shield(self.load(row))
         return row, row.mailbox
 
     def load(self, row: Row) -> "asyncio.Task[None]":
-        """The load of a row that has no mailbox: the one under way, or a new one. Overloaded when too many wait."""
+        """The load of a row without a mailbox: the one under way, or a new one. Overloaded when too many wait."""
         if row.loading is None:
             if self._loads >= self._most_loads:
                 self.forget_if_empty(row)
@@ -107,16 +115,16 @@ class Table:
         return row.loading
 
     def load_few(self) -> None:
-        """An outcome is not known: the rows that are dropped for it, maybe hundreds, come back a few at a time."""
+        """Has loads admitted a few at once, after an unknown outcome for which maybe hundreds of rows are dropped."""
         self._admission.narrow()
 
     def drop(self, row: Row) -> None:
-        """Forgets a mailbox that may no longer be true."""
+        """Forgets the mailbox of a row, because it may no longer be what the store holds."""
         row.drop_mailbox()
         self.account(row)
 
     def drop_replaced(self, row: Row, mailbox: Mailbox) -> None:
-        """Forgets a mailbox whose row another owner has claimed, unless that was noticed before."""
+        """Forgets `mailbox`, which another owner has claimed, unless the row has another one by now or is locked."""
         if row.mailbox is mailbox and not row.is_busy:
             self.drop(row)
             self.forget_if_empty(row)
@@ -127,7 +135,7 @@ class Table:
             await asyncio.wait(loads)
 
     def account(self, row: Row) -> None:
-        """Notes what a row costs now, and makes room if that is too much."""
+        """Notes what a row takes of the memory now, and evicts others if that is too much."""
         self._note(row, row.mailbox.size_bytes if row.mailbox is not None else 0)
         if self._room.is_full or row.is_large:
             self._make_room()
@@ -138,7 +146,7 @@ class Table:
             del self._rows[row.user_id]
 
     def rows(self) -> Sequence[Row]:
-        """All rows that are here now, the least recently used first."""
+        """All rows that the table has now, the least recently used first."""
         return list(self._rows.values())
 
     async def _load(self, row: Row) -> None:

@@ -1,8 +1,8 @@
-"""Clients that wait for news: long polls now, sockets later. Who waits, for what, and when they are woken.
+"""Clients that wait for news by long polls: who waits, for what, and when they are woken.
 
-A waiter holds no mailbox: it costs a future, and its user's mailbox may leave the memory meanwhile. It
-notes the head that it has seen; a mailbox that comes into memory with a greater one wakes it (a write of unknown
-outcome may have become true without anybody applying it).
+A waiter holds no mailbox: it costs a future, and its user's mailbox may leave the memory meanwhile. A waiter knows the
+head that its client has seen. A mailbox that comes into memory with a greater head wakes the waiter, because a write of
+unknown outcome may have landed without anybody applying it.
 """
 
 import asyncio
@@ -30,9 +30,10 @@ class Woken(Enum):
 
 
 class Waiter:
-    """One wait. `head`: the newest version its user's mailbox is known to have; all up to it is of no interest here.
+    """One wait of one client.
 
-    `bearer` is what is known of the token with which it was asked for.
+    `head` is the newest version that the user's mailbox is known to have: changes up to it do not concern this wait.
+    `bearer` is what is known of the token of the request that waits.
     """
 
     __slots__ = ("bearer", "conversation_id", "future", "head", "only_messages", "user_id")
@@ -54,13 +55,13 @@ class Waiter:
         self.future: asyncio.Future[Woken] = asyncio.get_running_loop().create_future()
 
     def matches(self, change: LogCell) -> bool:
-        """Whether this is what it waits for."""
+        """Whether `change` is one that the waiter waits for."""
         if self.only_messages and change.kind is not ChangeKind.MESSAGE:
             return False
         return self.conversation_id is None or self.conversation_id == change.conversation_id
 
     def wake(self, why: Woken) -> None:
-        """Ends the wait, once."""
+        """Ends the wait. Does nothing where it has ended."""
         if not self.future.done():
             self.future.set_result(why)
 
@@ -77,22 +78,22 @@ class Waiters:
         self.is_draining = False
 
     def begin(self, waiter: Waiter, timeout_s: float) -> "asyncio.Future[Woken]":
-        """Takes in a waiter; its future says what ended it. Whoever began a wait ends it by `end`, come what may.
+        """Takes in a waiter; the future that is returned says what ended it. The caller calls `end`, come what may.
 
-        A user's wait too many ends the oldest. Overloaded when the server's waits are all taken. (No coroutine that
-        does both: it would be half a kilobyte for each of ten thousand.)
+        Where the user has `per_user` waits, the oldest ends. Overloaded where the process has `most` waits.
+        (`begin` and `end` are not one coroutine: that would cost half a kilobyte for each of ten thousand waits.)
         """
         self._add(waiter)
         self._ends.add(waiter, timeout_s)
         return waiter.future
 
     def end(self, waiter: Waiter) -> None:
-        """Frees its slot."""
+        """Frees the place of a waiter among the waits, whether its wait has ended or not."""
         self._ends.remove(waiter)
         self._remove(waiter)
 
     def notify(self, user_id: str, changes: Sequence[LogCell], head: int) -> None:
-        """Wakes those of a user who wait for one of `changes`; the others know of the new head.
+        """Wakes the waiters of a user that wait for one of `changes`; the others take note of the new head.
 
         A wait that has ended keeps its head: its answer is empty, and a later token would hide this change for ever.
         """
@@ -103,13 +104,13 @@ class Waiters:
                 waiter.head = head
 
     def notify_loaded(self, user_id: str, head: int) -> None:
-        """Wakes those of a user who do not know of `head`: the mailbox came into memory with it."""
+        """Wakes the waiters of a user that do not know of `head`, with which the mailbox came into memory."""
         for waiter in self._by_user.get(user_id, ()):
             if waiter.head < head:
                 waiter.wake(Woken.CHANGE)
 
     def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
-        """Ends the waits that were asked for with a revoked token. Looks at all of them: it is done seldom."""
+        """Ends the waits of requests that came with a revoked token. Looks at every wait: revocations are rare."""
         for waiters in self._by_user.values():
             for waiter in waiters:
                 if waiter.bearer is not None and is_revoked(waiter.bearer):
@@ -150,5 +151,5 @@ def _time_is_over(waiter: Waiter) -> None:
 
 
 def retry_after_ms() -> int:
-    """When a client that is sent away should come back: at random, so that not all do at once."""
+    """After how many milliseconds a client that is sent away should come back: a random number."""
     return random.randrange(DRAIN_SPREAD_MS)
