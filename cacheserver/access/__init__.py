@@ -1,1 +1,1 @@
-"""Whose tokens an owner refuses."""
+"""Which access tokens an owner refuses because they were revoked."""

@@ -1,7 +1,7 @@
-"""Which tokens an owner refuses, and how they come to be: all of a user's (in the user's row) and single ones (by id).
+"""Revoked tokens: an owner refuses all tokens of a user (by the user's row), and single tokens (by their ids).
 
-Every request comes with what is known of its token (a Bearer) and is judged where the mailbox is in memory, at no read
-of the store:
+Every request comes with what is known of its token (a Bearer). The owner judges the token where it has the mailbox in
+memory, without a read of the store:
 
     a fetch            when the mailbox is there, and again after each wait and each read of the store
     a write            when it is decided, under the user's lock: what is decided after a revocation was refused by it
@@ -10,7 +10,8 @@ of the store:
                        is looked at again at each of these times while it is in memory
 
 A revocation is a mutation of the user's row like any other: fenced, confirmed before it is told, there after every
-restart and takeover. That the row is read before anybody is answered makes it hold from the first answer on.
+restart and takeover. An owner reads the row before it answers for the user, so the revocation holds from its first
+answer on.
 """
 
 import asyncio
@@ -35,13 +36,13 @@ log = logging.getLogger(__name__)
 _ROUNDING_S = 2
 """Issuers write whole seconds."""
 _NO_USER = ""
-"""Whose the list of single tokens is: whoever owns anybody owns everybody."""
+"""The user for whom ownership of the list of single tokens is checked: an owner of one user owns all."""
 
 
 class Revocations:
     """Judges tokens for one owner, and revokes them.
 
-    `longest_token_s`: no token is valid for longer; 0: nobody knows.
+    `longest_token_s` is how long a token is valid at most, in seconds; 0: nothing bounds that.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Revocations:
         self.ids = ids
 
     def check(self, mailbox: Mailbox, bearer: Bearer | None) -> None:
-        """TokenRevoked where the request for `mailbox` came with a revoked token of its user, or with one by its id."""
+        """TokenRevoked where `bearer` is a revoked token of the mailbox's user, or one revoked by its id."""
         if bearer is None:
             return
         revocation = mailbox.revocation
@@ -78,15 +79,18 @@ class Revocations:
             raise token_revoked()
 
     def is_admitted(self, user_id: str, bearer: Bearer) -> bool:
-        """Before anything is done for a request: whether memory is enough to judge its token; else `admit_other`.
+        """Judges a request before anything is done for it. False: `admit_other` has to judge it too.
 
-        TokenRevoked as of `check_in_memory`.
+        Raises TokenRevoked as `check_in_memory` does.
         """
         self.check_in_memory(user_id, bearer)
         return bearer.user_id == user_id
 
     def check_in_memory(self, user_id: str, bearer: Bearer | None) -> None:
-        """As `check`, as far as memory says: a revoked token must not use up what its user may ask for."""
+        """As `check`, but of a mailbox that is not in memory only the token's id is judged.
+
+        It comes before the limits: a revoked token must not use up what its user may ask for.
+        """
         if bearer is None:
             return
         row = self._table.peek(user_id)
@@ -96,8 +100,9 @@ class Revocations:
             raise token_revoked()
 
     def check_again(self, bearer: Bearer | None) -> None:
-        """After something else was awaited, and before a request is answered, decided or parked: by the row of the
-        token's own user, where that is in memory, and by its id. TokenRevoked.
+        """TokenRevoked by the row of the token's own user, where that is in memory, and by the token's id.
+
+        To be called after something else was awaited, before a request is answered, decided or parked.
         """
         if bearer is not None:
             self.check_in_memory(bearer.user_id, bearer)
@@ -105,7 +110,7 @@ class Revocations:
     async def admit_other(self, bearer: Bearer) -> None:
         """TokenRevoked where a token that is used for another user's mailbox is refused by the row of its own user.
 
-        Raises what a load raises.
+        Raises what Table.loaded raises.
         """
         mailbox = self._table.row(bearer.user_id).mailbox
         if mailbox is None:
@@ -113,10 +118,11 @@ class Revocations:
         self.check(mailbox, bearer)
 
     async def revoke_user(self, user_id: str) -> int:
-        """Has every token of the user refused that was issued until now; the second, since the epoch, before which.
+        """Has every token of the user refused that was issued until now. Returns the second (since 1970) before which.
 
-        It holds for every answer that begins after the commit. Returns when that second has come: who is told so may
-        sign in again at once. Raises what a write raises: after StoreOutcomeUnknown it may hold.
+        The refusal holds for every answer that begins after the commit. This returns when that second has
+        come, so that the user may sign in again at once. Raises what a write raises: after StoreOutcomeUnknown the
+        refusal may hold.
         """
         before_s = end_of_second(self._time.now_us())
         until_s = before_s + self._longest_token_s if self._longest_token_s else 0
@@ -138,9 +144,7 @@ class Revocations:
         log.info("the token with the id %s is refused", token_id)
 
     def revoked_user(self, user_id: str, revocation: Revocation) -> None:
-        """A revocation was applied: ends the waits that came with a token which it refuses, whosever mailbox they are
-        for.
-        """
+        """Ends the waits, for whichever mailbox, that came with a token which the new `revocation` refuses."""
         now_us = self._time.seen_us()
         self._waiters.revoke(
             lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us)
@@ -148,9 +152,9 @@ class Revocations:
 
 
 def longest_token_s(settings: AuthSettings) -> int:
-    """After its `iat` no token counts for longer, as api/auth/validation.py judges it; 0 where nothing bounds that.
+    """For how many seconds after its `iat` a token counts at most (api/auth/validation.py); 0: nothing bounds that.
 
-    The leeway counts twice: where the life is measured, and where the token expires.
+    The leeway counts twice: that module adds it to the token's life, and to its expiry.
     """
     if not settings.max_token_life_ms:
         return 0
@@ -158,5 +162,5 @@ def longest_token_s(settings: AuthSettings) -> int:
 
 
 def token_revoked() -> TokenRevoked:
-    """What a request with a revoked token is told."""
+    """The error that a request with a revoked token ends with."""
     return TokenRevoked("the token was revoked: sign in again")

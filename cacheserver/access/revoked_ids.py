@@ -1,12 +1,13 @@
-"""Single tokens that are revoked, by their ids (`jti`): a short list in one cell of the store, which the owner knows.
+"""Single tokens that are revoked, by their ids (`jti`): a short list in one cell of the store, kept in memory.
 
-Whoever revokes a token by its id need not know whose it is, and a request must not cost a read of the store. So the
-list is one for all users, in the memory of the server that owns them, and bounded. An owner reads it before it answers
-anybody, and only an owner adds to it: by compare-and-set, and told only while it is the owner still, so that the next
-one has read what was told. (Of several owners each will read it with every beat: docs/adr/0027-revoked-tokens.md.)
+Whoever revokes a token by its id need not know whose token it is, and a request must not cost a read of the store. So
+there is one list for all users, bounded, in the memory of the server that owns them. An owner reads the list before it
+answers anybody, and only an owner adds to it, by compare-and-set. The owner reports an addition as done only while it
+still owns, so the next owner has read it. (Several owners would each read it with every beat:
+docs/adr/0027-revoked-tokens.md.)
 
-An entry is the hash of the id, and when the token has expired at the latest: then it goes with the next change. Nobody
-takes an entry back.
+An entry is the hash of the id, and the second at which the token has expired at the latest. The first change of the
+list after that second removes the entry; nothing else does.
 """
 
 import asyncio
@@ -24,21 +25,21 @@ from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailabl
 
 IDS_QUALIFIER: Final = b"ids"
 MOST_IDS: Final = 1_000
-"""The cell is written whole: 60 KB at most."""
+"""How many entries the list has at most: the cell is written whole, and so has 60 KB at most."""
 _TRIES: Final = 5
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """As it is stored: JSON, which an operator can read. `hash`: hexadecimal; `until`: seconds, 0 for no end."""
+    """An entry as it is stored, in JSON: `hash` in hexadecimal; `until` in seconds since 1970, 0 for no end."""
 
     hash: str
     until: int = 0
 
 
 class RevokedIds:
-    """The list of one store as its owner has it. `read` before the first answer.
+    """The list of one store, as its owner has read it. The owner calls `read` before its first answer.
 
-    When tokens are refused that were not before, what waits with them among `waiters` ends.
+    When an entry is new, the waits among `waiters` whose requests came with that token end.
     """
 
     def __init__(self, store: Store, waiters: Waiters) -> None:
@@ -50,19 +51,19 @@ class RevokedIds:
         self._entries: Mapping[bytes, int] = {}
 
     def holds(self, token_hash: bytes, now_us: int) -> bool:
-        """Whether the token with this hash of its id is revoked. Cheap where none is."""
+        """Whether the token with this hash of its id is revoked. Costs next to nothing while the list is empty."""
         until_s = self._entries.get(token_hash) if self._entries else None
         return until_s is not None and not 0 < until_s * US_PER_S <= now_us
 
     async def read(self) -> None:
-        """Takes in what stands. Raises as reads of the store do."""
+        """Reads the list from the store. Raises what reads of the store raise, and StoreDamaged."""
         async with self._one_at_a_time:
             await self._read()
 
     async def add(self, token_hash: bytes, until_s: int, now_us: int) -> None:
-        """Has a token refused, durably, by whoever reads the list. Twice is once, with the later end.
+        """Adds a token to the stored list. A token that is added twice stands in it once, with the later end.
 
-        RevocationsFull; raises as writes of the store do: then it may have been added.
+        RevocationsFull; raises what reads and writes of the store raise: then the token may have been added.
         """
         async with self._one_at_a_time:
             await self._add(token_hash, until_s, now_us)
@@ -94,12 +95,12 @@ class RevokedIds:
 
 
 def encode_ids(entries: Mapping[bytes, int]) -> bytes:
-    """The list as it is stored."""
+    """The bytes under which the list is stored."""
     return msgspec.json.encode([_Entry(one.hex(), until_s) for one, until_s in entries.items()])
 
 
 def decode_ids(value: bytes) -> Mapping[bytes, int]:
-    """The inverse of `encode_ids`; StoreDamaged where there is none."""
+    """The inverse of `encode_ids`. StoreDamaged where the bytes are no such list."""
     try:
         return {bytes.fromhex(one.hash): one.until for one in msgspec.json.decode(value, type=list[_Entry])}
     except (msgspec.MsgspecError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A batch: the commands that go to the store in one call, decided, with the plans they made."""
+"""A batch: commands that were decided and go to the store in one call, with the plans that they made."""
 
 from dataclasses import dataclass, field
 
@@ -11,9 +11,9 @@ from rowbox.mailbox.errors import RowboxError
 
 @dataclass
 class Batch:
-    """One store call in the making, and then on its way. Nobody learns of it before its end.
+    """One store call, while it is filled and while it is under way. No caller is answered before its end.
 
-    All of it is planned at one reading of the clock, made when the first plan is opened.
+    All plans of a batch are made at one reading of the clock, which is taken when the first plan is opened.
     """
 
     time: Time
@@ -25,12 +25,12 @@ class Batch:
     now_us: int = 0
     seen_us: int = 0
     is_full: bool = False
-    """Whether it should take no more commands: of bytes, rows or commands."""
+    """Whether the batch should take no more commands: it has enough bytes, rows or commands."""
 
     def plan_of(self, row: Row) -> Plan:
-        """The row's plan, opened if this is the first command that needs it. The row is loaded and idle.
+        """The row's plan, which is opened for the first command that needs it. The row has to be loaded and not locked.
 
-        ClockInDoubt: nothing may be planned now.
+        ClockInDoubt where nothing may be planned now.
         """
         plan = self.plans.get(row)
         if plan is None:
@@ -41,7 +41,7 @@ class Batch:
         return plan
 
     def add(self, command: Command, outcome: CommandResult | RowboxError) -> None:
-        """Takes a command in, with what it will be answered if the store says yes."""
+        """Takes in a command, with what its caller will be told once the store has confirmed the batch."""
         self.decided.append((command, outcome))
         self.size_bytes += command.size_bytes
         self.is_full = (
@@ -51,7 +51,7 @@ class Batch:
         )
 
     def clear(self) -> None:
-        """Forgets everything: what it held is decided anew, or given up."""
+        """Forgets all commands and plans. The caller has them decided anew, or has given them up."""
         self.plans.clear()
         self.decided.clear()
         self.size_bytes, self.is_full = 0, False
@@ -68,7 +68,7 @@ class Batch:
 
 
 def resolve(command: Command, outcome: CommandResult | BaseException) -> None:
-    """Gives a command its answer, unless whoever asked has left or was told that it took too long."""
+    """Gives `outcome` to a command's caller, unless the caller has left or was told that it took too long."""
     if command.future.done():
         return
     if isinstance(outcome, BaseException):

@@ -1,8 +1,8 @@
-"""The way of a batch to the store and back: one call, then the check, then memory, then the answers.
+"""The way of a batch to the store and back: a store call, the check of ownership, memory, then the answers.
 
 Ownership is checked before each call and again after the store's yes, before anything is applied or answered
 (docs/consistency.md, rule 4).
-After an unknown outcome the epoch is left and the rows are dropped (rule 6): what is true is for the next load to say.
+After an unknown outcome the owner leaves its epoch and drops the rows (rule 6): the next load finds what was written.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class CommitCounters:
-    """What happened so far."""
+    """What a Committer has done so far; every number only rises."""
 
     commands: int = 0
     batches: int = 0
@@ -38,12 +38,12 @@ class CommitCounters:
     seconds: float = 0.0
     unknown_outcomes: int = 0
     sends: int = 0
-    """That made a message."""
+    """Sends that made a message."""
     send_store_calls: int = 0
-    """Made one after the other for sends, their own and those that delivered them; a reply waits for them."""
+    """Store calls that sends waited for, one after the other: those of the sends, and those that delivered them."""
 
     def add(self, command: Command, answer: CommandResult | RowboxError) -> None:
-        """Counts an answered command."""
+        """Counts a command that is being answered with `answer`."""
         if isinstance(answer, Sent) and answer.message is not None:
             self.sends += 1
             self.send_store_calls += command.store_calls
@@ -77,7 +77,10 @@ class Committer:
         self._failures = Rarely(self._loop.time)
 
     async def commit(self, batch: Batch) -> None:
-        """Writes a batch whose rows are busy, applies it, and answers its commands, with an error if need be."""
+        """Writes a batch whose rows are locked, applies it, and answers its commands, with an error if need be.
+
+        What is raised is a bug, or the end of the event loop: the commands were answered StoreOutcomeUnknown before.
+        """
         began = self._loop.time()
         try:
             await self._write(batch)
@@ -111,7 +114,7 @@ class Committer:
             log.log(level, text, len(batch.plans), error.code, error, number)
 
     def answer(self, batch: Batch) -> None:
-        """Gives the answers, each only where its users are still owned (rule 5: refusals and duplicates too)."""
+        """Answers the commands, each only if its users are still owned (rule 5: refusals and duplicates too)."""
         for command, answer in batch.decided:
             try:
                 for user_id in command.users:

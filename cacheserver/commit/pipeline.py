@@ -2,7 +2,7 @@
 
 A command waits in the queue of its first user's row. A batch takes, row by row and in order of arrival, every command
 whose rows are loaded and idle, decides them on plans without awaiting anything, and goes to the store in one call
-(committer.py). The rows of a batch are busy until it is over: so at most one mutation of a row is in flight, and
+(committer.py). The rows of a batch are locked until it is over: so at most one mutation of a row is in flight, and
 commands that come meanwhile join the next one. A row whose first command cannot go on is parked with the row it waits
 for:
 
@@ -46,12 +46,15 @@ from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 log = logging.getLogger(__name__)
 
 MOST_SET_ASIDE = 4
-"""Each holds a connection until its deadline. The next one leaves out what was found to be silent."""
+"""How many batches are set aside at once at most: each holds a connection until its deadline.
+
+The next batch of a lane leaves out the ranges that were found to be silent.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineLimits:
-    """Bounds; see rowbox.mailbox.settings.config.CommitSettings."""
+    """The bounds of a pipeline; rowbox.mailbox.settings.config.CommitSettings explains each."""
 
     batch_rows: int
     batch_bytes: int
@@ -72,7 +75,7 @@ class _Lane:
         """A heap, by the number of each row's first command: a row is in it at most once (`Row.is_ready`)."""
         self.is_in_flight = False
         self.batch: Batch | None = None
-        """The one in flight, unless that is set aside, and since when."""
+        """The batch in flight; None where there is none or it was set aside. `begun_s` is when its call was begun."""
         self.begun_s = 0.0
         self.is_scheduled = False
 
@@ -95,27 +98,27 @@ class Pipeline:
         self._quarantine = quarantine
         quarantine.on_change = self._ranges_changed
         self._apart: list[Row] = []
-        """Rows whose first command needs one of a suspect range."""
+        """Rows whose first command needs a row of a range of which it is not known whether it answers."""
         self.set_aside = 0
-        """Batches in flight that no lane waits for."""
+        """How many batches are in flight for which no lane waits."""
         self._time = time
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._lanes = [_Lane() for _ in range(limits.lanes)]
         self._outstanding = TimerQueue[Command](self._loop, _took_too_long, step_s=step_of(limits.timeout_s))
-        """The commands that are not answered yet. One that is answered leaves at once: behind one that hangs, thousands
-        would keep their texts."""
+        """The commands that are not answered yet. A command leaves as soon as it is answered: otherwise thousands of
+        texts would stay in memory behind one command that hangs."""
         self.waiting = Budget(limits.queue_commands, limits.queue_bytes)
-        """Commands that are in no batch yet."""
+        """Counts the commands that are in no batch yet."""
         self.refused = 0
-        """Commands for which there was no room."""
+        """How many commands found no room in the queue."""
         self._submitted = 0
         self._watched: set[Row] = set()
         """Rows whose load is under way for a command that waits here."""
         self._in_flight: set[asyncio.Task[None]] = set()
 
     def submit(self, command: Command) -> None:
-        """Queues a command behind those of its first user; its future gets the answer. Overloaded: not queued."""
+        """Queues a command behind those of its first user; its future gets the result. Overloaded: not queued."""
         row = self._table.row(command.users[0])
         if self.waiting.refuses(len(row.waiting), row.waiting_bytes):
             self.refused += 1
@@ -130,7 +133,7 @@ class Pipeline:
             self._make_ready(row)
 
     async def idle(self) -> None:
-        """Returns when nothing is waiting or in flight. Callers see to it that nothing new comes."""
+        """Returns when no command waits and no batch or read is in flight. The caller sees to it that none is added."""
         while pending := self._unanswered() | self._in_flight:
             await asyncio.wait(pending)
 
@@ -360,5 +363,5 @@ class Pipeline:
 
 
 def _took_too_long(command: Command) -> None:
-    """What was begun goes on; but its caller is told that nobody knows."""
+    """Tells the caller of an overdue command that its outcome is unknown. What was begun for the command goes on."""
     resolve(command, StoreOutcomeUnknown("the write took too long; its outcome is unknown"))
