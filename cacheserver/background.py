@@ -1,4 +1,4 @@
-"""The work that a server does by itself, round after round: scans, removals, purges, figures, beats.
+"""Work that a server does by itself, in rounds: scans, removals, purges, figures, beats.
 
 One class owns every such loop. While each had a loop of its own, each had a way of its own to end: an error that nobody
 had expected ended the task, and nobody heard of it. The rules here:
@@ -28,7 +28,7 @@ LONGEST_PAUSE_S = 60.0
 REPORT_EVERY_S = 60.0
 
 Work = Callable[[], Awaitable[float | None]]
-"""One round. The answer is the pause before the next one in seconds; None: until the loop is woken."""
+"""Does one round. Returns the pause before the next round in seconds; None: until the loop is woken."""
 
 
 class BackgroundLoop:
@@ -50,7 +50,7 @@ class BackgroundLoop:
         self.failures = 0
 
     def start(self) -> None:
-        """Begins with a round now. A loop that runs already goes on as it is."""
+        """Begins the first round now. Does nothing to a loop that runs already."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=self.name)
 
@@ -62,7 +62,7 @@ class BackgroundLoop:
         self._wake.set()
 
     async def close(self) -> None:
-        """Ends the loop where it is. Closing twice is closing once."""
+        """Cancels the loop, whatever its round is at, and waits for its end. A second call does nothing."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -107,7 +107,7 @@ class BackgroundLoop:
 
 
 def background_samples(loops: Iterable[BackgroundLoop]) -> Iterable[Sample]:
-    """What loops have done, for the metrics."""
+    """How many rounds each loop has done, and how many failed, for the metrics."""
     for loop in loops:
         of_loop = {"loop": loop.name}
         yield (

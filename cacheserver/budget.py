@@ -1,7 +1,7 @@
-"""What may wait in one place: so many things, and so many bytes of them.
+"""A bound on what may wait in one place: a number of things, and their bytes.
 
-Up to half of it is for anybody. Beyond that nobody may hold more than an eighth: one user's flood takes half at most,
-and everybody else goes on in the other half.
+The first half of the budget is for anybody. Once half is taken, nobody gets more than an eighth of the whole: one
+user's flood takes half at most, and everybody else goes on in the other half.
 """
 
 import sys
@@ -12,7 +12,7 @@ SHARES = 8
 
 
 class Budget:
-    """Counts what waits. `most` things and `most_bytes` at once; a single thing is let in whatever its size."""
+    """Counts what waits: `most` things and `most_bytes` at once. A thing alone is let in whatever its size."""
 
     __slots__ = ("count", "most", "most_bytes", "size_bytes")
 
@@ -24,30 +24,30 @@ class Budget:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is room for nobody."""
+        """Whether nothing more is let in, of anybody."""
         return self.count >= self.most or self.size_bytes >= self.most_bytes
 
     @property
     def is_half_full(self) -> bool:
-        """Whether shares hold."""
+        """Whether half is taken, so that nobody gets more than a share of one in SHARES."""
         return 2 * self.count >= self.most or 2 * self.size_bytes >= self.most_bytes
 
     def refuses(self, own_count: int, own_bytes: int) -> bool:
-        """Whether there is no room for one more of somebody who holds so much already."""
+        """Whether there is no room for one more thing of somebody of whom so many things and bytes wait already."""
         if 2 * self.count < self.most and 2 * self.size_bytes < self.most_bytes:
             return False
         return self.is_full or own_count * SHARES >= self.most or own_bytes * SHARES >= self.most_bytes
 
     def add(self, size_bytes: int) -> None:
-        """One more waits."""
+        """Counts one more thing that waits."""
         self.count += 1
         self.size_bytes += size_bytes
 
     def remove(self, size_bytes: int) -> None:
-        """One that waited does not any more."""
+        """Counts one thing less, of `size_bytes` as it was added with."""
         self.count -= 1
         self.size_bytes -= size_bytes
 
 
 text_bytes: Final[Callable[[str], int]] = sys.getsizeof
-"""What a text takes in memory; about as much on its way to a store, and never less by more than a third."""
+"""What a text takes in memory, in bytes: at least two thirds of what it takes on its way to a store."""

@@ -1,4 +1,4 @@
-"""Time, in one place: the clocks of this machine, and the timestamps of store calls.
+"""The clocks of this machine, and the timestamps of store calls.
 
 Nothing else in this folder reads the machine's clocks. Whoever needs the time takes a callable that gives it, so that a
 test can set it.
@@ -11,20 +11,20 @@ from typing import Final, Protocol
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US, US_PER_MS
 
 NowUs = Callable[[], int]
-"""The time of day, in microseconds since the epoch."""
+"""Gives the time of day, in microseconds since 1970."""
 NowS = Callable[[], float]
-"""Seconds of a clock that never goes back."""
+"""Gives the seconds of a clock that never goes back; where it begins says nothing."""
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Darwin's CLOCK_MONOTONIC counts in sleep
 
 
 def wall_clock_us() -> int:
-    """The time of day, as this machine has it: it can be set, and be wrong."""
+    """This machine's time of day, in microseconds since 1970. It can be set, and be wrong."""
     return time.time_ns() // 1000
 
 
 def wall_clock_ms() -> int:
-    """The same in milliseconds, in which the store counts."""
+    """This machine's time of day, in milliseconds since 1970, as stores count it."""
     return time.time_ns() // 1_000_000
 
 
@@ -37,7 +37,7 @@ class Time(Protocol):
     """The time as far as it is known: between `seen_us` and `latest_us`, which differ where there is doubt."""
 
     def now_us(self) -> int:
-        """For what is written. ClockInDoubt where it is not believed."""
+        """The time for what is written, in microseconds since 1970. ClockInDoubt where the clock is not believed."""
         ...
 
     def seen_us(self) -> int:
@@ -45,7 +45,7 @@ class Time(Protocol):
         ...
 
     def latest_us(self) -> int:
-        """What has expired by this may be gone: nothing is given as complete that reaches behind it."""
+        """The latest time that it may be. What has expired by it may be gone, so nothing older is given as complete."""
         ...
 
     @property
@@ -90,7 +90,7 @@ class StoreClock:
         return self._last_ms
 
     def is_ahead(self, written_us: int) -> bool:
-        """Whether `written_us` is so far ahead that `next_ms` will not remember it."""
+        """Whether `written_us` is so far ahead of the time that `next_ms` would not remember its T."""
         return _in_ms(written_us) > self._least_ms() + MAX_AHEAD_US // US_PER_MS
 
     def _least_ms(self) -> int:

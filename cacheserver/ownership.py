@@ -1,4 +1,4 @@
-"""Who may write: the epoch an owner claims rows with, and the check that it still may answer.
+"""Who may write: the epoch with which an owner claims rows, and the check that the owner may still answer.
 
 `Ownership` is what the commit path sees of leases, map and incarnations (node/tenure.py keeps those up to date).
 """
@@ -12,11 +12,11 @@ SOLE_EPOCH = make_epoch(1, 0)
 
 
 class Ownership(Protocol):
-    """What the commit path asks. All of it is cheap and awaits nothing."""
+    """What whoever loads, commits and answers asks about ownership. Every method is cheap and awaits nothing."""
 
     @property
     def epoch(self) -> int:
-        """The epoch to claim rows with now. Never one that was left by `leave_epoch`, in any process, ever."""
+        """The epoch to claim rows with now. No process ever claims with one that was left by `leave_epoch`."""
         ...
 
     @property
@@ -25,31 +25,32 @@ class Ownership(Protocol):
         ...
 
     def leave_epoch(self) -> None:
-        """Goes on to a fresh epoch, after an outcome that is not known."""
+        """Goes on to a fresh epoch, because the outcome of a write is not known."""
         ...
 
     def outranked(self, epoch: int) -> None:
-        """A row's fence is of a higher `epoch`, or another incarnation's of the same: this process needs one above it,
-        or was replaced.
+        """Notes that another one has claimed a row under `epoch`, which is this process's own or higher.
+
+        This process was replaced, or it needs an epoch above that one.
         """
         ...
 
     def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress unless this process owns the user now: after every write, before every answer."""
+        """Raises HandoverInProgress unless this process owns the user now. To be asked after writes, before answers."""
         ...
 
 
 class SoleOwnership:
-    """The embedded store's: the folder's lock is the lease, and the process that holds it owns everybody."""
+    """The ownership of an embedded store: the process that holds the folder's lock owns all users."""
 
     epoch = SOLE_EPOCH
     incarnation = ""
 
     def leave_epoch(self) -> None:
-        """Nothing: an embedded write is never abandoned, so no outcome stays unknown."""
+        """Does nothing: an embedded write is never abandoned, so no outcome stays unknown."""
 
     def outranked(self, epoch: int) -> None:
-        """Nothing: an embedded store has no fences."""
+        """Does nothing: an embedded store has no fences."""
 
     def check(self, user_id: str) -> None:
-        """Holds as long as the process does."""
+        """Never raises: this process owns all users as long as it lives."""

@@ -1,9 +1,9 @@
-"""The port through which `api/` reaches the owners of users: in process (the all-in-one), over the network (cluster).
+"""The port through which `api/` reaches the owner of users: an Owner, or over HBase the Node that has one at times.
 
-Values only, parsed and authorised by the caller; answers hold items already encoded as JSON, so that nothing is encoded
-twice on its way. Every method may raise any error of rowbox.mailbox.errors that is named under it, and always
-HandoverInProgress, StoreUnavailable, Overloaded (all retryable), and TokenRevoked. Cancelling a call stops the waiting
-and nothing else: a mutation that was begun is finished.
+Only values pass it. The caller has parsed and authorised them. Answers hold items that are encoded as JSON already, so
+that nothing is encoded twice on its way. Every method may raise the errors of rowbox.mailbox.errors that are named
+under it, and always HandoverInProgress, StoreUnavailable, Overloaded (all retryable), and TokenRevoked. Cancelling a
+call stops the waiting and nothing else: a mutation that was begun is finished.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class SendResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MarkRead(msgspec.Struct, frozen=True, array_like=True):
-    """Read up to and including a message."""
+    """A request to mark a conversation as read, up to and including a message."""
 
     user_id: str
     conversation_id: bytes
@@ -58,7 +58,7 @@ class MarkRead(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
-    """The conversation after it: `unread_count` is exact to 999, then 1000."""
+    """The conversation after a MarkRead. `unread_count` is exact to 999; 1000 says "more"; the timestamp is in us."""
 
     conversation_id: bytes
     unread_count: int
@@ -85,7 +85,7 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
     """A page of messages of one conversation, or of all (`conversation_id` None), or what came since `token`.
 
     `page_number` None is the first page of those that go on by cursor: it may end early. A page that was asked for by
-    its number, 0 too, does not: PageTooLarge. Beside a token it says nothing.
+    its number, 0 too, never ends early: PageTooLarge. Beside a token `page_number` says nothing.
     """
 
     user_id: str
@@ -99,7 +99,7 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
-    """An answer of either fetch.
+    """The answer to a FetchConversations or a FetchMessages.
 
     `items` are JSON objects as the client gets them. `token` names the head of the mailbox as of this answer (the last
     change given, where a delta has more); None for pages by number. `reset_reason` says why a token, or a cursor, got
@@ -140,37 +140,37 @@ class MailboxPort(Protocol):
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
-        """See Page; waits up to `wait_ms` when nothing is newer than `token`.
+        """A page of conversations. Where nothing is newer than `token`, the answer waits for up to `wait_ms`.
 
         RateLimited; BadRequest for a token or a cursor that nobody gave, and for another list's cursor.
         """
         ...
 
     async def fetch_messages(self, request: FetchMessages) -> Page:
-        """As fetch_conversations. UnknownConversation, PageTooLarge too."""
+        """A page of messages. Waits and raises as fetch_conversations; also UnknownConversation, PageTooLarge."""
         ...
 
     def unready_reasons(self) -> Sequence[str]:
-        """Why this server should get no traffic now; empty when it should. Cheap: it reads what others keep current."""
+        """Why this server should get no traffic now; empty when it should. Reads only what is in memory."""
         ...
 
     def warnings(self) -> Sequence[str]:
-        """What is wrong although this server should get traffic: a part of the store is away. Cheap too."""
+        """What is wrong although this server should get traffic: a part of the store is away. Reads only memory."""
         ...
 
     def begin_drain(self) -> None:
-        """Refuses nothing yet, ends every wait: waiters are answered at once, later requests do not wait."""
+        """Ends every wait: waiters are answered at once, and later requests do not wait. Refuses no request."""
         ...
 
 
 class RevocationPort(Protocol):
-    """What an operator can ask of the owner: that tokens are refused. It lasts over restarts and takeovers.
+    """What an operator can ask of the owner: that tokens are refused, over restarts and takeovers.
 
-    HandoverInProgress where this server is not the owner: the message says who is.
+    Every method raises HandoverInProgress where this server is not the owner; the message says which one is.
     """
 
     async def revoke_user(self, user_id: str) -> int:
-        """Has every token refused that was issued to the user until this returns; in seconds, before when."""
+        """Has every token refused that was issued to the user until this returns. Returns the second before which."""
         ...
 
     async def revoke_id(self, token_id: str) -> None:

@@ -3,8 +3,8 @@
     send    what writes: a send, a read mark
     fetch   what only reads: a page, the status of a send
 
-A request takes a token. What it costs beyond that is known only when it is done (View.cost), and is owed then. The
-owner has one RateLimits, and nothing else of it takes a token or looks at one.
+A request takes a token before it is done. What a request costs beyond that is known only when it is done (View.cost),
+and is taken then, even from an empty bucket. An owner has one RateLimits, through which every token is taken.
 """
 
 import math
@@ -30,26 +30,27 @@ class RateLimits:
                 self._buckets[name] = TokenBuckets(burst=burst, per_second=per_second, most=most, now_s=now_s)
 
     def take(self, name: LimitClass, user_id: str, cost: int = 1) -> Quota | None:
-        """Takes what a request costs, before it is done: see TokenBuckets.take. RateLimited."""
+        """Takes `cost` tokens before a request is done. None where `name` has no limit. RateLimited."""
         buckets = self._buckets.get(name)
         return buckets.take(user_id, cost) if buckets is not None else None
 
     def check(self, name: LimitClass, user_id: str) -> None:
-        """RateLimited where `take` would raise it for one token. Takes nothing."""
+        """Raises RateLimited where `take` would raise it for one token. Takes nothing."""
         buckets = self._buckets.get(name)
         if buckets is not None:
             buckets.check(user_id)
 
     def charge(self, name: LimitClass, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
-        """Takes what a request cost beyond what it took, `quota` being what was left then; what is left now."""
+        """Takes what a request cost beyond what `take` took, and returns what is left; `quota` where nothing is due."""
         buckets = self._buckets.get(name)
         return buckets.charge(user_id, cost) if buckets is not None and cost > 0 else quota
 
 
 class TokenBuckets:
-    """One class's: buckets of `burst` tokens that fill by `per_second`. A bucket that is forgotten is a full one.
+    """The buckets of one class of request: of `burst` tokens each, filled by `per_second` tokens a second.
 
-    At most `most` users are remembered, the least recently seen is forgotten first: whoever keeps asking is remembered.
+    At most `most` users have a bucket: the one of the least recently seen user is forgotten first. A user without a
+    bucket has a full one.
     """
 
     def __init__(self, *, burst: int, per_second: float, most: int, now_s: Callable[[], float]) -> None:
@@ -60,7 +61,7 @@ class TokenBuckets:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, user_id: str, cost: int = 1) -> Quota:
-        """Takes `cost` tokens (a burst at most); what is left. RateLimited when there are fewer: when there will be."""
+        """Takes `cost` tokens (`burst` at most) and returns what is left. RateLimited when there are fewer."""
         cost = min(cost, self._burst)
         now = self._now_s()
         tokens = self._tokens(user_id, now)
@@ -70,13 +71,13 @@ class TokenBuckets:
         return self._put(user_id, tokens - cost, now)
 
     def check(self, user_id: str) -> None:
-        """RateLimited where `take` would raise it now. Takes nothing."""
+        """Raises RateLimited where `take` would raise it for one token now. Takes nothing."""
         tokens = self._tokens(user_id, self._now_s())
         if tokens < 1:
             raise self._refusal(tokens, 1)
 
     def charge(self, user_id: str, cost: int) -> Quota:
-        """Takes what a request turned out to cost, also where there is less: the next ones wait until it is paid."""
+        """Takes `cost` tokens even where there are fewer: the user's next requests are refused until that is paid."""
         now = self._now_s()
         return self._put(user_id, self._tokens(user_id, now) - cost, now)
 

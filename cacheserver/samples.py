@@ -1,4 +1,4 @@
-"""What is counted, as plain numbers for whoever exports them (metrics.py). Names: `rowbox_`, base units."""
+"""What a metric is here: plain values, which api/telemetry/metrics.py exports. Names: `rowbox_`, base units."""
 
 from typing import Literal
 
