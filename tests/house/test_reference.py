@@ -87,6 +87,12 @@ def test_what_a_reader_asks_for_has_a_sentence() -> None:
     assert {name for name, text in described() if not re.search(r"[A-Z`1].*\.$", text, re.DOTALL)} == set()
 
 
+def test_whether_a_retry_helps_is_what_the_errors_say() -> None:
+    """The document goes by the status of a code; the classes decide what a client is told."""
+    documented = {(code, problem["retryable"]) for code, problem in openapi()["x-problems"].items()}
+    assert errors.retryable_of_classes() == documented
+
+
 def test_every_code_belongs_to_an_error() -> None:
     assert set(KINDS) <= errors.codes_of_classes()
 

@@ -28,6 +28,12 @@ def codes_of_classes() -> set[str]:
     return {kind.code for kind in _classes(RowboxError)}
 
 
+def retryable_of_classes() -> set[tuple[str, bool]]:
+    """What the API says of each error that a client can meet: may the same request succeed later?"""
+    classes = [kind for kind in _classes(RowboxError) if kind.code in KINDS]
+    return {(kind.code, kind.retryable or KINDS[kind.code].status >= 500) for kind in classes}
+
+
 def _row(name: str) -> tuple[str, ...]:
     return f"[{code(name)}](#{name})", str(KINDS[name].status), KINDS[name].title, _retry(name)
 
