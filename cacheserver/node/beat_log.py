@@ -15,18 +15,18 @@ REMIND_S: Final = 60.0
 
 
 class BeatLog:
-    """Of one incarnation after the other. `now_s` counts while the machine sleeps."""
+    """Logs the beats of one process, of one incarnation after the other. `now_s` counts while the machine sleeps."""
 
     def __init__(self, now_s: NowS) -> None:
         self._now_s = now_s
         self._renewed_s = now_s()
         """When a beat last succeeded."""
         self._missed = 0
-        """Since then."""
+        """How many beats have failed since then."""
         self._said_s = 0.0
 
     def missed(self, error: Exception) -> None:
-        """A beat of an owner failed."""
+        """Notes that a beat of an owner failed."""
         self._missed += 1
         now_s = self._now_s()
         if self._missed == 1:
@@ -39,7 +39,7 @@ class BeatLog:
         self._said_s = now_s
 
     def renewed(self, *, had_lapsed: bool) -> None:
-        """A beat succeeded. `had_lapsed`: the lease of an owner was over before it, so nothing was answered."""
+        """Notes that a beat succeeded. `had_lapsed`: an owner's lease was over before it, so nothing was answered."""
         now_s, missed = self._now_s(), self._missed
         if missed or had_lapsed:
             then = "it had lapsed, and nothing was answered since" if had_lapsed else "it had not lapsed"

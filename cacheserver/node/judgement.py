@@ -1,4 +1,4 @@
-"""What an incarnation is, and the one swap that it makes next: pure functions of what stands in the store.
+"""The role of an incarnation, and the one swap that it makes next: pure functions of what stands in the store.
 
 Whoever makes a swap reads again and judges again (membership.py): a swap may have lost its race, landed late, or been
 somebody else's, so nothing that was read before it may be used after it. Two servers that waited for the same owner
@@ -23,7 +23,7 @@ from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterState, M
 
 
 class Role(Enum):
-    """What an incarnation is, as of what it read last."""
+    """What an incarnation is, as of the state that it read last: it waits, it owns, or it owns nothing any more."""
 
     STANDBY = auto()
     OWNER = auto()
@@ -31,10 +31,10 @@ class Role(Enum):
 
 
 class FirstPlace(NamedTuple):
-    """Where an incarnation tries to put its first cell, and what stood there: None where nothing did.
+    """Where an incarnation tries to put its first cell, and what `stood` there (None: nothing) when it began to try.
 
-    While that still stands the swap may yet execute, however long ago it was sent. So another place is tried only
-    once something else stands here: an incarnation never has two cells.
+    While `stood` still stands there, the swap may yet execute, however long ago it was sent. So the incarnation tries
+    another place only once something else stands in this one: it never has two cells.
     """
 
     place: bytes
@@ -47,21 +47,21 @@ class Member(NamedTuple):
     incarnation: str
     address: str
     next_beat: int
-    """The number of the beat that it would write now; rises with each swap of its own cell."""
+    """The number of the beat that the incarnation would write now. It rises with each swap of its own cell."""
     has_joined: bool = False
-    """Its cell was seen in the store."""
+    """Whether the incarnation's cell was seen in the store."""
     has_renewed: bool = False
-    """It has sent its renewal of this round."""
+    """Whether the incarnation has sent its renewal of this beat."""
     is_ending: bool = False
-    """It answers nothing any more and has only to say so in the store."""
+    """Whether the incarnation answers nothing any more and has only to say so in the store."""
     owned_version: int = 0
-    """The map version that it owns under; 0: none."""
+    """The map version that the incarnation owns under; 0: it does not own."""
     needed_above: int = 0
     """A row was claimed under this map version by somebody else: the map has to be raised above it. 0: none was."""
     lease_is_held: bool = False
     reaches_mail: bool = True
     clock_us: int = 0
-    """The time that its next beat tells the others; 0: none."""
+    """The time that the next beat tells the other servers, in microseconds since 1970; 0: it tells none."""
     silent: Collection[str] = ()
     """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
     lively: Collection[str] = ()
@@ -70,32 +70,32 @@ class Member(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """A compare-and-set: `cell` takes the place of what stood there in the state that was judged."""
+    """A compare-and-set: `cell` is put at `place` if what stood there in the judged state still stands there."""
 
     place: bytes
     cell: NodeCell | MapCell
 
 
 class TakenIn(NamedTuple):
-    """What an incarnation knows once it has taken in what stands."""
+    """What an incarnation knows after a read of the state."""
 
     role: Role
     has_joined: bool
     renewed_beat: int = 0
-    """The swap of this beat has executed, so the lease counts from before it was begun; 0: nothing says so."""
+    """The beat whose swap is known to have executed: the lease counts from before it was begun. 0: none is."""
     given_version: int = 0
-    """The map version that it owns under from now on; 0: no other one than before."""
+    """The map version that the incarnation owns under from now on; 0: the same as before."""
 
 
 class Renewal(NamedTuple):
-    """What an incarnation has to remember of a swap of its own cell, before it is sent."""
+    """What an incarnation has to remember of a swap of its own cell before it sends the swap."""
 
     beat: int
     first_place: FirstPlace
 
 
 def role_of(state: ClusterState, me: Member) -> Role:
-    """What `me` is as of `state`. REPLACED is for ever, whatever stands later."""
+    """The role of `me` as of `state`. An incarnation that was REPLACED once stays so, whatever stands later."""
     if me.is_ending or (me.has_joined and state.has_ended(me.incarnation)):
         return Role.REPLACED
     if state.map is not None and state.map.owner == me.incarnation:
@@ -105,7 +105,7 @@ def role_of(state: ClusterState, me: Member) -> Role:
 
 
 def take_in(state: ClusterState, me: Member) -> TakenIn:
-    """What `me` makes of a read of `state`. Of a beat, the one that stands counts: the newest may have failed."""
+    """What `me` knows after a read of `state`. The beat in its cell there counts: its newest swap may have failed."""
     own = state.cell_of(me.incarnation)
     me = me._replace(has_joined=me.has_joined or own is not None)
     now_is = role_of(state, me)
@@ -117,7 +117,7 @@ def take_in(state: ClusterState, me: Member) -> TakenIn:
 
 
 def renewal(state: ClusterState, me: Member, swap: Swap) -> Renewal | None:
-    """Of a swap that was judged by `state`, what `me` has to remember; None where it is not one of its living cell."""
+    """What `me` has to remember of a swap judged by `state`; None where the swap does not renew its own cell."""
     cell = swap.cell
     if isinstance(cell, MapCell) or cell.incarnation != me.incarnation or cell.status != "alive":
         return None
@@ -125,7 +125,7 @@ def renewal(state: ClusterState, me: Member, swap: Swap) -> Renewal | None:
 
 
 def next_swap(state: ClusterState, me: Member) -> Swap | None:
-    """What `me` does next, as of `state`; None: nothing before its next beat."""
+    """The swap that `me` makes next, as of `state`; None: it makes none before its next beat."""
     own, place = state.cell_of(me.incarnation), state.place_of(me.incarnation)
     now_is = role_of(state, me)
     if own is None or place is None:

@@ -2,8 +2,8 @@
 
 A renewal that succeeded is counted from the moment BEFORE it was sent. Whoever wants to take over has seen the node's
 cell unchanged for `ttl + margin` of its own time, and its first look at the cell was later than that moment: so the
-lease is over before it can be declared so. No clock is compared with another machine's; the margin is for clocks that
-run unequally fast. The clock counts on while a machine sleeps: a process that slept has no lease.
+lease is over before its holder is declared dead. No clock is compared with another machine's; the margin is for clocks
+that run unequally fast. The clock counts on while a machine sleeps: a process that slept has no lease.
 """
 
 from rowbox.cacheserver.clocks import NowS, boot_clock_s
@@ -27,5 +27,5 @@ class Lease:
         self._until_s = max(self._until_s, begun_s + self._ttl_s)
 
     def end(self) -> None:
-        """Gives it up."""
+        """Gives the lease up: it does not hold until it is renewed."""
         self._until_s = float("-inf")

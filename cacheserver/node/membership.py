@@ -1,10 +1,10 @@
-"""One incarnation's part in the cluster: it renews its lease, watches the others, and takes over where the owner ended.
+"""Membership of one incarnation: it renews its lease, watches the others, and takes over where the owner has ended.
 
     beat -> read what stands -> judge it -> one swap -> read what stands -> judge it -> ... until nothing is to be done
 
-judgement.py decides, watch.py counts others' silence, this module does. An owner that was declared dead cannot renew
-(the swap it would renew by expects a cell that says alive), and its lease is over by then (lease.py): so two owners at
-once cannot be, whatever is late, lost or executed twice.
+judgement.py decides, watch.py measures the silence of others, and this module makes the swaps. An owner that was
+declared dead cannot renew (the swap of a renewal expects a cell that says alive), and its lease is over by then
+(lease.py). So there are never two owners at once, whichever call is late, lost or executed twice.
 """
 
 import logging
@@ -24,18 +24,18 @@ from rowbox.mailbox.settings.config import LeaseSettings
 log = logging.getLogger(__name__)
 
 MOST_SWAPS = 8
-"""In one beat. More than that are lost races, or many to bury: the next beat goes on."""
+"""Swaps of one beat at most. More are needed after lost races, or with many to bury: the next beat goes on."""
 GAP_BEATS = 2
 """Looks that are further apart than this many beats have a gap between them (watch.py)."""
 
 
 def new_incarnation() -> str:
-    """A name that nobody has had or will have."""
+    """A random name of 128 bits, in hexadecimal, which no other incarnation has."""
     return secrets.token_hex(16)
 
 
 class Membership:
-    """One incarnation's part. Call `beat` every `pause_s` seconds; one call at a time."""
+    """The membership of one incarnation. The caller calls `beat` every `pause_s` seconds, one call at a time."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Membership:
         incarnation: str,
         time: WitnessedTime | None = None,
     ) -> None:
-        """`time` is told to the others, and held against theirs."""
+        """Each beat tells `time` to the other servers, and the times that they tell are compared with it."""
         self._cells = cells
         self._address = address
         self._now_s = now_s
@@ -63,13 +63,13 @@ class Membership:
         self.ownership: LeasedOwnership | None = None
         """Set once the map names this incarnation."""
         self.owner_address = ""
-        """Where the owner runs, for people."""
+        """The address at which the owner runs, for people to read; "" before a map was seen."""
         self.reaches_mail = True
-        """Set before each beat by whoever knows: a server that cannot serve leaves the mailboxes to one that can."""
+        """Whether this server can serve mailboxes; else it leaves them to another. Set before each beat."""
         self.went_back = False
-        """The cluster's row is older than it was: whoever has ended that restore (put_back.py) sets it back."""
+        """Whether the cluster's row was seen older than before, by a restore. Whoever ends that clears it."""
         self.rows_are_ahead = False
-        """A row was claimed under a map version that the map, which names this incarnation, has not reached."""
+        """Whether a row was claimed under a higher version than that of the map, which names this incarnation."""
         self._went_back = WentBack(incarnation)
         self._owner = ""
         self._has_joined = False
@@ -80,15 +80,15 @@ class Membership:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait before the next beat: shorter where patience with a silent owner ends before."""
+        """How long to wait before the next beat, in seconds: less where patience with the owner ends sooner."""
         is_watching = self._owner not in ("", self.incarnation)
         left_s = self._watch.left_s(self._owner) if is_watching else self._beat_s
         return min(self._beat_s, max(left_s, 0.0))
 
     async def beat(self) -> Role:
-        """Renews, looks, and does what is to be done. REPLACED is for ever.
+        """Renews the lease, reads the state, and makes the swaps that are due. Returns the role; REPLACED is for ever.
 
-        Raises what the store raises; a lease that is not renewed in time lapses by itself.
+        Raises what the store raises. A lease that is not renewed in time lapses by itself.
         """
         if not self.lease.is_held:
             self._forget()  # whoever could not reach the store must not judge others by their silence
@@ -107,12 +107,12 @@ class Membership:
         return self._take_in(state)
 
     async def resign(self) -> None:
-        """Stops owning, in the store too: the next owner need not wait. The owner has finished what was in flight."""
+        """Stops owning, and says so in the store: the next owner need not wait. No write may be in flight any more."""
         self.end()
         await self.beat()
 
     def end(self) -> None:
-        """From now on nothing is answered under this incarnation."""
+        """Ends the lease and the ownership at once: from now on this incarnation answers nothing."""
         self._is_ending = True
         self.lease.end()
         if self.ownership is not None:

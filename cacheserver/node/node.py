@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_MS = 1000
 SAME_WAIT_S = 60.0
-"""A wait whose reason is worded otherwise each time is said once, and then once in so long."""
+"""How often a wait is logged again whose reason is worded otherwise each time."""
 OPEN_PAUSE_S = 1.0
 
 
@@ -54,7 +54,7 @@ class Stores(NamedTuple):
 
 
 OpenStores = Callable[[], Awaitable[Stores]]
-"""StoreUnavailable: to be tried again. StoreUnusable: there is no use in trying."""
+"""Opens both handles. StoreUnavailable: it is to be called again. StoreUnusable: calling again is of no use."""
 MakeOwner = Callable[[Store, Ownership], Owner]
 
 
@@ -78,7 +78,7 @@ class Node:
         """`time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not."""
         self._time = time
         self._apart_us = 0
-        """By how much its clock was last seen to be ahead of the other servers', where that is too much."""
+        """By how many microseconds this clock was last seen ahead of the others', where that is too much; else 0."""
         self._open_stores = open_stores
         self._make_owner = make_owner
         self._settings = settings
@@ -104,7 +104,7 @@ class Node:
     # ------------------------------------------------------------------ life
 
     def start(self) -> None:
-        """Begins to look for its place, in the background."""
+        """Begins the beats, in the background: the first opens the store and joins the cluster."""
         self._loop.start()
 
     async def owning(self) -> None:
@@ -194,7 +194,7 @@ class Node:
             self._owner.begin_drain()
 
     def samples(self) -> Iterable[Sample]:
-        """What it counts, and the owner at work."""
+        """The metrics of this server and of the owner at work."""
         text = "1 while this server owns the mailboxes and may answer: its lease holds, and it reaches the mail."
         yield "rowbox_is_owner", "gauge", text, {}, self._serves
         reaches = self._stores is not None and not self._health.unready_reasons

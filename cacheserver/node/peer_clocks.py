@@ -1,7 +1,7 @@
 """What the beats of the other servers say of the time, beside this machine's clock (clock_peers.py judges it).
 
 A beat carries the time at which it was begun, but not where the machine's other clock or the store's memory contradict
-it: such a clock has no say. Who is off from the others goes on speaking, so that they know.
+it: such a clock has no say. A server that differs from the others goes on telling its time, so that they know.
 
 A beat counts where it came between two answered looks that are no further apart than two beats: then it was begun
 between them, or a call before. So what it says is an interval, held against the boot clock, which nobody can set. Of
@@ -25,15 +25,18 @@ class WitnessedTime(Time, Protocol):
     """A time that also goes by what the other servers say."""
 
     def wall_us(self) -> int:
-        """What the machine's clock says, whether it is believed or not."""
+        """The time of the machine's clock, in microseconds since 1970, whether it is believed or not."""
         ...
 
     def says_us(self) -> int:
-        """The same, for the others to hear; 0 where something other than they contradicts it."""
+        """The time to tell the other servers; 0 where something other than they contradicts this clock."""
         ...
 
     def told_by_peers(self, off_us: int) -> None:
-        """By how much the clock is ahead of theirs; 0: it agrees, or whoever spoke against it has taken it back."""
+        """Takes in by how many microseconds this clock is ahead of the others'.
+
+        0: it agrees, or the server that contradicted it does so no longer.
+        """
         ...
 
 
@@ -51,7 +54,7 @@ class _Heard(NamedTuple):
 
 
 class PeerClocks:
-    """One incarnation's view. `gap_s`: two looks that are further apart have a gap between them, as in watch.py."""
+    """The clocks of the other servers, as one incarnation hears them. `gap_s` is as in watch.py."""
 
     def __init__(self, time: WitnessedTime, incarnation: str, gap_s: float, now_s: NowS) -> None:
         self._time = time
@@ -64,11 +67,11 @@ class PeerClocks:
         self._limit_us = TOLERANCE_US
 
     def forget(self) -> None:
-        """After a look that was not answered."""
+        """Forgets all that was heard. To be called after a look that was not answered."""
         self._heard.clear()
 
     def saw(self, state: ClusterState) -> None:
-        """An answered look at the cells."""
+        """Takes in the state that a look at the cells has found."""
         now_s = self._now_s()
         elapsed_s, self._looked_s = now_s - self._looked_s, now_s
         if elapsed_s > self._gap_s:
@@ -80,7 +83,7 @@ class PeerClocks:
         }
 
     def verdict(self) -> Verdict | None:
-        """How the own clock stands to the others'; None where too little was heard to tell."""
+        """How this machine's clock differs from the others'; None where too little was heard to tell."""
         if not self._heard:
             return Verdict(0, None)
         since_s = self._now_s() - self._gap_s

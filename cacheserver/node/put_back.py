@@ -1,4 +1,4 @@
-"""The end of a restore: what has to be done once when a store was put back from a copy, whatever put it back.
+"""The end of a restore: what has to be done once after a store was put back from a copy, by whatever means.
 
     1. another history begins: every token and cursor that was given before resets (history.py)
     2. where servers can be at work, whoever owns is replaced: the next owner reads the history, and has no mailbox of
@@ -17,12 +17,15 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.errors import StoreUnavailable
 
 MAP_VERSIONS_LOST = 1 << 20
-"""More changes of ownership than happen between a backup and its restore; an epoch has room for a million restores."""
+"""By how much a restore raises the map's version: more changes of ownership than happen between backup and restore.
+
+An epoch has room for a million restores.
+"""
 _TRIES = 5
 
 
 async def end_restore(store: Store) -> bytes:
-    """Does all of it, durably, and returns the new history; may be repeated. Raises as the store's reads and writes."""
+    """Does both steps, durably, and returns the new history. May be repeated. Raises what the store raises."""
     history = await begin_history(store)
     if store.late_writes:
         await _replace_owner(ClusterCells(store))

@@ -1,4 +1,4 @@
-"""Ownership that is given, and can be taken away: by a version of the map, and for as long as a lease holds."""
+"""Ownership that a version of the map gives, and that ends with a lease or with `revoke`."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from rowbox.mailbox.fence import make_epoch, map_version_of, next_epoch
 
 
 def still_needed(needed_above: int, map_version: int) -> int:
-    """Above which map version one is still needed, now that `map_version` was given; 0: none is."""
+    """The version that the map still has to be raised above, now that `map_version` was given; 0: it need not be."""
     return 0 if map_version > needed_above else needed_above
 
 
 class EpochOwnership:
-    """One owner among several of one store: a map version that was given to it, and its own counter n.
+    """The Ownership of one incarnation among several of one store: the map version given to it, and its own counter n.
 
-    `revoke` is what being replaced looks like from here, and it is for ever.
+    `revoke` ends it for ever, when the incarnation was replaced.
     """
 
     def __init__(self, map_version: int, incarnation: str) -> None:
@@ -23,7 +23,7 @@ class EpochOwnership:
         self.incarnation = incarnation
         self.is_held = True
         self.needed_above = 0
-        """A map version that is not enough any more; 0: the one it has will do."""
+        """The map has to be raised above this version; 0: the version that was given is enough."""
         self.on_outranked: Callable[[], None] | None = None
         self._is_spent = False
 
@@ -33,7 +33,7 @@ class EpochOwnership:
         return map_version_of(self.epoch)
 
     def leave_epoch(self) -> None:
-        """Raises n. Past its 3 bytes nothing is owned until a new map version is given: no epoch is used twice."""
+        """Raises n by one. Once its 3 bytes are spent, `check` fails until a new map version is given."""
         following = next_epoch(self.epoch)
         if following is not None:
             self.epoch = following
@@ -42,19 +42,22 @@ class EpochOwnership:
             self.outranked(self.epoch)
 
     def outranked(self, epoch: int) -> None:
-        """See Ownership. After a restore the map may be older than its rows (docs/how-to/backup-and-restore.md)."""
+        """See Ownership. Notes how high the map has to be raised, and calls `on_outranked`.
+
+        After a restore the map may be older than its rows (docs/how-to/backup-and-restore.md).
+        """
         self.needed_above = max(self.needed_above, map_version_of(epoch))
         if self.on_outranked is not None:
             self.on_outranked()
 
     def give(self, map_version: int) -> None:
-        """A new map version names this process again. Rows that are loaded stay: nobody else claimed them."""
+        """Takes a new map version, which names this incarnation again. Loaded rows stay: nobody else claimed them."""
         self.epoch = make_epoch(map_version, 0)
         self._is_spent = False
         self.needed_above = still_needed(self.needed_above, map_version)
 
     def revoke(self) -> None:
-        """From now on every check fails."""
+        """Ends the ownership: from now on every `check` fails."""
         self.is_held = False
 
     def check(self, user_id: str) -> None:

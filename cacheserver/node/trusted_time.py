@@ -46,7 +46,7 @@ class TrustedTime:
         self._saves = saves
         self._memory: ClockMemory | None = None
         self._stands: Remembered | None = None
-        """What was last read from the memory."""
+        """What the store remembered of the time when it was last read."""
         self._read_boot_us = 0
         self._has_saved = False
         self._trust: ClockTrust | None = None
@@ -75,7 +75,7 @@ class TrustedTime:
     # ------------------------------------------------------------------ what is asked
 
     def now_us(self) -> int:
-        """The time of day, for what is written. ClockInDoubt while it is not believed."""
+        """The time of day for what is written, in microseconds since 1970. ClockInDoubt while it is not believed."""
         wall_us = self._observed()
         if self._told is not None:
             raise ClockInDoubt(f"{self._told}; {HOW_TO_GO_ON}", retry_after_ms=RETRY_AFTER_MS)
@@ -86,20 +86,20 @@ class TrustedTime:
         return self._asked().seen_us
 
     def latest_us(self) -> int:
-        """No less than the time: what is given as complete must not have expired by it."""
+        """The latest time that it may be. What is given as complete must not have expired by it."""
         return max(self._wall_us(), self._asked().latest_us)
 
     def wall_us(self) -> int:
-        """What the machine's clock says, judged, whether it is believed or not."""
+        """A reading of the machine's clock, which is judged and returned whether it is believed or not."""
         return self._observed()
 
     def says_us(self) -> int:
-        """The same, for other servers to hear; 0 where something other than they contradicts it."""
+        """The time to tell the other servers; 0 where something other than they contradicts this clock."""
         wall_us = self._observed()
         return 0 if self._asked().doubt is not None else wall_us
 
     def told_by_peers(self, off_us: int) -> None:
-        """By how much the clock is ahead of the other servers'; 0: it agrees, or they have taken it back."""
+        """Takes in by how many microseconds this clock is ahead of the other servers'; 0: they do not contradict it."""
         if off_us:
             self._peers = PeersTime(self._wall_us() - off_us, self._boot_us())
         else:
@@ -112,7 +112,7 @@ class TrustedTime:
         return "" if self._told is None else f"{self._told}; {HOW_TO_GO_ON}"
 
     def samples(self) -> Iterable[_Sample]:
-        """For the metrics."""
+        """The metrics of the clock; none before `begin`."""
         trust = self._trust
         if trust is None:
             return

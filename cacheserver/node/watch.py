@@ -1,7 +1,7 @@
-"""How long each node's cell has been seen unchanged: by one's own clock, and without a gap in the looking.
+"""How long each node's cell has been seen unchanged, by this server's own clock and without a gap between looks.
 
 A store that stalls keeps everybody from renewing and everybody from looking. Were the time of the stall counted, the
-living would declare each other dead when it ends: so a gap starts all counts anew.
+living would declare each other dead when the stall ends. So a gap between two looks starts all counts anew.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class _Seen(NamedTuple):
 
 
 class Watch:
-    """What one node saw of the others' cells.
+    """What one incarnation has seen of the others' cells. `patience_s`: after so long without a change one is silent.
 
     `gap_s`: two looks that are further apart than this have a gap between them.
     """
@@ -35,7 +35,7 @@ class Watch:
         self._seen.clear()
 
     def saw(self, state: ClusterState) -> None:
-        """An answered look at the cells."""
+        """Takes in the state that a look at the cells has found."""
         now_s = self._now_s()
         if now_s - self._looked_s > self._gap_s:
             self.forget()
@@ -48,15 +48,15 @@ class Watch:
         return seen if seen is not None and seen.cell == cell else _Seen(cell, now_s, seen is not None)
 
     def silent(self) -> frozenset[str]:
-        """Who was seen unchanged for the whole patience."""
+        """The incarnations whose cells were seen unchanged for the whole patience."""
         return frozenset(name for name in self._seen if self.left_s(name) <= 0)
 
     def lively(self) -> frozenset[str]:
-        """Who was seen to change a moment ago."""
+        """The incarnations whose cells were seen to change within the last `gap_s`."""
         since_s = self._now_s() - self._gap_s
         return frozenset(name for name, seen in self._seen.items() if seen.has_changed and seen.since_s >= since_s)
 
     def left_s(self, incarnation: str) -> float:
-        """How much patience is left with one; all of it where its cell was not seen."""
+        """How many seconds of patience are left with an incarnation; all of them where its cell was not seen."""
         seen = self._seen.get(incarnation)
         return self._patience_s if seen is None else seen.since_s + self._patience_s - self._now_s()

@@ -1,4 +1,4 @@
-"""Whether the cluster's row has gone back: then the store was put back from a copy, under servers that run.
+"""Whether the cluster's row is older than before: then the store was restored from a copy, under running servers.
 
 The map's version and the beats of one's own cell only rise. A lower one than was seen before can only be an older one,
 out of a copy. And no row can have been claimed under a map version that the map has not reached: where a fence is above
@@ -9,7 +9,7 @@ from rowbox.cacheserver.shardmap.cluster_state import ClusterState
 
 
 class WentBack:
-    """The looks of one incarnation. `saw` is told of every look at the row, in order."""
+    """Compares the states that one incarnation reads. The caller passes each to `saw`, in order."""
 
     def __init__(self, incarnation: str) -> None:
         self._incarnation = incarnation
@@ -17,7 +17,7 @@ class WentBack:
         self._beat = 0
 
     def saw(self, state: ClusterState) -> bool:
-        """Takes in what stands; whether it is older than what stood before."""
+        """Takes in a state; whether it is older than one that was seen before."""
         version = state.map.version if state.map is not None else 0
         own = state.cell_of(self._incarnation)
         beat = own.beat if own is not None else self._beat  # where it has none, another one took its place

@@ -1,8 +1,8 @@
-"""The owner's store with an eye on its ranges: what fails or is overdue is told to the quarantine (quarantine.py).
+"""The owner's store, watched by range: the quarantine (quarantine.py) is told of calls that fail or are overdue.
 
-Reads of a suspect range wait until it is known what it is, those of one that is away are refused at once. Writes are
-not looked at here: the pipeline does not put rows of such ranges into a call, the loader reads a row before it claims
-it, and the cleaner leaves them out.
+Reads of a suspect range wait until it is found open or away. Reads of a range that is away are refused at once. Writes
+are not looked at here: the pipeline does not put rows of such ranges into a call, the loader reads a row before it
+claims it, and the cleaner leaves them out.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 class GuardedStore:
-    """The whole port, over another one. It is closed by whoever opened that one."""
+    """The store port over another store, which whoever opened it closes: `close` here does nothing."""
 
     def __init__(self, store: Store, quarantine: Quarantine) -> None:
         self._store = store
@@ -83,7 +83,7 @@ class GuardedStore:
         await self._store.verify()
 
     async def close(self) -> None:
-        """Nothing: see the class."""
+        """Does nothing: whoever opened the store closes it."""
 
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:
         await self._watched([row for row, _ in mutations], self._store.mutate(mutations, timestamp_ms))

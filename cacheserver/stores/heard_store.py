@@ -1,4 +1,4 @@
-"""A store whose answers are heard: it passes every call on, and tells MailHealth what became of it."""
+"""A store that passes every call on to another one, and tells MailHealth what became of the call."""
 
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class HeardStore:
-    """The whole port, over another one."""
+    """The store port over another store. `close` closes that store."""
 
     def __init__(self, store: Store, health: MailHealth) -> None:
         self._store = store

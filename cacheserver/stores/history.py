@@ -4,7 +4,7 @@ A version is a place in one history. After a restore the store gives the version
 other changes: a client that went on from one of them would miss those for ever. So tokens and cursors carry the
 history, and an Owner reads it before it answers anything (mailbox/pages/cursor.py).
 
-It stands in the schema row of every store, as text that an operator can read. It is written by compare-and-set alone.
+The id stands in the schema row of every store, as text that an operator can read. Only compare-and-set writes it.
 """
 
 import secrets
@@ -19,12 +19,12 @@ _TRIES = 5
 
 
 def new_history() -> bytes:
-    """An id that no store has had."""
+    """A random id of HISTORY_BYTES, which no store has had."""
     return secrets.token_bytes(HISTORY_BYTES)
 
 
 async def history_of(store: Store) -> bytes:
-    """The store's history, HISTORY_BYTES long. One that was made before there were any gets its first one here.
+    """The id of the store's history, HISTORY_BYTES long. A store that was made without one gets one here.
 
     Raises as reads and writes of the store do; StoreDamaged where what stands is no id.
     """
@@ -35,7 +35,7 @@ async def history_of(store: Store) -> bytes:
 async def begin_history(store: Store) -> bytes:
     """Begins another history, durably, and returns its id: all tokens and cursors of the ones before reset.
 
-    Owners that are at work do not notice: they read it when they start. Raises as `history_of`.
+    An owner reads the history when it starts: one that is at work does not notice. Raises as `history_of`.
     """
     return await _swap(store, await _read(store))
 

@@ -1,6 +1,6 @@
 """Whether this server reaches the mail: the rows of users, through the connections that serve users.
 
-Beats go through connections of their own, so a lease that is renewed says nothing of it. What does:
+Beats go through connections of their own, so a lease that is renewed says nothing of the mail. Two things do:
 
 reads   A probe each beat: the schema's row, and the keys of one shard, another one each time, so that one region that
         is silent does not look like a broken way. Every read made for users counts too. No success for
@@ -23,7 +23,7 @@ BROKEN_AFTER_BEATS = 3
 ROWS_THAT_TELL = 3
 """Failed writes of fewer rows than this may be those of one region."""
 FADES_AFTER_S = 60.0
-"""Without another failure, failed writes tell nothing any more: nobody may be asking."""
+"""After so long without another failure, failed writes tell nothing any more: maybe no user has written since."""
 _STRIDE = 40_503
 """Shards probed one after the other lie far apart: 65,536 by the golden ratio. Odd, so that all have their turn."""
 
@@ -50,12 +50,12 @@ class MailHealth:
 
     @property
     def can_read(self) -> bool:
-        """Whether anything was read of late."""
+        """Whether a read of mail has succeeded within BROKEN_AFTER_BEATS."""
         return self._now_s() - self._read_s < self._broken_after_s
 
     @property
     def can_write(self) -> bool:
-        """Whether nothing says that writes fail."""
+        """Whether writes are not known to fail. True where none was made."""
         now_s = self._now_s()
         tells = len(self._failed_rows) >= ROWS_THAT_TELL and now_s - self._failed_s < FADES_AFTER_S
         return not (tells and now_s - self._failing_since_s >= self._broken_after_s)
@@ -69,31 +69,31 @@ class MailHealth:
 
     @property
     def reaches_mail(self) -> bool:
-        """What the others are told: False where another server may do better."""
+        """What the beat tells the other servers. False: another server may reach the mail better."""
         return self.can_read and (self.can_write or not self._has_written)
 
     # ------------------------------------------------------------------ what it hears
 
     def begin_tenure(self) -> None:
-        """This server owns from now on: what it knows of writes is from before."""
+        """Notes that this server owns from now on: forgets what earlier writes have told."""
         self._failed_rows.clear()
         self._has_written = False
 
     def has_read(self) -> None:
-        """A read of mail was answered."""
+        """Notes that a read of mail was answered."""
         self._read_s = self._now_s()
 
     def has_written(self) -> None:
-        """A write of mail was confirmed."""
+        """Notes that a write of mail was confirmed."""
         self._failed_rows.clear()
         self._has_written = True
 
     def failed_to_read(self, error: StoreUnavailable) -> None:
-        """A read of mail failed."""
+        """Notes that a read of mail failed."""
         self._why = str(error)
 
     def failed_to_write(self, rows: Iterable[bytes], error: StoreUnavailable) -> None:
-        """A write of these rows failed, or its outcome is unknown."""
+        """Notes that a write of `rows` failed, or that its outcome is unknown."""
         self._why = str(error)
         now_s = self._now_s()
         if now_s - self._failed_s >= FADES_AFTER_S:
@@ -108,7 +108,7 @@ class MailHealth:
     # ------------------------------------------------------------------ the probe
 
     def start(self, store: Store) -> None:
-        """Probes `store` from now on. It was opened, so it answered a moment ago."""
+        """Begins to probe `store`, which was opened just now and so counts as having answered."""
         self._read_s = self._now_s()
 
         async def probe() -> float:
@@ -118,7 +118,7 @@ class MailHealth:
         self.loop.start()
 
     async def close(self) -> None:
-        """Probes no more."""
+        """Ends the probes."""
         if self.loop is not None:
             await self.loop.close()
 

@@ -42,7 +42,7 @@ class Put(NamedTuple):
 
 
 class RowMutation(NamedTuple):
-    """What one call writes into one row: all of it or nothing."""
+    """What one call of `mutate` writes into one row, atomically."""
 
     row: bytes
     puts: Sequence[tuple[Family, bytes, bytes]]
@@ -57,7 +57,7 @@ class RowDelete(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The beginning of a range. `next` is the qualifier of the first column that is not in it; None: it is all."""
+    """The beginning of a range of columns. `next` is the qualifier of the column behind it; None: there is none."""
 
     columns: list[Column]
     next: bytes | None
@@ -96,11 +96,11 @@ class Ranges(Protocol):
     """The contiguous ranges of rows of which each works or fails as one: a table's regions."""
 
     def __len__(self) -> int:
-        """How many there are. As `of`."""
+        """How many ranges there are, as far as is known: `refresh` asks the store."""
         ...
 
     def of(self, row: bytes) -> bytes:
-        """The first key of the range around `row`. Cheap, local, and maybe no longer true: they split and merge."""
+        """The first key of the range around `row`. Asks nobody. Ranges split and merge: it may be stale."""
         ...
 
     async def refresh(self) -> None:
@@ -108,9 +108,9 @@ class Ranges(Protocol):
         ...
 
     async def probe(self, row: bytes, timestamp_ms: int, timeout_s: float) -> None:
-        """A proof that the range around `row` takes writes and answers reads; nothing that counts is written.
+        """Proves that the range around `row` takes writes and answers reads. Writes nothing that a reader would see.
 
-        StoreUnavailable: it did not within `timeout_s`. StoreUnreachable: nobody could be asked.
+        StoreUnavailable: the range did not do so within `timeout_s`. StoreUnreachable: nobody could be asked.
         """
         ...
 
@@ -130,7 +130,7 @@ class StoreReader(Protocol):
 
     @property
     def shards(self) -> int:
-        """SHARDS, as stored in the schema."""
+        """The number of shards, as the store's schema has it."""
         ...
 
     async def get_row(self, row: bytes, families: Sequence[Family]) -> dict[Family, list[Column]]:
@@ -142,7 +142,7 @@ class StoreReader(Protocol):
     ) -> dict[Family, list[Column]] | None:
         """As `get_row`, of a row that has at most `most` columns in `families` together; None: it has more.
 
-        So a row of any size costs no more than `most` columns do. Who gets None reads the row in parts.
+        So a row of any size costs no more than `most` columns do. A caller that gets None reads the row in parts.
         """
         ...
 
@@ -190,7 +190,7 @@ class StoreReader(Protocol):
         ...
 
     async def close(self) -> None:
-        """Gives everything back. A write in flight is finished first. Twice is once."""
+        """Closes the store once the writes in flight are finished. A second call does nothing more."""
         ...
 
 
@@ -199,7 +199,7 @@ class Store(StoreReader, Protocol):
 
     @property
     def ranges(self) -> Ranges | None:
-        """None: it fails as a whole."""
+        """The ranges of the store's rows; None: the store works or fails as a whole."""
         ...
 
     async def mutate(self, mutations: Sequence[RowMutation], timestamp_ms: int) -> None:

@@ -1,16 +1,16 @@
 """Ranges of the store that do not answer are kept apart, so that what waits for them holds up nobody else.
 
-A range (store.Ranges: a table's region) works or fails as one. Here each is in one of three states:
+A range (Ranges in port.py: a table's region) works or fails as one. Each range is in one of three states:
 
-    open      what nobody has complained of, and almost always all of them
+    open      no call has complained of it; almost always all ranges are open
     suspect   a call that holds rows of it failed, or is without an answer for `patience_s`: its rows wait
-    away      it has not answered probes for `away_s` either: what is asked of it is refused at once
+    away      it has not answered probes for `away_s` either: calls for its rows are refused at once
 
 A call over many ranges that failed does not say which one did: all of them become suspect, and each is probed by a
 small call of its own, which those that work answer within milliseconds. A range that is away goes on being probed, with
 growing pauses, until it answers. What was asked before a range last proved itself is no complaint.
 
-A store that is one range, or that does not say what ranges it has, has nobody to protect from it: nothing is done.
+A store of one range, or one that does not say which ranges it has, has no other range to protect: nothing is done.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from rowbox.mailbox.errors import RowboxError, StoreUnavailable
 log = logging.getLogger(__name__)
 
 FIRST_TIMEOUT_S = 0.25
-"""Of a suspect's first probe. A range that works answers in milliseconds, and others wait to be asked."""
+"""The timeout of a suspect's first probe. A range that works answers in milliseconds, and others wait for a probe."""
 LONGEST_TIMEOUT_S = 2.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 SUSPECT_PROBES = 8
-"""Side by side, of all suspects: a dead server's hundred ranges are told from two hundred others in some 3 s."""
+"""Probes of suspects at once: a dead server's hundred ranges are told from two hundred others in some 3 s."""
 AWAY_PROBES = 2
-"""Side by side, of all ranges that are away: each may hold a connection until its deadline."""
+"""Probes of ranges that are away at once: each may hold a connection until its deadline."""
 RETRY_AFTER_MS = 5000
 REPORT_EVERY_S = 30.0
 REFRESH_EVERY_S = 5.0
@@ -48,12 +48,12 @@ class _Shut:
         self.is_away = False
         self.failed_probes = 0
         self.verdict: asyncio.Future[None] = loop.create_future()
-        """Done when it is no suspect any more."""
+        """Done when the range is no longer suspect."""
         self.hurry = asyncio.Event()
 
 
 class Quarantine:
-    """The states of one store's ranges. `close` it."""
+    """The states of one store's ranges. The owner closes it by `close`, which ends the probes."""
 
     def __init__(self, ranges: Ranges | None, clock: StoreClock, *, patience_s: float, away_s: float) -> None:
         self._ranges = ranges
@@ -83,21 +83,21 @@ class Quarantine:
 
     @property
     def count(self) -> int:
-        """Of ranges, as far as they are known."""
+        """How many ranges the store has, as far as is known."""
         return len(self._ranges) if self._ranges is not None else 1
 
     @property
     def suspects(self) -> int:
-        """Ranges that are asked now."""
+        """How many ranges are suspect."""
         return len(self._shut) - self.away
 
     @property
     def away(self) -> int:
-        """Ranges that do not answer."""
+        """How many ranges are away."""
         return sum(shut.is_away for shut in self._shut.values())
 
     def is_open(self, row: bytes) -> bool:
-        """Whether calls may hold `row`."""
+        """Whether calls may be made for `row`: its range is open."""
         return not self._shut or self._shut_of(row) is None
 
     def check(self, row: bytes) -> None:

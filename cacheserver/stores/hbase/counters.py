@@ -8,10 +8,10 @@ from rowbox.cacheserver.samples import Sample
 
 @dataclass
 class Counters:
-    """Each only rises.
+    """Counts since the store was opened; each only rises.
 
-    The event loop counts reads and writes; all else is counted by the pool's threads, under its lock. They are read
-    without the lock: what is counted meanwhile is seen the next time.
+    The event loop counts reads and writes; the pool's threads count all else, under the pool's lock. The metrics read
+    the counts without the lock: what is counted meanwhile is seen the next time.
     """
 
     reads: int = 0
@@ -22,13 +22,13 @@ class Counters:
     failovers: int = 0
     deadline_misses: int = 0
     errors: int = 0
-    """Answers that were errors, maybe of the gateway itself."""
+    """Answers that were errors, which may be the gateway's own."""
     refusals: int = 0
     """Refusals of region servers that a gateway passed on: busy, over a quota, not serving."""
 
 
 def gateway_samples(counters: Counters) -> Iterable[Sample]:
-    """What the connections to a cluster's gateways have done."""
+    """The metrics of the connections to a cluster's gateways."""
     numbers = (
         ("rowbox_gateway_reads_total", "Reads through the gateways.", counters.reads),
         ("rowbox_gateway_writes_total", "Writes through the gateways.", counters.writes),

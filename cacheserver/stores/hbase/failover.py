@@ -1,8 +1,9 @@
 """Which of several gateways is used: the one that worked last, until it fails; then the next.
 
-Failing is: it takes no connection, it is silent, or it answers one call after the other with errors of its own, or by
-ending a connection on which it has never answered. A gateway that answers others while one call meets its deadline is
-not silent: what it waited for was. One that was left comes last, and is tried again when those before it fail.
+A gateway fails that takes no connection, is silent, answers one call after the other with errors of its own, or ends
+one new connection after the other without an answer. A gateway that answers other calls while one meets its deadline is
+not silent: the region server behind it is. A gateway that was left comes last, and is tried again when those before it
+fail.
 """
 
 from collections.abc import Sequence
@@ -24,30 +25,31 @@ class Failover:
         self._addresses = tuple(addresses)
         self._current = 0
         self._answered_s = 0.0
-        """When the current one last did what it was asked for, or passed on what a region server said."""
+        """When the current gateway last did what it was asked for, or passed on what a region server said."""
         self._errors = 0
-        """Of the current one, since then."""
+        """How many errors of its own the current gateway has answered with since then."""
 
     def in_order(self) -> list[Address]:
-        """All of them, the one to try first at the beginning."""
+        """All gateways, the one to try first at the beginning."""
         return [*self._addresses[self._current :], *self._addresses[: self._current]]
 
     def worked(self, gateway: Address) -> bool:
-        """Stays with `gateway`, which took a connection; whether that is a change."""
+        """Makes `gateway`, which took a connection, the current one; whether that is a change."""
         return self._go_to(self._addresses.index(gateway))
 
     def answered(self, gateway: Address, now_s: float) -> None:
-        """A call through `gateway` was answered."""
+        """Notes that a call through `gateway` was answered."""
         if self._is_current(gateway):
             self._answered_s, self._errors = now_s, 0
 
     def was_silent(self, gateway: Address, begun_s: float) -> bool:
-        """A call that was begun at `begun_s` met its deadline: whether `gateway` is left for it."""
+        """Notes that a call begun at `begun_s` met its deadline; whether `gateway` is left for that."""
         return self._is_current(gateway) and self._answered_s <= begun_s and self._leave()
 
     def erred(self, gateway: Address) -> bool:
-        """A call was answered with an error that may be the gateway's own, or not at all on a new connection: whether
-        it is left for that.
+        """Notes an error that may be the gateway's own, or a new connection that ended without an answer.
+
+        Whether `gateway` is left for that.
         """
         if not self._is_current(gateway):
             return False

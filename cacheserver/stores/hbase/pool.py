@@ -1,8 +1,8 @@
 """The connections to the gateways, and the one way in which a call is made through them.
 
-A call has one deadline for everything: waiting for a thread, connecting, sending, and the reply to its last byte. Not
-begun by then, it never begins. Calls are begun in their order and all may take equally long, so none waits for longer.
-Whoever stops waiting stops no call.
+A call has one deadline for everything: waiting for a thread, connecting, sending, and the reply to its last byte. A
+call that has not begun by its deadline never begins. Calls begin in the order in which they were made. A caller who
+stops waiting stops no call.
 
 - A connection that saw any exception is closed, and never used again (hbase_schema/thrift/connection.py).
 - A read whose connection broke is made once more, on a new one. A write is not: part of it may have arrived.
@@ -42,7 +42,7 @@ CLOSED: Final = "the store is closed"
 
 
 class HBasePool:
-    """Up to `connections` calls at once, each in a thread, on a connection that nobody else uses meanwhile."""
+    """Makes up to `connections` calls at once, each in a thread, on a connection that no other call uses meanwhile."""
 
     def __init__(
         self,
@@ -63,26 +63,26 @@ class HBasePool:
         self._lock = Lock()
         self._closing: asyncio.Future[None] | None = None
         self._reading: set[_Connection] = set()
-        """Those on which a read is made, or on the way to be."""
+        """The connections on which a read is made, or is about to be."""
         self.counters = Counters()
 
     async def read(self, work: _Work[_T]) -> _T:
-        """What `work` returns. StoreUnavailable: it could not be read by the deadline."""
+        """Returns what `work` returns. StoreUnavailable: it could not be read by the deadline."""
         self.counters.reads += 1
         return await self._in_thread(partial(self._read, work))
 
     async def write(self, work: _Work[_T], timeout_s: float | None = None) -> _T:
-        """What `work` returns. StoreUnavailable: nothing was sent. StoreOutcomeUnknown: something was.
+        """Returns what `work` returns. StoreUnavailable: nothing was sent. StoreOutcomeUnknown: something was.
 
-        `timeout_s` takes the place of the pool's own.
+        `timeout_s` takes the place of the pool's own timeout.
         """
         self.counters.writes += 1
         return await self._in_thread(partial(self._write, work), timeout_s)
 
     async def close(self) -> None:
-        """Finishes the writes that were asked for, which takes no longer than a call may, then closes. Twice is once.
+        """Finishes the writes that were asked for, which takes no longer than a call may, then closes.
 
-        Reads end now, with StoreUnreachable: who closes waits for none.
+        Reads end at once, with StoreUnreachable. A second call waits for the first one.
         """
         if self._closing is None:
             self._closing = asyncio.get_running_loop().run_in_executor(None, self._close_blocking)

@@ -20,7 +20,7 @@ _NAME_START = 2
 """Where the qualifier begins in a column's name: a family is one letter, and then comes the colon."""
 _KEYS_ONLY = b" AND KeyOnlyFilter()"
 PIECE_COLUMNS = 16
-"""Of a range that is bounded in bytes: 16 messages of 64 KiB are 1 MiB."""
+"""Columns in a piece of a range that is bounded in bytes: 16 messages of 64 KiB are 1 MiB."""
 
 
 def column_name(family: Family, qualifier: bytes) -> bytes:
@@ -43,7 +43,7 @@ def get_row(client: Thrift1Client, table: bytes, row: bytes, families: Sequence[
 def get_row_within(
     client: Thrift1Client, table: bytes, row: bytes, families: Sequence[Family], most: int
 ) -> dict[Family, list[Column]] | None:
-    """The same of a row of at most `most` (at least one) columns, None: it has more. A Get knows no limit."""
+    """As `get_row`; None where the row has more than `most` (at least one) columns. A scan: a Get has no limit."""
     rows = _scanned(client, table, row, after(row), families, 1, None, columns_of_row=most + 1)
     found: dict[Family, list[Column]] = {family: [] for family in families}
     by_letter = {family.encode(): columns for family, columns in found.items()}
@@ -56,7 +56,7 @@ def get_row_within(
 def get_columns(
     client: Thrift1Client, table: bytes, row: bytes, family: Family, qualifiers: Sequence[bytes]
 ) -> list[Column]:
-    """Those of `qualifiers` that exist; there is at least one."""
+    """The columns of those `qualifiers` that exist, ascending. `qualifiers` must not be empty."""
     names = [column_name(family, qualifier) for qualifier in qualifiers]
     replied = client.getRowWithColumns(table, row, names, {})
     return sorted((name[_NAME_START:], cell.value) for name, cell in only_row(replied, row).items())
@@ -90,7 +90,7 @@ def get_part(
     limit: int,
     limit_bytes: int,
 ) -> Part:
-    """The beginning of a range, as the port says.
+    """The beginning of a range of one row, as StoreReader.get_part has it.
 
     Thrift1 knows no limit in bytes. So the row comes in pieces of PIECE_COLUMNS (a scan's batch size): one first, then
     as many at once as those before suggest, four times as many at most; what is beyond the limit stays behind. A range
@@ -136,7 +136,7 @@ def scan(
 def scan_rows(
     client: Thrift1Client, table: bytes, start: bytes, stop: bytes, family: Family, limit: int
 ) -> list[bytes]:
-    """The keys of those rows."""
+    """The keys of the first `limit` (at least one) rows from `start` to before `stop` with columns of `family`."""
     condition = b"FirstKeyOnlyFilter()" + _KEYS_ONLY
     return [found.row for found in _scanned(client, table, start, stop, (family,), limit, condition)]
 

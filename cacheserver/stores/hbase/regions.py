@@ -1,7 +1,7 @@
 """A table's regions: which rows work or fail together, and whether a region works.
 
-A probe is one marker of a removal, of a column that no row has, and one read of it: it takes the way of every write,
-through the region's memory and log, so a region that reads and does not write (its memory is full) does not pass.
+A probe removes a column that no row has, and reads it. The removal takes the way of every write, through the region's
+memory and log. So a region that reads but does not write, because its memory is full, does not pass.
 """
 
 from bisect import bisect_right
@@ -19,7 +19,7 @@ PROBED = b"\x00probe"
 
 
 class Regions:
-    """See store.Ranges. `refresh` it once before it is used; until then all is one range."""
+    """The regions of one table, as Ranges (cacheserver/stores/port.py). Before `refresh` all rows are one range."""
 
     def __init__(self, pool: HBasePool, table: bytes) -> None:
         self._pool = pool

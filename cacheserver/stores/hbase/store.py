@@ -1,7 +1,7 @@
 """The store on HBase, through Thrift1 gateways (docs/adr/0012, 0042).
 
-One call of the port is one round trip to a gateway; ranges and scans are two, a part of a range up to five. Which calls
-those are is said in reads.py and writes.py; deadlines, connections and failover, in pool.py.
+One call of the port is one round trip to a gateway; ranges and scans are two, a part of a range up to five. reads.py
+and writes.py say which calls those are; pool.py has deadlines, connections and failover.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ _Call = Callable[Concatenate[Thrift1Client, bytes, _P], _T]
 
 
 class HBaseStore:
-    """The whole port over one table. `open` makes it."""
+    """The store port over one table of HBase. `open` makes one."""
 
     def __init__(self, pool: HBasePool, table: str, shards: int, most_bytes: int | None = None) -> None:
         """`most_bytes` is the largest request that a framed gateway takes; None where it is not framed."""
@@ -100,7 +100,7 @@ class HBaseStore:
 
     @property
     def counters(self) -> Counters:
-        """What its connections have done since it was opened."""
+        """What the connections of this store have done since it was opened."""
         return self._pool.counters
 
     # Reading
@@ -152,7 +152,7 @@ class HBaseStore:
         return await self._read(hbase_reads.scan_rows, start, stop, family, limit)
 
     async def stats(self) -> StoreStats:
-        """Nothing: what HBase knows of its files and memory, Thrift1 does not say."""
+        """Figures of -1, for unknown: Thrift1 does not tell what HBase knows of its files and memory."""
         return StoreStats(-1, -1, -1, -1, -1)
 
     async def verify(self) -> None:
