@@ -19,7 +19,7 @@ _EVERYTHING = b""
 
 
 class ClientIds:
-    """What one sender's clientMessageIds hash to.
+    """The hashes of one sender's clientMessageIds.
 
     An id may be found for up to a dedupe life after its own ended; the store then decides.
     """
@@ -27,18 +27,18 @@ class ClientIds:
     __slots__ = ("_days", "_loaded", "_loaded_day", "_oldest_day", "unread_from")
 
     def __init__(self, loaded_at: int | None = None) -> None:
-        """None: the store holds none. Else it may hold some of versions up to `loaded_at`; none has been read."""
+        """`loaded_at` None: the store has no ids. Else it may have some of versions up to that; none is read."""
         self._days: dict[int, NumberSet] = {}
         self._loaded: NumberSet | None = None if loaded_at is None else NumberSet()
         self._loaded_day = (loaded_at or 0) // _US_PER_DAY
         self._oldest_day = self._loaded_day
-        """Of all that is held; 0 before there is anything."""
+        """The oldest day of which a set is held; 0 before there is any."""
         self.unread_from: bytes | None = None if loaded_at is None else _EVERYTHING
         """The least qualifier in the store that has not been read; None: all have been."""
 
     @property
     def count(self) -> int:
-        """How many are held."""
+        """How many hashes are held."""
         return sum(ids.count for ids in self._all())
 
     def add(self, client_id_hash: bytes, version: int) -> None:
@@ -51,7 +51,7 @@ class ClientIds:
         of_day.add(_number(client_id_hash))
 
     def add_read(self, client_id_hashes: Iterable[bytes], unread_from: bytes | None) -> None:
-        """Takes in the store's ids from `unread_from` on, and where they go on: None at their end."""
+        """Takes in the next ids that were read. The store's other ids begin at `unread_from`; None: it has no more."""
         if self._loaded is None:
             return  # they expired while they were read
         for client_id_hash in client_id_hashes:
@@ -61,7 +61,7 @@ class ClientIds:
             self._loaded = None  # as of all who only receive
 
     def may_hold(self, client_id_hash: bytes) -> bool:
-        """False: certainly not used within the dedupe life."""
+        """Whether the id may have been used within the dedupe life. False is certain; True: ask the store."""
         number = _number(client_id_hash)
         for day in self._days.values():  # one or two, mostly: any()'s generator costs more than they do
             if number in day:
@@ -83,7 +83,7 @@ class ClientIds:
 
     @property
     def size_bytes(self) -> int:
-        """What they cost in memory."""
+        """How many bytes the hashes take in memory."""
         size = self._loaded.size_bytes if self._loaded is not None else 0
         for ids in self._days.values():  # one or two, mostly; asked for after each mutation
             size += ids.size_bytes

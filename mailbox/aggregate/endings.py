@@ -27,12 +27,12 @@ class Endings:
         return len(self._heap)
 
     def add(self, conversation_id: bytes, ends_after: int) -> None:
-        """Takes in a conversation that could not end before, or was not here."""
+        """Takes in a conversation that was not here, or had nothing that could end."""
         heappush(self._heap, ends_after.to_bytes(_VERSION_BYTES, "big") + conversation_id)
         self.first = min(self.first, ends_after)
 
     def extend(self, endings: Iterable[tuple[int, bytes]]) -> None:
-        """Takes in (where it ends, conversation) of many that were not here."""
+        """Takes in many (ends_after, conversationId), of conversations that were not here."""
         heap = self._heap
         for ends_after, conversation_id in endings:
             heappush(heap, ends_after.to_bytes(_VERSION_BYTES, "big") + conversation_id)

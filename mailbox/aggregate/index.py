@@ -30,7 +30,7 @@ TEXT_BYTES = 200
 """A JSON text beside its length."""
 
 Position = bytes
-"""Where a conversation stands in the list: newest messageId, then conversationId. Greater is nearer to the top."""
+"""A conversation's place in the list: its newest messageId, then its id. A greater position is nearer to the top."""
 
 
 def _state_bytes(state: Conversation | bytes) -> int:
@@ -138,7 +138,7 @@ class ConversationIndex:
         return self.endings.ended(horizon, self._ends_after, most)
 
     def ended_of(self, positions: Sequence[Position], horizon: int) -> Sequence[bytes]:
-        """Those of the conversations at `positions`."""
+        """Those of the conversations at `positions` that tell of what retention has taken by `horizon`."""
         if self.endings.first > horizon:
             return ()
         shown = [position[ID_BYTES:] for position in positions]

@@ -1,4 +1,4 @@
-"""The making of a conversation index from what a load reads, in parts: between them others may have their turn."""
+"""Makes a conversation index of what a load reads, part by part: others may have their turn between two parts."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from rowbox.mailbox.conversation import NEVER, Conversation, pack
 
 
 class StoredState(NamedTuple):
-    """A conversation's state as the store has it, and what of it an index is made by."""
+    """A conversation's state as the store has it, and the fields of it by which an index is made."""
 
     conversation_id: bytes
     packed: bytes
@@ -22,7 +22,7 @@ class StoredState(NamedTuple):
 
 
 def stored(conversation_id: bytes, state: Conversation) -> StoredState:
-    """A state that was decoded already."""
+    """The StoredState of a state that was decoded already."""
     packed = pack(state)
     return StoredState(
         conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
@@ -45,7 +45,7 @@ class IndexDraft:
         self._born = 0
 
     def add(self, part: Sequence[StoredState]) -> None:
-        """Takes in some states."""
+        """Takes in some states, of conversations that were not added before."""
         if not part:
             return
         self._states.update([(one.conversation_id, one.packed) for one in part])
@@ -60,7 +60,7 @@ class IndexDraft:
             self._changes = sorted(self._changes + newer, reverse=True)[:MOST_CHANGES]
 
     def merges(self) -> Iterator[None]:
-        """Merges two runs, and gives a turn; and so on, until there is one."""
+        """Merges two runs before each `yield`, until one run is left."""
         while len(self._runs) > 1:
             run = self._runs.popleft()
             run += self._runs.popleft()
@@ -69,7 +69,7 @@ class IndexDraft:
             yield
 
     def index(self) -> ConversationIndex:
-        """The index of all that was added. The draft is at its end: the index goes on with what it holds."""
+        """The index of all that was added. The draft is at its end: the index takes over what it holds."""
         for _ in self.merges():
             pass
         order = self._runs.pop() if self._runs else []

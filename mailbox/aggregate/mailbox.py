@@ -1,8 +1,9 @@
 """The mailbox of one user in memory: what the owner decides on, and what it answers from.
 
-A mutation goes plan -> store -> apply. `Mailbox.plan()` opens a Plan (plan.py): commands are added to it,
-each is answered at once as if those before it had been applied, and nothing changes here. When the store has said yes,
-`Mailbox.apply(plan)` makes it so; when it has not, the plan is forgotten. At most one plan is between the two.
+A mutation goes plan -> store -> apply. `Mailbox.plan()` opens a Plan (plan.py). Commands are added to the plan; each is
+decided at once, as if those before it had been applied, and the mailbox does not change. When the store has confirmed
+the mutation, `Mailbox.apply(plan)` changes the mailbox; when it has not, the plan is forgotten. A mailbox has at most
+one plan at a time.
 
 What is complete here and what is a part of what the store holds:
 
@@ -119,7 +120,7 @@ class Mailbox:
 
     @property
     def size_bytes(self) -> int:
-        """What the mailbox costs in memory, estimated; kept current, so that asking is cheap."""
+        """About how many bytes the mailbox takes in memory: a sum of counts that are kept current."""
         return (
             MAILBOX_BYTES
             + self.index.size_bytes
@@ -131,7 +132,7 @@ class Mailbox:
         )
 
     def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
-        """What stands of a key; None where nothing was ever written. Of conversations: `index`."""
+        """The state of a key; None where none was ever written. Not for conversations: `index` has them."""
         return cast("StateT | None", self.others.get(kind.letter, {}).get(key))
 
     @property
@@ -144,7 +145,8 @@ class Mailbox:
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
         """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`.
 
-        HandoverInProgress for a cell of a higher epoch: the row was claimed by another, this mailbox is to be dropped.
+        HandoverInProgress for a cell of a higher epoch: another owner has claimed the row, and the caller has to drop
+        this mailbox.
         """
         if not self.fence:
             return version <= as_of
@@ -164,13 +166,13 @@ class Mailbox:
         return now_us - self.limits.retention_ms * US_PER_MS
 
     def plan(self, now_us: int, seen_us: int | None = None) -> Plan:
-        """Opens a mutation at `now_us`. What has expired by `seen_us` (None: by the same) is gone."""
+        """Opens a mutation at `now_us`. What has expired by `seen_us` (None: by `now_us`) is gone."""
         return Plan(self, now_us, now_us if seen_us is None else seen_us)
 
     def apply(self, plan: Plan) -> None:
         """Takes in a mutation that the store has confirmed: what it changes is visible from now on.
 
-        What it changes is what it writes into the index. `plan.log` is no more than what of it is told to clients.
+        A change is a state in `plan.states` or `plan.others`; `plan.log` is only what clients are told of it.
         """
         self.head = plan.head
         for kind, states in plan.others.items():
@@ -190,7 +192,7 @@ class Mailbox:
         self._trim_windows()
 
     def take_stale(self, plan: Plan) -> list[tuple[bytes, bytes, int]]:
-        """(kind, key, epoch) of index cells that an applied `plan` made garbage: each is named once."""
+        """The (kind, key, epoch) of index cells that an applied `plan` made garbage. Each is returned once."""
         if not self.stale_epochs:
             return []
         return [
@@ -202,7 +204,10 @@ class Mailbox:
         ]
 
     def window(self, conversation_id: bytes, now_us: int) -> Window | None:
-        """The window of a conversation, now the most recently used one; None where none is held."""
+        """The window of a conversation, without what has expired by `now_us`; None where the mailbox has none.
+
+        It becomes the most recently used one.
+        """
         window = self.windows.get(conversation_id)
         if window is not None:
             self.windows.move_to_end(conversation_id)
@@ -212,7 +217,7 @@ class Mailbox:
         return window
 
     def window_to_fill(self, conversation_id: bytes) -> Window:
-        """The window of a conversation. One that is made here begins empty, behind the newest message that there is."""
+        """The window of a conversation, made where there is none: empty, with the newest messageId as floor."""
         window = self.windows.get(conversation_id)
         if window is None:
             state = self.index.get(conversation_id)
@@ -243,7 +248,7 @@ class Mailbox:
         self.log_floor = floor if len(kept) == len(older) else older[-room - 1].version
 
     def copy_in_memory(self, conversation_id: bytes, message_id: bytes) -> MessageCopy | None:
-        """A message, if a window holds it."""
+        """A message of a conversation; None where no window holds it."""
         window = self.windows.get(conversation_id)
         return window.get(message_id) if window is not None else None
 

@@ -1,4 +1,4 @@
-"""What a command asks of the store where memory cannot decide it, and what a read says: see plan.py."""
+"""Needs and Facts: what a command has to know from the store because memory does not tell, and what a read found."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ MOST_RECOUNTS = 8
 
 
 class DedupeNeed(NamedTuple):
-    """What did this clientMessageId do? The Fact's value: its DedupeCell, or None."""
+    """Which send has used this clientMessageId? The Fact's value: its DedupeCell; None: no send has."""
 
     client_id_hash: bytes
 
@@ -25,7 +25,7 @@ class CopyNeed(NamedTuple):
 
 
 class MarkNeed(NamedTuple):
-    """Is this message there, and what sorts after the mark? The Fact's value: Behind."""
+    """Does the conversation hold this message, and what is unread after `mark`? The Fact's value: Behind."""
 
     conversation_id: bytes
     message_id: bytes
@@ -41,18 +41,18 @@ class RecountNeed(NamedTuple):
 
 Need = DedupeNeed | CopyNeed | MarkNeed | RecountNeed
 NEEDS = (DedupeNeed, CopyNeed, MarkNeed, RecountNeed)
-"""The same, to ask by: `isinstance` of a union takes five times as long."""
+"""The kinds of Need as a tuple, for `isinstance`: with a union it takes five times as long."""
 
 
 class Behind(NamedTuple):
-    """What a read says to a MarkNeed."""
+    """What a read found for a MarkNeed: the unread messages after its mark, and whether its message is there."""
 
     unread: Unread
     is_held: bool
 
 
 class Fact(NamedTuple):
-    """What a read of the store says to a Need, as of a head of the mailbox; void once the mailbox went on."""
+    """What a read of the store found for a Need, as of the head `as_of`. Void once the mailbox has another head."""
 
     need: Need
     as_of: int

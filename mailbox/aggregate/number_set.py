@@ -45,7 +45,7 @@ class NumberSet:
 
     @property
     def size_bytes(self) -> int:
-        """What it costs in memory."""
+        """How many bytes the set takes in memory."""
         return SET_BYTES + self.count * NUMBER_BYTES
 
     def _split(self, which: int, place: int) -> None:

@@ -1,6 +1,6 @@
-"""One mutation of one mailbox, made of one or several commands: which cells to write, and what to answer.
+"""One mutation of one mailbox, made of one or several commands: the cells to write, and the result of each command.
 
-Commands that were waiting together join one plan. Each sees what those before it decided; nobody else sees anything
+Commands that were waiting together join one plan. A command sees what those before it decided. Nobody else sees that
 before `Mailbox.apply`. A command that cannot be decided from memory returns a Need and leaves the plan as it was: the
 caller reads what it names, under the user's lock, and asks again with the Fact. A command that is refused raises and
 leaves the plan as it was.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class NewSend(NamedTuple):
-    """A send to decide: parsed, its ids computed. `entropy`: 62 random bits for the messageId."""
+    """A send to decide, parsed and with its ids computed. `entropy`: 62 random bits for the messageId."""
 
     sender_id: str
     conversation_id: bytes
@@ -58,38 +58,38 @@ class NewSend(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The answer to a send: its outcome, and the message where this very plan makes it."""
+    """The result of a send: its dedupe record, and the message; None where an earlier plan has made that."""
 
     record: DedupeCell
     message: Message | None
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether an earlier request had applied it."""
+        """Whether an earlier request had applied the send."""
         return self.message is None
 
 
 class Marked(NamedTuple):
-    """The answer to a mark: the conversation after it."""
+    """The result of a read mark: unread count and version of the conversation after it."""
 
     unread_count: int
     version: int
 
 
 class Settled(NamedTuple):
-    """The answer to a settlement: how many of the conversations asked for still tell of what is gone."""
+    """The result of a settlement: how many of its conversations still tell of messages that retention has taken."""
 
     left: int
 
 
 class Revoked(NamedTuple):
-    """The answer to a revocation: tokens that were issued before this second are refused."""
+    """The result of a revocation: tokens issued before `before_s` (seconds since 1970) are refused."""
 
     before_s: int
 
 
 class Plan:
-    """A mutation that is being decided. Made by `Mailbox.plan`."""
+    """A mutation that is being decided. `Mailbox.plan` makes one."""
 
     __slots__ = (
         "_cells",
@@ -117,9 +117,9 @@ class Plan:
         self.copies: list[tuple[bytes, MessageCopy, bytes]] = []
         """(conversationId, copy, the conversation's newest messageId before it)"""
         self.others: ByKind[State] = {}
-        """What it makes of other kinds of index cells."""
+        """The new states of all other kinds of index cells, by kind and key."""
         self.log: list[LogCell] = []
-        """What of it is told to clients. There need not be an entry for a change."""
+        """The log entries, which tell clients of changes. A change need not have one."""
         self.records: dict[bytes, DedupeCell] = {}
         self.outbox: list[OutboxCell] = []
         """The messages of this plan that go to others' rows by a delivery of their own."""
@@ -133,26 +133,26 @@ class Plan:
         return not self.states and not self.others
 
     def changes(self) -> Iterator[tuple[bytes, Mapping[bytes, State]]]:
-        """What it writes into the index, by kind: the new states by key."""
+        """What the plan writes into the index: for each kind, its letter and the new states by key."""
         yield CONVERSATION.letter, self.states
         yield from self.others.items()
 
     def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
-        """What stands of a key after the commands so far; None: nothing. Of conversations: `states`, the index."""
+        """The state of a key after the commands so far; None: it has none. Not for conversations: `states` has them."""
         planned = self.others.get(kind.letter, {}).get(key)
         return cast("StateT", planned) if planned is not None else self._mailbox.state(kind, key)
 
     def stamp(self) -> Stamp:
-        """A version for one change, and the epoch that goes with it: what the new state begins with."""
+        """A new version for one change, and the mailbox's epoch: the first two fields of the new state."""
         return Stamp(self._mailbox.epoch, self._tick(0))
 
     def put(self, kind: Kind[StateT], state: StateT, key: bytes = b"") -> None:
-        """Adds the new state of a key, made with a `stamp` of this plan. Whether it is told, `log` says."""
+        """Adds the new state of a key, made with a `stamp` of this plan. Clients hear of it only by `log`."""
         self.others.setdefault(kind.letter, {})[key] = state
 
     @property
     def revocation(self) -> Revocation | None:
-        """What it makes of the mailbox's, if anything."""
+        """The new state of the mailbox's revocation; None where the plan does not change it."""
         planned = self.others.get(REVOCATION.letter) if self.others else None
         return cast("Revocation", planned[b""]) if planned else None
 
@@ -161,7 +161,7 @@ class Plan:
         return self._mailbox.horizon(self.seen_us)
 
     def admit(self, bearer: Bearer | None) -> None:
-        """TokenRevoked where the command comes with a token of this user that is revoked, by this very plan too."""
+        """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan."""
         revocation = self.revocation or self._mailbox.revocation
         if revocation is None or bearer is None or bearer.user_id != self._mailbox.user_id:
             return
@@ -169,7 +169,10 @@ class Plan:
             raise TokenRevoked("the token was revoked: sign in again")
 
     def revoke(self, before_s: int, until_s: int) -> Revoked:
-        """Refuses the user's tokens that were issued before a second; `until_s` as in Revocation. Never takes back."""
+        """Refuses the user's tokens that were issued before `before_s`. `until_s` is as in Revocation.
+
+        A later second that is in force already stays.
+        """
         known = self.revocation or self._mailbox.revocation
         if known is not None and known.before_s >= before_s and not known.has_ended(self.seen_us):
             before_s, until_s = known.before_s, _later(known.until_s, until_s)
@@ -179,7 +182,7 @@ class Plan:
         return Revoked(before_s)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
-        """Adds a send of the mailbox's own user. ClientMessageIdReused when its id names another payload."""
+        """Adds a send of the mailbox's own user. ClientMessageIdReused where its id names another payload."""
         record = self._earlier_send(new.client_id_hash, fact)
         if isinstance(record, DedupeNeed):
             return record
@@ -190,7 +193,9 @@ class Plan:
         return self._new_send(new)
 
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
-        """Adds someone else's message, once: its version here, or 0 where it was delivered before or is too old."""
+        """Adds another user's message, once. Returns its version in this mailbox, or 0 where it was delivered before or
+        is older than the retention.
+        """
         sent_us = message.sent_us
         if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
             return 0
@@ -200,14 +205,14 @@ class Plan:
         return 0 if known else self._deliver_new(message, sent_us)
 
     def deliver_new(self, message: Message) -> int:
-        """Adds someone else's message of which the caller knows that the mailbox cannot hold it: its version here."""
+        """Adds another user's message, which the caller knows to be new to the mailbox. Returns its version here."""
         return self._deliver_new(message, message.sent_us)
 
     def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
-        """Moves a read mark forward; behind or at its place nothing changes. UnknownConversation, UnknownMessage.
+        """Moves a read mark forward to `up_to`, never back. UnknownConversation, UnknownMessage.
 
-        A message that retention may have taken is as good a place as one that is there. The count that is answered is
-        the one at this time: where the mark stays and the state has ended, the conversation is settled.
+        `up_to` may name a message that retention may have taken. The unread count of the result is that of now: where
+        the mark stays and the state of the conversation has ended, the conversation is settled.
         """
         state = self._state(conversation_id)
         if state is None:
@@ -228,9 +233,10 @@ class Plan:
         return Marked(state.unread_count, state.version)
 
     def settle(self, conversation_ids: Iterable[bytes], fact: Fact | None = None) -> Settled | RecountNeed:
-        """Has the states of conversations say what retention has taken of them; those that tell of nothing stay.
+        """Settles those of the conversations whose states tell of messages that retention has taken.
 
-        Of those that have to be counted anew, what memory and one Fact say is settled; the rest is left.
+        Conversations whose unread messages have to be counted anew are settled as far as memory and one Fact tell the
+        count. `Settled.left` counts the others.
         """
         horizon = self._horizon
         counted = self._counted(fact)
@@ -253,7 +259,7 @@ class Plan:
         return Settled(left)
 
     def cells(self) -> list[Cell]:
-        """What to write into the row, all in one atomic mutation."""
+        """The cells to write into the row, all in one atomic mutation."""
         mailbox = self._mailbox
         self._end_revocation()
         before = mailbox.index.get if mailbox.is_fenced else nothing_before
@@ -264,7 +270,7 @@ class Plan:
         return [*cells, *self._cells, *self.log]
 
     def states_by_version(self) -> Iterable[tuple[bytes, Conversation]]:
-        """The conversations that change, the last one changed last."""
+        """The changed conversations and their new states, ascending by version."""
         if len(self.states) == 1:
             return self.states.items()
         return sorted(self.states.items(), key=lambda item: item[1].version)

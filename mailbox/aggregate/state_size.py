@@ -7,7 +7,7 @@ STATE_BYTES = 150
 
 
 def state_bytes(state: object) -> int:
-    """With all that it holds: what two states share counts twice (tests/unit/mailbox/aggregate/test_others.py)."""
+    """The bytes of a state and of all that it holds. What two states share counts twice."""
     return STATE_BYTES + _size_of(state)
 
 

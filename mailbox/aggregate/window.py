@@ -22,7 +22,7 @@ def _by_id(copy: MessageCopy) -> bytes:
 
 
 def copy_bytes(copy: MessageCopy) -> int:
-    """What a copy costs in memory."""
+    """How many bytes a copy takes in memory."""
     return len(copy.json) + COPY_OVERHEAD_BYTES
 
 
@@ -90,7 +90,7 @@ class Window:
         return self.limit - len(self.copies) if self.size_bytes < self.limit_bytes else 0
 
     def get(self, message_id: bytes) -> MessageCopy | None:
-        """The copy of a message, if it is here."""
+        """The copy of a message; None where the window does not hold it."""
         place = bisect_left(self.copies, message_id, key=_by_id)
         if place < len(self.copies) and self.copies[place].message_id == message_id:
             return self.copies[place]
@@ -101,13 +101,13 @@ class Window:
         return message_id > self.floor
 
     def unread_above(self, message_id: bytes, horizon: int) -> Unread:
-        """What sorts after `message_id` and is there at `horizon`; right when `message_id` >= `floor`."""
+        """The messages that sort after `message_id` and are there at `horizon`. To be asked of ids from `floor` on."""
         start = bisect_left(self.copies, message_id + b"\x00", key=_by_id)
         versions = [copy.version for copy in self.copies[start:] if copy.version > horizon]
         return Unread(min(UNREAD_CAP, len(versions)), min(versions, default=0))
 
     def drop_expired(self, horizon: int) -> None:
-        """Forgets what retention has taken."""
+        """Forgets the messages that retention has taken by `horizon`."""
         if self.first_version <= horizon:
             self.copies = [copy for copy in self.copies if copy.version > horizon]
             self.size_bytes = sum(map(copy_bytes, self.copies))

@@ -1,1 +1,1 @@
-"""What goes by a clock that is an argument: many waits under one timer, and lines of a log that are to be rare."""
+"""Timing by a clock that is an argument: many waits under one timer, and log lines that are to be rare."""

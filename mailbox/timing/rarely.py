@@ -1,4 +1,4 @@
-"""Log lines of which an outage would make thousands: of each kind one at a time, which says how many there were.
+"""Log lines of which an outage would make thousands: one of each kind in EVERY_S, which says how many there were.
 
 What is counted here is bounded by the kinds, which are the caller's: types of errors, never what somebody sent.
 """
@@ -19,7 +19,7 @@ class Rarely:
         self._unsaid: dict[Hashable, int] = {}
 
     def count(self, kind: Hashable) -> int:
-        """Counts one more; how many the line at hand stands for, itself included. 0: no line now."""
+        """Counts one more event of a kind. Returns how many events the line to log now stands for; 0: log no line."""
         number, now_s = self._unsaid.get(kind, 0) + 1, self._now_s()
         if now_s - self._said_at_s.get(kind, float("-inf")) < self._every_s:
             self._unsaid[kind] = number

@@ -27,7 +27,7 @@ def step_of(wait_s: float) -> float:
 
 
 class Timer(Protocol):
-    """As the loop gives it."""
+    """A timer, as `Loop.call_at` returns it."""
 
     def cancel(self) -> None: ...
 
@@ -82,7 +82,7 @@ class TimerQueue(Generic[_T]):
         return iter(self._slot_of)
 
     def add(self, item: _T, after_s: float) -> None:
-        """Begins an item's time, or begins it anew. Without a bound of its own: whoever adds has one."""
+        """Has `item` expire after `after_s` seconds; one that waits already begins anew. The queue has no bound."""
         if item in self._slot_of:
             self.remove(item)
         step = ceil((self._loop.time() + after_s) / self._step_s)
@@ -96,7 +96,7 @@ class TimerQueue(Generic[_T]):
             self._set_timer()
 
     def remove(self, item: _T) -> None:
-        """Forgets an item, and holds it no longer. One that is not in the queue: nothing."""
+        """Takes an item out of the queue, which then holds it no longer. Does nothing where it is not in the queue."""
         slot = self._slot_of.pop(item, None)
         if slot is not None:
             del slot[item]
