@@ -61,14 +61,6 @@ def test_each_link_leads_somewhere(name: str) -> None:
     assert list(broken(ROOT / name)) == []
 
 
-_LEFT_BY_A_MERGE: Final = re.compile(r"^(?:<{7} .*|={7}|>{7} .*)$", re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_no_merge_was_left_half_done(name: str) -> None:
-    assert _LEFT_BY_A_MERGE.findall((ROOT / name).read_text()) == []
-
-
 def test_a_broken_one_is_found(tmp_path: Path) -> None:
     (tmp_path / "there.md").write_text("# One `two`, three: (four)\n\n# Twice\n\n# Twice\n\n```\n# no heading\n```\n")
     page = tmp_path / "page.md"
