@@ -177,10 +177,11 @@ class Mailbox:
         self.head = plan.head
         for kind, states in plan.others.items():
             self._take_others(kind, states)
+        if not self.born and plan.states:
+            self.born = min([state.created_version for state in plan.states.values()])
         for conversation_id, state in plan.states_by_version():
             if state.created_version > plan.base_head:
                 self._open_window(conversation_id, ZERO_ID)
-                self.born = self.born or state.created_version
             self.index.put(conversation_id, state)
         for conversation_id, copy, newest_before in plan.copies:
             self._add_copy(conversation_id, copy, newest_before)

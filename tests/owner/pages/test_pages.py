@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from rowbox.mailbox.aggregate.mailbox import LOG_ENTRIES
 from rowbox.mailbox.errors import PageTooLarge
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import CacheSettings
-from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, ids, parsed, version_of
+from tests.support.cluster import UNLIMITED, Node, all_messages, cluster, gather_all, ids, parsed, version_of
 from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -134,3 +135,20 @@ def pausing(read: Any, go_on: asyncio.Event) -> Any:
 
 async def deliver(node: Node, message: Message) -> None:
     await node.owner._deliver("ann", [message])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late_writes"])
+@virtual_time
+async def test_the_first_message_of_all_is_listed_though_its_conversation_went_on_behind_the_second_ones(
+    late: bool,
+) -> None:
+    """All three are of one mutation, and the log in memory then begins behind it."""
+    async with cluster(late=late) as servers:
+        node = servers.node
+        await gather_all(*(node.messages(user) for user in ("ann", "bob", "cat")))
+        to = ("bob", "cat", "bob")
+        await gather_all(*(node.send("ann", user, "hi", f"first {place}") for place, user in enumerate(to)))
+        for number in range(LOG_ENTRIES):
+            await node.send("ann", "bob", "hi", f"{number}")
+        items, _ = await all_messages(node, "ann", None, 100)
+        assert len(set(ids(items))) == len(items) == len(to) + LOG_ENTRIES

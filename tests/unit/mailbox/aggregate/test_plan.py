@@ -56,6 +56,15 @@ def snapshot(plan: Plan) -> tuple[object, ...]:
     return (plan.head, plan.cells(), list(plan.log), dict(plan.states), list(plan.copies), dict(plan.records))
 
 
+def test_a_mailbox_is_born_with_its_first_conversation_whichever_of_a_plan_changed_last() -> None:
+    box = mailbox()
+    delivered(box, message(NOW, sender="bob"), message(NOW + 1, sender="cat"), message(NOW + 2, sender="bob"))
+    first = box.log[0].version
+    assert box.born == first
+    delivered(box, message(NOW + 3, sender="dan"))
+    assert box.born == first
+
+
 def test_a_send_is_a_message_a_log_entry_a_dedupe_record_and_a_state() -> None:
     plan = mailbox().plan(NOW)
     answer = sent(plan)
