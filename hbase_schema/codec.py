@@ -87,6 +87,8 @@ class _OutlineValue(Struct, array_like=True, gc=False):
 
 
 _CONVERSATION_BYTES = keys.state_bytes(CONVERSATION.key_bytes)
+_KEYLESS_BYTES = keys.state_bytes(0)
+_KEY, _EPOCH, _number = keys.STATE_KEY, slice(-8, None), int.from_bytes
 _STATES_HEADER = 0x92
 """The first byte of an index value: an array of two. A newer Rowbox may write a longer array."""
 
@@ -199,11 +201,12 @@ def decode_index(qualifier: bytes, value: bytes) -> IndexCell[Any] | FenceCell |
     letter = qualifier[:1]
     kind = KINDS.get(letter)
     if kind is not None:
-        if len(qualifier) != kind.key_bytes + keys.FENCE_BYTES:
-            _check_length(qualifier, keys.state_bytes(kind.key_bytes))
-        key, epoch = keys.split_state_qualifier(qualifier)
-        states = _unpack_states(kind.state)(value)  # type: ignore[arg-type]
-        return IndexCell(letter, key, epoch, states.current, states.previous)
+        # Calls of keys.py are written out here: a load comes here with each cell of a row's index.
+        _, state, key_bytes, _ = kind
+        if len(qualifier) != key_bytes + _KEYLESS_BYTES:
+            _check_length(qualifier, keys.state_bytes(key_bytes))
+        states = _unpack_states(state)(value)  # type: ignore[arg-type]
+        return IndexCell(letter, qualifier[_KEY], _number(qualifier[_EPOCH], "big"), states.current, states.previous)
     if letter == keys.FENCE_PREFIX:
         _check_length(qualifier, keys.FENCE_BYTES)
         return FenceCell(keys.index_epoch(qualifier), _decode_fence(value))

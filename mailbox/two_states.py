@@ -29,7 +29,7 @@ No I/O, no clock. docs/consistency.md (rule 7) says why, tests/model searches fo
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -126,26 +126,26 @@ class Chosen(NamedTuple):
     """Cells of lower epochs that carry nothing: garbage now."""
 
 
-def choose(fence: Fence, cells: Iterable[IndexCell[Any]]) -> Chosen:
+def choose(fence: Fence, cells: Sequence[IndexCell[Any]]) -> Chosen:
     """What counts under `fence`, the list that its last epoch claimed with. `cells` holds all cells of each key."""
     best: ByKind[tuple[Any, IndexCell[Any]]] = defaultdict(dict)
-    cells = list(cells)
     for cell in cells:
         of_kind = best[cell.kind]
         for state in states_of(cell):
             known = of_kind.get(cell.key)
             if is_valid(fence, state.epoch, state.version) and (known is None or state.version > known[0].version):
                 of_kind[cell.key] = (state, cell)
-    carriers = {id(cell) for of_kind in best.values() for _, cell in of_kind.values()}
     own = fence[-1].epoch
-    return Chosen(
-        {kind: {key: state for key, (state, _) in of_kind.items()} for kind, of_kind in best.items()},
-        {
-            kind: {key: cell.epoch for key, (_, cell) in of_kind.items() if cell.epoch < own}
-            for kind, of_kind in best.items()
-        },
-        [cell for cell in cells if id(cell) not in carriers and cell.epoch < own],
-    )
+    states: ByKind[Any] = {}
+    stale_epochs: ByKind[int] = {}
+    carriers: set[int] = set()
+    for kind, chosen in best.items():
+        states[kind] = {key: state for key, (state, _) in chosen.items()}
+        carriers.update([id(cell) for _, cell in chosen.values()])
+        stale = {key: cell.epoch for key, (_, cell) in chosen.items() if cell.epoch < own}
+        if stale:
+            stale_epochs[kind] = stale
+    return Chosen(states, stale_epochs, [cell for cell in cells if id(cell) not in carriers and cell.epoch < own])
 
 
 def merge(all_of: ByKind[_T], part: ByKind[_T]) -> None:

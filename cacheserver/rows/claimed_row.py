@@ -39,7 +39,7 @@ class ClaimedRow:
 
     def add(self, cells: Sequence[IndexColumn]) -> None:
         """Takes in cells of the index, all those of each of their keys."""
-        chosen = choose(self.fence, (cell for cell in cells if isinstance(cell, IndexCell)))
+        chosen = choose(self.fence, [cell for cell in cells if isinstance(cell, IndexCell)])
         conversations = chosen.states.pop(CONVERSATION.letter, {})
         self.draft.add([stored(conversation_id, state) for conversation_id, state in conversations.items()])
         merge(self.others, chosen.states)

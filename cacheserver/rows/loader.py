@@ -88,7 +88,8 @@ class Loader:
 
     async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> LoadedRow:
         """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
-        draft, head, others = IndexDraft(), 0, ByKind[Any]()
+        draft, head = IndexDraft(), 0
+        others: ByKind[Any] = {}
         async for columns in parts:
             part = sole_part(columns)
             draft.add(part.conversations)
@@ -199,6 +200,8 @@ class Loader:
 
     async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:
         """Claims, with a folded list if it may be: the list to go by, and columns to be removed."""
+        if self._access(read) is Access.CLAIMED:
+            return Folded(read)
         folded = await self._fold(row, read)
         return folded._replace(fence=await self._claim(row, folded.fence, head))
 

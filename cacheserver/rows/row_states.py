@@ -40,7 +40,8 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
                 conversations.append(codec.decode_sole_state(*column))
             else:
                 rest.append(column)
-    cells, others = decoded(rest), ByKind[Any]()
+    cells = decoded(rest)
+    others: ByKind[Any] = {}
     for cell in cells:
         if isinstance(cell, IndexCell):
             others.setdefault(cell.kind, {})[cell.key] = cell.current
@@ -50,7 +51,7 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
 
 def stamps_in(cells: Iterable[IndexColumn]) -> Iterator[Stamp]:
     """What wrote the states in some columns: all kinds but the fence, which has none."""
-    return stamps_of(cell for cell in cells if not isinstance(cell, FenceCell))
+    return stamps_of([cell for cell in cells if not isinstance(cell, FenceCell)])
 
 
 def whole_keys(cells: list[IndexColumn]) -> tuple[list[IndexColumn], list[IndexColumn]]:

@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(two_states.choose, "state.version > known[0].version", "state.version < known[0].version", _LATE),
     Mutant(two_states.choose, "is_valid(fence, state.epoch, state.version) and ", "", _LATE),
     Mutant(
-        two_states.choose, "in of_kind.items() if cell.epoch < own", "in of_kind.items() if cell.epoch <= own", "sweeps"
+        two_states.choose, "in chosen.items() if cell.epoch < own", "in chosen.items() if cell.epoch <= own", "sweeps"
     ),
     Mutant(two_states.choose, "id(cell) not in carriers and ", "", _SWEPT),
     Mutant(two_states.states_of, "[cell.current, cell.previous]", "[cell.current]", _SWEPT),

@@ -65,7 +65,7 @@ def no_fence_filter_on_load(patch: Patch) -> None:
 def filter_by_the_list_that_was_read(patch: Patch) -> None:
     choose = two_states.choose
 
-    def by_the_old(fence: Fence, cells: Iterable[IndexCell[Any]]) -> Any:
+    def by_the_old(fence: Fence, cells: Sequence[IndexCell[Any]]) -> Any:
         return choose(fence[:-1] or fence, cells)
 
     patch.setattr(claimed_row, "choose", by_the_old)
