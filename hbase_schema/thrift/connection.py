@@ -19,8 +19,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from thriftpy2.transport import TTransportException
-
 from rowbox.hbase_schema.thrift.deadline_socket import DeadlineSocket
 from rowbox.hbase_schema.thrift.errors import Blame, blame, failed_call, said
 from rowbox.hbase_schema.thrift.sequenced import Sequenced, sequenced
@@ -66,9 +64,8 @@ class GatewayConnection(Generic[_Client]):
         self._socket.begin(deadline_s)
         try:
             self._transport.open()
-        except (TTransportException, OSError) as error:
-            reason = error.__context__ if isinstance(error.__context__, OSError) else error
-            raise StoreUnreachable(f"{named(self.gateway)} cannot be reached: {said(reason)}") from None
+        except OSError as error:
+            raise StoreUnreachable(f"{named(self.gateway)} cannot be reached: {said(error)}") from None
         self.used_s = monotonic()
 
     def run(self, work: Callable[[_Client], _T], deadline_s: float, *, writes: bool) -> _T:

@@ -6,7 +6,10 @@ thriftpy2's socket has a timeout for each `recv`, so a gateway that sends a byte
 # (thriftpy2 is typed in part only)
 
 from contextlib import suppress
-from socket import MSG_PEEK, SHUT_RDWR
+from errno import EINPROGRESS
+from os import strerror
+from select import POLLOUT, poll
+from socket import MSG_PEEK, SHUT_RDWR, SO_ERROR, SOL_SOCKET
 from time import monotonic
 
 from thriftpy2.transport import TSocket
@@ -35,15 +38,36 @@ class DeadlineSocket(TSocket):
         self.round_trips = 0
         """Since `begin`."""
         self._is_asking = False
+        self._is_interrupted = False
 
     def begin(self, deadline_s: float) -> None:
         """A new call: nothing of it was sent yet."""
         self.deadline_s, self.has_sent, self.round_trips, self._is_asking = deadline_s, False, 0, False
 
     def open(self) -> None:
-        """Connects by the deadline. TTransportException: it cannot, its context says why. TimeoutError: no time."""
-        self.connect_timeout = self._left_s()
-        super().open()
+        """Connects by the deadline. OSError: it cannot; of these, TimeoutError: it took too long."""
+        self._init_sock()
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        """`socket.connect`, with a look at `interrupt` once it has begun: before, there is nothing to shut down."""
+        left_s = self._left_s()
+        self.sock.settimeout(0)
+        code = self.sock.connect_ex((self.host, self.port))
+        if self._is_interrupted:
+            raise ConnectionAbortedError("interrupted")
+        if code == EINPROGRESS:
+            waiting = poll()
+            waiting.register(self.sock, POLLOUT)
+            if not waiting.poll(left_s * 1000):
+                raise TimeoutError("timed out")
+            code = self.sock.getsockopt(SOL_SOCKET, SO_ERROR)
+        if code:
+            raise OSError(code, strerror(code))
 
     def read(self, sz: int) -> bytes:
         if self._is_asking:
@@ -78,6 +102,7 @@ class DeadlineSocket(TSocket):
 
     def interrupt(self) -> None:
         """From another thread: whatever is waited for, its connecting too, fails now."""
+        self._is_interrupted = True  # first: who begins to connect now looks at it afterwards
         with suppress(OSError, AttributeError):  # not connected, or without a socket: not yet, or not any more
             self.sock.shutdown(SHUT_RDWR)
 

@@ -30,7 +30,7 @@ from rowbox.hbase_schema.thrift.thrift1 import Cell, Thrift1
 from rowbox.hbase_schema.thrift.thrift1_client import BatchMutation, Mutation, Thrift1Client
 from rowbox.hbase_schema.thrift.thrift2 import _IDL
 from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
-from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnreachable
 from rowbox.mailbox.settings.config import HBaseSettings, ThriftProtocol, ThriftTransport
 from tests.support.scripted_gateway import foreign_gateway, is_deaf, replying_gateway, thrift_gateway
 from tests.support.thrift1_table import THRIFT1_SERVICE, Thrift1Table
@@ -296,6 +296,45 @@ def test_after_an_answer_that_is_none_as_well_and_the_gateway_sees_it(kind: str)
         assert connection.failure is (Blame.SILENCE if kind == "silence" else Blame.CONNECTION)
 
 
+def test_a_refusal_after_something_was_sent_leaves_a_write_unknown() -> None:
+    def refuses_too_late(client: Thrift1Client) -> None:
+        client.mutateRowsTs(b"t", [], 1, {})
+        raise StoreUnavailable("too much")
+
+    with (
+        thrift_gateway(Hbase, Counting()) as gateway,
+        closing(opened(gateway)) as connection,
+        pytest.raises(StoreOutcomeUnknown),
+    ):
+        connection.run(refuses_too_late, soon(), writes=True)
+
+
+def test_what_fails_before_it_asks_is_not_said_of_the_call_before() -> None:
+    with thrift_gateway(Hbase, Counting()) as gateway, closing(opened(gateway)) as connection:
+        connection.run(lambda client: client.getTableNames(), soon(), writes=False)
+        with pytest.raises(StoreUnavailable, match="was not asked anything: ValueError"):
+            connection.run(fails_by_itself, soon(), writes=False)
+
+
+def test_who_refuses_is_said_with_the_reason_and_no_time_is_no_connection() -> None:
+    with foreign_gateway(is_deaf) as gateway:
+        late = GatewayConnection(gateway, Thrift1Client, DEFAULT)
+        with pytest.raises(StoreUnreachable, match="cannot be reached: timed out"):
+            late.open(time.monotonic())
+    refused = GatewayConnection(gateway, Thrift1Client, DEFAULT)
+    with pytest.raises(StoreUnreachable, match=r"cannot be reached: \[Errno 111\] Connection refused"):
+        refused.open(soon())
+
+
+def test_a_connection_is_idle_since_its_last_answer() -> None:
+    with thrift_gateway(Hbase, Counting()) as gateway, closing(opened(gateway)) as connection:
+        opened_s = connection.used_s
+        connection.run(lambda client: client.getTableNames(), soon(), writes=False)
+        assert opened_s < connection.used_s <= time.monotonic()
+        assert not connection.is_usable(-1.0)
+        assert connection.is_usable(ALWAYS_S)
+
+
 def test_an_operators_next_call_after_a_failure_is_made_on_a_new_connection() -> None:
     with (
         thrift_gateway(_IDL.Identity, Thrift1Table()) as gateway,
@@ -359,6 +398,21 @@ def test_a_gateway_that_sends_a_byte_now_and_then_holds_no_verb() -> None:
             calls.call("getTableNames")
         assert time.monotonic() - began_s < 1.5
         over.set()
+
+
+@pytest.mark.parametrize("wire", FRAMED, ids="-".join)
+def test_a_request_of_just_a_frame_is_sent(wire: Wire) -> None:
+    def call(client: Thrift1Client) -> object:
+        return client.getTableNames()
+
+    with thrift_gateway(Hbase, Counting(), wire) as gateway:
+        with closing(opened(gateway, wire, 1)) as connection, pytest.raises(StoreUnavailable) as failure:
+            connection.run(call, soon(), writes=False)
+        (size,) = re.findall(r"a request of (\d+) bytes", str(failure.value))
+        with closing(opened(gateway, wire, int(size))) as connection:
+            assert connection.run(call, soon(), writes=False) == [b"1"]
+        with closing(opened(gateway, wire, int(size) - 1)) as connection, pytest.raises(StoreUnavailable):
+            connection.run(call, soon(), writes=False)
 
 
 @pytest.mark.parametrize("wire", FRAMED, ids="-".join)
