@@ -309,6 +309,21 @@ def test_a_refusal_after_something_was_sent_leaves_a_write_unknown() -> None:
         connection.run(refuses_too_late, soon(), writes=True)
 
 
+@pytest.mark.parametrize("wire", [DEFAULT, FRAMED[0]], ids="-".join)
+def test_a_write_of_which_a_part_was_sent_is_unknown(wire: Wire) -> None:
+    over = Event()
+    batches = [BatchMutation(row=b"r", mutations=[Mutation(column=b"m:q", value=bytes(32 << 20))])]
+
+    def reads_nothing(_: Any) -> None:
+        over.wait(30)
+
+    with foreign_gateway(reads_nothing) as gateway, closing(opened(gateway, wire)) as connection:
+        with pytest.raises(StoreOutcomeUnknown, match="gave no answer to mutateRowsTs: timed out"):
+            connection.run(lambda client: client.mutateRowsTs(b"t", batches, 1, {}), soon(3.0), writes=True)
+        assert connection.round_trips == 0
+        over.set()
+
+
 def test_what_fails_before_it_asks_is_not_said_of_the_call_before() -> None:
     with thrift_gateway(Hbase, Counting()) as gateway, closing(opened(gateway)) as connection:
         connection.run(lambda client: client.getTableNames(), soon(), writes=False)
@@ -333,6 +348,19 @@ def test_a_connection_is_idle_since_its_last_answer() -> None:
         assert opened_s < connection.used_s <= time.monotonic()
         assert not connection.is_usable(-1.0)
         assert connection.is_usable(ALWAYS_S)
+
+
+def test_an_operators_next_call_after_a_long_pause_as_well() -> None:
+    settings = HBaseSettings(connections=1, idle_ms=60_000)
+    with thrift_gateway(Hbase, Counting()) as gateway, closing(GatewayCalls(gateway, Thrift1Client, settings)) as calls:
+        calls.call("getTableNames")
+        before = calls._connection
+        assert before is not None
+        calls.call("getTableNames")
+        assert calls._connection is before
+        before.used_s -= 61
+        calls.call("getTableNames")
+        assert calls._connection is not before
 
 
 def test_an_operators_next_call_after_a_failure_is_made_on_a_new_connection() -> None:

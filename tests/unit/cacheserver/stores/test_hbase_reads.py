@@ -44,3 +44,10 @@ def test_another_row_is_refused(read: Callable[[Any], object], row: bytes) -> No
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_the_row_that_was_asked_for_is_not(read: Callable[[Any], object]) -> None:
     assert read(gateway_with(b"0001/bob"))
+
+
+def test_nor_is_one_row_taken_where_more_came() -> None:
+    replied = [SimpleNamespace(row=row, columns={b"i:q": CELL}) for row in (b"0001/bob", b"0001/carol")]
+    client: Any = SimpleNamespace(getRowWithColumns=lambda *_: replied)
+    with pytest.raises(CrossedReply):
+        hbase_reads.get_row(client, b"t", b"0001/bob", [I])
