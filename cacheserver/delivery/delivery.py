@@ -101,7 +101,7 @@ class Spilled:
         """More than are remembered by name: nothing of this sender is queued before it was read back."""
 
     def add(self, recipient: str) -> None:
-        """Notes one more."""
+        """Notes one more recipient of whom a message is only in the sender's outbox."""
         if len(self._recipients) >= SPILLED_RECIPIENTS:
             self.for_everybody = True
         if not self.for_everybody:
@@ -145,12 +145,12 @@ class Delivery:
         self.retries = 0
 
     def refuses(self, sender_id: str) -> bool:
-        """Whether new sends of a user should be refused: it is full, or the user's share of it is."""
+        """Whether new sends of a user should be refused: the delivery is full, or the user has used up its share."""
         return self.budget.is_half_full and self.budget.refuses(*self._held.get(sender_id, (0, 0)))
 
     @property
     def pending(self) -> int:
-        """Messages on their way."""
+        """How many messages are on their way."""
         return len(self._parcels)
 
     def add(self, sender_id: str, row: bytes, cells: Iterable[OutboxCell]) -> None:
@@ -187,7 +187,7 @@ class Delivery:
             self.spilled.setdefault(sender_id, Spilled()).for_everybody = True
 
     async def wait(self, sender_id: str, message_id: bytes) -> int:
-        """Waits until every recipient has the message, for `wait_s` at most; how many are still without it."""
+        """Waits until every recipient has the message, for `wait_s` at most. Returns how many are still without it."""
         parcel = self._parcels.get(message_id)
         if parcel is not None and self._wait_s > 0:
             waiter = self._loop.create_future()
@@ -218,7 +218,7 @@ class Delivery:
             _wake(waiter)
 
     async def idle(self) -> None:
-        """Returns when nothing is on its way."""
+        """Returns when no message is on its way."""
         while self._parcels:
             waiters = [self._loop.create_future() for _ in self._parcels]
             for waiter, parcel in zip(waiters, self._parcels.values(), strict=True):

@@ -1,4 +1,4 @@
-"""Finds outboxes that nobody is emptying: of owners that died, of writes that landed late, of queues that were full.
+"""Finds outboxes that no queue empties: an owner has died, a write landed late, or the queues were full.
 
 A scan only FINDS rows; what is delivered is what a claimed load of the row says (docs/consistency.md). The shards
 are scanned again and again, because a write may land after a scan has passed; all in one go, because most hold no
@@ -30,7 +30,7 @@ class Recovery:
         self._store = store
         self._visit = visit
         self.loop = BackgroundLoop("recovery", self._round)
-        """`start` it: it scans at once, and from then on every PAUSE_S."""
+        """The loop of the scans: once started it scans at once, and from then on every PAUSE_S."""
         self.scans = 0
         self.found = 0
 

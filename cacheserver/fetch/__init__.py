@@ -1,1 +1,1 @@
-"""The way of a read: a page at once, or a wait and then a page."""
+"""The way of a fetch: a page at once, or a wait for news and then a page."""

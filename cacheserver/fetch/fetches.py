@@ -25,7 +25,7 @@ from rowbox.mailbox.pages.page_request import PageRequest
 from rowbox.mailbox.revocation import Bearer
 
 MOST_LOOKS = 3
-"""At a page in which something has ended, each after a settlement: other conversations may move into it meanwhile."""
+"""How often a page is made anew after a settlement: conversations that have ended may move into it meanwhile."""
 LEAST_LOOK_S = 1.0
 """A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is
 a moment away stays a moment away."""
@@ -57,7 +57,7 @@ class Fetches:
         self._loop = asyncio.get_running_loop()
 
     def go_by(self, history: bytes) -> None:
-        """Before the first fetch: the history that the store is in."""
+        """Sets the history that the store is in. To be called before the first fetch."""
         self.bookmarker = Bookmarker(history)
 
     async def conversations(self, request: FetchConversations) -> Page:

@@ -27,7 +27,7 @@ class Tail(NamedTuple):
 
 
 class LogTail:
-    """The end of one row's log at a time."""
+    """Reads the newest entries of a row's log, of one row after the other."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
@@ -35,7 +35,7 @@ class LogTail:
     async def newest(self, view: View, below: int, oldest: int, count: int, most_reads: int | None) -> Tail:
         """The `count` newest new-message entries with oldest <= version < below, downwards.
 
-        After `most_reads` those that were found by then; None: as many as it takes.
+        After `most_reads` reads, the entries that were found by then; None: it reads as often as it takes.
         """
         mailbox = view.mailbox
         found: list[LogCell] = []
@@ -83,11 +83,11 @@ class Spans:
 
     @property
     def is_over(self) -> bool:
-        """Whether all is known."""
+        """Whether all entries above `first` are known."""
         return self.floor <= self._first
 
     def note_cut(self, entries: Sequence[LogCell], reached: int) -> None:
-        """The span held more than was read of it: `entries`, which are all up to `reached`."""
+        """Notes that the span held more than was read of it: `entries`, which are all up to `reached`."""
         nearest = entries[-AIM_COLUMNS // 2 :]
         self._gap = _gap(nearest) if len(nearest) > 1 else max(1, (reached - self.start) // LOG_COLUMNS)
         self._wall = reached
@@ -98,7 +98,7 @@ class Spans:
             self.start = max(self.start, self._from_floor())
 
     def note_whole(self) -> None:
-        """The span was read to its end."""
+        """Notes that the span was read to its end."""
         self.floor = self.start
         if self.floor > self._wall:
             self.start = self._from_wall()

@@ -25,9 +25,9 @@ from rowbox.mailbox.pages.page_request import PageRequest
 TOP = b"\xff" * ID_BYTES
 """Above every messageId: where a conversation's first page begins."""
 MAX_LOG_READS = 8
-"""Calls for the log entries of one delta; it then ends where it got to, with `has_more`."""
+"""Calls for the log entries of one delta; after so many the delta ends where it got to, with `has_more`."""
 MAX_TAIL_READS = 20
-"""The same of a page of all messages: one or two are the rule (log_tail.py)."""
+"""Calls for the log entries of one page of all messages; one or two are the rule (log_tail.py)."""
 
 
 class MessagePage(msgspec.Struct, frozen=True, gc=False):

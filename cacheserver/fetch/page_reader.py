@@ -22,13 +22,13 @@ KEY_COLUMNS = 1000
 FIRST_COPIES = 16
 """Messages read by their exact columns in a first call: at most 1 MiB, before anything is known of their sizes."""
 FIRST_BYTES = 256 * 1024
-"""Of values in a first call: a message may be six times as large in JSON."""
+"""Bytes of values in a first call: a message may be six times as large in JSON."""
 SLICE_BYTES = 128 * 1024
-"""Of JSON made in one turn: half a millisecond."""
+"""Bytes of JSON made in one turn, which take half a millisecond."""
 
 
 class PageReader:
-    """Reads of one store, for pages."""
+    """Reads messages and log entries of one store, for pages."""
 
     def __init__(
         self, store: StoreReader, turns: Turns, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]

@@ -1,7 +1,7 @@
 """Settlements: conversations whose states tell of what retention has taken get states that do not (Plan.settle).
 
-Whoever fetches conversations has it done first, of what the answer is about: of the conversations in a page; before a
-delta, of all in the mailbox, because what retention changes is in the delta. So nothing is written for mailboxes that
+A fetch of conversations has them settled first: before a page, the conversations of that page; before a delta, all of
+the mailbox, because the delta tells of what retention changes. So nothing is written for mailboxes that
 nobody looks at, and nothing is looked for where nothing has ended (Endings.first).
 
 It is done in parts of AT_ONCE, each a command like any other. Before a delta it ends when so many conversations have
@@ -24,7 +24,7 @@ from rowbox.mailbox.pages.conversation_pages import has_delta
 AT_ONCE = 100
 PATIENCE_S = 2.0
 MOST_GOING_ON = 100
-"""Mailboxes in which settlements go on by themselves; another one waits for its next fetch."""
+"""Mailboxes at most in which settlements go on by themselves; any other waits for its next fetch."""
 
 
 class Settling:
@@ -39,7 +39,7 @@ class Settling:
         self._is_closed = False
 
     async def settle(self, user_id: str, conversation_ids: Sequence[bytes]) -> bool:
-        """Settles some conversations of a user, AT_ONCE at most; False where that is not to be had now.
+        """Settles some conversations of a user, AT_ONCE at most. False where that cannot be done now.
 
         Raises what a load raises, HandoverInProgress, StoreDamaged.
         """

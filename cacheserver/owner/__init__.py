@@ -1,1 +1,1 @@
-"""The owner of mailboxes, composed of the rooms beside this one; and what it counts."""
+"""The owner of mailboxes, composed of the rooms beside this one; and its metrics."""

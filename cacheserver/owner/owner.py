@@ -186,7 +186,7 @@ class Owner:
         self.waiters.drain()
 
     async def close(self) -> None:
-        """Finishes the writes that were begun, then stops. The store stays open: it is closed by whoever opened it."""
+        """Finishes the writes that were begun, then stops. The store stays open: whoever opened it closes it."""
         self.begin_drain()
         await self.recovery.loop.close()
         self.settling.close()

@@ -1,4 +1,4 @@
-"""What the owner counts."""
+"""The metrics of an owner."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from rowbox.cacheserver.samples import Kind, Sample
 
 
 def owner_samples(owner: Owner) -> Iterable[Sample]:
-    """Everything one owner counts. Cheap: it reads integers."""
+    """All metrics of one owner. It only reads integers."""
     commit, table, delivery = owner.committer.counters, owner.table, owner.delivery
     loader, folding = owner.loader, owner.loader.folding
     numbers: tuple[tuple[str, Kind, str, float], ...] = (

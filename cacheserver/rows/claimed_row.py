@@ -21,7 +21,7 @@ from rowbox.mailbox.two_states import ByKind, IndexCell, choose, merge
 
 
 class ClaimedRow:
-    """One row, taken in."""
+    """The cells of one claimed row, judged as they are added, until `mailbox` makes a mailbox of them."""
 
     def __init__(self, fence: Fence) -> None:
         self.fence = fence
@@ -35,10 +35,10 @@ class ClaimedRow:
         """States of all kinds but conversations."""
         self._stale_epochs: ByKind[int] = {}
         self.latest_us = latest_us(fence)
-        """No cell that was added is of a later version."""
+        """The highest version of all cells that were added, or more."""
 
     def add(self, cells: Sequence[IndexColumn]) -> None:
-        """Takes in cells of the index, all those of each of their keys."""
+        """Takes in cells of the index. All cells of one key come in the same call."""
         chosen = choose(self.fence, [cell for cell in cells if isinstance(cell, IndexCell)])
         conversations = chosen.states.pop(CONVERSATION.letter, {})
         self.draft.add([stored(conversation_id, state) for conversation_id, state in conversations.items()])

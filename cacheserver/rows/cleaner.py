@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 BATCH_COLUMNS = 512
 LINGER_S = 0.1
-"""How long a removal waits for company."""
+"""How long a removal waits for others, to be made in one call with them."""
 MAX_COLUMNS = 100_000
-"""More than this waiting are forgotten: see the module's text. A column's names take 300 bytes at most: 30 MB."""
+"""Columns that wait at most; more are forgotten, which is harmless. A column takes 300 bytes at most: 30 MB."""
 
 
 class Cleaner:
@@ -34,15 +34,15 @@ class Cleaner:
         self._is_open = is_open
         self._columns: list[tuple[bytes, Family, bytes]] = []
         self._written_us = 0
-        """No waiting column is of a higher version."""
+        """The highest version of the waiting columns, or more."""
         self.loop = BackgroundLoop("cleaner", self._round)
         self.removed = 0
 
     def remove(self, row: bytes, columns: Iterable[tuple[Family, bytes]], written_us: int) -> None:
         """Has columns removed soon. The caller knows that rule 2 allows it (docs/consistency.md).
 
-        `written_us`: no column is of a higher version, nor was it written at a later time. A delete that were behind
-        what it is for would not hide it.
+        `written_us`: no column is of a higher version or was written later. The delete gets a timestamp that is not
+        before it: otherwise the delete would not hide the columns.
         """
         self._written_us = max(self._written_us, written_us)
         for family, qualifier in columns:
@@ -72,7 +72,7 @@ class Cleaner:
         self._written_us = 0
 
     async def close(self) -> None:
-        """Ends the background work and flushes: a store that takes nothing does not hold up a stop, call after call."""
+        """Ends the background work and flushes. After a failed call the rest is forgotten, not to delay a stop."""
         await self.loop.close()
         await self.flush(tries_once=True)
 

@@ -1,8 +1,8 @@
 """Folding of fence lists: a claim makes one entry of all whose epochs ended a day ago (docs/consistency.md, rule 8).
 
-After it every cell of those epochs counts, so nothing invalid of them may be left, in no family. Here all are read, of
-`m` and `l` the keys alone. These reads need not be of one moment: what can execute no more after a day has executed or
-never will, and the cells only get fewer. tests/model searches this rule.
+After a fold every cell of those epochs counts, so no invalid cell of them may be left in any family. Folding reads all
+families to know that, of `m` and `l` the keys alone. These reads need not be of one moment: what can execute no more
+after a day has executed or never will, and the cells only get fewer. tests/model searches this rule.
 
 An entry takes 29 bytes in each claim and each load, and a row gets one for each epoch that has written it: one for each
 restart of its owner and each unknown outcome of it. So the reading is paid for once in FOLD_AT of them.
@@ -27,18 +27,18 @@ PAGE_COLUMNS = 1000
 """A load waits for this many reads of this many columns: 20 ms each, tried on a busy HBase. A longer mailbox keeps its
 entries (10 KB for one a day in a year), and is not tried again before the process ends."""
 MOST_REMEMBERED = 10_000
-"""Mailboxes that were too long."""
+"""How many rows that were too long to fold are remembered."""
 
 
 class Folded(NamedTuple):
-    """What a claim goes on from."""
+    """The list that a claim goes on from, and what kept it from being folded."""
 
     fence: Fence
     """The list that was read, folded if it may be."""
     invalid: Sequence[tuple[Family, bytes]] = ()
     """Columns that keep it from being folded, all of lower epochs: to be removed once the claim is confirmed."""
     latest_us: int = 0
-    """None of them is of a later version."""
+    """The highest version of the `invalid` columns; 0 for none."""
 
 
 class _TooLong(Exception):
@@ -63,7 +63,7 @@ class Folding:
         self.reads = 0
 
     async def fold(self, row: bytes, read: Fence, now_ms: int) -> Folded:
-        """What to claim with, given the list that was read and the time."""
+        """The list to claim with, given the list that was read and the time. Reads the row if a fold is worth it."""
         fence = fold(read, now_ms)
         if len(read) - len(fence) < FOLD_AT or row in self._too_long:
             return Folded(read)

@@ -39,7 +39,7 @@ from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_u
 from rowbox.mailbox.two_states import ByKind, merge
 
 WHOLE_COLUMNS = 1000
-"""More than a row of these families has is not read in one piece."""
+"""Columns read in one piece at most: a row that has more in these families is read in parts."""
 
 
 class LoadedRow(NamedTuple):
@@ -50,7 +50,7 @@ class LoadedRow(NamedTuple):
 
 
 class Loader:
-    """Makes mailboxes of rows."""
+    """Loads mailboxes from the rows of one store."""
 
     def __init__(
         self, store: Store, ownership: Ownership, cleaner: Cleaner, clock: StoreClock, time: Time, limits: Limits
@@ -66,7 +66,7 @@ class Loader:
         self.store_calls = 0
 
     async def load(self, user_id: str, row: bytes) -> LoadedRow | None:
-        """The mailbox of a user, claimed where writes can be late; None where the row is large: `load_large`.
+        """The mailbox of a user, claimed where writes can be late. None: the row is large, for `load_large`.
 
         HandoverInProgress, StoreUnavailable, StoreDamaged.
         """
@@ -81,7 +81,7 @@ class Loader:
         return await self._load_sole(user_id, row, _once(columns[Family.INDEX]))
 
     async def load_large(self, user_id: str, row: bytes) -> LoadedRow:
-        """As `load`, of a row of any size: read in parts, between which others have their turns."""
+        """As `load`, of a row of any size. It is read in parts, between which other tasks have their turns."""
         if self._store.late_writes:
             return await self._load_claimed_in_parts(user_id, row)
         return await self._load_sole(user_id, row, self._parts(row, Family.INDEX))

@@ -1,6 +1,6 @@
-"""A family of a row in parts: bounded reads, one after the other, with a turn of everybody else between them.
+"""Reads a family of a row in parts: bounded reads, one after the other, with a turn of all other tasks between them.
 
-Together they are of no one moment: who reads in parts says why that is enough.
+The parts are of no one moment. Each caller says why that is enough.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ PART_COLUMNS = 500
 """Read, decoded and taken in between two turns of the others: 2 ms embedded; 4 ms for which a cluster's client holds
 the interpreter while it decodes a reply (8 us for each column)."""
 OUTBOX_COLUMNS = 32
-"""The same of an outbox, whose cells are whole messages of up to 64 KiB."""
+"""Columns of an outbox in one part: each is a whole message of up to 64 KiB."""
 LAST_QUALIFIER = b"\xff" * 64
 """Sorts after every qualifier."""
 

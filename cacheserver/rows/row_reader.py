@@ -1,4 +1,4 @@
-"""What decisions need of a loaded mailbox's row: only what counts, as of a head. Pages are page_reader.py's.
+"""Reads of a loaded mailbox's row for decisions: what counts in it as of a head. page_reader.py reads for pages.
 
 Every method takes a View (view.py) of the row: what it says is about the mailbox as it was when that was made.
 """
@@ -17,11 +17,11 @@ from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
 OUTBOX_COLUMNS = 32
-"""The same of an outbox, whose cells are whole messages of up to 64 KiB."""
+"""Columns of an outbox asked for in one call: each is a whole message of up to 64 KiB."""
 
 
 class RowReader:
-    """Reads of one store, for decisions."""
+    """Reads rows of one store, for decisions."""
 
     def __init__(
         self, store: StoreReader, remove: Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
@@ -31,7 +31,7 @@ class RowReader:
         self._sent_ids = SentIds(store, remove)
 
     async def outbox(self, view: View) -> list[OutboxCell]:
-        """What the row's outbox holds."""
+        """The cells of the row's outbox that count."""
         found: list[OutboxCell] = []
         start: bytes | None = b""
         while start is not None:
@@ -41,7 +41,7 @@ class RowReader:
         return found
 
     async def send_record(self, view: View, client_id_hash: bytes) -> DedupeCell | None:
-        """What became of the send with this clientMessageId; None where there was none within the dedupe life."""
+        """The record of the send with this clientMessageId; None where there was none within the dedupe life."""
         first, stop = keys.dedupe_range(client_id_hash)
         counted: list[DedupeCell] = []
         start: bytes | None = first
@@ -56,7 +56,7 @@ class RowReader:
         return max(counted, key=lambda record: record.version, default=None)
 
     async def answer(self, view: View, need: Need) -> Fact:
-        """The Fact to a Need. The caller holds the user's lock: nothing is in flight."""
+        """Reads the Fact for a Need. The caller holds the user's lock, so no write of the row is in flight."""
         as_of = view.as_of
         if isinstance(need, DedupeNeed):
             record = await self.send_record(view, need.client_id_hash)

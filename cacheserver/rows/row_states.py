@@ -1,4 +1,4 @@
-"""What the columns of `i` say, as a load takes them: read cell by cell, and cut so that two_states can choose."""
+"""Decodes the columns of family `i` for a load, and cuts them by keys so that mailbox/two_states.py can choose."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ IndexColumn = IndexCell[Any] | FenceCell | UnknownIndexCell
 
 
 def decoded(columns: Iterable[Column]) -> list[IndexColumn]:
-    """The cells of `i`. StoreDamaged."""
+    """The cells in columns of family `i`. StoreDamaged."""
     with _damage_named():
         return [codec.decode_index(*column) for column in columns]
 
 
 class SolePart(NamedTuple):
-    """What some columns say where no write can be late."""
+    """The states in some columns of family `i`, of a store where no write can be late."""
 
     conversations: list[StoredState]
     head: int
@@ -31,7 +31,7 @@ class SolePart(NamedTuple):
 
 
 def sole_part(columns: Iterable[Column]) -> SolePart:
-    """Of each key the state after its last mutation. StoreDamaged."""
+    """The state of each key after its last mutation. StoreDamaged."""
     conversations: list[StoredState] = []
     rest: list[Column] = []
     with _damage_named():
@@ -50,7 +50,7 @@ def sole_part(columns: Iterable[Column]) -> SolePart:
 
 
 def stamps_in(cells: Iterable[IndexColumn]) -> Iterator[Stamp]:
-    """What wrote the states in some columns: all kinds but the fence, which has none."""
+    """The stamps of all states in some cells; a fence has none."""
     return stamps_of([cell for cell in cells if not isinstance(cell, FenceCell)])
 
 

@@ -4,7 +4,7 @@ A load reads one part, which is all for most senders. Of a busy sender's, each c
 id anyway (it may be in what has not been read) reads one part more: so no load waits for a million ids, and no request
 pays for more than a part.
 
-These reads need be of no one moment, nor of that of the claim: what counts had executed before the claim
+These reads need not be of one moment, nor of the moment of the claim: what counts had executed before the claim
 (docs/adr/0022-loads-in-parts.md), sends made here are noted as they are applied, and an id too many costs one read.
 """
 
@@ -22,14 +22,14 @@ Remove = Callable[[bytes, Iterable[tuple[Family, bytes]], int], None]
 
 
 class SentIds:
-    """Takes in one sender after the other. `remove` (Cleaner.remove) is told of what never counts, as it is met."""
+    """Reads the ids of one sender after the other. `remove` (Cleaner.remove) is told of cells that never count."""
 
     def __init__(self, store: StoreReader, remove: Remove) -> None:
         self._store = store
         self._remove = remove
 
     async def read_on(self, mailbox: Mailbox, row: bytes) -> None:
-        """Reads the next part, if not all has been read. The mailbox was claimed."""
+        """Reads the next part of the sender's ids, if any is unread. The mailbox has to be claimed."""
         start = mailbox.client_ids.unread_from
         if start is None:
             return
@@ -37,7 +37,7 @@ class SentIds:
         self.take_in(mailbox, row, columns, after(columns[-1][0]) if len(columns) == PART_COLUMNS else None)
 
     def take_in(self, mailbox: Mailbox, row: bytes, columns: Sequence[Column], unread_from: bytes | None) -> None:
-        """Takes in columns that were read, the next ones of the row. The mailbox was claimed."""
+        """Takes in the next columns of the row, which were read. The mailbox has to be claimed."""
         dead: dict[bytes, int] = {}
         hashes: list[bytes] = []
         for qualifier, value in columns:

@@ -1,4 +1,4 @@
-"""One row as of one head and one time: what a page and a decision read, and what that has cost.
+"""A view of one row, as of one head and one time, for a page or a decision; it counts what is read.
 
 The store may also return what is not committed yet (in flight), what never counts (late writes of replaced owners), and
 for a while what retention has taken. A view says what of it is part of the mailbox as it was when the view was made.
@@ -16,7 +16,7 @@ TOKEN_COLUMNS = 500
 
 
 class View:
-    """Of a loaded mailbox, for one answer or one decision: what reads the row for that takes the view."""
+    """The view of a loaded mailbox's row for one answer or one decision. Whatever reads the row for that takes it."""
 
     __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "now_us", "row", "value_bytes")
 
@@ -32,7 +32,7 @@ class View:
         self._participants: dict[bytes, tuple[str, ...]] = {}
 
     def participants_of(self, conversation_id: bytes) -> tuple[str, ...]:
-        """Of a conversation, by the index, which keeps bytes: they are decoded once. StoreDamaged where it has none."""
+        """The participants of a conversation, decoded once from the index. StoreDamaged where that has no such one."""
         known = self._participants.get(conversation_id)
         if known is None:
             state = self.mailbox.index.get(conversation_id)
@@ -50,11 +50,11 @@ class View:
         return self.mailbox.counts(epoch, version, self.as_of) and version > self.horizon
 
     def note(self, columns: Sequence[Column]) -> None:
-        """Counts what the store has returned."""
+        """Counts columns that the store has returned."""
         self.columns += len(columns)
         self.value_bytes += sum([len(value) for _, value in columns])
 
     @property
     def cost(self) -> int:
-        """Tokens for what was read so far; nothing for what a page takes as a rule."""
+        """How many tokens of the bucket all that was read so far costs; 0 for what a page takes as a rule."""
         return self.value_bytes // TOKEN_BYTES + self.columns // TOKEN_COLUMNS

@@ -1,4 +1,4 @@
-"""Walks over the rows of a store: by runs of shards, users first."""
+"""Walks over the rows of a store, in runs of adjacent shards."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,7 +17,7 @@ def shard_runs(shards: int) -> Iterator[range]:
 
 
 async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
-    """The users of adjacent shards whose rows have columns in `family`, each with the row. Foreign rows are passed."""
+    """The users of adjacent shards whose rows have columns in `family`, with the row keys. Skips rows of no user."""
     async for row in row_keys(store, shards, family):
         user_id = keys.user_of(row, store.shards)
         if user_id is not None:
@@ -25,7 +25,7 @@ async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncI
 
 
 async def row_keys(store: StoreReader, shards: range, family: Family) -> AsyncIterator[bytes]:
-    """All rows of adjacent shards that have columns in `family`, ascending; foreign ones are among them."""
+    """The keys of all rows of adjacent shards that have columns in `family`, ascending, also of those of no user."""
     after: bytes | None = None
     while True:
         rows = await store.scan_rows(shards, family, after, SCAN_ROWS)

@@ -60,15 +60,15 @@ class ClusterState(NamedTuple):
     raw: Mapping[bytes, bytes]
 
     def place_of(self, incarnation: str) -> bytes | None:
-        """Where its cell stands; None where it has none."""
+        """The place of the incarnation's cell; None where it has none."""
         return next((place for place, cell in self.cells.items() if cell.incarnation == incarnation), None)
 
     def cell_of(self, incarnation: str) -> NodeCell | None:
-        """Its cell; None where it has none."""
+        """The incarnation's cell; None where it has none."""
         return next((cell for cell in self.cells.values() if cell.incarnation == incarnation), None)
 
     def has_ended(self, incarnation: str) -> bool:
-        """Whether it has stopped or was declared dead: then it is so for ever, and never renews its lease again.
+        """Whether an incarnation has stopped or was declared dead: for ever, and it never renews its lease again.
 
         One without a cell has ended too: another one took its place. Nobody is named in the map before its cell stands.
         """
@@ -77,13 +77,13 @@ class ClusterState(NamedTuple):
 
 
 class ClusterCells:
-    """Reads and changes them. Errors are the store's: StoreUnavailable, StoreOutcomeUnknown (then read what stands)."""
+    """Reads and changes the cluster's cells. Raises StoreUnavailable; StoreOutcomeUnknown: read the state again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self) -> ClusterState:
-        """All of it, as of one moment. StoreDamaged for a cell that is none."""
+        """The whole state, read at one moment. StoreDamaged where a cell does not decode."""
         columns = (await self._store.get_row(CLUSTER_ROW, (Family.INDEX,)))[Family.INDEX]
         raw = dict(columns)
         map_value = raw.get(MAP_PLACE)
@@ -94,14 +94,14 @@ class ClusterCells:
         )
 
     async def swap(self, state: ClusterState, place: bytes, cell: NodeCell | MapCell) -> ClusterState:
-        """Puts `cell` iff the place is still as in `state`; in any case what stands afterwards."""
+        """Puts `cell` iff its place is still as in `state`. Returns what stands afterwards, whether it did or not."""
         expected, value = state.raw.get(place), msgspec.json.encode(cell)
         await self._store.compare_and_set(CLUSTER_ROW, Family.INDEX, place, expected, value)
         return await self.read()
 
 
 def own_place(incarnation: str) -> bytes:
-    """The place that only this incarnation ever makes, where there is none to take over."""
+    """The place that an incarnation makes for itself where there is none to take over. No other makes it."""
     return NODE_PREFIX + incarnation.encode()
 
 

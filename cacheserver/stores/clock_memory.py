@@ -17,14 +17,14 @@ REMEMBERED_QUALIFIER = b"remembered"
 
 
 class ClockMemory(Protocol):
-    """Durable, and shared by all who have the store open. Raises what the store raises."""
+    """The memory of the time, durable, and shared by all who have the store open. Raises what the store raises."""
 
     async def read(self) -> Remembered | None:
         """What is remembered; None where nothing is."""
         ...
 
     async def swap(self, old: Remembered | None, new: Remembered) -> Remembered | None:
-        """Puts `new` in the place of `old`, if that is what stands; in any case what stands afterwards."""
+        """Puts `new` in the place of `old`, if that is what stands. Returns what stands afterwards in any case."""
         ...
 
 
@@ -45,12 +45,12 @@ class CellMemory:
 
 
 def encoded(remembered: Remembered) -> bytes:
-    """As it is stored: JSON, which an operator can read."""
+    """The bytes as which it is stored: JSON, which an operator can read."""
     return msgspec.json.encode(remembered)
 
 
 def decoded(value: bytes) -> Remembered:
-    """The inverse of `encoded`; StoreDamaged where there is none."""
+    """The inverse of `encoded`. StoreDamaged where `value` is no such text."""
     try:
         return msgspec.json.decode(value, type=Remembered)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:

@@ -17,7 +17,7 @@ class StoreStatistics:
         self._store = store
         self._stats: StoreStats | None = None
         self.loop = BackgroundLoop("statistics", self._ask)
-        """`start` it: it asks at once, and from then on every STATS_INTERVAL_S."""
+        """The loop that asks: once started it asks at once, and from then on every STATS_INTERVAL_S."""
 
     def samples(self) -> Iterable[Sample]:
         """What the store last said of itself."""

@@ -17,11 +17,11 @@ from rowbox.hbase_schema.thrift.thrift1_client import BatchMutation, Mutation, T
 from rowbox.mailbox.errors import StoreUnavailable
 
 CALL_BYTES: Final = 256
-"""Of a request beside the table's name and the rows, each field of either protocol counted generously."""
+"""Bytes of a request beside the table's name and the rows, counted generously for either protocol."""
 ROW_BYTES: Final = 32
-"""Of a row beside its key."""
+"""Bytes of a row beside its key."""
 CELL_BYTES: Final = 40
-"""Of a cell beside its names and its value."""
+"""Bytes of a cell beside its names and its value."""
 
 
 def put_rows(
@@ -31,7 +31,7 @@ def put_rows(
     timestamp_ms: int,
     most_bytes: int | None = None,
 ) -> None:
-    """Puts all columns: SYNC_WAL when it returns. `most_bytes`: the largest request; see the module's text.
+    """Puts all columns, durably (SYNC_WAL). `most_bytes`: of the largest request; None: no bound.
 
     StoreUnavailable: a row alone is larger; nothing was sent.
     """
@@ -51,7 +51,7 @@ def delete_columns(
     timestamp_ms: int,
     most_bytes: int | None = None,
 ) -> None:
-    """Marks exact columns as deleted up to `timestamp_ms`: SYNC_WAL too (docs/adr/0012). `most_bytes` as above."""
+    """Marks exact columns as deleted up to `timestamp_ms`: SYNC_WAL too (docs/adr/0012). `most_bytes` as in put_rows."""
     batches = [
         BatchMutation(row, [Mutation(isDelete=True, column=column_name(*column)) for column in columns])
         for row, columns in deletes
