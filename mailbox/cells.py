@@ -45,7 +45,7 @@ class FenceCell(msgspec.Struct, frozen=True, gc=False):
 
 
 class MessageCell(msgspec.Struct, frozen=True, gc=False):
-    """One copy of a message. `client_message_id` only in its sender's own."""
+    """One copy of a message. Only the sender's own copy has a `client_message_id`."""
 
     conversation_id: bytes
     message_id: bytes
@@ -90,7 +90,7 @@ class OutboxCell(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Whom it still goes to: everybody in it but its sender."""
+        """The userIds to which the message still goes: all participants but its sender."""
         return tuple(user for user in self.message.participants if user != self.message.sender_id)
 
 

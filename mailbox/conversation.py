@@ -19,7 +19,7 @@ SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
 """`unread_count` is exact to 999; this says "more"."""
 UNTOLD = -1
-"""As `last_sender`: of a state that was written before it was kept, or of a conversation without a message."""
+"""The `last_sender` of a state that was written without that field, or of a conversation without a message."""
 NEVER = (1 << 63) - 1
 """Greater than every version: what nothing ends after."""
 
@@ -35,7 +35,7 @@ NOTHING_UNREAD = Unread(0, 0)
 
 
 def ends_after(*, has_snippet: bool, last_message_version: int, unread_count: int, unread_since: int) -> int:
-    """See Conversation.ends_after: the rule apart, for whoever has read no more of a state than these."""
+    """The rule of Conversation.ends_after, for callers that have read only these fields of a state."""
     snippet_ends = last_message_version if has_snippet else NEVER
     return min(snippet_ends, unread_since) if unread_count else snippet_ends
 
@@ -68,11 +68,11 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
-        """A conversation without a message: what its first message is added to."""
+        """A conversation without a message, to which its first message is added."""
         return cls(version, 0, participants, ZERO_ID, 0, "", ZERO_ID, 0, version)
 
     def with_sent(self, message: Message, version: int, epoch: int) -> "Conversation":
-        """After the user sent `message`: the conversation is read, up to and including its newest message.
+        """The state after the user sent `message`: the conversation is read, up to and including its newest message.
 
         That is the message itself, unless another is dated so far ahead that it still sorts behind (clock.py).
         """
@@ -81,7 +81,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self._with_newest(message, version, epoch, message.message_id, 0, 0)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":
-        """After someone else's `message` came, which may sort anywhere.
+        """The state after another user's `message` came, which may sort anywhere among the others.
 
         A count that has ended is not counted anew here: it is one too many or more, and still says that it has ended.
         """
@@ -94,7 +94,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return msgspec.structs.replace(self, version=version, epoch=epoch, unread_count=unread, unread_since=since)
 
     def with_read_mark(self, message_id: bytes, unread: Unread, version: int, epoch: int) -> "Conversation":
-        """After the user read up to and including `message_id`, behind which there is `unread`."""
+        """The state after the user read up to and including `message_id`, after which `unread` sorts."""
         return msgspec.structs.replace(
             self,
             version=version,
@@ -123,14 +123,14 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def last_sender_id(self) -> str | None:
-        """Whose the newest message is; None where nobody kept it."""
+        """The userId of the newest message's sender; None where the state does not tell."""
         return self.participants[self.last_sender] if 0 <= self.last_sender < len(self.participants) else None
 
     # ------------------------------------------------------------------ what retention ends
 
     @property
     def can_end(self) -> bool:
-        """Whether there is a fact that retention will end."""
+        """Whether the state has a snippet or an unread count, which retention will end."""
         return self.snippet != "" or self.unread_count > 0
 
     @property
@@ -159,13 +159,13 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.unread_since or self.created_version
 
     def at(self, horizon: int) -> "Conversation":
-        """What of this state is true: exactly, or where it `needs_recount` with a count that may be too high."""
+        """What of this state is true at `horizon`. Where it `needs_recount`, the unread count may be too high."""
         snippet = self.snippet if self.last_message_version > horizon else ""
         unread = NOTHING_UNREAD if self.version <= horizon else Unread(self.unread_count, self.unread_since)
         return msgspec.structs.replace(self, snippet=snippet, unread_count=unread.total, unread_since=unread.since)
 
     def settled(self, horizon: int, unread: Unread | None, version: int, epoch: int) -> "Conversation":
-        """The state that says what is left. `unread`: as counted, where this one `needs_recount`."""
+        """The state that tells of what is left at `horizon`. `unread`: the count, where this one `needs_recount`."""
         left = self.at(horizon)
         unread = unread if unread is not None else Unread(left.unread_count, left.unread_since)
         return left.with_read_mark(self.read_mark, unread, version, epoch)

@@ -7,10 +7,10 @@ RocksDB, Thrift or Redis leaves its module.
 
 
 class RowboxError(Exception):
-    """What all of them are. `str(error)` is one line for a person; it never holds a message's text.
+    """The base of all errors of Rowbox. `str(error)` is one line for a person; it never holds a message's text.
 
-    What the caller did wrong is said to the caller. What is wrong here is the operator's to read: `told` is what the
-    caller hears in its place, because the line may name files, hosts, sizes and the system's errors.
+    Where the caller did something wrong, the caller is told that line. Where something is wrong here, the operator
+    reads it, and the caller is told `told`, because the line may name files, hosts, sizes and the system's errors.
     """
 
     code = "internal"

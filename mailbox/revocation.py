@@ -54,7 +54,7 @@ class Revocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def token_hash(token_id: str) -> bytes:
-    """Under which a `jti` is known here, however long it is."""
+    """The hash under which a `jti` is known here: TOKEN_HASH_BYTES, however long the `jti` is."""
     return blake2b(token_id.encode("utf-8", "surrogatepass"), digest_size=TOKEN_HASH_BYTES).digest()
 
 

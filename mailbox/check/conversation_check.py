@@ -1,6 +1,6 @@
 """The invariants of one conversation of a mailbox: its state against its messages and its part of the log.
 
-A fold: messages come newest first, log entries upwards, none is kept.
+The check is a fold: it is given messages newest first, then log entries upwards, and keeps none.
 """
 
 from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
@@ -65,7 +65,7 @@ class ConversationCheck:
         self._check_created(cell.version)
 
     def end(self) -> None:
-        """Compares the state with what came."""
+        """Compares the state with the messages and log entries that were taken in. To be called last."""
         self._check_newest()
         self._check_read_mark()
         self._check_unread()

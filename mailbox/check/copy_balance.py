@@ -32,7 +32,7 @@ class CopyBalance:
         self._sums = [0] * GROUPS
 
     def add(self, user_id: str, cell: MessageCell, participants: Sequence[str]) -> None:
-        """Takes in a message of a user's row that counts there."""
+        """Takes in a message that counts in the row of `user_id`."""
         sent_us = sent_timestamp(cell.message_id)
         if sent_us <= self._since_us or (self._before_us is not None and sent_us >= self._before_us):
             return
@@ -44,7 +44,7 @@ class CopyBalance:
 
     @property
     def is_even(self) -> bool:
-        """Whether nothing is missing anywhere."""
+        """Whether no message that was taken in lacks a copy, or has one too many."""
         return not any(self._sums)
 
     def is_off(self, conversation_id: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The invariants of a row's fence, and with it which cells count: what the loader decides, written a second time."""
+"""The invariants of a row's fence, and which cells count: the loader's rules, written a second time to check them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise

@@ -85,7 +85,7 @@ class Report:
         self._left_out = 0
 
     def __call__(self, code: Code, text: str) -> None:
-        """Notes one finding."""
+        """Notes one finding; beyond MOST_PER_ROW it is only counted."""
         if len(self._findings) < MOST_PER_ROW:
             self._findings.append(Finding(code, self.user_id, text))
         else:
@@ -93,7 +93,7 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        """What was noted, in that order."""
+        """The findings, in the order in which they were noted."""
         if not self._left_out:
             return self._findings
         return [*self._findings, Finding(Code.MORE, self.user_id, f"and {self._left_out} findings more in this row")]
