@@ -1,1 +1,1 @@
-"""Exhaustive searches of the ownership protocol (design section 5): every order of events, within stated bounds."""
+"""Exhaustive searches of the ownership protocol (docs/consistency.md): every order of events, within stated bounds."""

@@ -14,7 +14,7 @@ from tests.model.search import Model
 
 
 class Case(NamedTuple):
-    """One search."""
+    """One search: a model, its rules and its bounds."""
 
     name: str
     rows: Callable[[Rules, Bounds], Model[Any]]

@@ -1,4 +1,4 @@
-"""What a search must have come through to mean anything: the events the rules are there for.
+"""States that a search must reach to mean anything: in them are the events for which the rules exist.
 
 A search that never gets into trouble finds no violation either. Each goal is a state that the full rules must be able
 to reach.

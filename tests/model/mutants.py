@@ -39,7 +39,7 @@ class Mutant(NamedTuple):
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
-    """The fault is there within this context. AssertionError where the line is not in the function, once."""
+    """Puts the fault into the function for this context. AssertionError unless the line is in the function once."""
     function: Any = mutant.function
     source = textwrap.dedent(inspect.getsource(function))
     assert source.count(mutant.line) == 1, f"{mutant.line} stands {source.count(mutant.line)} times in {source}"
@@ -56,7 +56,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 
 def _forget() -> None:
-    """What was remembered of answers."""
+    """Forgets the answers of rules that the model remembers."""
     for module in (shipped, names, cluster_row):
         for remembered in vars(module).values():
             if hasattr(remembered, "cache_clear"):

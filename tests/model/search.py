@@ -20,7 +20,7 @@ class TooManyStates(Exception):
 
 
 class Model(Protocol[S]):
-    """What is searched. All three are pure."""
+    """A model to search. Its three methods are pure."""
 
     def initial(self) -> S: ...
 

@@ -7,7 +7,7 @@ from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
 
 
 class ClusterCase(NamedTuple):
-    """One search."""
+    """One search: bounds of the cluster's model, and its rules."""
 
     name: str
     bounds: ClusterBounds

@@ -10,7 +10,7 @@ Cell: TypeAlias = NodeCell | MapCell
 
 
 class Store(NamedTuple):
-    """The row."""
+    """The cluster's row: the map's cell, and the nodes' cells by place."""
 
     map: MapCell | None = None
     cells: tuple[tuple[bytes, NodeCell], ...] = ()
@@ -46,7 +46,7 @@ class Life(NamedTuple):
     ending: bool = False
     first_place: FirstPlace | None = None
     beat: int = 0
-    """The newest that it sent."""
+    """The newest beat that the incarnation sent."""
     lease: int = 0
     """The beat that its lease counts from; 0: it has none."""
     over: int = 0
@@ -59,7 +59,7 @@ class Life(NamedTuple):
     in_hand: MapCell | None = None
     """Without `judged_anew`: the map that it read before it declared the owner dead."""
     begins_anew: bool = False
-    """It was given a map version that it had."""
+    """Whether the incarnation was given a map version that it had before."""
     writing: int = 0
     """1: a write is under way; 2: and somebody else could answer since it was begun."""
 
@@ -80,7 +80,7 @@ class State(NamedTuple):
     lives: tuple[Life, ...]
     left: Left
     given: frozenset[tuple[int, str]] = frozenset()
-    """Who owned under which map version."""
+    """(map version, incarnation) of all that owned."""
     ended: frozenset[str] = frozenset()
     wrong: str | None = None
 
@@ -96,7 +96,7 @@ def put_life(state: State, me: int, life: Life) -> State:
 
 
 def ends(stood: Cell | None, cell: Cell | None) -> frozenset[str]:
-    """Who ends by this change of a place."""
+    """The incarnation that ends by this change of a place."""
     if not isinstance(stood, NodeCell):
         return frozenset()
     goes_on = isinstance(cell, NodeCell) and cell.incarnation == stood.incarnation and cell.status == "alive"

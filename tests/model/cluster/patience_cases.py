@@ -6,7 +6,7 @@ from tests.model.cluster.patience import Patience, PatienceBounds, PatienceRules
 
 
 class PatienceCase(NamedTuple):
-    """One search."""
+    """One search: bounds of the model of patience, and its rules."""
 
     name: str
     bounds: PatienceBounds

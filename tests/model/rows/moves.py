@@ -76,9 +76,9 @@ class Mover(NamedTuple):
 
     version: int
     id: int = 0
-    """0: nothing was handed over yet."""
+    """The id of the hand-over; 0: nothing was handed over yet."""
     swapped: bool = False
-    """It has sent the swap."""
+    """Whether the process has sent the swap."""
 
 
 class Moving(NamedTuple):
@@ -98,7 +98,7 @@ class Moving(NamedTuple):
     sent: frozenset[HandOver] = frozenset()
     swaps: frozenset[Swap] = frozenset()
     ids: int = 0
-    """How many were drawn."""
+    """How many ids were drawn so far."""
     left: int = 1
     """Moves that may still begin."""
 
@@ -259,7 +259,7 @@ class Moves:
 
 
 def _within(state: MoveState, steps: Iterable[tuple[str, State]]) -> Iterator[Step]:
-    """Steps that do not touch the move."""
+    """`steps` of the row, which leave the move as it is."""
     for label, following in steps:
         yield label, MoveState(following, state.moving)
 

@@ -48,19 +48,19 @@ class Mailbox(NamedTuple):
 
     epoch: int
     fence: Fence
-    """The list it filters by: the one it claimed with."""
+    """The list that the owner filters by: the one it claimed with."""
     head: int
     conversations: tuple[History, ...]
     """The state of each conversation."""
     ids: frozenset[int]
     """The messages it knows, for the dedupe."""
     queue: frozenset[Entry] = frozenset()
-    """What is still to be delivered."""
+    """The messages that are still to be delivered."""
     stale: frozenset[tuple[int, int]] = frozenset()
     """Cells of lower epochs, garbage once its own mutation of their conversation was confirmed. Kept where it sweeps,
     and so is the next one."""
     useless: Useless = Useless()
-    """What it may have removed."""
+    """The cells that the owner may have removed."""
 
     def messages(self) -> History:
         """All messages of all conversations in the order of their versions: what a full fetch answers."""
