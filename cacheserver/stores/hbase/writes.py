@@ -33,7 +33,7 @@ def put_rows(
 ) -> None:
     """Puts all columns, durably (SYNC_WAL). `most_bytes`: of the largest request; None: no bound.
 
-    StoreUnavailable: a row alone is larger; nothing was sent.
+    StoreUnavailable: a row alone is larger than a request may be; nothing was sent.
     """
     batches = [
         BatchMutation(
@@ -51,7 +51,7 @@ def delete_columns(
     timestamp_ms: int,
     most_bytes: int | None = None,
 ) -> None:
-    """Marks exact columns as deleted up to `timestamp_ms`: SYNC_WAL too (docs/adr/0012). `most_bytes` as in put_rows."""
+    """Marks exact columns as deleted up to `timestamp_ms`: SYNC_WAL (docs/adr/0012). `most_bytes` as in put_rows."""
     batches = [
         BatchMutation(row, [Mutation(isDelete=True, column=column_name(*column)) for column in columns])
         for row, columns in deletes
