@@ -39,7 +39,7 @@ CRAMPED = Settings(
 
 
 def version_of(token: str | None) -> int:
-    """The version that a token names. No client may know; a test does."""
+    """The version that a token names: a test may look into a token, a client may not."""
     assert token is not None
     return int(token.partition(".")[0])
 
@@ -91,35 +91,35 @@ class Node:
         return await self.process.call(self.owner.send_status(user, client_message_id, bearer))
 
     async def revoke_user(self, user: str) -> int:
-        """Revokes all tokens of a user; the second before which."""
+        """Revokes all tokens of a user. Returns the second before which they were issued."""
         return await self.process.call(self.owner.revoke_user(user))
 
     async def revoke_id(self, token_id: str) -> None:
         await self.process.call(self.owner.revoke_id(token_id))
 
     def pause(self) -> None:
-        """Stops at the store's door, as a process that is suspended does; its lease runs out meanwhile."""
+        """Stops the node at its next store call, as if its process were suspended; its lease runs out meanwhile."""
         for point in Point:
             self.store.hold(point)
         self.revoke()
 
     def wake(self) -> None:
-        """Goes on where it was, knowing nothing."""
+        """Has a stopped node go on where it was, without knowing that it stopped."""
         for point in Point:
             self.store.release(point)
 
     def revoke(self) -> None:
-        """The node was replaced, for ever."""
+        """Has the node be replaced, for ever."""
         if self.ownership is not None:
             self.ownership.revoke()
 
     def lapse(self) -> None:
-        """The node's lease is over, and nobody has taken over."""
+        """Ends the node's lease, without anybody taking over."""
         assert self.ownership is not None
         self.ownership.is_held = False
 
     def renew(self) -> None:
-        """The lease returns: nobody had taken over."""
+        """Gives the node its lease back: nobody had taken over."""
         assert self.ownership is not None
         self.ownership.is_held = True
 
@@ -153,7 +153,7 @@ class Cluster:
         return self.nodes[-1]
 
     async def start(self) -> Node:
-        """Another node, under a new map version; whoever was there before owns nothing any more."""
+        """Starts another node under a new map version; the nodes before it own nothing any more."""
         for older in self.nodes:
             older.revoke()
         self.map_version += 1
@@ -184,7 +184,7 @@ class Cluster:
         self.time = time
 
     async def say_the_clock_is_right(self) -> None:
-        """An operator's word, which a node in doubt hears within a second."""
+        """Says for an operator that the clock is right; a node in doubt hears that within a second."""
         self.words += 1
         memory, word = CellMemory(self.store), f"word {self.words}"
         stands = await memory.read()
@@ -192,7 +192,7 @@ class Cluster:
             stands = await memory.swap(stands, by_word(self.clock.now_us(), word))
 
     async def kill(self, node: Node | None = None, *, writes_survive: bool = False) -> None:
-        """A node dies. `writes_survive`: what it sent to the store is on the wire already (late_writes only)."""
+        """Kills a node. `writes_survive`: what it sent to the store is on the wire already (late_writes only)."""
         node = node if node is not None else self.node
         node.revoke()
         assert self.late or not writes_survive
@@ -201,12 +201,12 @@ class Cluster:
             node.store.release(point)
 
     async def restart(self) -> Node:
-        """The newest node dies, another one takes its place."""
+        """Kills the newest node, and starts another one in its place."""
         await self.kill()
         return await self.start()
 
     async def quiet(self) -> None:
-        """Everything that is under way in the newest node has come to its end."""
+        """Returns when everything that is under way in the newest node has come to its end."""
         owner = self.node.owner
         await owner.pipeline.idle()
         await owner.delivery.idle()
@@ -263,5 +263,5 @@ def ids(items: Sequence[Json], name: str = "messageId") -> list[str]:
 
 
 async def gather_all(*requests: Any) -> list[Any]:
-    """Awaits all; errors are results."""
+    """Awaits all of them, and returns their results, of which errors are some."""
     return list(await asyncio.gather(*requests, return_exceptions=True))

@@ -23,7 +23,7 @@ from tests.support.alone import alone
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "deploy.hbase")
-"""Runs in ROOT."""
+"""The command that starts HBase; it is run in ROOT."""
 RUNNING: Final = "TEST_HBASE"
 """host:thrift1port:thrift2port[:transport:protocol] of an HBase that runs already: a developer's, kept between runs.
 
@@ -42,11 +42,11 @@ class HBase(NamedTuple):
     gateways: tuple[tuple[str, int], ...]
     thrift2: tuple[str, int]
     wire: Wire = DEFAULT
-    """How the Thrift1 gateways speak."""
+    """The transport and protocol of the Thrift1 gateways."""
 
     @property
     def thrift_port(self) -> int:
-        """Of the first Thrift1 gateway."""
+        """The port of the first Thrift1 gateway."""
         return self.gateways[0][1]
 
     @property
@@ -54,7 +54,7 @@ class HBase(NamedTuple):
         return self.thrift2[1]
 
     def settings(self, call_timeout_ms: int = HBaseSettings().call_timeout_ms) -> HBaseSettings:
-        """What Rowbox has to be told of them."""
+        """The settings by which Rowbox reaches the gateways."""
         return HBaseSettings(
             call_timeout_ms=call_timeout_ms, transport=self.wire.transport, protocol=self.wire.protocol
         )
@@ -63,7 +63,7 @@ class HBase(NamedTuple):
         return HBaseAddress(self.gateways, prefix)
 
     def url(self, prefix: str) -> str:
-        """What `rowbox --store` takes."""
+        """The address that `rowbox --store` takes."""
         gateways = ",".join(f"{host}:{port}" for host, port in self.gateways)
         return f"hbase://{gateways}/{prefix}"
 
@@ -95,7 +95,7 @@ class HBaseCluster:
         return str(name)
 
     def kill(self, name: str) -> None:
-        """Returns when it is gone."""
+        """Kills a process, and returns when it is gone."""
         _control("kill", self.folder, name)
 
     def pause(self, name: str) -> None:
@@ -105,7 +105,7 @@ class HBaseCluster:
         _control("resume", self.folder, name)
 
     def start(self, name: str) -> None:
-        """Starts it again, and returns when its JVM runs: it answers some seconds later."""
+        """Starts a process again, and returns when its JVM runs: the process answers some seconds later."""
         _control("start", self.folder, name)
 
     def heal(self) -> None:

@@ -18,7 +18,7 @@ class ConnectionLost(Exception):
 
 
 class Process:
-    """One such process. `install` the task factory in the running loop first."""
+    """A process that can be killed. `install` the task factory in the running loop before making one."""
 
     def __init__(self) -> None:
         self.is_alive = True
@@ -38,7 +38,7 @@ class Process:
             raise
 
     async def kill(self, spared: Iterable[asyncio.Task[Any]] = ()) -> None:
-        """Ends everything it does, at once; `spared` (what is out of its hands already) goes on."""
+        """Ends all tasks of the process at once, but for `spared`, which are out of its hands already."""
         self.is_alive = False
         dying = self.tasks - set(spared)
         for task in dying:

@@ -29,7 +29,7 @@ _NOT_THRIFT: Final = (
 """What thriftpy2's parsers raise at bytes that are not what they read: the first line, of C; the second, of Python."""
 
 Handle = Callable[[Any], None]
-"""What becomes of a connection's socket; it is closed afterwards."""
+"""Handles the socket of a connection, which is closed afterwards."""
 
 Reply = Callable[[bytes, bytes], bytes]
 """What is sent, of the true reply and of the one to the request before it on the connection, b"" where there was none.
@@ -46,7 +46,7 @@ class _Named:
 
 @contextmanager
 def thrift_gateway(service: Any, handler: object, wire: Wire = DEFAULT) -> Iterator[tuple[str, int]]:
-    """The address of one that answers the calls of `service` by the methods of `handler`.
+    """The address of a gateway that answers the calls of `service` by the methods of `handler`.
 
     What it cannot read ends the connection, as HBase's gateway does.
     """
@@ -66,7 +66,7 @@ def thrift_gateway(service: Any, handler: object, wire: Wire = DEFAULT) -> Itera
 
 @contextmanager
 def replying_gateway(service: Any, handler: object, wire: Wire, reply: Reply) -> Iterator[tuple[str, int]]:
-    """The same, of one that sends what `reply` makes of each true reply."""
+    """The address of a gateway that sends what `reply` makes of each true reply."""
     processor = TProcessor(service, handler)
     protocol_class = type("Named", (_Named, wire.protocol_class), {})
 
@@ -89,7 +89,7 @@ def replying_gateway(service: Any, handler: object, wire: Wire, reply: Reply) ->
 
 @contextmanager
 def foreign_gateway(handle: Handle) -> Iterator[tuple[str, int]]:
-    """The address of one whose connections go through `handle`, each in a thread of its own."""
+    """The address of a gateway that handles each connection by `handle`, in a thread of its own."""
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -110,13 +110,13 @@ def foreign_gateway(handle: Handle) -> Iterator[tuple[str, int]]:
 
 
 def speaks_http(connection: Any) -> None:
-    """As Jetty does with what is no HTTP, and with what is."""
+    """Answers as Jetty does, to requests that are HTTP and to those that are not."""
     connection.recv(4096)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
 
 def asks_for_sasl(connection: Any) -> None:
-    """As libthrift's TSaslServerTransport: it refuses a mechanism in words, and anything else by ending."""
+    """Acts as libthrift's TSaslServerTransport: refuses a mechanism in words, and ends at anything else."""
     head = connection.recv(4096)
     if head.startswith(b"\1\0\0\0"):
         text = b"Unsupported mechanism type " + head[5:]
@@ -124,13 +124,13 @@ def asks_for_sasl(connection: Any) -> None:
 
 
 def is_deaf(connection: Any) -> None:
-    """Reads, and says nothing."""
+    """Reads all that comes, and answers nothing."""
     while connection.recv(4096):
         pass
 
 
 def hangs_up(connection: Any) -> None:
-    """Ends what was begun: a proxy whose server is away."""
+    """Ends each connection, as a proxy does whose server is away."""
     connection.recv(4096)
 
 

@@ -44,9 +44,9 @@ class TcpProxy:
         self._times: int | None = None
         self.address = ("127.0.0.1", 0)
         self.accepted = 0
-        """Connections so far."""
+        """How many connections were made so far."""
         self.requests = 0
-        """Pieces of requests that came so far: of small requests, their number."""
+        """How many pieces of requests came so far: as many as requests, where these are small."""
 
     async def listen(self) -> None:
         """Takes connections, on the same port as before."""
@@ -67,38 +67,38 @@ class TcpProxy:
         await asyncio.gather(*self._links.values())
 
     def forget(self) -> None:
-        """All open connections are dead without a word, as after a firewall has dropped them; new ones work."""
+        """Leaves all open connections dead without ending them, as a firewall does; new ones work."""
         for link in self._links:
             link.is_forgotten = True
 
     def inflict(self, fault: Fault, *, times: int | None = None) -> None:
-        """From now on, or for the next `times` requests, `fault`."""
+        """Applies `fault` to all requests from now on, or to the next `times`."""
         self._fault, self._times = fault, times
 
     def heal(self) -> None:
-        """No fault any more. What was held stays held."""
+        """Applies no fault any more. Requests that were held stay held."""
         self._fault = None
 
     async def release(self) -> None:
-        """Passes on what was held; returns when the server has replied to it."""
+        """Passes on the requests that were held, and returns when the server has replied to them."""
         held = [link for link in self._links if link.held]
         for link in held:
             link.pass_on_held()
         await self.until(lambda: all(link.has_reply for link in held))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Until `condition`, of this proxy's state, holds; TimeoutError after thirty seconds."""
+        """Waits until `condition`, of this proxy's state, holds; TimeoutError after thirty seconds."""
         async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     @property
     def open(self) -> int:
-        """Connections that the client has not closed."""
+        """How many connections the client has not closed."""
         return sum(not link.is_left for link in self._links)
 
     @property
     def held(self) -> int:
-        """Requests that were kept."""
+        """How many requests are held."""
         return sum(bool(link.held) for link in self._links)
 
     def take_fault(self) -> Fault | None:
@@ -155,7 +155,7 @@ class _Link:
         self.is_forgotten = False
 
     async def run(self) -> None:
-        """Until both sides are done."""
+        """Passes bytes on until both sides are done."""
         with suppress(ConnectionError):
             await asyncio.gather(self._pass_requests(), self._pass_replies())
         self.abort()

@@ -61,7 +61,7 @@ class WallClock:
         return self.now_us() // 1000
 
     def jump(self, seconds: float) -> None:
-        """The clock is set: forwards, or backwards where `seconds` is negative. No timer of the loop notices."""
+        """Sets the clock forwards, or backwards where `seconds` is negative. No timer of the loop notices."""
         self._ahead_us += int(seconds * 1_000_000)
 
 

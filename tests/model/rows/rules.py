@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 
 class Rules(NamedTuple):
-    """Design section 5, one field per rule. ``Rules(claim_on_load=False)`` is the protocol without that rule."""
+    """The rules, one field for each (docs/consistency.md). ``Rules(claim_on_load=False)`` is without that rule."""
 
     # claims (rule 1) and what decides who may claim
     claim_on_load: bool = True
     """A load writes a fence. Else: the fence rides in the owner's first write."""
     await_claim: bool = True
-    """Nothing is served before the store confirmed the claim."""
+    """An owner serves nothing of a row before the store has confirmed its claim."""
     head_from_index: bool = True
     """A load takes the head from `i`, which never expires. Else: from `l`, which does."""
     new_list: bool = True
@@ -34,7 +34,7 @@ class Rules(NamedTuple):
     second_state: bool = True
     """An `i` cell, overwritten in place, keeps the state before the mutation, too."""
     whole_mutation: bool = True
-    """... the state before the WHOLE mutation. Else: before its last message."""
+    """That state is the one before the WHOLE mutation. Else: the one before its last message."""
     rising_t: bool = True
     """A put that executes late does not hide a newer one (T). Else: what executes last stands."""
 
@@ -43,13 +43,13 @@ class Rules(NamedTuple):
 
     # checks of the lease (rules 4 and 5)
     check_after_claim: bool = True
-    """... after a claim was confirmed, before the mailbox is served and the row swept."""
+    """Ownership is checked after a claim was confirmed, before the mailbox is served and the row swept."""
     check_after_write: bool = True
-    """... after the store confirmed a write, before anything is applied or confirmed."""
+    """Ownership is checked after the store confirmed a write, before anything is applied or confirmed."""
     check_before_answer: bool = True
-    """... after an answer was computed, before it is sent."""
+    """Ownership is checked after an answer was computed, before it is sent."""
     check_before_write: bool = True
-    """... before a write is sent, so that none is sent a day after its epoch ended: what folding relies on."""
+    """Ownership is checked before a write is sent, so that none is sent a day after its epoch: folding relies on it."""
 
     # sweeping (rule 2) and folding (rule 8)
     only_lower: bool = True
@@ -63,7 +63,7 @@ class Rules(NamedTuple):
     fold_swept: bool = True
     """A list is folded only when nothing invalid of the folded epochs is left in the row."""
     fold_both_states: bool = True
-    """... and nothing includes a state in an `i` cell whose other state is valid, so that no sweep removes the cell."""
+    """Nothing invalid includes a state in an `i` cell whose other state is valid, so that no sweep removes the cell."""
 
     # delivery (section 4)
     claimed_load: bool = True

@@ -14,13 +14,13 @@ class Process(NamedTuple):
     n: int = 0
     lease: bool = True
     mailbox: Mailbox | None = None
-    """What it serves."""
+    """The mailbox that the process serves."""
     call: Call | None = None
     """The call it waits for: one at a time (rule 3)."""
     executed: bool = False
-    """The call has executed, so its answer may come."""
+    """Whether the call has executed, so that its answer may come."""
     then: Mailbox | None = None
-    """What it will serve once the call succeeded."""
+    """The mailbox that the process serves once the call has succeeded."""
     seen: tuple[Row, ...] = ()
     """The parts that it has read so far, where the row is read in parts."""
     shown_head: int = -1
@@ -81,7 +81,7 @@ def abandon(state: State, me: int) -> State:
 
 
 def spend(state: State, what: str) -> State:
-    """One less of `what` may still happen."""
+    """`state` in which one less of `what` may still happen."""
     left = state.world.left
     left = left._replace(**{what: getattr(left, what) - 1})
     return State(state.row, state.underway, state.processes, state.world._replace(left=left))
