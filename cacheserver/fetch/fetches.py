@@ -132,8 +132,8 @@ class Fetches:
                 break
             assert page.token is not None
             asked = asked.behind(page.token)
-            if self._head_of(request.user_id, mailbox) > page.token:
-                continue  # something was written while the page was read: look again before waiting for it
+            if not self._is_newest(request.user_id, page.token):
+                continue  # while the page was read something was written, or it may have been: look before the wait
             del row, mailbox, view  # the mailbox may leave the memory meanwhile
             waiter = Waiter(
                 request.user_id,
@@ -203,9 +203,10 @@ class Fetches:
         later = retry_after_ms() if woken is Woken.DRAIN else None
         return Page((), True, bookmarks.token(waiter.head), retry_after_ms=later, quota=quota)
 
-    def _head_of(self, user_id: str, known: Mailbox) -> int:
+    def _is_newest(self, user_id: str, token: int) -> bool:
+        """Whether nothing came after `token`, by the mailbox in memory. Not known of one that has left it."""
         row = self._table.peek(user_id)
-        return row.mailbox.head if row is not None and row.mailbox is not None else known.head
+        return row is not None and row.mailbox is not None and row.mailbox.head <= token
 
     def _account(self, row: Row, mailbox: Mailbox) -> None:
         if row.mailbox is mailbox:

@@ -1,10 +1,12 @@
 """Long polls: what wakes them, what ends them, and what token they answer with."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.port import Page
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.settings.config import PollSettings
@@ -143,6 +145,50 @@ async def test_a_poll_of_an_evicted_mailbox_is_woken(late: bool) -> None:
         assert node.owner.table.peek("bob") is None
         await node.send("ann", "bob", "hi", "c")
         assert [item["messageContent"] for item in parsed(await waiting)] == ["hi"]
+
+
+@both_kinds
+@virtual_time
+async def test_a_poll_misses_nothing_where_its_mailbox_left_while_its_page_was_read(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came then woke nobody: the poll did not wait yet, and the mailbox that knows of it has left again."""
+    reads, may_go_on = asyncio.Event(), asyncio.Event()
+    read = PageReader.changes
+
+    async def slow(*what: Any) -> Any:
+        changes = await read(*what)
+        reads.set()
+        await may_go_on.wait()
+        return changes
+
+    async with cluster(late=late) as servers:
+        node = servers.node
+        sent = await node.send("ann", "bob", "hi", "c")
+        await servers.quiet()
+        token = (await node.messages("bob", sent.conversation_id)).token
+        await node.send("cem", "bob", "elsewhere", "c")
+        await servers.quiet()
+        leave_memory(node, "bob")
+        monkeypatch.setattr(PageReader, "changes", slow)
+        waiting = asyncio.create_task(node.messages("bob", sent.conversation_id, token=token, wait_ms=20_000))
+        await reads.wait()
+        leave_memory(node, "bob")
+        await node.send("ann", "bob", "here", "c2")
+        await servers.quiet()
+        leave_memory(node, "bob")
+        began = asyncio.get_running_loop().time()
+        may_go_on.set()
+        assert [item["messageContent"] for item in parsed(await waiting)] == ["here"]
+        assert asyncio.get_running_loop().time() == began
+
+
+def leave_memory(node: Node, user: str) -> None:
+    table = node.owner.table
+    row = table.row(user)
+    table.drop(row)
+    table.forget_if_empty(row)
+    assert table.peek(user) is None
 
 
 @both_kinds
