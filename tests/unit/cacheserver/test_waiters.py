@@ -55,6 +55,7 @@ def test_a_change_wakes_those_who_wait_for_it_and_tells_the_others_the_head(
 
 @virtual_time
 async def test_a_wait_that_ended_does_not_take_a_later_head() -> None:
+    """What it waits for wakes it no more, and is hidden by the token of what comes behind that."""
     for end in (Woken.TIME, Woken.DRAIN):
         waiters = Waiters(per_user=8, most=8)
         one = waiter()
@@ -62,6 +63,7 @@ async def test_a_wait_that_ended_does_not_take_a_later_head() -> None:
         await settle()
         one.wake(end)
         waiters.notify("ann", [LogCell(9, 1, ChangeKind.MESSAGE, HERE, ZERO_ID)], 9)
+        waiters.notify("ann", [LogCell(10, 1, ChangeKind.READ_MARK, HERE, ZERO_ID)], 10)
         assert await waiting is end
         assert one.head == 5
 
