@@ -523,6 +523,7 @@ class MailboxMachine(RuleBasedStateMachine):
             await self._holds_what_a_fresh_fetch_shows(client)
 
 
+@pytest.mark.timeout(900)  # of 2,000 steps; a timeout inside one is told as generation that depends on the outside
 @pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
 @pytest.mark.parametrize(
     "how",
