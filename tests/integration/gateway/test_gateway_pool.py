@@ -19,7 +19,7 @@ from rowbox.cacheserver.stores.hbase.pool import HBasePool
 from rowbox.hbase_schema.thrift.connection import Address
 from rowbox.hbase_schema.thrift.deadline_socket import DeadlineSocket
 from rowbox.hbase_schema.thrift.thrift1_client import Thrift1Client
-from rowbox.hbase_schema.thrift.wire import DEFAULT
+from rowbox.hbase_schema.thrift.wire import DEFAULT, Wire
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable, StoreUnreachable
 from tests.support.scripted_gateway import foreign_gateway, is_deaf, thrift_gateway
 from tests.support.tcp_proxy import Fault, running_proxy
@@ -184,17 +184,19 @@ async def test_a_gateway_that_does_not_even_refuse_has_its_share_of_a_calls_time
         await pool.close()
 
 
-async def test_the_first_gateway_that_is_tried_was_not_changed_for() -> None:
-    """It may have been left while the connection was made, for the other one: that stands."""
+async def test_the_first_gateway_that_is_tried_was_not_changed_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was left while the connection was made, that stands."""
     with thrift_gateway(Hbase, Gateway()) as first, thrift_gateway(Hbase, Gateway()) as second:
         pool = pool_of(first, second)
+        connect = DeadlineSocket.open
 
-        def is_left_meanwhile(client: Thrift1Client) -> object:
+        def is_left_meanwhile(opening: DeadlineSocket) -> None:
+            connect(opening)
             with pool._lock:
-                pool._failover.was_silent(first, time.monotonic())
-            return names(client)
+                assert pool._failover.was_silent(first, time.monotonic())
 
-        await pool.read(is_left_meanwhile)
+        monkeypatch.setattr(DeadlineSocket, "open", is_left_meanwhile)
+        assert await pool.read(names) == [b"t"]
         assert pool._failover.in_order() == [second, first]
         await pool.close()
 
@@ -214,3 +216,14 @@ async def test_many_calls_that_fail_leave_no_connection_behind(fault: Fault) -> 
             await proxy.until(lambda: proxy.open == 0)
             assert (len(pool._idle), len(pool._reading)) == (0, 0)
             await pool.close()
+
+
+async def test_a_request_that_was_refused_here_says_nothing_of_the_gateway() -> None:
+    wire = Wire("framed", "binary")
+    with thrift_gateway(Hbase, Gateway(), wire) as gateway:
+        pool = HBasePool([gateway], 1, PATIENT_MS, PATIENT_MS, wire, frame_bytes=1)
+        with pytest.raises(StoreUnavailable, match="larger than"):
+            await pool.write(write)
+        counters = pool.counters
+        assert (counters.errors, counters.refusals, counters.deadline_misses, counters.failovers) == (0, 0, 0, 0)
+        await pool.close()
