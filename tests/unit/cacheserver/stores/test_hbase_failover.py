@@ -71,3 +71,24 @@ def test_the_last_errors_of_one_that_was_left_are_no_news() -> None:
     for _ in range(2 * ERRORS_IN_A_ROW):
         failover.erred(A)
     assert failover.in_order() == [B, A]
+
+
+def test_errors_of_the_one_before_do_not_count() -> None:
+    failover = Failover([A, B])
+    for _ in range(ERRORS_IN_A_ROW - 1):
+        failover.erred(A)
+    assert failover.worked(B)
+    assert not failover.erred(B)
+
+
+def test_nor_does_an_answer_of_the_one_before() -> None:
+    failover = Failover([A, B])
+    failover.answered(A, 9.0)
+    failover.worked(B)
+    assert failover.was_silent(B, 5.0)
+
+
+def test_an_answer_at_the_moment_when_the_call_began_was_not_to_a_later_one() -> None:
+    failover = Failover([A, B])
+    failover.answered(A, 5.0)
+    assert failover.was_silent(A, 5.0)

@@ -58,3 +58,7 @@ def test_where_one_row_does_not_fit_nothing_is_sent() -> None:
     with pytest.raises(StoreUnavailable, match=r"hbase\.frame_bytes"):
         put_rows(gateway, TABLE, [*rows(1), RowMutation(b"r", [(Family.MESSAGES, b"q", bytes(3000))])], 1, 2000)
     assert gateway.requests == []
+
+
+def test_a_row_that_just_fits_is_sent() -> None:
+    assert put(2, CALL_BYTES + len(TABLE) + ROW) == [1, 1]
