@@ -355,3 +355,18 @@ async def test_small_rows_are_loaded_while_large_ones_wait_for_their_turn() -> N
             assert not any(task.done() for task in large)
             waiting.set()
             assert all(page.items for page in await asyncio.gather(*large))
+
+
+@both_kinds
+@virtual_time
+async def test_the_head_of_a_row_in_parts_is_the_highest_version_of_all_parts(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        found = conversations(servers, 1200)
+        newest_first = sorted(found, key=lambda cell: cell.key, reverse=True)
+        states = sorted((cell.current for cell in found), key=lambda state: state.version, reverse=True)
+        ordered = [
+            replace(cell, current=state) for cell, state in zip(newest_first[::-1], states, strict=True)
+        ]  # the first part has the highest versions
+        await write(servers, ordered)
+        _, mailbox = await servers.node.owner.table.loaded("ann")
+        assert mailbox.head == states[0].version
