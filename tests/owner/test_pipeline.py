@@ -279,6 +279,7 @@ def test_a_bug_in_a_decision_fails_its_own_command_and_wedges_nobody(
                 node.send("cem", "cem", "3", "c3"),
             )
             assert type(answers[2]) is RowboxError
+            assert not [command for command in node.owner.pipeline._outstanding if command.future.done()]
             for answer in answers:
                 assert isinstance(answer, RowboxError) or answer.message_id
             for n, (sender, recipient) in enumerate([("ann", "bob"), ("bob", "cem")]):
@@ -469,6 +470,26 @@ async def test_close_finishes_what_was_begun(late: bool) -> None:
     await servers.start()
     assert await contents(servers.node, "ann") == ["x"]
     await servers.close()
+
+
+@both_kinds
+@virtual_time
+async def test_close_waits_for_a_command_that_waits_for_a_load(late: bool) -> None:
+    """None of its own is in flight then: its write begins when the load is over."""
+    async with cluster(late=late) as servers:
+        node = servers.node
+        for point in (Point.READ, Point.WRITE):
+            node.store.hold(point)
+        sending = asyncio.create_task(node.send("ann", "ann", "x", "c"))
+        await settle()
+        closing = asyncio.create_task(node.process.call(node.owner.close()))
+        await settle()
+        node.store.release(Point.READ)
+        await settle()
+        assert not closing.done()
+        node.store.release(Point.WRITE)
+        await closing
+        assert (await sending).message_id
 
 
 @virtual_time

@@ -135,6 +135,30 @@ async def test_it_holds_from_its_commit_on_and_not_from_the_answer(late: bool) -
 
 @both_kinds
 @virtual_time
+async def test_a_write_that_joins_the_batch_of_a_revocation_before_it_is_refused(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node, old = servers.node, token(servers)
+        sent = await node.send("ann", "ann", "x", "c")
+        node.store.hold(Point.WRITE)
+        in_flight = asyncio.create_task(node.send("ann", "ann", "y", "c2"))
+        await settle()
+        revoking = asyncio.create_task(node.revoke_user("ann"))
+        await settle()
+        writes = asyncio.gather(
+            node.send("ann", "ann", "z", "c3", old),
+            node.mark_read("ann", sent.conversation_id, sent.message_id, old),
+            return_exceptions=True,
+        )
+        await settle()
+        before = node.owner.committer.counters.batches
+        node.store.release(Point.WRITE)
+        assert is_refused(list(await writes))
+        assert node.owner.committer.counters.batches <= before + 1, "they were in one batch"
+        await asyncio.gather(in_flight, revoking)
+
+
+@both_kinds
+@virtual_time
 async def test_a_token_without_a_time_of_issue_is_refused_like_the_oldest(late: bool) -> None:
     async with revoked(late=late) as (servers, _):
         assert await is_revoked(servers.node, Bearer("ann"))

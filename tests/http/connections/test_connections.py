@@ -131,6 +131,17 @@ async def test_nothing_is_asked_of_one_that_left() -> None:
     assert set(connections.cuts.values()) == {0}
 
 
+@virtual_time
+async def test_an_answer_that_was_sent_after_all_has_no_time_any_more() -> None:
+    """It would be looked at while nothing waits, which is an error."""
+    connections = Connections(ConnectionLimits(most=3, held_bytes=1000, head_s=600, write_s=2))
+    peer = StillPeer(connections)
+    peer.unsent = 10
+    connections.stalls(peer)
+    connections.flows(peer)
+    assert not len(connections._writes)
+
+
 async def test_what_was_sent_after_all_is_counted_no_more(connections: Connections) -> None:
     peer = StillPeer(connections)
     peer.unsent = 600
