@@ -17,13 +17,14 @@ from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, Cell, DedupeCell, FenceCell, OutboxCell
+from rowbox.mailbox.cells import CONVERSATION, KINDS, Cell, DedupeCell, FenceCell, OutboxCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.fence import Fence, FenceEntry, newest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.two_states import IndexCell
+from tests.any_kind import NOTE, ONE, Note
 from tests.checking import assert_no_findings
 from tests.support.cluster import SHARDS, Cluster, Node, all_conversations, all_messages, cluster, gather_all, parsed
 from tests.support.parts import in_small_parts
@@ -370,3 +371,16 @@ async def test_the_head_of_a_row_in_parts_is_the_highest_version_of_all_parts(la
         await write(servers, ordered)
         _, mailbox = await servers.node.owner.table.loaded("ann")
         assert mailbox.head == states[0].version
+
+
+@both_kinds
+@virtual_time
+async def test_what_the_first_part_says_of_another_kind_is_kept(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = NOTE._replace(letter=b"a")  # before all conversations
+    monkeypatch.setitem(KINDS, early.letter, early)
+    async with cluster(late=late) as servers:
+        found = conversations(servers, 1200)
+        note = Note(found[0].current.version, found[0].epoch, ("text",))
+        await write(servers, [IndexCell(early.letter, ONE, found[0].epoch, note, None), *found])
+        _, mailbox = await servers.node.owner.table.loaded("ann")
+        assert mailbox.state(early, ONE) == note

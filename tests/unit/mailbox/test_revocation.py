@@ -93,5 +93,8 @@ def test_what_has_ended_goes_with_the_next_change_and_gives_the_next_one_no_end(
     plan.revoke(end_of_second(NOW_US + 60 * US_PER_S), NOW_S + 120)
     assert plan.revocation is not None
     assert plan.revocation.until_s == NOW_S + 120
+    written = [cell for cell in plan.cells() if isinstance(cell, IndexCell) and cell.kind == REVOCATION.letter]
+    assert [cell.current for cell in written] == [plan.revocation]
+    assert plan.revocation.until_s == NOW_S + 120  # the end of the old one is not written over it
     untouched = ann.plan(NOW_US + 60 * US_PER_S)
     assert untouched.changes_nothing

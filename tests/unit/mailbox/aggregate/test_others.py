@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.mailbox import STALE_BYTES, Limits, Mailbox
 from rowbox.mailbox.two_states import State
 from tests.any_kind import NOTE, Note
 
@@ -32,3 +32,8 @@ def test_the_estimate_is_not_below_what_states_take_and_not_far_above(texts: int
         tracemalloc.stop()
     taken = after - before
     assert taken <= mailbox.size_bytes - empty <= 2 * taken
+
+
+def test_cells_of_lower_epochs_that_carry_states_are_counted() -> None:
+    mailbox = Mailbox("ann", LIMITS, epoch=1, stale_epochs={NOTE.letter: {b"a": 0, b"b": 0}})
+    assert mailbox.size_bytes - Mailbox("ann", LIMITS, epoch=1).size_bytes == 2 * STALE_BYTES
