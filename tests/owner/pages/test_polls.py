@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.port import Page
-from rowbox.mailbox.errors import Overloaded
+from rowbox.cacheserver.stores.memory.faults import Fault, Op
+from rowbox.mailbox.errors import Overloaded, StoreOutcomeUnknown
 from rowbox.mailbox.settings.config import PollSettings
 from tests.support.cluster import UNLIMITED, Node, cluster, gather_all, parsed, version_of
 from tests.support.virtual_time import settle, virtual_time
@@ -72,6 +73,26 @@ async def test_a_poll_of_one_conversation_sleeps_through_the_others(late: bool) 
         assert not waiting.done()
         await node.send("ann", "bob", "here", "c2")
         assert [item["messageContent"] for item in parsed(await waiting)] == ["here"]
+
+
+@virtual_time
+async def test_a_poll_for_messages_that_is_woken_for_nothing_ends_when_it_would_have() -> None:
+    """A write of unknown outcome has landed in another conversation: whoever reads the row anew wakes all polls."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        sent = await node.send("ann", "bob", "hi", "c")
+        await servers.quiet()
+        token = (await node.messages("bob", sent.conversation_id)).token
+        began = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(node.messages("bob", sent.conversation_id, token=token, wait_ms=5000))
+        await asyncio.sleep(3)
+        node.store.faults.next(Fault.FAIL_AFTER, Op.MUTATE)
+        (unknown,) = await gather_all(node.send("bob", "bob", "elsewhere", "c2"))
+        assert isinstance(unknown, StoreOutcomeUnknown)
+        head = version_of((await node.conversations("bob")).token)
+        page = await waiting
+        assert (list(page.items), version_of(page.token)) == ([], head), "it was woken, and found nothing"
+        assert asyncio.get_running_loop().time() - began == pytest.approx(5, abs=0.1)
 
 
 @both_kinds

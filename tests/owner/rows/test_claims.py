@@ -4,7 +4,7 @@ import pytest
 
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import RowMutation
@@ -15,7 +15,7 @@ from rowbox.mailbox.cells import FenceCell
 from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Fence, FenceEntry, make_epoch, newest
 from tests.checking import assert_no_findings
-from tests.support.cluster import SHARDS, UNLIMITED
+from tests.support.cluster import SHARDS, UNLIMITED, gather_all
 from tests.support.parts import in_small_parts
 from tests.support.virtual_time import WallClock, virtual_time
 
@@ -74,6 +74,32 @@ async def two_under_one_epoch() -> None:
     second_ownership.give(6)
     assert len((await second.fetch_messages(FetchMessages("ann"))).items) == 1
     assert [entry.incarnation for entry in await claimers.fence("ann")] == ["first", "second"]
+    await claimers.close()
+
+
+@pytest.mark.parametrize("call", ["fetch", "mark_read"])
+@virtual_time
+async def test_a_mailbox_whose_read_met_another_owners_claim_is_not_kept(call: str) -> None:
+    """Whoever is given the row again would refuse every such read of it, for as long as the mailbox stays."""
+    claimers = Claimers()
+    first_ownership, second_ownership = EpochOwnership(5, "first"), EpochOwnership(6, "second")
+    first, second = await claimers.add(first_ownership), await claimers.add(second_ownership)
+    sent = await first.send(Send("ann", "bob", "0", "c0"))
+    await first.send(Send("ann", "bob", "1", "c1"))
+    await first.delivery.idle()
+    first.table.drop(first.table.row("bob"))
+    await first.fetch_conversations(FetchConversations("bob"))
+    await second.send(Send("ann", "bob", "2", "c2"))
+    await second.delivery.idle()
+    (answer,) = await gather_all(
+        first.fetch_messages(FetchMessages("bob", sent.conversation_id))
+        if call == "fetch"
+        else first.mark_read(MarkRead("bob", sent.conversation_id, sent.message_id))
+    )
+    assert isinstance(answer, HandoverInProgress)
+    second_ownership.revoke()
+    first_ownership.give(7)
+    assert len((await first.fetch_messages(FetchMessages("bob", sent.conversation_id))).items) == 3
     await claimers.close()
 
 

@@ -44,6 +44,23 @@ async def test_the_bytes_stay_under_the_limit_and_the_last_used_stay(late: bool)
 
 @both_kinds
 @virtual_time
+async def test_what_a_read_of_messages_leaves_in_memory_is_counted(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node, table = servers.node, servers.node.owner.table
+        sent = await node.send("ann", "ann", "x" * 500, "c")
+        for n in range(9):
+            await node.send("ann", "ann", "x" * 500, f"c{n}")
+        row = table.row("ann")
+        table.drop(row)
+        await node.conversations("ann")
+        before = table.size_bytes
+        await node.messages("ann", sent.conversation_id)
+        assert row.mailbox is not None
+        assert table.size_bytes == row.mailbox.size_bytes >= before + 10 * 500
+
+
+@both_kinds
+@virtual_time
 async def test_a_row_at_work_stays(late: bool) -> None:
     async with cluster(late=late, settings=SMALL) as servers:
         node = servers.node
