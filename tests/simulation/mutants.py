@@ -194,10 +194,10 @@ def cells_of_higher_epochs_are_swept(patch: Patch) -> None:
 
 
 def no_second_look_before_a_poll_is_parked(patch: Patch) -> None:
-    def as_it_was(self: Fetches, user_id: str, known: Mailbox) -> int:
-        return 0
+    def nothing_came(self: Fetches, user_id: str, token: int) -> bool:
+        return True
 
-    patch.setattr(Fetches, "_head_of", as_it_was)
+    patch.setattr(Fetches, "_is_newest", nothing_came)
 
 
 def no_claim_on_load(patch: Patch) -> None:

@@ -142,7 +142,7 @@ def test_a_log_torn_and_damaged_before_is_refused(folder: Path) -> None:
 
 
 async def test_point_in_time_recovery_would_have_lost_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why rocksdb_folder does not use rocksdict's default: the rule switched off, rows are gone without a word."""
+    """Why rocksdb/folder.py does not use rocksdict's default: the rule switched off, rows are gone without a word."""
     log = _log(folder)
     _flip(log, _records(files(folder)[log.name])[20] + 20)
     lenient = SimpleNamespace(absolute_consistency=DBRecoveryMode.point_in_time)
