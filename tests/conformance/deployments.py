@@ -1,0 +1,31 @@
+"""The ways in which Rowbox is run, each as the addresses at which its clients call it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rowbox.cli.secret import load_or_create
+from tests.integration.support.server_process import ServerProcess
+
+SETTINGS: Final = {"ROWBOX_COMMIT_DELIVERY_WAIT_MS": "30000"}
+"""A send is answered once its recipient has the message, however busy the machine is: what is read next shows it."""
+_FLAGS: Final = ("--port", "0", "--admin-port", "0")
+
+
+class Deployment(NamedTuple):
+    """Where clients call, in turn, and the secret that signs their tokens."""
+
+    urls: tuple[str, ...]
+    secret: bytes
+
+
+Deploy = Callable[[Path, Mapping[str, str]], AbstractAsyncContextManager[Deployment]]
+"""Starts a deployment in a folder, with settings that name its store; it ends when the context is left."""
+
+
+@asynccontextmanager
+async def one_server(folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
+    """`rowbox serve`: all in one process, over the embedded store where `store` names none."""
+    async with ServerProcess(folder, SETTINGS | dict(store), flags=_FLAGS) as server:
+        yield Deployment((server.url,), load_or_create(folder))

@@ -1,0 +1,246 @@
+"""What clients do, step by step. Each story has users of its own; none waits by the clock.
+
+A story asks for one thing after the other, or says in its transcript only what is the same whoever comes first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final
+
+from tests.conformance.caller import Answer, Caller
+
+Story = Callable[[Caller], Awaitable[None]]
+
+
+async def a_first_conversation(caller: Caller) -> None:
+    sent = await caller.send("alice", "bob", "hello", "first")
+    await caller.send("alice", "bob", "hello", "first")
+    await caller.send("alice", "bob", "something else", "first")
+    await caller.send("bob", "alice", "hello yourself", "first")
+    for name in ("alice", "bob", "carol"):
+        await caller.get(name, "fetchConversation")
+        await caller.get(name, "fetchMessages")
+    conversation_id = sent.json["conversationId"]
+    await caller.get("alice", "fetchMessages", conversationId=conversation_id)
+    await caller.get("carol", "fetchMessages", conversationId=conversation_id)
+    await caller.get("alice", "sendStatus", clientMessageId="first")
+    await caller.get("alice", "sendStatus", clientMessageId="never")
+
+
+async def notes_to_oneself_and_any_text(caller: Caller) -> None:
+    await caller.send("alice", "alice", "a note", "note")
+    for number, text in enumerate(("\x00", "\u202ebackwards", "\U0001f600" * 3, " ", "e\u0301", "x" * 65_535)):
+        await caller.send("alice", "bob", text, f"text-{number}")
+    await caller.send("alice", "bob", "x" * 65_536, "too-large")
+    await caller.send("alice", "bob", "", "empty")
+    await caller.request(
+        "a lone surrogate",
+        "POST",
+        "/v1/sendMessage",
+        "alice",
+        body=b'{"recipientId": "bob", "messageContent": "\\ud800", "clientMessageId": "surrogate"}',
+    )
+    await caller.get("alice", "fetchConversation")
+    await caller.get("bob", "fetchMessages", pageSize=3)
+
+
+async def marks(caller: Caller) -> None:
+    first = await caller.send("alice", "bob", "one", "1")
+    second = await caller.send("alice", "bob", "two", "2")
+    third = await caller.send("alice", "bob", "three", "3")
+    conversation_id = first.json["conversationId"]
+    token = await _token(caller.get("bob", "fetchConversation"))
+    for sent in (second, first, third, third):
+        await caller.post("bob", "markRead", conversationId=conversation_id, messageId=sent.json["messageId"])
+        await caller.get("bob", "fetchConversation", lastUpdatedTimestamp=token)
+    await caller.post("carol", "markRead", conversationId=conversation_id, messageId=first.json["messageId"])
+    await caller.post("bob", "markRead", conversationId=conversation_id, messageId="0" * 32)
+    await caller.send("bob", "alice", "an answer reads what came before", "4")
+    await caller.get("alice", "fetchConversation")
+
+
+async def pages_and_deltas_of_messages(caller: Caller) -> None:
+    sent = [await caller.send("alice", "bob", f"text {number}", f"m-{number}") for number in range(23)]
+    conversation_id, token = sent[0].json["conversationId"], ""
+    for where in (None, conversation_id):
+        for number in (0, 1, 2, 3):
+            await caller.get("bob", "fetchMessages", conversationId=where, pageNumber=number, pageSize=10)
+        page = await caller.get("bob", "fetchMessages", conversationId=where, pageSize=9)
+        token = page.json["lastUpdatedTimestamp"]
+        await caller.send("bob", "alice", "between the pages", f"between-{where is None}")
+        while page.json["nextCursor"] is not None:
+            cursor = page.json["nextCursor"]
+            page = await caller.get("bob", "fetchMessages", conversationId=where, pageSize=9, cursor=cursor)
+        await caller.get("bob", "fetchMessages", conversationId=where, lastUpdatedTimestamp=token)
+    await _deltas_to_the_end(caller, "alice", "fetchMessages", "0", pageSize=7)
+    await caller.get("carol", "fetchMessages", lastUpdatedTimestamp=token)
+    await caller.get("bob", "fetchMessages", lastUpdatedTimestamp="rubbish")
+    await caller.get("bob", "fetchMessages", cursor="rubbish")
+    await caller.get("bob", "fetchMessages", pageNumber=10_000, pageSize=200)
+
+
+async def large_pages(caller: Caller) -> None:
+    for number in range(18):
+        await caller.send("alice", "bob", chr(ord("a") + number) * 65_535, f"large-{number}")
+    await caller.get("bob", "fetchMessages", pageNumber=0, pageSize=18)
+    page = await caller.get("bob", "fetchMessages", pageSize=18)
+    while page.json["nextCursor"] is not None:
+        page = await caller.get("bob", "fetchMessages", pageSize=18, cursor=page.json["nextCursor"])
+    await _deltas_to_the_end(caller, "bob", "fetchMessages", "0", pageSize=18)
+
+
+async def lists_of_conversations(caller: Caller) -> None:
+    names = [f"friend-{number}" for number in range(12)]
+    token = await _token(caller.get("alice", "fetchConversation"))
+    for number, name in enumerate(names):
+        await caller.send(name, "alice", f"from {name}", "hello")
+        if number % 3 == 0:
+            await caller.send("alice", name, f"to {name}", f"back-{number}")
+    await caller.get("alice", "fetchConversation", pageNumber=0, pageSize=5)
+    await caller.get("alice", "fetchConversation", pageNumber=2, pageSize=5)
+    page = await caller.get("alice", "fetchConversation", pageSize=5)
+    await caller.send(names[0], "alice", "moves to the front", "again")
+    while page.json["nextCursor"] is not None:
+        page = await caller.get("alice", "fetchConversation", pageSize=5, cursor=page.json["nextCursor"])
+    await _deltas_to_the_end(caller, "alice", "fetchConversation", page.json["lastUpdatedTimestamp"])
+    await _deltas_to_the_end(caller, "alice", "fetchConversation", token)
+    for name in names[:4]:
+        await caller.get(name, "fetchConversation")
+
+
+async def polls(caller: Caller) -> None:
+    conversations = await _token(caller.get("bob", "fetchConversation"))
+    messages = await _token(caller.get("bob", "fetchMessages"))
+    waits = [
+        asyncio.ensure_future(caller.get("bob", "fetchConversation", lastUpdatedTimestamp=conversations, wait=50)),
+        asyncio.ensure_future(caller.get("bob", "fetchMessages", lastUpdatedTimestamp=messages, wait=50)),
+    ]
+    sent = await caller.send("alice", "bob", "news", "news")
+    done = await asyncio.gather(*waits)
+    del caller.transcript.entries[-3:]  # whichever was answered first
+    for answer in done:
+        caller.transcript.note(answer.status, answer.json["isDeltaUpdate"], answer.json["hasMore"])
+    caller.transcript.note(sent.status, done[1].json["messages"][0]["messageId"] == sent.json["messageId"])
+    token = done[1].json["lastUpdatedTimestamp"]
+    await caller.get("bob", "fetchMessages", lastUpdatedTimestamp=token, wait=1)
+    await caller.get("bob", "fetchMessages", wait=50)
+    await caller.get("bob", "fetchMessages", lastUpdatedTimestamp=messages, wait=50)
+
+
+async def what_is_refused(caller: Caller) -> None:
+    send = "/v1/sendMessage"
+    fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
+    await caller.request("no token", "POST", send, body=fields)
+    await caller.request("a wrong token", "GET", "/v1/fetchMessages", headers={"Authorization": "Bearer x.y.z"})
+    await caller.request("no such call", "GET", "/v1/nothing", "alice")
+    await caller.request("another method", "GET", send, "alice")
+    await caller.request("no JSON", "POST", send, "alice", body=b"{")
+    await caller.request("no object", "POST", send, "alice", body=b"[]")
+    await caller.request("another media type", "POST", send, "alice", body=fields, headers={"Content-Type": "text/csv"})
+    await caller.request("HEAD", "HEAD", "/v1/fetchConversation", "alice")
+    await caller.post("alice", "sendMessage", recipientId="no user", messageContent="x", clientMessageId="1")
+    await caller.post("alice", "sendMessage", recipientId="bob", messageContent="x")
+    await caller.post("alice", "sendMessage", recipientId="bob", messageContent="x", clientMessageId="1", more=1)
+    await caller.get("alice", "fetchMessages", userId=caller.user("bob"))
+    await caller.get("alice", "fetchMessages", pageSize="many")
+    await caller.get("alice", "fetchMessages", unknown=1)
+    await caller.get("alice", "fetchMessages", cursor="x", pageNumber=1)
+    await caller.get("alice", "fetchMessages", conversationId="z")
+    await caller.get("alice", "fetchConversation")
+
+
+async def an_admin_acts_for_others(caller: Caller) -> None:
+    await caller.send("alice", "bob", "hello", "1")
+    for path in ("/v1/fetchMessages", "/v1/fetchConversation"):
+        params = {"userId": caller.user("bob")}
+        await caller.request(f"admin: {path} of bob", "GET", path, "root", params=params, is_admin=True)
+    await caller.request(
+        "admin: sends for bob",
+        "POST",
+        "/v1/sendMessage",
+        "root",
+        is_admin=True,
+        body=(
+            f'{{"senderId": "{caller.user("bob")}", "recipientId": "{caller.user("alice")}",'
+            ' "messageContent": "for bob", "clientMessageId": "admin"}'
+        ).encode(),
+    )
+    await caller.get("bob", "fetchMessages")
+    await caller.get("alice", "fetchConversation")
+
+
+async def one_id_twenty_times_at_once(caller: Caller) -> None:
+    tries = [caller.send("alice", "bob", "once", "once") for _ in range(20)]
+    answers = await asyncio.gather(*tries)
+    caller.transcript.entries.clear()
+    caller.transcript.note(sorted(answer.status for answer in answers))
+    caller.transcript.note(len({answer.json["messageId"] for answer in answers}))
+    for name in ("alice", "bob"):
+        await caller.get(name, "fetchMessages")
+
+
+async def more_than_the_bucket_holds(caller: Caller) -> None:
+    answers = await asyncio.gather(*[caller.send("alice", "bob", "much", f"much-{number}") for number in range(300)])
+    caller.transcript.entries.clear()
+    refused = [answer for answer in answers if answer.status == 429]
+    caller.transcript.note(sorted({answer.status for answer in answers}), sorted({a.json["code"] for a in refused}))
+    caller.transcript.note("at least 60 are taken", len(answers) - len(refused) >= 60)
+
+
+async def twelve_people_talk(caller: Caller) -> None:
+    """Anybody to anybody, with retries, marks and deltas: the mailboxes of many, wherever their owners are."""
+    random = Random(12)
+    people = [f"person-{number}" for number in range(12)]
+    sent: list[tuple[str, str, str, str, Answer]] = []
+    tokens = dict.fromkeys(people, "0")
+    for number in range(220):
+        who, other = random.sample(people, 2)
+        kind = random.random()
+        if kind < 0.5 or not sent:
+            text, client_id = f"{who} says {number} to {other}", f"talk-{number}"
+            sent.append((who, other, text, client_id, await caller.send(who, other, text, client_id)))
+        elif kind < 0.6:
+            sender, recipient, text, client_id, _ = random.choice(sent)
+            await caller.send(sender, recipient, text, client_id)
+        elif kind < 0.75:
+            _, reader, _, _, answer = random.choice(sent)
+            place = {key: answer.json[key] for key in ("conversationId", "messageId")}
+            await caller.post(reader, "markRead", **place)
+        else:
+            call = random.choice(("fetchMessages", "fetchConversation"))
+            key = f"{who} {call}"
+            answer = await caller.get(who, call, lastUpdatedTimestamp=tokens.get(key, "0"))
+            tokens[key] = answer.json["lastUpdatedTimestamp"]
+    for name in people:
+        await _deltas_to_the_end(caller, name, "fetchMessages", "0")
+        await caller.get(name, "fetchConversation", pageSize=100)
+
+
+async def _token(fetch: Awaitable[Answer]) -> str:
+    answer = await fetch
+    assert isinstance(answer.json["lastUpdatedTimestamp"], str)
+    return answer.json["lastUpdatedTimestamp"]
+
+
+async def _deltas_to_the_end(caller: Caller, name: str, call: str, token: str, **query: int) -> None:
+    has_more = True
+    while has_more:
+        answer = await caller.get(name, call, lastUpdatedTimestamp=token, **query)
+        token, has_more = answer.json["lastUpdatedTimestamp"], answer.json["hasMore"]
+
+
+STORIES: Final[tuple[Story, ...]] = (
+    a_first_conversation,
+    notes_to_oneself_and_any_text,
+    marks,
+    pages_and_deltas_of_messages,
+    large_pages,
+    lists_of_conversations,
+    polls,
+    what_is_refused,
+    an_admin_acts_for_others,
+    one_id_twenty_times_at_once,
+    more_than_the_bucket_holds,
+    twelve_people_talk,
+)
