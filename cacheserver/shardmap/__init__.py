@@ -1,1 +1,1 @@
-"""Who owns what, as the store holds it."""
+"""Who owns what: the map of a cluster, and how the store holds it."""
