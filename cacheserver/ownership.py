@@ -36,7 +36,7 @@ class Ownership(Protocol):
         ...
 
     def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress unless this process owns the user now. To be asked after writes, before answers."""
+        """Raises NotTheOwner or LeaseLapsed unless this process owns the user now. After writes, before answers."""
         ...
 
 

@@ -137,6 +137,22 @@ class HandoverInProgress(RowboxError):
     told = "this server does not answer for the mailbox now; a write may have been applied"
 
 
+class NotTheOwner(HandoverInProgress):
+    """This node has no grant of the user's shard, or it is giving the shard away: another node answers, now or soon.
+
+    `map_version` is the newest version of the map that whoever refuses knows of, 0 for none: under the same one it
+    refuses again.
+    """
+
+    def __init__(self, message: str, *, map_version: int = 0, retry_after_ms: int | None = None) -> None:
+        super().__init__(message, retry_after_ms=retry_after_ms)
+        self.map_version = map_version
+
+
+class LeaseLapsed(HandoverInProgress):
+    """This node's lease has lapsed: it answers again once the lease is renewed, unless it was replaced meanwhile."""
+
+
 class StoreUnavailable(RowboxError):
     """The store refused or could not be reached. This call wrote nothing."""
 

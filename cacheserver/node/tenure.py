@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rowbox.cacheserver.node.lease import Lease
-from rowbox.mailbox.errors import HandoverInProgress
+from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner
 from rowbox.mailbox.fence import make_epoch, map_version_of, next_epoch
 
 
@@ -61,9 +61,9 @@ class EpochOwnership:
         self.is_held = False
 
     def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress after `revoke`."""
+        """Raises NotTheOwner after `revoke`."""
         if not self.is_held or self._is_spent:
-            raise HandoverInProgress("another server owns this user")
+            raise NotTheOwner("another server owns this user", map_version=self.map_version)
 
 
 class LeasedOwnership(EpochOwnership):
@@ -74,7 +74,7 @@ class LeasedOwnership(EpochOwnership):
         self._lease = lease
 
     def check(self, user_id: str) -> None:
-        """Raises HandoverInProgress after `revoke`, and while the lease has lapsed."""
+        """Raises NotTheOwner after `revoke`, LeaseLapsed while the lease has lapsed."""
         if not self._lease.is_held:
-            raise HandoverInProgress("this server's lease has lapsed", retry_after_ms=1000)
+            raise LeaseLapsed("this server's lease has lapsed", retry_after_ms=1000)
         super().check(user_id)

@@ -34,8 +34,8 @@ from rowbox.mailbox.aggregate.index_draft import IndexDraft
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.cells import FenceCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
-from rowbox.mailbox.errors import HandoverInProgress, StoreOutcomeUnknown
-from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, newest
+from rowbox.mailbox.errors import NotTheOwner, StoreOutcomeUnknown
+from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, map_version_of, newest
 from rowbox.mailbox.two_states import ByKind, merge
 
 WHOLE_COLUMNS = 1000
@@ -68,7 +68,7 @@ class Loader:
     async def load(self, user_id: str, row: bytes) -> LoadedRow | None:
         """The mailbox of a user, claimed where writes can be late. None: the row is large, for `load_large`.
 
-        HandoverInProgress, StoreUnavailable, StoreDamaged.
+        NotTheOwner, LeaseLapsed, StoreUnavailable, StoreDamaged.
         """
         late = self._store.late_writes
         families = (Family.INDEX, Family.DEDUPE, Family.OUTBOX) if late else (Family.INDEX,)
@@ -191,11 +191,11 @@ class Loader:
         return access(read, self._ownership.epoch, self._ownership.incarnation)
 
     def _has_claimed(self, read: Fence) -> bool:
-        """Whether the newest list is this owner's own claim. HandoverInProgress where it is another's (Access)."""
+        """Whether the newest list is this owner's own claim. NotTheOwner where it is another's (Access)."""
         allowed = self._access(read)
         if allowed is Access.REPLACED:
             self._ownership.outranked(read[-1].epoch)
-            raise HandoverInProgress("another node has claimed this user")
+            raise NotTheOwner("another node has claimed this user", map_version=map_version_of(read[-1].epoch))
         return allowed is Access.CLAIMED
 
     async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:

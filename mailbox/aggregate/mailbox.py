@@ -27,8 +27,8 @@ from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
-from rowbox.mailbox.errors import HandoverInProgress
-from rowbox.mailbox.fence import Fence, is_sweepable, is_valid
+from rowbox.mailbox.errors import NotTheOwner
+from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.revocation import Revocation
@@ -145,13 +145,13 @@ class Mailbox:
     def counts(self, epoch: int, version: int, as_of: int) -> bool:
         """Whether a cell of (`epoch`, `version`) read from the store is part of this mailbox as of head `as_of`.
 
-        HandoverInProgress for a cell of a higher epoch: another owner has claimed the row, and the caller has to drop
+        NotTheOwner for a cell of a higher epoch: another owner has claimed the row, and the caller has to drop
         this mailbox.
         """
         if not self.fence:
             return version <= as_of
         if epoch > self.epoch:
-            raise HandoverInProgress("another node has claimed this user")
+            raise NotTheOwner("another node has claimed this user", map_version=map_version_of(epoch))
         return version <= as_of and is_valid(self.fence, epoch, version)
 
     def is_dead(self, epoch: int, version: int) -> bool:
