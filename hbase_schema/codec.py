@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.aggregate.index_draft import StoredState, stored
+from rowbox.mailbox.aggregate.index_draft import Outline, StoredState, stored
 from rowbox.mailbox.cells import (
     CONVERSATION,
     KINDS,
@@ -32,7 +32,7 @@ from rowbox.mailbox.cells import (
     MessageCell,
     OutboxCell,
 )
-from rowbox.mailbox.conversation import Conversation, ends_after
+from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.message import Message
@@ -52,37 +52,8 @@ class _StatesValue(Struct, Generic[_StateT], array_like=True, gc=False):
     previous: _StateT | None
 
 
-class _Outline(Struct, array_like=True, gc=False):
-    """A Conversation of which only the fields that a load needs are decoded."""
-
-    version: int
-    epoch: msgspec.Raw
-    participants: msgspec.Raw
-    last_message_id: bytes
-    last_message_version: int
-    snippet: msgspec.Raw
-    read_mark: msgspec.Raw
-    unread_count: int
-    created_version: int
-    unread_since: int = 0
-
-    @property
-    def ends_after(self) -> int:
-        """The value of `Conversation.ends_after` for this state."""
-        return ends_after(
-            has_snippet=bytes(self.snippet) != _NO_TEXT,
-            last_message_version=self.last_message_version,
-            unread_count=self.unread_count,
-            unread_since=self.unread_since or self.created_version,
-        )
-
-
-_NO_TEXT = msgspec.msgpack.encode("")
-assert Conversation.__struct_fields__[: len(_Outline.__struct_fields__)] == _Outline.__struct_fields__
-
-
 class _OutlineValue(Struct, array_like=True, gc=False):
-    current: _Outline
+    current: Outline
     previous: msgspec.Raw
 
 
@@ -238,11 +209,7 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
     if value[0] != _STATES_HEADER:
         return stored(conversation_id, _unpack_states(Conversation)(value).current)
     outline = _unpack_outline(value)
-    packed = value[1 : -len(bytes(outline.previous))]
-    state = outline.current
-    return StoredState(
-        conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
-    )
+    return outline.current.of(conversation_id, value[1 : -len(bytes(outline.previous))])
 
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:

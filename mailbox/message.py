@@ -34,12 +34,12 @@ def is_expired(sent_us: int, now_us: int, retention_ms: int) -> bool:
     return sent_us + retention_ms * US_PER_MS <= now_us
 
 
-class MessageCopy(msgspec.Struct, frozen=True, gc=False):
+class MessageCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message as one mailbox holds it: ready to be sent to its user.
 
     `json` is the message as clients get it (representation.py), encoded once. `version` is the mailbox's own
     (lastUpdatedTimestamp), `epoch` the owner's that wrote it. Kept by the hundred thousand and never part of a cycle:
-    the cyclic collector does not look at it.
+    the cyclic collector does not look at it. Owners hand it to one another as an array (hand_over.py).
     """
 
     message_id: bytes

@@ -9,6 +9,9 @@ read so far is a hit.
 """
 
 from collections.abc import Iterable
+from typing import Self
+
+import msgspec
 
 from rowbox.mailbox.aggregate.number_set import NumberSet
 from rowbox.mailbox.clocks.clock import US_PER_MS
@@ -16,6 +19,17 @@ from rowbox.mailbox.ids import ID_BYTES
 
 _US_PER_DAY = 24 * 3600 * 1000 * US_PER_MS
 _EVERYTHING = b""
+
+
+class PackedIds(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """ClientIds as bytes, for another process. The order of the fields is a format (docs/formats.md)."""
+
+    days: dict[int, bytes]
+    """By day: its numbers (NumberSet.packed)."""
+    loaded: bytes | None
+    """Numbers of those that the store held; None where they have dropped out."""
+    loaded_day: int
+    unread_from: bytes | None
 
 
 class ClientIds:
@@ -35,6 +49,22 @@ class ClientIds:
         """The oldest day of which a set is held; 0 before there is any."""
         self.unread_from: bytes | None = None if loaded_at is None else _EVERYTHING
         """The least qualifier in the store that has not been read; None: all have been."""
+
+    @classmethod
+    def unpacked(cls, packed: PackedIds) -> Self:
+        """The inverse of `packed`. ValueError where that did not make it."""
+        ids = cls()
+        ids._days = {day: NumberSet.unpacked(numbers) for day, numbers in packed.days.items()}
+        ids._loaded = None if packed.loaded is None else NumberSet.unpacked(packed.loaded)
+        ids._loaded_day, ids.unread_from = packed.loaded_day, packed.unread_from
+        ids._note_oldest()
+        return ids
+
+    def packed(self) -> PackedIds:
+        """All that is here, for another process that goes on with it."""
+        days = {day: numbers.packed() for day, numbers in self._days.items()}
+        loaded = None if self._loaded is None else self._loaded.packed()
+        return PackedIds(days, loaded, self._loaded_day, self.unread_from)
 
     @property
     def count(self) -> int:

@@ -84,6 +84,10 @@ class ConversationIndex:
         state = self._states.get(conversation_id)
         return unpack(state) if isinstance(state, bytes) else state
 
+    def packed(self) -> dict[bytes, bytes]:
+        """All states by conversation, packed."""
+        return {one: state if isinstance(state, bytes) else pack(state) for one, state in self._states.items()}
+
     def put(self, conversation_id: bytes, state: Conversation) -> None:
         """Takes in a state whose version is greater than all others here."""
         known = self._states.get(conversation_id)

@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.aggregate.index import MOST_CHANGES, ConversationIndex, Position
-from rowbox.mailbox.conversation import NEVER, Conversation, pack
+from rowbox.mailbox.conversation import NEVER, Conversation, ends_after, pack
 
 
 class StoredState(NamedTuple):
@@ -27,6 +29,46 @@ def stored(conversation_id: bytes, state: Conversation) -> StoredState:
     return StoredState(
         conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
     )
+
+
+class Outline(msgspec.Struct, array_like=True, gc=False):
+    """A Conversation of which only the fields that a load needs are decoded."""
+
+    version: int
+    epoch: msgspec.Raw
+    participants: msgspec.Raw
+    last_message_id: bytes
+    last_message_version: int
+    snippet: msgspec.Raw
+    read_mark: msgspec.Raw
+    unread_count: int
+    created_version: int
+    unread_since: int = 0
+
+    @property
+    def ends_after(self) -> int:
+        """The value of `Conversation.ends_after` for this state."""
+        return ends_after(
+            has_snippet=bytes(self.snippet) != _NO_TEXT,
+            last_message_version=self.last_message_version,
+            unread_count=self.unread_count,
+            unread_since=self.unread_since or self.created_version,
+        )
+
+    def of(self, conversation_id: bytes, packed: bytes) -> StoredState:
+        """The StoredState of the state that this is the outline of."""
+        ends = self.ends_after
+        return StoredState(conversation_id, packed, self.version, self.last_message_id, self.created_version, ends)
+
+
+_NO_TEXT = pack("")
+assert Conversation.__struct_fields__[: len(Outline.__struct_fields__)] == Outline.__struct_fields__
+_outline = msgspec.msgpack.Decoder(Outline).decode
+
+
+def stored_packed(conversation_id: bytes, packed: bytes) -> StoredState:
+    """The StoredState of a state that is packed. msgspec.MsgspecError where the bytes are none."""
+    return _outline(packed).of(conversation_id, packed)
 
 
 class IndexDraft:

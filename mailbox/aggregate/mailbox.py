@@ -248,6 +248,22 @@ class Mailbox:
         self.log.extendleft(reversed(kept))
         self.log_floor = floor if len(kept) == len(older) else older[-room - 1].version
 
+    def restore(
+        self, windows: Iterable[tuple[bytes, bytes, list[MessageCopy]]], log: Iterable[LogCell], log_floor: int
+    ) -> None:
+        """Takes in what another process had in memory of this mailbox at the same head, as far as there is room.
+
+        Of each window: the conversation, its floor and its copies; the least recently used one first. To be called of a
+        mailbox that was just made.
+        """
+        for conversation_id, floor, copies in windows:
+            window = self._open_window(conversation_id, floor)
+            window.restore(copies)
+            self._windows_bytes += window.size_bytes
+        self._trim_windows()
+        self.log_floor = log_floor
+        self._extend_log(log)
+
     def copy_in_memory(self, conversation_id: bytes, message_id: bytes) -> MessageCopy | None:
         """A message of a conversation; None where no window holds it."""
         window = self.windows.get(conversation_id)

@@ -6,12 +6,19 @@ one run, and a full run becomes two.
 
 from array import array
 from bisect import bisect_left, bisect_right
+from itertools import chain
+from operator import lt
+from typing import Self
 
 MOST_IN_RUN = 1024
 SET_BYTES = 300
 """An empty set. Measured, as the next: tests/unit/mailbox/aggregate/test_number_set.py."""
 NUMBER_BYTES = 9
 """A number in a run. Runs that came in random order have some room left."""
+
+
+_IS_SWAPPED = array("Q", [1]).tobytes()[0] == 0
+"""Whether this machine has the most significant byte of a number first."""
 
 
 class NumberSet:
@@ -24,6 +31,23 @@ class NumberSet:
         self._firsts = [0]
         """The number from which on a run is the one to look in."""
         self.count = 0
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Self:
+        """The inverse of `packed`. ValueError where that did not make these bytes."""
+        numbers = _as_bytes(array("Q", packed))
+        found = cls()
+        if numbers:
+            if not all(map(lt, numbers, numbers[1:])):
+                raise ValueError("numbers of a set that do not rise")
+            found._runs = [numbers[start : start + MOST_IN_RUN] for start in range(0, len(numbers), MOST_IN_RUN)]
+            found._firsts = [0, *(run[0] for run in found._runs[1:])]
+            found.count = len(numbers)
+        return found
+
+    def packed(self) -> bytes:
+        """The numbers, ascending, 8 bytes each, the least significant one first."""
+        return _as_bytes(array("Q", chain.from_iterable(self._runs))).tobytes()
 
     def __contains__(self, number: int) -> bool:
         run = self._runs[bisect_right(self._firsts, number) - 1]
@@ -54,3 +78,10 @@ class NumberSet:
         del run[place:]
         self._runs.insert(which + 1, upper)
         self._firsts.insert(which + 1, upper[0])
+
+
+def _as_bytes(numbers: "array[int]") -> "array[int]":
+    """`numbers` as they are packed, or back: the same on most machines."""
+    if _IS_SWAPPED:
+        numbers.byteswap()
+    return numbers

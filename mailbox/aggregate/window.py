@@ -46,6 +46,13 @@ class Window:
         self.first_version = NEVER
         """No copy here has a lower version: messages that came late sort among older ones, and expire after them."""
 
+    def restore(self, copies: list[MessageCopy]) -> None:
+        """Takes in what another window with the same floor held. To be called of a new window only."""
+        self.copies = copies
+        self.size_bytes = sum(map(copy_bytes, copies))
+        self._note_first_version()
+        self._trim()
+
     def add(self, copy: MessageCopy) -> None:
         """Takes in a message that the conversation just got."""
         if copy.message_id <= self.floor:

@@ -36,6 +36,8 @@ def named(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, dict):
+        return {str(named(key)): named(held) for key, held in value.items()}
     fields = dict(_fields(value))
     if fields:
         return {name: named(field) for name, field in fields.items()}
