@@ -3,27 +3,28 @@
 Neither has an aiohttp middleware; api/edge/endpoint.py says why.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from aiohttp import hdrs
 
 from rowbox.api.auth.authenticator import Authenticator
-from rowbox.api.auth.kept_keys import KeptKeys
 from rowbox.api.edge.endpoint import Edge, call_respond
 from rowbox.api.edge.local_only import Guard, guard_of
 from rowbox.api.edge.router import Application
 from rowbox.api.http.bodies import Bodies
 from rowbox.api.http.body import BodyTerms
+from rowbox.api.http.connections import Connections
 from rowbox.api.http.cors import Cors
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.response import header_lines
 from rowbox.api.operator.calls import Operator
 from rowbox.api.telemetry.access_log import AccessLog
-from rowbox.api.telemetry.counters import STATIC_ROUTE, HttpCounters
-from rowbox.api.telemetry.health import HealthSource, health_pages
-from rowbox.api.telemetry.metrics import Metrics, Sample, Source
+from rowbox.api.telemetry.counters import STATIC_ROUTE, Counted, HttpCounters
+from rowbox.api.telemetry.health import HealthSource, Refresh, health_pages
+from rowbox.api.telemetry.metrics import Metrics
+from rowbox.api.telemetry.samples import Source
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.web.pages import pages
 from rowbox.cacheserver.port import MailboxPort
@@ -72,33 +73,36 @@ def _body_terms(port: MailboxPort, server: ServerSettings, drain: Drain, bodies:
     )
 
 
+def api_sources(
+    drain: Drain, connections: Connections, bodies: Bodies, authenticator: Authenticator
+) -> Sequence[Source]:
+    """What is counted of the public application, beside its requests."""
+    keys = authenticator.keys
+    return [connections.samples, bodies.samples, drain.samples, *([] if keys is None else [keys.samples])]
+
+
 def build_admin_app(
     port: MailboxPort,
-    counters: HttpCounters,
+    counters: Counted,
     drain: Drain,
     ids: Iterator[str],
     operator: Operator,
     *,
     sources: Sequence[Source] = (),
     guard: Guard | None = None,
-    keys: KeptKeys | None = None,
+    parts: Sequence[HealthSource] = (),
+    refresh: Refresh | None = None,
 ) -> Application:
     """The operator's application: health, readiness, metrics of `sources` and of HTTP, and the calls of `operator`.
 
-    `keys` verify the tokens of the API. While they do not count, the server is not ready; their figures are metrics.
+    `parts` are what else the server needs: while one of them is a reason against it, it is not ready. `refresh` is
+    awaited before the metrics are read.
 
     Health and metrics have no authentication, because the operator protects the admin port. The calls of `operator`
     need an operator's token. `guard` is what local_only.admin_guard_of gives.
     """
-
-    def in_flight() -> Iterable[Sample]:
-        help_text = "Requests being answered, long polls included."
-        yield Sample("rowbox_http_requests_in_flight", "gauge", help_text, {}, drain.in_flight)
-
     app = Application(Edge(HttpCounters(), Drain(), ids, Cors(()), guard=guard))
-    health: list[HealthSource] = [port] if keys is None else [port, keys]
-    measured = [*sources, in_flight] if keys is None else [*sources, in_flight, keys.samples]
-    for page in health_pages(health, drain, Metrics(counters, measured)):
+    for page in health_pages([port, *parts], drain, Metrics(counters, sources), refresh):
         app.add(hdrs.METH_GET, page.path, page.respond)
     for path, respond in operator.endpoints():
         app.add(hdrs.METH_POST, path, respond)

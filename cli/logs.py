@@ -36,14 +36,17 @@ def set_up(
     current_request_id: CurrentRequestId = lambda: None,
     *,
     level: int = logging.INFO,
+    process: str | None = None,
     stream: TextIO | None = None,
 ) -> None:
     """Makes one handler on the root logger the only one of the process. Call it once, before the first task starts.
 
+    `process` stands in each line, where several processes write into one log.
+
     Python's warnings become log lines. asyncio's own complaints (a task's exception nobody fetched, a slow callback)
     come through its logger as they are; its debug lines do not.
     """
-    formatter = JsonFormatter(current_request_id) if log_format == "json" else TextFormatter(current_request_id)
+    formatter = (JsonFormatter if log_format == "json" else TextFormatter)(current_request_id, process)
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -54,19 +57,21 @@ def set_up(
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message; requestId and error where the record has them; and
+    """A record as one line of JSON: time, level, logger, message; process, requestId and error where there are any; and
     the record's own fields.
     """
 
-    def __init__(self, current_request_id: CurrentRequestId) -> None:
+    def __init__(self, current_request_id: CurrentRequestId, process: str | None = None) -> None:
         super().__init__()
         self._current_request_id = current_request_id
+        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
+            "process": self._process,
             "message": record.getMessage(),
             "requestId": self._current_request_id(),
             "error": _traceback(self, record),
@@ -82,13 +87,15 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """A record as one line for a person; a traceback follows on lines of its own."""
 
-    def __init__(self, current_request_id: CurrentRequestId) -> None:
+    def __init__(self, current_request_id: CurrentRequestId, process: str | None = None) -> None:
         super().__init__()
         self._current_request_id = current_request_id
+        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
         request_id = self._current_request_id()
-        where = f"{record.name} [{request_id}]" if request_id else record.name
+        who = f"{self._process} " if self._process else ""
+        where = f"{who}{record.name} [{request_id}]" if request_id else f"{who}{record.name}"
         # Text from outside could hold characters with which a caller writes log lines of his own, or over others'.
         message = _UNSHOWN.sub(_escaped, record.getMessage())
         line = f"{_time(record)} {record.levelname:<7} {where}: {message}"

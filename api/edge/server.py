@@ -1,4 +1,4 @@
-"""Both applications on their ports, and the order in which they stop.
+"""The applications on their ports, and the order in which they stop.
 
     drain()   readiness is off, every long poll is answered at once, bodies that are not whole are refused, connections
               close after their next answer
@@ -38,40 +38,48 @@ _CLOSE_S: Final = 0.5
 
 
 class Server:
-    """The HTTP side of one process. It handles no signals; its caller does."""
+    """The HTTP side of one process: the API, the operator's port, or both. It handles no signals; its caller does."""
 
     def __init__(
         self,
-        app: Application,
-        admin_app: Application,
+        app: Application | None,
+        admin_app: Application | None,
         mailboxes: MailboxPort,
         settings: ServerSettings,
         drain: Drain,
         ids: Iterator[str],
         connections: Connections,
+        *,
+        shares_port: bool = False,
     ) -> None:
-        """`connections` are those of the API; the operator's port has its own."""
+        """An application that is None has no port here. `connections` are those of the API; the operator's port has its
+        own. `shares_port`: other processes listen at the API's port as well.
+        """
         self._mailboxes = mailboxes
         self._settings = settings
         self._drain = drain
         limits = replace(connections.limits, most=ADMIN_CONNECTIONS)
-        self._public = _Endpoint(app, connections, ids, connections.make_way)
-        self._admin = _Endpoint(admin_app, Connections(limits), ids, connections.make_way)
+        self._shares_port = shares_port
+        make_way = connections.make_way
+        self._public = _Endpoint(app, connections, ids, make_way) if app is not None else None
+        self._admin = _Endpoint(admin_app, Connections(limits), ids, make_way) if admin_app is not None else None
         self.port = 0
         self.admin_port = 0
 
     async def start(self) -> None:
-        """Listens on both ports; `port` and `admin_port` then hold their numbers. OSError as of Acceptor.open.
+        """Listens on its ports; `port` and `admin_port` then hold their numbers. OSError as of Acceptor.open.
 
         Health is answered from the first moment, readiness is on when clients can connect.
         """
+        settings = self._settings
         try:
-            self.admin_port = await self._admin.listen(hosts_of(self._settings.admin_host), self._settings.admin_port)
-            self.port = await self._public.listen(hosts_of(self._settings.host), self._settings.port)
+            if self._admin is not None:
+                self.admin_port = await self._admin.listen(hosts_of(settings.admin_host), settings.admin_port)
+            if self._public is not None:
+                self.port = await self._public.listen(hosts_of(settings.host), settings.port, shared=self._shares_port)
             self._drain.open()
         except BaseException:
-            await self._public.close()
-            await self._admin.close()
+            await self._close()
             raise
 
     def drain(self) -> None:
@@ -85,13 +93,17 @@ class Server:
         The admin port answers until the end.
         """
         self.drain()
-        await self._public.close_idle()
+        if self._public is not None:
+            await self._public.close_idle()
         try:
             async with asyncio.timeout(max(0.0, self._settings.drain_ms / 1000 - 2 * _CLOSE_S)):
                 await self._drain.idle()
         except TimeoutError:
             pass  # the clients of what still runs see a broken connection, and so an unknown outcome (P7)
-        await asyncio.gather(self._public.close(), self._admin.close())
+        await self._close()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(endpoint.close() for endpoint in (self._public, self._admin) if endpoint is not None))
 
 
 def connection_limits(settings: ServerSettings) -> ConnectionLimits:
@@ -117,10 +129,10 @@ class _Endpoint:
         self._server = app.server()
         self._acceptor = Acceptor(connections, self._connection, ids, make_way)
 
-    async def listen(self, hosts: Iterable[str], port: int) -> int:
+    async def listen(self, hosts: Iterable[str], port: int, *, shared: bool = False) -> int:
         """Starts the application and listens. Returns the port's number. OSError as of Acceptor.open."""
         await self._app.start()
-        return await self._acceptor.open(hosts, port)
+        return await self._acceptor.open(hosts, port, shared=shared)
 
     async def close_idle(self) -> None:
         """Accepts no new connections, and closes the open ones that have no request in flight."""

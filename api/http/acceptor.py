@@ -8,7 +8,6 @@ A client beyond the limit gets 503 with Retry-After from the bare socket, before
 """
 
 import asyncio
-import errno
 import logging
 import os
 import socket
@@ -18,6 +17,7 @@ from typing import Final
 
 from rowbox.api.http.connection import READ_BYTES, Connection, Reads, problem_response
 from rowbox.api.http.connections import REPORT_EVERY_S, Connections
+from rowbox.api.http.listeners import bound, port_of
 from rowbox.api.http.wire import last_words
 from rowbox.mailbox.errors import Overloaded
 
@@ -33,9 +33,6 @@ takes nothing more for so long that a slow client looks like one that reads noth
 PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system had no descriptor for one."""
 RETRY_MS: Final = 2_000
-_EVERY_IPV6: Final = "::"
-_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""Errors that mean: the machine has no such address, or none of that family."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,55 +61,24 @@ class Acceptor:
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._reported_at_s = float("-inf")
 
-    async def open(self, hosts: Iterable[str], port: int) -> int:
+    async def open(self, hosts: Iterable[str], port: int, *, shared: bool = False) -> int:
         """Listens at every address of `hosts`, at the same port each. Returns the port's number.
 
-        `::` takes IPv4 as well, where `hosts` has no address of IPv4. Of a name with several addresses (localhost,
-        where a container has no IPv6) one is enough. OSError, with the address as its `filename`, where an address is
-        taken or the machine does not have it.
+        `shared`: other processes listen there as well. OSError as of listeners.bound.
         """
-        named = [await self._resolved(host, port) for host in hosts]
-        is_one_for_both = (
-            all(family != socket.AF_INET for addresses in named for family, _ in addresses)
-            and socket.has_dualstack_ipv6()
-        )
-        opened: set[tuple[int, str]] = set()
-        for addresses in named:
-            missing: OSError | None = None
-            for family, host in addresses:
-                if (family, host) in opened:
-                    continue
-                dualstack = is_one_for_both and family == socket.AF_INET6 and host == _EVERY_IPV6
-                try:
-                    port = self._listen(family, host, port, dualstack=dualstack)
-                except OSError as error:
-                    if error.errno not in _NOT_HERE:
-                        raise
-                    missing = error
-                else:
-                    opened.add((family, host))
-            if missing is not None and opened.isdisjoint(addresses):
-                raise missing
-        return port
+        self._listeners += await bound(hosts, port, shared=shared)
+        for listener in self._listeners:
+            self._listen(listener)
+        return port_of(self._listeners[0])
 
-    def _listen(self, family: int, host: str, port: int, *, dualstack: bool) -> int:
-        try:
-            listener = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=dualstack)
-        except OSError as error:
-            raise OSError(error.errno, os.strerror(error.errno or 0), f"{host} port {port}") from error
-        listener.setblocking(False)
+    def _listen(self, listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
-        self._listeners.append(listener)
-        self._loop.add_reader(listener.fileno(), self._accept, listener)
-        bound: int = listener.getsockname()[1]
-        return bound
-
-    async def _resolved(self, host: str, port: int) -> list[tuple[int, str]]:
         try:
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            raise OSError(error.errno, error.strerror, host) from error
-        return [(family, str(address[0])) for family, _, _, _, address in found]
+            listener.listen(BACKLOG)
+        except OSError as error:  # somebody else began to listen there after it was bound
+            host, port, *_ = listener.getsockname()
+            raise OSError(error.errno, os.strerror(error.errno or 0), f"{host} port {port}") from error
+        self._loop.add_reader(listener.fileno(), self._accept, listener)
 
     def close(self) -> None:
         """Accepts no more clients. A second call does nothing."""

@@ -4,8 +4,9 @@ Code that waits for a client, or for anybody but the owner, waits within `patien
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 
 class Drain:
@@ -40,6 +41,11 @@ class Drain:
         for timeout in self._patience:
             if not timeout.expired():
                 timeout.reschedule(now)
+
+    def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
+        """How many requests are in flight, for api/telemetry/metrics.py."""
+        text = "Requests being answered, long polls included."
+        yield "rowbox_http_requests_in_flight", "gauge", text, {}, self.in_flight
 
     @asynccontextmanager
     async def patience(self, seconds: float) -> AsyncIterator[None]:

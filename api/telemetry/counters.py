@@ -6,8 +6,8 @@ durations, which would else show how long clients are willing to wait.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 BOUNDS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram's buckets; one more bucket holds what is slower."""
@@ -41,9 +41,23 @@ class RouteCounters:
         """A request that was asked to wait ended."""
         self.by_status[status] = self.by_status.get(status, 0) + 1
 
+    def add(self, by_status: Mapping[int, int], buckets: Sequence[int], sum_s: float) -> None:
+        """Adds what was counted of the same route elsewhere."""
+        for status, number in by_status.items():
+            self.by_status[status] = self.by_status.get(status, 0) + number
+        self.buckets = [own + other for own, other in zip(self.buckets, buckets, strict=True)]
+        self.sum_s += sum_s
+
+
+class Counted(Protocol):
+    """What was counted of all routes, here or by processes that count as one (combined.py)."""
+
+    @property
+    def routes(self) -> Iterable[RouteCounters]: ...
+
 
 class HttpCounters:
-    """The counters of all routes of one server."""
+    """The counters of all routes of one process."""
 
     def __init__(self) -> None:
         self._by_route: dict[tuple[str, str], RouteCounters] = {}

@@ -1,6 +1,6 @@
 """The pages for an operator's tools: whether the process lives, whether it should get traffic, and its metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,8 +19,17 @@ class HealthSource(Protocol):
     def warnings(self) -> Sequence[str]: ...
 
 
-def health_pages(sources: Sequence[HealthSource], drain: Drain, metrics: Metrics) -> Sequence[Resource]:
-    """/healthz, /readyz and /metrics. A server is ready while no part in `sources` gives a reason against it."""
+Refresh = Callable[[], Awaitable[object]]
+"""Has what was counted elsewhere told here; bounded in time."""
+
+
+def health_pages(
+    sources: Sequence[HealthSource], drain: Drain, metrics: Metrics, refresh: Refresh | None = None
+) -> Sequence[Resource]:
+    """/healthz, /readyz and /metrics. A server is ready while no part in `sources` gives a reason against it.
+
+    `refresh` is awaited before the metrics are read.
+    """
 
     async def healthz(_: web.BaseRequest) -> Response:
         return _json(200, {"status": "ok"})
@@ -37,6 +46,8 @@ def health_pages(sources: Sequence[HealthSource], drain: Drain, metrics: Metrics
         return _json(503 if reasons else 200, body)
 
     async def scrape(_: web.BaseRequest) -> Response:
+        if refresh is not None:
+            await refresh()
         return Response(200, metrics.render(), header_lines({hdrs.CONTENT_TYPE: CONTENT_TYPE}))
 
     return [Resource("/healthz", healthz), Resource("/readyz", readyz), Resource("/metrics", scrape)]

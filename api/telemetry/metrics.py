@@ -2,13 +2,13 @@
 
 Other modules count in plain integers and offer them as Samples through a Source, so that nothing below `api/` imports
 the library. Metrics that every process has (`process_*`) keep Prometheus's own names, so that common boards and alerts
-find them. Each server has a registry of its own, because the library's global one would mix the servers of one test.
+find them. What several processes of one server count is one number (combined.py). Each server has a registry of its
+own, because the library's global one would mix the servers of one test.
 """
 
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Literal, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,36 +16,19 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from rowbox import __version__
-from rowbox.api.telemetry.counters import BOUNDS_S, HttpCounters, RouteCounters
+from rowbox.api.telemetry.combined import combined
+from rowbox.api.telemetry.counters import BOUNDS_S, Counted, RouteCounters
+from rowbox.api.telemetry.samples import Kind, Sample, Source
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-_FAMILIES: dict[str, type[CounterMetricFamily] | type[GaugeMetricFamily]] = {
+_FAMILIES: dict[Kind, type[CounterMetricFamily] | type[GaugeMetricFamily]] = {
     "counter": CounterMetricFamily,
     "gauge": GaugeMetricFamily,
 }
 
 
-class Sample(NamedTuple):
-    """One number. `name` starts with rowbox_ and ends in its base unit, a counter's in _total; no user ids in labels.
-
-    A plain tuple (name, kind, help, labels, value) of the same shape will do: a source need not import this module.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    labels: dict[str, str]
-    value: float
-
-
-class Source(Protocol):
-    """A part of the server that counts something. It is called on the event loop at each scrape, so it is cheap."""
-
-    def __call__(self) -> Iterable[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]: ...
-
-
 class _RowboxCollector(Collector):
-    def __init__(self, http: HttpCounters, sources: Sequence[Source]) -> None:
+    def __init__(self, http: Counted, sources: Sequence[Source]) -> None:
         self._http = http
         self._sources = sources
 
@@ -53,12 +36,11 @@ class _RowboxCollector(Collector):
         yield _build_info()
         yield from _http_families(self._http)
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for source in self._sources:
-            for name, kind, text, labels, value in source():
-                family = families.get(name)
-                if family is None:
-                    family = families[name] = _FAMILIES[kind](name, text, labels=tuple(labels))
-                family.add_metric(list(labels.values()), value)
+        for name, kind, text, labels, value in combined(sample for source in self._sources for sample in source()):
+            family = families.get(name)
+            if family is None:
+                family = families[name] = _FAMILIES[kind](name, text, labels=tuple(labels))
+            family.add_metric(list(labels.values()), value)
         yield from families.values()
 
 
@@ -68,7 +50,7 @@ def _build_info() -> Metric:
     return info
 
 
-def _http_families(http: HttpCounters) -> Iterator[Metric]:
+def _http_families(http: Counted) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "rowbox_http_requests_total",
         "Requests answered; 499: the client left first.",
@@ -92,13 +74,20 @@ def _cumulative(counters: RouteCounters) -> list[tuple[str, float]]:
     return list(zip(bounds, accumulate(counters.buckets), strict=True))
 
 
+def process_samples() -> Iterable[Sample]:
+    """Memory, CPU and file descriptors of this process, of /proc."""
+    for family in ProcessCollector(registry=None).collect():
+        for sample in family.samples:
+            kind: Kind = "counter" if family.type == "counter" else "gauge"
+            yield Sample(sample.name, kind, family.documentation, dict(sample.labels), sample.value)
+
+
 class Metrics:
     """All metrics that one server exports."""
 
-    def __init__(self, http: HttpCounters, sources: Sequence[Source] = ()) -> None:
+    def __init__(self, http: Counted, sources: Sequence[Source] = ()) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_RowboxCollector(http, sources))
-        ProcessCollector(registry=self._registry)  # process_*: memory, CPU, file descriptors; of /proc
+        self._registry.register(_RowboxCollector(http, (*sources, process_samples)))
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of type CONTENT_TYPE."""

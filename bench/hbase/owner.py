@@ -10,7 +10,6 @@ takeover   {"sends"}: outboxes filled and emptied, then one scan      {"scan_s",
 """
 
 import asyncio
-import gc
 import itertools
 import json
 import sys
@@ -32,7 +31,7 @@ from rowbox.cacheserver.port import FetchConversations, Send
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
-from rowbox.cli.verbs.serve import GC_THRESHOLDS, SWITCH_INTERVAL_S
+from rowbox.cli.serving.runtime import tune
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier, row_key
 from rowbox.mailbox.settings.config import HBaseSettings, RateLimitSettings, Settings, parse_store_url
@@ -135,8 +134,7 @@ def _round_trips(store: HBaseStore) -> int:
 
 
 if __name__ == "__main__":
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(*GC_THRESHOLDS)
+    tune()
     arguments: dict[str, Any] = json.loads(sys.argv[1])
     works: dict[str, Work] = {"send": send, "cold": cold, "takeover": takeover}
     print(json.dumps(uvloop.run(works[arguments.pop("work")](**arguments))))

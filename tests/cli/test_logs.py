@@ -131,3 +131,14 @@ def test_what_matters_less_than_the_level_is_left_out(level: str, shown: int) ->
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         log.log(number, "x")
     assert len(stream.getvalue().splitlines()) == shown
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_line_names_its_process_where_there_are_several(log_format: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    logs.set_up(log_format, process="api-2", stream=stream)
+    log.info("hello")
+    if log_format == "json":
+        assert only_line(stream)["process"] == "api-2"
+    else:
+        assert stream.getvalue().endswith(" INFO    api-2 rowbox.test: hello\n")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from rowbox.api.app import build_admin_app, build_app
+from rowbox.api.app import api_sources, build_admin_app, build_app
 from rowbox.api.auth.authenticator import Authenticator, issue_token, make_authenticator
 from rowbox.api.edge.local_only import admin_guard_of
 from rowbox.api.edge.server import Server, connection_limits
@@ -20,7 +20,7 @@ from rowbox.api.http.problems import Problem
 from rowbox.api.http.request_id import request_ids
 from rowbox.api.operator.calls import Operator, OperatorCall
 from rowbox.api.telemetry.counters import HttpCounters
-from rowbox.api.telemetry.metrics import Source
+from rowbox.api.telemetry.samples import Source
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import RateLimitSettings, ServerSettings, Settings
 
@@ -154,7 +154,7 @@ async def serving(
         authenticator = make_authenticator(settings.auth, lambda: [SECRET], time.time, time.monotonic)
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
-    sources = [*(sources or []), connections.samples, bodies.samples]
+    sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator)]
     operator = Operator(calls, lambda: [SECRET], time.time)
     admin_app = build_admin_app(
         port,
@@ -164,7 +164,7 @@ async def serving(
         operator,
         sources=sources,
         guard=admin_guard_of(settings.server),
-        keys=authenticator.keys,
+        parts=[] if authenticator.keys is None else [authenticator.keys],
     )
     server = Server(app, admin_app, port, settings.server, drain, ids, connections)
     try:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rowbox import __version__
-from rowbox.api.telemetry.metrics import Sample
+from rowbox.api.telemetry.samples import Sample
 from rowbox.api.v1.openapi import openapi
 from rowbox.api.web.pages import pages
 from rowbox.cacheserver.owner.owner import Owner

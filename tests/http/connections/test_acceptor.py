@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.api.edge.server import ADMIN_CONNECTIONS
-from rowbox.api.http.acceptor import Acceptor
+from rowbox.api.http import listeners
 from rowbox.mailbox.settings.config import Settings
 from tests.conftest import leave_out
 from tests.http.api import ANY_PORT, NO_LIMITS, serving, token, until
@@ -190,6 +190,6 @@ async def test_one_address_of_a_name_is_enough(
     async def resolved(*_: object) -> list[tuple[int, str]]:
         return addresses if is_first else addresses[::-1]
 
-    monkeypatch.setattr(Acceptor, "_resolved", resolved)
+    monkeypatch.setattr(listeners, "resolved", resolved)
     async with serving(scripted, Settings(server=replace(ANY_PORT, host="localhost", admin_host="localhost"))) as api:
         await clients.connect(api.server.port)
