@@ -17,6 +17,8 @@ VERBS: Final[Mapping[str, str]] = {
     "serve": "Run the server: HTTP API, owner of the mailboxes and store in one process.",
     "token": "Print a token for a user; change the secrets that sign tokens.",
     "check": "Look for broken invariants in the whole store.",
+    "audit": "Prove, beside servers at work, that a sample's messages are in all mailboxes they belong to.",
+    "mailbox": "Look into one user's mailbox.",
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "clock": "Show what the store remembers of the time, or say that the clock is right.",
@@ -27,7 +29,11 @@ VERBS: Final[Mapping[str, str]] = {
     "health": "Say whether the server on this machine lives.",
     "config": "Show, check or print the settings.",
 }
-"""Each verb is `command` in rowbox.cli.verbs.<verb>. Its help stands here, so that printing it imports no verb."""
+"""Each verb is `command` in a module of its name in rowbox.cli.verbs, or in the folder there that FOLDERS names. Its
+help stands here, so that printing it imports no verb.
+"""
+
+FOLDERS: Final[Mapping[str, str]] = dict.fromkeys(("check", "audit", "mailbox", "stats"), "mail")
 
 EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "It is done. A server: it was told to stop, and has.",
@@ -36,6 +42,11 @@ EXIT_CODES: Final[Mapping[str, str]] = {
     "128 + N": "Signal N ended it. What it had begun to make is removed, unless that was SIGKILL (137).",
 }
 """The exit codes of every verb, for scripts and supervisors."""
+
+
+def module_of(verb: str) -> str:
+    """The name of the module that holds the verb."""
+    return ".".join(filter(None, ("rowbox.cli.verbs", FOLDERS.get(verb), verb)))
 
 
 class LazyGroup(click.Group):
@@ -53,7 +64,7 @@ class LazyGroup(click.Group):
             return None
         if cmd_name == "serve":  # before its imports, which take so long that an operator may reload in between
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        command: click.Command = importlib.import_module(f"rowbox.cli.verbs.{cmd_name}").command
+        command: click.Command = importlib.import_module(module_of(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

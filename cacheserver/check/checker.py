@@ -6,9 +6,8 @@ stateful test runs it at its end.
     3. all copies of messages   rowbox.mailbox.check.copy_balance; where it is off, copy_check looks at each message
 
 A RocksView does not change while it is read. A cluster's store does: several reads of a row show several moments, and a
-change between two of them looks broken. So a row with findings is read again, until it has not changed during the
-reading (every change writes the index) or LOOKS readings have shown the same finding. For copies, the outbox is read
-first: a message that is not in its sender's outbox is with all its recipients.
+change between two of them looks broken. So a row with findings is read again (row_looks.py). For copies, the outbox is
+read first: a message that is not in its sender's outbox is with all its recipients.
 
 The check needs memory for a page of messages; for the index and the dedupe records of one mailbox, and 120 to 220 bytes
 for each of its messages; and for the row keys of one run of shards. In all 650 bytes were measured for each message of
@@ -16,12 +15,13 @@ the largest mailbox.
 """
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from functools import partial
 
 import msgspec
 
 from rowbox.cacheserver.check.copy_check import CopyCheck
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
+from rowbox.cacheserver.check.row_looks import RowLooks
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs, user_rows
 from rowbox.cacheserver.stores.port import StoreReader
@@ -30,7 +30,6 @@ from rowbox.hbase_schema.keys import user_of
 from rowbox.mailbox.check.copy_balance import CopyBalance
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.check.horizon import Horizon, Lives
-from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.settings.config import StoreSettings
 
@@ -38,10 +37,6 @@ SLACK_US = 60 * US_PER_S
 """The slack of a Horizon, in microseconds: six times the difference of clocks that a node may have. One row is read in
 less than that."""
 _OTHER_FAMILIES = tuple(family for family in Family if family is not Family.INDEX)
-
-
-LOOKS = 5
-"""The most readings of a row that changes while it is read."""
 
 
 class Progress(msgspec.Struct):
@@ -58,13 +53,6 @@ class Progress(msgspec.Struct):
 def lives(settings: StoreSettings) -> Lives:
     """How long a store with these settings keeps cells that expire."""
     return Lives(settings.retention_ms, settings.token_life_ms + LOG_MARGIN_MS, settings.dedupe_life_ms)
-
-
-class _Look(NamedTuple):
-    """One reading of a row."""
-
-    frame: RowFrame
-    findings: list[Finding]
 
 
 class Checker:
@@ -88,7 +76,9 @@ class Checker:
         self._slack_us = slack_us
         self._lives = lives(settings)
         is_live = store.late_writes if is_live is None else is_live
-        self._balance = CopyBalance(self._horizon().messages, now_us() - slack_us if is_live else None)
+        self._before_us = now_us() - slack_us if is_live else None
+        self._balance = CopyBalance(self._horizon().messages, self._before_us)
+        self._looks = RowLooks(store, self._horizon)
         self.progress = Progress(store.shards)
 
     async def run(self) -> AsyncIterator[Finding | Progress]:
@@ -132,40 +122,15 @@ class Checker:
             yield Finding(Code.NO_INDEX, user_id, f"the row has cells in family {family} and no index")
 
     async def _check_row(self, user_id: str, row: bytes) -> list[Finding]:
+        looked = await self._looks.at(user_id, row, partial(self._balance.add, user_id))
         self.progress.rows += 1
-        look = await self._look(user_id, row, is_first=True)
-        lasting = look.findings
-        for _ in range(LOOKS - 1):
-            if not lasting:
-                return []
-            if await RowCells(self._store, ignore).frame(row) == look.frame:
-                return look.findings
-            look = await self._look(user_id, row, is_first=False)
-            lasting = [finding for finding in lasting if finding in look.findings]
-        return lasting
-
-    async def _look(self, user_id: str, row: bytes, *, is_first: bool) -> _Look:
-        """Reads a row and judges it. With `is_first` its messages are counted as well."""
-        unreadable: list[str] = []
-        cells = RowCells(self._store, unreadable.append)
-        frame = await cells.frame(row)
-        check = RowCheck(user_id, frame, self._horizon(), fenced=self._store.late_writes)
-        async for message in cells.messages(row):
-            state = check.message(message)
-            if state is not None and is_first:
-                self.progress.messages += 1
-                self._balance.add(user_id, message, state.participants)
-        async for entry in cells.log(row):
-            check.log_entry(entry)
-        if is_first:
-            self.progress.conversations += check.conversation_count
-        if unreadable:  # further findings would only follow from the cells that could not be read
-            return _Look(frame, [Finding(Code.UNREADABLE_CELL, user_id, text) for text in unreadable])
-        return _Look(frame, check.end())
+        self.progress.conversations += looked.conversations
+        self.progress.messages += looked.messages
+        return looked.findings
 
     async def _check_copies(self, shards: range) -> AsyncIterator[Finding]:
         cells = RowCells(self._store, ignore)
-        copies = CopyCheck(self._store, cells, self._balance)
+        copies = CopyCheck(self._store, cells, self._balance.is_off, self._before_us)
         async for user_id, row in user_rows(self._store, shards, Family.INDEX):
             frame = await cells.frame(row)
             async for finding in copies.findings(user_id, row, frame, self._horizon()):

@@ -1,14 +1,11 @@
-"""Looks at copies of messages that do not add up: each copy of a group of conversations is looked up where it should
-be.
-"""
+"""Looks up each copy of a message where it should be: in the rows of all participants, and in its sender's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import MessageCell
-from rowbox.mailbox.check.copy_balance import CopyBalance
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -17,12 +14,20 @@ from rowbox.mailbox.ids import sent_timestamp
 
 
 class CopyCheck:
-    """Looks up copies of conversations that do not add up in `balance`, which has to have seen every row."""
+    """Looks up copies of the conversations for which `is_looked_at` is true.
 
-    def __init__(self, store: StoreReader, cells: RowCells, balance: CopyBalance) -> None:
+    `before_us`: messages that were sent at that time or later are left out, because they may be on their way; None:
+    nobody writes to the store meanwhile. `lookups` counts the rows in which a copy was looked for.
+    """
+
+    def __init__(
+        self, store: StoreReader, cells: RowCells, is_looked_at: Callable[[bytes], bool], before_us: int | None
+    ) -> None:
         self._store = store
         self._cells = cells
-        self._balance = balance
+        self._is_looked_at = is_looked_at
+        self._before_us = before_us
+        self.lookups = 0
 
     async def findings(self, user_id: str, row: bytes, frame: RowFrame, horizon: Horizon) -> AsyncIterator[Finding]:
         """Yields what is wrong with copies of messages that the user sent, and with the user's copies of others'."""
@@ -31,17 +36,21 @@ class CopyCheck:
         report = Report(user_id)
         async for message in self._cells.messages(row):
             state = check.message(message)
-            if state is None or not self._balance.is_off(message.conversation_id):
+            if state is None or not self._is_looked_at(message.conversation_id):
                 continue
-            if sent_timestamp(message.message_id) <= horizon.messages:
+            if not self._is_judged(sent_timestamp(message.message_id), horizon):
                 continue
             if message.sender_id != user_id:
                 await self._check_sender(message, report)
             elif message.message_id not in on_their_way:
                 for holder in state.participants:
-                    await self._check_holder(holder, message, report)
+                    if holder != user_id:
+                        await self._check_holder(holder, message, report)
         for finding in report.findings:
             yield finding
+
+    def _is_judged(self, sent_us: int, horizon: Horizon) -> bool:
+        return horizon.messages < sent_us and (self._before_us is None or sent_us < self._before_us)
 
     async def _check_sender(self, message: MessageCell, report: Report) -> None:
         if not await self._copies(message.sender_id, message):
@@ -57,6 +66,7 @@ class CopyCheck:
 
     async def _copies(self, user_id: str, message: MessageCell) -> list[MessageCell]:
         """The valid cells of a message in a user's row."""
+        self.lookups += 1
         row = row_key(user_id, self._store.shards)
         copies = await self._cells.copies(row, message.conversation_id, message.message_id)
         if not self._store.late_writes:

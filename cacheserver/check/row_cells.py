@@ -70,9 +70,10 @@ class RowCells:
                 assert isinstance(cell, MessageCell)
                 yield cell
 
-    async def log(self, row: bytes) -> AsyncIterator[LogCell]:
-        """The log entries of a row, by ascending version."""
-        async for columns in self._pages(row, Family.LOG):
+    async def log(self, row: bytes, after_version: int = 0) -> AsyncIterator[LogCell]:
+        """The log entries of a row with greater versions than `after_version`, by ascending version."""
+        start = keys.log_range(after_version, after_version)[0]
+        async for columns in self._pages(row, Family.LOG, start):
             for cell in self._decode(Family.LOG, columns):
                 assert isinstance(cell, LogCell)
                 yield cell

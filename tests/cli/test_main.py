@@ -25,9 +25,9 @@ def failing_verb(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     def command() -> None:
         raise errors[0]
 
-    module = ModuleType("rowbox.cli.verbs.stats")
+    module = ModuleType("rowbox.cli.verbs.mail.stats")
     vars(module)["command"] = command
-    monkeypatch.setitem(sys.modules, "rowbox.cli.verbs.stats", module)
+    monkeypatch.setitem(sys.modules, "rowbox.cli.verbs.mail.stats", module)
     return errors
 
 

@@ -57,7 +57,8 @@ BELOW: Mapping[str, Sequence[str]] = {
     ),
     "cli/serving": ("cli",),
     "cli/verbs/tokens": ("cli/serving",),
-    "cli/verbs": ("cli/verbs/tokens",),
+    "cli/verbs/mail": ("cli/verbs/tokens",),
+    "cli/verbs": ("cli/verbs/mail",),
     "client": (),
 }
 """Each room with the rooms right below it. It may import what these may, and nothing else of ours.

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.check import row_cells
 from rowbox.cacheserver.check.census import take_census
-from rowbox.cacheserver.check.checker import LOOKS, SLACK_US, Checker, Progress
+from rowbox.cacheserver.check.checker import SLACK_US, Checker, Progress
+from rowbox.cacheserver.check.row_looks import LOOKS
 from rowbox.cacheserver.rows.walk import RUN_SHARDS
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation

@@ -31,14 +31,14 @@ def subject(user_id: str) -> None:
         raise BadRequest(f"{user_id}: {error}") from error
 
 
-def user_meant(settings: AuthSettings, text: str) -> str:
+def user_meant(settings: AuthSettings, text: str, given: str = "--user") -> str:
     """The userId that an operator means by `text`: a userId, or with auth.escape_user_ids also an issuer's subject.
 
-    BadRequest where it is neither.
+    BadRequest where it is neither; it calls the option or argument by the name in `given`.
     """
     if not settings.escape_user_ids:
         if not is_user_id(text):
-            raise BadRequest(f"--user is {USER_ID_IS}")
+            raise BadRequest(f"{given} is {USER_ID_IS}")
         return text
     try:
         subject_of(text)

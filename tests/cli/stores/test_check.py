@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.cli.verbs import check
+from rowbox.cli.verbs.mail import findings
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.settings.config import Settings
@@ -67,7 +67,7 @@ def test_json_of_a_damaged_store(tmp_path: Path) -> None:
 
 
 def test_more_findings_than_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "MOST_SHOWN", 1)
+    monkeypatch.setattr(findings, "MOST_SHOWN", 1)
     in_store(tmp_path, lose_carols_copy)
     lines = run(tmp_path).stdout.splitlines()
     assert len(lines) == 3

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from rowbox.cli.main import EXIT_CODES, VERBS, main
+from rowbox.cli.main import EXIT_CODES, VERBS, main, module_of
 from tests.house.reference.page import code, table
 
 _EXTRA = re.compile(r"^(?P<help>.*?)(?:  \[(?P<extra>.*)\])?$", re.DOTALL)
@@ -47,7 +47,7 @@ def _verbs() -> Iterator[tuple[str, click.Context]]:
     """
     root = click.Context(main, info_name="rowbox", **main.context_settings)
     for name in VERBS:
-        command: click.Command = importlib.import_module(f"rowbox.cli.verbs.{name}").command
+        command: click.Command = importlib.import_module(module_of(name)).command
         yield from _below(click.Context(command, info_name=name, parent=root))
 
 

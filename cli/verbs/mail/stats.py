@@ -1,7 +1,6 @@
 """`rowbox stats`: counts what is in the store, and shows the room that it takes."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import click
@@ -11,8 +10,8 @@ from rowbox.cacheserver.check.census import Census, take_census
 from rowbox.cacheserver.stores.port import StoreStats
 from rowbox.cli.options import with_settings
 from rowbox.cli.sizes import size_text
+from rowbox.cli.times import time_text
 from rowbox.cli.walk import opened, place, shard_bar
-from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 
@@ -87,6 +86,4 @@ def _known(size_bytes: int) -> int | None:
 
 
 def _time(sent_us: int | None) -> str:
-    if sent_us is None:
-        return "none"
-    return datetime.fromtimestamp(sent_us / US_PER_S, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return "none" if sent_us is None else time_text(sent_us)

@@ -1,0 +1,135 @@
+"""`rowbox mailbox show`: what the store holds of one user, in numbers, ids and times."""
+
+import asyncio
+from collections.abc import Iterator
+
+import click
+import orjson
+from rich.table import Table
+
+from rowbox.cacheserver.check.mailbox_summary import ListedConversation, MailboxSummary, summary_of
+from rowbox.cli.options import with_settings
+from rowbox.cli.tables import printed
+from rowbox.cli.times import time_text
+from rowbox.cli.verbs.tokens.subjects import user_meant
+from rowbox.cli.walk import opened
+from rowbox.mailbox.clocks.clock import US_PER_MS, US_PER_S
+from rowbox.mailbox.fence import N_BITS, FenceEntry, map_version_of
+from rowbox.mailbox.ids import sent_timestamp, to_text
+from rowbox.mailbox.settings.config import LoadedSettings, Settings
+
+
+@click.command("show")
+@click.argument("user", metavar="USER")
+@with_settings("server.data_dir", "store.url")
+@click.option(
+    "--conversations", "most", type=click.IntRange(0), default=20, show_default=True, help="Conversations to list."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; times in microseconds.")
+def show(loaded: LoadedSettings, user: str, *, most: int, as_json: bool) -> None:
+    """Show what the store holds of USER: conversations, counts, and who has claimed the mailbox.
+
+    Reads only, and shows nothing of what somebody wrote. May run beside the server: an embedded store is read as it is
+    when the verb begins.
+    """
+    settings = loaded.settings
+    summary = asyncio.run(_read(settings, user_meant(settings.auth, user, "USER")))
+    if as_json:
+        click.echo(_as_json(summary, most))
+        return
+    for line in _lines(summary):
+        click.echo(line)
+    if most and summary.conversations:
+        click.echo(printed(_table(summary, most)), nl=False)
+
+
+async def _read(settings: Settings, user_id: str) -> MailboxSummary:
+    async with opened(settings) as store:
+        return await summary_of(store, user_id)
+
+
+def _lines(summary: MailboxSummary) -> Iterator[str]:
+    rows = {
+        "User": summary.user_id,
+        "Row": f"{summary.row.decode()} (shard {summary.shard})",
+        "Head": str(summary.head) if summary.head else "0: nobody has written to this mailbox",
+        "Last change": time_text(summary.head) if summary.head else "",
+        "Conversations": f"{len(summary.conversations):,}, {_unread(summary):,} of them with unread messages",
+        "Messages": f"{summary.messages:,}",
+        "In the outbox": f"{summary.outbox:,} messages that not every recipient is known to have",
+        "Known sends": f"{summary.client_ids:,} clientMessageIds",
+        "Revoked tokens": f"issued before {time_text(summary.revoked_before_s * US_PER_S)}"
+        if summary.revoked_before_s
+        else "",
+    }
+    yield from (f"{name:<15} {value}" for name, value in rows.items() if value)
+    for number, entry in enumerate(reversed(summary.fence)):
+        yield f"{'' if number else 'Claimed by':<15} {_claim(entry)}"
+
+
+def _unread(summary: MailboxSummary) -> int:
+    return sum(listed.state.unread_count > 0 for listed in summary.conversations)
+
+
+def _claim(entry: FenceEntry) -> str:
+    who = "earlier owners" if entry.folded else entry.incarnation or "an owner of the first format"
+    epoch = f"map version {map_version_of(entry.epoch)}, n {entry.epoch & ((1 << N_BITS) - 1)}"
+    return f"{who}, {epoch}, from version {entry.starts_after} on, {time_text(entry.claimed_at_ms * US_PER_MS)}"
+
+
+def _table(summary: MailboxSummary, most: int) -> Table:
+    shown = summary.conversations[:most]
+    left_out = len(summary.conversations) - len(shown)
+    table = Table("conversation", "with", "unread", "newest message", "sent", caption=_caption(left_out))
+    for listed in shown:
+        state = listed.state
+        others = [user for user in state.participants if user != summary.user_id]
+        message = to_text(state.last_message_id), time_text(sent_timestamp(state.last_message_id))
+        table.add_row(to_text(listed.conversation_id), ", ".join(others) or "-", str(state.unread_count), *message)
+    return table
+
+
+def _caption(left_out: int) -> str | None:
+    return f"and {left_out:,} more (--conversations)" if left_out else None
+
+
+def _as_json(summary: MailboxSummary, most: int) -> bytes:
+    return orjson.dumps(
+        {
+            "userId": summary.user_id,
+            "row": summary.row.decode(),
+            "shard": summary.shard,
+            "head": summary.head,
+            "conversationCount": len(summary.conversations),
+            "messages": summary.messages,
+            "outbox": summary.outbox,
+            "clientMessageIds": summary.client_ids,
+            "revokedBefore": summary.revoked_before_s * US_PER_S or None,
+            "claims": [_claim_fields(entry) for entry in summary.fence],
+            "conversations": [_conversation_fields(listed) for listed in summary.conversations[:most]],
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def _claim_fields(entry: FenceEntry) -> dict[str, object]:
+    return {
+        "mapVersion": map_version_of(entry.epoch),
+        "n": entry.epoch & ((1 << N_BITS) - 1),
+        "incarnation": entry.incarnation,
+        "startsAfter": entry.starts_after,
+        "claimedAt": entry.claimed_at_ms * US_PER_MS,
+        "folded": entry.folded,
+    }
+
+
+def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
+    state = listed.state
+    return {
+        "conversationId": to_text(listed.conversation_id),
+        "participants": list(state.participants),
+        "unreadCount": state.unread_count,
+        "lastMessageId": to_text(state.last_message_id),
+        "readMark": to_text(state.read_mark),
+        "lastUpdatedTimestamp": state.version,
+    }

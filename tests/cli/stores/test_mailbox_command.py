@@ -1,0 +1,99 @@
+"""`rowbox mailbox` and `rowbox audit`, over a folder that a real owner wrote."""
+
+import re
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from rowbox.cli.main import main
+from rowbox.mailbox.ids import direct_conversation_id
+from tests.cli.stores.store_folder import in_store, nothing, three_messages
+from tests.cli.stores.test_check import lose_carols_copy
+
+
+def run(data_dir: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--data-dir", str(data_dir)])
+
+
+def test_show_tells_numbers_ids_and_times_and_no_text(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    result = run(tmp_path, "mailbox", "show", "alice")
+    assert result.exit_code == 0, result.output
+    assert "Conversations   2, 2 of them with unread messages\nMessages        3\n" in result.stdout
+    assert direct_conversation_id("alice", "carol").hex() in result.stdout
+    assert "number" not in result.stdout, "it shows what somebody wrote"
+    assert "carol" not in run(tmp_path, "mailbox", "show", "alice", "--conversations", "0").stdout
+    assert "and 1 more (--conversations)" in run(tmp_path, "mailbox", "show", "alice", "--conversations", "1").stdout
+
+
+def test_show_as_json(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    shown = orjson.loads(run(tmp_path, "mailbox", "show", "alice", "--json").stdout)
+    assert (shown["userId"], shown["messages"], shown["conversationCount"], shown["claims"]) == ("alice", 3, 2, [])
+    assert [one["participants"] for one in shown["conversations"]] == [["alice", "carol"], ["alice", "bob"]]
+    assert [one["unreadCount"] for one in shown["conversations"]] == [1, 1]
+    nobody = orjson.loads(run(tmp_path, "mailbox", "show", "nobody", "--json").stdout)
+    assert (nobody["head"], nobody["conversations"]) == (0, [])
+
+
+def test_verify(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    result = run(tmp_path, "mailbox", "verify", "alice")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Checked alice: 2 conversations, 3 copies of messages, ")
+    assert result.stdout.endswith(" looked up in other mailboxes: nothing found.\n")
+    assert "no mailbox of that name" not in run(tmp_path, "mailbox", "verify", "nobody").output
+
+
+def test_verify_of_a_damaged_mailbox(tmp_path: Path) -> None:
+    in_store(tmp_path, lose_carols_copy)
+    result = run(tmp_path, "mailbox", "verify", "alice", "--json")
+    assert result.exit_code == 1
+    shown = orjson.loads(result.stdout)
+    assert not shown["clean"]
+    assert "last_message" in {finding["code"] for finding in shown["findings"]}
+
+
+def test_tail_prints_the_changes_and_no_text(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    assert run(tmp_path, "mailbox", "tail", "alice", "--no-follow").stdout == ""
+    lines = run(tmp_path, "mailbox", "tail", "alice", "--all", "--no-follow").stdout.splitlines()
+    assert len(lines) == 3
+    assert all(re.fullmatch(r"\S+Z  message    [0-9a-f]{32} [0-9a-f]{32}", line) for line in lines)
+    as_json = run(tmp_path, "mailbox", "tail", "alice", "--all", "--no-follow", "--json").stdout.splitlines()
+    versions = [orjson.loads(line)["version"] for line in as_json]
+    assert versions == sorted(versions)
+
+
+def test_an_audit_of_everybody(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    result = run(tmp_path, "audit", "--sample", "all", "--reads-per-second", "10000")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Audited 3 of 3 mailboxes, 6 copies of messages, ")
+    assert result.stdout.endswith(": nothing found.\n")
+    in_store(tmp_path, nothing)
+
+
+def test_an_audit_prints_the_seed_of_its_sample(tmp_path: Path) -> None:
+    in_store(tmp_path, three_messages)
+    fast = ("--reads-per-second", "10000", "--json")
+    first = orjson.loads(run(tmp_path, "audit", "--sample", "50%", *fast).stdout)
+    again = orjson.loads(run(tmp_path, "audit", "--sample", "0.5", "--seed", first["seed"], *fast).stdout)
+    assert first == again
+    assert first["clean"]
+
+
+@pytest.mark.parametrize("share", ["0", "101%", "-1%", "much", "nan", ""])
+def test_what_is_no_part_of_all_users(tmp_path: Path, share: str) -> None:
+    result = run(tmp_path, "audit", "--sample", share)
+    assert result.exit_code == 2
+    assert "is no part of all users: give 1%, 0.01 or all" in result.output
+
+
+@pytest.mark.parametrize("verb", ["show", "verify", "tail"])
+def test_who_is_no_user(tmp_path: Path, verb: str) -> None:
+    result = run(tmp_path, "mailbox", verb, "no user")
+    assert result.exit_code == 1
+    assert "USER" in result.output
