@@ -1,6 +1,6 @@
 """The map of a cluster: which incarnation owns each shard, who is listed, and what operators wish. Values, no I/O.
 
-A `ShardMap` never changes. Its edits give another one, which stands once a compare-and-set has named it in the cluster's row:
+A `ShardMap` never changes. Its edits give another one, which stands once the cluster's row names it:
 
     after = standing.next().giving(shards, incarnation)
 
