@@ -29,6 +29,8 @@ rows below it a region of their own."""
 CLUSTER_ROW = b"meta/cluster"
 """The row that says who owns the mailboxes (cacheserver/shardmap/cluster_state.py). One read shows all of it as of one
 moment."""
+MAP_ROW = b"meta/map"
+"""The row of the maps: a column for each that was written (cacheserver/shardmap/map_store.py)."""
 CLOCK_ROW = b"meta/clock"
 """The row in which the store remembers the time (cacheserver/stores/clock_memory.py)."""
 REVOKED_ROW = b"meta/revoked"

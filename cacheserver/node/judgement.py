@@ -145,14 +145,14 @@ def _cell(me: Member) -> NodeCell:
 
 def _others_that_reach_mail(state: ClusterState, me: Member) -> set[str]:
     others = (cell for cell in state.cells.values() if cell.incarnation != me.incarnation)
-    return {cell.incarnation for cell in others if cell.status == "alive" and cell.reaches_mail}
+    return {cell.incarnation for cell in others if not cell.has_ended and cell.reaches_mail}
 
 
 def _join(state: ClusterState, me: Member) -> Swap | None:
     first_place = me.first_place
     if first_place is not None and state.cells.get(first_place.place) == first_place.stood:
         return None if me.has_renewed else Swap(first_place.place, _cell(me))
-    ended = sorted(place for place, cell in state.cells.items() if cell.status != "alive")
+    ended = sorted(place for place, cell in state.cells.items() if cell.has_ended)
     return Swap(ended[0] if ended else own_place(me.incarnation), _cell(me))
 
 
@@ -177,6 +177,6 @@ def _as_standby(state: ClusterState, me: Member) -> Swap | None:
 def _bury(state: ClusterState, me: Member, incarnation: str | None) -> Swap | None:
     """Declares a silent one dead. Whoever cannot renew its own lease must not judge others by their silence."""
     place = None if incarnation is None else state.place_of(incarnation)
-    if place is None or incarnation not in me.silent or not me.lease_is_held or state.cells[place].status != "alive":
+    if place is None or incarnation not in me.silent or not me.lease_is_held or state.cells[place].has_ended:
         return None
     return Swap(place, replace(state.cells[place], status="dead"))

@@ -78,9 +78,7 @@ class PeerClocks:
             self.forget()
         self._owner = "" if state.map is None else state.map.owner
         others = [cell for cell in state.cells.values() if cell.incarnation != self._incarnation]
-        self._heard = {
-            cell.incarnation: self._after(cell, now_s, elapsed_s) for cell in others if cell.status == "alive"
-        }
+        self._heard = {cell.incarnation: self._after(cell, now_s, elapsed_s) for cell in others if not cell.has_ended}
 
     def verdict(self) -> Verdict | None:
         """How this machine's clock differs from the others'; None where too little was heard to tell."""

@@ -40,7 +40,7 @@ class Watch:
         if now_s - self._looked_s > self._gap_s:
             self.forget()
         self._looked_s = now_s
-        alive = (cell for cell in state.cells.values() if cell.status == "alive")
+        alive = (cell for cell in state.cells.values() if not cell.has_ended)
         self._seen = {cell.incarnation: self._after(cell, now_s) for cell in alive}
 
     def _after(self, cell: NodeCell, now_s: float) -> _Seen:

@@ -12,7 +12,7 @@ cells are JSON: an operator reads them in any shell.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,9 @@ from rowbox.mailbox.errors import StoreDamaged
 
 MAP_PLACE = b"map"
 NODE_PREFIX = b"n"
+ENDED: Final = frozenset({"stopped", "dead"})
+"""The states in which an incarnation stays for ever. One in any other state lives, also in one that only a newer Rowbox
+knows: whoever takes a living one for ended gives its shards two owners."""
 _CellT = TypeVar("_CellT")
 
 
@@ -31,14 +34,27 @@ class NodeCell(msgspec.Struct, frozen=True):
 
     `address` says to people where it runs. `reaches_mail`: as of this beat it could read and write mailboxes.
     `clock_us`: the time by its clock when the beat was begun; 0: it does not say (peer_clocks.py).
+    From `node_id` on: what a map lists of it (shard_map.py). Without a node id a map does not list it.
     """
 
     incarnation: str
     beat: int
-    status: Literal["alive", "stopped", "dead"]
+    status: str
     address: str
     reaches_mail: bool = True
     clock_us: int = 0
+    node_id: str = ""
+    peer: str = ""
+    url: str = ""
+    weight: int = 100
+    zone: str = ""
+    standby: bool = False
+    plan: int = 1
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has stopped or was declared dead: for ever."""
+        return self.status in ENDED
 
 
 class MapCell(msgspec.Struct, frozen=True):
@@ -73,7 +89,7 @@ class ClusterState(NamedTuple):
         One without a cell has ended too: another one took its place. Nobody is named in the map before its cell stands.
         """
         cell = self.cell_of(incarnation)
-        return cell is None or cell.status != "alive"
+        return cell is None or cell.has_ended
 
 
 class ClusterCells:

@@ -72,6 +72,8 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
         yield from (("epoch", value.epoch), ("current", value.current), ("previous", value.previous))
     elif isinstance(value, msgspec.Struct):
         yield from ((name, getattr(value, name)) for name in type(value).__struct_fields__)
+    elif isinstance(value, Mapping):
+        yield from ((str(key), field) for key, field in value.items())
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         yield from ((name, getattr(value, name)) for name in value._fields)
 

@@ -19,6 +19,7 @@ MADE: Mapping[str, Callable[..., bytes | int]] = {
     "shard_of": ids.shard_of,
     "schema_row": lambda: keys.SCHEMA_ROW,
     "cluster_row": lambda: keys.CLUSTER_ROW,
+    "map_row": lambda: keys.MAP_ROW,
     "conversation_qualifier": lambda conversation, epoch: keys.state_qualifier(b"c", unhex(conversation), epoch),
     "fence_qualifier": keys.fence_qualifier,
     "message_qualifier": lambda conversation, message, epoch, version: keys.message_qualifier(

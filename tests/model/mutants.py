@@ -139,5 +139,5 @@ MUTANTS = (
     Mutant(judgement._as_standby, "state.map.version + 1", "state.map.version", _OWNS),
     Mutant(judgement._bury, "incarnation not in me.silent or ", "", _OWNS),
     Mutant(judgement._join, "state.cells.get(first_place.place) == first_place.stood", "False", _FIRST_PLACE),
-    Mutant(judgement._join, 'if cell.status != "alive"', "", _FIRST_PLACE),
+    Mutant(judgement._join, "if cell.has_ended", "", _FIRST_PLACE),
 )
