@@ -171,6 +171,16 @@ class StoreUnreachable(StoreUnavailable):
     """No way to the store was found at all, which says nothing of any part of it. This call wrote nothing."""
 
 
+class LinkLost(StoreUnavailable):
+    """The process that owns the mailbox could not be asked, or could not answer a question. This call wrote nothing."""
+
+    told = "the server that has the mailbox cannot be reached now; this call wrote nothing"
+
+
+class WrongIncarnation(LinkLost):
+    """Another life of a server answers where one was looked for. This call wrote nothing."""
+
+
 class ClockInDoubt(StoreUnavailable):
     """The machine's clock contradicts what the store remembers, or the time that passes. This call wrote nothing."""
 

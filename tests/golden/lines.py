@@ -41,6 +41,8 @@ def named(value: Any) -> Any:
     fields = dict(_fields(value))
     if fields:
         return {name: named(field) for name, field in fields.items()}
+    if isinstance(value, Mapping):
+        return {key: named(item) for key, item in value.items()}
     return [named(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 

@@ -24,6 +24,7 @@ BELOW: Mapping[str, Sequence[str]] = {
     "hbase_schema/doctor": ("hbase_schema/migrate",),
     "cacheserver/port.py": ("mailbox/pages", "mailbox/settings"),
     "cacheserver": ("cacheserver/port.py", "mailbox/timing"),
+    "cacheserver/rpc": ("cacheserver",),
     "cacheserver/stores": ("cacheserver", "hbase_schema"),
     "cacheserver/stores/memory": ("cacheserver/stores",),
     "cacheserver/stores/files": ("cacheserver/stores",),

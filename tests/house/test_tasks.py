@@ -22,6 +22,8 @@ ENDS = {
     "cacheserver/cache/table.py create_task": "one load, which all who want the row await",
     "cacheserver/commit/pipeline.py create_task": "one read, and one commit; `idle` awaits both",
     "cacheserver/node/node.py create_task": "the closing of an owner that was dismissed; the node's `close` awaits it",
+    "cacheserver/rpc/serving.py create_task": "one call of a peer, until its deadline; the end of its link cancels it",
+    "cacheserver/rpc/wire.py call_later": "the next beat of one connection; its end cancels it",
     "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",
     "cacheserver/stores/memory/store.py ensure_future": "one write of the store of tests",
     "cacheserver/stores/quarantine.py call_at": "the next line about ranges that are away, one at a time",

@@ -1,0 +1,132 @@
+"""What can be asked over a link: each call with its types, its lane, and whether it writes. No call is named elsewhere.
+
+A link knows calls by their specs alone, so a room above may have calls of its own. The name is the format (frames.py):
+it is never reused for a call of other types, and fields are only added, at the end, with defaults (docs/formats.md).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Send,
+    SendResult,
+)
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+
+class Lane(StrEnum):
+    """What has credit of its own: calls of one lane never take the room of another's.
+
+    Were deliveries and requests in one lane, two owners whose lanes are full of sends that wait for each other's
+    deliveries would wait for ever.
+    """
+
+    REQUESTS = "requests"
+    WAITS = "waits"
+    DELIVERIES = "deliveries"
+    MOVES = "moves"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, eq=False)
+class CallSpec(Generic[Asked, Answered]):
+    """One call. `writes`: where its answer is lost, nobody knows whether it was done."""
+
+    name: str
+    asks: type[Asked]
+    answers: type[Answered]
+    lane: Lane
+    writes: bool
+    asked_of: "msgspec.msgpack.Decoder[Asked]" = field(init=False, repr=False)
+    """Decodes the body of a call; msgspec.ValidationError or DecodeError."""
+    answer_of: "msgspec.msgpack.Decoder[Answered]" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asked_of", msgspec.msgpack.Decoder(self.asks))
+        object.__setattr__(self, "answer_of", msgspec.msgpack.Decoder(self.answers))
+
+
+class SendStatus(msgspec.Struct, frozen=True, array_like=True):
+    """The arguments of MailboxPort.send_status."""
+
+    user_id: str
+    client_message_id: str
+    bearer: Bearer | None = None
+
+
+class Deliver(msgspec.Struct, frozen=True, array_like=True):
+    """Messages on their way into a recipient's mailbox. Done twice it is done once: a message is known by its id."""
+
+    user_id: str
+    messages: tuple[Message, ...]
+
+
+SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
+SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
+MARK_READ = CallSpec("mark_read", MarkRead, MarkReadResult, Lane.REQUESTS, writes=True)
+CONVERSATIONS = CallSpec("conversations", FetchConversations, Page, Lane.REQUESTS, writes=False)
+MESSAGES = CallSpec("messages", FetchMessages, Page, Lane.REQUESTS, writes=False)
+AWAIT_CONVERSATIONS = CallSpec("await_conversations", FetchConversations, Page, Lane.WAITS, writes=False)
+AWAIT_MESSAGES = CallSpec("await_messages", FetchMessages, Page, Lane.WAITS, writes=False)
+REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
+REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
+DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
+JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
+
+
+class Inbound(NamedTuple):
+    """What is known of a call beside what it asks. `incarnation` is the caller's, which it has proven to be.
+
+    `map_version` is that of the map by which the caller chose this process; 0 where it goes by none. `timeout_s` is
+    what was left of the caller's time when the call left it.
+    """
+
+    incarnation: str
+    map_version: int
+    timeout_s: float
+
+
+Handler = Callable[[Asked, Inbound], Answered | Awaitable[Answered]]
+"""Serves a call. A value is answered in the same turn of the loop, a future by its callback, a coroutine by a task.
+
+What it returns is cancelled when the caller calls the call off, its time is over, or the link is lost. That ends the
+waiting: a handler whose mutation has begun lets it go on, as MailboxPort promises.
+"""
+
+
+class Handlers:
+    """The calls that a listener serves."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, tuple[CallSpec[Any, Any], Handler[Any, Any]]] = {}
+
+    def add(self, spec: CallSpec[Asked, Answered], handler: Handler[Asked, Answered]) -> None:
+        """Has `handler` serve a call. ValueError where the call has one."""
+        if spec.name in self._by_name:
+            raise ValueError(f"{spec.name} is served already")
+        self._by_name[spec.name] = spec, handler
+
+    def merge(self, others: "Handlers") -> None:
+        """Adds all of `others`. ValueError as `add`."""
+        for spec, handler in others:
+            self.add(spec, handler)
+
+    def __iter__(self) -> Iterator[tuple[CallSpec[Any, Any], Handler[Any, Any]]]:
+        return iter(self._by_name.values())
+
+    def get(self, name: str) -> tuple[CallSpec[Any, Any], Handler[Any, Any]] | None:
+        """The call of this name and who serves it; None: nobody does."""
+        return self._by_name.get(name)

@@ -1,0 +1,181 @@
+"""The process that is called: it accepts links, serves nothing before the proof, and tells all callers what is new.
+
+- Whoever has proven nothing gets LONGEST_MESSAGE_BYTES of memory, `connect_s` of time, and is one of MOST_STRANGERS.
+- A refusal is logged once in a while, by its kind, whatever knocks how often.
+- An incarnation has one link. A new one takes the place of the old one, which its caller has lost already.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from rowbox.cacheserver.rpc import frames
+from rowbox.cacheserver.rpc.calls import Handlers
+from rowbox.cacheserver.rpc.credit import WINDOWS, Windows
+from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_listener, is_sealed, listen
+from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, HandshakeError, Identity, Listening, Session, refusal
+from rowbox.cacheserver.rpc.seal import Seal
+from rowbox.cacheserver.rpc.serving import Reports, ServingLink
+from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
+from rowbox.mailbox.timing.rarely import Rarely
+
+log = logging.getLogger(__name__)
+
+MOST_STRANGERS: Final = 64
+MOST_LINKS: Final = 4_096
+
+
+class Listener:
+    """Serves `handlers` to callers of its cluster. `listen` before the first, `close` after the last."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        secret: bytes,
+        handlers: Handlers,
+        *,
+        windows: Windows = WINDOWS,
+        timing: LinkTiming | None = None,
+    ) -> None:
+        self._identity = identity
+        self._secret = secret
+        self._handlers = handlers
+        self._windows = windows
+        self._timing = timing if timing is not None else LinkTiming()
+        loop = asyncio.get_running_loop()
+        self._lines = Rarely(loop.time)
+        self._reports = Reports(loop.time)
+        self._servers: list[asyncio.Server] = []
+        self._strangers: set[_Stranger] = set()
+        self._links: dict[str, ServingLink] = {}
+        self._published: dict[str, bytes] = {}
+        self._is_closing = False
+        self.refused = 0
+        """Connections that proved nothing, or the wrong thing."""
+
+    @property
+    def peers(self) -> Sequence[str]:
+        """The incarnations that have a link."""
+        return tuple(self._links)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are not answered yet."""
+        return sum(map(len, self._links.values()))
+
+    async def listen(self, endpoint: Endpoint) -> Endpoint:
+        """Begins to accept at one more endpoint. Returns where: port 0 is a free one. OSError."""
+        binding, sealed = binding_of_listener(endpoint), is_sealed(endpoint)
+        server, bound = await listen(endpoint, lambda: _Stranger(self, binding, sealed=sealed).wire)
+        self._servers.append(server)
+        return bound
+
+    def publish(self, kind: str, value: object) -> None:
+        """Tells all callers the newest value of a kind, and each new one first thing. A kind is one of few words."""
+        frame = self._published[kind] = frames.push(kind, value)
+        for link in self._links.values():
+            link.say(frame)
+
+    async def close(self, finish_s: float = 0.0) -> None:
+        """Accepts nothing more, lets what is in flight end for up to `finish_s`, and ends the links."""
+        self._is_closing = True
+        for server in self._servers:
+            server.close()
+        for stranger in tuple(self._strangers):
+            stranger.wire.give_up("this process ends")
+        links = tuple(self._links.values())
+        if links and finish_s > 0:
+            await asyncio.wait([link.stop() for link in links], timeout=finish_s)
+        for link in links:
+            link.wire.close("this process ends")
+        for server in self._servers:
+            await server.wait_closed()
+
+    # ------------------------------------------------------------------ connections
+
+    def came(self, stranger: "_Stranger") -> bool:
+        """Somebody connects: whether there is room for a handshake."""
+        if self._is_closing or len(self._strangers) >= MOST_STRANGERS:
+            return False
+        self._strangers.add(stranger)
+        return True
+
+    def went(self, stranger: "_Stranger") -> None:
+        self._strangers.discard(stranger)
+
+    def refuse(self, reason: str, why: str) -> None:
+        """Somebody was refused: counts, and logs a line where one is due."""
+        self.refused += 1
+        if number := self._lines.count(reason):
+            log.warning("a peer was refused: %s (%d times since this was last said)", why, number)
+
+    def wire(self, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> Wire:
+        return Wire(self._timing, receive, lost)
+
+    def handshake(self) -> Listening:
+        return Listening(self._identity, self._secret, secrets.token_bytes(NONCE_BYTES), self._windows)
+
+    def established(self, wire: Wire, session: Session) -> None:
+        """A caller has proven itself."""
+        name = session.remote.incarnation
+        older = self._links.get(name)
+        if older is not None:
+            older.wire.give_up("the caller made another link")
+        if len(self._links) >= MOST_LINKS:
+            wire.give_up("too many links")
+            return
+        link = self._links[name] = ServingLink(wire, session, self._handlers, self._reports, self._link_ended)
+        for frame in self._published.values():
+            link.say(frame)
+
+    def _link_ended(self, link: ServingLink, reason: str) -> None:
+        name = link.session.remote.incarnation
+        if self._links.get(name) is link:
+            del self._links[name]
+        if not self._is_closing and (number := self._lines.count(f"lost: {reason.partition(':')[0]}")):
+            log.info("the link of %s ended: %s (%d times since this was last said)", name, reason, number)
+
+    def links(self) -> Iterable[ServingLink]:
+        """The links that there are."""
+        return tuple(self._links.values())
+
+
+class _Stranger:
+    """One connection that has proven nothing yet."""
+
+    def __init__(self, listener: Listener, binding: bytes, *, sealed: bool) -> None:
+        self._listener = listener
+        self._binding = binding
+        self._sealed = sealed
+        self._handshake = listener.handshake()
+        self._has_greeted = self._is_refused = False
+        self.wire = listener.wire(self._received, self._lost)
+        if not listener.came(self):
+            self.wire.give_up("too many connections that prove nothing")
+
+    def _received(self, message: bytes) -> None:
+        try:
+            if not self._has_greeted:
+                self.wire.say(self._handshake.greeted(message, self._binding))
+                self._has_greeted = True
+            else:
+                self._prove(message)
+        except HandshakeError as error:
+            self._is_refused = True
+            self._listener.refuse(error.reason, str(error))
+            self.wire.say(refusal(error))
+            self.wire.close(str(error))
+
+    def _prove(self, message: bytes) -> None:
+        welcome, session = self._handshake.proven(message)
+        self.wire.say(welcome)
+        self.wire.open((Seal(session.sends_under), Seal(session.receives_under)) if self._sealed else None)
+        self._listener.went(self)
+        self._listener.established(self.wire, session)
+
+    def _lost(self, reason: str) -> None:
+        self._listener.went(self)
+        if not self._is_refused:
+            self._listener.refuse("lost", f"no handshake: {reason}")

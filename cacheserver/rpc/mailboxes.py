@@ -1,0 +1,267 @@
+"""The mailboxes of another process: its MailboxPort over a link, and the handlers that serve one.
+
+What MailboxPort answers without awaiting is answered here from what is known: a user's RateLimited until its time, and
+what the other side publishes of itself (status.py). The caller's own drain is its own affair: its waits are called off
+and answered here, as empty deltas with the tokens that they came with, which is true at any time.
+"""
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MailboxPort,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    RevocationPort,
+    Send,
+    SendResult,
+)
+from rowbox.cacheserver.rpc import calls
+from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, Handlers, Inbound, SendStatus
+from rowbox.cacheserver.rpc.link import Waiting
+from rowbox.cacheserver.rpc.peer import Peer
+from rowbox.cacheserver.rpc.status import Status, status_of
+from rowbox.mailbox.errors import LinkLost, RateLimited
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
+
+CheckRoute = Callable[[str, int], None]
+"""Called with a user and the version of the map by which its request came here; raises NotTheOwner."""
+
+DRAIN_SPREAD_MS: Final = 3_000
+"""Clients of a draining server are told to come back after a random part of this."""
+MOST_LIMITED: Final = 10_000
+"""Users of whom it is remembered until when they may not write."""
+
+_Asked = TypeVar("_Asked")
+_Answered = TypeVar("_Answered")
+_Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages)
+
+
+class OwnerPort(Protocol):
+    """What owners ask of one another."""
+
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
+        """Brings messages into a recipient's mailbox: how many of them, from the first, are durable there."""
+        ...
+
+    def judge(self, bearer: Bearer) -> Awaitable[None]:
+        """TokenRevoked, by the row of the bearer's own user."""
+        ...
+
+
+def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> Handlers:
+    """The handlers of a MailboxPort. Each asks `check_route` when it begins."""
+    check = check_route if check_route is not None else _any_route
+    handlers = Handlers()
+
+    def send(asked: Send, inbound: Inbound) -> Awaitable[SendResult]:
+        check(asked.sender_id, inbound.map_version)
+        return port.send(asked)
+
+    def send_status(asked: SendStatus, inbound: Inbound) -> Awaitable[SendResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.send_status(asked.user_id, asked.client_message_id, asked.bearer)
+
+    def mark_read(asked: MarkRead, inbound: Inbound) -> Awaitable[MarkReadResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.mark_read(asked)
+
+    def conversations(asked: FetchConversations, inbound: Inbound) -> Awaitable[Page]:
+        check(asked.user_id, inbound.map_version)
+        return port.fetch_conversations(asked)
+
+    def messages(asked: FetchMessages, inbound: Inbound) -> Awaitable[Page]:
+        check(asked.user_id, inbound.map_version)
+        return port.fetch_messages(asked)
+
+    handlers.add(calls.SEND, send)
+    handlers.add(calls.SEND_STATUS, send_status)
+    handlers.add(calls.MARK_READ, mark_read)
+    handlers.add(calls.CONVERSATIONS, conversations)
+    handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
+    handlers.add(calls.MESSAGES, messages)
+    handlers.add(calls.AWAIT_MESSAGES, messages)
+    return handlers
+
+
+def revocation_calls(port: RevocationPort) -> Handlers:
+    """The handlers of a RevocationPort."""
+    handlers = Handlers()
+    handlers.add(calls.REVOKE_USER, lambda user_id, _: port.revoke_user(user_id))
+    handlers.add(calls.REVOKE_ID, lambda token_id, _: port.revoke_id(token_id))
+    return handlers
+
+
+def owner_calls(port: OwnerPort) -> Handlers:
+    """The handlers of what owners ask of one another."""
+    handlers = Handlers()
+    handlers.add(calls.DELIVER, lambda asked, _: port.deliver(asked.user_id, asked.messages))
+    handlers.add(calls.JUDGE, lambda bearer, _: port.judge(bearer))
+    return handlers
+
+
+def _any_route(user_id: str, map_version: int) -> None:
+    """Where nobody goes by a map, every route is right."""
+
+
+class RemoteMailboxes:
+    """MailboxPort, RevocationPort and OwnerPort over the link to a peer.
+
+    Beside the errors that the ports name there are LinkLost and, of what writes, StoreOutcomeUnknown (Peer.call).
+    `timeout_s` is a call's time, beside what it asks to wait for; `map_version` is asked with each call.
+    """
+
+    def __init__(self, peer: Peer, *, timeout_s: float = 30.0, map_version: Callable[[], int] | None = None) -> None:
+        self.peer = peer
+        self._timeout_s = timeout_s
+        self._map_version = map_version
+        self._loop = asyncio.get_running_loop()
+        self._limited: OrderedDict[str, float] = OrderedDict()
+        self._parked: dict[Waiting[Page], None] = {}
+        self._is_draining = False
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link."""
+        return self.peer.is_up
+
+    async def close(self) -> None:
+        """Ends the link."""
+        await self.peer.close()
+
+    # ------------------------------------------------------------------ what awaits
+
+    # A call is on its way before the first await.
+
+    async def send(self, request: Send, *, timeout_s: float | None = None) -> SendResult:
+        """See MailboxPort."""
+        try:
+            return await self._call(calls.SEND, request, timeout_s)
+        except RateLimited as error:
+            self._remember(request.sender_id, error)
+            raise
+
+    async def mark_read(self, request: MarkRead, *, timeout_s: float | None = None) -> MarkReadResult:
+        """See MailboxPort."""
+        try:
+            return await self._call(calls.MARK_READ, request, timeout_s)
+        except RateLimited as error:
+            self._remember(request.user_id, error)
+            raise
+
+    async def send_status(
+        self, user_id: str, client_message_id: str, bearer: Bearer | None = None, *, timeout_s: float | None = None
+    ) -> SendResult:
+        """See MailboxPort."""
+        return await self._call(calls.SEND_STATUS, SendStatus(user_id, client_message_id, bearer), timeout_s)
+
+    async def fetch_conversations(self, request: FetchConversations, *, timeout_s: float | None = None) -> Page:
+        """See MailboxPort."""
+        if not request.wait_ms:
+            return await self._call(calls.CONVERSATIONS, request, timeout_s)
+        return await self._wait(calls.CONVERSATIONS, calls.AWAIT_CONVERSATIONS, request, timeout_s)
+
+    async def fetch_messages(self, request: FetchMessages, *, timeout_s: float | None = None) -> Page:
+        """See MailboxPort."""
+        if not request.wait_ms:
+            return await self._call(calls.MESSAGES, request, timeout_s)
+        return await self._wait(calls.MESSAGES, calls.AWAIT_MESSAGES, request, timeout_s)
+
+    async def revoke_user(self, user_id: str) -> int:
+        """See RevocationPort."""
+        return await self._call(calls.REVOKE_USER, user_id, None)
+
+    async def revoke_id(self, token_id: str) -> None:
+        """See RevocationPort."""
+        await self._call(calls.REVOKE_ID, token_id, None)
+
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        """See OwnerPort."""
+        return self._call(calls.DELIVER, Deliver(user_id, tuple(messages)), None)
+
+    def judge(self, bearer: Bearer) -> "asyncio.Future[None]":
+        """See OwnerPort."""
+        return self._call(calls.JUDGE, bearer, None)
+
+    def _call(
+        self, spec: CallSpec[_Asked, _Answered], asked: _Asked, timeout_s: float | None, wait_s: float = 0.0
+    ) -> Waiting[_Answered]:
+        time_s = (self._timeout_s if timeout_s is None else timeout_s) + wait_s
+        version = 0 if self._map_version is None else self._map_version()
+        return self.peer.call(spec, asked, timeout_s=time_s, map_version=version)
+
+    async def _wait(
+        self, at_once: CallSpec[_Fetch, Page], waits: CallSpec[_Fetch, Page], request: _Fetch, timeout_s: float | None
+    ) -> Page:
+        if self._is_draining:
+            page = await self._call(at_once, replace(request, wait_ms=0), timeout_s)
+            is_empty = page.is_delta and not page.items
+            return replace(page, retry_after_ms=_retry_after_ms()) if is_empty else page
+        waiting = self._call(waits, request, timeout_s, request.wait_ms / 1000)
+        if request.token is None:
+            return await waiting  # a first page, which is not waited for
+        self._parked[waiting] = None
+        try:
+            return await waiting
+        except _Drained:
+            return Page((), is_delta=True, token=request.token, retry_after_ms=_retry_after_ms())
+        finally:
+            self._parked.pop(waiting, None)
+
+    # ------------------------------------------------------------------ what is known at once
+
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
+        """See MailboxPort. Only what an answer has told of is known."""
+        until_s = self._limited.get(user_id)
+        if until_s is None:
+            return
+        left_ms = round((until_s - self._loop.time()) * 1000)
+        if left_ms <= 0:
+            del self._limited[user_id]
+            return
+        raise RateLimited("too many requests of this user", retry_after_ms=left_ms)
+
+    def _remember(self, user_id: str, error: RateLimited) -> None:
+        if error.retry_after_ms:
+            self._limited[user_id] = self._loop.time() + error.retry_after_ms / 1000
+            self._limited.move_to_end(user_id)
+            if len(self._limited) > MOST_LIMITED:
+                self._limited.popitem(last=False)
+
+    def unready_reasons(self) -> Sequence[str]:
+        """See MailboxPort: what the other process said of itself last."""
+        if not self.peer.is_up:
+            return ("no link to the process that owns the mailboxes",)
+        return self._status.unready
+
+    def warnings(self) -> Sequence[str]:
+        """See MailboxPort: what the other process said of itself last."""
+        return self._status.warnings if self.peer.is_up else ()
+
+    @property
+    def _status(self) -> Status:
+        return status_of(self.peer.published)
+
+    def begin_drain(self) -> None:
+        """See MailboxPort. Only this process drains: its waits end, and those of others at the same owner go on."""
+        self._is_draining = True
+        parked, self._parked = self._parked, {}
+        for waiting in parked:
+            waiting.call_off(_Drained("this process ends"))
+
+
+class _Drained(LinkLost):
+    """A wait was called off because this process drains."""
+
+
+def _retry_after_ms() -> int:
+    return random.randrange(DRAIN_SPREAD_MS)

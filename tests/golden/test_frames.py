@@ -1,0 +1,121 @@
+"""What processes of a cluster say to each other: two versions of Rowbox talk while a cluster is upgraded."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Quota,
+    Send,
+    SendResult,
+)
+from rowbox.cacheserver.rpc import calls, frames
+from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, SendStatus
+from rowbox.cacheserver.rpc.credit import Window
+from rowbox.cacheserver.rpc.failures import KNOWN
+from rowbox.cacheserver.rpc.handshake import Challenge, Hello, Proof, Refusal, Welcome
+from rowbox.cacheserver.rpc.status import Status
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
+from tests.golden.lines import Line, differences, lines, named, of_today
+
+ALL = lines("frames")
+FRAMES = [line for line in ALL if line["is"] == "frame"]
+BODIES = [line for line in ALL if line["is"] == "body"]
+NAMES = [line for line in ALL if line["is"] == "names"]
+
+ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
+BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
+QUOTA = Quota(9, 60)
+MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello")
+
+WRITTEN: Mapping[str, Callable[[], bytes]] = {
+    "Call": lambda: frames.call(1, "send", 30_000, 7, ["body"]),
+    "Answer": lambda: frames.answer(1, ["body"]),
+    "Failed": lambda: frames.failed(1, ["RateLimited", "RowboxError"], "a line", {"retry_after_ms": 5}),
+    "Cancel": lambda: frames.cancel(1),
+    "Push": lambda: frames.push("map", 7),
+    "Beat": lambda: frames.BEAT,
+    "Goodbye": lambda: frames.GOODBYE,
+}
+VALUES: Mapping[str, Any] = {
+    "Send": Send("alice", "bob", "hello", "1", BEARER),
+    "SendResult": SendResult(ID, OTHER_ID, 5, 6, 1, duplicate=True, quota=QUOTA),
+    "SendStatus": SendStatus("alice", "1", BEARER),
+    "MarkRead": MarkRead("alice", OTHER_ID, ID, BEARER),
+    "MarkReadResult": MarkReadResult(OTHER_ID, 3, 6, QUOTA),
+    "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
+    "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER),
+    "Page": Page((b"{}",), False, "token", True, "cursor", "reason", 5, QUOTA),
+    "Deliver": Deliver("bob", (MESSAGE,)),
+    "Bearer": BEARER,
+    "Status": Status(("unready",), ("warning",)),
+    "Hello": Hello([1], "cluster", "caller", bytes(32), "expected"),
+    "Challenge": Challenge([1], "listener", bytes(32), {"requests": Window(5, 6)}),
+    "Proof": Proof(bytes(32)),
+    "Welcome": Welcome(bytes(32)),
+    "Refusal": Refusal("proof"),
+}
+CALLS = {spec.name: spec for spec in vars(calls).values() if isinstance(spec, CallSpec)}
+
+
+@pytest.mark.parametrize("line", FRAMES, ids=lambda line: line["case"])
+def test_a_frame_that_was_ever_sent_reads_as_it_was_meant(line: Line) -> None:
+    (frame,) = frames.frames_of(frames.message_of([bytes.fromhex(line["value"])]))
+    assert type(frame).__name__ == line["case"]
+    assert _shown(frame) == line["fields"]
+
+
+def _shown(frame: frames.Frame) -> Mapping[str, Any]:
+    shown = {name: getattr(frame, name) for name in type(frame).__struct_fields__}
+    return {name: msgspec.msgpack.decode(one) if isinstance(one, msgspec.Raw) else one for name, one in shown.items()}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_a_frame_is_written_as_its_golden_line(case: str) -> None:
+    value = WRITTEN[case]()
+    (frame,) = frames.frames_of(frames.message_of([value]))
+    found = {"is": "frame", "case": case, "fields": _shown(frame), "value": value.hex()}
+    assert found in of_today(FRAMES), "append what stands on the left to frames.jsonl (docs/formats.md)"
+
+
+@pytest.mark.parametrize("line", BODIES, ids=lambda line: line["case"])
+def test_a_body_that_was_ever_sent_reads_as_it_was_meant(line: Line) -> None:
+    kind = type(VALUES[line["case"]])
+    assert list(differences(line["fields"], msgspec.msgpack.decode(bytes.fromhex(line["value"]), type=kind))) == []
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_a_body_is_written_as_its_golden_line(case: str) -> None:
+    value = VALUES[case]
+    found = {"is": "body", "case": case, "fields": named(value), "value": frames.encode(value).hex()}
+    assert found in of_today(BODIES), "append what stands on the left to frames.jsonl (docs/formats.md)"
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_two_exchanged_fields_of_a_body_would_be_noticed(case: str) -> None:
+    """Fields travel by their place alone."""
+    fields = [getattr(VALUES[case], name) for name in VALUES[case].__struct_fields__]
+    assert len(set(map(repr, fields))) == len(fields)
+
+
+def test_all_that_calls_carry_has_a_golden_line() -> None:
+    plain = {str, int, bytes, type(None)}
+    carried = {kind for spec in CALLS.values() for kind in (spec.asks, spec.answers)} - plain
+    assert {kind.__name__ for kind in carried} <= set(VALUES)
+
+
+def test_the_calls_and_errors_that_ever_had_a_name_still_have_it() -> None:
+    """A name that is gone would be an unknown call, or a base of the error, at a peer of the version before."""
+    for line in NAMES:
+        known = set(CALLS) if line["case"] == "calls" else set(KNOWN)
+        assert set(line["names"]) <= known
+    today = {line["case"]: set(line["names"]) for line in of_today(NAMES)}
+    assert today == {"calls": set(CALLS), "errors": set(KNOWN)}, "append a line with all names to frames.jsonl"
