@@ -237,6 +237,9 @@ class ShardMap(msgspec.Struct, frozen=True, dict=True):
 
     def _listing_only(self, listed: Mapping[str, ListedNode]) -> "ShardMap":
         nodes = tuple(listed[incarnation] for incarnation in sorted(listed))
+        plan = min((node.plan for node in nodes), default=self.plan)
+        if listed.keys() == self._places.keys():
+            return self._with(plan=plan, nodes=nodes)
         places = {node.incarnation: place for place, node in enumerate(nodes)}
         moved = {place: places.get(node.incarnation, NOBODY) for place, node in enumerate(self.nodes)} | {
             NOBODY: NOBODY
@@ -244,7 +247,7 @@ class ShardMap(msgspec.Struct, frozen=True, dict=True):
         owners = tuple(map(moved.__getitem__, self.owners))
         to = map(moved.__getitem__, self.moving_to)
         return self._with(
-            plan=min((node.plan for node in nodes), default=self.plan),
+            plan=plan,
             nodes=nodes,
             owners=owners,
             moving_to=tuple(NOBODY if owner == NOBODY else target for owner, target in zip(owners, to, strict=True)),

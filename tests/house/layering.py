@@ -83,6 +83,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
         "hbase_schema/thrift/thrift2.py",
         "hbase_schema/thrift/wire.py",
     ),
+    "uhashring": ("cacheserver/shardmap/placement.py",),
     "jwt": ("api/auth/*.py",),
     "prometheus_client": ("api/telemetry/metrics.py",),
     "click": ("cli/*.py",),
