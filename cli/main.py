@@ -21,6 +21,7 @@ VERBS: Final[Mapping[str, str]] = {
     "mailbox": "Look into one user's mailbox.",
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
+    "ring": "Show where shards are among nodes, and what joins and leaves move.",
     "clock": "Show what the store remembers of the time, or say that the clock is right.",
     "doctor": "Check what the server relies on: folder and device, or an HBase cluster.",
     "backup": "Copy an embedded store as of now, beside its server or without one.",
