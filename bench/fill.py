@@ -18,7 +18,7 @@ from typing import NamedTuple
 from bench.cells import new_send
 from bench.load.workload import CONTENT
 from rowbox.cacheserver.clocks import wall_clock_us
-from rowbox.cacheserver.ownership import SoleOwnership
+from rowbox.cacheserver.ownership import SOLE_EPOCH
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.serving.backends import open_embedded
@@ -98,7 +98,7 @@ class _Filler:
         if plan is None:
             mailbox = self._mailboxes.get(user_id)
             if mailbox is None:
-                mailbox = self._mailboxes[user_id] = Mailbox(user_id, self._limits, epoch=SoleOwnership.epoch)
+                mailbox = self._mailboxes[user_id] = Mailbox(user_id, self._limits, epoch=SOLE_EPOCH)
             plan = self._plans[user_id] = mailbox.plan(wall_clock_us())
         return plan
 

@@ -71,9 +71,9 @@ async def notes_of(node: Node, user: str, key: bytes = ONE) -> list[str]:
     """What a user's notes say, as an owner would answer it: from memory, while the user is owned."""
 
     async def ask() -> list[str]:
-        _, mailbox = await node.owner.table.loaded(user)
+        row, mailbox = await node.owner.table.loaded(user)
         note = mailbox.state(NOTE, key)
-        node.owner._ownership.check(user)
+        row.grant.check()
         return list(note.texts) if note is not None else []
 
     return await node.process.call(ask())

@@ -27,7 +27,7 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Revoked
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.errors import TokenRevoked
+from rowbox.mailbox.errors import NotTheOwner, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second, token_hash
 from rowbox.mailbox.settings.config import AuthSettings
 
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 _ROUNDING_S = 2
 """Issuers write whole seconds."""
-_NO_USER = ""
-"""The user for whom ownership of the list of single tokens is checked: an owner of one user owns all."""
 
 
 class Revocations:
@@ -110,12 +108,27 @@ class Revocations:
     async def admit_other(self, bearer: Bearer) -> None:
         """TokenRevoked where a token that is used for another user's mailbox is refused by the row of its own user.
 
-        Raises what Table.loaded raises.
+        A row of a shard that is not granted here is not judged here: whoever sent the request has asked its owner
+        (`judge`). Raises what Table.loaded raises.
         """
-        mailbox = self._table.row(bearer.user_id).mailbox
+        try:
+            self._table.row(bearer.user_id)
+        except NotTheOwner:
+            return
+        await self._judge(bearer)
+
+    async def judge(self, bearer: Bearer) -> None:
+        """As `admit_other`, for a request that another owner answers. NotTheOwner where this one cannot judge it."""
+        self._table.admitted(bearer.user_id)
+        await self._judge(bearer)
+
+    async def _judge(self, bearer: Bearer) -> None:
+        row = self._table.row(bearer.user_id)
+        mailbox = row.mailbox
         if mailbox is None:
-            _, mailbox = await self._table.loaded(bearer.user_id)
+            row, mailbox = await self._table.loaded(bearer.user_id)
         self.check(mailbox, bearer)
+        row.grant.check()
 
     async def revoke_user(self, user_id: str) -> int:
         """Has every token of the user refused that was issued until now. Returns the second (since 1970) before which.
@@ -138,9 +151,9 @@ class Revocations:
         """Has the token with this `jti` refused, whosever it is. RevocationsFull; raises what a write raises."""
         now_us = self._time.now_us()
         until_s = now_us // US_PER_S + 1 + self._longest_token_s if self._longest_token_s else 0
-        self._ownership.check(_NO_USER)
+        self._ownership.check()
         await self.ids.add(token_hash(token_id), until_s, now_us)
-        self._ownership.check(_NO_USER)  # else another owner may have read the list before
+        self._ownership.check()  # who may not answer any more may not tell of what it has done either
         log.info("the token with the id %s is refused", token_id)
 
     def revoked_user(self, user_id: str, revocation: Revocation) -> None:

@@ -1,21 +1,22 @@
 """Single tokens that are revoked, by their ids (`jti`): a short list in one cell of the store, kept in memory.
 
 Whoever revokes a token by its id need not know whose token it is, and a request must not cost a read of the store. So
-there is one list for all users, bounded, in the memory of the server that owns them. An owner reads the list before it
-answers anybody, and only an owner adds to it, by compare-and-set. The owner reports an addition as done only while it
-still owns, so the next owner has read it. (Several owners would each read it with every beat:
-docs/adr/0027-revoked-tokens.md.)
+there is one list for all users, bounded, in the memory of every owner. An owner reads the list before it answers
+anybody. Any owner adds to it, by compare-and-set. Where a store may have several owners, each of them reads the list
+again every READ_EVERY_S, so that what another one has added holds here within a second
+(docs/adr/0027-revoked-tokens.md, docs/adr/0047-grants.md).
 
 An entry is the hash of the id, and the second at which the token has expired at the latest. The first change of the
 list after that second removes the entry; nothing else does.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
+from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
@@ -26,6 +27,8 @@ from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailabl
 IDS_QUALIFIER: Final = b"ids"
 MOST_IDS: Final = 1_000
 """How many entries the list has at most: the cell is written whole, and so has 60 KB at most."""
+READ_EVERY_S: Final = 0.5
+"""How long at most from the end of one reading to the begin of the next."""
 _TRIES: Final = 5
 
 
@@ -37,18 +40,26 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class RevokedIds:
-    """The list of one store, as its owner has read it. The owner calls `read` before its first answer.
+    """The list of one store, as one owner has read it. The owner calls `read` before its first answer.
 
+    Where others may write the list as well, it then starts `loop`.
     When an entry is new, the waits among `waiters` whose requests came with that token end.
     """
 
-    def __init__(self, store: Store, waiters: Waiters) -> None:
+    def __init__(self, store: Store, waiters: Waiters, is_alone: Callable[[], bool]) -> None:
+        """`is_alone()`: whether no other owner can be at work now, so that nobody else adds to the list."""
         self._store = store
         self._waiters = waiters
+        self._is_alone = is_alone
+        self._was_alone = False
+        """Whether no other owner was at work when the last reading began: then all that others have added was there."""
         self._one_at_a_time = asyncio.Lock()
         """An answer of the store that is overtaken by a later one must not bring the older list back."""
         self._stands: bytes | None = None
         self._entries: Mapping[bytes, int] = {}
+        self.loop = BackgroundLoop("revocations", self._round)
+        self.missed_reads = 0
+        """Readings that the store did not answer. An owner that cannot read for long has no lease either."""
 
     def holds(self, token_hash: bytes, now_us: int) -> bool:
         """Whether the token with this hash of its id is revoked. Costs next to nothing while the list is empty."""
@@ -58,7 +69,9 @@ class RevokedIds:
     async def read(self) -> None:
         """Reads the list from the store. Raises what reads of the store raise, and StoreDamaged."""
         async with self._one_at_a_time:
+            was_alone = self._is_alone()
             await self._read()
+            self._was_alone = was_alone
 
     async def add(self, token_hash: bytes, until_s: int, now_us: int) -> None:
         """Adds a token to the stored list. A token that is added twice stands in it once, with the later end.
@@ -67,6 +80,16 @@ class RevokedIds:
         """
         async with self._one_at_a_time:
             await self._add(token_hash, until_s, now_us)
+
+    async def _round(self) -> float:
+        """A reading, where there may be news. The pause after one that failed must not grow as it does otherwise."""
+        if self._was_alone and self._is_alone():
+            return READ_EVERY_S
+        try:
+            await self.read()
+        except StoreUnavailable:
+            self.missed_reads += 1
+        return READ_EVERY_S
 
     async def _read(self) -> None:
         columns = await self._store.get_columns(REVOKED_ROW, Family.INDEX, [IDS_QUALIFIER])

@@ -12,6 +12,9 @@ the methods of a half are called by its writer alone (tests/unit/cacheserver/tes
                                     reserve                             its first command waits for a read
                                     park, take_parked                   others wait for it; they look again
 
+A row has its grant from its creation, and everything in it is of that grant. When the grant ends the row is let go of
+for good, whatever is under way with it; where the shard comes back under another grant the user gets another row.
+
 The committer changes what is in the mailbox (Mailbox.apply), under the lock. Fetches add older messages and log entries
 to it, as they read them from the store: that changes nothing that a client is shown.
 """
@@ -21,14 +24,19 @@ from collections import deque
 from collections.abc import Sequence
 
 from rowbox.cacheserver.cache.commands import Command
+from rowbox.cacheserver.ownership import Grant
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 
 
 class Row:
-    """The row of one user. The table has it from the first request for it until nobody is at work with it."""
+    """The row of one user. The table has it from the first request for it until nobody is at work with it.
+
+    Or until its grant ends.
+    """
 
     __slots__ = (
         "blocked",
+        "grant",
         "is_busy",
         "is_large",
         "is_ready",
@@ -42,9 +50,10 @@ class Row:
         "waiting_bytes",
     )
 
-    def __init__(self, user_id: str, key: bytes) -> None:
+    def __init__(self, user_id: str, key: bytes, grant: Grant) -> None:
         self.user_id = user_id
         self.key = key
+        self.grant = grant
         self.mailbox: Mailbox | None = None
         self.loading: asyncio.Task[None] | None = None
         self.size_bytes = 0

@@ -7,9 +7,10 @@ unknown outcome may have landed without anybody applying it.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
+from rowbox.cacheserver.ownership import Grant
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.revocation import Bearer
@@ -26,6 +27,7 @@ class Woken(Enum):
     TIME = "time"
     REPLACED = "replaced"
     DRAIN = "drain"
+    GIVEN_AWAY = "given away"
     REVOKED = "revoked"
 
 
@@ -33,14 +35,15 @@ class Waiter:
     """One wait of one client.
 
     `head` is the newest version that the user's mailbox is known to have: changes up to it do not concern this wait.
-    `bearer` is what is known of the token of the request that waits.
+    `bearer` is what is known of the token of the request that waits. The request began under `grant`.
     """
 
-    __slots__ = ("bearer", "conversation_id", "future", "head", "only_messages", "user_id")
+    __slots__ = ("bearer", "conversation_id", "future", "grant", "head", "only_messages", "user_id")
 
     def __init__(
         self,
         user_id: str,
+        grant: Grant,
         head: int,
         *,
         only_messages: bool,
@@ -49,6 +52,7 @@ class Waiter:
     ) -> None:
         self.bearer = bearer
         self.user_id = user_id
+        self.grant = grant
         self.head = head
         self.only_messages = only_messages
         self.conversation_id = conversation_id
@@ -115,6 +119,13 @@ class Waiters:
             for waiter in waiters:
                 if waiter.bearer is not None and is_revoked(waiter.bearer):
                     waiter.wake(Woken.REVOKED)
+
+    def refuse(self, shards: Collection[int]) -> None:
+        """Ends the waits for mailboxes of these shards. Looks at every wait: shards change hands rarely."""
+        for waiters in self._by_user.values():
+            if waiters[0].grant.shard in shards:
+                for waiter in waiters:
+                    waiter.wake(Woken.GIVEN_AWAY)
 
     def drain(self) -> None:
         """Ends every wait, and each that begins from now on."""

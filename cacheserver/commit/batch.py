@@ -1,12 +1,17 @@
 """A batch: commands that were decided and go to the store in one call, with the plans that they made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.clocks import Time
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import RowboxError
+
+Decided: TypeAlias = tuple[Command, Sequence[Row], CommandResult | RowboxError]
+"""A command of a batch, its rows, and what its caller will be told."""
 
 
 @dataclass
@@ -20,7 +25,7 @@ class Batch:
     most_rows: int
     most_bytes: int
     plans: dict[Row, Plan] = field(default_factory=dict)
-    decided: list[tuple[Command, CommandResult | RowboxError]] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
     size_bytes: int = 0
     now_us: int = 0
     seen_us: int = 0
@@ -40,9 +45,9 @@ class Batch:
             plan = self.plans[row] = row.mailbox.plan(self.now_us, self.seen_us)
         return plan
 
-    def add(self, command: Command, outcome: CommandResult | RowboxError) -> None:
+    def add(self, command: Command, rows: Sequence[Row], outcome: CommandResult | RowboxError) -> None:
         """Takes in a command, with what its caller will be told once the store has confirmed the batch."""
-        self.decided.append((command, outcome))
+        self.decided.append((command, rows, outcome))
         self.size_bytes += command.size_bytes
         self.is_full = (
             self.size_bytes >= self.most_bytes
@@ -63,7 +68,7 @@ class Batch:
 
     def fail(self, error: RowboxError) -> None:
         """Answers every command with `error`."""
-        for command, _ in self.decided:
+        for command, _, _ in self.decided:
             resolve(command, error)
 
 

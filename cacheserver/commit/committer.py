@@ -1,21 +1,26 @@
-"""The way of a batch to the store and back: a store call, the check of ownership, memory, then the answers.
+"""The way of a batch to the store and back: a store call, the check of each row's grant, memory, then the answers.
 
-Ownership is checked before each call and again after the store's yes, before anything is applied or answered
+Grants are checked before each call and again after the store's yes, before anything is applied or answered
 (docs/consistency.md, rule 4).
-After an unknown outcome the owner leaves its epoch and drops the rows (rule 6): the next load finds what was written.
+After an unknown outcome the rows are dropped and the epochs of their grants are left (rule 6): the next load finds what
+was written.
+
+A batch fails row by row: a row that is owned no more, or whose call fails, fails the commands that need it and no
+others. Where the store commits several rows at once, a batch is one call and one outcome, because a command may have
+several rows.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rowbox.cacheserver.cache.commands import Command, CommandResult
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commit.batch import Batch, resolve
-from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.stores.port import RowMutation, Store
 from rowbox.hbase_schema import codec, keys
@@ -25,6 +30,8 @@ from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeU
 from rowbox.mailbox.timing.rarely import Rarely
 
 log = logging.getLogger(__name__)
+
+_NONE: Final[Mapping[Row, RowboxError]] = {}
 
 
 @dataclass
@@ -62,14 +69,12 @@ class Committer:
         store: Store,
         table: Table,
         cleaner: Cleaner,
-        ownership: Ownership,
         clock: StoreClock,
         on_applied: Callable[[Row, Plan], None],
     ) -> None:
         self._store = store
         self._table = table
         self._cleaner = cleaner
-        self._ownership = ownership
         self._clock = clock
         self._on_applied = on_applied
         self._loop = asyncio.get_running_loop()
@@ -77,48 +82,47 @@ class Committer:
         self._failures = Rarely(self._loop.time)
 
     async def commit(self, batch: Batch) -> None:
-        """Writes a batch whose rows are locked, applies it, and answers its commands, with an error if need be.
+        """Writes a batch whose rows are locked, applies what the store took, and answers its commands.
 
         What is raised is a bug, or the end of the event loop: the commands were answered StoreOutcomeUnknown before.
         """
         began = self._loop.time()
+        failed: dict[Row, RowboxError] = {}
         try:
-            await self._write(batch)
-            for command, _ in batch.decided:
-                command.store_calls += 1
-        except StoreOutcomeUnknown as error:
-            self._report(batch, error)
-            self._lose(batch, error)
-        except (StoreUnavailable, HandoverInProgress) as error:
-            self._report(batch, error)
-            batch.fail(error)
-        except StoreUnusable as error:
-            self._report(batch, error)
-            # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
-            batch.fail(StoreOutcomeUnknown(str(error)))
+            for rows in self._calls(batch):
+                await self._write(batch, rows, failed)
         except BaseException as error:
             # A bug, or the loop's end: nobody knows what the store did, so nobody may be told that it did nothing.
-            self._lose(batch, StoreOutcomeUnknown(f"the write was interrupted: {type(error).__name__}"))
+            unknown = StoreOutcomeUnknown(f"the write was interrupted: {type(error).__name__}")
+            self._lose([row for row in batch.plans if row not in failed])
+            batch.fail(unknown)
             raise
         else:
-            self._apply(batch)
+            for command, _, _ in batch.decided:
+                command.store_calls += 1
+            self._apply(batch, failed)
         finally:
             self.counters.seconds += self._loop.time() - began
 
-    def _report(self, batch: Batch, error: RowboxError) -> None:
+    def _report(self, rows: Sequence[Row], error: RowboxError) -> None:
         """Callers hear their class of error; what the store said stands here. No error's text holds a message's."""
         number = self._failures.count(type(error).__name__)
         if number:
             level = logging.INFO if isinstance(error, HandoverInProgress) else logging.WARNING
             text = "a commit of %d rows failed, %s: %s (%d such since the last line)"
-            log.log(level, text, len(batch.plans), error.code, error, number)
+            log.log(level, text, len(rows), error.code, error, number)
 
-    def answer(self, batch: Batch) -> None:
-        """Answers the commands, each only if its users are still owned (rule 5: refusals and duplicates too)."""
-        for command, answer in batch.decided:
+    def answer(self, batch: Batch, failed: Mapping[Row, RowboxError] = _NONE) -> None:
+        """Answers the commands, each only if its rows' grants still hold (rule 5: refusals and duplicates too).
+
+        Those of a row that has failed get its error.
+        """
+        for command, rows, answer in batch.decided:
             try:
-                for user_id in command.users:
-                    self._ownership.check(user_id)
+                for row in rows:
+                    if row in failed:
+                        raise failed[row]
+                    row.grant.check()
             except RowboxError as error:
                 resolve(command, error)
             else:
@@ -126,34 +130,59 @@ class Committer:
                 resolve(command, answer)
         self.counters.commands += len(batch.decided)
 
-    def _check(self, batch: Batch) -> None:
-        """HandoverInProgress where a row of the batch is not owned any more."""
-        for row in batch.plans:
-            try:
-                self._ownership.check(row.user_id)
-            except HandoverInProgress:
-                self._table.drop(row)
-                raise
+    def _calls(self, batch: Batch) -> Iterator[Sequence[Row]]:
+        """The rows of each store call: one call, and one for each row that needs a call of its own (StoreClock)."""
+        if not self._store.late_writes:
+            yield list(batch.plans)
+            return
+        apart = [row for row, plan in batch.plans.items() if self._is_ahead(plan)]
+        together = [row for row in batch.plans if row not in apart] if apart else list(batch.plans)
+        if together:
+            yield together
+        for row in apart:
+            yield [row]
 
-    async def _write(self, batch: Batch) -> None:
-        """One call, but for rows that need one of their own (StoreClock): theirs follow, one after the other.
+    async def _write(self, batch: Batch, rows: Sequence[Row], failed: dict[Row, RowboxError]) -> None:
+        """One store call. Rows that are not written for sure get an error in `failed`.
 
-        The check comes before each of them: whoever sleeps in the first may wake a day later.
+        The check comes before each call: whoever sleeps in the first may wake a day later. Where the outcome of a call
+        is unknown, the calls after it are not made: each might take as long.
         """
-        apart = [] if not self._store.late_writes else [r for r, p in batch.plans.items() if self._is_ahead(p)]
-        together = [row for row in batch.plans if row not in apart]
-        calls = [rows for rows in (together, *([row] for row in apart)) if rows]
-        for number, rows in enumerate(calls):
+        if any(isinstance(error, StoreOutcomeUnknown) for error in failed.values()):
+            failed.update(dict.fromkeys(rows, StoreUnavailable("the write before this one has not ended")))
+            return
+        owned = self._owned(rows, failed)
+        if not owned:
+            return
+        try:
+            timestamp_ms = self._clock.next_ms(max([batch.plans[row].head for row in owned]))
+            await self._store.mutate(self._mutations(batch, owned), timestamp_ms)
+        except StoreOutcomeUnknown as error:
+            self._report(owned, error)
+            self._lose(owned)
+            failed.update(dict.fromkeys(owned, error))
+        except StoreUnavailable as error:
+            self._report(owned, error)
+            failed.update(dict.fromkeys(owned, error))
+        except StoreUnusable as error:
+            self._report(owned, error)
+            # The process is about to stop (the store told whoever runs it); the next one's load says what is true.
+            failed.update(dict.fromkeys(owned, StoreOutcomeUnknown(str(error))))
+
+    def _owned(self, rows: Sequence[Row], failed: dict[Row, RowboxError]) -> Sequence[Row]:
+        """Those of `rows` whose grants hold. The others are dropped, and have failed."""
+        refused: dict[Row, RowboxError] = {}
+        for row in rows:
             try:
-                self._check(batch)
-                timestamp_ms = self._clock.next_ms(max([batch.plans[row].head for row in rows]))
-                await self._store.mutate(self._mutations(batch, rows), timestamp_ms)
-            except StoreOutcomeUnknown:
-                raise
-            except (StoreUnavailable, HandoverInProgress) as error:
-                if number == 0:
-                    raise
-                raise StoreOutcomeUnknown(f"a part of the write is there, the other is not: {error}") from error
+                row.grant.check()
+            except HandoverInProgress as error:
+                self._table.drop(row)
+                refused[row] = error
+        if not refused:
+            return rows
+        self._report(list(refused), next(iter(refused.values())))
+        failed.update(refused)
+        return [row for row in rows if row not in refused]
 
     def _is_ahead(self, plan: Plan) -> bool:
         return self._clock.is_ahead(plan.head)
@@ -165,24 +194,27 @@ class Committer:
         self.counters.cells += sum([len(puts) for _, puts in mutations])
         return mutations
 
-    def _lose(self, batch: Batch, error: StoreOutcomeUnknown) -> None:
+    def _lose(self, rows: Sequence[Row]) -> None:
+        """Nobody knows whether these rows were written."""
         self.counters.unknown_outcomes += 1
-        self._ownership.leave_epoch()
+        for grant in {row.grant for row in rows}:
+            grant.leave_epoch()
         self._table.load_few()
-        for row in batch.plans:
+        for row in rows:
             self._table.drop(row)
-        batch.fail(error)
 
-    def _apply(self, batch: Batch) -> None:
-        """Makes the batch visible, row by row, where the rows are still owned; then answers."""
+    def _apply(self, batch: Batch, failed: Mapping[Row, RowboxError]) -> None:
+        """Makes what was written visible, row by row, where the grants still hold; then answers."""
         for row, plan in batch.plans.items():
-            mailbox = row.mailbox
-            assert mailbox is not None
+            if row in failed:
+                continue
             try:
-                self._ownership.check(row.user_id)
+                row.grant.check()
             except RowboxError:
                 self._table.drop(row)
                 continue
+            mailbox = row.mailbox
+            assert mailbox is not None
             mailbox.apply(plan)
             stale = mailbox.take_stale(plan)
             if stale:
@@ -190,4 +222,4 @@ class Committer:
                 self._cleaner.remove(row.key, columns, mailbox.head)
             self._table.account(row)
             self._on_applied(row, plan)
-        self.answer(batch)
+        self.answer(batch, failed)

@@ -25,6 +25,7 @@ ranges are asked one by one, and the lane goes on with the others.
 
 import asyncio
 import logging
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -39,6 +40,7 @@ from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.hbase_schema.keys import shard_of_row
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.needs import NEEDS, Need
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreOutcomeUnknown, StoreUnavailable
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
@@ -115,11 +117,15 @@ class Pipeline:
         self._submitted = 0
         self._watched: set[Row] = set()
         """Rows whose load is under way for a command that waits here."""
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight: dict[asyncio.Task[None], Collection[Row]] = {}
+        """The batches and reads that are under way, each with the rows that it has locked."""
 
     def submit(self, command: Command) -> None:
-        """Queues a command behind those of its first user; its future gets the result. Overloaded: not queued."""
-        row = self._table.row(command.users[0])
+        """Queues a command behind those of its first user; its future gets the result.
+
+        Not queued: Overloaded; and NotTheOwner, LeaseLapsed where the first user's row admits no command.
+        """
+        row = self._table.admitted(command.users[0])
         if self.waiting.refuses(len(row.waiting), row.waiting_bytes):
             self.refused += 1
             self._table.forget_if_empty(row)
@@ -134,8 +140,24 @@ class Pipeline:
 
     async def idle(self) -> None:
         """Returns when no command waits and no batch or read is in flight. The caller sees to it that none is added."""
-        while pending := self._unanswered() | self._in_flight:
+        while pending := self._unanswered() | self._in_flight.keys():
             await asyncio.wait(pending)
+
+    def refuse(self, rows: Iterable[Row], error: RowboxError) -> None:
+        """Ends the commands that wait in these rows and are in no batch yet. The caller sees to it that none is added.
+
+        A command of another row that needs one of these as well ends when it is looked at.
+        """
+        for row in rows:
+            while row.waiting:
+                self._refuse(row, error)
+            self._table.forget_if_empty(row)
+
+    async def ended(self, shards: Collection[int]) -> None:
+        """Returns when the batches and reads that are in flight now over rows of these shards have ended."""
+        tasks = [task for task, rows in self._in_flight.items() if any(row.grant.shard in shards for row in rows)]
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _unanswered(self) -> set["asyncio.Future[CommandResult]"]:
         return {command.future for command in self._outstanding if not command.future.done()}
@@ -182,6 +204,7 @@ class Pipeline:
             if command.future.done():  # whoever asked has left before it began
                 self._refuse(row, None)
                 continue
+            rows: Sequence[Row] | None = None
             try:
                 rows = self._rows_of(command, row, batch)
                 if rows is None:
@@ -197,7 +220,7 @@ class Pipeline:
             if isinstance(outcome, NEEDS):
                 self._fetch_fact(row, command, outcome, batch)
                 return
-            batch.add(command, outcome)
+            batch.add(command, rows or (row,), outcome)
             self._pop(row)
         self._table.forget_if_empty(row)  # its last command was refused, or its caller has left
 
@@ -235,12 +258,13 @@ class Pipeline:
 
         `first` is the row whose queue it is in, that of its first user.
 
-        Raises what starting a load raises, StoreUnavailable where a row's range is away.
+        Raises what starting a load and Grant.admit raise, StoreUnavailable where a row's range is away.
         """
         rows: list[Row] = []
         for user_id in command.users:
             row = first if user_id == first.user_id else self._table.row(user_id)
             if row not in batch.plans:
+                row.grant.admit()
                 if not self._quarantine.is_open(row.key):
                     self._quarantine.check(row.key)
                     self._apart.append(first)
@@ -282,15 +306,19 @@ class Pipeline:
             return
         batch.plans.pop(row, None)
         row.lock()
-        task = self._loop.create_task(self._read_fact(row, command, need), name="read-fact")
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
-
-    async def _read_fact(self, row: Row, command: Command, need: Need) -> None:
         assert row.mailbox is not None
+        task = self._loop.create_task(self._read_fact(row, row.mailbox, command, need), name="read-fact")
+        self._add_in_flight(task, (row,))
+
+    def _add_in_flight(self, task: "asyncio.Task[None]", rows: Collection[Row]) -> None:
+        self._in_flight[task] = rows
+        task.add_done_callback(self._in_flight.pop)
+
+    async def _read_fact(self, row: Row, mailbox: Mailbox, command: Command, need: Need) -> None:
+        """`mailbox` was the row's when this was begun. A row that has lost it by now decides no command any more."""
         try:
             command.store_calls += 1
-            command.fact = await self._reader.answer(View(row.key, row.mailbox, self._time.seen_us()), need)
+            command.fact = await self._reader.answer(View(row.key, mailbox, self._time.seen_us()), need)
         except RowboxError as error:
             if isinstance(error, HandoverInProgress):
                 self._table.drop(row)
@@ -339,8 +367,7 @@ class Pipeline:
         lane.is_in_flight = True
         lane.batch, lane.begun_s = batch, self._loop.time()
         task = self._loop.create_task(self._commit(batch, lane), name="commit")
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        self._add_in_flight(task, batch.plans)
 
     async def _commit(self, batch: Batch, lane: _Lane) -> None:
         try:
@@ -358,7 +385,7 @@ class Pipeline:
                 self._schedule(lane)
 
     def _forget_answered(self, batch: Batch) -> None:
-        for command, _ in batch.decided:
+        for command, _, _ in batch.decided:
             self._outstanding.remove(command)
 
 

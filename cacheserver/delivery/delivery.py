@@ -5,6 +5,9 @@ has a queue of its own, strictly first in, first out: one delivery at a time, of
 What fails stays at its front and is tried again, with longer pauses, until the process ends, and then by whoever loads
 the sender's row. Delivering twice is harmless: the mailbox knows messages by their ids.
 
+Where a sender's shard is given away, everything of that sender is forgotten here: its outbox holds all of it, and the
+next owner of the shard delivers from there.
+
 What no queue holds is spilled: it stays in the sender's outbox until a rescan reads that back (recovery.py), and until
 then nothing newer of that sender is queued for that recipient, or it would arrive first. These spill: what comes when
 the delivery is full, and, when it is half full, what would be more than an eighth of it for one recipient or is for a
@@ -19,6 +22,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 from rowbox.cacheserver.budget import Budget, text_bytes
 from rowbox.cacheserver.cache.commands import CommandResult
@@ -50,7 +54,8 @@ REPORT_EVERY_S = 60.0
 PARCEL_BYTES = 1_000
 """A parcel without its text, in the parcel's own objects and in its queues."""
 
-Deliver = Callable[[str, Sequence[Message]], "asyncio.Future[CommandResult]"]
+Delivered: TypeAlias = "asyncio.Future[CommandResult] | asyncio.Future[int]"
+Deliver = Callable[[str, Sequence[Message]], Delivered]
 """Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
 An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
 
@@ -88,6 +93,11 @@ class _Queue:
         parcel = self.parcels.popleft()
         self.size_bytes -= parcel.size_bytes
         return parcel
+
+    def keep(self, is_kept: Callable[[Parcel], bool]) -> None:
+        """Drops all parcels but those of which `is_kept` says so. The queue may be empty then."""
+        self.parcels = deque(filter(is_kept, self.parcels))
+        self.size_bytes = sum([parcel.size_bytes for parcel in self.parcels])
 
 
 class Spilled:
@@ -181,7 +191,11 @@ class Delivery:
         try:
             cells = await read_outbox()
         finally:
-            del self._newer[sender_id]
+            is_given_away = self._newer.get(sender_id) is not newer
+            if not is_given_away:
+                del self._newer[sender_id]
+        if is_given_away:
+            return
         self.add_outbox(sender_id, row, [*cells, *newer])
         if len(newer) >= NEWER_MESSAGES:  # there may have been more of them
             self.spilled.setdefault(sender_id, Spilled()).for_everybody = True
@@ -224,6 +238,33 @@ class Delivery:
             for waiter, parcel in zip(waiters, self._parcels.values(), strict=True):
                 parcel.waiters.append(waiter)
             await asyncio.wait(waiters)
+
+    def give_away(self, is_given: Callable[[str], bool]) -> None:
+        """Forgets the messages of the senders of whom `is_given` says so, delivered or not, queued or spilled.
+
+        Whoever waits for one is told how many recipients are without it now. What is being delivered at this moment
+        may arrive. It looks at all messages that are on their way.
+        """
+        for sender_id in [sender_id for sender_id in self.spilled if is_given(sender_id)]:
+            del self.spilled[sender_id]
+        for sender_id in [sender_id for sender_id in self._newer if is_given(sender_id)]:
+            del self._newer[sender_id]
+        given = {sender_id for sender_id in self._held if is_given(sender_id)}
+        if not given:
+            return
+        recipients: set[str] = set()
+        for parcel in [one for one in self._parcels.values() if one.cell.message.sender_id in given]:
+            recipients |= parcel.queued
+            self._forget(parcel)
+        for recipient in recipients:  # a queue that is empty now goes when its turn comes, or its delivery ends
+            self._queues[recipient].keep(lambda parcel: bool(parcel.queued))
+
+    def _forget(self, parcel: Parcel) -> None:
+        del self._parcels[parcel.cell.message_id]
+        self._let_go(parcel)
+        parcel.queued.clear()
+        for waiter in parcel.waiters:
+            _wake(waiter)
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
@@ -277,14 +318,19 @@ class Delivery:
         """Delivers what is first in a recipient's queue. No task: there is one of these for each message."""
         if self._is_closed:
             return
+        parcels = _first_parcels(self._queues[recipient].parcels)
+        if not parcels:  # they were given away before their turn came
+            self._pauses.pop(recipient, None)
+            del self._queues[recipient]
+            return
         try:
-            delivered = self._deliver(recipient, _first_messages(self._queues[recipient].parcels))
+            delivered = self._deliver(recipient, [parcel.cell.message for parcel in parcels])
         except RowboxError as error:
             self._failed(recipient, error)
         else:
-            delivered.add_done_callback(partial(self._ended, recipient))
+            delivered.add_done_callback(partial(self._ended, recipient, parcels))
 
-    def _ended(self, recipient: str, delivered: "asyncio.Future[CommandResult]") -> None:
+    def _ended(self, recipient: str, parcels: Sequence[Parcel], delivered: Delivered) -> None:
         if delivered.cancelled():
             return  # the loop is ending
         error = delivered.exception()
@@ -294,10 +340,11 @@ class Delivery:
         self._pauses.pop(recipient, None)
         done, queue = delivered.result(), self._queues[recipient]
         assert isinstance(done, int)
-        for _ in range(done):
-            parcel = queue.popleft()
-            parcel.pending.discard(recipient)
-            self._leave(recipient, parcel)
+        for parcel in parcels[:done]:
+            if recipient in parcel.queued:  # else it was given away meanwhile
+                assert queue.popleft() is parcel
+                parcel.pending.discard(recipient)
+                self._leave(recipient, parcel)
         self._go_on(recipient)
 
     def _failed(self, recipient: str, error: BaseException) -> None:
@@ -320,7 +367,8 @@ class Delivery:
 
     def _give_up(self, recipient: str, queue: _Queue, error: BaseException) -> None:
         """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""
-        self._report(recipient, len(queue.parcels), error)
+        if queue.parcels:
+            self._report(recipient, len(queue.parcels), error)
         while queue.parcels:
             parcel = queue.popleft()
             self._spill(parcel.cell.message.sender_id, recipient, parcel.cell)
@@ -369,14 +417,13 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
         waiter.set_result(None)
 
 
-def _first_messages(queue: Iterable[Parcel]) -> list[Message]:
-    """As many as one delivery takes: one at least."""
-    messages: list[Message] = []
+def _first_parcels(queue: Iterable[Parcel]) -> list[Parcel]:
+    """As many as one delivery takes: one at least, if there is one."""
+    parcels: list[Parcel] = []
     size_bytes = 0
     for parcel in islice(queue, BATCH_MESSAGES):
-        message = parcel.cell.message
-        size_bytes += text_bytes(message.content)
-        if messages and size_bytes > BATCH_BYTES:
+        size_bytes += text_bytes(parcel.cell.message.content)
+        if parcels and size_bytes > BATCH_BYTES:
             break
-        messages.append(message)
-    return messages
+        parcels.append(parcel)
+    return parcels

@@ -1,6 +1,6 @@
 """The fetches of an owner: a page at once, or a wait for something new and then a page.
 
-Every answer is given only while the user is still owned (docs/consistency.md, rule 5).
+Every answer is given only while the grant still holds under which its request began (docs/consistency.md, rule 5).
 """
 
 import asyncio
@@ -12,13 +12,12 @@ from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken, retry_after
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.fetch.settling import Settling
-from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.view import TOKEN_COLUMNS, View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
+from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, PageTooLarge, UnknownConversation
 from rowbox.mailbox.pages.conversation_pages import ConversationPage, conversation_page
 from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind
 from rowbox.mailbox.pages.page_request import PageRequest
@@ -40,7 +39,6 @@ class Fetches:
         pages: MessagePages,
         waiters: Waiters,
         settling: Settling,
-        ownership: Ownership,
         revocations: Revocations,
         now_us: NowUs,
         limits: RateLimits,
@@ -49,7 +47,6 @@ class Fetches:
         self._pages = pages
         self._waiters = waiters
         self._settling = settling
-        self._ownership = ownership
         self._revocations = revocations
         self._now_us = now_us
         self._limits = limits
@@ -68,7 +65,9 @@ class Fetches:
         quota = self._limits.take("fetch", request.user_id)
         bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
         asked = _asked(bookmarks, request)
-        mailbox = self._table.row(request.user_id).mailbox
+        row = self._table.admitted(request.user_id)
+        grant, mailbox = row.grant, row.mailbox
+        del row
         if mailbox is None:
             _, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, bearer)
@@ -83,7 +82,10 @@ class Fetches:
         while page.is_delta and not page.items and request.wait_ms > 0:
             left_s = deadline - self._loop.time()
             look_s = self._until_an_end_s(mailbox, left_s)
-            waiter = Waiter(request.user_id, mailbox.head, only_messages=False, conversation_id=None, bearer=bearer)
+            waiter = Waiter(
+                request.user_id, grant, mailbox.head, only_messages=False, conversation_id=None, bearer=bearer
+            )
+            grant.admit()
             del mailbox  # it may leave the memory meanwhile
             try:
                 woken = await self._waiters.begin(waiter, look_s)
@@ -94,7 +96,7 @@ class Fetches:
             mailbox, page = await self._settled_page(request.user_id, asked)
             self._revocations.check(mailbox, bearer)
             self._revocations.check_again(bearer)
-        self._ownership.check(request.user_id)
+        grant.check()
         return _answer(bookmarks, page, quota, has_more=page.next_cursor is not None)
 
     async def messages(self, request: FetchMessages) -> Page:
@@ -106,16 +108,17 @@ class Fetches:
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
         asked = _asked(bookmarks, request)
-        at_once = self._in_memory(request, asked)
-        if at_once is not None:
-            self._ownership.check(request.user_id)
+        row = self._table.admitted(request.user_id)
+        grant = row.grant
+        at_once = self._in_memory(request, asked, row)
+        if at_once is not None:  # nothing was awaited since the grant admitted it
             return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
         deadline = self._loop.time() + request.wait_ms / 1000
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, request.bearer)
             if not _is_known(mailbox, request.conversation_id):
-                self._ownership.check(request.user_id)
+                grant.check()
                 raise UnknownConversation("no such conversation")
             view = View(row.key, mailbox, self._now_us())
             try:
@@ -124,7 +127,7 @@ class Fetches:
                 self._table.drop_replaced(row, mailbox)
                 raise
             except PageTooLarge:
-                self._ownership.check(request.user_id)
+                grant.check()
                 raise
             finally:
                 quota = self._limits.charge("fetch", request.user_id, view.cost - skipped_cost, quota)
@@ -135,8 +138,10 @@ class Fetches:
             if not self._is_newest(request.user_id, page.token):
                 continue  # while the page was read something was written, or it may have been: look before the wait
             del row, mailbox, view  # the mailbox may leave the memory meanwhile
+            grant.admit()
             waiter = Waiter(
                 request.user_id,
+                grant,
                 page.token,
                 only_messages=True,
                 conversation_id=request.conversation_id,
@@ -148,15 +153,15 @@ class Fetches:
                 self._waiters.end(waiter)
             if woken is not Woken.CHANGE:
                 return self._empty(bookmarks, waiter, woken, quota)
-        self._ownership.check(request.user_id)
+        grant.check()
         self._account(row, mailbox)
         return _answer(bookmarks, page, quota, has_more=page.has_more)
 
-    def _in_memory(self, request: FetchMessages, asked: PageRequest) -> MessagePage | None:
+    def _in_memory(self, request: FetchMessages, asked: PageRequest, row: Row) -> MessagePage | None:
         """What is asked for most, where memory says it and nothing is awaited: the first page of a conversation, and
         that nothing came since a token.
         """
-        mailbox = self._table.row(request.user_id).mailbox
+        mailbox = row.mailbox
         if mailbox is None:
             return None
         if asked.start == mailbox.head:
@@ -165,11 +170,7 @@ class Fetches:
             return MessagePage((), True, mailbox.head)
         if request.conversation_id is None or asked.number or asked.start is not None:
             return None
-        try:
-            return self._pages.in_memory(mailbox, asked, self._now_us())
-        except PageTooLarge:
-            self._ownership.check(request.user_id)
-            raise
+        return self._pages.in_memory(mailbox, asked, self._now_us())
 
     async def _settled_page(self, user_id: str, asked: PageRequest) -> tuple[Mailbox, ConversationPage]:
         """A page in which nothing has ended, if that is to be had now, and the mailbox as it was made of it."""
@@ -196,8 +197,10 @@ class Fetches:
         return page
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
-        """The answer to a wait that nothing came of. TokenRevoked where that is why it ended."""
-        self._ownership.check(waiter.user_id)
+        """The answer to a wait that nothing came of. TokenRevoked, NotTheOwner where that is why it ended."""
+        waiter.grant.check()
+        if woken is Woken.GIVEN_AWAY:
+            raise NotTheOwner("this server is giving this user away")
         if woken is Woken.REVOKED:
             raise token_revoked()
         later = retry_after_ms() if woken is Woken.DRAIN else None

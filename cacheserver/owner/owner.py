@@ -13,18 +13,25 @@ It is closed here and nowhere else: the committer and the delivery are given a m
 neither one another nor the pipeline. The second half is there only where the store cannot commit several rows at once;
 elsewhere one command changes all rows of a send. A message goes round once: a DeliverCommand puts nothing into an
 outbox. No step runs inside the one before it (pipeline and delivery both go on in a later turn of the loop), and what
-is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other owners,
-Owner._deliver is the place at which the ring opens into theirs.
+is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other owners, the
+ring opens in Owner._deliver (`deliver_elsewhere`), and what comes from other owners enters by Owner.deliver.
 
-Every answer is given only while the user is still owned (docs/consistency.md, rule 5).
+An owner answers for the shards that are granted to it (ownership.py). What is in memory of a row belongs to the grant
+of its shard, and every answer is given only while that grant holds (docs/consistency.md, rule 5). Shards come and go:
+
+    take           they were granted: what they still have to deliver is looked for
+    close_shards   they are about to be given away: nothing new begins, what is in flight ends
+    reopen         they stay after all
+    give_away      their grants have ended: what is in memory of them goes
 """
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
@@ -35,13 +42,13 @@ from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import BareTime, NowUs, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
-from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.delivery.delivery import Delivered, Delivery
 from rowbox.cacheserver.delivery.recovery import Recovery
 from rowbox.cacheserver.fetch.fetches import Fetches
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.fetch.settling import Settling
-from rowbox.cacheserver.ownership import Ownership, SoleOwnership
+from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
 from rowbox.cacheserver.port import (
     FetchConversations,
     FetchMessages,
@@ -65,23 +72,26 @@ from rowbox.cacheserver.turns import Turns
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
-from rowbox.mailbox.errors import (
-    HandoverInProgress,
-    Overloaded,
-    UnknownClientMessageId,
-)
-from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp
+from rowbox.mailbox.errors import HandoverInProgress, LeaseLapsed, NotTheOwner, Overloaded, UnknownClientMessageId
+from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 
 MAX_PARCELS = 100_000
 
+Elsewhere: TypeAlias = Callable[[str, Sequence[Message]], "asyncio.Future[int]"]
+"""Brings messages into the mailbox of a user whose shard another owner has, in order.
+
+The result is how many of them, counted from the first, are durable there: one at least. Errors are RowboxErrors: after
+one that is retryable the same messages come again, after another one they stay in their senders' outboxes. It may raise
+by itself."""
+
 
 class Owner:
-    """The owner of every user of one store, or of none any more.
+    """The owner of the users of some shards of one store; of all of them where nobody else can be one.
 
-    `start` before the first call, `close` after the last.
+    `start` before the first call, `close` after the last. Each call for a user of another shard raises NotTheOwner.
     """
 
     def __init__(
@@ -93,8 +103,12 @@ class Owner:
         now_us: NowUs = wall_clock_us,
         time: Time | None = None,
         clock: StoreClock | None = None,
+        deliver_elsewhere: Elsewhere | None = None,
     ) -> None:
-        """An owner of every user of `store`. `ownership` None: nobody else can be one (embedded).
+        """An owner of the shards that `ownership` grants; None: of all, and nobody else can be one (embedded).
+
+        `deliver_elsewhere` takes what is for recipients of other shards; None: such deliveries fail with NotTheOwner,
+        and are tried again.
 
         `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
         other owners after or before this one.
@@ -112,7 +126,8 @@ class Owner:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._limits = RateLimits(settings.rate_limits, self._loop.time)
-        self._ownership = ownership if ownership is not None else SoleOwnership()
+        self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
+        self._deliver_elsewhere = deliver_elsewhere
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
@@ -123,10 +138,11 @@ class Owner:
             most_bytes=settings.commit.delivery_bytes,
             wait_s=settings.commit.delivery_wait_ms / 1000,
         )
-        self.recovery = Recovery(store, self._visit_outbox)
-        self.loader = Loader(store, self._ownership, self.cleaner, clock, time, _mailbox_limits(settings))
+        self.recovery = Recovery(store, self._ownership, self._visit_outbox)
+        self.loader = Loader(store, self.cleaner, clock, time, _mailbox_limits(settings))
         self.table = Table(
             self.loader,
+            self._ownership,
             store.shards,
             limit_bytes=settings.cache.bytes,
             load_concurrency=settings.cache.load_concurrency,
@@ -134,7 +150,7 @@ class Owner:
             on_loaded=self._loaded,
             settled=self.quarantine.settled,
         )
-        self.committer = Committer(store, self.table, self.cleaner, self._ownership, clock, self._applied)
+        self.committer = Committer(store, self.table, self.cleaner, clock, self._applied)
         self.pipeline = Pipeline(
             self.table,
             self._reader,
@@ -145,7 +161,7 @@ class Owner:
         )
         self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
         self.revocations = Revocations(
-            RevokedIds(store, self.waiters),
+            RevokedIds(store, self.waiters, self._owns_all),
             self.table,
             self.pipeline.submit,
             self.waiters,
@@ -158,7 +174,6 @@ class Owner:
             MessagePages(PageReader(store, Turns(), self.cleaner.remove), time.latest_us),
             self.waiters,
             self.settling,
-            self._ownership,
             self.revocations,
             time.seen_us,
             self._limits,
@@ -177,6 +192,7 @@ class Owner:
         self.cleaner.loop.start()
         if self._store.late_writes:
             self.recovery.loop.start()
+            self.revocations.ids.loop.start()
         self._unready.clear()
 
     def begin_drain(self) -> None:
@@ -189,6 +205,7 @@ class Owner:
         """Finishes the writes that were begun, then stops. The store stays open: whoever opened it closes it."""
         self.begin_drain()
         await self.recovery.loop.close()
+        await self.revocations.ids.loop.close()
         self.settling.close()
         await self.pipeline.idle()
         await self.delivery.close()
@@ -209,11 +226,75 @@ class Owner:
         away, count = self.quarantine.away, self.quarantine.count
         return (f"{away} of {count} ranges of the store do not answer",) if away else ()
 
+    # ------------------------------------------------------------------ shards
+
+    def take(self, shards: Collection[int]) -> None:
+        """Notes that these shards were granted. What their last owner left undelivered is looked for at once."""
+        if self._store.late_writes:
+            self.recovery.take(shards)
+
+    async def close_shards(self, shards: Collection[int]) -> None:
+        """Has nothing of these shards begin any more, and returns when nothing of them is in flight.
+
+        Commands that wait, polls, and whatever comes from now on get NotTheOwner; so do deliveries to their users,
+        which are tried again. What the store was asked for is finished and answered: when this returns, each row that
+        is in memory is as its last confirmed write has left it, and rows whose last write has an unknown outcome are
+        not in memory. What their users have sent goes on being delivered. Cancelling it stops the waiting alone.
+        NotTheOwner, and nothing is closed, where one of the shards is not granted.
+        """
+        shards = frozenset(shards)
+        for grant in [self._ownership.grant_of(shard) for shard in shards]:
+            grant.stop_admitting()
+        rows = self.table.rows_of(shards)
+        self.pipeline.refuse(rows, NotTheOwner("this server is giving this user away"))
+        self.waiters.refuse(shards)
+        await self.table.loads_ended(rows)
+        await self.pipeline.ended(shards)
+
+    def reopen(self, shards: Collection[int]) -> None:
+        """Admits again what is for these shards, which stay after all. What is in memory of them is still true.
+
+        Shards whose grants have ended meanwhile are left out.
+        """
+        for shard in shards:
+            with suppress(NotTheOwner):
+                self._ownership.grant_of(shard).resume_admitting()
+        self.take(shards)  # a scan may have passed over them meanwhile
+
+    def give_away(self, shards: Collection[int]) -> None:
+        """Forgets what is in memory of these shards, whose grants have ended: rows, and messages still to be delivered.
+
+        Commands that wait and polls get NotTheOwner; sends that wait for their delivery are answered as pending. What
+        is in flight ends by the check of its grant. ValueError where one of the grants still stands.
+        """
+        shards = frozenset(shards)
+        rows = self.table.rows_of(shards)
+        for row in rows:
+            self._assert_ended(row)
+        for row in rows:
+            self.table.let_go(row)
+        self.pipeline.refuse(rows, NotTheOwner("another server owns this user"))
+        self.waiters.refuse(shards)
+        self.delivery.give_away(lambda sender_id: shard_of(sender_id, self.table.shards) in shards)
+
+    def _owns_all(self) -> bool:
+        return len(self._ownership.shards) >= self._store.shards
+
+    def _assert_ended(self, row: Row) -> None:
+        """What is in flight of a row that is let go of has to be refused by its grant."""
+        try:
+            standing = self._ownership.grant_of(row.grant.shard)
+        except NotTheOwner:
+            return
+        if standing is row.grant:
+            raise ValueError(f"shard {row.grant.shard} is still granted")
+
     # ------------------------------------------------------------------ writes
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """See MailboxPort."""
         self.revocations.check_in_memory(user_id, bearer)
+        self.table.grant_of(user_id).admit()
         self._limits.check("send", user_id)
 
     async def send(self, request: Send) -> SendResult:
@@ -228,12 +309,15 @@ class Owner:
         joint = () if self._store.late_writes else others
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         new, judge = _new_send(request, others, self._random.getrandbits(62)), self.revocations.check_again
+        grant = self.table.grant_of(request.sender_id)
         self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future))
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
         if self._store.late_writes:
             pending = await self.delivery.wait(request.sender_id, answer.record.message_id)
+            if not pending and not _is_held(grant):
+                pending = len(others)  # it is in the store, and nobody here knows any more who has it
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
@@ -242,6 +326,7 @@ class Owner:
             await self.revocations.admit_other(bearer)
         quota = self._limits.take("fetch", user_id)
         hashed = client_id_hash(client_message_id)
+        grant = self.table.admitted(user_id).grant
         row, mailbox = await self.table.loaded(user_id)
         self.revocations.check(mailbox, bearer)
         record = None
@@ -252,7 +337,7 @@ class Owner:
                 self.table.drop_replaced(row, mailbox)
                 raise
             self.revocations.check_again(bearer)
-        self._ownership.check(user_id)
+        grant.check()
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
         pending = self.delivery.missing(user_id, record.message_id)
@@ -271,6 +356,13 @@ class Owner:
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
 
+    async def judge(self, bearer: Bearer) -> None:
+        """TokenRevoked where a token is refused by the row of its own user, or by its id.
+
+        For a request that another owner answers, because the token is used for another user's mailbox.
+        """
+        await self.revocations.judge(bearer)
+
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
         return await self.revocations.revoke_user(user_id)
@@ -279,7 +371,26 @@ class Owner:
         """See RevocationPort."""
         await self.revocations.revoke_id(token_id)
 
-    def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":
+    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+        """Brings messages of users of other owners into a mailbox, in order, each once however often it comes.
+
+        Returns how many of them, counted from the first, are durable: one at least. Cancelling it stops the waiting
+        alone. Raises what a write raises.
+        """
+        done = await self._deliver_here(user_id, messages)
+        assert isinstance(done, int)
+        return done
+
+    def _deliver(self, user_id: str, messages: Sequence[Message]) -> Delivered:
+        """One more round of the ring, here or at another owner. A shard that is closed here is still this owner's."""
+        if self._deliver_elsewhere is not None:
+            try:
+                self.table.grant_of(user_id)
+            except NotTheOwner:
+                return self._deliver_elsewhere(user_id, messages)
+        return self._deliver_here(user_id, messages)
+
+    def _deliver_here(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         self.pipeline.submit(DeliverCommand(user_id, messages, future=future))
         return future
@@ -316,6 +427,17 @@ class Owner:
         row, mailbox = await self.table.loaded(user_id)
         read_outbox = partial(self._reader.outbox, View(row.key, mailbox, self._time.seen_us()))
         await self.delivery.read_back(user_id, row.key, read_outbox)
+
+
+def _is_held(grant: Grant) -> bool:
+    """Whether what is in memory under the grant still is: a lease that has lapsed takes nothing out of it."""
+    try:
+        grant.check()
+    except NotTheOwner:
+        return False
+    except LeaseLapsed:
+        return True
+    return True
 
 
 def _new_send(request: Send, others: tuple[str, ...], entropy: int) -> NewSend:

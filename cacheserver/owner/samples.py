@@ -146,4 +146,4 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
-    yield from background_samples((owner.recovery.loop, owner.cleaner.loop))
+    yield from background_samples((owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop))

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.cacheserver.clocks import StoreClock, Time
-from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.ownership import Grant
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.folding import Folded, Folding
@@ -52,11 +52,8 @@ class LoadedRow(NamedTuple):
 class Loader:
     """Loads mailboxes from the rows of one store."""
 
-    def __init__(
-        self, store: Store, ownership: Ownership, cleaner: Cleaner, clock: StoreClock, time: Time, limits: Limits
-    ) -> None:
+    def __init__(self, store: Store, cleaner: Cleaner, clock: StoreClock, time: Time, limits: Limits) -> None:
         self._store = store
-        self._ownership = ownership
         self._cleaner = cleaner
         self.folding = Folding(store)
         self._sent_ids = SentIds(store, cleaner.remove)
@@ -65,8 +62,8 @@ class Loader:
         self._limits = limits
         self.store_calls = 0
 
-    async def load(self, user_id: str, row: bytes) -> LoadedRow | None:
-        """The mailbox of a user, claimed where writes can be late. None: the row is large, for `load_large`.
+    async def load(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow | None:
+        """The mailbox of a user, claimed under `grant` where writes can be late. None: too large, for `load_large`.
 
         NotTheOwner, LeaseLapsed, StoreUnavailable, StoreDamaged.
         """
@@ -77,16 +74,16 @@ class Loader:
         if columns is None:
             return None
         if late:
-            return await self._load_claimed(user_id, row, columns)
-        return await self._load_sole(user_id, row, _once(columns[Family.INDEX]))
+            return await self._load_claimed(user_id, row, grant, columns)
+        return await self._load_sole(user_id, row, grant, _once(columns[Family.INDEX]))
 
-    async def load_large(self, user_id: str, row: bytes) -> LoadedRow:
+    async def load_large(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow:
         """As `load`, of a row of any size. It is read in parts, between which other tasks have their turns."""
         if self._store.late_writes:
-            return await self._load_claimed_in_parts(user_id, row)
-        return await self._load_sole(user_id, row, self._parts(row, Family.INDEX))
+            return await self._load_claimed_in_parts(user_id, row, grant)
+        return await self._load_sole(user_id, row, grant, self._parts(row, Family.INDEX))
 
-    async def _load_sole(self, user_id: str, row: bytes, parts: AsyncIterator[list[Column]]) -> LoadedRow:
+    async def _load_sole(self, user_id: str, row: bytes, grant: Grant, parts: AsyncIterator[list[Column]]) -> LoadedRow:
         """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
         draft, head = IndexDraft(), 0
         others: ByKind[Any] = {}
@@ -98,7 +95,7 @@ class Loader:
         mailbox = Mailbox(
             user_id,
             self._limits,
-            epoch=self._ownership.epoch,
+            epoch=grant.epoch,
             head=head,
             index=await _index(draft),
             client_ids=ClientIds(loaded_at=head),
@@ -108,12 +105,14 @@ class Loader:
         await self._sent_ids.read_on(mailbox, row)
         return LoadedRow(mailbox, ())
 
-    async def _load_claimed(self, user_id: str, row: bytes, columns: dict[Family, list[Column]]) -> LoadedRow:
+    async def _load_claimed(
+        self, user_id: str, row: bytes, grant: Grant, columns: dict[Family, list[Column]]
+    ) -> LoadedRow:
         """Of columns that were read in one piece."""
         cells = decoded(columns[Family.INDEX])
         read = newest(cell.fence for cell in cells if isinstance(cell, FenceCell))
-        folded = await self._claim_folded(row, read, head_of(read, stamps_in(cells)))
-        self._ownership.check(user_id)
+        folded = await self._claim_folded(row, grant, read, head_of(read, stamps_in(cells)))
+        grant.check()
         claimed = ClaimedRow(folded.fence)
         claimed.add(cells)
         claimed.add_outbox(columns[Family.OUTBOX])
@@ -123,28 +122,28 @@ class Loader:
         self._sent_ids.take_in(mailbox, row, columns[Family.DEDUPE], None)
         return LoadedRow(mailbox, claimed.outbox)
 
-    async def _load_claimed_in_parts(self, user_id: str, row: bytes) -> LoadedRow:
+    async def _load_claimed_in_parts(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow:
         """The index is read until its head stands still, the rest after the claim (see the module's text)."""
         read = newest([cell.fence async for cell in self._fences(row)])
-        if self._has_claimed(read):
+        if _has_claimed(grant, read):
             folded, claimed = Folded(read), ClaimedRow(read)
             await self._read_index(row, read, claimed)
         else:
-            claimed = await self._settled(row, read)
-            folded = await self._claim_folded(row, read, claimed.head)
+            claimed = await self._settled(row, grant, read)
+            folded = await self._claim_folded(row, grant, read, claimed.head)
             claimed.fence = folded.fence
-        self._ownership.check(user_id)  # reading ids has dead ones removed: by a list that another may have outlived
+        grant.check()  # reading ids has dead ones removed: by a list that another may have outlived
         async for columns in self._parts(row, Family.OUTBOX):
             claimed.add_outbox(columns)
         mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.draft))
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
-        self._ownership.check(user_id)
+        grant.check()
         self._cleaner.remove(row, claimed.removable, claimed.latest_us)
         self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
         return LoadedRow(mailbox, claimed.outbox)
 
-    async def _settled(self, row: bytes, read: Fence) -> ClaimedRow:
+    async def _settled(self, row: bytes, grant: Grant, read: Fence) -> ClaimedRow:
         """What a reading of the index finds that shows the same head as the one before it, by the list to claim with.
 
         A put of several changes has as many versions, and one that lands during a reading may show the lower ones
@@ -152,8 +151,8 @@ class Loader:
         """
         head = await self._read_index(row, read, None)
         while True:
-            epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
-            reading = ClaimedRow(claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation))
+            now_ms = self._time.now_us() // US_PER_MS
+            reading = ClaimedRow(claim(read, grant.epoch, head, now_ms, grant.incarnation))
             before, head = head, await self._read_index(row, read, reading)
             if has_settled(before, head):
                 return reading
@@ -187,44 +186,46 @@ class Loader:
             self.store_calls += 1
             yield part
 
-    def _access(self, read: Fence) -> Access:
-        return access(read, self._ownership.epoch, self._ownership.incarnation)
-
-    def _has_claimed(self, read: Fence) -> bool:
-        """Whether the newest list is this owner's own claim. NotTheOwner where it is another's (Access)."""
-        allowed = self._access(read)
-        if allowed is Access.REPLACED:
-            self._ownership.outranked(read[-1].epoch)
-            raise NotTheOwner("another node has claimed this user", map_version=map_version_of(read[-1].epoch))
-        return allowed is Access.CLAIMED
-
-    async def _claim_folded(self, row: bytes, read: Fence, head: int) -> Folded:
+    async def _claim_folded(self, row: bytes, grant: Grant, read: Fence, head: int) -> Folded:
         """Claims, with a folded list if it may be: the list to go by, and columns to be removed."""
-        if self._access(read) is Access.CLAIMED:
+        if _access(grant, read) is Access.CLAIMED:
             return Folded(read)
-        folded = await self._fold(row, read)
-        return folded._replace(fence=await self._claim(row, folded.fence, head))
+        folded = await self._fold(row, grant, read)
+        return folded._replace(fence=await self._claim(row, grant, folded.fence, head))
 
-    async def _fold(self, row: bytes, read: Fence) -> Folded:
+    async def _fold(self, row: bytes, grant: Grant, read: Fence) -> Folded:
         """What the claim goes on from; the list as it was read where there will be no claim."""
-        if self._access(read) is not Access.CLAIMABLE:
+        if _access(grant, read) is not Access.CLAIMABLE:
             return Folded(read)
         return await self.folding.fold(row, read, self._time.seen_us() // US_PER_MS)
 
-    async def _claim(self, row: bytes, read: Fence, head: int) -> Fence:
-        """The list to go by: the one read where it is this owner's already, else a new one, once it is confirmed."""
-        if self._has_claimed(read):
+    async def _claim(self, row: bytes, grant: Grant, read: Fence, head: int) -> Fence:
+        """The list to go by: the one read where it is this grant's already, else a new one, once it is confirmed."""
+        if _has_claimed(grant, read):
             return read
-        epoch, incarnation = self._ownership.epoch, self._ownership.incarnation
-        fence = claim(read, epoch, head, self._time.now_us() // US_PER_MS, incarnation)
+        epoch = grant.epoch
+        fence = claim(read, epoch, head, self._time.now_us() // US_PER_MS, grant.incarnation)
         put = Put(*codec.encode(FenceCell(epoch, fence)))
         try:
             self.store_calls += 1
             await self._store.mutate([RowMutation(row, [put])], self._clock.next_ms(latest_us(fence)))
         except StoreOutcomeUnknown:
-            self._ownership.leave_epoch()
+            grant.leave_epoch()
             raise
         return fence
+
+
+def _access(grant: Grant, read: Fence) -> Access:
+    return access(read, grant.epoch, grant.incarnation)
+
+
+def _has_claimed(grant: Grant, read: Fence) -> bool:
+    """Whether the newest list is this grant's own claim. NotTheOwner where it is another's (Access)."""
+    allowed = _access(grant, read)
+    if allowed is Access.REPLACED:
+        grant.outranked(read[-1].epoch)
+        raise NotTheOwner("another node has claimed this user", map_version=map_version_of(read[-1].epoch))
+    return allowed is Access.CLAIMED
 
 
 async def _once(columns: list[Column]) -> AsyncIterator[list[Column]]:

@@ -1,6 +1,6 @@
 """Walks over the rows of a store, in runs of adjacent shards."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema import keys
@@ -9,6 +9,25 @@ from rowbox.hbase_schema.families import Family
 SCAN_ROWS = 1000
 RUN_SHARDS = 64
 """Shards that are walked together: the fewer, the more scans, each of which takes several round trips to a cluster."""
+BRIDGED_SHARDS = 8
+"""Shards of others in a row that a walk over one owner's shards goes over, rather than begin another scan."""
+
+
+def runs_of(shards: Collection[int]) -> Iterator[range]:
+    """Runs that cover these shards, each of RUN_SHARDS adjacent shards at most; some between them may be others.
+
+    What a call costs is worth walking over some shards without need: a run goes on over a gap of BRIDGED_SHARDS.
+    """
+    run: range | None = None
+    for shard in sorted(shards):
+        if run is not None and shard < min(run.start + RUN_SHARDS, run.stop + BRIDGED_SHARDS + 1):
+            run = range(run.start, shard + 1)
+            continue
+        if run is not None:
+            yield run
+        run = range(shard, shard + 1)
+    if run is not None:
+        yield run
 
 
 def shard_runs(shards: int) -> Iterator[range]:

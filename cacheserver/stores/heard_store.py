@@ -1,4 +1,7 @@
-"""A store that passes every call on to another one, and tells MailHealth what became of the call."""
+"""A store that passes every call on to another one, and tells MailHealth what became of the calls for mail.
+
+What is read and written beside the mail (rows of `meta/`) has a region of its own, which says nothing of the others.
+"""
 
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
@@ -6,6 +9,7 @@ from typing import TypeVar
 from rowbox.cacheserver.stores.mail_health import MailHealth
 from rowbox.cacheserver.stores.port import Column, Part, Ranges, RowDelete, RowMutation, Store, StoreStats
 from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import META_START
 from rowbox.mailbox.errors import StoreUnavailable
 
 _T = TypeVar("_T")
@@ -41,7 +45,8 @@ class HeardStore:
         return await self._read(self._store.get_row_within(row, families, most))
 
     async def get_columns(self, row: bytes, family: Family, qualifiers: Sequence[bytes]) -> list[Column]:
-        return await self._read(self._store.get_columns(row, family, qualifiers))
+        call = self._store.get_columns(row, family, qualifiers)
+        return await (call if _is_beside(row) else self._read(call))
 
     async def get_range(
         self, row: bytes, family: Family, start: bytes, stop: bytes, limit: int, *, keys_only: bool = False
@@ -81,7 +86,8 @@ class HeardStore:
     async def compare_and_set(
         self, row: bytes, family: Family, qualifier: bytes, expected: bytes | None, value: bytes
     ) -> bool:
-        return await self._write(self._store.compare_and_set(row, family, qualifier, expected, value), (row,))
+        call = self._store.compare_and_set(row, family, qualifier, expected, value)
+        return await (call if _is_beside(row) else self._write(call, (row,)))
 
     async def _read(self, call: Awaitable[_T]) -> _T:
         try:
@@ -100,3 +106,8 @@ class HeardStore:
             raise
         self._health.has_written()
         return answer
+
+
+def _is_beside(row: bytes) -> bool:
+    """Whether a row is none of a user."""
+    return row.startswith(META_START)

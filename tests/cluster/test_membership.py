@@ -121,12 +121,12 @@ async def test_the_map_is_raised_above_the_fence_at_once() -> None:
     await owner.beat()
     ownership = owner.membership.ownership
     assert ownership is not None
-    ownership.outranked(make_epoch(70, 3))
+    ownership.grant_of(0).outranked(make_epoch(70, 3))
     await owner.beat()
     named = (await read(store)).map
     assert named is not None
     assert named.version == 71
-    assert ownership.epoch == make_epoch(71, 0)
+    assert ownership.grant_of(0).epoch == make_epoch(71, 0)
     await owner.beat()
     assert (await read(store)).map == named, "once is enough"
 
@@ -196,9 +196,9 @@ async def test_beats_under_one_map_version_do_not_begin_its_epochs_anew() -> Non
     await owner.beat()
     ownership = owner.membership.ownership
     assert ownership is not None
-    ownership.leave_epoch()
+    ownership.grant_of(0).leave_epoch()
     await owner.beat()
-    assert ownership.epoch == make_epoch(1, 1)
+    assert ownership.grant_of(0).epoch == make_epoch(1, 1)
 
 
 @virtual_time
@@ -214,7 +214,7 @@ async def test_a_row_that_was_claimed_while_the_map_was_read_is_not_ahead_of_it(
 
     async def then_meet_a_row() -> ClusterState:
         state = await read_row()
-        ownership.outranked(make_epoch(2, 0))
+        ownership.grant_of(0).outranked(make_epoch(2, 0))
         return state
 
     with monkeypatch.context() as patch:

@@ -21,6 +21,7 @@ ENDS = {
     "cacheserver/cache/table.py call_later": "the rest of a place for large loads, of which there are two",
     "cacheserver/cache/table.py create_task": "one load, which all who want the row await",
     "cacheserver/commit/pipeline.py create_task": "one read, and one commit; `idle` awaits both",
+    "cacheserver/delivery/recovery.py create_task": "one visit of a row; the scan awaits it, and eight at once at most",
     "cacheserver/node/node.py create_task": "the closing of an owner that was dismissed; the node's `close` awaits it",
     "cacheserver/rpc/serving.py create_task": "one call of a peer, until its deadline; the end of its link cancels it",
     "cacheserver/rpc/wire.py call_later": "the next beat of one connection; its end cancels it",

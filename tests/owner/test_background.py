@@ -8,6 +8,7 @@ import pytest
 
 from rowbox.cacheserver.background import LONGEST_PAUSE_S, REPORT_EVERY_S, BackgroundLoop, background_samples
 from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
+from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.rows.cleaner import BATCH_COLUMNS
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.port import Put, RowMutation
@@ -145,7 +146,7 @@ async def test_outboxes_that_cannot_be_read_are_one_line_of_a_scan(caplog: pytes
     async with cluster(late=True) as servers:
         rows = [row_key(f"user{n}", SHARDS) for n in range(100)]
         await servers.store.mutate([RowMutation(row, [Put(Family.OUTBOX, b"any", b"thing")]) for row in rows], 1)
-        recovery = Recovery(servers.store, visit)
+        recovery = Recovery(servers.store, SoleOwnership(SHARDS), visit)
         await recovery.scan()
         assert recovery.found == 100
         assert [record.getMessage() for record in caplog.records] == [

@@ -8,6 +8,7 @@ import pytest
 from rowbox.cacheserver.delivery import delivery as delivery_module
 from rowbox.cacheserver.delivery.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
+from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
@@ -385,7 +386,7 @@ async def test_a_part_of_the_store_that_cannot_be_read_leaves_the_rest_of_the_sc
                     raise StoreUnavailable("this part is away")
                 return [row_key("ann", 4096)] if shards[0] <= shard_of("ann", 4096) <= shards[-1] else []
 
-        recovery = Recovery(cast(Any, Torn()), node.owner._visit_outbox)
+        recovery = Recovery(cast(Any, Torn()), SoleOwnership(4096), node.owner._visit_outbox)
         await node.process.call(recovery.scan())
         assert recovery.found == 1
         assert [shard for run in asked for shard in run] == list(range(4096))

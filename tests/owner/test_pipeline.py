@@ -172,11 +172,11 @@ async def test_an_unknown_outcome_that_happened_is_found_by_the_retry() -> None:
     async with cluster(late=True) as servers:
         node = servers.node
         await node.send("ann", "bob", "before", "c0")
-        epoch = node.owner._ownership.epoch
+        epoch = node.owner.table.grant_of("ann").epoch
         node.store.faults.next(Fault.FAIL_AFTER, Op.MUTATE)
         (unknown,) = await gather_all(node.send("ann", "bob", "happened", "c1"))
         assert isinstance(unknown, StoreOutcomeUnknown)
-        assert node.owner._ownership.epoch == epoch + 1
+        assert node.owner.table.grant_of("ann").epoch == epoch + 1
         assert (await node.send("ann", "bob", "happened", "c1")).duplicate
         await servers.quiet()
         assert await contents(node, "bob") == ["before", "happened"]

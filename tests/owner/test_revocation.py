@@ -635,7 +635,7 @@ def _no_check_after_the_list_is_written(patch: pytest.MonkeyPatch) -> None:
     revoke = Revocations.revoke_id
 
     async def unchecked(self: Revocations, token_id: str) -> None:
-        patch.setattr(self, "_ownership", SoleOwnership())
+        patch.setattr(self, "_ownership", SoleOwnership(SHARDS))
         await revoke(self, token_id)
 
     patch.setattr(Revocations, "revoke_id", unchecked)

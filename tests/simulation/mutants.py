@@ -1,8 +1,10 @@
 """The rules that protect a mailbox, each switched off by replacing one function. Every one must be noticed."""
 
 import asyncio
+import inspect
+import textwrap
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -15,14 +17,15 @@ from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.commit import pipeline
 from rowbox.cacheserver.commit.batch import Batch
 from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.commit.pipeline import Pipeline
 from rowbox.cacheserver.fetch.fetches import Fetches
-from rowbox.cacheserver.node.tenure import EpochOwnership
-from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.node.tenure import EpochGrant
+from rowbox.cacheserver.ownership import Grant
 from rowbox.cacheserver.rows import claimed_row, loader
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.sent_ids import SentIds
-from rowbox.cacheserver.stores.port import Column, Store
+from rowbox.cacheserver.stores.port import Column
 from rowbox.mailbox import two_states
 from rowbox.mailbox.aggregate import mailbox as mailbox_module
 from rowbox.mailbox.aggregate.client_ids import ClientIds
@@ -32,6 +35,7 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import LogCell
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.fence import Fence, Stamp, claim, is_valid
 from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.two_states import IndexCell
@@ -99,56 +103,45 @@ def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
 
 
 def no_ownership_check(patch: Patch) -> None:
-    patch.setattr(EpochOwnership, "check", _nothing)
+    for check in ("check", "admit"):
+        patch.setattr(EpochGrant, check, _nothing)
 
 
-class _Unchecked:
-    """An ownership that is never lost."""
+NO_ADMISSION = {"self._table.admitted(": "self._table.row("}
 
-    def __init__(self, ownership: Ownership) -> None:
-        self._ownership = ownership
 
-    @property
-    def epoch(self) -> int:
-        return self._ownership.epoch
+def _without(patch: Patch, function: Any, *lines: str) -> None:
+    """Leaves lines out of a function, wherever they stand there."""
+    _rewritten(patch, function, dict.fromkeys(lines, "pass"))
 
-    @property
-    def incarnation(self) -> str:
-        return self._ownership.incarnation
 
-    def leave_epoch(self) -> None:
-        self._ownership.leave_epoch()
-
-    def outranked(self, epoch: int) -> None:
-        self._ownership.outranked(epoch)
-
-    def check(self, user_id: str) -> None:
-        pass
+def _rewritten(patch: Patch, function: Any, changes: Mapping[str, str]) -> None:
+    """Replaces parts of a function's source, wherever they stand there."""
+    source = textwrap.dedent(inspect.getsource(function))
+    for part, instead in changes.items():
+        assert part in source, f"{part} is not in {function.__qualname__}"
+        source = source.replace(part, instead)
+    made: dict[str, Any] = {}
+    exec(source, function.__globals__, made)
+    patch.setattr(function, "__code__", made[function.__name__].__code__)
 
 
 def no_check_after_the_write(patch: Patch) -> None:
     """Only the commit path's checks are off; reads still ask."""
-    made = Committer.__init__
-
-    def without(self: Committer, *arguments: Any) -> None:
-        made(self, *arguments)
-        self._ownership = _Unchecked(self._ownership)
-
-    patch.setattr(Committer, "__init__", without)
+    for function in (Committer._owned, Committer._apply, Committer.answer):
+        _without(patch, function, "row.grant.check()")
+    _without(patch, Pipeline._rows_of, "row.grant.admit()")
+    _rewritten(patch, Pipeline.submit, NO_ADMISSION)
 
 
 def no_check_before_a_read_is_answered(patch: Patch) -> None:
-    made = Fetches.__init__
-
-    def without(self: Fetches, *arguments: Any) -> None:
-        made(self, *arguments)
-        self._ownership = _Unchecked(self._ownership)
-
-    patch.setattr(Fetches, "__init__", without)
+    for function in (Fetches.conversations, Fetches.messages):
+        _rewritten(patch, function, {"grant.check()": "pass", **NO_ADMISSION})
+    _without(patch, Fetches._empty, "waiter.grant.check()")
 
 
 def the_epoch_stays_after_an_unknown_outcome(patch: Patch) -> None:
-    patch.setattr(EpochOwnership, "leave_epoch", _nothing)
+    patch.setattr(EpochGrant, "leave_epoch", _nothing)
 
 
 def the_mailbox_stays_after_an_unknown_outcome(patch: Patch) -> None:
@@ -159,10 +152,10 @@ def a_row_stays_when_the_check_after_its_write_fails(patch: Patch) -> None:
     """Only there: a failed check before the write still drops it, and so does an unknown outcome."""
     drop, apply = Table.drop, Committer._apply
 
-    def keeping(self: Committer, batch: Batch) -> None:
+    def keeping(self: Committer, batch: Batch, failed: Mapping[Row, RowboxError]) -> None:
         patch.setattr(Table, "drop", _nothing)
         try:
-            apply(self, batch)
+            apply(self, batch, failed)
         finally:
             patch.setattr(Table, "drop", drop)
 
@@ -170,12 +163,8 @@ def a_row_stays_when_the_check_after_its_write_fails(patch: Patch) -> None:
 
 
 def no_check_after_the_claim(patch: Patch) -> None:
-    made = Loader.__init__
-
-    def without(self: Loader, store: Store, ownership: Ownership, *rest: Any) -> None:
-        made(self, store, _Unchecked(ownership), *rest)
-
-    patch.setattr(Loader, "__init__", without)
+    for function in (Loader._load_claimed, Loader._load_claimed_in_parts):
+        _without(patch, function, "grant.check()")
 
 
 def _invalid_or_not(fence: Fence, own: int, epoch: int, version: int) -> bool:
@@ -201,11 +190,10 @@ def no_second_look_before_a_poll_is_parked(patch: Patch) -> None:
 
 
 def no_claim_on_load(patch: Patch) -> None:
-    async def unwritten(self: Loader, row: bytes, read: Fence, head: int) -> Fence:
-        epoch = self._ownership.epoch
-        if read and read[-1].epoch >= epoch:
+    async def unwritten(self: Loader, row: bytes, grant: Grant, read: Fence, head: int) -> Fence:
+        if read and read[-1].epoch >= grant.epoch:
             return read
-        return claim(read, epoch, head, 0, self._ownership.incarnation)
+        return claim(read, grant.epoch, head, 0, grant.incarnation)
 
     patch.setattr(Loader, "_claim", unwritten)
 
@@ -214,14 +202,14 @@ def the_claim_is_not_waited_for(patch: Patch) -> None:
     confirmed = Loader._claim
     under_way: set[Any] = set()
 
-    async def unawaited(self: Loader, row: bytes, read: Fence, head: int) -> Fence:
-        epoch = self._ownership.epoch
-        if read and read[-1].epoch >= epoch:
-            return await confirmed(self, row, read, head)
-        task = asyncio.ensure_future(confirmed(self, row, read, head))
+    async def unawaited(self: Loader, row: bytes, grant: Grant, read: Fence, head: int) -> Fence:
+        if read and read[-1].epoch >= grant.epoch:
+            return await confirmed(self, row, grant, read, head)
+        epoch = grant.epoch
+        task = asyncio.ensure_future(confirmed(self, row, grant, read, head))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         under_way.add(task)
-        return claim(read, epoch, head, 0, self._ownership.incarnation)
+        return claim(read, epoch, head, 0, grant.incarnation)
 
     patch.setattr(Loader, "_claim", unawaited)
 

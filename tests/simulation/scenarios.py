@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
+from rowbox.cacheserver.ownership import SoleGrant
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.aggregate.window import Window
@@ -331,7 +332,7 @@ async def a_poll_ends_in_the_moment_of_a_commit() -> None:
     """Its time is over and a message comes before its task runs: the token must not be behind the message."""
     waiters = Waiters(per_user=8, most=8)
     for why in (Woken.TIME, Woken.DRAIN):
-        waiter = Waiter("ann", 5, only_messages=True, conversation_id=None)
+        waiter = Waiter("ann", SoleGrant(0), 5, only_messages=True, conversation_id=None)
         waiting = waiters.begin(waiter, 60)
         await settle()
         waiter.wake(why)

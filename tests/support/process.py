@@ -6,7 +6,7 @@ Every task that is created in the process's context belongs to it. A kill cancel
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -36,6 +36,10 @@ class Process:
                 raise ConnectionLost from None
             task.cancel()
             raise
+
+    def run(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Calls a function inside the process: what it begins belongs to the process."""
+        self._context.copy().run(function, *arguments)
 
     async def kill(self, spared: Iterable[asyncio.Task[Any]] = ()) -> None:
         """Ends all tasks of the process at once, but for `spared`, which are out of its hands already."""

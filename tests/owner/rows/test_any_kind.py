@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.cache.waiters import Waiters
-from rowbox.cacheserver.node.tenure import EpochOwnership
+from rowbox.cacheserver.node.tenure import EpochGrant
 from rowbox.cacheserver.rows import claimed_row, folding, loader
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -236,8 +236,7 @@ async def test_a_cell_of_an_older_epoch_goes_once_its_key_is_written_anew() -> N
     async with cluster(late=True) as servers:
         await write_note(servers.node, "ann", "first")
         await write_note(servers.node, "ann", "first", OTHER)
-        old = servers.node.ownership
-        assert old is not None
+        old = servers.node.owner.table.grant_of("ann")
         await servers.restart()
         await write_note(servers.node, "ann", "second")
         await settled(servers)
@@ -394,7 +393,7 @@ def _late_writes_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def _the_epoch_stays_after_an_unknown_outcome(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(EpochOwnership, "leave_epoch", lambda _: None)
+    patch.setattr(EpochGrant, "leave_epoch", lambda _: None)
 
 
 def _a_fold_looks_at_the_last_state_only(patch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 async def claim_anew(servers: Cluster) -> None:
     """The row is loaded for a fresh epoch."""
     node = servers.node
-    assert node.ownership is not None
-    node.ownership.leave_epoch()
+    node.owner.table.grant_of("ann").leave_epoch()
     row = node.owner.table.row("ann")
     node.owner.table.drop(row)
     node.owner.table.forget_if_empty(row)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from rowbox.cacheserver.ownership import SOLE_EPOCH
 from rowbox.cacheserver.stores.port import Put, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
@@ -29,8 +28,7 @@ class Newer:
 
     def __init__(self, servers: Cluster) -> None:
         self.servers = servers
-        ownership = servers.node.ownership
-        self.epoch = SOLE_EPOCH if ownership is None else ownership.epoch
+        self.epoch = servers.node.owner.table.grant_of("ann").epoch
         self.version = servers.clock.now_us() + AHEAD_US
 
     async def write(self, *, with_state_before: bool = True) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
+from rowbox.cacheserver.ownership import SoleGrant
 from rowbox.mailbox.cells import ChangeKind, LogCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.ids import ZERO_ID
@@ -15,7 +16,7 @@ HERE, THERE = bytes(16), bytes(15) + b"\x01"
 
 
 def waiter(user: str = "ann", head: int = 5, conversation: bytes | None = None, *, messages: bool = True) -> Waiter:
-    return Waiter(user, head, only_messages=messages, conversation_id=conversation)
+    return Waiter(user, SoleGrant(0), head, only_messages=messages, conversation_id=conversation)
 
 
 async def wait(waiters: Waiters, one: Waiter, timeout_s: float) -> Woken:
