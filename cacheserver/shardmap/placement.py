@@ -6,11 +6,11 @@ one that is standby, draining or of weight 0 has none. The rules, in the order i
 pinned      A pinned shard is at its node, if that is listed and not draining.
 ownerless   It goes to the first in its order that has room.
 emptied     So does a shard whose owner may have none.
-newcomers   Who owns less than 0.95 of its part gets shards in whose order it stands before their owners, until it has
-            its share: first of owners that have more than their room, then of all. Its part is its share, or what it is
-            the first for, where that is less: a node to which chance gave a small piece of the ring is no newcomer.
 shed        What an owner has above its room goes, the farthest on the ring first, to the emptiest newcomer, whatever
             the order; where there is none, to the first in its order that has room.
+newcomers   Who owns less than 0.95 of its part gets shards in whose order it stands before their owners, until it has
+            its share. Its part is its share, or what it is the first for, where that is less: a node to which chance
+            gave a small piece of the ring is no newcomer.
 
 Nothing else leaves an owner that lives. So a node that joins takes its share and no shard moves between others, though
 plain bounded loads would move up to 1% of them; and shards that somebody leaves behind move alone. Shares, rooms and
@@ -115,7 +115,6 @@ class _Placing:
             self._settle(shard for shard in free if self._owners[shard] == NOBODY)
             self._settle(shard for shard in free if not self._rooms[self._owners[shard]])
             newcomers = self._newcomers(free)
-            self._feed((shard for shard in free if self._has_too_much(self._owners[shard])), newcomers)
             self._shed(free, newcomers)
             self._feed(free, newcomers)
         else:

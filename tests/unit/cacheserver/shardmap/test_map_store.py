@@ -162,7 +162,10 @@ async def test_a_body_that_is_gone_means_that_the_cell_is_stale() -> None:
     assert (await reader.of(stale)).map.version == KEPT + 2
 
 
-@pytest.mark.parametrize("body", [None, b"other bytes", b"\x01"], ids=["missing", "other", "cut"])
+OTHER_MAP = encode_map(empty_map(SHARDS, 1))
+
+
+@pytest.mark.parametrize("body", [None, OTHER_MAP, b"\x01"], ids=["missing", "another map", "cut"])
 def test_a_standing_body_that_does_not_read_is_damage_and_no_empty_map(body: bytes | None) -> None:
     async def scenario() -> None:
         cluster = Cluster()

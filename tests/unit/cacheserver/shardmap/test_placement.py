@@ -173,6 +173,8 @@ def test_a_shard_on_the_move_counts_where_it_goes() -> None:
         if owner != to:
             moving = moving.sending([shard], joined.nodes[to].incarnation)
     assert place(moving) == wanted
+    by_an_operator = before.next().sending(before.shards_of("b-1")[:3], "c-1")
+    assert moved(before, placed(by_an_operator)) == {("b", "c"): 3}
 
 
 @given(maps())
