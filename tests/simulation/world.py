@@ -110,9 +110,8 @@ class World:
         return self.history.events
 
     async def _run(self) -> None:
-        settings, judges_clock = self.dice.choice([CRAMPED, UNLIMITED]), self.dice.random() < 0.7
-        self.cluster = Cluster(late=self.late, settings=settings, judges_clock=judges_clock)
-        await self._start_node()
+        self.cluster = self._make_cluster()
+        await self._start_first()
         clients = [asyncio.create_task(self._client(user)) for user in USERS for _ in range(2)]
         clients += [asyncio.create_task(self._poller(user)) for user in USERS]
         trouble = asyncio.create_task(self._trouble())
@@ -127,6 +126,13 @@ class World:
         await self._check_the_end()
         await self.cluster.close()
         await assert_no_findings(self.cluster.store, self.cluster.settings, self.cluster.clock.now_us())
+
+    def _make_cluster(self) -> Cluster:
+        settings, judges_clock = self.dice.choice([CRAMPED, UNLIMITED]), self.dice.random() < 0.7
+        return Cluster(late=self.late, settings=settings, judges_clock=judges_clock)
+
+    async def _start_first(self) -> None:
+        await self._start_node()
 
     # ------------------------------------------------------------------ what goes wrong
 
@@ -250,9 +256,7 @@ class World:
     async def _try(self, ask: Callable[[Node], Awaitable[_T]]) -> _T:
         """Asks until there is an answer: of whichever node the map names at the time, rarely of an older one."""
         while True:
-            node = self.cluster.node
-            if self.dice.random() < 0.1:
-                node = self.dice.choice(self.cluster.nodes)
+            node = self._asked()
             if node.process.is_alive:
                 try:
                     return await ask(node)
@@ -265,6 +269,12 @@ class World:
                 except ConnectionLost:
                     pass
             await asyncio.sleep(self.dice.uniform(0.01, 0.2))
+
+    def _asked(self) -> Node:
+        """Whom a client asks."""
+        if self.dice.random() < 0.1:
+            return self.dice.choice(self.cluster.nodes)
+        return self.cluster.node
 
     async def _client(self, user: str) -> None:
         steps = [self._send, self._send, self._read, self._mark, self._follow, self._ask_status]
@@ -384,14 +394,18 @@ class World:
         lands_before = self.dice.random() < 0.5
         if self.late and lands_before:
             self.cluster.store.land()
-        await self.cluster.kill()
-        node = await self.cluster.start()
+        node = await self._last_node()
         await asyncio.sleep(0.01)
         if self.late:
             self.cluster.store.land()
         await asyncio.sleep(400)  # two scans for outboxes
         await self.cluster.quiet()
         assert node.owner.delivery.pending == 0
+
+    async def _last_node(self) -> Node:
+        """One that starts after the others have ended."""
+        await self.cluster.kill()
+        return await self.cluster.start()
 
     async def _check_the_end(self) -> None:
         node, boxes = self.cluster.node, {}

@@ -12,6 +12,8 @@ from rowbox.cacheserver.cache.row import Row
 ROOT = Path(__file__).parents[3]
 HOME, TABLE, PIPELINE = "cacheserver/cache/row.py", "cacheserver/cache/table.py", "cacheserver/commit/pipeline.py"
 LIMITS = "cacheserver/rate_limit.py"
+STRANGERS = ROOT / "cacheserver/rpc"
+"""A room that may not import what a row is of (tests/house/layering.py): fields of the same names are its own."""
 WRITERS = {
     TABLE: {"begin_load", "end_load", "hold_mailbox", "drop_mailbox", "note_size"},
     PIPELINE: {
@@ -66,7 +68,7 @@ def test_every_change_of_a_row_has_its_writer() -> None:
 
 
 def test_nobody_else_writes() -> None:
-    modules = sorted((ROOT / "cacheserver").rglob("*.py"))
+    modules = sorted(one for one in (ROOT / "cacheserver").rglob("*.py") if STRANGERS not in one.parents)
     assert len(modules) > 80
     found = [str(path.relative_to(ROOT)) for path in modules]
     assert [breach for name in found for breach in breaches(name, (ROOT / name).read_text())] == []
