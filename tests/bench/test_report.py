@@ -5,17 +5,17 @@ from subprocess import Popen
 
 import pytest
 
-from bench.churn import Measured, flatness, slope_mb_per_min
 from bench.fill import Talks
 from bench.load.closed_loop import Load
 from bench.load.latency import percentile, shown
+from bench.long.churn import Measured, flatness, slope_mb_per_min
+from bench.long.sizes import Case, Taken, spread
 from bench.measure import Sample, _measured
 from bench.output import report
 from bench.output.part import Claim, verdicts
 from bench.output.report import COMMITS, DURABLE, ROWBOX
 from bench.program import Alone
 from bench.server import TICK_S, Server
-from bench.sizes import Case, Taken, spread
 
 COUNTED = {
     "rowbox_commits_total": 10.0,

@@ -1,7 +1,7 @@
 """`python -m bench.long`: cost against size, and memory over minutes; about twenty-five minutes.
 
-sizes       the same fetches over 100 to 1,000,000 of everything (bench/sizes.py)
-churn       memory: many mailboxes touched, then sends and fetches all over them (bench/churn.py)
+sizes       the same fetches over 100 to 1,000,000 of everything (bench/long/sizes.py)
+churn       memory: many mailboxes touched, then sends and fetches all over them (bench/long/churn.py)
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from bench import sizes
-from bench.churn import churn
+from bench.long import sizes
+from bench.long.churn import churn
 from bench.output.part import Part
 from bench.run import run
 

@@ -1,0 +1,1 @@
+"""What takes long to be seen: cost against size, and memory over minutes."""
