@@ -3,6 +3,7 @@
 rates       closed loops in turns, and sends at half the rate (bench/rates.py)
 waiting     parked polls, wake-ups, a storm of reconnects (bench/waiting.py)
 cold        mailboxes that are not in memory (bench/cold.py)
+processes   what API processes take from the owner of the mailboxes (bench/processes.py)
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ import click
 
 from bench.cold import cold
 from bench.output.part import Part
+from bench.processes import processes
 from bench.rates import HBaseGateway, rates
 from bench.run import run
 from bench.waiting import waiting
 
-PARTS = ("rates", "waiting", "cold")
+PARTS = ("rates", "waiting", "cold", "processes")
 
 
 @click.command
@@ -52,6 +54,8 @@ def main(
             parts.append(await waiting(place, parked, 5 * seconds))
         if "cold" in names:
             parts.append(await cold(place, mailboxes))
+        if "processes" in names:
+            parts.append(await processes(place, turns, seconds))
         return parts
 
     run("bench", measure, folder, write=write)

@@ -38,7 +38,12 @@ class Listener:
         *,
         windows: Windows = WINDOWS,
         timing: LinkTiming | None = None,
+        ends_level: int = logging.INFO,
     ) -> None:
+        """`ends_level` is that of the log's lines about links that ended: whose callers are watched by other means need
+        none.
+        """
+        self._ends_level = ends_level
         self._identity = identity
         self._secret = secret
         self._handlers = handlers
@@ -135,7 +140,8 @@ class Listener:
         if self._links.get(name) is link:
             del self._links[name]
         if not self._is_closing and (number := self._lines.count(f"lost: {reason.partition(':')[0]}")):
-            log.info("the link of %s ended: %s (%d times since this was last said)", name, reason, number)
+            text = "the link of %s ended: %s (%d times since this was last said)"
+            log.log(self._ends_level, text, name, reason, number)
 
     def links(self) -> Iterable[ServingLink]:
         """The links that there are."""

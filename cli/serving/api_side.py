@@ -30,6 +30,13 @@ from rowbox.mailbox.settings.config import Settings
 log = logging.getLogger(__name__)
 
 
+class Ports(NamedTuple):
+    """Where a server listens."""
+
+    port: int
+    admin_port: int
+
+
 class ApiSide(NamedTuple):
     """The public application and what belongs to it. `upkeep` is to be entered while it serves; `keys` None: nobody's
     token is verified.

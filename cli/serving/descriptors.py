@@ -8,6 +8,9 @@ memtable ends the process. So the store's part is set aside, and clients can tak
                    HBase: each connection to a gateway, twice, as one may be opened while its predecessor closes
     the admin port ADMIN_CONNECTIONS
     the API        the rest, at most `server.max_connections`; long polls at most nine tenths of that
+
+API processes (`server.api_processes`) have descriptors of their own, as many as this process each. Of these they need
+RESERVED, and their connections can be the rest.
 """
 
 import resource
@@ -57,6 +60,9 @@ def within(loaded: LoadedSettings, limit: int) -> Shared:
         store = 2 * (settings.hbase.connections + CELL_CONNECTIONS)
     room = limit - RESERVED - ADMIN_CONNECTIONS - store
     why = f"what is left of {limit} descriptors (RLIMIT_NOFILE) beside the store's {store}"
+    if count := shared.settings.server.api_processes:
+        room = count * (limit - RESERVED)
+        why = f"what {count} API processes with {limit} descriptors each (RLIMIT_NOFILE) can have"
     shared = _lowered(loaded, shared, "server.max_connections", room, why)
     connections = shared.settings.server.max_connections
     why = f"nine tenths of {connections} connections, each of which is one of {limit} descriptors (RLIMIT_NOFILE)"

@@ -18,7 +18,7 @@ from rowbox.api.telemetry.counters import Counted
 from rowbox.api.telemetry.health import HealthSource, Refresh
 from rowbox.api.telemetry.samples import Source
 from rowbox.cli.secret import load_all
-from rowbox.cli.serving.api_side import api_side, listen
+from rowbox.cli.serving.api_side import Ports, api_side, listen
 from rowbox.cli.serving.backends import Backend
 from rowbox.mailbox.settings.config import Settings
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def in_one_process(settings: Settings, mailboxes: Backend, hangup: asyncio.Event) -> AsyncIterator[Server]:
+async def in_one_process(settings: Settings, mailboxes: Backend, hangup: asyncio.Event) -> AsyncIterator[Ports]:
     """The HTTP server: it listens when this is entered, and is stopped when it is left."""
     api = api_side(mailboxes.port, settings, hangup)
     parts = [] if api.keys is None else [api.keys]
@@ -36,7 +36,7 @@ async def in_one_process(settings: Settings, mailboxes: Backend, hangup: asyncio
         await listen(server)
         log.info("listening on port %d, health and metrics on port %d", server.port, server.admin_port)
         async with api.upkeep:
-            yield server
+            yield Ports(server.port, server.admin_port)
     finally:
         await server.stop()
 

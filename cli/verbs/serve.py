@@ -10,15 +10,16 @@ from pathlib import Path
 
 import click
 
-from rowbox.api.edge.server import Server
 from rowbox.api.http import request_id
 from rowbox.cli import logs
 from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load_or_create
+from rowbox.cli.serving.api_side import Ports
 from rowbox.cli.serving.backends import backend
 from rowbox.cli.serving.descriptors import raise_open_files, within
 from rowbox.cli.serving.one_process import in_one_process
+from rowbox.cli.serving.processes.several_processes import in_several_processes, require_linux
 from rowbox.cli.serving.ready import as_json, as_text, ready_of
 from rowbox.cli.serving.runtime import run, started, tune
 from rowbox.cli.serving.uncaught import ends_logged, log_uncaught
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 @click.command("serve")
 @with_settings()
 def command(loaded: LoadedSettings) -> None:
-    """Run the server: HTTP API and owner of all mailboxes in one process, over the embedded store or over HBase.
+    """Run the server: HTTP API and owner of all mailboxes, over the embedded store or over HBase.
+
+    Both are in one process; with --api-processes N the API is served by N processes of its own, at the same port.
 
     Prints where it listens when it is ready; on a terminal, or with --demo-tokens, links and tokens to try it as well.
     SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers over one HBase store one owns the
@@ -45,6 +48,7 @@ def command(loaded: LoadedSettings) -> None:
     tune()
     log_uncaught()
     with ends_logged(server.log_format):
+        require_linux(loaded)
         run(_serve(*within(loaded, raise_open_files())))
 
 
@@ -64,21 +68,22 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     data_dir = Path(settings.server.data_dir)
     prepare_data_dir(data_dir)
     secret = load_or_create(data_dir)
-    async with backend(settings, on_broken) as mailboxes, in_one_process(settings, mailboxes, hangup) as server:
+    listening = in_several_processes if settings.server.api_processes else in_one_process
+    async with backend(settings, on_broken) as mailboxes, listening(settings, mailboxes, hangup) as ports:
         for note in notes:  # only now, so that a start that is refused prints one line, which says why
             log.info("%s", note)
         await _first_of(mailboxes.ready(), stop.wait())
         if not stop.is_set():
-            _announce(_ready_lines(settings, secret, server))
+            _announce(_ready_lines(settings, secret, ports))
         await stop.wait()
         log.info("stopping: %s", "the store has failed" if failures else "finishing what has begun")
     if failures:
         raise failures[0]
 
 
-def _ready_lines(settings: Settings, secret: bytes, server: Server) -> Iterable[str]:
+def _ready_lines(settings: Settings, secret: bytes, ports: Ports) -> Iterable[str]:
     now, is_terminal = time.time(), sys.stdout.isatty()
-    ready = ready_of(settings, secret, server.port, server.admin_port, now, is_terminal=is_terminal)
+    ready = ready_of(settings, secret, *ports, now, is_terminal=is_terminal)
     return as_json(ready, now) if settings.server.log_format == "json" else as_text(ready)
 
 

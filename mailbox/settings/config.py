@@ -24,6 +24,7 @@ MIB = 1 << 20
 SECOND_MS = 1_000
 DAY_MS = 86_400_000
 EMBEDDED: Final = "embedded"
+LEAST_CONNECTIONS: Final = 16
 
 
 class ConfigError(ValueError):
@@ -56,6 +57,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     admin_port: Annotated[
         int, Meta(ge=0, le=65535, description="Port of health, readiness and metrics; 0 takes any free one.")
     ] = 8081
+    api_processes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Processes beside this one that serve the HTTP API (Linux); 0: this process serves it.",
+        ),
+    ] = 0
     log_format: Annotated[
         Literal["text", "json"], Meta(description="Log lines for a person (text) or one JSON object each (json).")
     ] = "text"
@@ -96,7 +105,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     max_connections: Annotated[
         int,
         Meta(
-            ge=16,
+            ge=LEAST_CONNECTIONS,
             le=10_000_000,
             description="Connections to the API; by default fewer, where the process may not open so many files.",
         ),
@@ -415,6 +424,7 @@ _FLAGS: Final[Mapping[str, str]] = {
     "server.port": "--port",
     "server.admin_host": "--admin-host",
     "server.admin_port": "--admin-port",
+    "server.api_processes": "--api-processes",
     "server.log_format": "--log-format",
     "server.log_level": "--log-level",
     "server.access_log": "--access-log",
@@ -549,11 +559,25 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError("server.host", server.host, origins["server.host"], expected)
     _check_at_least(settings, origins, "server.bodies_bytes_per_user", "server.max_body_bytes")
     _check_at_least(settings, origins, "server.bodies_bytes", "server.bodies_bytes_per_user")
+    _check_shares(settings, origins)
     _check_at_least(settings, origins, "auth.jwks_keep_ms", "auth.jwks_max_age_ms")
     lease = settings.lease
     if 3 * lease.beat_ms > lease.ttl_ms:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
     parse_store_url(settings.store.url, origins["store.url"])
+
+
+def _check_shares(settings: Settings, origins: Mapping[str, str]) -> None:
+    """ConfigError where a part of what API processes share is too small to serve with."""
+    server, count = settings.server, settings.server.api_processes
+    for key, least in (
+        ("server.bodies_bytes", server.max_body_bytes),
+        ("server.max_connections", LEAST_CONNECTIONS),
+    ):
+        value = _value(settings, key)
+        if value < count * least:
+            expected = f"at least {count * least}, which is {least} for each of server.api_processes"
+            raise ConfigError(key, value, origins[key], expected)
 
 
 def _check_at_least(settings: Settings, origins: Mapping[str, str], key: str, least_key: str) -> None:

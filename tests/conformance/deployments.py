@@ -29,3 +29,10 @@ async def one_server(folder: Path, store: Mapping[str, str]) -> AsyncIterator[De
     """`rowbox serve`: all in one process, over the embedded store where `store` names none."""
     async with ServerProcess(folder, SETTINGS | dict(store), flags=_FLAGS) as server:
         yield Deployment((server.url,), load_or_create(folder))
+
+
+@asynccontextmanager
+async def with_api_processes(folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
+    """`rowbox serve --api-processes 2`: the API in processes of its own, at one port."""
+    async with ServerProcess(folder, SETTINGS | dict(store), flags=(*_FLAGS, "--api-processes", "2")) as server:
+        yield Deployment((server.url,), load_or_create(folder))

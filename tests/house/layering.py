@@ -57,9 +57,10 @@ BELOW: Mapping[str, Sequence[str]] = {
         "hbase_schema/doctor",
     ),
     "cli/serving": ("cli",),
+    "cli/serving/processes": ("cli/serving", "cacheserver/rpc"),
     "cli/verbs/tokens": ("cli/serving",),
     "cli/verbs/mail": ("cli/verbs/tokens",),
-    "cli/verbs": ("cli/verbs/mail",),
+    "cli/verbs": ("cli/verbs/mail", "cli/serving/processes"),
     "client": (),
 }
 """Each room with the rooms right below it. It may import what these may, and nothing else of ours.

@@ -84,6 +84,15 @@ BUDGETS: Final = (
 )
 
 
+def api_processes(listening: str, restarts: str) -> dict[str, str]:
+    """A server that should have two."""
+    return {
+        f"rowbox_api_processes{A}": listening,
+        f"rowbox_api_processes_wanted{A}": "2x60",
+        f"rowbox_api_process_restarts_total{A}": restarts,
+    }
+
+
 def budget(used: str, limit: str, percent: str) -> dict[str, str]:
     """So much of a hundred that there may be."""
     return {f"{used}{A}": percent, f"{limit}{A}": "100x60"}
@@ -130,6 +139,9 @@ SITUATIONS: Final = [
         True,
         connections("500x60") | {f"rowbox_http_accept_failures_total{A}": "0+50x60"},
     ),
+    Situation("RowboxApiProcessesEnd", "one cannot start", True, api_processes("1x60", "0x60")),
+    Situation("RowboxApiProcessesEnd", "one ends each minute", True, api_processes("2x60", "0+1x60")),
+    Situation("RowboxApiProcessesEnd", "one was killed", False, api_processes("2x50 1 2x9", "0x50 1x10")),
     Situation(
         "RowboxClientsHold",
         "answers that nobody reads",

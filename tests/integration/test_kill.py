@@ -1,6 +1,7 @@
 """kill -9 under load, over and over on one data directory: nothing confirmed is lost, doubled or misordered (P1-P4)."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -10,7 +11,7 @@ from tests.integration.support import mutants
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.history import breaches
 from tests.integration.support.kills import kill_again_and_again
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.server_process import IN_PROCESSES, ServerProcess
 from tests.integration.support.verdict import check_everything
 
 pytestmark = pytest.mark.integration
@@ -28,9 +29,10 @@ SMALL = {
 
 
 @pytest.mark.timeout(480)  # of two dozen starts, which a busy machine makes slowly
-async def test_nothing_confirmed_is_lost_doubled_or_misordered(tmp_path: Path) -> None:
+@IN_PROCESSES
+async def test_nothing_confirmed_is_lost_doubled_or_misordered(tmp_path: Path, processes: Mapping[str, str]) -> None:
     random = seeded_random()
-    async with ServerProcess(tmp_path, SMALL) as server:
+    async with ServerProcess(tmp_path, SMALL | dict(processes)) as server:
         chat = Chat(server, USERS, random)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(chat.talk(SENDERS_PER_USER))

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import jwt
@@ -9,7 +10,7 @@ import pytest
 
 from tests.integration.support.client import Client, Refused
 from tests.integration.support.hbase_server import QUICK_LEASE, made_store
-from tests.integration.support.server_process import Finished, ServerProcess, rowbox
+from tests.integration.support.server_process import IN_PROCESSES, Finished, ServerProcess, rowbox
 from tests.integration.support.verdict import check_finds_nothing
 from tests.support.hbase_cluster import HBase
 
@@ -38,8 +39,11 @@ async def revoke(server: ServerProcess, *what: str) -> Finished:
     )
 
 
-async def test_what_was_revoked_stays_so_when_the_server_is_killed(tmp_path: Path) -> None:
-    async with ServerProcess(tmp_path) as server:
+@IN_PROCESSES
+async def test_what_was_revoked_stays_so_when_the_server_is_killed(
+    tmp_path: Path, processes: Mapping[str, str]
+) -> None:
+    async with ServerProcess(tmp_path, processes) as server:
         stolen, bobs, others = server.client("alice"), server.client("bob"), server.client("bob")
         token = (await stolen.messages()).last_updated_timestamp
         poll = asyncio.create_task(stolen.messages(last_updated_timestamp=token, wait=50))

@@ -3,24 +3,28 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rowbox.cli.secret import load
 from tests.integration.support.client import Refused
-from tests.integration.support.server_process import ServerProcess, rowbox
+from tests.integration.support.server_process import IN_PROCESSES, ServerProcess, rowbox
 
 pytestmark = pytest.mark.integration
 
 
 async def hang_up(server: ServerProcess, says: str) -> None:
+    """Each process that serves the API says it."""
     os.kill(server.pid, signal.SIGHUP)
-    await server.line(says)
+    for process in [f"api-{number + 1} " for number in range(len(server.api_processes()))] or [""]:
+        await server.line(f" {process}rowbox.* {says}")
 
 
-async def test_a_secret_is_rotated_while_people_talk(tmp_path: Path) -> None:
-    async with ServerProcess(tmp_path) as server, asyncio.TaskGroup() as tasks:
+@IN_PROCESSES
+async def test_a_secret_is_rotated_while_people_talk(tmp_path: Path, processes: Mapping[str, str]) -> None:
+    async with ServerProcess(tmp_path, processes) as server, asyncio.TaskGroup() as tasks:
         old = server.client("alice")
         poll = tasks.create_task(server.client("bob").messages(last_updated_timestamp=0, wait=55))
         await server.metric_reaches("rowbox_waiters", 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResp
 from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused
 from tests.integration.support.half_send import HalfSend
 from tests.integration.support.history import History, SendRecord, breaches
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.server_process import IN_PROCESSES, ServerProcess
 
 pytestmark = pytest.mark.integration
 
@@ -42,9 +43,12 @@ async def poll(client: Client, number: int) -> FetchMessagesResponse | FetchConv
     return await fetch(last_updated_timestamp=head, wait=55)
 
 
-async def test_every_poll_is_answered_and_half_a_send_is_refused_at_once(tmp_path: Path) -> None:
+@IN_PROCESSES
+async def test_every_poll_is_answered_and_half_a_send_is_refused_at_once(
+    tmp_path: Path, processes: Mapping[str, str]
+) -> None:
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(ServerProcess(tmp_path))
+        server = await stack.enter_async_context(ServerProcess(tmp_path, processes))
         sender = server.client("user000")
         before = await sender.send("user001", "before", "before")
         async with asyncio.TaskGroup() as tasks:
@@ -109,8 +113,11 @@ class Load:
         self.history.confirm(record, answer.message_id, answer.conversation_id)
 
 
-async def test_under_load_every_send_is_confirmed_and_kept_or_an_error(tmp_path: Path) -> None:
-    async with ServerProcess(tmp_path) as server:
+@IN_PROCESSES
+async def test_under_load_every_send_is_confirmed_and_kept_or_an_error(
+    tmp_path: Path, processes: Mapping[str, str]
+) -> None:
+    async with ServerProcess(tmp_path, processes) as server:
         load = Load(server)
         async with asyncio.TaskGroup() as tasks:
             for number in range(SENDERS):

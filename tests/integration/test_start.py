@@ -7,7 +7,7 @@ import pty
 import re
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from rowbox.mailbox.settings.config import Settings
 from tests.conftest import require
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches
-from tests.integration.support.server_process import DEADLINE_S, ROWBOX, Finished, ServerProcess, rowbox
+from tests.integration.support.server_process import DEADLINE_S, IN_PROCESSES, ROWBOX, Finished, ServerProcess, rowbox
 
 pytestmark = pytest.mark.integration
 
@@ -193,9 +193,12 @@ class TestRestart:
             delta = await bob.messages(last_updated_timestamp=token)
             assert (delta.is_delta_update, [message.message_id for message in delta.messages]) == (True, [late])
 
-    async def test_a_poll_waits_for_news_over_a_pause_of_the_server(self, tmp_path: Path) -> None:
+    @IN_PROCESSES
+    async def test_a_poll_waits_for_news_over_a_pause_of_the_server(
+        self, tmp_path: Path, processes: Mapping[str, str]
+    ) -> None:
         """A machine that was suspended goes on as if nothing had been."""
-        async with ServerProcess(tmp_path) as server, asyncio.TaskGroup() as tasks:
+        async with ServerProcess(tmp_path, processes) as server, asyncio.TaskGroup() as tasks:
             poll = tasks.create_task(server.client("bob").messages(last_updated_timestamp=0, wait=55))
             await server.metric_reaches("rowbox_waiters", 1)
             server.pause()
@@ -214,11 +217,13 @@ class TestRefusedStart:
             assert await heard(server) == await heard(server, "alice") == []
             assert len(await say(server, 1)) == 1
 
+    @IN_PROCESSES
     @pytest.mark.parametrize("flag", ["--port", "--admin-port"])
-    async def test_a_port_that_is_taken(self, tmp_path: Path, flag: str) -> None:
+    async def test_a_port_that_is_taken(self, tmp_path: Path, flag: str, processes: Mapping[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            line = the_one_line(await rowbox("serve", "--data-dir", tmp_path, *FREE_PORTS, flag, port))
+            arguments = ("serve", "--data-dir", tmp_path, *FREE_PORTS, flag, port)
+            line = the_one_line(await rowbox(*arguments, settings=processes))
         assert port in line
         assert "give another host or port" in line
 

@@ -39,7 +39,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "cluster": r"rowbox_(is_owner|reaches_mail|takeovers|missed_beats|gateway|store_ranges|store_probes)",
     "clock": r"rowbox_clock_",
     "background": r"rowbox_background_",
-    "process": r"process_|rowbox_build_info",
+    "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""
 _TOLD: Final = frozenset({"reason", "keys", "loop"})
@@ -74,12 +74,13 @@ def exposed(folder: Path) -> Families:
 
 async def scraped(folder: Path) -> tuple[str, str]:
     """What two servers answer on /metrics: one over the embedded store, which has had a request and a backup, and one
-    that waits for its HBase.
+    that waits for its HBase. Each has an API process, with which it counts as much as one without, and more.
     """
     (folder / "embedded").mkdir(0o700)
     note_backup(folder / "embedded" / "store", LastBackup(1_795_782_018_708_414, "/backups/today"))
-    nowhere = ServerProcess(folder / "hbase", {"ROWBOX_STORE_URL": "hbase://127.0.0.1:1/nowhere"})
-    async with ServerProcess(folder / "embedded") as embedded, nowhere.unstarted():
+    one = {"ROWBOX_SERVER_API_PROCESSES": "1"}
+    nowhere = ServerProcess(folder / "hbase", one | {"ROWBOX_STORE_URL": "hbase://127.0.0.1:1/nowhere"})
+    async with ServerProcess(folder / "embedded", one) as embedded, nowhere.unstarted():
         await embedded.client("alice").send("bob", "hello", "first")
         await nowhere.launch()
         port = (await nowhere.line(r"health and metrics on port (\d+)"))[1]

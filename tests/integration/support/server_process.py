@@ -17,11 +17,17 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import aiohttp
+import pytest
 
 from rowbox.cli.secret import load_or_create
 from tests.integration.support.client import Client
 from tests.support.alone import own_port
 
+IN_PROCESSES: Final = pytest.mark.parametrize(
+    "processes", [{}, {"ROWBOX_SERVER_API_PROCESSES": "2"}], ids=["one-process", "two-api-processes"]
+)
+"""For what has to hold for a server whose one process serves the API as for one that has processes for it: gives the
+settings that make the difference."""
 DEADLINE_S: Final = 30.0
 """For anything that is a matter of a second on an idle machine."""
 ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
@@ -135,6 +141,10 @@ class ServerProcess:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def api_processes(self) -> list[int]:
+        """The ids of its API processes."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     async def start(self) -> None:
         """Starts it and returns when it is ready."""

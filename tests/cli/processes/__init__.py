@@ -1,0 +1,1 @@
+"""API processes, without starting one."""
