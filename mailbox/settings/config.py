@@ -25,6 +25,7 @@ SECOND_MS = 1_000
 DAY_MS = 86_400_000
 EMBEDDED: Final = "embedded"
 LEAST_CONNECTIONS: Final = 16
+LEAST_HELD_BYTES: Final = MIB
 
 
 class ConfigError(ValueError):
@@ -113,7 +114,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     held_bytes: Annotated[
         int,
         Meta(
-            ge=MIB,
+            ge=LEAST_HELD_BYTES,
             le=1 << 40,
             description="What all connections hold: unfinished heads, requests behind others, answers not read.",
         ),
@@ -572,6 +573,7 @@ def _check_shares(settings: Settings, origins: Mapping[str, str]) -> None:
     server, count = settings.server, settings.server.api_processes
     for key, least in (
         ("server.bodies_bytes", server.max_body_bytes),
+        ("server.held_bytes", LEAST_HELD_BYTES),
         ("server.max_connections", LEAST_CONNECTIONS),
     ):
         value = _value(settings, key)

@@ -5,6 +5,7 @@ and says what it counts when it is asked. It ends when its server does, however 
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from rowbox.mailbox.errors import RowboxError, StoreUnusable
 
 CONNECT_S: Final = 30.0
 """How long the owner of the mailboxes, which listens already, may take to answer."""
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -56,6 +58,9 @@ async def _main(end: socket.socket) -> None:
         await ApiProcess(begin, channel).run()
     except RowboxError as error:
         channel.send(Failed(str(error)))
+        raise SystemExit(1) from error
+    except Exception as error:
+        log.critical("ended by a defect", exc_info=error)
         raise SystemExit(1) from error
     finally:
         await channel.close()

@@ -1,8 +1,10 @@
 """Each API process's part of the budgets: together they take what one process may take."""
 
+import msgspec
 import pytest
 
 from rowbox.cli.serving.descriptors import RESERVED, within
+from rowbox.cli.serving.processes.control import Begin, framed
 from rowbox.cli.serving.processes.shares import share_of
 from rowbox.mailbox.settings.config import ConfigError, LoadedSettings, Settings, load
 
@@ -29,9 +31,26 @@ def test_what_the_owner_keeps_is_not_divided() -> None:
         assert getattr(share, table) == getattr(whole, table)
 
 
+@pytest.mark.parametrize("count", [1, 2, 64])
+def test_the_smallest_budgets_that_start_reach_each_process(count: int) -> None:
+    """A value out of its range would be refused there, where nobody says why."""
+    least = {
+        "ROWBOX_SERVER_API_PROCESSES": count,
+        "ROWBOX_SERVER_MAX_CONNECTIONS": 16 * count,
+        "ROWBOX_SERVER_HELD_BYTES": f"{count}MiB",
+        "ROWBOX_SERVER_MAX_BODY_BYTES": 1024,
+        "ROWBOX_SERVER_BODIES_BYTES": 1024 * count,
+        "ROWBOX_SERVER_BODIES_BYTES_PER_USER": 1024,
+    }
+    share = share_of(loaded(**{name: str(value) for name, value in least.items()}).settings, 8080)
+    begin = Begin("api-1", share, "/owner", "cluster", "incarnation", b"secret")
+    assert msgspec.msgpack.decode(framed(begin)[4:], type=Begin) == begin
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
+        ({"ROWBOX_SERVER_HELD_BYTES": "3MiB"}, "server.held_bytes = "),
         ({"ROWBOX_SERVER_MAX_CONNECTIONS": "63"}, "server.max_connections = 63 .*expected at least 64, .* for each"),
         ({"ROWBOX_SERVER_BODIES_BYTES": "2MiB", "ROWBOX_SERVER_MAX_BODY_BYTES": "1MiB"}, "server.bodies_bytes = "),
     ],
