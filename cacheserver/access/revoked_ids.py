@@ -42,7 +42,7 @@ class _Entry(msgspec.Struct, frozen=True):
 class RevokedIds:
     """The list of one store, as one owner has read it. The owner calls `read` before its first answer.
 
-    Where others may write the list as well, it then starts `loop`.
+    Where others may write the list as well, it then starts `loop`, and wakes it when it is not alone any more.
     When an entry is new, the waits among `waiters` whose requests came with that token end.
     """
 
@@ -81,10 +81,10 @@ class RevokedIds:
         async with self._one_at_a_time:
             await self._add(token_hash, until_s, now_us)
 
-    async def _round(self) -> float:
+    async def _round(self) -> float | None:
         """A reading, where there may be news. The pause after one that failed must not grow as it does otherwise."""
         if self._was_alone and self._is_alone():
-            return READ_EVERY_S
+            return None
         try:
             await self.read()
         except StoreUnavailable:

@@ -275,6 +275,7 @@ class Owner:
             self.table.let_go(row)
         self.pipeline.refuse(rows, NotTheOwner("another server owns this user"))
         self.waiters.refuse(shards)
+        self.revocations.ids.loop.wake()  # whoever has them may revoke tokens from now on
         self.delivery.give_away(lambda sender_id: shard_of(sender_id, self.table.shards) in shards)
 
     def _owns_all(self) -> bool:
