@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
 
@@ -160,6 +161,18 @@ class MailboxPort(Protocol):
 
     def begin_drain(self) -> None:
         """Ends every wait: waiters are answered at once, and later requests do not wait. Refuses no request."""
+        ...
+
+
+class DeliveryPort(Protocol):
+    """What brings messages into the mailboxes of their recipients."""
+
+    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+        """Brings messages into a user's mailbox, in order, each once however often it comes.
+
+        Returns how many of them, counted from the first, are durable: one at least. Raises what a write raises, and
+        HandoverInProgress where this server cannot reach the user's owner.
+        """
         ...
 
 

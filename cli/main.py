@@ -18,7 +18,7 @@ VERBS: Final[Mapping[str, str]] = {
     "token": "Print a token for a user; change the secrets that sign tokens.",
     "check": "Look for broken invariants in the whole store.",
     "audit": "Prove, beside servers at work, that a sample's messages are in all mailboxes they belong to.",
-    "mailbox": "Look into one user's mailbox.",
+    "mailbox": "Look into one user's mailbox, and repair it.",
     "stats": "Say what is in the store.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "ring": "Show where shards are among nodes, and what joins and leaves move.",

@@ -11,22 +11,30 @@ from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.message import Message
 
 
 class CopyCheck:
     """Looks up copies of the conversations for which `is_looked_at` is true.
 
     `before_us`: messages that were sent at that time or later are left out, because they may be on their way; None:
-    nobody writes to the store meanwhile. `lookups` counts the rows in which a copy was looked for.
+    nobody writes to the store meanwhile. `lookups` counts the rows in which a copy was looked for, and
+    `on_missing(user_id, message)` hears of each user who has no copy of a message.
     """
 
     def __init__(
-        self, store: StoreReader, cells: RowCells, is_looked_at: Callable[[bytes], bool], before_us: int | None
+        self,
+        store: StoreReader,
+        cells: RowCells,
+        is_looked_at: Callable[[bytes], bool],
+        before_us: int | None,
+        on_missing: Callable[[str, Message], None] = lambda _user_id, _message: None,
     ) -> None:
         self._store = store
         self._cells = cells
         self._is_looked_at = is_looked_at
         self._before_us = before_us
+        self._on_missing = on_missing
         self.lookups = 0
 
     async def findings(self, user_id: str, row: bytes, frame: RowFrame, horizon: Horizon) -> AsyncIterator[Finding]:
@@ -45,7 +53,7 @@ class CopyCheck:
             elif message.message_id not in on_their_way:
                 for holder in state.participants:
                     if holder != user_id:
-                        await self._check_holder(holder, message, report)
+                        await self._check_holder(holder, message, state.participants, report)
         for finding in report.findings:
             yield finding
 
@@ -57,9 +65,13 @@ class CopyCheck:
             text = f"message {message.message_id.hex()} of {message.sender_id} is not in that user's row"
             report(Code.COPY_UNSENT, text)
 
-    async def _check_holder(self, holder: str, message: MessageCell, report: Report) -> None:
+    async def _check_holder(
+        self, holder: str, message: MessageCell, participants: tuple[str, ...], report: Report
+    ) -> None:
         copies = await self._copies(holder, message)
         if not copies:
+            told = message.message_id, message.conversation_id, message.sender_id, participants, message.content
+            self._on_missing(holder, Message(*told))
             report(Code.COPY_MISSING, f"{holder} has no copy of message {message.message_id.hex()}")
         elif any((copy.sender_id, copy.content) != (message.sender_id, message.content) for copy in copies):
             report(Code.COPY_DIFFERS, f"{holder} has message {message.message_id.hex()} with another text or sender")

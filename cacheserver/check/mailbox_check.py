@@ -4,6 +4,8 @@ Where the checker (checker.py) needs one walk over everything to know that all c
 up: a read for each copy, and nothing of the rest of the store.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from rowbox.cacheserver.check.checker import SLACK_US, lives
@@ -17,17 +19,29 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import StoreSettings
 
 
+class MissingCopy(NamedTuple):
+    """A message that `user_id` should have and does not."""
+
+    user_id: str
+    message: Message
+
+
 class MailboxReport(msgspec.Struct, frozen=True):
-    """What a check of one mailbox has seen. `lookups`: in how many rows of other users a copy was looked for."""
+    """What a check of one mailbox has seen. `lookups`: in how many rows of other users a copy was looked for.
+
+    `missing`: of the findings, the copies of this user's messages that others do not have.
+    """
 
     user_id: str
     conversations: int
     messages: int
     lookups: int
     findings: list[Finding]
+    missing: list[MissingCopy] = []
 
 
 class MailboxCheck:
@@ -56,11 +70,15 @@ class MailboxCheck:
         if not (frame.fences or frame.states or frame.unknown):
             return MailboxReport(user_id, 0, 0, 0, await self._unindexed(user_id, row))
         looked = await self._looks.at(user_id, row, lambda _message, _participants: None)
-        copies = CopyCheck(self._store, cells, lambda _conversation_id: True, before_us)
-        missing = [finding async for finding in copies.findings(user_id, row, frame, self._horizon())]
-        return MailboxReport(
-            user_id, looked.conversations, looked.messages, copies.lookups, [*looked.findings, *missing]
-        )
+        missing: list[MissingCopy] = []
+
+        def on_missing(holder: str, message: Message) -> None:
+            missing.append(MissingCopy(holder, message))
+
+        copies = CopyCheck(self._store, cells, lambda _conversation_id: True, before_us, on_missing)
+        of_copies = [finding async for finding in copies.findings(user_id, row, frame, self._horizon())]
+        findings = [*looked.findings, *of_copies]
+        return MailboxReport(user_id, looked.conversations, looked.messages, copies.lookups, findings, missing)
 
     async def _unindexed(self, user_id: str, row: bytes) -> list[Finding]:
         """What is wrong with a row that has no index: nothing, if it has no other cell."""

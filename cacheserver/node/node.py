@@ -34,6 +34,7 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_trust import duration
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import LeaseSettings
 from rowbox.mailbox.timing.rarely import Rarely
@@ -163,6 +164,10 @@ class Node:
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
         return self._at_work().fetch_messages(request)
+
+    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+        """See DeliveryPort."""
+        return await self._at_work().deliver(user_id, messages)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

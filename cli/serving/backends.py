@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rowbox.api.operator.calls import OperatorCall
+from rowbox.api.operator.deliveries import delivery_call
 from rowbox.api.operator.tokens import revocation_calls
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
@@ -107,7 +108,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
                 time.samples,
                 lambda: background_samples((store.purge.loop, time.loop)),
             ),
-            (checkpoint_call(store, store_folder(settings)), *revocation_calls(owner)),
+            (checkpoint_call(store, store_folder(settings)), *revocation_calls(owner), delivery_call(owner)),
         )
     finally:
         await stats.loop.close()
@@ -166,7 +167,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     node.start()
     try:
         sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
-        yield Backend(node, node, node.owning, sources, revocation_calls(node))
+        yield Backend(node, node, node.owning, sources, (*revocation_calls(node), delivery_call(node)))
     finally:
         await time.close()
         await node.close()

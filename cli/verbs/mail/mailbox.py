@@ -2,8 +2,11 @@
 
 import click
 
+from rowbox.cli.verbs.mail.mailbox_repair import repair
 from rowbox.cli.verbs.mail.mailbox_show import show
 from rowbox.cli.verbs.mail.mailbox_tail import tail
 from rowbox.cli.verbs.mail.mailbox_verify import verify
 
-command = click.Group("mailbox", help="Look into one user's mailbox.", commands=[show, tail, verify])
+command = click.Group(
+    "mailbox", help="Look into one user's mailbox, and repair it.", commands=[show, tail, verify, repair]
+)

@@ -27,7 +27,7 @@ def verify(loaded: LoadedSettings, user: str, *, as_json: bool) -> None:
     broken.
     """
     settings = loaded.settings
-    report = asyncio.run(_check(settings, user_meant(settings.auth, user, "USER")))
+    report = asyncio.run(checked(settings, user_meant(settings.auth, user, "USER")))
     findings = Findings()
     for finding in report.findings:
         findings.add(finding)
@@ -35,7 +35,8 @@ def verify(loaded: LoadedSettings, user: str, *, as_json: bool) -> None:
     sys.exit(1 if findings.count else 0)
 
 
-async def _check(settings: Settings, user_id: str) -> MailboxReport:
+async def checked(settings: Settings, user_id: str) -> MailboxReport:
+    """The report of a user's mailbox in the store of `settings`. Raises what opening and reading a store raises."""
     async with opened(settings) as store:
         return await MailboxCheck(store, settings.store, lambda: wall_clock_ms() * US_PER_MS).check(user_id)
 
