@@ -11,6 +11,7 @@ cold        first fetches of mailboxes that are not in memory
 sizes       the same fetches over 100 to 1,000,000 messages, conversations or mailboxes
 churn       memory over minutes
 
+links/      `python -m bench.links`: an owner behind a link, beside one process
 load/       load generators: the closed loop, the open loop, parked polls, and the requests that they send
 cells       the cells of one send, for ceilings that commit the same bytes
 fill        fills a store below HTTP

@@ -48,8 +48,14 @@ def failure_of(error: BaseException) -> Failure:
     if not isinstance(error, RowboxError):
         return Failure((RowboxError.__name__,), "an internal error of the other process", {})
     kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, RowboxError)]
-    fields = {name: value for name, value in vars(error).items() if isinstance(value, _PLAIN) and value is not None}
-    return Failure(kinds, str(error)[:LONGEST_MESSAGE], fields)
+    plain = {name: value for name, value in vars(error).items() if isinstance(value, _PLAIN) and value is not None}
+    fields = {name: _encodable(value) if isinstance(value, str) else value for name, value in plain.items()}
+    return Failure(kinds, _encodable(str(error)[:LONGEST_MESSAGE]), fields)
+
+
+def _encodable(text: str) -> str:
+    """`text`, which may quote what somebody sent, with what is no text written out as Python writes it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def error_of(kinds: Sequence[str], message: str, fields: Mapping[str, Any]) -> RowboxError:

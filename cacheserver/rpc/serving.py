@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rowbox.cacheserver.first_step import Ended, begin
 from rowbox.cacheserver.rpc import frames
 from rowbox.cacheserver.rpc.calls import CallSpec, Handlers, Inbound, Lane
 from rowbox.cacheserver.rpc.credit import Credit
@@ -151,13 +152,14 @@ class ServingLink:
             asked = spec.asked_of.decode(call.body)
             timeout_s = call.timeout_ms / 1000
             result = handler(asked, Inbound(self.session.remote.incarnation, call.map_version, timeout_s))
+            if isinstance(result, Coroutine):
+                begun = begin(result, spec.name)
+                result = begun.result if isinstance(begun, Ended) else begun
         except frames.UNREADABLE as error:
             served.fail(BadRequest(f"{spec.name}: {error}"))
         except Exception as error:  # noqa: BLE001 - it is the caller's now, and logged where it is none of ours
             served.fail(error)
         else:
-            if isinstance(result, Coroutine):
-                result = self._loop.create_task(result, name=spec.name)
             if not asyncio.isfuture(result):
                 served.answer(result)
                 return

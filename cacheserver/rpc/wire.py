@@ -125,10 +125,13 @@ class Wire(asyncio.Protocol):
         self._leaving.append(leaving)
         if not (self._has_flush or self._is_paused):
             self._has_flush = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        self._has_flush = False
+        self._flush()
 
     def _flush(self) -> None:
-        self._has_flush = False
         while self._leaving and not self._is_paused and not self.reason:
             batch: list[bytes] = []
             size = 0
@@ -167,6 +170,7 @@ class Wire(asyncio.Protocol):
                 return  # of a large message the most: it is not copied with each piece
             data = bytes(self._pending)
             self._pending.clear()
+        has_flush, self._has_flush = self._has_flush, True  # what is put meanwhile leaves below, without another turn
         try:
             rest = self._take(data)
         except ValueError as error:  # Garbage, BrokenSeal, and what a link finds wrong
@@ -174,6 +178,10 @@ class Wire(asyncio.Protocol):
         else:
             if rest < len(data) and not self.reason:
                 self._pending += data[rest:]
+        finally:
+            self._has_flush = has_flush
+        if self._leaving and not has_flush:
+            self._flush()
 
     def _take(self, data: bytes) -> int:
         """Receives the whole messages in `data`; where the rest begins."""

@@ -39,6 +39,16 @@ def test_bench(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+def test_links(tmp_path: Path) -> None:
+    if not is_on_disk(tmp_path):
+        leave_out("needs a temporary folder on a disk: the benchmarks refuse to run in memory")
+    command = [sys.executable, "-m", "bench.links", *"--turns 1 --seconds 0.2 --in-flight 4 --folder".split()]
+    text = subprocess.run([*command, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for words in ("| send ", "| newest page of 20 |", "| empty delta ", "| owner / one |"):
+        assert words in text
+
+
+@pytest.mark.integration
 def test_bench_long(tmp_path: Path) -> None:
     sizes = "--messages 100 --messages 200 --conversations 10 --conversations 20 --mailboxes 20 --mailboxes 200"
     text = run("bench.long", tmp_path, *sizes.split(), *"--turns 1 --seconds 0.05 --churned 200 --minutes 0.03".split())

@@ -3,7 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from contextvars import ContextVar
+from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import aiohttp
@@ -22,6 +26,13 @@ from rowbox.api.operator.calls import Operator, OperatorCall
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
 from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
+from rowbox.cacheserver.rpc.handshake import Identity
+from rowbox.cacheserver.rpc.listener import Listener
+from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes, mailbox_calls
+from rowbox.cacheserver.rpc.peer import Peer
+from rowbox.cacheserver.rpc.status import StatusPublisher
+from rowbox.cacheserver.rpc.wire import LinkTiming
 from rowbox.mailbox.settings.config import RateLimitSettings, ServerSettings, Settings
 
 SECRET = b"a secret of at least 32 bytes, for tests"
@@ -139,6 +150,35 @@ def token(user: str, *, admin: bool = False, ttl_s: float = 3600, now: float | N
     return issue_token(SECRET, user, ttl_s, admin=admin, now=time.time() if now is None else now)
 
 
+class Reach(Enum):
+    """What is between the API and the mailboxes of a test."""
+
+    IN_PROCESS = "in_process"
+    LINK = "link"
+
+
+reach: ContextVar[Reach] = ContextVar("reach", default=Reach.IN_PROCESS)
+
+
+@asynccontextmanager
+async def over_link(port: MailboxPort) -> AsyncIterator[MailboxPort]:
+    """`port` as a process sees it that has a link to another one's, over a Unix socket."""
+    with TemporaryDirectory(prefix="rowbox-link-") as folder:
+        listener = Listener(Identity("test", "owner"), SECRET, mailbox_calls(port))
+        endpoint = await listener.listen(UnixEndpoint(Path(folder) / "owner.sock"))
+        status = StatusPublisher(listener, port, every_s=0.01)
+        status.loop.start()
+        peer = Peer(endpoint, Identity("test", "api"), SECRET, timing=LinkTiming(beat_s=30, connect_s=30))
+        peer.start()
+        try:
+            await peer.up()
+            yield RemoteMailboxes(peer)
+        finally:
+            await status.loop.close()
+            await peer.close()
+            await listener.close()
+
+
 @asynccontextmanager
 async def serving(
     port: MailboxPort,
@@ -148,7 +188,24 @@ async def serving(
     sources: list[Source] | None = None,
     calls: Sequence[OperatorCall] = (),
 ) -> AsyncIterator[Api]:
-    """A server over `port` for the time of the block."""
+    """A server over `port` for the time of the block, with a link between them where `reach` says so."""
+    between = over_link(port) if reach.get() is Reach.LINK else nullcontext(port)
+    async with (
+        between as reached,
+        _serving(reached, settings, authenticator=authenticator, sources=sources, calls=calls) as api,
+    ):
+        yield api
+
+
+@asynccontextmanager
+async def _serving(
+    port: MailboxPort,
+    settings: Settings,
+    *,
+    authenticator: Authenticator | None,
+    sources: list[Source] | None,
+    calls: Sequence[OperatorCall],
+) -> AsyncIterator[Api]:
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
     if authenticator is None:
         authenticator = make_authenticator(settings.auth, lambda: [SECRET], time.time, time.monotonic)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import uvloop
@@ -12,7 +12,7 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.settings.config import Settings
-from tests.http.api import SETTINGS, Api, serving
+from tests.http.api import SETTINGS, Api, Reach, reach, serving
 from tests.http.scripted_port import ScriptedPort
 
 SHARDS = 64
@@ -33,8 +33,29 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@pytest.fixture(params=list(Reach), ids=lambda reach: reach.value)
+def reached(request: pytest.FixtureRequest) -> Iterator[Reach]:
+    """Every test that goes through the port runs twice: with the owner in its process, and over a link to it."""
+    token = reach.set(request.param)
+    yield request.param
+    reach.reset(token)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over a link once: with one kind of store, and not where a test says that it is about one process."""
+    twice = [item for item in items if _is_once_too_often(item)]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
+
+
+def _is_once_too_often(item: pytest.Item) -> bool:
+    asked = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    is_over_link = asked.get("reached") is Reach.LINK
+    return is_over_link and (asked.get("store") is True or item.get_closest_marker("in_process") is not None)
+
+
 @pytest.fixture
-def scripted() -> ScriptedPort:
+def scripted(reached: Reach) -> ScriptedPort:
     return ScriptedPort()
 
 
@@ -57,7 +78,7 @@ def store(request: pytest.FixtureRequest, settings: Settings) -> MemoryStore:
 
 
 @pytest.fixture
-async def owner(store: MemoryStore, settings: Settings) -> AsyncIterator[Owner]:
+async def owner(store: MemoryStore, settings: Settings, reached: Reach) -> AsyncIterator[Owner]:
     owner = Owner(store, settings)
     await owner.start()
     yield owner

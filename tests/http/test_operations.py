@@ -21,6 +21,7 @@ async def test_health_says_that_the_process_lives(edge: Api, scripted: ScriptedP
     assert (await edge.admin("/healthz")).json() == {"status": "ok"}
 
 
+@pytest.mark.in_process
 async def test_readiness_and_why_not(edge: Api, scripted: ScriptedPort) -> None:
     answer = await edge.admin("/readyz")
     assert (answer.status, answer.json()) == (200, {"ready": True})

@@ -29,6 +29,15 @@ async def send(api: Api, headers: dict[str, str]) -> Answer:
     return await api.request("POST", "/v1/sendMessage", None, headers=headers, body=body)
 
 
+@pytest.mark.in_process
+async def test_it_is_said_before_a_body_is_read(api: Api, owner: Owner) -> None:
+    stolen = header("alice")
+    await owner.revoke_user("alice")
+    answer = await send(api, stolen)
+    answer.problem(401, "token_revoked")
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
 async def test_every_call_says_it_at_once_and_no_other_users_token_is_meant(api: Api, owner: Owner) -> None:
     stolen, bobs = header("alice"), header("bob")
     await api.send("c")
@@ -37,9 +46,6 @@ async def test_every_call_says_it_at_once_and_no_other_users_token_is_meant(api:
     for path in _PATHS:
         problem = (await ask(api, path, stolen)).problem(401, "token_revoked")
         assert not problem.retryable
-    answer = await send(api, stolen)
-    answer.problem(401, "token_revoked")
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
     assert (await ask(api, _PATHS[0], bobs)).status == 200
     assert (await ask(api, _PATHS[0], header("alice"))).status == 200, "in the second in which the answer came"
 

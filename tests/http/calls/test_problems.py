@@ -43,7 +43,16 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "retryable"), RAISED, ids=lambda value: type(value).__name__)
+def of_a_port(error: errors.RowboxError) -> bool:
+    """Whether a port may raise it, so that it travels over links: the API has some of its own."""
+    return type(error).__module__ == errors.__name__
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retryable"),
+    [pytest.param(*one, marks=() if of_a_port(one[0]) else pytest.mark.in_process) for one in RAISED],
+    ids=lambda value: type(value).__name__,
+)
 async def test_each_error_has_its_status_and_a_body(
     error: errors.RowboxError, status: int, retryable: bool, edge: Api, scripted: ScriptedPort
 ) -> None:
@@ -91,7 +100,11 @@ def made(kind: type[errors.RowboxError]) -> errors.RowboxError:
 OURS = [kind for kind in every_class() if is_of_ours(made(kind))]
 
 
-@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if of_a_port(made(kind)) else pytest.mark.in_process) for kind in OURS],
+    ids=lambda kind: kind.__name__,
+)
 async def test_no_error_of_ours_names_files_hosts_sizes_or_the_systems_errors(
     kind: type[errors.RowboxError], edge: Api, scripted: ScriptedPort, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,6 +153,7 @@ async def test_retry_after_is_whole_seconds_rounded_up(
     assert answer.headers["Retry-After"] == in_header
 
 
+@pytest.mark.in_process
 async def test_an_unexpected_exception_is_logged_with_its_request_id_and_tells_the_client_nothing(
     edge: Api, scripted: ScriptedPort, caplog: pytest.LogCaptureFixture
 ) -> None:

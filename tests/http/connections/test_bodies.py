@@ -103,6 +103,7 @@ def head(*more: str, user: str = "alice") -> bytes:
     return "\r\n".join(lines).encode()
 
 
+@pytest.mark.in_process
 async def test_an_empty_bucket_is_told_before_anything_of_a_body_is_read(scripted: ScriptedPort) -> None:
     """At 80c87b5 the whole body was read first: 300 connections of one user were 230 MB."""
     scripted.not_admitted = RateLimited("too many requests of this user", retry_after_ms=1500)
@@ -117,6 +118,7 @@ async def test_an_empty_bucket_is_told_before_anything_of_a_body_is_read(scripte
     assert scripted.calls == []
 
 
+@pytest.mark.in_process
 async def test_the_owner_tells_of_an_empty_bucket_without_taking_from_it(api: Api) -> None:
     for number in range(2):
         assert (await api.send(str(number))).status == 201
@@ -132,6 +134,7 @@ def settings() -> Settings:
     return Settings(server=ANY_PORT, rate_limits=RateLimitSettings(send_burst=2, send_per_second=0.001))
 
 
+@pytest.mark.in_process
 async def test_who_does_not_own_the_mailboxes_reads_no_body(scripted: ScriptedPort) -> None:
     scripted.not_admitted = HandoverInProgress("another server owns the mailboxes")
     async with serving(scripted) as api:

@@ -113,6 +113,7 @@ async def test_readiness_goes_before_the_api() -> None:
         await stopping
 
 
+@pytest.mark.in_process
 async def test_a_send_in_flight_is_finished_and_answered(scripted: ScriptedPort) -> None:
     held = HeldPort()
     async with serving(held) as api:

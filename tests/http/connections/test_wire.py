@@ -56,6 +56,7 @@ async def test_head_is_get_without_the_body(path: str, user: str | None, edge: A
     assert int(head.headers["Content-Length"]) == len(got.body) > 0
 
 
+@pytest.mark.in_process
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/readyz?verbose"])
 async def test_head_on_the_operators_port(path: str, edge: Api, scripted: ScriptedPort) -> None:
     for unready in ([], ["the store does not answer"]):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rowbox.cacheserver.rpc.failures import KNOWN, LONGEST_MESSAGE, error_of, failure_of
 from rowbox.mailbox.errors import (
+    BadRequest,
     HandoverInProgress,
     PageTooLarge,
     RateLimited,
@@ -101,6 +102,13 @@ def test_what_a_peer_says_of_an_error_reaches_nothing_but_its_fields() -> None:
     assert type(error) is RateLimited
     assert vars(error) == {"retry_after_ms": 6}
     assert error.args == ("a line",)
+
+
+def test_what_an_error_quotes_may_be_no_text() -> None:
+    error = BadRequest("no such thing: \ud800")
+    error.user_id = "\ud800"
+    assert str(travelled(error)) == r"no such thing: \ud800"
+    assert travelled(error).user_id == r"\ud800"
 
 
 def test_a_line_is_bounded() -> None:
