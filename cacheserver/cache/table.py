@@ -4,7 +4,7 @@ It is indexed by shard as well, so that a shard that is given away leaves the me
 
 A load belongs to the table, not to the request that began it: everybody who wants the row awaits the one task, and
 nobody's leaving cancels it. Cold loads are admitted a few at a time, so that neither a restart nor a store that is too
-busy is stampeded (admission.py).
+busy is stampeded (admission.py). Mailboxes that were handed over are not cold: they read nothing.
 """
 
 import asyncio
@@ -207,11 +207,9 @@ class Table:
     async def _load(self, row: Row) -> None:
         try:
             await self._settled(row.key)
-            async with self._admission:
-                self.loads += 1
-                loaded = await self._loader.load(row.user_id, row.key, row.grant)
+            loaded = await self._loader.load_warm(row.user_id, row.key, row.grant)
             if loaded is None:
-                loaded = await self._load_large(row)
+                loaded = await self._load_cold(row)
             row.hold_mailbox(loaded.mailbox)
             self._on_loaded(row, loaded.outbox)
             self.account(row)  # while it still counts as loading: making room must not take the row itself
@@ -222,6 +220,12 @@ class Table:
             row.end_load()
             self._loads -= 1
             self.forget_if_empty(row)
+
+    async def _load_cold(self, row: Row) -> LoadedRow:
+        async with self._admission:
+            self.loads += 1
+            loaded = await self._loader.load(row.user_id, row.key, row.grant)
+        return loaded if loaded is not None else await self._load_large(row)
 
     async def _load_large(self, row: Row) -> LoadedRow:
         loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import random
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -199,6 +199,20 @@ class Delivery:
         self.add_outbox(sender_id, row, [*cells, *newer])
         if len(newer) >= NEWER_MESSAGES:  # there may have been more of them
             self.spilled.setdefault(sender_id, Spilled()).for_everybody = True
+
+    def has_spilled(self, sender_id: str) -> bool:
+        """Whether the sender's outbox in the store may hold messages of which nobody here knows."""
+        return sender_id in self.spilled or sender_id in self._newer
+
+    def outboxes(self, senders: Collection[str]) -> dict[str, list[OutboxCell]]:
+        """The outbox cells that are on their way, by sender: all that there are of one of whom nothing has spilled."""
+        found: dict[str, list[OutboxCell]] = {}
+        if self._held.keys() & senders:
+            for parcel in self._parcels.values():
+                sender_id = parcel.cell.message.sender_id
+                if sender_id in senders:
+                    found.setdefault(sender_id, []).append(parcel.cell)
+        return found
 
     async def wait(self, sender_id: str, message_id: bytes) -> int:
         """Waits until every recipient has the message, for `wait_s` at most. Returns how many are still without it."""

@@ -35,6 +35,7 @@ from typing import Any, TypeAlias
 
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
+from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.cache.commands import CommandResult, DeliverCommand, MarkReadCommand, SendCommand
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
@@ -48,6 +49,7 @@ from rowbox.cacheserver.fetch.fetches import Fetches
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.fetch.settling import Settling
+from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
 from rowbox.cacheserver.port import (
     FetchConversations,
@@ -63,6 +65,7 @@ from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.guarded_store import GuardedStore
 from rowbox.cacheserver.stores.history import history_of
@@ -72,7 +75,14 @@ from rowbox.cacheserver.turns import Turns
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
-from rowbox.mailbox.errors import HandoverInProgress, LeaseLapsed, NotTheOwner, Overloaded, UnknownClientMessageId
+from rowbox.mailbox.errors import (
+    HandoverInProgress,
+    LeaseLapsed,
+    NotTheOwner,
+    Overloaded,
+    RowboxError,
+    UnknownClientMessageId,
+)
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -150,6 +160,8 @@ class Owner:
             on_loaded=self._loaded,
             settled=self.quarantine.settled,
         )
+        self.handing_over = HandingOver(self.table, self.delivery, self.quarantine)
+        self.warm_ages = BackgroundLoop("warm-rows", self._drop_old_warm_rows)
         self.committer = Committer(store, self.table, self.cleaner, clock, self._applied)
         self.pipeline = Pipeline(
             self.table,
@@ -193,6 +205,7 @@ class Owner:
         if self._store.late_writes:
             self.recovery.loop.start()
             self.revocations.ids.loop.start()
+            self.warm_ages.start()
         self._unready.clear()
 
     def begin_drain(self) -> None:
@@ -206,6 +219,7 @@ class Owner:
         self.begin_drain()
         await self.recovery.loop.close()
         await self.revocations.ids.loop.close()
+        await self.warm_ages.close()
         self.settling.close()
         await self.pipeline.idle()
         await self.delivery.close()
@@ -228,8 +242,18 @@ class Owner:
 
     # ------------------------------------------------------------------ shards
 
-    def take(self, shards: Collection[int]) -> None:
-        """Notes that these shards were granted. What their last owner left undelivered is looked for at once."""
+    def take(self, shards: Collection[int], warm: Sequence[HandedRow] = ()) -> None:
+        """Notes that these shards were granted. What their last owner left undelivered is looked for at once.
+
+        `warm`: what the last owner has handed over with them (Stash.take_out). To be called in the turn of the loop in
+        which they were granted: a row that was loaded under the grant is no more as it was handed over.
+        """
+        self.loader.warm.add(warm, self._loop.time())
+        self.warm_ages.wake()
+        for row in warm:
+            if row.has_outbox:
+                with suppress(RowboxError):  # then the scan comes to it
+                    self.table.load(self.table.row(row.user_id))
         if self._store.late_writes:
             self.recovery.take(shards)
 
@@ -268,6 +292,7 @@ class Owner:
         is in flight ends by the check of its grant. ValueError where one of the grants still stands.
         """
         shards = frozenset(shards)
+        self.loader.warm.forget(shards)
         rows = self.table.rows_of(shards)
         for row in rows:
             self._assert_ended(row)
@@ -280,6 +305,9 @@ class Owner:
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
+
+    async def _drop_old_warm_rows(self) -> float | None:
+        return self.loader.warm.drop_old(self._loop.time())
 
     def _assert_ended(self, row: Row) -> None:
         """What is in flight of a row that is let go of has to be refused by its grant."""

@@ -77,6 +77,18 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             loader.store_calls,
         ),
         (
+            "rowbox_mailboxes_claimed_warm_total",
+            "counter",
+            "Mailboxes that the last owner had handed over: claimed, and not read.",
+            loader.warm_loads,
+        ),
+        (
+            "rowbox_mailboxes_handed_over_bytes",
+            "gauge",
+            "What was handed over and is not in use yet.",
+            loader.warm.size_bytes,
+        ),
+        (
             "rowbox_folding_reads_total",
             "counter",
             "Store calls that looked for late writes, before a list of epochs is folded.",

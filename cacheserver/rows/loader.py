@@ -1,6 +1,7 @@
 """Loading a mailbox: one read, and where writes can be late one claim (docs/consistency.md, rule 1).
 
-Once in many epochs there are more reads (folding.py), and a row that one read cannot hold is read in parts.
+Once in many epochs there are more reads (folding.py), and a row that one read cannot hold is read in parts. Of a row
+whose mailbox was handed over there is no read at all (`load_warm`).
 
 Interleaving that the claim ends: owner A is replaced by B while A's put is on its way.
   1. B reads the row: head 70.     2. B writes its fence: "A counts up to 70".     3. A's put of version 71 lands.
@@ -25,10 +26,12 @@ from rowbox.cacheserver.rows.folding import Folded, Folding
 from rowbox.cacheserver.rows.row_parts import OUTBOX_COLUMNS, PART_COLUMNS, has_settled, in_parts
 from rowbox.cacheserver.rows.row_states import IndexColumn, decoded, sole_part, stamps_in, whole_keys
 from rowbox.cacheserver.rows.sent_ids import SentIds
+from rowbox.cacheserver.rows.warm_rows import WarmClaims, WarmRows
 from rowbox.cacheserver.stores.port import Column, Put, RowMutation, Store
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.hand_over import HandedOver
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.index_draft import IndexDraft
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
@@ -60,7 +63,31 @@ class Loader:
         self._clock = clock
         self._time = time
         self._limits = limits
+        self.warm = WarmRows(store.shards)
+        """What was handed over of rows that have not been claimed since."""
+        self.warm_claims = WarmClaims(store, clock)
+        self.warm_loads = 0
+        """Mailboxes that were claimed as they were handed over."""
         self.store_calls = 0
+        """Of all other loads."""
+
+    async def load_warm(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow | None:
+        """The mailbox that was handed over with the row's shard, claimed under `grant`: one put, and no read.
+
+        None, and nothing was written: there is none, or it is none to claim with, so the row has to be loaded. After
+        this call there is none, whatever becomes of it. NotTheOwner, LeaseLapsed, StoreUnavailable.
+        """
+        packed = self.warm.take(user_id)
+        handed = HandedOver.unpacked(packed) if packed is not None else None
+        if handed is None:
+            return None
+        fence = handed.claim(grant.epoch, grant.incarnation, self._time.now_us() // US_PER_MS)
+        if fence is None:
+            return None
+        await self.warm_claims.confirm(row, fence, grant)
+        grant.check()
+        self.warm_loads += 1
+        return LoadedRow(handed.mailbox(user_id, self._limits, fence), handed.outbox)
 
     async def load(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow | None:
         """The mailbox of a user, claimed under `grant` where writes can be late. None: too large, for `load_large`.

@@ -16,10 +16,14 @@ from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.watch import Watch
 from rowbox.cacheserver.rows import row_parts
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.rows.warm_rows import WarmRows
 from rowbox.mailbox import fence, two_states
+from rowbox.mailbox.aggregate import hand_over
+from rowbox.mailbox.aggregate.hand_over import HandedOver
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks import clock
 from tests.model.cluster import cluster_row
+from tests.model.moves import shipped_moves
 from tests.model.rows import names, shipped
 
 
@@ -57,7 +61,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _forget() -> None:
     """Forgets the answers of rules that the model remembers."""
-    for module in (shipped, names, cluster_row):
+    for module in (shipped, shipped_moves, names, cluster_row):
         for remembered in vars(module).values():
             if hasattr(remembered, "cache_clear"):
                 remembered.cache_clear()
@@ -75,6 +79,8 @@ _PLACE = "a_place_was_taken_over"
 _RAISED = "the_map_was_raised"
 _FIRST_PLACE = "cluster: a first start, resignations"
 _START = "cluster: three nodes, a first start"
+_MOVE = "a move: unknown outcomes"
+_WARM = "a_row_is_claimed_warm"
 _IS_HELD: Any = vars(Lease)["is_held"].fget
 
 MUTANTS = (
@@ -120,6 +126,14 @@ MUTANTS = (
     Mutant(two_states.cells_of, "state, before(key)", "state, state", _SECOND),
     Mutant(clock.tick, "last_us + 1", "last_us", "in parts, three messages"),
     Mutant(row_parts.has_settled, "before == head", "True", "in parts, three messages"),
+    Mutant(WarmRows.take, "of_shard.rows.pop(user_id, None)", "of_shard.rows.get(user_id)", _MOVE),
+    Mutant(HandedOver.claim, "access(self.fence, epoch, incarnation) is not Access.CLAIMABLE", "True", _WARM),
+    Mutant(HandedOver.claim, "self.head,", "self.head - 1,", _MOVE),
+    Mutant(HandedOver.mailbox, "head=self.head,", "head=0,", _MOVE),
+    Mutant(HandedOver.mailbox, "index=index_of(self.states)", "index=index_of(())", _MOVE),
+    Mutant(HandedOver.mailbox, "client_ids=self.client_ids", "client_ids=None", _MOVE),
+    Mutant(HandedOver.mailbox, "fence=fence,", "fence=self.fence,", _MOVE),
+    Mutant(hand_over.packed_mailbox, "mailbox.head,", "0,", _MOVE),
     Mutant(Lease.renewed, "begun_s + self._ttl_s", "begun_s + self._ttl_s + 2", _BEATS),
     Mutant(_IS_HELD, "self._now_s() < self._until_s", "self._now_s() <= self._until_s", _BEATS),
     Mutant(Watch.saw, "now_s - self._looked_s > self._gap_s", "False", "patience: a store that stalls"),

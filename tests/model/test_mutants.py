@@ -1,6 +1,7 @@
 """A fault in a line of a shipped rule is found by the search: it calls the rule itself, and no copy of it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,8 @@ from tests.model.cluster.cluster import Cluster
 from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
 from tests.model.cluster.patience import Patience, PatienceBounds, PatienceRules
 from tests.model.goals import Reaching
+from tests.model.moves import test_moves
+from tests.model.moves.moves import Moves
 from tests.model.mutants import MUTANTS, Mutant, planted
 from tests.model.rows.one_row import OneRow
 from tests.model.rows.rules import Bounds, Rules
@@ -20,13 +23,18 @@ LIMIT: Final = 130_000
 WARM_SWEEP: Final = Bounds(sweeps=1, warm=True)
 
 Search = Callable[[], Model[Any]]
-FULL: Final[dict[str, Search]] = {
-    case.name: case.model for case in (*cases.FULL, *cluster_cases.FULL, *patience_cases.FULL)
-} | {
-    "cluster: a first start, resignations": lambda: Cluster(
-        ClusterRules(), cluster_cases.COLD._replace(nodes=2, beats=2, stops=1)
-    )
-}
+FULL: Final[dict[str, Search]] = (
+    {case.name: case.model for case in (*cases.FULL, *cluster_cases.FULL, *patience_cases.FULL)}
+    | {
+        f"a move: {name}": partial(Moves, Rules(), bounds, moves=moves)
+        for name, (bounds, moves) in test_moves.FULL.items()
+    }
+    | {
+        "cluster: a first start, resignations": lambda: Cluster(
+            ClusterRules(), cluster_cases.COLD._replace(nodes=2, beats=2, stops=1)
+        )
+    }
+)
 GOALS: Final[dict[str, Search]] = {
     "a_late_write_is_ignored": lambda: Reaching(OneRow(Rules(), Bounds()), goals.a_late_write_is_ignored),
     "the_second_state_is_used": lambda: Reaching(OneRow(Rules(), Bounds()), goals.the_second_state_is_used),
@@ -40,6 +48,9 @@ GOALS: Final[dict[str, Search]] = {
     ),
     "the_map_was_raised": lambda: Reaching(
         Cluster(ClusterRules(), cluster_cases.TWO._replace(raises=1)), test_cluster.the_map_was_raised
+    ),
+    "a_row_is_claimed_warm": lambda: test_moves.Until(
+        Moves(Rules(), test_moves.BEGUN), "of the hand-over 1, sends fence"
     ),
     "is_dead": lambda: Reaching(Patience(PatienceRules(), PatienceBounds()), test_patience.is_dead),
 }

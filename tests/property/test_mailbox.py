@@ -24,11 +24,13 @@ from rowbox.cacheserver.stores.memory.cells import MemoryCells
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
+from rowbox.mailbox.conversation import NEVER
 from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownMessage
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings, StoreSettings
+from rowbox.mailbox.two_states import ByKind
 from tests.checking import findings_of
 from tests.property.model import PlainMailbox, Said, without_version
 from tests.support.cluster import (
@@ -37,6 +39,7 @@ from tests.support.cluster import (
     UNLIMITED,
     Cluster,
     Json,
+    Node,
     all_conversations,
     all_messages,
     gather_all,
@@ -88,6 +91,26 @@ class Client:
 
     def expire(self, horizon: int) -> None:
         self.messages = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+
+
+async def is_what_a_load_finds(node: Node, user: str) -> None:
+    """What a warm claim has made of a user's mailbox is what a load makes of the row behind it."""
+    row, warm = await node.owner.table.loaded(user)
+    found = await node.owner.loader.load(user, row.key, row.grant)
+    assert found is not None
+    cold = found.mailbox
+    assert (warm.epoch, warm.fence, warm.head, warm.born) == (cold.epoch, cold.fence, cold.head, cold.born)
+    assert warm.index.packed() == cold.index.packed()
+    assert warm.index.newest(0, len(warm.index)) == cold.index.newest(0, len(cold.index))
+    assert list(warm.index._changes.items()) == list(cold.index._changes.items())
+    assert set(warm.index.ended(NEVER - 1, 1_000)) == set(cold.index.ended(NEVER - 1, 1_000))
+    assert warm.revocation == cold.revocation
+    assert {kind: states for kind, states in warm.others.items() if states} == cold.others
+    assert by_kind(warm.stale_epochs) == by_kind(cold.stale_epochs)
+
+
+def by_kind(stale_epochs: ByKind[int]) -> ByKind[int]:
+    return {kind: stale for kind, stale in stale_epochs.items() if stale}
 
 
 class Copy(NamedTuple):
@@ -370,6 +393,19 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.runner.run(self.cluster.restart())
+
+    @precondition(lambda self: self.late)
+    @rule()
+    def move(self) -> None:
+        """Another server goes on with what this one has in memory. It has what a load would find now."""
+
+        async def run() -> None:
+            await self.cluster.quiet()
+            node = await self.cluster.move()
+            for user in USERS:
+                await node.process.call(is_what_a_load_finds(node, user))
+
+        self.runner.run(run())
 
     @rule()
     def copy_the_store(self) -> None:

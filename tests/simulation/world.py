@@ -7,12 +7,13 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import TypeVar
 from unittest.mock import patch
 
 from rowbox.cacheserver.port import Page, SendResult
+from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.stores.memory.faults import Fault
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import RowboxError, UnknownClientMessageId
@@ -20,6 +21,7 @@ from tests.checking import assert_no_findings
 from tests.simulation.history import History, Sending
 from tests.support.cluster import (
     CRAMPED,
+    SHARDS,
     UNLIMITED,
     Cluster,
     Json,
@@ -95,6 +97,11 @@ class World:
         """A step of the clock that will be undone."""
         self.cluster: Cluster
 
+    @property
+    def newest_node(self) -> Node:
+        """Whom a client asks that asks once."""
+        return self.cluster.node
+
     def run(self) -> list[str]:
         """Plays it to the end; the events, the same for the same seed. Violation where a promise is broken."""
         entropy = Random(self.seed)
@@ -136,8 +143,8 @@ class World:
 
     # ------------------------------------------------------------------ what goes wrong
 
-    async def _start_node(self) -> Node:
-        node = await self.cluster.start()
+    async def _start_node(self, handed: Sequence[HandedRow] = ()) -> Node:
+        node = await self.cluster.start(handed)
         chances = LATE_FAULTS if self.late else EMBEDDED_FAULTS
         node.store.faults.roll(self.dice.getrandbits(32), chances, read_chance=0.03)
         self.history.note(f"node {self.cluster.map_version} starts")
@@ -146,7 +153,7 @@ class World:
     async def _trouble(self) -> None:
         kinds: list[Callable[[], Awaitable[None]]] = [self._stall, self._kill, self._set_clock]
         if self.late:
-            kinds += [self._land, self._land, self._pause, self._pause_two, self._lapse]
+            kinds += [self._land, self._land, self._pause, self._pause_two, self._lapse, self._move]
         while True:
             await asyncio.sleep(self.dice.expovariate(4.0))
             await self.dice.choice(kinds)()
@@ -195,6 +202,26 @@ class World:
             self.history.note("wake one of two")
             node.wake()
             await asyncio.sleep(self.dice.uniform(0, 0.3))
+
+    async def _move(self) -> None:
+        """A node gives everything away while it lives. Or it changes its mind; or one of the two dies over it."""
+        giver = self.cluster.node
+        self.history.note("it closes")
+        handed = await self.cluster.handed_by(giver)
+        if self.cluster.node is not giver or not giver.process.is_alive:
+            return
+        fate = self.dice.random()
+        if fate < 0.2:
+            self.history.note("it opens again")
+            giver.owner.reopen(range(SHARDS))
+            return
+        if fate < 0.3:
+            self.history.note("it dies with the hand-over on its way")
+            await self.cluster.kill(writes_survive=self.dice.random() < 0.5)
+        self.history.note(f"{len(handed)} mailboxes are handed over")
+        await self._start_node(handed if fate < 0.9 else handed[::2])
+        if giver.process.is_alive:
+            self.cluster.gave_away(giver)
 
     async def _lapse(self) -> None:
         """The owner cannot renew its lease for a moment, and nobody takes over: what is under way goes on."""
@@ -290,10 +317,8 @@ class World:
         if self.dice.random() < 0.2:  # an impatient client: twice at once
             await asyncio.gather(self._send_until_confirmed(sending), self._send_until_confirmed(sending))
         elif self.dice.random() < 0.1:  # one that leaves after its first try
-            node = self.cluster.node
-            if node.process.is_alive:
-                with contextlib.suppress(RowboxError, ConnectionLost):
-                    self.history.confirm(sending, await self._ask_to_send(node, sending))
+            with contextlib.suppress(RowboxError, ConnectionLost):
+                self.history.confirm(sending, await self._ask_to_send(self.newest_node, sending))
         else:
             await self._send_until_confirmed(sending)
 
@@ -408,7 +433,7 @@ class World:
         return await self.cluster.start()
 
     async def _check_the_end(self) -> None:
-        node, boxes = self.cluster.node, {}
+        node, boxes = self.newest_node, {}
         for user in USERS:
             boxes[user], _ = await all_messages(node, user, None, 7)
         self.history.final(boxes)

@@ -16,6 +16,7 @@ from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.memory.store import MemoryStore
@@ -28,6 +29,8 @@ from tests.support.process import Process, install
 from tests.support.virtual_time import WallClock, settle
 
 SHARDS = 64
+HANDED_BYTES = 64 << 20
+"""More than any test has in memory."""
 Json = dict[str, Any]
 
 UNLIMITED = Settings(rate_limits=RateLimitSettings(enabled=False))
@@ -152,8 +155,11 @@ class Cluster:
         """The newest node: the one that the map names."""
         return self.nodes[-1]
 
-    async def start(self) -> Node:
-        """Starts another node under a new map version; the nodes before it own nothing any more."""
+    async def start(self, handed: Sequence[HandedRow] = ()) -> Node:
+        """Starts another node under a new map version; the nodes before it own nothing any more.
+
+        `handed`: what was handed over to it.
+        """
         for older in self.nodes:
             older.revoke()
         self.map_version += 1
@@ -165,12 +171,35 @@ class Cluster:
             if self.judges_clock:
                 await self._judge_clock(version=self.map_version)
             owner = Owner(store, self.settings, ownership=ownership, time=self.time)
+            owner.take(range(SHARDS), handed)
             await owner.start()
             return owner
 
         node = Node(store, await process.call(make()), process, ownership)
         self.nodes.append(node)
         return node
+
+    async def move(self) -> Node:
+        """The newest node hands everything over to another one that is started, with what it has in memory."""
+        giver = self.node
+        handed = await self.handed_by(giver)
+        taker = await self.start(handed)
+        self.gave_away(giver)
+        return taker
+
+    async def handed_by(self, giver: Node, shards: Sequence[int] = range(SHARDS)) -> list[HandedRow]:
+        """What a node hands over of shards, which are closed afterwards."""
+
+        async def close() -> list[HandedRow]:
+            await giver.owner.close_shards(shards)
+            parts = giver.owner.handing_over.parts(shards, HANDED_BYTES, HANDED_BYTES // 8)
+            return [row async for part in parts for row in part]
+
+        return await giver.process.call(close())
+
+    def gave_away(self, giver: Node) -> None:
+        """A node that was replaced notices it."""
+        giver.process.run(giver.owner.give_away, range(SHARDS))
 
     async def _judge_clock(self, version: int) -> None:
         """Has the process that calls it go by a judged clock; the newest one keeps the store's memory current."""

@@ -41,6 +41,11 @@ class Process:
         """Calls a function inside the process: what it begins belongs to the process."""
         self._context.copy().run(function, *arguments)
 
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Begins something inside the process, whose end is nobody's business."""
+        task = asyncio.get_running_loop().create_task(work, context=self._context)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
     async def kill(self, spared: Iterable[asyncio.Task[Any]] = ()) -> None:
         """Ends all tasks of the process at once, but for `spared`, which are out of its hands already."""
         self.is_alive = False

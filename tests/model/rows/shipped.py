@@ -73,12 +73,14 @@ def taken(fence: Fence, index: frozenset[IndexCell], fences: frozenset[FenceCell
     row.add_outbox([parcel_column(entry) for entry in sorted(outbox)])
     mailbox = row.mailbox(USER, LIMITS, row.draft.index())
     last = max((cell.conversation for cell in index), default=-1)
-    histories = [mailbox.index.get(_conversation_id(number)) for number in range(last + 1)]
+    histories = [mailbox.index.get(conversation_id(number)) for number in range(last + 1)]
     return Taken(
         mailbox.head,
         tuple(history_of(state) if state is not None else () for state in histories),
-        frozenset(_entry(cell) for cell in row.outbox),
-        frozenset((_number(key), lower) for of_kind in mailbox.stale_epochs.values() for key, lower in of_kind.items()),
+        frozenset(entry_of(cell) for cell in row.outbox),
+        frozenset(
+            (number_of(key), lower) for of_kind in mailbox.stale_epochs.values() for key, lower in of_kind.items()
+        ),
         _useless(row.removable, index, fences, outbox),
     )
 
@@ -95,32 +97,32 @@ def written(
     outbox: bool,
 ) -> Written:
     """What `Plan` makes of sends, each (message, conversation), and `Mailbox.apply` of the plan."""
-    mailbox = _mailbox(epoch, fence, head, conversations, stale)
+    mailbox = mailbox_of(epoch, fence, head, conversations, stale)
     plan = mailbox.plan(now_us)
     for message, conversation in batch:
         plan.send(_new_send(message, conversation, outbox=outbox))
     put = plan.cells()
     copies = [cell for cell in put if isinstance(cell, cells.MessageCell)]
     new = {
-        (_number(cell.conversation_id), Entry(cell.epoch, cell.version, int(cell.content))) for cell in copies
+        (number_of(cell.conversation_id), Entry(cell.epoch, cell.version, int(cell.content))) for cell in copies
     }  # the one cell that stands for what `m`, `l` and `d` have of a message
     others = [(cell.epoch, cell.version) for cell in put if isinstance(cell, cells.LogCell | cells.DedupeCell)]
     assert sorted(others) == sorted(2 * [(cell.epoch, cell.version) for cell in copies])
     index = [cell for cell in put if isinstance(cell, two_states.IndexCell)]
     assert all(cell.epoch == epoch for cell in index)
     mailbox.apply(plan)
-    garbage = frozenset((_number(key), lower) for _, key, lower in mailbox.take_stale(plan))
-    after = [mailbox.index.get(_conversation_id(number)) for number in range(len(conversations))]
+    garbage = frozenset((number_of(key), lower) for _, key, lower in mailbox.take_stale(plan))
+    after = [mailbox.index.get(conversation_id(number)) for number in range(len(conversations))]
     return Written(
         mailbox.head,
         tuple(_after(state, new, number) for number, state in enumerate(after)),
         tuple(
             (number, _after(cell.current, new, number), _after(cell.previous, new, number))
             for cell in index
-            for number in [_number(cell.key)]
+            for number in [number_of(cell.key)]
         ),
         frozenset(entry for _, entry in new),
-        frozenset(_entry(cell) for cell in put if isinstance(cell, cells.OutboxCell)),
+        frozenset(entry_of(cell) for cell in put if isinstance(cell, cells.OutboxCell)),
         garbage,
     )
 
@@ -128,7 +130,7 @@ def written(
 @lru_cache(maxsize=1 << 16)
 def judge(epoch: int, fence: Fence) -> Mailbox:
     """A mailbox to ask what `counts` and what `is_dead`, by its list and its epoch. Nobody writes to it."""
-    return _mailbox(epoch, fence, 0, (), frozenset())
+    return mailbox_of(epoch, fence, 0, (), frozenset())
 
 
 @lru_cache(maxsize=1 << 16)
@@ -146,9 +148,10 @@ def parcel_column(entry: Entry) -> Column:
     return qualifier, value
 
 
-def _mailbox(
+def mailbox_of(
     epoch: int, fence: Fence, head: int, conversations: tuple[History, ...], stale: Iterable[tuple[int, int]]
 ) -> Mailbox:
+    """The product's mailbox of these values, without any client ids."""
     states = ((number, _state(number, history)) for number, history in enumerate(conversations))
     return Mailbox(
         USER,
@@ -156,9 +159,9 @@ def _mailbox(
         epoch=epoch,
         fence=fence,
         head=head,
-        index=index_of(stored(_conversation_id(number), state) for number, state in states if state is not None),
+        index=index_of(stored(conversation_id(number), state) for number, state in states if state is not None),
         client_ids=ClientIds(),
-        stale_epochs={cells.CONVERSATION.letter: {_conversation_id(number): lower for number, lower in stale}},
+        stale_epochs={cells.CONVERSATION.letter: {conversation_id(number): lower for number, lower in stale}},
     )
 
 
@@ -168,12 +171,12 @@ def _index_cell(cell: IndexCell) -> two_states.IndexCell[Conversation]:
     assert current is not None
     before = _state(cell.conversation, cell.before)
     return two_states.IndexCell(
-        cells.CONVERSATION.letter, _conversation_id(cell.conversation), cell.epoch, current, before
+        cells.CONVERSATION.letter, conversation_id(cell.conversation), cell.epoch, current, before
     )
 
 
 def _qualifier(cell: IndexCell) -> bytes:
-    return keys.state_qualifier(cells.CONVERSATION.letter, _conversation_id(cell.conversation), cell.epoch)
+    return keys.state_qualifier(cells.CONVERSATION.letter, conversation_id(cell.conversation), cell.epoch)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -218,24 +221,27 @@ def _after(state: Conversation | None, new: Iterable[tuple[int, Entry]], convers
 def _new_send(message: int, conversation: int, *, outbox: bool) -> NewSend:
     participants = (USER, OTHER) if outbox else (USER,)
     hashed = message.to_bytes(16, "big")
-    return NewSend(USER, _conversation_id(conversation), participants, str(message), str(message), hashed, b"", message)
+    return NewSend(USER, conversation_id(conversation), participants, str(message), str(message), hashed, b"", message)
 
 
 def _message(entry: Entry, conversation: int) -> Message:
     identifier = message_id(entry.version, entry.message)
-    return Message(identifier, _conversation_id(conversation), USER, (USER, OTHER), str(entry.message))
+    return Message(identifier, conversation_id(conversation), USER, (USER, OTHER), str(entry.message))
 
 
-def _entry(cell: cells.OutboxCell) -> Entry:
+def entry_of(cell: cells.OutboxCell) -> Entry:
+    """What a cell in `o` is in the model's row."""
     return Entry(cell.epoch, cell.version, int(cell.message.content))
 
 
 @lru_cache(maxsize=1 << 16)
-def _conversation_id(number: int) -> bytes:
+def conversation_id(number: int) -> bytes:
+    """The id of the conversation with this number."""
     return number.to_bytes(16, "big")
 
 
-def _number(conversation_id: bytes) -> int:
+def number_of(conversation_id: bytes) -> int:
+    """The inverse of `conversation_id`."""
     return int.from_bytes(conversation_id, "big")
 
 

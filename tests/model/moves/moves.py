@@ -21,13 +21,14 @@ read of the map); that no two versions are alike is for cluster.py to search.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
-from rowbox.mailbox.fence import claim, make_epoch
+from rowbox.mailbox.fence import make_epoch
+from tests.model.moves import shipped_moves
 from tests.model.rows import owner
 from tests.model.rows.names import PROCESSES, name_call, name_history
 from tests.model.rows.one_row import OneRow
 from tests.model.rows.owner import Mailbox
 from tests.model.rows.rules import Bounds, Rules
-from tests.model.rows.state import State, owns, put_process, with_t
+from tests.model.rows.state import Process, State, owns, put_process, with_t
 
 T = TypeVar("T")
 
@@ -221,10 +222,10 @@ class Moves:
 
     def arrives(self, state: MoveState, me: int) -> Iterator[Step]:
         at, moving = state
-        if at.processes[me].granted and self.move_rules.taken_before_ownership:
-            return
+        owned = self.move_rules.taken_before_ownership and at.processes[me].granted > 0
         for hand_over in moving.sent:
-            if hand_over.to == me and moving.came[me] != hand_over:
+            is_new = hand_over.to == me and moving.came[me] != hand_over
+            if is_new and shipped_moves.is_taken_in(hand_over.id, owned=owned):
                 label = f"{PROCESSES[me]} gets the hand-over {hand_over.id}"
                 yield label, MoveState(at, moving._replace(came=_put(moving.came, me, hand_over)))
 
@@ -233,15 +234,11 @@ class Moves:
         process, came = at.processes[me], moving.came[me]
         if came is None or process.mailbox is not None or process.call is not None:
             return
-        if self.move_rules.the_map_names_the_id and came.id != moving.known_ids[me]:
+        if self.move_rules.the_map_names_the_id and not shipped_moves.is_of_the_map(came.id, moving.known_ids[me]):
             return
-        epoch = make_epoch(process.granted, process.n)
-        if came.mailbox.epoch >= epoch:
+        mailbox = self.claimed(at, process, came.mailbox)
+        if mailbox is None:
             return
-        fence = claim(came.mailbox.fence, epoch, came.mailbox.head, self.one_row.now_ms(at), str(process.life))
-        known = owner.without_garbage(came.mailbox)  # nothing was read, so what the row holds beside it is not known
-        assert known is not None
-        mailbox = known._replace(epoch=epoch, fence=fence)
         what = f"{PROCESSES[me]} has {name_history(mailbox.messages())} of the hand-over {came.id}"
         if not self.move_rules.claims:
             serving = put_process(at, me, process._replace(mailbox=mailbox))
@@ -251,9 +248,20 @@ class Moves:
         sent = put_process(at, me, process._replace(call=call, executed=False, then=mailbox))
         yield f"{what}, sends {name_call(call)}", self.used(MoveState(sent, moving), me)
 
+    def claimed(self, at: State, process: Process, handed: Mailbox) -> Mailbox | None:
+        """What `process` makes of a mailbox that was handed over. It knows of no garbage that it did not read."""
+        epoch, name, now_ms = make_epoch(process.granted, process.n), str(process.life), self.one_row.now_ms(at)
+        packed = shipped_moves.packed(*handed[:-1])
+        messages, conversations = len(self.one_row.bounds.conversations), self.one_row.conversations
+        warm = shipped_moves.claimed(packed, messages, conversations, epoch, name, now_ms)
+        if warm is None:
+            return None
+        stale = warm.stale if at.world.left.sweeps else frozenset()
+        return Mailbox(epoch, *warm._replace(stale=stale))
+
     def used(self, state: MoveState, me: int) -> MoveState:
         """What came is gone."""
-        if not self.move_rules.used_once:
+        if not self.move_rules.used_once or shipped_moves.is_left():
             return state
         return state._replace(moving=state.moving._replace(came=_put(state.moving.came, me, None)))
 

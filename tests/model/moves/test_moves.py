@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from tests.model.rows.moves import MoveRules, Moves, MoveState
+from tests.model.moves.moves import MoveRules, Moves, MoveState
 from tests.model.rows.rules import Bounds, Rules
 from tests.model.search import search
 
@@ -53,7 +53,7 @@ class Until:
         return ((label, (label, following)) for label, following in self.model.successors(state[1]))
 
     def violation(self, state: tuple[str, MoveState]) -> str | None:
-        return self.model.violation(state[1]) or ("reached" if self.label in state[0] else None)
+        return self.model.violation(state[1]) or ("the goal is reached" if self.label in state[0] else None)
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ class Until:
     ],
 )
 def test_it_comes_to(label: str) -> None:
-    assert search(Until(Moves(Rules(), BEGUN), label), SMALL).violation == "reached"
+    assert search(Until(Moves(Rules(), BEGUN), label), SMALL).violation == "the goal is reached"
