@@ -137,6 +137,16 @@ class TestOwnerGone:
             assert [one.message_id for one in await server.client("ben").all_messages()] == [sent.message_id]
             await server.stop()
 
+    async def test_one_that_can_do_nothing_itself_ends_with_its_parent_too(self, tmp_path: Path) -> None:
+        """It would go on as soon as it could, and take connections from the next server."""
+        async with ServerProcess(tmp_path, TWO) as server:
+            children = server.api_processes()
+            for pid in children:
+                os.kill(pid, signal.SIGSTOP)
+            server.kill()
+            await all_end(children, AT_ONCE_S)
+            await server.ended()
+
     async def test_children_of_a_parent_that_is_killed_while_they_start_end_too(self, tmp_path: Path) -> None:
         server = ServerProcess(tmp_path, TWO)
         async with server.unstarted():
