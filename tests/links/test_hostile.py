@@ -119,6 +119,7 @@ def test_a_peer_that_says_what_only_the_other_side_says_is_cut_off(tmp_path: Pat
         async with linked(tmp_path) as both, unruly(both.endpoint, EVIL) as evil:
             evil.say(b"\xdd" + (said.count(b"wait") or 1).to_bytes(4) + said)
             assert await evil.is_cut_off()
+            assert asyncio.get_running_loop().time() < 1
             await _the_others_are_served(both)
 
     cut_off()
@@ -205,9 +206,24 @@ async def test_a_peer_that_reads_nothing_costs_what_its_window_holds_and_is_cut_
         assert link.wire.transport.get_write_buffer_size() <= MOST_BUFFERED_BYTES + BATCH_BYTES + len(blob)
         assert held < 64 * len(blob) * 1.3
         await _the_others_are_served(both)
-        await asyncio.sleep(4)
+        for _ in range(8):
+            await asyncio.sleep(0.5)
+            evil.say_frames(frames.BEAT)  # it lives, and reads nothing
         assert "evil" not in both.listener.peers
         await _the_others_are_served(both)
+
+
+@virtual_time
+async def test_a_caller_that_forgets_its_call_has_it_ended_at_its_deadline(tmp_path: Path) -> None:
+    async with linked(tmp_path) as both, unruly(both.endpoint, EVIL) as evil:
+        evil.say_frames(frames.call(1, "write", 1_500, 0, "forgotten"))
+        await asyncio.sleep(1)
+        evil.say_frames(frames.BEAT)
+        assert not both.parked.answers["forgotten"].done()
+        await asyncio.sleep(0.7)
+        assert both.parked.answers["forgotten"].cancelled()
+        (answer,) = await evil.next_frames()
+        assert isinstance(answer, frames.Failed)
 
 
 @virtual_time

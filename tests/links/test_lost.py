@@ -11,7 +11,7 @@ from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import MOST_QUEUED, Peer
-from rowbox.cacheserver.rpc.wire import LinkTiming
+from rowbox.cacheserver.rpc.wire import SILENT_BEATS, LinkTiming
 from rowbox.mailbox.errors import LinkLost, Overloaded, StoreOutcomeUnknown, WrongIncarnation
 from tests.links.linked import API, OWNER, READ, SECRET, Parked, connection, handlers_of, linked, unruly
 from tests.support.virtual_time import settle, virtual_time
@@ -93,13 +93,28 @@ def test_a_process_that_was_stopped_itself_does_not_take_the_others_for_silent(t
     async def stopped() -> None:
         async with linked(tmp_path) as both:
             loop = asyncio.get_running_loop()
-            for _ in range(5):
+            for pause in (0.01, 0, 0, 0, 0, 0.01):  # 0: stopped again before it has read anything
                 loop._jumping.now_s += 5  # type: ignore[attr-defined]
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(pause)
             assert both.peer.links == 1
             assert await both.read("still here") == "STILL HERE"
 
     stopped()
+
+
+@virtual_time
+async def test_a_timer_that_comes_late_and_before_the_sockets_are_read_counts_no_silence(tmp_path: Path) -> None:
+    """With uvloop timers come first: after a stop nothing has been read when the beat is counted."""
+    async with linked(tmp_path) as both:
+        (link,) = both.listener.links()
+        wire = link.wire
+        wire._has_heard, wire._silent_beats = False, SILENT_BEATS - 1
+        asyncio.get_running_loop()._jumping.now_s += 5  # type: ignore[attr-defined]
+        wire._look()
+        assert wire.reason == ""
+        wire._has_heard, wire._silent_beats = False, SILENT_BEATS - 1
+        wire._look()
+        assert wire.reason == "the peer is silent"
 
 
 @virtual_time
