@@ -33,6 +33,7 @@ def test_bench(tmp_path: Path) -> None:
         "Cold load",
         "| send p99 at half the maximal rate, ms",
         "| a parked poll, KB",
+        "| owner's CPU for durable send, 1 API process / none ",
     ):
         assert words in text
     assert (ROOT / "docs" / "benchmarks.md").read_bytes() == before
