@@ -1,39 +1,46 @@
-"""A server of a cluster's store: MailboxPort, answered by an Owner while this process owns the mailboxes.
+"""A server of a cluster's store: MailboxPort for the users of the shards that it owns.
 
     the store is away              -> waits for it
-    another server owns            -> stands by, takes over when that one stops or falls silent
-    this server owns               -> one Owner, made for this incarnation alone
-    this server was replaced       -> that Owner is closed, and a new incarnation stands by
-    its way to the mail is broken  -> not ready; leaves the mailboxes to another server that reaches them
+    it is not in the cluster's map -> says so by its beats, and waits to be listed
+    the map gives it shards        -> one Owner, made for this incarnation alone, takes them and gives them away
+    this server was replaced       -> that Owner is closed, and a new incarnation begins
+    its way to the mail is broken  -> not ready; leaves the mailboxes to servers that reach them
 
 An incarnation is one Owner: what an Owner remembers, queues or has in flight never outlives what gave it the right to.
+Two loops run here: beats, and changes of the map, which must not keep a beat waiting (membership.py).
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from rowbox.cacheserver.background import BackgroundLoop, background_samples
-from rowbox.cacheserver.clocks import NowS, boot_clock_s
+from rowbox.cacheserver.clocks import NowS, NowUs, StoreClock, boot_clock_s, wall_clock_us
+from rowbox.cacheserver.node.appointment import Appointment, MakeOwner
 from rowbox.cacheserver.node.beat_log import BeatLog
 from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership, new_incarnation
-from rowbox.cacheserver.node.peer_clocks import WitnessedTime
+from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
+from rowbox.cacheserver.node.proposals import Plan
 from rowbox.cacheserver.node.put_back import end_restore
+from rowbox.cacheserver.node.tenure import Changed
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
-from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.samples import Sample
-from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
+from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
+from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.heard_store import HeardStore
-from rowbox.cacheserver.stores.history import begin_history
 from rowbox.cacheserver.stores.mail_health import MailHealth
 from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.clocks.clock_trust import duration
-from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import LeaseSettings
@@ -56,7 +63,6 @@ class Stores(NamedTuple):
 
 OpenStores = Callable[[], Awaitable[Stores]]
 """Opens both handles. StoreUnavailable: it is to be called again. StoreUnusable: calling again is of no use."""
-MakeOwner = Callable[[Store, Ownership], Owner]
 
 
 class Node:
@@ -70,26 +76,34 @@ class Node:
         open_stores: OpenStores,
         make_owner: MakeOwner,
         settings: LeaseSettings,
+        node: ListedNode,
         address: str,
         on_broken: Callable[[StoreUnusable], None],
         *,
+        plan: Plan,
         time: WitnessedTime | None = None,
         now_s: NowS = boot_clock_s,
+        now_us: NowUs = wall_clock_us,
     ) -> None:
-        """`time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not."""
+        """`node`: what this server says of itself, in whatever incarnation; `address`: where it runs, for people.
+
+        `time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not.
+        """
         self._time = time
-        self._apart_us = 0
-        """By how many microseconds this clock was last seen ahead of the others', where that is too much; else 0."""
+        self._apart = Apart(time)
         self._open_stores = open_stores
-        self._make_owner = make_owner
         self._settings = settings
+        self._node = node
         self._address = address
         self._on_broken = on_broken
+        self._plan = plan
         self._now_s = now_s
+        self._map_clock = StoreClock(now_us)
+        """Of the rows of maps alone, whose keys nobody uses twice: it need not be believed."""
         self._health = MailHealth(settings.beat_ms / 1000, now_s)
         self._stores: Stores | None = None
         self._membership: Membership | None = None
-        self._owner: Owner | None = None
+        self._appointment = Appointment(make_owner, settings.beat_ms / 1000, on_broken)
         self._why = self._why_said = "waiting for the store"
         self._why_lines = Rarely(now_s, SAME_WAIT_S)
         self._beat_log = BeatLog(now_s)
@@ -97,8 +111,10 @@ class Node:
         self._is_broken = False
         self._changed = asyncio.Event()
         self._loop = BackgroundLoop("beats", self._round)
-        self._dismissed: set[asyncio.Task[None]] = set()
-        """Owners of earlier incarnations that are being closed."""
+        self._map_loop = BackgroundLoop("map", self._change_map)
+        self.view = MapView()
+        """The newest map that this server has applied, for whoever sends requests to owners."""
+        self.view.on_wanted = self._loop.wake
         self.takeovers = 0
         self.missed_beats = 0
 
@@ -107,23 +123,27 @@ class Node:
     def start(self) -> None:
         """Begins the beats, in the background: the first opens the store and joins the cluster."""
         self._loop.start()
+        self._map_loop.start()
 
     async def owning(self) -> None:
-        """Returns when this server owns the mailboxes and answers."""
-        while self._owner is None:
-            self._changed.clear()
-            await self._changed.wait()
+        """Returns when this server owns mailboxes and answers for them."""
+        while self.owner is None:
+            await self._next_change()
+
+    async def listed(self) -> None:
+        """Returns when this server is a part of the cluster, whether it owns mailboxes or not."""
+        while not self._is_listed:
+            await self._next_change()
 
     async def close(self) -> None:
-        """Finishes what was begun, gives the mailboxes up, and closes the store. Its successor need not wait."""
+        """Finishes what was begun, gives the mailboxes up, and closes the store. Its successors need not wait."""
         self.begin_drain()
-        if self._owner is not None:
-            await self._owner.close()  # beats go on meanwhile: what is in flight may still be confirmed
+        await self._appointment.finish()  # beats go on meanwhile: what is in flight may still be confirmed
         await self._loop.close()
+        await self._map_loop.close()
         if self._membership is not None:
             await self._resign(self._membership)
-        self._dismiss()
-        await asyncio.gather(*self._dismissed)
+        await self._appointment.close()
         await self._health.close()
         if self._stores is not None:
             for store in self._stores:
@@ -131,86 +151,117 @@ class Node:
 
     @property
     def owner(self) -> Owner | None:
-        """The owner at work, if this server is one."""
-        return self._owner
+        """The owner at work, if this server has one."""
+        return self._appointment.owner
 
     @property
     def stores(self) -> Stores | None:
         """The store, once it could be opened."""
         return self._stores
 
+    @property
+    def incarnation(self) -> str:
+        """The name of the incarnation at hand; "" before the first."""
+        return "" if self._membership is None else self._membership.incarnation
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether this server is the one that has the store remember the time."""
+        return self._is_listed and self._membership is not None and self._membership.is_first_steward
+
     # ------------------------------------------------------------------ the port
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """See MailboxPort."""
-        self._at_work().admit_write(user_id, bearer)
+        self._at_work(user_id).admit_write(user_id, bearer)
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
-        return await self._at_work().send(request)
+        return await self._at_work(request.sender_id).send(request)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         """See MailboxPort."""
-        return await self._at_work().send_status(user_id, client_message_id, bearer)
+        return await self._at_work(user_id).send_status(user_id, client_message_id, bearer)
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """See MailboxPort."""
-        return await self._at_work().mark_read(request)
+        return await self._at_work(request.user_id).mark_read(request)
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort. No coroutine of its own, as in Owner."""
-        return self._at_work().fetch_conversations(request)
+        return self._at_work(request.user_id).fetch_conversations(request)
 
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
-        return self._at_work().fetch_messages(request)
-
-    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
-        """See DeliveryPort."""
-        return await self._at_work().deliver(user_id, messages)
+        return self._at_work(request.user_id).fetch_messages(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
-        return await self._at_work().revoke_user(user_id)
+        return await self._at_work(user_id).revoke_user(user_id)
 
     async def revoke_id(self, token_id: str) -> None:
         """See RevocationPort."""
         await self._at_work().revoke_id(token_id)
 
+    async def judge(self, bearer: Bearer) -> None:
+        """Raises TokenRevoked by the row of the bearer's own user, whose shard this server owns."""
+        await self._at_work(bearer.user_id).judge(bearer)
+
+    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+        """See DeliveryPort: also what another server has for a user of this one."""
+        return await self._at_work(user_id).deliver(user_id, messages)
+
     def unready_reasons(self) -> Sequence[str]:
-        """See MailboxPort."""
+        """See MailboxPort. A server that owns no mailboxes has nothing to answer; what it can do for others' `standing`
+        says.
+        """
+        standing = self.standing()
+        return standing if standing or self._shards else (self.view.who_owns(),)
+
+    def standing(self) -> Sequence[str]:
+        """Why this server is no part of the cluster now, or cannot do its part; empty while it can.
+
+        A server without mailboxes can, where requests for other servers' mailboxes are sent on to these.
+        """
         if self._is_draining:
             return ("draining",)
-        if self._owner is None:
-            return (self._why, self._doubt) if self._doubt else (self._why,)
+        if not self._is_listed or (self._shards and self.owner is None):
+            broken = () if self._stores is None else self._health.unready_reasons
+            return (self._why, *filter(None, [self._doubt]), *broken)
         if self._membership is None or not self._membership.lease.is_held:
             return ("the lease has lapsed: the store does not answer",)
-        return (*self._owner.unready_reasons(), *self._health.unready_reasons)
+        return () if self.owner is None else (*self.owner.unready_reasons(), *self._health.unready_reasons)
 
     def warnings(self) -> Sequence[str]:
         """See MailboxPort."""
-        apart = (self._apart,) if self._apart_us else ()
-        return (*apart, *self._owner.warnings()) if self._owner is not None else apart
+        apart = (self._apart.text,) if self._apart.us else ()
+        return (*apart, *self.owner.warnings()) if self.owner is not None else apart
 
     def begin_drain(self) -> None:
-        """See MailboxPort."""
+        """See MailboxPort. The other servers give this one no shards any more."""
         self._is_draining = True
-        if self._owner is not None:
-            self._owner.begin_drain()
+        if self._membership is not None:
+            self._membership.drain()
+        if self.owner is not None:
+            self.owner.begin_drain()
 
     def samples(self) -> Iterable[Sample]:
         """The metrics of this server and of the owner at work."""
-        text = "1 while this server owns the mailboxes and may answer: its lease holds, and it reaches the mail."
+        text = "1 while this server owns mailboxes and may answer: its lease holds, and it reaches the mail."
         yield "rowbox_is_owner", "gauge", text, {}, self._serves
+        yield "rowbox_shards_owned", "gauge", "Shards that this server owns.", {}, len(self._shards)
+        text = "The newest version of the cluster's map that this server goes by."
+        yield "rowbox_map_version", "gauge", text, {}, self.view.version
         reaches = self._stores is not None and not self._health.unready_reasons
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
         text = "By how much this server's clock is ahead of the other servers', where they differ by more than 10 s."
-        yield "rowbox_clock_peer_difference_seconds", "gauge", text, {}, self._apart_us / US_PER_S
-        yield "rowbox_takeovers_total", "counter", "Times this server became the owner.", {}, self.takeovers
+        yield "rowbox_clock_peer_difference_seconds", "gauge", text, {}, self._apart.us / US_PER_S
+        text = "Times this server took over shards, many or few, whose owner had ended."
+        yield "rowbox_takeovers_total", "counter", text, {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
-        yield from background_samples(filter(None, (self._loop, self._health.loop)))
-        if self._owner is not None:
-            yield from owner_samples(self._owner)
+        yield from background_samples(filter(None, (self._loop, self._map_loop, self._health.loop)))
+        if self.owner is not None:
+            yield from owner_samples(self.owner)
 
     @property
     def _doubt(self) -> str:
@@ -218,32 +269,36 @@ class Node:
         return self._time.doubt if self._time is not None else ""
 
     @property
-    def _apart(self) -> str:
-        direction = "ahead of" if self._apart_us > 0 else "behind"
-        return f"this server's clock is {duration(abs(self._apart_us))} {direction} the other servers': one is wrong"
-
-    def _compare_clocks(self, membership: Membership) -> None:
-        """After each beat: what the others' clocks say."""
-        verdict = None if membership.clocks is None else membership.clocks.verdict()
-        if verdict is None or self._time is None:
-            return
-        was_apart, self._apart_us = bool(self._apart_us), verdict.apart_us
-        if verdict.apart_us and not was_apart:
-            log.warning("%s", self._apart)
-        elif was_apart and not verdict.apart_us:
-            log.warning("the servers' clocks are not known to differ any more")
-        if verdict.off_us is not None:
-            self._time.told_by_peers(verdict.off_us)
-
-    @property
     def _serves(self) -> bool:
         holds = self._membership is not None and self._membership.lease.is_held
-        return self._owner is not None and holds and not self._health.unready_reasons
+        return self.owner is not None and bool(self._shards) and holds and not self._health.unready_reasons
 
-    def _at_work(self) -> Owner:
-        if self._owner is None:
-            raise HandoverInProgress(self._why, retry_after_ms=RETRY_AFTER_MS)
-        return self._owner
+    @property
+    def _is_listed(self) -> bool:
+        membership = self._membership
+        return membership is not None and membership.is_listed
+
+    @property
+    def _shards(self) -> Collection[int]:
+        return () if self._membership is None else self._membership.ownership.shards
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _at_work(self, user_id: str | None = None) -> Owner:
+        """The owner at work, which refuses users of shards that are not its own."""
+        if self.owner is None:
+            raise self._refusal(user_id)
+        return self.owner
+
+    def _refusal(self, user_id: str | None) -> HandoverInProgress:
+        """Of a server without an owner at work: where another one has the user's shard, that one is named."""
+        newest = self.view.newest
+        if newest is None or not self._is_listed or self._shards:
+            return HandoverInProgress(self._why, retry_after_ms=RETRY_AFTER_MS)
+        who = self.view.who_owns() if user_id is None else self.view.who_has(shard_of(user_id, newest.shards))
+        return NotTheOwner(who, map_version=newest.version, retry_after_ms=RETRY_AFTER_MS)
 
     # ------------------------------------------------------------------ its place in the cluster
 
@@ -271,6 +326,18 @@ class Node:
             self._end_life()
             raise
 
+    async def _change_map(self) -> None:
+        """The change of the map that is due here. Where the store does not answer, the beats say so."""
+        membership = self._membership
+        if membership is None or not membership.has_proposal:
+            return
+        try:
+            await membership.propose()
+        except (StoreUnavailable, TimeoutError) as error:
+            log.info("the cluster's map was not changed: %s", str(error) or "no answer in time")
+        if self._shards and self.owner is None:
+            self._loop.wake()
+
     async def _open(self) -> bool:
         """Whether the store could be opened."""
         try:
@@ -282,46 +349,58 @@ class Node:
         return True
 
     def _new_membership(self, stores: Stores) -> Membership:
-        return Membership(
-            ClusterCells(stores.cells),
+        incarnation = new_incarnation()
+        membership = Membership(
+            ClusterReader(stores.cells),
+            MapStore(stores.cells, incarnation, self._map_clock.next_ms),
             self._settings,
+            replace(self._node, incarnation=incarnation),
             self._address,
+            plan=self._plan,
             now_s=self._now_s,
-            incarnation=new_incarnation(),
             time=self._time,
         )
+        membership.on_applied = self._applied
+        membership.ownership.on_outranked = self._loop.wake
+        membership.ownership.who_has = self.view.who_has
+        return membership
 
     async def _live(self, membership: Membership, mail: Store) -> float:
         """A beat, and the end of the incarnation where it was replaced: the next round begins another."""
         role = await self._beat(membership, mail)
         if role is Role.REPLACED:
-            if membership.ownership is not None:
+            if membership.has_owned:
                 log.warning("%s", self._why_replaced())
             self._end_life()
             return 0.0
-        if role is Role.STANDBY and membership.owner_address:
-            self._wait_for(f"the server at {membership.owner_address} owns the mailboxes")
+        if role is Role.UNLISTED:
+            self._wait_for(membership.why_unlisted)
+        elif role is Role.LISTED and not self._shards:
+            self._wait_for(self.view.who_owns())
+        if membership.has_proposal:
+            self._map_loop.wake()
         return membership.pause_s
 
     async def _beat(self, membership: Membership, mail: Store) -> Role | None:
-        """One beat, and an Owner where this server owns now; None where the store did not answer."""
-        had_lapsed = self._owner is not None and not membership.lease.is_held
+        """One beat, and an Owner where this server owns mailboxes now; None where the store did not answer."""
+        had_lapsed = membership.is_listed and not membership.lease.is_held
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             role = await membership.beat()
-            self._compare_clocks(membership)
+            self._apart.compare(membership.clocks)
             if await self._attend_to_restore(membership):
                 role = Role.REPLACED
         except StoreUnavailable as error:
             self.missed_beats += 1
-            if self._owner is None:
-                self._wait_for("waiting for the store", error)
-            else:
+            if membership.is_listed:
                 self._beat_log.missed(error)
+            else:
+                self._wait_for("waiting for the store", error)
             return None
-        if role is Role.OWNER:
+        if role is Role.LISTED:
             self._beat_log.renewed(had_lapsed=had_lapsed)
-        if role is Role.OWNER and self._owner is None and not self._is_draining:
+            self._changed.set()
+        if role is Role.LISTED and self._shards and self.owner is None and not self._is_draining:
             await self._appoint(membership, mail)
         return role
 
@@ -330,65 +409,53 @@ class Node:
 
         Whether this incarnation has ended with it.
         """
+        if not (membership.went_back or membership.rows_are_above):
+            return False
         assert self._stores is not None
         if membership.went_back:
-            log.warning("the store was put back from a copy: whoever owns is replaced, and clients begin anew")
-            await end_restore(self._stores.cells)
-            membership.went_back = False
-            await membership.resign()  # what it has in memory, and what it knows of the others, is of the lost time
-            return True
-        if membership.rows_are_ahead:
-            log.warning("rows are newer than the cluster's map, as in a copy of the store: clients begin anew")
-            history = await begin_history(self._stores.cells)
-            membership.rows_are_ahead = False
-            if self._owner is not None:
-                self._owner.fetches.go_by(history)
-        return False
+            log.warning("the store was put back from a copy: all servers begin anew, and clients too")
+        else:
+            log.warning("rows are newer than the cluster's map, as in a copy of the store: all begin anew")
+        await end_restore(self._stores.cells, above=membership.rows_are_above)
+        membership.went_back, membership.rows_are_above = False, 0
+        await membership.resign()  # what it has in memory, and what it knows of the others, is of the lost time
+        self.view.forget()
+        return True
+
+    def _applied(self, newer: ShardMap, changed: Changed) -> None:
+        """In the turn in which the grants changed: the owner follows, and whoever sends requests to owners hears."""
+        before = self.view.newest
+        self._appointment.follow(changed)
+        if changed.gained or changed.lost:
+            text = "version %d of the cluster's map: %d shards are this server's, %d of them new; %d were"
+            log.info(text, newer.version, len(self._shards), len(changed.gained), len(changed.lost))
+        if self.owner is not None:
+            self.takeovers += any(_is_takeover(before, shard) for shard in changed.gained - changed.lost)
+        self.view.show(newer)
 
     async def _appoint(self, membership: Membership, mail: Store) -> None:
         """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""
-        assert membership.ownership is not None
-        membership.ownership.on_outranked = self._loop.wake
-        owner = self._make_owner(mail, membership.ownership)
         try:
-            async with asyncio.timeout(self._settings.beat_ms / 1000):
-                await owner.start()
+            await self._appointment.appoint(membership.ownership, mail)
         except (StoreUnavailable, TimeoutError) as error:
             self._wait_for("waiting for the mailboxes", str(error) or "no answer")
-            await owner.close()  # it may have begun to ask for ranges of the store that do not answer
             return
         self._health.begin_tenure()
-        self._owner = owner
         self.takeovers += 1
         self._changed.set()
-        log.info("this server owns the mailboxes")
+        log.info("this server owns mailboxes")
 
     def _end_life(self) -> None:
         """The incarnation at hand, if there is one, owns nothing any more; the next round begins another."""
         if self._membership is not None:
             self._membership.end()
             self._membership = None
-        self._dismiss()
-
-    def _dismiss(self) -> None:
-        """The Owner answers nothing any more. What it has in flight may take long to end; a new life need not wait."""
-        owner, self._owner = self._owner, None
+        self._appointment.dismiss()
         self._why = self._why_replaced()
-        if owner is not None:
-            closing = asyncio.get_running_loop().create_task(self._close_owner(owner), name="dismissed-owner")
-            self._dismissed.add(closing)
-            closing.add_done_callback(self._dismissed.discard)
-
-    async def _close_owner(self, owner: Owner) -> None:
-        try:
-            await owner.close()
-        except Exception:
-            log.exception("the owner that was replaced did not end well")
-            self._on_broken(StoreUnusable("an internal error ended this server's part in the cluster"))
 
     def _why_replaced(self) -> str:
         broken = [*filter(None, [self._doubt]), *self._health.unready_reasons]
-        return f"this server leaves the mailboxes to another: {broken[0]}" if broken else "this server was replaced"
+        return f"this server leaves the mailboxes to others: {broken[0]}" if broken else "this server was replaced"
 
     async def _resign(self, membership: Membership) -> None:
         try:
@@ -405,3 +472,8 @@ class Node:
         if is_due or not why or not self._why_said.startswith(f"{what}: "):
             self._why_said = self._why
             log.warning("%s", self._why)
+
+
+def _is_takeover(before: ShardMap | None, shard: int) -> bool:
+    """Whether a shard that is got now was on no move to its new owner."""
+    return before is None or before.target_of(shard) is None

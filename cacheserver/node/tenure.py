@@ -134,7 +134,8 @@ class EpochGrant:
         self._admits = self._answers and not self._is_closing
 
     def _refusal(self) -> NotTheOwner:
-        why = "this server is giving this user away" if self._answers else "another server owns this user"
+        closing = "this server is giving this user away"
+        why = closing if self._answers else self._tenure.who_has(self.shard)
         return NotTheOwner(why, map_version=self._tenure.map_version)
 
 
@@ -148,6 +149,8 @@ class EpochOwnership:
         self.incarnation = incarnation
         self.is_held = True
         self.on_outranked: Callable[[], None] | None = None
+        self.who_has: Callable[[int], str] = lambda _shard: "another server owns this user"
+        """Says, for people, who has a shard that this incarnation has no grant of."""
         self._since: Mapping[int, int] = dict.fromkeys(shards, map_version)
         self._grants: dict[int, EpochGrant] = {}
         """Made when they are first asked for."""
@@ -181,7 +184,7 @@ class EpochOwnership:
         if grant is None:
             since = self._since.get(shard)
             if since is None:
-                raise self._not_the_owner()
+                raise NotTheOwner(self.who_has(shard), map_version=self.map_version)
             grant = self._grants[shard] = EpochGrant(self, shard, since)
         return grant
 

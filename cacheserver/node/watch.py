@@ -7,7 +7,8 @@ living would declare each other dead when the stall ends. So a gap between two l
 from typing import NamedTuple
 
 from rowbox.cacheserver.clocks import NowS
-from rowbox.cacheserver.shardmap.cluster_state import ClusterState, NodeCell
+from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 
 
 class _Seen(NamedTuple):
@@ -34,14 +35,14 @@ class Watch:
         """Starts all counts anew."""
         self._seen.clear()
 
-    def saw(self, state: ClusterState) -> None:
-        """Takes in the state that a look at the cells has found."""
+    def saw(self, row: ClusterRow) -> None:
+        """Takes in the cells that a look has found. Whoever has none there, or has ended, is not watched any more."""
         now_s = self._now_s()
         if now_s - self._looked_s > self._gap_s:
             self.forget()
         self._looked_s = now_s
-        alive = (cell for cell in state.cells.values() if not cell.has_ended)
-        self._seen = {cell.incarnation: self._after(cell, now_s) for cell in alive}
+        living = (cell for cell in row.cells.values() if not cell.has_ended)
+        self._seen = {cell.incarnation: self._after(cell, now_s) for cell in living}
 
     def _after(self, cell: NodeCell, now_s: float) -> _Seen:
         seen = self._seen.get(cell.incarnation)
@@ -60,3 +61,7 @@ class Watch:
         """How many seconds of patience are left with an incarnation; all of them where its cell was not seen."""
         seen = self._seen.get(incarnation)
         return self._patience_s if seen is None else seen.since_s + self._patience_s - self._now_s()
+
+    def soonest_s(self) -> float:
+        """In how many seconds patience ends next, with whomever; all of them where nobody is watched."""
+        return min((left_s for name in self._seen if (left_s := self.left_s(name)) > 0), default=self._patience_s)

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +14,14 @@ from rowbox.api.operator.tokens import revocation_calls
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.node.node import Node, Stores
+from rowbox.cacheserver.node.proposals import planned_aside
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort, RevocationPort
 from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.files.beside import INSIDE, checkpoint_of
 from rowbox.cacheserver.stores.files.clock_file import ClockFile
@@ -36,6 +39,9 @@ from rowbox.mailbox.settings.config import HBaseAddress, Settings, parse_store_u
 CELL_CONNECTIONS = 2
 """Connections to the gateway for leases alone, so that a beat never queues behind batches, and a gateway that does not
 answer never takes the last connection."""
+
+NO_MOVES = 0
+"""Shards that servers may be giving away at once: none so far, so a join takes nothing from anybody."""
 
 CHECKPOINT = "checkpoint"
 """The name of the operator's call that makes a checkpoint of an embedded store."""
@@ -135,7 +141,7 @@ async def _at_once() -> None:
 
 @asynccontextmanager
 async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
-    time = TrustedTime(saves=lambda: node.owner is not None)
+    time = TrustedTime(saves=lambda: node.keeps_time)
     clock = StoreClock(time.now_us)
     opened: list[HBaseStore] = []
 
@@ -163,7 +169,16 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         return Owner(store, settings, ownership=ownership, time=time, clock=clock)
 
     address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
-    node = Node(open_stores, make_owner, settings.lease, address_for_people, on_broken, time=time)
+    node = Node(
+        open_stores,
+        make_owner,
+        settings.lease,
+        listed_node(settings),
+        address_for_people,
+        on_broken,
+        plan=planned_aside(NO_MOVES),
+        time=time,
+    )
     node.start()
     try:
         sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
@@ -171,6 +186,18 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     finally:
         await time.close()
         await node.close()
+
+
+def listed_node(settings: Settings) -> ListedNode:
+    """What a server of a cluster says of itself in the cluster's map, in whatever incarnation."""
+    cluster = settings.cluster
+    node_id = cluster.node_id or _node_id_of(store_folder(settings))
+    return ListedNode("", node_id, weight=cluster.weight, zone=cluster.zone, standby=cluster.standby)
+
+
+def _node_id_of(folder: Path) -> str:
+    """The same in every life of a server: of its host and of the folder that it calls its own."""
+    return f"{socket.gethostname()}-{blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()}"
 
 
 def _gateway_samples(opened: Sequence[HBaseStore]) -> Iterable[Sample]:

@@ -2,9 +2,9 @@
 
 Each server's beat carries its time, unless clock_trust.py does not believe its clock. A server judges itself: its clock
 is off where it differs by more than TOLERANCE_US from the median of the living servers, itself included. Where these
-are divided evenly, as two servers that differ always are, the median does not tell. Then the owner's clock decides,
-because the store remembers the time as the owner has it, and because nobody would answer if both servers stepped back.
-The owner reports that the clocks are apart and goes on; the other server does not replace it.
+are divided evenly, as two servers that differ always are, the median does not tell. Then one of them decides, the same
+for all: the one that keeps the store's memory of the time. Nobody would answer if both halves stepped back.
+It reports that the clocks are apart and goes on; a server of the other half leaves the mailboxes to it.
 
 A verdict stays when the other servers fall silent. A clock that was off is off until it is set right, until the others'
 clocks agree with it, or until an operator says that it is right.
@@ -31,18 +31,18 @@ class Verdict(NamedTuple):
     off_us: int | None
 
 
-def judge(others_us: Sequence[int], owner_us: int | None, limit_us: int = TOLERANCE_US) -> Verdict:
+def judge(others_us: Sequence[int], decider_us: int | None, limit_us: int = TOLERANCE_US) -> Verdict:
     """Judges this server's clock.
 
-    `others_us` says by how many microseconds each other server's clock is ahead of this one's, and `owner_us` the same
-    of the owner's clock; it is 0 where this server is the owner, and None where there is no owner or the owner's clock
-    is in doubt. Differences of up to `limit_us` count as 0.
+    `others_us` says by how many microseconds each other server's clock is ahead of this one's, and `decider_us` the
+    same of the clock that decides between halves; it is 0 where that is this server's own, and None where there is none
+    or it is in doubt. Differences of up to `limit_us` count as 0.
     """
     ranked = sorted([0, *others_us])
     middles = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
     apart_us = decides_us = max(middles, key=abs)
-    if middles[1] - middles[0] > TOLERANCE_US and owner_us is not None:
-        decides_us = owner_us
+    if middles[1] - middles[0] > TOLERANCE_US and decider_us is not None:
+        decides_us = decider_us
     return Verdict(_beyond(-apart_us, limit_us), _beyond(-decides_us, limit_us))
 
 

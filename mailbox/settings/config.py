@@ -293,6 +293,27 @@ class LeaseSettings(Struct, frozen=True, kw_only=True):
     ] = SECOND_MS
 
 
+class ClusterSettings(Struct, frozen=True, kw_only=True):
+    """The servers of one HBase store, among which the mailboxes are shared."""
+
+    node_id: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._\-]{0,64}$",
+            description="Name of this server, in all its lives, and of no other. Empty: made of host and data folder.",
+        ),
+    ] = ""
+    weight: Annotated[
+        int, Meta(ge=1, le=1000, description="This server's share of the mailboxes, in percent of an ordinary one's.")
+    ] = 100
+    zone: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9._\-]{0,64}$", description="Where this server is, for people. Empty: not said.")
+    ] = ""
+    standby: Annotated[
+        bool, Meta(description="Whether this server takes over from others that end, and nothing before.")
+    ] = False
+
+
 class CacheSettings(Struct, frozen=True, kw_only=True):
     """Mailboxes in memory, and the rate at which cold ones are read."""
 
@@ -412,6 +433,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     hbase: HBaseSettings = HBaseSettings()
     lease: LeaseSettings = LeaseSettings()
+    cluster: ClusterSettings = ClusterSettings()
     cache: CacheSettings = CacheSettings()
     commit: CommitSettings = CommitSettings()
     poll: PollSettings = PollSettings()

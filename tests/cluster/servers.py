@@ -10,16 +10,18 @@ from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 from tests.checking import assert_no_findings
-from tests.cluster.world import LEASE, SHARDS, Wire
+from tests.cluster.world import LEASE, SHARDS, Wire, planned
 from tests.support.cluster import UNLIMITED
 from tests.support.virtual_time import WallClock
 
 MAIL_DEADLINE_S = 5.0
+LONGEST_S = 60.0
 
 
 class Server:
@@ -37,7 +39,17 @@ class Server:
         """What opening the store meets, in turn; after that it succeeds."""
         self._clock = clock
         loop = asyncio.get_running_loop()
-        self.node = Node(self._open, self._owner, LEASE, name, self.broken.append, now_s=loop.time)
+        self.node = Node(
+            self._open,
+            self._owner,
+            LEASE,
+            ListedNode("", name),
+            name,
+            self.broken.append,
+            plan=planned,
+            now_s=loop.time,
+            now_us=clock.now_us,
+        )
 
     async def _open(self) -> Stores:
         if self.openings:
@@ -50,6 +62,16 @@ class Server:
     def cut_off(self, *, is_cut: bool = True) -> None:
         """From the store altogether."""
         self.wire.is_cut = self.mail.is_cut = is_cut
+
+    async def owning(self) -> None:
+        """Returns when it owns mailboxes; fails after a while, because virtual time has no other end."""
+        async with asyncio.timeout(LONGEST_S):
+            await self.node.owning()
+
+    async def listed(self) -> None:
+        """Returns when it is a part of the cluster."""
+        async with asyncio.timeout(LONGEST_S):
+            await self.node.listed()
 
     async def send(self, text: str) -> None:
         await self.node.send(Send("ann", "ben", text, text))
@@ -89,6 +111,6 @@ async def owner_and_other(all_of_them: Servers) -> tuple[Server, Server]:
     """One that owns the mailboxes and has taken a message, and one that is not started."""
     first, second = all_of_them.add("first"), all_of_them.add("second")
     first.node.start()
-    await first.node.owning()
+    await first.owning()
     await first.send("one")
     return first, second

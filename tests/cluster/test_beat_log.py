@@ -30,7 +30,7 @@ async def test_a_beat_that_is_missed_is_one_line_and_so_is_the_renewal(caplog: p
     async with servers() as all_of_them:
         only = all_of_them.add("only")
         only.node.start()
-        await only.node.owning()
+        await only.owning()
         await cut_off_for(only, LEASE.ttl_ms / 1000 / 2)
         assert only.node.missed_beats >= 1
         begun, over = said(caplog, "lease")
@@ -44,7 +44,7 @@ async def test_a_long_outage_is_two_lines_and_a_reminder_now_and_then(caplog: py
     async with servers() as all_of_them:
         only = all_of_them.add("only")
         only.node.start()
-        await only.node.owning()
+        await only.owning()
         await cut_off_for(only, 3.5 * REMIND_S)
         assert only.node.missed_beats > 20
         begun, *reminders, over = said(caplog, "lease")
@@ -60,7 +60,7 @@ async def test_a_process_that_slept_says_that_its_lease_had_lapsed(caplog: pytes
     async with servers() as all_of_them:
         only = all_of_them.add("only")
         only.node.start()
-        await only.node.owning()
+        await only.owning()
         membership = only.node._membership
         assert membership is not None
         membership.lease.end()
@@ -80,7 +80,7 @@ async def test_a_wait_whose_reason_is_worded_anew_each_time_is_said_now_and_then
         await asyncio.sleep(140.0)
         assert only.node.unready_reasons() != ("waiting for the store: try 0",), "whoever asks hears the latest"
         assert len(said(caplog, "waiting for the store")) == 3
-        await only.node.owning()
+        await only.owning()
 
 
 @virtual_time
@@ -89,7 +89,7 @@ async def test_nothing_is_said_of_beats_that_succeed(caplog: pytest.LogCaptureFi
     async with servers() as all_of_them:
         only = all_of_them.add("only")
         only.node.start()
-        await only.node.owning()
+        await only.owning()
         caplog.clear()
         await asyncio.sleep(60.0)
         assert caplog.records == []

@@ -1,8 +1,9 @@
-"""Nodes that compete for one store, in virtual time: slow and lost calls, writes that land late, clocks that run
-unequally fast, processes that are paused or die.
+"""Nodes that share the shards of one store, in virtual time: slow and lost calls, writes that land late, clocks that
+run unequally fast, processes that are paused or die.
 
-At no moment may two of them hold the mailboxes, and no two may ever own under one map version. Whoever holds writes all
-the time; what it confirms was begun and ended in its own tenure, also where its lease lapsed and came back meanwhile.
+At no moment may two of them hold one shard, and no two may ever own it since the same map version. Whoever holds a
+shard writes all the time; what it confirms was begun and ended in its own tenure of the shard, also where its lease
+lapsed and came back meanwhile.
 """
 
 import asyncio
@@ -13,17 +14,25 @@ from typing import NamedTuple, TypeVar
 
 from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership
-from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.ownership import Grant
+from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.plan import plan
+from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Column, Part, Ranges, RowDelete, RowMutation, StoreStats
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import META_START, shard_of_row
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreOutcomeUnknown, StoreUnavailable
+from rowbox.mailbox.fence import map_version_of
 from rowbox.mailbox.settings.config import LeaseSettings
 from tests.support.virtual_time import WallClock
 
 _T = TypeVar("_T")
 SHARDS = 64
+FEW_SHARDS = 12
+"""Of a world: enough that each node has some."""
 LEASE = LeaseSettings()
 CALL_DEADLINE_S = 1.0
 LATEST_S = 30.0
@@ -36,10 +45,10 @@ class Wire:
     """A node's way to the store: each call takes its time there and back, and is given up at the deadline."""
 
     late_writes = True
-    shards = SHARDS
 
     def __init__(self, store: MemoryStore, dice: Random, latency_s: tuple[float, float] = LATENCY_S) -> None:
         self._store = store
+        self.shards = store.shards
         self._dice = dice
         self._fastest_s, self._slowest_s = latency_s
         self.deadline_s = CALL_DEADLINE_S
@@ -155,36 +164,52 @@ def _first_row(shard: int) -> bytes:
     return b"%04x/" % shard
 
 
+async def planned(standing: ShardMap, cells: Sequence[NodeCell]) -> ShardMap | None:
+    """The next map, where nothing is taken from the living."""
+    return plan(standing, cells, moves_at_once=0)
+
+
 class Competitor:
     """A node without its mailboxes: incarnation after incarnation, its clock `rate` times as fast as the world's."""
 
-    def __init__(self, name: str, store: MemoryStore, dice: Random, latency_s: tuple[float, float]) -> None:
+    def __init__(
+        self, name: str, store: MemoryStore, dice: Random, latency_s: tuple[float, float], earlier: int = 0
+    ) -> None:
         self.name = name
+        self._earlier = earlier
         self.wire = Wire(store, dice, latency_s)
         self.rate = dice.uniform(0.97, 1.03)
         self.paused_until_s = 0.0
         self.incarnations: list[Membership] = []
+        self._dice = dice
+        self._clock = WallClock()
         self._loop = asyncio.get_running_loop()
+        self._proposing: asyncio.Task[None] | None = None
         self.task = self._loop.create_task(self._run())
 
     @property
+    def held(self) -> frozenset[int]:
+        """The shards for which anything of it, of whatever incarnation, would answer a client now."""
+        return frozenset(grant.shard for membership in self.incarnations for grant in answering(membership))
+
+    @property
     def holds(self) -> bool:
-        """Whether anything of it, of whatever incarnation, would answer a client now."""
-        return any(_answers(membership) for membership in self.incarnations)
+        """Whether it would answer for some shard now."""
+        return bool(self.held)
 
     def pause(self, seconds: float) -> None:
         """Its process is suspended."""
         self.paused_until_s = max(self.paused_until_s, self._loop.time() + seconds)
 
+    def kill(self) -> None:
+        """Its process dies. What it has sent may still execute."""
+        self.task.cancel()
+        if self._proposing is not None:
+            self._proposing.cancel()
+
     async def _run(self) -> None:
         while True:
-            membership = Membership(
-                ClusterCells(self.wire),
-                LEASE,
-                self.name,
-                now_s=lambda: self._loop.time() * self.rate,
-                incarnation=f"{self.name}-{len(self.incarnations)}",
-            )
+            membership = self._new_membership(f"{self.name}-{self._earlier + len(self.incarnations)}")
             self.incarnations.append(membership)
             role = None
             while role is not Role.REPLACED:
@@ -192,27 +217,56 @@ class Competitor:
                     role = await membership.beat()
                 except StoreUnavailable:
                     role = None
+                if membership.has_proposal and (self._proposing is None or self._proposing.done()):
+                    self._proposing = self._loop.create_task(self._propose(membership))
                 await self._sleep(max(membership.pause_s, 0.01))
+
+    def _new_membership(self, incarnation: str) -> Membership:
+        return Membership(
+            ClusterReader(self.wire),
+            MapStore(self.wire, incarnation, self._clock.now_ms, lambda: f"{self._dice.getrandbits(32):08x}"),
+            LEASE,
+            ListedNode(incarnation, self.name),
+            self.name,
+            plan=planned,
+            now_s=lambda: self._loop.time() * self.rate,
+        )
+
+    async def _propose(self, membership: Membership) -> None:
+        await self._sleep(0.0)
+        try:
+            await membership.propose()
+        except (StoreUnavailable, TimeoutError):
+            return
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await asyncio.sleep(max(0.0, self.paused_until_s - self._loop.time()))
 
 
-def _answers(membership: Membership) -> bool:
-    if membership.ownership is None:
-        return False
+def answering(membership: Membership) -> list[Grant]:
+    """The grants under which an incarnation would answer now."""
     try:
         membership.ownership.check()
+    except HandoverInProgress:
+        return []
+    grants = [membership.ownership.grant_of(shard) for shard in membership.ownership.shards]
+    return [grant for grant in grants if _answers(grant)]
+
+
+def _answers(grant: Grant) -> bool:
+    try:
+        grant.check()
     except HandoverInProgress:
         return False
     return True
 
 
 class Writing(NamedTuple):
-    """A write that somebody began while it held the mailboxes."""
+    """A write that somebody began while it held the shard."""
 
     by: Membership
+    grant: Grant
     tenure: int
     ends_s: float
 
@@ -224,70 +278,98 @@ class World:
         self, seed: int, names: Sequence[str] = ("a", "b", "c"), latency_s: tuple[float, float] = LATENCY_S
     ) -> None:
         self.dice = Random(seed)
-        self.store = MemoryStore(SHARDS, {}, late_writes=True, now_ms=WallClock().now_ms)
+        self.store = MemoryStore(FEW_SHARDS, {}, late_writes=True, now_ms=WallClock().now_ms)
         self._latency_s = latency_s
         self.nodes: list[Competitor] = []
         for name in names:
             self.add(name)
-        self.owners: list[str] = []
-        """Who held, in turn."""
-        self.given: dict[int, str] = {}
-        """Which incarnation owned under each map version."""
-        self._tenures: list[Membership] = []
+        self.owners: dict[int, list[str]] = {shard: [] for shard in range(FEW_SHARDS)}
+        """Who held each shard, in turn."""
+        self.given: dict[tuple[int, int], str] = {}
+        """Which incarnation owned a shard since a map version."""
+        self._tenures: dict[int, list[Grant]] = {shard: [] for shard in range(FEW_SHARDS)}
         self._writings: list[Writing] = []
         self._lapsed: set[Writing] = set()
         self.confirmed_over_a_lapse = 0
         """Writes during which the lease was over for a while."""
 
-    def add(self, name: str) -> Competitor:
-        """One more joins."""
-        self.nodes.append(Competitor(name, self.store, self.dice, self._latency_s))
+    def add(self, name: str, incarnations: int = 0) -> Competitor:
+        """One more joins. `incarnations`: how many the node has had."""
+        self.nodes.append(Competitor(name, self.store, self.dice, self._latency_s, incarnations))
         return self.nodes[-1]
 
+    def node(self, name: str) -> Competitor:
+        """The newest competitor of that name."""
+        return next(node for node in reversed(self.nodes) if node.name == name)
+
+    async def restart_all(self) -> None:
+        """Every process ends as it should, and starts again."""
+        before, self.nodes = self.nodes, []
+        for node in before:
+            node.kill()
+        await asyncio.gather(*(node.incarnations[-1].resign() for node in before))
+        for node in before:
+            self.add(node.name, incarnations=len(node.incarnations))
+
     @property
-    def holding(self) -> list[str]:
-        """Who holds now, by name."""
-        return [node.name for node in self.nodes if node.holds]
+    def holding(self) -> dict[str, frozenset[int]]:
+        """Who holds which shards now, by name; whoever holds none is not in it."""
+        return {node.name: held for node in self.nodes if (held := node.held)}
+
+    @property
+    def is_served(self) -> bool:
+        """Whether each shard has somebody who would answer for it."""
+        return sum(map(len, self.holding.values())) == FEW_SHARDS
+
+    @property
+    def changes(self) -> int:
+        """How often a shard has got another holder than before."""
+        return sum(len(names) - 1 for names in self.owners.values() if names)
 
     async def watch(self, seconds: float) -> None:
-        """AssertionError as soon as two competitors hold, or one confirms what it must not."""
+        """AssertionError as soon as two competitors hold a shard, or one confirms what it must not."""
         for _ in range(int(seconds / TICK_S)):
             await asyncio.sleep(TICK_S)
             self._look()
 
-    async def watch_until_held(self, most_s: float) -> str:
-        """Who holds, as soon as one does; AssertionError after `most_s`."""
+    async def watch_until_served(self, most_s: float) -> None:
+        """Returns as soon as each shard is held; AssertionError after `most_s`."""
         for _ in range(int(most_s / TICK_S)):
             await self.watch(TICK_S)
-            if self.holding:
-                return self.holding[0]
-        raise AssertionError(f"nobody owns after {most_s} s")
+            if self.is_served:
+                return
+        raise AssertionError(f"after {most_s} s, {self.holding} hold")
 
     def _look(self) -> None:
-        now_s, holding = asyncio.get_running_loop().time(), self.holding
-        assert len(holding) <= 1, f"{holding} own at once, {now_s:.2f} s"
-        if holding and self.owners[-1:] != holding:
-            self.owners += holding
-        for membership in (each for node in self.nodes for each in node.incarnations if each.ownership is not None):
-            self._look_at(membership, now_s)
+        now_s = asyncio.get_running_loop().time()
+        holders: dict[int, tuple[str, Grant]] = {}
+        for node in self.nodes:
+            for membership in node.incarnations:
+                for grant in answering(membership):
+                    self._look_at(node.name, membership, grant, holders)
         self._finish(now_s)
 
-    def _look_at(self, membership: Membership, now_s: float) -> None:
-        assert membership.ownership is not None
-        name, version = membership.incarnation, membership.ownership.map_version
-        assert self.given.setdefault(version, name) == name, f"two own under map version {version}, {now_s:.2f} s"
-        if _answers(membership):
-            if self._tenures[-1:] != [membership]:
-                self._tenures.append(membership)
-            if self.dice.random() < 0.1:
-                ends_s = now_s + self.dice.uniform(0.0, LONGEST_WRITE_S)
-                self._writings.append(Writing(membership, len(self._tenures), ends_s))
+    def _look_at(self, name: str, membership: Membership, grant: Grant, holders: dict[int, tuple[str, Grant]]) -> None:
+        now_s, shard = asyncio.get_running_loop().time(), grant.shard
+        other, _ = holders.setdefault(shard, (name, grant))
+        assert holders[shard][1] is grant, f"{other} and {name} own shard {shard} at once, {now_s:.2f} s"
+        since = shard, map_version_of(grant.epoch)
+        first = self.given.setdefault(since, membership.incarnation)
+        assert first == membership.incarnation, f"two own shard {shard} since one map version, {now_s:.2f} s"
+        if self.owners[shard][-1:] != [name]:
+            self.owners[shard].append(name)
+        if self._tenures[shard][-1:] != [grant]:
+            self._tenures[shard].append(grant)
+        if self.dice.random() < 0.1 / FEW_SHARDS:
+            ends_s = now_s + self.dice.uniform(0.0, LONGEST_WRITE_S)
+            self._writings.append(Writing(membership, grant, len(self._tenures[shard]), ends_s))
 
     def _finish(self, now_s: float) -> None:
         """Writes are answered: confirmed where the writer finds that it may."""
         self._lapsed |= {writing for writing in self._writings if not writing.by.lease.is_held}
-        for writing in (each for each in self._writings if each.ends_s <= now_s and _answers(each.by)):
-            assert writing.tenure == len(self._tenures), f"a write is confirmed over another's tenure, {now_s:.2f} s"
+        for writing in (each for each in self._writings if each.ends_s <= now_s and _answers(each.grant)):
+            tenures = len(self._tenures[writing.grant.shard])
+            assert writing.tenure == tenures, f"a write is confirmed over another's tenure, {now_s:.2f} s"
             self.confirmed_over_a_lapse += writing in self._lapsed
         self._writings = [each for each in self._writings if each.ends_s > now_s]
         self._lapsed &= set(self._writings)
@@ -324,5 +406,5 @@ class World:
 
     async def close(self) -> None:
         for node in self.nodes:
-            node.task.cancel()
+            node.kill()
         await asyncio.gather(*(node.task for node in self.nodes), return_exceptions=True)

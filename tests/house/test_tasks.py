@@ -22,7 +22,7 @@ ENDS = {
     "cacheserver/cache/table.py create_task": "one load, which all who want the row await",
     "cacheserver/commit/pipeline.py create_task": "one read, and one commit; `idle` awaits both",
     "cacheserver/delivery/recovery.py create_task": "one visit of a row; the scan awaits it, and eight at once at most",
-    "cacheserver/node/node.py create_task": "the closing of an owner that was dismissed; the node's `close` awaits it",
+    "cacheserver/node/appointment.py create_task": "the closing of an owner that was dismissed; `close` awaits it",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
     "cacheserver/rpc/wire.py call_later": "the next beat of one connection; its end cancels it",
     "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",

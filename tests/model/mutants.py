@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from rowbox.cacheserver.node import judgement
+from rowbox.cacheserver.node import judgement, move_rules
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.watch import Watch
 from rowbox.cacheserver.rows import row_parts
@@ -22,7 +22,7 @@ from rowbox.mailbox.aggregate import hand_over
 from rowbox.mailbox.aggregate.hand_over import HandedOver
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks import clock
-from tests.model.cluster import cluster_row
+from tests.model.cluster import cluster_map, cluster_row
 from tests.model.moves import shipped_moves
 from tests.model.rows import names, shipped
 
@@ -61,7 +61,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _forget() -> None:
     """Forgets the answers of rules that the model remembers."""
-    for module in (shipped, shipped_moves, names, cluster_row):
+    for module in (shipped, shipped_moves, names, cluster_map, cluster_row):
         for remembered in vars(module).values():
             if hasattr(remembered, "cache_clear"):
                 remembered.cache_clear()
@@ -76,9 +76,18 @@ _TWINS = "one map version given twice"
 _BEATS = "patience: beats, and clocks that differ"
 _OWNS = "another_owns_and_answers"
 _PLACE = "a_place_was_taken_over"
-_RAISED = "the_map_was_raised"
+_RAISED = "a_grant_was_raised"
 _FIRST_PLACE = "cluster: a first start, resignations"
-_START = "cluster: three nodes, a first start"
+_TAKEOVERS = "cluster: takeovers, plans that differ"
+_RENEWALS = "cluster: takeovers, renewals"
+_ONE_STEWARD = "cluster: one steward"
+_CARRIED = "cluster: takeovers, plans that are carried over"
+_RESTORE = "cluster: a restore"
+_MOVES = "cluster: moves there and back"
+_MOVES_LATE = "cluster: moves, answers that come late"
+_JOINER = "a_joiner_owns"
+_MOVED = "a_shard_was_moved"
+_TAKEN_BACK = "a_move_was_taken_back"
 _MOVE = "a move: unknown outcomes"
 _WARM = "a_row_is_claimed_warm"
 _IS_HELD: Any = vars(Lease)["is_held"].fget
@@ -142,16 +151,28 @@ MUTANTS = (
     Mutant(Watch._after, "seen.cell == cell", "False", "is_dead"),
     Mutant(Watch.silent, "<= 0", "<= 3", _BEATS),
     Mutant(Watch.left_s, "+ self._patience_s - self._now_s()", "+ self._patience_s - self._now_s() - 3", _BEATS),
-    Mutant(judgement.role_of, " or (me.has_joined and state.has_ended(me.incarnation))", "", _PLACE),
-    Mutant(judgement.role_of, "state.map.owner == me.incarnation", "state.map.owner >= me.incarnation", _START),
-    Mutant(judgement.take_in, "named.version > me.owned_version", "named.version >= me.owned_version", _RAISED),
-    Mutant(judgement.take_in, "now_is is Role.OWNER and named", "named", _OWNS),
-    Mutant(judgement.renewal, "Renewal(cell.beat", "Renewal(cell.beat - 1", _START),
-    Mutant(judgement.next_swap, "now_is is Role.REPLACED", "False", _PLACE),
-    Mutant(judgement._as_owner, "max(named.version, me.needed_above) + 1", "named.version", _RAISED),
-    Mutant(judgement._as_standby, "not state.has_ended(state.map.owner)", "False", _OWNS),
-    Mutant(judgement._as_standby, "state.map.version + 1", "state.map.version", _OWNS),
-    Mutant(judgement._bury, "incarnation not in me.silent or ", "", _OWNS),
-    Mutant(judgement._join, "state.cells.get(first_place.place) == first_place.stood", "False", _FIRST_PLACE),
+    Mutant(judgement.role_of, " or (me.has_joined and has_ended(look, me.name))", "", _RENEWALS),
+    Mutant(judgement.has_ended, "cell.has_ended", "False", _ONE_STEWARD),
+    Mutant(judgement.stewards, "if not has_ended(look, node.incarnation)", "", _ONE_STEWARD),
+    Mutant(judgement.take_in, "own.beat if", "0 if", _JOINER),
+    Mutant(judgement.take_in, "_is_newer(look, me)", "look.map.version > 0", _MOVES_LATE),
+    Mutant(judgement.places_to_read, "me.name in lowest or ", "", _ONE_STEWARD),
+    Mutant(judgement._is_known_ended, "cell is not None and cell.has_ended", "False", _ONE_STEWARD),
+    Mutant(judgement.renewal, "Renewal(cell.beat", "Renewal(cell.beat - 1", "a_second_renewal_counts"),
+    Mutant(judgement.next_swap, "role_of(look, me) is Role.REPLACED", "False", _TAKEOVERS),
+    Mutant(judgement._join, "row.cells.get(first_place.place) == first_place.stood", "False", _FIRST_PLACE),
     Mutant(judgement._join, "if cell.has_ended", "", _FIRST_PLACE),
+    Mutant(judgement._bury, "cell.incarnation in me.silent and ", "", _TAKEOVERS),
+    Mutant(judgement.raised, ".giving_anew(low)", "", _RAISED),
+    Mutant(judgement.plan_input, "if me.name not in ranked", "if ranked", _OWNS),
+    Mutant(judgement.carried_over, "after.ownerless", "range(after.shards)", _CARRIED),
+    Mutant(judgement._joiners, "node(cell.incarnation) is None", "node(cell.incarnation)", _JOINER),
+    Mutant(judgement._enough_are_back, ">=", "<=", _RESTORE),
+    Mutant(judgement._is_newer, "look.map.version > me", "look.map.version < me", _OWNS),
+    Mutant(judgement._lowest, "nsmallest(count,", "nsmallest(0,", _TAKEOVERS),
+    Mutant(move_rules.gives_away, " if _target(standing, shard) == target", "", _MOVES),
+    Mutant(move_rules.takes_back, "is not None", "is None", _TAKEN_BACK),
+    Mutant(move_rules.is_decided, "version > sent", "version >= sent", _MOVES),
+    Mutant(move_rules._granted, "shard in own", "shard not in own", _MOVED),
+    Mutant(move_rules._target, "target.incarnation", "target.node_id", _MOVED),
 )

@@ -9,7 +9,9 @@ import pytest
 from tests.model import cases, goals
 from tests.model.cluster import cluster_cases, patience_cases, test_cluster, test_patience
 from tests.model.cluster.cluster import Cluster
+from tests.model.cluster.cluster_row import State
 from tests.model.cluster.cluster_rules import ClusterBounds, ClusterRules
+from tests.model.cluster.healing import Healed
 from tests.model.cluster.patience import Patience, PatienceBounds, PatienceRules
 from tests.model.goals import Reaching
 from tests.model.moves import test_moves
@@ -23,6 +25,12 @@ LIMIT: Final = 130_000
 WARM_SWEEP: Final = Bounds(sweeps=1, warm=True)
 
 Search = Callable[[], Model[Any]]
+
+
+def _coming_to(goal: Callable[[State], bool], bounds: ClusterBounds) -> Model[State]:
+    return Reaching(Cluster(ClusterRules(), bounds), goal)
+
+
 FULL: Final[dict[str, Search]] = (
     {case.name: case.model for case in (*cases.FULL, *cluster_cases.FULL, *patience_cases.FULL)}
     | {
@@ -30,8 +38,8 @@ FULL: Final[dict[str, Search]] = (
         for name, (bounds, moves) in test_moves.FULL.items()
     }
     | {
-        "cluster: a first start, resignations": lambda: Cluster(
-            ClusterRules(), cluster_cases.COLD._replace(nodes=2, beats=2, stops=1)
+        "cluster: a first start, resignations": lambda: Healed(
+            ClusterRules(), cluster_cases.COLD._replace(nodes=2, beats=1, stops=1)
         )
     }
 )
@@ -40,14 +48,20 @@ GOALS: Final[dict[str, Search]] = {
     "the_second_state_is_used": lambda: Reaching(OneRow(Rules(), Bounds()), goals.the_second_state_is_used),
     "a_row_is_swept": lambda: Reaching(OneRow(Rules(), WARM_SWEEP), goals.a_row_is_swept),
     "a_list_is_folded": lambda: Reaching(OneRow(Rules(), cases.FOLDING), goals.a_list_is_folded),
-    "another_owns_and_answers": lambda: Reaching(
-        Cluster(ClusterRules(), ClusterBounds(beats=0)), test_cluster.another_owns_and_answers
+    "another_owns_and_answers": lambda: _coming_to(test_cluster.another_owns_and_answers, cluster_cases.THREE),
+    "a_place_was_taken_over": lambda: _coming_to(
+        test_cluster.a_place_was_taken_over, cluster_cases.TWO._replace(crashes=1)
     ),
-    "a_place_was_taken_over": lambda: Reaching(
-        Cluster(ClusterRules(), cluster_cases.TWO._replace(crashes=1)), test_cluster.a_place_was_taken_over
+    "a_grant_was_raised": lambda: _coming_to(
+        test_cluster.a_grant_was_raised, cluster_cases.ONE_OWNER._replace(raises=1)
     ),
-    "the_map_was_raised": lambda: Reaching(
-        Cluster(ClusterRules(), cluster_cases.TWO._replace(raises=1)), test_cluster.the_map_was_raised
+    "a_second_renewal_counts": lambda: _coming_to(
+        test_cluster.a_second_renewal_counts, cluster_cases.TWO._replace(beats=2)
+    ),
+    "a_joiner_owns": lambda: _coming_to(test_cluster.a_joiner_owns, cluster_cases.THREE._replace(joined=2)),
+    "a_shard_was_moved": lambda: _coming_to(test_cluster.a_shard_was_moved, cluster_cases.MOVING),
+    "a_move_was_taken_back": lambda: _coming_to(
+        test_cluster.a_move_was_taken_back_after_its_swap_was_sent, cluster_cases.MOVING
     ),
     "a_row_is_claimed_warm": lambda: test_moves.Until(
         Moves(Rules(), test_moves.BEGUN), "of the hand-over 1, sends fence"

@@ -11,14 +11,14 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from rowbox.cacheserver.node import judgement, lease, watch
+from rowbox.cacheserver.node import judgement, lease, move_rules, watch
 from rowbox.cacheserver.rows import claimed_row
 from rowbox.mailbox import fence, two_states
 from rowbox.mailbox.aggregate import hand_over
 from tests.model.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
-RULES = (fence, two_states, claimed_row, judgement, lease, watch, hand_over)
+RULES = (fence, two_states, claimed_row, judgement, move_rules, lease, watch, hand_over)
 """Modules that hold nothing but rules of the protocol."""
 
 NOT_SEARCHED: Mapping[str, str] = {
@@ -35,11 +35,18 @@ NOT_SEARCHED: Mapping[str, str] = {
     "hand_over.HandedOver._carriers": "names garbage: a cell too few stays, as a cell that nobody has read",
     "judgement._cell": "what a beat tells of its server's clock and mail decides who serves, not who owns",
     "judgement._others_that_reach_mail": "as before; cluster.py says how the model resigns instead",
+    "judgement._is_owned_by_one": "what an older Rowbox owns; its judgement ships no more. test_judgement.py has it",
+    "judgement.Member.name": "a short way to write it",
+    "judgement.PlanInput.key": "when a plan is made anew, not what may stand",
     "lease.Lease.end": "the model's own step: a node that ends has no lease",
     "watch.Watch.forget": "reached through `saw`",
     "watch.Watch.lively": "who serves, not who owns",
+    "watch.Watch.soonest_s": "when to look again, not what is judged then",
 }
 """Functions of those modules without a fault that a search has to find, and why."""
+
+NOT_CALLED_YET = frozenset({"gives_away", "takes_back", "is_decided"})
+"""Rules of planned moves, which come with what moves shards."""
 
 OWNERS_SIDE = ("owner.py", "one_row.py", "in_parts.py", "two_rows.py")
 STAMPS = frozenset({"claimed_at_ms", "epoch", "folded", "incarnation", "starts_after", "version"})
@@ -75,7 +82,7 @@ def test_what_is_searched_is_called_by_the_product() -> None:
     for folder in ("mailbox", "cacheserver"):
         for path in (ROOT / folder).rglob("*.py"):
             called |= set(names_used(ast.parse(path.read_text())))
-    assert {mutant.function.__name__ for mutant in MUTANTS} <= called
+    assert {mutant.function.__name__ for mutant in MUTANTS} - called == NOT_CALLED_YET
 
 
 def names_used(tree: ast.AST) -> Iterator[str]:

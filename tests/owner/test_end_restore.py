@@ -3,7 +3,9 @@
 import pytest
 
 from rowbox.cacheserver.node.put_back import MAP_VERSIONS_LOST, end_restore
-from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, MapCell
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, MapCell, NodeCell
+from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
@@ -16,23 +18,37 @@ def made(*, late: bool = True) -> MemoryStore:
     return MemoryStore(64, {}, late_writes=late, now_ms=lambda: 1)
 
 
-async def map_of(store: MemoryStore) -> MapCell:
-    named = (await ClusterCells(store).read()).map
-    assert named is not None
-    return named
+def maps_of(store: MemoryStore) -> MapStore:
+    return MapStore(store, "a test", lambda: 1)
 
 
 @virtual_time
-async def test_whoever_owns_is_named_no_more_and_no_epoch_of_the_lost_time_is_given_again() -> None:
+async def test_whoever_is_listed_is_listed_no_more_and_no_epoch_of_the_lost_time_is_given_again() -> None:
+    store = made()
+    nodes = [ListedNode(f"{name}-1", name) for name in ("one", "two")]
+    before = await maps_of(store).change(lambda now: now.next(above=6).listing(nodes).giving(range(64), "one-1"))
+    history = await history_of(store)
+    assert await end_restore(store) == await history_of(store) != history
+    after = (await maps_of(store).read()).map
+    assert after.version >= before.version + MAP_VERSIONS_LOST > 1_000_000, "as many takeovers may have been lost"
+    assert len(after.ownerless) == 64
+    assert len(after.nodes) == 2
+    assert not {node.node_id for node in after.nodes} & {"one", "two"}, "half of them are never back"
+    make_epoch(after.version + 1000 * MAP_VERSIONS_LOST, 0)  # there is room for more restores than anybody makes
+
+
+@virtual_time
+async def test_an_older_rowboxs_owner_is_named_no_more() -> None:
     store = made()
     cells = ClusterCells(store)
     await cells.swap(await cells.read(), MAP_PLACE, MapCell(7, "owner", "here"))
+    await cells.swap(await cells.read(), b"nowner", NodeCell("owner", 3, "alive", "here"))
     before = await history_of(store)
     assert await end_restore(store) == await history_of(store) != before
-    named = await map_of(store)
-    assert named.version >= 7 + MAP_VERSIONS_LOST > 1_000_000, "as many takeovers may have been lost"
+    named = (await cells.read()).map
+    assert named is not None
+    assert named.version >= 7 + MAP_VERSIONS_LOST
     assert (await cells.read()).has_ended(named.owner)
-    make_epoch(named.version + 1000 * MAP_VERSIONS_LOST, 0)  # there is room for more restores than anybody makes
 
 
 @virtual_time
@@ -43,10 +59,17 @@ async def test_a_store_that_was_never_owned_is_ended_as_well_and_so_is_an_ended_
 
 
 @virtual_time
+async def test_the_map_is_raised_above_what_its_rows_were_claimed_under() -> None:
+    store = made()
+    await end_restore(store, above=50)
+    assert (await maps_of(store).read()).map.version == 50 + MAP_VERSIONS_LOST
+
+
+@virtual_time
 async def test_an_embedded_store_has_no_map() -> None:
     store = made(late=False)
     await end_restore(store)
-    assert (await ClusterCells(store).read()).map is None
+    assert (await maps_of(store).read()).raw is None
 
 
 @pytest.mark.parametrize("fault", [Fault.FAIL_AFTER, Fault.EXECUTE_LATE])
@@ -69,4 +92,4 @@ async def test_a_swap_that_a_retry_denies_has_been_made() -> None:
     for _ in range(2):
         store.faults.next(Fault.EXECUTE_TWICE, Op.COMPARE_AND_SET)
     await end_restore(store)
-    assert (await map_of(store)).version == MAP_VERSIONS_LOST
+    assert (await maps_of(store).read()).map.version == MAP_VERSIONS_LOST

@@ -36,7 +36,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters)(_|$)",
     "deliveries": r"rowbox_(deliver|senders|outbox)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
-    "cluster": r"rowbox_(is_owner|reaches_mail|takeovers|missed_beats|gateway|store_ranges|store_probes)",
+    "cluster": r"rowbox_(is_owner|shards|map|reaches_mail|takeovers|missed_beats|gateway|store_ranges|store_probes)",
     "clock": r"rowbox_clock_",
     "background": r"rowbox_background_",
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",

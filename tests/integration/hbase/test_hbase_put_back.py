@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rowbox.cacheserver.node.put_back import MAP_VERSIONS_LOST
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.shardmap.cluster_state import ClusterCells
+from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cli.main import main
@@ -63,8 +63,8 @@ async def test_what_an_old_table_holds_reads_as_it_was_read_then(name: str, tabl
 def test_the_verb_begins_a_history_and_replaces_whoever_owns(hbase: HBase, table: HBaseAddress) -> None:
     async def stands() -> tuple[bytes, int]:
         async with opened(table) as store:
-            named = (await ClusterCells(store).read()).map
-            return await history_of(store), 0 if named is None else named.version
+            standing = await MapStore(store, "a test", lambda: 1).read()
+            return await history_of(store), standing.map.version
 
     before, _ = asyncio.run(stands())
     no_setting = {RUNNING: None, "ROWBOX_STORE_SHARDS": str(SHARDS)}  # the first is the tests' own variable

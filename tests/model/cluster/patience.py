@@ -18,17 +18,20 @@ patience after it. A pause is no step: a process that is paused is one whose ste
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from rowbox.cacheserver.node.judgement import Member, Swap, next_swap, renewal, take_in
+from rowbox.cacheserver.node.judgement import Look, Member, next_swap, renewal, take_in
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.watch import Watch
-from rowbox.cacheserver.shardmap.cluster_state import ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.shardmap.cluster_row import ClusterRow, MapRoot
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from tests.model.cluster.cluster_map import Map, listed_node, shipped_map
 
 TTL_S, PATIENCE_S, GAP_S = 6, 9, 6
 TICK_S, FAST_TICK_S = 2, 3
 """By A's clock, and by B's where that is fast."""
 STALL_S = 7
 PLACE, OTHER_PLACE = b"nA", b"nB"
-B_CELL = NodeCell("B", 1, "alive", "")
+B_CELL = NodeCell("B", 1, "alive", "", node_id="B")
+MAP = shipped_map(Map(1, ("A", "B"), ("A",), (1,), ("",)))
 
 
 class PatienceRules(NamedTuple):
@@ -60,7 +63,7 @@ class Timed(NamedTuple):
     a_s: int = 0
     b_s: int = 0
     """What the clocks say."""
-    cell: NodeCell = NodeCell("A", 1, "alive", "")
+    cell: NodeCell = NodeCell("A", 1, "alive", "", node_id="A")
     underway: frozenset[tuple[NodeCell, NodeCell]] = frozenset()
     """Swaps: what each expects, and what it puts there."""
     beat: int = 1
@@ -122,7 +125,7 @@ class Patience:
 
     def renews(self, state: Timed) -> Iterator[Step]:
         seen, left = read(state.cell), state.left
-        me = Member("A", "", state.beat + 1, has_joined=True, owned_version=1, lease_is_held=lease(state).is_held)
+        me = member("A", state.beat + 1)._replace(lease_is_held=lease(state).is_held)
         swap = next_swap(seen, me)
         if swap is not None and left.beats:
             renewed = renewal(seen, me, swap)
@@ -133,7 +136,7 @@ class Patience:
                     left=left._replace(beats=left.beats - 1),
                     beat=renewed.beat,
                     begun=state.begun | {(renewed.beat, state.a_s)},
-                    underway=state.underway | {(state.cell, own_cell(swap))},
+                    underway=state.underway | {(state.cell, swap.cell)},
                 ),
             )
         renewed_beat = take_in(seen, me).renewed_beat
@@ -152,17 +155,17 @@ class Patience:
         if state.look is None:
             return
         watch, seen = self.watch(state), read(state.look)
-        watch.saw(seen)
+        watch.saw(seen.row)
         after = state._replace(look=None, watch=self.remembered(state, watch))
         label = f"B hears of A/{state.look.beat}"
-        me = Member("B", "", 2, has_joined=True, has_renewed=True, lease_is_held=True, silent=watch.silent())
+        me = member("B", 2)._replace(has_renewed=True, lease_is_held=True, silent=watch.silent())
         swap = next_swap(seen, me)
         if swap is None or swap.place != PLACE:
             yield label, after
             return
         hasty = state.stalled_at_s is not None and state.b_s < state.stalled_at_s + PATIENCE_S
         wrong = "B has no patience left after a stall" if hasty else None
-        declared = after.underway | {(state.look, own_cell(swap))}
+        declared = after.underway | {(state.look, swap.cell)}
         yield f"{label}, and declares it dead", after._replace(underway=declared, wrong=wrong)
 
     def watch(self, state: Timed) -> Watch:
@@ -194,10 +197,10 @@ def lease(state: Timed) -> Lease:
     return held
 
 
-def read(cell: NodeCell) -> ClusterState:
-    return ClusterState(MapCell(1, "A", ""), {PLACE: cell, OTHER_PLACE: B_CELL}, {})
+def member(name: str, next_beat: int) -> Member:
+    """One of the two, both of which are listed."""
+    return Member(listed_node(name), "", next_beat, applied=MAP, has_joined=True, was_listed=True)
 
 
-def own_cell(swap: Swap) -> NodeCell:
-    assert isinstance(swap.cell, NodeCell)
-    return swap.cell
+def read(cell: NodeCell) -> Look:
+    return Look(ClusterRow(MapRoot(1, "", ""), {PLACE: cell, OTHER_PLACE: B_CELL}, {}), MAP)

@@ -1,7 +1,8 @@
 """What a server makes of the times in the others' beats, look by look."""
 
 from rowbox.cacheserver.node.peer_clocks import PeerClocks
-from rowbox.cacheserver.shardmap.cluster_state import ClusterState, MapCell, NodeCell
+from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_peers import Verdict
 
@@ -11,7 +12,7 @@ HOUR_S = 3600.0
 
 
 class Server:
-    """One server's view of another, "peer", which owns; its own clock is right and is believed."""
+    """One server's view of another, "peer", the first steward; its own clock is right and is believed."""
 
     doubt = ""
 
@@ -41,7 +42,7 @@ class Server:
     def sees(self, *cells: NodeCell) -> None:
         own = NodeCell("me", 1, "alive", "here", clock_us=1)
         places = {cell.incarnation.encode(): cell for cell in (own, *cells)}
-        self.clocks.saw(ClusterState(MapCell(1, "peer", "there"), places, {}))
+        self.clocks.saw(ClusterRow(None, places, {}), ["peer"])
 
 
 def off_s(verdict: Verdict | None) -> float:
@@ -91,8 +92,8 @@ def test_a_clock_that_is_not_believed_any_more_takes_back_what_it_said() -> None
     assert server.hears(None) == (0, 0)
 
 
-def test_another_owner_that_does_not_believe_its_clock_does_not_decide() -> None:
-    """Of two that disagree with two, those that agree with the owner would be right by its word."""
+def test_another_steward_that_does_not_believe_its_clock_does_not_decide() -> None:
+    """Of two that disagree with two, those that agree with the first steward are right by its word."""
     server = Server()
     for owner_reaches_mail, is_off in ((True, False), (False, True)):
         for _ in range(4):
@@ -104,16 +105,16 @@ def test_another_owner_that_does_not_believe_its_clock_does_not_decide() -> None
         assert (off_s(server.clocks.verdict()) != 0) is is_off
 
 
-def test_an_owner_that_does_not_believe_its_clock_does_not_decide() -> None:
+def test_a_steward_that_does_not_believe_its_clock_does_not_decide() -> None:
     server = Server()
-    server.clocks = PeerClocks(server, "peer", 2 * BEAT_S, lambda: server.now_s)  # the owner's own view
+    server.clocks = PeerClocks(server, "peer", 2 * BEAT_S, lambda: server.now_s)  # the steward's own view
     other = [NodeCell("me", beat, "alive", "here", clock_us=START_US + beat * US_PER_S + 1) for beat in range(1, 6)]
 
     def looks() -> Verdict | None:
         for cell in other:
             server.now_s += BEAT_S
             cells = {b"1": NodeCell("peer", 1, "alive", "there"), b"2": cell}
-            server.clocks.saw(ClusterState(MapCell(1, "peer", "there"), cells, {}))
+            server.clocks.saw(ClusterRow(None, cells, {}), ["peer"])
         return server.clocks.verdict()
 
     server.now_s = 100.0
@@ -121,3 +122,14 @@ def test_an_owner_that_does_not_believe_its_clock_does_not_decide() -> None:
     assert off_s(looks()) == 0
     server.doubt = "the others have spoken against it"
     assert off_s(looks()) > 0
+
+
+def test_one_beat_that_differs_makes_a_clock_suspect_and_one_that_agrees_does_not() -> None:
+    server = Server()
+    assert not server.clocks.is_suspect()
+    server.hears(0)
+    assert not server.clocks.is_suspect(), "nothing was seen to change"
+    assert server.hears(0) is None
+    assert not server.clocks.is_suspect()
+    assert server.hears(HOUR_S) is None
+    assert server.clocks.is_suspect()

@@ -1,7 +1,8 @@
 """Who is silent and who is lively, by one's own clock and without a gap in the looking."""
 
 from rowbox.cacheserver.node.watch import Watch
-from rowbox.cacheserver.shardmap.cluster_state import ClusterState, NodeCell
+from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 
 PATIENCE_S = 4.5
 GAP_S = 2.0
@@ -17,7 +18,7 @@ class Looking:
     def look(self, at_s: float, beat: int, *, status: str = "alive") -> None:
         self.now_s = 100.0 + at_s
         cell = NodeCell("other", beat, "alive" if status == "alive" else "dead", "there")
-        self.watch.saw(ClusterState(None, {b"n": cell}, {}))
+        self.watch.saw(ClusterRow(None, {b"n": cell}, {}))
 
     @property
     def is_silent(self) -> bool:
