@@ -16,7 +16,7 @@ settings.register_profile(  # a busy machine is slow, and nothing is wrong
 )
 settings.load_profile("rowbox")
 
-EVERYWHERE = ("bash", "mount", "setsid", "umount")
+EVERYWHERE = ("bash", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "umount", "unshare")
 
 
 def leave_out(reason: str) -> NoReturn:

@@ -5,6 +5,7 @@ open; `times` limits it to so many of them. Connections that a fault made useles
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from enum import Enum, auto
@@ -34,8 +35,10 @@ class Fault(Enum):
 class TcpProxy:
     """One listening port in front of one server. `running_proxy` makes it."""
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
+    def __init__(self, upstream: tuple[str, int], taken: Callable[[], socket.socket] | None = None) -> None:
+        """`taken` makes the socket to listen with, each time; without it that is a port of 127.0.0.1."""
         self._upstream = upstream
+        self._taken = taken
         self._server: asyncio.Server | None = None
         self._port = ExitStack()
         self._links: dict[_Link, asyncio.Task[None]] = {}
@@ -50,6 +53,11 @@ class TcpProxy:
 
     async def listen(self) -> None:
         """Takes connections, on the same port as before."""
+        if self._taken is not None:
+            taken = self._taken()
+            self.address = taken.getsockname()
+            self._server = await asyncio.start_server(self._serve, sock=taken)
+            return
         if not self.address[1]:
             self.address = ("127.0.0.1", self._port.enter_context(own_port()))
         self._server = await asyncio.start_server(self._serve, *self.address)
@@ -211,9 +219,11 @@ class _Link:
 
 
 @asynccontextmanager
-async def running_proxy(upstream: tuple[str, int]) -> AsyncIterator[TcpProxy]:
-    """A proxy in front of the server at `upstream`, on a free port."""
-    proxy = TcpProxy(upstream)
+async def running_proxy(
+    upstream: tuple[str, int], taken: Callable[[], socket.socket] | None = None
+) -> AsyncIterator[TcpProxy]:
+    """A proxy in front of the server at `upstream`, on a free port, or where `taken` says."""
+    proxy = TcpProxy(upstream, taken)
     await proxy.listen()
     try:
         yield proxy
