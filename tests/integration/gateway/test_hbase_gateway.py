@@ -10,13 +10,11 @@ from typing import NamedTuple
 import pytest
 
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
-from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.settings.config import HBaseSettings, parse_store_url
 from tests.integration.support import mutants
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.client import Refused
-from tests.integration.support.hbase_server import SHARDS, in_time, made_store_on, until_answered
+from tests.integration.support.hbase_server import SHARDS, in_time, made_store_on, opened, until_answered
 from tests.integration.support.server_process import DEADLINE_S, ROWBOX, ServerProcess
 from tests.integration.support.verdict import check_everything, check_finds_nothing
 from tests.support.hbase_cluster import HBaseCluster
@@ -84,7 +82,7 @@ async def late_write(
     async with AsyncExitStack() as stack:
         url = stack.enter_context(made_store_on(cluster))
         server = await stack.enter_async_context(ServerProcess(data_dir, SETTINGS | url, command=command))
-        row = RowCells(await stack.enter_async_context(opened(server)), ignore)
+        row = RowCells(await stack.enter_async_context(opened(server.settings)), ignore)
         ann, ben = server.client("ann"), server.client("ben")
         await until_answered(lambda: ann.send("ben", "before", "before"))
         tokens = {client.user_id: (await client.messages()).last_updated_timestamp for client in (ann, ben)}
@@ -101,18 +99,6 @@ async def late_write(
             while not (late := {cell.message_id async for cell in row.messages(ANNS_ROW)} - known):
                 pass
         yield LateWrite(server, row, tokens, late.pop())
-
-
-@asynccontextmanager
-async def opened(server: ServerProcess) -> AsyncIterator[HBaseStore]:
-    """The server's store, read beside it."""
-    address = parse_store_url(server.settings["ROWBOX_STORE_URL"])
-    assert address is not None
-    store = await HBaseStore.open(address, HBaseSettings())
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def test_what_lands_late_is_never_shown_and_is_swept(hbase_cluster: HBaseCluster, tmp_path: Path) -> None:

@@ -18,13 +18,17 @@ from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResp
 from rowbox.mailbox.representation import Conversation, Message
 from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused
 from tests.integration.support.history import History, SendRecord
-from tests.integration.support.server_process import DEADLINE_S, ServerProcess
+from tests.integration.support.served import Served
+from tests.integration.support.server_process import DEADLINE_S
 
 _LATE_RETRIES: Final = 0.05
 """Part of the confirmed sends that are sent again, as clients do whose answer got lost."""
 _REPLIES: Final = 0.1
 _MARKS: Final = 0.3
 _LARGE: Final = 0.02
+_LOOKS: Final = 0.1
+"""Part of what came, or was confirmed, after which the newest page is asked for and has to hold it."""
+_PAGE: Final = 200
 _WAIT_S: Final = 1
 _RETRY_S: Final = 0.1
 """After a refusal a client comes back a little later: less than Retry-After asks for, so that no recovery is missed."""
@@ -43,7 +47,7 @@ class Chat:
 
     def __init__(
         self,
-        server: ServerProcess,
+        server: Served,
         users: Sequence[str],
         random: Random,
         *,
@@ -61,6 +65,8 @@ class Chat:
         self.marked: dict[str, set[str]] = defaultdict(set)
         """The messages up to which each user marked a conversation as read, and was told so."""
         self.resets: list[str] = []
+        self.looks = 0
+        """How often the newest page was compared with what its reader knew."""
         self.messages: dict[str, dict[str, Message]] = {}
         self.conversations: dict[str, dict[str, Conversation]] = {}
         """What each user's followers made of the deltas they got."""
@@ -99,6 +105,9 @@ class Chat:
         if record.confirmed is not None and not answer.duplicate:
             self.history.wrong_answers.append(f"{record.client_message_id} was sent anew, long after its answer")
         self.history.confirm(record, answer.message_id, answer.conversation_id)
+        await self._look(client, answer.message_id, answer.sent_timestamp)
+        if not answer.pending_recipients:
+            await self._look(self._server.client(record.recipient_id), answer.message_id, answer.sent_timestamp)
 
     async def exchange(self, sender_id: str, recipient_id: str) -> float:
         """One more send, and a fetch by its recipient: how long it took until both were answered, in seconds."""
@@ -152,10 +161,27 @@ class Chat:
             page = await self._insist(_fetch(client.conversations, last_updated_timestamp=token, wait=_WAIT_S))
             self._note_reset(client.user_id, token, page)
 
+    async def _look(self, client: Client, message_id: str, sent: int) -> None:
+        """Now and then: does the newest page hold a message that somebody was told its reader has by now (P5)?
+
+        `sent` is the message's time: 200 newer ones leave no room for it.
+        """
+        if self._random.random() >= _LOOKS:
+            return
+        page = await self._insist(_fetch(client.messages, page_size=_PAGE))
+        self.looks += 1
+        is_held = message_id in {message.message_id for message in page.messages}
+        if not is_held and (len(page.messages) < _PAGE or page.messages[0].last_updated_timestamp <= sent):
+            self.history.wrong_answers.append(
+                f"{message_id} was in {client.user_id}'s mailbox, and a page of {len(page.messages)} was without it"
+            )
+
     async def _react(self, client: Client, news: Sequence[Message]) -> None:
         """Marks something of what came as read, and now and then replies to it."""
         if not news:
             return
+        newest = max(news, key=lambda message: message.last_updated_timestamp)
+        await self._look(client, newest.message_id, newest.last_updated_timestamp)
         if self._random.random() < _MARKS:
             message = self._random.choice(news)
             await self._insist(lambda: client.mark_read(message.conversation_id, message.message_id))

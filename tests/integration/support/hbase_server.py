@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from rowbox.mailbox.settings.config import LeaseSettings, StoreSettings
+from rowbox.cacheserver.stores.hbase.store import HBaseStore
+from rowbox.mailbox.settings.config import HBaseSettings, LeaseSettings, StoreSettings, parse_store_url
 from tests.integration.support.client import Refused
 from tests.integration.support.server_process import DEADLINE_S
 from tests.support.hbase_cluster import HBase, HBaseCluster
@@ -40,6 +41,18 @@ def made_store(hbase: HBase, *, regions: int = 2) -> Iterator[dict[str, str]]:
     """An empty store that nobody else uses, as the setting of a server on it."""
     with made_table(hbase, StoreSettings(shards=SHARDS), regions=regions) as address:
         yield {"ROWBOX_STORE_URL": hbase.url(address.prefix)}
+
+
+@asynccontextmanager
+async def opened(settings: Mapping[str, str]) -> AsyncIterator[HBaseStore]:
+    """The store of a server with these settings, to be read beside it."""
+    address = parse_store_url(settings["ROWBOX_STORE_URL"])
+    assert address is not None
+    store = await HBaseStore.open(address, HBaseSettings())
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def in_time(attempt: Callable[[], Awaitable[float]], within_s: float) -> list[float]:

@@ -32,7 +32,7 @@ DEADLINE_S: Final = 30.0
 """For anything that is a matter of a second on an idle machine."""
 ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
 """The command as it is installed beside this Python."""
-_READY: Final = re.compile(r"Rowbox is ready: (http://\S+) .*metrics: (http://\S+)\)")
+_READY: Final = re.compile(r"Rowbox is ready: (http://\S+)?.*metrics: (http://\S+)\)")
 _TOKENS: Final = re.compile(r"token:|^Chat as|^Try it|^  curl")
 """What every start prints and no failure needs."""
 _SHOWN_LINES: Final = 60
@@ -83,6 +83,7 @@ class ServerProcess:
         self.data_dir = data_dir
         self.settings = dict(settings or {})
         self.url = ""
+        """Where it serves clients; "" where it serves other servers alone."""
         self.admin_url = ""
         self.lines: list[str] = []
         """What the process of the latest start printed, on both streams."""
@@ -154,7 +155,7 @@ class ServerProcess:
     async def ready(self) -> None:
         """Returns when the one that was launched is ready, and where is known."""
         ready = await self.line(_READY)
-        self.url, self.admin_url = ready[1], ready[2]
+        self.url, self.admin_url = ready[1] or "", ready[2]
 
     async def launch(self) -> None:
         """Starts it and does not wait."""

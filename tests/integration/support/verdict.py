@@ -10,7 +10,8 @@ from typing import Final
 from rowbox.mailbox.representation import Conversation, Message
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches, by_conversation, unread_count
-from tests.integration.support.server_process import ServerProcess, rowbox
+from tests.integration.support.served import Served
+from tests.integration.support.server_process import rowbox
 
 _LATE_RETRIES: Final = 200
 
@@ -23,8 +24,11 @@ class Mailboxes:
     conversations: dict[str, list[Conversation]] = field(default_factory=dict)
 
 
-async def check_everything(server: ServerProcess, chat: Chat, random: Random) -> None:
-    """Sends again, and reads all mailboxes from a cold start; stops the server, and has `rowbox check` look as well."""
+async def check_everything(server: Served, chat: Chat, random: Random, *, others_copies: int = 0) -> int:
+    """Sends again, and reads all mailboxes from a cold start; stops the server, and has `rowbox check` look as well.
+
+    `others_copies`: how many copies of messages the store holds of users of another chat. Returns how many of this one.
+    """
     await _send_again(server, chat, random)
     server.kill()
     await server.ended()
@@ -34,17 +38,19 @@ async def check_everything(server: ServerProcess, chat: Chat, random: Random) ->
     _check_followers(chat, mailboxes)
     _check_conversations(chat, mailboxes)
     await server.stop()
-    await check_finds_nothing(server, copies=sum(map(len, mailboxes.messages.values())))
+    copies = sum(map(len, mailboxes.messages.values()))
+    await check_finds_nothing(server, copies=others_copies + copies)
+    return copies
 
 
-async def check_finds_nothing(server: ServerProcess, *, copies: int) -> None:
+async def check_finds_nothing(server: Served, *, copies: int) -> None:
     """Runs `rowbox check` on the store of a server that has stopped, and has it count the copies of messages."""
     checked = await rowbox("check", "--json", "--data-dir", server.data_dir, settings=server.settings)
     assert checked.code == 0, checked
     assert json.loads(checked.out)["messages"] == copies
 
 
-async def _send_again(server: ServerProcess, chat: Chat, random: Random) -> None:
+async def _send_again(server: Served, chat: Chat, random: Random) -> None:
     """P2, late: whatever was retried before, and some others, are still the messages they were."""
     retried = [record for record in chat.history.sends if record.unknown_outcomes]
     async with asyncio.TaskGroup() as tasks:
@@ -52,7 +58,7 @@ async def _send_again(server: ServerProcess, chat: Chat, random: Random) -> None
             tasks.create_task(chat.settle(server.client(record.sender_id), record))
 
 
-async def _fetch_all(server: ServerProcess, chat: Chat) -> Mailboxes:
+async def _fetch_all(server: Served, chat: Chat) -> Mailboxes:
     """Everything of everybody, conversation by conversation."""
     found = Mailboxes()
     for user_id in chat.users:
