@@ -22,8 +22,19 @@ class Quota(msgspec.Struct, frozen=True, array_like=True):
     reset_s: int
 
 
+class Routed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which router sent a write, and in which of its turns: what it sent in one turn is begun in that order or not."""
+
+    router: int
+    turn: int
+
+
 class Send(msgspec.Struct, frozen=True, array_like=True):
-    """One message to send. `recipient_id` may be the sender: then it is one copy in one mailbox."""
+    """One message to send. `recipient_id` may be the sender: then it is one copy in one mailbox.
+
+    `entropy` gives the random bits of the messageId, so that whoever asks a second time, because the first answer was
+    lost, knows the message for its own; 0: the owner draws them.
+    """
 
     sender_id: str
     recipient_id: str
@@ -31,6 +42,8 @@ class Send(msgspec.Struct, frozen=True, array_like=True):
     client_message_id: str
     bearer: Bearer | None = None
     """What is known of the token that the request came with; None: it came with none that can be revoked."""
+    routed: Routed | None = None
+    entropy: int = 0
 
 
 class SendResult(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +69,7 @@ class MarkRead(msgspec.Struct, frozen=True, array_like=True):
     conversation_id: bytes
     message_id: bytes
     bearer: Bearer | None = None
+    routed: Routed | None = None
 
 
 class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):

@@ -16,6 +16,7 @@ from typing import Final
 from rowbox.cacheserver.stores.files.private import make_folder
 from rowbox.cli.data_dir import PREVIOUS_FILE, SIGNING_FILE
 from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import Settings
 
 FILE: Final = SIGNING_FILE
 SECRET_BYTES: Final = 32
@@ -70,6 +71,17 @@ def load_all(data_dir: Path) -> list[bytes]:
     except OSError as error:
         raise StoreUnusable(f"{path}: {error.strerror}; run this as the account of the server") from error
     return [current] if previous == current else [current, previous]
+
+
+def cluster_secret(settings: Settings) -> bytes:
+    """What the servers of a cluster prove to each other. StoreUnusable: there is none."""
+    path = settings.cluster.secret_file
+    if not path:
+        raise StoreUnusable("the servers of a cluster need a secret in common: give cluster.secret_file")
+    try:
+        return read_secret(Path(path))
+    except OSError as error:
+        raise StoreUnusable(f"{path}: {error.strerror}; it holds the secret of the cluster") from error
 
 
 def read_secret(path: Path) -> bytes:

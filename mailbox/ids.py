@@ -59,6 +59,11 @@ def message_id(sent_us: int, entropy: int) -> bytes:
     return number.to_bytes(ID_BYTES, "big")
 
 
+def entropy_of(message: bytes) -> int:
+    """The random bits that `message_id` was given."""
+    return int.from_bytes(message[8:], "big") & _RAND_B_MASK
+
+
 def is_message_id(identifier: bytes) -> bool:
     """Whether `message_id` could have made it."""
     number = int.from_bytes(identifier, "big")

@@ -102,6 +102,7 @@ class Member(NamedTuple):
     """Incarnations whose cells were seen to change a moment ago."""
     first_place: FirstPlace | None = None
     stewards: int = STEWARDS
+    """How many stewards there are; everybody has to think of the same number."""
 
     @property
     def name(self) -> str:
@@ -312,10 +313,11 @@ def carried_over(planned: ShardMap, now: PlanInput) -> ShardMap | None:
     A plan may take longer than a map stands. This takes no time, so that whoever ends moves, one version after the
     other, keeps nobody's shards from being given to the living.
     """
-    by_name = {cell.incarnation: cell for cell in now.cells}
-    living = {name for name, cell in by_name.items() if not cell.has_ended}
-    joining = [node for node in planned.nodes if node.incarnation in living and now.map.node(node.incarnation) is None]
+    living = {cell.incarnation for cell in now.cells if not cell.has_ended}
     ended = [node.incarnation for node in now.map.nodes if node.incarnation not in living]
+    at_home = {node.node_id for node in now.map.nodes if node.incarnation in living}
+    to_come = living - {node.incarnation for node in now.map.nodes}
+    joining = [node for node in planned.nodes if node.incarnation in to_come and node.node_id not in at_home]
     after = now.map.next().listing(joining).unlisting(ended)
     given: dict[str, list[int]] = {}
     for shard in after.ownerless:

@@ -337,7 +337,8 @@ class Owner:
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
         joint = () if self._store.late_writes else others
         future: asyncio.Future[CommandResult] = self._loop.create_future()
-        new, judge = _new_send(request, others, self._random.getrandbits(62)), self.revocations.check_again
+        entropy = request.entropy or self._random.getrandbits(62)
+        new, judge = _new_send(request, others, entropy), self.revocations.check_again
         grant = self.table.grant_of(request.sender_id)
         self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future))
         answer = await future

@@ -77,6 +77,14 @@ class Listener:
         self._servers.append(server)
         return bound
 
+    def become(self, identity: Identity) -> None:
+        """This process is another incarnation from now on: whoever calls the earlier one has no link to it any more."""
+        self._identity = identity
+        for stranger in tuple(self._strangers):
+            stranger.wire.give_up("this process is another incarnation now")
+        for link in tuple(self._links.values()):
+            link.wire.close("this process is another incarnation now")
+
     def publish(self, kind: str, value: object) -> None:
         """Tells all callers the newest value of a kind, and each new one first thing. A kind is one of few words."""
         frame = self._published[kind] = frames.push(kind, value)

@@ -17,7 +17,8 @@ plain bounded loads would move up to 1% of them; and shards that somebody leaves
 the threshold are compared as integers: every process finds the same.
 
 Where all nodes are standby, draining or of weight 0, owners stay, and what has no owner is spread as if none of them
-was: somebody has to serve it. A shard on the move counts for its target.
+was: somebody has to serve it. (The plan makes one of the standbys an ordinary node before.) A shard on the move counts
+for its target.
 """
 
 from array import array
@@ -105,8 +106,8 @@ class _Placing:
         for owner in self._owners:
             if owner != NOBODY:
                 self._loads[owner] += 1
-        self._is_open = any(map(_may_own, nodes))
-        self._weigh([node.weight if _may_own(node) else 0 for node in nodes])
+        self._is_open = any(map(may_own, nodes))
+        self._weigh([node.weight if may_own(node) else 0 for node in nodes])
 
     def wanted(self) -> tuple[int, ...]:
         pinned = self._pin()
@@ -203,5 +204,6 @@ class _Placing:
         self._owners[shard] = to
 
 
-def _may_own(node: ListedNode) -> bool:
+def may_own(node: ListedNode) -> bool:
+    """Whether a node, as operators wish it, has a share of the shards."""
     return node.weight > 0 and not node.standby and not node.draining

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
-from rowbox.cacheserver.shardmap.placement import place
+from rowbox.cacheserver.shardmap.placement import may_own, place
 from rowbox.cacheserver.shardmap.shard_map import NOBODY, ListedNode, ShardMap
 
 PLAN: Final = 1
@@ -45,7 +45,7 @@ def changed_members(standing: ShardMap, cells: Iterable[NodeCell]) -> ShardMap |
     joining = _joining(by_incarnation.values(), {node.node_id for node in living}, standing)
     after = standing.next().listing([*renewed, *joining])
     after = _with_standbys(after, ended).unlisting(ended)
-    after = _with_owners(after)
+    after = _with_owners(_with_somebody(after))
     return None if msgspec.structs.replace(after, version=standing.version) == standing else after
 
 
@@ -105,12 +105,27 @@ def _with_standbys(after: ShardMap, ended: Collection[str]) -> ShardMap:
     """
     back = {node.node_id for node in after.nodes if node.incarnation not in ended}
     for gone in (node for node in after.nodes if node.incarnation in ended and node.node_id not in back):
-        spare = [node for node in after.nodes if node.incarnation not in ended and _is_spare(after, node)]
+        spare = _spare(after, ended)
         shards = [shard for shard in after.shards_of(gone.incarnation) if after.pins.get(shard) not in back]
         if spare and shards:
             chosen = min(spare, key=lambda node: (node.zone != gone.zone, node.node_id))
             after = _as_ordinary(after, chosen).giving(shards, chosen.incarnation)
     return after
+
+
+def _with_somebody(after: ShardMap) -> ShardMap:
+    """Where all are standbys and a shard has no owner, one of them is ordinary from now on: it takes what there is."""
+    spare = _spare(after, ())
+    if not after.ownerless or not spare or any(map(may_own, map(after.as_wished, after.nodes))):
+        return after
+    return _as_ordinary(after, min(spare, key=lambda node: node.node_id))
+
+
+def _spare(shard_map: ShardMap, ended: Collection[str]) -> list[ListedNode]:
+    """The standbys that can take over. One whom the others cannot call, although they call each other, is none."""
+    living = [node for node in shard_map.nodes if node.incarnation not in ended]
+    is_called = any(node.peer for node in living)
+    return [node for node in living if _is_spare(shard_map, node) and (node.peer or not is_called)]
 
 
 def _is_spare(shard_map: ShardMap, node: ListedNode) -> bool:

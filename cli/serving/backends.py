@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +31,7 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cacheserver.stores.statistics import StoreStatistics
 from rowbox.cli.data_dir import store_folder
+from rowbox.cli.serving.among_others import among_others
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
@@ -67,7 +68,22 @@ def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextMana
     Raises what opening an embedded store raises. A cluster's store that is away is waited for.
     """
     address = parse_store_url(settings.store.url)
+    if settings.server.role == "api":
+        return _api(settings, address, on_broken)
     return _embedded(settings, on_broken) if address is None else _cluster(settings, address, on_broken)
+
+
+def _api(settings: Settings, address: HBaseAddress | None, on_broken: OnBroken) -> AbstractAsyncContextManager[Backend]:
+    from rowbox.cli.serving.api_role import api_backend  # which is made of what stands here
+
+    if address is None:
+        raise StoreUnusable("a server of role api needs a cluster's store: give store.url, or take role all")
+
+    def open_store() -> Awaitable[Store]:
+        cells = settings.lease.beat_ms
+        return HBaseStore.open(address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=cells)
+
+    return api_backend(settings, open_store, on_broken)
 
 
 def open_embedded(
@@ -166,7 +182,8 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         return Stores(mail, cells)
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
-        return Owner(store, settings, ownership=ownership, time=time, clock=clock)
+        deliver = among.routing.deliveries.deliver if among is not None else None
+        return Owner(store, settings, ownership=ownership, time=time, clock=clock, deliver_elsewhere=deliver)
 
     address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
     node = Node(
@@ -179,20 +196,34 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         plan=planned_aside(NO_MOVES),
         time=time,
     )
+    sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
+    among = among_others(settings, node) if settings.cluster.peer_listen else None
+    if among is not None:
+        await among.start(settings.cluster.peer_listen)
     node.start()
     try:
-        sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
-        yield Backend(node, node, node.owning, sources, (*revocation_calls(node), delivery_call(node)))
+        if among is None:
+            calls = (*revocation_calls(node), delivery_call(node))
+            yield Backend(node, node, node.owning, sources, calls)
+        else:
+            router = among.routing.router
+            calls = (*revocation_calls(router), delivery_call(among.routing))
+            yield Backend(router, router, among.routing.ready, (*sources, among.routing.samples), calls)
     finally:
         await time.close()
         await node.close()
+        if among is not None:
+            await among.close()
 
 
 def listed_node(settings: Settings) -> ListedNode:
     """What a server of a cluster says of itself in the cluster's map, in whatever incarnation."""
     cluster = settings.cluster
     node_id = cluster.node_id or _node_id_of(store_folder(settings))
-    return ListedNode("", node_id, weight=cluster.weight, zone=cluster.zone, standby=cluster.standby)
+    peer = cluster.peer_address or cluster.peer_listen
+    # Whom no other server can call takes over when the owner ends, and owns nothing before.
+    standby = cluster.standby or not cluster.peer_listen
+    return ListedNode("", node_id, peer, weight=cluster.weight, zone=cluster.zone, standby=standby)
 
 
 def _node_id_of(folder: Path) -> str:

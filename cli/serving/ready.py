@@ -19,7 +19,10 @@ DEMO_TTL_S: Final = 24 * 3600
 
 
 class Ready(NamedTuple):
-    """Where a server listens, the tokens that it shows by user, and how to get a token where it shows none."""
+    """Where a server listens, the tokens that it shows by user, and how to get a token where it shows none.
+
+    Without `urls` it serves other servers, and no client.
+    """
 
     urls: tuple[str, ...]
     admin_urls: tuple[str, ...]
@@ -29,8 +32,10 @@ class Ready(NamedTuple):
     @property
     def line(self) -> str:
         """The line that says that the server is ready."""
-        pages = f"the API in words: {self.urls[0]}/docs; health and metrics: {' and '.join(self.admin_urls)}"
-        return f"Rowbox is ready: {' and '.join(self.urls)} ({pages})"
+        health = f"health and metrics: {' and '.join(self.admin_urls)}"
+        if not self.urls:
+            return f"Rowbox is ready: for the servers of the cluster ({health})"
+        return f"Rowbox is ready: {' and '.join(self.urls)} (the API in words: {self.urls[0]}/docs; {health})"
 
 
 def ready_of(settings: Settings, secret: bytes, port: int, admin_port: int, now: float, *, is_terminal: bool) -> Ready:
@@ -38,16 +43,20 @@ def ready_of(settings: Settings, secret: bytes, port: int, admin_port: int, now:
     person reads it.
     """
     server = settings.server
-    tokens = {}
+    tokens: dict[str, str] = {}
+    admin_urls = _urls(server.admin_host, admin_port)
+    if server.role == "cache":
+        return Ready((), admin_urls, tokens, _how(settings))
     if _shows_tokens(settings, is_terminal=is_terminal):
         tokens = {user: _token(settings, secret, user, now) for user in ("alice", "bob")}
-    urls, admin_urls = _urls(server.host, port), _urls(server.admin_host, admin_port)
-    return Ready(urls, admin_urls, tokens, _how(settings))
+    return Ready(_urls(server.host, port), admin_urls, tokens, _how(settings))
 
 
 def as_text(ready: Ready) -> Iterable[str]:
     """Lines for a person: links to the chat as alice, as bob and as both side by side, tokens, and calls."""
     yield ready.line
+    if not ready.urls:
+        return
     if not ready.tokens:
         yield f"Tokens: {ready.how}"
         return

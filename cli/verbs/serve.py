@@ -5,7 +5,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import click
@@ -16,7 +17,8 @@ from rowbox.cli.data_dir import prepare_data_dir
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load_or_create
 from rowbox.cli.serving.api_side import Ports
-from rowbox.cli.serving.backends import backend
+from rowbox.cli.serving.backends import Backend, backend
+from rowbox.cli.serving.cache_role import without_api
 from rowbox.cli.serving.descriptors import raise_open_files, within
 from rowbox.cli.serving.one_process import in_one_process
 from rowbox.cli.serving.processes.several_processes import in_several_processes, require_linux
@@ -28,6 +30,9 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 log = logging.getLogger(__name__)
 
+Listening = Callable[[Settings, Backend, asyncio.Event], AbstractAsyncContextManager[Ports]]
+"""Serves HTTP over a backend within a context; the event asks for keys to be read again."""
+
 
 @click.command("serve")
 @with_settings()
@@ -37,8 +42,10 @@ def command(loaded: LoadedSettings) -> None:
     Both are in one process; with --api-processes N the API is served by N processes of its own, at the same port.
 
     Prints where it listens when it is ready; on a terminal, or with --demo-tokens, links and tokens to try it as well.
-    SIGTERM or Ctrl-C finishes what has begun and stops. Of several servers over one HBase store one owns the
-    mailboxes; the others answer 503 and take over when it stops or falls silent.
+    SIGTERM or Ctrl-C finishes what has begun and stops. Several servers over one HBase store that are given
+    --peer-listen and the same secret share the mailboxes, and each forwards what is not its own. Without --peer-listen
+    one owns the mailboxes; the others answer 503 and take over when it stops or falls silent. --role api serves HTTP
+    and owns nothing; --role cache owns mailboxes, and serves the other servers alone.
 
     Reads and writes the store. The first start makes the data directory, in it the secret that signs tokens (also with
     an HBase store) and the embedded store.
@@ -68,7 +75,7 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
     data_dir = Path(settings.server.data_dir)
     prepare_data_dir(data_dir)
     secret = load_or_create(data_dir)
-    listening = in_several_processes if settings.server.api_processes else in_one_process
+    listening = _listening(settings)
     async with backend(settings, on_broken) as mailboxes, listening(settings, mailboxes, hangup) as ports:
         for note in notes:  # only now, so that a start that is refused prints one line, which says why
             log.info("%s", note)
@@ -79,6 +86,12 @@ async def _serve(settings: Settings, notes: Iterable[str]) -> None:
         log.info("stopping: %s", "the store has failed" if failures else "finishing what has begun")
     if failures:
         raise failures[0]
+
+
+def _listening(settings: Settings) -> Listening:
+    if settings.server.role == "cache":
+        return without_api
+    return in_several_processes if settings.server.api_processes else in_one_process
 
 
 def _ready_lines(settings: Settings, secret: bytes, ports: Ports) -> Iterable[str]:

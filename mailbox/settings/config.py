@@ -42,6 +42,13 @@ class ConfigError(ValueError):
 class ServerSettings(Struct, frozen=True, kw_only=True):
     """The process and its two ports."""
 
+    role: Annotated[
+        Literal["all", "api", "cache"],
+        Meta(
+            description="What the server does. `api` serves HTTP before a cluster's servers and owns nothing; `cache` "
+            "owns mailboxes and serves the other servers alone; `all` is both."
+        ),
+    ] = "all"
     data_dir: Annotated[
         str,
         Meta(min_length=1, description="Folder of the embedded store and of the secret that signs tokens."),
@@ -294,7 +301,7 @@ class LeaseSettings(Struct, frozen=True, kw_only=True):
 
 
 class ClusterSettings(Struct, frozen=True, kw_only=True):
-    """The servers of one HBase store, among which the mailboxes are shared."""
+    """The servers of one HBase store, among which the mailboxes are shared, and what they say to each other."""
 
     node_id: Annotated[
         str,
@@ -312,6 +319,41 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
     standby: Annotated[
         bool, Meta(description="Whether this server takes over from others that end, and nothing before.")
     ] = False
+    peer_listen: Annotated[
+        str,
+        Meta(description="HOST:PORT at which other servers of the cluster call this one. Empty: alone, or a standby."),
+    ] = ""
+    peer_address: Annotated[
+        str, Meta(description="HOST:PORT under which they reach it, where that is another. Empty: as peer_listen.")
+    ] = ""
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._\-]{1,64}$",
+            description="Name of the cluster. Servers of another one are not spoken to.",
+        ),
+    ] = "rowbox"
+    secret_file: Annotated[
+        str,
+        Meta(
+            description="File with the secret (32 bytes or more) that the servers of the cluster prove to each other."
+        ),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^$|^(redis|rediss|unix)://.+$",
+            description="A Redis that tells servers of changes sooner; nothing depends on it. Empty: none.",
+        ),
+    ] = ""
+    patience_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=60 * SECOND_MS,
+            description="How long a request waits until the owner of its mailbox is known and reached; then it is 503.",
+        ),
+    ] = 6 * SECOND_MS
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True):
@@ -448,6 +490,8 @@ _FLAGS: Final[Mapping[str, str]] = {
     "server.admin_host": "--admin-host",
     "server.admin_port": "--admin-port",
     "server.api_processes": "--api-processes",
+    "server.role": "--role",
+    "cluster.peer_listen": "--peer-listen",
     "server.log_format": "--log-format",
     "server.log_level": "--log-level",
     "server.access_log": "--access-log",
@@ -588,6 +632,25 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
     if 3 * lease.beat_ms > lease.ttl_ms:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
     parse_store_url(settings.store.url, origins["store.url"])
+    _check_role(settings, origins)
+
+
+def _check_role(settings: Settings, origins: Mapping[str, str]) -> None:
+    """ConfigError where a server could not be what it is asked to be among the servers of a cluster."""
+    role, origin, cluster = settings.server.role, origins["server.role"], settings.cluster
+    is_embedded = parse_store_url(settings.store.url) is None
+    if role != "all" and is_embedded:
+        raise ConfigError("server.role", role, origin, "all, with the embedded store (store.url)")
+    if role == "cache" and not cluster.peer_listen:
+        raise ConfigError(
+            "cluster.peer_listen", "", origins["cluster.peer_listen"], "an address, for server.role cache"
+        )
+    if role == "cache" and settings.server.api_processes:
+        count = settings.server.api_processes
+        raise ConfigError("server.api_processes", count, origins["server.api_processes"], "0, for server.role cache")
+    if (cluster.peer_listen or role == "api") and not is_embedded and not cluster.secret_file:
+        expected = "a file with the secret that the servers of the cluster have in common"
+        raise ConfigError("cluster.secret_file", "", origins["cluster.secret_file"], expected)
 
 
 def _check_shares(settings: Settings, origins: Mapping[str, str]) -> None:

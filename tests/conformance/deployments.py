@@ -1,12 +1,16 @@
 """The ways in which Rowbox is run, each as the addresses at which its clients call it."""
 
+import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rowbox.cli.data_dir import SIGNING_FILE
 from rowbox.cli.secret import load_or_create
 from tests.integration.support.server_process import ServerProcess
+from tests.support.alone import own_port
 
 SETTINGS: Final = {"ROWBOX_COMMIT_DELIVERY_WAIT_MS": "30000"}
 """A send is answered once its recipient has the message, however busy the machine is: what is read next shows it."""
@@ -36,3 +40,25 @@ async def with_api_processes(folder: Path, store: Mapping[str, str]) -> AsyncIte
     """`rowbox serve --api-processes 2`: the API in processes of its own, at one port."""
     async with ServerProcess(folder, SETTINGS | dict(store), flags=(*_FLAGS, "--api-processes", "2")) as server:
         yield Deployment((server.url,), load_or_create(folder))
+
+
+@asynccontextmanager
+async def equal_servers(folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
+    """Two equal `rowbox serve` over one HBase: each owns mailboxes, and forwards what is the other's."""
+    folder.joinpath("peer-secret").write_text(secrets.token_hex(32))
+    folder.joinpath("peer-secret").chmod(0o600)
+    signing = load_or_create(folder / "0")
+    load_or_create(folder / "1")
+    shutil.copy(folder / "0" / SIGNING_FILE, folder / "1")
+    async with AsyncExitStack() as stack:
+        urls = []
+        for number in ("0", "1"):
+            cluster = {
+                "ROWBOX_CLUSTER_SECRET_FILE": str(folder / "peer-secret"),
+                "ROWBOX_CLUSTER_NODE_ID": f"node-{number}",
+                "ROWBOX_CLUSTER_PEER_LISTEN": f"127.0.0.1:{stack.enter_context(own_port())}",
+            }
+            settings = SETTINGS | dict(store) | cluster
+            server = await stack.enter_async_context(ServerProcess(folder / number, settings, flags=_FLAGS))
+            urls.append(server.url)
+        yield Deployment(tuple(urls), signing)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.deployments import Deployment, one_server, with_api_processes
+from tests.conformance.deployments import Deployment, equal_servers, one_server, with_api_processes
 from tests.conformance.recorded import FOLDER, path_of, played
 from tests.conformance.stories import STORIES
 from tests.integration.support.hbase_server import made_store
@@ -42,6 +42,12 @@ async def test_api_processes_on_the_embedded_store(tmp_path: Path) -> None:
 async def test_api_processes_on_hbase(hbase: HBase, tmp_path: Path) -> None:
     with made_store(hbase) as store:
         async with with_api_processes(tmp_path, store) as deployment:
+            assert not await differences(deployment)
+
+
+async def test_two_equal_servers_on_hbase(hbase: HBase, tmp_path: Path) -> None:
+    with made_store(hbase) as store:
+        async with equal_servers(tmp_path, store) as deployment:
             assert not await differences(deployment)
 
 

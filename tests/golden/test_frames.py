@@ -13,6 +13,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Page,
     Quota,
+    Routed,
     Send,
     SendResult,
 )
@@ -46,10 +47,10 @@ WRITTEN: Mapping[str, Callable[[], bytes]] = {
     "Goodbye": lambda: frames.GOODBYE,
 }
 VALUES: Mapping[str, Any] = {
-    "Send": Send("alice", "bob", "hello", "1", BEARER),
+    "Send": Send("alice", "bob", "hello", "1", BEARER, Routed(8, 9), 10),
     "SendResult": SendResult(ID, OTHER_ID, 5, 6, 1, duplicate=True, quota=QUOTA),
     "SendStatus": SendStatus("alice", "1", BEARER),
-    "MarkRead": MarkRead("alice", OTHER_ID, ID, BEARER),
+    "MarkRead": MarkRead("alice", OTHER_ID, ID, BEARER, Routed(8, 9)),
     "MarkReadResult": MarkReadResult(OTHER_ID, 3, 6, QUOTA),
     "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
     "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER),

@@ -39,6 +39,7 @@ BELOW: Mapping[str, Sequence[str]] = {
     "cacheserver/owner": ("cacheserver/commit", "cacheserver/fetch", "cacheserver/delivery"),
     "cacheserver/check": ("cacheserver/rows", "mailbox/check"),
     "cacheserver/shardmap": ("cacheserver/stores",),
+    "cacheserver/routing": ("cacheserver/shardmap",),
     "cacheserver/node": ("cacheserver/owner", "cacheserver/shardmap"),
     "api/auth": ("mailbox", "mailbox/settings"),
     "api/http": ("api/auth", "cacheserver/port.py", "mailbox/timing"),
@@ -52,6 +53,8 @@ BELOW: Mapping[str, Sequence[str]] = {
         "api/app.py",
         "cacheserver/check",
         "cacheserver/node",
+        "cacheserver/routing",
+        "cacheserver/rpc",
         "cacheserver/stores/hbase",
         "cacheserver/stores/rocksdb",
         "hbase_schema/doctor",
@@ -88,6 +91,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "jwt": ("api/auth/*.py",),
     "prometheus_client": ("api/telemetry/metrics.py",),
     "click": ("cli/*.py",),
+    "redis": ("cacheserver/routing/redis_hints.py",),
     "rich": ("cli/*.py",),
 }
 """Libraries that stay behind one adapter: none of their types or exceptions leaves it, so each can be replaced."""

@@ -80,6 +80,14 @@ def test_what_is_needed_and_missing_is_installed_by_its_package(machine: Path) -
     assert asked.endswith("--no-install-recommends curl openjdk-17-jre-headless docker-compose")
 
 
+def test_a_package_that_would_start_a_server_is_not_installed_for_its_command(machine: Path) -> None:
+    say(machine, "redis-check-rdb", "")
+    say(machine, "ln", f'echo "$@" >> {machine}/linked')
+    assert install(machine, "redis-server").returncode == 0
+    assert (machine / "asked").read_text().splitlines()[1].endswith("--no-install-recommends redis-tools")
+    assert (machine / "linked").read_text() == f"-sf {machine}/redis-check-rdb /usr/local/bin/redis-server\n"
+
+
 def test_who_may_install_nothing_is_told_in_one_line(machine: Path) -> None:
     done = install(machine, "curl", "mvn", user=1000)
     assert done.stderr.count("\n") == 1

@@ -14,10 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.metrics import Metrics
 from rowbox.cacheserver.node.trusted_time import TrustedTime
+from rowbox.cacheserver.routing.map_watch import MapWatch
+from rowbox.cacheserver.rpc.handshake import SHORTEST_SECRET
 from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.shardmap.map_store import Standing
+from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.files.beside import LastBackup, note_backup
 from rowbox.cacheserver.stores.hbase.counters import Counters, gateway_samples
+from rowbox.cli.serving.routing import Routing
+from rowbox.mailbox.settings.config import ClusterSettings
 from tests.cluster.servers import owner_and_other, servers
 from tests.house.reference.page import code, table
 from tests.integration.support.server_process import ServerProcess
@@ -37,6 +43,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "deliveries": r"rowbox_(deliver|senders|outbox)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
     "cluster": r"rowbox_(is_owner|shards|map|reaches_mail|takeovers|missed_beats|gateway|store_ranges|store_probes)",
+    "routing": r"rowbox_(router|redis)_",
     "clock": r"rowbox_clock_",
     "background": r"rowbox_background_",
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
@@ -96,7 +103,7 @@ def of_an_owner_over_hbase() -> str:
     """What a server adds to that once its HBase has answered and it owns the mailboxes: taken from a node over a store
     in memory, and for the gateways as the counters stand before the first call.
     """
-    samples = [*run_virtual(_of_a_node()), *gateway_samples(Counters())]
+    samples = [*run_virtual(_of_a_node()), *run_virtual(_of_a_router()), *gateway_samples(Counters())]
     return Metrics(HttpCounters(), [lambda: samples]).render().decode()
 
 
@@ -106,6 +113,19 @@ async def _of_a_node() -> list[Sample]:
         await time.begin(CellMemory(all_of_them.store))
         owner, _ = await owner_and_other(all_of_them)
         return [*owner.node.samples(), *time.samples()]
+
+
+async def _of_a_router() -> list[Sample]:
+    settings = ClusterSettings(redis_url="redis://127.0.0.1:1/0")
+    routing, view = Routing(settings, bytes(SHORTEST_SECRET), MapView(), str), MapView()
+    return [*routing.samples(), *MapWatch(NoMaps(), view, 1.0).samples()]
+
+
+class NoMaps:
+    """Where no map stands."""
+
+    async def read(self) -> Standing:
+        raise NotImplementedError
 
 
 def _together(texts: Mapping[str, Iterable[str]]) -> Families:

@@ -301,3 +301,16 @@ def test_a_plan_that_lost_its_race_is_carried_over_without_touching_what_the_liv
     settled = plan_input(look(carried, *map(cell, "bce")), member(carried, "e"))
     assert settled is not None
     assert carried_over(planned, settled) is None
+
+
+def test_a_plan_that_is_carried_over_lists_no_node_twice() -> None:
+    again = NodeCell("a2", 1, "alive", "here", node_id="node a")
+    planned = shared("b", "b", names=("b",), version=5).next().listing([ListedNode("a2", "node a")])
+    lives = plan_input(look(MAP, *ALL, again), member(MAP, "e", lively={"a2"}))
+    assert lives is not None
+    assert carried_over(planned, lives) is None
+    gone = plan_input(look(MAP, *ALL[1:], again), member(MAP, "e", lively={"a2"}))
+    assert gone is not None
+    carried = carried_over(planned, gone)
+    assert carried is not None
+    assert {node.incarnation for node in carried.nodes} == {"a2", "b", "c", "d", "e"}

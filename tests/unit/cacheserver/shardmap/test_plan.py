@@ -268,6 +268,25 @@ def test_a_standby_does_not_take_what_is_pinned_to_another() -> None:
     assert len(after.shards_of("s-1")) == len(before.shards_of("b-1")) - 5
 
 
+def test_of_standbys_alone_one_owns_everything_and_the_next_one_follows_it() -> None:
+    """Servers without an address for peers: one owns, the others wait, and nobody has to call another one."""
+    waiting = [cell(name, standby=True, peer="") for name in "abc"]
+    first = changed(empty_map(SHARDS), waiting)
+    assert loads(first) == {"a": SHARDS}
+    assert plan(first, waiting, AT_ONCE) is None
+    second = changed(first, waiting[1:])
+    assert moved(first, second) == {("a", "b"): SHARDS}
+    back = at_rest(second, [*waiting[1:], cell("a", life=2, standby=True, peer="")])
+    assert loads(back) == {"b": SHARDS}
+
+
+def test_who_cannot_be_called_takes_nothing_over_from_those_who_are() -> None:
+    called = [cell(name, peer=f"{name}:1") for name in "ab"]
+    before = at_rest(empty_map(SHARDS), [*called, cell("s", standby=True, peer="")])
+    after = changed(before, [called[0], cell("s", standby=True, peer="")])
+    assert loads(after) == {"a": SHARDS}
+
+
 def test_a_node_that_operators_made_a_standby_takes_over_as_one() -> None:
     wished = at_rest(standing("abc").wishing("c", Wish(standby=True, weight=90)), cells("abc"))
     assert loads(wished)["c"] == 0

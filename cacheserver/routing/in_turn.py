@@ -1,0 +1,129 @@
+"""The owner's side of the order of a user's writes: what a router sent behind a write that was refused is refused, too.
+
+A router sends a user's writes one behind the other. Suppose that the owner refuses the first one because it is about
+to give the shard away, gives that up, and then gets the second one. If it began that one, the first, which comes again,
+would come too late.
+
+So each write says its turn. A router counts turns: a higher one with each refusal that it hears of. What it sends of
+one user while it waits for answers has one turn, and when all has come back and some was refused, it begins again with
+a higher one. Here the turn of each write that was refused is remembered by its user. What comes of that user in that
+turn or an earlier one is refused, because the router had not heard of the refusal when it sent that.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from rowbox.cacheserver.port import (
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Routed,
+    Send,
+    SendResult,
+)
+from rowbox.cacheserver.routing.targets import Target
+from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, StoreOutcomeUnknown
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
+
+MOST_REFUSED: Final = 20_000
+"""Users whose refusals are remembered. A refusal is of use while what was sent before it was heard of arrives, which is
+for milliseconds; the oldest is forgotten first."""
+
+_Result = TypeVar("_Result")
+
+
+class InTurn:
+    """An owner as other processes see it: `target`, with the writes of each user of each router in their order."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._refused: OrderedDict[tuple[int, str], int] = OrderedDict()
+        """The highest turn of a router in which a write of a user was refused, the newest last."""
+
+    async def send(self, request: Send) -> SendResult:
+        """See MailboxPort. NotTheOwner of no version of the map: an earlier write of the user was refused."""
+        if request.routed is None:
+            return await self._target.send(request)
+        return await self._in_turn(request.sender_id, request.routed, self._target.send, request)
+
+    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.mark_read(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.mark_read, request)
+
+    async def _in_turn(
+        self, user_id: str, routed: Routed, ask: Callable[[Any], Awaitable[_Result]], request: Send | MarkRead
+    ) -> _Result:
+        if self._refused and not self._admits(user_id, routed):
+            raise NotTheOwner("an earlier write of this user was refused, and comes first")
+        try:
+            return await ask(request)
+        except (HandoverInProgress, StoreOutcomeUnknown):
+            self._refuse(user_id, routed)
+            raise
+
+    def _admits(self, user_id: str, routed: Routed) -> bool:
+        refused = self._refused.get((routed.router, user_id))
+        if refused is None:
+            return True
+        if routed.turn <= refused:
+            return False
+        del self._refused[routed.router, user_id]
+        return True
+
+    def _refuse(self, user_id: str, routed: Routed) -> None:
+        key = (routed.router, user_id)
+        self._refused[key] = max(routed.turn, self._refused.pop(key, 0))
+        if len(self._refused) > MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    # ------------------------------------------------------------------ what has no order, passed on
+
+    def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
+        """See MailboxPort."""
+        self._target.admit_write(user_id, bearer)
+
+    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
+        """See MailboxPort."""
+        return await self._target.send_status(user_id, client_message_id, bearer)
+
+    def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
+        """See MailboxPort. No coroutine of its own: ten thousand may wait."""
+        return self._target.fetch_conversations(request)
+
+    def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
+        """As `fetch_conversations`."""
+        return self._target.fetch_messages(request)
+
+    async def revoke_user(self, user_id: str) -> int:
+        """See RevocationPort."""
+        return await self._target.revoke_user(user_id)
+
+    async def revoke_id(self, token_id: str) -> None:
+        """See RevocationPort."""
+        await self._target.revoke_id(token_id)
+
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
+        """See Target. One delivery of a recipient is under way at a time, so these need no order."""
+        return self._target.deliver(user_id, messages)
+
+    def judge(self, bearer: Bearer) -> Awaitable[None]:
+        """See Target."""
+        return self._target.judge(bearer)
+
+    def unready_reasons(self) -> Sequence[str]:
+        """See MailboxPort."""
+        return self._target.unready_reasons()
+
+    def warnings(self) -> Sequence[str]:
+        """See MailboxPort."""
+        return self._target.warnings()
+
+    def begin_drain(self) -> None:
+        """See MailboxPort."""
+        self._target.begin_drain()

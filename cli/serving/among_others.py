@@ -1,0 +1,44 @@
+"""A node among the other servers of its cluster: it serves them what it owns, and asks them for what it does not."""
+
+from typing import NamedTuple
+
+from rowbox.cacheserver.node.node import Node
+from rowbox.cacheserver.routing.targets import Local
+from rowbox.cacheserver.rpc.endpoint import parse_endpoint
+from rowbox.cli.secret import cluster_secret
+from rowbox.cli.serving.peer_side import PeerSide
+from rowbox.cli.serving.routing import Routing
+from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import Settings
+
+FINISH_S = 1.0
+"""How long what others have asked for may take when this server stops: what waits for mailboxes has ended by then."""
+
+
+class AmongOthers(NamedTuple):
+    """Both directions. `start` before the node's first beat, `close` after its last."""
+
+    routing: Routing
+    peers: PeerSide
+
+    async def start(self, listen: str) -> None:
+        """Listens for the other servers. StoreUnusable where it cannot."""
+        try:
+            await self.peers.listen(parse_endpoint(listen))
+        except OSError as error:
+            raise StoreUnusable(f"cannot listen on {listen} for the other servers: {error.strerror}") from error
+        self.routing.start()
+
+    async def close(self) -> None:
+        """Ends all links."""
+        await self.peers.close(FINISH_S)
+        await self.routing.close()
+
+
+def among_others(settings: Settings, node: Node) -> AmongOthers:
+    """StoreUnusable where there is no secret of the cluster."""
+    secret = cluster_secret(settings)
+    peers = PeerSide(settings, secret, node.view, lambda: node.incarnation, node)
+    local = Local(lambda: node.incarnation, node, node.standing)
+    routing = Routing(settings.cluster, secret, node.view, lambda: node.incarnation, local=local, told=[peers.tell])
+    return AmongOthers(routing, peers)
