@@ -16,7 +16,7 @@ SELECTIONS: dict[tuple[str, ...], str] = {
     ("tests/unit",): "",
     ("tests/integration/test_start.py", "-k", "curl"): "curl",
     (
-        "tests/house/test_deploy.py",
+        "tests/house/deploy/test_deploy.py",
         "tests/integration/gateway/test_hbase_wires.py",
     ): "docker-compose haproxy java mvn promtool systemd-analyze",
     ("tests/browser/test_looks.py",): "chromium",

@@ -21,15 +21,19 @@ from deploy.hbase import jars
 from deploy.hbase.__main__ import main
 from deploy.hbase.cluster import Cluster
 from deploy.hbase.errors import ClusterError
+from rowbox.cacheserver.rpc.endpoint import TcpEndpoint, parse_endpoint
 from rowbox.cli.main import VERBS
-from rowbox.mailbox.settings.config import SETTINGS, hosts_of, is_loopback, load, parse_store_url
+from rowbox.cli.secret import read_secret
+from rowbox.mailbox.settings.config import SETTINGS, Settings, hosts_of, is_loopback, load, parse_store_url
 from tests.conftest import require
 from tests.house.layering import folders
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = [service for service in SERVICES.values() if service["image"] == "rowbox"]
+OURS = [service for service in SERVICES.values() if service["image"] == "rowbox" and "entrypoint" not in service]
+SERVERS = {name: service for name, service in SERVICES.items() if name.startswith(("cache-", "api-"))}
+"""The servers of the cluster: those that own mailboxes, and those before them."""
 
 # ---------------------------------------------------------------------- the cluster's command
 
@@ -162,7 +166,7 @@ def test_a_process_that_is_not_there_is_named(
 
 
 @pytest.mark.tools("docker-compose")
-@pytest.mark.parametrize("profiles", [(), ("embedded",), ("hbase", "monitoring"), ("cluster",)], ids="-".join)
+@pytest.mark.parametrize("profiles", [(), ("embedded",), ("hbase", "monitoring")], ids="-".join)
 def test_compose_accepts_the_file(profiles: tuple[str, ...]) -> None:
     """By Docker's own plugin where it is, by Debian's docker-compose otherwise. Needs no engine."""
     chosen = [word for profile in profiles for word in ("--profile", profile)]
@@ -183,13 +187,12 @@ def started(*profiles: str) -> dict[str, dict[str, Any]]:
 
 
 def test_each_profile_is_a_whole() -> None:
-    hbase = ["hbase", "schema", "cache-1", "cache-2", "cache-3", "proxy"]
     assert list(started("embedded")) == ["rowbox"]
-    assert list(started("hbase")) == hbase
-    assert list(started("cluster")) == [*hbase, "redis"]
+    assert list(started("hbase")) == ["hbase", "schema", "secret", *SERVERS, "proxy", "redis"]
+    assert list(SERVERS) == ["cache-1", "cache-2", "cache-3", "api-1", "api-2"]
     assert list(started("monitoring")) == ["prometheus", "grafana"]
-    assert len(SERVICES) == len(started("embedded", "cluster", "monitoring"))
-    for profile in ("embedded", "hbase", "cluster", "monitoring"):
+    assert len(SERVICES) == len(started("embedded", "hbase", "monitoring"))
+    for profile in ("embedded", "hbase", "monitoring"):
         services = started(profile)
         assert all(set(service.get("depends_on", ())) <= services.keys() for service in services.values())
 
@@ -246,9 +249,8 @@ def test_prometheus_asks_every_server_where_it_listens() -> None:
     (job,) = yaml_at("prometheus/prometheus.yml")["scrape_configs"]
     (targets,) = job["static_configs"]
     port = SETTINGS["server.admin_port"].default
-    assert targets["targets"] == [f"{name}:{port}" for name in SERVICES if name.startswith("cache-")]
-    servers = [service for name, service in SERVICES.items() if name.startswith("cache-")]
-    assert {service["environment"]["ROWBOX_SERVER_ADMIN_HOST"] for service in servers} == {"0.0.0.0"}
+    assert targets["targets"] == [f"{name}:{port}" for name in SERVERS]
+    assert {service["environment"]["ROWBOX_SERVER_ADMIN_HOST"] for service in SERVERS.values()} == {"0.0.0.0"}
 
 
 @pytest.mark.tools("promtool")
@@ -293,19 +295,55 @@ def test_a_proxy_waits_for_a_long_poll(name: str) -> None:
         assert int(seconds) * 1000 > longest_ms
 
 
-def test_the_proxy_knows_every_cache_server() -> None:
+def test_the_proxy_knows_every_api_server() -> None:
     servers = re.findall(
         r"^    server (\S+) (\S+):8080$", (ROOT / "deploy/proxy/haproxy.cfg").read_text(), re.MULTILINE
     )
-    assert servers == [(name, name) for name in SERVICES if name.startswith("cache-")]
-    assert len(servers) == 3
+    assert servers == [(name, name) for name in SERVERS if name.startswith("api-")]
+    assert len(servers) == 2
+
+
+def settings_of(name: str) -> Settings:
+    """What a server of the cluster is told by its variables."""
+    return load({}, SERVERS[name]["environment"], None).settings
+
+
+def test_the_servers_are_one_cluster() -> None:
+    """One store, one secret, one Redis; each has its role, and each owner a name and an address of its own."""
+    for name in SERVERS:
+        settings = settings_of(name)
+        assert name.startswith(f"{settings.server.role}-")
+        assert settings.store.url == settings_of("api-1").store.url
+        assert settings.cluster.redis_url == "redis://redis:6379"
+        if settings.server.role == "cache":
+            assert settings.cluster.node_id == name
+            assert parse_endpoint(settings.cluster.peer_address) == TcpEndpoint(name, 8082)
+            assert parse_endpoint(settings.cluster.peer_listen) == TcpEndpoint("0.0.0.0", 8082)
+
+
+def test_the_clusters_secret_is_made_once_and_stands_in_no_file(tmp_path: Path) -> None:
+    """What the container runs, run here in a folder in place of the volume."""
+    made = tmp_path / Path(settings_of("api-1").cluster.secret_file).name
+    making = SERVICES["secret"]
+    assert all(service["volumes"] == making["volumes"] for service in SERVERS.values())
+    (volume,) = making["volumes"]
+    (script,) = making["command"]
+    here = script.replace(volume.partition(":")[2], str(tmp_path))
+    found = set[bytes]()
+    for _ in range(2):
+        assert _run(*making["entrypoint"], here).returncode == 0
+        found.add(read_secret(made))
+    assert len(found) == 1
+    assert list(tmp_path.iterdir()) == [made]
+    for service in SERVERS.values():
+        assert service["depends_on"]["secret"] == {"condition": "service_completed_successfully"}
 
 
 def test_the_proxy_reaches_what_it_asks_and_nobody_prints_tokens() -> None:
     """Its checks come from another container, so the admin port listens beyond the server's own loopback."""
     (check,) = re.findall(r"check port (\d+)", (ROOT / "deploy/proxy/haproxy.cfg").read_text())
-    targets = re.findall(r"cache-\d:(\d+)", (ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    for service in (service for service in started("hbase").values() if service in OURS):
+    targets = re.findall(r"(?:cache|api)-\d:(\d+)", (ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    for service in SERVERS.values():
         given = service["environment"]
         environment = {name: value for name, value in given.items() if name.startswith("ROWBOX_")}
         server = load({}, environment, None).settings.server
