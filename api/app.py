@@ -104,6 +104,8 @@ def build_admin_app(
     app = Application(Edge(HttpCounters(), Drain(), ids, Cors(()), guard=guard))
     for page in health_pages([port, *parts], drain, Metrics(counters, sources), refresh):
         app.add(hdrs.METH_GET, page.path, page.respond)
+    for page in operator.pages:
+        app.add(hdrs.METH_GET, page.path, page.respond)
     for path, respond in operator.endpoints():
         app.add(hdrs.METH_POST, path, respond)
     return app

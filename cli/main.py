@@ -20,6 +20,9 @@ VERBS: Final[Mapping[str, str]] = {
     "audit": "Prove, beside servers at work, that a sample's messages are in all mailboxes they belong to.",
     "mailbox": "Look into one user's mailbox, and repair it.",
     "stats": "Say what is in the store.",
+    "cluster": "Show the state of a cluster, in one screen.",
+    "nodes": "Show the servers of a cluster, and change what they own.",
+    "shards": "Show who owns which shard, and move shards by hand.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "ring": "Show where shards are among nodes, and what joins and leaves move.",
     "clock": "Show what the store remembers of the time, or say that the clock is right.",
@@ -34,7 +37,10 @@ VERBS: Final[Mapping[str, str]] = {
 help stands here, so that printing it imports no verb.
 """
 
-FOLDERS: Final[Mapping[str, str]] = dict.fromkeys(("check", "audit", "mailbox", "stats"), "mail")
+FOLDERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("check", "audit", "mailbox", "stats"), "mail"),
+    **dict.fromkeys(("cluster", "nodes", "shards"), "cluster"),
+}
 
 EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "It is done. A server: it was told to stop, and has.",

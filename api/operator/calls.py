@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from rowbox.api.auth.operator import Secrets, require_operator
 from rowbox.api.http.problems import KINDS, text_of
-from rowbox.api.http.response import JSON_LINES, Respond, Response
+from rowbox.api.http.response import JSON_LINES, Resource, Respond, Response
 from rowbox.mailbox.errors import BadRequest, RowboxError
 
 PREFIX: Final = "/operator/"
@@ -22,11 +22,12 @@ MAX_BODY_BYTES: Final = 65_536
 
 class OperatorCall(NamedTuple):
     """One call. `handle` takes the request's body and returns the answer's, both JSON; the text of what it raises is
-    sent whole. It is cancelled when the verb that called is ended.
+    sent whole. It is cancelled when the verb that called is ended. `is_for_page`: the page of a cluster calls it too.
     """
 
     name: str
     handle: Callable[[bytes], Awaitable[bytes]]
+    is_for_page: bool = False
 
     @property
     def path(self) -> str:
@@ -41,11 +42,15 @@ class OperatorError(msgspec.Struct, frozen=True):
 
 
 class Operator(NamedTuple):
-    """The calls of one server, and what proves an operator: the secrets that count now, and the time of day."""
+    """The calls of one server, and what proves an operator: the secrets that count now, and the time of day.
+
+    `pages` are answered to everybody: they hold nothing of the server, and make calls.
+    """
 
     calls: Sequence[OperatorCall]
     secrets: Secrets
     now: Callable[[], float]
+    pages: Sequence[Resource] = ()
 
     def endpoints(self) -> Iterable[tuple[str, Respond]]:
         """The path of each call, and the function that answers it after it has verified the operator's token."""
@@ -55,7 +60,7 @@ class Operator(NamedTuple):
 def _respond_to(call: OperatorCall, secrets: Secrets, now: Callable[[], float]) -> Respond:
 
     async def answer(request: web.BaseRequest) -> Response:
-        require_operator(request.headers.get(hdrs.AUTHORIZATION), secrets, now())
+        require_operator(request.headers.get(hdrs.AUTHORIZATION), secrets, now(), is_for_page=call.is_for_page)
         try:
             return Response(HTTPStatus.OK, await call.handle(await _body(request)), JSON_LINES)
         except RowboxError as error:

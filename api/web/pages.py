@@ -57,6 +57,14 @@ def pages() -> Sequence[Resource]:
     ]
 
 
+def cluster_pages() -> Sequence[Resource]:
+    """The operator's page of a cluster, and its files, for the admin port. What it shows it asks for, with a token."""
+    names = ("admin.js", "admin.css")
+    page = _file("/admin", _HERE / "admin" / "index.html")
+    icon = _file("/admin/icon.svg", _CHAT / "icon.svg")
+    return [page, icon, *(_file(f"/admin/{name}", _HERE / "admin" / name) for name in names)]
+
+
 def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
     """Each JavaScript module in `folder` and below it: its path from there, and its text."""
     for item in sorted(folder.iterdir(), key=lambda item: item.name):

@@ -12,7 +12,7 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cli.secret import cluster_secret
 from rowbox.cli.serving.backends import Backend, OnBroken
-from rowbox.cli.serving.routing import Routing
+from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 from rowbox.mailbox.settings.config import Settings
 

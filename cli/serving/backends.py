@@ -1,6 +1,7 @@
 """Opens what answers the HTTP API: an owner over the embedded store, or a node over a cluster's store."""
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,9 +9,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import OperatorCall
 from rowbox.api.operator.deliveries import delivery_call
 from rowbox.api.operator.tokens import revocation_calls
+from rowbox.api.web.pages import cluster_pages
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.node.node import Node, Stores
@@ -21,6 +24,7 @@ from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort, RevocationPort
 from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.shardmap.desk import Desk
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.files.beside import INSIDE, checkpoint_of
@@ -31,7 +35,8 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cacheserver.stores.statistics import StoreStatistics
 from rowbox.cli.data_dir import store_folder
-from rowbox.cli.serving.among_others import among_others
+from rowbox.cli.serving.cluster.among_others import among_others
+from rowbox.cli.serving.cluster.calls import cluster_calls
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
@@ -51,7 +56,7 @@ OnBroken = Callable[[StoreUnusable], None]
 
 class Backend(NamedTuple):
     """An opened backend. `ready` returns when requests are answered, `sources` give its metrics, and `calls` are its
-    operator's calls.
+    operator's calls; `pages` make some of these, and are served at the operator's port.
     """
 
     port: MailboxPort
@@ -59,6 +64,7 @@ class Backend(NamedTuple):
     ready: Callable[[], Coroutine[object, object, None]]
     sources: Sequence[Callable[[], Iterable[Sample]]]
     calls: Sequence[OperatorCall] = ()
+    pages: Sequence[Resource] = ()
 
 
 def backend(settings: Settings, on_broken: OnBroken) -> AbstractAsyncContextManager[Backend]:
@@ -197,23 +203,38 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         time=time,
     )
     sources = (node.samples, lambda: _gateway_samples(opened), time.samples)
+    desk = _opened_desk(node, clock, settings)
     among = among_others(settings, node) if settings.cluster.peer_listen else None
     if among is not None:
         await among.start(settings.cluster.peer_listen)
     node.start()
     try:
         if among is None:
-            calls = (*revocation_calls(node), delivery_call(node))
-            yield Backend(node, node, node.owning, sources, calls)
+            calls = (*revocation_calls(node), delivery_call(node), *cluster_calls(desk))
+            yield Backend(node, node, node.owning, sources, calls, cluster_pages())
         else:
             router = among.routing.router
-            calls = (*revocation_calls(router), delivery_call(among.routing))
-            yield Backend(router, router, among.routing.ready, (*sources, among.routing.samples), calls)
+            calls = (*revocation_calls(router), delivery_call(among.routing), *cluster_calls(desk))
+            all_sources = (*sources, among.routing.samples)
+            yield Backend(router, router, among.routing.ready, all_sources, calls, cluster_pages())
     finally:
         await time.close()
         await node.close()
         if among is not None:
             await among.close()
+
+
+def _opened_desk(node: Node, clock: StoreClock, settings: Settings) -> Callable[[], Desk | None]:
+    """The desk of the node's cluster; None until the store could be opened."""
+    name = f"desk-{secrets.token_hex(8)}"
+    made: list[Desk] = []
+
+    def desk() -> Desk | None:
+        if not made and node.stores is not None:
+            made.append(Desk(node.stores.cells, name, clock, settings.lease))
+        return made[0] if made else None
+
+    return desk
 
 
 def listed_node(settings: Settings) -> ListedNode:

@@ -55,7 +55,8 @@ def admin_app(
     """The operator's application over an opened backend. `counters` and `sources` are what is counted of the API; the
     rest as of build_admin_app.
     """
-    operator = Operator(mailboxes.calls, partial(load_all, Path(settings.server.data_dir)), time.time)
+    read_secrets = partial(load_all, Path(settings.server.data_dir))
+    operator = Operator(mailboxes.calls, read_secrets, time.time, mailboxes.pages)
     return build_admin_app(
         mailboxes.port,
         counters,

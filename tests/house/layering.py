@@ -59,11 +59,13 @@ BELOW: Mapping[str, Sequence[str]] = {
         "cacheserver/stores/rocksdb",
         "hbase_schema/doctor",
     ),
-    "cli/serving": ("cli",),
-    "cli/serving/processes": ("cli/serving", "cacheserver/rpc"),
+    "cli/serving/cluster": ("cli", "cacheserver/routing", "cacheserver/rpc"),
+    "cli/serving": ("cli/serving/cluster",),
+    "cli/serving/processes": ("cli/serving",),
     "cli/verbs/tokens": ("cli/serving",),
     "cli/verbs/mail": ("cli/verbs/tokens",),
-    "cli/verbs": ("cli/verbs/mail", "cli/serving/processes"),
+    "cli/verbs/cluster": ("cli/verbs/tokens", "cacheserver/shardmap"),
+    "cli/verbs": ("cli/verbs/mail", "cli/verbs/cluster", "cli/serving/processes"),
     "client": (),
 }
 """Each room with the rooms right below it. It may import what these may, and nothing else of ours.

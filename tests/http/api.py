@@ -22,6 +22,7 @@ from rowbox.api.http.connections import Connections
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.problems import Problem
 from rowbox.api.http.request_id import request_ids
+from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import Operator, OperatorCall
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
@@ -187,12 +188,13 @@ async def serving(
     authenticator: Authenticator | None = None,
     sources: list[Source] | None = None,
     calls: Sequence[OperatorCall] = (),
+    pages: Sequence[Resource] = (),
 ) -> AsyncIterator[Api]:
     """A server over `port` for the time of the block, with a link between them where `reach` says so."""
     between = over_link(port) if reach.get() is Reach.LINK else nullcontext(port)
     async with (
         between as reached,
-        _serving(reached, settings, authenticator=authenticator, sources=sources, calls=calls) as api,
+        _serving(reached, settings, authenticator=authenticator, sources=sources, calls=calls, pages=pages) as api,
     ):
         yield api
 
@@ -205,6 +207,7 @@ async def _serving(
     authenticator: Authenticator | None,
     sources: list[Source] | None,
     calls: Sequence[OperatorCall],
+    pages: Sequence[Resource],
 ) -> AsyncIterator[Api]:
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
     if authenticator is None:
@@ -212,7 +215,7 @@ async def _serving(
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
     sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator)]
-    operator = Operator(calls, lambda: [SECRET], time.time)
+    operator = Operator(calls, lambda: [SECRET], time.time, pages)
     admin_app = build_admin_app(
         port,
         counters,

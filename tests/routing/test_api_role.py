@@ -18,7 +18,7 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.cli.secret import cluster_secret
 from rowbox.cli.serving.api_role import api_backend
 from rowbox.cli.serving.backends import Backend
-from rowbox.cli.serving.peer_side import PeerSide
+from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import (
     HandoverInProgress,

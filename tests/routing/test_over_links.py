@@ -18,7 +18,7 @@ from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, empty_map
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.peers import MAP, Peers, version_of
+from rowbox.cli.serving.cluster.peers import MAP, Peers, version_of
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer

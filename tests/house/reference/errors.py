@@ -6,11 +6,12 @@ from typing import Any
 from rowbox.api.http.problems import KINDS, MEDIA_TYPE
 from rowbox.api.v1.openapi import openapi
 from rowbox.cli import operator, secret_rotation
+from rowbox.cli.verbs.cluster import drained
 from rowbox.mailbox.errors import RowboxError
 from tests.house.reference.http_api import fields
 from tests.house.reference.page import code, sentences, table
 
-_RAISED_BY_VERBS = (operator, secret_rotation)
+_RAISED_BY_VERBS = (drained, operator, secret_rotation)
 """Imported so that the classes of their errors are there to be listed."""
 
 

@@ -22,7 +22,7 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.files.beside import LastBackup, note_backup
 from rowbox.cacheserver.stores.hbase.counters import Counters, gateway_samples
-from rowbox.cli.serving.routing import Routing
+from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.settings.config import ClusterSettings
 from tests.cluster.servers import owner_and_other, servers
 from tests.house.reference.page import code, table

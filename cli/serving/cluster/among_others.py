@@ -6,8 +6,8 @@ from rowbox.cacheserver.node.node import Node
 from rowbox.cacheserver.routing.targets import Local
 from rowbox.cacheserver.rpc.endpoint import parse_endpoint
 from rowbox.cli.secret import cluster_secret
-from rowbox.cli.serving.peer_side import PeerSide
-from rowbox.cli.serving.routing import Routing
+from rowbox.cli.serving.cluster.peer_side import PeerSide
+from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import Settings
 

@@ -12,7 +12,7 @@ from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.peers import MAP
+from rowbox.cli.serving.cluster.peers import MAP
 from rowbox.mailbox.settings.config import Settings
 
 

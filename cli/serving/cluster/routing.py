@@ -16,7 +16,7 @@ from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.peers import Peers
+from rowbox.cli.serving.cluster.peers import Peers
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import ClusterSettings
 

@@ -1,0 +1,234 @@
+"""A cluster as an operator sees it: who owns how much, what moves, and what is wrong. Pure; `rowbox cluster` shows it.
+
+It is made of what the store holds: the map, and the nodes' cells. Whether a node lives shows only by its beats, so
+whoever wants to know looks twice, and says how long ago each node's cell was last seen to change.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from rowbox.cacheserver.shardmap.shard_map import NO_WISH, ListedNode, ShardMap
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.clocks.clock_trust import duration
+
+MOST_APART_US: Final = 10 * US_PER_S
+"""Clocks of nodes that differ by more than this are said to be wrong (docs/operations.md, "Clocks")."""
+NEVER: Final = -1.0
+
+
+class NodeView(NamedTuple):
+    """One node. `state`: what it is, in a word or two. `share`: shards that it should own by its weight.
+
+    `quiet_s`: for how many seconds its cell has been seen unchanged; NEVER: it was seen once only.
+    """
+
+    node_id: str
+    incarnation: str
+    state: str
+    address: str
+    peer: str
+    zone: str
+    weight: int
+    shards: int
+    share: float
+    leaving: int
+    arriving: int
+    reaches_mail: bool
+    quiet_s: float
+    is_standby: bool
+    is_draining: bool
+
+
+class Overview(NamedTuple):
+    """The whole cluster. `wrong`: a sentence for each thing that an operator should look into; () where all is well."""
+
+    version: int
+    shards: int
+    nodes: Sequence[NodeView]
+    moving: int
+    ownerless: int
+    pinned: int
+    wrong: Sequence[str]
+
+
+def overview_of(
+    shard_map: ShardMap, cells: Iterable[NodeCell], quiet_s: Mapping[str, float], patience_s: float
+) -> Overview:
+    """The cluster as of one look. `quiet_s` by incarnation; who is quiet for `patience_s` should have been replaced."""
+    by_name = {cell.incarnation: cell for cell in cells}
+    living = [cell for cell in by_name.values() if not cell.has_ended]
+    unlisted = [_as_listed(cell) for cell in living if shard_map.node(cell.incarnation) is None]
+    nodes = [
+        _view(shard_map, node, by_name.get(node.incarnation), quiet_s.get(node.incarnation, NEVER))
+        for node in (*shard_map.nodes, *unlisted)
+    ]
+    nodes.sort(key=lambda view: (view.node_id, view.incarnation))
+    return Overview(
+        shard_map.version,
+        shard_map.shards,
+        nodes,
+        len(shard_map.moving),
+        len(shard_map.ownerless),
+        len(shard_map.pins),
+        [*_wrong_with_nodes(nodes, patience_s), *_wrong_with_map(shard_map), *_wrong_with_clocks(living)],
+    )
+
+
+def as_fields(overview: Overview) -> dict[str, Any]:
+    """The overview as the fields of a JSON object."""
+    return {
+        "version": overview.version,
+        "shards": overview.shards,
+        "moving": overview.moving,
+        "ownerless": overview.ownerless,
+        "pinned": overview.pinned,
+        "wrong": list(overview.wrong),
+        "nodes": [_node_fields(node) for node in overview.nodes],
+    }
+
+
+def _node_fields(node: NodeView) -> dict[str, Any]:
+    return {
+        "nodeId": node.node_id,
+        "incarnation": node.incarnation,
+        "state": node.state,
+        "address": node.address,
+        "peer": node.peer,
+        "zone": node.zone,
+        "weight": node.weight,
+        "shards": node.shards,
+        "share": round(node.share, 1),
+        "leaving": node.leaving,
+        "arriving": node.arriving,
+        "reachesMail": node.reaches_mail,
+        "quietSeconds": None if node.quiet_s == NEVER else round(node.quiet_s, 1),
+        "standby": node.is_standby,
+        "draining": node.is_draining,
+    }
+
+
+def changes_between(before: ShardMap, after: ShardMap) -> Sequence[str]:
+    """What a map changed, in sentences, for who watches: who came and went, what changed hands, what moves."""
+    if after.version == before.version:
+        return ()
+    was, is_now = ({node.incarnation: node for node in one.nodes} for one in (before, after))
+    said = [f"{_name(was[name])} is listed no more" for name in was if name not in is_now]
+    said += [f"{_name(is_now[name])} is listed" for name in is_now if name not in was]
+    hands: Counter[tuple[str, str]] = Counter()
+    begun: Counter[tuple[str, str]] = Counter()
+    stay = 0
+    for shard in range(min(before.shards, after.shards)):
+        owner, owned = before.owner_of(shard), after.owner_of(shard)
+        if owner != owned:
+            hands[_name(owner), _name(owned)] += 1
+        target, targeted = before.target_of(shard), after.target_of(shard)
+        if targeted is not None and targeted != target:
+            begun[_name(owned), _name(targeted)] += 1
+        stay += target is not None and targeted is None and owner == owned
+    said += [f"{_count(number)} from {one} to {other}" for (one, other), number in sorted(hands.items())]
+    said += [f"{_count(number)} on the move from {one} to {other}" for (one, other), number in sorted(begun.items())]
+    said += [f"{_count(stay)} {'stays' if stay == 1 else 'stay'} after all"] if stay else []
+    pinned = Counter(
+        after.pins.get(shard, "")
+        for shard in before.pins.keys() | after.pins.keys()
+        if before.pins.get(shard) != after.pins.get(shard)
+    )
+    said += [
+        f"{_count(number)} pinned to {node_id}" if node_id else f"{_count(number)} pinned no more"
+        for node_id, number in sorted(pinned.items())
+    ]
+    for node_id in sorted(before.wishes.keys() | after.wishes.keys()):
+        if before.wishes.get(node_id) != after.wishes.get(node_id):
+            said.append(f"{node_id}: {_wish_in_words(after, node_id)}")
+    return tuple(said) or ("nothing that is shown",)
+
+
+def _view(shard_map: ShardMap, listed: ListedNode, cell: NodeCell | None, quiet_s: float) -> NodeView:
+    node = shard_map.as_wished(listed)
+    is_listed = shard_map.node(node.incarnation) is not None
+    whole = sum(max(other.weight, 0) for other in map(shard_map.as_wished, shard_map.nodes) if _has_room(other))
+    share = shard_map.shards * node.weight / whole if is_listed and _has_room(node) and whole else 0.0
+    return NodeView(
+        node.node_id,
+        node.incarnation,
+        _state(node, cell, is_listed=is_listed),
+        "" if cell is None else cell.address,
+        node.peer,
+        node.zone,
+        node.weight,
+        len(shard_map.shards_of(node.incarnation)),
+        share,
+        sum(map(len, shard_map.leaving(node.incarnation).values())),
+        sum(map(len, shard_map.arriving(node.incarnation).values())),
+        cell is not None and cell.reaches_mail,
+        quiet_s,
+        node.standby,
+        node.draining,
+    )
+
+
+def _has_room(node: ListedNode) -> bool:
+    return not node.standby and not node.draining
+
+
+def _state(node: ListedNode, cell: NodeCell | None, *, is_listed: bool) -> str:
+    if cell is None:
+        return "gone"
+    if cell.has_ended:
+        return cell.status
+    if not is_listed:
+        return "of an older version" if not cell.node_id else "joining"
+    if node.draining or cell.status == "draining":
+        return "draining"
+    return "standby" if node.standby else cell.status
+
+
+def _as_listed(cell: NodeCell) -> ListedNode:
+    return ListedNode(
+        cell.incarnation, cell.node_id, cell.peer, cell.url, cell.weight, cell.zone, cell.standby, plan=cell.plan
+    )
+
+
+def _wrong_with_nodes(nodes: Iterable[NodeView], patience_s: float) -> Iterable[str]:
+    for node in nodes:
+        if node.state in ("gone", "stopped", "dead"):
+            yield f"{node.node_id} has ended ({node.state}) and is listed still, with {_count(node.shards)}"
+        elif node.quiet_s >= patience_s:
+            yield f"{node.node_id} has not beaten for {node.quiet_s:.0f} s, and owns {_count(node.shards)}"
+        elif not node.reaches_mail:
+            yield f"{node.node_id} does not reach the mail"
+
+
+def _wrong_with_map(shard_map: ShardMap) -> Iterable[str]:
+    if shard_map.ownerless:
+        yield f"{_count(len(shard_map.ownerless))} without an owner: these users are answered 503"
+    away = Counter(node_id for node_id in shard_map.pins.values() if shard_map.node_of_id(node_id) is None)
+    for node_id, number in sorted(away.items()):
+        yield f"{_count(number)} pinned to {node_id}, which is not there"
+
+
+def _wrong_with_clocks(cells: Sequence[NodeCell]) -> Iterable[str]:
+    told = sorted((cell.clock_us, cell.node_id or cell.address) for cell in cells if cell.clock_us)
+    if told and told[-1][0] - told[0][0] > MOST_APART_US:
+        apart = duration(told[-1][0] - told[0][0])
+        yield f"the clocks of {told[0][1]} and {told[-1][1]} are about {apart} apart, or one of them beats no more"
+
+
+def _wish_in_words(shard_map: ShardMap, node_id: str) -> str:
+    wish = shard_map.wishes.get(node_id, NO_WISH)
+    words = [
+        *(["drain"] if wish.draining else []),
+        *([f"weight {wish.weight}"] if wish.weight is not None else []),
+        *([f"standby {'on' if wish.standby else 'off'}"] if wish.standby is not None else []),
+    ]
+    return ", ".join(words) or "no wish any more"
+
+
+def _name(node: ListedNode | None) -> str:
+    return "nobody" if node is None else node.node_id
+
+
+def _count(number: int) -> str:
+    return f"{number:,} shard" if number == 1 else f"{number:,} shards"

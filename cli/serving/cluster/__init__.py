@@ -1,0 +1,1 @@
+"""A server among the other servers of its cluster."""

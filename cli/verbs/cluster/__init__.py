@@ -1,0 +1,1 @@
+"""The verbs of a cluster: its nodes, its shards, its state."""

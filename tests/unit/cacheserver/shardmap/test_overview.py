@@ -1,0 +1,101 @@
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from rowbox.cacheserver.shardmap.overview import NEVER, Overview, changes_between, overview_of
+from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, Wish, empty_map
+
+PATIENCE_S = 4.5
+
+
+def node(name: str, **fields: int | bool | str) -> ListedNode:
+    return ListedNode(f"inc-{name}", name, **fields)  # type: ignore[arg-type]
+
+
+def cell(name: str, status: str = "alive", **fields: int | bool | str) -> NodeCell:
+    return replace(NodeCell(f"inc-{name}", 1, status, f"host of {name}", node_id=name), **fields)
+
+
+def shared(*nodes: ListedNode, shards: int = 12) -> ShardMap:
+    shard_map = empty_map(shards).next().listing(nodes)
+    for place, one in enumerate(nodes):
+        shard_map = shard_map.giving(range(place, shards, len(nodes)), one.incarnation)
+    return shard_map
+
+
+def seen(shard_map: ShardMap, *cells: NodeCell, quiet: Mapping[str, float] | None = None) -> Overview:
+    quiet_s = {f"inc-{name}": seconds for name, seconds in (quiet or {}).items()}
+    return overview_of(shard_map, cells, quiet_s, PATIENCE_S)
+
+
+def test_a_sound_cluster_is_all_well() -> None:
+    overview = seen(shared(node("a"), node("b", weight=200)), cell("a"), cell("b"), quiet={"a": 0.0, "b": 0.5})
+    assert overview.wrong == []
+    assert [(one.node_id, one.shards, one.share, one.state) for one in overview.nodes] == [
+        ("a", 6, 4.0, "alive"),
+        ("b", 6, 8.0, "alive"),
+    ]
+    assert (overview.version, overview.shards, overview.moving, overview.ownerless) == (1, 12, 0, 0)
+
+
+def test_each_state_has_its_word() -> None:
+    shard_map = shared(node("a"), node("b"), node("c", standby=True), node("d")).wishing("d", Wish(draining=True))
+    cells = (cell("a"), cell("c"), cell("d"), cell("e"), replace(cell("f"), node_id=""))
+    states = {one.node_id or one.incarnation: one.state for one in seen(shard_map, *cells).nodes}
+    assert states == {
+        "a": "alive",
+        "b": "gone",
+        "c": "standby",
+        "d": "draining",
+        "e": "joining",
+        "inc-f": "of an older version",
+    }
+
+
+def test_a_standby_and_a_draining_node_have_no_share() -> None:
+    shard_map = shared(node("a"), node("b", standby=True), node("c"), node("d", draining=True))
+    shares = {one.node_id: one.share for one in seen(shard_map).nodes}
+    assert shares == {"a": 6.0, "b": 0.0, "c": 6.0, "d": 0.0}
+
+
+def test_what_is_wrong_is_said_in_a_sentence_each() -> None:
+    shard_map = shared(node("a"), node("b"), node("c")).unlisting(["inc-c"]).pinning([3, 4], "gone")
+    overview = seen(shard_map, cell("a", reaches_mail=False), cell("b"), quiet={"a": 0.1, "b": 9.0})
+    assert overview.wrong == [
+        "a does not reach the mail",
+        "b has not beaten for 9 s, and owns 4 shards",
+        "4 shards without an owner: these users are answered 503",
+        "2 shards pinned to gone, which is not there",
+    ]
+
+
+def test_one_that_was_seen_once_is_not_said_to_be_silent() -> None:
+    overview = seen(shared(node("a")), cell("a"))
+    assert [one.quiet_s for one in overview.nodes] == [NEVER]
+    assert overview.wrong == []
+
+
+def test_clocks_that_differ_are_wrong() -> None:
+    now_us = 1_700_000_000_000_000
+    cells = cell("a", clock_us=now_us), cell("b", clock_us=now_us + 9_000_000)
+    assert seen(shared(node("a"), node("b")), *cells).wrong == []
+    cells = cell("a", clock_us=now_us), cell("b", clock_us=now_us + 11_000_000)
+    (wrong,) = seen(shared(node("a"), node("b")), *cells).wrong
+    assert wrong == "the clocks of a and b are about 11 s apart, or one of them beats no more"
+
+
+def test_changes_are_told_in_sentences() -> None:
+    before = shared(node("a"), node("b"))
+    after = before.next().listing([node("c")]).sending([0, 2], "inc-c").wishing("a", Wish(weight=50))
+    assert changes_between(before, before) == ()
+    assert changes_between(before, after) == (
+        "c is listed",
+        "2 shards on the move from a to c",
+        "a: weight 50",
+    )
+    moved = after.next().giving([0], "inc-c").sending([2], None).pinning([5], "b")
+    assert changes_between(after, moved) == ("1 shard from a to c", "1 shard stays after all", "1 shard pinned to b")
+    died = moved.next().unlisting(["inc-b"]).giving([1, 3, 5, 7, 9, 11], "inc-c")
+    assert changes_between(moved, died) == ("b is listed no more", "6 shards from b to c")
+    assert changes_between(died, died.next().wishing("a", Wish())) == ("a: no wish any more",)
