@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -72,9 +72,12 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running(name: str, arguments: Sequence[str], log: Path) -> Iterator[Server]:
-    """Runs Python with `arguments` until the block ends. Its stderr goes to `log`."""
+def running(
+    name: str, arguments: Sequence[str], log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Runs Python with `arguments` until the block ends. Its stderr goes to `log`. `settings`: ROWBOX_* variables."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROWBOX_")}
+    environment |= settings or {}
     with (
         log.open("wb") as stderr,
         subprocess.Popen(
@@ -100,6 +103,13 @@ def rowbox(data_dir: Path, store: str = EMBEDDED) -> list[str]:
 def run_rowbox(*arguments: str) -> None:
     """Runs a verb of Rowbox to its end. CalledProcessError where it fails."""
     subprocess.run([sys.executable, "-c", _ROWBOX, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def printed_by_rowbox(*arguments: str) -> str:
+    """What a verb of Rowbox prints. CalledProcessError where it fails."""
+    return subprocess.run(
+        [sys.executable, "-c", _ROWBOX, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def _ready(name: str, process: "subprocess.Popen[str]", log: Path) -> Server:

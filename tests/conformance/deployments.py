@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 from rowbox.cli.data_dir import SIGNING_FILE
 from rowbox.cli.secret import load_or_create
+from tests.integration.cluster.support.fleet import running_fleet
 from tests.integration.support.server_process import ServerProcess
 from tests.support.alone import own_port
+from tests.support.hbase_cluster import HBase
 
 SETTINGS: Final = {"ROWBOX_COMMIT_DELIVERY_WAIT_MS": "30000"}
 """A send is answered once its recipient has the message, however busy the machine is: what is read next shows it."""
@@ -62,3 +64,10 @@ async def equal_servers(folder: Path, store: Mapping[str, str]) -> AsyncIterator
             server = await stack.enter_async_context(ServerProcess(folder / number, settings, flags=_FLAGS))
             urls.append(server.url)
         yield Deployment(tuple(urls), signing)
+
+
+@asynccontextmanager
+async def three_servers_behind_two(hbase: HBase, folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
+    """Three servers that own the mailboxes, behind two API servers, which clients ask in turn."""
+    async with running_fleet(hbase, store, folder, SETTINGS, rate_limits=True) as fleet:
+        yield Deployment(tuple(api.server.url for api in fleet.apis), load_or_create(fleet.data_dir))

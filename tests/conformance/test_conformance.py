@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.deployments import Deployment, equal_servers, one_server, with_api_processes
+from tests.conformance.deployments import (
+    Deployment,
+    equal_servers,
+    one_server,
+    three_servers_behind_two,
+    with_api_processes,
+)
 from tests.conformance.recorded import FOLDER, path_of, played
 from tests.conformance.stories import STORIES
+from tests.integration.cluster.support.fleet import TOOLS as FLEET_TOOLS
 from tests.integration.support.hbase_server import made_store
 from tests.support.hbase_cluster import HBase
 
@@ -48,6 +55,13 @@ async def test_api_processes_on_hbase(hbase: HBase, tmp_path: Path) -> None:
 async def test_two_equal_servers_on_hbase(hbase: HBase, tmp_path: Path) -> None:
     with made_store(hbase) as store:
         async with equal_servers(tmp_path, store) as deployment:
+            assert not await differences(deployment)
+
+
+@pytest.mark.tools(*FLEET_TOOLS)
+async def test_three_servers_behind_two_api_servers(hbase: HBase, tmp_path: Path) -> None:
+    with made_store(hbase) as store:
+        async with three_servers_behind_two(hbase, tmp_path, store) as deployment:
             assert not await differences(deployment)
 
 
