@@ -250,8 +250,7 @@ class Node:
         text = "1 while this server owns mailboxes and may answer: its lease holds, and it reaches the mail."
         yield "rowbox_is_owner", "gauge", text, {}, self._serves
         yield "rowbox_shards_owned", "gauge", "Shards that this server owns.", {}, len(self._shards)
-        text = "The newest version of the cluster's map that this server goes by."
-        yield "rowbox_map_version", "gauge", text, {}, self.view.version
+        yield from self.view.samples()
         reaches = self._stores is not None and not self._health.unready_reasons
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
         text = "By how much this server's clock is ahead of the other servers', where they differ by more than 10 s."
@@ -384,6 +383,7 @@ class Node:
     async def _beat(self, membership: Membership, mail: Store) -> Role | None:
         """One beat, and an Owner where this server owns mailboxes now; None where the store did not answer."""
         had_lapsed = membership.is_listed and not membership.lease.is_held
+        began_s = asyncio.get_running_loop().time()
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             role = await membership.beat()
@@ -397,6 +397,7 @@ class Node:
             else:
                 self._wait_for("waiting for the store", error)
             return None
+        self.view.looked(began_s)
         if role is Role.LISTED:
             self._beat_log.renewed(had_lapsed=had_lapsed)
             self._changed.set()

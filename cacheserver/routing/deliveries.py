@@ -40,5 +40,5 @@ class Deliveries:
     def _heard(self, delivered: "asyncio.Future[int]") -> None:
         """Has a newer map read where the recipient's owner knows one."""
         error = None if delivered.cancelled() else delivered.exception()
-        if isinstance(error, NotTheOwner) and error.map_version > self._view.version:
-            self._view.wanted()
+        if isinstance(error, NotTheOwner):
+            self._view.wanted(error.map_version)

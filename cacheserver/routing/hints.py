@@ -23,9 +23,8 @@ class Hints:
         self.loop = BackgroundLoop("hints", self._round)
 
     def heard(self, version: int) -> None:
-        """Has the map read where `version` is newer than what is known here."""
-        if version > self._view.version:
-            self._view.wanted()
+        """Has the map read where `version` is newer than what is known here. It need not be believed."""
+        self._view.wanted(version)
 
     async def _round(self) -> float:
         self._version = (await self._view.newer_than(self._version)).version

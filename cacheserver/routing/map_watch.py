@@ -48,8 +48,7 @@ class MapWatch:
 
     def samples(self) -> Iterable[Sample]:
         """What this process knows, for the metrics."""
-        text = "The newest map of the cluster that this server knows."
-        yield "rowbox_map_version", "gauge", text, {}, self._view.version
+        yield from self._view.samples()
         yield from background_samples((self.loop,))
 
     async def _round(self) -> float:
@@ -63,4 +62,5 @@ class MapWatch:
                 log.warning("the map of the cluster could not be read (%d times): %s", count, error)
         else:
             self._view.show(standing.map)
+            self._view.looked(self._began_s)
         return max(0.0, self._began_s + self._beat_s - self._time_s())

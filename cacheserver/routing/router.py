@@ -313,8 +313,8 @@ class Router:
         if now_s >= deadline_s:
             raise refusal.error if refusal is not None else HandoverInProgress(self._why_nobody(), retry_after_ms=1000)
         again_s = refusal.look_again_s(now_s) if refusal is not None and route is not None else None
-        if refusal is not None and refusal.told > self._view.version:
-            self._view.wanted()
+        if refusal is not None:
+            self._view.wanted(refusal.told)
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline_s if again_s is None else min(again_s, deadline_s)):
                 await self._targets.stirred()

@@ -2,16 +2,26 @@
 
 One feeds it: the membership of a node, which has applied the map by then, or a watch of the map's cell in a process
 that owns nothing. It says nothing of who may answer: that is for the owner to know, which refuses where a map is old.
+
+Others say which versions they know: callers, peers, a Redis. Nobody is believed: what they say has the map's cell read
+sooner than the next beat would. Whoever talks of versions that do not stand can have that done MOST_IN_VAIN times, and
+once in a VAIN_PAUSE_S from then on, until a newer map does stand.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 
 MOST_NAMED: Final = 3
 """Servers that a reason names; of the others it says how many there are."""
+MOST_IN_VAIN: Final = 20
+VAIN_PAUSE_S: Final = 1.0
+READING_S: Final = 0.1
+"""How long a reading that was asked for is waited for: thousands of requests may learn in one moment that they went
+wrong, and one reading is enough for all of them."""
 
 
 class MapView:
@@ -22,7 +32,11 @@ class MapView:
         self.newest: ShardMap | None = None
         """None until a map was read."""
         self.on_wanted: Callable[[], None] | None = None
-        """Has the feeder read the map's cell soon. It bounds how often it does."""
+        """Has the feeder read the map's cell soon."""
+        self._asked_for = 0
+        self._asked_at_s = float("-inf")
+        self._in_vain = 0.0
+        self._behind_since_s: float | None = None
 
     @property
     def version(self) -> int:
@@ -36,6 +50,7 @@ class MapView:
         if newer.version <= self.version:
             return False
         self.newest = newer
+        self._in_vain = 0.0
         risen, self._risen = self._risen, asyncio.Event()
         risen.set()
         return True
@@ -43,6 +58,7 @@ class MapView:
     def forget(self) -> None:
         """Forgets what is known: the store was put back from a copy, and versions begin anew."""
         self.newest = None
+        self._asked_for = 0
 
     async def newer_than(self, version: int) -> ShardMap:
         """The newest map, as soon as one with a higher version is known. The caller bounds the wait."""
@@ -50,10 +66,40 @@ class MapView:
             await self._risen.wait()
         return self.newest
 
-    def wanted(self) -> None:
-        """Says that somebody has heard of a newer map than is known here."""
-        if self.on_wanted is not None:
-            self.on_wanted()
+    def wanted(self, version: int) -> None:
+        """Says that somebody knows a map of `version`. Has the map's cell read soon where none so new is known here."""
+        if version <= self.version:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if self._behind_since_s is None:
+            self._behind_since_s = now_s
+        is_being_read = version <= self._asked_for and now_s - self._asked_at_s < READING_S
+        if is_being_read or self.on_wanted is None:
+            return
+        in_vain = max(0.0, self._in_vain - (now_s - self._asked_at_s) / VAIN_PAUSE_S)
+        if in_vain > MOST_IN_VAIN - 1:
+            return  # the next beat reads it
+        self._in_vain = in_vain + 1
+        self._asked_for, self._asked_at_s = max(version, self._asked_for), now_s
+        self.on_wanted()
+
+    def looked(self, since_s: float) -> None:
+        """Says that a reading which began at `since_s`, by the loop's clock, showed what stands, and `show` has it."""
+        if self._behind_since_s is not None and self._behind_since_s <= since_s:
+            self._behind_since_s = None
+
+    @property
+    def lag_s(self) -> float:
+        """How long this process has heard of a newer map than it knows, without a look at what stands; 0: it has not."""
+        since_s = self._behind_since_s
+        return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
+
+    def samples(self) -> Iterable[Sample]:
+        """What this process knows, for the metrics."""
+        text = "The newest map of the cluster that this server knows; one that owns mailboxes goes by it."
+        yield "rowbox_map_version", "gauge", text, {}, self.version
+        text = "For how long this server has heard of a newer map, and could not read it."
+        yield "rowbox_map_lag_seconds", "gauge", text, {}, self.lag_s
 
     # For people
 

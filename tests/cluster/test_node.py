@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.node.node import Node
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages
+from rowbox.cacheserver.shardmap.view import MOST_IN_VAIN
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import CLUSTER_ROW
@@ -234,3 +236,29 @@ async def test_tokens_are_revoked_by_the_owner_alone_and_the_next_one_refuses_th
             with pytest.raises(TokenRevoked):
                 await second.node.fetch_messages(FetchMessages("ben", bearer=bearer))
         await second.node.fetch_messages(FetchMessages("ben", bearer=Bearer("ben", now_s + 3600.0)))
+
+
+@virtual_time
+async def test_a_peer_that_talks_of_maps_which_do_not_stand_makes_no_server_beat_without_end() -> None:
+    async with servers() as all_of_them:
+        owner, _ = await owner_and_other(all_of_them)
+        before = rounds_of(owner.node, "beats")
+        for number in range(6_000):
+            owner.node.view.wanted((1 << 60) + number)
+            await asyncio.sleep(0.01)
+        assert rounds_of(owner.node, "beats") - before < 60 * 1000 / LEASE.beat_ms + 60 + 2 * MOST_IN_VAIN
+        owner.node.view.wanted(1 << 61)
+        owner.cut_off()
+        await asyncio.sleep(30)
+        assert owner.node.view.lag_s > 25
+        owner.cut_off(is_cut=False)
+        await asyncio.sleep(30)
+        assert owner.node.view.lag_s == 0
+
+
+def rounds_of(node: Node, loop: str) -> float:
+    return next(
+        value
+        for name, _, _, labels, value in node.samples()
+        if name == "rowbox_background_rounds_total" and labels["loop"] == loop
+    )

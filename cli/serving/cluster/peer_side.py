@@ -59,5 +59,4 @@ class PeerSide:
 
     def _check_route(self, _user_id: str, version: int) -> None:
         """Has the map read where a caller knows a newer one: it may have given this server what it is asked for."""
-        if version > self._view.version:
-            self._view.wanted()
+        self._view.wanted(version)

@@ -3,7 +3,7 @@
 import asyncio
 
 from rowbox.cacheserver.shardmap.shard_map import empty_map
-from rowbox.cacheserver.shardmap.view import MapView
+from rowbox.cacheserver.shardmap.view import MOST_IN_VAIN, READING_S, MapView
 from tests.support.virtual_time import virtual_time
 
 
@@ -38,9 +38,77 @@ async def test_after_a_restore_versions_begin_anew() -> None:
     assert (await view.newer_than(0)).version == 3
 
 
-def test_a_hint_is_passed_on_to_whoever_reads_the_map() -> None:
-    view, wanted = MapView(), list[bool]()
-    view.wanted()
-    view.on_wanted = lambda: wanted.append(True)
-    view.wanted()
-    assert wanted == [True]
+def following(view: MapView) -> list[float]:
+    """When the map was to be read, by the loop's clock."""
+    read_at_s: list[float] = []
+    view.on_wanted = lambda: read_at_s.append(asyncio.get_running_loop().time())
+    return read_at_s
+
+
+@virtual_time
+async def test_a_hint_is_passed_on_to_whoever_reads_the_map() -> None:
+    view = MapView()
+    view.show(empty_map(2, 5))
+    view.wanted(6)
+    assert view.lag_s == 0.0
+    read = following(view)
+    view.wanted(5)
+    assert not read  # that one is known
+    view.wanted(6)
+    assert len(read) == 1
+
+
+@virtual_time
+async def test_however_many_hear_of_a_map_it_is_read_once() -> None:
+    view = MapView()
+    read = following(view)
+    for _ in range(1_000):
+        view.wanted(6)
+    assert len(read) == 1
+    view.wanted(7)
+    assert len(read) == 2  # the reading under way may have begun before that one stood
+    await asyncio.sleep(READING_S)
+    view.wanted(7)
+    assert len(read) == 3  # the one before may have failed
+
+
+@virtual_time
+async def test_whoever_talks_of_maps_that_do_not_stand_has_the_map_read_seldom() -> None:
+    for rises in (False, True):
+        view = MapView()
+        read = following(view)
+        for number in range(60_000):
+            view.wanted((1 << 60) + number * rises)
+            await asyncio.sleep(0.001)
+        assert MOST_IN_VAIN < len(read) <= MOST_IN_VAIN + 61
+
+
+@virtual_time
+async def test_true_hints_are_followed_however_fast_maps_change() -> None:
+    view = MapView()
+    read = following(view)
+    for version in range(1, 1_000):
+        view.wanted(version)
+        view.show(empty_map(2, version))
+        await asyncio.sleep(0.01)
+    assert len(read) == 999
+
+
+@virtual_time
+async def test_a_process_lags_from_when_it_hears_of_a_newer_map_until_it_has_looked() -> None:
+    view = MapView()
+    view.show(empty_map(2, 5))
+    began_s = asyncio.get_running_loop().time()
+    await asyncio.sleep(1)
+    view.wanted(6)
+    await asyncio.sleep(2)
+    view.wanted(7)
+    assert view.lag_s == 2
+    view.looked(began_s)
+    assert view.lag_s == 2  # this look may be of the time before
+    view.looked(asyncio.get_running_loop().time())
+    assert view.lag_s == 0  # whether it found one, or what was heard was not true
+    assert [(name, value) for name, _, _, _, value in view.samples()] == [
+        ("rowbox_map_version", 5),
+        ("rowbox_map_lag_seconds", 0.0),
+    ]
