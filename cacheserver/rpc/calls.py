@@ -85,6 +85,8 @@ REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
+PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
+"""Does nothing. Every listener serves it."""
 
 
 class Inbound(NamedTuple):

@@ -68,3 +68,7 @@ class Credit:
     def calls(self) -> int:
         """Calls in flight, of all lanes."""
         return sum(used.calls for used in self._used.values())
+
+    def by_lane(self) -> dict[str, int]:
+        """The same, for each lane."""
+        return {lane: used.calls for lane, used in self._used.items()}

@@ -8,7 +8,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rowbox.cacheserver.rpc import frames
@@ -86,6 +86,8 @@ class CallingLink:
         """Until the other side says that it begins no more, or the link is lost."""
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why the link was lost, once it is."""
+        self.round_trip_s = 0.0
+        """See CountedLink."""
         wire.receive, wire.lost = self._received, self._lost
 
     def __len__(self) -> int:
@@ -94,6 +96,21 @@ class CallingLink:
     @property
     def wire(self) -> Wire:
         return self._wire
+
+    @property
+    def sent_bytes(self) -> int:
+        """See CountedLink."""
+        return self._wire.sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """See CountedLink."""
+        return self._wire.received_bytes
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """See CountedLink."""
+        return self._credit.by_lane()
 
     def submit(self, waiting: Waiting[Any]) -> None:
         """Sends a call. Overloaded, and nothing is sent, where its lane has no room."""

@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.rpc import frames
-from rowbox.cacheserver.rpc.calls import Handlers
+from rowbox.cacheserver.rpc.calls import PING, Handlers
 from rowbox.cacheserver.rpc.credit import WINDOWS, Windows
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_listener, is_sealed, listen
 from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, HandshakeError, Identity, Listening, Session, refusal
@@ -39,6 +40,7 @@ class Listener:
         windows: Windows = WINDOWS,
         timing: LinkTiming | None = None,
         ends_level: int = logging.INFO,
+        counts: LinkCounts | None = None,
     ) -> None:
         """`ends_level` is that of the log's lines about links that ended: whose callers are watched by other means need
         none.
@@ -46,7 +48,10 @@ class Listener:
         self._ends_level = ends_level
         self._identity = identity
         self._secret = secret
-        self._handlers = handlers
+        self._handlers = Handlers()
+        self._handlers.add(PING, lambda asked, _: asked)
+        self._handlers.merge(handlers)
+        self.counts = counts if counts is not None else LinkCounts("serves")
         self._windows = windows
         self._timing = timing if timing is not None else LinkTiming()
         loop = asyncio.get_running_loop()
@@ -57,8 +62,11 @@ class Listener:
         self._links: dict[str, ServingLink] = {}
         self._published: dict[str, bytes] = {}
         self._is_closing = False
-        self.refused = 0
+
+    @property
+    def refused(self) -> int:
         """Connections that proved nothing, or the wrong thing."""
+        return self.counts.refused.total()
 
     @property
     def peers(self) -> Sequence[str]:
@@ -120,7 +128,7 @@ class Listener:
 
     def refuse(self, reason: str, why: str) -> None:
         """Somebody was refused: counts, and logs a line where one is due."""
-        self.refused += 1
+        self.counts.refused[reason] += 1
         if number := self._lines.count(reason):
             log.warning("a peer was refused: %s (%d times since this was last said)", why, number)
 
@@ -140,10 +148,12 @@ class Listener:
             wire.give_up("too many links")
             return
         link = self._links[name] = ServingLink(wire, session, self._handlers, self._reports, self._link_ended)
+        self.counts.began(link)
         for frame in self._published.values():
             link.say(frame)
 
     def _link_ended(self, link: ServingLink, reason: str) -> None:
+        self.counts.ended(link)
         name = link.session.remote.incarnation
         if self._links.get(name) is link:
             del self._links[name]

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from rowbox.cacheserver.background import BackgroundLoop
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.rpc import frames
-from rowbox.cacheserver.rpc.calls import CallSpec
+from rowbox.cacheserver.rpc.calls import PING, CallSpec
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_caller, dial, is_sealed
 from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, Calling, HandshakeError, Identity
 from rowbox.cacheserver.rpc.link import RETRY_AFTER_MS, CallingLink, Waiting
@@ -34,6 +35,8 @@ MOST_QUEUED: Final = 4_096
 MOST_KINDS: Final = 64
 """Of what the other side publishes."""
 LASTED_S: Final = 5.0
+PING_PAUSE_S: Final = 5.0
+"""Between two measurements of a link, which cost a call each; and how long one of them may take."""
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
 
@@ -50,8 +53,9 @@ class Peer:
         expects: str = "",
         timing: LinkTiming | None = None,
         on_published: Callable[[str, bytes], None] | None = None,
+        counts: LinkCounts | None = None,
     ) -> None:
-        """`expects` is the incarnation that has to answer, "" for any: where another one does, there is no link.
+        """`counts` may be those of other peers as well. `expects` is the incarnation that has to answer, "" for any: where another one does, there is no link.
 
         `on_published` is called with what the process says unasked: the kind, and the value as msgpack.
         """
@@ -61,6 +65,7 @@ class Peer:
         self._expects = expects
         self._timing = timing if timing is not None else LinkTiming()
         self._on_published = on_published
+        self.counts = counts if counts is not None else LinkCounts("calls")
         self._loop = asyncio.get_running_loop()
         self._link: CallingLink | None = None
         self._queued: dict[int, Waiting[Any]] = {}
@@ -75,7 +80,7 @@ class Peer:
         self.published: dict[str, bytes] = {}
         """The newest of each kind that the process has said unasked, as msgpack. It outlives the link."""
         self.links = 0
-        """Links that were made."""
+        """Links that were made to this process."""
 
     # ------------------------------------------------------------------ life
 
@@ -130,16 +135,25 @@ class Peer:
             raise MessageTooLarge(f"{spec.name} has {len(frame)} bytes, more than a link carries")
         waiting: Waiting[_Answered] = Waiting(spec, self._last_id, frame, self._loop)
         if self._link is not None and self._link.takes_calls:
-            self._link.submit(waiting)
+            self._submit(self._link, waiting)
         elif not self._is_connecting:
             raise self._why.with_traceback(None)
         elif len(self._queued) >= MOST_QUEUED:
+            self.counts.without_credit[spec.lane] += 1
             raise Overloaded("too many calls wait for a link", retry_after_ms=RETRY_AFTER_MS)
         else:
             self._queued[waiting.id] = waiting
             waiting.add_done_callback(self._leave_queue)
         self._ends.add(waiting, timeout_s)
         return waiting
+
+    def _submit(self, link: CallingLink, waiting: Waiting[Any]) -> None:
+        """Sends a call. Overloaded, and nothing is sent."""
+        try:
+            link.submit(waiting)
+        except Overloaded:
+            self.counts.without_credit[waiting.spec.lane] += 1
+            raise
 
     def _leave_queue(self, waiting: "asyncio.Future[Any]") -> None:
         assert isinstance(waiting, Waiting)
@@ -163,7 +177,7 @@ class Peer:
             self._failed_attempts += 1
             return self._pause_s()
         began_s = self._loop.time()
-        reason = await link.ended
+        reason = await self._life_of(link)
         self._link = None
         self._why = LinkLost(f"the link was lost ({reason})", retry_after_ms=RETRY_AFTER_MS)
         has_lasted = self._loop.time() - began_s >= LASTED_S
@@ -172,6 +186,18 @@ class Peer:
             text = "the link to %s was lost: %s (%d times since this was last said)"
             log.warning(text, self.endpoint, reason, number)
         return self._pause_s()
+
+    async def _life_of(self, link: CallingLink) -> str:
+        """Why the link was lost, once it is. Meanwhile it is measured, now and then."""
+        while not link.ended.done():
+            asked_s = self._loop.time()
+            try:
+                await self.call(PING, None, timeout_s=PING_PAUSE_S)
+                link.round_trip_s = self._loop.time() - asked_s
+            except RowboxError:
+                link.round_trip_s = self._loop.time() - asked_s if link.takes_calls else link.round_trip_s
+            await asyncio.wait([link.ended], timeout=PING_PAUSE_S)
+        return link.ended.result()
 
     async def _connect(self) -> CallingLink:
         attempt = _Attempt(self)
@@ -188,12 +214,14 @@ class Peer:
         """A link was made. What waited for it leaves, in its order."""
         self._link = link
         self.links += 1
+        self.counts.began(link)
+        link.ended.add_done_callback(lambda _: self.counts.ended(link))
         self._is_connecting = False
         queued, self._queued = self._queued, {}
         for waiting in queued.values():
             if not waiting.done():
                 try:
-                    link.submit(waiting)
+                    self._submit(link, waiting)
                 except Overloaded as error:
                     waiting.set_exception(error)
                     self._ends.remove(waiting)
@@ -211,6 +239,7 @@ class Peer:
 
     def _refused(self, error: Exception) -> RowboxError:
         reason = error.reason if isinstance(error, HandshakeError) else type(error).__name__
+        self.counts.refused[reason if isinstance(error, HandshakeError) else "unreachable"] += 1
         why = str(error) or reason
         if number := self._lines.count(reason):
             text = "no link to %s: %s (%d times since this was last said); it is tried again"

@@ -6,7 +6,7 @@ costs what is in flight, and the windows bound that. A call counts from its comi
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from rowbox.cacheserver.first_step import Ended, begin
@@ -94,6 +94,8 @@ class ServingLink:
         self._ends = TimerQueue[ServedCall](self._loop, _call_off)
         self._takes_calls = True
         self._idle: asyncio.Future[None] | None = None
+        self.round_trip_s = 0.0
+        """See CountedLink: its callers measure."""
         wire.receive, wire.lost = self._received, self._lost
 
     def __len__(self) -> int:
@@ -102,6 +104,21 @@ class ServingLink:
     @property
     def wire(self) -> Wire:
         return self._wire
+
+    @property
+    def sent_bytes(self) -> int:
+        """See CountedLink."""
+        return self._wire.sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """See CountedLink."""
+        return self._wire.received_bytes
+
+    @property
+    def in_flight(self) -> Mapping[str, int]:
+        """See CountedLink."""
+        return self._credit.by_lane()
 
     def say(self, frame: bytes) -> None:
         """Says something unasked."""

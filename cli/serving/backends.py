@@ -215,7 +215,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         else:
             router = among.routing.router
             calls = (*revocation_calls(router), delivery_call(among.routing), *cluster_calls(desk))
-            all_sources = (*sources, among.routing.samples)
+            all_sources = (*sources, among.samples)
             yield Backend(router, router, among.routing.ready, all_sources, calls, cluster_pages())
     finally:
         await time.close()

@@ -1,10 +1,12 @@
 """A node among the other servers of its cluster: it serves them what it owns, and asks them for what it does not."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from rowbox.cacheserver.node.node import Node
 from rowbox.cacheserver.routing.targets import Local
 from rowbox.cacheserver.rpc.endpoint import parse_endpoint
+from rowbox.cacheserver.samples import Sample
 from rowbox.cli.secret import cluster_secret
 from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.cli.serving.cluster.routing import Routing
@@ -28,6 +30,11 @@ class AmongOthers(NamedTuple):
         except OSError as error:
             raise StoreUnusable(f"cannot listen on {listen} for the other servers: {error.strerror}") from error
         self.routing.start()
+
+    def samples(self) -> Iterable[Sample]:
+        """The metrics of both."""
+        yield from self.routing.samples()
+        yield from self.peers.listener.counts.samples()
 
     async def close(self) -> None:
         """Ends all links."""

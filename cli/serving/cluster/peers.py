@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.routing.hints import Tell
 from rowbox.cacheserver.routing.targets import RemoteTarget
 from rowbox.cacheserver.rpc.endpoint import parse_endpoint
@@ -43,6 +44,8 @@ class Peers:
         self._secret = secret
         self._view = view
         self._heard = heard
+        self.counts = LinkCounts("calls")
+        """Of all the links that were ever made here."""
         self.stirred: Callable[[], None] = _nothing
 
     def connect(self, node: ListedNode) -> RemoteTarget | None:
@@ -52,7 +55,14 @@ class Peers:
         except ValueError as error:
             log.warning("the server %s says that peers reach it at %r: %s", node.node_id, node.peer, error)
             return None
-        peer = Peer(endpoint, self._identity(), self._secret, expects=node.incarnation, on_published=self._published)
+        peer = Peer(
+            endpoint,
+            self._identity(),
+            self._secret,
+            expects=node.incarnation,
+            on_published=self._published,
+            counts=self.counts,
+        )
         peer.start()
         return PeerTarget(peer, map_version=lambda: self._view.version)
 

@@ -45,6 +45,7 @@ class Routing:
         by_redis = [] if self._redis is None or local is None else [self._redis.tell]
         self.hints = Hints(view, [*told, *by_redis])
         peers = Peers(lambda: Identity(settings.name, incarnation()), secret, view, self.hints.heard)
+        self._counts = peers.counts
         self.targets = Targets(view, peers.connect, local)
         peers.stirred = self.targets.stir
         random = Random(secrets.randbits(128))  # tells requests apart, and keeps no secret
@@ -82,6 +83,7 @@ class Routing:
     def samples(self) -> Iterable[Sample]:
         """The metrics of all of it."""
         yield from self.router.samples()
+        yield from self._counts.samples()
         yield from background_samples((self.hints.loop,))
         if self._redis is not None:
             yield from self._redis.samples()

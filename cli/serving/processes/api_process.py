@@ -17,6 +17,7 @@ from rowbox.api.edge.server import Server
 from rowbox.api.http import request_id
 from rowbox.api.telemetry.combined import report_of
 from rowbox.api.telemetry.metrics import process_samples
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
@@ -75,7 +76,7 @@ class ApiProcess:
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         identity = Identity(begin.cluster, begin.incarnation)
-        self._peer = Peer(UnixEndpoint(Path(begin.owner)), identity, begin.secret, timing=TIMING)
+        self._peer = Peer(UnixEndpoint(Path(begin.owner)), identity, begin.secret, timing=TIMING, counts=LinkCounts("calls", "processes"))
         self._mailboxes = RemoteMailboxes(self._peer, timeout_s=answer_s(begin.settings))
         self._api = api_side(self._mailboxes, begin.settings, self._hangup)
 
@@ -123,7 +124,7 @@ class ApiProcess:
 
     def _counts(self) -> Counts:
         api = self._api
-        report = report_of(api.counters, [*api.sources, process_samples])
+        report = report_of(api.counters, [*api.sources, process_samples, self._peer.counts.samples])
         if api.keys is None:
             return Counts(report)
         return Counts(report, tuple(api.keys.unready_reasons()), tuple(api.keys.warnings()))

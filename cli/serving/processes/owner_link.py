@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window, Windows
@@ -32,9 +33,11 @@ _SPARE_S: Final = 30.0
 class OwnerLink:
     """What an API process has to know to be served."""
 
-    def __init__(self, path: Path, secret: bytes) -> None:
+    def __init__(self, path: Path, secret: bytes, counts: LinkCounts) -> None:
         self._path = path
         self._secret = secret
+        self.counts = counts
+        """Of the links of all API processes."""
 
     def begin(self, settings: Settings, name: str) -> Begin:
         """The first message for a process of this name. Each start of a process is an incarnation of its own."""
@@ -54,6 +57,7 @@ async def owner_link(settings: Settings, port: MailboxPort) -> AsyncIterator[Own
         windows=_windows(settings),
         timing=TIMING,
         ends_level=logging.DEBUG,  # that a process has ended, place.py says
+        counts=LinkCounts("serves", "processes"),
     )
     with owner_socket() as path:
         try:
@@ -61,7 +65,7 @@ async def owner_link(settings: Settings, port: MailboxPort) -> AsyncIterator[Own
         except OSError as error:
             raise StoreUnusable(f"{path}: {error.strerror or error}; name another folder in TMPDIR") from error
         try:
-            yield OwnerLink(path, secret)
+            yield OwnerLink(path, secret, listener.counts)
         finally:
             await listener.close()
 

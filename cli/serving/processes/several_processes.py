@@ -15,6 +15,7 @@ from typing import Final
 from rowbox.api.edge.server import Server, connection_limits
 from rowbox.api.http.connections import Connections
 from rowbox.api.http.drain import Drain
+from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cli.serving.api_side import Ports, cannot_listen, fresh_ids, listen
 from rowbox.cli.serving.backends import Backend
 from rowbox.cli.serving.one_process import admin_app
@@ -50,7 +51,7 @@ async def in_several_processes(settings: Settings, mailboxes: Backend, hangup: a
             raise cannot_listen(error) from error
         async with owner_link(settings, mailboxes.port) as link:
             supervisor = Supervisor(server.api_processes, partial(link.begin, share_of(settings, port)))
-            operator = _operator(settings, mailboxes, supervisor)
+            operator = _operator(settings, mailboxes, supervisor, link.counts)
             reloads: asyncio.Task[None] | None = None
             try:
                 await listen(operator)
@@ -67,7 +68,7 @@ async def in_several_processes(settings: Settings, mailboxes: Backend, hangup: a
                 await operator.stop()
 
 
-def _operator(settings: Settings, mailboxes: Backend, supervisor: Supervisor) -> Server:
+def _operator(settings: Settings, mailboxes: Backend, supervisor: Supervisor, counts: LinkCounts) -> Server:
     """The operator's port alone."""
     drain, ids = Drain(), fresh_ids()
     app = admin_app(
@@ -76,7 +77,7 @@ def _operator(settings: Settings, mailboxes: Backend, supervisor: Supervisor) ->
         supervisor,
         drain,
         ids,
-        sources=[supervisor.samples],
+        sources=[supervisor.samples, counts.samples],
         parts=[supervisor],
         refresh=supervisor.refresh,
     )
