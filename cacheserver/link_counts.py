@@ -36,15 +36,17 @@ class CountedLink(Protocol):
 class LinkCounts:
     """One side's. `between` is what the links are between: servers of a cluster, or processes of one server."""
 
-    def __init__(self, side: Side, between: Between = "servers") -> None:
+    def __init__(self, side: Side, between: Between, lanes: Iterable[str], reasons: Iterable[str]) -> None:
+        """Of `lanes` and `reasons`, those that are known beforehand, a zero is shown as well."""
         self._of = {"link": between, "side": side}
         self._is_caller = side == "calls"
         self._up: set[CountedLink] = set()
         self._ended_sent_bytes = self._ended_received_bytes = 0
         self.made = 0
-        self.without_credit: Counter[str] = Counter()
+        self._lanes = dict.fromkeys(lanes, 0)
+        self.without_credit: Counter[str] = Counter(self._lanes)
         """Calls that were refused before they left, by lane."""
-        self.refused: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter(dict.fromkeys(reasons, 0))
         """Connections of which no link came, by the reason that the handshake gave."""
 
     def began(self, link: CountedLink) -> None:
@@ -65,7 +67,7 @@ class LinkCounts:
         yield "rowbox_links", "gauge", "Links to other processes that are up.", of, len(up)
         text = "Links that were made: the first one to each process, and each that followed one that was lost."
         yield "rowbox_links_made_total", "counter", text, of, self.made
-        in_flight = Counter[str]()
+        in_flight = Counter(self._lanes)
         for link in up:
             in_flight.update(link.in_flight)
         text = "Calls over links that are not answered yet, by their lane."

@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from rowbox.cacheserver.link_counts import LinkCounts
+from rowbox.cacheserver.link_counts import Between, LinkCounts
 from rowbox.cacheserver.rpc import frames
-from rowbox.cacheserver.rpc.calls import PING, Handlers
+from rowbox.cacheserver.rpc.calls import PING, Handlers, Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Windows
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_listener, is_sealed, listen
-from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, HandshakeError, Identity, Listening, Session, refusal
+from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, HandshakeError, Identity, Listening, Session, refusal
 from rowbox.cacheserver.rpc.seal import Seal
 from rowbox.cacheserver.rpc.serving import Reports, ServingLink
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
@@ -26,6 +26,13 @@ log = logging.getLogger(__name__)
 
 MOST_STRANGERS: Final = 64
 MOST_LINKS: Final = 4_096
+SILENT: Final = "silent"
+"""Why there is no link, where a caller ended its connection or said nothing, or there was no room for it."""
+
+
+def serving_counts(between: Between = "servers") -> LinkCounts:
+    """For a listener, which has nothing counted yet."""
+    return LinkCounts("serves", between, tuple(Lane), (*sorted(REASONS), SILENT))
 
 
 class Listener:
@@ -51,7 +58,7 @@ class Listener:
         self._handlers = Handlers()
         self._handlers.add(PING, lambda asked, _: asked)
         self._handlers.merge(handlers)
-        self.counts = counts if counts is not None else LinkCounts("serves")
+        self.counts = counts if counts is not None else serving_counts()
         self._windows = windows
         self._timing = timing if timing is not None else LinkTiming()
         loop = asyncio.get_running_loop()
@@ -202,4 +209,4 @@ class _Stranger:
     def _lost(self, reason: str) -> None:
         self._listener.went(self)
         if not self._is_refused:
-            self._listener.refuse("lost", f"no handshake: {reason}")
+            self._listener.refuse(SILENT, f"no handshake: {reason}")

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.link_counts import LinkCounts
+from rowbox.cacheserver.link_counts import Between, LinkCounts
 from rowbox.cacheserver.rpc import frames
-from rowbox.cacheserver.rpc.calls import PING, CallSpec
+from rowbox.cacheserver.rpc.calls import PING, CallSpec, Lane
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_caller, dial, is_sealed
-from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, Calling, HandshakeError, Identity
+from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, Calling, HandshakeError, Identity
 from rowbox.cacheserver.rpc.link import RETRY_AFTER_MS, CallingLink, Waiting
 from rowbox.cacheserver.rpc.seal import Seal
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
@@ -35,10 +35,17 @@ MOST_QUEUED: Final = 4_096
 MOST_KINDS: Final = 64
 """Of what the other side publishes."""
 LASTED_S: Final = 5.0
+UNREACHABLE: Final = "unreachable"
+"""Why there is no link, where nobody answers."""
 PING_PAUSE_S: Final = 5.0
 """Between two measurements of a link, which cost a call each; and how long one of them may take."""
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
+
+
+def calling_counts(between: Between = "servers") -> LinkCounts:
+    """For the peers of a process, which have nothing counted yet."""
+    return LinkCounts("calls", between, tuple(Lane), (*sorted(REASONS), UNREACHABLE))
 
 
 class Peer:
@@ -55,7 +62,9 @@ class Peer:
         on_published: Callable[[str, bytes], None] | None = None,
         counts: LinkCounts | None = None,
     ) -> None:
-        """`counts` may be those of other peers as well. `expects` is the incarnation that has to answer, "" for any: where another one does, there is no link.
+        """`counts` may be those of other peers as well.
+
+        `expects` is the incarnation that has to answer, "" for any: where another one does, there is no link.
 
         `on_published` is called with what the process says unasked: the kind, and the value as msgpack.
         """
@@ -65,7 +74,7 @@ class Peer:
         self._expects = expects
         self._timing = timing if timing is not None else LinkTiming()
         self._on_published = on_published
-        self.counts = counts if counts is not None else LinkCounts("calls")
+        self.counts = counts if counts is not None else calling_counts()
         self._loop = asyncio.get_running_loop()
         self._link: CallingLink | None = None
         self._queued: dict[int, Waiting[Any]] = {}
@@ -239,7 +248,7 @@ class Peer:
 
     def _refused(self, error: Exception) -> RowboxError:
         reason = error.reason if isinstance(error, HandshakeError) else type(error).__name__
-        self.counts.refused[reason if isinstance(error, HandshakeError) else "unreachable"] += 1
+        self.counts.refused[reason if isinstance(error, HandshakeError) else UNREACHABLE] += 1
         why = str(error) or reason
         if number := self._lines.count(reason):
             text = "no link to %s: %s (%d times since this was last said); it is tried again"

@@ -90,7 +90,7 @@ class MapView:
 
     @property
     def lag_s(self) -> float:
-        """How long this process has heard of a newer map than it knows, without a look at what stands; 0: it has not."""
+        """For how long this process has heard of a newer map, and not looked at what stands; 0: it has not."""
         since_s = self._behind_since_s
         return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
 

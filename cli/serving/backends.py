@@ -206,7 +206,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     desk = _opened_desk(node, clock, settings)
     among = among_others(settings, node) if settings.cluster.peer_listen else None
     if among is not None:
-        await among.start(settings.cluster.peer_listen)
+        await among.start(settings.cluster)
     node.start()
     try:
         if among is None:

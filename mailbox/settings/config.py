@@ -339,6 +339,15 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
             description="File with the secret (32 bytes or more) that the servers of the cluster prove to each other."
         ),
     ] = ""
+    tls_certificate: Annotated[
+        str,
+        Meta(description="File with this server's certificate and its chain, for TLS among servers. Empty: no TLS."),
+    ] = ""
+    tls_key: Annotated[str, Meta(description="File with the private key of that certificate.")] = ""
+    tls_authority: Annotated[
+        str,
+        Meta(description="File with the certificates of the authority that has signed those of the cluster's servers."),
+    ] = ""
     redis_url: Annotated[
         str,
         Meta(
@@ -633,6 +642,7 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
     parse_store_url(settings.store.url, origins["store.url"])
     _check_role(settings, origins)
+    _check_tls(settings.cluster, origins)
 
 
 def _check_role(settings: Settings, origins: Mapping[str, str]) -> None:
@@ -651,6 +661,16 @@ def _check_role(settings: Settings, origins: Mapping[str, str]) -> None:
     if (cluster.peer_listen or role == "api") and not is_embedded and not cluster.secret_file:
         expected = "a file with the secret that the servers of the cluster have in common"
         raise ConfigError("cluster.secret_file", "", origins["cluster.secret_file"], expected)
+
+
+def _check_tls(cluster: ClusterSettings, origins: Mapping[str, str]) -> None:
+    """ConfigError where of what TLS needs a part is missing."""
+    files = {key: getattr(cluster, key) for key in ("tls_certificate", "tls_key", "tls_authority")}
+    given = [f"cluster.{key}" for key, file in files.items() if file]
+    for key, file in files.items():
+        if given and not file:
+            name = f"cluster.{key}"
+            raise ConfigError(name, file, origins[name], f"a file, because {given[0]} is given")
 
 
 def _check_shares(settings: Settings, origins: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window
-from rowbox.cacheserver.rpc.peer import PING_PAUSE_S, Peer
+from rowbox.cacheserver.rpc.peer import PING_PAUSE_S, Peer, calling_counts
 from rowbox.cacheserver.rpc.wire import LinkTiming
 from rowbox.mailbox.errors import LinkLost, Overloaded, StoreOutcomeUnknown
 from tests.links.linked import API, READ, linked
@@ -113,7 +113,7 @@ async def test_a_link_is_measured_now_and_then_by_a_call_that_does_nothing(tmp_p
 
 @virtual_time
 async def test_several_peers_are_counted_as_one(tmp_path: Path) -> None:
-    counts = LinkCounts("calls")
+    counts = calling_counts()
     async with linked(tmp_path / "a", counts=counts) as one, linked(tmp_path / "b", counts=counts):
         assert counted(counts, "s", "s_made_total") == {"s": 2, "s_made_total": 2}
         await one.peer.close()

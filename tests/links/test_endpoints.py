@@ -1,22 +1,18 @@
 """Where links are made: sockets in folders of one's own, TCP with a seal, TLS with certificates of the cluster."""
 
 import asyncio
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from rowbox.cacheserver.rpc.endpoint import TcpEndpoint, Tls, UnixEndpoint, load_tls, parse_endpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.mailbox.errors import LinkLost, StoreOutcomeUnknown
+from tests.links.certificates import made_certificates
 from tests.links.linked import API, OWNER, READ, SECRET, Parked, handlers_of, linked
 from tests.support.virtual_time import settle, virtual_time
 
@@ -159,30 +155,6 @@ def test_what_a_stranger_changes_or_repeats_is_never_done(what: str) -> None:
     never_done()
 
 
-def made_certificate(folder: Path, name: str, authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None):  # type: ignore[no-untyped-def]
-    """A key and a certificate, signed by `authority` or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject if authority is None else authority[0].subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
-    )
-    certificate = builder.sign(key if authority is None else authority[1], hashes.SHA256())
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / f"{name}.key").write_bytes(private)
-    return certificate, key
-
-
 def tls_of(folder: Path, name: str, authority: str) -> Tls:
     return load_tls(folder / f"{name}.pem", folder / f"{name}.key", folder / f"{authority}.pem")
 
@@ -190,11 +162,7 @@ def tls_of(folder: Path, name: str, authority: str) -> Tls:
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
     """Of a cluster (`ca`): node-1 and node-2; of somebody else's (`other-ca`): stranger."""
-    ca, other = made_certificate(tmp_path, "ca", None), made_certificate(tmp_path, "other-ca", None)
-    made_certificate(tmp_path, "node-1", ca)
-    made_certificate(tmp_path, "node-2", ca)
-    made_certificate(tmp_path, "stranger", other)
-    return tmp_path
+    return made_certificates(tmp_path)
 
 
 async def test_a_link_over_tls_needs_no_seal_and_both_sides_show_a_certificate_of_the_cluster(

@@ -9,9 +9,10 @@ from rowbox.cacheserver.rpc.endpoint import parse_endpoint
 from rowbox.cacheserver.samples import Sample
 from rowbox.cli.secret import cluster_secret
 from rowbox.cli.serving.cluster.peer_side import PeerSide
+from rowbox.cli.serving.cluster.peers import cluster_tls
 from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.errors import StoreUnusable
-from rowbox.mailbox.settings.config import Settings
+from rowbox.mailbox.settings.config import ClusterSettings, Settings
 
 FINISH_S = 1.0
 """How long what others have asked for may take when this server stops: what waits for mailboxes has ended by then."""
@@ -23,10 +24,11 @@ class AmongOthers(NamedTuple):
     routing: Routing
     peers: PeerSide
 
-    async def start(self, listen: str) -> None:
+    async def start(self, cluster: ClusterSettings) -> None:
         """Listens for the other servers. StoreUnusable where it cannot."""
+        listen = cluster.peer_listen
         try:
-            await self.peers.listen(parse_endpoint(listen))
+            await self.peers.listen(parse_endpoint(listen, cluster_tls(cluster)))
         except OSError as error:
             raise StoreUnusable(f"cannot listen on {listen} for the other servers: {error.strerror}") from error
         self.routing.start()

@@ -2,19 +2,21 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.routing.hints import Tell
 from rowbox.cacheserver.routing.targets import RemoteTarget
-from rowbox.cacheserver.rpc.endpoint import parse_endpoint
+from rowbox.cacheserver.rpc.endpoint import Tls, load_tls, parse_endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
-from rowbox.cacheserver.rpc.peer import Peer
+from rowbox.cacheserver.rpc.peer import Peer, calling_counts
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.shardmap.view import MapView
+from rowbox.mailbox.errors import StoreUnusable
+from rowbox.mailbox.settings.config import ClusterSettings
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +40,23 @@ class Peers:
     `heard` is called with the version of that map.
     """
 
-    def __init__(self, identity: Callable[[], Identity], secret: bytes, view: MapView, heard: Tell) -> None:
+    def __init__(
+        self, identity: Callable[[], Identity], secret: bytes, view: MapView, heard: Tell, tls: Tls | None = None
+    ) -> None:
         """`identity` gives the name of this process's incarnation at the moment."""
+        self._tls = tls
         self._identity = identity
         self._secret = secret
         self._view = view
         self._heard = heard
-        self.counts = LinkCounts("calls")
+        self.counts = calling_counts()
         """Of all the links that were ever made here."""
         self.stirred: Callable[[], None] = _nothing
 
     def connect(self, node: ListedNode) -> RemoteTarget | None:
         """A link to the incarnation, and to no other one at its address; None where that is no address."""
         try:
-            endpoint = parse_endpoint(node.peer)
+            endpoint = parse_endpoint(node.peer, self._tls)
         except ValueError as error:
             log.warning("the server %s says that peers reach it at %r: %s", node.node_id, node.peer, error)
             return None
@@ -71,6 +76,21 @@ class Peers:
         self.stirred()
         if kind == MAP:
             self._heard(version_of(value))
+
+
+def cluster_tls(settings: ClusterSettings) -> Tls | None:
+    """What TLS among the servers needs; None where it is not asked for. StoreUnusable: the files cannot be used."""
+    if not settings.tls_certificate:
+        return None
+    files = [Path(path) for path in (settings.tls_certificate, settings.tls_key, settings.tls_authority)]
+    unread = next((path for path in files if not path.is_file()), None)
+    if unread is not None:
+        raise StoreUnusable(f"{unread} is no file; TLS among the servers of the cluster needs it")
+    try:
+        return load_tls(*files)
+    except (OSError, ValueError) as error:
+        names = ", ".join(map(str, files))
+        raise StoreUnusable(f"the files for TLS among the servers cannot be used ({names}): {error}") from error
 
 
 def version_of(value: bytes | None) -> int:

@@ -16,7 +16,7 @@ from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.cluster.peers import Peers
+from rowbox.cli.serving.cluster.peers import Peers, cluster_tls
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import ClusterSettings
 
@@ -39,12 +39,16 @@ class Routing:
         local: Local | None = None,
         told: Sequence[Tell] = (),
     ) -> None:
-        """`told` are given each newer version, by whoever owns mailboxes; who owns none only hears of versions."""
+        """`told` are given each newer version, by whoever owns mailboxes; who owns none only hears of versions.
+
+        StoreUnusable where TLS is asked for, and its files cannot be used.
+        """
         self._local = local
         self._redis = RedisHints(settings.redis_url, settings.name, self._heard) if settings.redis_url else None
         by_redis = [] if self._redis is None or local is None else [self._redis.tell]
         self.hints = Hints(view, [*told, *by_redis])
-        peers = Peers(lambda: Identity(settings.name, incarnation()), secret, view, self.hints.heard)
+        tls = cluster_tls(settings)
+        peers = Peers(lambda: Identity(settings.name, incarnation()), secret, view, self.hints.heard, tls)
         self._counts = peers.counts
         self.targets = Targets(view, peers.connect, local)
         peers.stirred = self.targets.stir

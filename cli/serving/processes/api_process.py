@@ -17,11 +17,10 @@ from rowbox.api.edge.server import Server
 from rowbox.api.http import request_id
 from rowbox.api.telemetry.combined import report_of
 from rowbox.api.telemetry.metrics import process_samples
-from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
-from rowbox.cacheserver.rpc.peer import Peer
+from rowbox.cacheserver.rpc.peer import Peer, calling_counts
 from rowbox.cacheserver.stores.files.private import UMASK
 from rowbox.cli import logs
 from rowbox.cli.serving.api_side import api_side, listen
@@ -76,7 +75,13 @@ class ApiProcess:
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         identity = Identity(begin.cluster, begin.incarnation)
-        self._peer = Peer(UnixEndpoint(Path(begin.owner)), identity, begin.secret, timing=TIMING, counts=LinkCounts("calls", "processes"))
+        self._peer = Peer(
+            UnixEndpoint(Path(begin.owner)),
+            identity,
+            begin.secret,
+            timing=TIMING,
+            counts=calling_counts("processes"),
+        )
         self._mailboxes = RemoteMailboxes(self._peer, timeout_s=answer_s(begin.settings))
         self._api = api_side(self._mailboxes, begin.settings, self._hangup)
 

@@ -13,7 +13,7 @@ from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window, Windows
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
-from rowbox.cacheserver.rpc.listener import Listener
+from rowbox.cacheserver.rpc.listener import Listener, serving_counts
 from rowbox.cacheserver.rpc.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.wire import LinkTiming
 from rowbox.cli.serving.processes.control import Begin
@@ -57,7 +57,7 @@ async def owner_link(settings: Settings, port: MailboxPort) -> AsyncIterator[Own
         windows=_windows(settings),
         timing=TIMING,
         ends_level=logging.DEBUG,  # that a process has ended, place.py says
-        counts=LinkCounts("serves", "processes"),
+        counts=serving_counts("processes"),
     )
     with owner_socket() as path:
         try:
