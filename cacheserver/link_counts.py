@@ -38,7 +38,7 @@ class LinkCounts:
 
     def __init__(self, side: Side, between: Between, lanes: Iterable[str], reasons: Iterable[str]) -> None:
         """Of `lanes` and `reasons`, those that are known beforehand, a zero is shown as well."""
-        self._of = {"link": between, "side": side}
+        self._of: dict[str, str] = {"link": between, "side": side}
         self._is_caller = side == "calls"
         self._up: set[CountedLink] = set()
         self._ended_sent_bytes = self._ended_received_bytes = 0

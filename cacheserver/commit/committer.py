@@ -21,6 +21,7 @@ from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.commit.batch import Batch, resolve
+from rowbox.cacheserver.commit.durations import Durations
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.stores.port import RowMutation, Store
 from rowbox.hbase_schema import codec, keys
@@ -79,6 +80,8 @@ class Committer:
         self._on_applied = on_applied
         self._loop = asyncio.get_running_loop()
         self.counters = CommitCounters()
+        self.durations = Durations()
+        """Of writing store calls, as `counters.seconds` is their sum."""
         self._failures = Rarely(self._loop.time)
 
     async def commit(self, batch: Batch) -> None:
@@ -102,7 +105,9 @@ class Committer:
                 command.store_calls += 1
             self._apply(batch, failed)
         finally:
-            self.counters.seconds += self._loop.time() - began
+            took_s = self._loop.time() - began
+            self.counters.seconds += took_s
+            self.durations.add(took_s)
 
     def _report(self, rows: Sequence[Row], error: RowboxError) -> None:
         """Callers hear their class of error; what the store said stands here. No error's text holds a message's."""

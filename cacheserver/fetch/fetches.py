@@ -52,6 +52,8 @@ class Fetches:
         self._limits = limits
         self.bookmarker = Bookmarker(b"")
         self._loop = asyncio.get_running_loop()
+        self.begun = 0
+        """Fetches that were asked for, long polls too, and were not refused for their rate."""
 
     def go_by(self, history: bytes) -> None:
         """Sets the history that the store is in. To be called before the first fetch."""
@@ -63,6 +65,7 @@ class Fetches:
         if bearer is not None and not self._revocations.is_admitted(request.user_id, bearer):
             await self._revocations.admit_other(bearer)
         quota = self._limits.take("fetch", request.user_id)
+        self.begun += 1
         bookmarks = self.bookmarker.of(request.user_id, ListKind.CONVERSATIONS)
         asked = _asked(bookmarks, request)
         row = self._table.admitted(request.user_id)
@@ -105,6 +108,7 @@ class Fetches:
             await self._revocations.admit_other(request.bearer)
         skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
         quota = self._limits.take("fetch", request.user_id, 1 + skipped_cost)
+        self.begun += 1
         kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
         bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
         asked = _asked(bookmarks, request)

@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow, MapRoot
-from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeCell, own_place
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeCell, NodeLoad, own_place
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 
 STEWARDS: Final = 3
@@ -96,6 +96,8 @@ class Member(NamedTuple):
     """Whether it has not reached the mail for so long that others, were it everybody's trouble, would say so, too."""
     clock_us: int = 0
     """The time that the next beat tells the other servers, in microseconds since 1970; 0: it tells none."""
+    load: NodeLoad | None = None
+    """What it does, which the next beat tells people."""
     silent: Collection[str] = ()
     """Incarnations whose cells were seen unchanged, without a gap in the looking, for ttl + margin."""
     lively: Collection[str] = ()
@@ -247,6 +249,7 @@ def _cell(me: Member) -> NodeCell:
         zone=node.zone,
         standby=node.standby,
         plan=node.plan,
+        load=me.load,
     )
 
 
@@ -303,7 +306,7 @@ def plan_input(look: Look, me: Member) -> PlanInput | None:
         return None
     listed = [cell for cell in look.row.cells.values() if look.map.node(cell.incarnation) is not None]
     cells = sorted((*listed, *joiners), key=lambda cell: cell.incarnation)
-    return PlanInput(look.map, tuple(replace(cell, beat=0, clock_us=0) for cell in cells), ranked.index(me.name))
+    return PlanInput(look.map, tuple(cell.lasting for cell in cells), ranked.index(me.name))
 
 
 def carried_over(planned: ShardMap, now: PlanInput) -> ShardMap | None:

@@ -41,7 +41,7 @@ from rowbox.cacheserver.node.put_back import WentBack
 from rowbox.cacheserver.node.tenure import Changed, LeasedOwnership
 from rowbox.cacheserver.node.watch import Watch
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
-from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeLoad
 from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
@@ -116,6 +116,8 @@ class Membership:
         """Who watches everybody and plans, by rank, as of the last look; () before there was a map."""
         self.reaches_mail = True
         """Whether this server can serve mailboxes; else it leaves them to another. Set before each beat."""
+        self.load: NodeLoad | None = None
+        """What this server does, which the next beat tells people. Set before each beat."""
         self.why_unlisted = "joining the cluster"
         """What this incarnation waits for while the map does not list it."""
         self.has_owned = False
@@ -344,6 +346,7 @@ class Membership:
             reaches_mail=self.reaches_mail and not self._is_suspect,
             may_leave=broken_s is not None and now_s - broken_s >= LEAVE_BEATS * self._beat_s,
             clock_us=0 if self._time is None else self._time.says_us(),
+            load=self.load,
             silent=self._watch.silent(),
             lively=self._watch.lively(),
             first_place=self._first_place,

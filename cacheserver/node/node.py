@@ -27,11 +27,13 @@ from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
 from rowbox.cacheserver.node.proposals import Plan
 from rowbox.cacheserver.node.put_back import end_restore
 from rowbox.cacheserver.node.tenure import Changed
+from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
+from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
 from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
@@ -107,6 +109,7 @@ class Node:
         self._why = self._why_said = "waiting for the store"
         self._why_lines = Rarely(now_s, SAME_WAIT_S)
         self._beat_log = BeatLog(now_s)
+        self._meter: ActivityMeter | None = None
         self._is_draining = False
         self._is_broken = False
         self._changed = asyncio.Event()
@@ -384,6 +387,7 @@ class Node:
         """One beat, and an Owner where this server owns mailboxes now; None where the store did not answer."""
         had_lapsed = membership.is_listed and not membership.lease.is_held
         began_s = asyncio.get_running_loop().time()
+        membership.load = self._load()
         membership.reaches_mail = self._health.reaches_mail and not self._doubt
         try:
             role = await membership.beat()
@@ -404,6 +408,12 @@ class Node:
         if role is Role.LISTED and self._shards and self.owner is None and not self._is_draining:
             await self._appoint(membership, mail)
         return role
+
+    def _load(self) -> NodeLoad | None:
+        """What the owner at work does; None where there is none."""
+        if self.owner is None or self._meter is None:
+            return None
+        return NodeLoad(*self._meter.read())
 
     async def _attend_to_restore(self, membership: Membership) -> bool:
         """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset.
@@ -441,6 +451,8 @@ class Node:
         except (StoreUnavailable, TimeoutError) as error:
             self._wait_for("waiting for the mailboxes", str(error) or "no answer")
             return
+        assert self.owner is not None
+        self._meter = ActivityMeter(self.owner, self._now_s)
         self._health.begin_tenure()
         self.takeovers += 1
         self._changed.set()
@@ -452,6 +464,7 @@ class Node:
             self._membership.end()
             self._membership = None
         self._appointment.dismiss()
+        self._meter = None
         self._why = self._why_replaced()
 
     def _why_replaced(self) -> str:

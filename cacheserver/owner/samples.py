@@ -49,6 +49,12 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_commit_seconds_total", "counter", "Time that writing store calls took.", commit.seconds),
         ("rowbox_sends_total", "counter", "Sends that made a message.", commit.sends),
         (
+            "rowbox_fetches_total",
+            "counter",
+            "Pages, deltas and long polls that were asked of this server's mailboxes, by whatever server's API.",
+            owner.fetches.begun,
+        ),
+        (
             "rowbox_send_store_calls_total",
             "counter",
             "Store calls that sends waited for, one after the other: of a send and of its delivery.",

@@ -6,9 +6,12 @@ import pytest
 
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.node.node import Node
+from rowbox.cacheserver.owner.activity import WINDOW_S
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages
+from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell, NodeLoad
 from rowbox.cacheserver.shardmap.view import MOST_IN_VAIN
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
@@ -16,7 +19,7 @@ from rowbox.hbase_schema.keys import CLUSTER_ROW
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, StoreUnavailable, StoreVersionMismatch, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
-from tests.cluster.servers import owner_and_other, servers
+from tests.cluster.servers import Server, Servers, owner_and_other, servers
 from tests.cluster.world import LEASE
 from tests.support.virtual_time import virtual_time
 
@@ -262,3 +265,37 @@ def rounds_of(node: Node, loop: str) -> float:
         for name, _, _, labels, value in node.samples()
         if name == "rowbox_background_rounds_total" and labels["loop"] == loop
     )
+
+
+@virtual_time
+async def test_a_server_says_with_each_beat_what_it_does() -> None:
+    async with servers() as all_of_them:
+        owner, other = await owner_and_other(all_of_them)
+        other.node.start()
+        await other.listed()
+        began_s = asyncio.get_running_loop().time()
+        sends = 0
+        while asyncio.get_running_loop().time() < began_s + 2 * WINDOW_S:
+            await owner.send(f"message {sends}")
+            await owner.texts()
+            sends += 1
+            await asyncio.sleep(0.1)
+        rate = sends / (asyncio.get_running_loop().time() - began_s)
+        does = (await cell_of(all_of_them, owner)).load
+        assert does is not None
+        assert does.sends_per_s == pytest.approx(rate, rel=0.1)
+        assert does.fetches_per_s == pytest.approx(rate, rel=0.1)
+        assert does.mailboxes == 2
+        assert does.commit_p99_ms >= 0
+        assert (await cell_of(all_of_them, other)).load is None  # it owns nothing
+        await asyncio.sleep(2 * WINDOW_S)
+        assert (await cell_of(all_of_them, owner)).load == NodeLoad(mailboxes=2)
+        version = owner.node.view.version
+        await asyncio.sleep(10)
+        assert owner.node.view.version == version  # what it does is no reason for another map
+
+
+async def cell_of(all_of_them: Servers, server: Server) -> NodeCell:
+    cell = (await ClusterReader(all_of_them.store).whole()).cell_of(server.node.incarnation)
+    assert cell is not None
+    return cell

@@ -42,7 +42,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters)(_|$)",
     "deliveries": r"rowbox_(deliver|senders|outbox)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
-    "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))(_|$)",
+    "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))_?",
     "routing": r"rowbox_(router|redis)_",
     "links": r"rowbox_links?(_|$)",
     "clock": r"rowbox_clock_",

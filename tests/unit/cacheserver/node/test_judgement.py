@@ -22,7 +22,7 @@ from rowbox.cacheserver.node.judgement import (
     take_in,
 )
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow, MapRoot
-from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeCell, own_place
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeCell, NodeLoad, own_place
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, empty_map
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -163,11 +163,13 @@ def test_who_was_not_read_has_not_ended() -> None:
 
 # Cells
 
+LOAD = NodeLoad(12.5, 300.0, 7, 4.0)
+
 
 def test_one_renews_with_what_it_says_of_itself() -> None:
     node = ListedNode("a", "node a", "peer", "url", 50, "zone", standby=True, draining=True, plan=2)
-    known = member(MAP, has_renewed=False, clock_us=9, reaches_mail=False)._replace(node=node)
-    renewed = NodeCell("a", 4, "draining", "here", False, 9, "node a", "peer", "url", 50, "zone", True, 2)
+    known = member(MAP, has_renewed=False, clock_us=9, reaches_mail=False, load=LOAD)._replace(node=node)
+    renewed = NodeCell("a", 4, "draining", "here", False, 9, "node a", "peer", "url", 50, "zone", True, 2, LOAD)
     assert next_swap(look(MAP, *ALL), known) == Swap(b"a", renewed)
 
 
@@ -246,7 +248,10 @@ def test_nobody_plans(seen: Look, known: Member) -> None:
 
 
 def test_a_plan_is_asked_for_again_only_where_something_has_changed() -> None:
-    one, other = (plan_input(look(MAP, replace(cell("a"), beat=beat, clock_us=beat)), member(MAP)) for beat in (1, 2))
+    one, other = (
+        plan_input(look(MAP, replace(cell("a"), beat=beat, clock_us=beat, load=NodeLoad(beat))), member(MAP))
+        for beat in (1, 2)
+    )
     assert one is not None
     assert other is not None
     assert one.key == other.key
