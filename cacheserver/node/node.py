@@ -253,6 +253,8 @@ class Node:
         text = "1 while this server owns mailboxes and may answer: its lease holds, and it reaches the mail."
         yield "rowbox_is_owner", "gauge", text, {}, self._serves
         yield "rowbox_shards_owned", "gauge", "Shards that this server owns.", {}, len(self._shards)
+        text = "Shards that this server owns and may answer for: none while rowbox_is_owner is 0."
+        yield "rowbox_shards_served", "gauge", text, {}, len(self._shards) if self._serves else 0
         yield from self.view.samples()
         reaches = self._stores is not None and not self._health.unready_reasons
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches

@@ -9,7 +9,7 @@ once in a VAIN_PAUSE_S from then on, until a newer map does stand.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from rowbox.cacheserver.samples import Sample
@@ -37,6 +37,7 @@ class MapView:
         self._asked_at_s = float("-inf")
         self._in_vain = 0.0
         self._behind_since_s: float | None = None
+        self._moving_since_s: Mapping[int, float] = {}
 
     @property
     def version(self) -> int:
@@ -51,6 +52,9 @@ class MapView:
             return False
         self.newest = newer
         self._in_vain = 0.0
+        if newer.moving or self._moving_since_s:
+            now_s, before = asyncio.get_running_loop().time(), self._moving_since_s
+            self._moving_since_s = {shard: before.get(shard, now_s) for shard in newer.moving}
         risen, self._risen = self._risen, asyncio.Event()
         risen.set()
         return True
@@ -59,6 +63,7 @@ class MapView:
         """Forgets what is known: the store was put back from a copy, and versions begin anew."""
         self.newest = None
         self._asked_for = 0
+        self._moving_since_s = {}
 
     async def newer_than(self, version: int) -> ShardMap:
         """The newest map, as soon as one with a higher version is known. The caller bounds the wait."""
@@ -94,12 +99,27 @@ class MapView:
         since_s = self._behind_since_s
         return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
 
+    @property
+    def _oldest_move_s(self) -> float:
+        began_s = min(self._moving_since_s.values(), default=None)
+        return 0.0 if began_s is None else asyncio.get_running_loop().time() - began_s
+
     def samples(self) -> Iterable[Sample]:
         """What this process knows, for the metrics."""
         text = "The newest map of the cluster that this server knows; one that owns mailboxes goes by it."
         yield "rowbox_map_version", "gauge", text, {}, self.version
         text = "For how long this server has heard of a newer map, and could not read it."
         yield "rowbox_map_lag_seconds", "gauge", text, {}, self.lag_s
+        newest = self.newest
+        yield "rowbox_map_nodes", "gauge", "Servers that the map lists.", {}, 0 if newest is None else len(newest.nodes)
+        text = "Shards of the store, among which all mailboxes are."
+        yield "rowbox_map_shards", "gauge", text, {}, 0 if newest is None else newest.shards
+        text = "Shards that nobody owns, by the map: their users are answered 503."
+        yield "rowbox_map_ownerless_shards", "gauge", text, {}, 0 if newest is None else len(newest.ownerless)
+        text = "Shards that are on the move from one server to another, by the map."
+        yield "rowbox_map_moving_shards", "gauge", text, {}, len(self._moving_since_s)
+        text = "For how long the oldest of these moves has been in the map, since this server knows of it."
+        yield "rowbox_map_oldest_move_seconds", "gauge", text, {}, self._oldest_move_s
 
     # For people
 

@@ -236,15 +236,9 @@ async def test_a_store_that_was_never_opened_is_not_reached() -> None:
         only.openings = [StoreUnavailable("nobody there")] * 5
         only.node.start()
         await asyncio.sleep(2.0)
-        assert exported(only) == {
-            "rowbox_is_owner": 0,
-            "rowbox_shards_owned": 0,
-            "rowbox_map_version": 0,
-            "rowbox_reaches_mail": 0,
-            "rowbox_clock_peer_difference_seconds": 0,
-            "rowbox_takeovers_total": 0,
-            "rowbox_missed_beats_total": 0,
-        }
+        found = exported(only)
+        assert {"rowbox_is_owner", "rowbox_reaches_mail", "rowbox_shards_served", "rowbox_map_version"} <= found.keys()
+        assert not any(found.values())
 
 
 @virtual_time

@@ -109,6 +109,17 @@ def backup_at(time_s: str) -> dict[str, str]:
     return {f"rowbox_last_backup_timestamp_seconds{A}": time_s}
 
 
+def served(by_a: str, by_b: str) -> dict[str, str]:
+    """Of 4,096 shards so many are served by each of two servers."""
+    return {f"rowbox_map_shards{A}": "4096x60", f"rowbox_shards_served{A}": by_a, f"rowbox_shards_served{B}": by_b}
+
+
+def refusals(reason: str, number: str) -> dict[str, str]:
+    """Callers that were refused."""
+    labels = f'{{job="rowbox",instance="a",link="servers",side="serves",reason="{reason}"}}'
+    return {f"rowbox_link_refusals_total{labels}": number}
+
+
 SITUATIONS: Final = [
     Situation("RowboxDown", "the process is gone", True, {f"up{A}": "0x60"}),
     Situation("RowboxDown", "a restart of a few seconds", False, {f"up{A}": "1x58 0 1"}),
@@ -120,6 +131,22 @@ SITUATIONS: Final = [
     ),
     Situation(
         "RowboxNobodyOwns", "one of two owns", False, {f"rowbox_is_owner{A}": "1x60", f"rowbox_is_owner{B}": "0x60"}
+    ),
+    Situation(
+        "RowboxNobodyOwns", "two of two own", False, {f"rowbox_is_owner{A}": "1x60", f"rowbox_is_owner{B}": "1x60"}
+    ),
+    Situation(
+        "RowboxShardsUnserved", "an owner was killed, and nobody takes over", True, served("2000x60", "2096x50 stale")
+    ),
+    Situation("RowboxShardsUnserved", "one lives and has no lease", True, served("2000x60", "2096x50 0x10")),
+    Situation(
+        "RowboxShardsUnserved",
+        "an owner was killed, the other took over",
+        False,
+        served("2000x50 4096x10", "2096x50 stale"),
+    ),
+    Situation(
+        "RowboxShardsUnserved", "shards move to one that is scraped later", False, served("4096-64x60", "0 0+64x59")
     ),
     Situation("RowboxMailUnreachable", "its gateway refuses it", True, {f"rowbox_reaches_mail{A}": "1x50 0x10"}),
     Situation("RowboxMailUnreachable", "a stall of seconds", False, {f"rowbox_reaches_mail{A}": "1x58 0 1"}),
@@ -195,6 +222,53 @@ SITUATIONS: Final = [
     Situation("RowboxMissedBeats", "one was missed", False, {f"rowbox_missed_beats_total{A}": "0x57 1x3"}),
     Situation("RowboxTakeovers", "owners come and go", True, {f"rowbox_takeovers_total{A}": "0+1x60"}),
     Situation("RowboxTakeovers", "a rolling restart", False, {f"rowbox_takeovers_total{A}": "0x20 1x20 2x20"}),
+    Situation(
+        "RowboxTakeovers",
+        "one of ten dies",
+        False,
+        {f"rowbox_takeovers_total{A}": "0x50 1x10", f"rowbox_takeovers_total{B}": "0x50 1x10"},
+    ),
+    Situation(
+        "RowboxPeersUnreachable", "a firewall between two", True, {f"rowbox_router_peers_unreachable{A}": "0x50 1x10"}
+    ),
+    Situation("RowboxPeersUnreachable", "one was killed", False, {f"rowbox_router_peers_unreachable{A}": "0x58 1 0"}),
+    Situation("RowboxMoveStuck", "its target hangs", True, {f"rowbox_map_oldest_move_seconds{A}": "0x50 0+60x10"}),
+    Situation(
+        "RowboxMoveStuck", "many moves, one after the other", False, {f"rowbox_map_oldest_move_seconds{A}": "8x60"}
+    ),
+    Situation(
+        "RowboxMapLags",
+        "one reads the map no more",
+        True,
+        {f"rowbox_map_version{A}": "5x50 5+1x10", f"rowbox_map_version{B}": "5x60"},
+    ),
+    Situation(
+        "RowboxMapLags",
+        "one hears of newer ones, and cannot read them",
+        True,
+        {f"rowbox_map_lag_seconds{A}": "0x50 0+60x10"},
+    ),
+    Situation(
+        "RowboxMapLags",
+        "maps change all the time",
+        False,
+        {f"rowbox_map_version{A}": "5+9x60", f"rowbox_map_version{B}": "3+9x60", f"rowbox_map_lag_seconds{A}": "1x60"},
+    ),
+    Situation(
+        "RowboxMapLags",
+        "one has just started",
+        False,
+        {f"rowbox_map_version{A}": "5x60", f"rowbox_map_version{B}": "5x50 _x8 0 5"},
+    ),
+    Situation("RowboxLinksRefused", "another secret", True, refusals("proof", "0x50 0+20x10")),
+    Situation(
+        "RowboxLinksRefused",
+        "one was refused for its name, as it came back as another",
+        False,
+        refusals("incarnation", "0x50 0+20x10"),
+    ),
+    Situation("RowboxRedisAway", "it was stopped", True, {f"rowbox_redis_listening{A}": "1x40 0x20"}),
+    Situation("RowboxRedisAway", "it was restarted", False, {f"rowbox_redis_listening{A}": "1x55 0 0 1x3"}),
     Situation("RowboxGatewayFails", "a gateway hangs", True, {f"rowbox_gateway_deadline_misses_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "to and fro", True, {f"rowbox_gateway_failovers_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "one was restarted", False, {f"rowbox_gateway_failovers_total{A}": "0x55 1x5"}),

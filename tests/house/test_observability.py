@@ -52,7 +52,7 @@ def test_the_board_shows_every_metric(exported: set[str]) -> None:
 
 
 def test_labels_are_ones_that_exist() -> None:
-    known = {"instance", "job", "keys", "loop", "method", "reason", "route", "status"}
+    known = {"instance", "job", "keys", "link", "loop", "method", "reason", "route", "side", "status"}
     assert {label for _, asked in expressions() for label in LABEL.findall(asked)} <= known
 
 
@@ -75,6 +75,8 @@ def test_a_panel_says_its_unit_and_what_it_means(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
     if any(name.endswith("_bytes") for name in names):
         assert unit == "bytes"
+    elif any(name.endswith("_bytes_total") for name in names):
+        assert unit == "Bps"
     elif any("_seconds" in name for name in names):
         assert unit == "s"
     else:

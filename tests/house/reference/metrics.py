@@ -39,7 +39,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "http": r"rowbox_http_",
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
-    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters)(_|$)",
+    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|fetches)(_|$)",
     "deliveries": r"rowbox_(deliver|senders|outbox)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
     "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))_?",
@@ -50,7 +50,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""
-_TOLD: Final = frozenset({"reason", "keys", "loop"})
+_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side"})
 """Labels whose values the page explains, each one."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rowbox.cacheserver.shardmap.shard_map import empty_map
+from rowbox.cacheserver.shardmap.shard_map import ListedNode, empty_map
 from rowbox.cacheserver.shardmap.view import MOST_IN_VAIN, READING_S, MapView
 from tests.support.virtual_time import virtual_time
 
@@ -108,7 +108,27 @@ async def test_a_process_lags_from_when_it_hears_of_a_newer_map_until_it_has_loo
     assert view.lag_s == 2  # this look may be of the time before
     view.looked(asyncio.get_running_loop().time())
     assert view.lag_s == 0  # whether it found one, or what was heard was not true
-    assert [(name, value) for name, _, _, _, value in view.samples()] == [
-        ("rowbox_map_version", 5),
-        ("rowbox_map_lag_seconds", 0.0),
-    ]
+    assert numbers(view, "version", "lag_seconds") == [5, 0]
+
+
+@virtual_time
+async def test_the_oldest_move_is_as_old_as_this_process_has_known_of_it() -> None:
+    view, standing = MapView(), empty_map(4, 1).listing([ListedNode("a", "a"), ListedNode("b", "b")])
+    standing = standing.giving(range(4), "a")
+    view.show(standing)
+    assert numbers(view, "nodes", "shards", "ownerless_shards", "moving_shards") == [2, 4, 0, 0]
+    standing = standing.next().sending([0], "b")
+    view.show(standing)
+    await asyncio.sleep(5)
+    standing = standing.next().sending([1], "b")
+    view.show(standing)
+    await asyncio.sleep(5)
+    assert numbers(view, "moving_shards", "oldest_move_seconds") == [2, 10]
+    standing = standing.next().giving([0], "b").unlisting(["b"])
+    view.show(standing)
+    assert numbers(view, "ownerless_shards", "moving_shards", "oldest_move_seconds") == [1, 0, 0]
+
+
+def numbers(view: MapView, *names: str) -> list[float]:
+    found = {name.removeprefix("rowbox_map_"): value for name, _, _, _, value in view.samples()}
+    return [found[name] for name in names]
