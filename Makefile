@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt docs dist bench bench-long bench-hbase model chaos hbase-up hbase-down
+.PHONY: serve test check fmt docs dist bench bench-long bench-hbase model sim chaos hbase-up hbase-down
 bin := .venv/bin
 js := node_modules
 types = $(node) $(js)/.bin/tsc --project . --noEmit false --declaration --emitDeclarationOnly --rootDir api --outDir $(js)/.types
@@ -49,6 +49,9 @@ bench-hbase: .venv/dev.stamp # the same over a real HBase
 
 model: .venv/dev.stamp       # the large search of the ownership protocol
 	@$(bin)/python -m tests.model $(args)
+
+sim: .venv/dev.stamp         # clusters in virtual time: make sim args="--seeds 2000", or args="--mutants"
+	@$(bin)/python -m tests.simulation.cluster $(args)
 
 chaos: .venv/dev.stamp       # break a cluster of real processes, and judge it: make chaos args="--minutes 30"
 	@$(bin)/python -m tests.integration.cluster $(args)

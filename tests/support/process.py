@@ -67,6 +67,16 @@ def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, _T], **
     return task
 
 
+def current_process() -> Process | None:
+    """The process in whose context this is called."""
+    return _current.get()
+
+
+def process_of(context: contextvars.Context) -> Process | None:
+    """The process that a context belongs to."""
+    return context.get(_current)
+
+
 def install() -> None:
     """From now on the running loop's tasks belong to the process in whose context they are made."""
     asyncio.get_running_loop().set_task_factory(_new_task)  # type: ignore[arg-type]  # typeshed names its third argument

@@ -21,12 +21,16 @@ class Deadlock(BaseException):
     """Nothing is runnable and no timer is set. No Exception: no code under test may take it for an error of its own."""
 
 
-class _JumpingSelector(selectors.SelectSelector):
-    """Looks at the sockets without waiting; where the loop would wait, time passes instead."""
+class TimeSelector(selectors.SelectSelector):
+    """Keeps the loop's time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
+
+
+class _JumpingSelector(TimeSelector):
+    """Looks at the sockets without waiting; where the loop would wait, time passes instead."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
@@ -40,8 +44,8 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """The loop of a test in virtual time."""
 
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+    def __init__(self, selector: TimeSelector | None = None) -> None:
+        self._jumping = selector if selector is not None else _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:

@@ -171,6 +171,11 @@ class MemoryStore:
         """Does a major compaction (MemoryCells.compact)."""
         self._cells.compact()
 
+    @property
+    def cells(self) -> MemoryCells:
+        """The cells that have been written, by all that share them."""
+        return self._cells
+
     def snapshot(self) -> MemoryCells:
         """A copy of the cells that have been written: the disk at this moment."""
         return self._cells.copy()

@@ -1,0 +1,232 @@
+"""The rules by which many owners share the mailboxes, each switched off by replacing one function.
+
+`python -m tests.simulation.cluster --mutants` says which seed notices each of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import pytest
+
+from rowbox.cacheserver.cache.table import Table
+from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.delivery.recovery import Recovery
+from rowbox.cacheserver.node import judgement
+from rowbox.cacheserver.node import membership as membership_module
+from rowbox.cacheserver.node.lease import Lease
+from rowbox.cacheserver.node.membership import Membership
+from rowbox.cacheserver.node.proposals import Proposals
+from rowbox.cacheserver.node.tenure import EpochGrant, EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.routing.deliveries import Deliveries
+from rowbox.cacheserver.routing.in_turn import InTurn
+from rowbox.cacheserver.routing.router import Router
+from rowbox.cacheserver.routing.user_line import UserLine, UserLines
+from rowbox.mailbox.message import Message
+from tests.simulation import mutants as of_one_owner
+
+Patch = pytest.MonkeyPatch
+Mutant = Callable[[Patch], None]
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """In place of what a rule does."""
+
+
+# ---------------------------------------------------------------------- who owns
+
+
+def the_lease_is_not_checked(patch: Patch) -> None:
+    patch.setattr(LeasedOwnership, "check", EpochOwnership.check)
+
+
+def a_lease_counts_from_the_answer_of_its_renewal(patch: Patch) -> None:
+    """And not from before it was sent: the others have counted longer by then."""
+    renewed = Lease.renewed
+    patch.setattr(Lease, "renewed", lambda self, _begun_s: renewed(self, self._now_s()))
+
+
+def a_renewal_counts_before_its_map_is_applied(patch: Patch) -> None:
+    """The map is applied with the next beat."""
+    apply = Membership._apply
+
+    def a_beat_later(self: Membership, newer: Any) -> None:
+        waits = waiting.pop(id(self), None)
+        if waits is None or waits.version < newer.version:
+            waiting[id(self)] = newer
+        if waits is not None:
+            apply(self, waits)
+
+    waiting: dict[int, Any] = {}
+    patch.setattr(Membership, "_apply", a_beat_later)
+
+
+def grants_are_not_revoked(patch: Patch) -> None:
+    """Whoever has a mailbox in memory answers while its lease holds."""
+
+    def lease_alone(self: EpochGrant) -> None:
+        self._tenure.check()
+
+    patch.setattr(Table, "let_go", _nothing)
+    for check in ("check", "admit"):
+        patch.setattr(EpochGrant, check, lease_alone)
+
+
+def a_replaced_incarnation_goes_on(patch: Patch) -> None:
+    patch.setattr(Membership, "end", _nothing)
+
+
+def others_are_declared_dead_soon(patch: Patch) -> None:
+    """Before their leases are over."""
+    made = Watch.__init__
+
+    def impatient(self: Watch, patience_s: float, gap_s: float, now_s: Any) -> None:
+        made(self, patience_s / 3, gap_s, now_s)
+
+    patch.setattr(Watch, "__init__", impatient)
+
+
+def gaps_count_as_silence(patch: Patch) -> None:
+    """A store that stalls has the living declare each other dead: nobody answers for longer than need be."""
+    patch.setattr(Watch, "forget", _nothing)
+
+
+def older_maps_are_applied(patch: Patch) -> None:
+    take_in = judgement.take_in
+
+    def whatever(look: Any, me: Any) -> Any:
+        taken = take_in(look, me)
+        return taken._replace(applies=look.map.version > 0)
+
+    def any_version(self: EpochOwnership, version: int, owned: Any) -> Any:
+        self.map_version = min(self.map_version, version)
+        return apply(self, version, owned)
+
+    apply = EpochOwnership.apply
+    patch.setattr(membership_module, "take_in", whatever)
+    patch.setattr(EpochOwnership, "apply", any_version)
+
+
+def nobody_plans(patch: Patch) -> None:
+    """As if the stewards had no turns."""
+    patch.setattr(Proposals, "make", _no_map)
+
+
+async def _no_map(_self: Proposals) -> None:
+    return None
+
+
+def shares_the_epoch_of_the_one_before(patch: Patch) -> None:
+    """The epoch does not begin with the version that gave the shard."""
+    made = EpochGrant.__init__
+
+    def of_the_first_map(self: EpochGrant, tenure: EpochOwnership, shard: int, _since: int) -> None:
+        made(self, tenure, shard, 1)
+
+    patch.setattr(EpochGrant, "__init__", of_the_first_map)
+
+
+# ---------------------------------------------------------------------- the way of a request
+
+
+def refused_writes_are_overtaken_at_the_owner(patch: Patch) -> None:
+    patch.setattr(InTurn, "_admits", lambda *_: True)
+
+
+def refused_writes_are_overtaken_at_the_router(patch: Patch) -> None:
+    """Nobody lines up: each write is sent as soon as its own owner is known."""
+
+    def at_once(self: UserLines, line: UserLine, write: Any) -> None:
+        self.waiting.add(write.size_bytes)
+        line.queued_bytes += write.size_bytes
+        line.queue.insert(0, write)
+
+    patch.setattr(UserLines, "line_up", at_once)
+    patch.setattr(UserLine, "lets_through", lambda *_: True)
+
+    def free(self: Router, line: UserLine, write: Any) -> Any:
+        return self._targets.of(line.user_id)
+
+    patch.setattr(Router, "_free_route", free)
+
+
+def a_lost_write_is_not_sent_again(patch: Patch) -> None:
+    patch.setattr(Router, "_is_to_be_sent_again", lambda *_: False)
+
+
+# ---------------------------------------------------------------------- deliveries
+
+
+def what_was_sent_counts_as_delivered(patch: Patch) -> None:
+    """Without the answer of the recipient's owner."""
+    deliver = Deliveries.deliver
+
+    def unheard(self: Deliveries, user_id: str, messages: Sequence[Message]) -> Any:
+        deliver(self, user_id, messages).add_done_callback(lambda done: done.cancelled() or done.exception())
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(len(messages))
+        return done
+
+    patch.setattr(Deliveries, "deliver", unheard)
+
+
+def failed_deliveries_are_forgotten(patch: Patch) -> None:
+    def give_up(self: Delivery, recipient: str, _error: BaseException) -> None:
+        for parcel in tuple(self._queues[recipient].parcels):
+            self._leave(recipient, parcel)
+
+    patch.setattr(Delivery, "_failed", give_up)
+
+
+def outboxes_of_new_shards_are_not_looked_for(patch: Patch) -> None:
+    """Neither at once nor later."""
+
+    async def none(self: Recovery, _shards: Collection[int]) -> None:
+        return None
+
+    patch.setattr(Recovery, "_scan", none)
+
+
+MUTANTS: list[Mutant] = [
+    the_lease_is_not_checked,
+    a_lease_counts_from_the_answer_of_its_renewal,
+    a_renewal_counts_before_its_map_is_applied,
+    grants_are_not_revoked,
+    a_replaced_incarnation_goes_on,
+    others_are_declared_dead_soon,
+    older_maps_are_applied,
+    nobody_plans,
+    shares_the_epoch_of_the_one_before,
+    refused_writes_are_overtaken_at_the_owner,
+    refused_writes_are_overtaken_at_the_router,
+    what_was_sent_counts_as_delivered,
+    failed_deliveries_are_forgotten,
+    outboxes_of_new_shards_are_not_looked_for,
+    of_one_owner.no_claim_on_load,
+    of_one_owner.the_epoch_stays_after_an_unknown_outcome,
+    of_one_owner.the_mailbox_stays_after_an_unknown_outcome,
+    of_one_owner.a_delivery_is_always_new,
+    of_one_owner.client_ids_are_not_loaded,
+    of_one_owner.no_fence_filter_on_load,
+]
+
+
+NOTICED: list[tuple[Mutant, int]] = [
+    (the_lease_is_not_checked, 18),
+    (others_are_declared_dead_soon, 32),
+    (nobody_plans, 0),
+    (shares_the_epoch_of_the_one_before, 2),
+    (refused_writes_are_overtaken_at_the_router, 10),
+    (what_was_sent_counts_as_delivered, 2),
+    (failed_deliveries_are_forgotten, 1),
+    (of_one_owner.no_claim_on_load, 0),
+    (of_one_owner.the_epoch_stays_after_an_unknown_outcome, 1),
+    (of_one_owner.the_mailbox_stays_after_an_unknown_outcome, 0),
+    (of_one_owner.a_delivery_is_always_new, 5),
+    (of_one_owner.client_ids_are_not_loaded, 0),
+    (of_one_owner.no_fence_filter_on_load, 18),
+]
+"""With the first seed from which on CI looks. The others of MUTANTS need more seeds than CI has, or shards that move
+between living servers: nothing but a move takes a shard from an incarnation that goes on.
+"""
