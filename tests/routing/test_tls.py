@@ -64,7 +64,8 @@ def folder(tmp_path: Path) -> Path:
 
 async def test_servers_with_certificates_of_one_authority_speak_tls(folder: Path) -> None:
     async with owning(of(folder, "node-1")) as (side, view, owner), asking(of(folder, "node-2"), view) as routing:
-        await routing.ready()
+        async with asyncio.timeout(10):
+            await routing.ready()
         (link,) = side.listener.links()
         assert link.wire.transport.get_extra_info("ssl_object").version() == "TLSv1.3"
         sending = asyncio.ensure_future(routing.router.send(Send("ann", "bob", "hello", "1")))
