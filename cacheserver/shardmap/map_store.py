@@ -86,12 +86,15 @@ class MapStore:
             missed, raw = raw, await self._read_cell()
         raise StoreUnavailable("the cluster's map changes faster than it can be read")
 
-    async def change(self, edit: Edit) -> ShardMap:
+    async def change(self, edit: Edit, on_send: Callable[[ShardMap], None] | None = None) -> ShardMap:
         """Has `edit` done to the map that stands, and returns the map that stands then.
 
         `edit` is asked anew, about what stands, each time that somebody else's change was read. What was sent before
         may stand below that, so it answers None to a map that has all that it wants. StoreOutcomeUnknown: the last swap
         may still execute, until the cell is read with another value than before.
+
+        `on_send` is told of the map over which a swap is sent, just before that. Before it is told, nothing is under
+        way that changes the map, and cancelling this call leaves it as it is.
         """
         standing = await self.read()
         for _ in range(_TRIES):
@@ -103,6 +106,8 @@ class MapStore:
                 raise ValueError(f"the store has {self._store.shards} shards, the map {edited.shards}")
             await self._wait_for_old_owner(standing)
             root = await self._write_body(edited)
+            if on_send is not None:
+                on_send(standing.map)
             after = await self._swap(standing, root)
             if after.raw == msgspec.json.encode(root):
                 await self._remove_old(edited.version)

@@ -16,6 +16,7 @@ from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.watch import Watch
 from rowbox.cacheserver.rows import row_parts
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
+from rowbox.cacheserver.rows.stash import Stash
 from rowbox.cacheserver.rows.warm_rows import WarmRows
 from rowbox.mailbox import fence, two_states
 from rowbox.mailbox.aggregate import hand_over
@@ -88,7 +89,8 @@ _MOVES_LATE = "cluster: moves, answers that come late"
 _JOINER = "a_joiner_owns"
 _MOVED = "a_shard_was_moved"
 _TAKEN_BACK = "a_move_was_taken_back"
-_MOVE = "a move: unknown outcomes"
+_GIVEN = "a move: unknown outcomes"
+_GIVEN_TWICE = "a move: there and back, or tried twice"
 _WARM = "a_row_is_claimed_warm"
 _IS_HELD: Any = vars(Lease)["is_held"].fget
 
@@ -135,14 +137,20 @@ MUTANTS = (
     Mutant(two_states.cells_of, "state, before(key)", "state, state", _SECOND),
     Mutant(clock.tick, "last_us + 1", "last_us", "in parts, three messages"),
     Mutant(row_parts.has_settled, "before == head", "True", "in parts, three messages"),
-    Mutant(WarmRows.take, "of_shard.rows.pop(user_id, None)", "of_shard.rows.get(user_id)", _MOVE),
+    Mutant(move_rules.is_decided, "applied.version > sent_over", "True", _GIVEN),
+    Mutant(move_rules.is_decided, "applied.version > sent_over", "applied.version >= sent_over", _GIVEN),
+    Mutant(Stash.put, "if self._owns(shard):", "if False:", _GIVEN),
+    Mutant(Stash.put, "if self._owns(shard):", "if True:", _WARM),
+    Mutant(Stash.take_out, " and attempt.id == hand_over_id", "", _GIVEN_TWICE),
+    Mutant(Stash.take_out, "attempt.id == hand_over_id", "False", _WARM),
+    Mutant(WarmRows.take, "of_shard.rows.pop(user_id, None)", "of_shard.rows.get(user_id)", _GIVEN),
     Mutant(HandedOver.claim, "access(self.fence, epoch, incarnation) is not Access.CLAIMABLE", "True", _WARM),
-    Mutant(HandedOver.claim, "self.head,", "self.head - 1,", _MOVE),
-    Mutant(HandedOver.mailbox, "head=self.head,", "head=0,", _MOVE),
-    Mutant(HandedOver.mailbox, "index=index_of(self.states)", "index=index_of(())", _MOVE),
-    Mutant(HandedOver.mailbox, "client_ids=self.client_ids", "client_ids=None", _MOVE),
-    Mutant(HandedOver.mailbox, "fence=fence,", "fence=self.fence,", _MOVE),
-    Mutant(hand_over.packed_mailbox, "mailbox.head,", "0,", _MOVE),
+    Mutant(HandedOver.claim, "self.head,", "self.head - 1,", _GIVEN),
+    Mutant(HandedOver.mailbox, "head=self.head,", "head=0,", _GIVEN),
+    Mutant(HandedOver.mailbox, "index=index_of(self.states)", "index=index_of(())", _GIVEN),
+    Mutant(HandedOver.mailbox, "client_ids=self.client_ids", "client_ids=None", _GIVEN),
+    Mutant(HandedOver.mailbox, "fence=fence,", "fence=self.fence,", _GIVEN),
+    Mutant(hand_over.packed_mailbox, "mailbox.head,", "0,", _GIVEN),
     Mutant(Lease.renewed, "begun_s + self._ttl_s", "begun_s + self._ttl_s + 2", _BEATS),
     Mutant(_IS_HELD, "self._now_s() < self._until_s", "self._now_s() <= self._until_s", _BEATS),
     Mutant(Watch.saw, "now_s - self._looked_s > self._gap_s", "False", "patience: a store that stalls"),

@@ -73,13 +73,15 @@ class Swap(NamedTuple):
 
 
 class Mover(NamedTuple):
-    """A process that is giving the row away under map version `version`."""
+    """A process that is giving away the row that it has since map version `granted`."""
 
-    version: int
+    granted: int
     id: int = 0
     """The id of the hand-over; 0: nothing was handed over yet."""
     swapped: bool = False
     """Whether the process has sent the swap."""
+    kept: int = 0
+    """The version in which it has taken the row back; 0: it has not."""
 
 
 class Moving(NamedTuple):
@@ -182,7 +184,8 @@ class Moves:
             known = moving._replace(known_ids=_put(moving.known_ids, me, moving.named))
             if process.call is None and _was_named_by_a_move(state, me):
                 yield f"{PROCESSES[me]} reads that it owns the row", MoveState(given, known)
-        if mover is not None and world.map_version != mover.version:
+        is_kept = mover is not None and mover.kept == world.map_version
+        if mover is not None and not is_kept and shipped_moves.is_decided(mover.granted, world.map_version):
             gone = put_process(at, me, process._replace(granted=0, mailbox=None, call=None, executed=False, then=None))
             known = moving._replace(movers=_put(moving.movers, me, None))
             if process.call is None:
@@ -206,17 +209,21 @@ class Moves:
                 yield f"{name} hands over {name_history(process.mailbox.messages())}", MoveState(at, handed)
             yield f"{name} hands over nothing", MoveState(at, drawn)
         if mover.id and not mover.swapped:
-            swap = Swap(mover.version, there, moving.lives[there], mover.id)
+            swap = Swap(mover.granted, there, moving.lives[there], mover.id)
             sent = _with_mover(moving, me, mover._replace(swapped=True))._replace(swaps=moving.swaps | {swap})
             yield f"{name} sends the swap", MoveState(at, sent)
+        stands = at.world.map_version
+        decided = shipped_moves.is_decided(mover.granted, stands)
         if not mover.swapped or not self.move_rules.closed_until_known:
             yield f"{name} opens again", MoveState(at, _with_mover(moving, me, None))
-        elif at.world.map_version == mover.version and at.world.owner == me:
-            version = mover.version + 1
-            kept = put_process(at, me, process._replace(granted=version))
-            back = kept._replace(world=at.world._replace(map_version=version))
-            opened = _with_mover(moving, me, None)._replace(named=0)
-            yield f"{name} takes the row back in map version {version}", MoveState(back, opened)
+        elif decided and at.world.owner == me and stands in (mover.granted, mover.kept):
+            stays = put_process(at, me, process._replace(granted=stands))
+            opened = _with_mover(moving, me, None)
+            yield f"{name} reads that the row stays its own, opens again", MoveState(stays, opened)
+        elif not decided and at.world.owner == me:
+            back = at._replace(world=at.world._replace(map_version=stands + 1))
+            kept = _with_mover(moving, me, mover._replace(kept=stands + 1))._replace(named=0)
+            yield f"{name} takes the row back in map version {stands + 1}", MoveState(back, kept)
 
     # ---- the owner that it is given to -------------------------------------------------------------------------------
 

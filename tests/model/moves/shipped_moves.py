@@ -6,8 +6,10 @@ As in shipped.py, everything is a function of values, and remembered.
 from functools import lru_cache
 from typing import NamedTuple
 
+from rowbox.cacheserver.node import move_rules
 from rowbox.cacheserver.rows.stash import HandedRow, Stash
 from rowbox.cacheserver.rows.warm_rows import WarmRows
+from rowbox.cacheserver.shardmap.shard_map import empty_map
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.hand_over import HandedOver, packed_mailbox
@@ -95,6 +97,12 @@ def is_of_the_map(hand_over: int, named: int) -> bool:
     stash = Stash(1, ROOM, lambda _shard: False)
     stash.put(str(hand_over), [HandedRow(USER, False, b"")], 0.0)
     return bool(stash.take_out({SHARD: str(named) if named else None}))
+
+
+@lru_cache(maxsize=1 << 10)
+def is_decided(sent_over: int, applied: int) -> bool:
+    """Whether a swap that was sent over a version of the map is over for a process that has applied another one."""
+    return move_rules.is_decided(sent_over, empty_map(1, applied))
 
 
 @lru_cache(maxsize=1 << 10)
