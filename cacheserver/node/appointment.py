@@ -6,17 +6,20 @@ closed beside the next life of its process, however long that takes, and answers
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from rowbox.cacheserver.node.tenure import Changed, LeasedOwnership
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
+from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
 
 log = logging.getLogger(__name__)
 
 MakeOwner = Callable[[Store, Ownership], Owner]
+HandedOver = Callable[[Collection[int]], Sequence[HandedRow]]
+"""Gives, once, the mailboxes that last owners have handed over with these shards, which are granted in this turn."""
 
 
 class Appointment:
@@ -31,8 +34,8 @@ class Appointment:
         self.owner: Owner | None = None
         """The one at work, if there is one."""
 
-    async def appoint(self, ownership: LeasedOwnership, mail: Store) -> None:
-        """Makes an Owner of what `ownership` grants, and puts it to work.
+    async def appoint(self, ownership: LeasedOwnership, mail: Store, handed_over: HandedOver) -> None:
+        """Makes an Owner of what `ownership` grants, and puts it to work, with what was handed over of that.
 
         StoreUnavailable, TimeoutError: there is none, because the mail does not answer.
         """
@@ -44,13 +47,13 @@ class Appointment:
             await owner.close()  # it may have begun to ask for ranges of the store that do not answer
             raise
         self.owner = owner
-        owner.take(ownership.shards)
+        owner.take(ownership.shards, handed_over(ownership.shards))
 
-    def follow(self, changed: Changed) -> None:
+    def follow(self, changed: Changed, handed_over: HandedOver) -> None:
         """To be called in the turn in which the grants changed."""
         if self.owner is not None:
             self.owner.give_away(changed.lost)
-            self.owner.take(changed.gained)
+            self.owner.take(changed.gained, handed_over(changed.gained))
 
     def dismiss(self) -> None:
         """The Owner at work owns nothing any more, and another one may be made."""

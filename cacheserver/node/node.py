@@ -13,6 +13,7 @@ Two loops run here: beats, and changes of the map, which must not keep a beat wa
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from rowbox.cacheserver.node.appointment import Appointment, MakeOwner
 from rowbox.cacheserver.node.beat_log import BeatLog
 from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership, new_incarnation
+from rowbox.cacheserver.node.moves import Moves, Tenure
 from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
 from rowbox.cacheserver.node.proposals import Plan
 from rowbox.cacheserver.node.put_back import end_restore
@@ -31,10 +33,12 @@ from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.rows.stash import HandedRow, HandOver
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
 from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
 from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.placement import may_own
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.heard_store import HeardStore
@@ -63,6 +67,8 @@ class Stores(NamedTuple):
     cells: Store
 
 
+MakeMoves = Callable[[Tenure, int], Moves]
+"""Makes the moves of an incarnation in a store of so many shards."""
 OpenStores = Callable[[], Awaitable[Stores]]
 """Opens both handles. StoreUnavailable: it is to be called again. StoreUnusable: calling again is of no use."""
 
@@ -83,11 +89,16 @@ class Node:
         on_broken: Callable[[StoreUnusable], None],
         *,
         plan: Plan,
+        make_moves: MakeMoves | None = None,
+        leave_s: float = 0.0,
         time: WitnessedTime | None = None,
         now_s: NowS = boot_clock_s,
         now_us: NowUs = wall_clock_us,
     ) -> None:
         """`node`: what this server says of itself, in whatever incarnation; `address`: where it runs, for people.
+
+        `make_moves` gives an incarnation its part in moves; None: its shards stay where they are. `leave_s`: for how
+        long a stop waits until the other servers have all shards of this one.
 
         `time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not.
         """
@@ -100,6 +111,11 @@ class Node:
         self._on_broken = on_broken
         self._plan = plan
         self._now_s = now_s
+        self._make_moves = make_moves
+        self._leave_s = leave_s
+        self._moves: Moves | None = None
+        """Of the incarnation at hand."""
+        self._ended_moves: set[asyncio.Task[None]] = set()
         self._map_clock = StoreClock(now_us)
         """Of the rows of maps alone, whose keys nobody uses twice: it need not be believed."""
         self._health = MailHealth(settings.beat_ms / 1000, now_s)
@@ -141,6 +157,9 @@ class Node:
     async def close(self) -> None:
         """Finishes what was begun, gives the mailboxes up, and closes the store. Its successors need not wait."""
         self.begin_drain()
+        await self._leave()
+        self._end_moves()
+        await asyncio.gather(*self._ended_moves)
         await self._appointment.finish()  # beats go on meanwhile: what is in flight may still be confirmed
         await self._loop.close()
         await self._map_loop.close()
@@ -214,6 +233,11 @@ class Node:
         """See DeliveryPort: also what another server has for a user of this one."""
         return await self._at_work(user_id).deliver(user_id, messages)
 
+    async def take_in(self, hand_over: HandOver, sender: str, map_version: int, timeout_s: float) -> int:
+        """See Moves. An incarnation without moves takes nothing."""
+        moves = self._moves
+        return 0 if moves is None else await moves.take_in(hand_over, sender, map_version, timeout_s)
+
     def unready_reasons(self) -> Sequence[str]:
         """See MailboxPort. A server that owns no mailboxes has nothing to answer; what it can do for others' `standing`
         says.
@@ -263,7 +287,8 @@ class Node:
         text = "Times this server took over shards, many or few, whose owner had ended."
         yield "rowbox_takeovers_total", "counter", text, {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
-        yield from background_samples(filter(None, (self._loop, self._map_loop, self._health.loop)))
+        moves_loop = None if self._moves is None else self._moves.loop
+        yield from background_samples(filter(None, (self._loop, self._map_loop, moves_loop, self._health.loop)))
         if self.owner is not None:
             yield from owner_samples(self.owner)
 
@@ -354,9 +379,10 @@ class Node:
 
     def _new_membership(self, stores: Stores) -> Membership:
         incarnation = new_incarnation()
+        maps = MapStore(stores.cells, incarnation, self._map_clock.next_ms)
         membership = Membership(
             ClusterReader(stores.cells),
-            MapStore(stores.cells, incarnation, self._map_clock.next_ms),
+            maps,
             self._settings,
             replace(self._node, incarnation=incarnation),
             self._address,
@@ -367,7 +393,46 @@ class Node:
         membership.on_applied = self._applied
         membership.ownership.on_outranked = self._loop.wake
         membership.ownership.who_has = self.view.who_has
+        if self._make_moves is not None:
+            tenure = Tenure(
+                incarnation,
+                lambda: self.owner if self._membership is membership else None,
+                membership.ownership,
+                maps,
+                membership.learn,
+                self.view,
+            )
+            self._moves = self._make_moves(tenure, stores.mail.shards)
+            self._moves.loop.start()
         return membership
+
+    def _handed_over(self, shards: Collection[int]) -> Sequence[HandedRow]:
+        membership, moves = self._membership, self._moves
+        if membership is None or membership.applied is None or moves is None:
+            return ()
+        return moves.stash(shards, membership.applied)
+
+    async def _leave(self) -> None:
+        """Returns when others have all shards of this server, after `leave_s`, or where nobody takes them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._leave_s):
+                while self._moves is not None and self._shards and self._has_successors:
+                    await self.view.newer_than(self.view.version)
+
+    @property
+    def _has_successors(self) -> bool:
+        """Whether another server could be given shards."""
+        newest, me = self.view.newest, self.incarnation
+        others = () if newest is None else map(newest.as_wished, newest.nodes)
+        return any(node.incarnation != me and node.peer and may_own(node) for node in others)
+
+    def _end_moves(self) -> None:
+        """The incarnation moves nothing any more. The move under way ends beside the next life."""
+        moves, self._moves = self._moves, None
+        if moves is not None:
+            ending = asyncio.get_running_loop().create_task(moves.close(), name="ended-moves")
+            self._ended_moves.add(ending)
+            ending.add_done_callback(self._ended_moves.discard)
 
     async def _live(self, membership: Membership, mail: Store) -> float:
         """A beat, and the end of the incarnation where it was replaced: the next round begins another."""
@@ -438,18 +503,20 @@ class Node:
     def _applied(self, newer: ShardMap, changed: Changed) -> None:
         """In the turn in which the grants changed: the owner follows, and whoever sends requests to owners hears."""
         before = self.view.newest
-        self._appointment.follow(changed)
+        self._appointment.follow(changed, self._handed_over)
         if changed.gained or changed.lost:
             text = "version %d of the cluster's map: %d shards are this server's, %d of them new; %d were"
             log.info(text, newer.version, len(self._shards), len(changed.gained), len(changed.lost))
         if self.owner is not None:
             self.takeovers += any(_is_takeover(before, shard) for shard in changed.gained - changed.lost)
         self.view.show(newer)
+        if self._moves is not None:
+            self._moves.applied(before, newer)
 
     async def _appoint(self, membership: Membership, mail: Store) -> None:
         """Makes the Owner, if the mail answers before the next beat is due; else the next beat tries again."""
         try:
-            await self._appointment.appoint(membership.ownership, mail)
+            await self._appointment.appoint(membership.ownership, mail, self._handed_over)
         except (StoreUnavailable, TimeoutError) as error:
             self._wait_for("waiting for the mailboxes", str(error) or "no answer")
             return
@@ -465,6 +532,7 @@ class Node:
         if self._membership is not None:
             self._membership.end()
             self._membership = None
+        self._end_moves()
         self._appointment.dismiss()
         self._meter = None
         self._why = self._why_replaced()

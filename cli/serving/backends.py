@@ -37,6 +37,7 @@ from rowbox.cacheserver.stores.statistics import StoreStatistics
 from rowbox.cli.data_dir import store_folder
 from rowbox.cli.serving.cluster.among_others import among_others
 from rowbox.cli.serving.cluster.calls import cluster_calls
+from rowbox.cli.serving.cluster.hand_overs import makes_moves
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
@@ -45,9 +46,6 @@ from rowbox.mailbox.settings.config import HBaseAddress, Settings, parse_store_u
 CELL_CONNECTIONS = 2
 """Connections to the gateway for leases alone, so that a beat never queues behind batches, and a gateway that does not
 answer never takes the last connection."""
-
-NO_MOVES = 0
-"""Shards that servers may be giving away at once: none so far, so a join takes nothing from anybody."""
 
 CHECKPOINT = "checkpoint"
 """The name of the operator's call that makes a checkpoint of an embedded store."""
@@ -199,7 +197,9 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         listed_node(settings),
         address_for_people,
         on_broken,
-        plan=planned_aside(NO_MOVES),
+        plan=planned_aside(settings.cluster.moves_at_once),
+        make_moves=makes_moves(settings.cluster, lambda: None if among is None else among.routing.targets),
+        leave_s=settings.cluster.leave_ms / 1000,
         time=time,
     )
     sources = (node.samples, lambda: _gateway_samples(opened), time.samples)

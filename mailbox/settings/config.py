@@ -355,6 +355,23 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
             description="A Redis that tells servers of changes sooner; nothing depends on it. Empty: none.",
         ),
     ] = ""
+    moves_at_once: Annotated[
+        int, Meta(ge=0, le=65536, description="Shards on the move from living servers at one time; 0: none are moved.")
+    ] = 64
+    handover_bytes: Annotated[
+        int,
+        Meta(
+            ge=0, le=1 << 30, description="Of the mailboxes in memory so many bytes go with a move; the rest is read."
+        ),
+    ] = 64 * MIB
+    leave_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=600 * SECOND_MS,
+            description="How long a stop waits until the other servers have all shards of this one.",
+        ),
+    ] = 30 * SECOND_MS
     patience_ms: Annotated[
         int,
         Meta(

@@ -1,5 +1,6 @@
 """The ways in which Rowbox is run, each as the addresses at which its clients call it."""
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,7 +11,8 @@ from typing import Final, NamedTuple
 from rowbox.cli.data_dir import SIGNING_FILE
 from rowbox.cli.secret import load_or_create
 from tests.integration.cluster.support.fleet import running_fleet
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.hbase_server import SHARDS
+from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 from tests.support.alone import own_port
 from tests.support.hbase_cluster import HBase
 
@@ -53,7 +55,7 @@ async def equal_servers(folder: Path, store: Mapping[str, str]) -> AsyncIterator
     load_or_create(folder / "1")
     shutil.copy(folder / "0" / SIGNING_FILE, folder / "1")
     async with AsyncExitStack() as stack:
-        urls = []
+        servers = []
         for number in ("0", "1"):
             cluster = {
                 "ROWBOX_CLUSTER_SECRET_FILE": str(folder / "peer-secret"),
@@ -62,12 +64,16 @@ async def equal_servers(folder: Path, store: Mapping[str, str]) -> AsyncIterator
             }
             settings = SETTINGS | dict(store) | cluster
             server = await stack.enter_async_context(ServerProcess(folder / number, settings, flags=_FLAGS))
-            urls.append(server.url)
-        yield Deployment(tuple(urls), signing)
+            servers.append(server)
+        async with asyncio.timeout(DEADLINE_S):  # while shards move, a message may be said to be on its way
+            while not all([await server.metric("rowbox_shards_owned") == SHARDS / 2 for server in servers]):
+                pass
+        yield Deployment(tuple(server.url for server in servers), signing)
 
 
 @asynccontextmanager
 async def three_servers_behind_two(hbase: HBase, folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
     """Three servers that own the mailboxes, behind two API servers, which clients ask in turn."""
     async with running_fleet(hbase, store, folder, SETTINGS, rate_limits=True) as fleet:
+        await fleet.comes_to(lambda owners: {*owners} == {one.name for one in fleet.caches})
         yield Deployment(tuple(api.server.url for api in fleet.apis), load_or_create(fleet.data_dir))

@@ -23,6 +23,7 @@ ENDS = {
     "cacheserver/commit/pipeline.py create_task": "one read, and one commit; `idle` awaits both",
     "cacheserver/delivery/recovery.py create_task": "one visit of a row; the scan awaits it, and eight at once at most",
     "cacheserver/node/appointment.py create_task": "the closing of an owner that was dismissed; `close` awaits it",
+    "cacheserver/node/node.py create_task": "the end of the moves of an incarnation that ended; `close` awaits it",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
     "cacheserver/rpc/wire.py call_later": "the next beat of one connection; its end cancels it",
     "cacheserver/routing/judges.py create_task": "one question about a token, which all who asked it await",

@@ -8,6 +8,7 @@ from rowbox.cacheserver.routing.targets import Local
 from rowbox.cacheserver.rpc.endpoint import parse_endpoint
 from rowbox.cacheserver.samples import Sample
 from rowbox.cli.secret import cluster_secret
+from rowbox.cli.serving.cluster.hand_overs import hand_over_calls
 from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.cli.serving.cluster.peers import cluster_tls
 from rowbox.cli.serving.cluster.routing import Routing
@@ -47,7 +48,7 @@ class AmongOthers(NamedTuple):
 def among_others(settings: Settings, node: Node) -> AmongOthers:
     """StoreUnusable where there is no secret of the cluster."""
     secret = cluster_secret(settings)
-    peers = PeerSide(settings, secret, node.view, lambda: node.incarnation, node)
+    peers = PeerSide(settings, secret, node.view, lambda: node.incarnation, node, hand_over_calls(node))
     local = Local(lambda: node.incarnation, node, node.standing)
     routing = Routing(settings.cluster, secret, node.view, lambda: node.incarnation, local=local, told=[peers.tell])
     return AmongOthers(routing, peers)

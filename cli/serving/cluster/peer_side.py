@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.targets import Target
-from rowbox.cacheserver.rpc.calls import Lane
+from rowbox.cacheserver.rpc.calls import Handlers, Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window
 from rowbox.cacheserver.rpc.endpoint import Endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
@@ -23,9 +23,18 @@ class PeerSide:
     """
 
     def __init__(
-        self, settings: Settings, secret: bytes, view: MapView, incarnation: Callable[[], str], node: Target
+        self,
+        settings: Settings,
+        secret: bytes,
+        view: MapView,
+        incarnation: Callable[[], str],
+        node: Target,
+        more: Handlers | None = None,
     ) -> None:
-        """`incarnation` gives this server's name now; a server that is replaced goes on under another one."""
+        """`incarnation` gives this server's name now; a server that is replaced goes on under another one.
+
+        `more`: what it serves beside the mailboxes.
+        """
         self._cluster = settings.cluster.name
         self._incarnation = incarnation
         self._named = incarnation()
@@ -34,6 +43,8 @@ class PeerSide:
         handlers = mailbox_calls(in_turn, self._check_route)
         handlers.merge(owner_calls(in_turn))
         handlers.merge(revocation_calls(in_turn))
+        if more is not None:
+            handlers.merge(more)
         waits = Window(settings.poll.max_per_server, WINDOWS[Lane.WAITS].size_bytes)
         windows = {**WINDOWS, Lane.WAITS: waits}
         self.listener = Listener(Identity(self._cluster, self._named), secret, handlers, windows=windows)

@@ -26,7 +26,7 @@ from tests.integration.cluster.support.redis_server import PORT as REDIS_PORT
 from tests.integration.cluster.support.redis_server import RedisServer
 from tests.integration.support.client import Client
 from tests.integration.support.hbase_server import opened
-from tests.integration.support.server_process import DEADLINE_S, ROWBOX, ServerProcess
+from tests.integration.support.server_process import DEADLINE_S, ROWBOX, Finished, ServerProcess, rowbox
 from tests.support.hbase_cluster import HBase
 from tests.support.tcp_proxy import TcpProxy, running_proxy
 
@@ -171,6 +171,10 @@ class Fleet:
             if len(found[owner]) < number:
                 found[owner].append(user_id)
         raise AssertionError
+
+    async def verb(self, *arguments: str) -> Finished:
+        """Runs a verb on the cluster's store."""
+        return await rowbox(*arguments, "--data-dir", self.data_dir, settings=self.settings)
 
     def _url(self, api: Machine | None) -> str:
         chosen = api or self.in_rotation[next(self._turns) % len(self.in_rotation)]
