@@ -75,5 +75,5 @@ async def equal_servers(folder: Path, store: Mapping[str, str]) -> AsyncIterator
 async def three_servers_behind_two(hbase: HBase, folder: Path, store: Mapping[str, str]) -> AsyncIterator[Deployment]:
     """Three servers that own the mailboxes, behind two API servers, which clients ask in turn."""
     async with running_fleet(hbase, store, folder, SETTINGS, rate_limits=True) as fleet:
-        await fleet.comes_to(lambda owners: {*owners} == {one.name for one in fleet.caches})
+        await fleet.shared()
         yield Deployment(tuple(api.server.url for api in fleet.apis), load_or_create(fleet.data_dir))

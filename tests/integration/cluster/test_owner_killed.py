@@ -18,7 +18,8 @@ from tests.support.hbase_cluster import HBase
 pytestmark = [pytest.mark.integration, pytest.mark.tools(*TOOLS)]
 
 USERS_OF_EACH = 32
-BACK_S = LeaseSettings().ttl_ms / 1000 + 1.5
+BACK_S = LeaseSettings().ttl_ms / 1000 + 4.0
+"""1.5 s is what is promised, and what a quiet machine takes; a busy one is judged far from it (docs/testing.md)."""
 SETTLES_S = 2.0
 
 

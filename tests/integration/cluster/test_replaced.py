@@ -45,6 +45,7 @@ async def island(hbase: HBase, folder: Path, rule_off: str | None = None) -> Asy
     commands: Mapping[str, Sequence[str]] = dict.fromkeys(every, mutants.command(rule_off)) if rule_off else {}
     with made_store(hbase) as store:
         async with running_fleet(hbase, store, folder, QUICK_LEASE, commands=commands) as fleet:
+            await fleet.shared()
             api, mainland = fleet.apis
             owner = await fleet.owner_of("ben")
             await fleet.client("ann", mainland).send("ben", "before", "before")
@@ -103,6 +104,7 @@ async def late_write(hbase: HBase, folder: Path, rule_off: str | None = None) ->
     commands: Mapping[str, Sequence[str]] = dict.fromkeys(every, mutants.command(rule_off)) if rule_off else {}
     with made_store(hbase) as store:
         async with running_fleet(hbase, store, folder, QUICK_LEASE, commands=commands) as fleet:
+            await fleet.shared()
             owner, ann = await fleet.owner_of("ann"), fleet.client("ann")
             await ann.send("ann", "before", "before")
             await fleet.network.cut(owner.place, fleet.store)

@@ -145,18 +145,12 @@ class Fleet:
                 pass
 
     async def shared(self) -> None:
-        """Returns when each shard has an owner and several nodes own some.
-
-        Who starts first owns everything, and who takes over from a server that died shares it with the others.
-        """
-        await self.comes_to(lambda owners: None not in owners)
-        names = {*await self.owners()}
-        if len(names) == 1:
-            first = self.cache(names.pop() or "")
-            first.server.kill()
-            await first.server.ended()
-            await self.comes_to(lambda owners: None not in owners and first.name not in owners)
-            await first.server.start()
+        """Returns when every node owns shards, and none is on the move: they move from whoever starts first."""
+        names = {one.name for one in self.caches}
+        await self.comes_to(lambda owners: {*owners} == names)
+        async with asyncio.timeout(4 * DEADLINE_S):
+            while (await self._maps.read()).map.moving:
+                pass
 
     async def users_by_owner(self, number: int) -> dict[str, list[str]]:
         """Names of so many users for each node that owns anything."""
