@@ -11,7 +11,7 @@ from tests.simulation.cluster.mutants import NOTICED, Mutant
 from tests.simulation.cluster.playing import broken_by, noticed
 from tests.simulation.cluster.world import ClusterWorld, quiet_logs
 
-SEEDS = int(os.environ.get("ROWBOX_SIMULATION_SEEDS", "500"))
+SEEDS = int(os.environ.get("ROWBOX_SIMULATION_SEEDS", "300"))
 AT_ONCE = 50
 
 

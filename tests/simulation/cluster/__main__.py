@@ -6,6 +6,7 @@ one that broke a promise. Ends with 1 where one did.
 
 import argparse
 import os
+import re
 import sys
 import time
 import warnings
@@ -46,7 +47,7 @@ def _notice(name: str, seeds: range) -> tuple[str, str, float]:
 
 
 def _search_mutants(part: str, seeds: range, jobs: int) -> int:
-    names = [mutant.__name__ for mutant in MUTANTS if part in mutant.__name__]
+    names = [mutant.__name__ for mutant in MUTANTS if re.search(part, mutant.__name__)]
     unnoticed = 0
     with ProcessPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(_notice, name, seeds) for name in names]):

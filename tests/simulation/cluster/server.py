@@ -22,6 +22,7 @@ from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
+from rowbox.cli.serving.cluster.hand_overs import hand_over_calls, makes_moves
 from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
@@ -32,6 +33,8 @@ from tests.simulation.cluster.network import Network
 from tests.support.cluster import Node as Door
 from tests.support.virtual_time import WallClock
 
+LEAVE_S = 2.0
+"""A server that is stopped gives its mailboxes away for so long."""
 SECRET = b"the secret of the simulated cluster, 32 bytes"
 PORT = 7400
 MAIL_DEADLINE_S = 1.2
@@ -189,11 +192,13 @@ class CacheServer(Server):
             self.name,
             self.broken.append,
             plan=planned,
+            make_moves=makes_moves(settings.cluster, lambda: self.routing.targets),
+            leave_s=LEAVE_S,
             now_s=lambda: began_s + rate * (loop.time() - began_s),
             now_us=clock.now_us,
         )
         incarnation = lambda: self.node.incarnation  # noqa: E731
-        self.peer_side = PeerSide(settings, SECRET, self.node.view, incarnation, self.node)
+        self.peer_side = PeerSide(settings, SECRET, self.node.view, incarnation, self.node, hand_over_calls(self.node))
         self.routing = Routing(
             settings.cluster,
             SECRET,

@@ -17,8 +17,11 @@ from unittest.mock import patch
 import msgspec
 from msgspec.structs import replace
 
+from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.port import SendResult
 from rowbox.cacheserver.routing.refusal import Until
+from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.shard_map import NO_WISH, ShardMap, Wish
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import row_key
@@ -65,7 +68,7 @@ class SimulatedCluster(Surroundings):
         install()
         self.dice = Random(seed)
         self.settings = replace(settings, lease=LEASE)
-        self.moves_at_once = 0
+        self.moves_at_once = self.dice.choice([1, 2, 4])
         self.clock = WallClock()
         self._clocks: dict[str, WallClock] = {}
         self._network = loop.network = Network(Random(self.dice.getrandbits(64)))
@@ -131,6 +134,8 @@ class ClusterWorld(World):
         self.history = History(USERS)
         self.pending: set[asyncio.Task[None]] = set()
         self.is_healed = False
+        self.is_busy = self.dice.random() < 0.4
+        """A short story, in which shards move all the time under clients who do not pause."""
 
     def run(self) -> list[str]:
         with ExitStack() as stack:
@@ -172,12 +177,17 @@ class ClusterWorld(World):
             (self._cut_from_store, 2),
             (self._reset, 3),
             (self._slow, 1),
-            (self._join, 1),
+            (self._join, 2),
+            (self._move, 4),
+            (self._drain, 1),
+            (self._pin, 2),
             (self._step_clock_of_one, 1),
         ]
         kinds = self.dice.sample(kinds, self.dice.randint(2, 6))
+        if self.is_busy:
+            kinds = [(self._move, 30), (self._land, 4), *kinds[:2]]
         while True:
-            await asyncio.sleep(self.dice.expovariate(1.8))
+            await asyncio.sleep(self.dice.expovariate(10.0 if self.is_busy else 1.8))
             (kind,) = self.dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])
             task = asyncio.create_task(kind())
             self.pending.add(task)
@@ -284,6 +294,40 @@ class ClusterWorld(World):
             self.note(f"{free[0]} joins")
             await self.cluster.start(free[0])
 
+    async def _change_map(self, what: str, edit: Callable[[ShardMap], ShardMap | None]) -> None:
+        """As an operator's command does."""
+        server = self._one()
+        if server is None:
+            return
+        self.note(what)
+        name = f"operator-{self.dice.getrandbits(32):08x}"
+        maps = MapStore(server.cells, name, StoreClock(self.cluster.clock.now_us).next_ms)
+        with suppress(RowboxError):
+            await maps.change(edit)
+
+    async def _move(self) -> None:
+        """Some shards of one server are to go to another one."""
+        dice = Random(self.dice.getrandbits(32))
+
+        def edit(standing: ShardMap) -> ShardMap | None:
+            if len(standing.nodes) < 2:
+                return None
+            source, target = dice.sample([node.incarnation for node in standing.nodes], 2)
+            shards = [shard for shard in standing.shards_of(source) if dice.random() < 0.6]
+            return standing.next().sending(shards, target) if shards else None
+
+        await self._change_map("a move", edit)
+
+    async def _drain(self) -> None:
+        name = self.dice.choice(list(self.cluster.servers))
+        await self._change_map(f"{name} is drained", lambda now: now.next().wishing(name, Wish(draining=True)))
+        await asyncio.sleep(self.dice.uniform(0.5, 3.0))
+        await self._change_map(f"{name} is not drained any more", lambda now: now.next().wishing(name, NO_WISH))
+
+    async def _pin(self) -> None:
+        shard, name = self.dice.randrange(SHARDS), self.dice.choice([None, *self.cluster.servers])
+        await self._change_map(f"shard {shard} is pinned to {name}", lambda now: now.next().pinning([shard], name))
+
     async def _step_clock_of_one(self) -> None:
         """By less than what puts a clock in doubt."""
         if (server := self._one()) is not None:
@@ -303,8 +347,8 @@ class ClusterWorld(World):
 
     async def _client(self, user: str) -> None:
         steps = [self._send, self._send, self._send_some, self._read, self._mark, self._follow, self._ask_status]
-        for _ in range(STEPS):
-            await asyncio.sleep(self.dice.uniform(0, THINKS_S))
+        for _ in range(2 * STEPS if self.is_busy else STEPS):
+            await asyncio.sleep(self.dice.uniform(0, THINKS_S) / (8 if self.is_busy else 1))
             await self.dice.choice(steps)(user)
 
     async def _send_some(self, user: str) -> None:
@@ -352,7 +396,7 @@ class ClusterWorld(World):
         clients += [asyncio.create_task(self._poller(user)) for user in USERS]
         clients.append(asyncio.create_task(self._watch()))
         try:
-            await self._trouble_for(self.dice.uniform(2.0, LONGEST_S))
+            await self._trouble_for(self.dice.uniform(2.0, LONGEST_S) / (3 if self.is_busy else 1))
             await self._heal()
             done, late = await asyncio.wait(clients, timeout=SETTLES_S)
             for client in done:
