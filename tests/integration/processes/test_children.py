@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -162,14 +163,14 @@ class TestOwnerGone:
             await server.ended()
 
     async def test_nothing_is_left_of_a_server_that_was_stopped(self, tmp_path: Path) -> None:
-        folder = tmp_path / "temporary"
-        folder.mkdir()
-        async with ServerProcess(tmp_path / "data", TWO | {"TMPDIR": str(folder)}) as server:
-            children = server.api_processes()
-            assert [path.name.startswith("rowbox-owner-") for path in folder.iterdir()] == [True]
-            await server.stop()
-            assert not any(map(is_alive, children))
-            assert list(folder.iterdir()) == []
+        with TemporaryDirectory() as short:  # the path of a socket has 107 bytes at most
+            folder = Path(short)
+            async with ServerProcess(tmp_path / "data", TWO | {"TMPDIR": short}) as server:
+                children = server.api_processes()
+                assert [path.name.startswith("rowbox-owner-") for path in folder.iterdir()] == [True]
+                await server.stop()
+                assert not any(map(is_alive, children))
+                assert list(folder.iterdir()) == []
 
 
 class TestDrained:
