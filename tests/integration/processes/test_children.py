@@ -126,7 +126,7 @@ async def requests(server: ServerProcess) -> int:
 
 
 def names_in(folder: str) -> list[str]:
-    return os.listdir(folder)
+    return [path.name for path in Path(folder).iterdir()]
 
 
 class TestOwnerGone:
