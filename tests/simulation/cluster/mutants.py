@@ -269,12 +269,13 @@ MUTANTS: list[Mutant] = [
 
 
 NOTICED: list[tuple[Mutant, int]] = [
-    (a_mover_answers_while_its_swap_is_under_way, 0),
+    (a_mover_answers_while_its_swap_is_under_way, 88),
     (a_mover_goes_on_admitting, 28),
     (what_was_handed_over_is_used_again, 1),
-    (a_swap_that_failed_is_over, 5),
+    (a_swap_that_failed_is_over, 147),
+    (whatever_was_handed_over_is_used, 126),
     (grants_are_not_revoked, 0),
-    (the_lease_is_not_checked, 23),
+    (the_lease_is_not_checked, 104),
     (others_are_declared_dead_soon, 34),
     (nobody_plans, 0),
     (shares_the_epoch_of_the_one_before, 0),
