@@ -22,6 +22,7 @@ from rowbox.cacheserver.port import SendResult
 from rowbox.cacheserver.routing.refusal import Until
 from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.shard_map import NO_WISH, ShardMap, Wish
+from rowbox.cacheserver.stores.mail_health import FADES_AFTER_S
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import Family, ttl_ms
 from rowbox.hbase_schema.keys import row_key
@@ -45,8 +46,9 @@ THINKS_S = 1.2
 FAULTS = {fault: chance / 2 for fault, chance in LATE_FAULTS.items()}
 LONGEST_S = 8.0
 """For so long things go wrong."""
-SETTLES_S = 60.0
-"""Within this time after the last fault every shard is owned again, and everything that waited is done."""
+SETTLES_S = FADES_AFTER_S + 30.0
+"""Within this time after the last fault every shard is owned again, and everything that waited is done. (A server whose
+writes have failed leaves the mailboxes to others for FADES_AFTER_S.)"""
 SCANS_S = 400.0
 """For two scans for outboxes."""
 LOOKS_EVERY_S = 0.1
