@@ -5,6 +5,7 @@ what is measured there must not have another one beside it. What takes longest b
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
@@ -22,13 +23,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slowest-files", type=int, default=0, metavar="N", help="Name the N files that took longest.")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not hasattr(config, "workerinput"):
-        return  # one process: the order is as it was
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("hbase" if _uses_hbase(item) else str(item.path)))
-    items.sort(key=_place)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Marks before the others' hooks, because xdist's own reads the marks; sorts after them, because the last one wins."""
+    side_by_side = hasattr(config, "workerinput")  # in one process the order is as it was
+    if side_by_side:
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("hbase" if _uses_hbase(item) else str(item.path)))
+    yield
+    if side_by_side:
+        items.sort(key=_place)
 
 
 def _uses_hbase(item: pytest.Item) -> bool:
