@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Marks before the others' hooks, because xdist's own reads the marks; sorts after them, because the last one wins."""
+    """Marks before the other hooks, because xdist reads the marks in its own; sorts after them: the last order holds."""
     side_by_side = hasattr(config, "workerinput")  # in one process the order is as it was
     if side_by_side:
         for item in items:
