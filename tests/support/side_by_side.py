@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Marks before the other hooks, because xdist reads the marks in its own; sorts after them: the last order holds."""
+    """Marks before the other hooks, because xdist reads marks in its own; sorts after them, to have the last word."""
     side_by_side = hasattr(config, "workerinput")  # in one process the order is as it was
     if side_by_side:
         for item in items:
