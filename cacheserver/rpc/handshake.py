@@ -25,9 +25,10 @@ import msgspec
 
 from rowbox.cacheserver.rpc import frames
 from rowbox.cacheserver.rpc.credit import Window, Windows
+from rowbox.cacheserver.rpc.seal import Seal, seal_of
 
-VERSIONS: Final = (1,)
-"""What this process speaks. When there is a second, it is (1, 2); with the third, (2, 3)."""
+VERSIONS: Final = (1, 2)
+"""What this process speaks. 2 has another seal (seal.py). When there is a third, it is (2, 3)."""
 NONCE_BYTES: Final = 32
 SHORTEST_SECRET: Final = 32
 LONGEST_MESSAGE_BYTES: Final = 4_096
@@ -99,6 +100,10 @@ class Session(NamedTuple):
     windows: Windows
     sends_under: bytes
     receives_under: bytes
+
+    def seals(self) -> tuple[Seal, Seal]:
+        """Of the messages that are sent, and that are received."""
+        return seal_of(self.version, self.sends_under), seal_of(self.version, self.receives_under)
 
 
 class Calling:

@@ -17,7 +17,6 @@ from rowbox.cacheserver.rpc.calls import PING, Handlers, Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Windows
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_listener, is_sealed, listen
 from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, HandshakeError, Identity, Listening, Session, refusal
-from rowbox.cacheserver.rpc.seal import Seal
 from rowbox.cacheserver.rpc.serving import Reports, ServingLink
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
 from rowbox.mailbox.timing.rarely import Rarely
@@ -202,7 +201,7 @@ class _Stranger:
     def _prove(self, message: bytes) -> None:
         welcome, session = self._handshake.proven(message)
         self.wire.say(welcome)
-        self.wire.open((Seal(session.sends_under), Seal(session.receives_under)) if self._sealed else None)
+        self.wire.open(session.seals() if self._sealed else None)
         self._listener.went(self)
         self._listener.established(self.wire, session)
 

@@ -22,7 +22,6 @@ from rowbox.cacheserver.rpc.calls import PING, CallSpec, Lane
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_caller, dial, is_sealed
 from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, Calling, HandshakeError, Identity
 from rowbox.cacheserver.rpc.link import RETRY_AFTER_MS, CallingLink, Waiting
-from rowbox.cacheserver.rpc.seal import Seal
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
 from rowbox.mailbox.errors import LinkLost, MessageTooLarge, Overloaded, RowboxError, WrongIncarnation
 from rowbox.mailbox.timing.rarely import Rarely
@@ -271,8 +270,7 @@ class Peer:
     def link_of(self, wire: Wire, handshake: Calling, message: bytes) -> CallingLink:
         """The link, now that the listener has proven itself; HandshakeError."""
         session = handshake.welcomed(message)
-        sealed = is_sealed(self.endpoint)
-        wire.open((Seal(session.sends_under), Seal(session.receives_under)) if sealed else None)
+        wire.open(session.seals() if is_sealed(self.endpoint) else None)
         return CallingLink(wire, session, self._ends, self._take_published)
 
     def _take_published(self, kind: str, value: bytes) -> None:

@@ -144,10 +144,10 @@ class Wire(asyncio.Protocol):
                 self._write(frames.message_of(batch))
 
     def _write(self, message: bytes) -> None:
-        if self._seals is not None:
-            message = self._seals[0].close(message)
-        self.sent_bytes += len(message)
-        self.transport.write(len(message).to_bytes(LENGTH_BYTES) + message)
+        mac = b"" if self._seals is None else self._seals[0].mac(message)
+        size = len(mac) + len(message)
+        self.sent_bytes += size
+        self.transport.write(b"".join((size.to_bytes(LENGTH_BYTES), mac, message)))
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""

@@ -21,7 +21,8 @@ from rowbox.cacheserver.rpc import calls, frames
 from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, SendStatus
 from rowbox.cacheserver.rpc.credit import Window
 from rowbox.cacheserver.rpc.failures import KNOWN
-from rowbox.cacheserver.rpc.handshake import Challenge, Hello, Proof, Refusal, Welcome
+from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, Refusal, Welcome
+from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -31,6 +32,7 @@ ALL = lines("frames")
 FRAMES = [line for line in ALL if line["is"] == "frame"]
 BODIES = [line for line in ALL if line["is"] == "body"]
 NAMES = [line for line in ALL if line["is"] == "names"]
+SEALS = {line["case"]: line for line in ALL if line["is"] == "seals"}
 
 ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
 BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
@@ -120,3 +122,11 @@ def test_the_calls_and_errors_that_ever_had_a_name_still_have_it() -> None:
         assert set(line["names"]) <= known
     today = {line["case"]: set(line["names"]) for line in of_today(NAMES)}
     assert today == {"calls": set(CALLS), "errors": set(KNOWN)}, "append a line with all names to frames.jsonl"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_seals_of_a_version_are_as_ever(version: int) -> None:
+    """Each side makes them by itself: of a session's key, a count that is not sent, and the message."""
+    line = SEALS[f"version {version}"]
+    seal = seal_of(version, bytes.fromhex(line["key"]))
+    assert [seal.mac(message.encode()).hex() for message in line["messages"]] == line["macs"]

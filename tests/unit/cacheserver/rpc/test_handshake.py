@@ -1,5 +1,6 @@
 """The handshake: what is proven, what is refused, and what an attacker in between gets of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window
 from rowbox.cacheserver.rpc.handshake import (
     LONGEST_MESSAGE_BYTES,
+    VERSIONS,
     Calling,
     Challenge,
     HandshakeError,
@@ -19,6 +21,7 @@ from rowbox.cacheserver.rpc.handshake import (
     Session,
     refusal,
 )
+from rowbox.cacheserver.rpc.seal import BrokenSeal
 
 SECRET = b"the secret of the cluster, 32 bytes and more"
 OTHER = b"the secret of another cluster, also 32 bytes"
@@ -36,7 +39,7 @@ def sides(
     secrets: tuple[bytes, bytes] = (SECRET, SECRET),
     who: tuple[Identity, Identity] = (API, OWNER),
     expects: str = "",
-    versions: tuple[list[int], list[int]] = ([1], [1]),
+    versions: tuple[Sequence[int], Sequence[int]] = (VERSIONS, VERSIONS),
 ) -> Sides:
     calling = Calling(who[0], secrets[0], NONCES[0], expects=expects, versions=versions[0])
     return Sides(calling, Listening(who[1], secrets[1], NONCES[1], WINDOWS, versions=versions[1]))
@@ -107,7 +110,7 @@ def test_a_process_that_is_led_back_to_itself_hangs_up() -> None:
 def test_a_listener_tells_no_mac_before_the_caller_has_proven_itself() -> None:
     """Else whoever only knocks could search for the secret at home."""
     challenge = sides().listening.greeted(sides().calling.hello, b"")
-    assert msgspec.msgpack.decode(challenge) == ["challenge", [1], "owner-1", NONCES[1], _windows()]
+    assert msgspec.msgpack.decode(challenge) == ["challenge", [*VERSIONS], "owner-1", NONCES[1], _windows()]
 
 
 def _windows() -> dict[str, list[int]]:
@@ -161,6 +164,16 @@ def test_an_old_exchange_says_nothing_under_a_new_nonce() -> None:
 def test_the_highest_version_of_both_is_spoken(mine: list[int], theirs: list[int], agreed: int) -> None:
     """N and N - 1 work together, so a cluster is upgraded node by node."""
     assert [session.version for session in shaken(sides(versions=(mine, theirs)))] == [agreed, agreed]
+
+
+@pytest.mark.parametrize("older", range(2))
+def test_what_each_seals_the_other_opens_whichever_of_both_is_the_older(older: int) -> None:
+    mine = [VERSIONS[:1] if side == older else VERSIONS for side in range(2)]
+    calls, listens = (session.seals() for session in shaken(sides(versions=(mine[0], mine[1]))))
+    assert listens[1].open(calls[0].mac(b"asked") + b"asked") == b"asked"
+    assert calls[1].open(listens[0].mac(b"answered") + b"answered") == b"answered"
+    with pytest.raises(BrokenSeal):
+        calls[1].open(calls[0].mac(b"reflected") + b"reflected")
 
 
 def test_processes_two_versions_apart_have_no_link() -> None:
