@@ -73,15 +73,22 @@ class Server(NamedTuple):
 
 @contextmanager
 def running(
-    name: str, arguments: Sequence[str], log: Path, settings: Mapping[str, str] | None = None
+    name: str,
+    arguments: Sequence[str],
+    log: Path,
+    settings: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[Server]:
-    """Runs Python with `arguments` until the block ends. Its stderr goes to `log`. `settings`: ROWBOX_* variables."""
+    """Runs Python with `arguments` until the block ends. Its stderr goes to `log`. `settings`: ROWBOX_* variables.
+
+    `python` may be that of another checkout, whose Rowbox then runs.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ROWBOX_")}
     environment |= settings or {}
     with (
         log.open("wb") as stderr,
         subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+            [python, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
         ) as process,
     ):
         try:
