@@ -136,7 +136,7 @@ async def _measure(
             await one.workload.prime(one.api.port)
         for one in deployments:  # so that every mailbox is loaded, and the JVMs have compiled what they will run
             await _turn(hbase, one, _turns(one.workload, WARM_UP_S)[0], 0)
-            for turn in range(turns):
+        for turn in range(turns):
             idle += await _idle(deployments, seconds)
             figures += [
                 await _turn(hbase, one, of_turn, turn)
