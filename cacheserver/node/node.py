@@ -480,7 +480,7 @@ class Node:
         """What the owner at work does; None where there is none."""
         if self.owner is None or self._meter is None:
             return None
-        return NodeLoad(*self._meter.read())
+        return NodeLoad(*self._meter.read(), oldest_move_s=round(self.view.oldest_move_s(self._shards), 1))
 
     async def _attend_to_restore(self, membership: Membership) -> bool:
         """Where the store shows that it was put back from a copy, what is to be done then: tokens of before reset.

@@ -33,13 +33,15 @@ _CellT = TypeVar("_CellT")
 class NodeLoad(msgspec.Struct, frozen=True):
     """What a node does, for people: of the last ten seconds or so, but for `mailboxes`, which are in memory now.
 
-    99 in 100 writing store calls took `commit_p99_ms` at most.
+    99 in 100 writing store calls took `commit_p99_ms` at most. `oldest_move_s`: for how long the map has asked it to
+    give away a shard that it owns still.
     """
 
     sends_per_s: float = 0.0
     fetches_per_s: float = 0.0
     mailboxes: int = 0
     commit_p99_ms: float = 0.0
+    oldest_move_s: float = 0.0
 
 
 class NodeCell(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from rowbox.cacheserver.clocks import NowS, StoreClock
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader, ClusterRow
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 from rowbox.cacheserver.shardmap.map_store import MapStore
-from rowbox.cacheserver.shardmap.overview import NEVER, Overview, overview_of
+from rowbox.cacheserver.shardmap.overview import NEVER, Overview, Pulse, overview_of
 from rowbox.cacheserver.shardmap.shard_map import ShardMap
 from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.settings.config import LeaseSettings
@@ -26,6 +26,15 @@ class Seen(NamedTuple):
 
     row: ClusterRow
     map: ShardMap
+
+
+class _Looked(NamedTuple):
+    """A cell as of the newest look, when it was first looked at, and when first as it is. By the desk's clock."""
+
+    cell: NodeCell
+    first_s: float
+    changed_s: float
+    is_first: bool
 
 
 Edit = Callable[[Seen], ShardMap | None]
@@ -54,26 +63,32 @@ class Desk:
         self._patience_s = (lease.ttl_ms + lease.margin_ms) / 1000
         self._now_s = now_s
         self._sleep = sleep
-        self._since: dict[str, tuple[NodeCell, float, bool]] = {}
-        """By incarnation: its cell, since when it has been seen so, and whether that was seen to begin or last."""
+        self._looked_at: dict[str, _Looked] = {}
+        """By incarnation."""
 
     async def look(self) -> Seen:
         """What stands now. Raises StoreUnavailable, StoreDamaged."""
         row = await self._reader.whole()
         seen, now_s = Seen(row, (await self._maps.read()).map), self._now_s()
-        since = {}
+        looked_at = {}
         for cell in row.cells.values():
-            known = self._since.get(cell.incarnation)
-            began_s = known[1] if known is not None and known[0] == cell else now_s
-            since[cell.incarnation] = (cell, began_s, known is not None)
-        self._since = since
+            known = self._looked_at.get(cell.incarnation)
+            if known is None:
+                looked_at[cell.incarnation] = _Looked(cell, now_s, now_s, is_first=True)
+            else:
+                changed_s = known.changed_s if known.cell == cell else now_s
+                looked_at[cell.incarnation] = _Looked(cell, known.first_s, changed_s, is_first=False)
+        self._looked_at = looked_at
         return seen
 
     def overview(self, seen: Seen) -> Overview:
         """What an operator is shown of the newest look."""
         now_s = self._now_s()
-        quiet_s = {name: now_s - since_s if again else NEVER for name, (_, since_s, again) in self._since.items()}
-        return overview_of(seen.map, seen.row.cells.values(), quiet_s, self._patience_s)
+        pulses = {
+            name: Pulse(NEVER if one.is_first else now_s - one.changed_s, now_s - one.first_s)
+            for name, one in self._looked_at.items()
+        }
+        return overview_of(seen.map, seen.row.cells.values(), pulses, self._patience_s)
 
     async def look_twice(self) -> Seen:
         """As `look`, after another look before which every node that lives has beaten."""

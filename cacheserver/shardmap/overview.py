@@ -6,22 +6,39 @@ whoever wants to know looks twice, and says how long ago each node's cell was la
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, Final, NamedTuple
 
-from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell, NodeLoad
 from rowbox.cacheserver.shardmap.shard_map import NO_WISH, ListedNode, ShardMap
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.clocks.clock_trust import duration
 
 MOST_APART_US: Final = 10 * US_PER_S
 """Clocks of nodes that differ by more than this are said to be wrong (docs/operations.md, "Clocks")."""
+SILENT: Final = "silent"
+LONG_MOVE_S: Final = 60
+"""A move takes a second or two. One that has gone on for so long is said to be stuck."""
 NEVER: Final = -1.0
+
+
+class Pulse(NamedTuple):
+    """How a node's cell looks to who looks again and again: seen at all for `known_s`, unchanged for `quiet_s`.
+
+    `quiet_s` is NEVER where it was seen once only.
+    """
+
+    quiet_s: float
+    known_s: float = 0.0
+
+
+UNKNOWN_PULSE: Final = Pulse(NEVER)
 
 
 class NodeView(NamedTuple):
     """One node. `state`: what it is, in a word or two. `share`: shards that it should own by its weight.
 
-    `quiet_s`: for how many seconds its cell has been seen unchanged; NEVER: it was seen once only.
+    `quiet_s`: see Pulse. `load`: what it did, as of its last beat; None: it owns nothing, or does not say.
     """
 
     node_id: str
@@ -39,6 +56,7 @@ class NodeView(NamedTuple):
     quiet_s: float
     is_standby: bool
     is_draining: bool
+    load: NodeLoad | None = None
 
 
 class Overview(NamedTuple):
@@ -54,14 +72,14 @@ class Overview(NamedTuple):
 
 
 def overview_of(
-    shard_map: ShardMap, cells: Iterable[NodeCell], quiet_s: Mapping[str, float], patience_s: float
+    shard_map: ShardMap, cells: Iterable[NodeCell], pulses: Mapping[str, Pulse], patience_s: float
 ) -> Overview:
-    """The cluster as of one look. `quiet_s` by incarnation; who is quiet for `patience_s` should have been replaced."""
+    """The cluster as of one look. `pulses` by incarnation; who is quiet for `patience_s` should have been replaced."""
     by_name = {cell.incarnation: cell for cell in cells}
     living = [cell for cell in by_name.values() if not cell.has_ended]
     unlisted = [_as_listed(cell) for cell in living if shard_map.node(cell.incarnation) is None]
     nodes = [
-        _view(shard_map, node, by_name.get(node.incarnation), quiet_s.get(node.incarnation, NEVER))
+        _view(shard_map, node, by_name.get(node.incarnation), _quiet_s(pulses, node), patience_s)
         for node in (*shard_map.nodes, *unlisted)
     ]
     nodes.sort(key=lambda view: (view.node_id, view.incarnation))
@@ -72,7 +90,12 @@ def overview_of(
         len(shard_map.moving),
         len(shard_map.ownerless),
         len(shard_map.pins),
-        [*_wrong_with_nodes(nodes, patience_s), *_wrong_with_map(shard_map), *_wrong_with_clocks(living)],
+        [
+            *_wrong_with_nodes(nodes),
+            *_wrong_with_ids(living, pulses),
+            *_wrong_with_map(shard_map),
+            *_wrong_with_clocks(living),
+        ],
     )
 
 
@@ -85,11 +108,13 @@ def as_fields(overview: Overview) -> dict[str, Any]:
         "ownerless": overview.ownerless,
         "pinned": overview.pinned,
         "wrong": list(overview.wrong),
-        "nodes": [_node_fields(node) for node in overview.nodes],
+        "nodes": [node_fields(node) for node in overview.nodes],
     }
 
 
-def _node_fields(node: NodeView) -> dict[str, Any]:
+def node_fields(node: NodeView) -> dict[str, Any]:
+    """One node as the fields of a JSON object."""
+    load = node.load
     return {
         "nodeId": node.node_id,
         "incarnation": node.incarnation,
@@ -106,6 +131,14 @@ def _node_fields(node: NodeView) -> dict[str, Any]:
         "quietSeconds": None if node.quiet_s == NEVER else round(node.quiet_s, 1),
         "standby": node.is_standby,
         "draining": node.is_draining,
+        "load": None
+        if load is None
+        else {
+            "sendsPerSecond": load.sends_per_s,
+            "fetchesPerSecond": load.fetches_per_s,
+            "mailboxes": load.mailboxes,
+            "commitP99Ms": load.commit_p99_ms,
+        },
     }
 
 
@@ -145,7 +178,13 @@ def changes_between(before: ShardMap, after: ShardMap) -> Sequence[str]:
     return tuple(said) or ("nothing that is shown",)
 
 
-def _view(shard_map: ShardMap, listed: ListedNode, cell: NodeCell | None, quiet_s: float) -> NodeView:
+def _quiet_s(pulses: Mapping[str, Pulse], node: ListedNode) -> float:
+    return pulses.get(node.incarnation, UNKNOWN_PULSE).quiet_s
+
+
+def _view(
+    shard_map: ShardMap, listed: ListedNode, cell: NodeCell | None, quiet_s: float, patience_s: float
+) -> NodeView:
     node = shard_map.as_wished(listed)
     is_listed = shard_map.node(node.incarnation) is not None
     whole = sum(max(other.weight, 0) for other in map(shard_map.as_wished, shard_map.nodes) if _has_room(other))
@@ -153,7 +192,7 @@ def _view(shard_map: ShardMap, listed: ListedNode, cell: NodeCell | None, quiet_
     return NodeView(
         node.node_id,
         node.incarnation,
-        _state(node, cell, is_listed=is_listed),
+        _state(node, cell, is_listed=is_listed, is_silent=quiet_s >= patience_s),
         "" if cell is None else cell.address,
         node.peer,
         node.zone,
@@ -166,6 +205,7 @@ def _view(shard_map: ShardMap, listed: ListedNode, cell: NodeCell | None, quiet_
         quiet_s,
         node.standby,
         node.draining,
+        None if cell is None or cell.has_ended else cell.load,
     )
 
 
@@ -173,11 +213,13 @@ def _has_room(node: ListedNode) -> bool:
     return not node.standby and not node.draining
 
 
-def _state(node: ListedNode, cell: NodeCell | None, *, is_listed: bool) -> str:
+def _state(node: ListedNode, cell: NodeCell | None, *, is_listed: bool, is_silent: bool) -> str:
     if cell is None:
         return "gone"
     if cell.has_ended:
         return cell.status
+    if is_silent:
+        return SILENT
     if not is_listed:
         return "of an older version" if not cell.node_id else "joining"
     if node.draining or cell.status == "draining":
@@ -191,14 +233,36 @@ def _as_listed(cell: NodeCell) -> ListedNode:
     )
 
 
-def _wrong_with_nodes(nodes: Iterable[NodeView], patience_s: float) -> Iterable[str]:
+def _wrong_with_nodes(nodes: Iterable[NodeView]) -> Iterable[str]:
     for node in nodes:
         if node.state in ("gone", "stopped", "dead"):
             yield f"{node.node_id} has ended ({node.state}) and is listed still, with {_count(node.shards)}"
-        elif node.quiet_s >= patience_s:
+        elif node.state == SILENT:
             yield f"{node.node_id} has not beaten for {node.quiet_s:.0f} s, and owns {_count(node.shards)}"
         elif not node.reaches_mail:
             yield f"{node.node_id} does not reach the mail"
+        if node.load is not None and node.leaving and node.load.oldest_move_s >= LONG_MOVE_S:
+            age = f"{node.load.oldest_move_s:.0f} s"
+            yield f"{node.node_id} has had shards on the move for {age} and cannot give them away: its log says why"
+
+
+def _wrong_with_ids(living: Sequence[NodeCell], pulses: Mapping[str, Pulse]) -> Iterable[str]:
+    """Two servers with one node id. One that was restarted is not two: the cell of before beats no more."""
+    by_id: dict[str, list[NodeCell]] = {}
+    for cell in living:
+        if cell.node_id:
+            by_id.setdefault(cell.node_id, []).append(cell)
+    for node_id, cells in sorted(by_id.items()):
+        twice = next((pair for pair in combinations(cells, 2) if _beat_side_by_side(*pair, pulses)), None)
+        if twice is not None:
+            where = " and ".join(sorted(cell.address or cell.incarnation for cell in twice))
+            yield f"two servers say that they are {node_id} ({where}): give one of them another cluster.node_id"
+
+
+def _beat_side_by_side(one: NodeCell, other: NodeCell, pulses: Mapping[str, Pulse]) -> bool:
+    """Whether each was seen to beat after the other one was there."""
+    first, second = (pulses.get(cell.incarnation, UNKNOWN_PULSE) for cell in (one, other))
+    return 0 <= first.quiet_s < second.known_s and 0 <= second.quiet_s < first.known_s
 
 
 def _wrong_with_map(shard_map: ShardMap) -> Iterable[str]:

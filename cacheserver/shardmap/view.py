@@ -9,7 +9,7 @@ once in a VAIN_PAUSE_S from then on, until a newer map does stand.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final
 
 from rowbox.cacheserver.samples import Sample
@@ -99,9 +99,12 @@ class MapView:
         since_s = self._behind_since_s
         return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
 
-    @property
-    def _oldest_move_s(self) -> float:
-        began_s = min(self._moving_since_s.values(), default=None)
+    def oldest_move_s(self, shards: Container[int] | None = None) -> float:
+        """For how long the oldest move in the map has been known here, of any shard or of these; 0: there is none."""
+        began_s = min(
+            [since_s for shard, since_s in self._moving_since_s.items() if shards is None or shard in shards],
+            default=None,
+        )
         return 0.0 if began_s is None else asyncio.get_running_loop().time() - began_s
 
     def samples(self) -> Iterable[Sample]:
@@ -119,7 +122,7 @@ class MapView:
         text = "Shards that are on the move from one server to another, by the map."
         yield "rowbox_map_moving_shards", "gauge", text, {}, len(self._moving_since_s)
         text = "For how long the oldest of these moves has been in the map, since this server knows of it."
-        yield "rowbox_map_oldest_move_seconds", "gauge", text, {}, self._oldest_move_s
+        yield "rowbox_map_oldest_move_seconds", "gauge", text, {}, self.oldest_move_s()
 
     # For people
 

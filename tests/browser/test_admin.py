@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from rowbox.api.auth.operator import page_token
 from rowbox.api.web.pages import cluster_pages
+from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
 from rowbox.cli.serving.cluster.calls import cluster_calls
 from tests.cli.cluster.shared_store import SharedStore, made_store
 from tests.http.api import SECRET, Api, serving
@@ -73,6 +74,39 @@ async def test_what_is_wrong_stands_first(admin: Page, store: SharedStore) -> No
     await store.beat_now("c", "dead")
     await expect(admin.locator("#verdict")).to_contain_text("1 thing is wrong")
     await expect(admin.locator("#wrong")).to_have_text("c has ended (dead) and is listed still, with 21 shards")
+
+
+async def test_the_load_of_a_node_is_shown_and_columns_without_a_word_are_not(admin: Page, store: SharedStore) -> None:
+    head = admin.locator("thead")
+    await expect(admin.locator("#verdict")).to_contain_text("All is well")
+    await expect(head.get_by_text("sends/s")).not_to_be_visible()
+    await expect(head.get_by_text("zone")).not_to_be_visible()
+    await store.beat_now("b", load=NodeLoad(1200.4, 900.0, 4000, 8.0), zone="rack-1")
+    await expect(admin.locator("#nodes tr").nth(1)).to_contain_text("1,200")
+    await expect(head.get_by_text("sends/s")).to_be_visible()
+    await expect(admin.locator("#nodes tr").nth(1).locator("[data-label='commit']")).to_have_text("8 ms")
+
+
+async def test_on_a_phone_nothing_has_to_be_scrolled_sideways(admin: Page) -> None:
+    await admin.set_viewport_size({"width": 390, "height": 844})
+    await expect(admin.get_by_role("button", name="Drain a")).to_be_in_viewport()
+    overhang = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await admin.evaluate(overhang) == 0
+    assert await admin.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('.wide'))") == 0
+
+
+async def test_what_is_shown_is_dimmed_while_the_server_does_not_answer(
+    admin: Page,
+) -> None:
+    await expect(admin.locator("#verdict")).to_contain_text("All is well")
+    await admin.route("**/operator/cluster", lambda route: route.fulfill(body="a page of a proxy's"))
+    await expect(admin.locator("#verdict")).to_contain_text("This server does not answer")
+    await expect(admin.locator("#cluster")).to_have_class("old")
+    assert await admin.title() == "! Rowbox cluster"
+    await admin.unroute("**/operator/cluster")
+    await expect(admin.locator("#verdict")).to_contain_text("All is well")
+    await expect(admin.locator("#cluster")).not_to_have_class("old")
+    assert await admin.title() == "Rowbox cluster"
 
 
 async def test_without_a_token_it_asks_for_one_and_says_that_a_wrong_one_is_refused(

@@ -2,9 +2,10 @@
 // the server that it came from, by the calls of /operator/, with a token that the operator brings.
 
 /**
+ * @typedef {{sendsPerSecond: number, fetchesPerSecond: number, mailboxes: number, commitP99Ms: number}} Load
  * @typedef {{nodeId: string, incarnation: string, state: string, address: string, zone: string, weight: number,
  *   shards: number, share: number, leaving: number, arriving: number, quietSeconds: number | null,
- *   draining: boolean}} ClusterNode
+ *   draining: boolean, load: Load | null}} ClusterNode
  * @typedef {{version: number, shards: number, moving: number, ownerless: number, pinned: number, wrong: string[],
  *   nodes: ClusterNode[], runs: [count: number, owner: string | null, target: string | null][],
  *   changes: string[]}} Cluster
@@ -12,6 +13,8 @@
 
 const EVERY_MS = 2000;
 const MOST_EVENTS = 50;
+const GOOD_STATES = ["alive", "standby", "joining", "draining"];
+const TITLE = document.title;
 const TOKEN = "rowbox-operator-token";
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} kind @returns {T} */
@@ -31,6 +34,8 @@ const nodeRows = element("nodes", HTMLTableSectionElement);
 const grid = element("grid", HTMLCanvasElement);
 const underPointer = element("under-pointer", HTMLParagraphElement);
 const eventList = element("events", HTMLOListElement);
+const asOf = element("as-of", HTMLParagraphElement);
+const table = element("table", HTMLTableElement);
 const dialog = element("ask", HTMLDialogElement);
 const askTitle = element("ask-title", HTMLHeadingElement);
 const planList = element("plan", HTMLUListElement);
@@ -70,10 +75,17 @@ async function look() {
       askForToken(error.message);
       return;
     }
-    verdict.className = "bad";
-    verdict.textContent = `This server does not answer: ${error instanceof Error ? error.message : error}`;
+    say("bad", `This server does not answer: ${error instanceof Error ? error.message : error}`);
+    clusterPart.classList.add("old");
   }
   timer = setTimeout(look, EVERY_MS);
+}
+
+/** What stands on top, and before the name of the tab, which may be one of many. @param {string} kind @param {string} text */
+function say(kind, text) {
+  if (verdict.textContent !== text) verdict.textContent = text; // screen readers say it again where it is set again
+  verdict.className = kind;
+  document.title = kind === "bad" ? `! ${TITLE}` : TITLE;
 }
 
 /** @param {string} why */
@@ -82,8 +94,7 @@ function askForToken(why) {
   sessionStorage.removeItem(TOKEN);
   clusterPart.hidden = true;
   signIn.hidden = false;
-  verdict.className = "";
-  verdict.textContent = "Who you are is not known yet.";
+  say("", "Who you are is not known yet.");
   refused.textContent = had ? `The token was refused: ${why}` : "";
   tokenInput.focus();
 }
@@ -96,11 +107,14 @@ function show(cluster) {
   const owned = cluster.shards - cluster.ownerless;
   const moving = cluster.moving ? `, ${number(cluster.moving)} on the move` : "";
   const wrong = cluster.wrong.length;
-  verdict.className = wrong ? "bad" : "good";
-  verdict.textContent =
+  say(
+    wrong ? "bad" : "good",
     `${wrong ? `${wrong} ${wrong === 1 ? "thing is" : "things are"} wrong` : "All is well"}: ` +
     `${owners} of ${cluster.nodes.length} nodes own ${number(owned)} of ${number(cluster.shards)} shards, ` +
-    `map version ${cluster.version}${moving}`;
+    `map version ${cluster.version}${moving}`,
+  );
+  clusterPart.classList.remove("old");
+  asOf.textContent = `As of ${new Date().toLocaleTimeString()}`;
   wrongList.replaceChildren(...cluster.wrong.map((text) => made("li", text)));
   places = cluster.nodes.map((node) => node.nodeId);
   showNodes(cluster.nodes);
@@ -112,6 +126,13 @@ function show(cluster) {
 
 /** @param {ClusterNode[]} nodes */
 function showNodes(nodes) {
+  const shownIf = {
+    moves: nodes.some((node) => node.leaving || node.arriving),
+    weight: nodes.some((node) => node.weight !== 100),
+    zone: nodes.some((node) => node.zone),
+    load: nodes.some((node) => node.load !== null),
+  };
+  for (const [name, isShown] of Object.entries(shownIf)) table.classList.toggle(`no-${name}`, !isShown);
   const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.node : undefined;
   nodeRows.replaceChildren(...nodes.map(nodeRow));
   if (focused === undefined) return;
@@ -125,15 +146,28 @@ function nodeRow(node) {
   name.setAttribute("scope", "row");
   const patch = made("span", "");
   patch.className = "patch";
-  patch.style.background = colour(node.nodeId);
+  patch.style.background = node.shards ? colour(node.nodeId) : "transparent";
   name.prepend(patch);
-  const state = made("td", node.state);
-  state.className = ["alive", "standby", "joining", "draining"].includes(node.state) ? node.state : "bad";
-  const load = node.share ? `${Math.round((100 * node.shards) / node.share)}%` : "";
+  const state = named("state", made("td", node.state), GOOD_STATES.includes(node.state) ? node.state : "bad");
   const beat = node.quietSeconds === null ? "?" : node.quietSeconds < 1 ? "now" : `${Math.round(node.quietSeconds)} s ago`;
-  const figures = [number(node.shards), load, node.leaving || "", node.arriving || "", node.weight];
-  row.append(name, state, ...figures.map(figure), made("td", node.zone), made("td", beat), made("td", node.address));
+  const load = node.load;
+  row.append(
+    name,
+    state,
+    figure("shards", number(node.shards)),
+    figure("of its share", node.share ? `${Math.round((100 * node.shards) / node.share)}%` : ""),
+    figure("out", node.leaving ? number(node.leaving) : "", "moves"),
+    figure("in", node.arriving ? number(node.arriving) : "", "moves"),
+    figure("sends/s", load ? number(Math.round(load.sendsPerSecond)) : "", "load"),
+    figure("fetches/s", load ? number(Math.round(load.fetchesPerSecond)) : "", "load"),
+    figure("mailboxes", load ? number(load.mailboxes) : "", "load"),
+    figure("commit", load ? `${number(Math.round(load.commitP99Ms))} ms` : "", "load"),
+    figure("weight", String(node.weight), "weight"),
+    named("zone", made("td", node.zone), "zone"),
+    named("last beat", made("td", beat)),
+  );
   const cell = made("td", "");
+  cell.className = "todo";
   if (node.nodeId && !["gone", "stopped", "dead"].includes(node.state)) {
     const button = document.createElement("button");
     button.textContent = node.draining ? "Undrain" : "Drain";
@@ -142,7 +176,7 @@ function nodeRow(node) {
     button.addEventListener("click", () => void offer(node.nodeId, !node.draining));
     cell.append(button);
   }
-  row.append(cell);
+  row.append(cell, named("runs at", made("td", node.address), "address"));
   return row;
 }
 
@@ -187,8 +221,7 @@ async function carryOut(wish) {
   try {
     await ask("clusterWish", wish);
   } catch (error) {
-    verdict.className = "bad";
-    verdict.textContent = `That was not done: ${error instanceof Error ? error.message : error}`;
+    say("bad", `That was not done: ${error instanceof Error ? error.message : error}`);
     return;
   }
   await look();
@@ -215,7 +248,10 @@ function drawGrid(cluster) {
   }
 }
 
-grid.addEventListener("pointermove", (event) => {
+for (const event of /** @type {const} */ (["pointermove", "pointerdown"])) grid.addEventListener(event, tellShard);
+
+/** @param {PointerEvent} event */
+function tellShard(event) {
   if (shown === null) return;
   const side = Math.ceil(Math.sqrt(shown.shards));
   const size = grid.getBoundingClientRect().width / side;
@@ -229,7 +265,7 @@ grid.addEventListener("pointermove", (event) => {
     }
     first += count;
   }
-});
+}
 
 signIn.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -251,11 +287,17 @@ function made(name, text) {
   return one;
 }
 
-/** @param {string | number} value */
-function figure(value) {
-  const cell = made("td", String(value));
-  cell.className = "number";
+/** A cell that says what it is, where a narrow page has no head above it. @param {string} label
+ * @param {HTMLElement} cell @param {string} [kind] */
+function named(label, cell, kind = "") {
+  cell.dataset.label = label;
+  cell.className = kind;
   return cell;
+}
+
+/** @param {string} label @param {string} value @param {string} [kind] */
+function figure(label, value, kind = "") {
+  return named(label, made("td", value), `number ${kind}`);
 }
 
 /** @param {number} value */

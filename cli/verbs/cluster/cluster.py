@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from rowbox.api.auth.operator import page_token
@@ -16,6 +16,7 @@ from rowbox.cacheserver.shardmap.overview import Overview, as_fields, changes_be
 from rowbox.cli.admin_address import admin_address
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load
+from rowbox.cli.tables import width
 from rowbox.cli.verbs.cluster.handle import opened_desk
 from rowbox.cli.verbs.cluster.screen import MOST_EVENTS, screen
 from rowbox.mailbox.errors import RowboxError
@@ -50,7 +51,7 @@ def status(loaded: LoadedSettings, *, watch: bool, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(as_fields(overview), option=orjson.OPT_INDENT_2))
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(screen(overview, (), ""))
+        Console(width=width()).print(screen(overview, (), "", columns=width()))
     sys.exit(1 if overview.wrong else 0)
 
 
@@ -78,7 +79,12 @@ async def _watch(settings: Settings) -> None:
     async with opened_desk(settings, "cluster status") as desk:
         seen = await desk.look()
         overview = desk.overview(seen)
-        with Live(screen(overview, events, "Ctrl-C ends this"), auto_refresh=False, screen=True) as live:
+        console = Console()
+
+        def drawn(note: str) -> RenderableType:
+            return screen(overview, events, note, columns=console.width, lines=console.height)
+
+        with Live(drawn("Ctrl-C ends this"), console=console, auto_refresh=False, screen=True) as live:
             while True:
                 await asyncio.sleep(EVERY_S)
                 note = f"as of {time.strftime('%H:%M:%S')}; Ctrl-C ends this"
@@ -90,4 +96,4 @@ async def _watch(settings: Settings) -> None:
                     overview = desk.overview(seen)
                     said = changes_between(before.map, seen.map)
                     events.extendleft(f"{time.strftime('%H:%M:%S')}  {one}" for one in reversed(said))
-                live.update(screen(overview, events, note), refresh=True)
+                live.update(drawn(note), refresh=True)

@@ -6,7 +6,7 @@ import click
 import orjson
 
 from rowbox.cacheserver.shardmap.edits import MOST_WEIGHT, require_node, wished
-from rowbox.cacheserver.shardmap.overview import NodeView, Overview, as_fields
+from rowbox.cacheserver.shardmap.overview import NodeView, Overview, as_fields, node_fields
 from rowbox.cli.options import with_settings
 from rowbox.cli.verbs.cluster.confirmed import change, with_confirmation
 from rowbox.cli.verbs.cluster.drained import wait_until_empty
@@ -30,7 +30,7 @@ def command() -> None:
 @_with_store
 @_json
 def list_nodes(loaded: LoadedSettings, *, as_json: bool) -> None:
-    """List the nodes: what each owns, what moves, and whether it beats.
+    """List the nodes: what each owns, what moves, what it does, and whether it beats.
 
     Reads the cluster's row in the store twice, a beat apart, and writes nothing.
     """
@@ -49,12 +49,12 @@ def show_node(loaded: LoadedSettings, node: str, *, as_json: bool) -> None:
     """Show one NODE by its id, with the shards that it owns. Reads only."""
     view, shards = asyncio.run(_node_and_shards(loaded.settings, node))
     if as_json:
-        click.echo(orjson.dumps({**view._asdict(), "ownedShards": shards}, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps({**node_fields(view), "ownedShards": shards}, option=orjson.OPT_INDENT_2))
         return
     for line in node_lines(view):
         click.echo(line)
     shown = ", ".join(map(str, shards[:_SHOWN_SHARDS]))
-    click.echo(f"Its shards      {shown or 'none'}{' ...' if len(shards) > _SHOWN_SHARDS else ''}")
+    click.echo(f"{'Its shards':<16} {shown or 'none'}{' ...' if len(shards) > _SHOWN_SHARDS else ''}")
 
 
 @command.command("drain")

@@ -36,6 +36,8 @@ class SharedStore:
 
     cells: MemoryCells
     beats: dict[str, int] = field(default_factory=dict)
+    says: dict[str, dict[str, object]] = field(default_factory=dict)
+    """By node: fields of its cell."""
 
     def open(self) -> MemoryStore:
         return MemoryStore(SHARDS, ttl_ms(StoreSettings()), late_writes=True, now_ms=now_ms, cells=self.cells, late=[])
@@ -56,7 +58,7 @@ class SharedStore:
         """The node writes its cell, with a higher beat each time."""
         self.beats[name] = self.beats.get(name, 0) + 1
         cell = NodeCell(f"inc-{name}", self.beats[name], status, f"host of {name}", node_id=name)
-        cell = msgspec.structs.replace(cell, **fields)
+        cell = msgspec.structs.replace(cell, **{**self.says.get(name, {}), **fields})
         reader = ClusterReader(self.open())
         await reader.swap(await reader.whole(), own_place(f"inc-{name}"), cell)
 

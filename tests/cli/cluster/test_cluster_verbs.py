@@ -6,6 +6,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
 from rowbox.cacheserver.shardmap.shard_map import NOBODY, Wish
 from rowbox.cli.main import main
 from rowbox.mailbox.ids import shard_of
@@ -29,10 +30,10 @@ def test_nodes_are_listed_with_what_they_own(shared: SharedStore) -> None:
 
 def test_one_node_is_shown_with_its_shards(shared: SharedStore) -> None:
     shown = run("nodes", "show", "b")
-    assert "Shards          21, of a share of 21\n" in shown.stdout
-    assert "Its shards      1, 4, 7, " in shown.stdout
+    assert "Shards           21, of a share of 21\n" in shown.stdout
+    assert "Its shards       1, 4, 7, " in shown.stdout
     fields = orjson.loads(run("nodes", "show", "b", "--json").stdout)
-    assert fields["ownedShards"] == list(range(1, SHARDS, 3))
+    assert (fields["nodeId"], fields["ownedShards"]) == ("b", list(range(1, SHARDS, 3)))
     missing = run("nodes", "show", "nobody")
     assert (missing.exit_code, missing.stderr) == (1, "Error: no node nobody is in the map; there are a, b, c\n")
 
@@ -138,6 +139,18 @@ def test_the_status_says_what_is_wrong_and_exits_with_1(shared: SharedStore) -> 
     assert "b has ended (dead) and is listed still, with 21 shards" in wrong.stdout
     fields = orjson.loads(run("cluster", "status", "--json").stdout)
     assert fields["wrong"] == ["b has ended (dead) and is listed still, with 21 shards"]
+
+
+def test_the_load_of_each_node_is_shown_wherever_nodes_are(shared: SharedStore) -> None:
+    shared.says["b"] = {"load": NodeLoad(120.5, 900.0, 4000, 8.0)}
+    head, *rows = [line.split() for line in run("nodes", "ls").stdout.splitlines() if line.startswith((" node", " b"))]
+    assert head[4:8] == ["sends/s", "fetches/s", "mailboxes", "commit"]
+    assert rows[0][5:10] == ["120", "900", "4,000", "8", "ms"]
+    shown = "120 sends/s, 900 fetches/s, 4,000 mailboxes in memory, 99% of commits within 8 ms"
+    assert shown in run("nodes", "show", "b").stdout
+    assert "4,000" in run("cluster", "status").stdout
+    told = orjson.loads(run("cluster", "status", "--json").stdout)["nodes"]
+    assert [node["load"] and node["load"]["mailboxes"] for node in told] == [None, 4000, None]
 
 
 def test_an_embedded_store_has_no_cluster(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.shardmap.cluster_state import NodeCell
-from rowbox.cacheserver.shardmap.overview import NEVER, Overview, changes_between, overview_of
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell, NodeLoad
+from rowbox.cacheserver.shardmap.overview import NEVER, Overview, Pulse, as_fields, changes_between, overview_of
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, Wish, empty_map
 
 PATIENCE_S = 4.5
@@ -13,7 +13,7 @@ def node(name: str, **fields: int | bool | str) -> ListedNode:
     return ListedNode(f"inc-{name}", name, **fields)  # type: ignore[arg-type]
 
 
-def cell(name: str, status: str = "alive", **fields: int | bool | str) -> NodeCell:
+def cell(name: str, status: str = "alive", **fields: object) -> NodeCell:
     return replace(NodeCell(f"inc-{name}", 1, status, f"host of {name}", node_id=name), **fields)
 
 
@@ -25,8 +25,8 @@ def shared(*nodes: ListedNode, shards: int = 12) -> ShardMap:
 
 
 def seen(shard_map: ShardMap, *cells: NodeCell, quiet: Mapping[str, float] | None = None) -> Overview:
-    quiet_s = {f"inc-{name}": seconds for name, seconds in (quiet or {}).items()}
-    return overview_of(shard_map, cells, quiet_s, PATIENCE_S)
+    pulses = {f"inc-{name}": Pulse(seconds, 60.0) for name, seconds in (quiet or {}).items()}
+    return overview_of(shard_map, cells, pulses, PATIENCE_S)
 
 
 def test_a_sound_cluster_is_all_well() -> None:
@@ -83,6 +83,49 @@ def test_clocks_that_differ_are_wrong() -> None:
     cells = cell("a", clock_us=now_us), cell("b", clock_us=now_us + 11_000_000)
     (wrong,) = seen(shared(node("a"), node("b")), *cells).wrong
     assert wrong == "the clocks of a and b are about 11 s apart, or one of them beats no more"
+
+
+def test_a_load_is_shown_of_who_tells_it_and_lives() -> None:
+    load = NodeLoad(12.5, 300.0, 7, 4.0)
+    cells = cell("a", load=load), cell("b"), cell("c", "dead", load=load)
+    overview = seen(shared(node("a"), node("b"), node("c")), *cells)
+    assert [one.load for one in overview.nodes] == [load, None, None]
+    told = [one["load"] for one in as_fields(overview)["nodes"]]
+    assert told == [
+        {"sendsPerSecond": 12.5, "fetchesPerSecond": 300.0, "mailboxes": 7, "commitP99Ms": 4.0},
+        None,
+        None,
+    ]
+
+
+def test_a_node_that_does_not_beat_is_silent_and_not_alive() -> None:
+    overview = seen(shared(node("a"), node("b")), cell("a"), cell("b"), quiet={"a": 4.4, "b": 4.5})
+    assert [one.state for one in overview.nodes] == ["alive", "silent"]
+
+
+def test_a_move_that_does_not_end_is_wrong() -> None:
+    shard_map = shared(node("a"), node("b")).next().sending([0], "inc-b")
+    a_minute = cell("a", load=NodeLoad(oldest_move_s=60.0))
+    assert seen(shard_map, cell("a", load=NodeLoad(oldest_move_s=59.0)), cell("b")).wrong == []
+    (wrong,) = seen(shard_map, a_minute, cell("b")).wrong
+    assert wrong == "a has had shards on the move for 60 s and cannot give them away: its log says why"
+    assert seen(shared(node("a"), node("b")), a_minute, cell("b")).wrong == [], "it has ended since"
+
+
+def test_two_servers_of_one_node_id_are_wrong_and_one_that_was_restarted_is_not() -> None:
+    shard_map = shared(node("a"), node("b"))
+    again = replace(cell("a"), incarnation="inc-again", address="another host")
+    cells = cell("a"), again, cell("b")
+
+    def wrong(first: Pulse, second: Pulse) -> Sequence[str]:
+        return overview_of(shard_map, cells, {"inc-a": first, "inc-again": second}, PATIENCE_S).wrong
+
+    assert wrong(Pulse(0.2, 60.0), Pulse(0.5, 2.0)) == [
+        "two servers say that they are a (another host and host of a): give one of them another cluster.node_id"
+    ]
+    assert wrong(Pulse(2.5, 60.0), Pulse(0.5, 2.0)) == [], "one has not beaten since the other one came"
+    assert wrong(Pulse(0.0, 0.0), Pulse(0.0, 0.0)) == [], "both came since the last look"
+    assert wrong(Pulse(NEVER), Pulse(NEVER)) == [], "both were seen once"
 
 
 def test_changes_are_told_in_sentences() -> None:
