@@ -11,17 +11,19 @@ from tests.model.cases import LARGE, WEAKENED, Case
 from tests.model.cluster import cluster_cases, patience_cases
 from tests.model.cluster.cluster_cases import ClusterCase
 from tests.model.cluster.patience_cases import PatienceCase
+from tests.model.groups import group_cases
+from tests.model.groups.group_cases import GroupCase
 from tests.model.search import search
 
 LIMIT = 3_000_000
-AnyCase: TypeAlias = Case | ClusterCase | PatienceCase
+AnyCase: TypeAlias = Case | ClusterCase | PatienceCase | GroupCase
 
 
 def main() -> int:
     gc.disable()  # states are values that form no cycles: going through millions of them finds nothing
     print(f"{'case':50} {'states':>10} {'seconds':>8}   found", flush=True)
-    weakened: list[AnyCase] = [*patience_cases.WEAKENED, *cluster_cases.WEAKENED, *WEAKENED]
-    full: list[AnyCase] = [*patience_cases.LARGE, *cluster_cases.LARGE, *LARGE]
+    weakened: list[AnyCase] = [*group_cases.WEAKENED, *patience_cases.WEAKENED, *cluster_cases.WEAKENED, *WEAKENED]
+    full: list[AnyCase] = [*group_cases.LARGE, *patience_cases.LARGE, *cluster_cases.LARGE, *LARGE]
     good = [*(run(case, expected=True) for case in weakened), *(run(case, expected=False) for case in full)]
     print(f"{sum(good)} of {len(good)} cases ended as they must")
     return 0 if all(good) else 1

@@ -1,0 +1,321 @@
+"""The model of a group's row and of one member's row: what one commits, the other takes, over takeovers of both.
+
+Each row has two owners in turn. The first may lose its lease at any moment, whatever it has under way; then the second
+claims the row: what the first still writes is written and does not count (rows/ searches that), and a yes that comes
+for it means nothing. That is why each owner looks at its lease after a write, and before it says anything.
+
+Steps, in every order:
+
+- an owner of G plans an event: a message of somebody, or of the member himself; the member's join or leaving. The write
+  executes at any later time, and once more if `repeats` allow it
+- what was committed is in `o`, too, until the member's row has acknowledged it. G's owner sends it. What was sent stays
+  on its way for ever: it arrives at any time, any number of times, in any order
+- an owner of the member's row takes what arrives, in one mutation, and answers. That it has declined a join stays on
+  its way for ever, too. An acknowledgement is heard at once or never: it stays true, so that one which comes late says
+  what the next one says
+
+Checked after every step: the member's row shows exactly the messages that the group's log has between his joins and
+leavings, up to the row's chain; nothing left `o` that the row does not have; nobody's message is in the log who was not
+in. And from every state the row comes to have all, once nothing fails any more: `heals`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+from tests.model.groups.member import (
+    Answer,
+    Event,
+    Log,
+    MemberRow,
+    MemberRules,
+    expected,
+    is_recipient,
+    joined,
+    left,
+    take,
+)
+
+OWNERS = ("1", "2")
+
+
+class FanOutBounds(NamedTuple):
+    """How often each thing may happen."""
+
+    messages: int = 2
+    own_messages: int = 0
+    """... that the member sends himself."""
+    joins: int = 2
+    leaves: int = 1
+    hidden: int = 0
+    declines: int = 0
+    takeovers: int = 1
+    """... of G."""
+    member_takeovers: int = 1
+    repeats: int = 0
+    """Writes of G that execute a second time."""
+
+
+class GroupOwner(NamedTuple):
+    """What one owner of G has in memory: the log, and which events are to be delivered. `planned`: what it writes."""
+
+    log: Log
+    due: frozenset[int]
+    planned: Event | None = None
+    executed: bool = False
+
+
+class MemberOwner(NamedTuple):
+    """What one owner of the member's row has in memory. `then`: the row that it writes, because of `event`."""
+
+    row: MemberRow
+    event: Event | None = None
+    then: MemberRow | None = None
+    answer: Answer = "known"
+    executed: bool = False
+
+
+class FanOut(NamedTuple):
+    """All that exists at one moment. `log`, `due`, `row`: what the two stored rows hold, as far as it counts."""
+
+    left: FanOutBounds
+    log: Log = ()
+    due: frozenset[int] = frozenset()
+    row: MemberRow = MemberRow()
+    epoch: int = 1
+    member_epoch: int = 1
+    group: tuple[GroupOwner | None, GroupOwner | None] = (GroupOwner((), frozenset()), None)
+    member: tuple[MemberOwner | None, MemberOwner | None] = (MemberOwner(MemberRow()), None)
+    accepted: int = 0
+    """Messages of the member that were accepted while he was in, and are not planned yet."""
+    net: frozenset[Event] = frozenset()
+    says_declined: frozenset[int] = frozenset()
+    """Versions of joins, of which the member's row has answered that it declines them."""
+    declined: frozenset[int] = frozenset()
+    """The joins that the stored row has declined."""
+    again: frozenset[int] = frozenset()
+    """Events whose write may execute once more."""
+    wrong: str | None = None
+
+
+Step: TypeAlias = tuple[str, FanOut]
+
+
+class FanOutModel:
+    """The model under `rules`, within `bounds`."""
+
+    def __init__(self, rules: MemberRules, bounds: FanOutBounds) -> None:
+        self.rules, self.bounds = rules, bounds
+
+    def initial(self) -> FanOut:
+        return FanOut(self.bounds)
+
+    def violation(self, state: FanOut) -> str | None:
+        shows, should = state.row.messages, expected(state.log, state.row, state.declined)
+        if state.wrong is not None:
+            return state.wrong
+        if shows != should:
+            return f"the row shows {shows} at chain {state.row.chain}, and the log has {should}"
+        for event in state.log:
+            before = state.log[: state.log.index(event)]
+            if event.by_member and not joined(before):
+                return f"{event} is of somebody who was not in"
+            if event.declines and joined(before) != event.declines:
+                return f"{event} removes who joined at {joined(before)}, because he had declined {event.declines}"
+            if is_recipient(state.log, event) and event.version not in state.due and state.row.chain < event.version:
+                return f"{event} is in `o` no more, and the row's chain is {state.row.chain}"
+        in_doubt = joined(state.log)
+        if state.row == state.row._replace(chain=in_doubt, membership="declined") and in_doubt not in state.due:
+            return f"the row has declined {in_doubt}, and G is never told"
+        return self.heals(state)
+
+    def heals(self, state: FanOut) -> str | None:
+        """What is wrong once all that is in `o` was sent in its order, and nothing failed."""
+        row = state.row
+        for event in state.log:
+            if event.version in state.due:
+                row, answer = take(row, event, self.rules)
+                if answer == "gap":
+                    return f"{event} is a gap to the row for ever, whose chain is {row.chain}"
+        shows, should = row.messages, expected(state.log, row, state.declined)
+        return None if shows == should else f"in the end the row shows {shows}, and the log has {should}"
+
+    def successors(self, state: FanOut) -> Iterator[Step]:
+        for me, owner in enumerate(state.group):
+            if owner is not None:
+                yield from self._plans(state, me, owner)
+                yield from self._writes(state, me, owner)
+                yield from self._sends(state, me, owner)
+                yield from self._removes(state, me, owner)
+        for me, receiver in enumerate(state.member):
+            if receiver is not None:
+                yield from self._takes(state, me, receiver)
+                yield from self._stores(state, me, receiver)
+        yield from self._repeats(state)
+        yield from self._takeovers(state)
+
+    # ---- the group ---------------------------------------------------------------------------------------------------
+
+    def _plans(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        is_in, budget = joined(owner.log) > 0, state.left
+        if budget.own_messages and is_in and not self.rules.member_check_in_plan:
+            fewer = budget._replace(own_messages=budget.own_messages - 1)
+            yield "the member's send is accepted", state._replace(left=fewer, accepted=state.accepted + 1)
+        if owner.planned is not None:
+            return
+        if state.accepted:
+            yield self._planned(state._replace(accepted=state.accepted - 1), me, "message", by_member=True)
+        if budget.messages:
+            fewer = budget._replace(messages=budget.messages - 1)
+            yield self._planned(state._replace(left=fewer), me, "message")
+            if budget.hidden:
+                hidden = fewer._replace(hidden=budget.hidden - 1)
+                yield self._planned(state._replace(left=hidden), me, "message", hidden=True)
+        if budget.own_messages and is_in and self.rules.member_check_in_plan:
+            fewer = budget._replace(own_messages=budget.own_messages - 1)
+            yield self._planned(state._replace(left=fewer), me, "message", by_member=True)
+        if budget.joins and not is_in:
+            fewer = budget._replace(joins=budget.joins - 1)
+            yield self._planned(state._replace(left=fewer), me, "join", after=left(owner.log))
+        if budget.leaves and is_in:
+            fewer = budget._replace(leaves=budget.leaves - 1)
+            yield self._planned(state._replace(left=fewer), me, "leave")
+
+    def _planned(self, state: FanOut, me: int, kind: str, **fields: int) -> Step:
+        owner = state.group[me]
+        assert owner is not None
+        prev = owner.log[-1].version if owner.log else 0
+        event = Event(prev + 1, kind, prev, epoch=me + 1, **fields)  # type: ignore[arg-type]  # literals of the caller
+        planned = _put(state.group, me, owner._replace(planned=event, executed=False))
+        return f"G{OWNERS[me]} plans {event}", state._replace(group=planned)
+
+    def _writes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        event, name = owner.planned, f"G{OWNERS[me]}"
+        if event is None:
+            return
+        if not owner.executed:
+            done = state._replace(group=_put(state.group, me, owner._replace(executed=True)))
+            if state.epoch == event.epoch:
+                done = done._replace(log=(*state.log, event))
+                if is_recipient(done.log, event):
+                    done = done._replace(due=state.due | {event.version})
+                    done = done._replace(again=state.again | {event.version} if state.left.repeats else state.again)
+            yield f"the write of {event} by {name} executes", done
+        elif state.epoch == me + 1 or not self.rules.deliver_after_check:
+            log = (*owner.log, event)
+            due = owner.due | {event.version} if is_recipient(log, event) else owner.due
+            applied = state._replace(group=_put(state.group, me, GroupOwner(log, due)))
+            yield f"{name} hears of {event}", self._sent(applied, me)
+        else:
+            yield f"{name} hears of {event} too late", state._replace(group=_put(state.group, me, None))
+
+    def _sent(self, state: FanOut, me: int) -> FanOut:
+        """What is due is on its way."""
+        owner = state.group[me]
+        if owner is None or not self.rules.recipients_at_commit:
+            return state
+        sent = state._replace(net=state.net.union(event for event in owner.log if event.version in owner.due))
+        if not self.rules.kept_until_acknowledged:
+            sent = sent._replace(group=_put(state.group, me, owner._replace(due=frozenset())), due=frozenset())
+        return sent
+
+    def _sends(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        """Where recipients are looked up when an event is sent, that is a step of its own."""
+        if self.rules.recipients_at_commit:
+            return
+        for event in owner.log:
+            if event.version in owner.due and (event.kind != "message" or joined(owner.log)):
+                if event not in state.net:
+                    yield f"G{OWNERS[me]} sends {event}", state._replace(net=state.net | {event})
+            elif event.version in owner.due:
+                yield f"G{OWNERS[me]} has nobody to send {event} to", self._done(state, me, event.version)
+
+    def _done(self, state: FanOut, me: int, version: int) -> FanOut:
+        owner = state.group[me]
+        if owner is None or version not in owner.due:
+            return state
+        group = _put(state.group, me, owner._replace(due=owner.due - {version}))
+        return state._replace(group=group, due=state.due - {version})
+
+    def _removes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        """The member's row has declined a join: G removes him, and only then is done with that join."""
+        for version in state.says_declined & owner.due:
+            is_in = joined(owner.log)
+            if not is_in or (self.rules.declined_is_this_join and is_in != version):
+                yield f"G{OWNERS[me]} is done with the declined join {version}", self._done(state, me, version)
+            elif owner.planned is None:
+                label, planned = self._planned(state, me, "leave", declines=version)
+                yield f"{label}, because of a declined join", planned
+
+    def _repeats(self, state: FanOut) -> Iterator[Step]:
+        for version in state.again if state.left.repeats else ():
+            fewer = state.left._replace(repeats=state.left.repeats - 1)
+            due = state.due | {version}
+            yield f"the write of {version} executes once more", state._replace(due=due, again=frozenset(), left=fewer)
+
+    # ---- the member's row --------------------------------------------------------------------------------------------
+
+    def _takes(self, state: FanOut, me: int, owner: MemberOwner) -> Iterator[Step]:
+        if owner.then is not None:
+            return
+        name = f"M{OWNERS[me]}"
+        for event in state.net:
+            choices = (False, True) if event.kind == "join" and state.left.declines else (False,)
+            for declines in choices:
+                row, answer = take(owner.row, event, self.rules, declines=declines)
+                if row == owner.row:
+                    if state.member_epoch == me + 1:  # an answer is given by who still is the owner
+                        for label, heard in self._answered(state, event, answer):
+                            if heard != state:
+                                yield f"{name} answers {event}: {label}", heard
+                    continue
+                budget = state.left._replace(declines=state.left.declines - declines)
+                taking = owner._replace(event=event, then=row, answer=answer, executed=False)
+                sent = state._replace(member=_put(state.member, me, taking), left=budget)
+                yield f"{name} writes what {event} makes: {answer}", sent
+                if not self.rules.acknowledge_after_check:
+                    for label, heard in self._answered(sent, event, answer):
+                        yield f"{name} writes what {event} makes, answers at once: {label}", heard
+
+    def _answered(self, state: FanOut, event: Event, answer: Answer) -> Iterator[Step]:
+        if answer == "declined":
+            yield answer, state._replace(says_declined=state.says_declined | {event.version})
+            return
+        yield f"{answer}, unheard", state
+        for me in range(len(OWNERS)):
+            if answer != "gap" and state.group[me] is not None:
+                yield f"{answer}, G{OWNERS[me]} hears it", self._done(state, me, event.version)
+
+    def _stores(self, state: FanOut, me: int, owner: MemberOwner) -> Iterator[Step]:
+        if owner.then is None or owner.event is None:
+            return
+        name, event = f"M{OWNERS[me]}", owner.event
+        if not owner.executed:
+            done = state._replace(member=_put(state.member, me, owner._replace(executed=True)))
+            if state.member_epoch == me + 1:
+                done = done._replace(row=owner.then)
+                if owner.answer == "declined":
+                    done = done._replace(declined=state.declined | {event.version})
+            yield f"the write of {name} for {event} executes", done
+        elif state.member_epoch == me + 1:
+            applied = state._replace(member=_put(state.member, me, MemberOwner(owner.then)))
+            for label, heard in self._answered(applied, event, owner.answer):
+                yield f"{name} answers {event}: {label}", heard
+        else:
+            yield f"{name} hears of {event} too late", state._replace(member=_put(state.member, me, None))
+
+    # ---- takeovers ---------------------------------------------------------------------------------------------------
+
+    def _takeovers(self, state: FanOut) -> Iterator[Step]:
+        if state.left.takeovers and state.epoch == 1:
+            fewer = state.left._replace(takeovers=state.left.takeovers - 1)
+            second = GroupOwner(state.log, state.due)
+            taken = state._replace(epoch=2, left=fewer, group=(state.group[0], second))
+            yield "G2 claims the group's row", self._sent(taken, 1)
+        if state.left.member_takeovers and state.member_epoch == 1:
+            fewer = state.left._replace(member_takeovers=state.left.member_takeovers - 1)
+            member = (state.member[0], MemberOwner(state.row))
+            yield "M2 claims the member's row", state._replace(member_epoch=2, left=fewer, member=member)
+
+
+def _put(pair: tuple, me: int, value: object) -> tuple:  # type: ignore[type-arg]  # two kinds of pairs
+    return (value, pair[1]) if me == 0 else (pair[0], value)

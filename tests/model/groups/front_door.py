@@ -1,0 +1,200 @@
+"""The model of the way to a group's row: a member's requests, which his own owner forwards and tries again.
+
+A client has a list of requests, and asks the next one once the one before was answered. It may ask again before that:
+then it hears the answer to its newest try only, for the connection of the one before is gone. Its owner forwards each
+try to G, any number of times, because answers get lost. A forward stays on its way for ever: it arrives at any time,
+any number of times, also when the client is long past it. Another admin may remove the member, and add him
+again. The member's own row takes the group's events in their order and some time later (fan_out.py).
+
+After an hour G may forget which sends it knows, as far as the sender's own row has the message.
+
+Checked after every step: no send is in the log twice; nobody is told that a send was refused which is in the log; who
+was answered finds his message in his own mailbox; and what was answered last about somebody's membership is so.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, TypeAlias
+
+Do: TypeAlias = Literal["send", "add", "remove"]
+
+
+class DoorRules(NamedTuple):
+    """``DoorRules(known_first=False)`` is the protocol without that rule."""
+
+    known_first: bool = True
+    """Both rows ask whether they know the send before they ask who is in. Else: the other way round."""
+    remembers: bool = True
+    """G knows the sends that it has taken."""
+    kept_for_the_sender: bool = True
+    """... until the sender's own row has the message. Else: for an hour."""
+    old_is_refused: bool = True
+    """A forward that is older than what G remembers is refused. Else: it is taken."""
+    not_behind: bool = True
+    """G refuses a change of who is in, if there was one that the actor's row did not know when it was accepted."""
+    same_membership: bool = True
+    """A forward is taken from who is in by the join that his row knew when it was accepted. Else: from who is in."""
+    own_copy_first: bool = True
+    """A send is answered once the sender's own row has it. Else: once G has it."""
+
+
+class DoorBounds(NamedTuple):
+    requests: tuple[Do, ...]
+    tries: int = 2
+    """... of each request, at most."""
+    removals: int = 0
+    """How often another admin removes the member who asks."""
+    returns: int = 0
+    """... and adds him again."""
+    hours: int = 0
+
+
+class Forward(NamedTuple):
+    """A try of a request, accepted when the actor's row had taken the events up to `chain`, and was in by `joined`."""
+
+    number: int
+    attempt: int
+    chain: int
+    joined: int
+    is_old: bool = False
+
+
+class Door(NamedTuple):
+    """All that exists at one moment. Versions are of G."""
+
+    head: int = 0
+    changed: int = 0
+    """The version of the newest change of who is in."""
+    memberships: tuple[int, ...] = (0,)
+    """The versions at which the actor joined, left, joined again, and so on. He was in at first."""
+    other_in: bool = False
+    log: tuple[tuple[int, int], ...] = ()
+    """Sends: the version, and which request."""
+    known: frozenset[int] = frozenset()
+    """The requests that G remembers as taken."""
+    chain: int = 0
+    """What the actor's row has of G."""
+    forwards: frozenset[Forward] = frozenset()
+    answers: frozenset[tuple[int, int, str]] = frozenset()
+    """Request, try, and what was said."""
+    asked: int = 0
+    """The number of the request that the client asks now, from 1; 0: none yet."""
+    attempt: int = 0
+    heard: str | None = None
+    """What it was told about that request."""
+    left: DoorBounds = DoorBounds(())
+    wrong: str | None = None
+
+    def joined_by(self, version: int) -> int | None:
+        """The join by which the actor is in as of a version of G; None: he is out."""
+        changes = [change for change in self.memberships if change <= version]
+        return changes[-1] if len(changes) % 2 else None
+
+    def own_has(self, number: int) -> bool:
+        """Whether the actor's own row has the message of a request, and so knows the send."""
+        return any(request == number and version <= self.chain for version, request in self.log)
+
+
+Step: TypeAlias = tuple[str, Door]
+
+
+class DoorModel:
+    """The model under `rules`, within `bounds`."""
+
+    def __init__(self, rules: DoorRules, bounds: DoorBounds) -> None:
+        self.rules, self.bounds = rules, bounds
+
+    def initial(self) -> Door:
+        return Door(left=self.bounds)
+
+    def violation(self, state: Door) -> str | None:
+        if state.wrong is not None:
+            return state.wrong
+        sends = [request for _, request in state.log]
+        if len(sends) != len(set(sends)):
+            return f"a send is in the log twice: {state.log}"
+        if state.heard == "refused" and state.asked in sends:
+            return f"request {state.asked} was refused, and is in the log"
+        if state.heard in ("done", "known") and self._do(state.asked) != "send":
+            wanted = self._do(state.asked) == "add"
+            if state.other_in != wanted:
+                return f"{self._do(state.asked)} was answered, and then undone by what came late"
+        if state.heard in ("done", "known") and self._do(state.asked) == "send" and not state.own_has(state.asked):
+            return f"request {state.asked} was answered, and the own mailbox does not show it"
+        return None
+
+    def _do(self, number: int) -> Do:
+        return self.bounds.requests[number - 1]
+
+    def successors(self, state: Door) -> Iterator[Step]:
+        yield from self._client(state)
+        for forward in state.forwards:
+            yield from self._arrives(state, forward)
+        if state.chain < state.head:
+            yield f"the member's row takes event {state.chain + 1}", state._replace(chain=state.chain + 1)
+        is_in, left = state.joined_by(state.head) is not None, state.left
+        changed = state._replace(head=state.head + 1, changed=state.head + 1)
+        changed = changed._replace(memberships=(*state.memberships, state.head + 1))
+        if left.removals and is_in:
+            yield "another admin removes the member", changed._replace(left=left._replace(removals=left.removals - 1))
+        if left.returns and not is_in:
+            yield "another admin adds the member", changed._replace(left=left._replace(returns=left.returns - 1))
+        if left.hours:
+            kept = (number for number in state.known if self.rules.kept_for_the_sender and not state.own_has(number))
+            old = frozenset(forward._replace(is_old=True) for forward in state.forwards)
+            fewer = left._replace(hours=left.hours - 1)
+            yield "an hour passes", state._replace(known=frozenset(kept), forwards=old, left=fewer)
+
+    def _client(self, state: Door) -> Iterator[Step]:
+        for number, attempt, answer in state.answers:
+            if (number, attempt) == (state.asked, state.attempt) and state.heard is None:
+                yield f"the client hears of request {number}: {answer}", state._replace(heard=answer)
+        if state.heard is not None or state.asked == 0:
+            if state.asked < len(self.bounds.requests):
+                yield from self._asks(state._replace(asked=state.asked + 1, attempt=1, heard=None))
+        elif state.attempt < self.bounds.tries:
+            yield from self._asks(state._replace(attempt=state.attempt + 1))
+
+    def _asks(self, state: Door) -> Iterator[Step]:
+        """The owner of the client's own row has the request, for the first time or again."""
+        number, do = state.asked, self._do(state.asked)
+        is_known, joined = do == "send" and state.own_has(number), state.joined_by(state.chain)
+        label = f"the member's owner has request {number}, {do}"
+        if is_known and (self.rules.known_first or joined is not None):
+            yield f"{label}: known", state._replace(heard="known")
+        elif joined is None:
+            yield f"{label}: refused", state._replace(heard="refused")
+        else:
+            forward = Forward(number, state.attempt, state.chain, joined)
+            yield f"{label}: forwards it", state._replace(forwards=state.forwards | {forward})
+
+    def _arrives(self, state: Door, forward: Forward) -> Iterator[Step]:
+        do, number = self._do(forward.number), forward.number
+        label = f"G has request {number}, {do}, accepted at {forward.chain}"
+        version, joined = state.head + 1, state.joined_by(state.head)
+        is_in = joined == forward.joined if self.rules.same_membership else joined is not None
+        if do != "send":
+            if self.rules.not_behind and state.changed > forward.chain:
+                return  # 503: tried again, and then accepted anew
+            if not is_in:
+                yield f"{label}: refused", self._answered(state, forward, "refused")
+            elif state.other_in == (do == "add"):
+                yield f"{label}: it is so", self._answered(state, forward, "done")
+            else:
+                changed = state._replace(head=version, changed=version, other_in=do == "add")
+                yield f"{label}: done", self._answered(changed, forward, "done")
+            return
+        is_known = number in state.known and self.rules.remembers
+        if is_known and (self.rules.known_first or is_in):
+            if state.own_has(number) or not self.rules.own_copy_first:
+                yield f"{label}: known", self._answered(state, forward, "known")
+        elif forward.is_old and self.rules.old_is_refused:
+            return  # 503
+        elif not is_in:
+            yield f"{label}: refused", self._answered(state, forward, "refused")
+        else:
+            log = (*state.log, (version, number))
+            taken = state._replace(head=version, log=log, known=state.known | {number})
+            yield f"{label}: taken", taken if self.rules.own_copy_first else self._answered(taken, forward, "done")
+
+    def _answered(self, state: Door, forward: Forward, answer: str) -> Door:
+        return state._replace(answers=state.answers | {(forward.number, forward.attempt, answer)})
