@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
+from rowbox.cacheserver.port import Routed
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.message import Message
@@ -38,6 +39,8 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
     size_bytes: int = 0
     """About how many bytes the command takes in memory, and adds to a store call."""
     future: "asyncio.Future[CommandResult]"
+    routed: Routed | None = None
+    """Of a write that a router sent: what comes before it in its turn is decided before it, or neither is."""
     fact: Fact | None = None
     """What the store said to the command's Need; None before that is read, and where the command had no Need."""
     number: int = 0

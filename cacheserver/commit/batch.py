@@ -31,6 +31,8 @@ class Batch:
     seen_us: int = 0
     is_full: bool = False
     """Whether the batch should take no more commands: it has enough bytes, rows or commands."""
+    has_refused: bool = False
+    """Whether a command is answered with an error."""
 
     def plan_of(self, row: Row) -> Plan:
         """The row's plan, which is opened for the first command that needs it. The row has to be loaded and not locked.
@@ -59,7 +61,7 @@ class Batch:
         """Forgets all commands and plans. The caller has them decided anew, or has given them up."""
         self.plans.clear()
         self.decided.clear()
-        self.size_bytes, self.is_full = 0, False
+        self.size_bytes, self.is_full, self.has_refused = 0, False, False
 
     def drop_idle_plans(self) -> None:
         """Forgets the plans that change nothing: their rows have no part in the store call."""
@@ -68,6 +70,7 @@ class Batch:
 
     def fail(self, error: RowboxError) -> None:
         """Answers every command with `error`."""
+        self.has_refused = True
         for command, _, _ in self.decided:
             resolve(command, error)
 

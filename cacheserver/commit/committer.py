@@ -129,6 +129,7 @@ class Committer:
                         raise failed[row]
                     row.grant.check()
             except RowboxError as error:
+                batch.has_refused = True
                 resolve(command, error)
             else:
                 self.counters.add(command, answer)

@@ -17,6 +17,9 @@ that needs a read reserves its row against all that came later, so their deliver
 from beginning nor make void what it found. They do not hold up what came earlier, so no two commands wait for each
 other, and the one that came first of all never waits for anything but a load, a read or a call in flight.
 
+Where a write that a router sent is refused, or its outcome is unknown, what the router had sent behind it is refused as
+well, in the same turn of the loop: the router sends it again, and nothing may have overtaken it (refused_turns.py).
+
 Rows are parted into lanes by ranges of their keys, each with one batch in flight at a time. Embedded (`late_writes`
 False) there is one, so that all rows of a send can be in one batch and no order of locks exists. A cluster's store may
 have more (commit.lanes; docs/adr/0014-lanes.md says when). A call that is overdue is set aside: its rows stay busy, its
@@ -36,6 +39,7 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns, comes_too_early
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.quarantine import Quarantine
@@ -114,6 +118,7 @@ class Pipeline:
         """Counts the commands that are in no batch yet."""
         self.refused = 0
         """How many commands found no room in the queue."""
+        self._refused_turns = RefusedTurns()
         self._submitted = 0
         self._watched: set[Row] = set()
         """Rows whose load is under way for a command that waits here."""
@@ -123,8 +128,11 @@ class Pipeline:
     def submit(self, command: Command) -> None:
         """Queues a command behind those of its first user; its future gets the result.
 
-        Not queued: Overloaded; and NotTheOwner, LeaseLapsed where the first user's row admits no command.
+        Not queued: Overloaded; NotTheOwner where it comes too early in its turn; and NotTheOwner, LeaseLapsed where the
+        first user's row admits no command.
         """
+        if command.routed is not None:
+            self._refused_turns.admit(command.users[0], command.routed)
         row = self._table.admitted(command.users[0])
         if self.waiting.refuses(len(row.waiting), row.waiting_bytes):
             self.refused += 1
@@ -201,8 +209,9 @@ class Pipeline:
                 self._make_ready(row)
                 return
             command = row.waiting[0]
-            if command.future.done():  # whoever asked has left before it began
+            if command.future.done():  # whoever asked has left before it began, or was told something else
                 self._refuse(row, None)
+                self._refuse_behind(row, command)
                 continue
             rows: Sequence[Row] | None = None
             try:
@@ -211,7 +220,7 @@ class Pipeline:
                     return
                 outcome: CommandResult | Need | RowboxError = command.decide([batch.plan_of(needed) for needed in rows])
             except RowboxError as error:
-                outcome = error
+                outcome, batch.has_refused = error, True
             except Exception:
                 log.exception("a command could not be decided; its batch is given up, nothing was written")
                 self._refuse(row, RowboxError("internal error"))
@@ -246,6 +255,20 @@ class Pipeline:
         self._outstanding.remove(command)
         if error is not None:
             resolve(command, error)
+            self._refuse_behind(row, command)
+
+    def _refuse_behind(self, row: Row, command: Command) -> None:
+        """Where a command was refused that comes again, refuses what its router had sent behind it."""
+        routed, future = command.routed, command.future
+        if routed is None or not future.done() or future.cancelled():
+            return
+        if not isinstance(future.exception(), COMES_AGAIN):
+            return
+        if self._refused_turns.refuse(row.user_id, routed):
+            for behind in row.waiting:  # each leaves the queue when it is looked at
+                later = behind.routed
+                if later is not None and later.router == routed.router and later.turn <= routed.turn:
+                    resolve(behind, comes_too_early())
 
     def _wake_blocked(self, row: Row) -> None:
         """Those that waited for a row look again, each in its turn."""
@@ -387,6 +410,9 @@ class Pipeline:
     def _forget_answered(self, batch: Batch) -> None:
         for command, _, _ in batch.decided:
             self._outstanding.remove(command)
+        if batch.has_refused:
+            for command, rows, _ in batch.decided:
+                self._refuse_behind(rows[0], command)
 
 
 def _took_too_long(command: Command) -> None:

@@ -340,7 +340,7 @@ class Owner:
         entropy = request.entropy or self._random.getrandbits(62)
         new, judge = _new_send(request, others, entropy), self.revocations.check_again
         grant = self.table.grant_of(request.sender_id)
-        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future))
+        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future, routed=request.routed))
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
@@ -381,7 +381,8 @@ class Owner:
         quota = self._limits.take("send", request.user_id)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         place, judge = (request.conversation_id, request.message_id), self.revocations.check_again
-        self.pipeline.submit(MarkReadCommand(request.user_id, *place, bearer, judge, future=future))
+        routed = request.routed
+        self.pipeline.submit(MarkReadCommand(request.user_id, *place, bearer, judge, future=future, routed=routed))
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)

@@ -6,13 +6,13 @@ would come too late.
 
 So each write says its turn. A router counts turns: a higher one with each refusal that it hears of. What it sends of
 one user while it waits for answers has one turn, and when all has come back and some was refused, it begins again with
-a higher one. Here the turn of each write that was refused is remembered by its user. What comes of that user in that
-turn or an earlier one is refused, because the router had not heard of the refusal when it sent that.
+a higher one. Here the turn of each write that was refused is remembered by its user, whoever refused it, also where
+there is no Owner (refused_turns.py). The Owner does the same with what waits in its queues (commit/pipeline.py): a
+refusal is heard here a turn of the loop later than there.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from rowbox.cacheserver.port import (
     FetchConversations,
@@ -24,14 +24,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
 from rowbox.cacheserver.routing.targets import Target
-from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, StoreOutcomeUnknown
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
-
-MOST_REFUSED: Final = 20_000
-"""Users whose refusals are remembered. A refusal is of use while what was sent before it was heard of arrives, which is
-for milliseconds; the oldest is forgotten first."""
 
 _Result = TypeVar("_Result")
 
@@ -41,8 +37,7 @@ class InTurn:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._refused: OrderedDict[tuple[int, str], int] = OrderedDict()
-        """The highest turn of a router in which a write of a user was refused, the newest last."""
+        self._refused = RefusedTurns()
 
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort. NotTheOwner of no version of the map: an earlier write of the user was refused."""
@@ -59,28 +54,12 @@ class InTurn:
     async def _in_turn(
         self, user_id: str, routed: Routed, ask: Callable[[Any], Awaitable[_Result]], request: Send | MarkRead
     ) -> _Result:
-        if self._refused and not self._admits(user_id, routed):
-            raise NotTheOwner("an earlier write of this user was refused, and comes first")
+        self._refused.admit(user_id, routed)
         try:
             return await ask(request)
-        except (HandoverInProgress, StoreOutcomeUnknown):
-            self._refuse(user_id, routed)
+        except COMES_AGAIN:
+            self._refused.refuse(user_id, routed)
             raise
-
-    def _admits(self, user_id: str, routed: Routed) -> bool:
-        refused = self._refused.get((routed.router, user_id))
-        if refused is None:
-            return True
-        if routed.turn <= refused:
-            return False
-        del self._refused[routed.router, user_id]
-        return True
-
-    def _refuse(self, user_id: str, routed: Routed) -> None:
-        key = (routed.router, user_id)
-        self._refused[key] = max(routed.turn, self._refused.pop(key, 0))
-        if len(self._refused) > MOST_REFUSED:
-            self._refused.popitem(last=False)
 
     # ------------------------------------------------------------------ what has no order, passed on
 

@@ -8,7 +8,7 @@
     a lost link                after a pause, when there is a link again
     any other hand-over, an    after a pause
     unknown outcome
-    anything else              never: it is the answer
+    anything else              never: it is the answer, as any of these is once a later write of the user was confirmed
 
 So under one map nobody is asked twice who refused by it. What is waited for is an event that all who wait share. The
 pauses grow; a longest one stands in for an event that nobody told of.

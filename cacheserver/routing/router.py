@@ -163,7 +163,9 @@ class Router:
                 version = self._view.version
                 routed = line.began(write, route.incarnation, self._routed)
                 try:
-                    return await ask(route.target, routed)
+                    result = await ask(route.target, routed)
+                    line.confirmed(write)
+                    return result
                 except RowboxError as error:
                     if not self._is_to_be_sent_again(write, error, route, version, deadline_s):
                         raise
@@ -192,6 +194,8 @@ class Router:
             if to_judge is not None:
                 await self.judges.judge(to_judge)
             while True:
+                if write.refusal is not None and line.has_overtaken(write):
+                    raise write.refusal.error
                 route = self._targets.of(line.user_id) if line.queue[0] is write else None
                 if line.queue[0] is not write or (
                     route is not None and not line.lets_through(write, route.incarnation)

@@ -7,6 +7,9 @@ that order. What could change the order is a write that comes back refused while
 2. Nothing is sent twice in one turn. A turn of a line ends when all that was sent in it has come back; the next one has
    a higher number (in_turn.py says what the owner does with it).
 3. While writes are on their way to one incarnation, none is sent to another one: it waits for those to come back.
+4. A write that came back refused is not sent again once a later one was confirmed: its client is told how it ended. An
+   owner refuses what it got behind a write that it refused, so this happens where that was an older Rowbox's owner, or
+   where nobody knows of the refusal any more.
 
 A line is there while a write of its user is under way. Its first write is sent without a wait.
 """
@@ -50,6 +53,8 @@ class UserLine(msgspec.Struct, eq=False):
     routed: Routed | None = None
     queue: list[Write] = []
     queued_bytes: int = 0
+    newest_confirmed: int = -1
+    """The number of the newest write that was confirmed while this line was there."""
 
     def lets_through(self, write: Write, incarnation: str) -> bool:
         """Whether a write that is the first in line may be sent to the incarnation now."""
@@ -70,6 +75,14 @@ class UserLine(msgspec.Struct, eq=False):
         self.incarnation = incarnation
         write.turn = routed.turn
         return routed
+
+    def confirmed(self, write: Write) -> None:
+        """Notes that a write was confirmed."""
+        self.newest_confirmed = max(self.newest_confirmed, write.number)
+
+    def has_overtaken(self, write: Write) -> bool:
+        """Whether a write that came after this one was confirmed: sent again, this one would stand behind that."""
+        return self.newest_confirmed > write.number
 
     def came_back(self) -> None:
         """Counts a write that is not on its way any more."""

@@ -26,7 +26,14 @@ from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, empty_map
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.mailbox.errors import LeaseLapsed, LinkLost, NotTheOwner, StoreOutcomeUnknown, TokenRevoked
+from rowbox.mailbox.errors import (
+    HandoverInProgress,
+    LeaseLapsed,
+    LinkLost,
+    NotTheOwner,
+    StoreOutcomeUnknown,
+    TokenRevoked,
+)
 from rowbox.mailbox.ids import ID_BYTES, entropy_of, message_id, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -69,6 +76,8 @@ class ModelOwner:
         self.delivered: list[tuple[str, Sequence[Message]]] = []
         self.has_drained = False
         self._closings: defaultdict[int, int] = defaultdict(int)
+        self._failures: defaultdict[str, int] = defaultdict(int)
+        """By user: writes that ended without an answer. What had been begun behind one is refused, as in a pipeline."""
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -106,25 +115,34 @@ class ModelOwner:
     async def _write(self, user_id: str, name: str, message: bytes) -> tuple[Stored, bool]:
         self.admit(user_id)
         self.begun.append((user_id, name))
-        shard = shard_of(user_id, SHARDS)
-        closings = self._closings[shard]
+        closings, failures = self._closings[shard_of(user_id, SHARDS)], self._failures[user_id]
         async with self._locks[user_id]:  # first come, first served
-            await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
-            self.check(user_id)
-            if closings != self._closings[shard]:
-                raise NotTheOwner("closed while it was queued", map_version=self.applied.version)
-            stands = self._cluster.stored(user_id, name)
-            is_unknown = self._cluster.random.random() < self._cluster.faults.unknown
-            is_written = not is_unknown or self._cluster.random.random() < 0.5
-            stored = stands or Stored(name, message)
-            if stands is None and is_written and not self.is_dead:
-                self._cluster.mailboxes[user_id].append(stored)
-            await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
-            if is_unknown:
-                raise StoreOutcomeUnknown("no answer of the store")
-            self.check(user_id)
-            self._news[user_id].set()
-            return stored, stands is not None
+            if failures != self._failures[user_id]:
+                raise NotTheOwner("an earlier write of this user was refused")
+            try:
+                return await self._commit(user_id, name, message, closings)
+            except (HandoverInProgress, StoreOutcomeUnknown):
+                self._failures[user_id] += 1
+                raise
+
+    async def _commit(self, user_id: str, name: str, message: bytes, closings: int) -> tuple[Stored, bool]:
+        shard = shard_of(user_id, SHARDS)
+        await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
+        self.check(user_id)
+        if closings != self._closings[shard]:
+            raise NotTheOwner("closed while it was queued", map_version=self.applied.version)
+        stands = self._cluster.stored(user_id, name)
+        is_unknown = self._cluster.random.random() < self._cluster.faults.unknown
+        is_written = not is_unknown or self._cluster.random.random() < 0.5
+        stored = stands or Stored(name, message)
+        if stands is None and is_written and not self.is_dead:
+            self._cluster.mailboxes[user_id].append(stored)
+        await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
+        if is_unknown:
+            raise StoreOutcomeUnknown("no answer of the store")
+        self.check(user_id)
+        self._news[user_id].set()
+        return stored, stands is not None
 
     async def send(self, request: Send) -> SendResult:
         made = message_id(1_800_000_000_000_000 + self._cluster.tick(), request.entropy)

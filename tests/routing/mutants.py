@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from rowbox.cacheserver.port import Routed
+from rowbox.cacheserver.refused_turns import RefusedTurns
 from rowbox.cacheserver.routing import router
-from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.refusal import Refusal, Until
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Route
@@ -46,8 +46,11 @@ def who_waits_is_overtaken(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_owner_begins_whatever_comes(patch: pytest.MonkeyPatch) -> None:
-    """in_turn.py: what was sent behind a refused write is begun."""
-    patch.setattr(InTurn, "_admits", lambda *_: True)
+    """refused_turns.py: what was sent behind a refused write is begun; and the refused one comes behind that (rule 4 of
+    user_line.py, which is why the former alone is seen in test_in_turn.py only).
+    """
+    patch.setattr(RefusedTurns, "admit", lambda *_: None)
+    patch.setattr(UserLine, "has_overtaken", lambda *_: False)
 
 
 def a_turn_never_rises(patch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from rowbox.cacheserver import refused_turns
 from rowbox.cacheserver.port import MarkRead, Routed, Send
-from rowbox.cacheserver.routing import in_turn
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner, RateLimited, RowboxError, StoreOutcomeUnknown
 from tests.routing.scripted import ScriptedTarget, fails, sent, turns
@@ -90,7 +90,7 @@ async def test_a_write_that_no_router_sent_has_no_turn() -> None:
 
 @virtual_time
 async def test_refusals_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_turn, "MOST_REFUSED", 3)
+    monkeypatch.setattr(refused_turns, "MOST_REFUSED", 3)
     served = Served()
     served.owner.error = NotTheOwner("closing")
     for user in "abcde":

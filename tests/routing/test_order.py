@@ -150,6 +150,9 @@ class Chaos:
                 self.broken.append(f"{user} has a message twice: {stored}")
             if missing := self.confirmed[user] - set(stored):
                 self.broken.append(f"{user} misses {missing}")
+            confirmed = [name for name in stored if name in self.confirmed[user]]
+            if confirmed != sorted(confirmed):
+                self.broken.append(f"{user}'s confirmed messages stand in the order {confirmed}")
             if not (self.cluster.faults.unknown or self._has_lapsed) and stored != sorted(stored):
                 self.broken.append(f"{user}'s messages stand in the order {stored}")
         if self.cluster.asked_under_one_map:

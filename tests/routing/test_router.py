@@ -306,12 +306,43 @@ async def test_a_refused_write_goes_first_and_when_all_has_come_back() -> None:
     sending.append(routed.send("3"))
     await turns()
     assert routed["b"].names == []
-    routed["a"].asked[1].says(sent())
+    routed["a"].asked[1].says(NotTheOwner("comes too early"))
     await turns()
-    assert routed["b"].names == ["1", "3"]
+    assert routed["b"].names == ["1", "2", "3"]
     for asked in routed["b"].asked:
         asked.says(sent())
     await asyncio.gather(*sending)
+
+
+@pytest.mark.parametrize(
+    "error", [NotTheOwner("closing", map_version=1), LeaseLapsed("lapsed"), StoreOutcomeUnknown("no answer")]
+)
+def test_a_write_is_not_sent_again_behind_a_later_one_that_was_confirmed(error: RowboxError) -> None:
+    """An owner refuses what was sent behind it. Where it does not (an older Rowbox), the client hears of the first."""
+
+    @virtual_time
+    async def run() -> None:
+        routed = Routed("a", "b")
+        routed.gives("a")
+        sending = [routed.send(name) for name in "123"]
+        await turns()
+        first, second, third = routed["a"].asked
+        first.says(error)
+        third.says(sent())
+        await turns()
+        routed.gives("b")
+        second.says(error)
+        sending.append(routed.send("4"))
+        assert await fails(sending[0]) is error
+        assert await fails(sending[1]) is error
+        assert await sending[2] == sent()
+        await turns()
+        assert routed["b"].names == ["4"]
+        routed["b"].asked[0].says(sent())
+        await sending[3]
+        assert not len(routed.router.lines)
+
+    run()
 
 
 @virtual_time
