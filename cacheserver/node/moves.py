@@ -23,8 +23,8 @@ moment, and whatever was handed over is used under the id in that map alone, or 
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from rowbox.cacheserver.background import BackgroundLoop
@@ -32,6 +32,7 @@ from rowbox.cacheserver.node.move_rules import gives_away, is_decided, takes_bac
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver, Stash
+from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
@@ -84,20 +85,48 @@ class MoveLimits(NamedTuple):
 
 
 class MoveCounters:
-    """What the moves of one incarnation have come to so far."""
-
-    __slots__ = ("closed_s", "given_up", "handed_bytes", "handed_rows", "moved_shards", "moves", "taken_rows")
+    """What the moves of one process have come to so far, of all its incarnations."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self.moves = 0
-        self.moved_shards = 0
+        """Moves that have ended as they were meant to, for some of their shards at least."""
         self.given_up = 0
-        self.handed_rows = 0
+        self.rebuilt = 0
+        """How often the map was changed by another one first, so that the change was made anew."""
+        self.moved_shards = 0
+        self.warm_rows = 0
+        """Mailboxes that went along, as the target said."""
+        self.cold_rows = 0
+        """Mailboxes that were in memory and did not go along: their next owner reads them."""
         self.handed_bytes = 0
         self.closed_s = 0.0
         """How long shards were closed, of all moves together."""
+        self.closed_shards = 0
+        """Shards that are closed now."""
         self.taken_rows = 0
         """Mailboxes that others have handed over to this process, and that it has claimed or may."""
+
+    def samples(self) -> Iterable[Sample]:
+        """What is exported of it."""
+        text = "Moves of shards to another server that this one has begun."
+        yield "rowbox_moves_begun_total", "counter", text, {}, self.begun
+        yield "rowbox_moves_total", "counter", "Of these, moves that were made.", {}, self.moves
+        text = "Of these, moves that were given up: the shards stayed here."
+        yield "rowbox_moves_given_up_total", "counter", text, {}, self.given_up
+        text = "Times a move was made anew, because somebody else changed the map first."
+        yield "rowbox_moves_rebuilt_total", "counter", text, {}, self.rebuilt
+        text = "Seconds for which moves kept their shards closed, all together: requests for these wait."
+        yield "rowbox_moves_closed_seconds_total", "counter", text, {}, self.closed_s
+        text = "Shards that are closed now, as they are being given to another server."
+        yield "rowbox_moves_closed_shards", "gauge", text, {}, self.closed_shards
+        text = "Shards that this server has given to another one."
+        yield "rowbox_moved_shards_total", "counter", text, {}, self.moved_shards
+        text = "Mailboxes in memory of shards that this server gave away."
+        yield "rowbox_moved_mailboxes_total", "counter", text, {"went": "warm"}, self.warm_rows
+        yield "rowbox_moved_mailboxes_total", "counter", text, {"went": "cold"}, self.cold_rows
+        text = "Bytes of the mailboxes that were handed over."
+        yield "rowbox_moved_bytes_total", "counter", text, {}, self.handed_bytes
 
 
 class _Move(NamedTuple):
@@ -115,8 +144,17 @@ class Moves:
     A move that is ended by `close` before its swap was sent opens its shards again. After that they stay closed.
     """
 
-    def __init__(self, tenure: Tenure, shards: int, send: SendHandOver, limits: MoveLimits | None = None) -> None:
-        """`shards` is the store's number of them."""
+    def __init__(
+        self,
+        tenure: Tenure,
+        shards: int,
+        send: SendHandOver,
+        limits: MoveLimits | None = None,
+        counters: MoveCounters | None = None,
+    ) -> None:
+        """`shards` is the store's number of them. `counters`: the process's, where another incarnation may have had
+        moves before.
+        """
         self._tenure = tenure
         self._me = tenure.incarnation
         self._shards = shards
@@ -126,7 +164,7 @@ class Moves:
         self._stash = Stash(shards, self._limits.handover_bytes, lambda shard: shard in tenure.ownership.shards)
         self._failures = 0
         self._not_before_s = float("-inf")
-        self.counters = MoveCounters()
+        self.counters = counters if counters is not None else MoveCounters()
         self.loop = BackgroundLoop("moves", self._round)
 
     async def close(self) -> None:
@@ -181,15 +219,13 @@ class Moves:
         node = standing.node(target)
         assert node is not None, "the target of a move is listed"
         move = _Move(node, {shard: standing.since[shard] for shard in shards}, standing.version)
-        began_s = self._time()
+        self.counters.begun += 1
         try:
             await self._move(owner, move)
         except (RowboxError, TimeoutError) as error:
             self._gave_up(move, error)
         else:
             self._failures = 0
-        finally:
-            self.counters.closed_s += self._time() - began_s
         # Where the map that came of it was not applied, this incarnation is ending, and there is nothing to begin.
         return 0.0 if self._tenure.view.version > standing.version else FIRST_PAUSE_S
 
@@ -207,31 +243,62 @@ class Moves:
             async with asyncio.timeout(self._limits.move_s):
                 # Nothing yet: it is answered once the target has read the map. Until then everything stays open.
                 await self._send_part(move, HandOver("", []))
-            async with asyncio.timeout(self._limits.move_s):
-                await owner.close_shards(move.since)
-                hand_over_id = f"{self._me}-{secrets.token_hex(8)}"
-                await self._hand_over(owner, move, hand_over_id)
-        except BaseException as error:
-            owner.reopen(move.since)
-            if isinstance(error, RowboxError | TimeoutError):
-                await self._call_off(move)
+        except (RowboxError, TimeoutError):
+            await self._call_off(move)
             raise
-        await self._give_away(owner, move, hand_over_id)
+        in_memory = sum(row.mailbox is not None for row in owner.table.rows_of(move.since))
+        failure: Exception | None = None
+        taken = moved = 0
+        with self._counted_as_closed(len(move.since)):
+            try:
+                async with asyncio.timeout(self._limits.move_s):
+                    await owner.close_shards(move.since)
+                    hand_over_id = f"{self._me}-{secrets.token_hex(8)}"
+                    taken = await self._hand_over(owner, move, hand_over_id)
+            except BaseException as error:
+                owner.reopen(move.since)
+                if not isinstance(error, RowboxError | TimeoutError):
+                    raise
+                failure = error
+            else:
+                moved = await self._give_away(owner, move, hand_over_id)
+        if failure is not None:
+            await self._call_off(move)
+            raise failure
+        if not moved:
+            self.counters.given_up += 1
+            return
+        self.counters.moves += 1
+        self.counters.moved_shards += moved
+        self.counters.warm_rows += taken
+        self.counters.cold_rows += max(0, in_memory - taken)
+        log.info("%d shards went to %s, %d of %d mailboxes warm", moved, move.target.node_id, taken, in_memory)
 
-    async def _hand_over(self, owner: Owner, move: _Move, hand_over_id: str) -> None:
-        """Hands over as much as there is time for: what the target does not get it reads."""
-        limits = self._limits
+    @contextmanager
+    def _counted_as_closed(self, shards: int) -> Iterator[None]:
+        counters, began_s = self.counters, self._time()
+        counters.closed_shards += shards
+        try:
+            yield
+        finally:
+            counters.closed_shards -= shards
+            counters.closed_s += self._time() - began_s
+
+    async def _hand_over(self, owner: Owner, move: _Move, hand_over_id: str) -> int:
+        """Hands over as much as there is time for: the target reads the rest. Returns how many mailboxes it took."""
+        limits, taken = self._limits, 0
         try:
             async with asyncio.timeout(limits.handover_s):
                 async for rows in owner.handing_over.parts(move.since, limits.handover_bytes, limits.part_bytes):
-                    await self._send_part(move, HandOver(hand_over_id, rows))
+                    taken += await self._send_part(move, HandOver(hand_over_id, rows))
         except (RowboxError, TimeoutError) as error:
             log.info("the rest of what %s could have had is for it to read: %r", move.target.node_id, error)
+        return taken
 
-    async def _send_part(self, move: _Move, part: HandOver) -> None:
+    async def _send_part(self, move: _Move, part: HandOver) -> int:
         taken = await self._send(move.target, part, move.version, self._limits.move_s)
-        self.counters.handed_rows += taken
         self.counters.handed_bytes += sum([row.size_bytes for row in part.rows]) if taken else 0
+        return taken
 
     async def _call_off(self, move: _Move) -> None:
         """Has the map say that the shards stay. If that fails, they move when they are looked at again."""
@@ -241,8 +308,8 @@ class Moves:
     def _back(self, move: _Move, standing: ShardMap) -> ShardMap | None:
         return takes_back(standing, self._me, move.since)
 
-    async def _give_away(self, owner: Owner, move: _Move, hand_over_id: str) -> None:
-        """The swap, and what becomes of it. RowboxError: it was not sent, and the shards are open."""
+    async def _give_away(self, owner: Owner, move: _Move, hand_over_id: str) -> int:
+        """The swap, and what becomes of it: how many shards went. RowboxError: it was not sent, and they are open."""
         ownership = self._tenure.ownership
         grants = [ownership.grant_of(shard) for shard in move.since if shard in ownership.shards]
         sent_over: int | None = None
@@ -252,6 +319,7 @@ class Moves:
 
         def send(standing: ShardMap) -> None:
             nonlocal sent_over
+            self.counters.rebuilt += sent_over is not None
             sent_over = standing.version
             for grant in grants:
                 grant.suspend()
@@ -278,9 +346,7 @@ class Moves:
             if grant.shard in kept:
                 grant.resume()
         owner.reopen(kept)
-        self.counters.moves += 1
-        self.counters.moved_shards += len(move.since) - len(kept)
-        log.info("%d shards went to %s", len(move.since) - len(kept), move.target.node_id)
+        return len(move.since) - len(kept)
 
     async def _decided(self, move: _Move, sent_over: int) -> ShardMap:
         """The map that stands, once the swap that was sent over a version cannot execute any more.

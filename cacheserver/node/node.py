@@ -24,7 +24,7 @@ from rowbox.cacheserver.node.appointment import Appointment, MakeOwner
 from rowbox.cacheserver.node.beat_log import BeatLog
 from rowbox.cacheserver.node.judgement import Role
 from rowbox.cacheserver.node.membership import Membership, new_incarnation
-from rowbox.cacheserver.node.moves import Moves, Tenure
+from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
 from rowbox.cacheserver.node.proposals import Plan
 from rowbox.cacheserver.node.put_back import end_restore
@@ -67,8 +67,8 @@ class Stores(NamedTuple):
     cells: Store
 
 
-MakeMoves = Callable[[Tenure, int], Moves]
-"""Makes the moves of an incarnation in a store of so many shards."""
+MakeMoves = Callable[[Tenure, int, MoveCounters], Moves]
+"""Makes the moves of an incarnation in a store of so many shards, which are counted there."""
 OpenStores = Callable[[], Awaitable[Stores]]
 """Opens both handles. StoreUnavailable: it is to be called again. StoreUnusable: calling again is of no use."""
 
@@ -115,6 +115,7 @@ class Node:
         self._leave_s = leave_s
         self._moves: Moves | None = None
         """Of the incarnation at hand."""
+        self._move_counters = MoveCounters()
         self._ended_moves: set[asyncio.Task[None]] = set()
         self._map_clock = StoreClock(now_us)
         """Of the rows of maps alone, whose keys nobody uses twice: it need not be believed."""
@@ -287,6 +288,7 @@ class Node:
         text = "Times this server took over shards, many or few, whose owner had ended."
         yield "rowbox_takeovers_total", "counter", text, {}, self.takeovers
         yield "rowbox_missed_beats_total", "counter", "Renewals of the lease that failed.", {}, self.missed_beats
+        yield from self._move_counters.samples()
         moves_loop = None if self._moves is None else self._moves.loop
         yield from background_samples(filter(None, (self._loop, self._map_loop, moves_loop, self._health.loop)))
         if self.owner is not None:
@@ -402,7 +404,7 @@ class Node:
                 membership.learn,
                 self.view,
             )
-            self._moves = self._make_moves(tenure, stores.mail.shards)
+            self._moves = self._make_moves(tenure, stores.mail.shards, self._move_counters)
             self._moves.loop.start()
         return membership
 

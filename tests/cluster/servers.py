@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from rowbox.cacheserver.clocks import StoreClock
+from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.rows.stash import HandOver
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import LinkLost, StoreUnavailable, StoreUnusable
 from tests.checking import assert_no_findings
 from tests.cluster.world import LEASE, SHARDS, Wire, planned
 from tests.support.cluster import UNLIMITED
@@ -22,6 +24,11 @@ from tests.support.virtual_time import WallClock
 
 MAIL_DEADLINE_S = 5.0
 LONGEST_S = 60.0
+
+
+async def _unreached(to: ListedNode, _part: HandOver, _version: int, _timeout_s: float) -> int:
+    """There are no links among these servers."""
+    raise LinkLost(f"there is no link to {to.node_id}")
 
 
 class Server:
@@ -39,6 +46,8 @@ class Server:
         """What opening the store meets, in turn; after that it succeeds."""
         self._clock = clock
         loop = asyncio.get_running_loop()
+        self.moved: list[MoveCounters] = []
+        """Where the moves of each incarnation are counted."""
         self.node = Node(
             self._open,
             self._owner,
@@ -47,9 +56,14 @@ class Server:
             name,
             self.broken.append,
             plan=planned,
+            make_moves=self._moves,
             now_s=loop.time,
             now_us=clock.now_us,
         )
+
+    def _moves(self, tenure: Tenure, shards: int, counters: MoveCounters) -> Moves:
+        self.moved.append(counters)
+        return Moves(tenure, shards, _unreached, counters=counters)
 
     async def _open(self) -> Stores:
         if self.openings:

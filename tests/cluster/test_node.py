@@ -104,6 +104,23 @@ async def test_a_server_that_is_cut_off_is_replaced_and_can_neither_confirm_nor_
 
 
 @virtual_time
+async def test_moves_are_counted_over_all_incarnations_of_a_server() -> None:
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        second.node.start()
+        await second.listed()
+        first.moved[0].begun = 3
+        first.cut_off()
+        await second.owning()
+        first.cut_off(is_cut=False)
+        await asyncio.sleep(5.0)
+        assert len(first.moved) == 2, "another incarnation began"
+        first.moved[1].begun += 1
+        counted = {name: value for name, _, _, labels, value in first.node.samples() if not labels}
+        assert counted["rowbox_moves_begun_total"] == 4, "a counter of a process never falls"
+
+
+@virtual_time
 async def test_a_poll_of_a_replaced_server_ends_with_an_error() -> None:
     async with servers() as all_of_them:
         first, second = await owner_and_other(all_of_them)

@@ -237,6 +237,18 @@ SITUATIONS: Final = [
         "RowboxMoveStuck", "many moves, one after the other", False, {f"rowbox_map_oldest_move_seconds{A}": "8x60"}
     ),
     Situation(
+        "RowboxMovesGivenUp",
+        "its target cannot be called",
+        True,
+        {f"rowbox_moves_given_up_total{A}": "0+1x60"},
+    ),
+    Situation(
+        "RowboxMovesGivenUp",
+        "targets were restarted",
+        False,
+        {f"rowbox_moves_given_up_total{A}": "0x50 1 1 1 2 2 2 3 3 3 3"},
+    ),
+    Situation(
         "RowboxMapLags",
         "one reads the map no more",
         True,
@@ -306,6 +318,13 @@ SITUATIONS: Final = [
 def test_each_alert_has_a_situation_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     wanted = {(rule["alert"], fires) for rule in RULES for fires in (True, False)}
     assert {(one.alert, one.fires) for one in SITUATIONS} == wanted
+
+
+def test_the_page_for_operators_has_each_alert_with_its_severity() -> None:
+    section = (ALERTS.parents[2] / "docs" / "operations.md").read_text().partition("| alert | severity |")[2]
+    rows = [row.split("|")[1:3] for row in section.partition("\n\n")[0].splitlines()[2:]]
+    told = {(name.strip(), severity.strip()) for names, severity in rows for name in names.split(",")}
+    assert told == {(rule["alert"], rule["labels"]["severity"]) for rule in RULES}
 
 
 @pytest.mark.integration

@@ -38,7 +38,9 @@ async def test_a_move_takes_what_is_in_memory_along() -> None:
     assert (second.owner.loader.warm_loads, second.owner.table.loads) == (len(USERS), 0)
     second.store.release(Point.READ)
     assert (first.moves.counters.moves, first.moves.counters.moved_shards) == (1, SHARDS)
-    assert first.moves.counters.handed_rows == second.moves.counters.taken_rows == len(USERS)
+    assert first.moves.counters.warm_rows == second.moves.counters.taken_rows == len(USERS)
+    assert (first.moves.counters.cold_rows, first.moves.counters.closed_shards) == (0, 0)
+    assert first.moves.counters.closed_s < 0.1, "the time until the target has read the map does not count"
     standing = await servers.standing()
     assert standing.moving == ()
     await end(servers)
@@ -137,7 +139,9 @@ async def test_a_write_that_does_not_end_ends_the_move() -> None:
     assert (await mover.node.conversations("user0")).items, "it is open again"
     mover.store.release(Point.ANSWER)
     await asyncio.sleep(0.1)
-    assert mover.moves.counters.given_up == 1
+    counted = mover.moves.counters
+    assert (counted.begun, counted.given_up, counted.moves, counted.closed_shards) == (1, 1, 0, 0)
+    assert 1.9 < counted.closed_s < 2.2
     assert (await servers.standing()).moving == (), "and the map says that all stays"
     assert await is_open(mover)
     assert target.ownership.shards == set()
@@ -186,7 +190,8 @@ async def test_what_is_called_off_meanwhile_stays() -> None:
     servers.network.comes.set()
     await asyncio.sleep(2)
     assert (mover.ownership.shards, target.ownership.shards) == (set(ALL), set())
-    assert mover.moves.counters.moved_shards == 0
+    counted = mover.moves.counters
+    assert (counted.moves, counted.given_up, counted.moved_shards) == (0, 1, 0)
     assert await is_open(mover)
     await end(servers)
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from rowbox.cacheserver.node.moves import MoveLimits, Moves, Tenure
+from rowbox.cacheserver.node.moves import MoveCounters, MoveLimits, Moves, Tenure
 from rowbox.cacheserver.node.node import MakeMoves, Node
 from rowbox.cacheserver.routing.targets import Targets
 from rowbox.cacheserver.rows.stash import HandOver
@@ -38,7 +38,7 @@ def makes_moves(settings: ClusterSettings, targets: Callable[[], Targets | None]
             raise LinkLost(f"there is no link to {to.node_id}")
         return await target.peer.call(HAND_OVER, hand_over, timeout_s=timeout_s, map_version=map_version)
 
-    def make(tenure: Tenure, shards: int) -> Moves:
-        return Moves(tenure, shards, send, limits)
+    def make(tenure: Tenure, shards: int, counters: MoveCounters) -> Moves:
+        return Moves(tenure, shards, send, limits, counters)
 
     return make

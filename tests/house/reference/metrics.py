@@ -50,7 +50,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""
-_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side"})
+_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side", "went"})
 """Labels whose values the page explains, each one."""
 
 
