@@ -133,3 +133,17 @@ class RedisHints:
             return pause_s
         self._pauses_s.pop(what, None)
         return None
+
+
+async def why_silent(url: str) -> str:
+    """Asks the Redis at `url` once, and says why it does not answer; "" where it does."""
+    client: Redis = Redis.from_url(
+        url, retry=Retry(NoBackoff(), 0), socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+    )
+    try:
+        await client.ping()
+    except (OSError, RedisError) as error:
+        return str(error) or type(error).__name__
+    finally:
+        await client.aclose()
+    return ""

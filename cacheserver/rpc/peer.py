@@ -84,6 +84,8 @@ class Peer:
         self._changed = asyncio.Event()
         self._lines = Rarely(self._loop.time)
         self._why: RowboxError = LinkLost("no link was made yet", retry_after_ms=RETRY_AFTER_MS)
+        self.reason = ""
+        """Why the last attempt came to nothing: one of REASONS, or UNREACHABLE; "" where none did."""
         self._background = BackgroundLoop("link", self._round)
         self.published: dict[str, bytes] = {}
         """The newest of each kind that the process has said unasked, as msgpack. It outlives the link."""
@@ -108,6 +110,11 @@ class Peer:
     def is_up(self) -> bool:
         """Whether there is a link that takes calls."""
         return self._link is not None and self._link.takes_calls
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no link, for people."""
+        return str(self._why)
 
     @property
     def remote(self) -> Identity | None:
@@ -247,7 +254,8 @@ class Peer:
 
     def _refused(self, error: Exception) -> RowboxError:
         reason = error.reason if isinstance(error, HandshakeError) else type(error).__name__
-        self.counts.refused[reason if isinstance(error, HandshakeError) else UNREACHABLE] += 1
+        self.reason = reason if isinstance(error, HandshakeError) else UNREACHABLE
+        self.counts.refused[self.reason] += 1
         why = str(error) or reason
         if number := self._lines.count(reason):
             text = "no link to %s: %s (%d times since this was last said); it is tried again"

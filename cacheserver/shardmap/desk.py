@@ -91,10 +91,23 @@ class Desk:
         return overview_of(seen.map, seen.row.cells.values(), pulses, self._patience_s)
 
     async def look_twice(self) -> Seen:
-        """As `look`, after another look before which every node that lives has beaten."""
+        """As `look`, after another look before which every node that lives has beaten.
+
+        Where one has not, it looks on until that one has, or has been silent for as long as makes it `silent`.
+        """
         await self.look()
-        await self._sleep(BEATS * self._beat_s)
-        return await self.look()
+        waited_s = 0.0
+        while True:
+            await self._sleep(BEATS * self._beat_s)
+            waited_s += BEATS * self._beat_s
+            seen = await self.look()
+            if waited_s >= self._patience_s or all(map(self._has_beaten, seen.row.cells.values())):
+                return seen
+
+    def _has_beaten(self, cell: NodeCell) -> bool:
+        """Whether it was seen to, or has ended."""
+        known = self._looked_at[cell.incarnation]
+        return cell.has_ended or known.changed_s > known.first_s
 
     async def change(self, edit: Edit) -> ShardMap:
         """Has `edit` done to the map that stands, and returns what stands then.

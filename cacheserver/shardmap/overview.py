@@ -5,7 +5,8 @@ whoever wants to know looks twice, and says how long ago each node's cell was la
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any, Final, NamedTuple
 
@@ -60,7 +61,11 @@ class NodeView(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """The whole cluster. `wrong`: a sentence for each thing that an operator should look into; () where all is well."""
+    """The whole cluster. `wrong`: a sentence for each thing that an operator should look into; () where all is well.
+
+    `noted`: a sentence for each thing that he should know of, and may have wanted: who died and has not come back, and
+    who is drained.
+    """
 
     version: int
     shards: int
@@ -69,6 +74,7 @@ class Overview(NamedTuple):
     ownerless: int
     pinned: int
     wrong: Sequence[str]
+    noted: Sequence[str] = ()
 
 
 def overview_of(
@@ -82,11 +88,12 @@ def overview_of(
         _view(shard_map, node, by_name.get(node.incarnation), _quiet_s(pulses, node), patience_s)
         for node in (*shard_map.nodes, *unlisted)
     ]
-    nodes.sort(key=lambda view: (view.node_id, view.incarnation))
+    dead = [*_dead_for_good(by_name.values(), {node.node_id for node in nodes})]
+    departed = [_view(shard_map, _as_listed(cell), cell, NEVER, patience_s) for cell in dead]
     return Overview(
         shard_map.version,
         shard_map.shards,
-        nodes,
+        sorted([*nodes, *departed], key=lambda view: (view.node_id, view.incarnation)),
         len(shard_map.moving),
         len(shard_map.ownerless),
         len(shard_map.pins),
@@ -96,6 +103,7 @@ def overview_of(
             *_wrong_with_map(shard_map),
             *_wrong_with_clocks(living),
         ],
+        [*map(_died, dead), *_drained(nodes)],
     )
 
 
@@ -108,6 +116,7 @@ def as_fields(overview: Overview) -> dict[str, Any]:
         "ownerless": overview.ownerless,
         "pinned": overview.pinned,
         "wrong": list(overview.wrong),
+        "noted": list(overview.noted),
         "nodes": [node_fields(node) for node in overview.nodes],
     }
 
@@ -231,6 +240,32 @@ def _as_listed(cell: NodeCell) -> ListedNode:
     return ListedNode(
         cell.incarnation, cell.node_id, cell.peer, cell.url, cell.weight, cell.zone, cell.standby, plan=cell.plan
     )
+
+
+def _dead_for_good(cells: Iterable[NodeCell], there: Collection[str]) -> Iterable[NodeCell]:
+    """Of each node that was declared dead and is not there again under another incarnation, the last one's cell.
+
+    A cell stays until another server takes its place, so some of them are forgotten sooner than others.
+    """
+    last: dict[str, NodeCell] = {}
+    for cell in cells:
+        if cell.status == "dead" and cell.node_id and cell.node_id not in there:
+            known = last.setdefault(cell.node_id, cell)
+            last[cell.node_id] = max(known, cell, key=lambda one: one.clock_us)
+    return [last[node_id] for node_id in sorted(last)]
+
+
+def _died(cell: NodeCell) -> str:
+    when = ""
+    if cell.clock_us:
+        when = f", by its clock {datetime.fromtimestamp(cell.clock_us / US_PER_S, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{cell.node_id} died{when}, and has not come back: others have its shards ({cell.address})"
+
+
+def _drained(nodes: Iterable[NodeView]) -> Iterable[str]:
+    for node in nodes:
+        if node.is_draining and not node.shards and not node.arriving:
+            yield f"{node.node_id} is drained, and owns nothing until `rowbox nodes undrain {node.node_id}`"
 
 
 def _wrong_with_nodes(nodes: Iterable[NodeView]) -> Iterable[str]:

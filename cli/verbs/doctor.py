@@ -1,9 +1,10 @@
 """`rowbox doctor`: whether what a server stands on is as the server needs it. It prints one line for each thing.
 
-With an embedded store these are its folder and its device (doctor_embedded.py), with a cluster the gateways and the
-table.
+With an embedded store these are its folder and its device (doctor_embedded.py); on HBase the gateways, the table,
+and the servers that share the mailboxes (cluster/doctor.py).
 """
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from rowbox.cacheserver.clocks import wall_clock_ms, wall_clock_us
 from rowbox.cacheserver.stores.clock_memory import REMEMBERED_QUALIFIER, decoded
 from rowbox.cli.gateways import hbase_address, opened_admin, parse_gateway, thrift2_option
 from rowbox.cli.options import with_settings
+from rowbox.cli.verbs.cluster.doctor import examine_servers
 from rowbox.cli.verbs.doctor_embedded import examine_embedded
 from rowbox.hbase_schema.doctor.cluster import (
     examine_calls,
@@ -53,7 +55,8 @@ def command(loaded: LoadedSettings, thrift2: str | None, gateway_info: tuple[str
     Beside a server or without one; it writes a small file to the data folder, and removes it.
 
     HBase: it asks gateways, and looks at table, calls, clocks, timeouts. It writes to a row of its own behind all
-    mailboxes, and removes it.
+    mailboxes, and removes it. Of a cluster's servers: secret, TLS, Redis, map and clocks. It calls each server once at
+    its peer address, as the other servers do, and asks it for nothing.
     """
     shown = []
     for diagnosis in _examined(loaded, thrift2, [parse_gateway(text, "--gateway-info") for text in gateway_info]):
@@ -78,7 +81,7 @@ def _examined(loaded: LoadedSettings, thrift2: str | None, infos: list[Address])
 def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
     """Examines a cluster. What needs a gateway is left out where no gateway answers."""
     address, settings = hbase_address(loaded), loaded.settings.hbase
-    identities = {}
+    identities, is_made = {}, False
     for gateway in address.gateways:
         diagnosis, identity = examine_gateway(gateway, address.table, settings)
         yield diagnosis
@@ -86,28 +89,30 @@ def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) 
             identities[gateway] = identity
     if identities:
         yield examine_cluster(identities.values())
-        yield from _examine_table(loaded, thrift2)
+        found, is_made = _examine_table(loaded, thrift2)
+        yield from found
     for gateway in identities:
         with closing(Thrift1(gateway, address.table, settings)) as thrift1:
             yield from examine_calls(thrift1, secrets.token_hex(8).encode(), wall_clock_ms)
     yield from examine_configuration(infos, settings)
+    if is_made:
+        yield from asyncio.run(examine_servers(loaded.settings))
 
 
-def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> list[Diagnosis]:
-    """Examines the table and its memory of the time. A gateway that fails, or a row that does not read back, is a
-    finding.
+def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> tuple[list[Diagnosis], bool]:
+    """Examines the table and its memory of the time, and whether it is Rowbox's. A gateway that fails, or a row that
+    does not read back, is a finding.
     """
     try:
         with opened_admin(loaded, thrift2) as admin:
             found = list(examine_table(admin, plan_table(admin.table, loaded.settings.store)))
-            return [*found, *_examine_remembered(admin.thrift1)]
+            is_made = admin.thrift1.exists() and read_schema(admin.thrift1) is not None
+            return [*found, *(_examine_remembered(admin.thrift1) if is_made else [])], is_made
     except RowboxError as error:
-        return [Diagnosis(State.WRONG, "table", str(error))]
+        return [Diagnosis(State.WRONG, "table", str(error))], False
 
 
 def _examine_remembered(thrift1: Thrift1) -> list[Diagnosis]:
-    """Compares the store's memory of the time with this machine's clock. Empty where the table is not Rowbox's."""
-    if not thrift1.exists() or read_schema(thrift1) is None:
-        return []
+    """Compares the store's memory of the time with this machine's clock."""
     cell = thrift1.read(CLOCK_ROW, Family.INDEX, [REMEMBERED_QUALIFIER]).get(REMEMBERED_QUALIFIER)
     return [judge_remembered(None if cell is None else decoded(cell.value), wall_clock_us())]

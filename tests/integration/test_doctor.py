@@ -56,7 +56,8 @@ def test_a_sound_store_is_well_and_nothing_of_the_probes_stays(place: Place) -> 
     result = place.rowbox("doctor")
     assert result.exit_code == 0, result.stdout
     states = [line.split()[0] for line in result.stdout.splitlines()]
-    assert states == ["ok"] * (4 + len(PROBES)) + ["unknown"] * 2
+    assert states == ["ok"] * (4 + len(PROBES)) + ["unknown"] * 2 + ["ok"]
+    assert result.stdout.splitlines()[-1] == "ok       servers: no server has joined the cluster yet"
     with place.admin() as admin:
         assert admin.thrift1.first_row() == META_START + b"schema"
 

@@ -11,8 +11,8 @@ from cryptography.x509.oid import NameOID
 Authority = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def made_certificate(folder: Path, name: str, authority: Authority | None = None) -> Authority:
-    """`NAME.pem` and `NAME.key`, signed by `authority` or by itself."""
+def made_certificate(folder: Path, name: str, authority: Authority | None = None, days: float = 1) -> Authority:
+    """`NAME.pem` and `NAME.key`, signed by `authority` or by itself, good for so many days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -23,7 +23,7 @@ def made_certificate(folder: Path, name: str, authority: Authority | None = None
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
     )
     certificate = builder.sign(key if authority is None else authority[1], hashes.SHA256())

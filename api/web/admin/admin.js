@@ -6,7 +6,7 @@
  * @typedef {{nodeId: string, incarnation: string, state: string, address: string, zone: string, weight: number,
  *   shards: number, share: number, leaving: number, arriving: number, quietSeconds: number | null,
  *   draining: boolean, load: Load | null}} ClusterNode
- * @typedef {{version: number, shards: number, moving: number, ownerless: number, pinned: number, wrong: string[],
+ * @typedef {{version: number, shards: number, moving: number, ownerless: number, pinned: number, wrong: string[], noted: string[],
  *   nodes: ClusterNode[], runs: [count: number, owner: string | null, target: string | null][],
  *   changes: string[]}} Cluster
  */
@@ -30,6 +30,7 @@ const tokenInput = element("token", HTMLInputElement);
 const refused = element("refused", HTMLParagraphElement);
 const clusterPart = element("cluster", HTMLDivElement);
 const wrongList = element("wrong", HTMLUListElement);
+const notedList = element("noted", HTMLUListElement);
 const nodeRows = element("nodes", HTMLTableSectionElement);
 const grid = element("grid", HTMLCanvasElement);
 const underPointer = element("under-pointer", HTMLParagraphElement);
@@ -108,14 +109,15 @@ function show(cluster) {
   const moving = cluster.moving ? `, ${number(cluster.moving)} on the move` : "";
   const wrong = cluster.wrong.length;
   say(
-    wrong ? "bad" : "good",
-    `${wrong ? `${wrong} ${wrong === 1 ? "thing is" : "things are"} wrong` : "All is well"}: ` +
+    wrong ? "bad" : cluster.noted.length ? "noted" : "good",
+    `${wrong ? `${wrong} ${wrong === 1 ? "thing is" : "things are"} wrong` : cluster.noted.length ? "Every shard is served" : "All is well"}: ` +
     `${owners} of ${cluster.nodes.length} nodes own ${number(owned)} of ${number(cluster.shards)} shards, ` +
     `map version ${cluster.version}${moving}`,
   );
   clusterPart.classList.remove("old");
   asOf.textContent = `As of ${new Date().toLocaleTimeString()}`;
   wrongList.replaceChildren(...cluster.wrong.map((text) => made("li", text)));
+  notedList.replaceChildren(...cluster.noted.map((text) => made("li", text)));
   places = cluster.nodes.map((node) => node.nodeId);
   showNodes(cluster.nodes);
   showEvents(cluster);

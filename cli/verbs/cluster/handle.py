@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,9 +22,10 @@ async def opened_desk(settings: Settings, verb: str) -> AsyncIterator[Desk]:
     store = await HBaseStore.open(address, settings.hbase, kept=settings.store)
     try:
         clock = StoreClock(wall_clock_us)
-        yield Desk(store, f"verb-{secrets.token_hex(8)}", clock, settings.lease, sleep=_sleep)
+        yield Desk(store, f"verb-{secrets.token_hex(8)}", clock, settings.lease, now_s=_now_s, sleep=_sleep)
     finally:
         await store.close()
 
 
 _sleep = asyncio.sleep
+_now_s = time.monotonic

@@ -71,6 +71,7 @@ def drain(loaded: LoadedSettings, node: str, *, dry_run: bool, yes: bool, wait: 
     """
     if change(loaded.settings, "nodes drain", wished(node, draining=True), dry_run=dry_run, yes=yes) and wait:
         asyncio.run(wait_until_empty(loaded.settings, node, timeout_s))
+        click.echo(f"{node} owns nothing now.")
 
 
 @command.command("undrain")

@@ -4,7 +4,8 @@ What an operator has to act on stands on top, whatever the size of the cluster: 
 the nodes do not all fit, those first that are not as they should be. A column is shown where it says something.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Literal
 
 from rich.console import Group, RenderableType
@@ -23,6 +24,7 @@ _STATES: Final[Mapping[str, str]] = {
     "of an older version": "yellow",
 }
 _WRONG: Final = "bold red"
+_NOTED: Final = "bold yellow"
 _BAR: Final = 10
 _FRAME: Final = 2
 """Columns that `printed` puts around a table."""
@@ -34,7 +36,7 @@ ALL_LINES: Final = 1 << 20
 
 
 def screen(
-    overview: Overview, events: Sequence[str], note: str, *, columns: int, lines: int = ALL_LINES
+    overview: Overview, events: Collection[str], note: str, *, columns: int, lines: int = ALL_LINES
 ) -> RenderableType:
     """All of it: the verdict first, then what is wrong, the nodes, what has changed, and a `note` below.
 
@@ -43,14 +45,19 @@ def screen(
     parts: list[RenderableType] = [verdict(overview)]
     wrong = _at_most(overview.wrong, max(3, lines // 4), "more things are wrong: rowbox cluster status without --watch")
     parts += [Text(f"  {one}", style=_WRONG) for one in wrong]
-    left = lines - _FURNITURE - sum(-(-len(one) // columns) for one in wrong)
+    noted = _at_most(overview.noted, max(2, lines // 8), "more to know: rowbox cluster status without --watch")
+    parts += [Text(f"  {one}", style=_NOTED) for one in noted]
+    left = lines - _FURNITURE - sum(-(-(len(one) + 2) // columns) for one in (*wrong, *noted))
     shown = overview.nodes if len(overview.nodes) <= left else _worst_first(overview.nodes)[: max(3, left // 2)]
     parts += [Text(), nodes_table(overview, columns, shown)]
     if len(shown) < len(overview.nodes):
         parts.append(Text(f"{len(overview.nodes) - len(shown)} more nodes: rowbox nodes ls shows all", style="dim"))
     left -= len(shown)
     if events and left > 2:
-        parts += [Text("\nChanges, newest first", style="bold"), *(Text(f"  {one}") for one in events[: left - 2])]
+        parts += [
+            Text("\nChanges, newest first", style="bold"),
+            *(Text(f"  {one}") for one in islice(events, left - 2)),
+        ]
     parts.append(Text(f"\n{note}" if note else "", style="dim"))
     return Group(*parts)
 
@@ -62,7 +69,7 @@ what is empty.
 
 
 def verdict(overview: Overview) -> Text:
-    """One line: is all well, and how large is it."""
+    """One line: is all well, and how large is it. Where something is noted it is not called well."""
     owners = sum(node.shards > 0 for node in overview.nodes)
     text = f"{owners} of {len(overview.nodes)} nodes own {overview.shards - overview.ownerless:,} of "
     text += f"{overview.shards:,} shards, map version {overview.version}"
@@ -71,6 +78,8 @@ def verdict(overview: Overview) -> Text:
     if overview.wrong:
         number = len(overview.wrong)
         return Text.assemble((f"{number} {'thing is' if number == 1 else 'things are'} wrong: ", _WRONG), text)
+    if overview.noted:
+        return Text.assemble(("Every shard is served: ", _NOTED), text)
     return Text.assemble(("All is well: ", "bold green"), text)
 
 

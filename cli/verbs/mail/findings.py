@@ -1,14 +1,17 @@
 """Findings of a walk over mailboxes, as the verbs print them: the first MOST_SHOWN, and how many there were."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from rowbox.mailbox.check.findings import Finding
+from rowbox.mailbox.check.findings import Code, Finding
 
 MOST_SHOWN: Final = 1000
 """The most findings that are listed. Further ones are only counted."""
+
+MOST_NAMED: Final = 3
+"""Users who are named in an advice."""
 
 
 class Findings(msgspec.Struct):
@@ -28,6 +31,17 @@ class Findings(msgspec.Struct):
         yield from (f"{code}  {user_id}: {text}" for code, user_id, text in self.shown)
         if self.count > len(self.shown):
             yield f"... and {self.count - len(self.shown):,} more"
+        yield from self._advice()
+
+    def _advice(self) -> Iterator[str]:
+        """What is to be done about it, where that can be said here."""
+        missing = {user_id for code, user_id, _ in self.shown if code == Code.COPY_MISSING}
+        if missing:
+            verbs = ", ".join(f"`rowbox mailbox repair {user_id}`" for user_id in sorted(missing)[:MOST_NAMED])
+            more = " and so on" if len(missing) > MOST_NAMED else ""
+            yield f"copy_missing is mended by {verbs}{more}: a running server delivers what is missing."
+        if any(code != Code.COPY_MISSING for code, _, _ in self.shown):
+            yield 'No verb mends the rest: first read "An audit finds something" in docs/operations.md.'
 
     @property
     def summary(self) -> str:

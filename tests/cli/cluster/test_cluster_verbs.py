@@ -1,14 +1,19 @@
 """`rowbox nodes`, `shards` and `cluster` over a map in a store."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 from click.testing import CliRunner
+from rich.console import RenderableType
 
 from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
-from rowbox.cacheserver.shardmap.shard_map import NOBODY, Wish
+from rowbox.cacheserver.shardmap.overview import Overview
+from rowbox.cacheserver.shardmap.shard_map import NOBODY, ShardMap, Wish
 from rowbox.cli.main import main
+from rowbox.cli.verbs.cluster import cluster, handle
+from rowbox.cli.verbs.cluster.screen import screen
 from rowbox.mailbox.ids import shard_of
 from tests.cli.cluster.shared_store import SHARDS, SharedStore, run, shared
 
@@ -151,6 +156,45 @@ def test_the_load_of_each_node_is_shown_wherever_nodes_are(shared: SharedStore) 
     assert "4,000" in run("cluster", "status").stdout
     told = orjson.loads(run("cluster", "status", "--json").stdout)["nodes"]
     assert [node["load"] and node["load"]["mailboxes"] for node in told] == [None, 4000, None]
+
+
+def test_a_cluster_that_died_as_a_whole_is_not_well(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left who would declare anybody dead, so one look more than usual has to show that nobody beats."""
+    slept_s = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept_s
+        slept_s += seconds
+
+    monkeypatch.setattr(handle, "_sleep", sleep)
+    monkeypatch.setattr(handle, "_now_s", lambda: slept_s)
+    result = run("cluster", "status")
+    assert result.exit_code == 1
+    assert "3 things are wrong" in result.stdout
+    assert "a has not beaten for 4 s, and owns 22 shards" in result.stdout
+
+
+def test_who_watches_is_shown_what_changes_until_ctrl_c(shared: SharedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    shown: list[tuple[str, ...]] = []
+
+    def changes(before: ShardMap, after: ShardMap) -> Sequence[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            raise KeyboardInterrupt
+        return ("something changed",) if looks == 2 else ()
+
+    def drawn(seen: Overview, events: Collection[str], note: str, **size: int) -> RenderableType:
+        shown.append(tuple(event.partition("  ")[2] for event in events))
+        return screen(seen, events, note, **size)
+
+    monkeypatch.setattr(cluster, "EVERY_S", 0)
+    monkeypatch.setattr(cluster, "changes_between", changes)
+    monkeypatch.setattr(cluster, "screen", drawn)
+    result = run("cluster", "status", "--watch")
+    assert (result.exit_code, result.exception) == (0, None)
+    assert shown == [(), (), ("something changed",), ("something changed",)]
 
 
 def test_an_embedded_store_has_no_cluster(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The screen of a cluster: what stands on it, however large the cluster and however small the terminal."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 from rich.console import Console
@@ -24,7 +24,7 @@ def overview(*nodes: NodeView, wrong: Sequence[str] = ()) -> Overview:
     return Overview(7, 4096, nodes, 0, 0, 0, wrong)
 
 
-def drawn(seen: Overview, events: Sequence[str] = (), *, columns: int = 80, lines: int = 24) -> list[str]:
+def drawn(seen: Overview, events: Collection[str] = (), *, columns: int = 80, lines: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=columns)
     console.print(screen(seen, events, "the note", columns=columns, lines=lines))
     assert isinstance(console.file, io.StringIO)

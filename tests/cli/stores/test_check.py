@@ -70,7 +70,8 @@ def test_more_findings_than_are_listed(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(findings, "MOST_SHOWN", 1)
     in_store(tmp_path, lose_carols_copy)
     lines = run(tmp_path).stdout.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert "An audit finds something" in lines[2]
     assert lines[1].startswith("... and ")
 
 

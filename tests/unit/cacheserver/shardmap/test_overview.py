@@ -128,6 +128,29 @@ def test_two_servers_of_one_node_id_are_wrong_and_one_that_was_restarted_is_not(
     assert wrong(Pulse(NEVER), Pulse(NEVER)) == [], "both were seen once"
 
 
+def test_who_died_and_has_not_come_back_is_noted_and_shown() -> None:
+    at_us = 1_795_827_026_000_000
+    shard_map = shared(node("a"), node("b"))
+    dead = cell("c", "dead", clock_us=at_us)
+    earlier = replace(dead, incarnation="inc-earlier", clock_us=at_us - 1)
+    overview = seen(shard_map, cell("a"), cell("b"), earlier, dead, cell("d", "stopped"))
+    assert overview.wrong == [], "nothing is to be done at once"
+    assert overview.noted == [
+        "c died, by its clock 2026-11-28 00:50:26 UTC, and has not come back: others have its shards (host of c)"
+    ]
+    assert [(one.node_id, one.state, one.shards) for one in overview.nodes][2:] == [("c", "dead", 0)]
+    again = replace(cell("c"), incarnation="inc-again")
+    assert seen(shard_map, cell("a"), cell("b"), dead, again).noted == []
+
+
+def test_a_drain_that_nobody_took_back_is_noted() -> None:
+    drained = shared(node("a"), node("b")).giving(range(0, 12, 2), "inc-b").wishing("a", Wish(draining=True))
+    assert seen(drained, cell("a"), cell("b")).noted == [
+        "a is drained, and owns nothing until `rowbox nodes undrain a`"
+    ]
+    assert seen(drained.giving([0], "inc-a"), cell("a"), cell("b")).noted == [], "it has not given all away yet"
+
+
 def test_changes_are_told_in_sentences() -> None:
     before = shared(node("a"), node("b"))
     after = before.next().listing([node("c")]).sending([0, 2], "inc-c").wishing("a", Wish(weight=50))
