@@ -1,4 +1,4 @@
-"""docs/how-to/cluster.md, "TLS among the servers": its certificates are made, and servers with its settings take them."""
+"""docs/how-to/cluster.md, "TLS among the servers": its certificates are made, and servers take them."""
 
 import subprocess
 import time
