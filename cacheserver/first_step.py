@@ -43,7 +43,7 @@ def begin(begun: Coroutine[Any, Any, _T], name: str) -> "Ended[_T] | asyncio.Tas
     rest, which the caller owns.
     """
     loop, stands = asyncio.get_running_loop(), Beginning()
-    current = cast("asyncio.Task[Any]", stands)
+    current: Any = stands
     asyncio._enter_task(loop, current)  # noqa: SLF001 - documented for whoever has tasks of his own ("Extending")
     try:
         awaited = begun.send(None)

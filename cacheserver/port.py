@@ -6,7 +6,7 @@ under it, and always HandoverInProgress, StoreUnavailable, Overloaded (all retry
 call stops the waiting and nothing else: a mutation that was begun is finished.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -181,11 +181,11 @@ class MailboxPort(Protocol):
 class DeliveryPort(Protocol):
     """What brings messages into the mailboxes of their recipients."""
 
-    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """Brings messages into a user's mailbox, in order, each once however often it comes.
 
-        Returns how many of them, counted from the first, are durable: one at least. Raises what a write raises, and
-        HandoverInProgress where this server cannot reach the user's owner.
+        The result is how many of them, counted from the first, are durable: one at least. Raises, at once or when it is
+        awaited, what a write raises, and HandoverInProgress where this server cannot reach the user's owner.
         """
         ...
 

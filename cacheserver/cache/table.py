@@ -119,6 +119,10 @@ class Table:
         row = self._rows.get(user_id)
         return row.grant if row is not None else self._ownership.grant_of(shard_of(user_id, self.shards))
 
+    def owns(self, user_id: str) -> bool:
+        """Whether `grant_of` has a grant for the user."""
+        return user_id in self._rows or shard_of(user_id, self.shards) in self._ownership.shards
+
     def rows_of(self, shards: Collection[int]) -> list[Row]:
         """The rows of these shards that the table has now, in no order."""
         return [row for shard in shards for row in self._of_shard.get(shard, ())]

@@ -138,6 +138,8 @@ class Delivery:
         self._wait_s = wait_s
         self._parcels: dict[bytes, Parcel] = {}
         self._queues: dict[str, _Queue] = {}
+        self._new: list[str] = []
+        """Recipients whose queues were made in this turn of the loop."""
         self._pauses: dict[str, float] = {}
         """By recipient whose last delivery failed: how many seconds it was to the next one."""
         self._is_closed = False
@@ -326,7 +328,15 @@ class Delivery:
             queue.append(parcel)
             return
         self._queues[recipient] = _Queue(parcel)
-        self._loop.call_soon(self._begin, recipient)  # what else comes in this turn goes with it
+        if not self._new:
+            self._loop.call_soon(self._begin_new)  # what else comes in this turn goes with it
+        self._new.append(recipient)
+
+    def _begin_new(self) -> None:
+        """Begins to deliver to all recipients who got a queue in the turn before, in the order in which they did."""
+        new, self._new = self._new, []
+        for recipient in new:
+            self._begin(recipient)
 
     def _begin(self, recipient: str) -> None:
         """Delivers what is first in a recipient's queue. No task: there is one of these for each message."""
@@ -339,7 +349,7 @@ class Delivery:
             return
         try:
             delivered = self._deliver(recipient, [parcel.cell.message for parcel in parcels])
-        except RowboxError as error:
+        except Exception as error:  # noqa: BLE001 - as one that comes later; the next recipient has its turn
             self._failed(recipient, error)
         else:
             delivered.add_done_callback(partial(self._ended, recipient, parcels))

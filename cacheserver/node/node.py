@@ -198,20 +198,24 @@ class Node:
         """See MailboxPort."""
         self._at_work(user_id).admit_write(user_id, bearer)
 
-    async def send(self, request: Send) -> SendResult:
-        """See MailboxPort."""
-        return await self._at_work(request.sender_id).send(request)
+    # No coroutines of their own, as in Owner: each of them would be a step more in every wait, and on the way back.
 
-    async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
+    def send(self, request: Send) -> Coroutine[Any, Any, SendResult]:
         """See MailboxPort."""
-        return await self._at_work(user_id).send_status(user_id, client_message_id, bearer)
+        return self._at_work(request.sender_id).send(request)
 
-    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+    def send_status(
+        self, user_id: str, client_message_id: str, bearer: Bearer | None = None
+    ) -> Coroutine[Any, Any, SendResult]:
         """See MailboxPort."""
-        return await self._at_work(request.user_id).mark_read(request)
+        return self._at_work(user_id).send_status(user_id, client_message_id, bearer)
+
+    def mark_read(self, request: MarkRead) -> Coroutine[Any, Any, MarkReadResult]:
+        """See MailboxPort."""
+        return self._at_work(request.user_id).mark_read(request)
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
-        """See MailboxPort. No coroutine of its own, as in Owner."""
+        """See MailboxPort."""
         return self._at_work(request.user_id).fetch_conversations(request)
 
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
@@ -230,9 +234,9 @@ class Node:
         """Raises TokenRevoked by the row of the bearer's own user, whose shard this server owns."""
         await self._at_work(bearer.user_id).judge(bearer)
 
-    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """See DeliveryPort: also what another server has for a user of this one."""
-        return await self._at_work(user_id).deliver(user_id, messages)
+        return self._at_work(user_id).deliver(user_id, messages)
 
     async def take_in(self, hand_over: HandOver, sender: str, map_version: int, timeout_s: float) -> int:
         """See Moves. An incarnation without moves takes nothing."""

@@ -31,7 +31,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
@@ -402,23 +402,18 @@ class Owner:
         """See RevocationPort."""
         await self.revocations.revoke_id(token_id)
 
-    async def deliver(self, user_id: str, messages: Sequence[Message]) -> int:
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """Brings messages of users of other owners into a mailbox, in order, each once however often it comes.
 
-        Returns how many of them, counted from the first, are durable: one at least. Cancelling it stops the waiting
-        alone. Raises what a write raises.
+        The result is how many of them, counted from the first, are durable: one at least. Cancelling it stops the
+        waiting alone. Raises what a write raises, and at once what Pipeline.submit raises.
         """
-        done = await self._deliver_here(user_id, messages)
-        assert isinstance(done, int)
-        return done
+        return cast("asyncio.Future[int]", self._deliver_here(user_id, messages))
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> Delivered:
         """One more round of the ring, here or at another owner. A shard that is closed here is still this owner's."""
-        if self._deliver_elsewhere is not None:
-            try:
-                self.table.grant_of(user_id)
-            except NotTheOwner:
-                return self._deliver_elsewhere(user_id, messages)
+        if self._deliver_elsewhere is not None and not self.table.owns(user_id):
+            return self._deliver_elsewhere(user_id, messages)
         return self._deliver_here(user_id, messages)
 
     def _deliver_here(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":

@@ -39,17 +39,17 @@ class InTurn:
         self._target = target
         self._refused = RefusedTurns()
 
-    async def send(self, request: Send) -> SendResult:
+    def send(self, request: Send) -> Coroutine[Any, Any, SendResult]:
         """See MailboxPort. NotTheOwner of no version of the map: an earlier write of the user was refused."""
         if request.routed is None:
-            return await self._target.send(request)
-        return await self._in_turn(request.sender_id, request.routed, self._target.send, request)
+            return self._target.send(request)
+        return self._in_turn(request.sender_id, request.routed, self._target.send, request)
 
-    async def mark_read(self, request: MarkRead) -> MarkReadResult:
+    def mark_read(self, request: MarkRead) -> Coroutine[Any, Any, MarkReadResult]:
         """As `send`."""
         if request.routed is None:
-            return await self._target.mark_read(request)
-        return await self._in_turn(request.user_id, request.routed, self._target.mark_read, request)
+            return self._target.mark_read(request)
+        return self._in_turn(request.user_id, request.routed, self._target.mark_read, request)
 
     async def _in_turn(
         self, user_id: str, routed: Routed, ask: Callable[[Any], Awaitable[_Result]], request: Send | MarkRead

@@ -102,8 +102,8 @@ class Inbound(NamedTuple):
 
 
 Handler = Callable[[Asked, Inbound], Answered | Awaitable[Answered]]
-"""Serves a call. A value is answered in the same turn of the loop, a future by its callback. A coroutine has made its
-first step when the next call begins; it gets a task if it waits then.
+"""Serves a call. A value is answered in the same turn of the loop, an asyncio.Future by its callback. The coroutine of
+an `async def` has made its first step when the next call begins; it gets a task if it waits then.
 
 What it returns is cancelled when the caller calls the call off, its time is over, or the link is lost. That ends the
 waiting: a handler whose mutation has begun lets it go on, as MailboxPort promises.

@@ -6,7 +6,8 @@ costs what is in flight, and the windows bound that. A call counts from its comi
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from types import CoroutineType
 from typing import Any
 
 from rowbox.cacheserver.first_step import Ended, begin
@@ -169,15 +170,15 @@ class ServingLink:
             asked = spec.asked_of.decode(call.body)
             timeout_s = call.timeout_ms / 1000
             result = handler(asked, Inbound(self.session.remote.incarnation, call.map_version, timeout_s))
-            if isinstance(result, Coroutine):
+            if type(result) is CoroutineType:
                 begun = begin(result, spec.name)
-                result = begun.result if isinstance(begun, Ended) else begun
+                result = begun.result if type(begun) is Ended else begun
         except frames.UNREADABLE as error:
             served.fail(BadRequest(f"{spec.name}: {error}"))
         except Exception as error:  # noqa: BLE001 - it is the caller's now, and logged where it is none of ours
             served.fail(error)
         else:
-            if not asyncio.isfuture(result):
+            if not isinstance(result, asyncio.Future):  # asyncio.isfuture takes three times as long to say so
                 served.answer(result)
                 return
             served.running = result

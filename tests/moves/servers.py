@@ -27,7 +27,7 @@ from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreUnavailable
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import Settings
-from tests.support.cluster import SHARDS, UNLIMITED, Node
+from tests.support.cluster import SHARDS, UNLIMITED, Node, delivered
 from tests.support.process import ConnectionLost, Process, install
 from tests.support.virtual_time import WallClock
 
@@ -168,7 +168,7 @@ class Server:
 
     async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
         server = self._servers.named_by(self.view, user_id)
-        return await server.process.call(server.owner.deliver(user_id, messages))
+        return await server.process.call(delivered(server.owner, user_id, messages))
 
 
 class Servers:

@@ -1,10 +1,12 @@
 """Delivery to the recipients' rows, where the store cannot commit both: order, retries, spilling, recovery."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
+from rowbox.cacheserver.cache.commands import CommandResult
 from rowbox.cacheserver.delivery import delivery as delivery_module
 from rowbox.cacheserver.delivery.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
@@ -363,6 +365,27 @@ async def test_messages_for_a_damaged_row_wait_in_the_outbox_and_hinder_nobody(
         assert [text for text in await arrivals(node, "bob") if "other" not in text] == ["0", "1", "2"]
         assert node.owner.delivery.spilled == {}
         assert await outbox_of(servers, "ann") == 0
+
+
+@virtual_time
+async def test_a_delivery_that_cannot_even_begin_hinders_no_other_one_of_its_turn(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        deliver = node.owner._deliver_here
+
+        def broken(user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":
+            if user_id == "bob":
+                raise ZeroDivisionError
+            return deliver(user_id, messages)
+
+        monkeypatch.setattr(node.owner, "_deliver_here", broken)
+        to_bob, to_carol = await gather_all(node.send("ann", "bob", "x", "1"), node.send("ann", "carol", "y", "2"))
+        assert (to_bob.pending_recipients, to_carol.pending_recipients) == (1, 0)
+        assert await contents(node, "carol") == ["y"]
+        assert await outbox_of(servers, "ann") >= 1
+        assert "1 messages for bob stay in their senders' outboxes" in caplog.text
 
 
 def test_the_pauses_are_bounded() -> None:

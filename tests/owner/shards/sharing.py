@@ -10,7 +10,7 @@ from rowbox.mailbox.errors import NotTheOwner, StoreUnavailable
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import Settings
-from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node
+from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, delivered
 from tests.support.process import ConnectionLost, Process
 from tests.support.virtual_time import settle
 
@@ -78,7 +78,7 @@ class Sharing(Cluster):
 
         async def deliver(to: Node) -> int:
             try:
-                return await to.process.call(to.owner.deliver(user, messages))
+                return await to.process.call(delivered(to.owner, user, messages))
             except ConnectionLost:
                 raise StoreUnavailable("the recipient's owner has died") from None
 
