@@ -16,7 +16,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -38,7 +38,7 @@ from rowbox.mailbox.ids import shard_of
 
 OWNERS = (1, 2, 4)
 FOR_EACH_OWNER = (64, 256)
-WARM_UP_S = 2.0
+WARM_UP_S = 0.5
 ROWS = 2
 """That a send writes: its sender's and its recipient's, each in a commit of its own."""
 
@@ -137,11 +137,11 @@ async def running(owners: int) -> AsyncIterator[Cluster]:
         yield Cluster(processes, Router(view, targets, patience_s=30.0, random=random.Random()))
 
 
-async def measure(turns: int, seconds: float) -> list[Turn]:
+async def measure(owners: Sequence[int], turns: int, seconds: float) -> list[Turn]:
     """All turns: those of all clusters after one another, again and again."""
     kinds = [(in_flight, False) for in_flight in FOR_EACH_OWNER] + [(FOR_EACH_OWNER[0], True)]
     async with AsyncExitStack() as stack:
-        clusters = [await stack.enter_async_context(running(owners)) for owners in OWNERS]
+        clusters = [await stack.enter_async_context(running(count)) for count in owners]
         for cluster in clusters:
             await cluster.turn(FOR_EACH_OWNER[0], WARM_UP_S, apart=False)
         return [
@@ -153,15 +153,15 @@ async def measure(turns: int, seconds: float) -> list[Turn]:
 
 
 def shown(turns: list[Turn]) -> str:
-    """The medians, and the medians of what each turn took against its neighbour of one owner."""
+    """The medians, and the medians of what each turn took against its neighbour of the first cluster."""
     head = (
-        *("owners", "in flight for each", "recipients", "us of CPU a send", "of 1 owner"),
+        *("owners", "in flight for each", "recipients", "us of CPU a send", "of the first"),
         *("rows in a commit", "deliveries over links a send", "sends/s"),
     )
     lines = []
     for owners, in_flight, apart in dict.fromkeys(turn[:3] for turn in turns):
         own = [turn for turn in turns if turn[:3] == (owners, in_flight, apart)]
-        one = [turn for turn in turns if turn[:3] == (OWNERS[0], in_flight, apart)]
+        one = [turn for turn in turns if turn[:3] == (turns[0].owners, in_flight, apart)]
         ratio = median(turn.us / alone.us for turn, alone in zip(own, one, strict=True))
         us, commits, deliveries, per_s = (median(values) for values in zip(*(t[3:] for t in own), strict=True))
         kind = "of the same owner" if apart else "any"
@@ -173,9 +173,11 @@ def shown(turns: list[Turn]) -> str:
 @click.command
 @click.option("--turns", default=5, show_default=True, help="How often each has its turn.")
 @click.option("--seconds", default=2.0, show_default=True, help="Length of a turn.")
-def main(turns: int, seconds: float) -> None:
+@click.option("--owners", multiple=True, default=OWNERS, show_default=True, help="Clusters of so many owners.")
+def main(turns: int, seconds: float, owners: tuple[int, ...]) -> None:
     """Measure what a send costs owners that share the mailboxes, and print it."""
-    click.echo(f"{machine.described()}.\n\n{shown(uvloop.run(measure(turns, seconds)))}")
+    taken = uvloop.run(measure(owners, turns, seconds))
+    click.echo(f"{machine.described()}. {turns} turns of {seconds:g} s.\n\n{shown(taken)}")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,14 @@ def test_links(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+def test_links_among_owners() -> None:
+    command = [sys.executable, "-m", "bench.links.owners", *"--turns 1 --seconds 0.1 --owners 1 --owners 2".split()]
+    text = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for words in ("| 1      | 64                 | any ", "| 2      | 256 ", "| of the same owner | "):
+        assert words in text
+
+
+@pytest.mark.integration
 def test_bench_long(tmp_path: Path) -> None:
     sizes = "--messages 100 --messages 200 --conversations 10 --conversations 20 --mailboxes 20 --mailboxes 200"
     text = run("bench.long", tmp_path, *sizes.split(), *"--turns 1 --seconds 0.05 --churned 200 --minutes 0.03".split())
