@@ -57,7 +57,7 @@ class _Server:
             self.mutations.append(len(mutations))
             await write(mutations, timestamp_ms)  # type: ignore[arg-type]
 
-        store.mutate = counted  # type: ignore[method-assign,assignment]
+        store.mutate = counted  # type: ignore[method-assign]
         peers = Peers(lambda: Identity("chat", name), SECRET, self.view, Hints(self.view, []).heard)
         ownership = EpochOwnership(1, name, shards)
         self.owner = Owner(
