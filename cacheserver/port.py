@@ -131,6 +131,54 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     retry_after_ms: int | None = None
     quota: Quota | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says no more than that nothing has changed."""
+        return self.is_delta and not (self.items or self.has_more)
+
+
+class FetchChanges(msgspec.Struct, frozen=True, array_like=True):
+    """What changed in a mailbox since `token`: messages and conversations. Without a token: where to begin.
+
+    `page_size` is the most messages of an answer, `max_bytes` the most bytes of its body, but for one change.
+    """
+
+    user_id: str
+    token: str | None = None
+    page_size: int = 100
+    max_bytes: int = 262_144
+    wait_ms: int = 0
+    bearer: Bearer | None = None
+
+
+class Changes(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchChanges: what changed since its token, up to a version that `token` names.
+
+    `messages` and `conversations` are JSON objects as the client gets them, each in its newest state, in the order of
+    their changes. One that has changed again behind `token` is not here: it comes with a later answer. `has_more` says
+    that there are changes behind `token`, `account` that something of the user himself changed.
+
+    `is_delta` False: these are the newest conversations, no messages, and `token` is the mailbox's head. The client
+    drops what it has. `next_cursor` is then FetchConversations' cursor behind them, None where there are no others, and
+    `reset_reason` says why the request's token was not served. `retry_after_ms` is as in Page.
+    """
+
+    messages: Sequence[bytes]
+    conversations: Sequence[bytes]
+    account: bool
+    is_delta: bool
+    token: str
+    has_more: bool = False
+    reset_reason: str | None = None
+    retry_after_ms: int | None = None
+    quota: Quota | None = None
+    next_cursor: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says no more than that nothing has changed."""
+        return self.is_delta and not (self.messages or self.conversations or self.account or self.has_more)
+
 
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
@@ -163,6 +211,13 @@ class MailboxPort(Protocol):
 
     async def fetch_messages(self, request: FetchMessages) -> Page:
         """A page of messages. Waits and raises as fetch_conversations; also UnknownConversation, PageTooLarge."""
+        ...
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        """What changed in the mailbox. Where nothing is newer than `token`, the answer waits for up to `wait_ms`.
+
+        RateLimited; BadRequest for a token that nobody gave; PeerTooOld where the owner does not know this call yet.
+        """
         ...
 
     def unready_reasons(self) -> Sequence[str]:

@@ -10,7 +10,7 @@ the server imports nothing of it. Fields that a later server adds to its answers
 """
 
 from rowbox.client.access import TokenSource
-from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
+from rowbox.client.answers import Changes, Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
 from rowbox.client.client import Client
 from rowbox.client.errors import (
     CLIENT_CLOSED,
@@ -38,6 +38,7 @@ __all__ = [
     "AccessDenied",
     "CallFailed",
     "Change",
+    "Changes",
     "Client",
     "Connection",
     "Conversation",

@@ -98,6 +98,33 @@ class ConversationPage(Page, rename="camel", kw_only=True, frozen=True):
     items: tuple[Conversation, ...] = msgspec.field(name="conversations")
 
 
+class Changes(Struct, rename="camel", kw_only=True, frozen=True):
+    """What changed in a mailbox since a token. Each message and conversation is in its newest state.
+
+    Of a message or a conversation that the program has, it keeps the one whose `last_updated_timestamp` is greater.
+    """
+
+    messages: tuple[Message, ...]
+    """Those that came, in the order in which they came."""
+    conversations: tuple[Conversation, ...]
+    """Those that changed, the one that changed last last. Of a beginning the newest, newest first."""
+    account: bool
+    """Whether something of the user himself changed: profile, devices, settings."""
+    is_delta_update: bool
+    """False: a beginning. The program drops what it has, and reads its lists anew."""
+    last_updated_timestamp: str
+    """The token from which to go on: opaque text, to be given back as it is."""
+    has_more: bool
+    """Whether there are changes behind the token."""
+    reset_reason: str | None
+    """With a beginning, why the token was not served: "expired", "future", "restored" or "foreign"; None where no token
+    was given."""
+    next_cursor: str | None
+    """With a beginning, the cursor for `client.conversations(cursor=...)`, which continues with older conversations;
+    None where there are none."""
+    retry_after_ms: int | None = None
+
+
 class _Problem(Struct, rename="camel", kw_only=True, frozen=True):
     """An error's body (RFC 9457)."""
 

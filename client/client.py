@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 from rowbox.client.access import TokenSource
-from rowbox.client.answers import Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
+from rowbox.client.answers import Changes, Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
 from rowbox.client.errors import CallFailed, ListReset, Refused
 from rowbox.client.faults import checked_duration
 from rowbox.client.follow import Follow, place_of
@@ -183,6 +183,26 @@ class Client:
         query = {"cursor": cursor, "lastUpdatedTimestamp": token, "pageSize": page_size}
         return await self._retried(
             lambda: self._transport.get("fetchConversation", query, ConversationPage), patience_s
+        )
+
+    async def fetch_changes(
+        self,
+        token: str | None = None,
+        *,
+        page_size: int = _PAGE_SIZE,
+        wait_s: int = 0,
+        patience_s: float | None = None,
+    ) -> Changes:
+        """What changed after `token`, which an earlier answer of this call had: messages, `page_size` at most, and
+        conversations. Without a token a beginning.
+
+        `wait_s`, 0 to 55 seconds, is how long the server holds the call where nothing has changed.
+        """
+        if wait_s:
+            _sane_wait(wait_s)
+        query: dict[str, str | int | None] = {"lastUpdatedTimestamp": token, "pageSize": page_size}
+        return await self._retried(
+            lambda: self._transport.get("fetchChanges", query, Changes, wait_s=wait_s), patience_s
         )
 
     def messages(

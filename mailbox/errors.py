@@ -39,6 +39,10 @@ class UnknownParameter(BadRequest):
     code = "unknown_parameter"
 
 
+class UnknownCall(BadRequest):
+    """One process of Rowbox asked another for a call that this one does not serve. No client is told so."""
+
+
 class PageTooLarge(RowboxError):
     """A page that was asked for by its number holds more than 1 MiB, and ending it early would skip messages.
 
@@ -127,6 +131,14 @@ class Overloaded(RowboxError):
     code = "overloaded"
     retryable = True
     told = "the server has no room for this now; nothing was done"
+
+
+class PeerTooOld(RowboxError):
+    """The process that owns the mailbox runs a Rowbox that does not know the call yet. Nothing was done."""
+
+    code = "peer_too_old"
+    retryable = True
+    told = "the server that has the mailbox is older and does not know this call yet; nothing was done"
 
 
 class HandoverInProgress(RowboxError):

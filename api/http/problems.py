@@ -127,6 +127,11 @@ KINDS: Final[dict[str, Kind]] = {
     "store_unavailable": Kind(
         503, "The store does not answer", "Send the same request again after Retry-After, a message under the same id."
     ),
+    "peer_too_old": Kind(
+        503,
+        "The mailbox is on an older server, which does not know the call yet",
+        "Use fetchMessages and fetchConversation until the servers are upgraded, or ask again after Retry-After.",
+    ),
     "overloaded": Kind(
         503, "The server is at its limit", "Send the same request again after Retry-After: nothing was done."
     ),

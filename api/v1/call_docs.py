@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from rowbox.api.v1.request_types import (
+    FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
@@ -13,12 +14,14 @@ from rowbox.api.v1.request_types import (
     SendStatusQuery,
 )
 from rowbox.api.v1.responses import (
+    FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
     SendMessageResponse,
 )
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
+from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
 from rowbox.mailbox.settings.config import PollSettings, StoreSettings
 from rowbox.mailbox.settings.units import format_duration
 
@@ -90,6 +93,21 @@ says why: it replaces what one has.
 
 `wait` is as of fetchConversation: the next message ends it, of the conversation where one is named."""
 
+_CHANGES: Final = f"""\
+The deltas of fetchMessages and fetchConversation in one answer, under one token. It is what a client that keeps a
+copy of the mailbox asks for.
+
+With `lastUpdatedTimestamp`: what changed since, the oldest change first: up to `pageSize` messages,
+{MOST_CONVERSATIONS} conversations and about 256 KiB, each once and as it is now. What has changed again behind the
+answer's token comes with a later answer. While `hasMore` is true, call again with the new token. Of a message and
+of a conversation keep the one whose `lastUpdatedTimestamp` is greater: then nothing that comes twice does harm.
+
+Without it, or with one that cannot be served (`resetReason`): a beginning. `isDeltaUpdate` is false, there are the
+{FIRST_CONVERSATIONS} newest conversations and no messages, and the token is that of now. Drop what you have, go on
+with fetchConversation from `nextCursor` and with fetchMessages, and with this call from the token.
+
+`wait` is as of fetchConversation: any change ends it."""
+
 CALLS: Final = (
     CallDoc(
         "sendMessage",
@@ -142,6 +160,17 @@ CALLS: Final = (
         {200: "A page, or what came."},
         FetchMessagesResponse,
         ("unknown_conversation", "page_too_large"),
+        is_poll=True,
+    ),
+    CallDoc(
+        "fetchChanges",
+        "get",
+        "What changed in the mailbox since a token: messages and conversations in one.",
+        _CHANGES,
+        FetchChangesQuery,
+        {200: "What changed, or a beginning."},
+        FetchChangesResponse,
+        ("peer_too_old",),
         is_poll=True,
     ),
 )

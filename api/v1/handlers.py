@@ -1,4 +1,4 @@
-"""The handlers of the five calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
+"""The handlers of the six calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
 markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
@@ -9,6 +9,7 @@ from typing import Final
 from rowbox.api.http.operation import Call, CallResult, Operation
 from rowbox.api.v1.requests import (
     escaped_user_id,
+    parse_fetch_changes,
     parse_fetch_conversation,
     parse_fetch_messages,
     parse_mark_read,
@@ -16,7 +17,7 @@ from rowbox.api.v1.requests import (
     parse_send_status,
     plain_user_id,
 )
-from rowbox.api.v1.responses import encode_mark_read, encode_page, encode_send
+from rowbox.api.v1.responses import encode_feed, encode_mark_read, encode_page, encode_send
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import PollSettings
 
@@ -40,6 +41,7 @@ class Handlers:
             Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
+            Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -64,6 +66,11 @@ class Handlers:
         request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id)
         page = await self._port.fetch_messages(request)
         return CallResult(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
+
+    async def fetch_changes(self, call: Call) -> CallResult:
+        request = parse_fetch_changes(call.query, call.claims, self._poll, self._read_user_id)
+        changes = await self._port.fetch_changes(request)
+        return CallResult(200, encode_feed(changes), changes.quota, _poll_timeout_s(request.wait_ms))
 
 
 def _poll_timeout_s(wait_ms: int) -> int | None:

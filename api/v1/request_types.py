@@ -117,6 +117,26 @@ class FetchConversationQuery(Struct, rename="camel", kw_only=True, frozen=True, 
     wait: Wait = 0
 
 
+class FetchChangesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """From where on."""
+
+    user_id: ActingUserId | UnsetType = UNSET
+    last_updated_timestamp: (
+        Annotated[
+            str,
+            Meta(
+                description="The lastUpdatedTimestamp of an earlier fetchChanges of this user: what changed since. "
+                "Opaque. One that cannot be served gets a beginning and a resetReason.",
+                examples=["1764208500123456.3f9a1c2b7d0b4a539b1f0c6a"],
+                extra_json_schema={"minLength": 1, "maxLength": MAX_TOKEN_CHARACTERS},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    page_size: Annotated[int, Meta(description=f"Messages in one answer: 1 to {MAX_MESSAGES}, clamped.")] = 100
+    wait: Wait = 0
+
+
 class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which messages; of all conversations where none is named."""
 

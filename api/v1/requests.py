@@ -18,13 +18,14 @@ from rowbox.api.v1.request_types import (
     MAX_MESSAGES,
     MAX_SKIPPED,
     MAX_TOKEN_CHARACTERS,
+    FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
     SendMessage,
     SendStatusQuery,
 )
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Send
+from rowbox.cacheserver.port import FetchChanges, FetchConversations, FetchMessages, MarkRead, Send
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
 from rowbox.mailbox.settings.config import PollSettings
@@ -36,6 +37,7 @@ _mark_read = msgspec.json.Decoder(MarkReadUpTo)
 _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
+_fetch_changes = QueryParser(FetchChangesQuery)
 _T = TypeVar("_T")
 ReadUserId = Callable[[str, str], str]
 """A function of a text and the name of its field. It returns the userId that the text means, or raises BadRequest."""
@@ -123,6 +125,21 @@ def parse_fetch_messages(
     )
 
 
+def parse_fetch_changes(
+    query: str, claims: Claims, poll: PollSettings, read_user_id: ReadUserId = plain_user_id
+) -> FetchChanges:
+    """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
+    request = _fetch_changes.parse(query)
+    _check_token(request.last_updated_timestamp)
+    return FetchChanges(
+        _acting_user(request.user_id, "userId", claims, read_user_id),
+        _given(request.last_updated_timestamp),
+        min(max(1, request.page_size), MAX_MESSAGES),
+        wait_ms=_wait_ms(request, poll),
+        bearer=claims.bearer,
+    )
+
+
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
@@ -178,9 +195,7 @@ def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_s
             raise BadRequest("cursor excludes pageNumber and lastUpdatedTimestamp")
         if not 1 <= len(cursor) <= MAX_CURSOR_CHARACTERS:
             raise BadRequest("cursor is not one that this server gave")
-    token = _given(request.last_updated_timestamp)
-    if token is not None and len(token) > MAX_TOKEN_CHARACTERS:
-        raise BadRequest("lastUpdatedTimestamp is not a token that this server gave")
+    _check_token(request.last_updated_timestamp)
     if request.page_number:
         if request.last_updated_timestamp is not UNSET:
             raise BadRequest("pageNumber above 0 excludes lastUpdatedTimestamp")
@@ -188,7 +203,12 @@ def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_s
             raise BadRequest(f"pageNumber x pageSize is above {MAX_SKIPPED}: use nextCursor")
 
 
-def _wait_ms(request: FetchConversationQuery | FetchMessagesQuery, poll: PollSettings) -> int:
+def _check_token(token: str | UnsetType) -> None:
+    if token is not UNSET and len(token) > MAX_TOKEN_CHARACTERS:
+        raise BadRequest("lastUpdatedTimestamp is not a token that this server gave")
+
+
+def _wait_ms(request: FetchConversationQuery | FetchMessagesQuery | FetchChangesQuery, poll: PollSettings) -> int:
     """How long to wait, in milliseconds. 0 without lastUpdatedTimestamp, where nothing says what would be newer."""
     if not request.wait or request.last_updated_timestamp is UNSET:
         return 0

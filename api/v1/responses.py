@@ -9,7 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
+from rowbox.cacheserver.port import Changes, MarkReadResult, Page, SendResult
+from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
 from rowbox.mailbox.representation import (
     Conversation,
     ConversationId,
@@ -83,6 +84,16 @@ class FetchMessagesResponse(PageTail, rename="camel", kw_only=True, frozen=True,
     messages: Annotated[list[Message], Meta(description="The newest first; in a delta the one that came first.")]
 
 
+class FetchChangesResponse(ChangesTail, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What changed in a mailbox, each in its newest state."""
+
+    messages: Annotated[list[Message], Meta(description="Those that came, in the order in which they came.")]
+    conversations: Annotated[
+        list[Conversation],
+        Meta(description="Those that changed, the one that changed last last; of a beginning, as fetchConversation's."),
+    ]
+
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -124,3 +135,17 @@ def encode_page(name: Literal["conversations", "messages"], page: Page) -> bytes
         )
     )
     return b'{"%b":[%b],%b' % (name.encode(), b",".join(page.items), tail[1:])
+
+
+def encode_feed(changes: Changes) -> bytes:
+    """The body of a FetchChangesResponse."""
+    tail = ChangesTail(
+        account=changes.account,
+        is_delta_update=changes.is_delta,
+        last_updated_timestamp=changes.token,
+        has_more=changes.has_more,
+        reset_reason=changes.reset_reason,  # type: ignore[arg-type]  # as in encode_page
+        next_cursor=changes.next_cursor,
+        retry_after_ms=UNSET if changes.retry_after_ms is None else changes.retry_after_ms,
+    )
+    return encode_changes(changes.messages, changes.conversations, tail)

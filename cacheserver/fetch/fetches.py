@@ -5,19 +5,19 @@ Every answer is given only while the grant still holds under which its request b
 
 import asyncio
 
-from rowbox.cacheserver.access.revocations import Revocations, token_revoked
+from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
-from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken, retry_after_ms
+from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.fetch.settling import Settling
+from rowbox.cacheserver.fetch.waiting import no_news, until_an_end_s
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.view import TOKEN_COLUMNS, View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, PageTooLarge, UnknownConversation
+from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
 from rowbox.mailbox.pages.conversation_pages import ConversationPage, conversation_page
 from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind
 from rowbox.mailbox.pages.page_request import PageRequest
@@ -25,9 +25,6 @@ from rowbox.mailbox.revocation import Bearer
 
 MOST_LOOKS = 3
 """How often a page is made anew after a settlement: conversations that have ended may move into it meanwhile."""
-LEAST_LOOK_S = 1.0
-"""A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is
-a moment away stays a moment away."""
 
 
 class Fetches:
@@ -79,12 +76,12 @@ class Fetches:
         if mailbox.index.endings.first > horizon:
             page = conversation_page(mailbox, asked, horizon)
         else:
-            mailbox, page = await self._settled_page(request.user_id, asked)
+            mailbox, page = await self.settled_page(request.user_id, asked)
             self._revocations.check_again(bearer)
         deadline = self._loop.time() + request.wait_ms / 1000 if request.wait_ms else 0.0
         while page.is_delta and not page.items and request.wait_ms > 0:
             left_s = deadline - self._loop.time()
-            look_s = self._until_an_end_s(mailbox, left_s)
+            look_s = until_an_end_s(mailbox, self._now_us(), left_s)
             waiter = Waiter(
                 request.user_id, grant, mailbox.head, only_messages=False, conversation_id=None, bearer=bearer
             )
@@ -96,7 +93,7 @@ class Fetches:
                 self._waiters.end(waiter)
             if woken is not Woken.CHANGE and (woken is not Woken.TIME or look_s == left_s):
                 return self._empty(bookmarks, waiter, woken, quota)
-            mailbox, page = await self._settled_page(request.user_id, asked)
+            mailbox, page = await self.settled_page(request.user_id, asked)
             self._revocations.check(mailbox, bearer)
             self._revocations.check_again(bearer)
         grant.check()
@@ -176,7 +173,7 @@ class Fetches:
             return None
         return self._pages.in_memory(mailbox, asked, self._now_us())
 
-    async def _settled_page(self, user_id: str, asked: PageRequest) -> tuple[Mailbox, ConversationPage]:
+    async def settled_page(self, user_id: str, asked: PageRequest) -> tuple[Mailbox, ConversationPage]:
         """A page in which nothing has ended, if that is to be had now, and the mailbox as it was made of it."""
         if isinstance(asked.start, int):
             await self._settling.before_delta(user_id, asked.start)
@@ -189,11 +186,6 @@ class Fetches:
             is_settled = await self._settling.settle(user_id, page.ended)
             looks = looks + 1 if is_settled else MOST_LOOKS
 
-    def _until_an_end_s(self, mailbox: Mailbox, left_s: float) -> float:
-        """How long a wait of `left_s` lasts until something ends in the mailbox that had not when this was asked."""
-        ends_s = (mailbox.index.endings.first - mailbox.horizon(self._now_us())) / US_PER_S
-        return min(left_s, max(ends_s, LEAST_LOOK_S)) if ends_s > 0 else left_s
-
     async def _message_page(self, view: View, asked: PageRequest, bearer: Bearer | None) -> MessagePage:
         """What was read for a token that was revoked meanwhile is not told: TokenRevoked."""
         page = await self._pages.page(view, asked)
@@ -202,13 +194,7 @@ class Fetches:
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
         """The answer to a wait that nothing came of. TokenRevoked, NotTheOwner where that is why it ended."""
-        waiter.grant.check()
-        if woken is Woken.GIVEN_AWAY:
-            raise NotTheOwner("this server is giving this user away")
-        if woken is Woken.REVOKED:
-            raise token_revoked()
-        later = retry_after_ms() if woken is Woken.DRAIN else None
-        return Page((), True, bookmarks.token(waiter.head), retry_after_ms=later, quota=quota)
+        return Page((), True, bookmarks.token(waiter.head), retry_after_ms=no_news(waiter, woken), quota=quota)
 
     def _is_newest(self, user_id: str, token: int) -> bool:
         """Whether nothing came after `token`, by the mailbox in memory. Not known of one that has left it."""

@@ -145,7 +145,7 @@ class MessagePages:
     ) -> tuple[list[LogCell], int]:
         """The first `count` new-message entries after `token`, upwards, and the version up to which they are all."""
         if token >= view.mailbox.log_floor:
-            entries = _entries_after(view.mailbox, token)
+            entries = view.mailbox.changes_after(token)
             return [entry for entry in entries if is_message(entry, conversation_id)], view.as_of
         found: list[LogCell] = []
         reached = token
@@ -183,16 +183,6 @@ class MessagePages:
 
 def _items(cut: PageCut) -> list[bytes]:
     return [copy.json for copy in cut.copies]
-
-
-def _entries_after(mailbox: Mailbox, token: int) -> list[LogCell]:
-    """The log entries in memory after `token`, upwards; the caller knows that they are all."""
-    found: list[LogCell] = []
-    for entry in reversed(mailbox.log):
-        if entry.version <= token:
-            break
-        found.append(entry)
-    return found[::-1]
 
 
 def _conversation_page(asked: PageRequest, start: Place, cut: PageCut) -> MessagePage:

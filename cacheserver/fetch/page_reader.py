@@ -13,7 +13,7 @@ from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import LogCell, MessageCell
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
-from rowbox.mailbox.pages.page_cut import PageCut
+from rowbox.mailbox.pages.page_cut import Cut, PageCut
 
 READ_COLUMNS = 256
 """Messages asked for in one call."""
@@ -66,7 +66,7 @@ class PageReader:
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
         return True
 
-    async def of_entries(self, view: View, entries: Sequence[LogCell], cut: PageCut) -> None:
+    async def of_entries(self, view: View, entries: Sequence[LogCell], cut: Cut) -> None:
         """Fills `cut` with the messages that log entries tell of, in their order; what retention took is left out."""
         place, count = 0, FIRST_COPIES
         while place < len(entries) and not cut.has_more:
@@ -144,7 +144,7 @@ class PageReader:
         entries: Sequence[LogCell],
         held: Mapping[bytes, MessageCopy | None],
         columns: Mapping[bytes, Column],
-        cut: PageCut,
+        cut: Cut,
     ) -> None:
         """As `_take`, in the order of `entries`: from memory what is held, else from its column, if it is there."""
         made_bytes = 0

@@ -74,6 +74,26 @@ class Settling:
             elif not await self.settle(user_id, ended):
                 return
 
+    async def a_part(self, user_id: str) -> bool:
+        """Settles AT_ONCE of what has ended in a mailbox. Whether more is left that can be settled now.
+
+        Raises as `settle`.
+        """
+        ended = await self._next_ended(user_id)
+        if not ended or not await self.settle(user_id, ended):
+            return False
+        return bool(await self._next_ended(user_id))
+
+    async def _next_ended(self, user_id: str) -> Sequence[bytes]:
+        """Some of the conversations that have ended in a mailbox, AT_ONCE at most; none where none has."""
+        while True:
+            _, mailbox = await self._table.loaded(user_id)
+            horizon = mailbox.horizon(self._now_us())
+            ended = mailbox.index.ended(horizon, AT_ONCE)
+            if ended or mailbox.index.endings.first > horizon:
+                return ended
+            await asyncio.sleep(0)  # only entries of the past were met, and there are more
+
     def close(self) -> None:
         """Begins no further part."""
         self._is_closed = True

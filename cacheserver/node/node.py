@@ -32,7 +32,17 @@ from rowbox.cacheserver.node.tenure import Changed
 from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Send,
+    SendResult,
+)
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
@@ -221,6 +231,10 @@ class Node:
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
         return self._at_work(request.user_id).fetch_messages(request)
+
+    def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
+        """See MailboxPort."""
+        return self._at_work(request.user_id).fetch_changes(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -57,4 +57,4 @@ class ActivityMeter:
     def _moment(self) -> _Moment:
         owner = self._owner
         commits = owner.committer
-        return _Moment(self._now_s(), commits.counters.sends, owner.fetches.begun, tuple(commits.durations.counts))
+        return _Moment(self._now_s(), commits.counters.sends, owner.fetches_begun, tuple(commits.durations.counts))

@@ -45,6 +45,8 @@ from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.delivery.delivery import Delivered, Delivery
 from rowbox.cacheserver.delivery.recovery import Recovery
+from rowbox.cacheserver.fetch.feed import Feed
+from rowbox.cacheserver.fetch.feed_pages import FeedPages
 from rowbox.cacheserver.fetch.fetches import Fetches
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
@@ -52,6 +54,8 @@ from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -181,13 +185,25 @@ class Owner:
             time,
             longest_token_s=longest_token_s(settings.auth),
         )
+        page_reader = PageReader(store, Turns(), self.cleaner.remove)
         self.fetches = Fetches(
             self.table,
-            MessagePages(PageReader(store, Turns(), self.cleaner.remove), time.latest_us),
+            MessagePages(page_reader, time.latest_us),
             self.waiters,
             self.settling,
             self.revocations,
             time.seen_us,
+            self._limits,
+        )
+        self.feed = Feed(
+            self.table,
+            FeedPages(page_reader),
+            self.fetches.settled_page,
+            self.waiters,
+            self.settling,
+            self.revocations,
+            time.seen_us,
+            time.latest_us,
             self._limits,
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
@@ -199,7 +215,9 @@ class Owner:
     async def start(self) -> None:
         """Begins the background work and takes requests."""
         await self._store.verify()
-        self.fetches.go_by(await history_of(self._store))
+        history = await history_of(self._store)
+        self.fetches.go_by(history)
+        self.feed.go_by(history)
         await self.revocations.ids.read()
         self.cleaner.loop.start()
         if self._store.late_writes:
@@ -432,6 +450,15 @@ class Owner:
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""
         return self.fetches.messages(request)
+
+    def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
+        """See MailboxPort."""
+        return self.feed.changes(request)
+
+    @property
+    def fetches_begun(self) -> int:
+        """Fetches that were asked for, long polls too, and were not refused for their rate."""
+        return self.fetches.begun + self.feed.begun
 
     # ------------------------------------------------------------------ what the table and the pipeline tell
 

@@ -52,7 +52,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             "rowbox_fetches_total",
             "counter",
             "Pages, deltas and long polls that were asked of this server's mailboxes, by whatever server's API.",
-            owner.fetches.begun,
+            owner.fetches_begun,
         ),
         (
             "rowbox_send_store_calls_total",

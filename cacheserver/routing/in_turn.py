@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -78,6 +80,10 @@ class InTurn:
     def fetch_messages(self, request: FetchMessages) -> Coroutine[Any, Any, Page]:
         """As `fetch_conversations`."""
         return self._target.fetch_messages(request)
+
+    def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
+        """As `fetch_conversations`."""
+        return self._target.fetch_changes(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

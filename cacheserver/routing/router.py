@@ -28,6 +28,8 @@ import msgspec
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -72,7 +74,8 @@ _REASONS: Final = {
 }
 
 _Result = TypeVar("_Result")
-_Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages)
+_Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
+_Fetched = TypeVar("_Fetched", Page, Changes)
 
 
 class Router:
@@ -240,6 +243,10 @@ class Router:
         """As `fetch_conversations`."""
         return self._fetch(request, lambda target, asked: target.fetch_messages(asked))
 
+    def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
+        """As `fetch_conversations`."""
+        return self._fetch(request, lambda target, asked: target.fetch_changes(asked))
+
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.
 
@@ -267,7 +274,7 @@ class Router:
                     raise
                 self._count(refusal)
 
-    async def _fetch(self, request: _Fetch, ask: Callable[[Target, _Fetch], Awaitable[Page]]) -> Page:
+    async def _fetch(self, request: _Fetch, ask: Callable[[Target, _Fetch], Awaitable[_Fetched]]) -> _Fetched:
         """A fetch that may wait, or whose token is another user's."""
         bearer = request.bearer
         if bearer is not None and bearer.user_id != request.user_id:
@@ -278,8 +285,8 @@ class Router:
         return await self._read(request.user_id, lambda target: ask(target, self._left_of(request, ends_s)), ends_s)
 
     async def _fetch_for(
-        self, bearer: Bearer, request: _Fetch, ask: Callable[[Target, _Fetch], Awaitable[Page]]
-    ) -> Page:
+        self, bearer: Bearer, request: _Fetch, ask: Callable[[Target, _Fetch], Awaitable[_Fetched]]
+    ) -> _Fetched:
         """A fetch with the token of another user, whose owner judges it: before, and after each part of a wait."""
         ends_s = self._loop.time() + request.wait_ms / 1000
         await self.judges.judge(bearer)
@@ -289,10 +296,11 @@ class Router:
             if not request.wait_ms:
                 return page
             await self.judges.judge(bearer)
-            is_over = page.items or not page.is_delta or page.retry_after_ms is not None
-            if is_over or page.token is None or self._loop.time() >= ends_s:
+            is_over = not page.is_empty or page.retry_after_ms is not None
+            token: str | None = page.token
+            if is_over or token is None or self._loop.time() >= ends_s:
                 return page
-            request = msgspec.structs.replace(request, token=page.token)
+            request = msgspec.structs.replace(request, token=token)
 
     def _left_of(self, request: _Fetch, ends_s: float, most_ms: int | None = None) -> _Fetch:
         """The same request, for what is left of its wait."""
@@ -394,7 +402,9 @@ class Router:
         self.sent_again[refusal.until] = self.sent_again.get(refusal.until, 0) + 1
 
 
-def _asked_of(ask: Callable[[Target, _Fetch], Awaitable[Page]], request: _Fetch, target: Target) -> Awaitable[Page]:
+def _asked_of(
+    ask: Callable[[Target, _Fetch], Awaitable[_Fetched]], request: _Fetch, target: Target
+) -> Awaitable[_Fetched]:
     return ask(target, request)
 
 

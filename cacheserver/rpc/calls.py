@@ -12,6 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -81,6 +83,8 @@ CONVERSATIONS = CallSpec("conversations", FetchConversations, Page, Lane.REQUEST
 MESSAGES = CallSpec("messages", FetchMessages, Page, Lane.REQUESTS, writes=False)
 AWAIT_CONVERSATIONS = CallSpec("await_conversations", FetchConversations, Page, Lane.WAITS, writes=False)
 AWAIT_MESSAGES = CallSpec("await_messages", FetchMessages, Page, Lane.WAITS, writes=False)
+CHANGES = CallSpec("changes", FetchChanges, Changes, Lane.REQUESTS, writes=False)
+AWAIT_CHANGES = CallSpec("await_changes", FetchChanges, Changes, Lane.WAITS, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)

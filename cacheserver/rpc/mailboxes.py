@@ -9,11 +9,13 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MailboxPort,
@@ -29,7 +31,7 @@ from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, Handlers, Inbound, S
 from rowbox.cacheserver.rpc.link import Waiting
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import Status, status_of
-from rowbox.mailbox.errors import LinkLost, RateLimited
+from rowbox.mailbox.errors import LinkLost, PeerTooOld, RateLimited, UnknownCall
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
@@ -41,9 +43,13 @@ DRAIN_SPREAD_MS: Final = 3_000
 MOST_LIMITED: Final = 10_000
 """Users of whom it is remembered until when they may not write."""
 
+OLD_PEER_RETRY_MS: Final = 10_000
+"""After which a client asks again for a call that the owner is too old for: an upgrade takes its time."""
+
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
-_Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages)
+_Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
+_Fetched = TypeVar("_Fetched", Page, Changes)
 
 
 class OwnerPort(Protocol):
@@ -83,6 +89,10 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.fetch_messages(asked)
 
+    def changes(asked: FetchChanges, inbound: Inbound) -> Awaitable[Changes]:
+        check(asked.user_id, inbound.map_version)
+        return port.fetch_changes(asked)
+
     handlers.add(calls.SEND, send)
     handlers.add(calls.SEND_STATUS, send_status)
     handlers.add(calls.MARK_READ, mark_read)
@@ -90,6 +100,8 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
     handlers.add(calls.MESSAGES, messages)
     handlers.add(calls.AWAIT_MESSAGES, messages)
+    handlers.add(calls.CHANGES, changes)
+    handlers.add(calls.AWAIT_CHANGES, changes)
     return handlers
 
 
@@ -126,7 +138,7 @@ class RemoteMailboxes:
         self._map_version = map_version
         self._loop = asyncio.get_running_loop()
         self._limited: OrderedDict[str, float] = OrderedDict()
-        self._parked: dict[Waiting[Page], None] = {}
+        self._parked: dict[Waiting[Page] | Waiting[Changes], None] = {}
         self._is_draining = False
 
     @property
@@ -166,15 +178,18 @@ class RemoteMailboxes:
 
     async def fetch_conversations(self, request: FetchConversations, *, timeout_s: float | None = None) -> Page:
         """See MailboxPort."""
-        if not request.wait_ms:
-            return await self._call(calls.CONVERSATIONS, request, timeout_s)
-        return await self._wait(calls.CONVERSATIONS, calls.AWAIT_CONVERSATIONS, request, timeout_s)
+        return await self._fetch(_CONVERSATIONS, request, timeout_s)
 
     async def fetch_messages(self, request: FetchMessages, *, timeout_s: float | None = None) -> Page:
         """See MailboxPort."""
-        if not request.wait_ms:
-            return await self._call(calls.MESSAGES, request, timeout_s)
-        return await self._wait(calls.MESSAGES, calls.AWAIT_MESSAGES, request, timeout_s)
+        return await self._fetch(_MESSAGES, request, timeout_s)
+
+    async def fetch_changes(self, request: FetchChanges, *, timeout_s: float | None = None) -> Changes:
+        """See MailboxPort."""
+        try:
+            return await self._fetch(_CHANGES, request, timeout_s)
+        except UnknownCall as error:
+            raise PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS) from error
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
@@ -199,21 +214,22 @@ class RemoteMailboxes:
         version = 0 if self._map_version is None else self._map_version()
         return self.peer.call(spec, asked, timeout_s=time_s, map_version=version)
 
-    async def _wait(
-        self, at_once: CallSpec[_Fetch, Page], waits: CallSpec[_Fetch, Page], request: _Fetch, timeout_s: float | None
-    ) -> Page:
+    async def _fetch(
+        self, fetch: "_FetchSpecs[_Fetch, _Fetched]", request: _Fetch, timeout_s: float | None
+    ) -> _Fetched:
+        if not request.wait_ms:
+            return await self._call(fetch.at_once, request, timeout_s)
         if self._is_draining:
-            page = await self._call(at_once, replace(request, wait_ms=0), timeout_s)
-            is_empty = page.is_delta and not page.items
-            return replace(page, retry_after_ms=_retry_after_ms()) if is_empty else page
-        waiting = self._call(waits, request, timeout_s, request.wait_ms / 1000)
+            answer = await self._call(fetch.at_once, replace(request, wait_ms=0), timeout_s)
+            return replace(answer, retry_after_ms=_retry_after_ms()) if answer.is_empty else answer
+        waiting = self._call(fetch.waits, request, timeout_s, request.wait_ms / 1000)
         if request.token is None:
             return await waiting  # a first page, which is not waited for
         self._parked[waiting] = None
         try:
             return await waiting
         except _Drained:
-            return Page((), is_delta=True, token=request.token, retry_after_ms=_retry_after_ms())
+            return fetch.nothing(request.token, _retry_after_ms())
         finally:
             self._parked.pop(waiting, None)
 
@@ -257,6 +273,29 @@ class RemoteMailboxes:
         parked, self._parked = self._parked, {}
         for waiting in parked:
             waiting.call_off(_Drained("this process ends"))
+
+
+class _FetchSpecs(NamedTuple, Generic[_Fetch, _Fetched]):
+    """A fetch as calls of a link: one that is answered at once, and one that may wait. `nothing` is the answer that
+    nothing came after a token, with the milliseconds after which to come back.
+    """
+
+    at_once: CallSpec[_Fetch, _Fetched]
+    waits: CallSpec[_Fetch, _Fetched]
+    nothing: Callable[[str, int], _Fetched]
+
+
+def _no_items(token: str, retry_after_ms: int) -> Page:
+    return Page((), is_delta=True, token=token, retry_after_ms=retry_after_ms)
+
+
+def _no_changes(token: str, retry_after_ms: int) -> Changes:
+    return Changes((), (), account=False, is_delta=True, token=token, retry_after_ms=retry_after_ms)
+
+
+_CONVERSATIONS: Final = _FetchSpecs(calls.CONVERSATIONS, calls.AWAIT_CONVERSATIONS, _no_items)
+_MESSAGES: Final = _FetchSpecs(calls.MESSAGES, calls.AWAIT_MESSAGES, _no_items)
+_CHANGES: Final = _FetchSpecs(calls.CHANGES, calls.AWAIT_CHANGES, _no_changes)
 
 
 class _Drained(LinkLost):

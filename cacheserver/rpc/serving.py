@@ -17,7 +17,7 @@ from rowbox.cacheserver.rpc.credit import Credit
 from rowbox.cacheserver.rpc.failures import failure_of
 from rowbox.cacheserver.rpc.handshake import Session
 from rowbox.cacheserver.rpc.wire import Said, Wire
-from rowbox.mailbox.errors import BadRequest, LinkLost, RowboxError
+from rowbox.mailbox.errors import BadRequest, LinkLost, RowboxError, UnknownCall
 from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
 
@@ -161,7 +161,7 @@ class ServingLink:
         if not self._takes_calls:
             served.fail(LinkLost("this process is about to end: nothing was begun"))
         elif found is None:
-            served.fail(BadRequest(f"this process has no call {call.name!r:.80}"))
+            served.fail(UnknownCall(f"this process has no call {call.name!r:.80}"))
         else:
             self._serve(served, call, *found)
 

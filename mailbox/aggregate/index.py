@@ -84,6 +84,14 @@ class ConversationIndex:
         state = self._states.get(conversation_id)
         return unpack(state) if isinstance(state, bytes) else state
 
+    def version_of(self, conversation_id: bytes) -> int:
+        """The version of a conversation's state; 0 when the user is not in it."""
+        version = self._changes.get(conversation_id)
+        if version is None:
+            state = self.get(conversation_id)
+            version = state.version if state is not None else 0
+        return version
+
     def packed(self) -> dict[bytes, bytes]:
         """All states by conversation, packed."""
         return {one: state if isinstance(state, bytes) else pack(state) for one, state in self._states.items()}

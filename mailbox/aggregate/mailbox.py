@@ -236,6 +236,15 @@ class Mailbox:
         self._windows_bytes += window.size_bytes - before
         self._trim_windows()
 
+    def changes_after(self, version: int) -> list[LogCell]:
+        """The log entries in memory after `version`, upwards: all there are where that is not below `log_floor`."""
+        found: list[LogCell] = []
+        for entry in reversed(self.log):
+            if entry.version <= version:
+                break
+            found.append(entry)
+        return found[::-1]
+
     def extend_log_back(self, older: Sequence[LogCell], floor: int, ceiling: int) -> None:
         """Extends the log downwards by all entries with floor < version <= ceiling, as far as a log is kept.
 

@@ -41,6 +41,8 @@ class ListKind(StrEnum):
     CONVERSATIONS = "c"
     MESSAGES = "m"
     ALL_MESSAGES = "a"
+    CHANGES = "f"
+    """All that changes in a mailbox: the feed (feed.py). It has tokens, and no cursors of its own."""
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -143,6 +145,17 @@ class Bookmarks:
     def _why_not(self, bound: bytes) -> ResetReason:
         is_of_history = bound[:BOUND_BYTES] == self._bound[:BOUND_BYTES]
         return ResetReason.FOREIGN if is_of_history else ResetReason.RESTORED
+
+
+def version_of(token: str) -> int:
+    """The version that a token of any list names; of two tokens of one list, the later one has the greater. BadRequest.
+
+    For whoever compares tokens that a mailbox has given. Whether a client's token is of the list, Bookmarks says.
+    """
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        raise BadRequest("not a token that a mailbox has given")
+    return int(match[1])
 
 
 class Bookmarker:

@@ -6,6 +6,7 @@ page is refused, and `narrower` gives one that fits. docs/adr/0021-a-page-never-
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from rowbox.mailbox.message import MessageCopy
 
@@ -18,6 +19,22 @@ ROOM_BYTES = PAGE_BYTES - TAIL_BYTES
 
 SMALLEST_BYTES = 200
 """A number of bytes that is less than any message takes."""
+
+
+class Cut(Protocol):
+    """A page while it is filled with messages, in their order."""
+
+    room_bytes: int
+    has_more: bool
+    """Whether the page has ended."""
+
+    def take(self, copy: MessageCopy) -> bool:
+        """Takes the next message. False where the page ends before it."""
+        ...
+
+    def take_all(self, copies: Sequence[MessageCopy]) -> bool:
+        """Does `take` of each message. False where the page ends before the last."""
+        ...
 
 
 class PageCut:

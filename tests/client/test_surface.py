@@ -48,6 +48,7 @@ def test_they_have_the_same_calls() -> None:
     [
         ("Message", python.Message),
         ("Conversation", python.Conversation),
+        ("Changes", python.Changes),
         ("Sent", python.Sent),
         ("ReadMark", python.ReadMark),
         ("ConversationChange", python.ConversationChange),

@@ -128,6 +128,33 @@ async def polls(caller: Caller) -> None:
     await caller.get("bob", "fetchMessages", lastUpdatedTimestamp=messages, wait=50)
 
 
+async def the_feed_of_a_mailbox(caller: Caller) -> None:
+    beginning = await _token(caller.get("bob", "fetchChanges"))
+    sent = [await caller.send("alice", "bob", f"text {number}", f"m-{number}") for number in range(7)]
+    await caller.send("carol", "bob", "from another one", "c")
+    place = {key: sent[3].json[key] for key in ("conversationId", "messageId")}
+    await caller.post("bob", "markRead", **place)
+    await caller.get("bob", "fetchChanges", lastUpdatedTimestamp=beginning)
+    await _deltas_to_the_end(caller, "bob", "fetchChanges", beginning, pageSize=3)
+    await _deltas_to_the_end(caller, "alice", "fetchChanges", "0", pageSize=2)
+    head = await _token(caller.get("bob", "fetchChanges"))
+    await caller.get("bob", "fetchChanges", lastUpdatedTimestamp=head, wait=1)
+    waiting = asyncio.ensure_future(caller.get("bob", "fetchChanges", lastUpdatedTimestamp=head, wait=50))
+    news = await caller.send("alice", "bob", "news", "news")
+    answer = await waiting
+    del caller.transcript.entries[-2:]  # whichever was answered first
+    caller.transcript.note(answer.status, answer.json["messages"][0]["messageId"] == news.json["messageId"])
+    caller.transcript.note(answer.json["conversations"][0]["lastMessageId"] == news.json["messageId"])
+    for number in range(22):
+        await caller.send(f"friend-{number}", "bob", "hello", "hello")
+    page = await caller.get("bob", "fetchChanges")
+    await caller.get("bob", "fetchConversation", cursor=page.json["nextCursor"], pageSize=2)
+    of_messages = await _token(caller.get("bob", "fetchMessages", pageSize=1))
+    await caller.get("bob", "fetchChanges", lastUpdatedTimestamp=of_messages)
+    await caller.get("bob", "fetchChanges", cursor=page.json["nextCursor"])
+    await caller.get("bob", "fetchChanges", lastUpdatedTimestamp="rubbish")
+
+
 async def what_is_refused(caller: Caller) -> None:
     send = "/v1/sendMessage"
     fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
@@ -238,6 +265,7 @@ STORIES: Final[tuple[Story, ...]] = (
     large_pages,
     lists_of_conversations,
     polls,
+    the_feed_of_a_mailbox,
     what_is_refused,
     an_admin_acts_for_others,
     one_id_twenty_times_at_once,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -20,10 +22,12 @@ SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0,
 MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
 EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
+NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
+
 
 class ScriptedPort:
-    """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked` or `page` is the
-    answer, with `quota` where one is set.
+    """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked`, `page` or `changes`
+    is the answer, with `quota` where one is set.
     """
 
     def __init__(self) -> None:
@@ -32,6 +36,7 @@ class ScriptedPort:
         self.sent = SENT
         self.marked = MARKED
         self.page = EMPTY_PAGE
+        self.changes = NO_CHANGES
         self.quota: Quota | None = None
         self.unready: list[str] = []
         self.calls: list[Any] = []
@@ -60,6 +65,10 @@ class ScriptedPort:
     async def fetch_messages(self, request: FetchMessages) -> Page:
         self._called(request)
         return self.page
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        self._called(request)
+        return self.changes
 
     def warnings(self) -> Sequence[str]:
         return ()

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, Page, Send
+from rowbox.cacheserver.port import FetchChanges, FetchConversations, FetchMessages, MarkRead, Page, Send
+from rowbox.cacheserver.rpc.calls import Handlers
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.mailboxes import (
@@ -24,7 +25,7 @@ from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.errors import HandoverInProgress, LinkLost, Overloaded, RateLimited, TokenRevoked
+from rowbox.mailbox.errors import HandoverInProgress, LinkLost, Overloaded, PeerTooOld, RateLimited, TokenRevoked
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import PollSettings, RateLimitSettings, Settings
@@ -93,6 +94,14 @@ async def test_every_call_of_the_port_comes_through(tmp_path: Path) -> None:
         assert page.token == local.token
         conversations = await far.mailboxes.fetch_conversations(FetchConversations("bob"))
         assert len(conversations.items) == 1
+        for asked in (FetchChanges("bob"), FetchChanges("bob", "0")):
+            changes = await far.mailboxes.fetch_changes(asked)
+            local_changes = await far.port.fetch_changes(asked)
+            assert (list(changes.messages), list(changes.conversations)) == (
+                list(local_changes.messages),
+                list(local_changes.conversations),
+            )
+            assert (changes.token, changes.is_delta) == (local_changes.token, asked.token is not None)
         marked = await far.mailboxes.mark_read(MarkRead("bob", sent.conversation_id, sent.message_id))
         assert marked.unread_count == 0
 
@@ -154,6 +163,48 @@ async def test_a_process_that_drains_answers_its_own_polls_and_no_others(tmp_pat
         assert len((await elsewhere).items) == 1
         at_once = await far.mailboxes.fetch_messages(asked)
         assert (len(at_once.items), at_once.retry_after_ms) == (1, None)
+
+
+@virtual_time
+async def test_changes_are_waited_for_over_the_link_and_a_drain_here_ends_the_wait(tmp_path: Path) -> None:
+    async with far_owner(tmp_path) as far:
+        asked = FetchChanges("bob", "0", wait_ms=60_000)
+        poll = asyncio.ensure_future(far.mailboxes.fetch_changes(asked))
+        await settle()
+        assert far.port.waiters.count == 1
+        await far.mailboxes.send(Send("alice", "bob", CONTENT, "1"))
+        token = (await poll).token
+        assert len((await poll).messages) == 1
+        poll = asyncio.ensure_future(far.mailboxes.fetch_changes(FetchChanges("bob", token, wait_ms=60_000)))
+        await settle()
+        far.mailboxes.begin_drain()
+        answer = await poll
+        assert (answer.is_empty, answer.token) == (True, token)
+        assert answer.retry_after_ms is not None
+        assert len((await far.mailboxes.fetch_changes(asked)).messages) == 1
+
+
+@virtual_time
+async def test_an_owner_that_does_not_know_the_call_yet_is_told_from_one_that_refuses_it(tmp_path: Path) -> None:
+    """In a cluster that is upgraded node by node. Its clients can go on with the calls that it knows."""
+    known = Handlers()
+    for spec, handler in mailbox_calls(ScriptedPort()):
+        if "changes" not in spec.name:
+            known.add(spec, handler)
+    listener = Listener(OWNER, SECRET, known)
+    endpoint = await listener.listen(UnixEndpoint(tmp_path / "in" / "owner.sock"))
+    peer = Peer(endpoint, API, SECRET)
+    peer.start()
+    await peer.up()
+    mailboxes = RemoteMailboxes(peer)
+    try:
+        for wait_ms in (0, 5_000):
+            with pytest.raises(PeerTooOld):
+                await mailboxes.fetch_changes(FetchChanges("bob", "0", wait_ms=wait_ms))
+        assert (await mailboxes.fetch_messages(FetchMessages("bob"))).is_delta
+    finally:
+        await peer.close()
+        await listener.close()
 
 
 @virtual_time

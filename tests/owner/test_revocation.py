@@ -356,14 +356,14 @@ async def test_an_admin_that_is_revoked_while_a_list_is_settled_is_refused(*, la
         if not waits:
             await node.send("ann", "ann", "is over soon", "c2")
             servers.clock.jump(7200)
-        settled = fetches._settled_page
+        settled = fetches.settled_page
 
         async def revoked_meanwhile(*asked: Any) -> Any:
             answer = await settled(*asked)
             await node.revoke_user("root")
             return answer
 
-        fetches._settled_page = revoked_meanwhile  # type: ignore[assignment, method-assign]
+        fetches.settled_page = revoked_meanwhile  # type: ignore[assignment, method-assign]
         position = {"token": page.token, "wait_ms": 50_000} if waits else {}
         asked = asyncio.create_task(node.conversations("ann", **position, bearer=admin))
         await settle()

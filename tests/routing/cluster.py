@@ -13,6 +13,8 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -182,6 +184,10 @@ class ModelOwner:
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         return self.fetch_messages(FetchMessages(request.user_id, None, None, 50, request.token))
 
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        page = await self.fetch_messages(FetchMessages(request.user_id, None, None, 50, request.token))
+        return Changes(page.items, (), account=False, is_delta=page.is_delta, token=str(page.token))
+
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         self.admit(user_id)
 
@@ -317,6 +323,9 @@ class ModelLink:
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         return await self._call(lambda: self._served.fetch_conversations(request))
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        return await self._call(lambda: self._served.fetch_changes(request))
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """Nothing is known here."""

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
     FetchConversations,
     FetchMessages,
     MarkRead,
@@ -84,6 +86,10 @@ class ScriptedTarget:
 
     async def fetch_messages(self, request: FetchMessages) -> Page:
         answer: Page = await self._ask(request)
+        return answer
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        answer: Changes = await self._ask(request)
         return answer
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":

@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send
+from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Send,
+)
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.user_line import UserLine
 from rowbox.mailbox.errors import (
@@ -14,6 +23,7 @@ from rowbox.mailbox.errors import (
     LinkLost,
     NotTheOwner,
     Overloaded,
+    PeerTooOld,
     RateLimited,
     RowboxError,
     StoreOutcomeUnknown,
@@ -26,6 +36,7 @@ from tests.support.virtual_time import virtual_time
 
 EMPTY = Page((), is_delta=True, token="t1")
 NEWS = Page((b"{}",), is_delta=True, token="t2")
+CHANGES = Changes((b"{}",), (), account=False, is_delta=True, token="t2")
 ADMIN = Bearer("root")
 
 
@@ -228,6 +239,7 @@ async def test_every_call_goes_to_the_owner() -> None:
         (routed.router.mark_read(MarkRead("ann", b"c" * 16, b"m" * 16)), MarkReadResult(b"c" * 16, 0, 0)),
         (routed.router.fetch_conversations(FetchConversations("ann")), EMPTY),
         (routed.router.fetch_messages(FetchMessages("ann")), EMPTY),
+        (routed.router.fetch_changes(FetchChanges("ann")), CHANGES),
         (routed.router.revoke_user("ann"), 5),
         (routed.router.revoke_id("id"), None),
     ]
@@ -480,6 +492,29 @@ async def test_a_wait_goes_on_at_the_next_owner_with_the_rest_of_its_time() -> N
     assert routed["b"].asked[0].request == FetchMessages("ann", token="t0", wait_ms=6_000)
     routed["b"].asked[0].says(NEWS)
     assert await polling == NEWS
+
+
+@virtual_time
+async def test_a_wait_for_changes_goes_on_at_the_next_owner_from_the_same_token() -> None:
+    routed = Routed("a", "b")
+    version = routed.gives("a").version
+    waiting = asyncio.ensure_future(routed.router.fetch_changes(FetchChanges("ann", "t0", wait_ms=30_000)))
+    await asyncio.sleep(20)
+    routed["a"].asked[0].says(NotTheOwner("given away", map_version=version + 1))
+    routed.gives("b")
+    await turns()
+    assert routed["b"].asked[0].request == FetchChanges("ann", "t0", wait_ms=10_000)
+    routed["b"].asked[0].says(CHANGES)
+    assert await waiting == CHANGES
+
+
+@virtual_time
+async def test_an_owner_that_does_not_know_the_call_yet_is_asked_once() -> None:
+    routed = Routed("a")
+    routed.gives("a")
+    routed["a"].error = PeerTooOld("older")
+    assert isinstance(await fails(routed.router.fetch_changes(FetchChanges("ann"))), PeerTooOld)
+    assert len(routed["a"].asked) == 1
 
 
 @virtual_time

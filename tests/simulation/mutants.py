@@ -18,7 +18,9 @@ from rowbox.cacheserver.commit import pipeline
 from rowbox.cacheserver.commit.batch import Batch
 from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.commit.pipeline import Pipeline
+from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.fetches import Fetches
+from rowbox.cacheserver.fetch.waiting import no_news
 from rowbox.cacheserver.node.tenure import EpochGrant
 from rowbox.cacheserver.ownership import Grant
 from rowbox.cacheserver.rows import claimed_row, loader
@@ -135,9 +137,9 @@ def no_check_after_the_write(patch: Patch) -> None:
 
 
 def no_check_before_a_read_is_answered(patch: Patch) -> None:
-    for function in (Fetches.conversations, Fetches.messages):
+    for function in (Fetches.conversations, Fetches.messages, Feed.changes):
         _rewritten(patch, function, {"grant.check()": "pass", **NO_ADMISSION})
-    _without(patch, Fetches._empty, "waiter.grant.check()")
+    _without(patch, no_news, "waiter.grant.check()")
 
 
 def the_epoch_stays_after_an_unknown_outcome(patch: Patch) -> None:

@@ -15,7 +15,17 @@ from rowbox.cacheserver.clocks import BareTime, Time
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import FetchConversations, FetchMessages, MarkRead, MarkReadResult, Page, Send, SendResult
+from rowbox.cacheserver.port import (
+    Changes,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    MarkReadResult,
+    Page,
+    Send,
+    SendResult,
+)
 from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -86,6 +96,11 @@ class Node:
         if isinstance(token, int):
             token = self.token(user, token, ListKind.CONVERSATIONS)
         return await self.process.call(self.owner.fetch_conversations(FetchConversations(user, token=token, **how)))
+
+    async def changes(self, user: str, *, token: str | int | None = None, **how: Any) -> Changes:
+        if isinstance(token, int):
+            token = self.token(user, token, ListKind.CHANGES)
+        return await self.process.call(self.owner.fetch_changes(FetchChanges(user, token, **how)))
 
     def token(self, user: str, version: int, kind: ListKind, conversation: bytes | None = None) -> str:
         """The token that this node gives for a version."""

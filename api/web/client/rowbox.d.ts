@@ -28,6 +28,7 @@ declare const ANSWERS: {
     markRead: string;
     fetchMessages: string;
     fetchConversation: string;
+    fetchChanges: string;
 };
 export type Message = {
     messageId: string;
@@ -105,6 +106,43 @@ export type MessagePage = PageTail & {
 };
 export type ConversationPage = PageTail & {
     conversations: Conversation[];
+};
+export type Changes = {
+    /**
+     * Those that came, in the order in which they came.
+     */
+    messages: Message[];
+    /**
+     * Those that changed, the one that changed last last. Of a beginning the
+     * newest, newest first.
+     */
+    conversations: Conversation[];
+    /**
+     * Whether something of the user himself changed: profile, devices, settings.
+     */
+    account: boolean;
+    /**
+     * False: a beginning. The program drops what it has, and reads its lists anew.
+     */
+    isDeltaUpdate: boolean;
+    /**
+     * The token from which to go on: opaque.
+     */
+    lastUpdatedTimestamp: string;
+    /**
+     * Whether there are changes behind the token.
+     */
+    hasMore: boolean;
+    /**
+     * With a beginning, why the token was not served;
+     * null where no token was given.
+     */
+    resetReason: ("future" | "expired" | "restored" | "foreign") | null;
+    /**
+     * With a beginning, the cursor with which fetchConversation goes on.
+     */
+    nextCursor: string | null;
+    retryAfterMs?: number;
 };
 export type NewMessage = {
     type: "message";
@@ -291,6 +329,20 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {PageTail & {messages: Message[]}} MessagePage
  * @typedef {PageTail & {conversations: Conversation[]}} ConversationPage
  *
+ * @typedef {object} Changes What changed in a mailbox since a token. Of a message or a conversation that the program
+ *   has, it keeps the one whose `lastUpdatedTimestamp` is greater.
+ * @property {Message[]} messages Those that came, in the order in which they came.
+ * @property {Conversation[]} conversations Those that changed, the one that changed last last. Of a beginning the
+ *   newest, newest first.
+ * @property {boolean} account Whether something of the user himself changed: profile, devices, settings.
+ * @property {boolean} isDeltaUpdate False: a beginning. The program drops what it has, and reads its lists anew.
+ * @property {string} lastUpdatedTimestamp The token from which to go on: opaque.
+ * @property {boolean} hasMore Whether there are changes behind the token.
+ * @property {?("future"|"expired"|"restored"|"foreign")} resetReason With a beginning, why the token was not served;
+ *   null where no token was given.
+ * @property {?string} nextCursor With a beginning, the cursor with which fetchConversation goes on.
+ * @property {number} [retryAfterMs]
+ *
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
  *   A message that came. `token` is where to follow on from when this message and all before it are dealt with.
  * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
@@ -456,6 +508,14 @@ export declare class Rowbox {
      * @returns {Promise<ConversationPage>}
      */
     fetchConversation(query?: Query, options?: CallOptions): Promise<ConversationPage>;
+    /**
+     * Makes one fetchChanges: what changed after the query's `lastUpdatedTimestamp`, which an earlier answer had, or a
+     * beginning. With `wait`, 0 to 55 seconds, the server holds the call where nothing has changed.
+     * @param {Query} [query]
+     * @param {CallOptions} [options]
+     * @returns {Promise<Changes>}
+     */
+    fetchChanges(query?: Query, options?: CallOptions): Promise<Changes>;
     /**
      * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
      * where the server's store was put back from a copy in the middle of the list.

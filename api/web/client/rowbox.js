@@ -58,6 +58,7 @@ const ANSWERS = {
   markRead: "conversationId",
   fetchMessages: "messages",
   fetchConversation: "conversations",
+  fetchChanges: "conversations",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
@@ -104,6 +105,20 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} [retryAfterMs]
  * @typedef {PageTail & {messages: Message[]}} MessagePage
  * @typedef {PageTail & {conversations: Conversation[]}} ConversationPage
+ *
+ * @typedef {object} Changes What changed in a mailbox since a token. Of a message or a conversation that the program
+ *   has, it keeps the one whose `lastUpdatedTimestamp` is greater.
+ * @property {Message[]} messages Those that came, in the order in which they came.
+ * @property {Conversation[]} conversations Those that changed, the one that changed last last. Of a beginning the
+ *   newest, newest first.
+ * @property {boolean} account Whether something of the user himself changed: profile, devices, settings.
+ * @property {boolean} isDeltaUpdate False: a beginning. The program drops what it has, and reads its lists anew.
+ * @property {string} lastUpdatedTimestamp The token from which to go on: opaque.
+ * @property {boolean} hasMore Whether there are changes behind the token.
+ * @property {?("future"|"expired"|"restored"|"foreign")} resetReason With a beginning, why the token was not served;
+ *   null where no token was given.
+ * @property {?string} nextCursor With a beginning, the cursor with which fetchConversation goes on.
+ * @property {number} [retryAfterMs]
  *
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
  *   A message that came. `token` is where to follow on from when this message and all before it are dealt with.
@@ -349,6 +364,17 @@ export class Rowbox {
   }
 
   /**
+   * Makes one fetchChanges: what changed after the query's `lastUpdatedTimestamp`, which an earlier answer had, or a
+   * beginning. With `wait`, 0 to 55 seconds, the server holds the call where nothing has changed.
+   * @param {Query} [query]
+   * @param {CallOptions} [options]
+   * @returns {Promise<Changes>}
+   */
+  fetchChanges(query = {}, options = {}) {
+    return this.#retried("fetchChanges", { query }, options);
+  }
+
+  /**
    * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
    * where the server's store was put back from a copy in the middle of the list.
    * @param {?string} [conversationId]
@@ -524,7 +550,9 @@ export class Rowbox {
    */
   #retried(name, request, options) {
     const { signal } = options;
-    return this.#untilAnswered((timeoutMs) => this.#call(name, { ...request, signal, timeoutMs }), options);
+    const heldMs = 1000 * (Number(request.query?.wait) || 0);
+    const attempt = (/** @type {number} */ ms) => this.#call(name, { ...request, signal, timeoutMs: ms + heldMs });
+    return this.#untilAnswered(attempt, options);
   }
 
   /**

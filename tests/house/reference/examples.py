@@ -72,6 +72,7 @@ async def recorded() -> bytes:
         async with serving(owner) as api:
             recorder = _Recorder(api)
             await _chat(recorder, clock)
+            await _feed(recorder, clock)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -134,6 +135,21 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     summary = "A page of one message, of all conversations; there is more."
     page = await get(200, "fetchMessages", summary, "alice", pageSize=1)
     await get(200, "fetchMessages", "The page behind it.", "alice", pageSize=1, cursor=page["nextCursor"])
+
+
+async def _feed(recorder: _Recorder, clock: _Clock) -> None:
+    get = recorder.get
+    beginning = await get(200, "fetchChanges", "Where Bob's copy of his mailbox begins.", "bob")
+    clock.pass_s(12)
+    sent = {
+        "recipientId": "bob",
+        "messageContent": "See you at nine",
+        "clientMessageId": "c4c6c0a8-8f1b-4a8e-9c33-0f6d52a6b3de",
+    }
+    await recorder._ask({"user": "alice", "path": "/v1/sendMessage", "body": sent})
+    token = {"lastUpdatedTimestamp": beginning["lastUpdatedTimestamp"], "wait": 30}
+    await get(200, "fetchChanges", "What changed since: a message, and with it its conversation.", "bob", **token)
+    await get(400, "fetchChanges", "A parameter that the call has not.", "bob", cursor="x")
 
 
 async def _refusals(recorder: _Recorder) -> None:

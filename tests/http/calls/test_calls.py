@@ -1,10 +1,11 @@
-"""The five calls over the real owner, in both kinds of store; every answer is decoded with its documented type."""
+"""The six calls over the real owner, in both kinds of store; every answer is decoded with its documented type."""
 
 import asyncio
 
 import pytest
 
 from rowbox.api.v1.responses import (
+    FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
@@ -282,3 +283,34 @@ async def test_a_send_whose_outcome_is_unknown_is_503_and_its_retry_finds_it(api
     (await api.send("2")).problem(503, "store_unavailable")
     assert (await api.send("2")).decode(SendMessageResponse, 200).duplicate
     assert [message.client_message_id for message in (await messages(api)).messages] == ["2", "1"]
+
+
+class TestFetchChanges:
+    async def test_a_beginning_and_then_what_came(self, api: Api) -> None:
+        first = (await api.get("/v1/fetchChanges", "bob")).decode(FetchChangesResponse)
+        assert (first.messages, first.conversations, first.is_delta_update) == ([], [], False)
+        one, two = await sent(api, "1", "one"), await sent(api, "2", "two", recipient="carol")
+        path = f"/v1/fetchChanges?lastUpdatedTimestamp={first.last_updated_timestamp}"
+        news = (await api.get(path, "bob")).decode(FetchChangesResponse)
+        assert [message.message_id for message in news.messages] == [one.message_id]
+        assert [known.last_message_id for known in news.conversations] == [one.message_id]
+        assert (news.is_delta_update, news.has_more, news.account, news.reset_reason) == (True, False, False, None)
+        path = "/v1/fetchChanges?lastUpdatedTimestamp=0&pageSize=1"
+        own = (await api.get(path)).decode(FetchChangesResponse)
+        assert ([message.message_id for message in own.messages], own.has_more) == ([one.message_id], True)
+        path = f"{path.replace('=0&', '=' + own.last_updated_timestamp + '&')}"
+        rest = (await api.get(path)).decode(FetchChangesResponse)
+        assert ([message.message_id for message in rest.messages], rest.has_more) == ([two.message_id], False)
+
+    async def test_a_token_of_another_call_begins_anew(self, api: Api) -> None:
+        await sent(api, "1")
+        token = (await messages(api)).last_updated_timestamp
+        answer = await api.get(f"/v1/fetchChanges?lastUpdatedTimestamp={token}")
+        assert answer.decode(FetchChangesResponse).reset_reason == "foreign"
+
+    async def test_what_it_does_not_know_is_refused(self, api: Api) -> None:
+        for query in ("conversationId=" + UNKNOWN_ID, "cursor=x", "pageNumber=0"):
+            (await api.get(f"/v1/fetchChanges?{query}")).problem(400, "unknown_parameter")
+        (await api.get("/v1/fetchChanges?lastUpdatedTimestamp=rubbish")).problem(400, "bad_request")
+        (await api.get(f"/v1/fetchChanges?lastUpdatedTimestamp={'1' * 65}")).problem(400, "bad_request")
+        (await api.get("/v1/fetchChanges?userId=bob")).problem(403, "forbidden")

@@ -7,14 +7,21 @@ import pytest
 
 from rowbox.api.edge import server as server_module
 from rowbox.api.telemetry.counters import CLIENT_GONE
-from rowbox.api.v1.responses import FetchConversationResponse, FetchMessagesResponse, SendMessageResponse
+from rowbox.api.v1.responses import (
+    FetchChangesResponse,
+    FetchConversationResponse,
+    FetchMessagesResponse,
+    SendMessageResponse,
+)
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox.settings.config import PollSettings, Settings
 from tests.http.api import ANY_PORT, NO_LIMITS, Answer, Api, serving, token, until
 from tests.support.cluster import version_of
 
-CALLS = ["fetchConversation", "fetchMessages"]
-KINDS: dict[str, type[FetchConversationResponse | FetchMessagesResponse]] = {
+LISTS = ["fetchConversation", "fetchMessages"]
+CALLS = [*LISTS, "fetchChanges"]
+KINDS: dict[str, type[FetchConversationResponse | FetchMessagesResponse | FetchChangesResponse]] = {
+    "fetchChanges": FetchChangesResponse,
     "fetchConversation": FetchConversationResponse,
     "fetchMessages": FetchMessagesResponse,
 }
@@ -61,8 +68,8 @@ async def test_a_wait_for_one_conversation_sleeps_through_the_others(api: Api, o
 
 async def test_a_read_mark_wakes_conversations_and_not_messages(api: Api, owner: Owner) -> None:
     result = (await api.send("1")).json()
-    heads = [(await api.get(f"/v1/{call}", "bob")).json()["lastUpdatedTimestamp"] for call in CALLS]
-    waits = [poll(api, call, f"lastUpdatedTimestamp={head}") for call, head in zip(CALLS, heads, strict=True)]
+    heads = [(await api.get(f"/v1/{call}", "bob")).json()["lastUpdatedTimestamp"] for call in LISTS]
+    waits = [poll(api, call, f"lastUpdatedTimestamp={head}") for call, head in zip(LISTS, heads, strict=True)]
     await until(lambda: owner.waiters.count == 2)
     fields = {"conversationId": result["conversationId"], "messageId": result["messageId"]}
     await api.post("/v1/markRead", fields, "bob")
@@ -73,8 +80,10 @@ async def test_a_read_mark_wakes_conversations_and_not_messages(api: Api, owner:
     await waits[1]
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("query", ["", "pageNumber=1", "pageNumber=0"])
+@pytest.mark.parametrize(
+    ("call", "query"),
+    [*((call, f"pageNumber={number}") for call in LISTS for number in (0, 1)), *((c, "") for c in CALLS)],
+)
 async def test_without_a_token_nobody_waits(call: str, query: str, api: Api) -> None:
     answer = await poll(api, call, query)
     answer.decode(KINDS[call])

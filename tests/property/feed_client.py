@@ -1,0 +1,75 @@
+"""A client of the feed, in the plainest words: what a client has to do, and no more (docs/how-to/write-a-client.md)."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from rowbox.cacheserver.port import Changes
+from tests.support.cluster import Json, Node, all_conversations, all_messages
+
+
+class FeedClient:
+    """What a client holds that follows the feed of one mailbox, and its token."""
+
+    def __init__(self, user: str, token: str | None = "0") -> None:
+        self.user = user
+        self.token = token
+        self.messages: dict[str, Json] = {}
+        self.conversations: dict[str, Json] = {}
+
+    def beside(self) -> "FeedClient":
+        """Another one that holds the same."""
+        other = FeedClient(self.user, self.token)
+        other.messages, other.conversations = dict(self.messages), dict(self.conversations)
+        return other
+
+    def take(self, changes: Changes) -> None:
+        """Takes in a page of changes."""
+        _newest(self.messages, "messageId", map(orjson.loads, changes.messages))
+        _newest(self.conversations, "conversationId", map(orjson.loads, changes.conversations))
+        self.token = changes.token
+
+    async def begin_anew(self, node: Node, beginning: Changes, size: int) -> None:
+        """After a page that was no delta: drops what it has and pages on by the historic calls."""
+        assert (list(beginning.messages), beginning.has_more) == ([], False)
+        self.messages, self.conversations = {}, {}
+        self.take(beginning)
+        cursor = beginning.next_cursor
+        while cursor is not None:
+            page = await node.conversations(self.user, cursor=cursor, page_size=size)
+            _newest(self.conversations, "conversationId", map(orjson.loads, page.items))
+            cursor = page.next_cursor
+        every, _ = await all_messages(node, self.user, None, size)
+        _newest(self.messages, "messageId", every)
+
+    async def follow(self, node: Node, size: int, max_bytes: int) -> list[Changes]:
+        """Takes page after page until there is no more. The pages."""
+        pages: list[Changes] = []
+        while True:
+            page = await node.changes(self.user, token=self.token, page_size=size, max_bytes=max_bytes)
+            pages.append(page)
+            if page.is_delta:
+                self.take(page)
+            else:
+                await self.begin_anew(node, page, size)
+            if not page.has_more:
+                return pages
+
+    def expire(self, horizon: int) -> None:
+        """Forgets the messages that retention has taken."""
+        self.messages = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+
+    async def holds_what_a_fresh_fetch_shows(self, node: Node, horizon: int) -> None:
+        every, _ = await all_messages(node, self.user, None, 50)
+        self.expire(horizon)
+        assert self.messages == {item["messageId"]: item for item in every}
+        listed, _ = await all_conversations(node, self.user, 50)
+        assert self.conversations == {item["conversationId"]: item for item in listed}
+
+
+def _newest(held: dict[str, Json], name: str, items: Iterable[Json]) -> None:
+    """Takes each item whose version is not less than that of the one held."""
+    for item in items:
+        known = held.get(item[name])
+        if known is None or item["lastUpdatedTimestamp"] >= known["lastUpdatedTimestamp"]:
+            held[item[name]] = item
