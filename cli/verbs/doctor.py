@@ -81,7 +81,7 @@ def _examined(loaded: LoadedSettings, thrift2: str | None, infos: list[Address])
 def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) -> Iterator[Diagnosis]:
     """Examines a cluster. What needs a gateway is left out where no gateway answers."""
     address, settings = hbase_address(loaded), loaded.settings.hbase
-    identities, is_made = {}, False
+    identities, fits = {}, False
     for gateway in address.gateways:
         diagnosis, identity = examine_gateway(gateway, address.table, settings)
         yield diagnosis
@@ -89,25 +89,26 @@ def _examine(loaded: LoadedSettings, thrift2: str | None, infos: list[Address]) 
             identities[gateway] = identity
     if identities:
         yield examine_cluster(identities.values())
-        found, is_made = _examine_table(loaded, thrift2)
+        found, fits = _examine_table(loaded, thrift2)
         yield from found
     for gateway in identities:
         with closing(Thrift1(gateway, address.table, settings)) as thrift1:
             yield from examine_calls(thrift1, secrets.token_hex(8).encode(), wall_clock_ms)
     yield from examine_configuration(infos, settings)
-    if is_made:
+    if fits:
         yield from asyncio.run(examine_servers(loaded.settings))
 
 
 def _examine_table(loaded: LoadedSettings, thrift2: str | None) -> tuple[list[Diagnosis], bool]:
-    """Examines the table and its memory of the time, and whether it is Rowbox's. A gateway that fails, or a row that
-    does not read back, is a finding.
+    """Examines the table and its memory of the time, and whether a server could open it. A gateway that fails, or a row
+    that does not read back, is a finding.
     """
     try:
         with opened_admin(loaded, thrift2) as admin:
             found = list(examine_table(admin, plan_table(admin.table, loaded.settings.store)))
             is_made = admin.thrift1.exists() and read_schema(admin.thrift1) is not None
-            return [*found, *(_examine_remembered(admin.thrift1) if is_made else [])], is_made
+            fits = is_made and all(one.state is not State.WRONG for one in found)
+            return [*found, *(_examine_remembered(admin.thrift1) if is_made else [])], fits
     except RowboxError as error:
         return [Diagnosis(State.WRONG, "table", str(error))], False
 

@@ -20,7 +20,7 @@ from rowbox.cacheserver.rpc.endpoint import Tls, parse_endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.shardmap.desk import Desk, Seen
-from rowbox.cacheserver.shardmap.overview import MOST_APART_US
+from rowbox.cacheserver.shardmap.overview import MOST_APART_US, SILENT
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cli.secret import cluster_secret
 from rowbox.cli.serving.cluster.peers import MAP, cluster_tls, version_of
@@ -59,7 +59,7 @@ async def examine_servers(settings: Settings) -> list[Diagnosis]:
             seen = await desk.look_twice()
             read_us = wall_clock_us()
             found += _examine_map(desk, seen)
-            found += _examine_clocks(seen, read_us, settings.lease.beat_ms)
+            found += _examine_clocks(desk, seen, read_us, settings.lease.beat_ms)
             if means is not None:
                 found += [one async for one in _examine_peers(settings.cluster, means, desk, seen)]
     except RowboxError as error:
@@ -146,9 +146,11 @@ def _examine_map(desk: Desk, seen: Seen) -> Iterable[Diagnosis]:
         yield Diagnosis(State.WRONG, "servers", sentence)
 
 
-def _examine_clocks(seen: Seen, read_us: int, beat_ms: int) -> Iterator[Diagnosis]:
+def _examine_clocks(desk: Desk, seen: Seen, read_us: int, beat_ms: int) -> Iterator[Diagnosis]:
     """Compares the clock of each server that beats with this machine's: a cell tells the time of its last beat."""
-    told = [cell for cell in seen.row.cells.values() if not cell.has_ended and cell.clock_us]
+    silent = {node.incarnation for node in desk.overview(seen).nodes if node.state == SILENT}
+    cells = [cell for cell in seen.row.cells.values() if not cell.has_ended and cell.incarnation not in silent]
+    told = [cell for cell in cells if cell.clock_us]
     apart = []
     for cell in told:
         behind_us = read_us - cell.clock_us

@@ -17,7 +17,7 @@ from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.shardmap.shard_map import ShardMap
 from rowbox.cli.serving.cluster.peers import MAP, cluster_tls
-from rowbox.cli.verbs.cluster import doctor
+from rowbox.cli.verbs.cluster import doctor, handle
 from rowbox.cli.verbs.cluster.doctor import examine_certificate, examine_servers
 from rowbox.hbase_schema.doctor.diagnosis import State
 from rowbox.mailbox.clocks.clock import US_PER_S
@@ -129,6 +129,25 @@ def test_a_clock_that_is_off_is_wrong(shared: SharedStore, settings: Settings) -
     assert (state, finding.partition(" is about ")[0]) == (State.WRONG, "b")
     shared.says["b"] = shared.says["a"]
     assert asyncio.run(found(settings))["clocks of servers"][0] is State.OK
+
+
+def test_the_last_beat_of_a_server_that_died_tells_nothing_of_its_clock(
+    shared: SharedStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = wall_clock_us() - 3_600 * US_PER_S
+    shared.beat("a", clock_us=long_ago)
+    shared.beats.clear()
+    slept_s = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept_s
+        slept_s += seconds
+
+    monkeypatch.setattr(handle, "_sleep", sleep)
+    monkeypatch.setattr(handle, "_now_s", lambda: slept_s)
+    said = asyncio.run(found(settings))
+    assert said["servers"][0] is State.WRONG
+    assert "clocks of servers" not in said
 
 
 def test_a_redis_that_does_not_answer_is_wrong_and_said_to_matter_little(
