@@ -28,11 +28,9 @@ class Judges:
 
     async def judge(self, bearer: Bearer) -> None:
         """TokenRevoked where it is revoked now. Cancelling stops the waiting only."""
-        first = self._under_way.get(bearer)
-        if first is None:
-            question = self._begin(bearer, None)
-        else:
-            question = self._behind.get(bearer) or self._begin(bearer, first)
+        question = self._behind.get(bearer)  # it was not asked yet, also where the one before it has just ended
+        if question is None:
+            question = self._begin(bearer, self._under_way.get(bearer))
         await asyncio.shield(question)
 
     def _begin(self, bearer: Bearer, first: "asyncio.Task[None] | None") -> "asyncio.Task[None]":

@@ -15,6 +15,7 @@ from rowbox.cacheserver.port import (
     Send,
 )
 from rowbox.cacheserver.routing.deliveries import Deliveries
+from rowbox.cacheserver.routing.judges import Judges
 from rowbox.cacheserver.routing.user_line import UserLine
 from rowbox.mailbox.errors import (
     ClientMessageIdReused,
@@ -618,6 +619,32 @@ async def test_questions_about_one_token_are_shared_by_all_who_came_before_they_
     routed["a"].asked[1].says(TokenRevoked("revoked"))
     assert all([isinstance(await fails(one), TokenRevoked) for one in others[1:]])
     assert not len(routed.router.judges)
+
+
+@virtual_time
+async def test_who_asks_between_two_questions_is_judged_by_the_second() -> None:
+    """The first one has ended, and the one behind it has not been asked yet: a third one would end in its place."""
+    answers: list[asyncio.Future[None]] = []
+
+    def ask(_: Bearer) -> "asyncio.Future[None]":
+        answers.append(asyncio.get_running_loop().create_future())
+        return answers[-1]
+
+    judges = Judges(ask)
+    asked = [asyncio.ensure_future(judges.judge(ADMIN)) for _ in range(2)]
+    await turns()
+    answers[0].set_result(None)
+    for _ in range(5):
+        asked.append(asyncio.ensure_future(judges.judge(ADMIN)))
+        await asyncio.sleep(0)
+    while not all(one.done() for one in asked):
+        assert sum(not answer.done() for answer in answers) <= 1, "two questions about one token are under way"
+        for answer in answers[::-1]:
+            if not answer.done():
+                answer.set_result(None)
+        await turns()
+    await asyncio.gather(*asked)
+    assert not len(judges)
 
 
 @virtual_time
