@@ -22,7 +22,8 @@ class Process:
 
     def __init__(self) -> None:
         self.is_alive = True
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        """In the order in which they began: a kill ends them in this order, in each run of the test."""
         self._context = contextvars.copy_context()
         self._context.run(_current.set, self)
 
@@ -49,7 +50,7 @@ class Process:
     async def kill(self, spared: Iterable[asyncio.Task[Any]] = ()) -> None:
         """Ends all tasks of the process at once, but for `spared`, which are out of its hands already."""
         self.is_alive = False
-        dying = self.tasks - set(spared)
+        dying = [task for task in self.tasks if task not in set(spared)]
         for task in dying:
             task.cancel()
         await asyncio.gather(*dying, return_exceptions=True)
@@ -60,8 +61,8 @@ def _new_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, _T], **
     context: contextvars.Context | None = options.get("context")
     process = context.get(_current) if context is not None else _current.get()
     if process is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
+        process.tasks[task] = None
+        task.add_done_callback(process.tasks.pop)
         if not process.is_alive:
             task.cancel()
     return task

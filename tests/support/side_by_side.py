@@ -1,6 +1,7 @@
 """The whole suite in two processes (pytest -n 2): much of it waits for servers, so it takes not much more than half.
 
-A file's tests stay together, because they may share fixtures. So do all that use an HBase: it takes long to start, and
+A file's tests stay together, because they may share fixtures; those that share none may have a group of their own
+(pytest.mark.xdist_group). So do all that use an HBase: it takes long to start, and
 what is measured there must not have another one beside it. What takes longest begins first.
 """
 
@@ -15,7 +16,7 @@ import pytest
 from tests.support.tools import tools_of
 
 TESTS: Final = Path(__file__).parents[1]
-_LONG: Final = ("browser", "integration", "client", "javascript", "property", "model")
+_LONG: Final = ("browser", "integration", "client", "javascript", "property", "model", "simulation")
 """Folders of the files that take longest, in the order in which they begin."""
 
 
@@ -29,7 +30,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     side_by_side = hasattr(config, "workerinput")  # in one process the order is as it was
     if side_by_side:
         for item in items:
-            item.add_marker(pytest.mark.xdist_group("hbase" if _uses_hbase(item) else str(item.path)))
+            if item.get_closest_marker("xdist_group") is None:  # else it shares nothing with its file, and says so
+                item.add_marker(pytest.mark.xdist_group("hbase" if _uses_hbase(item) else str(item.path)))
     yield
     if side_by_side:
         items.sort(key=_place)

@@ -9,7 +9,7 @@ stores may share the same cells: nodes of one cluster, or a process and the one 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from rowbox.cacheserver.stores.memory.cells import MemoryCells
 from rowbox.cacheserver.stores.memory.faults import Fault, Faults, Op
@@ -180,16 +180,16 @@ class MemoryStore:
         """A copy of the cells that have been written: the disk at this moment."""
         return self._cells.copy()
 
-    def beside(self, cells: MemoryCells | None = None) -> "MemoryStore":
+    def beside(self, cells: MemoryCells | None = None) -> Self:
         """Another process's store over the same cells (or over a `snapshot`), with gates and faults of its own."""
         own = self._cells if cells is None else cells
-        store = MemoryStore(
+        store = type(self)(
             own.shards, own.ttl_ms, late_writes=self._late_writes, now_ms=own.now_ms, cells=own, late=self._late
         )
         store.ranges = self.ranges
         return store
 
-    def reopen(self, cells: MemoryCells | None = None) -> "MemoryStore":
+    def reopen(self, cells: MemoryCells | None = None) -> Self:
         """The process dies now and another one opens the store: writes that had not executed never do.
 
         With late_writes the ones that wait to land still may. The old store fails from now on.

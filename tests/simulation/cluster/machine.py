@@ -6,17 +6,17 @@ What has left it (a call on its way to the store, bytes on a wire) goes on meanw
 """
 
 import asyncio
-import contextvars
-import heapq
-import selectors
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context as _Context
+from contextvars import copy_context
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 from tests.support.process import ConnectionLost, Process, current_process, process_of
 from tests.support.virtual_time import Deadlock, TimeSelector, VirtualTimeLoop
 
 _T = TypeVar("_T")
-_Context = contextvars.Context
 ENDS_S = 1.0
 
 
@@ -27,7 +27,8 @@ class Machine(Process):
         super().__init__()
         self.name = name
         self.is_suspended = False
-        self.is_ending = False
+        self.is_held = False
+        """Whether none of its steps are to run: it is suspended, or dead for good."""
         self._stopped: list[asyncio.Handle] = []
         _loop().machines.append(self)
 
@@ -42,14 +43,18 @@ class Machine(Process):
             raise ConnectionLost
         return await super().call(request)
 
+    def new_context(self) -> _Context:
+        """For something that arrives from elsewhere."""
+        return self._context.copy()
+
     def suspend(self) -> None:
         self.is_suspended = True
+        self._hold()
 
     def wake(self) -> None:
         """Goes on with everything that had to wait, in its order."""
         self.is_suspended = False
-        stopped, self._stopped = self._stopped, []
-        _loop().go_on_with(stopped)
+        self._let_run()
 
     def stop(self, handle: asyncio.Handle) -> None:
         """Keeps what is to run when the machine goes on. Of a dead one nothing ever does."""
@@ -63,11 +68,19 @@ class Machine(Process):
             task.cancel()
         self.let_go()
         await asyncio.gather(*dying, return_exceptions=True)
-        self.is_ending = False
+        self._hold()
 
     def let_go(self) -> None:
         """Has its cancelled tasks take their last step."""
-        self.is_alive, self.is_ending = False, True
+        self.is_alive = False
+        self._let_run()
+
+    def _hold(self) -> None:
+        self.is_held = True
+        _loop().holds = True
+
+    def _let_run(self) -> None:
+        self.is_held = False
         stopped, self._stopped = self._stopped, []
         _loop().go_on_with(stopped)
 
@@ -86,37 +99,40 @@ def here() -> Machine | None:
 
 def _is_held(handle: asyncio.Handle) -> bool:
     machine = process_of(handle._context)  # type: ignore[attr-defined]
-    if not isinstance(machine, Machine) or machine.runs or machine.is_ending:
+    if not isinstance(machine, Machine) or not machine.is_held:
         return False
     machine.stop(handle)
     return True
 
 
 class _Soon(asyncio.Handle):
+    """A step of the loop, made without asking whether the loop debugs: hundreds of millions are made in a long run."""
+
     __slots__ = ()
 
-    def _run(self) -> None:
-        if not _is_held(self):
-            super()._run()
+    def __init__(self, callback: Callable[..., object], args: Any, loop: Any, context: _Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
 
 
-class _Later(asyncio.TimerHandle):
-    __slots__ = ()
+class _Later(_Soon):
+    """A timer. It has what is asked of an asyncio.TimerHandle."""
 
-    def _run(self) -> None:
-        if not _is_held(self):
-            super()._run()
+    __slots__ = ("when_s",)
+    when_s: float
+
+    def when(self) -> float:
+        """See asyncio.TimerHandle."""
+        return self.when_s
 
 
 class _NoSockets(TimeSelector):
-    """Time alone: nothing here has a socket, and to ask the kernel costs as much as a step."""
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Deadlock("nothing is runnable, and nothing ever will be")
-        if timeout > 0:
-            self.now_s += timeout
-        return []
+    """Time alone: nothing here has a socket."""
 
 
 class Connector:
@@ -137,6 +153,11 @@ class MachinesLoop(VirtualTimeLoop):
     def __init__(self) -> None:
         super().__init__(_NoSockets())
         self.machines: list[Machine] = []
+        self.holds = False
+        """Whether a machine was ever held: before that no step has to be asked whose it is."""
+        self._timers: list[tuple[float, int, _Later]] = []
+        """A heap. Timers that are due at the same time go off in the order in which they were set."""
+        self._serial = 0
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: _Context | None = None
@@ -147,16 +168,34 @@ class MachinesLoop(VirtualTimeLoop):
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: _Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = _Later(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
+    ) -> _Later:
+        timer = _Later(callback, args, self, context)
+        timer.when_s = when
+        self._serial += 1
+        heappush(self._timers, (when, self._serial, timer))
         return timer
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: _Context | None = None
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+    ) -> _Later:
+        return self.call_at(self._jumping.now_s + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        """A turn of the loop, as asyncio has it, without sockets: where nothing is runnable, time jumps to a timer."""
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        timers, clock = self._timers, self._jumping
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not timers:
+                raise Deadlock("nothing is runnable, and nothing ever will be")
+            clock.now_s = max(clock.now_s, timers[0][0])
+        while timers and timers[0][0] <= clock.now_s:
+            ready.append(heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled and not (self.holds and _is_held(handle)):
+                handle._run()
 
     def go_on_with(self, handles: list[asyncio.Handle]) -> None:
         self._ready.extend(handles)  # type: ignore[attr-defined]

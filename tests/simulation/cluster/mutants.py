@@ -1,5 +1,6 @@
 """The rules by which many owners share the mailboxes, each switched off by replacing one function.
 
+docs/testing.md has a table of them, which test_cluster_rules.py compares with this module.
 `python -m tests.simulation.cluster --mutants` says which seed notices each of them.
 """
 
@@ -10,25 +11,35 @@ from typing import Any
 import pytest
 
 from rowbox.cacheserver.cache.table import Table
-from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.commit.pipeline import Pipeline
+from rowbox.cacheserver.delivery.delivery import Delivery, Spilled
 from rowbox.cacheserver.delivery.recovery import Recovery
 from rowbox.cacheserver.node import judgement, move_rules
 from rowbox.cacheserver.node import membership as membership_module
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.cacheserver.node.membership import Membership
 from rowbox.cacheserver.node.moves import Moves
+from rowbox.cacheserver.node.peer_clocks import Apart
 from rowbox.cacheserver.node.proposals import Proposals
+from rowbox.cacheserver.node.put_back import WentBack
 from rowbox.cacheserver.node.tenure import EpochGrant, EpochOwnership, LeasedOwnership
+from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.refused_turns import RefusedTurns
 from rowbox.cacheserver.routing.deliveries import Deliveries
-from rowbox.cacheserver.routing.in_turn import InTurn
+from rowbox.cacheserver.routing.judges import Judges
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.user_line import UserLine, UserLines
 from rowbox.cacheserver.rows.stash import HandedRow, Stash
 from rowbox.cacheserver.rows.warm_rows import WarmRows
+from rowbox.cacheserver.shardmap import map_store, view
+from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.hbase_schema.keys import MAP_ROW
+from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from tests.simulation import mutants as of_one_owner
+from tests.simulation.cluster.server import StorePath
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -52,18 +63,14 @@ def a_lease_counts_from_the_answer_of_its_renewal(patch: Patch) -> None:
 
 
 def a_renewal_counts_before_its_map_is_applied(patch: Patch) -> None:
-    """The map is applied with the next beat."""
+    """The lease holds in the moment in which the grants of a map change that was read with the renewal."""
     apply = Membership._apply
 
-    def a_beat_later(self: Membership, newer: Any) -> None:
-        waits = waiting.pop(id(self), None)
-        if waits is None or waits.version < newer.version:
-            waiting[id(self)] = newer
-        if waits is not None:
-            apply(self, waits)
+    def renewed_first(self: Membership, newer: Any) -> None:
+        self.lease.renewed(self._now_s())
+        apply(self, newer)
 
-    waiting: dict[int, Any] = {}
-    patch.setattr(Membership, "_apply", a_beat_later)
+    patch.setattr(Membership, "_apply", renewed_first)
 
 
 def grants_are_not_revoked(patch: Patch) -> None:
@@ -135,7 +142,7 @@ def shares_the_epoch_of_the_one_before(patch: Patch) -> None:
 
 
 def refused_writes_are_overtaken_at_the_owner(patch: Patch) -> None:
-    patch.setattr(InTurn, "_admits", lambda *_: True)
+    patch.setattr(RefusedTurns, "admit", _nothing)
 
 
 def refused_writes_are_overtaken_at_the_router(patch: Patch) -> None:
@@ -153,6 +160,15 @@ def refused_writes_are_overtaken_at_the_router(patch: Patch) -> None:
         return self._targets.of(line.user_id)
 
     patch.setattr(Router, "_free_route", free)
+
+
+def what_waits_behind_a_refused_write_is_begun(patch: Patch) -> None:
+    """At the owner, in its queue."""
+    patch.setattr(Pipeline, "_refuse_behind", _nothing)
+
+
+def a_write_is_sent_again_behind_a_later_one(patch: Patch) -> None:
+    patch.setattr(UserLine, "has_overtaken", lambda *_: False)
 
 
 def a_lost_write_is_not_sent_again(patch: Patch) -> None:
@@ -190,6 +206,55 @@ def outboxes_of_new_shards_are_not_looked_for(patch: Patch) -> None:
         return None
 
     patch.setattr(Recovery, "_scan", none)
+
+
+def senders_with_spilled_messages_go_along(patch: Patch) -> None:
+    """The target delivers what they send next before what has spilled."""
+    patch.setattr(Delivery, "has_spilled", lambda *_: False)
+
+
+def what_spilled_is_overtaken(patch: Patch) -> None:
+    patch.setattr(Spilled, "holds", lambda *_: False)
+
+
+# ---------------------------------------------------------------------- the map's body, tokens
+
+
+def a_body_need_not_be_confirmed(patch: Patch) -> None:
+    """The map's cell names a body whose write has failed."""
+    mutate = StorePath.mutate
+
+    async def whatever(self: StorePath, mutations: Any, timestamp_ms: int) -> None:
+        try:
+            await mutate(self, mutations, timestamp_ms)
+        except StoreUnavailable:
+            if mutations[0].row != MAP_ROW:
+                raise
+
+    patch.setattr(StorePath, "mutate", whatever)
+
+
+def a_body_is_not_compared_with_its_digest(patch: Patch) -> None:
+    patch.setattr(map_store, "digest_of", lambda _body: "")
+
+
+def a_nonce_is_used_again(patch: Patch) -> None:
+    """A put of a body that was not confirmed, and lands late, may be of the name that stands in the cell."""
+    made = MapStore.__init__
+
+    def without_dice(self: MapStore, store: Any, incarnation: str, next_ms: Any, _draw_nonce: Any = None) -> None:
+        made(self, store, incarnation, next_ms, lambda: "0")
+
+    patch.setattr(MapStore, "__init__", without_dice)
+
+
+def tokens_of_others_are_not_judged(patch: Patch) -> None:
+    """The owner of the mailbox does not ask whether the token of another user was revoked."""
+    patch.setattr(Judges, "judge", _not_asked)
+
+
+async def _not_asked(_self: Judges, _bearer: Any) -> None:
+    return None
 
 
 # ---------------------------------------------------------------------- moves
@@ -238,47 +303,36 @@ def a_swap_that_failed_is_over(patch: Patch) -> None:
     patch.setattr(Moves, "_decided", as_known)
 
 
-MUTANTS: list[Mutant] = [
-    a_mover_answers_while_its_swap_is_under_way,
-    a_mover_goes_on_admitting,
-    whatever_was_handed_over_is_used,
-    what_was_handed_over_is_used_again,
-    a_mover_gives_what_is_not_its_own,
-    a_swap_that_failed_is_over,
-    the_lease_is_not_checked,
-    a_lease_counts_from_the_answer_of_its_renewal,
-    a_renewal_counts_before_its_map_is_applied,
-    grants_are_not_revoked,
-    a_replaced_incarnation_goes_on,
-    others_are_declared_dead_soon,
-    older_maps_are_applied,
-    nobody_plans,
-    shares_the_epoch_of_the_one_before,
-    refused_writes_are_overtaken_at_the_owner,
-    refused_writes_are_overtaken_at_the_router,
-    what_was_sent_counts_as_delivered,
-    failed_deliveries_are_forgotten,
-    outboxes_of_new_shards_are_not_looked_for,
-    of_one_owner.no_claim_on_load,
-    of_one_owner.the_epoch_stays_after_an_unknown_outcome,
-    of_one_owner.the_mailbox_stays_after_an_unknown_outcome,
-    of_one_owner.a_delivery_is_always_new,
-    of_one_owner.client_ids_are_not_loaded,
-    of_one_owner.no_fence_filter_on_load,
-]
+# ---------------------------------------------------------------------- what others say
+
+
+def clocks_of_others_say_nothing(patch: Patch) -> None:
+    patch.setattr(Apart, "compare", _nothing)
+
+
+def a_clock_in_doubt_is_written_by(patch: Patch) -> None:
+    patch.setattr(TrustedTime, "now_us", TrustedTime.wall_us)
+
+
+def a_row_that_went_back_is_taken_for_the_newest(patch: Patch) -> None:
+    """The store was put back from a copy, and nobody who was there before sees it."""
+    patch.setattr(WentBack, "saw", lambda *_: False)
+
+
+def rows_above_the_map_tell_nothing(patch: Patch) -> None:
+    patch.setattr(Membership, "_compare", _nothing)
+
+
+def hints_have_the_map_read_without_end(patch: Patch) -> None:
+    patch.setattr(view, "MOST_IN_VAIN", 1 << 30)
 
 
 NOTICED: list[tuple[Mutant, int]] = [
-    (a_mover_answers_while_its_swap_is_under_way, 88),
-    (a_mover_goes_on_admitting, 28),
-    (what_was_handed_over_is_used_again, 1),
-    (a_swap_that_failed_is_over, 147),
-    (whatever_was_handed_over_is_used, 126),
+    (what_was_handed_over_is_used_again, 0),
     (grants_are_not_revoked, 0),
-    (the_lease_is_not_checked, 104),
-    (others_are_declared_dead_soon, 34),
     (nobody_plans, 0),
     (shares_the_epoch_of_the_one_before, 0),
+    (a_body_need_not_be_confirmed, 0),
     (refused_writes_are_overtaken_at_the_router, 0),
     (what_was_sent_counts_as_delivered, 0),
     (failed_deliveries_are_forgotten, 0),
@@ -289,4 +343,8 @@ NOTICED: list[tuple[Mutant, int]] = [
     (of_one_owner.client_ids_are_not_loaded, 0),
     (of_one_owner.no_fence_filter_on_load, 0),
 ]
-"""With the first seed from which on CI looks. The others of MUTANTS need more seeds than CI has."""
+"""What random clusters notice, with the first seed from which on CI looks. The others have a story (stories.py)."""
+MUTANTS: list[Mutant] = [
+    mutant for name, mutant in globals().items() if getattr(mutant, "__module__", "") == __name__ and name[:1].islower()
+] + [mutant for mutant, _ in NOTICED if mutant.__module__ != __name__]
+"""All: each function of this module, and those of tests/simulation/mutants.py that clusters notice as well."""

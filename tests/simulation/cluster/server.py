@@ -4,14 +4,18 @@ simulation. A server owns mailboxes and answers the API; an API server owns none
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rowbox.cacheserver.clocks import BareTime, StoreClock
 from rowbox.cacheserver.node.node import Node, Stores
+from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Grant, Ownership
+from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
+from rowbox.cacheserver.routing.hints import Tell
 from rowbox.cacheserver.routing.map_watch import MapWatch
 from rowbox.cacheserver.routing.targets import Local
 from rowbox.cacheserver.rpc.endpoint import TcpEndpoint
@@ -20,16 +24,21 @@ from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.plan import plan
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
+from rowbox.cacheserver.stores.clock_memory import CellMemory
+from rowbox.cacheserver.stores.memory.faults import Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cli.serving.cluster.hand_overs import hand_over_calls, makes_moves
 from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.cli.serving.cluster.routing import Routing
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 from tests.cluster.world import Wire
+from tests.simulation.cluster.hearsay import Hearsay
 from tests.simulation.cluster.machine import Machine
 from tests.simulation.cluster.network import Network
+from tests.simulation.cluster.tokens import Tokens
 from tests.support.cluster import Node as Door
 from tests.support.virtual_time import WallClock
 
@@ -49,8 +58,19 @@ class Surroundings:
     store: MemoryStore
     settings: Settings
     moves_at_once: int
-    failures = 0
-    """Calls of the store that failed."""
+    judges_clock: bool
+    servers: "dict[str, Server]"
+    hearsay: Hearsay | None
+    tokens: Tokens | None
+    silent_shards = range(0)
+    silent_until_s = 0.0
+
+    def silence(self, shards: range, ends_s: float) -> None:
+        """Nobody reads or writes rows of these shards before that time."""
+        self.silent_shards, self.silent_until_s = shards, ends_s
+
+    def listed_as(self, name: str) -> ListedNode:
+        raise NotImplementedError
 
     def clock_of(self, name: str) -> WallClock:
         raise NotImplementedError
@@ -60,56 +80,113 @@ class Surroundings:
         raise NotImplementedError
 
 
+class SimulatedStore(MemoryStore):
+    """A store whose calls take no time and no step of the loop: the way to it takes both.
+
+    So a scan is atomic, which the store of tests/simulation/world.py does not grant.
+    """
+
+    async def _begin_read(self, row: bytes | None = None) -> None:
+        del row
+        if self.faults.take(Op.READ) is not None:
+            raise StoreUnavailable("a fault that the seed asked for")
+
+    async def _hear(self, row: bytes) -> None:
+        """No range is ever silent."""
+
+    async def _finish(self, write: Coroutine[object, object, _T]) -> _T:
+        return await write
+
+    async def _write(self, op: Op, rows: Sequence[bytes], steps: Sequence[Callable[[], object]]) -> list[object]:
+        del rows
+        fault = self.faults.take(op)
+        answers = self._execute(op, fault, steps)
+        self._fail(fault)
+        return answers
+
+
 class StorePath(Wire):
-    """A machine's way to the store. What is on it is out of the machine's hands."""
+    """A machine's way to the store. What is on it is out of the machine's hands.
+
+    A call is two timers, for the way there and back, and one for its deadline: most of what a simulated server does is
+    to ask the store.
+    """
 
     def __init__(self, world: "Surroundings", dice: Random, deadline_s: float) -> None:
         store, self._world = world.store.beside(), world
         super().__init__(store, dice, (0.0005, 0.004))
         self.deadline_s = deadline_s
         self.store = store
+        self._loop = asyncio.get_running_loop()
         self._outside = contextvars.Context()
-        self._under_way: set[asyncio.Task[object]] = set()
+        self._under_way: dict[asyncio.Future[Any], asyncio.TimerHandle] = {}
+        """In the order of the calls: what has not come to the store."""
 
     async def _call(
         self, call: Callable[[], Awaitable[_T]], error: type[RowboxError], rows: Iterable[bytes] = ()
     ) -> _T:
-        try:
-            return await self._answered(call, error)
-        except RowboxError:
-            self._world.failures += 1
-            raise
-
-    async def _answered(self, call: Callable[[], Awaitable[_T]], error: type[RowboxError]) -> _T:
         if self.is_cut:
             await asyncio.sleep(self.deadline_s)
             raise StoreUnavailable("cut off")
-        task = asyncio.get_running_loop().create_task(self._execute(call), context=self._outside)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            async with asyncio.timeout(self.deadline_s):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            raise error("given up") from None
+        return await self._answered(call, error, self._silent_until_s(rows))
 
-    async def _execute(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        stalls_s = max(0.0, self.stalled_until_s - asyncio.get_running_loop().time())
-        await asyncio.sleep(stalls_s + self._latency_s())
-        result = await call()
-        await asyncio.sleep(self._latency_s())
+    def _silent_until_s(self, rows: Iterable[bytes]) -> float:
+        self.silent_shards = self._world.silent_shards
+        return self._world.silent_until_s if self.silent_shards and any(map(self._is_silent, rows)) else 0.0
+
+    async def _answered(self, call: Callable[[], Awaitable[_T]], error: type[RowboxError], not_before_s: float) -> _T:
+        loop, answer = self._loop, self._loop.create_future()
+        arrives_s = max(loop.time(), self.stalled_until_s, not_before_s) + self._latency_s()
+        self._under_way[answer] = loop.call_at(arrives_s, self._arrive, call, answer, context=self._outside)
+        ends = loop.call_later(self.deadline_s, _give_up, answer, error)
+        try:
+            result: _T = await answer
+        finally:
+            ends.cancel()
         return result
 
-    def _ended(self, task: "asyncio.Task[object]") -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()
+    def _arrive(self, call: Callable[[], Awaitable[_T]], answer: "asyncio.Future[_T]") -> None:
+        """The store does it, whether anybody waits for it still or not."""
+        del self._under_way[answer]
+        result: Any = None
+        error: RowboxError | None = None
+        try:
+            result = _done_at_once(call())
+        except RowboxError as failed:
+            error = failed
+        self._loop.call_later(self._latency_s(), _answer, answer, result, error, context=self._outside)
 
     def lose(self, dice: Random) -> None:
         """The machine is gone: some of what is under way does not arrive."""
-        for task in tuple(self._under_way):
+        for answer, arrival in tuple(self._under_way.items()):
             if dice.random() < 0.5:
-                task.cancel()
+                arrival.cancel()
+                del self._under_way[answer]
+
+
+def _done_at_once(call: Awaitable[_T]) -> _T:
+    """What a call of a SimulatedStore comes to: it never waits."""
+    steps = call.__await__()
+    try:
+        while True:
+            assert next(steps) is None, "a call of the store waits"
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+
+
+def _answer(answer: "asyncio.Future[Any]", result: Any, error: RowboxError | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(result)
+
+
+def _give_up(answer: "asyncio.Future[object]", error: type[RowboxError]) -> None:
+    if not answer.done():
+        answer.set_exception(error("given up"))
 
 
 class Server(Door):
@@ -147,6 +224,49 @@ class Server(Door):
         """Whether it runs and has not been told to end."""
         return self.machine.runs and not self.is_closed
 
+    def heard(self, version: int) -> None:
+        """By the Redis."""
+        self.routing.hints.heard(version)
+
+    @property
+    def told(self) -> Sequence[Tell]:
+        """By which ways it tells others of newer maps, beside its links."""
+        return [] if self.world.hearsay is None else [self.world.hearsay.tell]
+
+    # ------------------------------------------------------------------ what clients ask, with tokens or without
+
+    async def send(
+        self, sender: str, recipient: str, content: str, client_message_id: str, bearer: Bearer | None = None
+    ) -> SendResult:
+        return await self._asked(sender, partial(super().send, sender, recipient, content, client_message_id), bearer)
+
+    async def mark_read(
+        self, user: str, conversation: bytes, message: bytes, bearer: Bearer | None = None
+    ) -> MarkReadResult:
+        return await self._asked(user, partial(super().mark_read, user, conversation, message), bearer)
+
+    async def messages(
+        self, user: str, conversation: bytes | None = None, *, token: str | int | None = None, **how: Any
+    ) -> Page:
+        fetch = super().messages
+        return await self._asked(user, lambda bearer: fetch(user, conversation, token=token, bearer=bearer, **how))
+
+    async def conversations(self, user: str, *, token: str | int | None = None, **how: Any) -> Page:
+        fetch = super().conversations
+        return await self._asked(user, lambda bearer: fetch(user, token=token, bearer=bearer, **how))
+
+    async def status(self, user: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
+        return await self._asked(user, partial(super().status, user, client_message_id), bearer)
+
+    async def _asked(
+        self, user: str, ask: Callable[[Bearer | None], Awaitable[_T]], bearer: Bearer | None = None
+    ) -> _T:
+        if self.world.tokens is None:
+            return await ask(bearer)
+        return await self.world.tokens.use(user, ask)
+
+    # ------------------------------------------------------------------ its end
+
     async def close(self) -> None:
         """Ends as at SIGTERM."""
         self.is_closed = True
@@ -169,10 +289,17 @@ class CacheServer(Server):
 
     async def _begin(self) -> None:
         settings, clock = self.world.settings, self.clock
-        store_clock, time = StoreClock(clock.now_us), BareTime(clock.now_us)
-        began_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        trusted = TrustedTime(wall_us=clock.now_us, boot_s=loop.time, saves=lambda: self.node.keeps_time)
+        judged = trusted if self.world.judges_clock else None
+        time = BareTime(clock.now_us) if judged is None else judged
+        store_clock = StoreClock(time.now_us)
 
         async def open_stores() -> Stores:
+            if judged is not None:
+                await judged.begin(CellMemory(self.cells))
+                judged.loop.start()
             return Stores(self.mail, self.cells)
 
         def make_owner(store: Store, ownership: Ownership) -> Owner:
@@ -183,17 +310,17 @@ class CacheServer(Server):
             return plan(standing, cells, moves_at_once=self.world.moves_at_once)
 
         rate = self.dice.uniform(0.98, 1.02)
-        loop = asyncio.get_running_loop()
         self.node = Node(
             open_stores,
             make_owner,
             settings.lease,
-            ListedNode("", self.name, f"{self.name}:{PORT}"),
+            self.world.listed_as(self.name),
             self.name,
             self.broken.append,
             plan=planned,
             make_moves=makes_moves(settings.cluster, lambda: self.routing.targets),
             leave_s=LEAVE_S,
+            time=judged,
             now_s=lambda: began_s + rate * (loop.time() - began_s),
             now_us=clock.now_us,
         )
@@ -205,7 +332,7 @@ class CacheServer(Server):
             self.node.view,
             incarnation,
             local=Local(incarnation, self.node, self.node.standing),
-            told=[self.peer_side.tell],
+            told=[self.peer_side.tell, *self.told],
         )
         await self.peer_side.listen(TcpEndpoint(self.name, PORT))
         self.routing.start()
