@@ -23,6 +23,8 @@ from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 EVERY_S = 1.0
+PATIENCE_S = 1.0
+"""After that the screen says that the store does not answer."""
 
 
 @click.group()
@@ -74,26 +76,36 @@ async def _overview(settings: Settings) -> Overview:
 
 
 async def _watch(settings: Settings) -> None:
-    """Draws the screen each second. A store that does not answer is said on it, above what was seen last."""
+    """Draws the screen each second. A store that does not answer is said on top of it, above what was seen last."""
     events: deque[str] = deque(maxlen=MOST_EVENTS)
     async with opened_desk(settings, "cluster status") as desk:
         seen = await desk.look()
         overview = desk.overview(seen)
         console = Console()
 
-        def drawn(note: str) -> RenderableType:
-            return screen(overview, events, note, columns=console.width, lines=console.height)
+        def drawn(note: str, *, is_old: bool = False) -> RenderableType:
+            return screen(overview, events, note, columns=console.width, lines=console.height, is_old=is_old)
 
         with Live(drawn("Ctrl-C ends this"), console=console, auto_refresh=False, screen=True) as live:
+            answered_s = time.monotonic()
             while True:
                 await asyncio.sleep(EVERY_S)
-                note = f"as of {time.strftime('%H:%M:%S')}; Ctrl-C ends this"
+                look = asyncio.ensure_future(desk.look())
                 try:
-                    before, seen = seen, await desk.look()
+                    while not (await asyncio.wait([look], timeout=PATIENCE_S))[0]:
+                        live.update(drawn(_silent(answered_s), is_old=True), refresh=True)
+                    before, seen = seen, look.result()
                 except RowboxError as error:
-                    note = f"{time.strftime('%H:%M:%S')}: the store does not answer, this is older: {error}"
-                else:
-                    overview = desk.overview(seen)
-                    said = changes_between(before.map, seen.map)
-                    events.extendleft(f"{time.strftime('%H:%M:%S')}  {one}" for one in reversed(said))
-                live.update(drawn(note), refresh=True)
+                    live.update(drawn(f"{_silent(answered_s)}: {error}", is_old=True), refresh=True)
+                    continue
+                finally:
+                    look.cancel()
+                answered_s = time.monotonic()
+                overview = desk.overview(seen)
+                said = changes_between(before.map, seen.map)
+                events.extendleft(f"{time.strftime('%H:%M:%S')}  {one}" for one in reversed(said))
+                live.update(drawn(f"as of {time.strftime('%H:%M:%S')}; Ctrl-C ends this"), refresh=True)
+
+
+def _silent(answered_s: float) -> str:
+    return f"The store has not answered for {time.monotonic() - answered_s:.0f} s, and what follows is as old"

@@ -36,13 +36,20 @@ ALL_LINES: Final = 1 << 20
 
 
 def screen(
-    overview: Overview, events: Collection[str], note: str, *, columns: int, lines: int = ALL_LINES
+    overview: Overview,
+    events: Collection[str],
+    note: str,
+    *,
+    columns: int,
+    lines: int = ALL_LINES,
+    is_old: bool = False,
 ) -> RenderableType:
     """All of it: the verdict first, then what is wrong, the nodes, what has changed, and a `note` below.
 
-    It is `columns` wide and takes about so many `lines` at most, and says how much it left out.
+    It is `columns` wide and takes about so many `lines` at most, and says how much it left out. Where what is shown
+    `is_old`, the note says so in place of the verdict.
     """
-    parts: list[RenderableType] = [verdict(overview)]
+    parts: list[RenderableType] = [Text(note, style=_WRONG) if is_old else verdict(overview)]
     wrong = _at_most(overview.wrong, max(3, lines // 4), "more things are wrong: rowbox cluster status without --watch")
     parts += [Text(f"  {one}", style=_WRONG) for one in wrong]
     noted = _at_most(overview.noted, max(2, lines // 8), "more to know: rowbox cluster status without --watch")
@@ -58,7 +65,7 @@ def screen(
             Text("\nChanges, newest first", style="bold"),
             *(Text(f"  {one}") for one in islice(events, left - 2)),
         ]
-    parts.append(Text(f"\n{note}" if note else "", style="dim"))
+    parts.append(Text(f"\n{note}" if note and not is_old else "", style="dim"))
     return Group(*parts)
 
 

@@ -1,7 +1,9 @@
 """`rowbox nodes`, `shards` and `cluster` over a map in a store."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -9,11 +11,13 @@ from click.testing import CliRunner
 from rich.console import RenderableType
 
 from rowbox.cacheserver.shardmap.cluster_state import NodeLoad
+from rowbox.cacheserver.shardmap.desk import Desk, Seen
 from rowbox.cacheserver.shardmap.overview import Overview
 from rowbox.cacheserver.shardmap.shard_map import NOBODY, ShardMap, Wish
 from rowbox.cli.main import main
 from rowbox.cli.verbs.cluster import cluster, handle
 from rowbox.cli.verbs.cluster.screen import screen
+from rowbox.mailbox.errors import StoreUnavailable
 from rowbox.mailbox.ids import shard_of
 from tests.cli.cluster.shared_store import SHARDS, SharedStore, run, shared
 
@@ -185,7 +189,7 @@ def test_who_watches_is_shown_what_changes_until_ctrl_c(shared: SharedStore, mon
             raise KeyboardInterrupt
         return ("something changed",) if looks == 2 else ()
 
-    def drawn(seen: Overview, events: Collection[str], note: str, **size: int) -> RenderableType:
+    def drawn(seen: Overview, events: Collection[str], note: str, **size: Any) -> RenderableType:
         shown.append(tuple(event.partition("  ")[2] for event in events))
         return screen(seen, events, note, **size)
 
@@ -195,6 +199,39 @@ def test_who_watches_is_shown_what_changes_until_ctrl_c(shared: SharedStore, mon
     result = run("cluster", "status", "--watch")
     assert (result.exit_code, result.exception) == (0, None)
     assert shown == [(), (), ("something changed",), ("something changed",)]
+
+
+def test_who_watches_is_told_on_top_that_the_store_does_not_answer(
+    shared: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    looks = 0
+    look = Desk.look
+
+    async def late(desk: Desk) -> Seen:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            await asyncio.sleep(0.05)
+            raise StoreUnavailable("it is away")
+        return await look(desk)
+
+    def drawn(seen: Overview, events: Collection[str], note: str, **how: Any) -> RenderableType:
+        shown.append(note if how["is_old"] else "as it is")
+        return screen(seen, events, note, **how)
+
+    def changes(before: ShardMap, after: ShardMap) -> Sequence[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Desk, "look", late)
+    monkeypatch.setattr(cluster, "EVERY_S", 0)
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(cluster, "changes_between", changes)
+    monkeypatch.setattr(cluster, "screen", drawn)
+    assert run("cluster", "status", "--watch").exit_code == 0
+    assert shown[0] == "as it is"
+    assert shown[1] == "The store has not answered for 0 s, and what follows is as old"
+    assert shown[-1].endswith("as old: it is away")
 
 
 def test_an_embedded_store_has_no_cluster(tmp_path: Path) -> None:

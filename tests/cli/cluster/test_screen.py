@@ -69,3 +69,12 @@ def test_a_small_cluster_leaves_its_room_to_what_has_changed() -> None:
     lines = drawn(overview(node("a"), node("b")), [f"event {number}" for number in range(50)])
     assert len(lines) <= 24
     assert sum("event" in line for line in lines) >= 10
+
+
+def test_what_is_old_is_not_called_well() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screen(overview(node("a")), (), "The store has not answered for 9 s", columns=80, is_old=True))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.startswith("The store has not answered for 9 s\n")
+    assert "All is well" not in text
