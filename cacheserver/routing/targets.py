@@ -2,7 +2,8 @@
 
 There is one target for each incarnation that the map lists with an address for peers. It is made when a map first
 lists it, so that its link is there before a request is. One that is listed no more has ended: its target is closed,
-which ends what is under way on its link, and the router sends that elsewhere.
+which ends what is under way on its link, and the router sends that elsewhere. Where this process is another incarnation
+than before, all links are made anew, because each has proven to its listener the name under which it was made.
 """
 
 import asyncio
@@ -90,6 +91,8 @@ class Targets:
         self.remote: dict[str, RemoteTarget] = {}
         """The owners in other processes, by incarnation."""
         self._left: list[RemoteTarget] = []
+        self._named = ""
+        """The incarnation of this process under which the links were made."""
         self._adopted: ShardMap | None = None
         self._owners: Sequence[int] = ()
         self._routes: Sequence[Route | None] = (None,)
@@ -146,7 +149,10 @@ class Targets:
         nodes = () if newest is None else newest.nodes
         self._owners = () if newest is None else newest.owners
         listed = {node.incarnation for node in nodes}
-        for incarnation in self.remote.keys() - listed:
+        named = self._named if self.local is None else self.local.incarnation()
+        stale = self.remote.keys() - listed if named == self._named else tuple(self.remote)
+        self._named = named
+        for incarnation in stale:
             self._left.append(self.remote.pop(incarnation))
         if self._left:
             self.loop.wake()

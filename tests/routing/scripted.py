@@ -129,12 +129,13 @@ class Routed:
         self.view = MapView()
         self.targets_of: dict[str, ScriptedTarget] = {}
         self.own = ScriptedTarget(local) if local is not None else None
+        self.own_name = local or ""
         self.standing_reasons: list[str] = []
         own = None
         if self.own is not None:
             target = self.own
             self.targets_of[target.incarnation] = target
-            own = Local(lambda: target.incarnation, target, lambda: self.standing_reasons)
+            own = Local(lambda: self.own_name, target, lambda: self.standing_reasons)
         self.targets = Targets(self.view, self._connect, own)
         self.router = Router(self.view, self.targets, patience_s=PATIENCE_S, random=Random(7), **limits)
         self.targets.start()

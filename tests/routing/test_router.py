@@ -787,3 +787,25 @@ async def test_the_samples_say_what_is_known_and_what_was_tried_again() -> None:
     assert samples["rowbox_router_peers",] == 1
     assert samples["rowbox_router_peers_unreachable",] == 0
     assert samples["rowbox_router_retries_total", "lease"] > 5
+
+
+@virtual_time
+async def test_a_process_that_is_another_incarnation_makes_its_links_anew() -> None:
+    """Each has proven the earlier name to its listener, which would take nothing that is handed over under that."""
+    routed = Routed("a", "b", local="a")
+    routed.gives("b")
+    await turns()
+    of_the_first_life = routed["b"]
+    routed.gives(None)
+    await turns()
+    closed = [of_the_first_life.is_closed]
+    del routed.targets_of["b"]
+    routed.own_name = "a-2"
+    routed.gives(None)
+    await turns()
+    closed.append(of_the_first_life.is_closed)
+    assert closed == [False, True]
+    sending = routed.send("1")
+    await turns()
+    routed["b"].asked[0].says(sent())
+    await sending
