@@ -145,6 +145,8 @@ class Node:
         self.view = MapView()
         """The newest map that this server has applied, for whoever sends requests to owners."""
         self.view.on_wanted = self._loop.wake
+        self.on_incarnation: Callable[[], None] | None = None
+        """Hears of each new incarnation before anybody else can."""
         self.takeovers = 0
         self.missed_beats = 0
 
@@ -363,6 +365,8 @@ class Node:
                 if self._is_draining:
                     return self._settings.beat_ms / 1000
                 self._membership = self._new_membership(self._stores)
+                if self.on_incarnation is not None:
+                    self.on_incarnation()
             return await self._live(self._membership, HeardStore(self._stores.mail, self._health))
         except StoreUnusable as error:
             self._is_broken = True

@@ -83,6 +83,9 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
 
 REASONS: Final = frozenset({"cluster", "garbage", "incarnation", "itself", "proof", "refused", "versions"})
 
+PASSING: Final = frozenset({"incarnation"})
+"""Those that are nobody's fault and pass: a server came back, and others look for its earlier life still."""
+
 
 class HandshakeError(ValueError):
     """There is no link to this peer. `reason` is one of REASONS."""

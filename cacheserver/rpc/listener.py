@@ -16,7 +16,16 @@ from rowbox.cacheserver.rpc import frames
 from rowbox.cacheserver.rpc.calls import PING, Handlers, Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Windows
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_listener, is_sealed, listen
-from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, HandshakeError, Identity, Listening, Session, refusal
+from rowbox.cacheserver.rpc.handshake import (
+    NONCE_BYTES,
+    PASSING,
+    REASONS,
+    HandshakeError,
+    Identity,
+    Listening,
+    Session,
+    refusal,
+)
 from rowbox.cacheserver.rpc.serving import Reports, ServingLink
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
 from rowbox.mailbox.timing.rarely import Rarely
@@ -136,7 +145,8 @@ class Listener:
         """Somebody was refused: counts, and logs a line where one is due."""
         self.counts.refused[reason] += 1
         if number := self._lines.count(reason):
-            log.warning("a peer was refused: %s (%d times since this was last said)", why, number)
+            level = logging.INFO if reason in PASSING else logging.WARNING
+            log.log(level, "a peer was refused: %s (%d times since this was last said)", why, number)
 
     def wire(self, receive: Callable[[bytes], None], lost: Callable[[str], None]) -> Wire:
         return Wire(self._timing, receive, lost)

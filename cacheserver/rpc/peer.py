@@ -20,7 +20,7 @@ from rowbox.cacheserver.link_counts import Between, LinkCounts
 from rowbox.cacheserver.rpc import frames
 from rowbox.cacheserver.rpc.calls import PING, CallSpec, Lane
 from rowbox.cacheserver.rpc.endpoint import Endpoint, binding_of_caller, dial, is_sealed
-from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, REASONS, Calling, HandshakeError, Identity
+from rowbox.cacheserver.rpc.handshake import NONCE_BYTES, PASSING, REASONS, Calling, HandshakeError, Identity
 from rowbox.cacheserver.rpc.link import RETRY_AFTER_MS, CallingLink, Waiting
 from rowbox.cacheserver.rpc.wire import LinkTiming, Wire
 from rowbox.mailbox.errors import LinkLost, MessageTooLarge, Overloaded, RowboxError, WrongIncarnation
@@ -259,7 +259,7 @@ class Peer:
         why = str(error) or reason
         if number := self._lines.count(reason):
             text = "no link to %s: %s (%d times since this was last said); it is tried again"
-            log.warning(text, self.endpoint, why, number)
+            log.log(logging.INFO if reason in PASSING else logging.WARNING, text, self.endpoint, why, number)
         kind = WrongIncarnation if reason == "incarnation" else LinkLost
         return kind(f"no link to {self.endpoint}: {why}", retry_after_ms=RETRY_AFTER_MS)
 

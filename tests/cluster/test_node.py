@@ -316,3 +316,14 @@ async def cell_of(all_of_them: Servers, server: Server) -> NodeCell:
     cell = (await ClusterReader(all_of_them.store).whole()).cell_of(server.node.incarnation)
     assert cell is not None
     return cell
+
+
+@virtual_time
+async def test_each_incarnation_is_told_before_anybody_else_can_know_of_it() -> None:
+    async with servers() as all_of_them:
+        only = all_of_them.add("only")
+        told: list[tuple[str, object]] = []
+        only.node.on_incarnation = lambda: told.append((only.node.incarnation, only.node.view.newest))
+        only.node.start()
+        await only.owning()
+        assert told == [(only.node.incarnation, None)]

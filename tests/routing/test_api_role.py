@@ -150,6 +150,7 @@ def test_a_server_that_goes_on_as_another_incarnation_is_asked_under_its_new_nam
             await backend.ready()
             first = await backend.port.send(Send("ann", "bob", "hello", "1"))
             cluster.incarnation = "owner-2"
+            cluster.peer_side.become()
             await cluster.owns()
             began_s = asyncio.get_running_loop().time()
             again = await backend.port.send(Send("ann", "bob", "hello", "1"))

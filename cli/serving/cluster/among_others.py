@@ -49,6 +49,7 @@ def among_others(settings: Settings, node: Node) -> AmongOthers:
     """StoreUnusable where there is no secret of the cluster."""
     secret = cluster_secret(settings)
     peers = PeerSide(settings, secret, node.view, lambda: node.incarnation, node, hand_over_calls(node))
+    node.on_incarnation = peers.become
     local = Local(lambda: node.incarnation, node, node.standing)
     routing = Routing(settings.cluster, secret, node.view, lambda: node.incarnation, local=local, told=[peers.tell])
     return AmongOthers(routing, peers)

@@ -19,7 +19,8 @@ from rowbox.mailbox.settings.config import Settings
 class PeerSide:
     """Serves `node` to the other servers. `listen` before the first call, `close` after the last.
 
-    `tell` is to be called with each version of the map once this server has applied it (Routing.told).
+    `tell` is to be called with each version of the map once this server has applied it (Routing.told), and `become`
+    when it is another incarnation: whoever reads of that one in the map finds it here.
     """
 
     def __init__(
@@ -37,7 +38,6 @@ class PeerSide:
         """
         self._cluster = settings.cluster.name
         self._incarnation = incarnation
-        self._named = incarnation()
         self._view = view
         in_turn = InTurn(node)
         handlers = mailbox_calls(in_turn, self._check_route)
@@ -47,7 +47,7 @@ class PeerSide:
             handlers.merge(more)
         waits = Window(settings.poll.max_per_server, WINDOWS[Lane.WAITS].size_bytes)
         windows = {**WINDOWS, Lane.WAITS: waits}
-        self.listener = Listener(Identity(self._cluster, self._named), secret, handlers, windows=windows)
+        self.listener = Listener(Identity(self._cluster, incarnation()), secret, handlers, windows=windows)
         self._status = StatusPublisher(self.listener, node)
 
     async def listen(self, endpoint: Endpoint) -> Endpoint:
@@ -61,11 +61,12 @@ class PeerSide:
         await self._status.loop.close()
         await self.listener.close(finish_s)
 
+    def become(self) -> None:
+        """From now on this server answers to the name of its incarnation at hand, and to no earlier one."""
+        self.listener.become(Identity(self._cluster, self._incarnation()))
+
     def tell(self, version: int) -> None:
         """See Tell."""
-        if self._incarnation() != self._named:
-            self._named = self._incarnation()
-            self.listener.become(Identity(self._cluster, self._named))
         self.listener.publish(MAP, version)
 
     def _check_route(self, _user_id: str, version: int) -> None:

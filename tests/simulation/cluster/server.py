@@ -326,6 +326,7 @@ class CacheServer(Server):
         )
         incarnation = lambda: self.node.incarnation  # noqa: E731
         self.peer_side = PeerSide(settings, SECRET, self.node.view, incarnation, self.node, hand_over_calls(self.node))
+        self.node.on_incarnation = self.peer_side.become
         self.routing = Routing(
             settings.cluster,
             SECRET,
