@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import happybase
 import pytest
 
 from rowbox.hbase_schema.keys import META_START, row_key
-from rowbox.mailbox.settings.config import parse_store_url
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.hbase_server import SHARDS, made_store_on
+from tests.integration.support.regions import host_of, hosts
 from tests.integration.support.server_process import ServerProcess
 from tests.integration.support.verdict import check_everything
 from tests.support.hbase_cluster import HBaseCluster
@@ -24,17 +23,6 @@ USERS = ("ann", "ben", "cleo", "dan", "eve", "finn")
 SPREADS_S = 60.0
 RESUMES_S = 60.0
 """HBase needs 6 s to notice, and 3 to 15 s to bring the regions to the other server."""
-
-
-def hosts(store_url: str) -> dict[bytes, int]:
-    """The ports of the region servers, by the first row of each region that they serve."""
-    address = parse_store_url(store_url)
-    assert address is not None
-    connection = happybase.Connection(*address.gateways[0], timeout=20_000)
-    try:
-        return {region["start_key"]: region["port"] for region in connection.table(address.table).regions()}
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -50,10 +38,6 @@ def spread_store(cluster: HBaseCluster) -> Iterator[dict[str, str]]:
             if len(of_users) > 1 or time.monotonic() > deadline_s:
                 yield store
                 return
-
-
-def host_of(row: bytes, hosts: dict[bytes, int]) -> int:
-    return hosts[max(start for start in hosts if start <= row)]
 
 
 @pytest.mark.parametrize("holds_lease", [True, False], ids=["of-the-lease", "of-mail-alone"])

@@ -1,7 +1,8 @@
 """What goes wrong in a cluster, one thing after the other and two at a time, each healed after a while.
 
 Each kind comes before any comes again, in a random order. Processes are hit one by one: what a fault has hit no other
-one takes before it is well again. Cuts fall on any two.
+one takes before it is well again. Cuts fall on any two. Operators move shards and drain servers meanwhile, of those
+that are hit as well.
 """
 
 import asyncio
@@ -11,9 +12,11 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Final
 
+from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 from tests.integration.cluster.support.fleet import Fleet, Machine
 from tests.integration.cluster.support.network import Place
-from tests.integration.support.hbase_server import QUICK_LEASE
+from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
+from tests.integration.support.regions import hosts
 from tests.support.hbase_cluster import HBaseCluster
 
 HANDS: Final = 2
@@ -21,6 +24,12 @@ LEASE_S: Final = (int(QUICK_LEASE["ROWBOX_LEASE_TTL_MS"]) + int(QUICK_LEASE["ROW
 _PAUSE_S: Final = 1.5
 """The longest time between two faults of a hand, and for which most of them last."""
 _STOP_S: Final = 60.0
+_MOST_MOVED: Final = 12
+"""Shards of one move."""
+_MOVES_S: Final = 10.0
+"""How long a move is looked at."""
+_INSISTS_S: Final = 180.0
+"""A verb is run again for so long: a store that is away comes back sooner."""
 
 
 class Chaos:
@@ -30,9 +39,12 @@ class Chaos:
         """`region_servers`: those are killed as well; writes then stand still for half a minute."""
         self.done: Counter[str] = Counter()
         """How often each fault was there."""
+        self.moved_shards = 0
+        """Those that came to where an operator sent them, and were elsewhere before."""
         self._fleet = fleet
         self._random = random
         self._hbase = hbase
+        self._loop = asyncio.get_running_loop()
         self._hit: set[Machine] = set()
         self._cut: set[tuple[Place, Place]] = set()
         self._hbase_is_whole = asyncio.Lock()
@@ -46,31 +58,30 @@ class Chaos:
             "SIGTERM of an API server": lambda: self._stop(fleet.apis),
             "one direction between two servers": self._one_direction,
             "both directions between two servers": self._both_directions,
-            "both directions between a cache server and the store": self._without_store,
-            "one direction between a cache server and the store": self._half_without_store,
+            "both directions between a server and the store": lambda: self._both_directions_to(fleet.store),
+            "one direction between a server and the store": lambda: self._one_direction_to(fleet.store),
+            "both directions between a server and Redis": lambda: self._both_directions_to(fleet.redis.place),
             "kill -9 of Redis": self._kill_redis,
             "Redis paused": self._pause_redis,
-            "kill -9 of a gateway of HBase": lambda: self._kill_hbase("gateway-1", "gateway-2"),
+            "a move of shards": self._move,
+            "a cache server drained, and taken back": self._drain,
+            "kill -9 of a gateway of HBase": lambda: self._kill_hbase(self._gateway),
         }
         if region_servers:
-            kill = lambda: self._kill_hbase("region-server-1", "region-server-2")  # noqa: E731
+            kill = lambda: self._kill_hbase(self._region_server)  # noqa: E731
             self._kinds = {**self._kinds, "kill -9 of a region server": kill}
         self._deck = self._shuffled()
 
     async def run(self, seconds: float) -> None:
         """Begins no fault after that time, and returns when each is healed and each kind was there."""
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + seconds
+        ends_s = self._loop.time() + seconds
         async with asyncio.TaskGroup() as hands:
             for _ in range(HANDS):
                 hands.create_task(
-                    self._hand(lambda: loop.time() < ends_s or not self._kinds.keys() <= self.done.keys())
+                    self._hand(lambda: self._loop.time() < ends_s or not self._kinds.keys() <= self.done.keys())
                 )
         await self._fleet.network.heal()
         await asyncio.to_thread(self._hbase.heal)
-
-    def __str__(self) -> str:
-        return ", ".join(f"{times} x {name}" for name, times in sorted(self.done.items()))
 
     async def _hand(self, goes_on: Callable[[], bool]) -> None:
         while goes_on():
@@ -129,12 +140,12 @@ class Chaos:
         one, other = self._random.sample([machine.place for machine in self._fleet.machines], 2)
         await self._without((one, other), (other, one))
 
-    async def _without_store(self) -> None:
-        place = self._random.choice(self._fleet.caches).place
-        await self._without((place, self._fleet.store), (self._fleet.store, place))
+    async def _both_directions_to(self, other: Place) -> None:
+        place = self._random.choice(self._fleet.machines).place
+        await self._without((place, other), (other, place))
 
-    async def _half_without_store(self) -> None:
-        ends = self._random.choice(self._fleet.caches).place, self._fleet.store
+    async def _one_direction_to(self, other: Place) -> None:
+        ends = self._random.choice(self._fleet.machines).place, other
         await self._without(ends if self._random.random() < 0.5 else ends[::-1])
 
     async def _without(self, *ways: tuple[Place, Place]) -> None:
@@ -146,6 +157,50 @@ class Chaos:
         for sender, receiver in cut:
             await self._fleet.network.join(sender, receiver)
         self._cut.difference_update(cut)
+
+    # ------------------------------------------------------------------ what operators do
+
+    async def _move(self) -> None:
+        """Some shards go to one node. Not waited for without end: who gives or gets them may be hit meanwhile."""
+        name = self._random.choice(self._fleet.caches).name
+        shards = self._random.sample(range(SHARDS), self._random.randint(1, _MOST_MOVED))
+        to_come = {shard for shard, owner in enumerate(await self._owners()) if owner != name}.intersection(shards)
+        await self._done("shards", "move", *map(str, shards), "--to", name, "--yes")
+        ends_s = self._loop.time() + _MOVES_S
+        while to_come and self._loop.time() < ends_s:
+            await self._a_while()
+            owners = await self._owners()
+            arrived = {shard for shard in to_come if owners[shard] == name}
+            to_come -= arrived
+            self.moved_shards += len(arrived)
+
+    async def _drain(self) -> None:
+        """Whether it owns nothing before it is taken back is not for us to say: it may be hit meanwhile."""
+        name = self._random.choice(self._fleet.caches).name
+        await self._done("nodes", "drain", name, "--yes", "--no-wait")
+        await self._a_while(LEASE_S)
+        await self._done("nodes", "undrain", name, "--yes")
+
+    async def _owners(self) -> list[str | None]:
+        """Who owns each shard, as soon as the store says it."""
+        async with asyncio.timeout(_INSISTS_S):
+            while True:
+                try:
+                    return await self._fleet.owners()
+                except (StoreUnavailable, StoreOutcomeUnknown):
+                    await self._a_while()
+
+    async def _done(self, *verb: str) -> None:
+        """Runs a verb until it is done: the store may be away, and the node as well."""
+        async with asyncio.timeout(_INSISTS_S):
+            while True:
+                try:
+                    done = await self._fleet.verb(*verb)
+                except TimeoutError:
+                    continue
+                if done.code == 0:
+                    return
+                await self._a_while()
 
     # ------------------------------------------------------------------ what the servers use
 
@@ -161,9 +216,16 @@ class Chaos:
             await self._a_while()
             self._fleet.redis.resume()
 
-    async def _kill_hbase(self, *names: str) -> None:
+    async def _kill_hbase(self, choose: Callable[[], str]) -> None:
         async with self._hbase_is_whole:
-            name = self._random.choice(names)
-            await asyncio.to_thread(self._hbase.kill, name)
+            await asyncio.to_thread(self._hbase.kill, await asyncio.to_thread(choose))
             await self._a_while()
             await asyncio.to_thread(self._hbase.heal)
+
+    def _gateway(self) -> str:
+        return self._random.choice(("gateway-1", "gateway-2"))
+
+    def _region_server(self) -> str:
+        """One that has regions of the table: one that was started a moment ago has none yet."""
+        placed = hosts(self._fleet.settings["ROWBOX_STORE_URL"])
+        return self._hbase.name_at(self._random.choice(sorted(placed.values())))

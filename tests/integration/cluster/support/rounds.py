@@ -1,6 +1,9 @@
 """A round of chaos: people chat through both API servers while things go wrong; then everybody is asked."""
 
 import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
 from random import Random
 
 from tests.integration.cluster.support.chaos import Chaos
@@ -15,28 +18,67 @@ SMALL = {"ROWBOX_CACHE_BYTES": "2MiB", "ROWBOX_CACHE_WINDOW_MESSAGES": "8"}
 """So that mailboxes leave the memory, and come back."""
 
 
+@dataclass
+class Done:
+    """What one round was, or several: for people."""
+
+    seconds: float = 0.0
+    """Under faults, without the verdict."""
+    sends: int = 0
+    unknown_outcomes: int = 0
+    looks: int = 0
+    moved_shards: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: "Done") -> "Done":
+        return Done(
+            self.seconds + other.seconds,
+            self.sends + other.sends,
+            self.unknown_outcomes + other.unknown_outcomes,
+            self.looks + other.looks,
+            self.moved_shards + other.moved_shards,
+            self.faults + other.faults,
+        )
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{times} x {name}" for name, times in sorted(self.faults.items()))
+        return (
+            f"{self.seconds:.0f} s, {self.sends:,} sends, {self.unknown_outcomes:,} unknown outcomes, "
+            f"{self.looks:,} looks, {self.faults.total()} faults of {len(self.faults)} kinds: {faults}; "
+            f"{self.moved_shards} shards came to where they were sent"
+        )
+
+
 class Rounds:
     """All that are played over one store, each with users of its own."""
 
     def __init__(self, fleet: Fleet, hbase: HBaseCluster, random: Random, *, region_servers: bool = False) -> None:
         """`region_servers`: those are killed as well."""
         self.number = 0
+        self.done = Done()
+        """All of them together."""
         self._fleet = fleet
         self._hbase = hbase
         self._random = random
         self._region_servers = region_servers
         self._copies = 0
 
-    async def play(self, users: int, seconds: float) -> str:
-        """One round, judged; the fleet runs before, and has stopped after it. Returns what was done, for people."""
+    async def play(self, users: int, seconds: float) -> Done:
+        """One round, judged; the fleet runs before, and has stopped after it."""
         everybody = tuple(f"user-{self.number}-{at}" for at in range(users))
         chat = Chat(self._fleet, everybody, self._random, may_pend=True, patience_s=PATIENCE_S)
         chaos = Chaos(self._fleet, self._random, self._hbase, region_servers=self._region_servers)
         chat.is_up.set()
+        began_s = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(chat.talk(senders_per_user=1))
             await chaos.run(seconds)
+            took_s = time.monotonic() - began_s
             chat.finish()
         self._copies += await check_everything(self._fleet, chat, self._random, others_copies=self._copies)
         self.number += 1
-        return f"{chat.history}, {chat.looks} looks; {chaos}"
+        done = Done(
+            took_s, len(chat.history.sends), chat.history.unknown_outcomes, chat.looks, chaos.moved_shards, chaos.done
+        )
+        self.done += done
+        return done
