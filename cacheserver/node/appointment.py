@@ -13,7 +13,7 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.stores.port import Store
-from rowbox.mailbox.errors import StoreUnavailable, StoreUnusable
+from rowbox.mailbox.errors import StoreUnusable
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Appointment:
         try:
             async with asyncio.timeout(self._patience_s):
                 await owner.start()
-        except (StoreUnavailable, TimeoutError):
+        except BaseException:  # the server's end as well
             await owner.close()  # it may have begun to ask for ranges of the store that do not answer
             raise
         self.owner = owner

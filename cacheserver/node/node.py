@@ -437,10 +437,14 @@ class Node:
         return moves.stash(shards, membership.applied)
 
     async def _leave(self) -> None:
-        """Returns when others have all shards of this server, after `leave_s`, or where nobody takes them."""
+        """Returns when others have all shards of this server, after `leave_s`, or where nobody takes them.
+
+        Without an owner at work, as in the moment in which the first shards come, there is nothing to give away, and
+        nobody answers for the shards: whoever waited would keep them from those who take them over at once.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(self._leave_s):
-                while self._moves is not None and self._shards and self._has_successors:
+                while self._moves is not None and self.owner is not None and self._shards and self._has_successors:
                     await self.view.newer_than(self.view.version)
 
     @property

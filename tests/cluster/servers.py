@@ -34,7 +34,7 @@ async def _unreached(to: ListedNode, _part: HandOver, _version: int, _timeout_s:
 class Server:
     """A Node and its own way to the store that all share."""
 
-    def __init__(self, name: str, store: MemoryStore, clock: WallClock) -> None:
+    def __init__(self, name: str, store: MemoryStore, clock: WallClock, leave_s: float = 0.0) -> None:
         self.name = name
         self.wire = Wire(store, Random(name))
         """Its way to the cluster's row; `mail` is the one to the mailboxes."""
@@ -52,11 +52,12 @@ class Server:
             self._open,
             self._owner,
             LEASE,
-            ListedNode("", name),
+            ListedNode("", name, peer=name),
             name,
             self.broken.append,
             plan=planned,
             make_moves=self._moves,
+            leave_s=leave_s,
             now_s=loop.time,
             now_us=clock.now_us,
         )
@@ -103,8 +104,9 @@ class Servers:
         self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
         self._all: list[Server] = []
 
-    def add(self, name: str) -> Server:
-        server = Server(name, self.store, self.clock)
+    def add(self, name: str, leave_s: float = 0.0) -> Server:
+        """`leave_s`: for how long its stop waits for others to take its shards by moves, which fail here."""
+        server = Server(name, self.store, self.clock, leave_s)
         self._all.append(server)
         return server
 

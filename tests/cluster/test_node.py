@@ -20,7 +20,7 @@ from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, StoreUnavailable, StoreVersionMismatch, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
 from tests.cluster.servers import Server, Servers, owner_and_other, servers
-from tests.cluster.world import LEASE
+from tests.cluster.world import LEASE, SHARDS
 from tests.support.virtual_time import virtual_time
 
 PATIENCE_S = (LEASE.ttl_ms + LEASE.margin_ms) / 1000
@@ -77,6 +77,35 @@ async def test_a_second_server_stands_by_and_follows_the_one_that_stops() -> Non
             await second.owning()
         await second.send("two")
         assert len(await second.texts()) == 2
+
+
+def _no_owner_yet(_: Store, __: Ownership) -> Owner:
+    raise StoreUnavailable("it takes a while")
+
+
+@virtual_time
+async def test_a_server_that_stops_before_its_first_owner_is_made_keeps_its_shards_from_nobody() -> None:
+    """It waited for moves that nobody made: 30 s in which its shards were answered for by nobody."""
+    async with servers() as all_of_them:
+        first, second = await owner_and_other(all_of_them)
+        third = all_of_them.add("third", leave_s=30.0)
+        third.node._appointment._make_owner = _no_owner_yet
+        for server in (third, second):
+            server.node.start()
+            await server.listed()
+        await first.node.close()
+        for _ in range(500):
+            if third.node._shards:
+                break
+            await asyncio.sleep(0.01)
+        assert third.node._shards
+        assert third.node.owner is None
+        began_s = asyncio.get_running_loop().time()
+        await third.node.close()
+        assert asyncio.get_running_loop().time() - began_s < 5.0
+        await asyncio.sleep(2 * LEASE.beat_ms / 1000)
+        assert len(second.node._shards) == SHARDS
+        await second.send("two")
 
 
 @virtual_time
