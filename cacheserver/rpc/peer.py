@@ -288,6 +288,12 @@ class Peer:
                 self._on_published(kind, value)
 
 
+def _looked_at(made: "asyncio.Future[CallingLink]") -> None:
+    """Why an attempt failed is no warning of the loop's where nobody asks, because the attempt was given up as well."""
+    if not made.cancelled():
+        made.exception()
+
+
 class _Attempt:
     """One connection until it is a link, or not."""
 
@@ -297,6 +303,7 @@ class _Attempt:
         self._has_proven = False
         self._wire: Wire | None = None
         self.made: asyncio.Future[CallingLink] = asyncio.get_running_loop().create_future()
+        self.made.add_done_callback(_looked_at)
 
     def make_wire(self) -> Wire:
         return self._peer.wire(self._received, self._lost)

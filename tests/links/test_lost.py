@@ -1,6 +1,7 @@
 """Links that are lost: what is known of the calls in flight, how it is noticed, and how links are made again."""
 
 import asyncio
+import gc
 import logging
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.peer import MOST_QUEUED, Peer
+from rowbox.cacheserver.rpc.peer import MOST_QUEUED, Peer, _Attempt
 from rowbox.cacheserver.rpc.wire import SILENT_BEATS, LinkTiming
 from rowbox.mailbox.errors import LinkLost, Overloaded, StoreOutcomeUnknown, WrongIncarnation
 from tests.links.linked import API, OWNER, READ, SECRET, Parked, connection, handlers_of, linked, unruly
@@ -53,6 +54,20 @@ async def test_a_lost_link_is_made_again(tmp_path: Path) -> None:
         await both.peer.up()
         assert await both.read("again") == "AGAIN"
         assert both.peer.links == 2
+
+
+@virtual_time
+async def test_a_connection_that_is_lost_after_its_attempt_is_no_error_of_the_loop(tmp_path: Path) -> None:
+    """A process that was paused for longer than either may take finds both the attempt and its handshake too late."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    peer = Peer(UnixEndpoint(tmp_path / "nobody"), API, SECRET)
+    wire = _Attempt(peer).make_wire()
+    wire.give_up("the handshake took too long")
+    del wire
+    await settle()
+    gc.collect()
+    assert told == []
 
 
 @virtual_time
