@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rowbox.hbase_schema.keys import META_START, row_key
+from tests.integration.hbase.regions import host_of, hosts
 from tests.integration.support.chat import Chat, seeded_random
 from tests.integration.support.hbase_server import SHARDS, made_store_on
-from tests.integration.support.regions import host_of, hosts
 from tests.integration.support.server_process import ServerProcess
 from tests.integration.support.verdict import check_everything
 from tests.support.hbase_cluster import HBaseCluster

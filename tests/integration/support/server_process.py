@@ -35,6 +35,8 @@ ROWBOX: Final = str(Path(sys.executable).with_name("rowbox"))
 _READY: Final = re.compile(r"Rowbox is ready: (http://\S+)?.*metrics: (http://\S+)\)")
 _TOKENS: Final = re.compile(r"token:|^Chat as|^Try it|^  curl")
 """What every start prints and no failure needs."""
+_LOOK_S: Final = 0.02
+"""Between two looks at a server: whoever looks all the time takes its CPU, and another test's."""
 _SHOWN_LINES: Final = 60
 
 
@@ -88,7 +90,8 @@ class ServerProcess:
         self.lines: list[str] = []
         """What the process of the latest start printed, on both streams."""
         self._log: list[str] = []
-        self._command = [*command, "serve", "--data-dir", str(data_dir), *flags]
+        self._command = command
+        self._arguments = ["serve", "--data-dir", str(data_dir), *flags]
         self._keeps_port = keeps_port
         self._ports = ExitStack()
         self._process: Process | None = None
@@ -127,7 +130,7 @@ class ServerProcess:
 
     def _open(self) -> None:
         if self._keeps_port:
-            self._command += ["--port", str(self._ports.enter_context(own_port()))]
+            self._arguments += ["--port", str(self._ports.enter_context(own_port()))]
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2 * DEADLINE_S)
         )
@@ -147,14 +150,18 @@ class ServerProcess:
         """The ids of its API processes."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
-    async def start(self) -> None:
+    def install(self, command: Sequence[str]) -> None:
+        """From the next start on this comes before the verb."""
+        self._command = command
+
+    async def start(self, within_s: float = DEADLINE_S) -> None:
         """Starts it and returns when it is ready."""
         await self.launch()
-        await self.ready()
+        await self.ready(within_s)
 
-    async def ready(self) -> None:
+    async def ready(self, within_s: float = DEADLINE_S) -> None:
         """Returns when the one that was launched is ready, and where is known."""
-        ready = await self.line(_READY)
+        ready = await self.line(_READY, within_s)
         self.url, self.admin_url = ready[1] or "", ready[2]
 
     async def launch(self) -> None:
@@ -163,6 +170,7 @@ class ServerProcess:
         self.lines = []
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
+            *self._arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -170,11 +178,11 @@ class ServerProcess:
         )
         self._reader = asyncio.get_running_loop().create_task(self._read(self._process))
 
-    async def line(self, pattern: "re.Pattern[str] | str") -> "re.Match[str]":
+    async def line(self, pattern: "re.Pattern[str] | str", within_s: float = DEADLINE_S) -> "re.Match[str]":
         """The first line of this start that matches, as soon as it is printed."""
         reader = self._reader
         assert reader is not None
-        async with asyncio.timeout(DEADLINE_S), self._news:
+        async with asyncio.timeout(within_s), self._news:
             seen = 0
             while True:
                 for text in self.lines[seen:]:
@@ -263,13 +271,23 @@ class ServerProcess:
     async def metric_reaches(self, name: str, value: float) -> None:
         """Asks for a metric, again and again, until it has a value."""
         async with asyncio.timeout(DEADLINE_S):
-            while await self.metric(name) != value:
-                pass
+            while True:
+                if await self.metric(name) == value:
+                    return
+                await asyncio.sleep(_LOOK_S)
 
     async def ready_status(self) -> int:
         """What a load balancer sees."""
         async with self.session.get(f"{self.admin_url}/readyz") as response:
             return response.status
+
+    async def is_ready(self) -> None:
+        """Returns when a load balancer sees that it is."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                if await self.ready_status() == 200:
+                    return
+                await asyncio.sleep(_LOOK_S)
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Final
 
+from thriftpy2.thrift import TException
+
 from rowbox.mailbox.errors import StoreOutcomeUnknown, StoreUnavailable
 from tests.integration.cluster.support.fleet import Fleet, Machine
 from tests.integration.cluster.support.network import Place
+from tests.integration.hbase.regions import hosts
 from tests.integration.support.hbase_server import QUICK_LEASE, SHARDS
-from tests.integration.support.regions import hosts
 from tests.support.hbase_cluster import HBaseCluster
 
 HANDS: Final = 2
@@ -28,8 +30,9 @@ _MOST_MOVED: Final = 12
 """Shards of one move."""
 _MOVES_S: Final = 10.0
 """How long a move is looked at."""
-_INSISTS_S: Final = 180.0
-"""A verb is run again for so long: a store that is away comes back sooner."""
+_PATIENCE_S: Final = 180.0
+"""For a server that starts while other things go wrong, and for a verb that is run again: a store that is away comes
+back sooner."""
 
 
 class Chaos:
@@ -65,11 +68,10 @@ class Chaos:
             "Redis paused": self._pause_redis,
             "a move of shards": self._move,
             "a cache server drained, and taken back": self._drain,
-            "kill -9 of a gateway of HBase": lambda: self._kill_hbase(self._gateway),
+            "kill -9 of a gateway of HBase": self._kill_gateway,
         }
         if region_servers:
-            kill = lambda: self._kill_hbase(self._region_server)  # noqa: E731
-            self._kinds = {**self._kinds, "kill -9 of a region server": kill}
+            self._kinds = {**self._kinds, "kill -9 of a region server": self._kill_region_server}
         self._deck = self._shuffled()
 
     async def run(self, seconds: float) -> None:
@@ -116,13 +118,13 @@ class Chaos:
             machine.server.kill()
             await machine.server.ended()
             await self._a_while()
-            await machine.server.start()
+            await machine.server.start(_PATIENCE_S)
 
     async def _stop(self, machines: Sequence[Machine]) -> None:
         async with self._one_of(machines) as machine:
             machine.server.terminate()
             assert await machine.server.ended(_STOP_S) == 0, machine.server.lines
-            await machine.server.start()
+            await machine.server.start(_PATIENCE_S)
 
     async def _pause(self, machines: Sequence[Machine], at_least_s: float) -> None:
         async with self._one_of(machines) as machine:
@@ -183,7 +185,7 @@ class Chaos:
 
     async def _owners(self) -> list[str | None]:
         """Who owns each shard, as soon as the store says it."""
-        async with asyncio.timeout(_INSISTS_S):
+        async with asyncio.timeout(_PATIENCE_S):
             while True:
                 try:
                     return await self._fleet.owners()
@@ -192,7 +194,7 @@ class Chaos:
 
     async def _done(self, *verb: str) -> None:
         """Runs a verb until it is done: the store may be away, and the node as well."""
-        async with asyncio.timeout(_INSISTS_S):
+        async with asyncio.timeout(_PATIENCE_S):
             while True:
                 try:
                     done = await self._fleet.verb(*verb)
@@ -216,16 +218,26 @@ class Chaos:
             await self._a_while()
             self._fleet.redis.resume()
 
-    async def _kill_hbase(self, choose: Callable[[], str]) -> None:
+    async def _kill_gateway(self) -> None:
         async with self._hbase_is_whole:
-            await asyncio.to_thread(self._hbase.kill, await asyncio.to_thread(choose))
-            await self._a_while()
-            await asyncio.to_thread(self._hbase.heal)
+            await self._kill_of_hbase(self._random.choice(("gateway-1", "gateway-2")))
 
-    def _gateway(self) -> str:
-        return self._random.choice(("gateway-1", "gateway-2"))
-
-    def _region_server(self) -> str:
+    async def _kill_region_server(self) -> None:
         """One that has regions of the table: one that was started a moment ago has none yet."""
-        placed = hosts(self._fleet.settings["ROWBOX_STORE_URL"])
-        return self._hbase.name_at(self._random.choice(sorted(placed.values())))
+        async with self._hbase_is_whole:
+            placed = await self._placed()
+            await self._kill_of_hbase(self._hbase.name_at(self._random.choice(sorted(placed.values()))))
+
+    async def _placed(self) -> Mapping[bytes, int]:
+        """Where the regions are, once those are there that were on their way from the last one that was killed."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    return await asyncio.to_thread(hosts, self._fleet.settings["ROWBOX_STORE_URL"])
+                except (TException, OSError):
+                    await self._a_while()
+
+    async def _kill_of_hbase(self, name: str) -> None:
+        await asyncio.to_thread(self._hbase.kill, name)
+        await self._a_while()
+        await asyncio.to_thread(self._hbase.heal)

@@ -16,9 +16,11 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from rowbox.cacheserver.clocks import StoreClock, wall_clock_us
+from rowbox.cacheserver.rpc.endpoint import TcpEndpoint
 from rowbox.cacheserver.shardmap.map_store import MapStore
+from rowbox.cacheserver.shardmap.shard_map import ShardMap
 from rowbox.cli.data_dir import SIGNING_FILE
-from rowbox.cli.secret import load_or_create
+from rowbox.cli.secret import load_or_create, read_secret
 from rowbox.mailbox.ids import shard_of
 from tests.integration.cluster.support.network import TOOLS as NETWORK_TOOLS
 from tests.integration.cluster.support.network import Network, Place, running_network
@@ -39,6 +41,11 @@ _ADMIN_PORT: Final = 8081
 _PEER_PORT: Final = 7400
 _GATEWAY_PORT: Final = 9090
 _SECRET_BYTES: Final = 32
+_STOP_S: Final = 60.0
+_STARTS_S: Final = 4 * DEADLINE_S
+"""After kill -9 of all, the next ones wait for leases to end."""
+_LOOK_S: Final = 0.05
+"""Between two looks at the map."""
 _ANSWER_S: Final = 12.0
 """How long a client waits for one answer: more than a server's patience, and less than a paused one sleeps."""
 
@@ -49,6 +56,21 @@ class Machine(NamedTuple):
     name: str
     place: Place
     server: ServerProcess
+
+    @property
+    def peer(self) -> TcpEndpoint:
+        """Where a cache server listens for the other servers."""
+        return TcpEndpoint(self.place.address, _PEER_PORT)
+
+    def install(self, command: Sequence[str]) -> None:
+        """From its next start on this stands for `rowbox` in it."""
+        self.server.install((*self.place.inside, *command))
+
+    async def restart(self) -> None:
+        """Stops it as an operator does, and starts it."""
+        self.server.terminate()
+        assert await self.server.ended(_STOP_S) == 0, self.server.lines
+        await self.server.start(_STARTS_S)
 
 
 class Fleet:
@@ -63,6 +85,7 @@ class Fleet:
         apis: Sequence[Machine],
         redis: RedisServer,
         direct: Mapping[str, str],
+        secret: bytes,
         maps: MapStore,
         session: aiohttp.ClientSession,
     ) -> None:
@@ -75,6 +98,8 @@ class Fleet:
         self.redis = redis
         self.settings = direct
         """The store's, for a verb that is run beside the network."""
+        self.secret = secret
+        """What the servers know of one another."""
         self.session = session
         self._maps = maps
         self.in_rotation = list(apis)
@@ -110,7 +135,7 @@ class Fleet:
         for machine in self.machines:
             await machine.server.launch()
         for machine in self.machines:
-            await machine.server.ready()
+            await machine.server.ready(_STARTS_S)
 
     async def stop(self) -> None:
         """Ends all servers as an operator does, all at once."""
@@ -127,9 +152,7 @@ class Fleet:
 
     async def owners(self) -> list[str | None]:
         """The node id of each shard's owner, as the map says; None where nobody is."""
-        shard_map = (await self._maps.read()).map
-        owners = map(shard_map.owner_of, range(shard_map.shards))
-        return [owner.node_id if owner is not None else None for owner in owners]
+        return _owners((await self._maps.read()).map)
 
     async def owner_of(self, user_id: str) -> Machine:
         """Who owns a user, as the map says."""
@@ -140,17 +163,25 @@ class Fleet:
 
     async def comes_to(self, state: Callable[[list[str | None]], bool]) -> None:
         """Looks at the owners again and again, until they are as the test waits for."""
-        async with asyncio.timeout(4 * DEADLINE_S):
-            while not state(await self.owners()):
-                pass
+        await self._map_comes_to(lambda shard_map: state(_owners(shard_map)))
 
     async def shared(self) -> None:
         """Returns when every node owns shards, and none is on the move: they move from whoever starts first."""
         names = {one.name for one in self.caches}
-        await self.comes_to(lambda owners: {*owners} == names)
+        await self._map_comes_to(lambda shard_map: {*_owners(shard_map)} == names and not shard_map.moving)
+
+    async def is_well(self) -> None:
+        """Returns when every node owns shards, none is on the move, and each server says that it is ready."""
+        await self.shared()
+        for machine in self.machines:
+            await machine.server.is_ready()
+
+    async def _map_comes_to(self, state: Callable[[ShardMap], bool]) -> None:
         async with asyncio.timeout(4 * DEADLINE_S):
-            while (await self._maps.read()).map.moving:
-                pass
+            while True:
+                if state((await self._maps.read()).map):
+                    return
+                await asyncio.sleep(_LOOK_S)  # whoever looks all the time has the servers wait for the store
 
     async def users_by_owner(self, number: int) -> dict[str, list[str]]:
         """Names of so many users for each node that owns anything."""
@@ -173,6 +204,11 @@ class Fleet:
     def _url(self, api: Machine | None) -> str:
         chosen = api or self.in_rotation[next(self._turns) % len(self.in_rotation)]
         return chosen.server.url
+
+
+def _owners(shard_map: ShardMap) -> list[str | None]:
+    owners = map(shard_map.owner_of, range(shard_map.shards))
+    return [owner.node_id if owner is not None else None for owner in owners]
 
 
 @asynccontextmanager
@@ -233,7 +269,18 @@ async def running_fleet(
         direct = {**store, **settings}
         beside = await stack.enter_async_context(opened(direct))
         maps = MapStore(beside, "the test", StoreClock(wall_clock_us).next_ms)
-        fleet = Fleet(network, store_place, proxies, machines[:caches], machines[caches:], redis, direct, maps, session)
+        fleet = Fleet(
+            network,
+            store_place,
+            proxies,
+            machines[:caches],
+            machines[caches:],
+            redis,
+            direct,
+            read_secret(secret),
+            maps,
+            session,
+        )
         await fleet.start()
         yield fleet
 
