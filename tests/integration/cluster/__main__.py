@@ -5,12 +5,15 @@ Between two rounds all servers are stopped and started. The first breach ends it
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from tests.integration.cluster.support.fleet import running_fleet
+from tests.integration.cluster.support.owner_kill import Killed, kill_an_owner
 from tests.integration.cluster.support.rounds import SMALL, Rounds
+from tests.integration.cluster.support.steady import percentile
 from tests.integration.support.chat import seeded_random
 from tests.integration.support.hbase_server import QUICK_LEASE, made_store_on
 from tests.support.hbase_cluster import HBaseCluster, running_cluster
@@ -23,14 +26,18 @@ REGIONS = 8
 @click.option("--minutes", default=5.0, show_default=True, help="How long things go wrong, in all.")
 @click.option("--round-seconds", default=150.0, show_default=True, help="Faults of one round, before the verdict.")
 @click.option("--users", default=12, show_default=True, help="Users of a round.")
+@click.option("--owner-kills", type=int, metavar="N", help="Instead: kill an owner N times, and measure its users.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the data lie meanwhile.")
-def main(minutes: float, round_seconds: float, users: int, folder: Path | None) -> None:
+def main(minutes: float, round_seconds: float, users: int, owner_kills: int | None, folder: Path | None) -> None:
     """Break a cluster of real processes, and judge what its clients were told."""
     with (
         tempfile.TemporaryDirectory(prefix="rowbox-chaos-", dir=folder) as name,
         running_cluster(Path(name) / "hbase", region_servers=2, gateways=2) as hbase,
     ):
-        asyncio.run(_rounds(hbase, Path(name), minutes * 60, round_seconds, users))
+        if owner_kills is not None:
+            asyncio.run(_owner_kills(hbase, Path(name), owner_kills))
+        else:
+            asyncio.run(_rounds(hbase, Path(name), minutes * 60, round_seconds, users))
 
 
 async def _rounds(hbase: HBaseCluster, folder: Path, seconds: float, round_seconds: float, users: int) -> None:
@@ -44,6 +51,28 @@ async def _rounds(hbase: HBaseCluster, folder: Path, seconds: float, round_secon
                 done = await rounds.play(users, round_seconds)
                 click.echo(f"round {rounds.number}: {done}")
             click.echo(f"{rounds.number} rounds without a breach, in all {rounds.done}")
+
+
+async def _owner_kills(hbase: HBaseCluster, folder: Path, kills: int) -> None:
+    """With the settings that a server has by default."""
+    random = seeded_random()
+    done: list[Killed] = []
+    with made_store_on(hbase, regions=REGIONS) as store:
+        async with running_fleet(hbase.hbase, store, folder, {}) as fleet:
+            while len(done) < kills:
+                done.append(await kill_an_owner(fleet, random))
+                click.echo(f"kill {len(done)}: {_told(done[-1:])}")
+    click.echo(f"{kills} kills: {_told(done)}")
+
+
+def _told(done: Sequence[Killed]) -> str:
+    back_s = [moment_s for killed in done for moment_s in killed.back_s]
+    median_s, p99_s, last_s = (percentile(back_s, part) for part in (0.5, 0.99, 1.0))
+    return (
+        f"its {len(back_s)} users were served again within {median_s:.2f} s (median), {p99_s:.2f} s (p99), "
+        f"{last_s:.2f} s (all); {sum(len(killed.failed) for killed in done)} of their requests failed, "
+        f"{sum(len(killed.others_failed) for killed in done)} of {sum(killed.others for killed in done)} of other users"
+    )
 
 
 if __name__ == "__main__":
