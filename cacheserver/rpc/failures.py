@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rowbox.mailbox import errors
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import BadRequest, RowboxError, UnknownCall
 
 LONGEST_MESSAGE: Final = 2_000
+_NO_CALL: Final = "this process has no call "
 MOST_FIELDS: Final = 16
 _PLAIN: Final = (int, float, str, bytes, bool, type(None))
 
@@ -59,7 +60,13 @@ def _encodable(text: str) -> str:
 
 
 def error_of(kinds: Sequence[str], message: str, fields: Mapping[str, Any]) -> RowboxError:
-    """The error that has travelled: of the first of `kinds` that is known here and has all the fields it asks for."""
+    """The error that has travelled: of the first of `kinds` that is known here and has all the fields it asks for.
+
+    The first version that had links said of an unknown call that the request was a bad one, which would be the client's
+    fault: it is told by its line.
+    """
+    if kinds and kinds[0] == BadRequest.__name__ and message.startswith(_NO_CALL):
+        return UnknownCall(message)
     for name in kinds:
         kind = KNOWN.get(name)
         if kind is not None:

@@ -65,6 +65,8 @@ class Chat:
         self.marked: dict[str, set[str]] = defaultdict(set)
         """The messages up to which each user marked a conversation as read, and was told so."""
         self.resets: list[str] = []
+        self.failures: list[str] = []
+        """Requests that were not answered, and were made again."""
         self.looks = 0
         """How often the newest page was compared with what its reader knew."""
         self.messages: dict[str, dict[str, Message]] = {}
@@ -74,6 +76,7 @@ class Chat:
         self._random = random
         self._may_pend = may_pend
         self._patience_s = patience_s
+        self._in_flight: set[asyncio.Future[None]] = set()
         self._no_more_sends = asyncio.Event()
         self._head = asyncio.Event()
         self._senders = asyncio.TaskGroup()
@@ -93,6 +96,11 @@ class Chat:
     def finish(self) -> None:
         """No new sends; what is not settled goes on until it is."""
         self._no_more_sends.set()
+
+    async def has_answers(self) -> None:
+        """Returns when each request that is in flight now has been answered, or has failed."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
 
     async def settle(self, client: Client, record: SendRecord) -> None:
         """Sends until there is an answer, and enters it."""
@@ -210,15 +218,26 @@ class Chat:
             while True:
                 await self.is_up.wait()
                 try:
-                    return await call()
-                except UNKNOWN_OUTCOME:
-                    pass
+                    return await self._counted(call)
+                except UNKNOWN_OUTCOME as error:
+                    self.failures.append(repr(error))
                 except Refused as refused:
                     if not refused.problem.retryable:
                         raise
+                    self.failures.append(str(refused))
                     await asyncio.sleep(_RETRY_S)
                 if record is not None:
                     record.unknown_outcomes += 1
+
+    async def _counted(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """One request, in flight meanwhile."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight.add(ended)
+        try:
+            return await call()
+        finally:
+            self._in_flight.remove(ended)
+            ended.set_result(None)
 
 
 def _fetch(fetch: Callable[..., Awaitable[_T]], **query: str | int | None) -> Callable[[], Awaitable[_T]]:

@@ -16,6 +16,7 @@ from rowbox.mailbox.errors import (
     RateLimited,
     RowboxError,
     StoreUnavailable,
+    UnknownCall,
 )
 
 TEXT = st.text(max_size=200)
@@ -109,6 +110,13 @@ def test_what_an_error_quotes_may_be_no_text() -> None:
     error.user_id = "\ud800"
     assert str(travelled(error)) == r"no such thing: \ud800"
     assert travelled(error).user_id == r"\ud800"
+
+
+def test_an_unknown_call_is_nobody_s_bad_request() -> None:
+    """Neither as it is said today, nor as the first version that had links says it."""
+    assert type(travelled(UnknownCall("this process has no call 'x'"))) is UnknownCall
+    assert type(error_of(["BadRequest", "RowboxError"], "this process has no call 'x'", {})) is UnknownCall
+    assert type(error_of(["BadRequest", "RowboxError"], "send: Expected `array`", {})) is BadRequest
 
 
 def test_a_line_is_bounded() -> None:
