@@ -30,7 +30,7 @@ _MOST_MOVED: Final = 12
 """Shards of one move."""
 _MOVES_S: Final = 10.0
 """How long a move is looked at."""
-_PATIENCE_S: Final = 180.0
+_PATIENCE_S: Final = 600.0
 """For a server that starts while other things go wrong, and for a verb that is run again: a store that is away comes
 back sooner."""
 
