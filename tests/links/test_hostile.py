@@ -155,7 +155,7 @@ async def test_unknown_calls_are_answered_and_count(tmp_path: Path) -> None:
         evil.say_frames(*(frames.call(number, "unheard", 60_000, 0, {"a": 1}) for number in range(100)))
         answers = await evil.next_frames()
         assert [(type(answer), answer.kinds[0]) for answer in answers if isinstance(answer, frames.Failed)] == [
-            (frames.Failed, "BadRequest")
+            (frames.Failed, "UnknownCall")
         ] * 100
         await _the_others_are_served(both)
 
