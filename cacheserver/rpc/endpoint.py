@@ -107,14 +107,25 @@ async def dial(endpoint: Endpoint, make: Callable[[], Wire], connect_s: float) -
     return wire
 
 
-async def listen(endpoint: Endpoint, make: Callable[[], Wire]) -> tuple[asyncio.Server, Endpoint]:
-    """A server, and where it listens: port 0 is a free one. OSError; PermissionError: others can enter the folder."""
+async def listen(endpoint: Endpoint, make: Callable[[], Wire], connect_s: float) -> tuple[asyncio.Server, Endpoint]:
+    """A server, and where it listens: port 0 is a free one. OSError; PermissionError: others can enter the folder.
+
+    A connection whose TLS is not there after `connect_s` is closed. Its wire hears of nothing then, as it does where
+    TLS fails: a connection is a wire's from when TLS is there.
+    """
     loop = asyncio.get_running_loop()
     if isinstance(endpoint, UnixEndpoint):
         _make_private(endpoint.path.parent)
         return await loop.create_unix_server(make, str(endpoint.path)), endpoint
     tls = None if endpoint.tls is None else endpoint.tls.listening
-    server = await loop.create_server(make, endpoint.host, endpoint.port, ssl=tls, reuse_address=True)
+    server = await loop.create_server(
+        make,
+        endpoint.host,
+        endpoint.port,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else connect_s,
+        reuse_address=True,
+    )
     return server, endpoint._replace(port=server.sockets[0].getsockname()[1])
 
 

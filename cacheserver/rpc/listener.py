@@ -1,6 +1,8 @@
 """The process that is called: it accepts links, serves nothing before the proof, and tells all callers what is new.
 
-- Whoever has proven nothing gets LONGEST_MESSAGE_BYTES of memory, `connect_s` of time, and is one of MOST_STRANGERS.
+- Whoever has proven nothing gets LONGEST_MESSAGE_BYTES of memory, `connect_s` of time (TLS included), and is one of
+  MOST_STRANGERS. Where all places are taken, who came first gives way: a caller that knows the secret needs its place
+  for two round trips, and whoever is silent keeps none of the places from it.
 - A refusal is logged once in a while, by its kind, whatever knocks how often.
 - An incarnation has one link. A new one takes the place of the old one, which its caller has lost already.
 """
@@ -73,7 +75,7 @@ class Listener:
         self._lines = Rarely(loop.time)
         self._reports = Reports(loop.time)
         self._servers: list[asyncio.Server] = []
-        self._strangers: set[_Stranger] = set()
+        self._strangers: dict[_Stranger, None] = {}
         self._links: dict[str, ServingLink] = {}
         self._published: dict[str, bytes] = {}
         self._is_closing = False
@@ -96,7 +98,9 @@ class Listener:
     async def listen(self, endpoint: Endpoint) -> Endpoint:
         """Begins to accept at one more endpoint. Returns where: port 0 is a free one. OSError."""
         binding, sealed = binding_of_listener(endpoint), is_sealed(endpoint)
-        server, bound = await listen(endpoint, lambda: _Stranger(self, binding, sealed=sealed).wire)
+        server, bound = await listen(
+            endpoint, lambda: _Stranger(self, binding, sealed=sealed).wire, self._timing.connect_s
+        )
         self._servers.append(server)
         return bound
 
@@ -132,14 +136,16 @@ class Listener:
     # ------------------------------------------------------------------ connections
 
     def came(self, stranger: "_Stranger") -> bool:
-        """Somebody connects: whether there is room for a handshake."""
-        if self._is_closing or len(self._strangers) >= MOST_STRANGERS:
+        """Somebody connects: whether there is a handshake to be made."""
+        if self._is_closing:
             return False
-        self._strangers.add(stranger)
+        self._strangers[stranger] = None
+        if len(self._strangers) > MOST_STRANGERS:
+            next(iter(self._strangers)).wire.give_up("others came, and it had proven nothing")
         return True
 
     def went(self, stranger: "_Stranger") -> None:
-        self._strangers.discard(stranger)
+        self._strangers.pop(stranger, None)
 
     def refuse(self, reason: str, why: str) -> None:
         """Somebody was refused: counts, and logs a line where one is due."""
@@ -193,7 +199,7 @@ class _Stranger:
         self._has_greeted = self._is_refused = False
         self.wire = listener.wire(self._received, self._lost)
         if not listener.came(self):
-            self.wire.give_up("too many connections that prove nothing")
+            self.wire.give_up("this process ends")
 
     def _received(self, message: bytes) -> None:
         try:

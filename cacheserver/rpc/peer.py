@@ -216,14 +216,12 @@ class Peer:
 
     async def _connect(self) -> CallingLink:
         attempt = _Attempt(self)
-        wire = await dial(self.endpoint, attempt.make_wire, self._timing.connect_s)
-        attempt.begin(wire)
         try:
-            link = await attempt.made
+            attempt.begin(await dial(self.endpoint, attempt.make_wire, self._timing.connect_s))
+            return await attempt.made
         except BaseException:
-            wire.give_up("the attempt was given up")
+            attempt.give_up()
             raise
-        return link
 
     def established(self, link: CallingLink) -> None:
         """A link was made. What waited for it leaves, in its order."""
@@ -306,11 +304,15 @@ class _Attempt:
         self.made.add_done_callback(_looked_at)
 
     def make_wire(self) -> Wire:
-        return self._peer.wire(self._received, self._lost)
+        self._wire = self._peer.wire(self._received, self._lost)
+        return self._wire
 
     def begin(self, wire: Wire) -> None:
-        self._wire = wire
         wire.say(self._handshake.hello)
+
+    def give_up(self) -> None:
+        if self._wire is not None:
+            self._wire.give_up("the attempt was given up")
 
     def _received(self, message: bytes) -> None:
         assert self._wire is not None

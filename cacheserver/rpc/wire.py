@@ -81,7 +81,7 @@ class Wire(asyncio.Protocol):
         self._has_flush = False
         self._is_paused = False
         self._seals: tuple[Seal, Seal] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = self._loop.call_later(timing.connect_s, self.give_up, "the handshake took too long")
         self._looked_at_s = 0.0
         self._has_heard = False
         self._left_bytes = 0
@@ -105,7 +105,6 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=MOST_BUFFERED_BYTES)
-        self._timer = self._loop.call_later(self._timing.connect_s, self.give_up, "the handshake took too long")
 
     def say(self, message: bytes) -> None:
         """Sends a message of the handshake."""
@@ -227,8 +226,7 @@ class Wire(asyncio.Protocol):
         if self.reason:
             return
         self.reason = reason
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._leaving.clear()
         self._pending.clear()
         self.lost(reason)
@@ -236,8 +234,7 @@ class Wire(asyncio.Protocol):
     # ------------------------------------------------------------------ beats
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._looked_at_s = self._loop.time()
         self._timer = self._loop.call_later(self._timing.beat_s, self._look)
 

@@ -25,7 +25,7 @@ ENDS = {
     "cacheserver/node/appointment.py create_task": "the closing of an owner that was dismissed; `close` awaits it",
     "cacheserver/node/node.py create_task": "the end of the moves of an incarnation that ended; `close` awaits it",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
-    "cacheserver/rpc/wire.py call_later": "the next beat of one connection; its end cancels it",
+    "cacheserver/rpc/wire.py call_later": "the deadline of a handshake, then the next beat; its end cancels it",
     "cacheserver/routing/judges.py create_task": "one question about a token, which all who asked it await",
     "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",
     "cacheserver/stores/memory/store.py ensure_future": "one write of the store of tests",

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from rowbox.cacheserver.rpc import seal
 from rowbox.cacheserver.rpc.endpoint import TcpEndpoint, Tls, UnixEndpoint, load_tls, parse_endpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
@@ -132,6 +134,33 @@ async def test_a_link_over_tcp_is_sealed(tmp_path: Path) -> None:
         assert link.wire._seals is None
 
 
+@virtual_time
+async def test_no_key_seals_two_messages_under_one_nonce(tmp_path: Path) -> None:
+    """GMAC would give its key away: so each direction of each link has a key of its own, and counts from its begin."""
+    sealed: list[tuple[bytes, bytes]] = []
+
+    class Recorded:
+        def __init__(self, key: bytes) -> None:
+            self._key = key
+            self.decrypt = AESGCM(key).decrypt
+
+        def encrypt(self, nonce: bytes, data: bytes, message: bytes) -> bytes:
+            sealed.append((self._key, nonce))
+            return AESGCM(self._key).encrypt(nonce, data, message)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seal, "AESGCM", Recorded)
+        async with linked(tmp_path, endpoint=LOOPBACK) as both:
+            for number in range(1, 4):
+                await both.peer.up()
+                assert await both.read("hello") == "HELLO"
+                assert both.peer.links == number
+                both.cut()
+                await settle()
+    assert len(set(sealed)) == len(sealed) >= 2 * 3
+    assert len({key for key, _ in sealed}) == 2 * 3
+
+
 @pytest.mark.parametrize("what", ["change", "repeat"])
 def test_what_a_stranger_changes_or_repeats_is_never_done(what: str) -> None:
     """Without the seal the first would be a forged call, and the second the same write twice."""
@@ -187,6 +216,31 @@ async def test_a_link_over_tls_needs_no_seal_and_both_sides_show_a_certificate_o
     for one in (peer, stranger, plain):
         await one.close()
     await listener.close()
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b""], ids=["what is no TLS", "nothing"])
+def test_a_stranger_without_tls_keeps_its_place_no_longer_than_others(certificates: Path, said: bytes) -> None:
+    """A scan of ports, a check of health by TCP. Where TLS fails, asyncio tells the protocol nothing of the end."""
+
+    @virtual_time
+    async def no_longer() -> None:
+        listener = Listener(OWNER, SECRET, handlers_of(Parked()))
+        bound = await listener.listen(TcpEndpoint("127.0.0.1", 0, tls_of(certificates, "node-1", "ca")))
+        assert isinstance(bound, TcpEndpoint)
+        try:
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection("127.0.0.1", bound.port)
+                writer.write(said)
+                while await reader.read(1_000):
+                    pass
+                writer.close()
+            assert asyncio.get_running_loop().time() < 3 * 2.5
+            await asyncio.sleep(2.5)
+            assert (len(listener._strangers), listener.refused) == (0, 3)
+        finally:
+            await listener.close()
+
+    no_longer()
 
 
 async def test_a_proof_that_another_node_passes_on_is_refused(certificates: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rowbox.cacheserver.rpc import frames
+from rowbox.cacheserver.rpc import frames, listener
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window
 from rowbox.cacheserver.rpc.handshake import LONGEST_MESSAGE_BYTES, Identity
@@ -74,6 +74,39 @@ async def test_strangers_take_a_bounded_number_of_places_for_a_bounded_time(tmp_
         assert not both.listener._strangers
         for _, writer in held:
             writer.transport.abort()
+
+
+@virtual_time
+async def test_a_process_has_no_more_links_than_it_may_and_keeps_those_that_it_has(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listener, "MOST_LINKS", 2)
+        async with linked(tmp_path) as both, unruly(both.endpoint, EVIL):
+            async with unruly(both.endpoint, Identity("chat", "one too many")) as third:
+                assert await third.is_cut_off()
+            assert both.listener.peers == ("api-1", "evil")
+            await _the_others_are_served(both)
+
+
+@virtual_time
+async def test_a_link_is_made_at_once_while_the_silent_hold_all_places_of_strangers(tmp_path: Path) -> None:
+    """Whoever came first gives way. If the newest were refused, links would wait for as long as places are renewed."""
+    async with linked(tmp_path) as both:
+        held = [
+            await asyncio.open_unix_connection(str(both.endpoint.path))  # type: ignore[union-attr]
+            for _ in range(MOST_STRANGERS)
+        ]
+        try:
+            await settle()
+            assert len(both.listener._strangers) == MOST_STRANGERS
+            both.cut()
+            await settle()
+            await both.peer.up()
+            assert await both.read("again") == "AGAIN"
+            assert asyncio.get_running_loop().time() < 1
+        finally:
+            for _, writer in held:
+                writer.transport.abort()
+            await settle()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ async def test_a_listener_that_falls_silent_is_given_up(tmp_path: Path) -> None:
         waiting = both.write("sent")
         await settle()
         for link in both.listener.links():
-            link.wire._timer.cancel()  # type: ignore[union-attr]
+            link.wire._timer.cancel()
         with pytest.raises(StoreOutcomeUnknown, match="silent"):
             await waiting
 
