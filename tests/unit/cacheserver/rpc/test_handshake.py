@@ -60,6 +60,20 @@ def test_both_know_who_the_other_is_and_have_the_same_keys_one_for_each_directio
     assert calls.sends_under != calls.receives_under
 
 
+def test_the_keys_of_a_session_are_said_to_nobody_and_are_of_this_session_alone() -> None:
+    """Whoever reads the wire could seal messages; and a key of two sessions would seal twice under one nonce."""
+    keys: set[bytes] = set()
+    for nonces in (NONCES, (NONCES[0], b"m" * 32), (b"d" * 32, NONCES[1])):
+        calling, listening = Calling(API, SECRET, nonces[0]), Listening(OWNER, SECRET, nonces[1], WINDOWS)
+        challenge = listening.greeted(calling.hello, b"")
+        proof = calling.challenged(challenge, b"")
+        welcome, session = listening.proven(proof)
+        for key in (session.sends_under, session.receives_under):
+            assert all(key not in said for said in (calling.hello, challenge, proof, welcome))
+            keys.add(key)
+    assert len(keys) == 2 * 3
+
+
 def test_a_caller_without_the_secret_is_refused() -> None:
     both = sides(secrets=(OTHER, SECRET))
     proof = both.calling.challenged(both.listening.greeted(both.calling.hello, b""), b"")
@@ -145,6 +159,17 @@ def test_a_proof_for_another_tls_connection_is_refused() -> None:
         shaken(sides(), binding=(b"the certificate of whoever is in between", b"the listener's certificate"))
     assert refused.value.reason == "proof"
     shaken(sides(), binding=(b"one certificate", b"one certificate"))
+
+
+@pytest.mark.parametrize("nonce", [b"", b"n" * 31, b"n" * 33])
+def test_a_nonce_of_another_length_is_refused_by_either_side(nonce: bytes) -> None:
+    for calling, listening in (
+        (Calling(API, SECRET, nonce), Listening(OWNER, SECRET, NONCES[1], WINDOWS)),
+        (Calling(API, SECRET, NONCES[0]), Listening(OWNER, SECRET, nonce, WINDOWS)),
+    ):
+        with pytest.raises(HandshakeError) as refused:
+            calling.challenged(listening.greeted(calling.hello, b""), b"")
+        assert refused.value.reason == "garbage"
 
 
 def test_an_old_exchange_says_nothing_under_a_new_nonce() -> None:
