@@ -166,9 +166,10 @@ class CallingLink:
 
     def _end(self, call_id: int) -> Waiting[Any]:
         """The call that has been answered, of which nothing is left here. Garbage: there is none."""
-        waiting = self._calls.pop(call_id, None)
+        waiting = self._calls.get(call_id)
         if waiting is None or waiting.frame:
             raise frames.Garbage("an answer to no call")
+        del self._calls[call_id]
         self._credit.give_back(waiting.spec.lane, waiting.size_bytes)
         self._ends.remove(waiting)
         return waiting

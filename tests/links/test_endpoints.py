@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from rowbox.cacheserver.rpc import seal
+from rowbox.cacheserver.rpc import frames, seal
 from rowbox.cacheserver.rpc.endpoint import TcpEndpoint, Tls, UnixEndpoint, load_tls, parse_endpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
-from rowbox.mailbox.errors import LinkLost, StoreOutcomeUnknown
+from rowbox.mailbox.errors import LinkLost, MessageTooLarge, StoreOutcomeUnknown
 from tests.links.certificates import made_certificates
-from tests.links.linked import API, OWNER, READ, SECRET, Parked, handlers_of, linked
+from tests.links.linked import API, BLOB, OWNER, READ, SECRET, Parked, handlers_of, linked
 from tests.support.virtual_time import settle, virtual_time
 
 LOOPBACK = TcpEndpoint("127.0.0.1", 0)
@@ -132,6 +132,16 @@ async def test_a_link_over_tcp_is_sealed(tmp_path: Path) -> None:
     async with linked(tmp_path) as both:
         (link,) = both.listener.links()
         assert link.wire._seals is None
+
+
+@virtual_time
+async def test_the_largest_call_goes_over_a_sealed_link(tmp_path: Path) -> None:
+    async with linked(tmp_path, endpoint=LOOPBACK) as both:
+        head = len(frames.call(2, BLOB.name, 5_000, 0, bytes(100_000))) - 100_000
+        blob = bytes(frames.MOST_MESSAGE_BYTES - frames.HEADER_BYTES - 1 - head)
+        assert await both.peer.call(BLOB, blob, timeout_s=5.0) == blob
+        with pytest.raises(MessageTooLarge):
+            both.peer.call(BLOB, blob + b"x", timeout_s=5.0)
 
 
 @virtual_time

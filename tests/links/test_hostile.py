@@ -9,11 +9,11 @@ import pytest
 from rowbox.cacheserver.rpc import frames, listener
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window
-from rowbox.cacheserver.rpc.handshake import LONGEST_MESSAGE_BYTES, Identity
+from rowbox.cacheserver.rpc.handshake import LONGEST_MESSAGE_BYTES, Calling, Identity
 from rowbox.cacheserver.rpc.listener import MOST_STRANGERS
 from rowbox.cacheserver.rpc.wire import BATCH_BYTES, MOST_BUFFERED_BYTES
 from rowbox.mailbox.errors import LinkLost
-from tests.links.linked import Linked, connection, linked, unruly
+from tests.links.linked import SECRET, Linked, connection, linked, unruly
 from tests.support.virtual_time import settle, virtual_time
 
 EVIL = Identity("chat", "evil")
@@ -58,6 +58,29 @@ async def test_a_stranger_may_not_skip_the_proof(tmp_path: Path) -> None:
             pass
         await settle()
         assert both.parked.asked == []
+
+
+@virtual_time
+async def test_a_stranger_that_was_refused_is_heard_no_more(tmp_path: Path) -> None:
+    async with linked(tmp_path) as both, connection(both.endpoint) as (reader, writer):
+        hello = Calling(Identity("another", "evil"), SECRET, b"n" * 32).hello
+        writer.write(2 * (len(hello).to_bytes(4) + hello))
+        while await reader.read(1_000):
+            pass
+        assert both.listener.refused == 1
+
+
+@virtual_time
+async def test_a_handshake_with_an_earlier_incarnation_comes_to_nothing(tmp_path: Path) -> None:
+    """Its caller would take the new one for that, and send it what is not its own."""
+    async with linked(tmp_path) as both, connection(both.endpoint) as (reader, writer):
+        calling = Calling(EVIL, SECRET, b"n" * 32)
+        writer.write(len(calling.hello).to_bytes(4) + calling.hello)
+        proof = calling.challenged(await reader.readexactly(int.from_bytes(await reader.readexactly(4))), b"")
+        both.listener.become(Identity("chat", "owner-2"))
+        writer.write(len(proof).to_bytes(4) + proof)
+        await settle()
+        assert "evil" not in both.listener.peers
 
 
 @virtual_time
@@ -295,6 +318,26 @@ async def test_a_listener_that_answers_nonsense_loses_the_link(tmp_path: Path) -
             await asyncio.sleep(0.2)
             await both.peer.up()
             assert await both.read("again") == "AGAIN"
+
+
+@pytest.mark.parametrize("said", ["an answer", "goodbye"])
+def test_what_has_not_left_is_answered_by_nobody(tmp_path: Path, said: str) -> None:
+    """Neither by a listener that guesses its number, nor by one that takes no more calls: it was not done."""
+
+    @virtual_time
+    async def not_done() -> None:
+        async with linked(tmp_path) as both:
+            assert both.peer._link is not None
+            both.peer._link.wire.pause_writing()
+            waiting = both.write("not sent")
+            for link in both.listener.links():
+                link.say(frames.GOODBYE if said == "goodbye" else frames.answer(waiting.id, "forged"))  # type: ignore[attr-defined]
+            with pytest.raises(LinkLost, match="was not done"):
+                await waiting
+            assert asyncio.get_running_loop().time() < 1
+            assert both.parked.asked == []
+
+    not_done()
 
 
 @virtual_time
