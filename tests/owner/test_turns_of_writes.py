@@ -119,6 +119,27 @@ async def test_a_lease_that_comes_back_lets_nothing_overtake_what_it_had_refused
 
 
 @virtual_time
+async def test_what_waits_behind_a_write_that_waited_too_long_is_not_begun() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "zoe", "before", "before")
+        node.store.hold(Point.WRITE)
+        under_way = send(node, "under way", None)
+        await settle()
+        first = send(node, "1", 1)
+        await asyncio.sleep(5)
+        second = send(node, "2", 1)
+        assert isinstance(await outcome(first), StoreOutcomeUnknown)
+        node.store.release(Point.WRITE)
+        assert comes_too_early(await outcome(second))
+        await outcome(under_way)
+        await asyncio.gather(*(send(node, name, 2) for name in "12"))
+        assert [name for name in await sent(node) if name in "12"] == ["1", "2"]
+        node.store.land()
+        await servers.quiet()
+
+
+@virtual_time
 async def test_a_write_that_ended_by_its_own_decision_refuses_nothing() -> None:
     async with cluster(late=True) as servers:
         node = servers.node

@@ -88,6 +88,17 @@ async def test_a_write_that_no_router_sent_has_no_turn() -> None:
     assert len(served.owner.asked) == 2
 
 
+def test_a_refusal_of_an_earlier_turn_that_is_heard_of_late_lets_nothing_of_a_later_one_in() -> None:
+    """A link may be lost under the first: its router begins the next turn, and then the owner ends the first."""
+    refused = refused_turns.RefusedTurns()
+    assert refused.refuse("ann", Routed(ROUTER, 3))
+    assert not refused.refuse("ann", Routed(ROUTER, 2))
+    with pytest.raises(NotTheOwner):
+        refused.admit("ann", Routed(ROUTER, 3))
+    refused.admit("ann", Routed(ROUTER, 4))
+    assert not len(refused), "its router has heard of it"
+
+
 @virtual_time
 async def test_refusals_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refused_turns, "MOST_REFUSED", 3)
