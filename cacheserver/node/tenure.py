@@ -17,11 +17,6 @@ RETRY_AFTER_MS = 1000
 """Of a lapsed lease: a renewal is tried every beat."""
 
 
-def still_needed(needed_above: int, map_version: int) -> int:
-    """The version that the map still has to be raised above, now that `map_version` was given; 0: it need not be."""
-    return 0 if map_version > needed_above else needed_above
-
-
 class Changed(NamedTuple):
     """What a version of the map has changed. A shard that was given anew is in both: its old grant has ended."""
 
@@ -81,16 +76,6 @@ class EpochGrant:
         """
         self.needed_above = max(self.needed_above, map_version_of(epoch))
         self._tenure.needs_more(self)
-
-    def raise_to(self, map_version: int) -> None:
-        """Goes on under a new map version that names the same incarnation, which owned without a break.
-
-        What is in memory stays: nobody else has claimed it.
-        """
-        self.epoch = make_epoch(map_version, 0)
-        self._is_spent = False
-        self._judge()
-        self.needed_above = still_needed(self.needed_above, map_version)
 
     def admit(self) -> None:
         """See Grant."""
@@ -205,17 +190,6 @@ class EpochOwnership:
                 ended.revoke()
                 self._in_need.discard(ended)
         return Changed(gained, lost)
-
-    def give(self, map_version: int) -> None:
-        """Takes in a version that names this incarnation again for all that it has, which nobody else had meanwhile.
-
-        The grants go on under it, and rows in memory stay.
-        """
-        self.map_version = map_version
-        self._since = dict.fromkeys(self._since, map_version)
-        for grant in self._grants.values():
-            grant.raise_to(map_version)
-        self._in_need = {grant for grant in self._in_need if grant.needed_above}
 
     def revoke(self) -> None:
         """Ends all grants, for ever."""

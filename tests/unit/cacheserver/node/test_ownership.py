@@ -25,29 +25,26 @@ def test_behind_the_last_epoch_of_a_map_version_nothing_is_owned_until_the_next_
     with pytest.raises(NotTheOwner):
         grant.check()
     other.check()
-    ownership.give(6)
-    assert (grant.epoch, ownership.needed_above) == (make_epoch(6, 0), 0)
-    grant.check()
+    ownership.apply(6, {0: 6, 1: 5})
+    assert (ownership.grant_of(0).epoch, ownership.needed_above) == (make_epoch(6, 0), 0)
+    ownership.grant_of(0).check()
+    assert ownership.grant_of(1) is other
 
 
-def test_a_map_version_that_is_not_above_what_was_met_is_not_enough() -> None:
+def test_what_the_map_has_to_be_raised_above_is_told_and_is_the_highest_that_was_met() -> None:
     ownership = EpochOwnership(5, "only")
     told: list[int] = []
     ownership.on_outranked = lambda: told.append(ownership.needed_above)
     ownership.grant_of(0).outranked(make_epoch(70, 1))
     ownership.grant_of(1).outranked(make_epoch(60, 9))
     assert told == [70, 70]
-    ownership.give(70)
-    assert ownership.needed_above == 70
-    ownership.give(71)
-    assert ownership.needed_above == 0
+    assert ownership.needs() == {0: 70, 1: 60}
 
 
-def test_who_was_replaced_stays_so_whatever_is_given() -> None:
+def test_who_was_replaced_stays_so() -> None:
     ownership = EpochOwnership(5, "only")
     grant = ownership.grant_of(0)
     ownership.revoke()
-    ownership.give(6)
     for check in (grant.check, grant.admit, ownership.check, lambda: ownership.grant_of(0)):
         with pytest.raises(NotTheOwner):
             check()
