@@ -151,6 +151,26 @@ async def test_of_all_that_were_killed_one_alone_comes_back() -> None:
     await world.close()
 
 
+@pytest.mark.parametrize("name", ["n0", "renamed"])
+def test_the_only_server_waits_where_it_comes_back_under_another_node_id(name: str) -> None:
+    """The map lists one that may come back yet, and then has its shards. Under its own node id nobody is missing."""
+
+    @virtual_time
+    async def waits() -> None:
+        world = World(9, ["n0"])
+        await world.watch(5.0)
+        before, world.nodes = world.nodes, []
+        before[0].kill()
+        world.add(name, incarnations=1)
+        await world.watch(PATIENCE_S + 4.0)
+        assert world.is_served == (name == "n0")
+        await world.watch(8.0)
+        assert world.is_served
+        await world.close()
+
+    waits()
+
+
 def test_the_cells_of_two_hundred_crashed_nodes_are_few() -> None:
     """They are declared dead, and the next to start takes the place of one that has ended."""
 
