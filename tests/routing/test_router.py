@@ -17,6 +17,7 @@ from rowbox.cacheserver.port import (
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.judges import Judges
 from rowbox.cacheserver.routing.user_line import UserLine
+from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.mailbox.errors import (
     ClientMessageIdReused,
     HandoverInProgress,
@@ -555,6 +556,10 @@ async def test_a_drain_reaches_every_target_and_those_that_come_later() -> None:
     assert routed.own is not None
     assert routed.own.has_drained
     assert "draining" in routed.router.unready_reasons()
+    routed.standing = routed.standing.listing([ListedNode("late", "late", "late:1")])
+    routed.gives("late")
+    await turns()
+    assert routed["late"].has_drained
 
 
 # ---------------------------------------------------------------------- tokens of other users
