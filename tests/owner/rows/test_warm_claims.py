@@ -328,24 +328,6 @@ async def test_a_row_at_work_is_not_handed_over() -> None:
 
 
 @virtual_time
-async def test_where_there_is_no_room_for_all_the_most_recently_used_are_handed_over() -> None:
-    async with cluster(late=True) as servers:
-        node = servers.node
-        for user in ("ann", "bob", "cy"):
-            await node.send(user, user, "x", "c")
-        await servers.quiet()
-        await node.messages("ann")
-
-        async def handed(most_bytes: int) -> list[HandedRow]:
-            return [row async for part in node.owner.handing_over.parts(ALL, most_bytes, 1) for row in part]
-
-        rows = await handed(1 << 20)
-        assert [row.user_id for row in rows] == ["ann", "cy", "bob"]
-        room = sum(row.size_bytes for row in rows) - 1
-        assert [row.user_id for row in await handed(room)] == ["ann", "cy"]
-
-
-@virtual_time
 async def test_a_sender_of_whom_something_has_spilled_is_not_handed_over() -> None:
     """Only the store has it. Who went on with what is in memory would let newer messages of the sender overtake it."""
     async with cluster(late=True) as servers:
