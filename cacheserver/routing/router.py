@@ -17,6 +17,7 @@ What it promises beside the port:
 
 import asyncio
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -303,8 +304,8 @@ class Router:
             request = msgspec.structs.replace(request, token=token)
 
     def _left_of(self, request: _Fetch, ends_s: float, most_ms: int | None = None) -> _Fetch:
-        """The same request, for what is left of its wait."""
-        left_ms = max(0, round((ends_s - self._loop.time()) * 1000))
+        """The same request, for what is left of its wait: no time only where that is over."""
+        left_ms = max(0, math.ceil((ends_s - self._loop.time()) * 1000))
         return msgspec.structs.replace(request, wait_ms=left_ms if most_ms is None else min(left_ms, most_ms))
 
     async def _ask_judge(self, bearer: Bearer) -> None:

@@ -692,6 +692,26 @@ async def test_a_wait_with_another_users_token_ends_with_its_time() -> None:
     assert elapsed_s() == pytest.approx(1.5)
 
 
+@virtual_time
+async def test_what_is_left_of_a_wait_is_never_no_time_before_it_is_over() -> None:
+    """A part of a wait that waits for nothing is asked for again at once, over and over."""
+    routed = Routed("a")
+    routed.gives("a")
+    polling = asyncio.ensure_future(
+        routed.router.fetch_conversations(FetchConversations("ann", token="t0", wait_ms=1_000, bearer=ADMIN))
+    )
+    for seconds in (0, 0.9997, 0):
+        await turns()
+        await asyncio.sleep(seconds)
+        asked = routed["a"].asked[-1]
+        asked.says(None if asked.request == ADMIN else EMPTY)
+    await turns()
+    part = routed["a"].asked[-1].request
+    assert isinstance(part, FetchConversations)
+    assert part.wait_ms == 1
+    polling.cancel()
+
+
 # ---------------------------------------------------------------------- deliveries, readiness, links
 
 
