@@ -18,6 +18,8 @@ from tests.support.virtual_time import Deadlock, TimeSelector, VirtualTimeLoop
 
 _T = TypeVar("_T")
 ENDS_S = 1.0
+MOST_TURNS = 100_000
+"""Of the loop, in one moment."""
 
 
 class Machine(Process):
@@ -158,6 +160,8 @@ class MachinesLoop(VirtualTimeLoop):
         self._timers: list[tuple[float, int, _Later]] = []
         """A heap. Timers that are due at the same time go off in the order in which they were set."""
         self._serial = 0
+        self._turns = 0
+        """Since time has passed."""
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: _Context | None = None
@@ -189,7 +193,11 @@ class MachinesLoop(VirtualTimeLoop):
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             if not timers:
                 raise Deadlock("nothing is runnable, and nothing ever will be")
-            clock.now_s = max(clock.now_s, timers[0][0])
+            if timers[0][0] > clock.now_s:
+                clock.now_s, self._turns = timers[0][0], 0
+        self._turns += 1
+        if self._turns > MOST_TURNS:
+            raise Deadlock("something goes round and round, and time does not pass")
         while timers and timers[0][0] <= clock.now_s:
             ready.append(heappop(timers)[2])
         for _ in range(len(ready)):
