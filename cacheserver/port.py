@@ -81,6 +81,29 @@ class MarkReadResult(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class ChangeMessage(msgspec.Struct, frozen=True, array_like=True):
+    """A change of a message by its author: `content` is its new text; None takes the message back (unsend)."""
+
+    user_id: str
+    conversation_id: bytes
+    message_id: bytes
+    content: str | None
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class ChangeResult(msgspec.Struct, frozen=True, array_like=True):
+    """The message after a ChangeMessage: its version in its author's mailbox. `changed`: False where it was so before.
+
+    It may have been an earlier try of the same request that changed it.
+    """
+
+    message_id: bytes
+    last_updated_timestamp: int
+    changed: bool
+    quota: Quota | None = None
+
+
 class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
     """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor.
 
@@ -200,6 +223,14 @@ class MailboxPort(Protocol):
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """Moves the read mark forward, never back. UnknownConversation, UnknownMessage, RateLimited."""
+        ...
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        """Changes a message of the user; the copies of others follow, each behind the message.
+
+        The same change again changes nothing. UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent,
+        TooLateToChange, RateLimited.
+        """
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:

@@ -10,7 +10,16 @@ the server imports nothing of it. Fields that a later server adds to its answers
 """
 
 from rowbox.client.access import TokenSource
-from rowbox.client.answers import Changes, Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
+from rowbox.client.answers import (
+    ChangedMessage,
+    Changes,
+    Conversation,
+    ConversationPage,
+    Message,
+    MessagePage,
+    ReadMark,
+    Sent,
+)
 from rowbox.client.client import Client
 from rowbox.client.errors import (
     CLIENT_CLOSED,
@@ -38,6 +47,7 @@ __all__ = [
     "AccessDenied",
     "CallFailed",
     "Change",
+    "ChangedMessage",
     "Changes",
     "Client",
     "Connection",

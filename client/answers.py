@@ -40,8 +40,20 @@ class ReadMark(Struct, rename="camel", kw_only=True, frozen=True):
     last_updated_timestamp: int
 
 
+class ChangedMessage(Struct, rename="camel", kw_only=True, frozen=True):
+    """What became of a message that its author edited or unsent."""
+
+    message_id: str
+    last_updated_timestamp: int
+    changed: bool
+    """False: it was so already, maybe by an earlier try of the same call."""
+
+
 class Message(Struct, rename="camel", kw_only=True, frozen=True):
-    """One user's copy of a message. Every participant sees a conversation ordered by (sent_timestamp, message_id)."""
+    """One user's copy of a message, as it is now: a change brings it again, with a greater last_updated_timestamp.
+
+    Every participant sees a conversation ordered by (sent_timestamp, message_id).
+    """
 
     message_id: str
     conversation_id: str
@@ -51,6 +63,10 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     sent_timestamp: int
     last_updated_timestamp: int
     client_message_id: str | None = None
+    edited_timestamp: int | None = None
+    """When its author last edited it; None where that never was."""
+    unsent: bool = False
+    """Whether its author took it back: then it has no text."""
 
     @property
     def is_own(self) -> bool:
@@ -64,7 +80,7 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     conversation_id: str
     participants: tuple[str, ...]
     snippet: str | None
-    """The first 100 characters of the newest message; None once retention has taken that message."""
+    """The first 100 characters of the newest message; None once that was unsent or retention has taken it."""
     last_updated_timestamp: int
     last_message_id: str
     last_sender_id: str | None
@@ -72,6 +88,8 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     last_sent_timestamp: int
     unread_count: int
     """Exact to 999, then 1000."""
+    last_message_unsent: bool = False
+    """Whether the newest message was taken back."""
 
 
 class Page(Struct, rename="camel", kw_only=True, frozen=True):

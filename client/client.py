@@ -5,7 +5,16 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
 from rowbox.client.access import TokenSource
-from rowbox.client.answers import Changes, Conversation, ConversationPage, Message, MessagePage, ReadMark, Sent
+from rowbox.client.answers import (
+    ChangedMessage,
+    Changes,
+    Conversation,
+    ConversationPage,
+    Message,
+    MessagePage,
+    ReadMark,
+    Sent,
+)
 from rowbox.client.errors import CallFailed, ListReset, Refused
 from rowbox.client.faults import checked_duration
 from rowbox.client.follow import Follow, place_of
@@ -112,6 +121,24 @@ class Client:
                 return None
             raise
 
+    async def edit_message(
+        self, conversation_id: str, message_id: str, content: str, *, patience_s: float | None = None
+    ) -> ChangedMessage:
+        """Gives a message that the user sent another text. Refused with the code too_late_to_change, a day after its
+        sending by default; with message_unsent where it was taken back.
+        """
+        fields = {"conversationId": conversation_id, "messageId": message_id, "messageContent": content}
+        return await self._retried(lambda: self._transport.post("editMessage", fields, ChangedMessage), patience_s)
+
+    async def unsend_message(
+        self, conversation_id: str, message_id: str, *, patience_s: float | None = None
+    ) -> ChangedMessage:
+        """Takes a message that the user sent back, for everybody. Refused with the code too_late_to_change, two days
+        after its sending by default.
+        """
+        fields = {"conversationId": conversation_id, "messageId": message_id}
+        return await self._retried(lambda: self._transport.post("unsendMessage", fields, ChangedMessage), patience_s)
+
     async def mark_read(self, conversation_id: str, message_id: str, *, patience_s: float | None = None) -> ReadMark:
         """Marks the conversation read up to and including that message. The mark never moves back."""
         fields = {"conversationId": conversation_id, "messageId": message_id}
@@ -125,8 +152,8 @@ class Client:
         wait_s: int = 30,
         on_connection: OnConnection | None = None,
     ) -> Follow:
-        """Every message that came after `token`, the user's own too. Without a token it begins with a Reset and goes on
-        with what comes from now on.
+        """Every message that came or was changed after `token`, the user's own too. Without a token it begins with a
+        Reset and goes on with what comes from now on.
 
         It follows all conversations, or `conversation_id` alone; a token counts for the same choice only. `wait_s`, 1
         to 55 seconds, is how long the server holds one poll. `on_connection` is called when the server does not answer,

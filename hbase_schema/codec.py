@@ -35,7 +35,7 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 EncodedCell = tuple[Family, bytes, bytes]
@@ -75,12 +75,14 @@ class _MessageValue(Struct, array_like=True, gc=False):
     sender_id: str
     content: str
     client_message_id: str | None
+    change: Change | None = None
 
 
 class _LogValue(Struct, array_like=True, gc=False):
     kind: int
     conversation_id: bytes
     message_id: bytes
+    first_version: int = 0
 
 
 class _LogKindValue(Struct, array_like=True, gc=False):
@@ -126,13 +128,15 @@ def _fence(cell: FenceCell) -> EncodedCell:
 
 
 def _message(cell: MessageCell) -> EncodedCell:
-    qualifier = keys.message_qualifier(cell.conversation_id, cell.message_id, cell.epoch, cell.version)
-    return Family.MESSAGES, qualifier, _pack((cell.sender_id, cell.content, cell.client_message_id))
+    qualifier = keys.message_qualifier(
+        cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version
+    )
+    return Family.MESSAGES, qualifier, _pack((cell.sender_id, cell.content, cell.client_message_id, cell.change))
 
 
 def _log(cell: LogCell) -> EncodedCell:
     qualifier = keys.log_qualifier(cell.version, cell.epoch)
-    return Family.LOG, qualifier, _pack((int(cell.kind), cell.conversation_id, cell.message_id))
+    return Family.LOG, qualifier, _pack((int(cell.kind), cell.conversation_id, cell.message_id, cell.first_version))
 
 
 def _dedupe(cell: DedupeCell) -> EncodedCell:
@@ -214,10 +218,12 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     """The cell in a column of family `m`. Errors as of `decode_index`."""
-    _check_length(qualifier, keys.MESSAGE_BYTES)
     message = _unpack_message(value)
+    change = message.change
+    _check_length(qualifier, keys.MESSAGE_BYTES if change is None else keys.CHANGED_MESSAGE_BYTES)
     key = keys.split_message_qualifier(qualifier)
-    return MessageCell(*key, message.sender_id, message.content, message.client_message_id)
+    told = message.sender_id, message.content, message.client_message_id
+    return MessageCell(*key[:4], *told, change, key.first_version)
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:
@@ -234,7 +240,7 @@ def decode_log(qualifier: bytes, value: bytes) -> LogCell:
     kind = _KINDS.get(change.kind)
     if kind is None:
         return LogCell(version, epoch, change.kind, b"", b"")
-    return LogCell(version, epoch, kind, change.conversation_id, change.message_id)
+    return LogCell(version, epoch, kind, change.conversation_id, change.message_id, change.first_version)
 
 
 def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:

@@ -17,6 +17,8 @@ _STAMP_BYTES = 8
 FENCE_BYTES = 1 + _STAMP_BYTES
 """A qualifier of `i` has no fewer: the kind, and the epoch."""
 MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
+CHANGED_MESSAGE_BYTES = MESSAGE_BYTES + _STAMP_BYTES
+"""Of a message that was changed: the version with which it came stands behind the others."""
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
 OUTBOX_END = b"\xff" * (OUTBOX_BYTES + 1)
@@ -110,11 +112,20 @@ class MessageKey(NamedTuple):
     message_id: bytes
     epoch: int
     version: int
+    first_version: int
+    """0 where the message is as it was sent."""
 
 
-def message_qualifier(conversation_id: bytes, message_id: bytes, epoch: int, version: int) -> bytes:
-    """The qualifier of a message, in `m`. In ascending order they are a conversation's messages, the newest first."""
-    return _MESSAGE(conversation_id, invert(message_id), epoch, version)
+def message_qualifier(
+    conversation_id: bytes, message_id: bytes, epoch: int, version: int, first_version: int = 0
+) -> bytes:
+    """The qualifier of a message, in `m`. In ascending order they are a conversation's messages, the newest first.
+
+    `first_version`: of a message that was changed, the version with which it came; else 0. Cells of one message stand
+    side by side.
+    """
+    qualifier = _MESSAGE(conversation_id, invert(message_id), epoch, version)
+    return qualifier + first_version.to_bytes(_STAMP_BYTES, "big") if first_version else qualifier
 
 
 def split_message_qualifier(qualifier: bytes) -> MessageKey:
@@ -123,13 +134,27 @@ def split_message_qualifier(qualifier: bytes) -> MessageKey:
         qualifier[:16],
         invert(qualifier[16:32]),
         int.from_bytes(qualifier[32:40], "big"),
-        int.from_bytes(qualifier[40:], "big"),
+        int.from_bytes(qualifier[40:48], "big"),
+        int.from_bytes(qualifier[48:], "big"),
     )
 
 
-def message_stamp(qualifier: bytes) -> tuple[int, int]:
-    """(epoch, version) of a message's qualifier. Its other parts are not decoded, which makes counting many faster."""
-    return int.from_bytes(qualifier[32:40], "big"), int.from_bytes(qualifier[40:], "big")
+def message_stamp(qualifier: bytes) -> tuple[int, int, int]:
+    """(epoch, version, the version with which the message came) of a message's qualifier.
+
+    Its other parts are not decoded, which makes counting many faster.
+    """
+    version = int.from_bytes(qualifier[40:48], "big")
+    came = version if len(qualifier) == MESSAGE_BYTES else int.from_bytes(qualifier[48:], "big")
+    return int.from_bytes(qualifier[32:40], "big"), version, came
+
+
+def message_of(qualifier: bytes) -> bytes:
+    """The part of a message's qualifier that all cells of the message have in common, and no other cell."""
+    return qualifier[:MESSAGE_PREFIX_BYTES]
+
+
+MESSAGE_PREFIX_BYTES = 2 * ID_BYTES
 
 
 def message_range(conversation_id: bytes, above: bytes | None, below: bytes | None) -> tuple[bytes, bytes]:
@@ -176,7 +201,7 @@ def dedupe_range(client_id_hash: bytes) -> tuple[bytes, bytes]:
 
 
 def outbox_qualifier(message_id: bytes, epoch: int) -> bytes:
-    """The qualifier of a message on its way to its recipients, in `o`."""
+    """The qualifier of a message, or of a change of one, on its way to its recipients, in `o`."""
     return _ID(message_id, epoch)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.ids import ID_BYTES
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, Kind
 
@@ -24,6 +24,15 @@ class ChangeKind(IntEnum):
     READ_MARK = 2
     EXPIRY = 3
     """Retention took messages that a conversation's state told of: its snippet's, or unread ones. Names no message."""
+    EDIT = 4
+    """Its author gave a message another text."""
+    UNSEND = 5
+    """Its author took a message back."""
+
+
+def brings_message(kind: ChangeKind | int) -> bool:
+    """Whether a change of this kind shows a message: a new one, or one that changed."""
+    return kind is ChangeKind.MESSAGE or kind is ChangeKind.EDIT or kind is ChangeKind.UNSEND
 
 
 CONVERSATION = Kind(b"c", Conversation, ID_BYTES, "conversation")
@@ -45,7 +54,12 @@ class FenceCell(msgspec.Struct, frozen=True, gc=False):
 
 
 class MessageCell(msgspec.Struct, frozen=True, gc=False):
-    """One copy of a message. Only the sender's own copy has a `client_message_id`."""
+    """One copy of a message, as one mutation left it. Only the sender's own copy has a `client_message_id`.
+
+    A message that is changed gets another cell, of the change's version; the cell before is removed later. Of several
+    cells of a message the one counts that is valid and has the highest version. Each of them tells with which version
+    the message came into the mailbox: by that it expires, and a cell that is read by its key alone tells it too.
+    """
 
     conversation_id: bytes
     message_id: bytes
@@ -54,10 +68,19 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
     sender_id: str
     content: str
     client_message_id: str | None
+    change: Change | None = None
+    """What was done to the message last; None where it is as it was sent."""
+    first_version: int = 0
+    """The version with which the message came, where `change` is something; else 0: it is `version`."""
+
+    @property
+    def came(self) -> int:
+        """The version with which the message came into the mailbox."""
+        return self.first_version or self.version
 
 
 class LogCell(msgspec.Struct, frozen=True, gc=False):
-    """One change of the mailbox: of what kind, and which message (the new one, or the new read mark).
+    """One change of the mailbox: of what kind, and which message (the new or changed one, or the new read mark).
 
     Of a kind that only a newer Rowbox knows there is its number, and both ids are empty.
     """
@@ -67,6 +90,8 @@ class LogCell(msgspec.Struct, frozen=True, gc=False):
     kind: ChangeKind | int
     conversation_id: bytes
     message_id: bytes
+    first_version: int = 0
+    """Of a message that was changed, as in its MessageCell; else 0."""
 
 
 class DedupeCell(msgspec.Struct, frozen=True, gc=False):
@@ -81,7 +106,11 @@ class DedupeCell(msgspec.Struct, frozen=True, gc=False):
 
 
 class OutboxCell(msgspec.Struct, frozen=True, gc=False):
-    """A sent message that not every recipient is known to have."""
+    """A sent message, or a change of one, that not every recipient is known to have.
+
+    `message_id` is the message's as it was sent. A change goes under an id of its own, in the same form: the cell of
+    its message may be there still, and a qualifier that was removed is never used again.
+    """
 
     message_id: bytes
     epoch: int

@@ -44,12 +44,17 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of the conversation index.
 
     `version` and `epoch` are of the mutation that made this state. `snippet` is "" once retention took the newest
-    message, whose id and version stay. `read_mark` is the messageId up to which the user has read; `unread_count`
-    counts others' messages that sort after it. The user's own never do: sending marks the conversation read.
-    `unread_since` is the lowest version among those counted: until retention takes that one the count is exact. It is 0
-    where nothing is unread, and in states that were written without it: these are exact as long as nothing in the
-    conversation can have expired. `created_version` is the version with which the conversation came into the mailbox.
+    message, whose id stays, and `last_message_version`, with which it came. `read_mark` is the messageId up to which
+    the user has read; `unread_count` counts others' messages that sort after it. The user's own never do: sending
+    marks the conversation read.
+    `unread_since` is the lowest version among those counted, with which they came: until retention takes that one the
+    count is exact. It is 0 where nothing is unread, and in states that were written without it: these are exact as long
+    as nothing in the conversation can have expired. `created_version` is the version with which the conversation came
+    into the mailbox.
     `last_sender` is whose the newest message is, as a place in `participants`: a number is a byte, a userId up to 128.
+    `changed_at` is the version of the newest change of a message that was there before (an edit, an unsend); 0: none.
+    No message whose log entry is newer was changed since. `last_is_unsent`: the newest message was taken back, and the
+    snippet is "" for that.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -65,6 +70,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     created_version: int
     unread_since: int = 0
     last_sender: int = UNTOLD
+    changed_at: int = 0
+    last_is_unsent: bool = False
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -104,6 +111,20 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_since=unread.since,
         )
 
+    def with_changed(self, message: Message, version: int, epoch: int) -> "Conversation":
+        """The state after a message that it has was changed to `message`. Unread counts and order stay as they are."""
+        assert message.change is not None
+        if message.message_id != self.last_message_id:
+            return msgspec.structs.replace(self, version=version, epoch=epoch, changed_at=version)
+        return msgspec.structs.replace(
+            self,
+            version=version,
+            epoch=epoch,
+            changed_at=version,
+            snippet=message.content[:SNIPPET_CHARACTERS],
+            last_is_unsent=message.change.is_unsent,
+        )
+
     def _with_newest(
         self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int, unread_since: int
     ) -> "Conversation":
@@ -119,6 +140,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.created_version,
             unread_since,
             self.participants.index(message.sender_id),
+            self.changed_at,
         )
 
     @property
@@ -182,6 +204,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
                 self.last_sender_id,
                 sent_timestamp(self.last_message_id),
                 self.unread_count,
+                True if self.last_is_unsent else msgspec.UNSET,
             )
         )
 

@@ -88,6 +88,24 @@ class UnknownMessage(RowboxError):
     code = "unknown_message"
 
 
+class NotTheAuthor(RowboxError):
+    """Somebody else wrote the message: only its author changes it."""
+
+    code = "not_the_author"
+
+
+class MessageUnsent(RowboxError):
+    """The message was taken back by its author: nothing changes it any more."""
+
+    code = "message_unsent"
+
+
+class TooLateToChange(RowboxError):
+    """The message was sent too long ago to be changed, or this server lets nobody change one."""
+
+    code = "too_late_to_change"
+
+
 class UnknownClientMessageId(RowboxError):
     """No send with this clientMessageId was applied so far."""
 

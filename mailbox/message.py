@@ -7,8 +7,26 @@ from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.ids import sent_timestamp, to_text
 
 
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the author made of a message after sending it. The order of the fields is the format on disk, as Message's.
+
+    `version` is that of the change in the author's mailbox, the same in every copy. Of two changes of a message the one
+    with the greater version counts, whichever comes first, and an unsent message is changed no more.
+    """
+
+    version: int
+    is_unsent: bool = False
+    """Whether the message was taken back: then it has no content. Else its content is what it was edited to."""
+
+    def supersedes(self, other: "Change | None") -> bool:
+        """Whether a copy to which `other` was done last (None: nothing was) is to take this change."""
+        return other is None or (not other.is_unsent and self.version > other.version)
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """What was said: the same in every participant's mailbox.
+
+    A message that was changed since it was sent travels as a whole, as the change left it.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -18,6 +36,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     sender_id: str
     participants: tuple[str, ...]
     content: str
+    change: Change | None = None
+    """What was done to it last; None where it is as it was sent."""
 
     @property
     def sent_us(self) -> int:
@@ -38,21 +58,29 @@ class MessageCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message as one mailbox holds it: ready to be sent to its user.
 
     `json` is the message as clients get it (representation.py), encoded once. `version` is the mailbox's own
-    (lastUpdatedTimestamp), `epoch` the owner's that wrote it. Kept by the hundred thousand and never part of a cycle:
-    the cyclic collector does not look at it. Owners hand it to one another as an array (hand_over.py).
+    (lastUpdatedTimestamp), `epoch` the owner's that wrote it. `came` is the version with which the message came into
+    the mailbox: by that it expires. It is `version` unless the message was changed.
+
+    Kept by the hundred thousand and never part of a cycle: the cyclic collector does not look at it. Owners hand it to
+    one another as an array (hand_over.py).
     """
 
     message_id: bytes
     version: int
     epoch: int
     json: bytes
+    came: int
 
 
-def copy_of(message: Message, sent_us: int, version: int, epoch: int, client_message_id: str | None) -> MessageCopy:
-    """The copy of `message` in the mailbox where it got `version`. `client_message_id`: None but in its sender's own.
+def copy_of(
+    message: Message, sent_us: int, version: int, epoch: int, client_message_id: str | None, came: int
+) -> MessageCopy:
+    """The copy of `message` in the mailbox where it came with version `came` and got `version` by its last change.
 
-    `sent_us` is the time in the message's id; the caller has decoded it already.
+    `client_message_id`: None but in its sender's own. `sent_us` is the time in the message's id; the caller has decoded
+    it already.
     """
+    change = message.change
     shown = representation.Message(  # by position: a struct that is made by name takes longer
         to_text(message.message_id),
         to_text(message.conversation_id),
@@ -62,5 +90,7 @@ def copy_of(message: Message, sent_us: int, version: int, epoch: int, client_mes
         sent_us,
         version,
         msgspec.UNSET if client_message_id is None else client_message_id,
+        msgspec.UNSET if change is None or change.is_unsent else change.version,
+        msgspec.UNSET if change is None or not change.is_unsent else True,
     )
-    return MessageCopy(message.message_id, version, epoch, representation.encode(shown))
+    return MessageCopy(message.message_id, version, epoch, representation.encode(shown), came)

@@ -59,12 +59,16 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
     conversation_id: ConversationId
     sender_id: Annotated[UserId, Meta(description="Who sent it.")]
     participants: Participants
-    message_content: Annotated[str, Meta(description="The text, as it was sent.")]
+    message_content: Annotated[str, Meta(description="The text, as it was sent or last edited.")]
     sent_timestamp: SentTimestamp
     last_updated_timestamp: Version
     client_message_id: Annotated[ClientMessageId, Meta(description="Only in the sender's own copy.")] | UnsetType = (
         UNSET
     )
+    edited_timestamp: (
+        Annotated[Timestamp, Meta(description="When its author last edited it, the same in every mailbox.")] | UnsetType
+    ) = UNSET
+    unsent: Annotated[bool, Meta(description="True: its author took it back, and it has no text.")] | UnsetType = UNSET
 
 
 class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
@@ -73,7 +77,8 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     conversation_id: ConversationId
     participants: Participants
     snippet: Annotated[
-        str | None, Meta(description="First 100 characters of the newest message; null once retention took that.")
+        str | None,
+        Meta(description="First 100 characters of the newest message; null once it was unsent or retention took it."),
     ]
     last_updated_timestamp: Version
     last_message_id: Annotated[Id, Meta(description="The newest message.")]
@@ -82,3 +87,7 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     ]
     last_sent_timestamp: Annotated[Timestamp, Meta(description="When the newest message was sent, in microseconds.")]
     unread_count: UnreadCount
+    last_message_unsent: (
+        Annotated[bool, Meta(description="True: the newest message was taken back, so there is no snippet.")]
+        | UnsetType
+    ) = UNSET

@@ -76,6 +76,11 @@ KINDS: Final[dict[str, Kind]] = {
         "A server without authentication answers its own machine only",
         "Call it on its own machine, as localhost or at a loopback address.",
     ),
+    "not_the_author": Kind(
+        403,
+        "Only its author may change the message",
+        "Leave it: only the user who sent a message edits or unsends it.",
+    ),
     "unknown_conversation": Kind(
         404,
         "The user is in no such conversation",
@@ -94,6 +99,14 @@ KINDS: Final[dict[str, Kind]] = {
     "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
     "method_not_allowed": Kind(
         405, "The path does not have this method", "Use one of the methods that the header Allow names."
+    ),
+    "message_unsent": Kind(
+        409, "The message was taken back", "Leave it: a message that was unsent stays so. Send another one."
+    ),
+    "too_late_to_change": Kind(
+        409,
+        "The message was sent too long ago to be changed",
+        "Leave it: the server's settings messages.edit_window_ms and messages.unsend_window_ms say how long it may be.",
     ),
     "message_too_large": Kind(
         413,

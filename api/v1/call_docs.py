@@ -6,14 +6,17 @@ from typing import Final
 from msgspec import Struct
 
 from rowbox.api.v1.request_types import (
+    EditMessage,
     FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
     SendMessage,
     SendStatusQuery,
+    UnsendMessage,
 )
 from rowbox.api.v1.responses import (
+    ChangeMessageResponse,
     FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
@@ -22,7 +25,7 @@ from rowbox.api.v1.responses import (
 )
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
-from rowbox.mailbox.settings.config import PollSettings, StoreSettings
+from rowbox.mailbox.settings.config import MessageSettings, PollSettings, StoreSettings
 from rowbox.mailbox.settings.units import format_duration
 
 
@@ -45,6 +48,9 @@ class CallDoc(Struct, frozen=True):
 MOST_WAITS: Final = PollSettings().max_per_user
 TOKEN_LIFE: Final = format_duration(StoreSettings().token_life_ms)
 
+EDIT_WINDOW: Final = format_duration(MessageSettings().edit_window_ms)
+UNSEND_WINDOW: Final = format_duration(MessageSettings().unsend_window_ms)
+
 _SEND: Final = """\
 The recipient's mailbox comes into being with its first message. Who sends to himself has one copy, in his own.
 
@@ -55,6 +61,22 @@ after the answer to the last.
 
 When the answer comes, the message is stored for good, and the sender's mailbox shows it. Where
 `pendingRecipients` is not 0, the recipient's will, by itself. Sending marks the conversation read."""
+
+_EDIT: Final = f"""\
+Only its author edits a message, and for a time after its sending (messages.edit_window_ms, {EDIT_WINDOW} by default).
+It keeps its messageId and its place; its `lastUpdatedTimestamp` rises, so deltas bring it anew, and
+`editedTimestamp` says when. Unread counts stay, and the snippet of a conversation follows.
+
+When the answer comes, the change is stored for good, and the author's mailbox shows it. The recipient's follows by
+itself. A request that got no answer can be sent again: where the text is so already, `changed` is false."""
+
+_UNSEND: Final = f"""\
+Only its author takes a message back, and for a time after its sending (messages.unsend_window_ms, {UNSEND_WINDOW} by
+default). The message stays in its place, with `unsent: true` and without a text, so that whoever was away learns of it;
+retention ends it as any other. No answer shows its text again, in the recipient's mailbox once the change came there.
+Nothing changes a message that was taken back.
+
+A request that got no answer can be sent again: where the message is taken back already, `changed` is false."""
 
 _STATUS: Final = """\
 For a client that got no answer. 404 says that it was not applied so far: it may be under way. Sending it again
@@ -130,6 +152,41 @@ CALLS: Final = (
         SendMessageResponse,
         ("unknown_client_message_id",),
         names_a_send=True,
+    ),
+    CallDoc(
+        "editMessage",
+        "post",
+        "Gives a message that one sent another text. Counts against the send limit.",
+        _EDIT,
+        EditMessage,
+        {200: "The message has this text."},
+        ChangeMessageResponse,
+        (
+            "unknown_conversation",
+            "unknown_message",
+            "not_the_author",
+            "message_unsent",
+            "too_late_to_change",
+            "message_too_large",
+            "unsupported_media_type",
+        ),
+    ),
+    CallDoc(
+        "unsendMessage",
+        "post",
+        "Takes a message that one sent back. Counts against the send limit.",
+        _UNSEND,
+        UnsendMessage,
+        {200: "The message is taken back."},
+        ChangeMessageResponse,
+        (
+            "unknown_conversation",
+            "unknown_message",
+            "not_the_author",
+            "too_late_to_change",
+            "message_too_large",
+            "unsupported_media_type",
+        ),
     ),
     CallDoc(
         "markRead",

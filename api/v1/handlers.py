@@ -1,7 +1,8 @@
-"""The handlers of the six calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
+"""The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-markRead counts against the send limit, because it writes; sendStatus against the fetch limit, because it only reads.
+editMessage, unsendMessage and markRead count against the send limit, because they write; sendStatus against the fetch
+limit, because it only reads.
 """
 
 from typing import Final
@@ -9,15 +10,17 @@ from typing import Final
 from rowbox.api.http.operation import Call, CallResult, Operation
 from rowbox.api.v1.requests import (
     escaped_user_id,
+    parse_edit,
     parse_fetch_changes,
     parse_fetch_conversation,
     parse_fetch_messages,
     parse_mark_read,
     parse_send,
     parse_send_status,
+    parse_unsend,
     plain_user_id,
 )
-from rowbox.api.v1.responses import encode_feed, encode_mark_read, encode_page, encode_send
+from rowbox.api.v1.responses import encode_change, encode_feed, encode_mark_read, encode_page, encode_send
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import PollSettings
 
@@ -38,6 +41,8 @@ class Handlers:
         return [
             Operation("sendMessage", "POST", "/v1/sendMessage", "send", self.send_message, names_a_send=True),
             Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status, names_a_send=True),
+            Operation("editMessage", "POST", "/v1/editMessage", "send", self.edit_message),
+            Operation("unsendMessage", "POST", "/v1/unsendMessage", "send", self.unsend_message),
             Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
@@ -52,6 +57,14 @@ class Handlers:
         user_id, client_message_id = parse_send_status(call.query, call.claims, self._read_user_id)
         result = await self._port.send_status(user_id, client_message_id, call.claims.bearer)
         return CallResult(200, encode_send(result), result.quota)
+
+    async def edit_message(self, call: Call) -> CallResult:
+        result = await self._port.change_message(parse_edit(call.take_body(), call.claims, self._read_user_id))
+        return CallResult(200, encode_change(result), result.quota)
+
+    async def unsend_message(self, call: Call) -> CallResult:
+        result = await self._port.change_message(parse_unsend(call.take_body(), call.claims, self._read_user_id))
+        return CallResult(200, encode_change(result), result.quota)
 
     async def mark_read(self, call: Call) -> CallResult:
         result = await self._port.mark_read(parse_mark_read(call.take_body(), call.claims, self._read_user_id))

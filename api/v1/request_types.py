@@ -99,6 +99,23 @@ class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unk
     user_id: ActingUserId | UnsetType = UNSET
 
 
+class EditMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Another text for a message that the user sent."""
+
+    conversation_id: Annotated[Id, Meta(description="The message's conversation.")]
+    message_id: Annotated[Id, Meta(description="The message: one's own.")]
+    message_content: Content
+    user_id: ActingUserId | UnsetType = UNSET
+
+
+class UnsendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A message that the user takes back."""
+
+    conversation_id: Annotated[Id, Meta(description="The message's conversation.")]
+    message_id: Annotated[Id, Meta(description="The message: one's own.")]
+    user_id: ActingUserId | UnsetType = UNSET
+
+
 class SendStatusQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which send to look up: one's own."""
 

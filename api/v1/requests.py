@@ -18,14 +18,16 @@ from rowbox.api.v1.request_types import (
     MAX_MESSAGES,
     MAX_SKIPPED,
     MAX_TOKEN_CHARACTERS,
+    EditMessage,
     FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
     SendMessage,
     SendStatusQuery,
+    UnsendMessage,
 )
-from rowbox.cacheserver.port import FetchChanges, FetchConversations, FetchMessages, MarkRead, Send
+from rowbox.cacheserver.port import ChangeMessage, FetchChanges, FetchConversations, FetchMessages, MarkRead, Send
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
 from rowbox.mailbox.settings.config import PollSettings
@@ -33,6 +35,8 @@ from rowbox.mailbox.subjects import user_id_of
 
 _CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])
 _send_message = msgspec.json.Decoder(SendMessage)
+_edit_message = msgspec.json.Decoder(EditMessage)
+_unsend_message = msgspec.json.Decoder(UnsendMessage)
 _mark_read = msgspec.json.Decoder(MarkReadUpTo)
 _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
@@ -78,6 +82,27 @@ def parse_mark_read(body: bytes, claims: Claims, read_user_id: ReadUserId = plai
     message_id = from_text(request.message_id, "messageId")
     user_id = _acting_user(request.user_id, "userId", claims, read_user_id)
     return MarkRead(user_id, conversation_id, message_id, claims.bearer)
+
+
+def parse_edit(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> ChangeMessage:
+    """The edit in a body. BadRequest, UnknownParameter, MessageTooLarge, Forbidden."""
+    request = _decode(_edit_message, body)
+    _check_content(request.message_content)
+    return _change(request, request.message_content, claims, read_user_id)
+
+
+def parse_unsend(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> ChangeMessage:
+    """The unsend in a body. BadRequest, UnknownParameter, Forbidden."""
+    return _change(_decode(_unsend_message, body), None, claims, read_user_id)
+
+
+def _change(
+    request: EditMessage | UnsendMessage, content: str | None, claims: Claims, read_user_id: ReadUserId
+) -> ChangeMessage:
+    conversation_id = from_text(request.conversation_id, "conversationId")
+    message_id = from_text(request.message_id, "messageId")
+    user_id = _acting_user(request.user_id, "userId", claims, read_user_id)
+    return ChangeMessage(user_id, conversation_id, message_id, content, claims.bearer)
 
 
 def parse_send_status(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.cacheserver.port import Changes, MarkReadResult, Page, SendResult
+from rowbox.cacheserver.port import ChangeResult, Changes, MarkReadResult, Page, SendResult
 from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
 from rowbox.mailbox.representation import (
     Conversation,
@@ -41,6 +41,16 @@ class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid
     conversation_id: ConversationId
     unread_count: UnreadCount
     last_updated_timestamp: Version
+
+
+class ChangeMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A message that was changed, as it stands in its author's mailbox."""
+
+    message_id: MessageId
+    last_updated_timestamp: Version
+    changed: Annotated[
+        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
+    ]
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -118,6 +128,17 @@ def encode_mark_read(result: MarkReadResult) -> bytes:
             conversation_id=result.conversation_id.hex(),
             unread_count=result.unread_count,
             last_updated_timestamp=result.last_updated_timestamp,
+        )
+    )
+
+
+def encode_change(result: ChangeResult) -> bytes:
+    """The body of a ChangeMessageResponse."""
+    return _encode(
+        ChangeMessageResponse(
+            message_id=result.message_id.hex(),
+            last_updated_timestamp=result.last_updated_timestamp,
+            changed=result.changed,
         )
     )
 

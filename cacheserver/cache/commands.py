@@ -12,12 +12,13 @@ import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
+from rowbox.mailbox.aggregate.changes import Changed, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
-CommandResult: TypeAlias = Sent | Marked | Settled | Revoked | int
+CommandResult: TypeAlias = Sent | Changed | Marked | Settled | Revoked | int
 """What a command that was decided says to its caller; the int is the count of a DeliverCommand."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
@@ -82,8 +83,31 @@ class SendCommand(Command, eq=False):
         return answer
 
 
+class ChangeCommand(Command, eq=False):
+    """Changes a message of a user, and its copies in the rows of `new.holders` in the same commit."""
+
+    user_id: str
+    new: NewChange
+    bearer: Bearer | None
+    judge: Judge
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id, *self.new.holders)
+        self.size_bytes = (CELL_BYTES + text_bytes(self.new.content or "")) * len(self.users)
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns Changed, or a Need. Raises TokenRevoked."""
+        self.judge(self.bearer)
+        plans[0].admit(self.bearer)
+        answer = plans[0].change(self.new, self.fact)
+        if isinstance(answer, Changed) and answer.message is not None:
+            for holder, held in zip(plans[1:], answer.held, strict=True):
+                holder.take_change(answer.message, held)
+        return answer
+
+
 class DeliverCommand(Command, eq=False):
-    """Delivers messages of other users to one user, in order.
+    """Delivers messages of other users to one user, and what these were changed to, in order.
 
     The result is how many of the messages, counted from the first, the mailbox has afterwards: all, or those before the
     first one whose delivery needs a read. So what is ready is written by one command and one mutation, and no message

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
 from rowbox.cacheserver.ownership import Grant
-from rowbox.mailbox.cells import ChangeKind, LogCell
+from rowbox.mailbox.cells import LogCell, brings_message
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.timing.timer_queue import TimerQueue
@@ -60,7 +60,7 @@ class Waiter:
 
     def matches(self, change: LogCell) -> bool:
         """Whether `change` is one that the waiter waits for."""
-        if self.only_messages and change.kind is not ChangeKind.MESSAGE:
+        if self.only_messages and not brings_message(change.kind):
             return False
         return self.conversation_id is None or self.conversation_id == change.conversation_id
 

@@ -61,12 +61,22 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
         shard_of(user_id, store.shards),
         fence.head(states, frame.unknown),
         sorted(listed, key=lambda one: one.state.last_message_id, reverse=True),
-        sum([1 async for key in cells.message_keys(row) if fence.counts(key.epoch, key.version)]),
+        await _count_messages(cells, row, fence),
         sum(fence.counts(cell.epoch, cell.version) for cell in frame.outbox),
         sum(fence.counts(cell.epoch, cell.version) for cell in frame.dedupe),
         fence.fence,
         max(revocations, default=0),
     )
+
+
+async def _count_messages(cells: RowCells, row: bytes, fence: FenceCheck) -> int:
+    """How many messages count. One that was changed may have several cells, side by side."""
+    count, last = 0, (b"", b"")
+    async for key in cells.message_keys(row):
+        message = key.conversation_id, key.message_id
+        if message != last and fence.counts(key.epoch, key.version):
+            count, last = count + 1, message
+    return count
 
 
 async def changes_after(store: StoreReader, user_id: str, version: int) -> AsyncIterator[LogCell]:

@@ -58,17 +58,23 @@ class RowCells:
         return _only(FenceCell, await self._all(row, Family.INDEX, start, start + LAST_QUALIFIER))
 
     async def message_keys(self, row: bytes) -> AsyncIterator[keys.MessageKey]:
-        """The keys of the cells that `messages` gives, in the same order."""
+        """The keys of the cells that `messages` gives, one by one, in the same order."""
         async for columns in self._pages(row, Family.MESSAGES, keys_only=True):
             for qualifier, _ in columns:
                 yield keys.split_message_qualifier(qualifier)
 
-    async def messages(self, row: bytes) -> AsyncIterator[MessageCell]:
-        """The messages of a row, conversation by conversation, the newest of each first."""
+    async def messages(self, row: bytes) -> AsyncIterator[list[MessageCell]]:
+        """The messages of a row, conversation by conversation, the newest of each first: of each all its cells."""
+        one: list[MessageCell] = []
         async for columns in self._pages(row, Family.MESSAGES):
             for cell in self._decode(Family.MESSAGES, columns):
                 assert isinstance(cell, MessageCell)
-                yield cell
+                if one and (one[0].message_id, one[0].conversation_id) != (cell.message_id, cell.conversation_id):
+                    yield one
+                    one = []
+                one.append(cell)
+        if one:
+            yield one
 
     async def log(self, row: bytes, after_version: int = 0) -> AsyncIterator[LogCell]:
         """The log entries of a row with greater versions than `after_version`, by ascending version."""

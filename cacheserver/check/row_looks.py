@@ -63,11 +63,11 @@ class RowLooks:
         check = RowCheck(user_id, frame, self._horizon(), fenced=self._store.late_writes)
         messages = 0
         async for message in cells.messages(row):
-            state = check.message(message)
-            if state is not None:
+            counted = check.message(*message)
+            if counted is not None:
                 messages += 1
                 if on_message is not None:
-                    on_message(message, state.participants)
+                    on_message(counted.cell, counted.state.participants)
         async for entry in cells.log(row):
             check.log_entry(entry)
         findings = check.end()

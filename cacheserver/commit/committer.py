@@ -223,8 +223,9 @@ class Committer:
             assert mailbox is not None
             mailbox.apply(plan)
             stale = mailbox.take_stale(plan)
-            if stale:
+            if stale or plan.superseded:
                 columns = [(Family.INDEX, keys.state_qualifier(*cell)) for cell in stale]
+                columns += [codec.encode(cell)[:2] for cell in plan.superseded]
                 self._cleaner.remove(row.key, columns, mailbox.head)
             self._table.account(row)
             self._on_applied(row, plan)

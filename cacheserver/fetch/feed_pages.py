@@ -71,7 +71,7 @@ class FeedPages:
 
 def _gives_its_message(view: View, entry: LogCell) -> bool:
     """Whether an entry tells of a message that is still there and, as far as memory says, has not changed since."""
-    if entry.kind not in TELLS_OF_A_MESSAGE or entry.version <= view.horizon:
+    if entry.kind not in TELLS_OF_A_MESSAGE or (entry.first_version or entry.version) <= view.horizon:
         return False
     copy = view.mailbox.copy_in_memory(entry.conversation_id, entry.message_id)
     return copy is None or copy.version == entry.version

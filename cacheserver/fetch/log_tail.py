@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.rows.view import View
-from rowbox.mailbox.cells import ChangeKind, LogCell
+from rowbox.mailbox.cells import ChangeKind, LogCell, brings_message
 
 LOG_COLUMNS = 500
 """Log entries read in one call."""
@@ -122,5 +122,6 @@ def _gap(entries: Sequence[LogCell]) -> int:
 
 
 def is_message(entry: LogCell, conversation_id: bytes | None) -> bool:
-    """Whether an entry tells of a new message: of a conversation, None: of any."""
-    return entry.kind is ChangeKind.MESSAGE and conversation_id in (None, entry.conversation_id)
+    """Whether an entry shows a message, new or changed: of a conversation, None: of any."""
+    shows = entry.kind is ChangeKind.MESSAGE or brings_message(entry.kind)  # most are: a call less for each of a delta
+    return shows and conversation_id in (None, entry.conversation_id)

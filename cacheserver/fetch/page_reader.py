@@ -6,12 +6,13 @@ is long is done in slices (turns.py). What never counts is left out, and told to
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rowbox.cacheserver.rows.view import View
+from rowbox.cacheserver.rows.view import View, held_messages
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import LogCell, MessageCell
+from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Message, MessageCopy, copy_of
 from rowbox.mailbox.pages.page_cut import Cut, PageCut
 
@@ -46,9 +47,11 @@ class PageReader:
         start, stop = keys.message_range(conversation_id, None, below)
         following: bytes | None = start
         limit_bytes = FIRST_BYTES
+        begun: Sequence[Column] = ()  # the last message of a part, while there may be more cells of it in the next one
         while following is not None:
             if cut.is_full():
-                cut.has_more = await self._has_any(view, following, stop)
+                has_begun = any(_is_held(view, qualifier) for qualifier, _ in begun)
+                cut.has_more = has_begun or await self._has_any(view, following, stop)
                 return not cut.has_more
             await self._turns.next()
             limit = min(READ_COLUMNS, cut.size - len(cut.copies))
@@ -57,25 +60,32 @@ class PageReader:
                 view.row, Family.MESSAGES, following, stop, limit=limit, limit_bytes=min(limit_bytes, room_bytes)
             )
             view.note(part.columns)
-            if not await self._take(view, part.columns, cut):
+            columns, following = self._current(view, [*begun, *part.columns] if begun else part.columns), part.next
+            begun = ()
+            if following is not None and columns and keys.message_of(columns[-1][0]) == keys.message_of(following):
+                columns, begun = columns[:-1], columns[-1:]
+            if not await self._take(view, columns, cut):
                 return False
-            following = part.next
-            if following is not None and cut.is_full() and _is_held(view, following):
+            if following is not None and not begun and cut.is_full() and _is_held(view, following):
                 cut.has_more = True
                 return False
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
         return True
 
     async def of_entries(self, view: View, entries: Sequence[LogCell], cut: Cut) -> None:
-        """Fills `cut` with the messages that log entries tell of, in their order; what retention took is left out."""
+        """Fills `cut` with the messages that log entries tell of, in their order.
+
+        What retention took is left out, and an entry whose message was changed later: the change has an entry too.
+        """
         place, count = 0, FIRST_COPIES
         while place < len(entries) and not cut.has_more:
             some = entries[place : place + count]
             place += count
             copies = [view.mailbox.copy_in_memory(*_ids(entry)) for entry in some]
-            in_memory = [copy for copy in copies if copy is not None]
-            if len(in_memory) == len(some):
-                cut.take_all(in_memory)
+            pairs = zip(copies, some, strict=True)
+            current = [copy for copy, entry in pairs if copy is not None and copy.version == entry.version]
+            if len(current) == len(some):
+                cut.take_all(current)
                 continue
             held = {entry.message_id: copy for entry, copy in zip(some, copies, strict=True)}
             columns = await self._columns_of(view, [entry for entry in some if held[entry.message_id] is None])
@@ -88,13 +98,15 @@ class PageReader:
         """The messageId of the message at `place`, counted from the newest, which is 1; None when there are fewer."""
         start, stop = keys.message_range(conversation_id, None, None)
         following: bytes | None = start
+        last = b""
         while following is not None:
             await self._turns.next()
             columns, following = await self._keys(view, following, stop, min(KEY_COLUMNS, place))
-            found = [qualifier for qualifier, _ in columns if _is_held(view, qualifier)]
+            found = [message for message in held_messages(view, columns) if message != last]
             place -= len(found)
             if place == 0:
-                return keys.split_message_qualifier(found[-1]).message_id
+                return keys.invert(found[-1][ID_BYTES:])
+            last = found[-1] if found else last
         return None
 
     async def changes(self, view: View, after: int, through: int, count: int) -> tuple[list[LogCell], int]:
@@ -128,7 +140,7 @@ class PageReader:
         self._sweep(view, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
         made_bytes = 0
         for column, key in keyed:
-            if view.holds(key.epoch, key.version):
+            if view.holds(key.epoch, key.version, key.first_version or key.version):
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
                     await self._turns.next()
@@ -143,13 +155,18 @@ class PageReader:
         view: View,
         entries: Sequence[LogCell],
         held: Mapping[bytes, MessageCopy | None],
-        columns: Mapping[bytes, Column],
+        columns: Mapping[int, Column],
         cut: Cut,
     ) -> None:
-        """As `_take`, in the order of `entries`: from memory what is held, else from its column, if it is there."""
+        """As `_take`, in the order of `entries`: from memory what is held, else from its column, if it is there.
+
+        `columns` are by version.
+        """
         made_bytes = 0
         for entry in entries:
-            copy, column = held[entry.message_id], columns.get(entry.message_id)
+            copy, column = held[entry.message_id], columns.get(entry.version)
+            if copy is not None and copy.version != entry.version:
+                continue
             if copy is None and column is not None:
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
@@ -159,15 +176,60 @@ class PageReader:
             if copy is not None and not cut.take(copy):
                 return
 
-    async def _columns_of(self, view: View, entries: Iterable[LogCell]) -> dict[bytes, Column]:
-        """The columns of the messages that `entries` tell of, by messageId."""
-        qualifiers = [keys.message_qualifier(*_ids(entry), entry.epoch, entry.version) for entry in entries]
-        if not qualifiers:
-            return {}
+    async def _columns_of(self, view: View, entries: Iterable[LogCell]) -> dict[int, Column]:
+        """The columns of the messages that `entries` tell of, by version; none of a message that was changed later.
+
+        A column is known by its entry. Only in a conversation in which something was changed after that, there may be
+        a newer one beside it, or it is not removed yet: then all cells of the message are read.
+        """
+        found: dict[int, Column] = {}
+        qualifiers: list[bytes] = []
+        for entry in entries:
+            if entry.version < view.state_of(entry.conversation_id).changed_at:
+                for column in await self._cells_of(view, entry):
+                    found[keys.split_message_qualifier(column[0]).version] = column
+            else:
+                stamp = entry.epoch, entry.version, entry.first_version
+                qualifiers.append(keys.message_qualifier(*_ids(entry), *stamp))
+        if qualifiers:
+            await self._turns.next()
+            columns = await self._store.get_columns(view.row, Family.MESSAGES, sorted(qualifiers))
+            view.note(columns)
+            found |= {keys.split_message_qualifier(column[0]).version: column for column in columns}
+        return found
+
+    async def _cells_of(self, view: View, entry: LogCell) -> list[Column]:
+        """The column of an entry's message that counts now, if there is one."""
         await self._turns.next()
-        columns = await self._store.get_columns(view.row, Family.MESSAGES, sorted(qualifiers))
-        view.note(columns)
-        return {keys.split_message_qualifier(column[0]).message_id: column for column in columns}
+        start, stop = keys.copies_range(*_ids(entry))
+        columns: Sequence[Column] = ()
+        following: bytes | None = start
+        while following is not None:
+            part = await self._store.get_part(
+                view.row, Family.MESSAGES, following, stop, limit=READ_COLUMNS, limit_bytes=FIRST_BYTES
+            )
+            view.note(part.columns)
+            columns, following = self._current(view, [*columns, *part.columns]), part.next
+        return [column for column in columns if _is_held(view, column[0])]
+
+    def _current(self, view: View, columns: Sequence[Column]) -> Sequence[Column]:
+        """Of messages that were changed the column that counts now; the others of these are removed. All of the rest.
+
+        Where none was changed, `columns` as they are: each counts or not by itself.
+        """
+        if not any(len(qualifier) == keys.CHANGED_MESSAGE_BYTES for qualifier, _ in columns):
+            return columns
+        newest: dict[bytes, Column] = {}
+        superseded: list[bytes] = []
+        for column in columns:
+            if _is_held(view, column[0]):
+                message = keys.message_of(column[0])
+                pair = sorted(filter(None, (newest.get(message), column)), key=_version_of)
+                superseded += [qualifier for qualifier, _ in pair[:-1]]
+                newest[message] = pair[-1]
+        if superseded:
+            self._remove(view.row, [(Family.MESSAGES, one) for one in superseded], view.mailbox.head)
+        return [column for column in columns if newest.get(keys.message_of(column[0]), column) is column]
 
     async def _has_any(self, view: View, start: bytes, stop: bytes) -> bool:
         """Whether a message of a range counts; by keys alone, and by one as a rule."""
@@ -206,6 +268,11 @@ def _ids(entry: LogCell) -> tuple[bytes, bytes]:
     return entry.conversation_id, entry.message_id
 
 
+def _version_of(column: Column) -> int:
+    _, version, _ = keys.message_stamp(column[0])
+    return version
+
+
 def _is_held(view: View, qualifier: bytes) -> bool:
     return view.holds(*keys.message_stamp(qualifier))
 
@@ -219,6 +286,6 @@ def _log_cell(column: Column) -> LogCell:
 def _copy(view: View, column: Column) -> MessageCopy:
     cell = codec.decode(Family.MESSAGES, *column)
     assert isinstance(cell, MessageCell)
-    participants = view.participants_of(cell.conversation_id)
-    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content)
-    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id)
+    participants = view.state_of(cell.conversation_id).participants
+    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content, cell.change)
+    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id, cell.came)

@@ -33,6 +33,8 @@ from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -225,6 +227,10 @@ class Node:
     def mark_read(self, request: MarkRead) -> Coroutine[Any, Any, MarkReadResult]:
         """See MailboxPort."""
         return self._at_work(request.user_id).mark_read(request)
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).change_message(request)
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""

@@ -36,7 +36,13 @@ from typing import Any, TypeAlias, cast
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.cache.commands import CommandResult, DeliverCommand, MarkReadCommand, SendCommand
+from rowbox.cacheserver.cache.commands import (
+    ChangeCommand,
+    CommandResult,
+    DeliverCommand,
+    MarkReadCommand,
+    SendCommand,
+)
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.cache.waiters import Waiters
@@ -54,6 +60,8 @@ from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -76,9 +84,11 @@ from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
+from rowbox.mailbox.aggregate.changes import Changed, NewChange
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
+from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import (
     HandoverInProgress,
     LeaseLapsed,
@@ -139,6 +149,7 @@ class Owner:
             store = GuardedStore(store, self.quarantine)
         self._store = store
         self._loop = asyncio.get_running_loop()
+        self._settings = settings.messages
         self._limits = RateLimits(settings.rate_limits, self._loop.time)
         self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
         self._deliver_elsewhere = deliver_elsewhere
@@ -404,6 +415,30 @@ class Owner:
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        """See MailboxPort."""
+        user_id, bearer = request.user_id, request.bearer
+        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
+            await self.revocations.admit_other(bearer)
+        quota = self._limits.take("send", user_id)
+        if self.delivery.refuses(user_id):
+            raise Overloaded("too many messages are on their way", retry_after_ms=1000)
+        holders: tuple[str, ...] = ()
+        if not self._store.late_writes:
+            _, mailbox = await self.table.loaded(user_id)
+            state = mailbox.index.get(request.conversation_id)
+            holders = tuple(one for one in state.participants if one != user_id) if state is not None else ()
+        window_ms = self._settings.unsend_window_ms if request.content is None else self._settings.edit_window_ms
+        what = request.conversation_id, request.message_id, request.content
+        new = NewChange(*what, window_ms * US_PER_MS, self._random.getrandbits(62), holders)
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        self.pipeline.submit(
+            ChangeCommand(user_id, new, bearer, self.revocations.check_again, future=future, routed=request.routed)
+        )
+        answer = await future
+        assert isinstance(answer, Changed)
+        return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)
 
     async def judge(self, bearer: Bearer) -> None:
         """TokenRevoked where a token is refused by the row of its own user, or by its id.

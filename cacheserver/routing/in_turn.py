@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -53,8 +55,18 @@ class InTurn:
             return self._target.mark_read(request)
         return self._in_turn(request.user_id, request.routed, self._target.mark_read, request)
 
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.change_message(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.change_message, request)
+
     async def _in_turn(
-        self, user_id: str, routed: Routed, ask: Callable[[Any], Awaitable[_Result]], request: Send | MarkRead
+        self,
+        user_id: str,
+        routed: Routed,
+        ask: Callable[[Any], Awaitable[_Result]],
+        request: Send | MarkRead | ChangeMessage,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:

@@ -29,6 +29,8 @@ import msgspec
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -137,6 +139,16 @@ class Router:
             return target.mark_read(MarkRead(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        """See MailboxPort. `changed` is False too where it was an earlier try of this request whose answer was lost."""
+        content = request.content
+        asked = (request.user_id, request.conversation_id, request.message_id, content, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[ChangeResult]:
+            return target.change_message(ChangeMessage(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES + text_bytes(content or ""), ask)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -3,19 +3,30 @@
 Every method takes a View (view.py) of the row: what it says is about the mailbox as it was when that was made.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from rowbox.cacheserver.rows.sent_ids import SentIds
-from rowbox.cacheserver.rows.view import View
+from rowbox.cacheserver.rows.view import View, current, held_messages
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
-from rowbox.mailbox.aggregate.needs import Behind, CopyNeed, DedupeNeed, Fact, Need, RecountNeed
-from rowbox.mailbox.cells import DedupeCell, OutboxCell
+from rowbox.mailbox.aggregate.needs import (
+    Behind,
+    CopyNeed,
+    DedupeNeed,
+    Fact,
+    HeldMessages,
+    MessageNeed,
+    Need,
+    RecountNeed,
+)
+from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
+PART_BYTES = 256 * 1024
+"""Bytes of messages in one call."""
 OUTBOX_COLUMNS = 32
 """Columns of an outbox asked for in one call: each is a whole message of up to 64 KiB."""
 
@@ -65,31 +76,58 @@ class RowReader:
         if isinstance(need, RecountNeed):
             counts = {mark: await self._unread_above(view, *mark) for mark in need.marks}
             return Fact(need, as_of, counts)
+        if isinstance(need, MessageNeed):
+            held = [await self._message(view, need)]
+            held += [await self._message_of(user_id, need) for user_id in need.holders]
+            return Fact(need, as_of, HeldMessages(tuple(held)))
         is_held = await self._holds(view, need.conversation_id, need.message_id)
         if isinstance(need, CopyNeed):
             return Fact(need, as_of, is_held)
         unread = await self._unread_above(view, need.conversation_id, need.mark)
         return Fact(need, as_of, Behind(unread, is_held))
 
+    async def _message(self, view: View, need: MessageNeed) -> MessageCell | None:
+        """The cell of a message that counts."""
+        return current(view, await self._cells_of(view.row, need))
+
+    async def _message_of(self, user_id: str, need: MessageNeed) -> MessageCell | None:
+        """The same of another user's row, in a store in which no write is late: what stands there counts."""
+        cells = await self._cells_of(keys.row_key(user_id, self._store.shards), need)
+        return max(cells, key=lambda cell: cell.version, default=None)
+
+    async def _cells_of(self, row: bytes, need: MessageNeed) -> list[MessageCell]:
+        """All cells of a message: two at most, but for what was not removed yet or is late."""
+        first, stop = keys.copies_range(need.conversation_id, need.message_id)
+        found: list[MessageCell] = []
+        start: bytes | None = first
+        while start is not None:
+            part = await self._store.get_part(
+                row, Family.MESSAGES, start, stop, limit=READ_COLUMNS, limit_bytes=PART_BYTES
+            )
+            cells = (codec.decode(Family.MESSAGES, *column) for column in part.columns)
+            found += [cell for cell in cells if isinstance(cell, MessageCell)]
+            start = part.next
+        return found
+
     async def _holds(self, view: View, conversation_id: bytes, message_id: bytes) -> bool:
         first, stop = keys.copies_range(conversation_id, message_id)
         start: bytes | None = first
         while start is not None:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
-            if _versions(view, columns):
+            if held_messages(view, columns):
                 return True
         return False
 
     async def _unread_above(self, view: View, conversation_id: bytes, message_id: bytes) -> Unread:
         """What sorts after a message of a conversation: the newest, where there is more than can be counted."""
         first, stop = keys.message_range(conversation_id, message_id, None)
-        versions: list[int] = []
+        came: dict[bytes, int] = {}
         start: bytes | None = first
-        while start is not None and len(versions) < UNREAD_CAP:
+        while start is not None and len(came) < UNREAD_CAP:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
-            versions += _versions(view, columns)
-        del versions[UNREAD_CAP:]
-        return Unread(len(versions), min(versions, default=0))
+            came |= held_messages(view, columns)
+        counted = list(came.values())[:UNREAD_CAP]
+        return Unread(len(counted), min(counted, default=0))
 
     async def _part(
         self, view: View, family: Family, start: bytes, stop: bytes, count: int, *, keys_only: bool = False
@@ -100,9 +138,3 @@ class RowReader:
         """
         columns = await self._store.get_range(view.row, family, start, stop, count, keys_only=keys_only)
         return columns, keys.after(columns[-1][0]) if len(columns) == count else None
-
-
-def _versions(view: View, columns: Sequence[Column]) -> list[int]:
-    """Of those messages that are part of the mailbox."""
-    stamps = (keys.message_stamp(qualifier) for qualifier, _ in columns)
-    return [version for epoch, version in stamps if view.holds(epoch, version)]

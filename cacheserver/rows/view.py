@@ -4,10 +4,13 @@ The store may also return what is not committed yet (in flight), what never coun
 for a while what retention has taken. A view says what of it is part of the mailbox as it was when the view was made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rowbox.cacheserver.stores.port import Column
+from rowbox.hbase_schema import keys
 from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.cells import MessageCell
+from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 
 TOKEN_BYTES = 64 * 1024
@@ -18,7 +21,7 @@ TOKEN_COLUMNS = 500
 class View:
     """The view of a loaded mailbox's row for one answer or one decision. Whatever reads the row for that takes it."""
 
-    __slots__ = ("_participants", "as_of", "columns", "horizon", "mailbox", "now_us", "row", "value_bytes")
+    __slots__ = ("_states", "as_of", "columns", "horizon", "mailbox", "now_us", "row", "value_bytes")
 
     def __init__(self, row: bytes, mailbox: Mailbox, now_us: int) -> None:
         """`row` is the key. By `now_us` it is judged what retention has taken: the store holds that somewhat longer."""
@@ -29,25 +32,28 @@ class View:
         self.horizon = mailbox.horizon(now_us)
         self.columns = 0
         self.value_bytes = 0
-        self._participants: dict[bytes, tuple[str, ...]] = {}
+        self._states: dict[bytes, Conversation] = {}
 
-    def participants_of(self, conversation_id: bytes) -> tuple[str, ...]:
-        """The participants of a conversation, decoded once from the index. StoreDamaged where that has no such one."""
-        known = self._participants.get(conversation_id)
+    def state_of(self, conversation_id: bytes) -> Conversation:
+        """The state of a conversation, decoded once from the index. StoreDamaged where that has no such one."""
+        known = self._states.get(conversation_id)
         if known is None:
-            state = self.mailbox.index.get(conversation_id)
-            if state is None:
+            known = self.mailbox.index.get(conversation_id)
+            if known is None:
                 raise StoreDamaged(f"messages of conversation {conversation_id.hex()}, which the index does not hold")
-            known = self._participants[conversation_id] = state.participants
+            self._states[conversation_id] = known
         return known
 
     def counts(self, epoch: int, version: int) -> bool:
         """Whether a cell is part of the mailbox as it was (Mailbox.counts). HandoverInProgress."""
         return self.mailbox.counts(epoch, version, self.as_of)
 
-    def holds(self, epoch: int, version: int) -> bool:
-        """Whether a message's cell is: one that counts, and that retention has left. HandoverInProgress."""
-        return self.mailbox.counts(epoch, version, self.as_of) and version > self.horizon
+    def holds(self, epoch: int, version: int, came: int) -> bool:
+        """Whether a message's cell is one that counts, of a message that had come by then and that retention has left.
+
+        It may be of a later change of the message: the cell before may be gone by now. HandoverInProgress.
+        """
+        return self.mailbox.counts(epoch, version, self.mailbox.head) and self.horizon < came <= self.as_of
 
     def note(self, columns: Sequence[Column]) -> None:
         """Counts columns that the store has returned."""
@@ -58,3 +64,22 @@ class View:
     def cost(self) -> int:
         """How many tokens of the bucket all that was read so far costs; 0 for what a page takes as a rule."""
         return self.value_bytes // TOKEN_BYTES + self.columns // TOKEN_COLUMNS
+
+
+def held_messages(view: View, columns: Sequence[Column]) -> dict[bytes, int]:
+    """The messages of which a cell in `columns` is held, in their order: by `keys.message_of`, with what they came.
+
+    A message that was changed may have several such cells, and is here once.
+    """
+    held: dict[bytes, int] = {}
+    for qualifier, _ in columns:
+        epoch, version, came = keys.message_stamp(qualifier)
+        if view.holds(epoch, version, came):
+            held[qualifier[: keys.MESSAGE_PREFIX_BYTES]] = came
+    return held
+
+
+def current(view: View, cells: Iterable[MessageCell]) -> MessageCell | None:
+    """Of all cells of one message the one that counts: the newest that is held; None where none is."""
+    held = [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came)]
+    return max(held, key=lambda cell: cell.version, default=None)

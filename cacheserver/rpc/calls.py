@@ -12,6 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -78,6 +80,7 @@ class Deliver(msgspec.Struct, frozen=True, array_like=True):
 
 SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
+CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
 MARK_READ = CallSpec("mark_read", MarkRead, MarkReadResult, Lane.REQUESTS, writes=True)
 CONVERSATIONS = CallSpec("conversations", FetchConversations, Page, Lane.REQUESTS, writes=False)
 MESSAGES = CallSpec("messages", FetchMessages, Page, Lane.REQUESTS, writes=False)

@@ -14,6 +14,8 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -81,6 +83,10 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.mark_read(asked)
 
+    def change_message(asked: ChangeMessage, inbound: Inbound) -> Awaitable[ChangeResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.change_message(asked)
+
     def conversations(asked: FetchConversations, inbound: Inbound) -> Awaitable[Page]:
         check(asked.user_id, inbound.map_version)
         return port.fetch_conversations(asked)
@@ -96,6 +102,7 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     handlers.add(calls.SEND, send)
     handlers.add(calls.SEND_STATUS, send_status)
     handlers.add(calls.MARK_READ, mark_read)
+    handlers.add(calls.CHANGE_MESSAGE, change_message)
     handlers.add(calls.CONVERSATIONS, conversations)
     handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
     handlers.add(calls.MESSAGES, messages)
@@ -166,6 +173,14 @@ class RemoteMailboxes:
         """See MailboxPort."""
         try:
             return await self._call(calls.MARK_READ, request, timeout_s)
+        except RateLimited as error:
+            self._remember(request.user_id, error)
+            raise
+
+    async def change_message(self, request: ChangeMessage, *, timeout_s: float | None = None) -> ChangeResult:
+        """See MailboxPort."""
+        try:
+            return await self._call(calls.CHANGE_MESSAGE, request, timeout_s)
         except RateLimited as error:
             self._remember(request.user_id, error)
             raise

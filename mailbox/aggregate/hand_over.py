@@ -31,7 +31,7 @@ from rowbox.mailbox.fence import Access, Fence, FenceEntry, access, claim
 from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.two_states import ByKind
 
-FORMAT = 1
+FORMAT = 2
 """Rises when an older process would misread a mailbox, and when a message's representation changes: the copies in
 windows are encoded already."""
 _CHANGES = {kind.value: kind for kind in ChangeKind}
@@ -39,8 +39,8 @@ _CHANGES = {kind.value: kind for kind in ChangeKind}
 
 class _Log(msgspec.Struct, array_like=True, gc=False):
     floor: int
-    entries: list[tuple[int, int, int, bytes, bytes]]
-    """Version, epoch, kind, conversation, message; ascending."""
+    entries: list[tuple[int, int, int, bytes, bytes, int]]
+    """Version, epoch, kind, conversation, message, first version; ascending."""
 
 
 class _Handed(msgspec.Struct, array_like=True, gc=False):
@@ -135,7 +135,10 @@ class HandedOver(NamedTuple):
             stale_epochs={letter: self._carriers(letter, keys) for letter, keys in self._keys()},
             others=self.others,
         )
-        entries = [LogCell(*entry[:2], _CHANGES.get(entry[2], entry[2]), *entry[3:]) for entry in self.log.entries]
+        entries = [
+            LogCell(*entry[:2], _CHANGES.get(entry[2], entry[2]), entry[3], entry[4], entry[5])
+            for entry in self.log.entries
+        ]
         made.restore(self.windows, entries, self.log.floor)
         return made
 
@@ -166,7 +169,10 @@ def packed_mailbox(mailbox: Mailbox, outbox: Sequence[OutboxCell]) -> bytes:
             [(conversation_id, window.floor, window.copies) for conversation_id, window in mailbox.windows.items()],
             _Log(
                 mailbox.log_floor,
-                [(one.version, one.epoch, int(one.kind), one.conversation_id, one.message_id) for one in mailbox.log],
+                [
+                    (one.version, one.epoch, int(one.kind), one.conversation_id, one.message_id, one.first_version)
+                    for one in mailbox.log
+                ],
             ),
         )
     )

@@ -159,7 +159,7 @@ class Mailbox:
         return is_sweepable(self.fence, self.epoch, epoch, version)
 
     def horizon(self, now_us: int) -> int:
-        """The one rule of retention: a message is in this mailbox while its version is greater than this.
+        """The one rule of retention: a message is in this mailbox while the version it came with is greater than this.
 
         The store keeps it somewhat longer: its cell's life counts from the write, which is never before the version.
         """
@@ -185,6 +185,8 @@ class Mailbox:
             self.index.put(conversation_id, state)
         for conversation_id, copy, newest_before in plan.copies:
             self._add_copy(conversation_id, copy, newest_before)
+        for conversation_id, copy in plan.changed:
+            self._replace_copy(conversation_id, copy)
         if plan.records:
             for client_id_hash, record in plan.records.items():
                 self.client_ids.add(client_id_hash, record.version)
@@ -300,6 +302,13 @@ class Mailbox:
         window.add(copy)
         self._windows_bytes += window.size_bytes - before
         self.windows.move_to_end(conversation_id)
+
+    def _replace_copy(self, conversation_id: bytes, copy: MessageCopy) -> None:
+        window = self.windows.get(conversation_id)
+        if window is not None:
+            before = window.size_bytes
+            window.replace(copy)
+            self._windows_bytes += window.size_bytes - before
 
     def _extend_log(self, entries: Iterable[LogCell]) -> None:
         self.log.extend(entries)

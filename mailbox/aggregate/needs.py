@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rowbox.mailbox.cells import DedupeCell
+from rowbox.mailbox.cells import DedupeCell, MessageCell
 from rowbox.mailbox.conversation import Unread
 
 ConversationMark = tuple[bytes, bytes]
@@ -24,6 +24,19 @@ class CopyNeed(NamedTuple):
     message_id: bytes
 
 
+class MessageNeed(NamedTuple):
+    """What does the conversation hold of this message now, in this row and in those of `holders`?
+
+    The Fact's value: HeldMessages, of this row first and then of `holders` in their order. `holders` are only named
+    where no write can be late, by a change that goes into their rows too: no other command touches a cell of a message
+    whose author's row is locked.
+    """
+
+    conversation_id: bytes
+    message_id: bytes
+    holders: tuple[str, ...] = ()
+
+
 class MarkNeed(NamedTuple):
     """Does the conversation hold this message, and what is unread after `mark`? The Fact's value: Behind."""
 
@@ -39,8 +52,8 @@ class RecountNeed(NamedTuple):
     marks: tuple[ConversationMark, ...]
 
 
-Need = DedupeNeed | CopyNeed | MarkNeed | RecountNeed
-NEEDS = (DedupeNeed, CopyNeed, MarkNeed, RecountNeed)
+Need = DedupeNeed | CopyNeed | MessageNeed | MarkNeed | RecountNeed
+NEEDS = (DedupeNeed, CopyNeed, MessageNeed, MarkNeed, RecountNeed)
 """The kinds of Need as a tuple, for `isinstance`: with a union it takes five times as long."""
 
 
@@ -51,9 +64,15 @@ class Behind(NamedTuple):
     is_held: bool
 
 
+class HeldMessages(NamedTuple):
+    """What a read found for a MessageNeed: of each row the message's cell that counts; None where it is not there."""
+
+    cells: tuple[MessageCell | None, ...]
+
+
 class Fact(NamedTuple):
     """What a read of the store found for a Need, as of the head `as_of`. Void once the mailbox has another head."""
 
     need: Need
     as_of: int
-    value: DedupeCell | bool | Behind | dict[ConversationMark, Unread] | None
+    value: DedupeCell | bool | Behind | HeldMessages | dict[ConversationMark, Unread] | None

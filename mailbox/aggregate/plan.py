@@ -9,6 +9,7 @@ leaves the plan as it was.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from rowbox.mailbox.aggregate.changes import Changed, NewChange, is_due
 from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
     Behind,
@@ -16,7 +17,9 @@ from rowbox.mailbox.aggregate.needs import (
     CopyNeed,
     DedupeNeed,
     Fact,
+    HeldMessages,
     MarkNeed,
+    MessageNeed,
     Need,
     RecountNeed,
 )
@@ -35,7 +38,7 @@ from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
 from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
 from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
-from rowbox.mailbox.message import Message, MessageCopy, copy_of, is_expired
+from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.revocation import Bearer, Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT, cells_of, nothing_before
 
@@ -95,6 +98,7 @@ class Plan:
         "_cells",
         "_mailbox",
         "base_head",
+        "changed",
         "copies",
         "head",
         "log",
@@ -104,6 +108,7 @@ class Plan:
         "records",
         "seen_us",
         "states",
+        "superseded",
     )
 
     def __init__(self, mailbox: "Mailbox", now_us: int, seen_us: int) -> None:
@@ -116,6 +121,10 @@ class Plan:
         self.states: dict[bytes, Conversation] = {}
         self.copies: list[tuple[bytes, MessageCopy, bytes]] = []
         """(conversationId, copy, the conversation's newest messageId before it)"""
+        self.changed: list[tuple[bytes, MessageCopy]] = []
+        """(conversationId, copy) of messages that were there before and are changed."""
+        self.superseded: list[MessageCell] = []
+        """The cells that count no more once this plan was confirmed, because their messages are changed."""
         self.others: ByKind[State] = {}
         """The new states of all other kinds of index cells, by kind and key."""
         self.log: list[LogCell] = []
@@ -193,9 +202,12 @@ class Plan:
         return self._new_send(new)
 
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
-        """Adds another user's message, once. Returns its version in this mailbox, or 0 where it was delivered before or
-        is older than the retention.
+        """Adds another user's message, or what it was changed to, once.
+
+        Returns its version in this mailbox, or 0 where it was delivered before or is older than the retention.
         """
+        if message.change is not None:
+            return self._deliver_change(message, fact)
         sent_us = message.sent_us
         if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
             return 0
@@ -207,6 +219,55 @@ class Plan:
     def deliver_new(self, message: Message) -> int:
         """Adds another user's message, which the caller knows to be new to the mailbox. Returns its version here."""
         return self._deliver_new(message, message.sent_us)
+
+    def change(self, new: NewChange, fact: Fact | None = None) -> Changed | MessageNeed:
+        """Changes a message of the mailbox's own user. The same change again changes nothing.
+
+        UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent, TooLateToChange.
+        """
+        state = self._state(new.conversation_id)
+        if state is None:
+            raise UnknownConversation("no such conversation")
+        if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
+            raise UnknownMessage("no such message in this conversation")
+        need = MessageNeed(new.conversation_id, new.message_id, new.holders)
+        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
+            return need
+        held, *of_holders = fact.value.cells
+        is_joint = self._mailbox.is_fenced or len(new.holders) == len(state.participants) - 1
+        if held is None or not is_joint:  # the conversation has come into being since it was looked up
+            raise UnknownMessage("no such message in this conversation")
+        if not is_due(new, held, self._mailbox.user_id, self.now_us):
+            return Changed(held.version, None)
+        version = self._tick(0)
+        change = Change(version, is_unsent=new.content is None)
+        told = new.message_id, new.conversation_id, held.sender_id, state.participants, new.content or ""
+        message = Message(*told, change)
+        self._change(held, message, state, version)
+        if self._mailbox.is_fenced and len(state.participants) > 1:
+            parcel = OutboxCell(message_id(version, new.entropy), self._mailbox.epoch, version, message)
+            self._cells.append(parcel)
+            self.outbox.append(parcel)
+        return Changed(version, message, tuple(of_holders))
+
+    def take_change(self, message: Message, held: MessageCell | None) -> int:
+        """Adds what another user's message was changed to. `held` is what counts of it in this mailbox now.
+
+        Returns the version here, or 0 where that change or a later one is here already, or retention took the message.
+        """
+        change = message.change
+        assert change is not None
+        if held is None:
+            if is_expired(message.sent_us, self.seen_us, self._mailbox.limits.retention_ms):
+                return 0
+            return self._deliver_new(message, message.sent_us)
+        if not change.supersedes(held.change):
+            return 0
+        state = self._state(message.conversation_id)
+        assert state is not None
+        version = self._tick(change.version)
+        self._change(held, message, state, version)
+        return version
 
     def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
         """Moves a read mark forward to `up_to`, never back. UnknownConversation, UnknownMessage.
@@ -324,8 +385,35 @@ class Plan:
         old = self._state(conversation_id) or Conversation.new(message.participants, version)
         self._add_copy(message, sent_us, version, None, old.last_message_id)
         state = old.with_delivered(message, version, self._mailbox.epoch)
-        self._put(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+        if message.change is None:
+            self._put(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+        else:
+            state = state.with_changed(message, version, self._mailbox.epoch)
+            self._put(conversation_id, state, _kind_of(message.change), message.message_id, version)
         return version
+
+    def _deliver_change(self, message: Message, fact: Fact | None) -> int | Need:
+        state = self._state(message.conversation_id)
+        if state is None or message.message_id > state.last_message_id:
+            return self.take_change(message, None)
+        need = MessageNeed(message.conversation_id, message.message_id)
+        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
+            return need
+        return self.take_change(message, fact.value.cells[0])
+
+    def _change(self, held: MessageCell, message: Message, state: Conversation, version: int) -> None:
+        """Puts `message` in the place of `held`, of which only the age stays, and the sender's own id of it."""
+        change, epoch, client_message_id = message.change, self._mailbox.epoch, held.client_message_id
+        assert change is not None
+        sent_us, came = message.sent_us, held.came
+        copy = copy_of(message, sent_us, version, epoch, client_message_id, came)
+        self.changed.append((message.conversation_id, copy))
+        self.superseded.append(held)
+        key = message.conversation_id, message.message_id, epoch, version
+        told = message.sender_id, message.content, client_message_id
+        self._cells.append(MessageCell(*key, *told, change, came))
+        after = state.with_changed(message, version, epoch)
+        self._put(message.conversation_id, after, _kind_of(change), message.message_id, came)
 
     def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
@@ -393,7 +481,7 @@ class Plan:
         self, message: Message, sent_us: int, version: int, client_message_id: str | None, newest_before: bytes
     ) -> None:
         epoch = self._mailbox.epoch
-        copy = copy_of(message, sent_us, version, epoch, client_message_id)
+        copy = copy_of(message, sent_us, version, epoch, client_message_id, version)
         self.copies.append((message.conversation_id, copy, newest_before))
         self._cells.append(
             MessageCell(
@@ -404,6 +492,8 @@ class Plan:
                 message.sender_id,
                 message.content,
                 client_message_id,
+                message.change,
+                version if message.change is not None else 0,
             )
         )
 
@@ -414,9 +504,15 @@ class Plan:
         self._put(conversation_id, settled, ChangeKind.EXPIRY, ZERO_ID)
         return settled
 
-    def _put(self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes) -> None:
+    def _put(
+        self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes, first_version: int = 0
+    ) -> None:
         self.states[conversation_id] = state
-        self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message))
+        self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message, first_version))
+
+
+def _kind_of(change: Change) -> ChangeKind:
+    return ChangeKind.UNSEND if change.is_unsent else ChangeKind.EDIT
 
 
 def _later(one_s: int, other_s: int) -> int:

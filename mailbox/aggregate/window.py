@@ -44,7 +44,7 @@ class Window:
         self.missed = 0
         self.size_bytes = 0
         self.first_version = NEVER
-        """No copy here has a lower version: messages that came late sort among older ones, and expire after them."""
+        """No copy here came with a lower one: messages that came late sort among older ones, and expire after them."""
 
     def restore(self, copies: list[MessageCopy]) -> None:
         """Takes in what another window with the same floor held. To be called of a new window only."""
@@ -63,8 +63,19 @@ class Window:
         else:
             self.copies.insert(bisect_left(self.copies, copy.message_id, key=_by_id), copy)
         self.size_bytes += copy_bytes(copy)
-        self.first_version = min(self.first_version, copy.version)
+        self.first_version = min(self.first_version, copy.came)
         self._trim()
+
+    def replace(self, copy: MessageCopy) -> None:
+        """Takes in what a message of the conversation was changed to."""
+        if copy.message_id <= self.floor:
+            self.missed += 1  # a read under way may have the message as it was
+            return
+        place = bisect_left(self.copies, copy.message_id, key=_by_id)
+        if place < len(self.copies) and self.copies[place].message_id == copy.message_id:
+            self.size_bytes += copy_bytes(copy) - copy_bytes(self.copies[place])
+            self.copies[place] = copy
+            self._trim()
 
     def fill(self, older: Sequence[MessageCopy], floor: bytes, missed_before: int) -> bool:
         """Extends the window downwards to `floor` by `older` (ascending; all there is between); False when void.
@@ -110,18 +121,18 @@ class Window:
     def unread_above(self, message_id: bytes, horizon: int) -> Unread:
         """The messages that sort after `message_id` and are there at `horizon`. To be asked of ids from `floor` on."""
         start = bisect_left(self.copies, message_id + b"\x00", key=_by_id)
-        versions = [copy.version for copy in self.copies[start:] if copy.version > horizon]
+        versions = [copy.came for copy in self.copies[start:] if copy.came > horizon]
         return Unread(min(UNREAD_CAP, len(versions)), min(versions, default=0))
 
     def drop_expired(self, horizon: int) -> None:
         """Forgets the messages that retention has taken by `horizon`."""
         if self.first_version <= horizon:
-            self.copies = [copy for copy in self.copies if copy.version > horizon]
+            self.copies = [copy for copy in self.copies if copy.came > horizon]
             self.size_bytes = sum(map(copy_bytes, self.copies))
             self._note_first_version()
 
     def _note_first_version(self) -> None:
-        self.first_version = min((copy.version for copy in self.copies), default=NEVER)
+        self.first_version = min((copy.came for copy in self.copies), default=NEVER)
 
     def _trim(self) -> None:
         while len(self.copies) > self.limit or (self.size_bytes > self.limit_bytes and len(self.copies) > 1):

@@ -51,11 +51,14 @@ class ConversationCheck:
         self._mark_is_there |= cell.message_id == self.state.read_mark
         if cell.message_id > self.state.read_mark:
             self._count_unread(cell)
+        if cell.version > cell.came and cell.version > self.state.changed_at:
+            text = f"says that its last change was at {self.state.changed_at}, message {cell.message_id.hex()} has one"
+            self._find(Code.CHANGED_MESSAGE, f"{text} at {cell.version}")
         if cell.version > self.state.version:
             self._find(Code.STATE_BEHIND, f"is at {self.state.version}, its message {cell.message_id.hex()} is newer")
         if cell.sender_id not in self.state.participants:
             self._find(Code.PARTICIPANTS, f"holds a message of {cell.sender_id}, who does not take part")
-        self._check_created(cell.version)
+        self._check_created(cell.came)
 
     def log_entry(self, cell: LogCell) -> None:
         """Takes in the next newer log entry."""
@@ -74,9 +77,9 @@ class ConversationCheck:
     def _count_unread(self, cell: MessageCell) -> None:
         if cell.sender_id == self._report.user_id:
             self._find(Code.OWN_BEHIND_MARK, f"has the user's own message {cell.message_id.hex()} as unread")
-        elif cell.version > self._horizon.messages:  # what is older can have expired, and its cell be there still
+        elif cell.came > self._horizon.messages:  # what is older can have expired, and its cell be there still
             self._unread += 1
-            self._unread_since = min(self._unread_since, cell.version)
+            self._unread_since = min(self._unread_since, cell.came)
 
     def _check_created(self, version: int) -> None:
         if version < self.state.created_version:
@@ -89,17 +92,17 @@ class ConversationCheck:
             # A newer one than the state says is wrong; an older one only where the newest cannot have expired.
             if found > state.last_message_id or state.last_message_version > self._horizon.messages:
                 self._find(Code.LAST_MESSAGE, f"ends with {found.hex()}, says {state.last_message_id.hex()}")
-        elif newest is not None and newest.version != state.last_message_version:
-            self._find(
-                Code.LAST_VERSION, f"got its newest message at {newest.version}, says {state.last_message_version}"
-            )
+        elif newest is not None and newest.came != state.last_message_version:
+            self._find(Code.LAST_VERSION, f"got its newest message at {newest.came}, says {state.last_message_version}")
+        elif newest is not None and state.last_is_unsent != (newest.change is not None and newest.change.is_unsent):
+            self._find(Code.SNIPPET, "is mistaken in whether its newest message was taken back")
         elif newest is not None and state.snippet and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
             self._find(Code.SNIPPET, "has another snippet than its newest message")
         is_told = found == state.last_message_id and state.last_sender != UNTOLD
         sender = newest.sender_id if newest is not None and is_told else None
         if sender in state.participants and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
             self._find(Code.LAST_SENDER, f"ends with a message of {sender}, says {state.last_sender_id}")
-        if not state.snippet and state.last_message_version > self._horizon.messages:
+        if not (state.snippet or state.last_is_unsent) and state.last_message_version > self._horizon.messages:
             self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 
     def _check_read_mark(self) -> None:

@@ -8,7 +8,7 @@ Rejected: looking up each copy in the other row. That is a random read per messa
 than the memory takes days that way. The second look does it, for one group in 4096.
 
 Messages that may have expired in one row and not yet in the other take no part, and neither do those that may still be
-on their way.
+on their way. A change that is on its way puts its group out of balance: the second look knows better.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,8 @@ class CopyBalance:
 
 def _number(holder_id: str, cell: MessageCell) -> int:
     # Python's own hash: keyed with a secret of the process (SipHash), and a str remembers its own.
-    return hash((holder_id, cell.message_id, cell.conversation_id, cell.sender_id, cell.content))
+    changed_at = cell.change.version if cell.change is not None else 0
+    return hash((holder_id, cell.message_id, cell.conversation_id, cell.sender_id, cell.content, changed_at))
 
 
 def _group(conversation_id: bytes) -> int:

@@ -2,7 +2,8 @@
 
 A row may be larger than the memory, so it is not given as a whole. What the owner holds too (the index, the dedupe
 records, the outbox) comes first, as a RowFrame; then the messages and the log entries, one by one in the store's order,
-of each of which 120 bytes are kept (of an own message 220): its version and a hash or two. The texts are not.
+of each of which 120 bytes are kept (of an own message 220): its version and a hash or two. The texts are not. A message
+that was changed may have several cells: they are given together.
 
 What can have expired is not missed (Horizon). Beyond the log's life, versions and clientMessageIds are all that can be
 compared: the store itself has nothing left to say.
@@ -23,7 +24,9 @@ from rowbox.mailbox.cells import (
     LogCell,
     MessageCell,
     OutboxCell,
+    brings_message,
 )
+from rowbox.mailbox.check.change_check import check_changes, kind_of
 from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
@@ -45,6 +48,13 @@ class RowFrame(NamedTuple):
     dedupe: Sequence[DedupeCell]
     outbox: Sequence[OutboxCell]
     unknown: Sequence[UnknownIndexCell] = ()
+
+
+class Counted(NamedTuple):
+    """Of a message the cell that counts, and the state of its conversation."""
+
+    cell: MessageCell
+    state: Conversation
 
 
 class RowCheck:
@@ -75,6 +85,8 @@ class RowCheck:
             self._report(Code.FENCE_UNEXPECTED, "the row has an outbox in a store in which no write can be late")
         self._unlogged: dict[int, int] = {}
         """By version, a hash of what the log has to say about each message."""
+        self._changed: dict[int, int] = {}
+        """By a hash of a message that was changed: the version of its newest change."""
         self._log_version = 0
 
     @property
@@ -82,17 +94,23 @@ class RowCheck:
         """How many conversations count."""
         return len(self._conversations)
 
-    def message(self, cell: MessageCell) -> Conversation | None:
-        """Takes in a message; the state of its conversation, or None where the message does not count."""
-        if not self._counts(cell.epoch, cell.version):
+    def message(self, *cells: MessageCell) -> Counted | None:
+        """Takes in a message, all its cells at once; what counts of it, or None where it does not count."""
+        counted = [cell for cell in cells if self._counts(cell.epoch, cell.version)]
+        if not counted:
             return None
+        cell = max(counted, key=lambda one: one.version)
         conversation = self._conversation(cell.conversation_id, f"message {cell.message_id.hex()}")
         if conversation is None:
             return None
         conversation.message(cell)
         self._check_stamps(cell)
-        self._await_log(cell)
-        return conversation.state
+        for one in counted:
+            self._await_log(one)
+        if cell.change is not None or len(counted) > 1:
+            check_changes(counted, self._report)
+            self._changed[hash((cell.conversation_id, cell.message_id))] = cell.version
+        return Counted(cell, conversation.state)
 
     def log_entry(self, cell: LogCell) -> None:
         """Takes in a log entry."""
@@ -140,8 +158,8 @@ class RowCheck:
     def _check_stamps(self, cell: MessageCell) -> None:
         sent_us = sent_timestamp(cell.message_id)
         is_own = cell.sender_id == self._user_id
-        if not (is_own_date if is_own else is_others_date)(sent_us, cell.version):
-            text = f"message {cell.message_id.hex()} was sent at {sent_us} and has version {cell.version}"
+        if not (is_own_date if is_own else is_others_date)(sent_us, cell.came):
+            text = f"message {cell.message_id.hex()} was sent at {sent_us} and came with version {cell.came}"
             self._report(Code.SENT_TIMESTAMP, text)
         if is_own:
             self._sends.message(cell)
@@ -152,16 +170,17 @@ class RowCheck:
         if cell.version in self._unlogged:
             self._report(Code.VERSION_REUSED, f"two messages have version {cell.version}")
             return
-        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch))
+        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch, kind_of(cell)))
 
     def _match(self, cell: LogCell) -> None:
         expected = self._unlogged.pop(cell.version, None)
-        if cell.kind is not ChangeKind.MESSAGE:
+        if not brings_message(cell.kind):
             if expected is not None:
                 self._report(Code.VERSION_REUSED, f"a message and another change have version {cell.version}")
         elif expected is None:
-            if cell.version > self._horizon.messages:
+            superseded_at = self._changed.get(hash((cell.conversation_id, cell.message_id)), 0)
+            if (cell.first_version or cell.version) > self._horizon.messages and superseded_at <= cell.version:
                 text = f"the log names message {cell.message_id.hex()}, which is not there"
                 self._report(Code.LOG_WITHOUT_MESSAGE, text)
-        elif expected != hash((cell.conversation_id, cell.message_id, cell.epoch)):
+        elif expected != hash((cell.conversation_id, cell.message_id, cell.epoch, int(cell.kind))):
             self._report(Code.LOG_WITHOUT_MESSAGE, f"the log names another message for version {cell.version}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
-from rowbox.mailbox.ids import client_id_hash, payload_hash
+from rowbox.mailbox.ids import client_id_hash, payload_hash, sent_timestamp
 
 
 class SendCheck:
@@ -24,12 +24,19 @@ class SendCheck:
         self._report = report
         self._records: dict[bytes, DedupeCell] = {}
         self._unseen_records: dict[bytes, DedupeCell] = {}
-        self._unseen_parcels = {cell.message_id: cell for cell in outbox}
+        parcels = list(outbox)
+        self._unseen_parcels = {cell.message_id: cell for cell in parcels if cell.message.change is None}
+        self._unseen_changes: dict[bytes, list[OutboxCell]] = {}
+        """By the message that they change."""
         self._used: dict[bytes, int] = {}
         for record in dedupe:
             self._add_record(record)
-        for parcel in self._unseen_parcels.values():
-            if parcel.message.sender_id != report.user_id or parcel.message.message_id != parcel.message_id:
+        for parcel in parcels:
+            is_change = parcel.message.change is not None
+            if is_change:
+                self._unseen_changes.setdefault(parcel.message.message_id, []).append(parcel)
+            is_other = not is_change and parcel.message.message_id != parcel.message_id
+            if is_other or parcel.message.sender_id != report.user_id:
                 report(Code.OUTBOX, f"the outbox cell of {parcel.message_id.hex()} holds another message")
 
     def message(self, cell: MessageCell) -> None:
@@ -40,10 +47,10 @@ class SendCheck:
             return
         hashed = client_id_hash(cell.client_message_id)
         other = self._used.get(hashed)
-        self._used[hashed] = cell.version
-        if other is not None and abs(cell.version - other) < self._horizon.reuse_us:
+        self._used[hashed] = cell.came
+        if other is not None and abs(cell.came - other) < self._horizon.reuse_us:
             self._report(
-                Code.CLIENT_MESSAGE_ID_REUSED, f"the messages of {cell.version} and {other} have one clientMessageId"
+                Code.CLIENT_MESSAGE_ID_REUSED, f"the messages of {cell.came} and {other} have one clientMessageId"
             )
             return
         self._check_record(cell, hashed)
@@ -60,6 +67,11 @@ class SendCheck:
                     Code.OUTBOX, f"the outbox holds {parcel.message_id.hex()}, which is no message of the user"
                 )
 
+        for changed, parcels in self._unseen_changes.items():
+            if sent_timestamp(changed) > self._horizon.messages:
+                text = f"the outbox holds a change of {changed.hex()}, which is no message of the user"
+                self._report(Code.OUTBOX, f"{text} ({len(parcels)} such)")
+
     def _add_record(self, record: DedupeCell) -> None:
         self._unseen_records[record.message_id] = record
         other = self._records.get(record.client_id_hash)
@@ -71,19 +83,33 @@ class SendCheck:
     def _check_record(self, cell: MessageCell, hashed: bytes) -> None:
         record = self._records.get(hashed)
         if record is None or record.message_id != cell.message_id:
-            if cell.version > self._horizon.dedupe:
+            if cell.came > self._horizon.dedupe:
                 self._report(Code.DEDUPE_MISSING, f"own message {cell.message_id.hex()} has no dedupe record")
             return
         self._unseen_records.pop(cell.message_id, None)
         told = (record.conversation_id, record.version, record.epoch, record.payload_hash)
         payload = payload_hash(cell.conversation_id, cell.content)
-        if told != (cell.conversation_id, cell.version, cell.epoch, payload):
+        if cell.change is not None:  # the record is of the text as it was sent, and of the owner of that time
+            is_same = told[:2] == (cell.conversation_id, cell.came)
+        else:
+            is_same = told == (cell.conversation_id, cell.version, cell.epoch, payload)
+        if not is_same:
             self._report(Code.DEDUPE_DIFFERS, f"the record of own message {cell.message_id.hex()} tells of another one")
 
     def _check_outbox(self, cell: MessageCell) -> None:
+        for change in self._unseen_changes.pop(cell.message_id, ()):
+            if cell.change is None or cell.change.version < change.version:
+                text = (
+                    f"the outbox holds a change of {cell.message_id.hex()} at {change.version}, which it does not have"
+                )
+                self._report(Code.OUTBOX, text)
         parcel = self._unseen_parcels.pop(cell.message_id, None)
         if parcel is None:
             return
         told = (parcel.message.conversation_id, parcel.version, parcel.epoch, parcel.message.content)
-        if told != (cell.conversation_id, cell.version, cell.epoch, cell.content):
+        if cell.change is not None:
+            is_same = told[:2] == (cell.conversation_id, cell.came)
+        else:
+            is_same = told == (cell.conversation_id, cell.version, cell.epoch, cell.content)
+        if not is_same:
             self._report(Code.OUTBOX, f"the outbox holds {cell.message_id.hex()} differently")

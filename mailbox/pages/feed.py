@@ -25,7 +25,7 @@ FIRST_CONVERSATIONS: Final = 20
 MOST_CONVERSATIONS: Final = 200
 """In one page."""
 
-TELLS_OF_A_MESSAGE: Final = frozenset({ChangeKind.MESSAGE})
+TELLS_OF_A_MESSAGE: Final = frozenset({ChangeKind.MESSAGE, ChangeKind.EDIT, ChangeKind.UNSEND})
 """The kinds of log entries whose messageId is of a message that is new, or has another content."""
 
 ConversationAt = Callable[[LogCell], bytes | None]

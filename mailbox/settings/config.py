@@ -444,6 +444,23 @@ class CommitSettings(Struct, frozen=True, kw_only=True):
     ] = SECOND_MS
 
 
+class MessageSettings(Struct, frozen=True, kw_only=True):
+    """For how long an author may change what was sent."""
+
+    edit_window_ms: Annotated[
+        int,
+        Meta(ge=0, le=36_500 * DAY_MS, description="How long after its sending a message may be edited; 0: none is."),
+    ] = DAY_MS
+    unsend_window_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500 * DAY_MS,
+            description="How long after its sending a message may be taken back; 0: none is.",
+        ),
+    ] = 2 * DAY_MS
+
+
 class PollSettings(Struct, frozen=True, kw_only=True):
     """Long polls, each of which holds a connection."""
 
@@ -504,6 +521,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cluster: ClusterSettings = ClusterSettings()
     cache: CacheSettings = CacheSettings()
     commit: CommitSettings = CommitSettings()
+    messages: MessageSettings = MessageSettings()
     poll: PollSettings = PollSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
 

@@ -51,6 +51,7 @@ def test_they_have_the_same_calls() -> None:
         ("Changes", python.Changes),
         ("Sent", python.Sent),
         ("ReadMark", python.ReadMark),
+        ("ChangedMessage", python.ChangedMessage),
         ("ConversationChange", python.ConversationChange),
         ("Connection", python.Connection),
     ],

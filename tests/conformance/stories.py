@@ -60,6 +60,46 @@ async def marks(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def edits_and_unsends(caller: Caller) -> None:
+    first = await caller.send("alice", "bob", "helo", "1")
+    second = await caller.send("alice", "bob", "a secret", "2")
+    note = await caller.send("alice", "alice", "to buy: milk", "3")
+    place = {key: first.json[key] for key in ("conversationId", "messageId")}
+    secret = {key: second.json[key] for key in ("conversationId", "messageId")}
+    listed = await _token(caller.get("bob", "fetchConversation"))
+    token = await _token(caller.get("bob", "fetchMessages"))
+
+    async def bob_hears() -> None:
+        nonlocal token
+        token = await _token(caller.get("bob", "fetchMessages", lastUpdatedTimestamp=token, wait=20))
+
+    for text in ("hello", "hello", "hello there"):
+        answer = await caller.post("alice", "editMessage", **place, messageContent=text)
+        if answer.json["changed"]:
+            await bob_hears()
+    for _ in range(2):
+        answer = await caller.post("alice", "unsendMessage", **secret)
+        if answer.json["changed"]:
+            await bob_hears()
+    await caller.post("alice", "editMessage", **secret, messageContent="what I meant")
+    own = {key: note.json[key] for key in ("conversationId", "messageId")}
+    await caller.post("alice", "editMessage", **own, messageContent="to buy: milk, bread")
+    await caller.post("bob", "editMessage", **place, messageContent="not his")
+    await caller.post("bob", "unsendMessage", **place)
+    await caller.post("carol", "unsendMessage", **place)
+    await caller.post("alice", "editMessage", **{**place, "messageId": "0" * 32}, messageContent="nothing")
+    await caller.post("alice", "editMessage", **place, messageContent="")
+    await caller.post("alice", "editMessage", **place, messageContent="x" * 65_536)
+    await caller.post("alice", "unsendMessage", **place, messageContent="a field too many")
+    await caller.send("alice", "bob", "helo", "1")
+    await caller.get("bob", "fetchConversation", lastUpdatedTimestamp=listed)
+    for name in ("alice", "bob"):
+        await caller.get(name, "fetchConversation")
+        await caller.get(name, "fetchMessages")
+        await caller.get(name, "fetchMessages", conversationId=place["conversationId"], pageSize=1)
+        await _deltas_to_the_end(caller, name, "fetchMessages", "0")
+
+
 async def pages_and_deltas_of_messages(caller: Caller) -> None:
     sent = [await caller.send("alice", "bob", f"text {number}", f"m-{number}") for number in range(23)]
     conversation_id, token = sent[0].json["conversationId"], ""
@@ -258,6 +298,7 @@ async def _deltas_to_the_end(caller: Caller, name: str, call: str, token: str, *
 
 
 STORIES: Final[tuple[Story, ...]] = (
+    edits_and_unsends,
     a_first_conversation,
     notes_to_oneself_and_any_text,
     marks,

@@ -25,6 +25,7 @@ _NAMED: Final = {
 _PLAIN: Final = {
     "sentTimestamp": "a time",
     "lastSentTimestamp": "a time",
+    "editedTimestamp": "a time",
     "lastUpdatedTimestamp": "a time",
     "retryAfterMs": "milliseconds",
 }

@@ -22,8 +22,8 @@ MADE: Mapping[str, Callable[..., bytes | int]] = {
     "map_row": lambda: keys.MAP_ROW,
     "conversation_qualifier": lambda conversation, epoch: keys.state_qualifier(b"c", unhex(conversation), epoch),
     "fence_qualifier": keys.fence_qualifier,
-    "message_qualifier": lambda conversation, message, epoch, version: keys.message_qualifier(
-        unhex(conversation), unhex(message), epoch, version
+    "message_qualifier": lambda conversation, message, *stamp: keys.message_qualifier(
+        unhex(conversation), unhex(message), *stamp
     ),
     "log_qualifier": keys.log_qualifier,
     "dedupe_qualifier": lambda hashed, epoch: keys.dedupe_qualifier(unhex(hashed), epoch),

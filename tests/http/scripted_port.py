@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -20,14 +22,15 @@ from rowbox.mailbox.revocation import Bearer
 ID = bytes(range(16))
 SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0, duplicate=False)
 MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
+CHANGED = ChangeResult(ID, 1_700_000_000_000_005, changed=True)
 EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 
 class ScriptedPort:
-    """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked`, `page` or `changes`
-    is the answer, with `quota` where one is set.
+    """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked`, `changed`, `page`
+    or `changes` is the answer, with `quota` where one is set.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class ScriptedPort:
         self.not_admitted: Exception | None = None
         self.sent = SENT
         self.marked = MARKED
+        self.changed = CHANGED
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
         self.quota: Quota | None = None
@@ -57,6 +61,10 @@ class ScriptedPort:
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         self._called(request)
         return self.marked
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        self._called(request)
+        return self.changed
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         self._called(request)

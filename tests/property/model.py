@@ -19,6 +19,8 @@ class Said:
     participants: frozenset[str]
     content: str
     client_id: str | None
+    edited_us: int | None = None
+    is_unsent: bool = False
 
     def seen_by(self, user: str) -> Json:
         """What fetchMessages shows of it, but for the version."""
@@ -32,6 +34,10 @@ class Said:
         }
         if user == self.sender:
             view["clientMessageId"] = self.client_id
+        if self.is_unsent:
+            view["unsent"] = True
+        elif self.edited_us is not None:
+            view["editedTimestamp"] = self.edited_us
         return view
 
 
@@ -57,6 +63,13 @@ class PlainMailbox:
             if sent_timestamp(newest) > sent_timestamp(said.id) + MAX_AHEAD_US // 2:  # it is read, too
                 self.mark(said.conversation, newest)
 
+    def change(self, said: Said) -> None:
+        """It is there as it was before, and says `said` now."""
+        if said.id in self.messages:
+            self.messages[said.id] = self.ever[said.id] = said
+            if self.newest[said.conversation].id == said.id:
+                self.newest[said.conversation] = said
+
     def mark(self, conversation: bytes, message: bytes) -> None:
         self.marks[conversation] = max(self.marks.get(conversation, ZERO_ID), message)
 
@@ -81,15 +94,17 @@ class PlainMailbox:
     def conversation_view(self, conversation: bytes) -> Json:
         """What fetchConversation shows, but for the version."""
         newest = self.newest[conversation]
-        return {
+        is_told = newest.id in self.messages and not newest.is_unsent
+        view = {
             "conversationId": to_text(conversation),
             "participants": sorted(newest.participants),
-            "snippet": newest.content[:100] if newest.id in self.messages else None,
+            "snippet": newest.content[:100] if is_told else None,
             "lastMessageId": to_text(newest.id),
             "lastSenderId": newest.sender,
             "lastSentTimestamp": sent_timestamp(newest.id),
             "unreadCount": self.unread(conversation),
         }
+        return {**view, "lastMessageUnsent": True} if newest.is_unsent else view
 
 
 def without_version(item: Json) -> Json:

@@ -6,8 +6,9 @@ retention is short, messages expire meanwhile: a client forgets them by itself, 
 """
 
 import asyncio
+import dataclasses
 import os
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -25,11 +26,11 @@ from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.conversation import NEVER
-from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownMessage
+from rowbox.mailbox.errors import ClientMessageIdReused, MessageUnsent, TokenRevoked, TooLateToChange, UnknownMessage
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
-from rowbox.mailbox.settings.config import Settings, StoreSettings
+from rowbox.mailbox.settings.config import MessageSettings, Settings, StoreSettings
 from rowbox.mailbox.two_states import ByKind
 from tests.checking import findings_of
 from tests.property.feed_client import FeedClient
@@ -90,8 +91,11 @@ class Client:
             self.conversations[item["conversationId"]] = item
         self.conversation_token = page.token
 
-    def expire(self, horizon: int) -> None:
-        self.messages = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+    def expire(self, horizon: int, came: Mapping[bytes, int]) -> None:
+        """`came`: with which versions messages came into the mailbox, where that is known."""
+        for one, item in list(self.messages.items()):
+            if came.get(bytes.fromhex(one), item["lastUpdatedTimestamp"]) <= horizon:
+                del self.messages[one]
 
 
 async def is_what_a_load_finds(node: Node, user: str) -> None:
@@ -172,7 +176,7 @@ class MailboxMachine(RuleBasedStateMachine):
         for user, model in self.model.items():
             if model.messages.keys() - model.versions.keys():
                 cells = RowCells(self.cluster.store, ignore).messages(row_key(user, SHARDS))
-                model.versions |= {cell.message_id: cell.version async for cell in cells}
+                model.versions |= {cell.message_id: cell.came async for (cell, *_) in cells}
 
     async def _made(self) -> Cluster:
         made = Cluster(late=self.late, settings=self.settings_of)
@@ -316,6 +320,41 @@ class MailboxMachine(RuleBasedStateMachine):
         assert again.last_updated_timestamp == first.last_updated_timestamp
         status = self.runner.run(self.cluster.node.status(sender, client_id))
         assert (status.message_id, status.duplicate) == (first.message_id, False)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), content=contents | st.none(), again=st.booleans())
+    def change(self, data: st.DataObject, content: str | None, again: bool) -> None:
+        """Its author edits a message or takes it back, perhaps twice at once."""
+        sender, _, _, _, first = data.draw(st.sampled_from(self.sent))
+        horizon = self.runner.run(self._expire(sender))
+        said = self.model[sender].messages.get(first.message_id)
+
+        async def run() -> list[Any]:
+            node = self.cluster.node
+            found = await gather_all(*(node.change(sender, first, content) for _ in range(1 + again)))
+            await self.cluster.quiet()
+            return found
+
+        answers = self.runner.run(run())
+        self._note_latest()
+        if any(isinstance(answer, Exception) for answer in answers):
+            age_us = self.runner.run(self._now_us()) - sent_timestamp(first.message_id)
+            is_refused = {
+                UnknownMessage: said is None and sent_timestamp(first.message_id) <= horizon,
+                MessageUnsent: said is not None and said.is_unsent and content is not None,
+                TooLateToChange: age_us >= MessageSettings().edit_window_ms * 1000,
+            }
+            assert all(is_refused[type(answer)] for answer in answers)
+            return
+        assert said is not None
+        is_new = not said.is_unsent if content is None else content != said.content
+        assert [answer.changed for answer in answers] == [is_new, False][: len(answers)]
+        if is_new:
+            version = answers[0].last_updated_timestamp
+            edited = None if content is None else version
+            changed = dataclasses.replace(said, content=content or "", edited_us=edited, is_unsent=content is None)
+            for user in said.participants & self.model.keys():
+                self.model[user].change(changed)
 
     @rule(sender=st.sampled_from(STRANGERS), user=users, age_us=ages_us, again=st.booleans())
     def deliver_late(self, sender: str, user: str, age_us: int, again: bool) -> None:
@@ -473,7 +512,9 @@ class MailboxMachine(RuleBasedStateMachine):
             assert [item["messageId"] for item in parsed(listed)] == expected[part]
             assert listed.has_more == (len(expected) > part.stop)
         every = self.runner.run(node.messages(user, page_number=number, page_size=size))
-        assert len(every.items) == len(list(model.messages)[part])
+        changes = sum(said.is_unsent or said.edited_us is not None for said in model.messages.values())
+        count = len(list(model.messages)[part])
+        assert len(every.items) == count or changes, "places are counted by changes, and a message is at its last one"
 
     @rule(user=users, size=sizes)
     def follow(self, user: str, size: int) -> None:
@@ -547,7 +588,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     async def _holds_what_a_fresh_fetch_shows(self, client: Client) -> None:
         every, token = await all_messages(self.cluster.node, client.user, None, 50)
-        client.expire(self._horizon())
+        client.expire(self._horizon(), self.model[client.user].versions)
         assert client.messages == {item["messageId"]: item for item in every}
         assert client.message_token == token
         listed, token = await all_conversations(self.cluster.node, client.user, 50)

@@ -13,6 +13,8 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -154,6 +156,10 @@ class ModelOwner:
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         await self._write(request.user_id, request.message_id.hex(), request.message_id)
         return MarkReadResult(request.conversation_id, 0, 0)
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        await self._write(request.user_id, f"{request.message_id.hex()} {request.content}", request.message_id)
+        return ChangeResult(request.message_id, 0, changed=True)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         self.admit(user_id)
@@ -314,6 +320,9 @@ class ModelLink:
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         return await self._call(lambda: self._served.mark_read(request), writes=True)
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        return await self._call(lambda: self._served.change_message(request), writes=True)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         return await self._call(lambda: self._served.send_status(user_id, client_message_id, bearer))

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -74,6 +76,10 @@ class ScriptedTarget:
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         answer: MarkReadResult = await self._ask(request)
+        return answer
+
+    async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        answer: ChangeResult = await self._ask(request)
         return answer
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:

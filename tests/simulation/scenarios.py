@@ -343,7 +343,7 @@ async def a_poll_ends_in_the_moment_of_a_commit() -> None:
 
 async def a_window_is_filled_while_it_overflows() -> None:
     """A read of older messages is on its way while more messages come than the window holds."""
-    copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}") for n in range(10)]
+    copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}", n) for n in range(10)]
     window = Window(copies[5].message_id, limit=2, limit_bytes=1 << 20)
     missed = window.missed
     for copy in copies[6:9]:
@@ -355,7 +355,7 @@ async def a_window_is_filled_while_it_overflows() -> None:
 
 async def a_window_is_filled_while_a_message_sorts_below_it() -> None:
     """A read of older messages is on its way while a late message comes that belongs among them."""
-    copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}") for n in range(10)]
+    copies = [MessageCopy(n.to_bytes(16, "big"), n, 0, b"{}", n) for n in range(10)]
     window = Window(copies[8].message_id, limit=100, limit_bytes=1 << 20)
     missed = window.missed
     window.add(copies[6])

@@ -16,6 +16,8 @@ from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import (
+    ChangeMessage,
+    ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
@@ -76,6 +78,13 @@ class Node:
         self, sender: str, recipient: str, content: str, client_message_id: str, bearer: Bearer | None = None
     ) -> SendResult:
         return await self.process.call(self.owner.send(Send(sender, recipient, content, client_message_id, bearer)))
+
+    async def change(
+        self, user: str, sent: SendResult, content: str | None, bearer: Bearer | None = None
+    ) -> ChangeResult:
+        """`content` None takes the message back."""
+        place = sent.conversation_id, sent.message_id
+        return await self.process.call(self.owner.change_message(ChangeMessage(user, *place, content, bearer)))
 
     async def mark_read(
         self, user: str, conversation: bytes, message: bytes, bearer: Bearer | None = None

@@ -25,6 +25,8 @@
 declare const ANSWERS: {
     sendMessage: string;
     sendStatus: string;
+    editMessage: string;
+    unsendMessage: string;
     markRead: string;
     fetchMessages: string;
     fetchConversation: string;
@@ -48,12 +50,21 @@ export type Message = {
      * Only in the sender's own copies.
      */
     clientMessageId?: string;
+    /**
+     * When its author last edited it.
+     */
+    editedTimestamp?: number;
+    /**
+     * True: its author took it back, and it has no text.
+     */
+    unsent?: boolean;
 };
 export type Conversation = {
     conversationId: string;
     participants: string[];
     /**
-     * The first 100 characters of the newest message; null once retention took it.
+     * The first 100 characters of the newest message; null once it was unsent or retention took
+     * it.
      */
     snippet: string | null;
     lastUpdatedTimestamp: number;
@@ -71,6 +82,18 @@ export type Conversation = {
      * Exact to 999, then 1000.
      */
     unreadCount: number;
+    /**
+     * True: the newest message was taken back.
+     */
+    lastMessageUnsent?: boolean;
+};
+export type ChangedMessage = {
+    messageId: string;
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, maybe by an earlier try of the same call.
+     */
+    changed: boolean;
 };
 export type Sent = {
     messageId: string;
@@ -289,7 +312,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
     lastUpdatedTimestamp: string;
 };
 /**
- * @typedef {object} Message One user's copy. Times are microseconds since the epoch.
+ * @typedef {object} Message One user's copy, as it is now: a change of it brings it again, with a greater version. Times are microseconds since the epoch.
  * @property {string} messageId
  * @property {string} conversationId
  * @property {string} senderId
@@ -298,17 +321,26 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} sentTimestamp A conversation's order: by this, then by messageId.
  * @property {number} lastUpdatedTimestamp
  * @property {string} [clientMessageId] Only in the sender's own copies.
+ * @property {number} [editedTimestamp] When its author last edited it.
+ * @property {boolean} [unsent] True: its author took it back, and it has no text.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
  * @property {string[]} participants
- * @property {?string} snippet The first 100 characters of the newest message; null once retention took it.
+ * @property {?string} snippet The first 100 characters of the newest message; null once it was unsent or retention took
+ *   it.
  * @property {number} lastUpdatedTimestamp
  * @property {string} lastMessageId
  * @property {?string} lastSenderId The newest message's sender; null where a server stored it that did not keep this
  *   yet.
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
+ * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
+ *
+ * @typedef {object} ChangedMessage
+ * @property {string} messageId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, maybe by an earlier try of the same call.
  *
  * @typedef {object} Sent
  * @property {string} messageId
@@ -344,7 +376,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} [retryAfterMs]
  *
  * @typedef {{type: "message", message: Message, token: string}} NewMessage
- *   A message that came. `token` is where to follow on from when this message and all before it are dealt with.
+ *   A message that came, or was changed. `token` is where to follow on from when this message and all before it are dealt with.
  * @typedef {{type: "reset", reason: ?string, messages: Message[], nextCursor: ?string, token: string}} Reset
  *   The newest page of messages, the newest first, which replaces what the program has. A follower begins with it where
  *   it has no token (`reason` is null), or begins anew because its token cannot be served: it is too old for the
@@ -486,6 +518,25 @@ export declare class Rowbox {
      * @returns {Promise<?Sent>}
      */
     sendStatus(clientMessageId: string, options?: CallOptions): Promise<Sent | null>;
+    /**
+     * Gives a message that the user sent another text. Refused with the code too_late_to_change, a day after its sending
+     * by default; with message_unsent where it was taken back.
+     * @param {string} conversationId
+     * @param {string} messageId
+     * @param {string} content
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedMessage>}
+     */
+    editMessage(conversationId: string, messageId: string, content: string, options?: CallOptions): Promise<ChangedMessage>;
+    /**
+     * Takes a message that the user sent back, for everybody. Refused with the code too_late_to_change, two days after its
+     * sending by default.
+     * @param {string} conversationId
+     * @param {string} messageId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedMessage>}
+     */
+    unsendMessage(conversationId: string, messageId: string, options?: CallOptions): Promise<ChangedMessage>;
     /**
      * Marks the conversation read up to and including that message. The mark never moves back.
      * @param {string} conversationId

@@ -17,7 +17,13 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 EVERY_S = 1.0
 """Between two looks at the mailbox."""
-_KINDS = {ChangeKind.MESSAGE: "message", ChangeKind.READ_MARK: "read mark", ChangeKind.EXPIRY: "expiry"}
+_KINDS = {
+    ChangeKind.MESSAGE: "message",
+    ChangeKind.READ_MARK: "read mark",
+    ChangeKind.EXPIRY: "expiry",
+    ChangeKind.EDIT: "edit",
+    ChangeKind.UNSEND: "unsend",
+}
 
 
 @click.command("tail")

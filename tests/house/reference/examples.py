@@ -132,6 +132,17 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "markRead", "Bob has read all of it.", "bob", **conversation, **newest)
     token = {"lastUpdatedTimestamp": listed["lastUpdatedTimestamp"]}
     await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
+    clock.pass_s(2)
+    mistaken = {"conversationId": conversation["conversationId"], **newest}
+    edited = {**mistaken, "messageContent": "Are you there, Bob?"}
+    await post(200, "editMessage", "Alice edits her second message.", "alice", **edited)
+    clock.pass_s(9)
+    await post(200, "unsendMessage", "Alice takes it back.", "alice", **mistaken)
+    await post(409, "editMessage", "A message that was taken back stays so.", "alice", **edited)
+    await post(403, "unsendMessage", "Bob would take back what Alice wrote.", "bob", **mistaken)
+    token = {"lastUpdatedTimestamp": news["lastUpdatedTimestamp"]}
+    summary = "The message that was taken back, once, as it is now."
+    await get(200, "fetchMessages", summary, "bob", **conversation, **token)
     summary = "A page of one message, of all conversations; there is more."
     page = await get(200, "fetchMessages", summary, "alice", pageSize=1)
     await get(200, "fetchMessages", "The page behind it.", "alice", pageSize=1, cursor=page["nextCursor"])

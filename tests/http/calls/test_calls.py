@@ -1,10 +1,12 @@
-"""The six calls over the real owner, in both kinds of store; every answer is decoded with its documented type."""
+"""The calls over the real owner, in both kinds of store; every answer is decoded with its documented type."""
 
 import asyncio
 
 import pytest
+from msgspec import UNSET
 
 from rowbox.api.v1.responses import (
+    ChangeMessageResponse,
     FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
@@ -109,6 +111,52 @@ class TestSendStatus:
         result = await sent(api, "1")
         assert (await api.get("/v1/sendStatus?clientMessageId=1")).decode(SendMessageResponse) == result
         (await api.get("/v1/sendStatus?clientMessageId=1", "bob")).problem(404, "unknown_client_message_id")
+
+
+class TestChanges:
+    async def test_an_edit_keeps_the_message_in_its_place(self, api: Api) -> None:
+        one, two = [await sent(api, str(number)) for number in range(2)]
+        token = (await messages(api, user="bob")).last_updated_timestamp
+        edit = {"conversationId": one.conversation_id, "messageId": one.message_id, "messageContent": "hello, Bob"}
+        edited = (await api.post("/v1/editMessage", edit)).decode(ChangeMessageResponse)
+        assert (edited.message_id, edited.changed) == (one.message_id, True)
+        again = (await api.post("/v1/editMessage", edit)).decode(ChangeMessageResponse)
+        assert (again.last_updated_timestamp, again.changed) == (edited.last_updated_timestamp, False)
+        for user in ("alice", "bob"):
+            newest, oldest = (await messages(api, f"conversationId={one.conversation_id}", user)).messages
+            assert (newest.message_id, oldest.message_id) == (two.message_id, one.message_id)
+            assert (oldest.message_content, oldest.edited_timestamp) == ("hello, Bob", edited.last_updated_timestamp)
+            assert newest.edited_timestamp is UNSET
+        delta = await messages(api, f"lastUpdatedTimestamp={token}", "bob")
+        assert [message.message_id for message in delta.messages] == [one.message_id]
+        assert (await conversations(api, user="bob")).conversations[0].unread_count == 2
+
+    async def test_what_was_taken_back_has_no_text(self, api: Api) -> None:
+        result = await sent(api, "1", "a secret")
+        place = {"conversationId": result.conversation_id, "messageId": result.message_id}
+        for changed in (True, False):
+            assert (await api.post("/v1/unsendMessage", place)).decode(ChangeMessageResponse).changed == changed
+        for user in ("alice", "bob"):
+            (message,) = (await messages(api, user=user)).messages
+            assert (message.message_content, message.unsent, message.edited_timestamp) == ("", True, UNSET)
+            (listed,) = (await conversations(api, user=user)).conversations
+            assert (listed.snippet, listed.last_message_unsent) == (None, True)
+        (await api.post("/v1/editMessage", {**place, "messageContent": "x"})).problem(409, "message_unsent")
+
+    async def test_who_may_not(self, api: Api) -> None:
+        result = await sent(api, "1")
+        place = {"conversationId": result.conversation_id, "messageId": result.message_id}
+        edit = {**place, "messageContent": "x"}
+        for path, body in (("/v1/editMessage", edit), ("/v1/unsendMessage", place)):
+            (await api.post(path, body, "bob")).problem(403, "not_the_author")
+            (await api.post(path, body, "carol")).problem(404, "unknown_conversation")
+            (await api.post(path, {**body, "messageId": "ff" * 16})).problem(404, "unknown_message")
+            (await api.post(path, {**body, "userId": "alice"}, "bob")).problem(403, "forbidden")
+            (await api.post(path, {**body, "userId": "alice"}, "root", admin=True)).decode(ChangeMessageResponse)
+        (await api.post("/v1/editMessage", {**edit, "messageContent": ""})).problem(400, "bad_request")
+        (await api.post("/v1/editMessage", {**edit, "messageContent": "x" * 65_536})).problem(413, "message_too_large")
+        (await api.post("/v1/editMessage", place)).problem(400, "bad_request")
+        (await api.post("/v1/unsendMessage", edit)).problem(400, "unknown_parameter")
 
 
 class TestMarkRead:

@@ -112,10 +112,10 @@ async def late_write(hbase: HBase, folder: Path, rule_off: str | None = None) ->
             assert await fleet.owner_of("ann") != owner
             async with opened(fleet.settings) as beside_it:
                 beside = RowCells(beside_it, ignore)
-                known = {cell.message_id async for cell in beside.messages(ANNS_ROW)}
+                known = {cell.message_id async for (cell, *_) in beside.messages(ANNS_ROW)}
                 await fleet.network.heal()
                 async with asyncio.timeout(DEADLINE_S):
-                    while known.issuperset([cell.message_id async for cell in beside.messages(ANNS_ROW)]):
+                    while known.issuperset([cell.message_id async for (cell, *_) in beside.messages(ANNS_ROW)]):
                         pass
             fleet.kill()
             await fleet.ended()

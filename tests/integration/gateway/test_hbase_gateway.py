@@ -96,7 +96,7 @@ async def late_write(
         cluster.resume(used)
         known = {bytes.fromhex(message.message_id) for message in await ann.all_messages()}
         async with asyncio.timeout(DEADLINE_S):
-            while not (late := {cell.message_id async for cell in row.messages(ANNS_ROW)} - known):
+            while not (late := {cell.message_id async for (cell, *_) in row.messages(ANNS_ROW)} - known):
                 pass
         yield LateWrite(server, row, tokens, late.pop())
 
@@ -127,7 +127,7 @@ async def families_of(late: LateWrite) -> set[str]:
     """The families in which the late write stands, whether it counts there or not."""
     frame = await late.row.frame(ANNS_ROW)
     cells = {
-        "m": [cell.message_id async for cell in late.row.messages(ANNS_ROW)],
+        "m": [cell.message_id async for (cell, *_) in late.row.messages(ANNS_ROW)],
         "l": [cell.message_id async for cell in late.row.log(ANNS_ROW)],
         "d": [cell.message_id for cell in frame.dedupe],
         "o": [cell.message_id for cell in frame.outbox],

@@ -1,11 +1,14 @@
 """A row's cells, made by the core itself and then open to be broken."""
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from rowbox.mailbox.aggregate.changes import NewChange
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
     CONVERSATION,
@@ -23,7 +26,7 @@ from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.revocation import end_of_second
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
@@ -96,6 +99,28 @@ class AliceRow:
         self._commit(plan)
         return message.message_id
 
+    def change(self, message: bytes, content: str | None) -> None:
+        """Alice edits one of her messages, or takes it back. The cell before stays."""
+        held = self.message(message)
+        new = NewChange(held.conversation_id, message, content, window_us=DAY_US, entropy=9)
+        plan = self._plan()
+        need = MessageNeed(held.conversation_id, message)
+        plan.change(new._replace(holders=() if self.fenced else ("other",)), self._fact(plan, need, held))
+        self._commit(plan)
+
+    def take_change(self, message: bytes, content: str) -> None:
+        """Whoever wrote a message to Alice has edited it."""
+        held = self.message(message)
+        plan = self._plan()
+        told = message, held.conversation_id, held.sender_id, (held.sender_id, "alice"), content
+        plan.take_change(Message(*told, Change(self.now_us - 1)), held)
+        self._commit(plan)
+
+    def _fact(self, plan: Plan, need: MessageNeed, held: MessageCell) -> Fact:
+        if self.fenced:
+            return Fact(need, plan.head, HeldMessages((held,)))
+        return Fact(need._replace(holders=("other",)), plan.head, HeldMessages((held, None)))
+
     def mark_read(self, conversation_id: bytes, up_to: bytes) -> None:
         plan = self._plan()
         plan.mark_read(conversation_id, up_to)
@@ -140,14 +165,16 @@ class AliceRow:
         frame = RowFrame(self.fences, self.states, self.dedupe, self.outbox, self.unknown)
         horizon = Horizon.at(self.now_us, slack_us, LIVES)
         check = RowCheck("alice", frame, horizon, fenced=self.fenced)
-        for message in messages:
-            check.message(message)
+        for _, cells in groupby(messages, key=lambda cell: (cell.conversation_id, cell.message_id)):
+            check.message(*cells)
         for entry in log:
             check.log_entry(entry)
         return check.end()
 
     def message(self, message: bytes) -> MessageCell:
-        return next(cell for cell in self.messages if cell.message_id == message)
+        """Its newest cell."""
+        cells = [cell for cell in self.messages if cell.message_id == message]
+        return max(cells, key=lambda cell: cell.version)
 
     def state(self, conversation_id: bytes) -> Conversation:
         state = next(cell.current for cell in self.states if cell.key == conversation_id)

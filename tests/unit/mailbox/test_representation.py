@@ -23,12 +23,12 @@ SEEN = (
 
 
 def test_a_message_in_its_senders_mailbox() -> None:
-    assert copy_of(MESSAGE, MESSAGE.sent_us, 7, 1, "c-1").json == OWN
+    assert copy_of(MESSAGE, MESSAGE.sent_us, 7, 1, "c-1", 7).json == OWN
     assert msgspec.json.decode(OWN, type=representation.Message).client_message_id == "c-1"
 
 
 def test_a_message_in_anothers_mailbox_has_no_client_message_id() -> None:
-    copy = copy_of(MESSAGE, MESSAGE.sent_us, 7, 1, None)
+    copy = copy_of(MESSAGE, MESSAGE.sent_us, 7, 1, None, 7)
     assert copy.json == OWN.replace(b',"clientMessageId":"c-1"', b"")
     assert msgspec.json.decode(copy.json, type=representation.Message).client_message_id is msgspec.UNSET
 

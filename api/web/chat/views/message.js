@@ -13,6 +13,9 @@ import { MessageMenu } from "./message_menu.js";
  * @property {(isOpen: boolean) => void} onMenu
  */
 
+/** What stands in the place of a text that its author took back. */
+const TAKEN_BACK = "This message was taken back";
+
 /**
  * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
  * asked for.
@@ -20,17 +23,17 @@ import { MessageMenu } from "./message_menu.js";
  *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling}} props
  */
 export function Message({ message, isMine, isFirst, isLast, isTimed, onTap, actions, handling }) {
-  const { senderId, messageContent, sentTimestamp, messageId } = message;
+  const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp } = message;
   const time = isTimed ? fullTime(sentTimestamp) : clockTime(sentTimestamp);
   return html`
-    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""}" data-id=${messageId}>
+    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""}" data-id=${messageId}>
       <span class="unseen"><bdi>${isMine ? "You" : senderId}</bdi>: </span>
       <div class="line">
-        <${Text} content=${messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
+        <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
         <${MessageMenu} actions=${actions} ...${handling} />
       </div>
-      ${(isLast || isTimed) && html`
-        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${isMine && "· Sent"}</p>
+      ${(isLast || isTimed || editedTimestamp) && html`
+        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && "· Edited"}${isMine && "· Sent"}</p>
       `}
     </li>
   `;

@@ -60,12 +60,12 @@ export function MessageLog({ account, thread }) {
   const toggleTime = (/** @type {string} */ id) => setTimedId(id === timedId ? null : id);
   const handling = useHandling([...messages.map(({ messageId }) => messageId), ...unsent.map((one) => one.clientMessageId)].at(-1));
   const messageView = (/** @type {MessageOfThread} */ message, /** @type {number} */ at) => {
-    const { messageId, messageContent, sentTimestamp, senderId } = message;
+    const { messageId, messageContent, sentTimestamp, senderId, unsent: isTakenBack } = message;
     const [before, after] = [messages[at - 1], messages[at + 1]];
     const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(sentTimestamp);
     const isFirstUnread = messageId === firstUnreadId;
     const actions = [
-      { name: "Copy text", run: () => copyText(messageContent) },
+      ...(isTakenBack ? [] : [{ name: "Copy text", run: () => copyText(messageContent) }]),
       { name: timedId === messageId ? "Hide date" : "Show date", run: () => toggleTime(messageId) },
     ];
     return [

@@ -14,7 +14,7 @@ numbers = st.integers(1, 400)
 
 
 def copy(number: int, version: int = 1) -> MessageCopy:
-    return MessageCopy(number.to_bytes(16, "big"), version, 0, b"{%d}" % number)
+    return MessageCopy(number.to_bytes(16, "big"), version, 0, b"{%d}" % number, version)
 
 
 class WindowMachine(RuleBasedStateMachine):
@@ -105,7 +105,7 @@ def test_the_estimate_of_a_copy_is_within_a_factor_of_two_of_the_memory() -> Non
             window = Window(ZERO_ID, limit=2000, limit_bytes=1 << 30)
             for n in range(2000):
                 said = Message(message_id(n, n), bytes(16), "ann", ("ann", "bob"), content)
-                window.add(copy_of(said, said.sent_us, n, 1, None))
+                window.add(copy_of(said, said.sent_us, n, 1, None, n))
             measured = tracemalloc.get_traced_memory()[0] - before
         finally:
             tracemalloc.stop()

@@ -12,7 +12,7 @@ from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, message_id
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.two_states import UnknownIndexCell
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
 
@@ -377,6 +377,99 @@ def an_outbox_with_no_message(row: AliceRow) -> None:
 @pytest.mark.parametrize("fenced", BOTH)
 def test_a_row_that_the_core_wrote_has_no_finding(fenced: bool) -> None:
     assert AliceRow(fenced=fenced).check() == []
+
+
+# Messages that were changed
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_message_that_was_taken_back_and_has_a_text(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, None)
+    row.messages = [replace(cell, content="a text") if cell.change else cell for cell in row.messages]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def an_edit_behind_an_unsend(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, "edited")
+    row.change(row.ids.to_bob, "edited again")
+    first = next(cell for cell in row.messages if cell.content == "edited")
+    row.messages = [
+        replace(cell, content="", change=Change(cell.version, is_unsent=True)) if cell is first else cell
+        for cell in row.messages
+    ]
+    row.log = [replace(one, kind=ChangeKind.UNSEND) if one.version == first.version else one for one in row.log]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_change_of_which_the_conversation_does_not_tell(row: AliceRow) -> None:
+    row.take_change(row.ids.from_bob, "no")
+    row.change_state(WITH_BOB, changed_at=row.state(WITH_BOB).changed_at - 1)
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_change_that_changed_the_sender(row: AliceRow) -> None:
+    row.take_change(row.ids.from_bob, "no")
+    row.messages = [
+        replace(cell, client_message_id=None, sender_id="alice")
+        if not cell.change and cell.message_id == row.ids.from_bob
+        else cell
+        for cell in row.messages
+    ]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def an_own_change_of_another_version(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, "edited")
+    row.messages = [
+        replace(cell, change=Change(cell.version - 1)) if cell.change is not None else cell for cell in row.messages
+    ]
+    row.outbox = [parcel for parcel in row.outbox if parcel.message.change is None]
+
+
+@breaks(Code.SNIPPET)
+def a_snippet_of_what_was_taken_back(row: AliceRow) -> None:
+    row.change(row.ids.again_to_carol, None)
+    row.change_state(WITH_CAROL, last_is_unsent=False, snippet="how are you?")
+
+
+@breaks(Code.LOG_WITHOUT_MESSAGE)
+def a_change_that_is_lost(row: AliceRow) -> None:
+    row.take_change(row.ids.from_bob, "no")
+    row.messages = [cell for cell in row.messages if cell.change is None]
+
+
+@breaks(Code.LOG_MISSING)
+def a_change_that_the_log_does_not_tell(row: AliceRow) -> None:
+    row.take_change(row.ids.from_bob, "no")
+    row.mark_read(WITH_BOB, row.ids.again_from_bob)
+    row.drop_log(lambda cell: cell.kind is ChangeKind.EDIT)
+
+
+@breaks(Code.OUTBOX, FENCED)
+def a_change_on_its_way_that_was_not_made(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, "edited")
+    other = replace(row.outbox[-1].message, message_id=row.ids.again_to_carol)
+    row.outbox[-1] = replace(row.outbox[-1], message=other)
+
+
+@breaks(Code.OUTBOX, FENCED)
+def a_change_on_its_way_of_no_message(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, "edited")
+    other = message_id(row.now_us, 5)
+    row.outbox[-1] = replace(row.outbox[-1], message=replace(row.outbox[-1].message, message_id=other))
+
+
+@pytest.mark.parametrize("fenced", BOTH)
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_the_cell_before_a_change_may_be_there_and_may_be_gone(fenced: bool, is_removed: bool) -> None:
+    row = AliceRow(fenced=fenced)
+    row.change(row.ids.to_bob, "edited")
+    row.change(row.ids.to_bob, "edited again")
+    row.change(row.ids.again_to_carol, None)
+    row.take_change(row.ids.again_from_bob, "y" * 200)
+    if is_removed:
+        row.messages = [cell for cell in row.messages if cell == row.message(cell.message_id)]
+    assert row.check() == []
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def log_of(happened: list[tuple[ChangeKind, int, int]], gone: set[int], after: i
         version = after + 3 * place
         entries.append(LogCell(version, 0, kind, b"c%d" % number, b"m%d" % version))
         if kind is ChangeKind.MESSAGE and place not in gone:
-            copies[version] = MessageCopy(b"m%d" % version, version, 0, b"m%d:" % version + b"x" * length)
+            copies[version] = MessageCopy(b"m%d" % version, version, 0, b"m%d:" % version + b"x" * length, version)
     return Log(entries, copies)
 
 

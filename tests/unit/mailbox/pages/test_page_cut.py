@@ -19,7 +19,7 @@ from rowbox.mailbox.pages.page_cut import PAGE_BYTES, ROOM_BYTES, PageCut, narro
 
 
 def copy(length: int) -> MessageCopy:
-    return MessageCopy(bytes(16), 1, 0, b"x" * length)
+    return MessageCopy(bytes(16), 1, 0, b"x" * length, 1)
 
 
 @given(st.lists(st.integers(1, 400_000), max_size=50), st.integers(1, 20))
@@ -35,7 +35,7 @@ def test_a_page_takes_as_many_as_fit_and_one_at_least(lengths: list[int], size: 
 def test_the_largest_message_fits_into_a_page_and_the_largest_page_into_its_bytes() -> None:
     user = "u" * 128
     largest = Message(message_id(1 << 50, 0), bytes(16), user, (user, user), "\0" * MAX_CONTENT_BYTES)
-    assert 2 * len(copy_of(largest, largest.sent_us, 1 << 50, 0, "c" * 64).json) < ROOM_BYTES
+    assert 2 * len(copy_of(largest, largest.sent_us, 1 << 50, 0, "c" * 64, 1 << 50).json) < ROOM_BYTES
     cut = PageCut(200)
     while cut.take(copy(ROOM_BYTES // 200 - 1)):
         pass
