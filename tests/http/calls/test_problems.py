@@ -38,6 +38,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.RateLimited("x"), 429, True),
     (errors.RowboxError("x"), 500, True),
     (errors.Overloaded("x"), 503, True),
+    (errors.PeerTooOld("x"), 503, True),
     (errors.HandoverInProgress("x"), 503, True),
     (KeysUnavailable("x"), 503, True),
     (errors.StoreUnavailable("x"), 503, True),
