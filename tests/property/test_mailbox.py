@@ -645,7 +645,7 @@ def test_an_owner_is_what_the_model_says(late: bool, how: Settings) -> None:
             deadline=None,
             report_multiple_bugs=False,
             print_blob=True,
-            phases=(Phase.explicit, Phase.generate),
+            phases=(Phase.explicit, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         ),
     )
