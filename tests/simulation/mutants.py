@@ -27,6 +27,7 @@ from rowbox.cacheserver.rows import claimed_row, loader
 from rowbox.cacheserver.rows.claimed_row import ClaimedRow
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.sent_ids import SentIds
+from rowbox.cacheserver.rows.view import View
 from rowbox.cacheserver.stores.port import Column
 from rowbox.mailbox import two_states
 from rowbox.mailbox.aggregate import mailbox as mailbox_module
@@ -262,7 +263,11 @@ def reads_show_what_is_not_committed(patch: Patch) -> None:
     def whatever(self: Mailbox, epoch: int, version: int, as_of: int) -> bool:
         return counts(self, epoch, version, 1 << 62)
 
+    def holds(self: View, epoch: int, version: int, came: int) -> bool:
+        return self.mailbox.counts(epoch, version, came) and came > self.horizon
+
     patch.setattr(Mailbox, "counts", whatever)
+    patch.setattr(View, "holds", holds)
 
 
 def outboxes_are_forgotten_on_load(patch: Patch) -> None:

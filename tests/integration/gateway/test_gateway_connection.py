@@ -209,6 +209,9 @@ def test_no_verb_believes_a_gateway_that_answers_the_question_before(verb: tuple
     assert "got a reply to" not in expected
     for number in range(1, honest.replies):
         result, printed = run_verb(verb, table_for(verb, tmp_path), Liar(number), tmp_path)
+        if verb == ("doctor",) and result.exit_code == 0:
+            assert printed == expected, number  # what it asks of the servers' row it asks again over another connection
+            continue
         assert result.exit_code == 1, (number, printed)
         assert "got a reply to" in printed, number
 
