@@ -14,7 +14,7 @@ from rowbox.mailbox.ids import to_text
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import RateLimitSettings, StoreSettings
-from tests.owner.pages.test_polls import leave_memory
+from tests.owner.pages.test_polls import hold_pages, leave_memory
 from tests.support.cluster import UNLIMITED, Node, cluster, gather_all, version_of
 from tests.support.virtual_time import settle, virtual_time
 
@@ -120,15 +120,6 @@ async def test_nothing_is_missed_that_came_while_the_page_before_the_wait_was_re
     late: bool, leaves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither where memory knows of it, nor where the mailbox that knows of it has left again."""
-    reads, may_go_on = asyncio.Event(), asyncio.Event()
-    read = PageReader.changes
-
-    async def slow(*what: Any) -> Any:
-        changes = await read(*what)
-        reads.set()
-        await may_go_on.wait()
-        return changes
-
     async with cluster(late=late) as servers:
         node = servers.node
         await node.send("ann", "bob", "of the past", "c")
@@ -136,7 +127,7 @@ async def test_nothing_is_missed_that_came_while_the_page_before_the_wait_was_re
         token = (await node.changes("bob")).token
         await node.revoke_user("bob")  # moves the head, and nothing that is shown
         leave_memory(node, "bob")
-        monkeypatch.setattr(PageReader, "changes", slow)
+        reads, may_go_on = hold_pages(monkeypatch)
         waiting = poll(node, "bob", token)
         await reads.wait()
         leave_memory(node, "bob")

@@ -174,15 +174,6 @@ async def test_a_poll_misses_nothing_where_its_mailbox_left_while_its_page_was_r
     late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came then woke nobody: the poll did not wait yet, and the mailbox that knows of it has left again."""
-    reads, may_go_on = asyncio.Event(), asyncio.Event()
-    read = PageReader.changes
-
-    async def slow(*what: Any) -> Any:
-        changes = await read(*what)
-        reads.set()
-        await may_go_on.wait()
-        return changes
-
     async with cluster(late=late) as servers:
         node = servers.node
         sent = await node.send("ann", "bob", "hi", "c")
@@ -191,7 +182,7 @@ async def test_a_poll_misses_nothing_where_its_mailbox_left_while_its_page_was_r
         await node.send("cem", "bob", "elsewhere", "c")
         await servers.quiet()
         leave_memory(node, "bob")
-        monkeypatch.setattr(PageReader, "changes", slow)
+        reads, may_go_on = hold_pages(monkeypatch)
         waiting = asyncio.create_task(node.messages("bob", sent.conversation_id, token=token, wait_ms=20_000))
         await reads.wait()
         leave_memory(node, "bob")
@@ -202,6 +193,21 @@ async def test_a_poll_misses_nothing_where_its_mailbox_left_while_its_page_was_r
         may_go_on.set()
         assert [item["messageContent"] for item in parsed(await waiting)] == ["here"]
         assert asyncio.get_running_loop().time() == began
+
+
+def hold_pages(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on pages of what changed are read, which sets the first event, and held until the second one is set."""
+    reads, may_go_on = asyncio.Event(), asyncio.Event()
+    read = PageReader.changes
+
+    async def slow(*what: Any) -> Any:
+        changes = await read(*what)
+        reads.set()
+        await may_go_on.wait()
+        return changes
+
+    monkeypatch.setattr(PageReader, "changes", slow)
+    return reads, may_go_on
 
 
 def leave_memory(node: Node, user: str) -> None:
