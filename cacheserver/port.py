@@ -6,8 +6,8 @@ under it, and always HandoverInProgress, StoreUnavailable, Overloaded (all retry
 call stops the waiting and nothing else: a mutation that was begun is finished.
 """
 
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -203,6 +203,62 @@ class Changes(msgspec.Struct, frozen=True, array_like=True):
         return self.is_delta and not (self.messages or self.conversations or self.account or self.has_more)
 
 
+class Follow(msgspec.Struct, frozen=True, array_like=True):
+    """A wish to be told of each change of a mailbox that is shown, until it is taken back."""
+
+    user_id: str
+    bearer: Bearer | None = None
+
+
+class Changed(msgspec.Struct, frozen=True, array_like=True):
+    """A mailbox has a newer head. Both are tokens of FetchChanges: `prev` is that of the head of which was told before.
+
+    `frame` is the body of a Changes: of what changed behind `prev`, up to `head`. So it holds for whoever has taken
+    in all up to a version from `prev` on, and below `head`. Without it, or where it does not hold, what changed is to
+    be asked for. It is one object for all who follow the user.
+    """
+
+    head: str
+    prev: str
+    frame: bytes | None = None
+
+
+REVOKED: Final = "token_revoked"
+REPLACED: Final = "replaced"
+HANDED_OVER: Final = "handover_in_progress"
+LINK_LOST: Final = "link_lost"
+
+
+class Lost(msgspec.Struct, frozen=True, array_like=True):
+    """A following is told nothing now. Where `is_over`, nothing will be: its Following has ended.
+
+    REVOKED: the token that came with it was revoked. REPLACED: too many others follow the user. HANDED_OVER: another
+    owner tells of the user. LINK_LOST: there is no way to the owner. A router goes on with the next owner by itself:
+    then `is_over` is False, and a Changed follows when it has found one.
+    """
+
+    reason: str
+    retry_after_ms: int | None = None
+    is_over: bool = True
+
+
+Notify: TypeAlias = Callable[[Changed | Lost], None]
+"""Is told, in the loop and without awaiting. It must neither raise nor take long: whoever tells is at work."""
+
+
+class Following(Protocol):
+    """What came of a Follow."""
+
+    @property
+    def head(self) -> str:
+        """The newest head that is known: a token. It moves with what is told, before that is told."""
+        ...
+
+    def close(self) -> None:
+        """Takes the wish back: nothing more is told. A second call does nothing."""
+        ...
+
+
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
 
@@ -248,6 +304,15 @@ class MailboxPort(Protocol):
         """What changed in the mailbox. Where nothing is newer than `token`, the answer waits for up to `wait_ms`.
 
         RateLimited; BadRequest for a token that nobody gave; PeerTooOld where the owner does not know this call yet.
+        """
+        ...
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """Has `notify` told of every shown change behind the head that the Following begins with.
+
+        Told is a hint: it may say less than happened (one Changed for several changes) and twice the same, never
+        nothing for good. So whoever pulls from its token when it is told, and once at the beginning, misses nothing.
+        Overloaded; PeerTooOld as fetch_changes.
         """
         ...
 

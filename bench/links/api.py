@@ -8,9 +8,9 @@ from pathlib import Path
 from bench.links.owner import CLUSTER, SECRET, settings_of
 from bench.load.closed_loop import HOST
 from rowbox.api.edge.server import Server
+from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
-from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cli.serving import runtime
 from rowbox.cli.serving.api_side import api_side

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls, owner_calls
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.targets import Local, RemoteTarget, Targets
 from rowbox.cacheserver.rpc.endpoint import TcpEndpoint, parse_endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, empty_map
 from rowbox.cacheserver.shardmap.view import MapView

@@ -5,10 +5,10 @@ import signal
 import sys
 from pathlib import Path
 
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cli.serving import runtime
 from rowbox.cli.serving.backends import backend

@@ -18,10 +18,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from rowbox.cacheserver.access.revoked_ids import RevokedIds
+from rowbox.cacheserver.access.revoked_ids import EndRevoked, RevokedIds
 from rowbox.cacheserver.cache.commands import Command, CommandResult, RevokeCommand
 from rowbox.cacheserver.cache.table import Table
-from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -48,7 +47,7 @@ class Revocations:
         ids: RevokedIds,
         table: Table,
         submit: Callable[[Command], None],
-        waiters: Waiters,
+        end_revoked: EndRevoked,
         ownership: Ownership,
         time: Time,
         *,
@@ -56,7 +55,7 @@ class Revocations:
     ) -> None:
         self._table = table
         self._submit = submit
-        self._waiters = waiters
+        self._end_revoked = end_revoked
         self._time = time
         self._longest_token_s = longest_token_s
         self._ownership = ownership
@@ -157,11 +156,9 @@ class Revocations:
         log.info("the token with the id %s is refused", token_id)
 
     def revoked_user(self, user_id: str, revocation: Revocation) -> None:
-        """Ends the waits, for whichever mailbox, that came with a token which the new `revocation` refuses."""
+        """Ends what goes on, for whichever mailbox, that came with a token which the new `revocation` refuses."""
         now_us = self._time.seen_us()
-        self._waiters.revoke(
-            lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us)
-        )
+        self._end_revoked(lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us))
 
 
 def longest_token_s(settings: AuthSettings) -> int:

@@ -17,12 +17,12 @@ from typing import Final
 import msgspec
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import REVOKED_ROW
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailable
+from rowbox.mailbox.revocation import Bearer
 
 IDS_QUALIFIER: Final = b"ids"
 MOST_IDS: Final = 1_000
@@ -30,6 +30,10 @@ MOST_IDS: Final = 1_000
 READ_EVERY_S: Final = 0.5
 """How long at most from the end of one reading to the begin of the next."""
 _TRIES: Final = 5
+
+
+EndRevoked = Callable[[Callable[[Bearer], bool]], None]
+"""Ends all that goes on with a token of which its argument says that it is revoked: waits, and followers."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -43,13 +47,13 @@ class RevokedIds:
     """The list of one store, as one owner has read it. The owner calls `read` before its first answer.
 
     Where others may write the list as well, it then starts `loop`, and wakes it when it is not alone any more.
-    When an entry is new, the waits among `waiters` whose requests came with that token end.
+    When an entry is new, what goes on with that token ends by `end_revoked`.
     """
 
-    def __init__(self, store: Store, waiters: Waiters, is_alone: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, end_revoked: EndRevoked, is_alone: Callable[[], bool]) -> None:
         """`is_alone()`: whether no other owner can be at work now, so that nobody else adds to the list."""
         self._store = store
-        self._waiters = waiters
+        self._end_revoked = end_revoked
         self._is_alone = is_alone
         self._was_alone = False
         """Whether no other owner was at work when the last reading began: then all that others have added was there."""
@@ -99,7 +103,7 @@ class RevokedIds:
         before, self._entries = self._entries, {} if stands is None else decode_ids(stands)
         self._stands = stands
         if added := self._entries.keys() - before.keys():
-            self._waiters.revoke(lambda bearer: bearer.token_hash in added)
+            self._end_revoked(lambda bearer: bearer.token_hash in added)
 
     async def _add(self, token_hash: bytes, until_s: int, now_us: int) -> None:
         for _ in range(_TRIES):

@@ -40,6 +40,7 @@ class Table:
     """The rows of one owner.
 
     `on_loaded(row, outbox)` is called, without awaiting, when a mailbox came into memory and before anybody uses it.
+    `on_dropped(user_id)` is called when one was forgotten because it may not be what the store holds.
     `settled(key)` returns when the store may be asked for a row (Quarantine.settled). A row that waits for it takes no
     place among the loads from another row.
     """
@@ -54,6 +55,7 @@ class Table:
         load_concurrency: int,
         load_queue: int,
         on_loaded: Callable[[Row, Sequence[OutboxCell]], None],
+        on_dropped: Callable[[str], None],
         settled: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._loader = loader
@@ -64,6 +66,7 @@ class Table:
         self._large_admission = asyncio.Semaphore(LARGE_LOADS)
         self._most_loads = load_concurrency + load_queue
         self._on_loaded = on_loaded
+        self._on_dropped = on_dropped
         self._settled = settled
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._of_shard: dict[int, set[Row]] = {}
@@ -168,6 +171,7 @@ class Table:
         """Forgets the mailbox of a row, because it may no longer be what the store holds."""
         row.drop_mailbox()
         self.account(row)
+        self._on_dropped(row.user_id)
 
     def drop_replaced(self, row: Row, mailbox: Mailbox) -> None:
         """Forgets `mailbox`, which another owner has claimed, unless the row has another one by now or is locked."""

@@ -11,7 +11,7 @@ from rowbox.cacheserver.fetch.log_tail import LOG_COLUMNS
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.cells import LogCell
-from rowbox.mailbox.pages.feed import TELLS_OF_A_MESSAGE, FeedCut
+from rowbox.mailbox.pages.feed import TELLS_OF_A_MESSAGE, FeedCut, tells_of_a_message
 
 MAX_LOG_READS = 8
 """Calls for the log entries of one page; after so many it ends where it got to, with `has_more`."""
@@ -71,7 +71,7 @@ class FeedPages:
 
 def _gives_its_message(view: View, entry: LogCell) -> bool:
     """Whether an entry tells of a message that is still there and, as far as memory says, has not changed since."""
-    if entry.kind not in TELLS_OF_A_MESSAGE or (entry.first_version or entry.version) <= view.horizon:
+    if not tells_of_a_message(entry, view.horizon):
         return False
     copy = view.mailbox.copy_in_memory(entry.conversation_id, entry.message_id)
     return copy is None or copy.version == entry.version

@@ -39,8 +39,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Send,
     SendResult,
@@ -243,6 +246,10 @@ class Node:
     def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
         """See MailboxPort."""
         return self._at_work(request.user_id).fetch_changes(request)
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """See MailboxPort. It is lost for good when this node does not own the user any more."""
+        return await self._at_work(request.user_id).follow(request, notify)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

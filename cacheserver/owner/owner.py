@@ -54,6 +54,7 @@ from rowbox.cacheserver.delivery.recovery import Recovery
 from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.feed_pages import FeedPages
 from rowbox.cacheserver.fetch.fetches import Fetches
+from rowbox.cacheserver.fetch.follows import Follows
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.fetch.settling import Settling
@@ -66,8 +67,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Quota,
     Send,
@@ -99,6 +103,7 @@ from rowbox.mailbox.errors import (
 )
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 
@@ -173,6 +178,7 @@ class Owner:
             load_concurrency=settings.cache.load_concurrency,
             load_queue=settings.cache.load_queue,
             on_loaded=self._loaded,
+            on_dropped=self._dropped,
             settled=self.quarantine.settled,
         )
         self.handing_over = HandingOver(self.table, self.delivery, self.quarantine)
@@ -188,14 +194,15 @@ class Owner:
         )
         self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
         self.revocations = Revocations(
-            RevokedIds(store, self.waiters, self._owns_all),
+            RevokedIds(store, self._end_revoked, self._owns_all),
             self.table,
             self.pipeline.submit,
-            self.waiters,
+            self._end_revoked,
             self._ownership,
             time,
             longest_token_s=longest_token_s(settings.auth),
         )
+        self.follows = Follows(self.table, self.revocations, self._feed_bookmarks)
         page_reader = PageReader(store, Turns(), self.cleaner.remove)
         self.fetches = Fetches(
             self.table,
@@ -235,6 +242,7 @@ class Owner:
             self.recovery.loop.start()
             self.revocations.ids.loop.start()
             self.warm_ages.start()
+            self.follows.loop.start()
         self._unready.clear()
 
     def begin_drain(self) -> None:
@@ -249,6 +257,7 @@ class Owner:
         await self.recovery.loop.close()
         await self.revocations.ids.loop.close()
         await self.warm_ages.close()
+        await self.follows.loop.close()
         self.settling.close()
         await self.pipeline.idle()
         await self.delivery.close()
@@ -329,6 +338,7 @@ class Owner:
             self.table.let_go(row)
         self.pipeline.refuse(rows, NotTheOwner("another server owns this user"))
         self.waiters.refuse(shards)
+        self.follows.give_away(shards)
         self.revocations.ids.loop.wake()  # whoever has them may revoke tokens from now on
         self.delivery.give_away(lambda sender_id: shard_of(sender_id, self.table.shards) in shards)
 
@@ -490,6 +500,10 @@ class Owner:
         """See MailboxPort."""
         return self.feed.changes(request)
 
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """See MailboxPort."""
+        return await self.follows.follow(request, notify)
+
     @property
     def fetches_begun(self) -> int:
         """Fetches that were asked for, long polls too, and were not refused for their rate."""
@@ -502,13 +516,26 @@ class Owner:
         if self._store.late_writes:
             self.delivery.add_outbox(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
+        self.follows.loaded(row.mailbox)
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
+        assert row.mailbox is not None
+        self.follows.applied(row.mailbox, plan)
         if plan.revocation is not None:
             self.revocations.revoked_user(row.user_id, plan.revocation)
         if self._store.late_writes:
             self.delivery.add(row.user_id, row.key, plan.outbox)
+
+    def _feed_bookmarks(self, user_id: str) -> Bookmarks:
+        return self.feed.bookmarks(user_id)
+
+    def _dropped(self, user_id: str) -> None:
+        self.follows.dropped(user_id)
+
+    def _end_revoked(self, is_revoked: Callable[[Bearer], bool]) -> None:
+        self.waiters.revoke(is_revoked)
+        self.follows.end_revoked(is_revoked)
 
     async def _visit_outbox(self, user_id: str) -> None:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""

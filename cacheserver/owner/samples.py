@@ -159,9 +159,23 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             "Overdue store calls that nobody waits for any more.",
             owner.pipeline.set_aside,
         ),
+        ("rowbox_followers", "gauge", "Clients that are told of changes of mailboxes.", owner.follows.followers.count),
+        (
+            "rowbox_follow_frames_total",
+            "counter",
+            "Changes that were told to followers with the bytes of their commit.",
+            owner.follows.followers.frames,
+        ),
+        (
+            "rowbox_follow_notices_total",
+            "counter",
+            "Changes that were told to followers without them: they pull.",
+            owner.follows.followers.notices,
+        ),
         ("rowbox_waiters", "gauge", "Clients waiting for news.", owner.waiters.count),
         ("rowbox_waiters_limit", "gauge", "How many clients may wait for news.", owner.waiters.most),
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
-    yield from background_samples((owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop))
+    loops = (owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop, owner.follows.loop)
+    yield from background_samples(loops)

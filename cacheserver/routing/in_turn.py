@@ -21,8 +21,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Routed,
     Send,
@@ -96,6 +99,10 @@ class InTurn:
     def fetch_changes(self, request: FetchChanges) -> Coroutine[Any, Any, Changes]:
         """As `fetch_conversations`."""
         return self._target.fetch_changes(request)
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """See MailboxPort."""
+        return await self._target.follow(request, notify)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

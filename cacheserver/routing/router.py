@@ -35,13 +35,17 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Routed,
     Send,
     SendResult,
 )
+from rowbox.cacheserver.routing.followings import Followings
 from rowbox.cacheserver.routing.judges import Judges
 from rowbox.cacheserver.routing.refusal import Now, Refusal, Until, refusal_of
 from rowbox.cacheserver.routing.targets import Route, Target, Targets
@@ -53,6 +57,7 @@ from rowbox.mailbox.errors import (
     ClientMessageIdReused,
     HandoverInProgress,
     LinkLost,
+    NotTheOwner,
     RowboxError,
     StoreOutcomeUnknown,
 )
@@ -104,6 +109,7 @@ class Router:
         self._is_draining = False
         self.lines = UserLines(most_waiting, most_waiting_bytes)
         self.judges = Judges(self._ask_judge)
+        self.followings = Followings(self, random.uniform)
         self.sent_again: dict[Until, int] = {}
         """Tries that were not the last of their request, by why they were not."""
 
@@ -260,6 +266,41 @@ class Router:
         """As `fetch_conversations`."""
         return self._fetch(request, lambda target, asked: target.fetch_changes(asked))
 
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """See MailboxPort. It goes on at the next owner by itself."""
+        return await self.followings.follow(request, notify)
+
+    async def follow_at(self, request: Follow, notify: Notify, *, is_patient: bool) -> tuple[str, Following]:
+        """See Asking."""
+        asked = ""
+
+        def ask(target: Target) -> Awaitable[Following]:
+            nonlocal asked
+            asked = self.owner_now(request.user_id)
+            return target.follow(request, notify)
+
+        if is_patient:
+            following = await self._read(request.user_id, ask)
+        else:
+            route = self._targets.of(request.user_id)
+            if route is None:
+                raise HandoverInProgress(self._why_nobody())
+            try:
+                following = await ask(route.target)
+            except NotTheOwner as error:
+                self._view.wanted(error.map_version)
+                raise
+        return asked, following
+
+    def owner_now(self, user_id: str) -> str:
+        """See Asking."""
+        route = self._targets.of(user_id)
+        return "" if route is None else route.incarnation
+
+    async def judge(self, bearer: Bearer) -> None:
+        """TokenRevoked, by the row of the bearer's own user."""
+        await self.judges.judge(bearer)
+
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.
 
@@ -405,7 +446,11 @@ class Router:
         for reason in _REASONS:
             count = self.sent_again.get(reason, 0)
             yield "rowbox_router_retries_total", "counter", text, {"reason": _REASONS[reason]}, count
-        yield from background_samples((self._targets.loop,))
+        text = "Clients of this server that follow their mailboxes, wherever these are."
+        yield "rowbox_router_followings", "gauge", text, {}, len(self.followings)
+        text = "Of these, those that are told nothing now: their owner is not found, or was just lost."
+        yield "rowbox_router_followings_lost", "gauge", text, {}, self.followings.lost
+        yield from background_samples((self._targets.loop, self.followings.loop))
 
     def _owns(self, newest: ShardMap) -> bool:
         local = self._targets.local

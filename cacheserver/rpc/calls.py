@@ -7,17 +7,20 @@ it is never reused for a call of other types, and fields are only added, at the 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from rowbox.cacheserver.port import (
+    Changed,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Lost,
     MarkRead,
     MarkReadResult,
     Page,
@@ -78,6 +81,43 @@ class Deliver(msgspec.Struct, frozen=True, array_like=True):
     messages: tuple[Message, ...]
 
 
+class FollowOver(msgspec.Struct, frozen=True, array_like=True):
+    """A following of this number, which no other one of the link has or had."""
+
+    number: int
+    follow: Follow
+
+
+class Unfollow(msgspec.Struct, frozen=True, array_like=True):
+    """Followings that are told nothing more."""
+
+    numbers: tuple[int, ...]
+
+
+class Heads(msgspec.Struct, frozen=True, array_like=True):
+    """Users who are followed over this link: which heads do they have?"""
+
+    user_ids: tuple[str, ...]
+
+
+class HeadsNow(msgspec.Struct, frozen=True, array_like=True):
+    """The tokens of the heads, in the order that was asked; None of a user who is not followed over this link."""
+
+    heads: tuple[str | None, ...]
+
+
+TOLD = "told"
+"""The kind of the Push that tells followers: a Told."""
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True):
+    """What all followers of a link are to be told in one turn of the loop: of a user once, the newest."""
+
+    changed: tuple[tuple[str, Changed], ...] = ()
+    lost: tuple[tuple[int, Lost], ...] = ()
+    """By the numbers of the followings."""
+
+
 SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
@@ -88,6 +128,10 @@ AWAIT_CONVERSATIONS = CallSpec("await_conversations", FetchConversations, Page, 
 AWAIT_MESSAGES = CallSpec("await_messages", FetchMessages, Page, Lane.WAITS, writes=False)
 CHANGES = CallSpec("changes", FetchChanges, Changes, Lane.REQUESTS, writes=False)
 AWAIT_CHANGES = CallSpec("await_changes", FetchChanges, Changes, Lane.WAITS, writes=False)
+FOLLOW = CallSpec("follow", FollowOver, str, Lane.REQUESTS, writes=False)
+"""Begins a following; what it is told comes as a Push of the kind TOLD. The answer is the token of the head."""
+UNFOLLOW = CallSpec("unfollow", Unfollow, type(None), Lane.CONTROL, writes=False)
+HEADS = CallSpec("heads", Heads, HeadsNow, Lane.CONTROL, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
@@ -96,8 +140,25 @@ PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""
 
 
+class ServedLink(Protocol):
+    """A link over which calls are served, for handlers that say something beside their answer."""
+
+    def push(self, leave: Callable[[], bytes]) -> None:
+        """Has a frame leave in this turn of the loop, or when the peer reads again: the one that `leave` gives then.
+
+        b"" is none. Nothing leaves a link that is lost.
+        """
+        ...
+
+    def at_end(self, ended: Callable[[], None]) -> None:
+        """Has `ended` called once when the link is lost; at once where it is."""
+        ...
+
+
 class Inbound(NamedTuple):
     """What is known of a call beside what it asks. `incarnation` is the caller's, which it has proven to be.
+
+    `link` is where it came from: None where that is no link.
 
     `map_version` is that of the map by which the caller chose this process; 0 where it goes by none. `timeout_s` is
     what was left of the caller's time when the call left it.
@@ -106,6 +167,7 @@ class Inbound(NamedTuple):
     incarnation: str
     map_version: int
     timeout_s: float
+    link: "ServedLink | None" = None
 
 
 Handler = Callable[[Asked, Inbound], Answered | Awaitable[Answered]]

@@ -87,6 +87,8 @@ class Peer:
         self.reason = ""
         """Why the last attempt came to nothing: one of REASONS, or UNREACHABLE; "" where none did."""
         self._background = BackgroundLoop("link", self._round)
+        self._hears: dict[str, Callable[[bytes], None]] = {}
+        self._when_lost: list[Callable[[], None]] = []
         self.published: dict[str, bytes] = {}
         """The newest of each kind that the process has said unasked, as msgpack. It outlives the link."""
         self.links = 0
@@ -131,6 +133,14 @@ class Peer:
         while not self.is_up:
             self._changed.clear()
             await self._changed.wait()
+
+    def hear(self, kind: str, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        """Has `heard` called with all that is said of a kind, which is then no newest value of anything.
+
+        `lost` is called whenever a link is lost: what was said over it, or was to be, is not said again.
+        """
+        self._hears[kind] = heard
+        self._when_lost.append(lost)
 
     # ------------------------------------------------------------------ calls
 
@@ -194,6 +204,8 @@ class Peer:
         began_s = self._loop.time()
         reason = await self._life_of(link)
         self._link = None
+        for lost in self._when_lost:
+            lost()
         self._why = LinkLost(f"the link was lost ({reason})", retry_after_ms=RETRY_AFTER_MS)
         has_lasted = self._loop.time() - began_s >= LASTED_S
         self._failed_attempts = 0 if has_lasted else self._failed_attempts + 1
@@ -280,7 +292,10 @@ class Peer:
         return CallingLink(wire, session, self._ends, self._take_published)
 
     def _take_published(self, kind: str, value: bytes) -> None:
-        if kind in self.published or len(self.published) < MOST_KINDS:
+        hear = self._hears.get(kind)
+        if hear is not None:
+            hear(value)
+        elif kind in self.published or len(self.published) < MOST_KINDS:
             self.published[kind] = value
             if self._on_published is not None:
                 self._on_published(kind, value)

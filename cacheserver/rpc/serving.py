@@ -73,6 +73,15 @@ class ServedCall:
         return frames.failed(self.id, *failure_of(self._error))
 
 
+class _Pushed:
+    """A frame that is made when it leaves."""
+
+    __slots__ = ("leave",)
+
+    def __init__(self, leave: Callable[[], bytes]) -> None:
+        self.leave = leave
+
+
 class ServingLink:
     """One established link, from the process that serves. `ended` is called once when it is lost."""
 
@@ -95,6 +104,7 @@ class ServingLink:
         self._ends = TimerQueue[ServedCall](self._loop, _call_off)
         self._takes_calls = True
         self._idle: asyncio.Future[None] | None = None
+        self._at_end: list[Callable[[], None]] = []
         self.round_trip_s = 0.0
         """See CountedLink: its callers measure."""
         wire.receive, wire.lost = self._received, self._lost
@@ -124,6 +134,17 @@ class ServingLink:
     def say(self, frame: bytes) -> None:
         """Says something unasked."""
         self._wire.put(Said(frame))
+
+    def push(self, leave: Callable[[], bytes]) -> None:
+        """See ServedLink."""
+        self._wire.put(_Pushed(leave))
+
+    def at_end(self, ended: Callable[[], None]) -> None:
+        """See ServedLink."""
+        if self._wire.reason:
+            ended()
+        else:
+            self._at_end.append(ended)
 
     def stop(self) -> "asyncio.Future[None]":
         """Begins no more calls. The future is done when what was begun has been answered, or the link is lost."""
@@ -169,7 +190,7 @@ class ServingLink:
         try:
             asked = spec.asked_of.decode(call.body)
             timeout_s = call.timeout_ms / 1000
-            result = handler(asked, Inbound(self.session.remote.incarnation, call.map_version, timeout_s))
+            result = handler(asked, Inbound(self.session.remote.incarnation, call.map_version, timeout_s, self))
             if type(result) is CoroutineType:
                 begun = begin(result, spec.name)
                 result = begun.result if type(begun) is Ended else begun
@@ -212,6 +233,9 @@ class ServingLink:
         for served in calls.values():
             _call_off(served)
         self._look_idle()
+        at_end, self._at_end = self._at_end, []
+        for ended in at_end:
+            ended()
         self._ended(self, reason)
 
 

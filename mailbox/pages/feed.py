@@ -32,6 +32,11 @@ ConversationAt = Callable[[LogCell], bytes | None]
 """The JSON of the conversation that an entry tells of; None where the entry is not its newest change."""
 
 
+def tells_of_a_message(entry: LogCell, horizon: int) -> bool:
+    """Whether an entry is of a message that retention has not taken: what came up to `horizon` is gone."""
+    return entry.kind in TELLS_OF_A_MESSAGE and (entry.first_version or entry.version) > horizon
+
+
 class FeedCut:
     """A page of the feed while it is filled: of log entries, upwards, until the first that does not fit.
 

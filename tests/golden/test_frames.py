@@ -7,12 +7,15 @@ import msgspec
 import pytest
 
 from rowbox.cacheserver.port import (
+    Changed,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Lost,
     MarkRead,
     MarkReadResult,
     Page,
@@ -22,7 +25,7 @@ from rowbox.cacheserver.port import (
     SendResult,
 )
 from rowbox.cacheserver.rpc import calls, frames
-from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, SendStatus
+from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, FollowOver, Heads, HeadsNow, SendStatus, Told, Unfollow
 from rowbox.cacheserver.rpc.credit import Window
 from rowbox.cacheserver.rpc.failures import KNOWN
 from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, Refusal, Welcome
@@ -66,6 +69,11 @@ VALUES: Mapping[str, Any] = {
     "FetchChanges": FetchChanges("alice", "token", 100, 262_144, 5_000, BEARER),
     "Changes": Changes((b"{}",), (b"[]",), True, False, "token", False, "reason", 5, QUOTA, "cursor"),
     "Changes, more of them": Changes((b"{}",), (b"[]",), False, False, "token", True, "reason", 5, QUOTA, "cursor"),
+    "FollowOver": FollowOver(7, Follow("alice", BEARER)),
+    "Unfollow": Unfollow((7, 8)),
+    "Heads": Heads(("alice", "bob")),
+    "HeadsNow": HeadsNow(("token", None)),
+    "Told": Told((("alice", Changed("head", "prev", b"{}")),), ((7, Lost("reason", 5, False)),)),
     "Deliver": Deliver("bob", (MESSAGE,)),
     "Bearer": BEARER,
     "Status": Status(("unready",), ("warning",)),

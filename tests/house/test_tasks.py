@@ -26,6 +26,7 @@ ENDS = {
     "cacheserver/node/node.py create_task": "the end of the moves of an incarnation that ended; `close` awaits it",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
     "cacheserver/rpc/wire.py call_later": "the deadline of a handshake, then the next beat; its end cancels it",
+    "cacheserver/routing/followings.py create_task": "one attempt to follow again; 256 at once at most, and `close`",
     "cacheserver/routing/judges.py create_task": "one question about a token, which all who asked it await",
     "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",
     "cacheserver/stores/memory/store.py ensure_future": "one write of the store of tests",

@@ -27,10 +27,10 @@ from rowbox.api.operator.calls import Operator, OperatorCall
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
 from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes, mailbox_calls
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes, mailbox_calls
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.rpc.wire import LinkTiming

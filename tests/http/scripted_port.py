@@ -10,8 +10,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Quota,
     Send,
@@ -28,6 +31,18 @@ EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef012
 NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 
+class ScriptedFollowing:
+    """Is told what a test tells (ScriptedPort.followers)."""
+
+    head = NO_CHANGES.token
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
 class ScriptedPort:
     """`error` is raised by every call, `not_admitted` before a body is read; else `sent`, `marked`, `changed`, `page`
     or `changes` is the answer, with `quota` where one is set.
@@ -41,6 +56,7 @@ class ScriptedPort:
         self.changed = CHANGED
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
+        self.followers: list[Notify] = []
         self.quota: Quota | None = None
         self.unready: list[str] = []
         self.calls: list[Any] = []
@@ -77,6 +93,11 @@ class ScriptedPort:
     async def fetch_changes(self, request: FetchChanges) -> Changes:
         self._called(request)
         return self.changes
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        self._called(request)
+        self.followers.append(notify)
+        return ScriptedFollowing()
 
     def warnings(self) -> Sequence[str]:
         return ()

@@ -10,10 +10,7 @@ import pytest
 
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchChanges, FetchConversations, FetchMessages, MarkRead, Page, Send
-from rowbox.cacheserver.rpc.calls import Handlers
-from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
-from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import (
+from rowbox.cacheserver.remote.mailboxes import (
     DRAIN_SPREAD_MS,
     MOST_LIMITED,
     RemoteMailboxes,
@@ -21,6 +18,9 @@ from rowbox.cacheserver.rpc.mailboxes import (
     owner_calls,
     revocation_calls,
 )
+from rowbox.cacheserver.rpc.calls import Handlers
+from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
+from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.stores.memory.store import MemoryStore

@@ -19,8 +19,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Send,
     SendResult,
@@ -194,6 +197,9 @@ class ModelOwner:
         page = await self.fetch_messages(FetchMessages(request.user_id, None, None, 50, request.token))
         return Changes(page.items, (), account=False, is_delta=page.is_delta, token=str(page.token))
 
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        raise NotImplementedError
+
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         self.admit(user_id)
 
@@ -335,6 +341,9 @@ class ModelLink:
 
     async def fetch_changes(self, request: FetchChanges) -> Changes:
         return await self._call(lambda: self._served.fetch_changes(request))
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        raise NotImplementedError
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """Nothing is known here."""

@@ -12,8 +12,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Send,
     SendResult,
@@ -96,6 +99,11 @@ class ScriptedTarget:
 
     async def fetch_changes(self, request: FetchChanges) -> Changes:
         answer: Changes = await self._ask(request)
+        return answer
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        self.notify = notify
+        answer: Following = await self._ask(request)
         return answer
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":

@@ -17,6 +17,7 @@ from rowbox.cacheserver.clocks import BareTime
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchConversations, Send
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls, owner_calls
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.hints import Hints
 from rowbox.cacheserver.routing.in_turn import InTurn
@@ -25,7 +26,6 @@ from rowbox.cacheserver.rpc import frames
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls
 from rowbox.cacheserver.rpc.wire import Wire
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, empty_map
 from rowbox.cacheserver.shardmap.view import MapView

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from rowbox.cacheserver.port import FetchMessages, Page, Send, SendResult
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.hints import Hints
 from rowbox.cacheserver.routing.in_turn import InTurn
@@ -15,7 +16,6 @@ from rowbox.cacheserver.routing.targets import Targets
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, empty_map
 from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cli.serving.cluster.peers import MAP, Peers, version_of

@@ -22,8 +22,11 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     Send,
     SendResult,
@@ -110,6 +113,9 @@ class Node:
         if isinstance(token, int):
             token = self.token(user, token, ListKind.CHANGES)
         return await self.process.call(self.owner.fetch_changes(FetchChanges(user, token, **how)))
+
+    async def follow(self, user: str, notify: Notify, bearer: Bearer | None = None) -> Following:
+        return await self.process.call(self.owner.follow(Follow(user, bearer), notify))
 
     def token(self, user: str, version: int, kind: ListKind, conversation: bytes | None = None) -> str:
         """The token that this node gives for a version."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.targets import Target
 from rowbox.cacheserver.rpc.calls import Handlers, Lane
@@ -9,7 +10,6 @@ from rowbox.cacheserver.rpc.credit import WINDOWS, Window
 from rowbox.cacheserver.rpc.endpoint import Endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cli.serving.cluster.peers import MAP

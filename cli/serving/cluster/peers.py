@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
+from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.routing.hints import Tell
 from rowbox.cacheserver.routing.targets import RemoteTarget
 from rowbox.cacheserver.rpc.endpoint import Tls, load_tls, parse_endpoint
 from rowbox.cacheserver.rpc.handshake import Identity
-from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.peer import Peer, calling_counts
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.shardmap.view import MapView

@@ -82,6 +82,7 @@ class Routing:
         await self.hints.loop.close()
         if self._redis is not None:
             await self._redis.close()
+        await self.router.followings.close()
         await self.targets.close()
 
     def samples(self) -> Iterable[Sample]:

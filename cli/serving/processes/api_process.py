@@ -17,9 +17,9 @@ from rowbox.api.edge.server import Server
 from rowbox.api.http import request_id
 from rowbox.api.telemetry.combined import report_of
 from rowbox.api.telemetry.metrics import process_samples
+from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
-from rowbox.cacheserver.rpc.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.peer import Peer, calling_counts
 from rowbox.cacheserver.stores.files.private import UMASK
 from rowbox.cli import logs

@@ -9,12 +9,12 @@ from typing import Final
 
 from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.remote.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window, Windows
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener, serving_counts
-from rowbox.cacheserver.rpc.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.wire import LinkTiming
 from rowbox.cli.serving.processes.control import Begin
 from rowbox.cli.serving.processes.owner_socket import owner_socket

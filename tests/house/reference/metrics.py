@@ -39,7 +39,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "http": r"rowbox_http_",
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
-    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|fetches)(_|$)",
+    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
     "deliveries": r"rowbox_(deliver|senders|outbox)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
     "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))_?",

@@ -20,16 +20,21 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    Follow,
+    Following,
     MailboxPort,
     MarkRead,
     MarkReadResult,
+    Notify,
     Page,
     RevocationPort,
     Send,
     SendResult,
 )
+from rowbox.cacheserver.remote.follows import RemoteFollows
+from rowbox.cacheserver.remote.served_follows import ServedFollows
 from rowbox.cacheserver.rpc import calls
-from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, Handlers, Inbound, SendStatus
+from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, FollowOver, Handlers, Inbound, SendStatus
 from rowbox.cacheserver.rpc.link import Waiting
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import Status, status_of
@@ -70,6 +75,7 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     """The handlers of a MailboxPort. Each asks `check_route` when it begins."""
     check = check_route if check_route is not None else _any_route
     handlers = Handlers()
+    follows = ServedFollows(port)
 
     def send(asked: Send, inbound: Inbound) -> Awaitable[SendResult]:
         check(asked.sender_id, inbound.map_version)
@@ -99,6 +105,10 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.fetch_changes(asked)
 
+    def follow(asked: FollowOver, inbound: Inbound) -> Awaitable[str]:
+        check(asked.follow.user_id, inbound.map_version)
+        return follows.follow(asked, inbound)
+
     handlers.add(calls.SEND, send)
     handlers.add(calls.SEND_STATUS, send_status)
     handlers.add(calls.MARK_READ, mark_read)
@@ -109,6 +119,9 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     handlers.add(calls.AWAIT_MESSAGES, messages)
     handlers.add(calls.CHANGES, changes)
     handlers.add(calls.AWAIT_CHANGES, changes)
+    handlers.add(calls.FOLLOW, follow)
+    handlers.add(calls.UNFOLLOW, follows.unfollow)
+    handlers.add(calls.HEADS, follows.heads)
     return handlers
 
 
@@ -147,6 +160,7 @@ class RemoteMailboxes:
         self._limited: OrderedDict[str, float] = OrderedDict()
         self._parked: dict[Waiting[Page] | Waiting[Changes], None] = {}
         self._is_draining = False
+        self._follows = RemoteFollows(peer, timeout_s, map_version)
 
     @property
     def is_up(self) -> bool:
@@ -154,8 +168,9 @@ class RemoteMailboxes:
         return self.peer.is_up
 
     async def close(self) -> None:
-        """Ends the link."""
+        """Ends the link. Whoever follows a mailbox over it is told so."""
         await self.peer.close()
+        await self._follows.close()
 
     # ------------------------------------------------------------------ what awaits
 
@@ -205,6 +220,10 @@ class RemoteMailboxes:
             return await self._fetch(_CHANGES, request, timeout_s)
         except UnknownCall as error:
             raise PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS) from error
+
+    async def follow(self, request: Follow, notify: Notify) -> Following:
+        """See MailboxPort. What follows over a lost link is over."""
+        return await self._follows.follow(request, notify)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -1,0 +1,170 @@
+"""Who follows a mailbox: those whom the owner tells of each change that is shown, until they close.
+
+A long poll waits once (waiters.py); a follower is told again and again, and pulls what changed, or has it in its hand:
+
+    a commit that shows something    Changed(head, prev, frame): the frame is what a pull from `prev` would give
+    a load that finds a newer head   Changed(head, prev, None): a write of unknown outcome had landed
+    a commit that shows nothing      nothing
+
+A follower holds no mailbox. What is known of a user who is followed is kept here while the mailbox is not in memory, so
+an eviction makes no noise.
+
+Nothing here is a promise of delivery: the feed from the last token is the truth, and whoever is told too much pulls an
+empty page.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from rowbox.cacheserver.ownership import Grant
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Lost, Notify
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.pages.commit_frame import frame_of
+from rowbox.mailbox.pages.cursor import Bookmarks
+from rowbox.mailbox.revocation import Bearer
+
+MOST_OF_A_USER: Final = 100
+"""Followers of one user, over all servers; one more ends the oldest."""
+MOST: Final = 200_000
+"""Followers of one owner. Each takes about 600 bytes."""
+
+
+class Follower:
+    """One follower of one user: a Following of the port."""
+
+    __slots__ = ("_followed", "_followers", "bearer", "notify")
+
+    def __init__(self, followers: "Followers", followed: "Followed", bearer: Bearer | None, notify: Notify) -> None:
+        self._followers = followers
+        self._followed = followed
+        self.bearer = bearer
+        self.notify = notify
+
+    @property
+    def head(self) -> str:
+        """See Following."""
+        return self._followed.token
+
+    def close(self) -> None:
+        """See Following."""
+        self._followers.end(self._followed, self)
+
+
+class Followed:
+    """A user with followers.
+
+    `shown` is the version of the newest change that is shown, `known` the greatest that is known of the mailbox: what
+    lies between shows nothing. `token` names `shown`.
+    """
+
+    __slots__ = ("bookmarks", "followers", "grant", "known", "shown", "token", "user_id")
+
+    def __init__(self, user_id: str, grant: Grant, bookmarks: Bookmarks, head: int) -> None:
+        self.user_id = user_id
+        self.grant = grant
+        self.bookmarks = bookmarks
+        self.shown = self.known = head
+        self.token = bookmarks.token(head)
+        self.followers: list[Follower] = []
+
+    def tell(self, head: int, frame: bytes | None) -> None:
+        """Tells everybody of a newer head."""
+        changed = Changed(self.bookmarks.token(head), self.token, frame)
+        self.shown = self.known = head
+        self.token = changed.head
+        for follower in tuple(self.followers):
+            follower.notify(changed)
+
+
+class Followers:
+    """All followers of one owner's users. `bookmarks_of` gives the bookmarks of a user's feed."""
+
+    def __init__(self, bookmarks_of: Callable[[str], Bookmarks]) -> None:
+        self._bookmarks_of = bookmarks_of
+        self._by_user: dict[str, Followed] = {}
+        self.count = 0
+        self.frames = 0
+        """Changes that were told with the bytes of their commit."""
+        self.notices = 0
+        """Changes that were told without."""
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._by_user
+
+    def begin(self, user_id: str, grant: Grant, head: int, bearer: Bearer | None, notify: Notify) -> Follower:
+        """Takes in a follower of a mailbox that has this head now. Overloaded where there are MOST.
+
+        `notify` is called in the loop, from inside of commits and loads: it must neither raise nor take long.
+        """
+        if self.count >= MOST:
+            raise Overloaded("too many clients follow their mailboxes at this server", retry_after_ms=1_000)
+        followed = self._by_user.get(user_id)
+        if followed is None:
+            followed = self._by_user[user_id] = Followed(user_id, grant, self._bookmarks_of(user_id), head)
+        elif len(followed.followers) >= MOST_OF_A_USER:
+            self._lose(followed, followed.followers[0], REPLACED)
+        follower = Follower(self, followed, bearer, notify)
+        followed.followers.append(follower)
+        self.count += 1
+        return follower
+
+    def end(self, followed: Followed, follower: Follower) -> None:
+        """Tells a follower nothing more. Does nothing to one that has ended."""
+        if follower not in followed.followers:
+            return
+        followed.followers.remove(follower)
+        self.count -= 1
+        if not followed.followers and self._by_user.get(followed.user_id) is followed:
+            del self._by_user[followed.user_id]
+
+    def heads(self, user_ids: Iterable[str]) -> list[str | None]:
+        """The tokens of the heads of users who are followed, in their order; None of one who is not."""
+        found = [self._by_user.get(user_id) for user_id in user_ids]
+        return [None if followed is None else followed.token for followed in found]
+
+    # ------------------------------------------------------------------ what happens to mailboxes
+
+    def applied(self, mailbox: Mailbox, plan: Plan) -> None:
+        """Tells who follows the mailbox of a plan that was just applied, while its row's grant holds."""
+        followed = self._by_user.get(mailbox.user_id)
+        if followed is None:
+            return
+        if not plan.log:
+            followed.known = plan.head
+            return
+        is_next = plan.base_head == followed.known
+        frame = frame_of(mailbox, plan, followed.bookmarks) if is_next else None
+        self._count(frame)
+        followed.tell(plan.head, frame)
+
+    def loaded(self, user_id: str, head: int) -> None:
+        """Tells who follows a mailbox that came into memory with this head, unless they know of it."""
+        followed = self._by_user.get(user_id)
+        if followed is not None and followed.known < head:
+            self._count(None)
+            followed.tell(head, None)
+
+    def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
+        """Ends the followers who came with a revoked token. Looks at every one: revocations are rare."""
+        for followed in list(self._by_user.values()):
+            for follower in tuple(followed.followers):
+                if follower.bearer is not None and is_revoked(follower.bearer):
+                    self._lose(followed, follower, REVOKED)
+
+    def refuse(self, shards: Collection[int]) -> None:
+        """Ends the followers of mailboxes of these shards, which somebody else tells of now. Looks at every user."""
+        for followed in [one for one in self._by_user.values() if one.grant.shard in shards]:
+            for follower in tuple(followed.followers):
+                self._lose(followed, follower, HANDED_OVER)
+
+    def _lose(self, followed: Followed, follower: Follower, reason: str) -> None:
+        self.end(followed, follower)
+        follower.notify(Lost(reason))
+
+    def _count(self, frame: bytes | None) -> None:
+        if frame is None:
+            self.notices += 1
+        else:
+            self.frames += 1

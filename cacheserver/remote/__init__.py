@@ -1,0 +1,1 @@
+"""The mailboxes of another process: a port over a link, and what serves one."""

@@ -1,0 +1,135 @@
+"""A following through a router goes on at whoever owns the user, and its client is told where it may have missed."""
+
+import asyncio
+
+from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REVOKED, Changed, Follow, Lost
+from rowbox.cacheserver.routing.followings import CHECK_S
+from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, TokenRevoked
+from rowbox.mailbox.revocation import Bearer
+from tests.routing.scripted import PATIENCE_S, Routed, ScriptedTarget, fails, turns
+from tests.support.virtual_time import virtual_time
+
+
+class At:
+    """A following at one owner."""
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def followed(
+    routed: Routed, told: list[Changed | Lost], target: ScriptedTarget, head: str = "5.x"
+) -> tuple[At, object]:
+    following = asyncio.ensure_future(routed.router.follow(Follow("ann"), told.append))
+    await turns()
+    at = At(head)
+    target.asked[-1].says(at)
+    return at, await following
+
+
+@virtual_time
+async def test_what_an_owner_tells_is_told_on_and_moves_the_head() -> None:
+    routed, told = Routed("a"), list[Changed | Lost]()
+    routed.gives("a")
+    at, following = await followed(routed, told, routed["a"])
+    assert following.head == "5.x"  # type: ignore[attr-defined]
+    change = Changed("6.x", "5.x", b"{}")
+    routed["a"].notify(change)
+    assert (told, following.head) == ([change], "6.x")  # type: ignore[attr-defined]
+    following.close()  # type: ignore[attr-defined]
+    routed["a"].notify(Changed("7.x", "6.x"))
+    assert (told, at.is_closed) == ([change], True)
+
+
+@virtual_time
+async def test_a_lost_following_goes_on_at_the_next_owner_and_is_told_once_that_there_may_be_news() -> None:
+    routed, told = Routed("a", "b"), list[Changed | Lost]()
+    routed.gives("a")
+    _, following = await followed(routed, told, routed["a"])
+    old = routed["a"].notify
+    routed.gives("b")
+    old(Lost(LINK_LOST))
+    await turns()
+    routed["b"].asked[-1].says(At("9.x"))
+    await turns()
+    assert told == [Lost(LINK_LOST, is_over=False), Changed("9.x", "9.x")]
+    assert following.head == "9.x"  # type: ignore[attr-defined]
+    old(Changed("8.x", "5.x", b"{}"))
+    assert len(told) == 2, "the owner that was lost tells nothing more"
+    routed["b"].notify(Changed("10.x", "9.x", b"{}"))
+    assert len(told) == 3
+
+
+@virtual_time
+async def test_it_is_tried_until_there_is_an_owner() -> None:
+    routed, told = Routed("a"), list[Changed | Lost]()
+    version = routed.gives("a").version
+    await followed(routed, told, routed["a"])
+    target = routed["a"]
+    target.error = NotTheOwner("given away", map_version=version)
+    target.notify(Lost(HANDED_OVER))
+    await asyncio.sleep(10 * PATIENCE_S)
+    target.error = None
+    tried = len(target.asked)
+    await asyncio.sleep(6)
+    assert tried < 40
+    target.asked[-1].says(At("9.x"))
+    await turns()
+    assert told[-1] == Changed("9.x", "9.x")
+
+
+@virtual_time
+async def test_an_owner_that_is_replaced_and_says_nothing_is_left_by_the_map() -> None:
+    """It may be stopped, or not know yet."""
+    routed, told = Routed("a", "b"), list[Changed | Lost]()
+    routed.gives("a")
+    at, _ = await followed(routed, told, routed["a"])
+    old = routed["a"].notify
+    routed.gives("b")
+    await asyncio.sleep(CHECK_S + 1)
+    assert at.is_closed
+    routed["b"].asked[-1].says(At("9.x"))
+    await turns()
+    old(Changed("8.x", "5.x", b"{}"))
+    assert told == [Lost(HANDED_OVER, is_over=False), Changed("9.x", "9.x")]
+
+
+@virtual_time
+async def test_a_revoked_token_ends_it_for_good() -> None:
+    routed, told = Routed("a"), list[Changed | Lost]()
+    routed.gives("a")
+    await followed(routed, told, routed["a"])
+    routed["a"].notify(Lost(REVOKED))
+    await asyncio.sleep(60)
+    assert told == [Lost(REVOKED)]
+    assert len(routed.router.followings) == 0
+
+
+@virtual_time
+async def test_the_token_of_another_user_is_judged_while_it_follows() -> None:
+    routed, told = Routed("a"), list[Changed | Lost]()
+    routed.gives("a")
+    target = routed["a"]
+    admin = Bearer("root")
+    beginning = asyncio.ensure_future(routed.router.follow(Follow("ann", admin), told.append))
+    await turns()
+    target.asked[-1].says(None)
+    await turns()
+    target.asked[-1].says(At("5.x"))
+    await beginning
+    await turns()
+    target.asked[-1].says(None)
+    await asyncio.sleep(1.5)
+    target.asked[-1].says(TokenRevoked("revoked"))
+    await turns()
+    assert told == [Lost(REVOKED)]
+
+
+@virtual_time
+async def test_where_nobody_owns_the_user_whoever_begins_is_told_after_the_patience() -> None:
+    routed = Routed("a")
+    assert isinstance(await fails(routed.router.follow(Follow("ann"), lambda _: None)), HandoverInProgress)
