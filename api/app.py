@@ -11,6 +11,7 @@ from aiohttp import hdrs
 from rowbox.api.auth.authenticator import Authenticator
 from rowbox.api.edge.endpoint import Edge, call_respond
 from rowbox.api.edge.local_only import Guard, guard_of
+from rowbox.api.edge.named_calls import NamedCalls
 from rowbox.api.edge.router import Application
 from rowbox.api.http.bodies import Bodies
 from rowbox.api.http.body import BodyTerms
@@ -20,6 +21,11 @@ from rowbox.api.http.drain import Drain
 from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.response import header_lines
 from rowbox.api.operator.calls import Operator
+from rowbox.api.realtime.parts import Parts, shared_timers
+from rowbox.api.realtime.session import SessionTerms
+from rowbox.api.realtime.sockets import Sockets
+from rowbox.api.realtime.stream import events
+from rowbox.api.realtime.upgrade import upgrade
 from rowbox.api.telemetry.access_log import AccessLog
 from rowbox.api.telemetry.counters import STATIC_ROUTE, Counted, HttpCounters
 from rowbox.api.telemetry.health import HealthSource, Refresh, health_pages
@@ -34,6 +40,9 @@ DEDUPE_LIFE: Final = "X-Dedupe-Life"
 """The header that says for how many seconds a clientMessageId makes a retry the same message. A client must not try
 again later."""
 
+FRAME_BYTES: Final = 1 << 10
+"""What a frame holds beside the fields of its call."""
+
 
 def build_app(
     port: MailboxPort,
@@ -43,8 +52,9 @@ def build_app(
     drain: Drain,
     ids: Iterator[str],
     bodies: Bodies,
+    sockets: Sockets,
 ) -> Application:
-    """The public application. It starts and closes `authenticator` with itself."""
+    """The public application. It starts and closes `authenticator` with itself. To be made in the running loop."""
     terms = _body_terms(port, settings.server, drain, bodies)
     server = settings.server
     access_log = AccessLog() if server.access_log else None
@@ -52,14 +62,30 @@ def build_app(
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
     handlers = Handlers(port, settings.poll, escapes_user_ids=settings.auth.escape_user_ids)
-    for operation in handlers.operations():
+    operations = handlers.operations()
+    for operation in operations:
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
         own_headers = dedupe_life if operation.names_a_send else ""
         respond = call_respond(operation, authenticator, limits, terms, own_headers)
         app.add(operation.method, operation.path, respond, limits)
+    timers, session_terms = shared_timers(), _session_terms(settings)
+    parts = Parts(port, authenticator, drain, NamedCalls(edge, operations), sockets, timers, session_terms)
+    app.add(hdrs.METH_GET, "/v1/ws", upgrade(parts, server.cors_origins))
+    app.add(hdrs.METH_GET, "/v1/events", events(parts))
     for page in pages():
         app.add(hdrs.METH_GET, page.path, page.respond, route=STATIC_ROUTE)
     return app
+
+
+def _session_terms(settings: Settings) -> SessionTerms:
+    server = settings.server
+    return SessionTerms(
+        write_s=server.write_ms / 1000,
+        leeway_s=settings.auth.leeway_ms / 1000,
+        max_frame_bytes=server.max_body_bytes + FRAME_BYTES,
+        retention_ms=settings.store.retention_ms,
+        dedupe_life_ms=settings.store.dedupe_life_ms,
+    )
 
 
 def _body_terms(port: MailboxPort, server: ServerSettings, drain: Drain, bodies: Bodies) -> BodyTerms:
@@ -74,11 +100,12 @@ def _body_terms(port: MailboxPort, server: ServerSettings, drain: Drain, bodies:
 
 
 def api_sources(
-    drain: Drain, connections: Connections, bodies: Bodies, authenticator: Authenticator
+    drain: Drain, connections: Connections, bodies: Bodies, authenticator: Authenticator, sockets: Sockets
 ) -> Sequence[Source]:
     """What is counted of the public application, beside its requests."""
     keys = authenticator.keys
-    return [connections.samples, bodies.samples, drain.samples, *([] if keys is None else [keys.samples])]
+    own = [connections.samples, bodies.samples, drain.samples, sockets.samples]
+    return [*own, *([] if keys is None else [keys.samples])]
 
 
 def build_admin_app(

@@ -63,12 +63,12 @@ class Edge:
         access_log: AccessLog | None = None,
     ) -> None:
         self.cors = cors
-        self._access_log = access_log
-        self._counters = counters
-        self._drain = drain
-        self._ids = ids
-        self._clock = clock
-        self._refusals = RefusalLog(clock)
+        self.access_log = access_log
+        self.counters = counters
+        self.drain = drain
+        self.ids = ids
+        self.clock = clock
+        self.refusals = RefusalLog(clock)
         self._guard = guard
 
     def endpoint(
@@ -79,11 +79,11 @@ class Edge:
         limits: LimitHeaders | None = None,
     ) -> Handler:
         """A handler that answers with what `respond` returns, or with the problem it raises; never raises itself."""
-        counters = self._counters.route(route, method)
+        counters = self.counters.route(route, method)
         if self._guard is not None:
             respond = _guarded(respond, self._guard)
-        drain, clock, cors, ids, refusals = self._drain, self._clock, self.cors, self._ids, self._refusals
-        access_log = self._access_log
+        drain, clock, cors, ids, refusals = self.drain, self.clock, self.cors, self.ids, self.refusals
+        access_log = self.access_log
 
         async def handle(request: web.BaseRequest) -> WireResponse:
             started = clock()
@@ -143,7 +143,7 @@ def call_respond(
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         claims = authenticator.remembered(authorization)
         if claims is None:
-            claims = await _authenticated(authenticator, authorization, terms.drain)
+            claims = await authenticated(authenticator, authorization, terms.drain)
         connection = cast("Known", request.protocol)
         connection.is_known = True
         try:
@@ -165,7 +165,10 @@ def call_respond(
     return respond
 
 
-async def _authenticated(authenticator: Authenticator, authorization: str | None, drain: Drain) -> Claims:
+async def authenticated(authenticator: Authenticator, authorization: str | None, drain: Drain) -> Claims:
+    """The claims of a token that is not remembered. Errors as of Authenticator.authenticate; Overloaded where the keys
+    to verify it do not come in time.
+    """
     try:
         async with drain.patience(_AUTH_S):
             return await authenticator.authenticate(authorization)

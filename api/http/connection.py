@@ -9,6 +9,10 @@ events:
 A client may close its half of the connection when it has sent its requests, and still gets its answers (RFC 9112, 9.6).
 A client that left looks the same until something is sent to it; `probe` tells the two apart (ADR 25).
 
+A connection that was upgraded (`upgrade`) carries frames from then on and has no more requests. What its client sent
+and nobody took, and what it does not read, still counts against the budget of all connections; how long it may take is
+the business of whoever carries the frames.
+
 Requests are answered one at a time. Of what a client sends behind the one that is being answered, at most
 MAX_HEAD_BYTES and one read are taken in.
 """
@@ -17,7 +21,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from aiohttp import EMPTY_PAYLOAD, HttpVersion11, StreamReader, hdrs, web
 from aiohttp.http_exceptions import LineTooLong
@@ -49,6 +53,18 @@ first one sent, and the second one fails."""
 _log = logging.getLogger(__name__)
 
 
+class Carried(Protocol):
+    """What an upgraded connection carries, as far as the connection knows it."""
+
+    def heard(self) -> None:
+        """Bytes of the client came."""
+        ...
+
+    def flows(self) -> None:
+        """The system has everything that was sent, after it had not (`write_frame`)."""
+        ...
+
+
 class Connection(web.RequestHandler):
     """aiohttp's handler of one connection, bounded. `ids` gives fresh request ids."""
 
@@ -56,6 +72,7 @@ class Connection(web.RequestHandler):
         "_answered",
         "_awaits_head",
         "_body",
+        "_carried",
         "_chances",
         "_connections",
         "_has_ended",
@@ -95,6 +112,7 @@ class Connection(web.RequestHandler):
         """Whether the client closed its half of the connection: it sends nothing more."""
         self._chances = 0
         """Calls of `probe` since the client closed its half."""
+        self._carried: Carried | None = None
 
     # ------------------------------------------------------------------ what the transport tells
 
@@ -112,6 +130,8 @@ class Connection(web.RequestHandler):
 
         Returns whether it is to get answers: where a request of it is whole and unanswered.
         """
+        if self._carried is not None:
+            return False
         is_whole = self._body is None or self._body.is_eof()
         self._has_ended = self._answered < self._request_count and is_whole and not self._force_close
         if self._has_ended:
@@ -120,15 +140,23 @@ class Connection(web.RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._connections.stalls(self)
+        if self._carried is None:
+            self._connections.stalls(self)
+        else:
+            self._connections.lies_unsent(self)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._connections.flows(self)
+        if self._carried is not None:
+            self._carried.flows()
 
     def data_received(self, data: bytes) -> None:
         """Takes at most READ_BYTES. `data` is empty where aiohttp goes on with bytes that it had set aside."""
         if self._close or self._force_close:
+            return
+        if self._carried is not None:
+            self._carried_received(data)
             return
         begun, body = self._request_count, self._body
         super().data_received(data)
@@ -181,7 +209,41 @@ class Connection(web.RequestHandler):
         elif self._body is None:
             self._refuse(BadRequest(f"the request's head is longer than {MAX_HEAD_BYTES} bytes"))
 
+    def _carried_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._received_bytes += len(data)
+        if self._received_bytes > FREE_BYTES:
+            self._is_counted = True
+            self._connections.holds(self)
+        if self._carried is not None:
+            self._carried.heard()
+
     # ------------------------------------------------------------------ what a request tells
+
+    def upgrade(self, carried: Carried) -> None:
+        """From now on the connection carries `carried`, until it is closed; aiohttp has a parser for the frames."""
+        self._carried = carried
+        self._received_bytes = 0
+
+    def frame_taken(self) -> None:
+        """Of an upgraded connection: a frame was taken. What came before it is no longer held."""
+        self._received_bytes = 0
+        if self._is_counted:
+            self._is_counted = False
+            self._connections.holds(self)
+
+    def write_frame(self, frame: bytes) -> int:
+        """Of an upgraded connection: sends a frame. Returns how many bytes the system has not taken yet, this frame's
+        and earlier ones'; the caller sees to it that these stay few. One that goes to a client who left is lost.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return 0
+        transport.write(frame)
+        if not self._paused:
+            return 0
+        self._connections.lies_unsent(self)
+        return transport.get_write_buffer_size()
 
     def send(self, answer: bytes) -> bool:
         """Sends a whole answer, with the contract of wire.Sender."""

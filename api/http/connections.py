@@ -231,8 +231,13 @@ class Connections:
     def stalls(self, peer: Peer) -> None:
         """The kernel takes no more of the connection's answer, because its client does not read as fast as we write."""
         if peer in self._open:
-            self._unsent[peer] = peer.unsent_bytes()
             self._writes.add(peer, self.limits.write_s)
+            self.lies_unsent(peer)
+
+    def lies_unsent(self, peer: Peer) -> None:
+        """The kernel takes no more of what goes to an upgraded connection, which itself sees to it that it moves on."""
+        if peer in self._open:
+            self._unsent[peer] = peer.unsent_bytes()
             self.holds(peer)
 
     def flows(self, peer: Peer) -> None:

@@ -4,7 +4,7 @@ Code that waits for a client, or for anybody but the owner, waits within `patien
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -19,6 +19,11 @@ class Drain:
         self.in_flight = 0
         self._idle = asyncio.Event()
         self._patience: set[asyncio.Timeout] = set()
+        self._when_begun: list[Callable[[], object]] = []
+
+    def when_begun(self, call: Callable[[], object]) -> None:
+        """Has `call` made as soon as the stop begins: by whoever holds clients for longer than a request."""
+        self._when_begun.append(call)
 
     def open(self) -> None:
         """Clients can connect from now on."""
@@ -41,6 +46,9 @@ class Drain:
         for timeout in self._patience:
             if not timeout.expired():
                 timeout.reschedule(now)
+        calls, self._when_begun = self._when_begun, []
+        for call in calls:
+            call()
 
     def samples(self) -> Iterator[tuple[str, Literal["counter", "gauge"], str, dict[str, str], float]]:
         """How many requests are in flight, for api/telemetry/metrics.py."""

@@ -3,13 +3,28 @@ the values of the port (cacheserver/port.py) are not made yet.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from rowbox.api.auth.claims import Claims
 from rowbox.cacheserver.port import Quota
 from rowbox.mailbox.settings.config import LimitClass
+
+
+class Asked(Protocol):
+    """What the logs say of a request: an HTTP request, or a call over a socket."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def remote(self) -> str | None:
+        """The address of the connection."""
+        ...
 
 
 class Call(msgspec.Struct, gc=False):

@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 class Response(msgspec.Struct, gc=False):
     """An HTTP response. `headers` holds lines that `header_lines` made; several such texts may be joined.
 
-    `user_id` is the user who asked, for the log. None where it is not known.
+    `user_id` is the user who asked, for the log. None where it is not known. `is_sent`: the client has it already, as
+    one of a socket has, and its connection ends.
     """
 
     status: int
@@ -18,6 +19,7 @@ class Response(msgspec.Struct, gc=False):
     headers: str
     is_poll: bool = False
     user_id: str | None = None
+    is_sent: bool = False
 
 
 Respond = Callable[[web.BaseRequest], Awaitable[Response]]

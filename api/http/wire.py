@@ -64,10 +64,13 @@ class WireResponse:
 
 
 def wire_response(response: Response, request: web.BaseRequest, current_id: str, *, closes: bool) -> WireResponse:
-    """The response to `request`. With `closes` its connection is closed behind it, as it is where the client asks so.
+    """The response to `request`. With `closes` its connection is closed behind it, as it is where the client asks so,
+    and behind one that is sent already.
 
     `current_id` is the request's id and holds no line break (request_id.is_sane).
     """
+    if response.is_sent:
+        return WireResponse(b"", keep_alive=False)
     keep_alive = request.keep_alive and not closes
     stays = "" if request.version >= HttpVersion11 else "Connection: keep-alive\r\n"
     head = _head(response, current_id, stays if keep_alive else _CLOSE)
@@ -77,6 +80,12 @@ def wire_response(response: Response, request: web.BaseRequest, current_id: str,
 def last_words(response: Response, current_id: str) -> bytes:
     """The bytes that answer a client whose request was not read, and after which its connection ends."""
     return _head(response, current_id, _CLOSE) + response.body
+
+
+def stream_head(response: Response, current_id: str) -> bytes:
+    """The head of an answer without a length: it ends with its connection."""
+    head = f"{_STATUS_LINES[response.status]}{response.headers}{request_id.HEADER}: {current_id}\r\n"
+    return f"{head}{_ALWAYS}{_date.line()}{_CLOSE}\r\n".encode()
 
 
 def _head(response: Response, current_id: str, connection: str) -> bytes:

@@ -8,8 +8,7 @@ another address are not believed, because a client can write what it likes into 
 import logging
 from typing import Final
 
-from aiohttp import web
-
+from rowbox.api.http.operation import Asked
 from rowbox.api.http.response import Response
 
 _log: Final = logging.getLogger(__name__)
@@ -21,7 +20,7 @@ class AccessLog:
     def __init__(self) -> None:
         _log.setLevel(logging.INFO)
 
-    def note(self, request: web.BaseRequest, route: str, answered: Response, duration_s: float) -> None:
+    def note(self, request: Asked, route: str, answered: Response, duration_s: float) -> None:
         """`answered` is what `request` gets, or would have got if its client had not left."""
         size_bytes, user_id, peer = len(answered.body), answered.user_id, request.remote
         fields = {

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Final
 
-from aiohttp import web
-
+from rowbox.api.http.operation import Asked
 from rowbox.api.http.problems import KINDS, is_of_ours
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError
 from rowbox.mailbox.timing.rarely import EVERY_S, Rarely
@@ -52,21 +51,21 @@ class RefusalLog:
         self._ours = Rarely(clock)
         self._windows: dict[str, _Window] = {}
 
-    def note(self, error: RowboxError, request: web.BaseRequest, route: str) -> None:
+    def note(self, error: RowboxError, request: Asked, route: str) -> None:
         """Writes a line for `request`, which ended with `error`, unless the bound of this kind is reached."""
         if is_of_ours(error):
             self._note_ours(error, request)
         elif KINDS[error.code].status in LOGGED:
             self._note_callers(error, request, route)
 
-    def _note_ours(self, error: RowboxError, request: web.BaseRequest) -> None:
+    def _note_ours(self, error: RowboxError, request: Asked) -> None:
         if not (number := self._ours.count(error.code)):
             return
         level = logging.INFO if isinstance(error, _EXPECTED) else logging.WARNING
         text = "%s %s refused: %s: %s (%d such since the last line)"
         _log.log(level, text, request.method, request.path, error.code, error, number)
 
-    def _note_callers(self, error: RowboxError, request: web.BaseRequest, route: str) -> None:
+    def _note_callers(self, error: RowboxError, request: Asked, route: str) -> None:
         window = self._window(error.code)
         if window.lines == MOST_OF_CALLERS:
             window.left_out += 1

@@ -166,3 +166,9 @@ class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forb
     last_updated_timestamp: Token | UnsetType = UNSET
     cursor: Cursor | UnsetType = UNSET
     wait: Wait = 0
+
+
+class EventsQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where a stream begins."""
+
+    last_updated_timestamp: Token | UnsetType = UNSET

@@ -19,6 +19,7 @@ from rowbox.api.v1.request_types import (
     MAX_SKIPPED,
     MAX_TOKEN_CHARACTERS,
     EditMessage,
+    EventsQuery,
     FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
@@ -42,6 +43,7 @@ _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
 _fetch_changes = QueryParser(FetchChangesQuery)
+_events = QueryParser(EventsQuery)
 _T = TypeVar("_T")
 ReadUserId = Callable[[str, str], str]
 """A function of a text and the name of its field. It returns the userId that the text means, or raises BadRequest."""
@@ -163,6 +165,15 @@ def parse_fetch_changes(
         wait_ms=_wait_ms(request, poll),
         bearer=claims.bearer,
     )
+
+
+def parse_events(query: str, last_event_id: str | None) -> str | None:
+    """The token behind which a stream begins, None: none. What the client has read wins: `last_event_id`, the header of
+    who comes back. BadRequest, UnknownParameter.
+    """
+    token = last_event_id or _given(_events.parse(query).last_updated_timestamp)
+    _check_token(UNSET if token is None else token)
+    return token
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:

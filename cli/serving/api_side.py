@@ -19,6 +19,7 @@ from rowbox.api.http import request_id
 from rowbox.api.http.bodies import bodies_of
 from rowbox.api.http.connections import Connections
 from rowbox.api.http.drain import Drain
+from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
 from rowbox.cacheserver.port import MailboxPort
@@ -56,10 +57,11 @@ def api_side(port: MailboxPort, settings: Settings, hangup: asyncio.Event) -> Ap
     """The API over `port`. The keys are read again each time `hangup` is set. To be made in the running loop."""
     counters, drain, ids = HttpCounters(), Drain(), fresh_ids()
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
+    sockets = Sockets(settings.sockets, drain)
     authenticator = _authenticator(settings)
-    app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
+    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets)
     upkeep = KeysUpkeep(authenticator.keys, hangup)
-    sources = [*api_sources(drain, connections, bodies, authenticator), upkeep.samples]
+    sources = [*api_sources(drain, connections, bodies, authenticator, sockets), upkeep.samples]
     return ApiSide(app, counters, drain, ids, connections, upkeep, authenticator.keys, sources)
 
 

@@ -476,6 +476,26 @@ class PollSettings(Struct, frozen=True, kw_only=True):
     ] = 55 * SECOND_MS
 
 
+class SocketSettings(Struct, frozen=True, kw_only=True):
+    """WebSockets and event streams, each of which holds a connection."""
+
+    max_per_user: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="Sockets and streams of one user in one process; one more closes the oldest (4409).",
+        ),
+    ] = 20
+    max_per_server: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Sockets and streams in all; more are refused (503).")
+    ] = 50_000
+    handshakes_per_second: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Sockets and streams that may begin in a second; more are refused (503)."),
+    ] = 2_500
+
+
 LimitClass: TypeAlias = Literal["send", "fetch"]
 """The class of a request, against whose limit it counts: one for calls that write, one for calls that only read."""
 
@@ -523,6 +543,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     commit: CommitSettings = CommitSettings()
     messages: MessageSettings = MessageSettings()
     poll: PollSettings = PollSettings()
+    sockets: SocketSettings = SocketSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
 
 

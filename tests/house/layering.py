@@ -49,7 +49,8 @@ BELOW: Mapping[str, Sequence[str]] = {
     "api/v1": ("api/http",),
     "api/web": ("api/v1",),
     "api/operator": ("api/http",),
-    "api/app.py": ("api/edge", "api/operator", "api/web"),
+    "api/realtime": ("api/edge", "api/v1"),
+    "api/app.py": ("api/realtime", "api/operator", "api/web"),
     "cli": (
         "api/app.py",
         "cacheserver/check",

@@ -84,6 +84,17 @@ BUDGETS: Final = (
 )
 
 
+def sockets(open_now: str, streams: str) -> dict[str, str]:
+    """Of 1,000 that there may be, so many sockets and streams."""
+    kind = 'rowbox_sockets_open{job="rowbox",instance="a",kind="%s"}'
+    return {kind % "socket": open_now, kind % "stream": streams, f"rowbox_sockets_limit{A}": "1000x60"}
+
+
+def closed(code: str, number: str) -> dict[str, str]:
+    """Sockets closed with a code."""
+    return {f'rowbox_socket_closes_total{{job="rowbox",instance="a",code="{code}"}}': number}
+
+
 def api_processes(listening: str, restarts: str) -> dict[str, str]:
     """A server that should have two."""
     return {
@@ -165,6 +176,12 @@ SITUATIONS: Final = [
         "something else takes the descriptors",
         True,
         connections("500x60") | {f"rowbox_http_accept_failures_total{A}": "0+50x60"},
+    ),
+    Situation("RowboxSocketsFull", "nearly all taken", True, sockets("920x60", "10x60")),
+    Situation("RowboxSocketsFull", "a peak of a minute", False, sockets("500x58 950 500", "10x60")),
+    Situation("RowboxSocketsSlow", "nobody acknowledges", True, sockets("300x60", "10x60") | closed("4008", "0+10x60")),
+    Situation(
+        "RowboxSocketsSlow", "a slow client now and then", False, sockets("300x60", "10x60") | closed("4008", "0+2x60")
     ),
     Situation("RowboxApiProcessesEnd", "one cannot start", True, api_processes("1x60", "0x60")),
     Situation("RowboxApiProcessesEnd", "one ends each minute", True, api_processes("2x60", "0+1x60")),

@@ -16,6 +16,8 @@ ENDS = {
     "api/auth/kept_keys.py create_task": "one reading, which all who need it await",
     "api/http/acceptor.py call_later": "a listener's pause after an error, one for each socket; closing cancels it",
     "api/http/acceptor.py create_task": "one client's connection is set up; the server waits for all of them",
+    "api/realtime/socket.py create_task": "one call or one pull of a socket; leaving it cancels them",
+    "api/realtime/stream.py create_task": "one pull of a stream; leaving it cancels that",
     "api/telemetry/refusal_log.py call_later": "the end of ten seconds of one kind of refusals, one for each kind",
     "cacheserver/background.py create_task": "the loop of all rounds; `close`",
     "cacheserver/cache/table.py call_later": "the rest of a place for large loads, of which there are two",

@@ -24,6 +24,7 @@ from rowbox.api.http.problems import Problem
 from rowbox.api.http.request_id import request_ids
 from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import Operator, OperatorCall
+from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
 from rowbox.cacheserver.port import MailboxPort
@@ -213,8 +214,9 @@ async def _serving(
     if authenticator is None:
         authenticator = make_authenticator(settings.auth, lambda: [SECRET], time.time, time.monotonic)
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
-    app = build_app(port, authenticator, settings, counters, drain, ids, bodies)
-    sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator)]
+    sockets = Sockets(settings.sockets, drain)
+    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets)
+    sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator, sockets)]
     operator = Operator(calls, lambda: [SECRET], time.time, pages)
     admin_app = build_admin_app(
         port,

@@ -20,6 +20,9 @@ def test_together_they_take_no_more_than_one_process(count: int) -> None:
     for field in ("max_connections", "held_bytes", "bodies_bytes"):
         assert count * getattr(share.server, field) <= getattr(whole.server, field)
         assert getattr(share.server, field) > 0
+    for field in ("max_per_server", "handshakes_per_second"):
+        assert 0 < count * getattr(share.sockets, field) <= getattr(whole.sockets, field)
+    assert share.sockets.max_per_user == whole.sockets.max_per_user
     assert whole.server.max_body_bytes <= share.server.bodies_bytes_per_user <= share.server.bodies_bytes
 
 

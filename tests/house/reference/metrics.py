@@ -37,6 +37,7 @@ NAME: Final = re.compile(r"\b(?:rowbox|process)_[a-z0-9_]+")
 STORES: Final = ("embedded", "HBase")
 SUBJECTS: Final[Mapping[str, str]] = {
     "http": r"rowbox_http_",
+    "sockets": r"rowbox_sockets?_",
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
@@ -50,7 +51,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""
-_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side", "went"})
+_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side", "went", "kind", "direction", "way"})
 """Labels whose values the page explains, each one."""
 
 

@@ -14,11 +14,12 @@ from rowbox.api.http.connections import Connections
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.request_id import request_ids
 from rowbox.api.operator.calls import Operator
+from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.v1.responses import SendMessageResponse
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send, SendResult
-from rowbox.mailbox.settings.config import ServerSettings, Settings
+from rowbox.mailbox.settings.config import ServerSettings, Settings, SocketSettings
 from tests.http.api import ANY_PORT, NO_LIMITS, Api, serving, token, until
 from tests.http.scripted_port import ScriptedPort
 
@@ -74,7 +75,16 @@ async def test_readiness_comes_after_the_api(scripted: ScriptedPort) -> None:
     keys, counters, drain = LateKeys(), HttpCounters(), Drain()
     ids = request_ids("test")
     connections = Connections(connection_limits(ANY_PORT))
-    app = build_app(scripted, keys, Settings(server=ANY_PORT), counters, drain, ids, bodies_of(ANY_PORT))
+    app = build_app(
+        scripted,
+        keys,
+        Settings(server=ANY_PORT),
+        counters,
+        drain,
+        ids,
+        bodies_of(ANY_PORT),
+        Sockets(SocketSettings(), drain),
+    )
     admin = build_admin_app(scripted, counters, drain, ids, Operator((), list, time.time))
     server = Server(app, admin, scripted, ANY_PORT, drain, ids, connections)
     starting = asyncio.create_task(server.start())

@@ -1,0 +1,68 @@
+"""The calls of one connection: how many at once, in which order they begin, and when one has to wait. Pure.
+
+Calls begin in the order of their frames, each only while less than UNWRITTEN_BYTES lie unwritten for this client, what
+those under way may answer counted in. So a client that asks much and reads nothing costs a bounded piece of memory,
+and sends reach the owner in the order in which they were written (P3).
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from rowbox.api.realtime.frames import Call
+
+MAX_CALLS: Final = 32
+"""Calls of one connection that have no reply yet, the waiting ones included."""
+UNWRITTEN_BYTES: Final = 512 << 10
+PAGE_BYTES: Final = 256 << 10
+"""What a call that reads may answer. A larger answer holds up the calls behind it, and is never two at once."""
+ANSWER_BYTES: Final = 1 << 10
+"""What any other call answers, about."""
+_READS: Final = frozenset({"fetchMessages", "fetchConversation", "fetchChanges"})
+
+
+class Begun(NamedTuple):
+    """A call to begin now; its end is told with `number`."""
+
+    number: int
+    call: Call
+
+
+class CallQueue:
+    """The calls of one connection that have no reply yet."""
+
+    __slots__ = ("_begun", "_expected_bytes", "_number", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: list[Call] = []  # an empty deque takes 760 bytes of each idle connection
+        self._begun: dict[int, tuple[int, int]] = {}
+        """By number: the id for the reply, and the bytes that it may have."""
+        self._expected_bytes = 0
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._begun)
+
+    def add(self, call: Call) -> bool:
+        """Takes a call in. False, and nothing is changed, where there are MAX_CALLS."""
+        if len(self) >= MAX_CALLS:
+            return False
+        self._waiting.append(call)
+        return True
+
+    def begin(self, unwritten_bytes: int) -> Iterator[Begun]:
+        """The calls that begin now, in the order of their frames."""
+        while self._waiting:
+            size = PAGE_BYTES if self._waiting[0].do in _READS else ANSWER_BYTES
+            if self._expected_bytes + unwritten_bytes + size > UNWRITTEN_BYTES:
+                return
+            call = self._waiting.pop(0)
+            self._number += 1
+            self._begun[self._number] = (call.id, size)
+            self._expected_bytes += size
+            yield Begun(self._number, call)
+
+    def ended(self, number: int) -> int:
+        """The call of this number has its answer. Returns the id for the reply."""
+        call_id, size = self._begun.pop(number)
+        self._expected_bytes -= size
+        return call_id

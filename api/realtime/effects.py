@@ -1,0 +1,65 @@
+"""What a session asks of whoever carries it. Each is done in the order in which they are returned."""
+
+from typing import NamedTuple
+
+from rowbox.api.realtime.frames import Call
+
+
+class Write(NamedTuple):
+    """A text frame goes to the client."""
+
+    frame: bytes
+
+
+class Ping(NamedTuple):
+    """A WebSocket ping goes to the client."""
+
+
+class Verify(NamedTuple):
+    """The access token is to be verified: `Session.verified`, or `refused`. No frame is read before that."""
+
+    token: str
+
+
+class Enter(NamedTuple):
+    """The connection takes its place among the user's, and may displace others."""
+
+    user_id: str
+    device_id: str | None
+
+
+class Follow(NamedTuple):
+    """The owner is to tell of changes, for the token that was verified last: `Session.followed`, or `refused`. No frame
+    is read before that.
+    """
+
+
+class Pull(NamedTuple):
+    """The owner is asked what changed since `token`: `Session.pulled`, `not_pulled` or `refused`."""
+
+    token: str | None
+    number: int
+
+
+class Begin(NamedTuple):
+    """A call begins, before the next effect is looked at: `Session.called`."""
+
+    number: int
+    call: Call
+
+
+class Refuse(NamedTuple):
+    """A call that is one too many: `Session.refused_call`."""
+
+    call: Call
+
+
+class End(NamedTuple):
+    """The connection is closed with this code. `is_gone`: at once, because the client takes or says nothing."""
+
+    code: int
+    reason: str
+    is_gone: bool
+
+
+Effect = Write | Ping | Verify | Enter | Follow | Pull | Begin | Refuse | End
