@@ -2,6 +2,8 @@
 
     its own cell has ended, or a newer map lists it no more     -> REPLACED, for ever
     it is listed, reaches no mail, and a lively other one does  -> REPLACED: it ends, says so, and comes back as another
+    it owns shards, and has no links with most other servers,
+    while a lively other one has                                -> REPLACED, in the same way (docs/adr/0057)
     it has no cell                                              -> joins
     somebody's cell was seen unchanged for too long             -> declares it dead, by a swap on that unchanged cell
     it owns shards whose `since` is too low for their rows      -> raises it, by a new map
@@ -67,6 +69,13 @@ class Look(NamedTuple):
     is_whole: bool = True
 
 
+class Contacts(NamedTuple):
+    """With whom a server has links now, by incarnation: whom it can call, and who can call it."""
+
+    calls: Collection[str]
+    called_by: Collection[str]
+
+
 class Member(NamedTuple):
     """What an incarnation knows beside what stands in the store."""
 
@@ -94,6 +103,12 @@ class Member(NamedTuple):
     reaches_mail: bool = True
     may_leave: bool = True
     """Whether it has not reached the mail for so long that others, were it everybody's trouble, would say so, too."""
+    contacts: Contacts | None = None
+    """None: it has no links with other servers, and needs none."""
+    reaches_peers: bool = True
+    """Whether it has been in touch with the other servers (`is_in_touch`) within the last beats."""
+    may_leave_peers: bool = False
+    """Whether it has not been for so long that others, were it everybody's trouble, would say so, too."""
     clock_us: int = 0
     """The time that the next beat tells the other servers, in microseconds since 1970; 0: it tells none."""
     load: NodeLoad | None = None
@@ -169,7 +184,7 @@ def role_of(look: Look, me: Member) -> Role:
     if newest is None or newest.node(me.name) is None:
         return Role.REPLACED if me.was_listed else Role.UNLISTED
     abdicates = me.may_leave and not me.reaches_mail and _others_that_reach_mail(look, me) & set(me.lively)
-    return Role.REPLACED if abdicates else Role.LISTED
+    return Role.REPLACED if abdicates or _is_cut_off(look, me, newest) else Role.LISTED
 
 
 def has_ended(look: Look, incarnation: str) -> bool:
@@ -184,6 +199,24 @@ def has_ended(look: Look, incarnation: str) -> bool:
 def stewards(look: Look, count: int = STEWARDS) -> tuple[str, ...]:
     """The incarnations that watch everybody and plan, by rank."""
     return _lowest(count, (node.incarnation for node in look.map.nodes if not has_ended(look, node.incarnation)))
+
+
+def is_in_touch(look: Look, me: Member) -> bool:
+    """Whether `me` has links both ways with half of the other servers at least. Who is not listed is called by nobody.
+
+    Of all servers that are parted in groups, at most one group is in touch: one of more than half of them.
+    """
+    contacts = me.contacts
+    if contacts is None:
+        return True
+    others = [
+        node.incarnation
+        for node in look.map.nodes
+        if node.incarnation != me.name and node.peer and not has_ended(look, node.incarnation)
+    ]
+    is_listed = look.map.node(me.name) is not None
+    touched = [name for name in others if name in contacts.calls and (name in contacts.called_by or not is_listed)]
+    return 2 * len(touched) >= len(others)
 
 
 def take_in(look: Look, me: Member) -> TakenIn:
@@ -250,6 +283,7 @@ def _cell(me: Member) -> NodeCell:
         standby=node.standby,
         plan=node.plan,
         load=me.load,
+        reaches_peers=me.reaches_peers,
     )
 
 
@@ -342,6 +376,7 @@ def _joiners(look: Look, me: Member) -> list[NodeCell]:
         for cell in look.row.cells.values()
         if not cell.has_ended
         and cell.reaches_mail
+        and cell.reaches_peers is not False
         and cell.node_id
         and look.map.node(cell.incarnation) is None
         and (cell.incarnation == me.name or cell.incarnation in me.lively)
@@ -370,6 +405,14 @@ def _is_known_ended(look: Look, incarnation: str) -> bool:
 def _is_owned_by_one(look: Look) -> bool:
     """Whether one of a Rowbox that knew no shards owns everything: it knows no map, so everybody waits for its end."""
     return isinstance(look.row.map, MapCell) and not has_ended(look, look.row.map.owner)
+
+
+def _is_cut_off(look: Look, me: Member, newest: ShardMap) -> bool:
+    """Whether `me` has shards for which others cannot ask it, and is to leave them to those who are in touch."""
+    if me.reaches_peers or not me.may_leave_peers or not newest.shards_of(me.name):
+        return False
+    others = (cell for cell in look.row.cells.values() if cell.incarnation in me.lively)
+    return any(not cell.has_ended and cell.reaches_peers for cell in others if cell.incarnation != me.name)
 
 
 def _others_that_reach_mail(look: Look, me: Member) -> set[str]:

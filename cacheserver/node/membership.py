@@ -26,6 +26,7 @@ from rowbox.cacheserver.node.judgement import (
     Member,
     Role,
     Swap,
+    is_in_touch,
     next_swap,
     places_to_read,
     plan_input,
@@ -39,7 +40,7 @@ from rowbox.cacheserver.node.peer_clocks import PeerClocks, WitnessedTime
 from rowbox.cacheserver.node.proposals import Plan, Proposals, Raised
 from rowbox.cacheserver.node.put_back import WentBack
 from rowbox.cacheserver.node.tenure import Changed, LeasedOwnership
-from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.node.watch import Touch, Watch
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeLoad
 from rowbox.cacheserver.shardmap.map_store import MapStore
@@ -128,6 +129,7 @@ class Membership:
         """The version under which a row was claimed where that is above the map's, as after a restore; else 0. Whoever
         ends that clears it."""
         self._broken_since_s: float | None = None
+        self.touch = Touch(self._beat_s, gap_s, now_s)
         self._went_back = WentBack(self.incarnation)
         self._proposals = Proposals(maps, plan, now_s)
         self._places: Collection[bytes] | None = None
@@ -285,9 +287,10 @@ class Membership:
 
     def _see_others(self, look: Look) -> None:
         self.stewards = stewards(look)
+        self.touch.saw(is_in_touch=is_in_touch(look, self._member()))
         if self.clocks is not None:
             self.clocks.saw(look.row, self.stewards)
-        self.why_unlisted = _why_unlisted(look, is_alone=not self.stewards)
+        self.why_unlisted = _why_unlisted(look, is_alone=not self.stewards, is_apart=self.touch.is_apart)
         if self.stewards:
             self._alone_since_s = None
         elif self._alone_since_s is None or self._alone_of != look.map.version:
@@ -314,6 +317,11 @@ class Membership:
         me = self._member(has_renewed=True)
         higher = raised(look, me)
         self._proposals.see(plan_input(look, me), None if higher is None else Raised(higher, look.map.version))
+
+    @property
+    def reaches_peers(self) -> bool:
+        """Whether it has been in touch with the other servers within the last beats; before it is listed: now."""
+        return not (self.touch.is_cut_off if self._was_listed else self.touch.is_apart)
 
     @property
     def _is_suspect(self) -> bool:
@@ -345,6 +353,9 @@ class Membership:
             has_waited=alone_s is not None and now_s - alone_s >= self._come_back_s,
             reaches_mail=self.reaches_mail and not self._is_suspect,
             may_leave=broken_s is not None and now_s - broken_s >= LEAVE_BEATS * self._beat_s,
+            contacts=self.touch.contacts(),
+            reaches_peers=self.reaches_peers,
+            may_leave_peers=self.touch.may_leave,
             clock_us=0 if self._time is None else self._time.says_us(),
             load=self.load,
             silent=self._watch.silent(),
@@ -353,9 +364,11 @@ class Membership:
         )
 
 
-def _why_unlisted(look: Look, *, is_alone: bool) -> str:
+def _why_unlisted(look: Look, *, is_alone: bool, is_apart: bool) -> str:
     if isinstance(look.row.map, MapCell) and not look.row.has_ended(look.row.map.owner):
         return f"the server at {look.row.map.address}, an older Rowbox, owns the mailboxes: it has to be stopped first"
     if is_alone and look.map.nodes:
         return "waiting for the other servers to come back"
+    if is_apart:
+        return "waiting for links with the other servers of the cluster"
     return "waiting to be taken into the cluster's map"

@@ -22,7 +22,7 @@ from rowbox.cacheserver.background import BackgroundLoop, background_samples
 from rowbox.cacheserver.clocks import NowS, NowUs, StoreClock, boot_clock_s, wall_clock_us
 from rowbox.cacheserver.node.appointment import Appointment, MakeOwner
 from rowbox.cacheserver.node.beat_log import BeatLog
-from rowbox.cacheserver.node.judgement import Role
+from rowbox.cacheserver.node.judgement import Contacts, Role
 from rowbox.cacheserver.node.membership import Membership, new_incarnation
 from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
@@ -73,6 +73,7 @@ RETRY_AFTER_MS = 1000
 SAME_WAIT_S = 60.0
 """How often a wait is logged again whose reason is worded otherwise each time."""
 OPEN_PAUSE_S = 1.0
+CUT_OFF = "it has no links with most of the other servers"
 
 
 class Stores(NamedTuple):
@@ -106,6 +107,7 @@ class Node:
         plan: Plan,
         make_moves: MakeMoves | None = None,
         leave_s: float = 0.0,
+        contacts: Callable[[], Contacts | None] = lambda: None,
         time: WitnessedTime | None = None,
         now_s: NowS = boot_clock_s,
         now_us: NowUs = wall_clock_us,
@@ -114,6 +116,8 @@ class Node:
 
         `make_moves` gives an incarnation its part in moves; None: its shards stay where they are. `leave_s`: for how
         long a stop waits until the other servers have all shards of this one.
+
+        `contacts`: with which other servers this one has links now; None: it needs none.
 
         `time` judges this machine's clock; a server in doubt leaves the mailboxes to one that is not.
         """
@@ -128,6 +132,7 @@ class Node:
         self._now_s = now_s
         self._make_moves = make_moves
         self._leave_s = leave_s
+        self._contacts = contacts
         self._moves: Moves | None = None
         """Of the incarnation at hand."""
         self._move_counters = MoveCounters()
@@ -316,6 +321,9 @@ class Node:
         yield from self.view.samples()
         reaches = self._stores is not None and not self._health.unready_reasons
         yield "rowbox_reaches_mail", "gauge", "1 while this server can read and write mailboxes.", {}, reaches
+        in_touch = self._membership is not None and self._membership.reaches_peers
+        text = "1 while this server has links with half of the other servers of its cluster at least."
+        yield "rowbox_reaches_peers", "gauge", text, {}, in_touch
         text = "By how much this server's clock is ahead of the other servers', where they differ by more than 10 s."
         yield "rowbox_clock_peer_difference_seconds", "gauge", text, {}, self._apart.us / US_PER_S
         text = "Times this server took over shards, many or few, whose owner had ended."
@@ -427,6 +435,7 @@ class Node:
             now_s=self._now_s,
             time=self._time,
         )
+        membership.touch.contacts = self._contacts
         membership.on_applied = self._applied
         membership.ownership.on_outranked = self._loop.wake
         membership.ownership.who_has = self.view.who_has
@@ -570,16 +579,18 @@ class Node:
 
     def _end_life(self) -> None:
         """The incarnation at hand, if there is one, owns nothing any more; the next round begins another."""
+        self._why = self._why_replaced()
         if self._membership is not None:
             self._membership.end()
             self._membership = None
         self._end_moves()
         self._appointment.dismiss()
         self._meter = None
-        self._why = self._why_replaced()
 
     def _why_replaced(self) -> str:
         broken = [*filter(None, [self._doubt]), *self._health.unready_reasons]
+        if not broken and self._membership is not None and not self._membership.reaches_peers:
+            broken = [CUT_OFF]
         return f"this server leaves the mailboxes to others: {broken[0]}" if broken else "this server was replaced"
 
     async def _resign(self, membership: Membership) -> None:

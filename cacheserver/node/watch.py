@@ -1,14 +1,26 @@
-"""How long each node's cell has been seen unchanged, by this server's own clock and without a gap between looks.
+"""How long each node's cell has been seen unchanged, by this server's own clock and without a gap between looks. And
+for how long this server has not been in touch with the others.
 
 A store that stalls keeps everybody from renewing and everybody from looking. Were the time of the stall counted, the
 living would declare each other dead when the stall ends. So a gap between two looks starts all counts anew.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from rowbox.cacheserver.clocks import NowS
+from rowbox.cacheserver.node.judgement import Contacts
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+
+LINK_BEAT_S: Final = 1.0
+"""Links have beats of their own (LinkTiming of rpc/wire.py). Where a lease's are longer, these count."""
+CUT_OFF_BEATS: Final = 5
+"""Whoever has not been in touch with the other servers for so many beats says so. A lost link is noticed after two or
+three, at one end earlier than at the other, and made again within two."""
+LEAVE_PEERS_BEATS: Final = 5
+"""After so many more it leaves its shards, if there is somebody who still says to be in touch: where everybody's links
+break, everybody has said so by then."""
 
 
 class _Seen(NamedTuple):
@@ -65,3 +77,51 @@ class Watch:
     def soonest_s(self) -> float:
         """In how many seconds patience ends next, with whomever; all of them where nobody is watched."""
         return min((left_s for name in self._seen if (left_s := self.left_s(name)) > 0), default=self._patience_s)
+
+
+class Touch:
+    """For how long one incarnation has been in touch with the other servers at no look (is_in_touch).
+
+    `contacts`: with whom this server has links now; None: it needs none.
+    """
+
+    def __init__(self, beat_s: float, gap_s: float, now_s: NowS) -> None:
+        """`beat_s`: of the lease. `gap_s`: two looks that are further apart than this have a gap between them."""
+        beat_s = max(LINK_BEAT_S, beat_s)
+        self._says_after_s, self._leaves_after_s = CUT_OFF_BEATS * beat_s, LEAVE_PEERS_BEATS * beat_s
+        self._gap_s = gap_s
+        self._now_s = now_s
+        self._looked_s = now_s()
+        self._since_s: float | None = None
+        """Since when it has been apart, or has said so."""
+        self.contacts: Callable[[], Contacts | None] = _no_contacts
+        self.is_cut_off = False
+        """Whether it was in touch at no look for `CUT_OFF_BEATS`, and at none since. No gap takes that back: others
+        plan by it, so it must not go to and fro where a beat fails now and then."""
+
+    def saw(self, *, is_in_touch: bool) -> None:
+        """Takes in what a look has found. After a gap between looks it counts anew: a server whose loop has stalled has
+        lost its links by that, and is about to have them again.
+        """
+        now_s = self._now_s()
+        if is_in_touch:
+            self._since_s, self.is_cut_off = None, False
+        elif self._since_s is None or now_s - self._looked_s > self._gap_s:
+            self._since_s = now_s
+        elif not self.is_cut_off and now_s - self._since_s >= self._says_after_s:
+            self._since_s, self.is_cut_off = now_s, True
+        self._looked_s = now_s
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it was not in touch at the last look."""
+        return self._since_s is not None
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether it has said that it is cut off for `LEAVE_PEERS_BEATS`, and looked without a gap meanwhile."""
+        return self.is_cut_off and self._since_s is not None and self._now_s() - self._since_s >= self._leaves_after_s
+
+
+def _no_contacts() -> None:
+    """Of a server that has no links with others."""

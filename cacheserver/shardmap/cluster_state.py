@@ -51,6 +51,8 @@ class NodeCell(msgspec.Struct, frozen=True):
     `clock_us`: the time by its clock when the beat was begun; 0: it does not say (peer_clocks.py).
     From `node_id` to `plan`: what a map lists of it (shard_map.py). Without a node id a map does not list it.
     `load`: what it does, as of this beat; None: it owns nothing, or does not say.
+    `reaches_peers`: as of this beat, or some beat shortly before, it had links with half of the other servers at least;
+    None: it does not say, as a Rowbox that knew nothing of this. Nobody leaves its shards to such a one alone.
     """
 
     incarnation: str
@@ -67,6 +69,7 @@ class NodeCell(msgspec.Struct, frozen=True):
     standby: bool = False
     plan: int = 1
     load: NodeLoad | None = None
+    reaches_peers: bool | None = None
 
     @property
     def lasting(self) -> "NodeCell":

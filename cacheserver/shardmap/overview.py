@@ -58,6 +58,7 @@ class NodeView(NamedTuple):
     is_standby: bool
     is_draining: bool
     load: NodeLoad | None = None
+    reaches_peers: bool = True
 
 
 class Overview(NamedTuple):
@@ -148,6 +149,7 @@ def node_fields(node: NodeView) -> dict[str, Any]:
             "mailboxes": load.mailboxes,
             "commitP99Ms": load.commit_p99_ms,
         },
+        "reachesPeers": node.reaches_peers,
     }
 
 
@@ -215,6 +217,7 @@ def _view(
         node.standby,
         node.draining,
         None if cell is None or cell.has_ended else cell.load,
+        cell is None or cell.reaches_peers is not False,
     )
 
 
@@ -231,6 +234,8 @@ def _state(node: ListedNode, cell: NodeCell | None, *, is_listed: bool, is_silen
         return SILENT
     if not is_listed:
         return "of an older version" if not cell.node_id else "joining"
+    if cell.reaches_peers is False:
+        return "cut off"
     if node.draining or cell.status == "draining":
         return "draining"
     return "standby" if node.standby else cell.status
@@ -276,6 +281,9 @@ def _wrong_with_nodes(nodes: Iterable[NodeView]) -> Iterable[str]:
             yield f"{node.node_id} has not beaten for {node.quiet_s:.0f} s, and owns {_count(node.shards)}"
         elif not node.reaches_mail:
             yield f"{node.node_id} does not reach the mail"
+        elif not node.reaches_peers:
+            owns = f", and owns {_count(node.shards)}" if node.shards else ""
+            yield f"{node.node_id} has no links with most of the other servers{owns}"
         if node.load is not None and node.leaving and node.load.oldest_move_s >= LONG_MOVE_S:
             age = f"{node.load.oldest_move_s:.0f} s"
             yield f"{node.node_id} has had shards on the move for {age} and cannot give them away: its log says why"

@@ -83,7 +83,7 @@ def _renewed(node: ListedNode, cell: NodeCell) -> ListedNode:
         url=cell.url,
         weight=cell.weight,
         zone=cell.zone,
-        draining=cell.status == "draining",
+        draining=cell.status == "draining" or cell.reaches_peers is False,  # whom others cannot ask is given nothing
         plan=cell.plan,
     )
 
@@ -91,7 +91,8 @@ def _renewed(node: ListedNode, cell: NodeCell) -> ListedNode:
 def _joining(cells: Iterable[NodeCell], taken: set[str], standing: ShardMap) -> list[ListedNode]:
     joining: dict[str, ListedNode] = {}
     for cell in sorted(cells, key=lambda cell: cell.incarnation):
-        is_ready = cell.status == "alive" and cell.reaches_mail and cell.node_id not in taken | {""}
+        can_serve = cell.reaches_mail and cell.reaches_peers is not False
+        is_ready = cell.status == "alive" and can_serve and cell.node_id not in taken | {""}
         if is_ready and standing.node(cell.incarnation) is None and cell.node_id not in joining:
             node = ListedNode(cell.incarnation, cell.node_id, standby=cell.standby)
             joining[cell.node_id] = _renewed(node, cell)

@@ -200,6 +200,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         plan=planned_aside(settings.cluster.moves_at_once),
         make_moves=makes_moves(settings.cluster, lambda: None if among is None else among.routing.targets),
         leave_s=settings.cluster.leave_ms / 1000,
+        contacts=lambda: None if among is None else among.contacts(),
         time=time,
     )
     sources = (node.samples, lambda: _gateway_samples(opened), time.samples)

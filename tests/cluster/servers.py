@@ -1,18 +1,22 @@
 """Whole servers over one memory store: each a Node, with a way to the mailboxes and one to the cluster's row."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 from rowbox.cacheserver.clocks import StoreClock
+from rowbox.cacheserver.node.judgement import Contacts
 from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
 from rowbox.cacheserver.rows.stash import HandOver
-from rowbox.cacheserver.shardmap.shard_map import ListedNode
+from rowbox.cacheserver.shardmap.cluster_state import NodeCell
+from rowbox.cacheserver.shardmap.plan import plan
+from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import ttl_ms
@@ -31,11 +35,50 @@ async def _unreached(to: ListedNode, _part: HandOver, _version: int, _timeout_s:
     raise LinkLost(f"there is no link to {to.node_id}")
 
 
-class Server:
-    """A Node and its own way to the store that all share."""
+class Links:
+    """Which servers have links: each calls those whom its map lists, but over a way that is cut."""
 
-    def __init__(self, name: str, store: MemoryStore, clock: WallClock, leave_s: float = 0.0) -> None:
+    def __init__(self) -> None:
+        self.servers: list[Server] = []
+        self.cut: set[tuple[str, str]] = set()
+        """Who cannot call whom, by name."""
+        self.moves_at_once = 0
+        """How many shards the plan has on their way at a time, which go where a link goes."""
+
+    def part(self, *groups: str) -> None:
+        """From now on servers of different groups have no links. A server's name is one letter."""
+        self.cut = {(one, other) for a in groups for b in groups if a != b for one in a for other in b}
+
+    def contacts_of(self, server: "Server") -> Contacts:
+        """With whom a server has links now."""
+        others = [other for other in self.servers if other is not server]
+        calls = [other.node.incarnation for other in others if self._calls(server, other)]
+        return Contacts(calls, [other.node.incarnation for other in others if self._calls(other, server)])
+
+    async def planned(self, standing: ShardMap, cells: Sequence[NodeCell]) -> ShardMap | None:
+        """The next map."""
+        return plan(standing, cells, self.moves_at_once)
+
+    async def hand_over(self, by: "Server", to: ListedNode, _part: HandOver, _version: int, _timeout_s: float) -> int:
+        """As SendHandOver: the target answers, and takes nothing."""
+        if not any(self._calls(by, other) for other in self.servers if other.node.incarnation == to.incarnation):
+            raise LinkLost(f"there is no link to {to.node_id}")
+        return 0
+
+    def _calls(self, one: "Server", other: "Server") -> bool:
+        newest = one.node.view.newest
+        is_known = newest is not None and newest.node(other.node.incarnation) is not None
+        return is_known and (one.name, other.name) not in self.cut
+
+
+class Server:
+    """A Node and its own way to the store that all share. `links`: what links it has with other servers, if any."""
+
+    def __init__(
+        self, name: str, store: MemoryStore, clock: WallClock, leave_s: float = 0.0, links: Links | None = None
+    ) -> None:
         self.name = name
+        self._links = links
         self.wire = Wire(store, Random(name))
         """Its way to the cluster's row; `mail` is the one to the mailboxes."""
         self.mail = Wire(store, Random(name + "'s mail"))
@@ -55,16 +98,18 @@ class Server:
             ListedNode("", name, peer=name),
             name,
             self.broken.append,
-            plan=planned,
+            plan=planned if links is None else links.planned,
             make_moves=self._moves,
             leave_s=leave_s,
+            contacts=lambda: None if links is None else links.contacts_of(self),
             now_s=loop.time,
             now_us=clock.now_us,
         )
 
     def _moves(self, tenure: Tenure, shards: int, counters: MoveCounters) -> Moves:
         self.moved.append(counters)
-        return Moves(tenure, shards, _unreached, counters=counters)
+        send = _unreached if self._links is None else partial(self._links.hand_over, self)
+        return Moves(tenure, shards, send, counters=counters)
 
     async def _open(self) -> Stores:
         if self.openings:
@@ -104,10 +149,12 @@ class Servers:
         self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
         self._all: list[Server] = []
 
-    def add(self, name: str, leave_s: float = 0.0) -> Server:
+    def add(self, name: str, links: Links | None = None, leave_s: float = 0.0) -> Server:
         """`leave_s`: for how long its stop waits for others to take its shards by moves, which fail here."""
-        server = Server(name, self.store, self.clock, leave_s)
+        server = Server(name, self.store, self.clock, leave_s, links)
         self._all.append(server)
+        if links is not None:
+            links.servers.append(server)
         return server
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rowbox.cacheserver.node.judgement import Contacts
 from rowbox.cacheserver.node.node import Node
 from rowbox.cacheserver.routing.targets import Local
 from rowbox.cacheserver.rpc.endpoint import parse_endpoint
@@ -34,6 +35,10 @@ class AmongOthers(NamedTuple):
             raise StoreUnusable(f"cannot listen on {listen} for the other servers: {error.strerror}") from error
         self.routing.start()
 
+    def contacts(self) -> Contacts:
+        """With whom there are links now."""
+        return contacts_of(self.routing, self.peers)
+
     def samples(self) -> Iterable[Sample]:
         """The metrics of both."""
         yield from self.routing.samples()
@@ -43,6 +48,12 @@ class AmongOthers(NamedTuple):
         """Ends all links."""
         await self.peers.close(FINISH_S)
         await self.routing.close()
+
+
+def contacts_of(routing: Routing, peers: PeerSide) -> Contacts:
+    """With whom a server has links now."""
+    up = frozenset(incarnation for incarnation, target in routing.targets.remote.items() if target.is_up)
+    return Contacts(up, frozenset(peers.listener.peers))
 
 
 def among_others(settings: Settings, node: Node) -> AmongOthers:

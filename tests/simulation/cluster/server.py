@@ -28,6 +28,7 @@ from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.memory.faults import Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cacheserver.stores.port import Store
+from rowbox.cli.serving.cluster.among_others import contacts_of
 from rowbox.cli.serving.cluster.hand_overs import hand_over_calls, makes_moves
 from rowbox.cli.serving.cluster.peer_side import PeerSide
 from rowbox.cli.serving.cluster.routing import Routing
@@ -321,6 +322,7 @@ class CacheServer(Server):
             make_moves=makes_moves(settings.cluster, lambda: self.routing.targets),
             leave_s=LEAVE_S,
             time=judged,
+            contacts=lambda: contacts_of(self.routing, self.peer_side),
             now_s=lambda: began_s + rate * (loop.time() - began_s),
             now_us=clock.now_us,
         )

@@ -10,7 +10,8 @@ from functools import partial
 from rowbox.cacheserver.shardmap.shard_map import ShardMap
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import NotTheOwner
-from tests.cluster import test_clock, test_lease, test_membership, test_node, test_put_back
+from tests.cluster import test_lease, test_membership, test_node, test_put_back
+from tests.cluster.leaving import test_clock
 from tests.moves import test_broken_moves, test_moves
 from tests.moves.servers import Servers
 from tests.moves.steps import ALL, begun

@@ -20,12 +20,15 @@ from tests.support.process import ConnectionLost
 class Trouble:
     """Of one simulation, until `last_for` returns."""
 
-    def __init__(self, cluster: SimulatedCluster, history: History, dice: Random, *, is_busy: bool) -> None:
-        """`is_busy`: shards move all the time."""
+    def __init__(
+        self, cluster: SimulatedCluster, history: History, dice: Random, *, is_busy: bool, cuts_long: bool = False
+    ) -> None:
+        """`is_busy`: shards move all the time. `cuts_long`: all the while one server has no links with the others."""
         self._cluster = cluster
         self._history = history
         self._dice = dice
         self._is_busy = is_busy
+        self._cuts_long = cuts_long
         self._pending: dict[asyncio.Task[None], None] = {}
         self.clocks_off: dict[str, float] = {}
         """By how much the clocks are off that were set wrong, by server."""
@@ -72,6 +75,10 @@ class Trouble:
         kinds = self._dice.sample(kinds, self._dice.randint(2, 6))
         if self._is_busy:
             kinds = [(self._move, 30), (self._land, 4), *kinds[:2]]
+        if self._cuts_long:
+            calm = {self._land, self._move, self._pin, self._drain, self._slow, self._reset, self._step_clock_of_one}
+            kinds = [(kind, weight) for kind, weight in kinds if kind in calm] or [(self._land, 4)]
+            self._pending[asyncio.create_task(self._cut_off_one())] = None
         while True:
             await asyncio.sleep(self._dice.expovariate(10.0 if self._is_busy else 3.0))
             (kind,) = self._dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])
@@ -160,6 +167,24 @@ class Trouble:
             await asyncio.sleep(self._dice.choice([0.2, 1.2, 2.5]))
             for way in ways:
                 self._cluster.network.heal(*way)
+
+    async def _cut_off_one(self) -> None:
+        """Both ways, or one way, from all the others that there are, until all heals. It may own shards by then.
+
+        Its way to the store has no faults then: a look that fails has it count anew.
+        """
+        await asyncio.sleep(self._dice.uniform(1.5, 4.0))
+        if (one := self._one()) is None:
+            return
+        others = [name for name in self._cluster.servers if name != one.name]
+        ways = self._dice.choice([(True, True), (True, False), (False, True)])
+        self._note(f"{one.name} is cut off from {others}, {ways}")
+        for path in one.paths:
+            path.store.faults.clear()
+        for other in others:
+            for way, is_cut in zip([(one.name, other), (other, one.name)], ways, strict=True):
+                if is_cut:
+                    self._cluster.network.cut(*way)
 
     async def _cut_from_store(self) -> None:
         if (server := self._one()) is not None:

@@ -40,6 +40,9 @@ THINKS_S = 0.9
 """A client's pause between two requests, at most."""
 LONGEST_S = 4.5
 """For so long things go wrong."""
+ONE_IS_CUT_OFF = 20
+"""Of so many seeds: in one story a server loses its links with the others, for longer than it owns shards without."""
+LONG_STORY_S = (17.0, 25.0)
 SETTLES_S = FADES_AFTER_S + 30.0
 """Within this time after the last fault every shard is owned again, and everything that waited is done. (A server whose
 writes have failed leaves the mailboxes to others for FADES_AFTER_S.)"""
@@ -63,6 +66,9 @@ class ClusterWorld(World):
         self.is_healed = False
         self.is_busy = self.dice.random() < 0.4
         """A short story, in which shards move all the time under clients who do not pause."""
+        self.has_long_cut = seed % ONE_IS_CUT_OFF == 3
+        if self.has_long_cut:
+            self.is_busy = False
         self.ends_in_the_dark = self.dice.random() < 0.3
         """Whether the last that goes wrong is a power cut, after which nobody asks for anything."""
 
@@ -99,7 +105,7 @@ class ClusterWorld(World):
     async def _client(self, user: str) -> None:
         steps = [self._send, self._send, self._send_some, self._read, self._mark, self._follow, self._ask_status]
         last = False
-        for _ in range(2 * STEPS if self.is_busy else STEPS):
+        for _ in range(STEPS * (12 if self.has_long_cut else 2 if self.is_busy else 1)):
             await asyncio.sleep(self.dice.uniform(0, THINKS_S) / (8 if self.is_busy or self.is_healed else 1))
             last = self.is_healed
             if last and self.ends_in_the_dark:
@@ -159,14 +165,17 @@ class ClusterWorld(World):
 
     async def _run(self) -> None:
         self.cluster = self._make_cluster()
-        self.trouble = Trouble(self.cluster, self.history, self.dice, is_busy=self.is_busy)
+        self.trouble = Trouble(self.cluster, self.history, self.dice, is_busy=self.is_busy, cuts_long=self.has_long_cut)
         await self._start_first()
         clients = [asyncio.create_task(self._client(user)) for user in USERS for _ in range(2)]
         clients += [asyncio.create_task(self._poller(user)) for user in USERS]
         watch = asyncio.create_task(self._watch())
         try:
             is_short = self.is_busy or self.cluster.traits.is_large
-            await self.trouble.last_for(self.dice.uniform(1.5, LONGEST_S) / (3 if is_short else 1), clients)
+            lasts_s = self.dice.uniform(1.5, LONGEST_S) / (3 if is_short else 1)
+            if self.has_long_cut:
+                lasts_s = self.dice.uniform(*LONG_STORY_S)
+            await self.trouble.last_for(lasts_s, clients)
             await self._heal()
             done, late = await asyncio.wait([*clients, watch], timeout=SETTLES_S)
             for task in (*clients, watch):

@@ -119,6 +119,28 @@ def test_one_that_does_not_reach_the_mail_leaves_it_to_a_lively_one_that_does(
     )
 
 
+@pytest.mark.parametrize(
+    ("others_say", "known", "leaves"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (None, {}, False),
+        (True, {"lively": "a"}, False),
+        (True, {"may_leave_peers": False}, False),
+        (True, {"reaches_peers": True}, False),
+    ],
+    ids=["one is in touch", "nobody is", "all are older", "one was in touch", "too early", "a moment ago"],
+)
+def test_one_that_is_cut_off_leaves_its_shards_to_a_lively_one_that_says_to_be_in_touch(
+    others_say: bool | None, known: dict[str, Any], leaves: bool
+) -> None:
+    """An older Rowbox says nothing of it, and may go on calling by an incarnation's earlier name."""
+    seen = look(MAP, cell("a"), cell("b", reaches_peers=others_say))
+    cut_off = {"reaches_peers": False, "may_leave_peers": True, "lively": "ab", **known}
+    assert role_of(seen, member(MAP, **cut_off)) is (Role.REPLACED if leaves else Role.LISTED)
+    assert role_of(seen, member(shared("b"), **cut_off)) is Role.LISTED, "who has no shards leaves none"
+
+
 def test_a_newer_map_is_applied_and_the_beat_that_stands_counts() -> None:
     taken = take_in(look(MAP, *ALL), me(has_joined=False))
     assert (taken.role, taken.has_joined, taken.renewed_beat, taken.applies) == (Role.LISTED, True, 3, True)
@@ -169,7 +191,7 @@ LOAD = NodeLoad(12.5, 300.0, 7, 4.0)
 def test_one_renews_with_what_it_says_of_itself() -> None:
     node = ListedNode("a", "node a", "peer", "url", 50, "zone", standby=True, draining=True, plan=2)
     known = member(MAP, has_renewed=False, clock_us=9, reaches_mail=False, load=LOAD)._replace(node=node)
-    renewed = NodeCell("a", 4, "draining", "here", False, 9, "node a", "peer", "url", 50, "zone", True, 2, LOAD)
+    renewed = NodeCell("a", 4, "draining", "here", False, 9, "node a", "peer", "url", 50, "zone", True, 2, LOAD, True)
     assert next_swap(look(MAP, *ALL), known) == Swap(b"a", renewed)
 
 
@@ -196,14 +218,14 @@ def test_many_that_bury_many_begin_with_different_ones() -> None:
 
 def test_one_that_joins_takes_a_place_that_has_ended_or_makes_its_own() -> None:
     joining = me(has_joined=False, has_renewed=False, lease_is_held=False)
-    own = replace(cell("a"), beat=4)
+    own = replace(cell("a"), beat=4, reaches_peers=True)
     assert next_swap(look(MAP, cell("b")), joining) == Swap(own_place("a"), own)
     assert next_swap(look(MAP, cell("b"), cell("c", "dead")), joining) == Swap(b"c", own)
 
 
 def test_one_that_joins_tries_no_other_place_while_its_first_swap_may_yet_execute() -> None:
     joining = me(has_joined=False, has_renewed=False, first_place=FirstPlace(own_place("a"), None))
-    seen, own = look(MAP, cell("b"), cell("c", "dead")), replace(cell("a"), beat=4)
+    seen, own = look(MAP, cell("b"), cell("c", "dead")), replace(cell("a"), beat=4, reaches_peers=True)
     assert next_swap(seen, joining) == Swap(own_place("a"), own)
     assert next_swap(seen, joining._replace(has_renewed=True)) is None
     taken = joining._replace(first_place=FirstPlace(b"b", cell("b", "dead")))

@@ -1,6 +1,6 @@
 """Who is silent and who is lively, by one's own clock and without a gap in the looking."""
 
-from rowbox.cacheserver.node.watch import Watch
+from rowbox.cacheserver.node.watch import Touch, Watch
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 
@@ -75,3 +75,26 @@ def test_one_that_has_ended_is_neither() -> None:
         looking.look(second, 7, status="dead")
     assert not looking.is_silent
     assert not looking.is_lively
+
+
+def test_who_is_apart_says_so_in_five_beats_and_may_leave_in_five_more_each_without_a_gap() -> None:
+    now_s = 100.0
+    touch = Touch(1.0, GAP_S, lambda: now_s)
+
+    def looks(*after_s: float, is_in_touch: bool = False) -> tuple[bool, bool, bool]:
+        nonlocal now_s
+        for pause_s in after_s:
+            now_s += pause_s
+            touch.saw(is_in_touch=is_in_touch)
+        return touch.is_apart, touch.is_cut_off, touch.may_leave
+
+    assert looks(1, is_in_touch=True) == (False, False, False)
+    assert looks(1, *[1] * 4) == (True, False, False)
+    assert looks(1) == (True, True, False)
+    assert looks(1, 1, 1, 1) == (True, True, False)
+    assert looks(1) == (True, True, True)
+    assert looks(1, is_in_touch=True) == (False, False, False)
+    assert looks(1, *[1] * 4, 4, *[1] * 4) == (True, False, False), "the gap is none of the five beats"
+    assert looks(1) == (True, True, False)
+    assert looks(*[1] * 4, 4, *[1] * 4) == (True, True, False), "nor of the five that come then; what was said stays"
+    assert looks(1) == (True, True, True)

@@ -96,6 +96,21 @@ def test_a_whole_cluster_that_starts_again_has_the_shards_where_they_were() -> N
     assert ids(again) == ids(before)
 
 
+def test_who_says_that_it_is_cut_off_is_given_nothing_and_its_shards_move() -> None:
+    cut_off = cell("c", reaches_peers=False)
+    after = at_rest(standing("abc"), [cell("a"), cell("b"), cut_off])
+    assert loads(after).get("c", 0) == 0
+    assert not after.ownerless
+    assert plan(standing("ab"), [*cells("ab"), cut_off], AT_ONCE) is None, "nor is it taken in"
+    assert plan(standing("abc"), [cell("a"), cell("b"), cell("c", reaches_peers=None)], AT_ONCE) is None, "an older one"
+
+
+def test_where_everybody_is_cut_off_what_has_no_owner_is_given_all_the_same() -> None:
+    after = at_rest(standing("abc"), [cell("a", reaches_peers=False), cell("b", reaches_peers=False)])
+    assert set(loads(after)) == {"a", "b"}
+    assert not after.ownerless
+
+
 @pytest.mark.parametrize(
     "newcomer",
     [
