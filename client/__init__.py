@@ -9,8 +9,8 @@ the server imports nothing of it. Fields that a later server adds to its answers
             ...
 """
 
-from rowbox.client.access import TokenSource
-from rowbox.client.answers import (
+from rowbox.client.calls.access import TokenSource
+from rowbox.client.calls.answers import (
     ChangedMessage,
     Changes,
     Conversation,
@@ -20,8 +20,7 @@ from rowbox.client.answers import (
     ReadMark,
     Sent,
 )
-from rowbox.client.client import Client
-from rowbox.client.errors import (
+from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
     DEDUPE_LIFE_OVER,
     NO_ANSWER,
@@ -33,10 +32,11 @@ from rowbox.client.errors import (
     OutcomeUnknown,
     Refused,
 )
-from rowbox.client.follow import Change, Follow, NewMessage, Reset
-from rowbox.client.follow_conversations import ConversationChange, FollowConversations
-from rowbox.client.polls import Connection, OnConnection
-from rowbox.client.sends import new_client_message_id
+from rowbox.client.calls.sends import new_client_message_id
+from rowbox.client.client import Client
+from rowbox.client.following.follow import Change, Follow, NewMessage, Reset
+from rowbox.client.following.follow_conversations import ConversationChange, FollowConversations
+from rowbox.client.following.polls import Connection, OnConnection
 
 __all__ = [
     "CLIENT_CLOSED",

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar
 
-from rowbox.client.access import TokenSource
-from rowbox.client.answers import (
+from rowbox.client.calls.access import TokenSource
+from rowbox.client.calls.answers import (
     ChangedMessage,
     Changes,
     Conversation,
@@ -15,15 +15,15 @@ from rowbox.client.answers import (
     ReadMark,
     Sent,
 )
-from rowbox.client.errors import CallFailed, ListReset, Refused
-from rowbox.client.faults import checked_duration
-from rowbox.client.follow import Follow, place_of
-from rowbox.client.follow_conversations import FollowConversations
-from rowbox.client.polls import OnConnection, Polls
-from rowbox.client.retry import PATIENCE_S, Timing, retried
-from rowbox.client.sends import Attempt, new_client_message_id
-from rowbox.client.transport import CALL_S, DEDUPE_LIFE_S, Transport
-from rowbox.client.turns import Turns
+from rowbox.client.calls.errors import CallFailed, ListReset, Refused
+from rowbox.client.calls.faults import checked_duration
+from rowbox.client.calls.retry import PATIENCE_S, Timing, retried
+from rowbox.client.calls.sends import Attempt, new_client_message_id
+from rowbox.client.calls.transport import CALL_S, DEDUPE_LIFE_S, Transport
+from rowbox.client.calls.turns import Turns
+from rowbox.client.following.follow import Follow, place_of
+from rowbox.client.following.follow_conversations import FollowConversations
+from rowbox.client.following.polls import OnConnection, Polls
 
 MAX_WAIT_S: Final = 55
 _PAGE_SIZE: Final = 100

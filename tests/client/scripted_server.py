@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rowbox.client import Client, TokenSource
-from rowbox.client.retry import Pauses, Timing
+from rowbox.client.calls.retry import Pauses, Timing
 
 PAUSES: Final = Pauses(base_s=1.0, cap_s=8.0)
 TOKEN: Final = "the.access.token"

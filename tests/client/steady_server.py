@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rowbox.client import Client
-from rowbox.client.retry import Pauses, Timing
+from rowbox.client.calls.retry import Pauses, Timing
 from tests.integration.support.server_process import ServerProcess, rowbox
 
 QUICK = Timing(pauses=Pauses(base_s=0.02, cap_s=0.2))

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from rowbox.client import NO_TOKEN, AccessDenied, Message, OutcomeUnknown, Refused
-from rowbox.client.access import AccessToken
+from rowbox.client.calls.access import AccessToken
 from tests.client.scripted_server import Answer, Asked, ScriptedServer, Time, client_of, delta, problem, sent
 
 EXPIRED = problem(401, "unauthenticated")

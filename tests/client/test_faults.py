@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from rowbox.client import CLIENT_CLOSED, NO_ANSWER, Client, OutcomeUnknown
-from rowbox.client.faults import checked_token, is_outage
+from rowbox.client.calls.faults import checked_token, is_outage
 from tests.client.scripted_server import ScriptedServer, Time, client_of, never, problem
 from tests.http.api import until
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowbox.client import NO_ANSWER, CallFailed, OutcomeUnknown, Refused
-from rowbox.client.awake import MachineSlept
-from rowbox.client.retry import Pauses, Timing, retried
+from rowbox.client.calls.awake import MachineSlept
+from rowbox.client.calls.retry import Pauses, Timing, retried
 from tests.client.scripted_server import Time
 
 Failure = tuple[bool, int, float]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowbox.client import AccessDenied, CallFailed, Client, OutcomeUnknown, Refused
-from rowbox.client.errors import NO_ANSWER, UNEXPECTED_ANSWER
+from rowbox.client.calls.errors import NO_ANSWER, UNEXPECTED_ANSWER
 from tests.client.scripted_server import HANG_UP, Answer, ScriptedServer, Time, client_of, problem, sent
 
 UNAVAILABLE = problem(503, "store_unavailable")

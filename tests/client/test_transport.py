@@ -6,10 +6,10 @@ import socket
 import pytest
 
 from rowbox.client import Client, Message, OutcomeUnknown, Sent
-from rowbox.client.awake import MachineSlept
-from rowbox.client.connections import probing_socket
-from rowbox.client.errors import NO_ANSWER
-from rowbox.client.transport import Transport, _Try
+from rowbox.client.calls.awake import MachineSlept
+from rowbox.client.calls.connections import probing_socket
+from rowbox.client.calls.errors import NO_ANSWER
+from rowbox.client.calls.transport import Transport, _Try
 from tests.client.scripted_server import (
     HANG_UP,
     Answer,

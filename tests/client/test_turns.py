@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rowbox.client import Client, OutcomeUnknown
-from rowbox.client.turns import Turns
+from rowbox.client.calls.turns import Turns
 from tests.client.scripted_server import HANG_UP, Answer, Asked, ScriptedServer, Time, sent
 from tests.http.api import until
 

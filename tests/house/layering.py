@@ -68,7 +68,9 @@ BELOW: Mapping[str, Sequence[str]] = {
     "cli/verbs/mail": ("cli/verbs/tokens",),
     "cli/verbs/cluster": ("cli/verbs/tokens", "cacheserver/shardmap"),
     "cli/verbs": ("cli/verbs/mail", "cli/verbs/cluster", "cli/serving/processes"),
-    "client": (),
+    "client/calls": (),
+    "client/following": ("client/calls",),
+    "client": ("client/following",),
 }
 """Each room with the rooms right below it. It may import what these may, and nothing else of ours.
 

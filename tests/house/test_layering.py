@@ -191,7 +191,7 @@ def test_a_breach_is_found(path: str, source: str) -> None:
         ("api/auth/keys.py", "import jwt"),
         ("api/telemetry/metrics.py", "import prometheus_client.core"),
         ("client/x.py", "import asyncio, aiohttp\nfrom msgspec import Struct\nfrom rowbox import __version__"),
-        ("client/x.py", "from rowbox.client.errors import CallFailed"),
+        ("client/x.py", "from rowbox.client.calls.errors import CallFailed"),
         ("cli/x.py", "import click, rich.progress\nfrom rowbox.cacheserver.stores import port\nimport rowbox.api.app"),
         ("cli/main.py", "import importlib\nimportlib.import_module('rowbox.cli.verbs.serve')"),
         ("api/v1/x.py", "from importlib.resources import files"),

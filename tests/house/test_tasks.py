@@ -39,7 +39,7 @@ ENDS = {
     "cli/serving/processes/several_processes.py create_task": "passes SIGHUP on; leaving the server",
     "cli/verbs/cluster/cluster.py ensure_future": "one look at the cluster, while the screen goes on; its `finally`",
     "cli/verbs/serve.py ensure_future": "what the server awaits: the first that ends cancels the others",
-    "client/transport.py create_task": "noticing that the machine has slept; leaving the client's `async with`",
+    "client/calls/transport.py create_task": "noticing that the machine has slept; leaving the client's `async with`",
     "mailbox/timing/timer_queue.py call_at": "the one timer of a queue; `close`, or its step",
 }
 

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import aiohttp
 
 from rowbox import __version__
-from rowbox.client.access import AccessToken, TokenSource
-from rowbox.client.answers import decoded
-from rowbox.client.awake import GAP_S, TICK_S, Alarm, MachineSlept
-from rowbox.client.connections import CONNECT_S, Connections, Generation, probing_socket
-from rowbox.client.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
-from rowbox.client.faults import checked_url, is_outage, said
+from rowbox.client.calls.access import AccessToken, TokenSource
+from rowbox.client.calls.answers import decoded
+from rowbox.client.calls.awake import GAP_S, TICK_S, Alarm, MachineSlept
+from rowbox.client.calls.connections import CONNECT_S, Connections, Generation, probing_socket
+from rowbox.client.calls.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
+from rowbox.client.calls.faults import checked_url, is_outage, said
 
 CALL_S: Final = 15.0
 """Seconds for one try. A server that cannot carry it out answers before that (`server.body_room_ms`,

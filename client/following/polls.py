@@ -13,8 +13,8 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from rowbox.client.errors import CallFailed
-from rowbox.client.retry import Timing, asked_s
+from rowbox.client.calls.errors import CallFailed
+from rowbox.client.calls.retry import Timing, asked_s
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Final, Self, TypeAlias
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from rowbox.client.answers import Message, MessagePage
-from rowbox.client.polls import Polls
+from rowbox.client.calls.answers import Message, MessagePage
+from rowbox.client.following.polls import Polls
 
 _WITHIN: Final = "~"
 """Divides the two parts of a token that is made here. No token of the server's has it."""

@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from rowbox.client.errors import UNEXPECTED_ANSWER, AccessDenied, CallFailed, OutcomeUnknown, Refused
+from rowbox.client.calls.errors import UNEXPECTED_ANSWER, AccessDenied, CallFailed, OutcomeUnknown, Refused
 
 _T = TypeVar("_T")
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

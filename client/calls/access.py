@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TypeAlias
 
-from rowbox.client.errors import NO_TOKEN, AccessDenied, OutcomeUnknown
-from rowbox.client.faults import checked_token, is_mistake, said
+from rowbox.client.calls.errors import NO_TOKEN, AccessDenied, OutcomeUnknown
+from rowbox.client.calls.faults import checked_token, is_mistake, said
 
 TokenSource: TypeAlias = str | Callable[[], Awaitable[str] | str]
 """An access token, or a token function that gives one. The function is called before the first request, and again when

@@ -5,8 +5,8 @@ from typing import Self
 
 from msgspec import Struct
 
-from rowbox.client.answers import Conversation, ConversationPage
-from rowbox.client.polls import Polls
+from rowbox.client.calls.answers import Conversation, ConversationPage
+from rowbox.client.following.polls import Polls
 
 
 class ConversationChange(Struct, kw_only=True, frozen=True):

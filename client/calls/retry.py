@@ -15,8 +15,8 @@ from typing import Final, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
-from rowbox.client.awake import GAP_S, MachineSlept
-from rowbox.client.errors import NO_TOKEN, CallFailed, OutcomeUnknown
+from rowbox.client.calls.awake import GAP_S, MachineSlept
+from rowbox.client.calls.errors import NO_TOKEN, CallFailed, OutcomeUnknown
 
 PATIENCE_S: Final = 30.0
 """The default patience: longer than a takeover, which takes the lease's life and a few seconds."""

@@ -10,8 +10,8 @@ import uuid
 
 from msgspec import Struct
 
-from rowbox.client.errors import DEDUPE_LIFE_OVER, CallFailed, OutcomeUnknown
-from rowbox.client.retry import Timing
+from rowbox.client.calls.errors import DEDUPE_LIFE_OVER, CallFailed, OutcomeUnknown
+from rowbox.client.calls.retry import Timing
 
 
 def new_client_message_id() -> str:

@@ -1,0 +1,1 @@
+"""What changes in a mailbox, from token to token, over whatever carries it."""
