@@ -22,6 +22,7 @@ from rowbox.client.calls.answers import (
 )
 from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
+    CONNECTED_ELSEWHERE,
     DEDUPE_LIFE_OVER,
     NO_ANSWER,
     NO_TOKEN,
@@ -35,11 +36,13 @@ from rowbox.client.calls.errors import (
 from rowbox.client.calls.sends import new_client_message_id
 from rowbox.client.client import Client
 from rowbox.client.following.follow import Change, Follow, NewMessage, Reset
+from rowbox.client.following.follow_changes import FollowChanges
 from rowbox.client.following.follow_conversations import ConversationChange, FollowConversations
 from rowbox.client.following.polls import Connection, OnConnection
 
 __all__ = [
     "CLIENT_CLOSED",
+    "CONNECTED_ELSEWHERE",
     "DEDUPE_LIFE_OVER",
     "NO_ANSWER",
     "NO_TOKEN",
@@ -55,6 +58,7 @@ __all__ = [
     "ConversationChange",
     "ConversationPage",
     "Follow",
+    "FollowChanges",
     "FollowConversations",
     "ListReset",
     "Message",

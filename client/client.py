@@ -21,7 +21,9 @@ from rowbox.client.calls.retry import PATIENCE_S, Timing, retried
 from rowbox.client.calls.sends import Attempt, new_client_message_id
 from rowbox.client.calls.transport import CALL_S, DEDUPE_LIFE_S, Transport
 from rowbox.client.calls.turns import Turns
+from rowbox.client.following.feed import Feed
 from rowbox.client.following.follow import Follow, place_of
+from rowbox.client.following.follow_changes import FollowChanges
 from rowbox.client.following.follow_conversations import FollowConversations
 from rowbox.client.following.polls import OnConnection, Polls
 
@@ -59,6 +61,7 @@ class Client:
         self._timing = timing if timing is not None else Timing()
         self._transport = Transport(url, token, dedupe_life_s=checked_duration("dedupe_life_s", dedupe_life_s))
         self._turns = Turns()
+        self._feeds: set[FollowChanges] = set()
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -67,6 +70,8 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        for follow in list(self._feeds):
+            await follow.aclose()
         await self._transport.__aexit__(kind, error, traceback)
 
     async def send(
@@ -179,6 +184,26 @@ class Client:
             return await self._transport.get("fetchConversation", query, ConversationPage, wait_s=held_s)
 
         return FollowConversations(Polls(poll, token, _sane_wait(wait_s), self._timing, on_connection))
+
+    def follow_changes(
+        self, token: str | None = None, *, wait_s: int = 30, on_connection: OnConnection | None = None
+    ) -> FollowChanges:
+        """Everything that changes in the mailbox after `token`, which an earlier change had: messages, conversations,
+        the account. Without a token it begins with a beginning.
+
+        It comes over a socket, and by long polls where there is none: where a proxy does not let one through, or cuts
+        it. While the socket is open the client's other calls go over it, too. `wait_s` and `on_connection` are as in
+        `follow`. What the program keeps is whole if it takes each message and conversation whose
+        `last_updated_timestamp` is not less than that of the one it has, and reads its lists anew where
+        `is_delta_update` is False.
+        """
+        _sane_wait(wait_s)
+
+        def begun(follow: FollowChanges) -> Feed:
+            self._feeds.add(follow)
+            return Feed(self._transport, token, wait_s, self._timing, on_connection)
+
+        return FollowChanges(begun, self._feeds.discard, token)
 
     async def fetch_messages(
         self,

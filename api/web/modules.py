@@ -31,8 +31,8 @@ class _Module(NamedTuple):
 
 
 def joined(entry: str, sources: Mapping[str, str]) -> str:
-    """The text of one module that does what `entry` does. `sources` has the text of each module by its path, `entry`'s
-    too.
+    """The text of one module that does what `entry` does, and exports what that exports. `sources` has the text of each
+    module by its path, `entry`'s too.
 
     Imports of modules that are not in `sources` stay imports, by the path that `entry` would use. Modules that nobody
     imports are left out. UnknownSyntax; ValueError for modules that import each other in a circle.
@@ -59,7 +59,9 @@ def joined(entry: str, sources: Mapping[str, str]) -> str:
 
     add(entry, ())
     imports = [f'import * as {name} from "{path}";\n' for name, path in outside.items()]
-    return "".join([*imports, *parts])
+    exported = modules[entry].exports
+    exports = [f"\nexport const {{ {', '.join(exported)} }} = {_name(entry)};\n"] if exported else []
+    return "".join([*imports, *parts, *exports])
 
 
 def _parsed(path: str, text: str) -> _Module:

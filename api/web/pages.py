@@ -2,7 +2,8 @@
 document at /openapi.json.
 
 They are plain files beside this module, and load nothing from other servers. The chat's modules are joined into one
-(modules.py, ADR 30), so that the page needs five requests and not one for each module. The Content-Security-Policy lets
+(modules.py, ADR 30), so that the page needs five requests and not one for each module; and the client's, so that who
+takes it has one file. The Content-Security-Policy lets
 a page load its own files and call this server, and nothing more. It also demands trusted types, so the text of a
 message can never become markup or script.
 """
@@ -41,13 +42,15 @@ _TYPES: Final = {
 }
 _HERE: Final = files("rowbox.api.web")
 _CHAT: Final = _HERE / "chat"
+_CLIENT: Final = _HERE / "client"
 
 
 def pages() -> Sequence[Resource]:
     """All pages and their files, to be answered with GET. The files are read once, when the application is built."""
     return [
         _file("/", _CHAT / "index.html"),
-        *(_file(f"/client/{name}", _HERE / "client" / name) for name in ("rowbox.js", "rowbox.d.ts", "package.json")),
+        _page("/client/rowbox.js", _TYPES[".js"], joined("rowbox.js", dict(_modules(_CLIENT))).encode()),
+        *(_file(f"/client/{name}", _CLIENT / name) for name in ("rowbox.d.ts", "package.json")),
         _page("/chat/chat.js", _TYPES[".js"], joined("main.js", dict(_modules(_CHAT))).encode()),
         *(_file(f"/chat/{name}", _CHAT / name) for name in ("chat.css", "icon.svg", "icon-unread.svg")),
         _file("/docs", _HERE / "docs.html"),

@@ -37,7 +37,7 @@ class AccessToken:
         return self._token if self._token is not None else await self._other_than(None)
 
     async def renewed(self, refused: str) -> str | None:
-        """Another token than `refused`; None where there is none. Errors as of `get`."""
+        """Another token than `refused`, which no call uses any more; None where there is none. Errors as of `get`."""
         if isinstance(self._source, str):
             return None
         token = await self._other_than(refused)
@@ -47,6 +47,7 @@ class AccessToken:
         try:
             async with asyncio.timeout(self._timeout_s), self._renewal:
                 if self._token is None or self._token == refused:
+                    self._token = None
                     given = await self._ask()
                     self._token = checked_token(given)
                 return self._token

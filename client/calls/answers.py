@@ -1,6 +1,7 @@
 """The types of the server's answers. Times are integer microseconds since the epoch. Unknown fields are ignored."""
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -142,6 +143,11 @@ class Changes(Struct, rename="camel", kw_only=True, frozen=True):
     None where there are none."""
     retry_after_ms: int | None = None
 
+    @property
+    def items(self) -> tuple[Message | Conversation, ...]:
+        """All that is in it."""
+        return (*self.messages, *self.conversations)
+
 
 class _Problem(Struct, rename="camel", kw_only=True, frozen=True):
     """An error's body (RFC 9457)."""
@@ -158,19 +164,29 @@ def decoded(status: int, body: bytes, retry_after: str | None, kind: type[_T]) -
 
     `retry_after` is the header of that name. It is used where the body has no retryAfterMs.
     """
+    return _read(status, lambda of: msgspec.json.decode(body, type=of), retry_after, kind)
+
+
+def converted(status: int, body: object, kind: type[_T]) -> _T:
+    """As `decoded`, of a reply over a socket, whose JSON is decoded already."""
+    return _read(status, lambda of: msgspec.convert(body, of), None, kind)
+
+
+def _read(status: int, read: Callable[[Any], Any], retry_after: str | None, kind: type[_T]) -> _T:
     if not 200 <= status < 300:
-        raise _failure(status, body, retry_after)
+        raise _failure(status, read, retry_after)
     try:
-        return msgspec.json.decode(body, type=kind)
+        answer: _T = read(kind)
     except _UNREADABLE as error:
         raise OutcomeUnknown(
             f"{status}, but not as expected: {error}", code=UNEXPECTED_ANSWER, status=status
         ) from error
+    return answer
 
 
-def _failure(status: int, body: bytes, retry_after: str | None) -> CallFailed:
+def _failure(status: int, read: Callable[[Any], Any], retry_after: str | None) -> CallFailed:
     try:
-        problem = msgspec.json.decode(body, type=_Problem)
+        problem: _Problem = read(_Problem)
     except _UNREADABLE:  # a proxy's error page
         is_redirect = 300 <= status < 400
         detail = "a redirect, not followed: give the URL that it leads to" if is_redirect else "not from Rowbox"

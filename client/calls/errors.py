@@ -23,6 +23,10 @@ CLIENT_CLOSED: Final = "client_closed"
 """The `code` where the client was closed during a call, which is then not tried again. Another client can go on with a
 send, under its clientMessageId."""
 
+CONNECTED_ELSEWHERE: Final = "connected_elsewhere"
+"""The `code` where a follower of changes ends because others of its user have connected since: more than the server
+lets one user have."""
+
 
 class CallFailed(Exception):
     """A call failed. `str(error)` is one line for a person; it never holds a message's text.

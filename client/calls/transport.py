@@ -1,17 +1,21 @@
-"""One HTTP call: a request becomes a typed answer or a typed error. No retries, except with a renewed access token."""
+"""One call: a request becomes a typed answer or a typed error. No retries, except with a renewed access token.
+
+It goes by HTTP, or over a socket where somebody has one open (`carrier`).
+"""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 import aiohttp
 
 from rowbox import __version__
 from rowbox.client.calls.access import AccessToken, TokenSource
-from rowbox.client.calls.answers import decoded
+from rowbox.client.calls.answers import converted, decoded
 from rowbox.client.calls.awake import GAP_S, TICK_S, Alarm, MachineSlept
 from rowbox.client.calls.connections import CONNECT_S, Connections, Generation, probing_socket
 from rowbox.client.calls.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
@@ -24,7 +28,23 @@ POLL_MARGIN_S: Final = 5.0
 """Seconds for which a client listens to a poll beyond the poll's `wait`."""
 DEDUPE_LIFE_S: Final = 7 * 24 * 3600.0
 """Seconds for which a server knows a clientMessageId by default."""
+SUBPROTOCOL: Final = "rowbox.v1"
+CLOSE_S: Final = 1.0
+"""Seconds for the server's word when a socket is closed."""
+PROGRAM: Final = f"rowbox-client/{__version__}"
 _T = TypeVar("_T")
+
+
+class Carrier(Protocol):
+    """Who may have a socket open."""
+
+    def call(self, name: str, fields: Mapping[str, Any]) -> Awaitable[tuple[int, object]] | None:
+        """Makes a call; its status and body. None where none can be made now. OutcomeUnknown where the socket ends."""
+        ...
+
+
+class _Redirected(aiohttp.ClientError):
+    pass
 
 
 class _Exchange(NamedTuple):
@@ -89,6 +109,9 @@ class Transport:
         self._connections: Connections | None = None
         self._was_closed = False
         self._tries: set[_Try] = set()
+        self.carrier: Carrier | None = None
+        self.when_woken: set[Callable[[], None]] = set()
+        """Called when the machine has slept."""
         self.dedupe_life_s = dedupe_life_s
         """Seconds for which the server knows a clientMessageId: the last value that an answer to a send had."""
 
@@ -126,8 +149,39 @@ class Transport:
             given["wait"] = wait_s
         return await self._call("GET", call, kind, wait_s + self._margin_s if wait_s else self._call_s, params=given)
 
+    async def access_token(self, refused: str | None) -> str | None:
+        """The access token; another one than `refused`, which is used no more; None where there is none."""
+        return await self._access.get() if refused is None else await self._access.renewed(refused)
+
+    @asynccontextmanager
+    async def socket(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A socket, before its hello. OutcomeUnknown where there is none; faults as they are. It takes its time."""
+        connections = self._open()
+        async with connections.borrowed() as generation:
+            try:
+                opened = await generation.session.ws_connect(
+                    f"{self._url}/v1/ws", protocols=(SUBPROTOCOL,), timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                asked = error.headers.get("Retry-After", "") if error.headers is not None else ""
+                asked_ms = int(asked[:9]) * 1000 if asked.isdecimal() else None
+                text = f"no socket: {error.status}"
+                raise OutcomeUnknown(text, code=NO_ANSWER, status=error.status, retry_after_ms=asked_ms) from error
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                raise OutcomeUnknown(f"no socket: {said(error)}", code=NO_ANSWER) from error
+            async with opened:
+                yield opened
+
     async def _call(self, method: str, call: str, kind: type[_T], timeout_s: float, **content: Any) -> _T:
         self._open()
+        if self.carrier is not None and "wait" not in content.get("params", ()):
+            carried = self.carrier.call(call, content.get("json") or content.get("params") or {})
+            if carried is not None:
+                status, body = await self._in_time(call, timeout_s, carried)
+                if status != 401:
+                    return converted(status, body, kind)
         token = await self._access.get()
         answer = await self._exchange(method, call, token, timeout_s, content)
         if answer.status == 401 and (renewed := await self._access.renewed(token)) is not None:
@@ -146,22 +200,29 @@ class Transport:
     ) -> _Exchange:
         connections = self._open()
         async with connections.borrowed() as generation:
-            this = _Try(timeout_s)
             try:
-                async with this.scope:
-                    self._tries.add(this)
-                    try:
-                        return await self._asked(generation, method, call, token, content)
-                    finally:
-                        self._tries.discard(this)
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                this.notice_sleep()
-                if not isinstance(error, aiohttp.ClientConnectorError):  # such a try never had a connection
+                return await self._in_time(call, timeout_s, self._asked(generation, method, call, token, content))
+            except OutcomeUnknown as error:
+                if not isinstance(error.__cause__, aiohttp.ClientConnectorError):  # such a try never had a connection
                     await connections.retire(generation)
-                cause = MachineSlept() if this.has_slept else error
-                raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from cause
+                raise
+
+    async def _in_time(self, call: str, timeout_s: float, answer: Awaitable[_T]) -> _T:
+        """What `answer` gives. OutcomeUnknown where that takes too long, or the network fails; faults as they are."""
+        this = _Try(timeout_s)
+        try:
+            async with this.scope:
+                self._tries.add(this)
+                try:
+                    return await answer
+                finally:
+                    self._tries.discard(this)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            this.notice_sleep()
+            cause = MachineSlept() if this.has_slept else error
+            raise OutcomeUnknown(f"no answer to {call}: {this.why(error)}", code=NO_ANSWER) from cause
 
     async def _asked(
         self, generation: Generation, method: str, call: str, token: str, content: dict[str, Any]
@@ -184,11 +245,20 @@ class Transport:
             await self._connections.retire()
         for one in self._tries:
             one.end()
+        for woken in list(self.when_woken):
+            woken()
 
 
 def _session() -> aiohttp.ClientSession:
+    redirects = aiohttp.TraceConfig()  # a request says itself that it follows none; a socket's handshake cannot
+    redirects.on_request_redirect.append(_refuse)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(socket_factory=probing_socket),
-        headers={"User-Agent": f"rowbox-client/{__version__}"},
+        headers={"User-Agent": PROGRAM},
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        trace_configs=[redirects],
     )
+
+
+async def _refuse(*_: object) -> None:
+    raise _Redirected("a redirect, not followed: the access token must not go to another server")

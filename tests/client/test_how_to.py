@@ -13,6 +13,7 @@ import pytest
 from rowbox.client import Client, Refused
 from tests.client.scripted_server import ScriptedServer, conversations, problem
 from tests.client.steady_server import access_token, client_for, restart, steady_server
+from tests.http.api import Api, token, until
 from tests.integration.documents.fenced import block
 from tests.integration.support.server_process import DEADLINE_S
 
@@ -60,3 +61,21 @@ async def test_its_list_of_conversations_is_kept(server: ScriptedServer, client:
     with pytest.raises(Refused):
         await scope["keep"]()
     assert states == [["c1", "c2"], ["c1", "c2", "c3"], ["c4"]]
+
+
+async def test_its_copy_of_the_mailbox_is_kept(rowbox: Api) -> None:
+    """The lines under it, as they stand there."""
+    url = f"http://127.0.0.1:{rowbox.server.port}"
+    async with Client(url, token("bob")) as bob, Client(url, token("alice")) as client:
+        before = await bob.send("alice", "before")
+        lines = textwrap.indent(block(PAGE, "changes.py"), "    ")
+        states: list[tuple[list[str], list[str]]] = []
+        scope: dict[str, Any] = {"client": client, "states": states}
+        exec(f"async def keep():\n{lines}\n            states.append((sorted(messages), sorted(listed)))", scope)
+        keeping = asyncio.create_task(scope["keep"]())
+        await until(lambda: bool(states))
+        assert states[-1] == ([], [before.conversation_id])
+        after = await bob.send("alice", "after")
+        await until(lambda: states[-1] == ([after.message_id], [before.conversation_id]))
+        keeping.cancel()
+        await asyncio.wait([keeping])

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from rowbox.api.v1 import responses
-from rowbox.client import AccessDenied, Client, Message, Refused, Reset, answers
+from rowbox.client import AccessDenied, Client, Message, Refused, Reset
+from rowbox.client.calls import answers
 from rowbox.mailbox import representation
 from tests.http.api import Api, token
 

@@ -40,6 +40,8 @@ ENDS = {
     "cli/verbs/cluster/cluster.py ensure_future": "one look at the cluster, while the screen goes on; its `finally`",
     "cli/verbs/serve.py ensure_future": "what the server awaits: the first that ends cancels the others",
     "client/calls/transport.py create_task": "noticing that the machine has slept; leaving the client's `async with`",
+    "client/following/feed.py call_at": "when the following of a mailbox wants to be asked, one at a time; `close`",
+    "client/following/feed.py create_task": "its socket, what writes to it, its polls, a fresh access token; `close`",
     "mailbox/timing/timer_queue.py call_at": "the one timer of a queue; `close`, or its step",
 }
 

@@ -45,7 +45,13 @@ def program() -> str:
 
 async def test_it_holds_the_client_and_its_types_and_runs_the_pages_lines(tmp_path: Path) -> None:
     (packed,) = json.loads(await npm(tmp_path, "pack", PACKAGE, "--json"))
-    assert [file["path"] for file in packed["files"]] == ["LICENSE", "package.json", "rowbox.d.ts", "rowbox.js"]
+    assert [file["path"] for file in packed["files"]] == [
+        "LICENSE",
+        "feed.js",
+        "package.json",
+        "rowbox.d.ts",
+        "rowbox.js",
+    ]
     assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (packed["name"], packed["version"]) == ("rowbox", rowbox.__version__)
     (tmp_path / "package.json").write_text('{"private": true, "type": "module"}')

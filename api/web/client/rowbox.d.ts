@@ -1,5 +1,6 @@
 /**
- * A client of Rowbox for browsers and for Node 20.3 or newer: this one file, nothing else.
+ * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
+ * feed.js in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -18,6 +19,8 @@
  *   answer that arrived whole.
  * - Connections that may have died unnoticed (the machine slept, or joined another network) are given up at once.
  * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
+ * - All changes of a mailbox come over a WebSocket, which carries the calls as well, and by long polls where there is none
+ *   (feed.js has the rules). Node has a WebSocket since 22.
  *
  * @module rowbox
  */
@@ -459,7 +462,10 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  */
 /** A call failed. `status` is HTTP's, 0 where there was no answer. */
 export declare class RowboxError extends Error {
-    /** The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
+    /**
+     * The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over,
+     * connected_elsewhere.
+     */
     code: string;
     status: number;
     /** Whether the same call may succeed later. */
@@ -606,5 +612,18 @@ export declare class Rowbox {
      * @returns {AsyncGenerator<ConversationChange, void, undefined>}
      */
     followConversations(options?: FollowOptions): AsyncGenerator<ConversationChange, void, undefined>;
+    /**
+     * Everything that changes in the mailbox: messages, conversations, the account. Without a token it begins with a
+     * beginning. It comes over a WebSocket, and by long polls where there is none: where a proxy does not let one through,
+     * or cuts it. While the socket is open the client's other calls go over it, too. A change counts as dealt with when
+     * the next one is asked for: that is when the server is told.
+     *
+     * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
+     * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
+     * does; with Refused of the code connected_elsewhere where others of the user have connected since.
+     * @param {Omit<FollowOptions, "waitForNews">} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+     * @returns {AsyncGenerator<Changes, void, undefined>}
+     */
+    followChanges({ token, signal, waitS, onConnection }?: Omit<FollowOptions, "waitForNews">): AsyncGenerator<Changes, void, undefined>;
 }
 export {};

@@ -1,5 +1,6 @@
 /**
- * A client of Rowbox for browsers and for Node 20.3 or newer: this one file, nothing else.
+ * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
+ * feed.js in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -18,9 +19,13 @@
  *   answer that arrived whole.
  * - Connections that may have died unnoticed (the machine slept, or joined another network) are given up at once.
  * - The first of a client's calls and followers that is answered ends the pauses of the others: the outage is over.
+ * - All changes of a mailbox come over a WebSocket, which carries the calls as well, and by long polls where there is none
+ *   (feed.js has the rules). Node has a WebSocket since 22.
  *
  * @module rowbox
  */
+
+import { FeedSession, LOST } from "./feed.js";
 
 const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
@@ -65,6 +70,13 @@ const ANSWERS = {
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
 const NO_TOKEN = "no_token";
+const SUBPROTOCOL = "rowbox.v1";
+const PROGRAM = "rowbox.js";
+const [UNAUTHENTICATED, FORBIDDEN, BAD_FRAME, ELSEWHERE] = [4401, 4403, 4400, 4409];
+/** A longer timer would be over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** More bytes than a character of a frame takes, so that there is room for what stands around a call's fields. */
+const MOST_BYTES = 4;
 const WOKEN = new Error("the connection may have died: the machine slept, or its network changed");
 
 /**
@@ -224,7 +236,10 @@ export class RowboxError extends Error {
   constructor(message, { code, status, retryable, requestId = null, retryAfterMs = 0, cause }) {
     super(message, { cause });
     this.name = new.target.name;
-    /** The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over. */
+    /**
+     * The server's code (its /docs has the list), or no_answer, unexpected_answer, no_token, dedupe_life_over,
+     * connected_elsewhere.
+     */
     this.code = code;
     this.status = status;
     /** Whether the same call may succeed later. */
@@ -272,6 +287,8 @@ export class Rowbox {
   #now;
   #wallClock;
   #wakings;
+  /** What may have a socket open, over which calls can go. @type {?Feed} */
+  #feed = null;
   /**
    * By recipientId: the promise that settles when the last send to that user has ended, and when a send was last
    * answered.
@@ -477,6 +494,49 @@ export class Rowbox {
       const { conversations, nextCursor, isDeltaUpdate, resetReason: reason, lastUpdatedTimestamp: token } = page;
       const isReset = !isDeltaUpdate;
       if (isReset || conversations.length) yield { isReset, reason, conversations, nextCursor, token };
+    }
+  }
+
+  /**
+   * Everything that changes in the mailbox: messages, conversations, the account. Without a token it begins with a
+   * beginning. It comes over a WebSocket, and by long polls where there is none: where a proxy does not let one through,
+   * or cuts it. While the socket is open the client's other calls go over it, too. A change counts as dealt with when
+   * the next one is asked for: that is when the server is told.
+   *
+   * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
+   * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
+   * does; with Refused of the code connected_elsewhere where others of the user have connected since.
+   * @param {Omit<FollowOptions, "waitForNews">} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+   * @returns {AsyncGenerator<Changes, void, undefined>}
+   */
+  async *followChanges({ token = null, signal, waitS = POLL_S, onConnection = () => {} } = {}) {
+    if (!(waitS >= 1 && waitS <= LONGEST_POLL_S)) throw new RangeError(`waitS is 1 to ${LONGEST_POLL_S}: ${waitS}`);
+    if (signal?.aborted) return;
+    /** @param {AbortSignal} until @param {?string} from @param {(connection: Connection) => void} onPoll */
+    const poll = (until, from, onPoll) =>
+      this.#pages("fetchChanges", {}, { token: from, signal: until, waitS, onConnection: onPoll });
+    const feed = new Feed(new FeedSession(token, this.#random, PROGRAM), {
+      url: new URL("v1/ws", this.#base),
+      access: this.#access,
+      poll,
+      now: this.#now,
+      wakings: this.#wakings,
+      onConnection,
+      onDedupeLife: (ms) => (this.#dedupeLifeMs = ms),
+    });
+    const end = () => feed.end(null);
+    signal?.addEventListener("abort", end);
+    this.#feed ??= feed;
+    try {
+      feed.begin();
+      for (let change = await feed.next(); change; change = await feed.next()) {
+        yield change;
+        feed.taken();
+      }
+    } finally {
+      signal?.removeEventListener("abort", end);
+      if (this.#feed === feed) this.#feed = null;
+      end();
     }
   }
 
@@ -691,19 +751,34 @@ export class Rowbox {
     const content = body && JSON.stringify(body);
     const attempt = new Attempt(timeoutMs, signal, this.#wakings);
     try {
+      const args = body ?? Object.fromEntries(url.searchParams);
+      const carried = query.wait ? null : this.#feed?.call(name, args, attempt.signal);
+      if (carried) {
+        const reply = await carried.catch(unanswered);
+        if (reply.status !== 401) return this.#answered(name, reply, reply.body);
+      }
       const token = await this.#access.get(attempt.signal);
       let [response, text] = await this.#exchange(url, content, token, attempt);
       const renewed = response.status === 401 ? await this.#access.renewed(token, attempt.signal) : null;
       if (renewed !== null) [response, text] = await this.#exchange(url, content, renewed, attempt);
-      const answer = parsed(text);
-      if (!response.ok || !answer?.[ANSWERS[name]]) throw problem(response, answer);
       const lifeS = Number(response.headers.get("X-Dedupe-Life"));
       if (lifeS > 0) this.#dedupeLifeMs = lifeS * 1000;
-      for (const end of [...this.#pauses]) end();
-      return answer;
+      return this.#answered(name, response, parsed(text));
     } finally {
       attempt.end();
     }
+  }
+
+  /**
+   * The answer, where it is one; ends the pauses of others then.
+   * @param {Call} name
+   * @param {{status: number, type?: string, headers?: Headers}} response
+   * @param {any} answer
+   */
+  #answered(name, response, answer) {
+    if (response.status < 200 || response.status > 299 || !answer?.[ANSWERS[name]]) throw problem(response, answer);
+    for (const end of [...this.#pauses]) end();
+    return answer;
   }
 
   /**
@@ -726,8 +801,7 @@ export class Rowbox {
       return [response, await textOf(response, () => attempt.expectMoreWithin(CALL_TIMEOUT_MS))];
     } catch (error) {
       if (error instanceof ReferenceError) throw error; // of a fetch that the caller gave
-      const cause = signal.aborted ? signal.reason : error;
-      throw new OutcomeUnknown("the server does not answer", { code: "no_answer", status: 0, retryable: true, cause });
+      return unanswered(signal.aborted ? signal.reason : error);
     }
   }
 }
@@ -761,7 +835,8 @@ class Access {
    */
   async renewed(refused, signal) {
     if (typeof this.#source !== "function") return null;
-    const token = this.#token === refused || this.#token === null ? await this.#ask(signal) : this.#token;
+    if (this.#token === refused) this.#token = null; // no call uses it any more
+    const token = this.#token ?? (await this.#ask(signal));
     return token === refused ? null : token;
   }
 
@@ -787,6 +862,245 @@ class Access {
     this.#token = checkedToken(token);
     return this.#token;
   }
+}
+
+/**
+ * Does what a FeedSession decides: a socket, long polls, time. The program is given the changes, and calls go over the
+ * socket.
+ */
+class Feed {
+  #session;
+  #ways;
+  /** @type {?WebSocket} */
+  #socket = null;
+  /** Ends what takes time to become a socket. @type {?AbortController} */
+  #connecting = null;
+  /** @type {?AbortController} */
+  #polling = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #end = new AbortController();
+  #stopHearing = () => {};
+  /** @type {Map<number, {resolve: (reply: {status: number, body: any}) => void, reject: (error: Error) => void}>} */
+  #calls = new Map();
+  /** @type {Changes[]} */
+  #given = [];
+  /** @type {?Changes} */
+  #arrived = null;
+  /** @type {?boolean} */
+  #isConnected = null;
+  /** Why it is over; null where the program ended it. @type {unknown} */
+  #error = null;
+  /** Resolve when something is given or it is over, and when there is room. */
+  #news = () => {};
+  #room = () => {};
+
+  /**
+   * @param {FeedSession} session
+   * @param {{url: URL, access: Access, now: () => number, wakings: Wakings, onConnection: (connection: Connection) => void,
+   *   onDedupeLife: (ms: number) => void,
+   *   poll: (until: AbortSignal, token: ?string, onPoll: (connection: Connection) => void) => AsyncGenerator<Changes>}} ways
+   */
+  constructor(session, ways) {
+    this.#session = session;
+    this.#ways = ways;
+    ways.url.protocol = ways.url.protocol.replace("http", "ws");
+  }
+
+  begin() {
+    this.#stopHearing = this.#ways.wakings.subscribe(() => this.#do(this.#session.woke(this.#ways.now())));
+    this.#do(this.#session.begin(this.#ways.now()));
+  }
+
+  /** The next change, however long that takes; null when it is over. Throws why, if it was not ended by the program. */
+  async next() {
+    while (this.#given.length === 0) {
+      if (this.#error !== null) throw this.#error;
+      if (this.#end.signal.aborted) return null;
+      await /** @type {Promise<void>} */ (new Promise((resolve) => (this.#news = resolve)));
+    }
+    return this.#end.signal.aborted && this.#error === null ? null : (this.#given.shift() ?? null);
+  }
+
+  /** The program has dealt with the oldest change that `next` gave. */
+  taken() {
+    if (!this.#end.signal.aborted) this.#do(this.#session.taken(this.#ways.now()));
+  }
+
+  /** It is over, because of `error`; null: because the program wants no more. @param {unknown} error */
+  end(error) {
+    if (this.#end.signal.aborted) return;
+    this.#error = error;
+    this.#end.abort();
+    this.#stopHearing();
+    clearTimeout(this.#timer);
+    this.#hangUp();
+    this.#polling?.abort();
+    this.#lose([...this.#calls.keys()]);
+    this.#news();
+    this.#room();
+  }
+
+  /**
+   * Makes a call; null where none can be made now.
+   * @param {string} name
+   * @param {object} args
+   * @param {AbortSignal} signal Ends the waiting for the reply.
+   * @returns {?Promise<{status: number, body: any}>} Rejects where the socket ends before the reply.
+   */
+  call(name, args, signal) {
+    const now = this.#ways.now();
+    if (!this.#session.canCall(now)) return null;
+    if (JSON.stringify(args).length > this.#session.maxFrameBytes / MOST_BYTES) return null;
+    const [id, effects] = this.#session.call(name, args, now);
+    const reply = new Promise((resolve, reject) => this.#calls.set(id, { resolve, reject }));
+    this.#do(effects);
+    return orAborted(reply, signal).finally(() => {
+      this.#calls.delete(id);
+      this.#session.giveUp(id);
+    });
+  }
+
+  /** @param {import("./feed.js").Effect[]} effects */
+  #do(effects) {
+    for (const effect of effects) {
+      if (effect.do === "connect") void this.#connect(effect.refused);
+      else if (effect.do === "say") this.#socket?.send(JSON.stringify(effect.frame));
+      else if (effect.do === "hang_up") this.#hangUp();
+      else if (effect.do === "renew") void this.#renew(effect.old);
+      else if (effect.do === "poll") void this.#poll(effect.token);
+      else if (effect.do === "unpoll") this.#polling?.abort();
+      else if (effect.do === "lose") this.#lose(effect.ids);
+      else if (effect.do === "told") this.#heardOf({ isConnected: true });
+      else if (effect.do === "stop") this.end(errorOf(effect.code, effect.reason));
+      else if (effect.do === "give") {
+        this.#given.push(/** @type {Changes} */ (this.#arrived));
+        this.#news();
+      } else {
+        this.#calls.get(effect.id)?.resolve(effect);
+      }
+    }
+    if (this.#session.hasRoom) this.#room();
+    clearTimeout(this.#timer);
+    const { dueMs } = this.#session;
+    if (dueMs === Infinity || this.#end.signal.aborted) return;
+    const elapsed = () => this.#do(this.#session.elapsed(this.#ways.now()));
+    this.#timer = setTimeout(elapsed, Math.min(Math.max(0, Math.ceil(dueMs - this.#ways.now())), LONGEST_TIMER_MS));
+  }
+
+  /** @param {number[]} ids */
+  #lose(ids) {
+    for (const id of ids) {
+      this.#calls.get(id)?.reject(new Error("the socket ended before the reply"));
+    }
+  }
+
+  /** Tells the program whether the server answers, where that is news. @param {Connection} connection */
+  #heardOf(connection) {
+    if (connection.isConnected && this.#isConnected) return;
+    this.#isConnected = connection.isConnected;
+    this.#ways.onConnection(connection);
+  }
+
+  /** @param {?string} refused */
+  async #connect(refused) {
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    const { access, url, now } = this.#ways;
+    /** @param {number} code @param {string} reason */
+    const ended = (code, reason) => {
+      this.#socket = null;
+      this.#do(this.#session.ended(code, reason, now()));
+    };
+    try {
+      const { signal } = connecting;
+      const token = await (refused === null ? access.get(signal) : access.renewed(refused, signal));
+      if (signal.aborted) return;
+      if (token === null) return this.#do(this.#session.denied());
+      const socket = new WebSocket(url, SUBPROTOCOL);
+      this.#socket = socket;
+      socket.onopen = () => this.#do(this.#session.connected(token));
+      socket.onmessage = ({ data }) => typeof data === "string" && this.#frame(data);
+      socket.onclose = ({ code, reason }) => ended(code, reason);
+    } catch (error) {
+      if (connecting.signal.aborted) return;
+      if (error instanceof RowboxError && !error.retryable) this.end(error);
+      else ended(LOST, ""); // a token function that fails, a WebSocket that is missing or may not be opened
+    }
+  }
+
+  #hangUp() {
+    this.#connecting?.abort();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  /** @param {string} text */
+  #frame(text) {
+    const frame = parsed(text);
+    const now = this.#ways.now();
+    if (frame === null || typeof frame !== "object") return this.#do(this.#session.broken(now));
+    if (frame.t === "welcome" && frame.dedupeLifeMs > 0) this.#ways.onDedupeLife(frame.dedupeLifeMs);
+    this.#arrived = frame;
+    this.#do(this.#session.received(frame, now));
+  }
+
+  /** @param {string} old */
+  async #renew(old) {
+    try {
+      const token = await this.#ways.access.renewed(old, this.#end.signal);
+      if (token !== null && !this.#end.signal.aborted) this.#do(this.#session.renewed(token));
+    } catch (error) {
+      if (!isOutage(error)) this.end(error);
+    }
+  }
+
+  /** @param {?string} token */
+  async #poll(token) {
+    const polling = new AbortController();
+    this.#polling = polling;
+    /** @param {Connection} connection */
+    const onPoll = (connection) => {
+      if (!connection.isConnected) this.#session.notPolled();
+      this.#heardOf(connection);
+    };
+    try {
+      for await (const page of this.#ways.poll(polling.signal, token, onPoll)) {
+        if (polling.signal.aborted) return;
+        this.#arrived = page;
+        this.#do(this.#session.polled(page, this.#ways.now()));
+        while (!this.#session.hasRoom && !polling.signal.aborted) {
+          await /** @type {Promise<void>} */ (new Promise((resolve) => (this.#room = resolve)));
+        }
+      }
+    } catch (error) {
+      if (!polling.signal.aborted) this.end(error);
+    }
+  }
+}
+
+/**
+ * Why a server that closes a socket with this code ends a following.
+ * @param {number} code
+ * @param {string} reason
+ */
+function errorOf(code, reason) {
+  const text = `${code}: ${reason}`;
+  const facts = { status: 0, retryable: false };
+  if (code === UNAUTHENTICATED) {
+    return new AccessDenied(text, { ...facts, status: 401, code: reason.includes("revoked") ? "token_revoked" : "unauthenticated" });
+  }
+  if (code === FORBIDDEN) return new AccessDenied(text, { ...facts, status: 403, code: "forbidden" });
+  if (code === ELSEWHERE) return new Refused(text, { ...facts, code: "connected_elsewhere" });
+  return new Refused(text, { ...facts, code: code === BAD_FRAME ? "bad_request" : `closed_${code}` });
+}
+
+/** @param {unknown} cause @returns {never} */
+function unanswered(cause) {
+  throw new OutcomeUnknown("the server does not answer", { code: "no_answer", status: 0, retryable: true, cause });
 }
 
 /**
@@ -943,16 +1257,15 @@ function duration(name, ms) {
 
 /**
  * The typed error for an answer that is none. Something between us and the server may have made it.
- * @param {Response} response
+ * @param {{status: number, type?: string, headers?: Headers}} response
  * @param {any} answer
  */
-function problem(response, answer) {
-  const { status } = response;
+function problem({ status, type, headers }, answer) {
   const facts = typeof answer?.code === "string" ? answer : { code: "unexpected_answer" };
-  const isRedirect = response.type === "opaqueredirect" || (status >= 300 && status < 400);
+  const isRedirect = type === "opaqueredirect" || (status >= 300 && status < 400);
   const isRefusal = isRedirect || (status >= 400 && status < 500 && !PASSING_REFUSALS.includes(status));
   const Kind = status === 401 || status === 403 ? AccessDenied : isRefusal ? Refused : OutcomeUnknown;
-  const retryAfterS = Number(response.headers.get("Retry-After")); // NaN for a date, which our server never says
+  const retryAfterS = Number(headers?.get("Retry-After")); // NaN for a date, which our server never says
   const text = isRedirect
     ? "a redirect, which is not followed: give the url that it leads to"
     : (facts.detail ?? facts.title ?? `status ${status}, and not from Rowbox`);
@@ -960,7 +1273,7 @@ function problem(response, answer) {
     code: facts.code,
     status,
     retryable: !isRefusal || status === 429,
-    requestId: facts.requestId ?? response.headers.get("X-Request-Id"),
+    requestId: facts.requestId ?? headers?.get("X-Request-Id"),
     retryAfterMs: positive(facts.retryAfterMs ?? retryAfterS * 1000),
   });
 }
@@ -1011,7 +1324,7 @@ async function* byCursor(fetchPage, itemsOf, cursor) {
 }
 
 /** @param {any} page */
-const isEmpty = (page) => (page.messages ?? page.conversations).length === 0;
+const isEmpty = ({ messages = [], conversations = [] }) => messages.length + conversations.length === 0;
 
 /**
  * Resolves after a time, and at once when `signal` is aborted.

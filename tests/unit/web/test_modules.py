@@ -24,6 +24,18 @@ def test_modules_come_before_those_that_import_them_each_once() -> None:
     )
 
 
+def test_what_the_entry_exports_the_whole_exports() -> None:
+    script = joined(
+        "c.js",
+        {
+            "c.js": 'import { a } from "./a.js";\nexport class C {}\nexport function d() {\n  return a;\n}\n',
+            "a.js": "export const a = 1;\n",
+        },
+    )
+    assert script.endswith("return { C, d };\n})();\n\nexport const { C, d } = $c;\n")
+    assert script.count("export ") == 1
+
+
 def test_what_is_not_ours_stays_an_import() -> None:
     script = joined(
         "main.js",

@@ -1,0 +1,28 @@
+// Tells a client's following of its feed what a test tells it, and says what that does. Each line it hears is one following
+// from its beginning: {token, told: [[name, arguments, what chance gives]]}; it answers with [what is to be done, when it
+// is due, whether a call may go then] for each.
+
+import { FeedSession } from "../../api/web/client/feed.js";
+import { heard, say } from "./lines.js";
+
+heard.on("line", (line) => {
+  const { token, told } = JSON.parse(line);
+  /** @type {number[]} */
+  let drawn = [];
+  const chance = () => {
+    const given = drawn.shift();
+    if (given === undefined) throw new Error("the other one drew nothing here");
+    return given;
+  };
+  const session = /** @type {any} */ (new FeedSession(token, chance, "test/1"));
+  const did = told.map((/** @type {[string, any[], number[]]} */ [name, values, draws]) => {
+    drawn = [...draws];
+    const done = session[camel(name)](...values);
+    const effects = (name === "call" ? done[1] : done) ?? [];
+    return [effects, session.dueMs];
+  });
+  say({ did });
+});
+
+/** @param {string} name */
+const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());

@@ -1,0 +1,49 @@
+"""The JavaScript client follows as the Python client does: it tells the same stories, and whatever chance makes up."""
+
+import json
+import math
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from tests.client.feed.test_stories import TABLE, steps_of
+from tests.client.feed.test_world import USUAL
+from tests.client.feed.world import STEPS, World
+from tests.javascript.program import Program, program
+
+pytestmark = pytest.mark.integration
+
+WORLDS: Final = 150
+LONGEST: Final = 120
+
+
+async def told(follower: Program, token: str | None, steps: list[Any]) -> list[Any]:
+    """What the session in Node does about these steps."""
+    await follower.hear(json.dumps({"token": token, "told": steps}))
+    did: list[Any] = (await follower.until(lambda line: "did" in line))["did"]
+    return did
+
+
+async def test_it_tells_the_same_stories() -> None:
+    async with program("feed.js") as follower:
+        for story in TABLE["stories"]:
+            steps = steps_of(story)
+            asked = [[step["tell"], step["with"], [story["chance"]]] for step in steps]
+            for step, (effects, due_ms) in zip(steps, await told(follower, story["token"], asked), strict=True):
+                assert effects == step.get("does", []), (story["story"], step)
+                assert due_ms == step.get("due", due_ms), (story["story"], step)
+
+
+async def test_it_does_the_same_whatever_happens() -> None:
+    async with program("feed.js") as follower:
+        for seed in range(WORLDS):
+            chance = Random(seed)
+            world = World(seed)
+            for step in chance.choices([*STEPS, *USUAL, *USUAL, *USUAL], k=chance.randint(20, LONGEST)):
+                STEPS[step](world)
+            events = world.events
+            done = await told(follower, None, [event[:3] for event in events])
+            for event, (effects, due_ms) in zip(events, done, strict=True):
+                assert effects == event[3], (seed, event)
+                assert (math.inf if due_ms is None else due_ms) == pytest.approx(event[4]), (seed, event)
