@@ -23,6 +23,11 @@ class FeedClient:
         other.messages, other.conversations = dict(self.messages), dict(self.conversations)
         return other
 
+    def add(self, other: "FeedClient") -> None:
+        """Takes in what another one of the same user holds, where that is newer."""
+        _newest(self.messages, "messageId", other.messages.values())
+        _newest(self.conversations, "conversationId", other.conversations.values())
+
     def take(self, changes: Changes) -> None:
         """Takes in a page of changes."""
         _newest(self.messages, "messageId", map(orjson.loads, changes.messages))

@@ -9,10 +9,14 @@ cut loses what is under way, or only its answers, and what was sent may still ar
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from rowbox.cacheserver.port import (
+    HANDED_OVER,
+    LINK_LOST,
+    Changed,
     ChangeMessage,
     ChangeResult,
     Changes,
@@ -21,6 +25,7 @@ from rowbox.cacheserver.port import (
     FetchMessages,
     Follow,
     Following,
+    Lost,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -65,6 +70,32 @@ class Faults(NamedTuple):
     commit_s: float = 0.006
 
 
+class Told:
+    """A following at a model: the head is how many messages the mailbox had when that was last told."""
+
+    def __init__(self, user_id: str, notify: Notify, closed: "Callable[[Told], None]") -> None:
+        self.user_id = user_id
+        self._notify = notify
+        self._closed = closed
+        self.count = 0
+
+    @property
+    def head(self) -> str:
+        return str(self.count)
+
+    def tell(self, count: int) -> None:
+        if count > self.count:
+            changed = Changed(str(count), self.head)
+            self.count = count
+            self._notify(changed)
+
+    def lose(self, reason: str) -> None:
+        self._notify(Lost(reason))
+
+    def close(self) -> None:
+        self._closed(self)
+
+
 class ModelOwner:
     """One incarnation. What it has committed is in the cluster's mailboxes, as in a store."""
 
@@ -87,6 +118,7 @@ class ModelOwner:
         """By user: writes that ended without an answer. What had been begun behind one is refused, as in a pipeline."""
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._news: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._told: dict[Told, None] = {}
 
     def apply(self, newer: ShardMap) -> None:
         """The map counts from now on, where it is newer: what was closed for a move that has ended opens again."""
@@ -96,6 +128,9 @@ class ModelOwner:
         self.closed = {shard for shard in self.closed if newer.moving_to[shard] != -1}
         for news in self._news.values():
             news.set()  # polls look whether they are at the right place still
+        for told in [one for one in self._told if not self._owns(one.user_id)]:
+            told.close()
+            told.lose(HANDED_OVER)
 
     def close_shard(self, shard: int) -> None:
         """Nothing of it is begun any more, and what waits for its turn is refused."""
@@ -144,12 +179,32 @@ class ModelOwner:
         stored = stands or Stored(name, message)
         if stands is None and is_written and not self.is_dead:
             self._cluster.mailboxes[user_id].append(stored)
-        await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
-        if is_unknown:
-            raise StoreOutcomeUnknown("no answer of the store")
-        self.check(user_id)
+        is_told = False
+        try:
+            await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
+            if is_unknown:
+                raise StoreOutcomeUnknown("no answer of the store")
+            self.check(user_id)
+            is_told = True
+        finally:  # also where the client has left meanwhile
+            if not is_told:
+                self._cluster.begin(self._load_again(user_id))
         self._news[user_id].set()
+        self._tell(user_id)
         return stored, stands is not None
+
+    def _tell(self, user_id: str) -> None:
+        for told in [one for one in self._told if one.user_id == user_id]:
+            told.tell(len(self._cluster.mailboxes[user_id]))
+
+    async def _load_again(self, user_id: str) -> None:
+        """A write may stand of which nobody was told: whoever follows is, once the row is loaded."""
+        while self._owns(user_id) and not self.is_dead:
+            await asyncio.sleep(0.05)
+            with suppress(HandoverInProgress):
+                self.check(user_id)
+                self._tell(user_id)
+                return
 
     async def send(self, request: Send) -> SendResult:
         made = message_id(1_800_000_000_000_000 + self._cluster.tick(), request.entropy)
@@ -198,7 +253,14 @@ class ModelOwner:
         return Changes(page.items, (), account=False, is_delta=page.is_delta, token=str(page.token))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
-        raise NotImplementedError
+        """Is told of each confirmed write of the user, and of what a load finds."""
+        self.admit(request.user_id)
+        await asyncio.sleep(self._cluster.random.uniform(0, self._cluster.faults.commit_s))
+        self.admit(request.user_id)
+        told = Told(request.user_id, notify, lambda one: self._told.pop(one, None))
+        told.count = len(self._cluster.mailboxes[request.user_id])
+        self._told[told] = None
+        return told
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         self.admit(user_id)
@@ -252,6 +314,7 @@ class ModelLink:
         self._arrives_s = self._returns_s = 0.0
         self._under_way: dict[asyncio.Future[Any], bool] = {}
         """What the router waits for, and whether that is a write."""
+        self._followings: dict[Told, None] = {}
 
     def _next_s(self, before_s: float) -> float:
         now_s = asyncio.get_running_loop().time()
@@ -300,6 +363,9 @@ class ModelLink:
         for answer, writes in list(self._under_way.items()):
             if not answer.done():
                 answer.set_exception(StoreOutcomeUnknown("lost") if writes else LinkLost("lost"))
+        for following in tuple(self._followings):
+            following.close()
+            following.lose(LINK_LOST)
 
     def mend(self) -> None:
         if not self.owner.is_dead and not self.is_closed:
@@ -343,7 +409,32 @@ class ModelLink:
         return await self._call(lambda: self._served.fetch_changes(request))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
-        raise NotImplementedError
+        """What the owner tells comes over the link, in its order, until the link is cut."""
+        life, at_owner = self._life, list[Following]()
+
+        def close(one: Told) -> None:
+            self._followings.pop(one, None)
+            for following in at_owner:
+                following.close()
+
+        here = Told(request.user_id, notify, close)
+
+        def arrives(what: Changed | Lost) -> None:
+            if here in self._followings and isinstance(what, Changed):
+                here.tell(int(what.head))
+            elif here in self._followings:
+                here.close()
+                here.lose(HANDED_OVER)
+
+        def leaves(what: Changed | Lost) -> None:
+            if life == self._life and not self.owner.is_dead:
+                self._returns_s = self._next_s(self._returns_s)
+                asyncio.get_running_loop().call_at(self._returns_s, arrives, what)
+
+        at_owner.append(await self._call(lambda: self._served.follow(request, leaves)))
+        here.count = int(at_owner[0].head)
+        self._followings[here] = None
+        return here
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """Nothing is known here."""

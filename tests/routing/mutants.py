@@ -1,4 +1,5 @@
-"""The rules of the router's order, each switched off: the simulation has to find what it protects from.
+"""The rules of the router's order and of its followings, each switched off: the simulation has to find what they
+protect from.
 
 One is not here: that nothing is sent to a new owner while writes are on their way to the old one. It takes three things
 in one short moment, and a story of test_router.py has them.
@@ -11,6 +12,7 @@ import pytest
 from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.refused_turns import RefusedTurns
 from rowbox.cacheserver.routing import router
+from rowbox.cacheserver.routing.followings import Followings, KeptFollowing
 from rowbox.cacheserver.routing.refusal import Refusal, Until
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Route
@@ -74,6 +76,16 @@ def a_line_is_never_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(UserLines, "done", lambda *_: None)
 
 
+def a_lost_following_stays_lost(patch: pytest.MonkeyPatch) -> None:
+    """followings.py: nobody looks for the next owner."""
+    patch.setattr(Followings, "mend", lambda *_: None)
+
+
+def who_follows_again_is_told_nothing(patch: pytest.MonkeyPatch) -> None:
+    """followings.py: what happened between two owners is told by none."""
+    patch.setattr(KeptFollowing, "mended", lambda self: setattr(self, "is_to_mend", False))
+
+
 ALL: list[Mutant] = [
     sent_twice_in_one_turn,
     refused_writes_come_last,
@@ -83,4 +95,6 @@ ALL: list[Mutant] = [
     asked_again_under_one_map,
     a_retry_is_a_duplicate,
     a_line_is_never_forgotten,
+    a_lost_following_stays_lost,
+    who_follows_again_is_told_nothing,
 ]

@@ -1,4 +1,6 @@
-"""A user's writes are begun by each owner in the order in which the router got them, whatever happens meanwhile."""
+"""A user's writes are begun by each owner in the order in which the router got them, whatever happens meanwhile; and
+whoever follows a user is told of each.
+"""
 
 import asyncio
 import os
@@ -7,7 +9,8 @@ from random import Random
 
 import pytest
 
-from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.port import Changed, FetchMessages, Follow, Following, Lost, Send
+from rowbox.cacheserver.routing.followings import CHECK_S
 from rowbox.mailbox.errors import RowboxError
 from tests.routing import mutants
 from tests.routing.cluster import SHARDS, Faults, ModelCluster
@@ -19,8 +22,42 @@ MOST_SEEDS = 100
 USERS = ("ann", "bob", "cy", "dee", "eve")
 
 
+class Follower:
+    """A client that pulls when it is told that something has changed, and never else."""
+
+    def __init__(self, cluster: ModelCluster, user: str) -> None:
+        self.cluster = cluster
+        self.user = user
+        self.token = "0"
+        self.following: Following
+        self.told: list[Changed | Lost] = []
+        self._pulls: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        self.following = await self.cluster.router.follow(Follow(self.user), self._notify)
+        self._notify(Changed(self.following.head, self.token))
+
+    def _notify(self, what: Changed | Lost) -> None:
+        self.told.append(what)
+        if isinstance(what, Changed) and self._pulls is None:
+            self._pulls = asyncio.get_running_loop().create_task(self._pull())
+
+    async def _pull(self) -> None:
+        while True:
+            told = len(self.told)
+            try:
+                page = await self.cluster.router.fetch_messages(FetchMessages(self.user, token=self.token))
+            except RowboxError:
+                await asyncio.sleep(0.2)
+                continue
+            self.token = str(page.token)
+            if len(self.told) == told:  # nothing came meanwhile
+                self._pulls = None
+                return
+
+
 class Chaos:
-    """Users who send without waiting, over a cluster whose shards move and whose owners die."""
+    """Users who send without waiting, over a cluster whose shards move and whose owners die, and who are followed."""
 
     def __init__(self, seed: int, *, unknown: float) -> None:
         self.random = Random(seed)
@@ -31,12 +68,15 @@ class Chaos:
         self.broken: list[str] = []
         self._lives = 1
         self._has_lapsed = False
+        self.followers = [Follower(self.cluster, user) for user in USERS]
 
     async def run(self) -> None:
         self.cluster.start()
+        await asyncio.gather(*(follower.begin() for follower in self.followers))
         await asyncio.gather(self._trouble(), *(self._user(user) for user in USERS))
-        await asyncio.sleep(30)  # whatever is under way ends
+        await asyncio.sleep(2 * CHECK_S)  # whatever is under way ends
         self._judge()
+        self._judge_followers()
         await self._all_is_well()
         await self.cluster.close()
 
@@ -162,6 +202,11 @@ class Chaos:
         lines = self.cluster.router.lines
         if len(lines) or lines.waiting.count or lines.waiting.size_bytes or len(self.cluster.router.judges):
             self.broken.append(f"left behind: {[line.user_id for line in lines]}, {lines.waiting.count} writes")
+
+    def _judge_followers(self) -> None:
+        for follower in self.followers:
+            if follower.token != str(len(self.cluster.mailboxes[follower.user])):
+                self.broken.append(f"{follower.user} was not told of all: {follower.token}, {follower.told[-5:]}")
 
 
 def breaches(seed: int, *, unknown: float = 0.0) -> list[str]:

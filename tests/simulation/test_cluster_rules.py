@@ -28,7 +28,6 @@ KEEP_NO_RULE: Final = {
     "node": "composes the others: what it does by itself is the owner's, or a line of a log",
     "appointment": "makes the Owner and ends it, as the grants say",
     "beat_log": "lines of a log",
-    "followings": "tells who follows; what it keeps to, tests/routing/test_followings.py tries rule by rule",
     "map_watch": "reads; what it may be told to read is view's rule",
     "redis_hints": "gives and takes hints; what they may do is view's rule",
     "targets": "names of owners and links to them, as the map says",

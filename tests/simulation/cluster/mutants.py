@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rowbox.cacheserver.cache.followers import Followers
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.commit.pipeline import Pipeline
 from rowbox.cacheserver.delivery.delivery import Delivery, Spilled
@@ -175,6 +176,12 @@ def a_lost_write_is_not_sent_again(patch: Patch) -> None:
     patch.setattr(Router, "_is_to_be_sent_again", lambda *_: False)
 
 
+def the_given_away_are_followed_on(patch: Patch) -> None:
+    """Neither the owner tells who follows that the shard is gone, nor does the router look at the map."""
+    patch.setattr(Followers, "refuse", _nothing)
+    patch.setattr(Router, "owner_now", lambda *_: "")
+
+
 # ---------------------------------------------------------------------- deliveries
 
 
@@ -336,6 +343,7 @@ NOTICED: list[tuple[Mutant, int]] = [
     (refused_writes_are_overtaken_at_the_router, 0),
     (what_was_sent_counts_as_delivered, 0),
     (failed_deliveries_are_forgotten, 0),
+    (the_given_away_are_followed_on, 10),
     (of_one_owner.no_claim_on_load, 0),
     (of_one_owner.the_epoch_stays_after_an_unknown_outcome, 0),
     (of_one_owner.the_mailbox_stays_after_an_unknown_outcome, 0),

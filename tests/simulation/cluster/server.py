@@ -14,7 +14,7 @@ from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Grant, Ownership
-from rowbox.cacheserver.port import MarkReadResult, Page, SendResult
+from rowbox.cacheserver.port import Changes, Following, MarkReadResult, Notify, Page, SendResult
 from rowbox.cacheserver.routing.hints import Tell
 from rowbox.cacheserver.routing.map_watch import MapWatch
 from rowbox.cacheserver.routing.targets import Local
@@ -255,6 +255,13 @@ class Server(Door):
     async def conversations(self, user: str, *, token: str | int | None = None, **how: Any) -> Page:
         fetch = super().conversations
         return await self._asked(user, lambda bearer: fetch(user, token=token, bearer=bearer, **how))
+
+    async def changes(self, user: str, *, token: str | int | None = None, **how: Any) -> Changes:
+        fetch = super().changes
+        return await self._asked(user, lambda bearer: fetch(user, token=token, bearer=bearer, **how))
+
+    async def follow(self, user: str, notify: Notify, bearer: Bearer | None = None) -> Following:
+        return await self._asked(user, partial(super().follow, user, notify), bearer)
 
     async def status(self, user: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         return await self._asked(user, partial(super().status, user, client_message_id), bearer)

@@ -26,6 +26,7 @@ from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.settings.config import CommitSettings
 from tests.checking import assert_no_findings
 from tests.simulation.cluster.cluster import SimulatedCluster, drawn
+from tests.simulation.cluster.live import UNTOLD_S, Live
 from tests.simulation.cluster.machine import run_machines
 from tests.simulation.cluster.server import Server
 from tests.simulation.cluster.trouble import Trouble
@@ -53,6 +54,9 @@ SCANS_S = 120.0
 NARROW = replace(CRAMPED, commit=CommitSettings(delivery_bytes=6_000))
 """Queues in which few messages have room: what else is to be delivered is spilled."""
 LOOKS_EVERY_S = 0.1
+LIVE = 0.4
+"""Of the simulations: users have clients that are told of changes. Rows that are followed are loaded although nobody
+asks for them, which hides what a scan should find: the others have none."""
 
 
 class ClusterWorld(World):
@@ -71,6 +75,11 @@ class ClusterWorld(World):
             self.is_busy = False
         self.ends_in_the_dark = self.dice.random() < 0.3
         """Whether the last that goes wrong is a power cut, after which nobody asks for anything."""
+        dice = Random(f"live {seed}")
+        self.has_live = dice.random() < LIVE
+        """Whether each user has a client that follows and is told."""
+        self.live_dice = dice
+        self.live: dict[Live, asyncio.Task[None]] = {}
 
     def run(self) -> list[str]:
         with ExitStack() as stack:
@@ -167,6 +176,9 @@ class ClusterWorld(World):
         self.cluster = self._make_cluster()
         self.trouble = Trouble(self.cluster, self.history, self.dice, is_busy=self.is_busy, cuts_long=self.has_long_cut)
         await self._start_first()
+        if self.has_live:
+            live = [Live(self.cluster, self.history, user, Random(self.live_dice.getrandbits(64))) for user in USERS]
+            self.live = {one: asyncio.create_task(one.run()) for one in live}
         clients = [asyncio.create_task(self._client(user)) for user in USERS for _ in range(2)]
         clients += [asyncio.create_task(self._poller(user)) for user in USERS]
         watch = asyncio.create_task(self._watch())
@@ -188,11 +200,42 @@ class ClusterWorld(World):
                 task.cancel()
             await asyncio.gather(*clients, watch, return_exceptions=True)
         if self.ends_in_the_dark:
+            await self._end_live()
             await self.trouble.cut_the_power()
         await self._come_to_rest()
         await self._check_the_end()
+        await self._check_live()
         await self.cluster.close()
         await assert_no_findings(self.cluster.store, self.cluster.settings, self.cluster.clock.now_us())
+
+    async def _end_live(self) -> None:
+        """Nobody is told anything any more. Violation where somebody was told what he should not."""
+        for task in self.live.values():
+            task.cancel()
+        for ended in await asyncio.gather(*self.live.values(), return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+    async def _check_live(self) -> None:
+        """Whoever is told has everything, although he never asks by himself."""
+        for live in self.live:
+            if self.ends_in_the_dark:
+                await live.client.follow(self.newest_node, 7, 1 << 18)
+            for _ in range(0 if self.ends_in_the_dark else UNTOLD_S):
+                if await self._has_all(live):
+                    break
+                await asyncio.sleep(1.0)
+            if not await self._has_all(live):
+                text = f"what {live.client.user} was told of is not what a fresh fetch shows"
+                raise self.history.violated("P4", text)
+        await self._end_live()
+
+    async def _has_all(self, live: Live) -> bool:
+        try:
+            await live.client.holds_what_a_fresh_fetch_shows(self.newest_node, 0)
+        except AssertionError:
+            return False
+        return True
 
     async def _watch(self) -> None:
         """No shard ever has two owners that would answer."""
