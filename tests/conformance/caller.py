@@ -28,11 +28,15 @@ class Caller:
     def __init__(self, session: aiohttp.ClientSession, urls: Sequence[str], secret: bytes, story: str) -> None:
         """`story` makes the userIds its own: stories run over one store, beside each other's mailboxes."""
         self.transcript = Transcript()
-        self._session = session
+        self.session = session
         self._urls = cycle(urls)
         self._secret = secret
         self._story = story
         self._tokens: dict[str, str] = {}
+
+    def next_url(self) -> str:
+        """The address whose turn it is."""
+        return next(self._urls)
 
     def user(self, name: str) -> str:
         """The userId of somebody in this story."""
@@ -82,8 +86,8 @@ class Caller:
         if name is not None:
             all_headers["Authorization"] = f"Bearer {self.token(name, is_admin=is_admin)}"
         all_headers |= headers or {}
-        url = f"{next(self._urls)}{path}"
-        async with self._session.request(method, url, params=params, data=body, headers=all_headers) as response:
+        url = f"{self.next_url()}{path}"
+        async with self.session.request(method, url, params=params, data=body, headers=all_headers) as response:
             answered = await response.read()
             seen = {key.lower(): value for key, value in response.headers.items()}
             self.transcript.add(words, response.status, seen, answered)

@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 from tests.conformance.caller import Answer, Caller
+from tests.conformance.live import socket_of, stream_of
 
 Story = Callable[[Caller], Awaitable[None]]
 
@@ -195,6 +196,42 @@ async def the_feed_of_a_mailbox(caller: Caller) -> None:
     await caller.get("bob", "fetchChanges", lastUpdatedTimestamp="rubbish")
 
 
+async def one_feed_over_three_ways(caller: Caller) -> None:
+    """Each change comes by the long poll, the stream and the socket, in the same words; and what was missed as well."""
+    token = await _token(caller.get("bob", "fetchChanges"))
+    async with socket_of(caller, "bob", token) as socket, stream_of(caller, "bob", token) as stream:
+
+        async def by_all() -> None:
+            nonlocal token
+            poll = await caller.get("bob", "fetchChanges", lastUpdatedTimestamp=token, wait=50)
+            others = await asyncio.gather(socket.changes(), stream.changes())
+            caller.transcript.note("the others", *(one == poll.json for one in others))
+            token = poll.json["lastUpdatedTimestamp"]
+
+        first = await caller.send("alice", "bob", "hello", "1")
+        await by_all()
+        place = {key: first.json[key] for key in ("conversationId", "messageId")}
+        await caller.post("bob", "markRead", **place)
+        await by_all()
+        await caller.post("alice", "editMessage", **place, messageContent="good morning")
+        await by_all()
+        await caller.post("alice", "unsendMessage", **place)
+        await by_all()
+        fields = {"recipientId": caller.user("alice"), "messageContent": "by the socket", "clientMessageId": "2"}
+        for number in (1, 2):
+            reply = await socket.call(number, "sendMessage", **fields)
+            caller.transcript.note("reply", reply["status"], sorted(reply["body"]))
+        await by_all()
+        reply = await socket.call(3, "fetchMessages", pageSize="many")
+        caller.transcript.note("reply", reply["status"], reply["body"]["code"])
+    for number in range(3):
+        await caller.send("carol", "bob", f"missed {number}", f"missed-{number}")
+    missed = await caller.get("bob", "fetchChanges", lastUpdatedTimestamp=token)
+    async with socket_of(caller, "bob", token) as socket, stream_of(caller, "bob", token) as stream:
+        others = await asyncio.gather(socket.changes(), stream.changes())
+        caller.transcript.note("the others", *(one == missed.json for one in others))
+
+
 async def what_is_refused(caller: Caller) -> None:
     send = "/v1/sendMessage"
     fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
@@ -307,6 +344,7 @@ STORIES: Final[tuple[Story, ...]] = (
     lists_of_conversations,
     polls,
     the_feed_of_a_mailbox,
+    one_feed_over_three_ways,
     what_is_refused,
     an_admin_acts_for_others,
     one_id_twenty_times_at_once,

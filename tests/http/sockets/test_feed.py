@@ -16,7 +16,6 @@ from tests.http.api import token as access_token
 from tests.http.sockets.talk import connected, opened
 from tests.http.sockets.test_streams import streamed
 
-pytestmark = pytest.mark.in_process
 LAST = "the last one"
 WAYS = ("long poll", "stream", "socket")
 
