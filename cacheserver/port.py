@@ -92,8 +92,20 @@ class ChangeMessage(msgspec.Struct, frozen=True, array_like=True):
     routed: Routed | None = None
 
 
+class React(msgspec.Struct, frozen=True, array_like=True):
+    """A user's reaction to a message, his own or another's: one emoji; "" takes back what he had."""
+
+    user_id: str
+    conversation_id: bytes
+    message_id: bytes
+    emoji: str
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
 class ChangeResult(msgspec.Struct, frozen=True, array_like=True):
-    """The message after a ChangeMessage: its version in its author's mailbox. `changed`: False where it was so before.
+    """The message after a ChangeMessage or a React: its version in the mailbox of the user who asked. `changed`: False
+    where it was so before.
 
     It may have been an earlier try of the same request that changed it.
     """
@@ -285,7 +297,15 @@ class MailboxPort(Protocol):
         """Changes a message of the user; the copies of others follow, each behind the message.
 
         The same change again changes nothing. UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent,
-        TooLateToChange, RateLimited.
+        TooLateToChange, RateLimited; PeerTooOld where the owner does not know this call yet.
+        """
+        ...
+
+    async def react(self, request: React) -> ChangeResult:
+        """Has a user react to a message; the copies of others follow, each behind the message.
+
+        The same reaction again changes nothing. UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange,
+        RateLimited; PeerTooOld where the owner does not know this call yet.
         """
         ...
 

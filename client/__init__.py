@@ -17,6 +17,7 @@ from rowbox.client.calls.answers import (
     ConversationPage,
     Message,
     MessagePage,
+    Reaction,
     ReadMark,
     Sent,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "NewMessage",
     "OnConnection",
     "OutcomeUnknown",
+    "Reaction",
     "ReadMark",
     "Refused",
     "Reset",

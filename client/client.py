@@ -144,6 +144,18 @@ class Client:
         fields = {"conversationId": conversation_id, "messageId": message_id}
         return await self._retried(lambda: self._transport.post("unsendMessage", fields, ChangedMessage), patience_s)
 
+    async def react(
+        self, conversation_id: str, message_id: str, emoji: str, *, patience_s: float | None = None
+    ) -> ChangedMessage:
+        """Reacts to a message, one's own or another's: with one emoji, in place of what the user had; "" takes that
+        back.
+
+        Refused with the code not_an_emoji, with message_unsent where its author took it back, and with
+        too_late_to_change 30 days after its sending by default.
+        """
+        fields = {"conversationId": conversation_id, "messageId": message_id, "emoji": emoji}
+        return await self._retried(lambda: self._transport.post("react", fields, ChangedMessage), patience_s)
+
     async def mark_read(self, conversation_id: str, message_id: str, *, patience_s: float | None = None) -> ReadMark:
         """Marks the conversation read up to and including that message. The mark never moves back."""
         fields = {"conversationId": conversation_id, "messageId": message_id}

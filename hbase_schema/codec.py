@@ -36,6 +36,7 @@ from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 EncodedCell = tuple[Family, bytes, bytes]
@@ -76,6 +77,7 @@ class _MessageValue(Struct, array_like=True, gc=False):
     content: str
     client_message_id: str | None
     change: Change | None = None
+    reactions: tuple[Reaction, ...] = ()
 
 
 class _LogValue(Struct, array_like=True, gc=False):
@@ -131,7 +133,8 @@ def _message(cell: MessageCell) -> EncodedCell:
     qualifier = keys.message_qualifier(
         cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version
     )
-    return Family.MESSAGES, qualifier, _pack((cell.sender_id, cell.content, cell.client_message_id, cell.change))
+    told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions
+    return Family.MESSAGES, qualifier, _pack(told)
 
 
 def _log(cell: LogCell) -> EncodedCell:
@@ -219,11 +222,12 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     """The cell in a column of family `m`. Errors as of `decode_index`."""
     message = _unpack_message(value)
-    change = message.change
-    _check_length(qualifier, keys.MESSAGE_BYTES if change is None else keys.CHANGED_MESSAGE_BYTES)
+    change, reactions = message.change, message.reactions
+    is_as_sent = change is None and not reactions
+    _check_length(qualifier, keys.MESSAGE_BYTES if is_as_sent else keys.CHANGED_MESSAGE_BYTES)
     key = keys.split_message_qualifier(qualifier)
     told = message.sender_id, message.content, message.client_message_id
-    return MessageCell(*key[:4], *told, change, key.first_version)
+    return MessageCell(*key[:4], *told, change, key.first_version, reactions)
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:

@@ -5,7 +5,7 @@ a reader can tell by the fence whether it counts.
 """
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, Kind
 
@@ -28,11 +29,17 @@ class ChangeKind(IntEnum):
     """Its author gave a message another text."""
     UNSEND = 5
     """Its author took a message back."""
+    REACTION = 6
+    """Somebody reacted to a message, in another way than before or not any more."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
     """Whether a change of this kind shows a message: a new one, or one that changed."""
-    return kind is ChangeKind.MESSAGE or kind is ChangeKind.EDIT or kind is ChangeKind.UNSEND
+    return kind in BRINGS_MESSAGE
+
+
+BRINGS_MESSAGE: Final = frozenset({ChangeKind.MESSAGE, ChangeKind.EDIT, ChangeKind.UNSEND, ChangeKind.REACTION})
+"""The kinds of changes whose messageId is of a message that is new, or is shown in another way."""
 
 
 CONVERSATION = Kind(b"c", Conversation, ID_BYTES, "conversation")
@@ -56,9 +63,10 @@ class FenceCell(msgspec.Struct, frozen=True, gc=False):
 class MessageCell(msgspec.Struct, frozen=True, gc=False):
     """One copy of a message, as one mutation left it. Only the sender's own copy has a `client_message_id`.
 
-    A message that is changed gets another cell, of the change's version; the cell before is removed later. Of several
-    cells of a message the one counts that is valid and has the highest version. Each of them tells with which version
-    the message came into the mailbox: by that it expires, and a cell that is read by its key alone tells it too.
+    A message that is changed, or to which somebody reacts, gets another cell, of the change's version; the cell before
+    is removed later. Of several cells of a message the one counts that is valid and has the highest version. Each of
+    them tells with which version the message came into the mailbox: by that it expires, and a cell that is read by its
+    key alone tells it too.
     """
 
     conversation_id: bytes
@@ -71,7 +79,14 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
     change: Change | None = None
     """What was done to the message last; None where it is as it was sent."""
     first_version: int = 0
-    """The version with which the message came, where `change` is something; else 0: it is `version`."""
+    """The version with which the message came, where this is another cell than that one; else 0: it is `version`."""
+    reactions: tuple[Reaction, ...] = ()
+    """As `with_reaction` sorts them; none of a message that was taken back."""
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether the message was taken back."""
+        return self.change is not None and self.change.is_unsent
 
     @property
     def came(self) -> int:
@@ -106,9 +121,9 @@ class DedupeCell(msgspec.Struct, frozen=True, gc=False):
 
 
 class OutboxCell(msgspec.Struct, frozen=True, gc=False):
-    """A sent message, or a change of one, that not every recipient is known to have.
+    """A sent message, a change of one or a reaction to one, that not every recipient is known to have.
 
-    `message_id` is the message's as it was sent. A change goes under an id of its own, in the same form: the cell of
+    `message_id` is the message's as it was sent. All else goes under an id of its own, in the same form: the cell of
     its message may be there still, and a qualifier that was removed is never used again.
     """
 

@@ -52,7 +52,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     as nothing in the conversation can have expired. `created_version` is the version with which the conversation came
     into the mailbox.
     `last_sender` is whose the newest message is, as a place in `participants`: a number is a byte, a userId up to 128.
-    `changed_at` is the version of the newest change of a message that was there before (an edit, an unsend); 0: none.
+    `changed_at` is the version of the newest change of a message that was there before (an edit, an unsend, a
+    reaction); 0: none.
     No message whose log entry is newer was changed since. `last_is_unsent`: the newest message was taken back, and the
     snippet is "" for that.
 
@@ -124,6 +125,10 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             snippet=message.content[:SNIPPET_CHARACTERS],
             last_is_unsent=message.change.is_unsent,
         )
+
+    def with_reacted(self, version: int, epoch: int) -> "Conversation":
+        """The state after somebody reacted to a message that it has: nothing is told of that here."""
+        return msgspec.structs.replace(self, version=version, epoch=epoch, changed_at=version)
 
     def _with_newest(
         self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int, unread_since: int

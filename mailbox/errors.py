@@ -39,6 +39,12 @@ class UnknownParameter(BadRequest):
     code = "unknown_parameter"
 
 
+class NotAnEmoji(BadRequest):
+    """A reaction is one emoji of 64 bytes of UTF-8 at most, or none."""
+
+    code = "not_an_emoji"
+
+
 class UnknownCall(BadRequest):
     """One process of Rowbox asked another for a call that this one does not serve. No client is told so."""
 

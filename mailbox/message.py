@@ -5,6 +5,7 @@ import msgspec
 from rowbox.mailbox import representation
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.ids import sent_timestamp, to_text
+from rowbox.mailbox.reactions import Reaction, shown_to
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -26,7 +27,8 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """What was said: the same in every participant's mailbox.
 
-    A message that was changed since it was sent travels as a whole, as the change left it.
+    A message that was changed since it was sent travels as a whole, as the change left it. A reaction to it travels
+    alone: then this has the ids and the participants of the message, `sender_id` is who reacts, and there is no text.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -38,6 +40,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     content: str
     change: Change | None = None
     """What was done to it last; None where it is as it was sent."""
+    reaction: Reaction | None = None
+    """None: it is a message."""
 
     @property
     def sent_us(self) -> int:
@@ -73,12 +77,19 @@ class MessageCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def copy_of(
-    message: Message, sent_us: int, version: int, epoch: int, client_message_id: str | None, came: int
+    message: Message,
+    sent_us: int,
+    version: int,
+    epoch: int,
+    client_message_id: str | None,
+    came: int,
+    reactions: tuple[Reaction, ...] = (),
+    user_id: str = "",
 ) -> MessageCopy:
     """The copy of `message` in the mailbox where it came with version `came` and got `version` by its last change.
 
     `client_message_id`: None but in its sender's own. `sent_us` is the time in the message's id; the caller has decoded
-    it already.
+    it already. `user_id` is whose mailbox it is; only `reactions` are shown to each user in another way.
     """
     change = message.change
     shown = representation.Message(  # by position: a struct that is made by name takes longer
@@ -92,5 +103,6 @@ def copy_of(
         msgspec.UNSET if client_message_id is None else client_message_id,
         msgspec.UNSET if change is None or change.is_unsent else change.version,
         msgspec.UNSET if change is None or not change.is_unsent else True,
+        shown_to(reactions, user_id) if reactions else msgspec.UNSET,
     )
     return MessageCopy(message.message_id, version, epoch, representation.encode(shown), came)

@@ -52,6 +52,15 @@ UnreadCount: TypeAlias = Annotated[
 ]
 
 
+class Reaction(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """One emoji of those with which users react to a message."""
+
+    emoji: Annotated[str, Meta(description="The emoji.", examples=["\U0001f44d"])]
+    count: Annotated[int, Meta(ge=1, description="How many users react with it.")]
+    users: Annotated[tuple[UserId, ...], Meta(description="Who they are: the first five, in order.")]
+    mine: Annotated[bool, Meta(description="Whether the user of this mailbox is one of them.")]
+
+
 class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
     """One user's copy of a message."""
 
@@ -69,6 +78,9 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
         Annotated[Timestamp, Meta(description="When its author last edited it, the same in every mailbox.")] | UnsetType
     ) = UNSET
     unsent: Annotated[bool, Meta(description="True: its author took it back, and it has no text.")] | UnsetType = UNSET
+    reactions: (
+        Annotated[tuple[Reaction, ...], Meta(description="By emoji, the one that was first used first.")] | UnsetType
+    ) = UNSET
 
 
 class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):

@@ -57,6 +57,9 @@ KINDS: Final[dict[str, Kind]] = {
     "unknown_parameter": Kind(
         400, "The call has no such parameter", "Leave out the field or the parameter that `detail` names."
     ),
+    "not_an_emoji": Kind(
+        400, "A reaction is one emoji", "Send one emoji of at most 64 bytes of UTF-8, or an empty text for none."
+    ),
     "page_too_large": Kind(
         400,
         "The page, asked for by its number, is too large",
@@ -101,12 +104,15 @@ KINDS: Final[dict[str, Kind]] = {
         405, "The path does not have this method", "Use one of the methods that the header Allow names."
     ),
     "message_unsent": Kind(
-        409, "The message was taken back", "Leave it: a message that was unsent stays so. Send another one."
+        409,
+        "The message was taken back",
+        "Leave it: a message that was unsent stays so, and nobody reacts to it. Send another one.",
     ),
     "too_late_to_change": Kind(
         409,
         "The message was sent too long ago to be changed",
-        "Leave it: the server's settings messages.edit_window_ms and messages.unsend_window_ms say how long it may be.",
+        "Leave it: the server's settings messages.edit_window_ms, messages.unsend_window_ms and "
+        "messages.reaction_window_ms say how long it may be.",
     ),
     "message_too_large": Kind(
         413,

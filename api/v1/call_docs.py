@@ -11,6 +11,7 @@ from rowbox.api.v1.request_types import (
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
+    ReactToMessage,
     SendMessage,
     SendStatusQuery,
     UnsendMessage,
@@ -50,6 +51,7 @@ TOKEN_LIFE: Final = format_duration(StoreSettings().token_life_ms)
 
 EDIT_WINDOW: Final = format_duration(MessageSettings().edit_window_ms)
 UNSEND_WINDOW: Final = format_duration(MessageSettings().unsend_window_ms)
+REACTION_WINDOW: Final = format_duration(MessageSettings().reaction_window_ms)
 
 _SEND: Final = """\
 The recipient's mailbox comes into being with its first message. Who sends to himself has one copy, in his own.
@@ -77,6 +79,17 @@ retention ends it as any other. No answer shows its text again, in the recipient
 Nothing changes a message that was taken back.
 
 A request that got no answer can be sent again: where the message is taken back already, `changed` is false."""
+
+_REACT: Final = f"""\
+Whoever has a message reacts to it with one emoji: with another one in place of that, or with none again. It may be
+done for a time after the message's sending (messages.reaction_window_ms, {REACTION_WINDOW} by default). The message's
+`reactions` tell, by emoji, how many users react and who; its `lastUpdatedTimestamp` rises, so deltas bring it anew.
+Unread counts and snippets stay as they are. A message that was taken back has no reactions.
+
+All forms of Unicode's emoji are taken, also those of a later Unicode than the server knows. Of one that may be spelled
+with and without a variation selector, both are the same. When the answer comes, the reaction is stored for good, and
+the mailbox of the user who asked shows it; the other's follows by itself. A request that got no answer can be sent
+again: where the user reacts so already, `changed` is false."""
 
 _STATUS: Final = """\
 For a client that got no answer. 404 says that it was not applied so far: it may be under way. Sending it again
@@ -169,6 +182,7 @@ CALLS: Final = (
             "too_late_to_change",
             "message_too_large",
             "unsupported_media_type",
+            "peer_too_old",
         ),
     ),
     CallDoc(
@@ -186,6 +200,26 @@ CALLS: Final = (
             "too_late_to_change",
             "message_too_large",
             "unsupported_media_type",
+            "peer_too_old",
+        ),
+    ),
+    CallDoc(
+        "react",
+        "post",
+        "Reacts to a message with an emoji, or takes that back. Counts against the send limit.",
+        _REACT,
+        ReactToMessage,
+        {200: "The user reacts so."},
+        ChangeMessageResponse,
+        (
+            "not_an_emoji",
+            "unknown_conversation",
+            "unknown_message",
+            "message_unsent",
+            "too_late_to_change",
+            "message_too_large",
+            "unsupported_media_type",
+            "peer_too_old",
         ),
     ),
     CallDoc(

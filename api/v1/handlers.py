@@ -1,8 +1,8 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage and markRead count against the send limit, because they write; sendStatus against the fetch
-limit, because it only reads.
+editMessage, unsendMessage, react and markRead count against the send limit, because they write; sendStatus against the
+fetch limit, because it only reads.
 """
 
 from typing import Final
@@ -15,6 +15,7 @@ from rowbox.api.v1.requests import (
     parse_fetch_conversation,
     parse_fetch_messages,
     parse_mark_read,
+    parse_react,
     parse_send,
     parse_send_status,
     parse_unsend,
@@ -43,6 +44,7 @@ class Handlers:
             Operation("sendStatus", "GET", "/v1/sendStatus", "fetch", self.send_status, names_a_send=True),
             Operation("editMessage", "POST", "/v1/editMessage", "send", self.edit_message),
             Operation("unsendMessage", "POST", "/v1/unsendMessage", "send", self.unsend_message),
+            Operation("react", "POST", "/v1/react", "send", self.react),
             Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
@@ -64,6 +66,10 @@ class Handlers:
 
     async def unsend_message(self, call: Call) -> CallResult:
         result = await self._port.change_message(parse_unsend(call.take_body(), call.claims, self._read_user_id))
+        return CallResult(200, encode_change(result), result.quota)
+
+    async def react(self, call: Call) -> CallResult:
+        result = await self._port.react(parse_react(call.take_body(), call.claims, self._read_user_id))
         return CallResult(200, encode_change(result), result.quota)
 
     async def mark_read(self, call: Call) -> CallResult:

@@ -13,6 +13,8 @@ from rowbox.mailbox.ids import USER_ID_PATTERN
 from rowbox.mailbox.representation import ClientMessageId, Id, UserId
 
 MAX_CONTENT_BYTES: Final = 65_535
+MAX_EMOJI_BYTES: Final = 64
+"""Of UTF-8. The longest emoji that Unicode names takes 35: two persons of two skin tones who kiss."""
 MAX_SKIPPED: Final = 10_000
 MAX_CONVERSATIONS: Final = 100
 MAX_MESSAGES: Final = 200
@@ -113,6 +115,22 @@ class UnsendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_un
 
     conversation_id: Annotated[Id, Meta(description="The message's conversation.")]
     message_id: Annotated[Id, Meta(description="The message: one's own.")]
+    user_id: ActingUserId | UnsetType = UNSET
+
+
+class ReactToMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A reaction of the user to a message, one's own or another's."""
+
+    conversation_id: Annotated[Id, Meta(description="The message's conversation.")]
+    message_id: Annotated[Id, Meta(description="The message.")]
+    emoji: Annotated[
+        str,
+        Meta(
+            description=f"One emoji of at most {MAX_EMOJI_BYTES} bytes of UTF-8; empty: the user takes his back.",
+            examples=["\U0001f44d"],
+            extra_json_schema={"maxLength": MAX_EMOJI_BYTES},
+        ),
+    ]
     user_id: ActingUserId | UnsetType = UNSET
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.emoji import emoji_of
 from rowbox.api.v1.query import QueryParser, as_bad_request
 from rowbox.api.v1.request_types import (
     MAX_CONTENT_BYTES,
@@ -24,11 +25,20 @@ from rowbox.api.v1.request_types import (
     FetchConversationQuery,
     FetchMessagesQuery,
     MarkReadUpTo,
+    ReactToMessage,
     SendMessage,
     SendStatusQuery,
     UnsendMessage,
 )
-from rowbox.cacheserver.port import ChangeMessage, FetchChanges, FetchConversations, FetchMessages, MarkRead, Send
+from rowbox.cacheserver.port import (
+    ChangeMessage,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    React,
+    Send,
+)
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
 from rowbox.mailbox.settings.config import PollSettings
@@ -38,6 +48,7 @@ _CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])
 _send_message = msgspec.json.Decoder(SendMessage)
 _edit_message = msgspec.json.Decoder(EditMessage)
 _unsend_message = msgspec.json.Decoder(UnsendMessage)
+_react = msgspec.json.Decoder(ReactToMessage)
 _mark_read = msgspec.json.Decoder(MarkReadUpTo)
 _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
@@ -98,13 +109,26 @@ def parse_unsend(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_u
     return _change(_decode(_unsend_message, body), None, claims, read_user_id)
 
 
+def parse_react(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> React:
+    """The reaction in a body. BadRequest, UnknownParameter, NotAnEmoji, Forbidden."""
+    request = _decode(_react, body)
+    emoji = emoji_of(request.emoji) if request.emoji else ""
+    return React(*_message(request, claims, read_user_id), emoji, claims.bearer)
+
+
 def _change(
     request: EditMessage | UnsendMessage, content: str | None, claims: Claims, read_user_id: ReadUserId
 ) -> ChangeMessage:
+    return ChangeMessage(*_message(request, claims, read_user_id), content, claims.bearer)
+
+
+def _message(
+    request: EditMessage | UnsendMessage | ReactToMessage, claims: Claims, read_user_id: ReadUserId
+) -> tuple[str, bytes, bytes]:
+    """Who asks for something to be done to which message: user, conversation, message."""
     conversation_id = from_text(request.conversation_id, "conversationId")
     message_id = from_text(request.message_id, "messageId")
-    user_id = _acting_user(request.user_id, "userId", claims, read_user_id)
-    return ChangeMessage(user_id, conversation_id, message_id, content, claims.bearer)
+    return _acting_user(request.user_id, "userId", claims, read_user_id), conversation_id, message_id
 
 
 def parse_send_status(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> tuple[str, str]:

@@ -44,7 +44,7 @@ class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid
 
 
 class ChangeMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A message that was changed, as it stands in its author's mailbox."""
+    """A message that was changed, as it stands in the mailbox of the user who asked for that."""
 
     message_id: MessageId
     last_updated_timestamp: Version

@@ -12,7 +12,7 @@ import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
-from rowbox.mailbox.aggregate.changes import Changed, NewChange
+from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.message import Message
@@ -84,22 +84,24 @@ class SendCommand(Command, eq=False):
 
 
 class ChangeCommand(Command, eq=False):
-    """Changes a message of a user, and its copies in the rows of `new.holders` in the same commit."""
+    """Does what a user asks to be done to a message, and to its copies in the rows of `new.holders`, in one commit."""
 
     user_id: str
-    new: NewChange
+    new: New
     bearer: Bearer | None
     judge: Judge
 
     def __post_init__(self) -> None:
         self.users = (self.user_id, *self.new.holders)
-        self.size_bytes = (CELL_BYTES + text_bytes(self.new.content or "")) * len(self.users)
+        text = (self.new.content or "") if isinstance(self.new, NewChange) else self.new.emoji
+        self.size_bytes = (CELL_BYTES + text_bytes(text)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns Changed, or a Need. Raises TokenRevoked."""
         self.judge(self.bearer)
-        plans[0].admit(self.bearer)
-        answer = plans[0].change(self.new, self.fact)
+        plan, new = plans[0], self.new
+        plan.admit(self.bearer)
+        answer = plan.change(new, self.fact) if isinstance(new, NewChange) else plan.react(new, self.fact)
         if isinstance(answer, Changed) and answer.message is not None:
             for holder, held in zip(plans[1:], answer.held, strict=True):
                 holder.take_change(answer.message, held)
@@ -107,7 +109,7 @@ class ChangeCommand(Command, eq=False):
 
 
 class DeliverCommand(Command, eq=False):
-    """Delivers messages of other users to one user, and what these were changed to, in order.
+    """Delivers messages of other users to one user, what these were changed to, and reactions of others, in order.
 
     The result is how many of the messages, counted from the first, the mailbox has afterwards: all, or those before the
     first one whose delivery needs a read. So what is ready is written by one command and one mutation, and no message

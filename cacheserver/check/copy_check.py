@@ -1,4 +1,6 @@
-"""Looks up each copy of a message where it should be: in the rows of all participants, and in its sender's."""
+"""Looks up each copy of a message where it should be: in the rows of all participants, and in its sender's. So the
+user's own reactions to it, which all of these should have.
+"""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -10,8 +12,10 @@ from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.check.invariants import RowCheck, RowFrame
+from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.reactions import reaction_of
 
 
 class CopyCheck:
@@ -20,7 +24,7 @@ class CopyCheck:
     `before_us`: messages that were sent at that time or later are left out, because they may be on their way; None:
     nobody writes to the store meanwhile. The same goes for what was changed. `lookups` counts the rows in which a copy
     was looked for, and `on_missing(user_id, message)` hears of each user who has no copy of a message, or not its last
-    change.
+    change, or not a reaction to it.
     """
 
     def __init__(
@@ -50,33 +54,38 @@ class CopyCheck:
             message, state = counted
             if not self._is_judged(message, horizon):
                 continue
+            is_on_its_way = message.message_id in on_their_way
             if message.sender_id != user_id:
-                await self._check_sender(message, report)
-            elif message.message_id not in on_their_way:
+                copy = await self._check_sender(message, report)
+                if not is_on_its_way:
+                    self._check_reaction(user_id, message.sender_id, message, copy, state, report)
+            elif not is_on_its_way:
                 for holder in state.participants:
                     if holder != user_id:
-                        await self._check_holder(holder, message, state.participants, report)
+                        copy = await self._check_holder(holder, message, state.participants, report)
+                        self._check_reaction(user_id, holder, message, copy, state, report)
         for finding in report.findings:
             yield finding
 
     def _is_judged(self, message: MessageCell, horizon: Horizon) -> bool:
         sent_us = sent_timestamp(message.message_id)
-        newest_us = sent_us if message.change is None else message.change.version
+        newest_us = max([sent_us, _changed_at(message), *(one.version for one in message.reactions)])
         return horizon.messages < sent_us and (self._before_us is None or newest_us < self._before_us)
 
-    async def _check_sender(self, message: MessageCell, report: Report) -> None:
-        copies = await self._copies(message.sender_id, message)
-        if copies and max(map(_changed_at, copies)) < _changed_at(message):
+    async def _check_sender(self, message: MessageCell, report: Report) -> MessageCell | None:
+        copy = await self._copy(message.sender_id, message)
+        if copy is not None and _changed_at(copy) < _changed_at(message):
             text = f"message {message.message_id.hex()} has a change that {message.sender_id} did not make"
             report(Code.COPY_DIFFERS, text)
-        if not copies:
+        if copy is None:
             text = f"message {message.message_id.hex()} of {message.sender_id} is not in that user's row"
             report(Code.COPY_UNSENT, text)
+        return copy
 
     async def _check_holder(
         self, holder: str, message: MessageCell, participants: tuple[str, ...], report: Report
-    ) -> None:
-        copy = max(await self._copies(holder, message), key=lambda one: one.version, default=None)
+    ) -> MessageCell | None:
+        copy = await self._copy(holder, message)
         if copy is None or _changed_at(copy) < _changed_at(message):
             told = message.message_id, message.conversation_id, message.sender_id, participants, message.content
             self._on_missing(holder, Message(*told, message.change))
@@ -90,16 +99,44 @@ class CopyCheck:
             pass  # its author has changed it again since this row was read
         elif (copy.sender_id, copy.content) != (message.sender_id, message.content):
             report(Code.COPY_DIFFERS, f"{holder} has message {message.message_id.hex()} with another text or sender")
+        return copy
 
-    async def _copies(self, user_id: str, message: MessageCell) -> list[MessageCell]:
-        """The valid cells of a message in a user's row."""
+    def _check_reaction(
+        self,
+        user_id: str,
+        other: str,
+        message: MessageCell,
+        copy: MessageCell | None,
+        state: Conversation,
+        report: Report,
+    ) -> None:
+        """Whether the copy of `other` has the reaction of the user, and the user's copy none that `other` did not do.
+
+        What was taken back in one of both rows has none there.
+        """
+        if copy is None or copy.is_unsent or message.is_unsent:
+            return
+        name = message.message_id.hex()
+        own, known = reaction_of(message.reactions, user_id), reaction_of(copy.reactions, user_id)
+        if own is not None and (known is None or known.version < own.version):
+            told = message.message_id, message.conversation_id, user_id, state.participants, ""
+            self._on_missing(other, Message(*told, None, own))
+            report(Code.COPY_DIFFERS, f"{other} has message {name} without the last reaction of {user_id}")
+        elif own is not None and known is not None and known.version == own.version and known.emoji != own.emoji:
+            report(Code.COPY_DIFFERS, f"{other} has message {name} with another reaction of {user_id}")
+        theirs, done = reaction_of(message.reactions, other), reaction_of(copy.reactions, other)
+        if theirs is not None and (done is None or done.version < theirs.version):
+            report(Code.COPY_DIFFERS, f"message {name} has a reaction of {other} that {other} did not do")
+
+    async def _copy(self, user_id: str, message: MessageCell) -> MessageCell | None:
+        """The cell of a message that counts in a user's row; None where there is none."""
         self.lookups += 1
         row = row_key(user_id, self._store.shards)
         copies = await self._cells.copies(row, message.conversation_id, message.message_id)
-        if not self._store.late_writes:
-            return copies
-        fence = FenceCheck(await self._cells.fences(row), Report(user_id), fenced=True)
-        return [copy for copy in copies if fence.counts(copy.epoch, copy.version)]
+        if self._store.late_writes:
+            fence = FenceCheck(await self._cells.fences(row), Report(user_id), fenced=True)
+            copies = [copy for copy in copies if fence.counts(copy.epoch, copy.version)]
+        return max(copies, key=lambda one: one.version, default=None)
 
 
 def _changed_at(cell: MessageCell) -> int:

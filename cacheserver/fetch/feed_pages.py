@@ -10,8 +10,8 @@ import msgspec
 from rowbox.cacheserver.fetch.log_tail import LOG_COLUMNS
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.rows.view import View
-from rowbox.mailbox.cells import LogCell
-from rowbox.mailbox.pages.feed import TELLS_OF_A_MESSAGE, FeedCut, tells_of_a_message
+from rowbox.mailbox.cells import BRINGS_MESSAGE, LogCell
+from rowbox.mailbox.pages.feed import FeedCut, tells_of_a_message
 
 MAX_LOG_READS = 8
 """Calls for the log entries of one page; after so many it ends where it got to, with `has_more`."""
@@ -63,7 +63,7 @@ class FeedPages:
         for _ in range(MAX_LOG_READS):
             entries, reached = await self._reader.changes(view, reached, view.as_of, LOG_COLUMNS)
             found += entries
-            messages += sum([entry.kind in TELLS_OF_A_MESSAGE for entry in entries])
+            messages += sum([entry.kind in BRINGS_MESSAGE for entry in entries])
             if messages > size or reached >= view.as_of:
                 break
         return found, reached

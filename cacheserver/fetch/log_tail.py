@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.rows.view import View
-from rowbox.mailbox.cells import ChangeKind, LogCell, brings_message
+from rowbox.mailbox.cells import ChangeKind, LogCell
+from rowbox.mailbox.pages.feed import tells_of_a_message
 
 LOG_COLUMNS = 500
 """Log entries read in one call."""
@@ -42,7 +43,7 @@ class LogTail:
         for entry in reversed(mailbox.log):
             if entry.version < oldest or len(found) > count:
                 break
-            if entry.version < below and is_message(entry, None):
+            if entry.version < below and is_message(entry, None, view.horizon):
                 found.append(entry)
         begin = min(below - 1, mailbox.log_floor)
         spans = Spans(max(oldest, mailbox.born) - 1, begin, _gap(mailbox.log) if len(mailbox.log) > 1 else None)
@@ -58,7 +59,7 @@ class LogTail:
                 continue
             spans.note_whole()
             mailbox.extend_log_back(entries, start, floor)
-            found += [entry for entry in reversed(entries) if is_message(entry, None)]
+            found += [entry for entry in reversed(entries) if is_message(entry, None, view.horizon)]
         return Tail(found[:count], spans.floor, is_all=len(found) <= count and spans.is_over)
 
 
@@ -121,7 +122,11 @@ def _gap(entries: Sequence[LogCell]) -> int:
     return max(1, (entries[-1].version - entries[0].version) // (len(entries) - 1))
 
 
-def is_message(entry: LogCell, conversation_id: bytes | None) -> bool:
-    """Whether an entry shows a message, new or changed: of a conversation, None: of any."""
-    shows = entry.kind is ChangeKind.MESSAGE or brings_message(entry.kind)  # most are: a call less for each of a delta
+def is_message(entry: LogCell, conversation_id: bytes | None, horizon: int) -> bool:
+    """Whether an entry above `horizon` shows a message, new or changed: of a conversation, None: of any.
+
+    A changed message is older than its change: retention may have taken it.
+    """
+    # Most are new ones: a call less for each of a delta.
+    shows = entry.kind is ChangeKind.MESSAGE or tells_of_a_message(entry, horizon)
     return shows and conversation_id in (None, entry.conversation_id)

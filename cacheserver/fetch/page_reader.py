@@ -288,4 +288,5 @@ def _copy(view: View, column: Column) -> MessageCopy:
     assert isinstance(cell, MessageCell)
     participants = view.state_of(cell.conversation_id).participants
     message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content, cell.change)
-    return copy_of(message, message.sent_us, cell.version, cell.epoch, cell.client_message_id, cell.came)
+    of_copy = cell.version, cell.epoch, cell.client_message_id, cell.came, cell.reactions, view.mailbox.user_id
+    return copy_of(message, message.sent_us, *of_copy)

@@ -45,6 +45,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Send,
     SendResult,
 )
@@ -239,6 +240,10 @@ class Node:
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).change_message(request)
+
+    async def react(self, request: React) -> ChangeResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).react(request)
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""

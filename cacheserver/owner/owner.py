@@ -74,6 +74,7 @@ from rowbox.cacheserver.port import (
     Notify,
     Page,
     Quota,
+    React,
     Send,
     SendResult,
 )
@@ -88,7 +89,7 @@ from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
-from rowbox.mailbox.aggregate.changes import Changed, NewChange
+from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DedupeCell, OutboxCell
@@ -428,6 +429,22 @@ class Owner:
 
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
         """See MailboxPort."""
+        window_ms = self._settings.unsend_window_ms if request.content is None else self._settings.edit_window_ms
+        what = request.conversation_id, request.message_id, request.content
+        return await self._change(
+            request, lambda holders: NewChange(*what, window_ms * US_PER_MS, self._random.getrandbits(62), holders)
+        )
+
+    async def react(self, request: React) -> ChangeResult:
+        """See MailboxPort."""
+        window_us = self._settings.reaction_window_ms * US_PER_MS
+        what = request.conversation_id, request.message_id, request.emoji
+        return await self._change(
+            request, lambda holders: NewReaction(*what, window_us, self._random.getrandbits(62), holders)
+        )
+
+    async def _change(self, request: ChangeMessage | React, new: Callable[[tuple[str, ...]], New]) -> ChangeResult:
+        """What a request does to a message. `new` makes it, given whose rows are changed in the same commit."""
         user_id, bearer = request.user_id, request.bearer
         if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
             await self.revocations.admit_other(bearer)
@@ -439,13 +456,9 @@ class Owner:
             _, mailbox = await self.table.loaded(user_id)
             state = mailbox.index.get(request.conversation_id)
             holders = tuple(one for one in state.participants if one != user_id) if state is not None else ()
-        window_ms = self._settings.unsend_window_ms if request.content is None else self._settings.edit_window_ms
-        what = request.conversation_id, request.message_id, request.content
-        new = NewChange(*what, window_ms * US_PER_MS, self._random.getrandbits(62), holders)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
-        self.pipeline.submit(
-            ChangeCommand(user_id, new, bearer, self.revocations.check_again, future=future, routed=request.routed)
-        )
+        judge, routed = self.revocations.check_again, request.routed
+        self.pipeline.submit(ChangeCommand(user_id, new(holders), bearer, judge, future=future, routed=routed))
         answer = await future
         assert isinstance(answer, Changed)
         return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)

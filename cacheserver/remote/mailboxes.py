@@ -27,6 +27,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     RevocationPort,
     Send,
     SendResult,
@@ -55,6 +56,7 @@ OLD_PEER_RETRY_MS: Final = 10_000
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
+_Change = TypeVar("_Change", ChangeMessage, React)
 _Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
 _Fetched = TypeVar("_Fetched", Page, Changes)
 
@@ -93,6 +95,10 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.change_message(asked)
 
+    def react(asked: React, inbound: Inbound) -> Awaitable[ChangeResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.react(asked)
+
     def conversations(asked: FetchConversations, inbound: Inbound) -> Awaitable[Page]:
         check(asked.user_id, inbound.map_version)
         return port.fetch_conversations(asked)
@@ -113,6 +119,7 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     handlers.add(calls.SEND_STATUS, send_status)
     handlers.add(calls.MARK_READ, mark_read)
     handlers.add(calls.CHANGE_MESSAGE, change_message)
+    handlers.add(calls.REACT, react)
     handlers.add(calls.CONVERSATIONS, conversations)
     handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
     handlers.add(calls.MESSAGES, messages)
@@ -194,11 +201,22 @@ class RemoteMailboxes:
 
     async def change_message(self, request: ChangeMessage, *, timeout_s: float | None = None) -> ChangeResult:
         """See MailboxPort."""
+        return await self._change(calls.CHANGE_MESSAGE, request, timeout_s)
+
+    async def react(self, request: React, *, timeout_s: float | None = None) -> ChangeResult:
+        """See MailboxPort."""
+        return await self._change(calls.REACT, request, timeout_s)
+
+    async def _change(
+        self, spec: CallSpec[_Change, ChangeResult], request: _Change, timeout_s: float | None
+    ) -> ChangeResult:
         try:
-            return await self._call(calls.CHANGE_MESSAGE, request, timeout_s)
+            return await self._call(spec, request, timeout_s)
         except RateLimited as error:
             self._remember(request.user_id, error)
             raise
+        except UnknownCall as error:
+            raise self._too_old(error) from error
 
     async def send_status(
         self, user_id: str, client_message_id: str, bearer: Bearer | None = None, *, timeout_s: float | None = None
@@ -219,7 +237,10 @@ class RemoteMailboxes:
         try:
             return await self._fetch(_CHANGES, request, timeout_s)
         except UnknownCall as error:
-            raise PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS) from error
+            raise self._too_old(error) from error
+
+    def _too_old(self, error: UnknownCall) -> PeerTooOld:
+        return PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS)
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""

@@ -27,6 +27,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Routed,
     Send,
     SendResult,
@@ -64,12 +65,18 @@ class InTurn:
             return await self._target.change_message(request)
         return await self._in_turn(request.user_id, request.routed, self._target.change_message, request)
 
+    async def react(self, request: React) -> ChangeResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.react(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.react, request)
+
     async def _in_turn(
         self,
         user_id: str,
         routed: Routed,
         ask: Callable[[Any], Awaitable[_Result]],
-        request: Send | MarkRead | ChangeMessage,
+        request: Send | MarkRead | ChangeMessage | React,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:

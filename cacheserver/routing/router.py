@@ -41,6 +41,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Routed,
     Send,
     SendResult,
@@ -155,6 +156,15 @@ class Router:
             return target.change_message(ChangeMessage(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES + text_bytes(content or ""), ask)
+
+    async def react(self, request: React) -> ChangeResult:
+        """See MailboxPort. `changed` as of `change_message`."""
+        asked = (request.user_id, request.conversation_id, request.message_id, request.emoji, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[ChangeResult]:
+            return target.react(React(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

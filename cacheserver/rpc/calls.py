@@ -24,6 +24,7 @@ from rowbox.cacheserver.port import (
     MarkRead,
     MarkReadResult,
     Page,
+    React,
     Send,
     SendResult,
 )
@@ -121,6 +122,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
 SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
+REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
 MARK_READ = CallSpec("mark_read", MarkRead, MarkReadResult, Lane.REQUESTS, writes=True)
 CONVERSATIONS = CallSpec("conversations", FetchConversations, Page, Lane.REQUESTS, writes=False)
 MESSAGES = CallSpec("messages", FetchMessages, Page, Lane.REQUESTS, writes=False)

@@ -42,12 +42,24 @@ class ReadMark(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 class ChangedMessage(Struct, rename="camel", kw_only=True, frozen=True):
-    """What became of a message that its author edited or unsent."""
+    """What became of a message that the user edited, took back or reacted to."""
 
     message_id: str
     last_updated_timestamp: int
     changed: bool
     """False: it was so already, maybe by an earlier try of the same call."""
+
+
+class Reaction(Struct, rename="camel", kw_only=True, frozen=True):
+    """One emoji of those with which users react to a message."""
+
+    emoji: str
+    count: int
+    """How many users react with it."""
+    users: tuple[str, ...]
+    """Who they are: the first five, in order."""
+    mine: bool
+    """Whether the mailbox's user is one of them."""
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True):
@@ -68,6 +80,8 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     """When its author last edited it; None where that never was."""
     unsent: bool = False
     """Whether its author took it back: then it has no text."""
+    reactions: tuple[Reaction, ...] = ()
+    """By emoji, the one that was first used first."""
 
     @property
     def is_own(self) -> bool:

@@ -1,21 +1,24 @@
-"""Changes of messages by their authors: edits, and taking a message back (unsend). Pure.
+"""Changes of messages: edits and taking a message back (unsend), by its author, and reactions. Pure.
 
 A message that is changed gets another cell with a new version; nothing is overwritten, so the late write of a replaced
 owner hides nothing. The rules that keep all copies the same:
 
-    the author's row decides      it holds what stood when the change was asked for, and orders all changes of a message
-    the greater version wins      of the author's row; so what comes late, twice or in another order does no harm
-    unsent is the end             whatever comes after it, the message stays taken back
+    a row decides                 the author's about the text, each user's own about his reaction: it holds what stood
+                                  when the change was asked for, and orders all of its kind
+    the greater version wins      of that row; so what comes late, twice or in another order does no harm
+    unsent is the end             whatever comes after it, the message stays taken back, without reactions
 
-docs/adr/0054-changed-messages.md says why, and tests/model/changes searches for a violation without each.
+docs/adr/0054-changed-messages.md and 0059-reactions.md say why, and tests/model/changes searches for a violation
+without each.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import MessageUnsent, NotTheAuthor, TooLateToChange
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.reactions import reaction_of
 
 
 class NewChange(NamedTuple):
@@ -34,8 +37,24 @@ class NewChange(NamedTuple):
     holders: tuple[str, ...] = ()
 
 
+class NewReaction(NamedTuple):
+    """A user's reaction to a message, his own or another's; "": he takes back what he had. Else as NewChange."""
+
+    conversation_id: bytes
+    message_id: bytes
+    emoji: str
+    window_us: int
+    entropy: int
+    holders: tuple[str, ...] = ()
+
+
+New: TypeAlias = NewChange | NewReaction
+"""What a user asks to be done to a message."""
+
+
 class Changed(NamedTuple):
-    """The result of a change: the message's version in this mailbox. `message`: as it is now; None: it was so before.
+    """The result of a change: the message's version in this mailbox. `message`: what others are told of it; None: it
+    was so before.
 
     `held`: what stood of it in the rows of the change's `holders`.
     """
@@ -53,11 +72,28 @@ def is_due(new: NewChange, held: MessageCell, user_id: str, now_us: int) -> bool
     """
     if held.sender_id != user_id:
         raise NotTheAuthor("somebody else wrote this message")
-    is_unsent = held.change is not None and held.change.is_unsent
-    if is_unsent and new.content is not None:
+    if held.is_unsent and new.content is not None:
         raise MessageUnsent("this message was taken back")
-    if is_unsent or new.content == held.content:
+    if held.is_unsent or new.content == held.content:
         return False
+    _check_window(new, now_us)
+    return True
+
+
+def is_reaction_due(new: NewReaction, held: MessageCell, user_id: str, now_us: int) -> bool:
+    """Whether `new`, asked for by `user_id`, shows `held` in another way; False: it is so already.
+
+    MessageUnsent, TooLateToChange: as `is_due`. Of a message that was taken back every reaction is taken back.
+    """
+    known = reaction_of(held.reactions, user_id)
+    if new.emoji == (known.emoji if known is not None else ""):
+        return False
+    if held.is_unsent:
+        raise MessageUnsent("this message was taken back")
+    _check_window(new, now_us)
+    return True
+
+
+def _check_window(new: New, now_us: int) -> None:
     if not new.window_us or now_us - sent_timestamp(new.message_id) >= new.window_us:
         raise TooLateToChange("this message was sent too long ago to be changed")
-    return True

@@ -31,7 +31,7 @@ from rowbox.mailbox.fence import Access, Fence, FenceEntry, access, claim
 from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.two_states import ByKind
 
-FORMAT = 2
+FORMAT = 3
 """Rises when an older process would misread a mailbox, and when a message's representation changes: the copies in
 windows are encoded already."""
 _CHANGES = {kind.value: kind for kind in ChangeKind}

@@ -9,7 +9,7 @@ leaves the plan as it was.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rowbox.mailbox.aggregate.changes import Changed, NewChange, is_due
+from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction, is_due, is_reaction_due
 from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
     Behind,
@@ -39,6 +39,7 @@ from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownCo
 from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
+from rowbox.mailbox.reactions import Reaction, with_reaction
 from rowbox.mailbox.revocation import Bearer, Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT, cells_of, nothing_before
 
@@ -202,11 +203,12 @@ class Plan:
         return self._new_send(new)
 
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
-        """Adds another user's message, or what it was changed to, once.
+        """Adds another user's message, what it was changed to, or another user's reaction to a message, once.
 
-        Returns its version in this mailbox, or 0 where it was delivered before or is older than the retention.
+        Returns its version in this mailbox, or 0 where it was delivered before or is older than the retention. A
+        reaction to a message that is not here is dropped: the message came before it, and is gone.
         """
-        if message.change is not None:
+        if message.change is not None or message.reaction is not None:
             return self._deliver_change(message, fact)
         sent_us = message.sent_us
         if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
@@ -225,18 +227,10 @@ class Plan:
 
         UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent, TooLateToChange.
         """
-        state = self._state(new.conversation_id)
-        if state is None:
-            raise UnknownConversation("no such conversation")
-        if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
-            raise UnknownMessage("no such message in this conversation")
-        need = MessageNeed(new.conversation_id, new.message_id, new.holders)
-        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
-            return need
-        held, *of_holders = fact.value.cells
-        is_joint = self._mailbox.is_fenced or len(new.holders) == len(state.participants) - 1
-        if held is None or not is_joint:  # the conversation has come into being since it was looked up
-            raise UnknownMessage("no such message in this conversation")
+        stands = self._stands(new, fact)
+        if isinstance(stands, MessageNeed):
+            return stands
+        state, held, of_holders = stands
         if not is_due(new, held, self._mailbox.user_id, self.now_us):
             return Changed(held.version, None)
         version = self._tick(0)
@@ -244,17 +238,38 @@ class Plan:
         told = new.message_id, new.conversation_id, held.sender_id, state.participants, new.content or ""
         message = Message(*told, change)
         self._change(held, message, state, version)
-        if self._mailbox.is_fenced and len(state.participants) > 1:
-            parcel = OutboxCell(message_id(version, new.entropy), self._mailbox.epoch, version, message)
-            self._cells.append(parcel)
-            self.outbox.append(parcel)
-        return Changed(version, message, tuple(of_holders))
+        self._tell(message, new, version)
+        return Changed(version, message, of_holders)
+
+    def react(self, new: NewReaction, fact: Fact | None = None) -> Changed | MessageNeed:
+        """Changes how the mailbox's user reacts to a message. The same reaction again changes nothing.
+
+        UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange.
+        """
+        stands = self._stands(new, fact)
+        if isinstance(stands, MessageNeed):
+            return stands
+        state, held, of_holders = stands
+        user_id = self._mailbox.user_id
+        if not is_reaction_due(new, held, user_id, self.now_us):
+            return Changed(held.version, None)
+        version = self._tick(0)
+        reaction = Reaction(user_id, new.emoji, version)
+        reactions = with_reaction(held.reactions, reaction)
+        assert reactions is not None  # a version of this mailbox is greater than all before it
+        self._react(held, reactions, state, version)
+        message = Message(new.message_id, new.conversation_id, user_id, state.participants, "", None, reaction)
+        self._tell(message, new, version)
+        return Changed(version, message, of_holders)
 
     def take_change(self, message: Message, held: MessageCell | None) -> int:
-        """Adds what another user's message was changed to. `held` is what counts of it in this mailbox now.
+        """Adds what another user's message was changed to, or another user's reaction to a message.
 
-        Returns the version here, or 0 where that change or a later one is here already, or retention took the message.
+        `held` is what counts of the message in this mailbox now. Returns the version here, or 0 where that change or a
+        later one is here already, or the message is gone.
         """
+        if message.reaction is not None:
+            return self._take_reaction(message.conversation_id, message.reaction, held)
         change = message.change
         assert change is not None
         if held is None:
@@ -401,19 +416,70 @@ class Plan:
             return need
         return self.take_change(message, fact.value.cells[0])
 
+    def _stands(
+        self, new: New, fact: Fact | None
+    ) -> tuple[Conversation, MessageCell, tuple[MessageCell | None, ...]] | MessageNeed:
+        """What stands of the message that `new` is about: its conversation's state, and its cell here and at holders.
+
+        UnknownConversation, UnknownMessage.
+        """
+        state = self._state(new.conversation_id)
+        if state is None:
+            raise UnknownConversation("no such conversation")
+        if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
+            raise UnknownMessage("no such message in this conversation")
+        need = MessageNeed(new.conversation_id, new.message_id, new.holders)
+        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
+            return need
+        held, *of_holders = fact.value.cells
+        is_joint = self._mailbox.is_fenced or len(new.holders) == len(state.participants) - 1
+        if held is None or not is_joint:  # the conversation has come into being since it was looked up
+            raise UnknownMessage("no such message in this conversation")
+        return state, held, tuple(of_holders)
+
+    def _tell(self, message: Message, new: New, version: int) -> None:
+        """Puts what others are to be told of a change into the outbox, where they are not told by the same commit."""
+        if self._mailbox.is_fenced and len(message.participants) > 1:
+            parcel = OutboxCell(message_id(version, new.entropy), self._mailbox.epoch, version, message)
+            self._cells.append(parcel)
+            self.outbox.append(parcel)
+
+    def _take_reaction(self, conversation_id: bytes, reaction: Reaction, held: MessageCell | None) -> int:
+        if held is None or held.is_unsent:
+            return 0
+        reactions = with_reaction(held.reactions, reaction)
+        if reactions is None:
+            return 0
+        state = self._state(conversation_id)
+        assert state is not None
+        version = self._tick(reaction.version)
+        self._react(held, reactions, state, version)
+        return version
+
     def _change(self, held: MessageCell, message: Message, state: Conversation, version: int) -> None:
-        """Puts `message` in the place of `held`, of which only the age stays, and the sender's own id of it."""
-        change, epoch, client_message_id = message.change, self._mailbox.epoch, held.client_message_id
-        assert change is not None
-        sent_us, came = message.sent_us, held.came
-        copy = copy_of(message, sent_us, version, epoch, client_message_id, came)
-        self.changed.append((message.conversation_id, copy))
+        """Puts `message` in the place of `held`, of which the age stays, the sender's own id of it, and reactions."""
+        assert message.change is not None
+        reactions = () if message.change.is_unsent else held.reactions
+        self._replace(held, message, reactions, version)
+        after = state.with_changed(message, version, self._mailbox.epoch)
+        self._put(message.conversation_id, after, _kind_of(message.change), message.message_id, held.came)
+
+    def _react(self, held: MessageCell, reactions: tuple[Reaction, ...], state: Conversation, version: int) -> None:
+        """Puts the message with `reactions` in the place of `held`."""
+        ids = held.message_id, held.conversation_id
+        message = Message(*ids, held.sender_id, state.participants, held.content, held.change)
+        self._replace(held, message, reactions, version)
+        after = state.with_reacted(version, self._mailbox.epoch)
+        self._put(held.conversation_id, after, ChangeKind.REACTION, held.message_id, held.came)
+
+    def _replace(self, held: MessageCell, message: Message, reactions: tuple[Reaction, ...], version: int) -> None:
+        epoch, client_message_id, came = self._mailbox.epoch, held.client_message_id, held.came
+        of_copy = version, epoch, client_message_id, came, reactions, self._mailbox.user_id
+        self.changed.append((message.conversation_id, copy_of(message, message.sent_us, *of_copy)))
         self.superseded.append(held)
         key = message.conversation_id, message.message_id, epoch, version
         told = message.sender_id, message.content, client_message_id
-        self._cells.append(MessageCell(*key, *told, change, came))
-        after = state.with_changed(message, version, epoch)
-        self._put(message.conversation_id, after, _kind_of(change), message.message_id, came)
+        self._cells.append(MessageCell(*key, *told, message.change, came, reactions))
 
     def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""

@@ -1,17 +1,29 @@
-"""The invariants of a message that its author changed: its cells against one another."""
+"""The invariants of a message that was changed: its cells against one another."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from rowbox.mailbox.cells import ChangeKind, MessageCell
 from rowbox.mailbox.check.findings import Code, Report
+from rowbox.mailbox.reactions import reaction_of
+
+_EDIT_OR_REACTION = 0
+"""Of a message that was edited and has reactions the cell does not say which of both came last."""
 
 
 def kind_of(cell: MessageCell) -> int:
-    """The kind of the log entry that goes with a cell, as a number."""
+    """The kind of the log entry that goes with a cell, as a number; a cell that may have two kinds has a number too."""
     if cell.change is None:
-        return int(ChangeKind.MESSAGE)
-    return int(ChangeKind.UNSEND if cell.change.is_unsent else ChangeKind.EDIT)
+        return int(ChangeKind.REACTION if cell.reactions else ChangeKind.MESSAGE)
+    if cell.reactions:
+        return _EDIT_OR_REACTION
+    return int(ChangeKind.UNSEND if cell.is_unsent else ChangeKind.EDIT)
+
+
+def kinds_of_cells(kind: ChangeKind | int) -> tuple[int, ...]:
+    """The `kind_of` of the cells that may go with a log entry of this kind."""
+    is_either = kind is ChangeKind.EDIT or kind is ChangeKind.REACTION
+    return (int(kind), _EDIT_OR_REACTION) if is_either else (int(kind),)
 
 
 def check_changes(cells: Sequence[MessageCell], report: Report) -> None:
@@ -20,28 +32,46 @@ def check_changes(cells: Sequence[MessageCell], report: Report) -> None:
     for cell in ordered:
         _check_change(cell, report)
     for before, after in pairwise(ordered):
-        if after.change is None:
+        if after.change is None and not after.reactions:
             report(Code.MESSAGE_DOUBLED, f"{_name(after)} is there twice")
             continue
-        if not after.change.supersedes(before.change):
+        if not _follows(before, after):
             report(
                 Code.CHANGED_MESSAGE, f"{_name(after)} has a change at {after.version} that is not to follow another"
             )
         if _lasting(before) != _lasting(after):
-            report(Code.CHANGED_MESSAGE, f"{_name(after)} was changed in more than its text")
+            report(Code.CHANGED_MESSAGE, f"{_name(after)} was changed in more than its text and its reactions")
 
 
 def _check_change(cell: MessageCell, report: Report) -> None:
-    change = cell.change
-    if change is None:
+    change, own = cell.change, reaction_of(cell.reactions, report.user_id)
+    if change is None and not cell.reactions:
         return
-    if change.is_unsent and cell.content:
-        report(Code.CHANGED_MESSAGE, f"{_name(cell)} was taken back, and has a text")
+    if cell.is_unsent and (cell.content or cell.reactions):
+        report(Code.CHANGED_MESSAGE, f"{_name(cell)} was taken back, and has a text or reactions")
     if cell.came > cell.version:
         report(Code.CHANGED_MESSAGE, f"{_name(cell)} came at {cell.came}, and was changed at {cell.version}")
-    if cell.sender_id == report.user_id and change.version != cell.version:
-        text = f"own {_name(cell)} has version {cell.version}, and its change is of {change.version}"
-        report(Code.CHANGED_MESSAGE, text)
+    if len({one.user_id for one in cell.reactions}) < len(cell.reactions):
+        report(Code.CHANGED_MESSAGE, f"{_name(cell)} has two reactions of one user")
+    if own is not None and own.version > cell.version:
+        report(Code.CHANGED_MESSAGE, f"{_name(cell)} has version {cell.version}, and an own reaction of {own.version}")
+    if cell.sender_id == report.user_id and change is not None:
+        is_so = change.version <= cell.version if cell.reactions else change.version == cell.version
+        if not is_so:
+            text = f"own {_name(cell)} has version {cell.version}, and its change is of {change.version}"
+            report(Code.CHANGED_MESSAGE, text)
+
+
+def _follows(before: MessageCell, after: MessageCell) -> bool:
+    """Whether `after` can have come of `before`, by one change or by several."""
+    if after.change != before.change and (after.change is None or not after.change.supersedes(before.change)):
+        return False
+    if after.is_unsent:
+        return not before.is_unsent
+    known = {one.user_id: one for one in before.reactions}
+    later = {one.user_id: one for one in after.reactions}
+    is_kept = all(user in later and later[user].version >= one.version for user, one in known.items())
+    return is_kept and (after.change != before.change or later != known)
 
 
 def _lasting(cell: MessageCell) -> tuple[object, ...]:

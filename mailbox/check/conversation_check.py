@@ -58,6 +58,9 @@ class ConversationCheck:
             self._find(Code.STATE_BEHIND, f"is at {self.state.version}, its message {cell.message_id.hex()} is newer")
         if cell.sender_id not in self.state.participants:
             self._find(Code.PARTICIPANTS, f"holds a message of {cell.sender_id}, who does not take part")
+        for one in cell.reactions:
+            if one.user_id not in self.state.participants:
+                self._find(Code.PARTICIPANTS, f"holds a reaction of {one.user_id}, who does not take part")
         self._check_created(cell.came)
 
     def log_entry(self, cell: LogCell) -> None:

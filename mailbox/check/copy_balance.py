@@ -1,8 +1,9 @@
 """Whether every message has all its copies, found out in one walk over all rows and without holding any.
 
 Each sent message adds a number for every other participant, each received copy takes its number off; a number is a
-hash of who holds what. What was sent and what was received is the same if and (but for one chance in 2**64) only if
-the sum is zero. Sums are kept per group of conversations, so that one that is not zero says where to look again.
+hash of who holds what. So do a user's own reactions, and those of others. What was sent and what was received is the
+same if and (but for one chance in 2**64) only if the sum is zero. Sums are kept per group of conversations, so that one
+that is not zero says where to look again.
 
 Rejected: looking up each copy in the other row. That is a random read per message, where this is none; a store larger
 than the memory takes days that way. The second look does it, for one group in 4096.
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 
 from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.reactions import Reaction
 
 GROUPS = 4096
 
@@ -40,6 +42,11 @@ class CopyBalance:
             change = sum(_number(user, cell) for user in participants if user != user_id)
         else:
             change = -_number(user_id, cell)
+        for reaction in cell.reactions:
+            if reaction.user_id == user_id:
+                change += sum(_number_of(user, cell, reaction) for user in participants if user != user_id)
+            else:
+                change -= _number_of(user_id, cell, reaction)
         self._sums[_group(cell.conversation_id)] += change
 
     @property
@@ -56,6 +63,11 @@ def _number(holder_id: str, cell: MessageCell) -> int:
     # Python's own hash: keyed with a secret of the process (SipHash), and a str remembers its own.
     changed_at = cell.change.version if cell.change is not None else 0
     return hash((holder_id, cell.message_id, cell.conversation_id, cell.sender_id, cell.content, changed_at))
+
+
+def _number_of(holder_id: str, cell: MessageCell, reaction: Reaction) -> int:
+    told = reaction.user_id, reaction.emoji, reaction.version
+    return hash((holder_id, cell.message_id, cell.conversation_id, *told))
 
 
 def _group(conversation_id: bytes) -> int:

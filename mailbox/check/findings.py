@@ -47,7 +47,7 @@ class Code(StrEnum):
 
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
-    CHANGED_MESSAGE = "changed_message"  # changes follow one another, keep all but the text, and end with an unsend
+    CHANGED_MESSAGE = "changed_message"  # changes follow one another, keep all but text and reactions, end at an unsend
     SENT_TIMESTAMP = "sent_timestamp"  # one's own is the version, another's lower; else they are far apart (clock.py)
     LOG_MISSING = "log_missing"  # every message is in the log
     LOG_WITHOUT_MESSAGE = "log_without_message"  # and what the log names is there

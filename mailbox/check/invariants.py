@@ -26,7 +26,7 @@ from rowbox.mailbox.cells import (
     OutboxCell,
     brings_message,
 )
-from rowbox.mailbox.check.change_check import check_changes, kind_of
+from rowbox.mailbox.check.change_check import check_changes, kind_of, kinds_of_cells
 from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
@@ -107,7 +107,7 @@ class RowCheck:
         self._check_stamps(cell)
         for one in counted:
             self._await_log(one)
-        if cell.change is not None or len(counted) > 1:
+        if cell.first_version or len(counted) > 1:
             check_changes(counted, self._report)
             self._changed[hash((cell.conversation_id, cell.message_id))] = cell.version
         return Counted(cell, conversation.state)
@@ -161,6 +161,7 @@ class RowCheck:
         if not (is_own_date if is_own else is_others_date)(sent_us, cell.came):
             text = f"message {cell.message_id.hex()} was sent at {sent_us} and came with version {cell.came}"
             self._report(Code.SENT_TIMESTAMP, text)
+        self._sends.reactions(cell)
         if is_own:
             self._sends.message(cell)
         elif cell.client_message_id is not None:
@@ -182,5 +183,10 @@ class RowCheck:
             if (cell.first_version or cell.version) > self._horizon.messages and superseded_at <= cell.version:
                 text = f"the log names message {cell.message_id.hex()}, which is not there"
                 self._report(Code.LOG_WITHOUT_MESSAGE, text)
-        elif expected != hash((cell.conversation_id, cell.message_id, cell.epoch, int(cell.kind))):
+        elif expected not in _told_by(cell):
             self._report(Code.LOG_WITHOUT_MESSAGE, f"the log names another message for version {cell.version}")
+
+
+def _told_by(cell: LogCell) -> set[int]:
+    """The hashes of what a log entry may go with."""
+    return {hash((cell.conversation_id, cell.message_id, cell.epoch, kind)) for kind in kinds_of_cells(cell.kind)}

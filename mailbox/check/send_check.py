@@ -1,4 +1,5 @@
-"""The invariants of a user's own sends: each message with its dedupe record, its clientMessageId, its outbox cell.
+"""The invariants of what a user sends: each message with its dedupe record, its clientMessageId, its outbox cell; each
+reaction with its outbox cell.
 
 Held in memory: the dedupe records and the outbox, as the owner holds them, and 100 bytes of each own message.
 """
@@ -9,12 +10,13 @@ from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.ids import client_id_hash, payload_hash, sent_timestamp
+from rowbox.mailbox.reactions import reaction_of
 
 
 class SendCheck:
     """Checks one user's own sends.
 
-    Only cells that count are given to it: all own `message`s in any order, then `end`.
+    Only cells that count are given to it: all own `message`s, and all `reactions`, in any order, then `end`.
     """
 
     def __init__(
@@ -25,18 +27,21 @@ class SendCheck:
         self._records: dict[bytes, DedupeCell] = {}
         self._unseen_records: dict[bytes, DedupeCell] = {}
         parcels = list(outbox)
-        self._unseen_parcels = {cell.message_id: cell for cell in parcels if cell.message.change is None}
+        self._unseen_parcels: dict[bytes, OutboxCell] = {}
         self._unseen_changes: dict[bytes, list[OutboxCell]] = {}
         """By the message that they change."""
+        self._unseen_reactions: dict[bytes, list[OutboxCell]] = {}
+        """By the message to which the user reacts."""
         self._used: dict[bytes, int] = {}
         for record in dedupe:
             self._add_record(record)
         for parcel in parcels:
-            is_change = parcel.message.change is not None
-            if is_change:
-                self._unseen_changes.setdefault(parcel.message.message_id, []).append(parcel)
-            is_other = not is_change and parcel.message.message_id != parcel.message_id
-            if is_other or parcel.message.sender_id != report.user_id:
+            self._add_parcel(parcel)
+            message, reaction = parcel.message, parcel.message.reaction
+            is_as_sent = message.change is None and reaction is None
+            is_other = is_as_sent and message.message_id != parcel.message_id
+            is_others = reaction is not None and reaction.user_id != report.user_id
+            if is_other or is_others or message.sender_id != report.user_id:
                 report(Code.OUTBOX, f"the outbox cell of {parcel.message_id.hex()} holds another message")
 
     def message(self, cell: MessageCell) -> None:
@@ -55,6 +60,18 @@ class SendCheck:
             return
         self._check_record(cell, hashed)
 
+    def reactions(self, cell: MessageCell) -> None:
+        """Takes in a message of anybody, for the user's reaction to it."""
+        if not self._unseen_reactions:
+            return
+        own = reaction_of(cell.reactions, self._report.user_id)
+        for parcel in self._unseen_reactions.pop(cell.message_id, ()):
+            told = parcel.message.reaction
+            is_behind = told is not None and (own is None or own.version < told.version)
+            if is_behind and not cell.is_unsent:
+                text = f"the outbox holds a reaction to {cell.message_id.hex()} at {parcel.version}"
+                self._report(Code.OUTBOX, f"{text}, which it does not have")
+
     def end(self) -> None:
         """Reports records and parcels whose messages did not come."""
         for record in self._unseen_records.values():
@@ -71,6 +88,20 @@ class SendCheck:
             if sent_timestamp(changed) > self._horizon.messages:
                 text = f"the outbox holds a change of {changed.hex()}, which is no message of the user"
                 self._report(Code.OUTBOX, f"{text} ({len(parcels)} such)")
+
+        for message, parcels in self._unseen_reactions.items():
+            if sent_timestamp(message) > self._horizon.messages:
+                text = f"the outbox holds a reaction to {message.hex()}, which is not there"
+                self._report(Code.OUTBOX, f"{text} ({len(parcels)} such)")
+
+    def _add_parcel(self, parcel: OutboxCell) -> None:
+        message = parcel.message
+        if message.reaction is not None:
+            self._unseen_reactions.setdefault(message.message_id, []).append(parcel)
+        elif message.change is not None:
+            self._unseen_changes.setdefault(message.message_id, []).append(parcel)
+        else:
+            self._unseen_parcels[parcel.message_id] = parcel
 
     def _add_record(self, record: DedupeCell) -> None:
         self._unseen_records[record.message_id] = record
@@ -89,8 +120,9 @@ class SendCheck:
         self._unseen_records.pop(cell.message_id, None)
         told = (record.conversation_id, record.version, record.epoch, record.payload_hash)
         payload = payload_hash(cell.conversation_id, cell.content)
-        if cell.change is not None:  # the record is of the text as it was sent, and of the owner of that time
+        if cell.first_version:  # the record is of the text as it was sent, and of the owner of that time
             is_same = told[:2] == (cell.conversation_id, cell.came)
+            is_same &= cell.change is not None or record.payload_hash == payload
         else:
             is_same = told == (cell.conversation_id, cell.version, cell.epoch, payload)
         if not is_same:
@@ -107,7 +139,7 @@ class SendCheck:
         if parcel is None:
             return
         told = (parcel.message.conversation_id, parcel.version, parcel.epoch, parcel.message.content)
-        if cell.change is not None:
+        if cell.first_version:
             is_same = told[:2] == (cell.conversation_id, cell.came)
         else:
             is_same = told == (cell.conversation_id, cell.version, cell.epoch, cell.content)

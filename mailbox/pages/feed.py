@@ -16,7 +16,7 @@ ends at 5: C's newest change is 7. The page after it gives N, D and C, and ends 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rowbox.mailbox.cells import ChangeKind, LogCell
+from rowbox.mailbox.cells import LogCell, brings_message
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.pages.page_cut import TAIL_BYTES
 
@@ -25,16 +25,13 @@ FIRST_CONVERSATIONS: Final = 20
 MOST_CONVERSATIONS: Final = 200
 """In one page."""
 
-TELLS_OF_A_MESSAGE: Final = frozenset({ChangeKind.MESSAGE, ChangeKind.EDIT, ChangeKind.UNSEND})
-"""The kinds of log entries whose messageId is of a message that is new, or has another content."""
-
 ConversationAt = Callable[[LogCell], bytes | None]
 """The JSON of the conversation that an entry tells of; None where the entry is not its newest change."""
 
 
 def tells_of_a_message(entry: LogCell, horizon: int) -> bool:
     """Whether an entry is of a message that retention has not taken: what came up to `horizon` is gone."""
-    return entry.kind in TELLS_OF_A_MESSAGE and (entry.first_version or entry.version) > horizon
+    return brings_message(entry.kind) and (entry.first_version or entry.version) > horizon
 
 
 class FeedCut:

@@ -445,7 +445,7 @@ class CommitSettings(Struct, frozen=True, kw_only=True):
 
 
 class MessageSettings(Struct, frozen=True, kw_only=True):
-    """For how long an author may change what was sent."""
+    """For how long a message may be changed."""
 
     edit_window_ms: Annotated[
         int,
@@ -459,6 +459,14 @@ class MessageSettings(Struct, frozen=True, kw_only=True):
             description="How long after its sending a message may be taken back; 0: none is.",
         ),
     ] = 2 * DAY_MS
+    reaction_window_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500 * DAY_MS,
+            description="How long after its sending users may react to a message, and take that back; 0: nobody does.",
+        ),
+    ] = 30 * DAY_MS
 
 
 class PollSettings(Struct, frozen=True, kw_only=True):

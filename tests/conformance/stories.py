@@ -12,6 +12,7 @@ from tests.conformance.caller import Answer, Caller
 from tests.conformance.live import socket_of, stream_of
 
 Story = Callable[[Caller], Awaitable[None]]
+THUMB, HEART = "\U0001f44d", "\u2764\ufe0f"
 
 
 async def a_first_conversation(caller: Caller) -> None:
@@ -98,6 +99,43 @@ async def edits_and_unsends(caller: Caller) -> None:
         await caller.get(name, "fetchConversation")
         await caller.get(name, "fetchMessages")
         await caller.get(name, "fetchMessages", conversationId=place["conversationId"], pageSize=1)
+        await _deltas_to_the_end(caller, name, "fetchMessages", "0")
+
+
+async def reactions(caller: Caller) -> None:
+    first = await caller.send("alice", "bob", "shall we?", "1")
+    second = await caller.send("alice", "bob", "a secret", "2")
+    place = {key: first.json[key] for key in ("conversationId", "messageId")}
+    secret = {key: second.json[key] for key in ("conversationId", "messageId")}
+    listed = await _token(caller.get("bob", "fetchConversation"))
+    tokens = {name: await _token(caller.get(name, "fetchMessages")) for name in ("alice", "bob")}
+
+    async def does(name: str, call: str, to: dict[str, str] = place, **what: str) -> None:
+        """Both have heard of it then."""
+        answer = await caller.post(name, call, **to, **what)
+        if answer.status == 200 and answer.json["changed"]:
+            for one, token in tokens.items():
+                heard = caller.get(one, "fetchMessages", lastUpdatedTimestamp=token, wait=20)
+                tokens[one] = await _token(heard)
+
+    for emoji in (THUMB, THUMB, HEART[0], HEART):
+        await does("bob", "react", emoji=emoji)
+    await does("alice", "react", emoji=HEART)
+    await does("bob", "react", emoji="")
+    await does("bob", "react", emoji="")
+    await does("bob", "react", secret, emoji=THUMB)
+    await does("alice", "editMessage", messageContent="shall we go?")
+    await does("alice", "unsendMessage", secret)
+    await does("bob", "react", secret, emoji=HEART)
+    await does("bob", "react", secret, emoji="")
+    await does("carol", "react", emoji=THUMB)
+    for emoji in ("yes", "1", THUMB + THUMB):
+        await does("bob", "react", emoji=emoji)
+    await does("bob", "react", {**place, "messageId": "0" * 32}, emoji=THUMB)
+    await does("bob", "react")
+    await caller.get("bob", "fetchConversation", lastUpdatedTimestamp=listed)
+    for name in ("alice", "bob"):
+        await caller.get(name, "fetchMessages", conversationId=place["conversationId"], pageSize=2)
         await _deltas_to_the_end(caller, name, "fetchMessages", "0")
 
 
@@ -336,6 +374,7 @@ async def _deltas_to_the_end(caller: Caller, name: str, call: str, token: str, *
 
 STORIES: Final[tuple[Story, ...]] = (
     edits_and_unsends,
+    reactions,
     a_first_conversation,
     notes_to_oneself_and_any_text,
     marks,

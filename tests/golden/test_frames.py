@@ -20,6 +20,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Page,
     Quota,
+    React,
     Routed,
     Send,
     SendResult,
@@ -32,6 +33,7 @@ from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, 
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.revocation import Bearer
 from tests.golden.lines import Line, differences, lines, named, of_today
 
@@ -44,7 +46,8 @@ SEALS = {line["case"]: line for line in ALL if line["is"] == "seals"}
 ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
 BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
 QUOTA = Quota(9, 60)
-MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", Change(7, is_unsent=True))
+CHANGE, REACTION = Change(7, is_unsent=True), Reaction("alice", "\U0001f44d", 8)
+MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
 
 WRITTEN: Mapping[str, Callable[[], bytes]] = {
     "Call": lambda: frames.call(1, "send", 30_000, 7, ["body"]),
@@ -62,6 +65,7 @@ VALUES: Mapping[str, Any] = {
     "MarkRead": MarkRead("alice", OTHER_ID, ID, BEARER, Routed(8, 9)),
     "MarkReadResult": MarkReadResult(OTHER_ID, 3, 6, QUOTA),
     "ChangeMessage": ChangeMessage("alice", OTHER_ID, ID, "hello", BEARER, Routed(8, 9)),
+    "React": React("alice", OTHER_ID, ID, "\U0001f44d", BEARER, Routed(8, 9)),
     "ChangeResult": ChangeResult(ID, 6, changed=True, quota=QUOTA),
     "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
     "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER),

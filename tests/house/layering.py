@@ -95,6 +95,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     ),
     "uhashring": ("cacheserver/shardmap/placement.py",),
     "jwt": ("api/auth/*.py",),
+    "regex": ("api/v1/emoji.py",),
     "prometheus_client": ("api/telemetry/metrics.py",),
     "click": ("cli/*.py",),
     "redis": ("cacheserver/routing/redis_hints.py",),

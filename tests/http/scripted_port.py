@@ -17,6 +17,7 @@ from rowbox.cacheserver.port import (
     Notify,
     Page,
     Quota,
+    React,
     Send,
     SendResult,
 )
@@ -79,6 +80,10 @@ class ScriptedPort:
         return self.marked
 
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        self._called(request)
+        return self.changed
+
+    async def react(self, request: React) -> ChangeResult:
         self._called(request)
         return self.changed
 

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import pytest
 
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import FetchChanges, FetchConversations, FetchMessages, MarkRead, Page, Send
+from rowbox.cacheserver.port import (
+    ChangeMessage,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    MarkRead,
+    Page,
+    React,
+    Send,
+)
 from rowbox.cacheserver.remote.mailboxes import (
     DRAIN_SPREAD_MS,
     MOST_LIMITED,
@@ -189,7 +198,7 @@ async def test_an_owner_that_does_not_know_the_call_yet_is_told_from_one_that_re
     """In a cluster that is upgraded node by node. Its clients can go on with the calls that it knows."""
     known = Handlers()
     for spec, handler in mailbox_calls(ScriptedPort()):
-        if "changes" not in spec.name:
+        if spec.name not in {"changes", "await_changes", "change_message", "react"}:
             known.add(spec, handler)
     listener = Listener(OWNER, SECRET, known)
     endpoint = await listener.listen(UnixEndpoint(tmp_path / "in" / "owner.sock"))
@@ -201,6 +210,10 @@ async def test_an_owner_that_does_not_know_the_call_yet_is_told_from_one_that_re
         for wait_ms in (0, 5_000):
             with pytest.raises(PeerTooOld):
                 await mailboxes.fetch_changes(FetchChanges("bob", "0", wait_ms=wait_ms))
+        with pytest.raises(PeerTooOld):
+            await mailboxes.react(React("bob", bytes(16), bytes(16), "\U0001f44d"))
+        with pytest.raises(PeerTooOld):
+            await mailboxes.change_message(ChangeMessage("bob", bytes(16), bytes(16), None))
         assert (await mailboxes.fetch_messages(FetchMessages("bob"))).is_delta
     finally:
         await peer.close()

@@ -1,6 +1,6 @@
 """What a mailbox is, in the plainest words: a list of messages and a read mark for each conversation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
@@ -21,6 +21,20 @@ class Said:
     client_id: str | None
     edited_us: int | None = None
     is_unsent: bool = False
+    reactions: tuple[tuple[int, str, str], ...] = ()
+    """The last one of each user, also one that was taken back: its version, the user, the emoji."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was ever done to it."""
+        return self.is_unsent or self.edited_us is not None or bool(self.reactions)
+
+    def emoji_of(self, user: str) -> str:
+        return next((emoji for _, one, emoji in self.reactions if one == user), "")
+
+    def with_reaction(self, user: str, emoji: str, version: int) -> "Said":
+        others = [one for one in self.reactions if one[1] != user]
+        return replace(self, reactions=tuple(sorted([*others, (version, user, emoji)])))
 
     def seen_by(self, user: str) -> Json:
         """What fetchMessages shows of it, but for the version."""
@@ -38,7 +52,15 @@ class Said:
             view["unsent"] = True
         elif self.edited_us is not None:
             view["editedTimestamp"] = self.edited_us
-        return view
+        by_emoji: dict[str, list[str]] = {}
+        for _, one, emoji in self.reactions:
+            by_emoji.setdefault(emoji, []).append(one)
+        shown = [
+            {"emoji": emoji, "count": len(who), "users": who, "mine": user in who}
+            for emoji, who in by_emoji.items()
+            if emoji
+        ]
+        return {**view, "reactions": shown} if shown else view
 
 
 @dataclass

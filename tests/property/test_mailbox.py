@@ -353,8 +353,43 @@ class MailboxMachine(RuleBasedStateMachine):
             version = answers[0].last_updated_timestamp
             edited = None if content is None else version
             changed = dataclasses.replace(said, content=content or "", edited_us=edited, is_unsent=content is None)
+            if changed.is_unsent:
+                changed = dataclasses.replace(changed, reactions=())
             for user in said.participants & self.model.keys():
                 self.model[user].change(changed)
+
+    @rule(data=st.data(), user=users, emoji=st.sampled_from(["\U0001f44d", "\u2764\ufe0f", ""]), again=st.booleans())
+    def react(self, data: st.DataObject, user: str, emoji: str, again: bool) -> None:
+        """Somebody reacts to a message that he has, perhaps twice at once."""
+        self.runner.run(self._expire(user))
+        messages = sorted(self.model[user].messages.values(), key=lambda one: one.id)
+        if not messages:
+            return
+        said = data.draw(st.sampled_from(messages))
+        place = SendResult(said.id, said.conversation, 0, 0, 0, duplicate=False)
+
+        async def run() -> list[Any]:
+            node = self.cluster.node
+            found = await gather_all(*(node.react(user, place, emoji) for _ in range(1 + again)))
+            await self.cluster.quiet()
+            return found
+
+        answers = self.runner.run(run())
+        self._note_latest()
+        if any(isinstance(answer, Exception) for answer in answers):
+            age_us = self.runner.run(self._now_us()) - sent_timestamp(said.id)
+            is_refused = {
+                MessageUnsent: said.is_unsent and emoji,
+                TooLateToChange: age_us >= MessageSettings().reaction_window_ms * 1000,
+            }
+            assert all(is_refused[type(answer)] for answer in answers)
+            return
+        is_new = emoji != said.emoji_of(user)
+        assert [answer.changed for answer in answers] == [is_new, False][: len(answers)]
+        if is_new:
+            reacted = said.with_reaction(user, emoji, answers[0].last_updated_timestamp)
+            for one in said.participants & self.model.keys():
+                self.model[one].change(reacted)
 
     @rule(sender=st.sampled_from(STRANGERS), user=users, age_us=ages_us, again=st.booleans())
     def deliver_late(self, sender: str, user: str, age_us: int, again: bool) -> None:
@@ -512,7 +547,7 @@ class MailboxMachine(RuleBasedStateMachine):
             assert [item["messageId"] for item in parsed(listed)] == expected[part]
             assert listed.has_more == (len(expected) > part.stop)
         every = self.runner.run(node.messages(user, page_number=number, page_size=size))
-        changes = sum(said.is_unsent or said.edited_us is not None for said in model.messages.values())
+        changes = sum(said.is_changed for said in model.messages.values())
         count = len(list(model.messages)[part])
         assert len(every.items) == count or changes, "places are counted by changes, and a message is at its last one"
 

@@ -30,6 +30,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Send,
     SendResult,
 )
@@ -219,6 +220,10 @@ class ModelOwner:
         await self._write(request.user_id, f"{request.message_id.hex()} {request.content}", request.message_id)
         return ChangeResult(request.message_id, 0, changed=True)
 
+    async def react(self, request: React) -> ChangeResult:
+        await self._write(request.user_id, f"{request.message_id.hex()} {request.emoji}", request.message_id)
+        return ChangeResult(request.message_id, 0, changed=True)
+
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         self.admit(user_id)
         stored = self._cluster.stored(user_id, client_message_id)
@@ -395,6 +400,9 @@ class ModelLink:
 
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
         return await self._call(lambda: self._served.change_message(request), writes=True)
+
+    async def react(self, request: React) -> ChangeResult:
+        return await self._call(lambda: self._served.react(request), writes=True)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         return await self._call(lambda: self._served.send_status(user_id, client_message_id, bearer))

@@ -18,6 +18,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Send,
     SendResult,
 )
@@ -82,6 +83,10 @@ class ScriptedTarget:
         return answer
 
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
+        answer: ChangeResult = await self._ask(request)
+        return answer
+
+    async def react(self, request: React) -> ChangeResult:
         answer: ChangeResult = await self._ask(request)
         return answer
 

@@ -28,6 +28,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    React,
     Send,
     SendResult,
 )
@@ -88,6 +89,11 @@ class Node:
         """`content` None takes the message back."""
         place = sent.conversation_id, sent.message_id
         return await self.process.call(self.owner.change_message(ChangeMessage(user, *place, content, bearer)))
+
+    async def react(self, user: str, sent: SendResult, emoji: str, bearer: Bearer | None = None) -> ChangeResult:
+        """`emoji` "" takes the reaction back."""
+        place = sent.conversation_id, sent.message_id
+        return await self.process.call(self.owner.react(React(user, *place, emoji, bearer)))
 
     async def mark_read(
         self, user: str, conversation: bytes, message: bytes, bearer: Bearer | None = None

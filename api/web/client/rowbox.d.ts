@@ -30,6 +30,7 @@ declare const ANSWERS: {
     sendStatus: string;
     editMessage: string;
     unsendMessage: string;
+    react: string;
     markRead: string;
     fetchMessages: string;
     fetchConversation: string;
@@ -61,6 +62,25 @@ export type Message = {
      * True: its author took it back, and it has no text.
      */
     unsent?: boolean;
+    /**
+     * By emoji, the one that was first used first.
+     */
+    reactions?: Reaction[];
+};
+export type Reaction = {
+    emoji: string;
+    /**
+     * How many users react with it.
+     */
+    count: number;
+    /**
+     * Who they are: the first five, in order.
+     */
+    users: string[];
+    /**
+     * Whether the user of this client is one of them.
+     */
+    mine: boolean;
 };
 export type Conversation = {
     conversationId: string;
@@ -326,6 +346,13 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} [clientMessageId] Only in the sender's own copies.
  * @property {number} [editedTimestamp] When its author last edited it.
  * @property {boolean} [unsent] True: its author took it back, and it has no text.
+ * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ *
+ * @typedef {object} Reaction One emoji of those with which users react to a message.
+ * @property {string} emoji
+ * @property {number} count How many users react with it.
+ * @property {string[]} users Who they are: the first five, in order.
+ * @property {boolean} mine Whether the user of this client is one of them.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -543,6 +570,17 @@ export declare class Rowbox {
      * @returns {Promise<ChangedMessage>}
      */
     unsendMessage(conversationId: string, messageId: string, options?: CallOptions): Promise<ChangedMessage>;
+    /**
+     * Reacts to a message, one's own or another's: with one emoji, in place of what the user had; "" takes that back.
+     * Refused with the code not_an_emoji, with message_unsent where its author took it back, and with too_late_to_change
+     * 30 days after its sending by default.
+     * @param {string} conversationId
+     * @param {string} messageId
+     * @param {string} emoji
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedMessage>}
+     */
+    react(conversationId: string, messageId: string, emoji: string, options?: CallOptions): Promise<ChangedMessage>;
     /**
      * Marks the conversation read up to and including that message. The mark never moves back.
      * @param {string} conversationId

@@ -62,6 +62,7 @@ const ANSWERS = {
   sendStatus: "messageId",
   editMessage: "messageId",
   unsendMessage: "messageId",
+  react: "messageId",
   markRead: "conversationId",
   fetchMessages: "messages",
   fetchConversation: "conversations",
@@ -91,6 +92,13 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} [clientMessageId] Only in the sender's own copies.
  * @property {number} [editedTimestamp] When its author last edited it.
  * @property {boolean} [unsent] True: its author took it back, and it has no text.
+ * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ *
+ * @typedef {object} Reaction One emoji of those with which users react to a message.
+ * @property {string} emoji
+ * @property {number} count How many users react with it.
+ * @property {string[]} users Who they are: the first five, in order.
+ * @property {boolean} mine Whether the user of this client is one of them.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -384,6 +392,20 @@ export class Rowbox {
    */
   unsendMessage(conversationId, messageId, options = {}) {
     return this.#retried("unsendMessage", { body: { conversationId, messageId } }, options);
+  }
+
+  /**
+   * Reacts to a message, one's own or another's: with one emoji, in place of what the user had; "" takes that back.
+   * Refused with the code not_an_emoji, with message_unsent where its author took it back, and with too_late_to_change
+   * 30 days after its sending by default.
+   * @param {string} conversationId
+   * @param {string} messageId
+   * @param {string} emoji
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedMessage>}
+   */
+  react(conversationId, messageId, emoji, options = {}) {
+    return this.#retried("react", { body: { conversationId, messageId, emoji } }, options);
   }
 
   /**

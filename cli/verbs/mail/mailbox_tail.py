@@ -23,6 +23,7 @@ _KINDS = {
     ChangeKind.EXPIRY: "expiry",
     ChangeKind.EDIT: "edit",
     ChangeKind.UNSEND: "unsend",
+    ChangeKind.REACTION: "reaction",
 }
 
 

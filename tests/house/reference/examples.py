@@ -134,6 +134,11 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
     clock.pass_s(2)
     mistaken = {"conversationId": conversation["conversationId"], **newest}
+    reaction = {**mistaken, "emoji": "\U0001f44d"}
+    await post(200, "react", "Bob reacts to Alice's second message.", "bob", **reaction)
+    await post(400, "react", "A reaction is one emoji.", "bob", **{**reaction, "emoji": "yes"})
+    await get(200, "fetchMessages", "The message, with the reaction.", "alice", **conversation, pageSize=1)
+    clock.pass_s(3)
     edited = {**mistaken, "messageContent": "Are you there, Bob?"}
     await post(200, "editMessage", "Alice edits her second message.", "alice", **edited)
     clock.pass_s(9)

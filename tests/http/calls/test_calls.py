@@ -15,7 +15,7 @@ from rowbox.api.v1.responses import (
 )
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
-from rowbox.mailbox.representation import Message
+from rowbox.mailbox.representation import Message, Reaction
 from tests.http.api import Answer, Api
 from tests.support.cluster import version_of
 
@@ -157,6 +157,72 @@ class TestChanges:
         (await api.post("/v1/editMessage", {**edit, "messageContent": "x" * 65_536})).problem(413, "message_too_large")
         (await api.post("/v1/editMessage", place)).problem(400, "bad_request")
         (await api.post("/v1/unsendMessage", edit)).problem(400, "unknown_parameter")
+
+
+UP, HEART = "\U0001f44d", "\u2764\ufe0f"
+
+
+async def reacted_to(api: Api, count: int, user: str = "alice") -> Message:
+    """The one message of `user`, once so many react to it; what others do to it comes a moment later."""
+    query = ""
+    while True:
+        page = await messages(api, query, user)
+        for message in page.messages:
+            if message.reactions is not UNSET and sum(one.count for one in message.reactions) == count:
+                return message
+        query = f"lastUpdatedTimestamp={page.last_updated_timestamp}&wait=20"
+
+
+class TestReactions:
+    async def test_both_are_shown_who_reacts_how(self, api: Api) -> None:
+        result = await sent(api, "1")
+        place = {"conversationId": result.conversation_id, "messageId": result.message_id}
+        for changed in (True, False):
+            reacted = await api.post("/v1/react", {**place, "emoji": UP}, "bob")
+            assert reacted.decode(ChangeMessageResponse).changed == changed
+        (await api.post("/v1/react", {**place, "emoji": UP})).decode(ChangeMessageResponse)
+        for user in ("alice", "bob"):
+            both = await reacted_to(api, 2, user)
+            assert both.reactions == (Reaction(UP, 2, ("bob", "alice"), mine=True),)
+            assert both.message_content == "hello"
+        (await api.post("/v1/react", {**place, "emoji": ""}, "bob")).decode(ChangeMessageResponse)
+        assert (await reacted_to(api, 1)).reactions == (Reaction(UP, 1, ("alice",), mine=True),)
+        assert (await conversations(api, user="bob")).conversations[0].unread_count == 1
+
+    async def test_an_emoji_has_one_spelling(self, api: Api) -> None:
+        result = await sent(api, "1")
+        place = {"conversationId": result.conversation_id, "messageId": result.message_id}
+        (await api.post("/v1/react", {**place, "emoji": HEART[0]})).decode(ChangeMessageResponse)
+        again = (await api.post("/v1/react", {**place, "emoji": HEART})).decode(ChangeMessageResponse)
+        assert not again.changed
+        (message,) = (await messages(api)).messages
+        assert message.reactions == (Reaction(HEART, 1, ("alice",), mine=True),)
+
+    async def test_what_was_taken_back_has_none(self, api: Api) -> None:
+        result = await sent(api, "1")
+        place = {"conversationId": result.conversation_id, "messageId": result.message_id}
+        (await api.post("/v1/react", {**place, "emoji": UP}, "bob")).decode(ChangeMessageResponse)
+        await reacted_to(api, 1)
+        (await api.post("/v1/unsendMessage", place)).decode(ChangeMessageResponse)
+        for user in ("alice", "bob"):
+            token = (await messages(api, user=user)).last_updated_timestamp
+            while not (message := (await messages(api, user=user)).messages[0]).unsent:
+                token = (await messages(api, f"lastUpdatedTimestamp={token}&wait=20", user)).last_updated_timestamp
+            assert message.reactions is UNSET
+        (await api.post("/v1/react", {**place, "emoji": HEART}, "bob")).problem(409, "message_unsent")
+        assert not (await api.post("/v1/react", {**place, "emoji": ""}, "bob")).decode(ChangeMessageResponse).changed
+
+    async def test_who_may_not(self, api: Api) -> None:
+        result = await sent(api, "1")
+        reaction = {"conversationId": result.conversation_id, "messageId": result.message_id, "emoji": UP}
+        (await api.post("/v1/react", reaction, "carol")).problem(404, "unknown_conversation")
+        (await api.post("/v1/react", {**reaction, "messageId": "ff" * 16})).problem(404, "unknown_message")
+        (await api.post("/v1/react", {**reaction, "userId": "alice"}, "bob")).problem(403, "forbidden")
+        (await api.post("/v1/react", {**reaction, "userId": "bob"}, "root", admin=True)).decode(ChangeMessageResponse)
+        for text in ("a", "1", UP * 2, ":+1:", " ", UP + " ", "x" * 70_000):
+            (await api.post("/v1/react", {**reaction, "emoji": text})).problem(400, "not_an_emoji")
+        (await api.post("/v1/react", {**reaction, "emoji": None})).problem(400, "bad_request")
+        (await api.post("/v1/react", {**reaction, "messageContent": "x"})).problem(400, "unknown_parameter")
 
 
 class TestMarkRead:

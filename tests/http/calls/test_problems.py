@@ -27,6 +27,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.UnknownConversation("x"), 404, False),
     (errors.UnknownMessage("x"), 404, False),
     (errors.UnknownClientMessageId("x"), 404, False),
+    (errors.NotAnEmoji("x"), 400, False),
     (errors.NotTheAuthor("x"), 403, False),
     (errors.MessageUnsent("x"), 409, False),
     (errors.TooLateToChange("x"), 409, False),

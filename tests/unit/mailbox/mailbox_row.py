@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from rowbox.mailbox.aggregate.changes import NewChange
+from rowbox.mailbox.aggregate.changes import NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
@@ -27,6 +27,7 @@ from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.revocation import end_of_second
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
@@ -114,6 +115,23 @@ class AliceRow:
         plan = self._plan()
         told = message, held.conversation_id, held.sender_id, (held.sender_id, "alice"), content
         plan.take_change(Message(*told, Change(self.now_us - 1)), held)
+        self._commit(plan)
+
+    def react(self, message: bytes, emoji: str) -> None:
+        """Alice reacts to a message."""
+        held = self.message(message)
+        new = NewReaction(held.conversation_id, message, emoji, window_us=DAY_US, entropy=11)
+        plan = self._plan()
+        need = MessageNeed(held.conversation_id, message)
+        plan.react(new._replace(holders=() if self.fenced else ("other",)), self._fact(plan, need, held))
+        self._commit(plan)
+
+    def take_reaction(self, message: bytes, user_id: str, emoji: str) -> None:
+        """Whoever Alice talks to has reacted to a message."""
+        held = self.message(message)
+        plan = self._plan()
+        told = message, held.conversation_id, user_id, (user_id, "alice"), "", None
+        plan.take_change(Message(*told, Reaction(user_id, emoji, self.now_us - 1)), held)
         self._commit(plan)
 
     def _fact(self, plan: Plan, need: MessageNeed, held: MessageCell) -> Fact:

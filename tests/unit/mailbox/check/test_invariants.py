@@ -13,6 +13,7 @@ from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import UnknownIndexCell
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
 
@@ -20,6 +21,7 @@ Break = Callable[[AliceRow], None]
 BREAKS: list[tuple[Code, bool, Break]] = []
 BOTH = (False, True)
 LAST_ID = b"\xff" * ID_BYTES
+UP = "\U0001f44d"
 FENCED = (True,)
 EMBEDDED = (False,)
 
@@ -457,6 +459,121 @@ def a_change_on_its_way_of_no_message(row: AliceRow) -> None:
     row.change(row.ids.to_bob, "edited")
     other = message_id(row.now_us, 5)
     row.outbox[-1] = replace(row.outbox[-1], message=replace(row.outbox[-1].message, message_id=other))
+
+
+# Reactions
+
+
+def with_reactions(row: AliceRow, message: bytes, *reactions: Reaction) -> None:
+    """Puts others in the place of a message's reactions, wherever it has some."""
+    row.messages = [
+        replace(cell, reactions=reactions) if cell.message_id == message and cell.reactions else cell
+        for cell in row.messages
+    ]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_message_that_was_taken_back_and_has_a_reaction(row: AliceRow) -> None:
+    row.change(row.ids.to_bob, None)
+    row.messages = [
+        replace(cell, reactions=(Reaction("bob", UP, 1),)) if cell.is_unsent else cell for cell in row.messages
+    ]
+    row.log = [replace(one, kind=ChangeKind.EDIT) if one.kind is ChangeKind.UNSEND else one for one in row.log]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def two_reactions_of_one_user(row: AliceRow) -> None:
+    row.take_reaction(row.ids.to_bob, "bob", UP)
+    with_reactions(row, row.ids.to_bob, Reaction("bob", UP, 1), Reaction("bob", UP, 2))
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_reaction_that_went_back(row: AliceRow) -> None:
+    row.take_reaction(row.ids.to_bob, "bob", UP)
+    row.take_reaction(row.ids.to_bob, "bob", "")
+    newest = row.message(row.ids.to_bob)
+    row.messages = [replace(cell, reactions=()) if cell == newest else cell for cell in row.messages]
+    row.messages = [
+        replace(cell, reactions=(Reaction("alice", UP, 1),)) if cell.version == newest.version else cell
+        for cell in row.messages
+    ]
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def an_own_reaction_that_is_newer_than_its_message(row: AliceRow) -> None:
+    row.react(row.ids.from_bob, UP)
+    with_reactions(row, row.ids.from_bob, Reaction("alice", UP, row.now_us + 1))
+
+
+@breaks(Code.CHANGED_MESSAGE)
+def a_reaction_of_which_the_conversation_does_not_tell(row: AliceRow) -> None:
+    row.take_reaction(row.ids.from_bob, "bob", UP)
+    row.change_state(WITH_BOB, changed_at=row.state(WITH_BOB).changed_at - 1)
+
+
+@breaks(Code.PARTICIPANTS)
+def a_reaction_of_somebody_else(row: AliceRow) -> None:
+    row.take_reaction(row.ids.from_bob, "bob", UP)
+    with_reactions(row, row.ids.from_bob, Reaction("mallory", UP, 1))
+
+
+@breaks(Code.LOG_WITHOUT_MESSAGE)
+def a_reaction_that_the_log_calls_an_edit(row: AliceRow) -> None:
+    row.take_reaction(row.ids.from_bob, "bob", UP)
+    row.log = [replace(one, kind=ChangeKind.EDIT) if one.kind is ChangeKind.REACTION else one for one in row.log]
+
+
+@breaks(Code.LOG_MISSING)
+def a_reaction_that_the_log_does_not_tell(row: AliceRow) -> None:
+    row.take_reaction(row.ids.from_bob, "bob", UP)
+    row.mark_read(WITH_BOB, row.ids.again_from_bob)
+    row.drop_log(lambda cell: cell.kind is ChangeKind.REACTION)
+
+
+@breaks(Code.DEDUPE_DIFFERS)
+def a_message_with_a_reaction_and_another_text(row: AliceRow) -> None:
+    row.take_reaction(row.ids.to_bob, "bob", UP)
+    row.change_message(row.ids.to_bob, content="another text")
+    row.outbox = []
+
+
+@breaks(Code.OUTBOX, FENCED)
+def a_reaction_on_its_way_that_was_not_done(row: AliceRow) -> None:
+    row.react(row.ids.from_bob, UP)
+    other = replace(row.outbox[-1].message, message_id=row.ids.again_from_bob)
+    row.outbox[-1] = replace(row.outbox[-1], message=other)
+
+
+@breaks(Code.OUTBOX, FENCED)
+def a_reaction_on_its_way_to_no_message(row: AliceRow) -> None:
+    row.react(row.ids.from_bob, UP)
+    other = message_id(row.now_us, 5)
+    row.outbox[-1] = replace(row.outbox[-1], message=replace(row.outbox[-1].message, message_id=other))
+
+
+@breaks(Code.OUTBOX, FENCED)
+def a_reaction_of_another_on_its_way(row: AliceRow) -> None:
+    row.react(row.ids.from_bob, UP)
+    message = row.outbox[-1].message
+    others = replace(message, reaction=Reaction("bob", UP, message.reaction.version if message.reaction else 0))
+    row.outbox[-1] = replace(row.outbox[-1], message=others)
+
+
+@pytest.mark.parametrize("fenced", BOTH)
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_reactions_go_with_edits_and_an_unsend(fenced: bool, is_removed: bool) -> None:
+    row = AliceRow(fenced=fenced)
+    row.take_reaction(row.ids.to_bob, "bob", UP)
+    row.change(row.ids.to_bob, "edited")
+    row.react(row.ids.to_bob, UP)
+    row.take_reaction(row.ids.to_bob, "bob", "")
+    row.take_reaction(row.ids.again_from_bob, "bob", UP)
+    row.take_change(row.ids.again_from_bob, "y" * 200)
+    row.react(row.ids.again_to_carol, UP)
+    row.change(row.ids.again_to_carol, None)
+    if is_removed:
+        row.messages = [cell for cell in row.messages if cell == row.message(cell.message_id)]
+    assert row.check() == []
 
 
 @pytest.mark.parametrize("fenced", BOTH)
