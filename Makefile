@@ -1,5 +1,5 @@
 # Few targets, each short; what they run is configured in pyproject.toml.
-.PHONY: serve test check fmt docs dist bench bench-long bench-hbase model sim chaos hbase-up hbase-down
+.PHONY: serve test check fmt docs dist bench bench-live bench-long bench-hbase model sim chaos hbase-up hbase-down
 bin := .venv/bin
 js := node_modules
 types = $(node) $(js)/.bin/tsc --project . --noEmit false --declaration --emitDeclarationOnly --rootDir api --outDir $(js)/.types
@@ -43,6 +43,9 @@ dist: .venv/dev.stamp        # what a release consists of, in ./dist: sdist and 
 
 bench: .venv/dev.stamp       # measure, beside the ceilings
 	@$(bin)/python -m bench $(args)
+
+bench-live: .venv/dev.stamp  # sockets beside long polls
+	@$(bin)/python -m bench.live $(args)
 
 bench-long: .venv/dev.stamp  # what size costs, and memory over minutes
 	@$(bin)/python -m bench.long $(args)

@@ -1,4 +1,4 @@
-"""Shared by `make bench` and `make bench-long`: a folder for the stores, the output, the document."""
+"""Shared by `make bench`, `bench-live` and `bench-long`: a folder for the stores, the output, the document."""
 
 import resource
 import tempfile
@@ -12,7 +12,7 @@ from bench import machine
 from bench.output import document
 from bench.output.part import Part, verdicts
 
-RUNS = ("bench", "bench-long")
+RUNS = ("bench", "bench-live", "bench-long")
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 

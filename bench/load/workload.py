@@ -45,6 +45,10 @@ class Workload:
         for head, number in zip(cycle(self._send_heads), self._numbers, strict=False):
             yield b'%b%016x"}' % (head, number)
 
+    def serials(self) -> Iterator[bytes]:
+        """ClientMessageIds without end."""
+        return (b"%016x" % number for number in self._numbers)
+
     def pages(self) -> Iterator[bytes]:
         """Fetches of the newest page of a conversation."""
         return cycle(self._pages)
@@ -104,7 +108,7 @@ class Caller:
     """The requests of one user."""
 
     def __init__(self, secret: bytes, user: str, now_s: float) -> None:
-        self._token = issue_token(secret, user, TOKEN_LIFE_S, admin=False, now=now_s)
+        self.token = issue_token(secret, user, TOKEN_LIFE_S, admin=False, now=now_s)
 
     async def talk(self, port: int) -> Talk:
         """The user's newest conversation, as the server answers it. The user must have one."""
@@ -137,9 +141,25 @@ class Caller:
         before, _, after = self._get(f"/v1/fetchMessages?wait={wait_s}&lastUpdatedTimestamp=|").partition(b"|")
         return before, after
 
+    def changes(self) -> bytes:
+        """The beginning of all that changes."""
+        return self._get("/v1/fetchChanges")
+
+    def poll_changes(self, wait_s: int) -> tuple[bytes, bytes]:
+        """A long poll for all that changes, as `poll`."""
+        before, _, after = self._get(f"/v1/fetchChanges?wait={wait_s}&lastUpdatedTimestamp=|").partition(b"|")
+        return before, after
+
+    def send_to(self, recipient: str, client_message_id: bytes, content: str = CONTENT) -> bytes:
+        """One send."""
+        fields = {"recipientId": recipient, "messageContent": content, "clientMessageId": client_message_id.decode()}
+        body = json.dumps(fields).encode()
+        header = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        return f"{self.start('POST', '/v1/sendMessage')}{header}".encode() + body
+
     def start(self, method: str, target: str) -> str:
         """The head of a request, up to its last own header."""
-        return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self._token}\r\n"
+        return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.token}\r\n"
 
     def _get(self, target: str) -> bytes:
         return f"{self.start('GET', target)}\r\n".encode()

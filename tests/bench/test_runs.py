@@ -40,6 +40,23 @@ def test_bench(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_bench_live(tmp_path: Path) -> None:
+    """A client that stalls is waited for until the server gives it up, which takes a minute: that part is left out."""
+    arguments = "--turns 1 --seconds 0.2 --sockets 200 --no-stalled".split()
+    text = run("bench.live", tmp_path, *arguments)
+    for words in (
+        "| told by sockets ",
+        "| sends alone, by HTTP ",
+        "| the same, from the answer to its sender ",
+        "200 sockets that follow took ",
+        "| sends by sockets / by HTTP, per CPU-second ",
+        "| an idle socket, KB ",
+    ):
+        assert words in text
+
+
+@pytest.mark.integration
 def test_links(tmp_path: Path) -> None:
     if not is_on_disk(tmp_path):
         leave_out("needs a temporary folder on a disk: the benchmarks refuse to run in memory")

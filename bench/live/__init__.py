@@ -1,0 +1,1 @@
+"""What clients cost that are told of changes as they happen (`make bench-live`)."""
