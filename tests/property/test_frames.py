@@ -42,12 +42,21 @@ class Change(NamedTuple):
     length: int | None
 
 
+class React(NamedTuple):
+    """Somebody who has one of the messages sent so far reacts to it, or takes that back."""
+
+    place: int
+    is_sender: bool
+    emoji: str
+
+
 users = st.sampled_from(USERS)
 places = st.integers(0, 10)
 sends = st.builds(Say, users, users, st.integers(1, 3_000))
 marks = st.builds(Mark, users, places)
 changes = st.builds(Change, places, st.none() | st.integers(1, 3_000))
-steps = st.lists(st.lists(sends | sends | marks | changes, min_size=1, max_size=8), min_size=1, max_size=8)
+reactions = st.builds(React, places, st.booleans(), st.sampled_from(["", "👍", "🎉"]))
+steps = st.lists(st.lists(sends | sends | marks | changes | reactions, min_size=1, max_size=8), min_size=1, max_size=8)
 """What a step has is done at once: it joins mutations, and stands in more than one mailbox."""
 
 
@@ -103,21 +112,26 @@ class Chat:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.sent: list[tuple[str, SendResult]] = []
-        """By whom, and what it was answered with."""
+        self.sent: list[tuple[Say, SendResult]] = []
+        """What was said, and what it was answered with."""
         self._serial = 0
 
-    async def act(self, action: Say | Mark | Change) -> None:
+    async def act(self, action: Say | Mark | Change | React) -> None:
         if isinstance(action, Say):
             self._serial += 1
             text, serial = "x" * action.length, f"c{self._serial}"
-            self.sent.append((action.sender, await self.node.send(action.sender, action.recipient, text, serial)))
+            self.sent.append((action, await self.node.send(action.sender, action.recipient, text, serial)))
         elif isinstance(action, Mark):
             await self._mark(action)
         elif self.sent:
-            author, sent = self.sent[action.place % len(self.sent)]
+            said, sent = self.sent[action.place % len(self.sent)]
             with suppress(MessageUnsent):
-                await self.node.change(author, sent, None if action.length is None else "y" * action.length)
+                if isinstance(action, React):
+                    user = said.sender if action.is_sender else said.recipient
+                    await self.node.react(user, sent, action.emoji)
+                else:
+                    changed_to = None if action.length is None else "y" * action.length
+                    await self.node.change(said.sender, sent, changed_to)
 
     async def _mark(self, mark: Mark) -> None:
         page = await self.node.messages(mark.user)
