@@ -14,7 +14,6 @@ empty page.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Final
 
 from rowbox.cacheserver.ownership import Grant
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Lost, Notify
@@ -24,11 +23,6 @@ from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.pages.commit_frame import frame_of
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
-
-MOST_OF_A_USER: Final = 100
-"""Followers of one user, over all servers; one more ends the oldest."""
-MOST: Final = 200_000
-"""Followers of one owner. Each takes about 600 bytes."""
 
 
 class Follower:
@@ -79,10 +73,15 @@ class Followed:
 
 
 class Followers:
-    """All followers of one owner's users. `bookmarks_of` gives the bookmarks of a user's feed."""
+    """All followers of one owner's users: at most `most`, each of which takes about 600 bytes, and `most_of_a_user`.
 
-    def __init__(self, bookmarks_of: Callable[[str], Bookmarks]) -> None:
+    `bookmarks_of` gives the bookmarks of a user's feed.
+    """
+
+    def __init__(self, bookmarks_of: Callable[[str], Bookmarks], *, most_of_a_user: int, most: int) -> None:
         self._bookmarks_of = bookmarks_of
+        self._most_of_a_user = most_of_a_user
+        self._most = most
         self._by_user: dict[str, Followed] = {}
         self.count = 0
         self.frames = 0
@@ -94,16 +93,16 @@ class Followers:
         return user_id in self._by_user
 
     def begin(self, user_id: str, grant: Grant, head: int, bearer: Bearer | None, notify: Notify) -> Follower:
-        """Takes in a follower of a mailbox that has this head now. Overloaded where there are MOST.
+        """Takes in a follower of a mailbox that has this head now. Overloaded where there is no room for one more.
 
         `notify` is called in the loop, from inside of commits and loads: it must neither raise nor take long.
         """
-        if self.count >= MOST:
+        if self.count >= self._most:
             raise Overloaded("too many clients follow their mailboxes at this server", retry_after_ms=1_000)
         followed = self._by_user.get(user_id)
         if followed is None:
             followed = self._by_user[user_id] = Followed(user_id, grant, self._bookmarks_of(user_id), head)
-        elif len(followed.followers) >= MOST_OF_A_USER:
+        elif len(followed.followers) >= self._most_of_a_user:
             self._lose(followed, followed.followers[0], REPLACED)
         follower = Follower(self, followed, bearer, notify)
         followed.followers.append(follower)

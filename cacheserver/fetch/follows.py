@@ -15,6 +15,7 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import SocketSettings
 
 RELOADS_AT_ONCE: Final = 32
 RELOAD_PAUSE_S: Final = 1.0
@@ -27,11 +28,19 @@ class Follows:
     `bookmarks_of` gives the bookmarks of a user's feed.
     """
 
-    def __init__(self, table: Table, revocations: Revocations, bookmarks_of: Callable[[str], Bookmarks]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        revocations: Revocations,
+        bookmarks_of: Callable[[str], Bookmarks],
+        settings: SocketSettings,
+    ) -> None:
         self._table = table
         self._revocations = revocations
         self._to_reload: dict[str, None] = {}
-        self.followers = Followers(bookmarks_of)
+        self.followers = Followers(
+            bookmarks_of, most_of_a_user=settings.max_followers_per_user, most=settings.max_followers
+        )
         self.loop = BackgroundLoop("followed-rows", self._reload)
 
     async def follow(self, request: Follow, notify: Notify) -> Follower:

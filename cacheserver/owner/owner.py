@@ -203,7 +203,7 @@ class Owner:
             time,
             longest_token_s=longest_token_s(settings.auth),
         )
-        self.follows = Follows(self.table, self.revocations, self._feed_bookmarks)
+        self.follows = Follows(self.table, self.revocations, self._feed_bookmarks, settings.sockets)
         page_reader = PageReader(store, Turns(), self.cleaner.remove)
         self.fetches = Fetches(
             self.table,

@@ -502,6 +502,24 @@ class SocketSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_000_000, description="Sockets and streams that may begin in a second; more are refused (503)."),
     ] = 2_500
+    max_followers_per_user: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Sockets and streams of one user over all servers, counted where his mailbox is owned; one "
+            "more closes the oldest (4409).",
+        ),
+    ] = 100
+    max_followers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Sockets and streams, wherever they are, of users whose mailboxes this server owns; more are "
+            "refused (4503).",
+        ),
+    ] = 200_000
 
 
 LimitClass: TypeAlias = Literal["send", "fetch"]

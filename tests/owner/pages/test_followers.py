@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
-from rowbox.cacheserver.cache import followers as followers_module
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Follow, Lost
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -14,8 +14,9 @@ from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreOutcomeUn
 from rowbox.mailbox.pages.commit_frame import FRAME_BYTES
 from rowbox.mailbox.pages.cursor import version_of
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import SocketSettings
 from tests.owner.pages.test_polls import leave_memory
-from tests.support.cluster import SHARDS, Node, cluster, gather_all
+from tests.support.cluster import SHARDS, UNLIMITED, Node, cluster, gather_all
 from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -170,12 +171,9 @@ async def test_a_revoked_token_ends_who_came_with_it_and_nobody_else(late: bool)
 
 @both_kinds
 @virtual_time
-async def test_one_follower_too_many_of_a_user_ends_the_oldest_and_of_all_is_refused(
-    late: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(followers_module, "MOST_OF_A_USER", 2)
-    monkeypatch.setattr(followers_module, "MOST", 4)
-    async with cluster(late=late) as servers:
+async def test_one_follower_too_many_of_a_user_ends_the_oldest_and_of_all_is_refused(late: bool) -> None:
+    few = replace(UNLIMITED, sockets=SocketSettings(max_followers_per_user=2, max_followers=4))
+    async with cluster(late=late, settings=few) as servers:
         node, all_told = servers.node, [Told() for _ in range(3)]
         for told in all_told:
             await node.follow("bob", told.append)
