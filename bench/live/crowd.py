@@ -65,6 +65,7 @@ class _Member:
     def _lost(self, why: str) -> None:
         if not self._served.done():
             self._served.set_exception(ConnectionError(why))
+            self._served.exception()  # nobody waits for it where the handshake was refused
         elif not self._is_cut:
             self._crowd.errors.append(why)
 
