@@ -14,7 +14,7 @@ read the whole row.
 
 import logging
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -67,6 +67,8 @@ less than ttl + margin: after a restore, some learn of it a beat later than othe
 
 Applied = Callable[[ShardMap, Changed], None]
 """Hears of each map in the turn of the loop in which its grants changed. It must not raise."""
+TellBeat = Callable[[Sequence[str], int], None]
+"""Tells these incarnations the number of a beat that was begun, or tries to. It must not raise."""
 
 
 def new_incarnation() -> str:
@@ -113,6 +115,8 @@ class Membership:
         self.applied: ShardMap | None = None
         """The newest map whose grants hold here."""
         self.on_applied: Applied | None = None
+        self.tell_beat: TellBeat | None = None
+        """Tells those who watch over this one (Watch.heard)."""
         self.stewards: tuple[str, ...] = ()
         """Who watches everybody and plans, by rank, as of the last look; () before there was a map."""
         self.reaches_mail = True
@@ -210,6 +214,10 @@ class Membership:
         """Applies a map that stood in the store a moment ago, unless a newer one was applied."""
         if not self._is_ending and (self.applied is None or standing.version > self.applied.version):
             self._apply(standing)
+
+    def heard(self, incarnation: str, beat: int) -> None:
+        """Takes in what another incarnation tells of itself."""
+        self._watch.heard(incarnation, beat)
 
     async def resign(self) -> None:
         """Stops owning, and says so in the store: the next owners need not wait. No write may be in flight any more."""
@@ -336,6 +344,8 @@ class Membership:
         if renewed is not None:
             self._begun_s[renewed.beat] = self._now_s()
             self._next_beat, self._first_place = renewed.beat + 1, renewed.first_place
+            if self.tell_beat is not None:
+                self.tell_beat([name for name in self.stewards if name != self.incarnation], renewed.beat)
 
     def _member(self, *, has_renewed: bool = False) -> Member:
         alone_s, broken_s, now_s = self._alone_since_s, self._broken_since_s, self._now_s()

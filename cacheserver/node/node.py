@@ -23,7 +23,7 @@ from rowbox.cacheserver.clocks import NowS, NowUs, StoreClock, boot_clock_s, wal
 from rowbox.cacheserver.node.appointment import Appointment, MakeOwner
 from rowbox.cacheserver.node.beat_log import BeatLog
 from rowbox.cacheserver.node.judgement import Contacts, Role
-from rowbox.cacheserver.node.membership import Membership, new_incarnation
+from rowbox.cacheserver.node.membership import Membership, TellBeat, new_incarnation
 from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.peer_clocks import Apart, WitnessedTime
 from rowbox.cacheserver.node.proposals import Plan
@@ -158,6 +158,8 @@ class Node:
         self.view.on_wanted = self._loop.wake
         self.on_incarnation: Callable[[], None] | None = None
         """Hears of each new incarnation before anybody else can."""
+        self.tell_beat: TellBeat | None = None
+        """Tells those who watch over this server that it has begun a beat of its lease."""
         self.takeovers = 0
         self.missed_beats = 0
 
@@ -209,6 +211,11 @@ class Node:
     def incarnation(self) -> str:
         """The name of the incarnation at hand; "" before the first."""
         return "" if self._membership is None else self._membership.incarnation
+
+    def heard_beat(self, incarnation: str, beat: int) -> None:
+        """Takes in the word of another server that it has begun this beat of its lease."""
+        if self._membership is not None:
+            self._membership.heard(incarnation, beat)
 
     @property
     def keeps_time(self) -> bool:
@@ -442,6 +449,7 @@ class Node:
         )
         membership.touch.contacts = self._contacts
         membership.on_applied = self._applied
+        membership.tell_beat = self.tell_beat
         membership.ownership.on_outranked = self._loop.wake
         membership.ownership.who_has = self.view.who_has
         if self._make_moves is not None:

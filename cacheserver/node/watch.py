@@ -3,6 +3,10 @@ for how long this server has not been in touch with the others.
 
 A store that stalls keeps everybody from renewing and everybody from looking. Were the time of the stall counted, the
 living would declare each other dead when the stall ends. So a gap between two looks starts all counts anew.
+
+A cell is seen up to a beat after it was written. So whoever begins a beat tells those who watch it, over links. Its
+lease counts from before it told them. So once the cell of that beat is seen, its silence counts from when it was heard
+of, or from the look before, which still saw another cell, where that was later.
 """
 
 from collections.abc import Callable
@@ -26,8 +30,15 @@ break, everybody has said so by then."""
 class _Seen(NamedTuple):
     cell: NodeCell
     since_s: float
+    """From when on patience with this cell counts."""
+    seen_s: float
     has_changed: bool
     """While it was watched: a cell that is seen for the first time may be that of one long dead."""
+
+
+class _Heard(NamedTuple):
+    beat: int
+    at_s: float
 
 
 class Watch:
@@ -42,23 +53,35 @@ class Watch:
         self._now_s = now_s
         self._looked_s = now_s()
         self._seen: dict[str, _Seen] = {}
+        self._heard: dict[str, _Heard] = {}
 
     def forget(self) -> None:
         """Starts all counts anew."""
         self._seen.clear()
+        self._heard.clear()
+
+    def heard(self, incarnation: str, beat: int) -> None:
+        """Takes in the word of an incarnation that it has begun a beat. It counts once a look finds that very one."""
+        before = self._heard.get(incarnation)
+        if incarnation in self._seen and (before is None or beat > before.beat):
+            self._heard[incarnation] = _Heard(beat, self._now_s())
 
     def saw(self, row: ClusterRow) -> None:
         """Takes in the cells that a look has found. Whoever has none there, or has ended, is not watched any more."""
-        now_s = self._now_s()
-        if now_s - self._looked_s > self._gap_s:
+        now_s, before_s = self._now_s(), self._looked_s
+        if now_s - before_s > self._gap_s:
             self.forget()
         self._looked_s = now_s
         living = (cell for cell in row.cells.values() if not cell.has_ended)
-        self._seen = {cell.incarnation: self._after(cell, now_s) for cell in living}
+        self._seen = {cell.incarnation: self._after(cell, before_s, now_s) for cell in living}
+        self._heard = {name: heard for name, heard in self._heard.items() if name in self._seen}
 
-    def _after(self, cell: NodeCell, now_s: float) -> _Seen:
-        seen = self._seen.get(cell.incarnation)
-        return seen if seen is not None and seen.cell == cell else _Seen(cell, now_s, seen is not None)
+    def _after(self, cell: NodeCell, before_s: float, now_s: float) -> _Seen:
+        seen, heard = self._seen.get(cell.incarnation), self._heard.get(cell.incarnation)
+        if seen is not None and seen.cell == cell:
+            return seen
+        since_s = max(before_s, heard.at_s) if heard is not None and heard.beat == cell.beat else now_s
+        return _Seen(cell, since_s, now_s, seen is not None)
 
     def silent(self) -> frozenset[str]:
         """The incarnations whose cells were seen unchanged for the whole patience."""
@@ -67,7 +90,7 @@ class Watch:
     def lively(self) -> frozenset[str]:
         """The incarnations whose cells were seen to change within the last `gap_s`."""
         since_s = self._now_s() - self._gap_s
-        return frozenset(name for name, seen in self._seen.items() if seen.has_changed and seen.since_s >= since_s)
+        return frozenset(name for name, seen in self._seen.items() if seen.has_changed and seen.seen_s >= since_s)
 
     def left_s(self, incarnation: str) -> float:
         """How many seconds of patience are left with an incarnation; all of them where its cell was not seen."""

@@ -118,6 +118,12 @@ class Listener:
         for link in self._links.values():
             link.say(frame)
 
+    def tell(self, incarnations: Iterable[str], kind: str, value: object) -> None:
+        """Tells those of these callers that have a link a value of a kind, once. A kind is one of few words."""
+        frame = frames.push(kind, value)
+        for link in [self._links[name] for name in incarnations if name in self._links]:
+            link.say(frame)
+
     async def close(self, finish_s: float = 0.0) -> None:
         """Accepts nothing more, lets what is in flight end for up to `finish_s`, and ends the links."""
         self._is_closing = True

@@ -75,6 +75,7 @@ _FOLDED = "a_list_is_folded"
 _THREE = "folding, two conversations"
 _TWINS = "one map version given twice"
 _BEATS = "patience: beats, and clocks that differ"
+_TOLD = "patience: beats that are told"
 _OWNS = "another_owns_and_answers"
 _PLACE = "a_place_was_taken_over"
 _RAISED = "a_grant_was_raised"
@@ -153,10 +154,12 @@ MUTANTS = (
     Mutant(hand_over.packed_mailbox, "mailbox.head,", "0,", _GIVEN),
     Mutant(Lease.renewed, "begun_s + self._ttl_s", "begun_s + self._ttl_s + 2", _BEATS),
     Mutant(_IS_HELD, "self._now_s() < self._until_s", "self._now_s() <= self._until_s", _BEATS),
-    Mutant(Watch.saw, "now_s - self._looked_s > self._gap_s", "False", "patience: a store that stalls"),
+    Mutant(Watch.saw, "now_s - before_s > self._gap_s", "False", "patience: a store that stalls"),
     Mutant(Watch.saw, "self._looked_s = now_s", "pass", "is_dead"),
     Mutant(Watch._after, " and seen.cell == cell", "", _BEATS),
     Mutant(Watch._after, "seen.cell == cell", "False", "is_dead"),
+    Mutant(Watch._after, " and heard.beat == cell.beat", "", _TOLD),
+    Mutant(Watch.heard, "self._now_s()", "self._now_s() - 3", _TOLD),
     Mutant(Watch.silent, "<= 0", "<= 3", _BEATS),
     Mutant(Watch.left_s, "+ self._patience_s - self._now_s()", "+ self._patience_s - self._now_s() - 3", _BEATS),
     Mutant(judgement.role_of, " or (me.has_joined and has_ended(look, me.name))", "", _RENEWALS),

@@ -18,7 +18,7 @@ from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, empty_map
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.cluster.peers import MAP, Peers, version_of
+from rowbox.cli.serving.cluster.peers import BEAT, MAP, Peers, number_of
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -68,7 +68,15 @@ class Cluster:
         self.wanted = 0
         self.view.on_wanted = self._is_wanted
         self.hints = Hints(self.view, [])
-        self.peers = Peers(lambda: ME, SECRET, self.view, self.hints.heard)
+        self.heard: list[tuple[str, int]] = []
+        """The beats of which it was told, and by whom."""
+        self.peers = Peers(
+            lambda: ME,
+            SECRET,
+            self.view,
+            self.hints.heard,
+            heard_beat=lambda name, beat: self.heard.append((name, beat)),
+        )
         self.targets = Targets(self.view, self.peers.connect)
         self.peers.stirred = self.targets.stir
         self.router = Router(self.view, self.targets, patience_s=PATIENCE_S, random=Random(7))
@@ -217,6 +225,25 @@ def test_an_address_that_is_none_harms_nobody_else(tmp_path: Path) -> None:
     run()
 
 
+def test_a_beat_is_heard_of_by_those_who_are_told_and_stirs_nobody(tmp_path: Path) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with cluster(tmp_path) as made:
+            made.gives("a")
+            await comes_to(lambda: [target.is_up for target in made.targets.remote.values()] == [True, True])
+            stirred = asyncio.ensure_future(made.targets.stirred())
+            listener = made.servers["a"].listener
+            listener.tell([ME.incarnation, "somebody without a link"], BEAT, 7)
+            listener.tell(["another"], BEAT, 8)
+            await comes_to(lambda: made.heard == [("a", 7)])
+            await settle()
+            assert made.heard == [("a", 7)]
+            assert not stirred.done(), "thousands may wait for an owner"
+            stirred.cancel()
+
+    run()
+
+
 def test_what_is_published_and_is_no_version_is_none() -> None:
-    assert version_of(None) == version_of(b"") == version_of(b"\xa1x") == 0
-    assert version_of(b"\x07") == 7
+    assert number_of(None) == number_of(b"") == number_of(b"\xa1x") == 0
+    assert number_of(b"\x07") == 7

@@ -60,7 +60,15 @@ def among_others(settings: Settings, node: Node) -> AmongOthers:
     """StoreUnusable where there is no secret of the cluster."""
     secret = cluster_secret(settings)
     peers = PeerSide(settings, secret, node.view, lambda: node.incarnation, node, hand_over_calls(node))
-    node.on_incarnation = peers.become
+    node.on_incarnation, node.tell_beat = peers.become, peers.tell_beat
     local = Local(lambda: node.incarnation, node, node.standing)
-    routing = Routing(settings.cluster, secret, node.view, lambda: node.incarnation, local=local, told=[peers.tell])
+    routing = Routing(
+        settings.cluster,
+        secret,
+        node.view,
+        lambda: node.incarnation,
+        local=local,
+        told=[peers.tell],
+        heard_beat=node.heard_beat,
+    )
     return AmongOthers(routing, peers)

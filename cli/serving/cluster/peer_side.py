@@ -1,6 +1,6 @@
 """Where the other servers of a cluster ask this one for the mailboxes that it owns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rowbox.cacheserver.remote.mailboxes import mailbox_calls, owner_calls, revocation_calls
 from rowbox.cacheserver.routing.in_turn import InTurn
@@ -12,7 +12,7 @@ from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.cluster.peers import MAP
+from rowbox.cli.serving.cluster.peers import BEAT, MAP
 from rowbox.mailbox.settings.config import Settings
 
 
@@ -68,6 +68,10 @@ class PeerSide:
     def tell(self, version: int) -> None:
         """See Tell."""
         self.listener.publish(MAP, version)
+
+    def tell_beat(self, incarnations: Sequence[str], beat: int) -> None:
+        """See TellBeat."""
+        self.listener.tell(incarnations, BEAT, beat)
 
     def _check_route(self, _user_id: str, version: int) -> None:
         """Has the map read where a caller knows a newer one: it may have given this server what it is asked for."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,10 @@ log = logging.getLogger(__name__)
 
 MAP: Final = "map"
 """The kind under which a server publishes the newest version of the map that it has applied."""
-_version = msgspec.msgpack.Decoder(int)
+BEAT: Final = "beat"
+"""The kind under which a server tells who watches over it which beat it has begun (watch.py of node)."""
+_number = msgspec.msgpack.Decoder(int)
+HeardBeat = Callable[[str, int], None]
 
 
 class PeerTarget(RemoteMailboxes):
@@ -31,19 +35,26 @@ class PeerTarget(RemoteMailboxes):
     @property
     def map_version(self) -> int:
         """See RemoteTarget."""
-        return version_of(self.peer.published.get(MAP))
+        return number_of(self.peer.published.get(MAP))
 
 
 class Peers:
     """Makes the links. `stirred` is called when a link is there or its server has applied a map.
 
-    `heard` is called with the version of that map.
+    `heard` is called with the version of that map; `heard_beat` with a server's incarnation and the beat that it tells.
     """
 
     def __init__(
-        self, identity: Callable[[], Identity], secret: bytes, view: MapView, heard: Tell, tls: Tls | None = None
+        self,
+        identity: Callable[[], Identity],
+        secret: bytes,
+        view: MapView,
+        heard: Tell,
+        tls: Tls | None = None,
+        heard_beat: HeardBeat | None = None,
     ) -> None:
         """`identity` gives the name of this process's incarnation at the moment."""
+        self._heard_beat = heard_beat
         self._tls = tls
         self._identity = identity
         self._secret = secret
@@ -65,17 +76,21 @@ class Peers:
             self._identity(),
             self._secret,
             expects=node.incarnation,
-            on_published=self._published,
+            on_published=partial(self._published, node.incarnation),
             counts=self.counts,
         )
         peer.start()
         return PeerTarget(peer, map_version=lambda: self._view.version)
 
-    def _published(self, kind: str, value: bytes) -> None:
+    def _published(self, incarnation: str, kind: str, value: bytes) -> None:
         """Each new link begins with what its server has published, so whoever waits for a link is told here as well."""
+        if kind == BEAT:
+            if self._heard_beat is not None:
+                self._heard_beat(incarnation, number_of(value))
+            return
         self.stirred()
         if kind == MAP:
-            self._heard(version_of(value))
+            self._heard(number_of(value))
 
 
 def cluster_tls(settings: ClusterSettings) -> Tls | None:
@@ -93,12 +108,12 @@ def cluster_tls(settings: ClusterSettings) -> Tls | None:
         raise StoreUnusable(f"the files for TLS among the servers cannot be used ({names}): {error}") from error
 
 
-def version_of(value: bytes | None) -> int:
-    """The version in what was published under MAP; 0 where that is none."""
+def number_of(value: bytes | None) -> int:
+    """What was published under MAP or BEAT; 0 where that is no number."""
     if value is None:
         return 0
     try:
-        return _version.decode(value)
+        return _number.decode(value)
     except msgspec.DecodeError:
         return 0
 

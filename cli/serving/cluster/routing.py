@@ -16,7 +16,7 @@ from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.rpc.handshake import Identity
 from rowbox.cacheserver.samples import Sample
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.cli.serving.cluster.peers import Peers, cluster_tls
+from rowbox.cli.serving.cluster.peers import HeardBeat, Peers, cluster_tls
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import ClusterSettings
 
@@ -38,8 +38,11 @@ class Routing:
         *,
         local: Local | None = None,
         told: Sequence[Tell] = (),
+        heard_beat: HeardBeat | None = None,
     ) -> None:
         """`told` are given each newer version, by whoever owns mailboxes; who owns none only hears of versions.
+
+        `heard_beat` is given what other servers tell of their leases, where this process watches over them.
 
         StoreUnusable where TLS is asked for, and its files cannot be used.
         """
@@ -48,7 +51,7 @@ class Routing:
         by_redis = [] if self._redis is None or local is None else [self._redis.tell]
         self.hints = Hints(view, [*told, *by_redis])
         tls = cluster_tls(settings)
-        peers = Peers(lambda: Identity(settings.name, incarnation()), secret, view, self.hints.heard, tls)
+        peers = Peers(lambda: Identity(settings.name, incarnation()), secret, view, self.hints.heard, tls, heard_beat)
         self._counts = peers.counts
         self.targets = Targets(view, peers.connect, local)
         peers.stirred = self.targets.stir

@@ -23,7 +23,7 @@ from rowbox.cacheserver.shardmap.desk import Desk, Seen
 from rowbox.cacheserver.shardmap.overview import MOST_APART_US, SILENT
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cli.secret import cluster_secret
-from rowbox.cli.serving.cluster.peers import MAP, cluster_tls, version_of
+from rowbox.cli.serving.cluster.peers import MAP, cluster_tls, number_of
 from rowbox.cli.verbs.cluster.handle import opened_desk
 from rowbox.cli.verbs.cluster.screen import verdict
 from rowbox.hbase_schema.doctor.diagnosis import Diagnosis, State, judged
@@ -207,12 +207,12 @@ async def _examine_peer(cluster: ClusterSettings, means: _Means, desk: Desk, nod
             await peer.up()
             took_ms = (time.monotonic() - began_s) * 1000
             standing = (await desk.look()).map.version
-            while version_of(peer.published.get(MAP)) < standing:
+            while number_of(peer.published.get(MAP)) < standing:
                 heard.clear()
                 await heard.wait()
     except TimeoutError:
         if peer.is_up:
-            knows = version_of(peer.published.get(MAP))
+            knows = number_of(peer.published.get(MAP))
             return Diagnosis(State.WRONG, subject, f"goes by version {knows} of the map, and {standing} stands")
         return Diagnosis(State.WRONG, subject, _why(peer, node))
     finally:

@@ -5,7 +5,8 @@ The cluster's model (cluster.py) takes from here that patience with a beat ends 
 A owns and renews; B watches, and declares A dead once its patience is over. Steps, in every order:
 
 - A begins a beat: it notes the time, reads its cell and sends the swap. The swap executes at any later time, or never,
-  and A reads what stands whenever it likes.
+  and A reads what stands whenever it likes. It tells B of the beat, over a link: B hears of it at any later time, or
+  never.
 - B begins a look, which reads the row at that moment. The answer comes at any later time, or never. B judges it, and
   what it then sends executes at any later time, or never.
 - Time passes. No clock is set; B's may run faster than A's, by as much as the margin allows for.
@@ -45,6 +46,10 @@ class PatienceRules(NamedTuple):
     """Patience begins anew with each change of the cell. Else: with the first look at an incarnation."""
     no_gaps: bool = True
     """Patience begins anew after a gap in the looking. Else: the time of the gap counts."""
+    told_when_begun: bool = True
+    """A tells of a beat once it has noted when it began it. Else: of the next one at the same time."""
+    of_that_beat: bool = True
+    """Patience begins when B heard of the beat that it sees. Else: when it heard of whichever one last."""
 
 
 class PatienceBounds(NamedTuple):
@@ -54,6 +59,7 @@ class PatienceBounds(NamedTuple):
     beats: int = 2
     looks: int = 3
     stalls: int = 0
+    hears: int = 0
 
 
 class Timed(NamedTuple):
@@ -69,18 +75,22 @@ class Timed(NamedTuple):
     beat: int = 1
     begun: frozenset[tuple[int, int]] = frozenset([(1, 0)])
     """When A began each beat."""
+    told: frozenset[int] = frozenset()
+    """The beats that A has told of, and B has not heard of."""
     until_s: float = TTL_S
     """A's lease: the beat that it starts with was begun at 0, and has been read back."""
     look: NodeCell | None = None
     """What B's look has read, whose answer has not come."""
-    watch: tuple[float, tuple[tuple[str, Any], ...]] = (0, ())
-    """What B remembers: when it looked, and what it has seen."""
+    watch: "Remembered" = (0, (), ())
+    """What B remembers."""
     stalled_at_s: int | None = None
     """By B's clock."""
     wrong: str | None = None
 
 
 Step = tuple[str, Timed]
+Remembered = tuple[float, tuple[tuple[str, Any], ...], tuple[tuple[str, Any], ...]]
+"""When B looked, what it has seen, and of what it has heard."""
 
 
 class Patience:
@@ -90,7 +100,7 @@ class Patience:
         self.rules, self.bounds = rules, bounds
 
     def initial(self) -> Timed:
-        return Timed(self.bounds)
+        return Timed(self.bounds, told=self.tells(1) if self.bounds.hears else frozenset())
 
     def violation(self, state: Timed) -> str | None:
         if state.wrong is not None:
@@ -136,6 +146,7 @@ class Patience:
                     left=left._replace(beats=left.beats - 1),
                     beat=renewed.beat,
                     begun=state.begun | {(renewed.beat, state.a_s)},
+                    told=state.told | self.tells(renewed.beat) if left.hears else state.told,
                     underway=state.underway | {(state.cell, swap.cell)},
                 ),
             )
@@ -146,15 +157,29 @@ class Patience:
             held.renewed(begun_s)
             yield f"A reads its beat {renewed_beat}", state._replace(until_s=held._until_s)
 
+    def tells(self, beat: int) -> frozenset[int]:
+        """Of what A tells when it begins a beat."""
+        return frozenset([beat] if self.rules.told_when_begun else [beat, beat + 1])
+
     # ---- B -----------------------------------------------------------------------------------------------------------
 
     def watches(self, state: Timed) -> Iterator[Step]:
+        for beat in state.told:
+            watch = self.watch(state)
+            watch.heard("A", beat)
+            left = state.left._replace(hears=state.left.hears - 1)
+            told = state.told - {beat} if left.hears else frozenset[int]()
+            heard = state._replace(left=left, told=told, watch=self.remembered(state, watch))
+            if heard.watch != state.watch:
+                yield f"B hears that A has begun beat {beat}", heard
         if state.look is None and state.left.looks:
             looking = state._replace(look=state.cell, left=state.left._replace(looks=state.left.looks - 1))
             yield f"B looks at A/{state.cell.beat}", looking
         if state.look is None:
             return
         watch, seen = self.watch(state), read(state.look)
+        if not self.rules.of_that_beat:
+            watch._heard = {name: heard._replace(beat=state.look.beat) for name, heard in watch._heard.items()}
         watch.saw(seen.row)
         after = state._replace(look=None, watch=self.remembered(state, watch))
         label = f"B hears of A/{state.look.beat}"
@@ -175,19 +200,23 @@ class Patience:
             GAP_S if self.rules.no_gaps else float("inf"),
             lambda: state.b_s,
         )
-        watch._looked_s, seen = state.watch
-        watch._seen = dict(seen)
+        watch._looked_s, seen, heard = state.watch
+        watch._seen, watch._heard = dict(seen), dict(heard)
         return watch
 
-    def remembered(self, state: Timed, watch: Watch) -> tuple[float, tuple[tuple[str, Any], ...]]:
-        seen: Mapping[str, Any] = watch._seen
+    def remembered(self, state: Timed, watch: Watch) -> Remembered:
+        seen: Mapping[str, Any] = {name: one._replace(seen_s=0) for name, one in watch._seen.items()}
         if not self.rules.each_beat:
             before = dict(state.watch[1])
             seen = {
                 name: one._replace(since_s=before[name].since_s if name in before else one.since_s)
-                for name, one in watch._seen.items()
+                for name, one in seen.items()
             }
-        return watch._looked_s, tuple(sorted(seen.items(), key=lambda item: item[0]))
+        return watch._looked_s, tuple(sorted(seen.items(), key=_by_name)), tuple(sorted(watch._heard.items()))
+
+
+def _by_name(item: tuple[str, object]) -> str:
+    return item[0]
 
 
 def lease(state: Timed) -> Lease:

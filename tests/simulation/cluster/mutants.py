@@ -99,6 +99,11 @@ def others_are_declared_dead_soon(patch: Patch) -> None:
     patch.setattr(Watch, "__init__", impatient)
 
 
+def beats_are_not_told(patch: Patch) -> None:
+    """Silence counts from when the cell was seen, up to a beat after it was written."""
+    patch.setattr(Watch, "heard", _nothing)
+
+
 def gaps_count_as_silence(patch: Patch) -> None:
     """A store that stalls has the living declare each other dead: nobody answers for longer than need be."""
     patch.setattr(Watch, "forget", _nothing)

@@ -335,7 +335,7 @@ class CacheServer(Server):
         )
         incarnation = lambda: self.node.incarnation  # noqa: E731
         self.peer_side = PeerSide(settings, SECRET, self.node.view, incarnation, self.node, hand_over_calls(self.node))
-        self.node.on_incarnation = self.peer_side.become
+        self.node.on_incarnation, self.node.tell_beat = self.peer_side.become, self.peer_side.tell_beat
         self.routing = Routing(
             settings.cluster,
             SECRET,
@@ -343,6 +343,7 @@ class CacheServer(Server):
             incarnation,
             local=Local(incarnation, self.node, self.node.standing),
             told=[self.peer_side.tell, *self.told],
+            heard_beat=self.node.heard_beat,
         )
         await self.peer_side.listen(TcpEndpoint(self.name, PORT))
         self.routing.start()

@@ -18,8 +18,9 @@ from tests.moves.steps import ALL, begun
 from tests.owner import test_delivery, test_turns_of_writes
 from tests.owner.rows import test_warm_claims
 from tests.routing import test_in_turn, test_router
-from tests.simulation.cluster import mutants
+from tests.simulation.cluster import killed, mutants
 from tests.simulation.cluster.mutants import Mutant
+from tests.simulation.cluster.world import quiet_logs
 from tests.support.cluster import SHARDS
 from tests.support.virtual_time import virtual_time
 from tests.unit.cacheserver.shardmap import test_map_store
@@ -44,7 +45,17 @@ async def a_mover_loses_its_shards_while_it_gives_them_away() -> None:
     await servers.close()
 
 
-OWN: list[Story] = [a_mover_loses_its_shards_while_it_gives_them_away]
+def users_of_killed_owners_wait_for_half_a_beat_less_than_a_lease() -> None:
+    """On the average: who watches an owner counts from its last beat, and not from when it saw that."""
+    with quiet_logs():
+        waits = killed.waits_s(kills=24, seed=1)
+    assert sum(waits) / len(waits) < 4.3
+
+
+OWN: list[Story] = [
+    a_mover_loses_its_shards_while_it_gives_them_away,
+    users_of_killed_owners_wait_for_half_a_beat_less_than_a_lease,
+]
 """The stories that are told here alone."""
 
 _NOT_ANSWERED = test_broken_moves.test_from_the_swap_on_nothing_is_answered_until_a_newer_map_was_read
@@ -73,6 +84,7 @@ DIRECTED: list[tuple[Mutant, Story]] = [
         mutants.others_are_declared_dead_soon,
         test_lease.test_the_shards_of_a_silent_owner_go_to_the_others_after_ttl_and_margin_and_not_before,
     ),
+    (mutants.beats_are_not_told, users_of_killed_owners_wait_for_half_a_beat_less_than_a_lease),
     (
         mutants.gaps_count_as_silence,
         test_membership.test_a_gap_between_looks_is_no_time_of_silence_although_the_own_lease_holds,

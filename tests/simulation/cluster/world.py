@@ -82,13 +82,7 @@ class ClusterWorld(World):
         self.live: dict[Live, asyncio.Task[None]] = {}
 
     def run(self) -> list[str]:
-        with ExitStack() as stack:
-            for name, draw in _drawn_by(Random(self.seed)).items():
-                stack.enter_context(patch.object(secrets, name, draw))
-            state = random.getstate()
-            stack.callback(random.setstate, state)
-            random.seed(self.seed)
-            stack.enter_context(patch.object(recovery, "PAUSE_S", SCAN_PAUSE_S))
+        with seeded(self.seed), patch.object(recovery, "PAUSE_S", SCAN_PAUSE_S):
             try:
                 run_machines(self._run())
             except BaseException as error:
@@ -332,6 +326,17 @@ class ClusterWorld(World):
             if owner is not None and owner.delivery.pending:
                 return f"{one.name} has {owner.delivery.pending} messages to deliver"
         return ""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What is drawn by chance is drawn by the seed."""
+    with ExitStack() as stack:
+        for name, draw in _drawn_by(Random(seed)).items():
+            stack.enter_context(patch.object(secrets, name, draw))
+        stack.callback(random.setstate, random.getstate())
+        random.seed(seed)
+        yield
 
 
 def _drawn_by(entropy: Random) -> dict[str, Callable[[int], object]]:

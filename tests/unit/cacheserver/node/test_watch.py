@@ -1,5 +1,7 @@
 """Who is silent and who is lively, by one's own clock and without a gap in the looking."""
 
+import pytest
+
 from rowbox.cacheserver.node.watch import Touch, Watch
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
@@ -19,6 +21,10 @@ class Looking:
         self.now_s = 100.0 + at_s
         cell = NodeCell("other", beat, "alive" if status == "alive" else "dead", "there")
         self.watch.saw(ClusterRow(None, {b"n": cell}, {}))
+
+    def hear(self, at_s: float, beat: int) -> None:
+        self.now_s = 100.0 + at_s
+        self.watch.heard("other", beat)
 
     @property
     def is_silent(self) -> bool:
@@ -66,6 +72,41 @@ def test_a_gap_in_the_looking_starts_all_counts_anew() -> None:
         looking.look(second, 7)
     looking.look(3 + GAP_S + 0.1, 7)
     assert not looking.is_silent
+    assert looking.watch.left_s("other") == PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("heard", "looks_s", "left_s"),
+    [
+        ([(0.5, 8)], 1.0, 4.0),
+        ([], 1.0, 4.5),
+        ([(0.5, 9)], 1.0, 4.5),
+        ([(0.5, 7)], 1.0, 4.5),
+        ([(0.5, 8), (0.75, 8)], 1.0, 4.0),
+        ([(-0.5, 8)], 1.0, 3.5),
+        ([(0.5, 8)], 2.5, 4.5),
+    ],
+    ids=["half a second before", "not at all", "a later beat", "the one before", "twice", "too early", "before a gap"],
+)
+def test_silence_counts_from_when_the_very_beat_that_is_seen_was_heard_of(
+    heard: list[tuple[float, int]], looks_s: float, left_s: float
+) -> None:
+    """Or from the look before, at which another one was seen: a swap that takes long is no silence."""
+    looking = Looking()
+    looking.look(-1, 6)
+    for at_s, beat in [one for one in heard if one[0] < 0]:
+        looking.hear(at_s, beat)
+    looking.look(0, 7)
+    for at_s, beat in [one for one in heard if one[0] > 0]:
+        looking.hear(at_s, beat)
+    looking.look(looks_s, 8)
+    assert looking.watch.left_s("other") == left_s
+
+
+def test_one_that_is_heard_of_and_was_never_seen_is_not_counted() -> None:
+    looking = Looking()
+    looking.hear(0, 7)
+    looking.look(1, 7)
     assert looking.watch.left_s("other") == PATIENCE_S
 
 
