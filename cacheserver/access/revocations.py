@@ -7,7 +7,8 @@ memory, without a read of the store:
     a write            when it is decided, under the user's lock: what is decided after a revocation was refused by it
     a parked poll      is woken by the revocation of its token
     one for another    by a token with the scope admin: by the row of the token's own user, which is loaded for it, and
-                       is looked at again at each of these times while it is in memory
+                       is looked at again at each of these times while it is in memory. A write that waits for the
+                       load keeps its place before later ones
 
 A revocation is a mutation of the user's row like any other: fenced, confirmed before it is told, there after every
 restart and takeover. An owner reads the row before it answers for the user, so the revocation holds from its first
@@ -59,6 +60,8 @@ class Revocations:
         self._time = time
         self._longest_token_s = longest_token_s
         self._ownership = ownership
+        self._lines: dict[str, _Line] = {}
+        """Of users of whom writes are being judged that came with tokens of others."""
         self.ids = ids
 
     def check(self, mailbox: Mailbox, bearer: Bearer | None) -> None:
@@ -116,6 +119,29 @@ class Revocations:
             return
         await self._judge(bearer)
 
+    def admits_write(self, user_id: str, bearer: Bearer | None) -> bool:
+        """As `is_admitted`, for a write. False also where an earlier write of the user is being judged: then
+        `admit_in_line` has to be awaited, and the write to be begun in the turn of the loop in which that returns.
+        """
+        if bearer is not None and not self.is_admitted(user_id, bearer):
+            return False
+        return user_id not in self._lines
+
+    async def admit_in_line(self, user_id: str, bearer: Bearer | None) -> None:
+        """As `admit_other`, where that is needed. Returns behind all writes of the user that came before this one: to
+        judge a token may take a load, and a later write with another token does not overtake it.
+        """
+        line = self._lines.setdefault(user_id, _Line())
+        line.length += 1
+        try:
+            async with line.lock:
+                if bearer is not None and bearer.user_id != user_id:
+                    await self.admit_other(bearer)
+        finally:
+            line.length -= 1
+            if not line.length:
+                del self._lines[user_id]
+
     async def judge(self, bearer: Bearer) -> None:
         """As `admit_other`, for a request that another owner answers. NotTheOwner where this one cannot judge it."""
         self._table.admitted(bearer.user_id)
@@ -159,6 +185,14 @@ class Revocations:
         """Ends what goes on, for whichever mailbox, that came with a token which the new `revocation` refuses."""
         now_us = self._time.seen_us()
         self._end_revoked(lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us))
+
+
+class _Line:
+    """The writes of a user that are being judged, one after the other in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.length = 0
 
 
 def longest_token_s(settings: AuthSettings) -> int:

@@ -39,6 +39,7 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.commit.batch import Batch, resolve
 from rowbox.cacheserver.commit.committer import Committer
+from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns, comes_too_early
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
@@ -145,6 +146,10 @@ class Pipeline:
         row.enqueue(command)
         if len(row.waiting) == 1:
             self._make_ready(row)
+
+    def refused_before(self, user_id: str, routed: Routed) -> None:
+        """Says that a write was refused that comes again, and never queued: what was sent behind it comes too early."""
+        self._refused_turns.refuse(user_id, routed)
 
     async def idle(self) -> None:
         """Returns when no command waits and no batch or read is in flight. The caller sees to it that none is added."""

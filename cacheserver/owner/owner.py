@@ -75,10 +75,12 @@ from rowbox.cacheserver.port import (
     Page,
     Quota,
     React,
+    Routed,
     Send,
     SendResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.cacheserver.refused_turns import COMES_AGAIN
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
@@ -369,8 +371,8 @@ class Owner:
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         bearer = request.bearer
-        if bearer is not None and not self.revocations.is_admitted(request.sender_id, bearer):
-            await self.revocations.admit_other(bearer)
+        if not self.revocations.admits_write(request.sender_id, bearer):
+            await self._admit_in_line(request.sender_id, bearer, request.routed)
         quota = self._limits.take("send", request.sender_id)
         if self.delivery.refuses(request.sender_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
@@ -416,8 +418,8 @@ class Owner:
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
         """See MailboxPort."""
         bearer = request.bearer
-        if bearer is not None and not self.revocations.is_admitted(request.user_id, bearer):
-            await self.revocations.admit_other(bearer)
+        if not self.revocations.admits_write(request.user_id, bearer):
+            await self._admit_in_line(request.user_id, bearer, request.routed)
         quota = self._limits.take("send", request.user_id)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         place, judge = (request.conversation_id, request.message_id), self.revocations.check_again
@@ -426,6 +428,15 @@ class Owner:
         marked = await future
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
+
+    async def _admit_in_line(self, user_id: str, bearer: Bearer | None, routed: Routed | None) -> None:
+        """Judges a write by the token of another user, behind those that came before. As Revocations.admit_in_line."""
+        try:
+            await self.revocations.admit_in_line(user_id, bearer)
+        except COMES_AGAIN:
+            if routed is not None:
+                self.pipeline.refused_before(user_id, routed)
+            raise
 
     async def change_message(self, request: ChangeMessage) -> ChangeResult:
         """See MailboxPort."""
@@ -446,8 +457,8 @@ class Owner:
     async def _change(self, request: ChangeMessage | React, new: Callable[[tuple[str, ...]], New]) -> ChangeResult:
         """What a request does to a message. `new` makes it, given whose rows are changed in the same commit."""
         user_id, bearer = request.user_id, request.bearer
-        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
-            await self.revocations.admit_other(bearer)
+        if not self.revocations.admits_write(user_id, bearer):
+            await self._admit_in_line(user_id, bearer, request.routed)
         quota = self._limits.take("send", user_id)
         if self.delivery.refuses(user_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)

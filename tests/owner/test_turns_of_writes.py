@@ -14,6 +14,7 @@ from rowbox.mailbox.errors import (
     UnknownConversation,
     UnknownMessage,
 )
+from rowbox.mailbox.revocation import Bearer
 from tests.support.cluster import Node, all_messages, cluster
 from tests.support.virtual_time import settle, virtual_time
 
@@ -21,10 +22,16 @@ ROUTER, OTHER_ROUTER = 7, 8
 
 
 def send(
-    node: Node, name: str, turn: int | None, *, router: int = ROUTER, user: str = "ann"
+    node: Node,
+    name: str,
+    turn: int | None,
+    *,
+    router: int = ROUTER,
+    user: str = "ann",
+    bearer: Bearer | None = None,
 ) -> "asyncio.Task[SendResult]":
     routed = None if turn is None else Routed(router, turn)
-    return asyncio.ensure_future(node.owner.send(Send(user, "zoe", name, name, None, routed)))
+    return asyncio.ensure_future(node.owner.send(Send(user, "zoe", name, name, bearer, routed)))
 
 
 async def outcome(asked: "asyncio.Task[SendResult]") -> object:
@@ -151,3 +158,40 @@ async def test_a_write_that_ended_by_its_own_decision_refuses_nothing() -> None:
             (await asyncio.gather(marking, return_exceptions=True))[0], UnknownConversation | UnknownMessage
         )
         assert not isinstance(await outcome(second), Exception)
+
+
+@pytest.mark.parametrize("turn", [1, None], ids=["by a router", "by none"])
+@virtual_time
+async def test_a_write_whose_token_is_another_users_keeps_its_place_while_that_users_row_is_read(
+    turn: int | None,
+) -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        before = await node.send("ann", "zoe", "before", "before")
+        node.store.hold(Point.READ)
+        bearers = [None, Bearer("one"), None, Bearer("other"), Bearer("one")]
+        sends = [send(node, name, turn, bearer=bearer) for name, bearer in zip("12345", bearers, strict=True)]
+        mark = MarkRead("ann", before.conversation_id, before.message_id)
+        marking = asyncio.ensure_future(node.owner.mark_read(mark))
+        elsewhere = send(node, "by somebody else", turn, user="zoe")
+        await settle()
+        assert [one.done() for one in (*sends, marking, elsewhere)] == [True, False, False, False, False, False, True]
+        sends[3].cancel()
+        node.store.release(Point.READ)
+        await asyncio.gather(*sends, marking, return_exceptions=True)
+        assert [name for name in await sent(node) if name in "12345"] == ["1", "2", "3", "5"]
+        assert not node.owner.revocations._lines
+        await servers.quiet()
+
+
+@virtual_time
+async def test_what_waits_behind_a_write_whose_token_could_not_be_judged_comes_again_behind_it() -> None:
+    async with cluster(late=True) as servers:
+        node = servers.node
+        await node.send("ann", "zoe", "before", "before")
+        node.store.faults.next(Fault.FAIL_AFTER, Op.MUTATE)
+        first, second = send(node, "1", 1, bearer=Bearer("one")), send(node, "2", 1)
+        assert isinstance(await outcome(first), StoreOutcomeUnknown)
+        assert comes_too_early(await outcome(second))
+        await asyncio.gather(send(node, "1", 2, bearer=Bearer("one")), send(node, "2", 2))
+        assert await sent(node) == ["before", "1", "2"]
