@@ -73,6 +73,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_MS = 1000
 SAME_WAIT_S = 60.0
 """How often a wait is logged again whose reason is worded otherwise each time."""
+LONG_UNLISTED_S = 15.0
+"""A server that joins is listed within seconds, and one that waits for others to come back within ten."""
 OPEN_PAUSE_S = 1.0
 CUT_OFF = "it has no links with most of the other servers"
 
@@ -145,6 +147,8 @@ class Node:
         self._membership: Membership | None = None
         self._appointment = Appointment(make_owner, settings.beat_ms / 1000, on_broken)
         self._why = self._why_said = "waiting for the store"
+        self._said_level = logging.NOTSET
+        self._unlisted_since_s: float | None = None
         self._why_lines = Rarely(now_s, SAME_WAIT_S)
         self._beat_log = BeatLog(now_s)
         self._meter: ActivityMeter | None = None
@@ -506,9 +510,11 @@ class Node:
             self._end_life()
             return 0.0
         if role is Role.UNLISTED:
-            self._wait_for(membership.why_unlisted)
-        elif role is Role.LISTED and not self._shards:
-            self._wait_for(self.view.who_owns())
+            self._wait_to_be_listed(membership.why_unlisted)
+        elif role is Role.LISTED:
+            self._unlisted_since_s = None
+            if not self._shards:
+                self._wait_for(self.view.who_owns(), level=logging.INFO)
         if membership.has_proposal:
             self._map_loop.wake()
         return membership.pause_s
@@ -612,15 +618,23 @@ class Node:
         except RowboxError as error:
             log.warning("the mailboxes were not given up, the next owner waits for the lease to end: %s", error)
 
-    def _wait_for(self, what: str, why: object = "") -> None:
-        """Says so where `what` is news, and where only `why` is, once in a while."""
+    def _wait_to_be_listed(self, why: str) -> None:
+        """Every server waits for that when it starts; it is a warning where that lasts."""
+        now_s = self._now_s()
+        if self._unlisted_since_s is None:
+            self._unlisted_since_s = now_s
+        lasts = now_s - self._unlisted_since_s >= LONG_UNLISTED_S
+        self._wait_for(why, level=logging.WARNING if lasts else logging.INFO)
+
+    def _wait_for(self, what: str, why: object = "", *, level: int = logging.WARNING) -> None:
+        """Says so where `what` is news, or a warning now, and where only `why` is news, once in a while."""
         self._why = f"{what}: {why}" if why else what
-        if self._why == self._why_said:
+        if self._why == self._why_said and level <= self._said_level:
             return
         is_due = self._why_lines.count(what) > 0
         if is_due or not why or not self._why_said.startswith(f"{what}: "):
-            self._why_said = self._why
-            log.warning("%s", self._why)
+            self._why_said, self._said_level = self._why, level
+            log.log(level, "%s", self._why)
 
 
 def _is_takeover(before: ShardMap | None, shard: int) -> bool:

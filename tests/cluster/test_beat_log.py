@@ -7,7 +7,7 @@ import pytest
 
 from rowbox.cacheserver.node.beat_log import REMIND_S
 from rowbox.mailbox.errors import StoreUnavailable
-from tests.cluster.servers import Server, servers
+from tests.cluster.servers import Links, Server, servers
 from tests.cluster.world import LEASE
 from tests.support.virtual_time import virtual_time
 
@@ -93,3 +93,31 @@ async def test_nothing_is_said_of_beats_that_succeed(caplog: pytest.LogCaptureFi
         caplog.clear()
         await asyncio.sleep(60.0)
         assert caplog.records == []
+
+
+@virtual_time
+async def test_servers_that_start_wait_to_be_listed_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with servers() as all_of_them:
+        for name in ("first", "second"):
+            server = all_of_them.add(name)
+            server.node.start()
+            await server.listed()
+        await asyncio.sleep(60.0)
+        assert [record.levelname for record in caplog.records if "own" in record.getMessage()]
+        assert {record.levelno for record in caplog.records} == {logging.INFO}
+
+
+@virtual_time
+async def test_a_server_that_is_not_listed_for_long_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with servers() as all_of_them:
+        links = Links()
+        first, second = (all_of_them.add(name, links) for name in ("a", "b"))
+        first.node.start()
+        await first.owning()
+        links.part("a", "b")
+        second.node.start()
+        await asyncio.sleep(60.0)
+        lines = [record for record in caplog.records if "waiting for links" in record.getMessage()]
+        assert [record.levelno for record in lines] == [logging.INFO, logging.WARNING]
