@@ -25,7 +25,7 @@ from rowbox.cacheserver.clocks import NowUs, StoreClock, wall_clock_us
 from rowbox.cacheserver.shardmap.cluster_row import ClusterRow
 from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, ClusterCells, MapCell
 from rowbox.cacheserver.shardmap.map_store import MapStore
-from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
+from rowbox.cacheserver.shardmap.shard_map import RESTORE, ListedNode, ShardMap
 from rowbox.cacheserver.stores.history import begin_history
 from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.errors import StoreUnavailable
@@ -63,7 +63,7 @@ async def end_restore(store: Store, *, above: int = 0, now_us: NowUs = wall_cloc
     """
     history = await begin_history(store)
     if store.late_writes:
-        restore = f"restore {secrets.token_hex(8)}"
+        restore = f"{RESTORE}{secrets.token_hex(8)}"
         maps = MapStore(store, restore, StoreClock(now_us).next_ms)
         standing = await maps.read()
         least = max(standing.map.version, above) + MAP_VERSIONS_LOST

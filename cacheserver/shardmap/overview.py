@@ -88,6 +88,7 @@ def overview_of(
     nodes = [
         _view(shard_map, node, by_name.get(node.incarnation), _quiet_s(pulses, node), patience_s)
         for node in (*shard_map.nodes, *unlisted)
+        if not node.never_lived
     ]
     dead = [*_dead_for_good(by_name.values(), {node.node_id for node in nodes})]
     departed = [_view(shard_map, _as_listed(cell), cell, NEVER, patience_s) for cell in dead]
@@ -157,8 +158,9 @@ def changes_between(before: ShardMap, after: ShardMap) -> Sequence[str]:
     """What a map changed, in sentences, for who watches: who came and went, what changed hands, what moves."""
     if after.version == before.version:
         return ()
-    was, is_now = ({node.incarnation: node for node in one.nodes} for one in (before, after))
-    said = [f"{_name(was[name])} is listed no more" for name in was if name not in is_now]
+    was, is_now = ({node.incarnation: node for node in one.nodes if not node.never_lived} for one in (before, after))
+    said = ["the store was put back from a copy"] if _waits_after_a_restore(after) else []
+    said += [f"{_name(was[name])} is listed no more" for name in was if name not in is_now]
     said += [f"{_name(is_now[name])} is listed" for name in is_now if name not in was]
     hands: Counter[tuple[str, str]] = Counter()
     begun: Counter[tuple[str, str]] = Counter()
@@ -308,7 +310,13 @@ def _beat_side_by_side(one: NodeCell, other: NodeCell, pulses: Mapping[str, Puls
     return 0 <= first.quiet_s < second.known_s and 0 <= second.quiet_s < first.known_s
 
 
+def _waits_after_a_restore(shard_map: ShardMap) -> bool:
+    return any(node.never_lived for node in shard_map.nodes)
+
+
 def _wrong_with_map(shard_map: ShardMap) -> Iterable[str]:
+    if _waits_after_a_restore(shard_map):
+        yield "the store was put back from a copy: the servers that run own its mailboxes within ten seconds"
     if shard_map.ownerless:
         yield f"{_count(len(shard_map.ownerless))} without an owner: these users are answered 503"
     away = Counter(node_id for node_id in shard_map.pins.values() if shard_map.node_of_id(node_id) is None)

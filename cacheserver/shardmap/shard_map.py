@@ -22,6 +22,8 @@ import msgspec
 
 NOBODY: Final = -1
 """The place, in `owners` and `moving_to`, of no node."""
+RESTORE: Final = "restore "
+"""How those are named that are listed after a restore and never lived."""
 MOST_HAND_OVERS: Final = 256
 """The newest that a map keeps. A missing id costs a cold load and nothing else."""
 MOST_NODES: Final = 4096
@@ -43,6 +45,11 @@ class ListedNode(msgspec.Struct, frozen=True, array_like=True):
     standby: bool = False
     draining: bool = False
     plan: int = 1
+
+    @property
+    def never_lived(self) -> bool:
+        """Whether it stands for nobody, as after a restore (put_back.py): no node id of a server has a space."""
+        return self.node_id.startswith(RESTORE)
 
 
 class Wish(msgspec.Struct, frozen=True, array_like=True):

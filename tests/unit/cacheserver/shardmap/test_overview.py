@@ -70,6 +70,23 @@ def test_what_is_wrong_is_said_in_a_sentence_each() -> None:
     ]
 
 
+def test_after_a_restore_those_who_never_lived_are_nodes_to_nobody() -> None:
+    before = shared(node("a"), node("b"))
+    nobody = [ListedNode(name, name) for name in ("restore 0123456789abcdef 0", "restore 0123456789abcdef 1")]
+    after = before.next().unlisting(["inc-a", "inc-b"]).listing(nobody)
+    overview = seen(after, cell("a"))
+    assert [(one.node_id, one.state) for one in overview.nodes] == [("a", "joining")]
+    assert overview.wrong == [
+        "the store was put back from a copy: the servers that run own its mailboxes within ten seconds",
+        "12 shards without an owner: these users are answered 503",
+    ]
+    assert [line for line in changes_between(before, after) if "shards" not in line] == [
+        "the store was put back from a copy",
+        "a is listed no more",
+        "b is listed no more",
+    ]
+
+
 def test_one_that_was_seen_once_is_not_said_to_be_silent() -> None:
     overview = seen(shared(node("a")), cell("a"))
     assert [one.quiet_s for one in overview.nodes] == [NEVER]
