@@ -46,6 +46,20 @@ async def test_a_move_takes_what_is_in_memory_along() -> None:
     await end(servers)
 
 
+@virtual_time
+async def test_a_mover_applies_the_map_that_its_swap_has_made_before_its_next_beat() -> None:
+    """It tells by which map it refuses, so that who asks it goes on at once."""
+    servers = Servers()
+    (mover,) = await servers.start(1, beats=False)
+    (target,) = await servers.start(1)
+    await servers.ask_to_move(ALL, target)
+    await mover.process.call(mover.read())
+    await moved(target)
+    assert mover.ownership.shards == set()
+    assert mover.view.version == (await servers.standing()).version
+    await end(servers)
+
+
 # ---------------------------------------------------------------------- under load
 
 
