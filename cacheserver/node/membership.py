@@ -42,7 +42,7 @@ from rowbox.cacheserver.node.put_back import WentBack
 from rowbox.cacheserver.node.tenure import Changed, LeasedOwnership
 from rowbox.cacheserver.node.watch import Touch, Watch
 from rowbox.cacheserver.shardmap.cluster_row import ClusterReader
-from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeLoad
+from rowbox.cacheserver.shardmap.cluster_state import MAP_PLACE, MapCell, NodeCell, NodeLoad
 from rowbox.cacheserver.shardmap.map_store import MapStore
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.mailbox.errors import RowboxError, StoreUnavailable
@@ -298,12 +298,19 @@ class Membership:
         self.touch.saw(is_in_touch=is_in_touch(look, self._member()))
         if self.clocks is not None:
             self.clocks.saw(look.row, self.stewards)
-        self.why_unlisted = _why_unlisted(look, is_alone=not self.stewards, is_apart=self.touch.is_apart)
+        twin = self._twin(look)
+        self.why_unlisted = _why_unlisted(look, twin, is_alone=not self.stewards, is_apart=self.touch.is_apart)
         if self.stewards:
             self._alone_since_s = None
         elif self._alone_since_s is None or self._alone_of != look.map.version:
             # Whoever was listed by a map that nobody here has seen may answer for as long as its lease holds.
             self._alone_since_s, self._alone_of = self._now_s(), look.map.version
+
+    def _twin(self, look: Look) -> NodeCell | None:
+        """Of another server with the same node id, which lives: its cell. The map lists one of the two at a time."""
+        lively = self._watch.lively() - {self.incarnation}
+        cells = (cell for cell in look.row.cells.values() if cell.incarnation in lively)
+        return next((cell for cell in cells if cell.node_id == self._node.node_id and not cell.has_ended), None)
 
     def _apply(self, newer: ShardMap) -> None:
         self.applied = newer
@@ -374,11 +381,13 @@ class Membership:
         )
 
 
-def _why_unlisted(look: Look, *, is_alone: bool, is_apart: bool) -> str:
+def _why_unlisted(look: Look, twin: NodeCell | None, *, is_alone: bool, is_apart: bool) -> str:
     if isinstance(look.row.map, MapCell) and not look.row.has_ended(look.row.map.owner):
         return f"the server at {look.row.map.address}, an older Rowbox, owns the mailboxes: it has to be stopped first"
     if is_alone and look.map.nodes:
         return "waiting for the other servers to come back"
+    if twin is not None:
+        return f"the server at {twin.address} says that it is {twin.node_id}, too: give one another cluster.node_id"
     if is_apart:
         return "waiting for links with the other servers of the cluster"
     return "waiting to be taken into the cluster's map"

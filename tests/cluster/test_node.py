@@ -64,6 +64,26 @@ async def test_a_store_of_another_version_ends_it() -> None:
 
 
 @virtual_time
+async def test_of_two_servers_with_one_node_id_the_second_owns_nothing_and_says_why() -> None:
+    async with servers() as all_of_them:
+        first, twin = (all_of_them.add("one") for _ in range(2))
+        first.node.start()
+        await first.owning()
+        twin.node.start()
+        await asyncio.sleep(30.0)
+        reason = "the server at one says that it is one, too: give one another cluster.node_id"
+        assert twin.node.unready_reasons() == (reason,)
+        assert first.node.unready_reasons() == ()
+        await first.send("one")
+        with pytest.raises(HandoverInProgress, match=r"another cluster\.node_id"):
+            await twin.texts()
+        await first.node.close()
+        async with asyncio.timeout(LEASE.beat_ms / 1000 + 0.5):
+            await twin.owning()
+        assert len(await twin.texts()) == 1
+
+
+@virtual_time
 async def test_a_second_server_stands_by_and_follows_the_one_that_stops() -> None:
     async with servers() as all_of_them:
         first, second = await owner_and_other(all_of_them)

@@ -12,7 +12,7 @@ from rowbox.api.v1.responses import FetchMessagesResponse
 from tests.integration.support import mutants
 from tests.integration.support.client import Refused
 from tests.integration.support.hbase_server import PATIENT_LEASE, PATIENT_TTL_S, made_store
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.server_process import ServerProcess, rowbox
 from tests.integration.support.verdict import check_finds_nothing
 from tests.support.hbase_cluster import HBase
 from tests.support.tcp_proxy import Fault, running_proxy
@@ -89,6 +89,26 @@ async def test_the_paused_one_is_replaced_and_can_neither_confirm_nor_answer(hba
                 assert texts == ["to the waking", "before"]
             await first.stop()
             await check_finds_nothing(first, copies=4)
+
+
+async def test_of_two_servers_with_one_node_id_the_second_owns_nothing_and_both_are_named(
+    hbase: HBase, tmp_path: Path
+) -> None:
+    with made_store(hbase) as store:
+        named = PATIENT_LEASE | store | {"ROWBOX_CLUSTER_NODE_ID": "twin"}
+        async with ServerProcess(tmp_path / "first", named) as first:
+            second = beside(first, tmp_path / "second")
+            async with second.unstarted():
+                await second.launch()
+                await second.line("the server at .* says that it is twin, too: give one another cluster.node_id")
+                await first.client("ann").send("ben", "to the first", "first")
+                status = await rowbox("cluster", "status", "--store", store["ROWBOX_STORE_URL"])
+                assert status.code == 1
+                assert "two servers say that they are twin" in status.out
+                await first.stop()
+                await second.ready()
+                texts = [message.message_content for message in await second.client("ben").all_messages()]
+                assert texts == ["to the first"]
 
 
 async def test_a_server_that_does_not_look_at_its_lease_is_found_out(hbase: HBase, tmp_path: Path) -> None:
