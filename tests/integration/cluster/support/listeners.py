@@ -1,0 +1,165 @@
+"""Clients of a fleet that follow their mailboxes by sockets and keep a copy, while others write to them."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from rowbox.api.auth.authenticator import issue_token
+from rowbox.cacheserver.clocks import wall_clock_us
+from rowbox.cli.secret import load_or_create
+from tests.integration.cluster.support.fleet import Fleet
+from tests.integration.support.client import UNKNOWN_OUTCOME, Refused
+from tests.integration.support.server_process import DEADLINE_S
+
+HEARTBEAT_S = 4.0
+"""A server that does not answer a ping within half of it is given up."""
+
+
+class Listener:
+    """One user's client. It acknowledges what it has, and goes on with its token at whichever server answers."""
+
+    def __init__(self, fleet: Fleet, user: str, dice: Random) -> None:
+        self.user = user
+        self._fleet = fleet
+        self._dice = dice
+        self._access = issue_token(load_or_create(fleet.data_dir), user, 3600, admin=False, now=_now())
+        self.token: str | None = None
+        self.messages: dict[str, Any] = {}
+        self.conversations: dict[str, Any] = {}
+        self.connections = 0
+        self.gaps: list[tuple[str | None, str | None]] = []
+        """Of deltas that did not begin at the own token: that token, and theirs."""
+        self.heard = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=2.0)) as session:
+            while True:
+                with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    await self._follow(session)
+                await asyncio.sleep(self._dice.uniform(0, 0.2))
+
+    async def _follow(self, session: aiohttp.ClientSession) -> None:
+        api = self._dice.choice(self._fleet.in_rotation)
+        url = f"{api.server.url}/v1/ws"
+        async with session.ws_connect(url, protocols=("rowbox.v1",), heartbeat=HEARTBEAT_S) as socket:
+            self.connections += 1
+            await socket.send_str(json.dumps({"t": "hello", "token": self._access}))
+            await socket.send_str(json.dumps({"t": "follow", "token": self.token}))
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    frame = json.loads(message.data)
+                    if frame["t"] == "delta":
+                        await self._take(frame)
+                        await socket.send_str(json.dumps({"t": "ack", "token": self.token}))
+
+    async def _take(self, delta: Any) -> None:
+        if delta["prev"] != self.token:
+            self.gaps.append((self.token, delta["prev"]))
+        if not delta["isDeltaUpdate"]:
+            self.messages, self.conversations = {}, {}
+        self.messages |= {one["messageId"]: one for one in delta["messages"]}
+        self.conversations |= {one["conversationId"]: one for one in delta["conversations"]}
+        self.token = delta["token"]
+        async with self.heard:
+            self.heard.notify_all()
+
+    async def hears(self, text: str) -> None:
+        """Returns when it has a message of this text."""
+        async with asyncio.timeout(DEADLINE_S), self.heard:
+            while not any(one["messageContent"] == text for one in self.messages.values()):
+                await self.heard.wait()
+
+
+class Crowd:
+    """The listeners, and who writes to them."""
+
+    def __init__(self, fleet: Fleet, users: Sequence[str], dice: Random) -> None:
+        self._fleet = fleet
+        self._dice = dice
+        self._serials = count()
+        self.writing: list[asyncio.Task[None]] = []
+        self.listeners = [Listener(fleet, user, Random(dice.getrandbits(32))) for user in users]
+
+    @property
+    def connections(self) -> int:
+        """How often listeners have connected."""
+        return sum(listener.connections for listener in self.listeners)
+
+    async def write(self) -> None:
+        """One message after the other, from anybody to anybody, until it is cancelled."""
+        while True:
+            sender, recipient = self._dice.choices([listener.user for listener in self.listeners], k=2)
+            await self._send(sender, recipient, f"text {next(self._serials)}")
+
+    async def is_told(self) -> None:
+        """Returns when everybody has been told of a message that was sent from now on."""
+        text = f"mark {next(self._serials)}"
+        writer = self.listeners[0].user
+        await asyncio.gather(*(self._send(writer, listener.user, text) for listener in self.listeners))
+        await asyncio.gather(*(listener.hears(text) for listener in self.listeners))
+
+    async def _send(self, sender: str, recipient: str, text: str) -> None:
+        """Until it is confirmed."""
+        client, name = self._fleet.client(sender), f"{recipient}.{text}".replace(" ", "-")
+        async with asyncio.timeout(4 * DEADLINE_S):
+            while True:
+                try:
+                    await client.send(recipient, text, name)
+                except Refused as refused:
+                    if not refused.problem.retryable:
+                        raise
+                except UNKNOWN_OUTCOME:
+                    pass
+                else:
+                    return
+
+    async def is_at_rest(self) -> list[str]:
+        """Nobody writes any more. Whose copy does not come to be what a fresh fetch shows."""
+        for task in self.writing:
+            task.cancel()
+        await asyncio.gather(*self.writing, return_exceptions=True)
+        await self.is_told()
+        ends_s = time.monotonic() + DEADLINE_S
+        while (found := await self._differences_now()) and time.monotonic() < ends_s:
+            pass  # who wrote last is told of it a moment after the others
+        return found
+
+    async def _differences_now(self) -> list[str]:
+        found = [f"{one.user}: gaps {one.gaps}" for one in self.listeners if one.gaps]
+        for listener in self.listeners:
+            client = self._fleet.client(listener.user)
+            messages = {one.message_id for one in await client.all_messages()}
+            conversations = {one.conversation_id: one.unread_count for one in await client.all_conversations()}
+            kept = {name: one["unreadCount"] for name, one in listener.conversations.items()}
+            if messages != set(listener.messages) or conversations != kept:
+                found.append(f"{listener.user} has not what is there")
+        return found
+
+
+@asynccontextmanager
+async def crowd_of(fleet: Fleet, users: Sequence[str], dice: Random, writers: int = 4) -> AsyncIterator[Crowd]:
+    """Everybody listens and was told of something; writers write."""
+    crowd = Crowd(fleet, users, dice)
+    listening = [asyncio.create_task(listener.run()) for listener in crowd.listeners]
+    writing: list[asyncio.Task[None]] = []
+    try:
+        await crowd.is_told()
+        writing = [asyncio.create_task(crowd.write()) for _ in range(writers)]
+        crowd.writing = writing
+        yield crowd
+    finally:
+        for task in (*writing, *listening):
+            task.cancel()
+        await asyncio.gather(*writing, *listening, return_exceptions=True)
+
+
+def _now() -> float:
+    return wall_clock_us() / 1_000_000

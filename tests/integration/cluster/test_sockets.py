@@ -1,0 +1,50 @@
+"""Sockets over a cluster whose shards move and whose servers are killed and stopped: no delta leaves anything out."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.integration.cluster.support.fleet import TOOLS, running_fleet
+from tests.integration.cluster.support.listeners import crowd_of
+from tests.integration.support.hbase_server import QUICK_LEASE, made_store
+from tests.support.hbase_cluster import HBase
+
+pytestmark = [pytest.mark.integration, pytest.mark.tools(*TOOLS), pytest.mark.timeout(600)]
+
+USERS = tuple(f"user-{number}" for number in range(24))
+
+
+async def test_sockets_outlive_owners_and_clients_outlive_api_servers(hbase: HBase, tmp_path: Path) -> None:
+    """One story, because a fleet takes long to start. A gap: a delta that does not begin where the one before ended."""
+    with made_store(hbase) as store:
+        async with running_fleet(hbase, store, tmp_path, QUICK_LEASE) as fleet:
+            await fleet.shared()
+            async with crowd_of(fleet, USERS, Random(0)) as crowd:
+                connections = crowd.connections
+                giver, taker, other = (machine.name for machine in fleet.caches)
+                shards = [str(shard) for shard, owner in enumerate(await fleet.owners()) if owner == giver]
+                moved = await fleet.verb("shards", "move", *shards, "--to", taker, "--pin", "--yes")
+                assert moved.code == 0, moved
+                await fleet.comes_to(lambda owners: {owners[int(shard)] for shard in shards} == {taker})
+                await crowd.is_told()
+
+                fleet.cache(taker).server.kill()
+                await fleet.cache(taker).server.ended()
+                await fleet.comes_to(lambda owners: taker not in owners and None not in owners)
+                await crowd.is_told()
+
+                paused = fleet.cache(other).server
+                paused.pause()
+                await fleet.comes_to(lambda owners: {*owners} == {giver})
+                await crowd.is_told()
+                paused.resume()
+                await crowd.is_told()
+                assert crowd.connections == connections, "nobody has to connect again where an owner is gone"
+
+                killed, left = fleet.apis
+                fleet.in_rotation = [left]
+                killed.server.kill()
+                await killed.server.ended()
+                await crowd.is_told()
+                assert await crowd.is_at_rest() == []
