@@ -51,12 +51,13 @@ PROBE_MS: Final = 5_000.0
 """The same after the machine slept: then the connection is probably dead."""
 LOOK_MS: Final = 2_000.0
 """How long the delta of a newer head may take."""
-ACK_MS: Final = 100.0
-"""The least time between two acknowledgements: a server takes 100 frames a second."""
 RENEW_MS: Final = 10_000.0
 """After this a token function that gave no fresh token is asked again."""
 MOST_CALLS: Final = 32
 CALLS_A_SECOND: Final = 50
+"""A server takes 100 frames in a second."""
+ACKS_A_SECOND: Final = 30
+"""In any second. No timer is waited for before that: in a page that nobody sees it may come a minute late."""
 WINDOW: Final = 8
 MAX_FRAME_BYTES: Final = 512 << 10
 
@@ -120,7 +121,8 @@ class FeedSession:
         self._call_id = 0
         self._called: deque[float] = deque()
         """When the last calls were made."""
-        self._acked_ms = -math.inf
+        self._acked: deque[float] = deque()
+        """When it was acknowledged last."""
         self._ack: str | None = None
         self._opened_ms = math.inf
         self._come_back_ms = math.inf
@@ -156,9 +158,7 @@ class FeedSession:
         """Makes a call, where `can_call`; its number, by which it is answered (Reply, Lose)."""
         self._call_id += 1
         self._calls.add(self._call_id)
-        self._called.append(now_ms)
-        if len(self._called) > CALLS_A_SECOND:
-            self._called.popleft()
+        _note(self._called, now_ms, CALLS_A_SECOND)
         return self._call_id, [Say({"t": "call", "id": self._call_id, "do": name, "args": dict(args)})]
 
     def give_up(self, call_id: int) -> None:
@@ -259,7 +259,7 @@ class FeedSession:
     @property
     def due_ms(self) -> float:
         """When `elapsed` is to be called; earlier calls do no harm."""
-        ack_ms = self._acked_ms + ACK_MS if self._ack is not None and self.way is Way.OPEN else math.inf
+        ack_ms = self._acked[0] + 1000 if self._ack is not None and self.way is Way.OPEN else math.inf
         return min(
             ack_ms,
             self._come_back_ms,
@@ -355,9 +355,11 @@ class FeedSession:
         return [Say({"t": "follow", "token": self.token})]
 
     def _acknowledge(self, now_ms: float) -> list[Effect]:
-        if self._ack is None or self.way is not Way.OPEN or now_ms < self._acked_ms + ACK_MS:
+        is_full = len(self._acked) >= ACKS_A_SECOND and now_ms - self._acked[0] < 1000
+        if self._ack is None or self.way is not Way.OPEN or is_full:
             return []
-        token, self._ack, self._acked_ms = self._ack, None, now_ms
+        token, self._ack = self._ack, None
+        _note(self._acked, now_ms, ACKS_A_SECOND)
         return [Say({"t": "ack", "token": token})]
 
     def _ping(self, now_ms: float, pong_ms: float) -> list[Effect]:
@@ -392,3 +394,10 @@ class FeedSession:
         effects = [*self._apart(), *self._unpoll()]
         self.way, self._come_back_ms = Way.STOPPED, math.inf
         return [*effects, Stop(code, reason)]
+
+
+def _note(times: deque[float], now_ms: float, most: int) -> None:
+    """Adds a time to the last `most` ones."""
+    times.append(now_ms)
+    if len(times) > most:
+        times.popleft()

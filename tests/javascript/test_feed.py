@@ -14,7 +14,7 @@ from tests.javascript.program import Program, program
 
 pytestmark = pytest.mark.integration
 
-WORLDS: Final = 150
+WORLDS: Final = 60
 LONGEST: Final = 120
 
 

@@ -29,12 +29,13 @@ const PONG_MS = 12_000;
 const PROBE_MS = 5_000;
 /** How long the delta of a newer head may take. */
 const LOOK_MS = 2_000;
-/** The least time between two acknowledgements: a server takes 100 frames a second. */
-const ACK_MS = 100;
 /** After this a token function that gave no fresh token is asked again. */
 const RENEW_MS = 10_000;
 const MOST_CALLS = 32;
+/** A server takes 100 frames in a second. */
 const CALLS_A_SECOND = 50;
+/** In any second. No timer is waited for before that: in a page that nobody sees it may come a minute late. */
+const ACKS_A_SECOND = 30;
 const WINDOW = 8;
 const MAX_FRAME_BYTES = 512 * 1024;
 
@@ -180,6 +181,12 @@ export function isWhole(frame) {
   return Object.entries(fields).every(([name, suits]) => suits(frame[name]));
 }
 
+/** Adds a time to the last `most` ones. @param {number[]} times @param {number} nowMs @param {number} most */
+function note(times, nowMs, most) {
+  times.push(nowMs);
+  if (times.length > most) times.shift();
+}
+
 export class FeedSession {
   /** What stands of a socket. @type {"apart" | "connecting" | "greeting" | "open" | "stopped"} */
   way = "apart";
@@ -208,7 +215,8 @@ export class FeedSession {
   #callId = 0;
   /** When the last calls were made. @type {number[]} */
   #called = [];
-  #ackedMs = -Infinity;
+  /** When it was acknowledged last. @type {number[]} */
+  #acked = [];
   /** @type {?string} */
   #ack = null;
   #openedMs = Infinity;
@@ -266,8 +274,7 @@ export class FeedSession {
   call(name, args, nowMs) {
     const id = ++this.#callId;
     this.#calls.add(id);
-    this.#called.push(nowMs);
-    if (this.#called.length > CALLS_A_SECOND) this.#called.shift();
+    note(this.#called, nowMs, CALLS_A_SECOND);
     return [id, [{ do: "say", frame: { t: "call", id, do: name, args } }]];
   }
 
@@ -376,7 +383,7 @@ export class FeedSession {
 
   /** When `elapsed` is to be called; earlier calls do no harm. */
   get dueMs() {
-    const ackMs = this.#ack !== null && this.way === "open" ? this.#ackedMs + ACK_MS : Infinity;
+    const ackMs = this.#ack !== null && this.way === "open" ? this.#acked[0] + 1000 : Infinity;
     const ofSocket = Math.min(this.#pingMs, this.#hearByMs, this.#lookMs, this.#renewMs);
     return Math.min(ackMs, this.#comeBackMs, this.#welcomeByMs, this.#slowMs, ofSocket);
   }
@@ -486,10 +493,11 @@ export class FeedSession {
 
   /** @param {number} nowMs @returns {Effect[]} */
   #acknowledge(nowMs) {
-    if (this.#ack === null || this.way !== "open" || nowMs < this.#ackedMs + ACK_MS) return [];
+    const isFull = this.#acked.length >= ACKS_A_SECOND && nowMs - this.#acked[0] < 1000;
+    if (this.#ack === null || this.way !== "open" || isFull) return [];
     const token = this.#ack;
     this.#ack = null;
-    this.#ackedMs = nowMs;
+    note(this.#acked, nowMs, ACKS_A_SECOND);
     return [{ do: "say", frame: { t: "ack", token } }];
   }
 

@@ -283,6 +283,18 @@ class TestOneConnection:
                 await client.mark_read("c1", "m1")
         assert (raised.value.code, raised.value.status, raised.value.request_id) == ("unknown_conversation", 404, "r")
 
+    async def test_after_a_sleep_it_asks_whether_the_server_is_there(self, wire: Wire) -> None:
+        async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
+            await socket.send_json(WELCOME)
+            await socket.send_json(delta("5.h", "6.h", "one"))
+            await until_closed(wire, socket)
+
+        wire.talk = talk
+        async with client_of(wire) as client, client.follow_changes("5.h") as follow:
+            await anext(follow)
+            await client._transport._woke()
+            await until(lambda: {"t": "ping"} in wire.heard)
+
     async def test_a_fresh_token_is_said_before_the_old_one_ends(self, wire: Wire) -> None:
         async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
             await socket.send_json(WELCOME)

@@ -2,7 +2,9 @@
 the server does, in the end the client's copy is what a fresh fetch gives.
 """
 
-from hypothesis import given
+import os
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowbox.client.following.session import MOST_CALLS, Way
@@ -12,6 +14,7 @@ USUAL = ("commit", "handshake", "deliver", "answer", "take", "pass_time")
 CHOICES = st.lists(st.sampled_from([*STEPS, *USUAL, *USUAL, *USUAL]), min_size=5, max_size=120)
 
 
+@settings(max_examples=int(os.environ.get("ROWBOX_PROPERTY_EXAMPLES", "60")), deadline=None)
 @given(st.integers(0, 1 << 32), CHOICES)
 def test_in_the_end_the_copy_is_a_fresh_fetch(seed: int, steps: list[str]) -> None:
     world = World(seed)
