@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from rowbox.api.auth.authenticator import issue_token
-from tests.browser.windows import Pane, Windows, comes_to
+from tests.browser.windows import NO_SOCKET, Pane, Windows, comes_to
 from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -120,25 +120,23 @@ async def test_what_is_read_on_one_device_is_read_on_the_other(windows: Windows,
     await expect(second.conversation("bob")).not_to_contain_text("unread")
 
 
-async def test_what_comes_while_the_message_before_it_is_fetched_is_not_missed(
+async def test_what_comes_while_a_conversation_is_fetched_is_not_missed(
     windows: Windows, server: ServerProcess
 ) -> None:
     bob = server.client("bob")
     await bob.send("alice", "first", "id-1")
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
-    await alice.conversation("bob").click()
-    await alice.shows("first")
 
     async def overtake(route: Route) -> None:
         answer = await route.fetch()
-        await bob.send("alice", "third", "id-3")
-        await expect(alice.conversation("bob")).to_contain_text("third")
+        await bob.send("alice", "second", "id-2")
+        await expect(alice.conversation("bob")).to_contain_text("second")
         await route.fulfill(response=answer)
 
-    await page.route("**/v1/fetchMessages?*lastUpdatedTimestamp=*", overtake, times=1)
-    await bob.send("alice", "second", "id-2")
-    await alice.shows("first", "second", "third")
+    await page.route("**/v1/fetchMessages?*", overtake, times=1)
+    await alice.conversation("bob").click()
+    await alice.shows("first", "second")
 
 
 MARKUP = ["<b>bold</b>", "<script>window.ran = true</script>", '<img src=x onerror="window.ran = true">', "&lt;i&gt;"]
@@ -214,6 +212,7 @@ async def test_why_one_is_signed_out_in_words(windows: Windows, server: ServerPr
     await expect(page.get_by_role("alert").filter(has_text="Your sign-in has expired.")).to_be_visible()
     revoked = {"status": 401, "code": "token_revoked", "detail": "the token was revoked"}
     await page.route("**/v1/*", lambda route: route.fulfill(status=401, json=revoked))
+    await page.route_web_socket("**/v1/ws", lambda route: route.close(code=4401, reason="the token was revoked"))
     await page.goto(windows.link("alice"))
     await expect(page.get_by_role("alert").filter(has_text="This sign-in was ended")).to_be_visible()
 

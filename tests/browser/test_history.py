@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.windows import SERVER_AWAY, Pane, Windows
+from tests.browser.windows import NO_SOCKET, SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -114,7 +114,7 @@ async def test_a_page_that_did_not_come_is_asked_for_again(windows: Windows, ser
     windows.expected = frozenset(
         {"Failed to load resource: the server responded with a status of 503 (Service Unavailable)"}
     )
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await page.route("**/v1/fetchMessages?*cursor=*", lambda route: route.fulfill(status=503))
     await alice.conversation("bob").click()
@@ -134,7 +134,7 @@ async def test_a_long_list_of_conversations_comes_as_one_scrolls(windows: Window
     peers = [f"peer-{at}" for at in range(CONVERSATIONS)]
     for peer in peers:
         await server.client(peer).send("alice", "hello", "id")
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     names = alice.root.locator(".conversation .name")
     await expect(names).to_have_count(100)
@@ -157,7 +157,7 @@ async def test_writing_to_somebody_finds_the_conversation_there_is(windows: Wind
     await server.client("old").send("alice", "long ago", "id")
     for at in range(100):
         await server.client(f"peer-{at}").send("alice", "hello", "id")
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     await page.clock.install()
     await page.reload()
     alice = Pane(page, "alice")

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.windows import SERVER_AWAY, Pane, Windows
+from tests.browser.windows import NO_SOCKET, SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -142,7 +142,7 @@ async def test_in_trouble(
 ) -> None:
     windows.expected = SERVER_AWAY
     await fill(server)
-    page = await windows.open(width=360, height=720, scheme=scheme)
+    page = await windows.open(width=360, height=720, scheme=scheme, before=NO_SOCKET)
     await page.get_by_label("Token", exact=True).fill("nonsense")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_be_visible()

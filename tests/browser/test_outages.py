@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 from playwright.async_api import Page, Request, Route, expect
 
-from tests.browser.windows import DEADLINE_MS, OFFLINE, SERVER_AWAY, Pane, Windows, stop_time
+from tests.browser.windows import DEADLINE_MS, NO_SOCKET, OFFLINE, SERVER_AWAY, Pane, Windows, stop_time
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -68,7 +68,7 @@ async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers
 ) -> None:
     """And not when its own pause is over, which grows to half a minute."""
     windows.expected = OFFLINE
-    page = await windows.open("alice", before="Math.random = () => 0.999")
+    page = await windows.open("alice", before=f"{NO_SOCKET} Math.random = () => 0.999")
     await page.clock.install()
     await page.reload()
     alice = Pane(page, "alice")
@@ -84,27 +84,27 @@ async def test_after_a_long_outage_what_waits_goes_as_soon_as_the_server_answers
     await alice.shows("at last")
 
 
-async def test_an_open_conversation_waits_no_longer_than_the_list(windows: Windows, server: ServerProcess) -> None:
-    """Its follower waits when the list hears from the server again, and no time passes until it tries."""
+async def test_a_conversation_that_did_not_load_waits_no_longer_than_the_list(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """Its page waits when the list hears from the server again, and no time passes until it is asked for."""
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice", before="Math.random = () => 0.999")
+    bob = server.client("bob")
+    await bob.send("alice", "before", "id-0")
+    page = await windows.open("alice", before=f"{NO_SOCKET} Math.random = () => 0.999")
     await page.clock.install()
     await page.reload()
     alice = Pane(page, "alice")
-    await alice.write_to("bob")
-    await alice.say("before")
-    await alice.shows("before")
-    bob = server.client("bob")
     await page.route("**/v1/fetchMessages?*", lambda route: route.abort("connectionrefused"))
     async with page.expect_event("requestfailed"):
-        await bob.send("alice", "meanwhile", "id-1")
+        await alice.conversation("bob").click()
     for _ in range(4):
         async with page.expect_event("requestfailed"):
             await page.clock.run_for(3_500)
     await stop_time(page)
     await page.unroute("**/v1/fetchMessages?*")
     await bob.send("alice", "back", "id-2")
-    await expect(alice.texts).to_have_text(["before", "meanwhile", "back"])
+    await expect(alice.texts).to_have_text(["before", "back"])
 
 
 async def lose_answers(page: Page, losses: int) -> list[str | None]:
@@ -128,7 +128,7 @@ async def test_an_answer_that_is_lost_makes_no_second_message(
     windows: Windows, server: ServerProcess, losses: int
 ) -> None:
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     bodies = await lose_answers(page, losses)
@@ -143,7 +143,7 @@ async def test_an_answer_that_is_lost_makes_no_second_message(
 
 async def test_the_next_message_waits_for_the_one_before_it(windows: Windows, server: ServerProcess) -> None:
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     bodies = await lose_answers(page, 2)
@@ -156,7 +156,7 @@ async def test_the_next_message_waits_for_the_one_before_it(windows: Windows, se
 
 
 async def test_what_is_under_way_survives_a_reload_under_its_id(windows: Windows, server: ServerProcess) -> None:
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     held: asyncio.Queue[str | None] = asyncio.Queue()
@@ -193,7 +193,7 @@ async def test_what_waits_goes_by_itself_after_a_reload_in_its_order_and_under_i
 ) -> None:
     """The list shows it, although no conversation with its recipient exists yet."""
     windows.expected = OFFLINE | SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     bodies = await refuse_connections(page)
@@ -220,7 +220,7 @@ async def test_after_the_time_in_which_an_id_is_known_the_user_is_asked(
     windows: Windows, server: ServerProcess
 ) -> None:
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     bodies = await refuse_connections(page)
@@ -249,7 +249,7 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     windows: Windows, server: ServerProcess
 ) -> None:
     windows.expected = OFFLINE | SERVER_AWAY
-    page = await windows.open("alice", "carol")
+    page = await windows.open("alice", "carol", before=NO_SOCKET)
     alice, carol = Pane(page, "alice"), Pane(page, "carol")
     await expect(carol.composer).to_be_visible()
     await alice.write_to("bob")
@@ -270,7 +270,7 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
     await dialog.get_by_role("button", name="Sign out").click()
     await expect(alice.root).to_have_count(0)
     async with asyncio.timeout(10):  # by itself each would end after 15 s
-        while not {"sendMessage", "fetchConversation"} <= set(cut_off):
+        while not {"sendMessage", "fetchChanges"} <= set(cut_off):
             await page.evaluate("new Promise(requestAnimationFrame)")
     asked.clear()
     await page.context.set_offline(True)
@@ -286,7 +286,7 @@ async def test_signing_out_leaves_nothing_behind_and_sends_nothing_any_more(
 
 async def test_a_link_that_replaces_somebody_says_what_is_thrown_away(windows: Windows) -> None:
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     await refuse_connections(page)
@@ -306,7 +306,7 @@ async def test_a_proxy_that_asks_for_a_month_is_given_an_hour(windows: Windows, 
     windows.expected = frozenset(
         {"Failed to load resource: the server responded with a status of 503 (Service Unavailable)"}
     )
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     await page.clock.install()
     await page.reload()
     alice = Pane(page, "alice")
@@ -335,7 +335,7 @@ async def test_a_sign_in_that_ended_keeps_what_was_written_for_the_next_one(
     windows.expected = SERVER_AWAY | {
         "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
     }
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     alice = Pane(page, "alice")
     await alice.write_to("bob")
     ended = {"status": 401, "code": "unauthenticated", "detail": "the token has expired"}

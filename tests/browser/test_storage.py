@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Dialog, expect
 
-from tests.browser.windows import SERVER_AWAY, Pane, Windows
+from tests.browser.windows import NO_SOCKET, SERVER_AWAY, Pane, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,7 @@ FULL: Final = """
 async def test_a_page_without_storage(windows: Windows, server: ServerProcess, storage: str) -> None:
     """All but a reload works: also what waits, and a draft that one comes back to."""
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice", before=storage)
+    page = await windows.open("alice", before=NO_SOCKET + storage)
     alice = Pane(page, "alice")
     await alice.write_to("carol")
     await alice.composer.fill("a draft")
@@ -87,7 +87,7 @@ async def test_a_page_whose_storage_holds_rubbish(windows: Windows, server: Serv
 async def test_a_storage_that_becomes_full_loses_nothing_without_asking(windows: Windows) -> None:
     """The browser asks before it leaves a page, if the page says that something would be lost."""
     windows.expected = SERVER_AWAY
-    page = await windows.open("alice")
+    page = await windows.open("alice", before=NO_SOCKET)
     asked: list[str] = []
 
     async def stay(dialog: Dialog) -> None:

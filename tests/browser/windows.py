@@ -26,6 +26,10 @@ SERVER_AWAY: Final = frozenset(
     )
 )
 """What the browser itself writes into its console when a server is killed; no page can keep it from that."""
+NO_SOCKET: Final = "delete window.WebSocket;"
+"""As where a proxy lets none through: what is said goes by HTTP, where a test can lose it and hold it."""
+SOCKET_FAILED: Final = re.compile(r"WebSocket connection to '\S+' failed: .*net::(ERR_\w+)$")
+"""The browser's word for the same as SERVER_AWAY and OFFLINE, of a socket."""
 UNSENT: Final = ".is-sending, .is-waiting, .is-refused, .is-unsure"
 OFFLINE: Final = frozenset({"Failed to load resource: net::ERR_INTERNET_DISCONNECTED"})
 
@@ -107,7 +111,7 @@ class Windows:
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self._heard.append(message.text)
+            self._heard.append(SOCKET_FAILED.sub(r"Failed to load resource: net::\1", message.text))
 
 
 class Pane:

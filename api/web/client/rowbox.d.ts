@@ -1,6 +1,6 @@
 /**
  * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
- * feed.js in it.
+ * feed.js and tabs.js in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -290,6 +290,14 @@ export type FollowOptions = {
      */
     waitForNews?: () => Promise<unknown>;
 };
+export type Sharing = {
+    /**
+     * In a browser: one tab follows for all that give this name, and tells them what changes, so that
+     * they have one connection together. All of them have to be the same user's. Where the browser cannot (it needs Web
+     * Locks, which a page has over HTTPS or from its own machine), each follows by itself.
+     */
+    share?: string;
+};
 export type Options = {
     /**
      * The server's URL, with the path before /v1 where a proxy serves it under one.
@@ -464,6 +472,11 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {() => Promise<unknown>} [waitForNews] Awaited in place of holding a long poll. It is for pages with
  *   several followers, one of which can tell the others that there is news: a browser has six connections to a server,
  *   and each long poll holds one.
+ *
+ * @typedef {object} Sharing
+ * @property {string} [share] In a browser: one tab follows for all that give this name, and tells them what changes, so that
+ *   they have one connection together. All of them have to be the same user's. Where the browser cannot (it needs Web
+ *   Locks, which a page has over HTTPS or from its own machine), each follows by itself.
  *
  * @typedef {object} Options
  * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
@@ -659,9 +672,9 @@ export declare class Rowbox {
      * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
      * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
      * does; with Refused of the code connected_elsewhere where others of the user have connected since.
-     * @param {Omit<FollowOptions, "waitForNews">} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+     * @param {Omit<FollowOptions, "waitForNews"> & Sharing} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
      * @returns {AsyncGenerator<Changes, void, undefined>}
      */
-    followChanges({ token, signal, waitS, onConnection }?: Omit<FollowOptions, "waitForNews">): AsyncGenerator<Changes, void, undefined>;
+    followChanges({ token, signal, waitS, onConnection, share }?: Omit<FollowOptions, "waitForNews"> & Sharing): AsyncGenerator<Changes, void, undefined>;
 }
 export {};

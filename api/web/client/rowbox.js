@@ -1,6 +1,6 @@
 /**
  * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
- * feed.js in it.
+ * feed.js and tabs.js in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -26,6 +26,7 @@
  */
 
 import { FeedSession, LOST } from "./feed.js";
+import { canShare, Tabs } from "./tabs.js";
 
 const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
@@ -71,6 +72,7 @@ const ANSWERS = {
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
 const NO_TOKEN = "no_token";
+const CONNECTED_ELSEWHERE = "connected_elsewhere";
 const SUBPROTOCOL = "rowbox.v1";
 const PROGRAM = "rowbox.js";
 const [UNAUTHENTICATED, FORBIDDEN, BAD_FRAME, ELSEWHERE] = [4401, 4403, 4400, 4409];
@@ -211,6 +213,11 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   several followers, one of which can tell the others that there is news: a browser has six connections to a server,
  *   and each long poll holds one.
  *
+ * @typedef {object} Sharing
+ * @property {string} [share] In a browser: one tab follows for all that give this name, and tells them what changes, so that
+ *   they have one connection together. All of them have to be the same user's. Where the browser cannot (it needs Web
+ *   Locks, which a page has over HTTPS or from its own machine), each follows by itself.
+ *
  * @typedef {object} Options
  * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
  * @property {string | (() => string | Promise<string>)} token The user's access token, or a token function that gives
@@ -295,7 +302,7 @@ export class Rowbox {
   #now;
   #wallClock;
   #wakings;
-  /** What may have a socket open, over which calls can go. @type {?Feed} */
+  /** What may have a socket open, over which calls can go. @type {?{call: Feed["call"]}} */
   #feed = null;
   /**
    * By recipientId: the promise that settles when the last send to that user has ended, and when a send was last
@@ -528,24 +535,24 @@ export class Rowbox {
    * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
    * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
    * does; with Refused of the code connected_elsewhere where others of the user have connected since.
-   * @param {Omit<FollowOptions, "waitForNews">} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+   * @param {Omit<FollowOptions, "waitForNews"> & Sharing} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
    * @returns {AsyncGenerator<Changes, void, undefined>}
    */
-  async *followChanges({ token = null, signal, waitS = POLL_S, onConnection = () => {} } = {}) {
+  async *followChanges({ token = null, signal, waitS = POLL_S, onConnection = () => {}, share } = {}) {
     if (!(waitS >= 1 && waitS <= LONGEST_POLL_S)) throw new RangeError(`waitS is 1 to ${LONGEST_POLL_S}: ${waitS}`);
     if (signal?.aborted) return;
-    /** @param {AbortSignal} until @param {?string} from @param {(connection: Connection) => void} onPoll */
-    const poll = (until, from, onPoll) =>
-      this.#pages("fetchChanges", {}, { token: from, signal: until, waitS, onConnection: onPoll });
-    const feed = new Feed(new FeedSession(token, this.#random, PROGRAM), {
-      url: new URL("v1/ws", this.#base),
-      access: this.#access,
-      poll,
-      now: this.#now,
-      wakings: this.#wakings,
+    /** @param {?string} from @param {(connection: Connection) => void} tell */
+    const lead = (from, tell) => this.#feedFrom(from, waitS, tell);
+    const ways = {
+      lead,
+      catchUp: (/** @type {?string} */ from, /** @type {AbortSignal} */ until, /** @type {typeof onConnection} */ tell) =>
+        this.fetchChanges({ lastUpdatedTimestamp: from }, { signal: until, patienceMs: Infinity, onConnection: tell }),
+      elsewhere: () => errorOf(ELSEWHERE, "another tab of this browser says so"),
+      isElsewhere: (/** @type {unknown} */ error) => error instanceof RowboxError && error.code === CONNECTED_ELSEWHERE,
       onConnection,
-      onDedupeLife: (ms) => (this.#dedupeLifeMs = ms),
-    });
+      random: this.#random,
+    };
+    const feed = share !== undefined && canShare() ? new Tabs(share, token, ways) : lead(token, onConnection);
     const end = () => feed.end(null);
     signal?.addEventListener("abort", end);
     this.#feed ??= feed;
@@ -560,6 +567,24 @@ export class Rowbox {
       if (this.#feed === feed) this.#feed = null;
       end();
     }
+  }
+
+  /** @param {?string} token @param {number} waitS @param {(connection: Connection) => void} onConnection */
+  #feedFrom(token, waitS, onConnection) {
+    /** @param {AbortSignal} signal @param {?string} from @param {(connection: Connection) => void} tell */
+    const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell });
+    return new Feed(new FeedSession(token, this.#random, PROGRAM), {
+      url: new URL("v1/ws", this.#base),
+      access: this.#access,
+      poll,
+      now: this.#now,
+      wakings: this.#wakings,
+      onConnection,
+      onWelcome: ({ dedupeLifeMs }) => {
+        if (dedupeLifeMs > 0) this.#dedupeLifeMs = dedupeLifeMs;
+        this.#endPauses();
+      },
+    });
   }
 
   /**
@@ -799,8 +824,13 @@ export class Rowbox {
    */
   #answered(name, response, answer) {
     if (response.status < 200 || response.status > 299 || !answer?.[ANSWERS[name]]) throw problem(response, answer);
-    for (const end of [...this.#pauses]) end();
+    this.#endPauses();
     return answer;
+  }
+
+  /** The server answers: whoever waits because it did not tries again at once. */
+  #endPauses() {
+    for (const end of [...this.#pauses]) end();
   }
 
   /**
@@ -920,7 +950,7 @@ class Feed {
   /**
    * @param {FeedSession} session
    * @param {{url: URL, access: Access, now: () => number, wakings: Wakings, onConnection: (connection: Connection) => void,
-   *   onDedupeLife: (ms: number) => void,
+   *   onWelcome: (welcome: any) => void,
    *   poll: (until: AbortSignal, token: ?string, onPoll: (connection: Connection) => void) => AsyncGenerator<Changes>}} ways
    */
   constructor(session, ways) {
@@ -930,8 +960,19 @@ class Feed {
   }
 
   begin() {
-    this.#stopHearing = this.#ways.wakings.subscribe(() => this.#do(this.#session.woke(this.#ways.now())));
+    const stopHearing = this.#ways.wakings.subscribe(() => this.#do(this.#session.woke(this.#ways.now())));
+    const offline = () => this.#socket && this.#do(this.#session.broken(this.#ways.now()));
+    globalThis.addEventListener?.("offline", offline); // a socket is silent then, and what goes over it waits
+    this.#stopHearing = () => {
+      stopHearing();
+      globalThis.removeEventListener?.("offline", offline);
+    };
     this.#do(this.#session.begin(this.#ways.now()));
+  }
+
+  /** Whether changes reach it, as far as it knows. */
+  get isLive() {
+    return this.#session.way === "open" || (this.#isConnected === true && this.#polling?.signal.aborted === false);
   }
 
   /** The next change, however long that takes; null when it is over. Throws why, if it was not ended by the program. */
@@ -987,7 +1028,7 @@ class Feed {
   #do(effects) {
     for (const effect of effects) {
       if (effect.do === "connect") void this.#connect(effect.refused);
-      else if (effect.do === "say") this.#socket?.send(JSON.stringify(effect.frame));
+      else if (effect.do === "say") this.#say(effect.frame);
       else if (effect.do === "hang_up") this.#hangUp();
       else if (effect.do === "renew") void this.#renew(effect.old);
       else if (effect.do === "poll") void this.#poll(effect.token);
@@ -1008,6 +1049,12 @@ class Feed {
     if (dueMs === Infinity || this.#end.signal.aborted) return;
     const elapsed = () => this.#do(this.#session.elapsed(this.#ways.now()));
     this.#timer = setTimeout(elapsed, Math.min(Math.max(0, Math.ceil(dueMs - this.#ways.now())), LONGEST_TIMER_MS));
+  }
+
+  /** @param {object} frame */
+  #say(frame) {
+    const socket = this.#socket; // one that is closing tells of that soon
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   }
 
   /** @param {number[]} ids */
@@ -1056,8 +1103,10 @@ class Feed {
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    socket.onmessage = socket.onclose = null;
+    const close = () => socket.close();
+    socket.onopen = close; // a browser calls it an error to close one that is not open yet
+    if (socket.readyState !== WebSocket.CONNECTING) close();
   }
 
   /** @param {string} text */
@@ -1065,7 +1114,7 @@ class Feed {
     const frame = parsed(text);
     const now = this.#ways.now();
     if (frame === null || typeof frame !== "object") return this.#do(this.#session.broken(now));
-    if (frame.t === "welcome" && frame.dedupeLifeMs > 0) this.#ways.onDedupeLife(frame.dedupeLifeMs);
+    if (frame.t === "welcome") this.#ways.onWelcome(frame);
     this.#arrived = frame;
     this.#do(this.#session.received(frame, now));
   }
@@ -1116,7 +1165,7 @@ function errorOf(code, reason) {
     return new AccessDenied(text, { ...facts, status: 401, code: reason.includes("revoked") ? "token_revoked" : "unauthenticated" });
   }
   if (code === FORBIDDEN) return new AccessDenied(text, { ...facts, status: 403, code: "forbidden" });
-  if (code === ELSEWHERE) return new Refused(text, { ...facts, code: "connected_elsewhere" });
+  if (code === ELSEWHERE) return new Refused(text, { ...facts, code: CONNECTED_ELSEWHERE });
   return new Refused(text, { ...facts, code: code === BAD_FRAME ? "bad_request" : `closed_${code}` });
 }
 

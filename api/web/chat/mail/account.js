@@ -1,5 +1,5 @@
-// One signed-in user: his conversations, the one that is open, and what he wrote. One long poll serves all of it,
-// because a browser has only six connections to a server and two users may share them.
+// One signed-in user: his conversations, the one that is open, and what he wrote. All that changes comes over one
+// connection, which the tabs of a browser share where they are the same user's.
 
 import { Rowbox } from "../../client/rowbox.js";
 import { Drafts } from "./drafts.js";
@@ -8,13 +8,18 @@ import { Observable } from "../observable.js";
 import { Outbox } from "./outbox.js";
 import { Thread } from "./thread.js";
 
-/** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
+/**
+ * @typedef {import("../../client/rowbox.js").RowboxError} RowboxError
+ * @typedef {import("../../client/rowbox.js").Changes} Changes
+ */
 
 export class Account extends Observable {
   /** Whether the server answers: null until that is known. @type {?boolean} */
   isConnected = null;
   /** Why it is over (a token that is no longer accepted): a RowboxError, or null. @type {?RowboxError} */
   failure = null;
+  /** Of the last change: from there it goes on. @type {?string} */
+  #token = null;
   /** The conversation that is open, or null. @type {?Thread} */
   thread = null;
   #client;
@@ -73,6 +78,18 @@ export class Account extends Observable {
     }
   }
 
+  /** Whether others of this user have connected since, so many that this one had to go. */
+  get isElsewhere() {
+    return this.failure?.code === "connected_elsewhere";
+  }
+
+  /** Goes on after `isElsewhere`; another one has to go then. */
+  useHere() {
+    this.failure = null;
+    this.changed();
+    void this.#follow();
+  }
+
   /** Looks again for the open conversation, because the list of conversations could not be loaded before. */
   findAgain() {
     if (this.thread) void this.#find(this.thread);
@@ -102,11 +119,14 @@ export class Account extends Observable {
       }
       this.changed();
     };
+    const share = `rowbox ${new URL(".", document.baseURI).pathname} ${this.userId}`;
+    const options = { token: this.#token, signal: this.#end.signal, onConnection, share };
     try {
-      for await (const change of this.#client.followConversations({ signal: this.#end.signal, onConnection })) {
-        if (!change.isReset) this.#notify(change);
+      for await (const change of this.#client.followChanges(options)) {
+        if (change.isDeltaUpdate) this.#notify(change);
         this.inbox.apply(change);
         this.#tellThread(change);
+        this.#token = change.lastUpdatedTimestamp;
       }
     } catch (error) {
       this.failure = /** @type {RowboxError} */ (error);
@@ -114,7 +134,7 @@ export class Account extends Observable {
     }
   }
 
-  /** Tells of the conversations in which there is more unread than before. @param {import("../../client/rowbox.js").ConversationChange} change */
+  /** Tells of the conversations in which there is more unread than before. @param {Changes} change */
   #notify({ conversations }) {
     for (const conversation of conversations) {
       const peer = this.inbox.peerOf(conversation);
@@ -123,14 +143,16 @@ export class Account extends Observable {
     }
   }
 
-  /** @param {import("../../client/rowbox.js").ConversationChange} change */
-  #tellThread({ isReset, conversations }) {
+  /** @param {Changes} change */
+  #tellThread({ isDeltaUpdate, messages }) {
     const { thread } = this;
     if (!thread) return;
+    if (!isDeltaUpdate) thread.reload();
     const conversation = this.inbox.with(thread.peer);
     if (!conversation) return this.inbox.hasMore ? undefined : thread.beginEmpty();
     thread.begin(conversation.conversationId);
-    if (isReset || conversations.some(({ conversationId }) => conversationId === thread.conversationId)) thread.ring();
+    const own = messages.filter(({ conversationId }) => conversationId === thread.conversationId);
+    if (own.length > 0) thread.take(own);
   }
 
   /**

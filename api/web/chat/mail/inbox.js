@@ -4,8 +4,12 @@ import { Observable } from "../observable.js";
 
 /** How long a further page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
+const PAGE_SIZE = 100;
 
-/** @typedef {import("../../client/rowbox.js").Conversation} Conversation */
+/**
+ * @typedef {import("../../client/rowbox.js").Conversation} Conversation
+ * @typedef {import("../../client/rowbox.js").Changes} Changes
+ */
 
 export class Inbox extends Observable {
   /** @type {Conversation[]} */
@@ -51,18 +55,21 @@ export class Inbox extends Observable {
     return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
   }
 
-  /** Takes what the client's follower gives. @param {import("../../client/rowbox.js").ConversationChange} change */
-  apply({ isReset, conversations, nextCursor }) {
-    if (isReset) {
+  /** Takes what the client's follower gives. Of a beginning, which is short, the next page is loaded by itself. @param {Changes} change */
+  apply({ isDeltaUpdate, conversations, nextCursor }) {
+    if (!isDeltaUpdate) {
       this.#byId.clear();
       this.#cursor = nextCursor;
     }
     this.#take(conversations);
+    if (!isDeltaUpdate && this.hasMore) {
+      void this.loadMore(PAGE_SIZE - conversations.length).catch(() => {}); // who scrolls there asks again
+    }
   }
 
   /** Loads the next page. Throws what the client throws, and may then be called again. */
-  loadMore() {
-    this.#loading ??= this.#loadPage().finally(() => (this.#loading = null));
+  loadMore(pageSize = PAGE_SIZE) {
+    this.#loading ??= this.#loadPage(pageSize).finally(() => (this.#loading = null));
     return this.#loading;
   }
 
@@ -72,9 +79,10 @@ export class Inbox extends Observable {
     return this.with(peer);
   }
 
-  async #loadPage() {
+  /** @param {number} pageSize */
+  async #loadPage(pageSize) {
     const cursor = this.#cursor;
-    const page = await this.#client.fetchConversation({ pageSize: 100, cursor }, { patienceMs: PATIENCE_MS, signal: this.#end });
+    const page = await this.#client.fetchConversation({ pageSize, cursor }, { patienceMs: PATIENCE_MS, signal: this.#end });
     if (cursor !== this.#cursor) return; // a reset came meanwhile: this page belongs to the list before it
     if (page.resetReason) this.#byId.clear(); // the cursor's list is gone, and this is the first page of another one
     this.#cursor = page.nextCursor;

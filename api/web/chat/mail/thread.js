@@ -1,6 +1,5 @@
 // The messages of one conversation: the newest page, what comes behind it, and older ones as one scrolls up.
 
-import { Bell } from "../browser/bell.js";
 import { Observable } from "../observable.js";
 
 const PAGE_SIZE = 50;
@@ -11,8 +10,8 @@ const LEAST_MS_BETWEEN_MARKS = 1_000;
 
 /** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
 /**
- * @typedef {Omit<import("../../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp">} Message
- *   What is known of a message as soon as it is sent.
+ * @typedef {Omit<import("../../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp"> &
+ *   {lastUpdatedTimestamp?: number}} Message What is known of a message; as soon as it is sent that is no version yet.
  */
 
 export class Thread extends Observable {
@@ -20,7 +19,7 @@ export class Thread extends Observable {
   messages = [];
   isLoaded = false;
   isLoadingOlder = false;
-  /** Why the follower ended, or the last older page did not come: a RowboxError, or null. @type {?RowboxError} */
+  /** Why the newest page or the last older one did not come: a RowboxError, or null. @type {?RowboxError} */
   failure = null;
   #client;
   /** @type {?string} */
@@ -29,7 +28,8 @@ export class Thread extends Observable {
   #byId = new Map();
   /** @type {?string} */
   #cursor = null;
-  #bell = new Bell();
+  /** What ends the loading of the newest page that is under way. @type {?AbortController} */
+  #loading = null;
   #end = new AbortController();
   #accountEnd;
   #isMarking = false;
@@ -59,11 +59,19 @@ export class Thread extends Observable {
     return this.#conversationId;
   }
 
-  /** Begins to follow, once it is known which conversation it is: one that nobody wrote in yet has no id. @param {string} conversationId */
+  /** Loads it, once it is known which conversation it is: one that nobody wrote in yet has no id. @param {string} conversationId */
   begin(conversationId) {
     if (this.#conversationId !== null || this.#end.signal.aborted) return;
     this.#conversationId = conversationId;
-    void this.#follow(conversationId);
+    void this.#load();
+  }
+
+  /** Loads it anew, because the mailbox begins anew. What is shown stays until that has come. */
+  reload() {
+    if (this.#conversationId === null || this.#end.signal.aborted) return;
+    this.#byId = new Map();
+    this.#cursor = null;
+    void this.#load();
   }
 
   /** Moves the keyboard's focus to the composer. */
@@ -78,18 +86,18 @@ export class Thread extends Observable {
     this.changed();
   }
 
-  /** To be called when the mailbox has something new in this conversation. */
-  ring() {
-    this.#bell.ring();
-  }
-
   close() {
     this.#end.abort();
   }
 
-  /** Takes messages from wherever they came: one that is here already is the same message. @param {Message[]} messages */
+  /** Takes messages from wherever they came; one that is here in a newer version stays as it is. @param {Message[]} messages */
   take(messages) {
-    for (const message of messages) this.#byId.set(message.messageId, message);
+    for (const message of messages) {
+      const known = this.#byId.get(message.messageId);
+      const isOlder = (known?.lastUpdatedTimestamp ?? 0) > (message.lastUpdatedTimestamp ?? 0);
+      if (!isOlder) this.#byId.set(message.messageId, message);
+    }
+    if (this.isLoaded && this.#loading) return; // it is loaded anew: what is shown is whole
     this.messages = [...this.#byId.values()].sort(oldestFirst);
     this.changed();
   }
@@ -133,26 +141,28 @@ export class Thread extends Observable {
     }, LEAST_MS_BETWEEN_MARKS);
   }
 
-  /** @param {string} conversationId */
-  async #follow(conversationId) {
-    const options = { conversationId, signal: this.#end.signal, waitForNews: () => this.#bell.next() };
+  async #load() {
+    this.#loading?.abort();
+    const loading = new AbortController();
+    this.#loading = loading;
+    const end = () => loading.abort();
+    this.#end.signal.addEventListener("abort", end);
     try {
-      for await (const change of this.#client.follow(options)) {
-        if (change.type === "reset") this.#reset(change);
-        else this.take([change.message]);
-      }
+      const query = { conversationId: this.#conversationId };
+      const page = await this.#client.fetchMessages(query, { patienceMs: Number.POSITIVE_INFINITY, signal: loading.signal });
+      if (loading.signal.aborted) return;
+      this.#cursor = page.nextCursor;
+      this.isLoaded = true;
+      this.#loading = null;
+      this.take(page.messages);
     } catch (error) {
+      if (loading.signal.aborted) return;
+      this.#loading = null;
       this.failure = /** @type {RowboxError} */ (error);
       this.changed();
+    } finally {
+      this.#end.signal.removeEventListener("abort", end);
     }
-  }
-
-  /** @param {import("../../client/rowbox.js").Reset} change */
-  #reset({ messages, nextCursor }) {
-    this.#byId.clear();
-    this.#cursor = nextCursor;
-    this.isLoaded = true;
-    this.take(messages);
   }
 }
 

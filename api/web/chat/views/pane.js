@@ -60,6 +60,14 @@ function Status({ account, onRenew }) {
   useObserved(account.outbox);
   const isOnline = useOnline();
   const { failure, isConnected, outbox } = account;
+  if (account.isElsewhere) {
+    return html`
+      <div class="banner is-bad" role="alert">
+        <span>You are connected in too many places: this one had to go.</span>
+        <button type="button" onClick=${() => account.useHere()}>Use here</button>
+      </div>
+    `;
+  }
   if (failure) {
     return html`
       <div class="banner is-bad" role="alert">
