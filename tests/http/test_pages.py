@@ -171,7 +171,14 @@ def codes_of(response: dict[str, Any]) -> set[str]:
 def test_answers_may_gain_fields_and_requests_may_not() -> None:
     schemas = openapi()["components"]["schemas"]
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
-    assert closed == {"SendMessage", "SendMessageAsOnceSpelled", "EditMessage", "UnsendMessage", "MarkReadUpTo"}
+    assert closed == {
+        "SendMessage",
+        "SendMessageAsOnceSpelled",
+        "EditMessage",
+        "UnsendMessage",
+        "ReactToMessage",
+        "MarkReadUpTo",
+    }
 
 
 @pytest.mark.parametrize(
