@@ -25,7 +25,7 @@ import { judged } from "./feed.js";
 /** How often a tab asks the leader whether it is there. */
 const ASK_MS = 15_000;
 /** How long the leader may be silent after that. */
-const SILENT_MS = 5_000;
+const SILENT_MS = 10_000;
 /** Over so long the tabs that notice it steal the lock, one after the other. */
 const SPREAD_MS = 1_000;
 /** More changes than this are not kept for a program that does not deal with them: it catches up then. */
