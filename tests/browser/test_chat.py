@@ -264,7 +264,7 @@ async def test_everything_can_be_done_by_keyboard(windows: Windows, server: Serv
     await comes_to(page, FOCUSED, "Message actions")
     await page.keyboard.press("ArrowUp")
     await page.keyboard.press("Enter")
-    await comes_to(page, FOCUSED, "Copy text")
+    await comes_to(page, FOCUSED, "React")
     await page.keyboard.press("ArrowUp")
     await comes_to(page, FOCUSED, "Show date")
     await page.keyboard.press("Enter")

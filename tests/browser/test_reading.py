@@ -149,6 +149,8 @@ async def test_copying_a_message_by_its_menu(windows: Windows, server: ServerPro
     await page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")  # as over plain HTTP
     await page.keyboard.press("Enter")
     await page.evaluate("document.addEventListener('copy', () => (window.copied = getSelection().toString()))")
+    await expect(page.get_by_role("menuitem", name="React")).to_be_focused()
+    await page.keyboard.press("ArrowDown")
     await expect(page.get_by_role("menuitem", name="Copy text")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(alice.log.get_by_role("button", name="Message actions")).to_be_focused()

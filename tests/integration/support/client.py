@@ -10,6 +10,7 @@ import msgspec
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
 from rowbox.api.v1.responses import (
+    ChangeMessageResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
     MarkReadResponse,
@@ -53,6 +54,10 @@ class Client:
     async def mark_read(self, conversation_id: str, message_id: str) -> MarkReadResponse:
         body = {"conversationId": conversation_id, "messageId": message_id}
         return (await self._post("markRead", body, MarkReadResponse))[1]
+
+    async def unsend(self, conversation_id: str, message_id: str) -> ChangeMessageResponse:
+        body = {"conversationId": conversation_id, "messageId": message_id}
+        return (await self._post("unsendMessage", body, ChangeMessageResponse))[1]
 
     async def send_status(self, client_message_id: str) -> SendMessageResponse:
         return await self._get("sendStatus", {"clientMessageId": client_message_id}, SendMessageResponse)

@@ -2,6 +2,7 @@
 // connection, which the tabs of a browser share where they are the same user's.
 
 import { Rowbox } from "../../client/rowbox.js";
+import { Deeds } from "./deeds.js";
 import { Drafts } from "./drafts.js";
 import { Inbox } from "./inbox.js";
 import { Observable } from "../observable.js";
@@ -38,6 +39,7 @@ export class Account extends Observable {
     this.#notifier = notifier;
     this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
     this.inbox = new Inbox(this.#client, userId, this.#end.signal);
+    this.deeds = new Deeds(this.#client, this.#end.signal);
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();

@@ -44,7 +44,7 @@ export function entriesOf({ userId, inbox, outbox, drafts, isConnected }, openPe
     if (draft) return { mark: "draft", text: draft };
     if (!conversation) return { mark: "you", text: unsent.at(-1)?.content ?? "" };
     const isOwn = conversation.lastSenderId === userId && peer !== userId;
-    if (conversation.lastMessageUnsent) return { mark: isOwn ? "you" : null, text: "A message was taken back" };
+    if (conversation.lastMessageUnsent) return { mark: null, text: isOwn ? "You took a message back" : "A message was taken back" };
     return { mark: isOwn && conversation.snippet !== null ? "you" : null, text: conversation.snippet };
   }
 }

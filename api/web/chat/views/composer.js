@@ -1,11 +1,9 @@
 // Where one writes. Enter sends and Shift+Enter begins a line; on a screen Enter begins a line, and the button sends. A
 // message that is too long is not taken.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { isComposing, isTouch } from "../keys.js";
-
-/** The API's limit of a message's content. */
-const MOST_BYTES = 65_535;
+import { excessOf, useHeightOf } from "./writing.js";
 
 /**
  * @param {{peer: string, drafts: import("../mail/drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
@@ -21,12 +19,9 @@ export function Composer({ peer, drafts, focusCount, onSend }) {
     // A screen's keyboard would hide half of what one opened to read.
     if (focusCount > 0 && !isTouch()) input.current.focus();
   }, [focusCount]);
-  useLayoutEffect(() => {
-    input.current.style.height = "auto";
-    input.current.style.height = `${input.current.scrollHeight}px`;
-  }, [text]);
+  useHeightOf(input, text);
 
-  const excess = new TextEncoder().encode(text).length - MOST_BYTES;
+  const excess = excessOf(text);
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     if (text.trim() === "" || excess > 0) return;

@@ -1,9 +1,11 @@
 // One message: its text, when it was sent, what became of it, and what can be done with it.
 
-import { html, useMemo } from "../vendor/htm-preact.js";
+import { html, useMemo, useRef } from "../vendor/htm-preact.js";
 import { withLinks } from "../links.js";
 import { clockTime, fullTime, isoTime } from "../time.js";
+import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
+import { Reactions, whoReacts } from "./reactions.js";
 
 /**
  * @typedef {object} Handling What the log knows of a message beside what it says.
@@ -15,25 +17,48 @@ import { MessageMenu } from "./message_menu.js";
 
 /** What stands in the place of a text that its author took back. */
 const TAKEN_BACK = "This message was taken back";
+const LONG_PRESS_MS = 450;
+const LONG_PRESS_WITHIN_PX = 10;
+
+/**
+ * @typedef {object} Editing What a message that is being edited needs.
+ * @property {(text: string) => Promise<?string>} onSave Null when it was saved; else why not.
+ * @property {() => void} onClose
+ */
 
 /**
  * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
- * asked for.
- * @param {{message: import("../mail/thread.js").Message, isMine: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
- *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling}} props
+ * asked for; `editing`: null where it is not being edited.
+ * @param {{message: import("../mail/thread.js").Message, userId: string, isFirst: boolean, isLast: boolean, isTimed: boolean,
+ *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
+ *   onReact: import("./reactions.js").OnReact}} props
  */
-export function Message({ message, isMine, isFirst, isLast, isTimed, onTap, actions, handling }) {
-  const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp } = message;
+export function Message({ message, userId, isFirst, isLast, isTimed, onTap, actions, handling, editing, onReact }) {
+  const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
+  const isMine = senderId === userId;
   const time = isTimed ? fullTime(sentTimestamp) : clockTime(sentTimestamp);
+  const longPress = useLongPress(() => handling.onMenu(true));
+  if (editing) {
+    return html`
+      <li class="message is-first ${isMine ? "is-mine" : ""}" data-id=${messageId}>
+        <${MessageEditor} content=${messageContent} isGone=${unsent === true} ...${editing} />
+      </li>
+    `;
+  }
+  const reacting = unsent ? null : { own: reactions.find(({ mine }) => mine)?.emoji ?? null, onReact };
   return html`
     <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""}" data-id=${messageId}>
       <span class="unseen"><bdi>${isMine ? "You" : senderId}</bdi>: </span>
-      <div class="line">
+      <div class="line" ...${longPress}>
         <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
-        <${MessageMenu} actions=${actions} ...${handling} />
+        <${MessageMenu} actions=${actions} reacting=${reacting} ...${handling} />
       </div>
+      ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} onReact=${onReact} />`}
+      ${isTimed && reactions.length > 0 && html`
+        <p class="meta">${reactions.map((one) => `${one.emoji} ${whoReacts(one, userId)}`).join(" · ")}</p>
+      `}
       ${(isLast || isTimed || editedTimestamp) && html`
-        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && "· Edited"}${isMine && "· Sent"}</p>
+        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && html`<span>· Edited</span>`}${isMine && !unsent && html`<span>· Sent</span>`}</p>
       `}
     </li>
   `;
@@ -81,4 +106,48 @@ function Text({ content, title, onTap }) {
     <p class="text" dir="auto" title=${title} onClick=${tap}>${pieces.map(({ text, href }) =>
       href === null ? text : html`<a href=${href} target="_blank" rel="noopener noreferrer">${text}</a>`)}</p>
   `;
+}
+
+/**
+ * On a screen: what is done when one leaves the finger where it is. The tap that would follow is none then.
+ * @param {() => void} onLongPress
+ */
+function useLongPress(onLongPress) {
+  /** The press that is under way, and when it is long. @type {{current: ?{x: number, y: number, timer: number}}} */
+  const press = useRef(/** @type {any} */ (null));
+  const wasLong = useRef(false);
+  const end = () => {
+    clearTimeout(press.current?.timer);
+    press.current = null;
+  };
+  return {
+    onPointerDown: (/** @type {PointerEvent} */ { pointerType, clientX, clientY }) => {
+      end();
+      wasLong.current = false;
+      if (pointerType !== "touch") return;
+      const timer = setTimeout(() => {
+        press.current = null;
+        wasLong.current = true;
+        onLongPress();
+      }, LONG_PRESS_MS);
+      press.current = { x: clientX, y: clientY, timer };
+    },
+    onPointerMove: (/** @type {PointerEvent} */ { clientX, clientY }) => {
+      if (!press.current) return;
+      const isFar = Math.hypot(clientX - press.current.x, clientY - press.current.y) > LONG_PRESS_WITHIN_PX;
+      if (isFar) end();
+    },
+    onPointerUp: end,
+    onPointerCancel: end,
+    onContextMenu: (/** @type {PointerEvent} */ event) => {
+      if (event.pointerType === "touch") event.preventDefault(); // the browser's own menu of a long press
+    },
+    onClickCapture: (/** @type {Event} */ event) => {
+      const isOfMenu = /** @type {Element} */ (event.target).closest(".menu");
+      if (!wasLong.current || isOfMenu) return;
+      wasLong.current = false;
+      event.stopPropagation();
+      event.preventDefault();
+    },
+  };
 }

@@ -11,7 +11,8 @@ const AT_END_WITHIN_PX = 60;
 const LOAD_WITHIN_PX = 400;
 /** Messages of one sender that follow each other sooner share one line with the time. */
 const GROUP_US = 3 * 60 * 1_000_000;
-const NOTE_MS = 2_000;
+const NOTE_MS = 4_000;
+const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 
 /**
  * @typedef {import("../mail/thread.js").Thread} Thread
@@ -58,23 +59,34 @@ export function MessageLog({ account, thread }) {
 
   const copyText = async (/** @type {string} */ text) => setNote((await copy(text)) ? "Copied" : "This browser does not let pages copy");
   const toggleTime = (/** @type {string} */ id) => setTimedId(id === timedId ? null : id);
+  const tell = async (/** @type {Promise<?string>} */ deed) => {
+    const reason = await deed;
+    if (reason !== null) setNote(reason);
+  };
+  const { deeds } = account;
+  const { editingId, edit, stopEditing } = useEditing(log);
   const handling = useHandling([...messages.map(({ messageId }) => messageId), ...unsent.map((one) => one.clientMessageId)].at(-1));
   const messageView = (/** @type {MessageOfThread} */ message, /** @type {number} */ at) => {
     const { messageId, messageContent, sentTimestamp, senderId, unsent: isTakenBack } = message;
+    const isOwn = senderId === userId && !isTakenBack;
     const [before, after] = [messages[at - 1], messages[at + 1]];
     const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(sentTimestamp);
     const isFirstUnread = messageId === firstUnreadId;
     const actions = [
       ...(isTakenBack ? [] : [{ name: "Copy text", run: () => copyText(messageContent) }]),
+      ...(isOwn ? [{ name: "Edit", run: () => edit(messageId) }] : []),
+      ...(isOwn ? [{ name: "Take back", question: TAKE_BACK, run: () => tell(deeds.takeBack(message)) }] : []),
       { name: timedId === messageId ? "Hide date" : "Show date", run: () => toggleTime(messageId) },
     ];
     return [
       isNewDay && html`<li key=${`day-${messageId}`} class="day"><span>${dayName(sentTimestamp)}</span></li>`,
       isFirstUnread && html`<li key=${`unread-${messageId}`} class="first-unread"><span>New messages</span></li>`,
       html`
-        <${Message} key=${messageId} message=${message} isMine=${senderId === userId}
+        <${Message} key=${messageId} message=${message} userId=${userId}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
-          isTimed=${timedId === messageId} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)} />
+          isTimed=${timedId === messageId} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
+          editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
+          onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))} />
       `,
     ];
   };
@@ -132,6 +144,21 @@ function useHandling(newestId) {
     onFocus: () => setUsedId(id === newestId ? null : id),
     onMenu: (isOpen) => setOpenId(isOpen ? id : null),
   });
+}
+
+/**
+ * Which message is being edited. When that is over, the keyboard is at that message again.
+ * @param {{current: any}} log
+ */
+function useEditing(log) {
+  const [editingId, setEditingId] = useState(/** @type {?string} */ (null));
+  const lastId = useRef(/** @type {?string} */ (null));
+  useLayoutEffect(() => {
+    const before = lastId.current;
+    lastId.current = editingId;
+    if (before !== null && editingId === null) log.current.querySelector(`[data-id="${before}"] .act`)?.focus();
+  }, [editingId]);
+  return { editingId, edit: setEditingId, stopEditing: () => setEditingId(null) };
 }
 
 /** @param {any} event */
