@@ -41,7 +41,7 @@ THINKS_S = 0.9
 """A client's pause between two requests, at most."""
 LONGEST_S = 4.5
 """For so long things go wrong."""
-ONE_IS_CUT_OFF = 20
+ONE_IS_CUT_OFF = 50
 """Of so many seeds: in one story a server loses its links with the others, for longer than it owns shards without."""
 LONG_STORY_S = (17.0, 25.0)
 SETTLES_S = FADES_AFTER_S + 30.0
