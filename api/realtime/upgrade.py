@@ -30,9 +30,9 @@ def upgrade(parts: Parts, origins: Sequence[str]) -> Respond:
     async def respond(request: web.BaseRequest) -> Response:
         _check(request)
         claims = await _claims(request, parts)
-        socket = Socket(parts, request, claims)
-        parts.sockets.let_in(socket)
         refusal = None if _is_from_here(request, listed) else (closing.FORBIDDEN, "this origin is not listed")
+        socket = Socket(parts, request, claims)
+        parts.sockets.let_in(socket)  # has to be followed by `run` and nothing else: that gives the place back
         user_id = await socket.run(request, refusal)
         return Response(SWITCHED, b"", "", is_poll=True, user_id=user_id, is_sent=True)
 
@@ -64,4 +64,9 @@ async def _claims(request: web.BaseRequest, parts: Parts) -> Claims | None:
 def _is_from_here(request: web.BaseRequest, listed: frozenset[str]) -> bool:
     """Whether the request is of no page, of one that this server has shown, or of one that is listed."""
     origin = request.headers.get(hdrs.ORIGIN)
-    return origin is None or origin in listed or urlsplit(origin).netloc == request.headers.get(hdrs.HOST)
+    if origin is None or origin in listed:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.headers.get(hdrs.HOST)
+    except ValueError:  # it is no URL
+        return False

@@ -123,6 +123,17 @@ async def test_a_page_has_to_be_of_an_origin_that_is_listed(feed: FeedPort, orig
             assert feed.followings == []
 
 
+async def test_an_origin_that_is_no_url_takes_nobodys_place(feed: FeedPort) -> None:
+    """Strangers send it: each such handshake must leave its place free again."""
+    async with serving(feed, ready(sockets=SocketSettings(max_per_server=1))) as api:
+        for origin in ("http://[", "http://a]", "http://["):
+            async with connected(api, headers={"Origin": origin}) as talk:
+                assert (await talk.ends())[0] == 4403
+            await until(lambda: len(api.connections) == 0)
+        async with opened(api):
+            pass
+
+
 async def test_the_servers_own_pages_may_connect(served: Api) -> None:
     async with connected(served, headers={"Origin": f"http://127.0.0.1:{served.server.port}"}) as talk:
         await talk.say(t="hello", token=access_token("alice"))
