@@ -232,6 +232,12 @@ class Connection(web.RequestHandler):
             self._is_counted = False
             self._connections.holds(self)
 
+    def control_taken(self, size_bytes: int) -> None:
+        """Of an upgraded connection: a frame of so many bytes was taken that may have come amid another one, of which
+        all that came is held on.
+        """
+        self._received_bytes = max(0, self._received_bytes - size_bytes)
+
     def write_frame(self, frame: bytes) -> int:
         """Of an upgraded connection: sends a frame. Returns how many bytes the system has not taken yet, this frame's
         and earlier ones'; the caller sees to it that these stay few. One that goes to a client who left is lost.

@@ -34,6 +34,8 @@ from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked, Unauthe
 
 NO_CODE: Final = 1005
 """Of a client that closes and says no code (RFC 6455, 7.4.1)."""
+CONTROL_BYTES: Final = 6
+"""What a client's ping or pong has beside its payload: two bytes and the mask."""
 _log = logging.getLogger(__name__)
 
 
@@ -96,18 +98,21 @@ class Socket:
         session, connection, parts = self._session, self._connection, self._parts
         while True:
             message = await websocket.receive()
-            connection.frame_taken()
             parts.sockets.frames_in += 1
             now_s = self._loop.time()
             match message.type:
                 case WSMsgType.TEXT:
+                    connection.frame_taken()
                     await self._act(session.received(message.data, now_s))
                 case WSMsgType.BINARY:
+                    connection.frame_taken()
                     self._do(session.received(None, now_s))
                 case WSMsgType.PING:
+                    connection.control_taken(CONTROL_BYTES + len(message.data))
                     connection.write_frame(wire.frame(wire.PONG, message.data))
                     self._do(session.received_control(now_s))
                 case WSMsgType.PONG:
+                    connection.control_taken(CONTROL_BYTES + len(message.data))
                     self._do(session.received_control(now_s))
                 case _:
                     self._client_ended(message)

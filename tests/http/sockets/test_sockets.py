@@ -629,6 +629,35 @@ async def test_after_a_whole_frame_nothing_is_held(feed: FeedPort) -> None:
         assert api.connections.held_bytes == 0
 
 
+async def test_a_ping_amid_a_frame_that_does_not_end_forgives_nothing(feed: FeedPort) -> None:
+    """Else pings would free each connection to hold a frame of the greatest size, uncounted."""
+    loop = asyncio.get_running_loop()
+    async with serving(feed) as api:
+        client = await raw_socket(api)
+        await until(lambda: api.connections.held_bytes == 0)
+        await asyncio.wait_for(loop.sock_sendall(client, frame(b"x" * 60_000, opcode=0x01)), 30)  # more is to come
+        await until(lambda: api.connections.held_bytes >= 60_000)
+        for _ in range(3):
+            await loop.sock_sendall(client, frame(b"?", opcode=0x89))
+            await asyncio.wait_for(loop.sock_recv(client, 100), 30)
+        assert api.connections.held_bytes >= 60_000
+        client.close()
+
+
+async def test_pings_and_pongs_alone_hold_nothing(feed: FeedPort) -> None:
+    """A client that only listens answers pings for months."""
+    loop = asyncio.get_running_loop()
+    async with serving(feed) as api:
+        client = await raw_socket(api)
+        before = api.connections.held_bytes
+        for _ in range(80):
+            await loop.sock_sendall(client, frame(b"x" * 125, opcode=0x8A))
+        await loop.sock_sendall(client, frame(b"?", opcode=0x89))
+        await asyncio.wait_for(loop.sock_recv(client, 100), 30)
+        assert api.connections.held_bytes == before
+        client.close()
+
+
 async def test_a_client_that_closes_its_half_is_gone(feed: FeedPort) -> None:
     """No answer is waited for on a socket: whoever sends nothing more can acknowledge nothing."""
     async with serving(feed) as api:
