@@ -22,7 +22,7 @@ class Verify(NamedTuple):
 
 
 class Enter(NamedTuple):
-    """The connection takes its place among the user's, and may displace others."""
+    """The connection, whose token the owner has accepted, takes its place among the user's, and may displace others."""
 
     user_id: str
     device_id: str | None

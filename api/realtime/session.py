@@ -164,7 +164,7 @@ class Session:
             return [Verify(hello.token)]
         if self._holder is None:
             return self._end(closing.UNAUTHENTICATED, "hello has no token, and the handshake had none")
-        return [Enter(self._holder.user_id, self._device_id), Follow()]
+        return [Follow()]
 
     def _opened(self, frame: frames.AfterHello, deltas: Deltas, now_s: float) -> list[Effect]:
         match frame:
@@ -198,8 +198,7 @@ class Session:
         if before is not None and before.user_id != holder.user_id:
             return self._end(closing.FORBIDDEN, "the token is another user's")
         self._has_warned = False
-        entered: list[Effect] = [Enter(holder.user_id, self._device_id)] if self.stage is Stage.OPENING else []
-        return self._settled([*entered, Follow()], now_s)
+        return self._settled([Follow()], now_s)
 
     def refused(self, code: int, reason: str) -> list[Effect]:
         """The session cannot go on: a token that is none, or no longer; a full server; a token of no feed."""
@@ -232,7 +231,8 @@ class Session:
             retention_ms=self._terms.retention_ms,
             dedupe_life_ms=self._terms.dedupe_life_ms,
         )
-        return self._settled([self._write(frames.encode(welcome))], now_s)
+        entered = Enter(self._holder.user_id, self._device_id)  # not before: a revoked token must displace nobody
+        return self._settled([entered, self._write(frames.encode(welcome))], now_s)
 
     def changed(self, head: str, prev: str, body: bytes | None, now_s: float) -> list[Effect]:
         """A commit brought the mailbox from `prev` to `head`; `body` is what fetchChanges says of it, if at hand."""

@@ -527,6 +527,18 @@ async def test_4409_for_the_21st_connection_of_a_user_the_oldest_goes(feed: Feed
             await talk.hears("pong")
 
 
+async def test_a_revoked_token_displaces_nobody(served: Api, feed: FeedPort) -> None:
+    """Who was signed out must not end the connections of who signed him out."""
+    async with opened(served, deviceId="phone") as talk:
+        feed.revoked.add("alice")
+        async with connected(served) as other:
+            await other.say(t="hello", token=access_token("alice"), deviceId="phone")
+            assert (await other.ends())[0] == 4401
+        feed.revoked.clear()
+        await talk.say(t="ping")
+        await talk.hears("pong")
+
+
 async def test_4409_for_a_device_that_connected_elsewhere(served: Api) -> None:
     async with (
         opened(served, deviceId="phone") as before,

@@ -43,7 +43,7 @@ def test_a_hello_with_a_token_is_welcomed() -> None:
 
 def test_who_had_a_header_needs_no_token_in_the_hello() -> None:
     talk = Talk(alice())
-    assert talk.client({"t": "hello"}) == [Enter("alice", None), Follow()]
+    assert talk.client({"t": "hello"}) == [Follow()]
     talk.said(talk.session.followed(token(1), talk.now_s))
     assert talk.frames[0]["userId"] == "alice"
 
@@ -55,10 +55,15 @@ def test_a_hello_with_another_users_token_than_the_headers_is_refused() -> None:
     assert ended(talk) == closing.FORBIDDEN
 
 
-def test_a_connection_takes_its_place_before_it_follows() -> None:
+def test_a_connection_takes_its_place_when_it_may_follow_and_once() -> None:
+    """Before, its token may be a revoked one, which must displace nobody."""
     talk = Talk()
     talk.client({"t": "hello", "token": "t", "deviceId": "phone"})
-    assert talk.said(talk.session.verified(alice(), talk.now_s)) == [Enter("alice", "phone"), Follow()]
+    assert talk.said(talk.session.verified(alice(), talk.now_s)) == [Follow()]
+    assert talk.said(talk.session.followed(token(1), talk.now_s))[0] == Enter("alice", "phone")
+    talk.client({"t": "auth", "token": "fresh"})
+    talk.said(talk.session.verified(alice(), talk.now_s))
+    assert talk.said(talk.session.followed(token(1), talk.now_s)) == []
 
 
 def test_4401_without_any_token() -> None:
