@@ -64,6 +64,7 @@ class Stream:
         "_bearer",
         "_code",
         "_connection",
+        "_early",
         "_ended",
         "_ends_s",
         "_following",
@@ -85,6 +86,8 @@ class Stream:
         self._ends_s = self._loop.time() + claims.valid_until_s - parts.wall_clock()
         self._session: StreamSession | None = None
         self._following: Following | None = None
+        self._early: Lost | None = None
+        """The following was over before the stream began."""
         self._pull_task: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._armed_s = math.inf
@@ -112,6 +115,8 @@ class Stream:
             self._session = session
             self._pulled(pull, changes)
             self._do(session.compared(following.head))
+            if self._early is not None:
+                self._notify(self._early)
             if parts.drain.has_begun:
                 self.drain(RETRY_MS)
             await self._ended
@@ -147,8 +152,10 @@ class Stream:
         self._do(self._session.elapsed(now_s))
 
     def _notify(self, change: Changed | Lost) -> None:
-        if self._session is None:
-            return  # what the following knows is compared when the stream begins
+        if self._session is None:  # what the following knows of changes is compared when the stream begins
+            if isinstance(change, Lost) and change.is_over:
+                self._early = change
+            return
         if isinstance(change, Changed):
             done = self._session.changed(change.head, change.prev, change.frame, self._loop.time())
             self._parts.sockets.deltas_pushed += any(isinstance(one, effects.Write) for one in done)

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, Lost
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Lost
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreUnavailable
 from rowbox.mailbox.settings.config import ServerSettings, SocketSettings
 from tests.http.api import SETTINGS, Api, serving, until
@@ -246,3 +246,17 @@ async def test_a_client_that_leaves_is_forgotten(served: Api, feed: FeedPort) ->
 async def test_a_stream_refused_by_its_owner_for_want_of_room(served: Api, feed: FeedPort) -> None:
     feed.feed_error = Overloaded("full")
     (await served.get("/v1/events")).problem(503, "overloaded")
+
+
+@pytest.mark.parametrize("reason", [REVOKED, REPLACED, HANDED_OVER])
+async def test_a_following_that_is_over_before_the_first_page_ends_the_stream(
+    served: Api, feed: FeedPort, reason: str
+) -> None:
+    """Nobody would tell it of a change any more."""
+    feed.go_on = asyncio.Event()
+    reading = asyncio.ensure_future(served.get(f"/v1/events?lastUpdatedTimestamp={token(10)}", "alice"))
+    await until(lambda: bool(feed.pulls))
+    feed.lose(Lost(reason))
+    feed.go_on.set()
+    async with asyncio.timeout(DEADLINE_S):
+        assert (await reading).status == 200
