@@ -1,11 +1,13 @@
 """The calls of one connection: how many at once, in which order they begin, and when one has to wait. Pure.
 
-Calls begin in the order of their frames, each only while less than UNWRITTEN_BYTES lie unwritten for this client, what
-those under way may answer counted in. So a client that asks much and reads nothing costs a bounded piece of memory,
-and sends reach the owner in the order in which they were written (P3).
+Calls begin only while less than UNWRITTEN_BYTES lie unwritten for this client; calls that read, which answer much, only
+while what those under way may answer fits in as well. So a client that asks much and reads nothing costs a bounded
+piece of memory. A call that reads may be a poll that is held for long, so nothing else waits for it.
+
+Calls of either sort begin in the order of their frames. So sends reach the owner in the order in which they were
+written (P3).
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from rowbox.api.realtime.frames import Call
@@ -14,7 +16,7 @@ MAX_CALLS: Final = 32
 """Calls of one connection that have no reply yet, the waiting ones included."""
 UNWRITTEN_BYTES: Final = 512 << 10
 PAGE_BYTES: Final = 256 << 10
-"""What a call that reads may answer. A larger answer holds up the calls behind it, and is never two at once."""
+"""What a call that reads may answer. A larger answer holds up those behind it, and is never two at once."""
 ANSWER_BYTES: Final = 1 << 10
 """What any other call answers, about."""
 _READS: Final = frozenset({"fetchMessages", "fetchConversation", "fetchChanges"})
@@ -35,8 +37,9 @@ class CallQueue:
     def __init__(self) -> None:
         self._waiting: list[Call] = []  # an empty deque takes 760 bytes of each idle connection
         self._begun: dict[int, tuple[int, int]] = {}
-        """By number: the id for the reply, and the bytes that it may have."""
+        """By number: the id for the reply, and the bytes of a page that it may have."""
         self._expected_bytes = 0
+        """Of all pages that were begun."""
         self._number = 0
 
     def __len__(self) -> int:
@@ -49,17 +52,21 @@ class CallQueue:
         self._waiting.append(call)
         return True
 
-    def begin(self, unwritten_bytes: int) -> Iterator[Begun]:
+    def begin(self, unwritten_bytes: int) -> list[Begun]:
         """The calls that begin now, in the order of their frames."""
-        while self._waiting:
-            size = PAGE_BYTES if self._waiting[0].do in _READS else ANSWER_BYTES
-            if self._expected_bytes + unwritten_bytes + size > UNWRITTEN_BYTES:
-                return
-            call = self._waiting.pop(0)
+        begun: list[Begun] = []
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            page_bytes = PAGE_BYTES if call.do in _READS else 0
+            expected_bytes = self._expected_bytes + page_bytes if page_bytes else ANSWER_BYTES
+            if unwritten_bytes + expected_bytes > UNWRITTEN_BYTES:
+                self._waiting.append(call)  # and so does each one of its sort behind it
+                continue
             self._number += 1
-            self._begun[self._number] = (call.id, size)
-            self._expected_bytes += size
-            yield Begun(self._number, call)
+            self._begun[self._number] = (call.id, page_bytes)
+            self._expected_bytes += page_bytes
+            begun.append(Begun(self._number, call))
+        return begun
 
     def ended(self, number: int) -> int:
         """The call of this number has its answer. Returns the id for the reply."""

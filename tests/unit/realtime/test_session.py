@@ -213,11 +213,11 @@ def test_the_33rd_call_is_refused_and_the_first_answer_makes_room() -> None:
     assert [one.call.id for one in talk.begun] == [33]
 
 
-def test_pages_are_asked_for_two_at_a_time_and_nothing_overtakes_in_the_queue() -> None:
+def test_pages_are_asked_for_two_at_a_time_in_their_order() -> None:
     """32 answers of a whole page each would otherwise lie in memory for a client that reads nothing."""
     talk = opened()
     begun: list[Begin] = []
-    for number, name in enumerate(["fetchMessages", "fetchConversation", "fetchMessages", "sendMessage"]):
+    for number, name in enumerate(["fetchMessages", "fetchConversation", "fetchMessages", "fetchChanges"]):
         talk.client({"t": "call", "id": number, "do": name})
         begun += talk.begun
     assert [one.call.id for one in begun] == [0, 1]
@@ -225,6 +225,18 @@ def test_pages_are_asked_for_two_at_a_time_and_nothing_overtakes_in_the_queue() 
     assert [one.call.id for one in talk.begun] == [2]
     talk.said(talk.session.called(begun[1].number, 200, b"{}", talk.now_s))
     assert [one.call.id for one in talk.begun] == [3]
+
+
+def test_sends_do_not_wait_for_polls() -> None:
+    """A poll is held for up to 55 s."""
+    talk = opened()
+    begun: list[Begin] = []
+    for number, name in enumerate(["fetchMessages", "fetchChanges", "fetchMessages", "sendMessage", "sendMessage"]):
+        talk.client({"t": "call", "id": number, "do": name, "args": {"wait": 55}})
+        begun += talk.begun
+    assert [one.call.id for one in begun] == [0, 1, 3, 4]
+    talk.said(talk.session.called(begun[1].number, 200, b"{}", talk.now_s))
+    assert [one.call.id for one in talk.begun] == [2]
 
 
 def test_no_call_begins_while_half_a_megabyte_lies_unwritten() -> None:
