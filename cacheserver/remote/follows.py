@@ -141,16 +141,19 @@ class RemoteFollows:
     def _hear(self, value: bytes) -> None:
         try:
             told = _told.decode(value)
+        except frames.UNREADABLE as error:
+            raise frames.Garbage(f"told what cannot be read: {error}") from error
+        for number, lost in told.lost:  # first: what else is told here is for those who stand
+            known = self._by_number.get(number)
+            if known is not None:
+                self._tell_lost(*known, lost)
+        try:
             for user_id, changed in told.changed:
                 user = self._users.get(user_id)
                 if user is not None:
                     user.tell(changed)
-        except (*frames.UNREADABLE, BadRequest) as error:
+        except BadRequest as error:
             raise frames.Garbage(f"told what cannot be read: {error}") from error
-        for number, lost in told.lost:
-            known = self._by_number.get(number)
-            if known is not None:
-                self._tell_lost(*known, lost)
 
     def _tell_lost(self, user: _User, following: RemoteFollowing, lost: Lost) -> None:
         if lost.is_over:
@@ -181,7 +184,9 @@ class RemoteFollows:
             saying.add_done_callback(_retrieve)
 
     async def _compare(self) -> float:
-        while self._ended:
+        left = len(self._ended) + 1
+        while 0 < len(self._ended) < left:  # as long as there is room to say it
+            left = len(self._ended)
             self._say_ended()
             await asyncio.sleep(0)
         user_ids = iter([user.user_id for user in self._users.values()])

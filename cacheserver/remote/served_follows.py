@@ -4,7 +4,8 @@ While the peer does not read, what is to be told waits here and not as frames: o
 and the bytes of MOST_FRAME_BYTES at most. Two changes of a user become one without a frame: told is only that there is
 something, and the peer's clients pull. So a peer that reads nothing costs what it follows, whatever is written.
 
-What waits of a following that is lost is dropped with it: of an owner whose grant has ended no frame leaves any more.
+When a following is lost, the frame that waits for its user is dropped: of an owner whose grant has ended none leaves
+any more. Whoever else follows the user is told of the change without it.
 (A frame that has left tells of a commit that was confirmed under a grant that held. That is true for ever, however late
 it comes; docs/adr/0055-one-feed.md.)
 """
@@ -41,7 +42,7 @@ class _Told:
         if isinstance(told, Lost):
             if told.is_over:
                 self.followings.pop(number, None)
-            self._drop(user_id)
+            self._strip(user_id)
             self._lost[number] = told
         elif not self._is_known(user_id, told):
             self._add(user_id, told)
@@ -64,6 +65,12 @@ class _Told:
             else:
                 self._frame_bytes += len(frame)
         self._changed[user_id] = changed
+
+    def _strip(self, user_id: str) -> None:
+        """The change that waits is told without its frame."""
+        waiting = self._drop(user_id)
+        if waiting is not None:
+            self._changed[user_id] = Changed(waiting.head, waiting.prev)
 
     def _drop(self, user_id: str) -> Changed | None:
         dropped = self._changed.pop(user_id, None)

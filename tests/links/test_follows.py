@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from rowbox.cacheserver.rpc.calls import FollowOver, Handlers, Told
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
-from rowbox.mailbox.errors import BadRequest, LinkLost, PeerTooOld
+from rowbox.mailbox.errors import BadRequest, LinkLost, Overloaded, PeerTooOld
 from rowbox.mailbox.pages.cursor import version_of
 from rowbox.mailbox.revocation import Bearer
 from tests.http.scripted_port import ScriptedPort
@@ -156,6 +157,53 @@ async def test_nothing_that_waits_leaves_for_a_following_that_is_lost(tmp_path: 
         port.followers[0](Lost("handover_in_progress"))
         await settle()
         assert told == [Lost("handover_in_progress")]
+
+
+@virtual_time
+async def test_what_is_told_behind_a_loss_reaches_those_who_stand_and_nobody_else(tmp_path: Path) -> None:
+    """A revocation ends one of two followings of a user in the turn in which a change is told, before it or behind."""
+    port = ScriptedPort()
+    async with far_script(tmp_path, port) as mailboxes:
+        ended: list[Changed | Lost] = []
+        standing: list[Changed | Lost] = []
+        await mailboxes.follow(Follow("bob"), ended.append)
+        await mailboxes.follow(Follow("bob"), standing.append)
+        for notify in port.followers:
+            notify(changed(1, 2))
+        port.followers[0](Lost(REVOKED))
+        await settle()
+        assert (ended, standing) == ([Lost(REVOKED)], [changed(1, 2, None)])
+        again: list[Changed | Lost] = []
+        await mailboxes.follow(Follow("bob"), again.append)
+        port.followers[1](Lost(REVOKED))
+        port.followers[2](changed(2, 3))
+        await settle()
+        assert (standing[1:], again) == ([Lost(REVOKED)], [changed(2, 3)])
+
+
+@virtual_time
+async def test_who_cannot_say_that_followings_ended_waits_for_the_next_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full lane must not have it said again and again: that would take all of the loop's time."""
+    async with far_script(tmp_path, ScriptedPort()) as mailboxes:
+        following = await mailboxes.follow(Follow("bob"), lambda _: None)
+        said = 0
+        call = mailboxes.peer.call
+
+        def full(spec: Any, *of_call: Any, **options: Any) -> Any:
+            nonlocal said
+            if spec is not calls.UNFOLLOW:
+                return call(spec, *of_call, **options)
+            said += 1
+            if said > 100:
+                raise LinkLost("so that this test ends")
+            raise Overloaded("no room", retry_after_ms=1_000)
+
+        monkeypatch.setattr(mailboxes.peer, "call", full)
+        following.close()
+        await asyncio.sleep(4 * COMPARE_S + 1)
+        assert 4 <= said <= 8
 
 
 @virtual_time
