@@ -176,7 +176,12 @@ class Followings:
         other = kept.other_bearer
         if other is not None:
             await self._asking.judge(other)
-        if not await kept.begin(self._asking, is_patient=True) and kept.is_closed:
+        try:
+            is_begun = await kept.begin(self._asking, is_patient=True)
+        except BaseException:
+            kept.close()  # what was told meanwhile may have had it mended
+            raise
+        if not is_begun and kept.is_closed:
             raise TokenRevoked("the token was revoked: sign in again")
         kept.is_begun = True
         self._all[kept] = None

@@ -110,6 +110,23 @@ async def test_a_revoked_token_ends_it_for_good() -> None:
 
 
 @virtual_time
+async def test_one_that_is_lost_and_given_up_while_it_begins_is_not_mended_for_nobody() -> None:
+    routed = Routed("a")
+    routed.gives("a")
+    beginning = asyncio.ensure_future(routed.router.follow(Follow("ann"), lambda _: None))
+    await turns()
+    routed["a"].notify(Lost(LINK_LOST))
+    await turns()
+    beginning.cancel()
+    await turns()
+    assert len(routed["a"].asked) == 2
+    at = At("9.x")
+    routed["a"].asked[-1].says(at)
+    await turns()
+    assert at.is_closed
+
+
+@virtual_time
 async def test_the_token_of_another_user_is_judged_while_it_follows() -> None:
     routed, told = Routed("a"), list[Changed | Lost]()
     routed.gives("a")
