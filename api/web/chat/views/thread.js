@@ -5,7 +5,7 @@ import { isComposing } from "../keys.js";
 import { useObserved } from "../observable.js";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
-import { MessageLog } from "./message_log.js";
+import { MessageLog } from "./messages/message_log.js";
 
 /**
  * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread, onLeave: () => void}} props

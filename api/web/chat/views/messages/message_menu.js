@@ -2,7 +2,7 @@
 // and the menu behind it (the menu button pattern of WAI-ARIA: arrows, Home, End and Escape). On a screen a long press of
 // the message opens it as well. What has to be chosen or confirmed first stands in the place of the menu.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { ReactionPicker } from "./reactions.js";
 
 /**

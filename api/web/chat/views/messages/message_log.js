@@ -1,9 +1,9 @@
 // The messages of a conversation, and where in them the reader is: at the newest end, which then stays in sight, or
 // further up, where nothing that is loaded may move what he reads.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { copy } from "../browser/clipboard.js";
-import { dayName, dayOf } from "../time.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
+import { copy } from "../../browser/clipboard.js";
+import { dayName, dayOf } from "../../time.js";
 import { useFirstUnread } from "./first_unread.js";
 import { Message, UnsentMessage } from "./message.js";
 
@@ -15,11 +15,11 @@ const NOTE_MS = 4_000;
 const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 
 /**
- * @typedef {import("../mail/thread.js").Thread} Thread
- * @typedef {import("../mail/thread.js").Message} MessageOfThread
+ * @typedef {import("../../mail/thread.js").Thread} Thread
+ * @typedef {import("../../mail/thread.js").Message} MessageOfThread
  */
 
-/** @param {{account: import("../mail/account.js").Account, thread: Thread}} props */
+/** @param {{account: import("../../mail/account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox, isConnected } = account;
   const { messages } = thread;
@@ -90,7 +90,7 @@ export function MessageLog({ account, thread }) {
       `,
     ];
   };
-  const unsentView = (/** @type {import("../mail/outbox.js").Unsent} */ one) => html`
+  const unsentView = (/** @type {import("../../mail/outbox.js").Unsent} */ one) => html`
     <${UnsentMessage} key=${one.clientMessageId} unsent=${one} isConnected=${isConnected} onSendAgain=${() => outbox.sendAgain(one)}
       onDiscard=${() => outbox.forget(new Set([one.clientMessageId]))} handling=${handling(one.clientMessageId)}
       actions=${[{ name: "Copy text", run: () => copyText(one.content) }]} />

@@ -1,7 +1,7 @@
 // Reactions to a message: who reacts how, below it, and where one chooses an emoji.
 
-import { html, useRef, useState } from "../vendor/htm-preact.js";
-import { isComposing } from "../keys.js";
+import { html, useRef, useState } from "../../vendor/htm-preact.js";
+import { isComposing } from "../../keys.js";
 
 /** The ones that are chosen by a press; any other is written, by the system's own keyboard of emoji. */
 const QUICK = Object.entries({
@@ -16,7 +16,7 @@ const QUICK = Object.entries({
 });
 
 /**
- * @typedef {import("../../client/rowbox.js").Reaction} Reaction
+ * @typedef {import("../../../client/rowbox.js").Reaction} Reaction
  * @typedef {(emoji: string) => void} OnReact Called with an emoji, or with "" to take one's own back.
  */
 

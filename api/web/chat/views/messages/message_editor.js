@@ -1,9 +1,9 @@
 // Where one gives a message another text, in the place of that message. Enter saves and Shift+Enter begins a line (on a
 // screen Enter begins a line, and the button saves); Escape leaves it as it was.
 
-import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { isComposing, isTouch } from "../keys.js";
-import { excessOf, useHeightOf } from "./writing.js";
+import { html, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
+import { isComposing, isTouch } from "../../keys.js";
+import { excessOf, useHeightOf } from "../writing.js";
 
 const EMPTY = "A message cannot be empty. Take it back instead.";
 

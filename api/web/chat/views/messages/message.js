@@ -1,8 +1,8 @@
 // One message: its text, when it was sent, what became of it, and what can be done with it.
 
-import { html, useMemo, useRef } from "../vendor/htm-preact.js";
-import { withLinks } from "../links.js";
-import { clockTime, fullTime, isoTime } from "../time.js";
+import { html, useMemo, useRef } from "../../vendor/htm-preact.js";
+import { withLinks } from "../../links.js";
+import { clockTime, fullTime, isoTime } from "../../time.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
 import { Reactions, whoReacts } from "./reactions.js";
@@ -29,7 +29,7 @@ const LONG_PRESS_WITHIN_PX = 10;
 /**
  * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
  * asked for; `editing`: null where it is not being edited.
- * @param {{message: import("../mail/thread.js").Message, userId: string, isFirst: boolean, isLast: boolean, isTimed: boolean,
+ * @param {{message: import("../../mail/thread.js").Message, userId: string, isFirst: boolean, isLast: boolean, isTimed: boolean,
  *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   onReact: import("./reactions.js").OnReact}} props
  */
@@ -66,7 +66,7 @@ export function Message({ message, userId, isFirst, isLast, isTimed, onTap, acti
 
 /**
  * A message that the server has not confirmed.
- * @param {{unsent: import("../mail/outbox.js").Unsent, isConnected: ?boolean, onSendAgain: () => void, onDiscard: () => void,
+ * @param {{unsent: import("../../mail/outbox.js").Unsent, isConnected: ?boolean, onSendAgain: () => void, onDiscard: () => void,
  *   actions: import("./message_menu.js").Action[], handling: Handling}} props
  */
 export function UnsentMessage({ unsent, isConnected, onSendAgain, onDiscard, actions, handling }) {

@@ -1,12 +1,12 @@
 // Where the unread messages begin that were there when one opened the conversation or came back to it. The line stays
 // while one reads, although what is read counts no longer; it goes when one answers, and moves when one was away again.
 
-import { useRef } from "../vendor/htm-preact.js";
+import { useRef } from "../../vendor/htm-preact.js";
 
 /**
  * The messageId of the first unread message, or null: nothing was unread, or it is further up than what is loaded.
  * @param {object} facts
- * @param {import("../mail/thread.js").Message[]} facts.messages Oldest first.
+ * @param {import("../../mail/thread.js").Message[]} facts.messages Oldest first.
  * @param {string} facts.userId
  * @param {number} facts.unreadCount Others' messages behind the read mark.
  * @param {boolean} facts.isCurrent `messages` are up to date with `unreadCount`.
