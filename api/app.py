@@ -61,7 +61,7 @@ def build_app(
     edge = Edge(counters, drain, ids, Cors(server.cors_origins), guard=guard_of(server), access_log=access_log)
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
-    handlers = Handlers(port, settings.poll, escapes_user_ids=settings.auth.escape_user_ids)
+    handlers = Handlers(port, settings.poll, settings.groups, escapes_user_ids=settings.auth.escape_user_ids)
     operations = handlers.operations()
     for operation in operations:
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)

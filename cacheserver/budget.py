@@ -38,14 +38,14 @@ class Budget:
             return False
         return self.is_full or own_count * SHARES >= self.most or own_bytes * SHARES >= self.most_bytes
 
-    def add(self, size_bytes: int) -> None:
-        """Counts one more thing that waits."""
-        self.count += 1
+    def add(self, size_bytes: int, count: int = 1) -> None:
+        """Counts one more thing that waits, or one that stands for `count` of them."""
+        self.count += count
         self.size_bytes += size_bytes
 
-    def remove(self, size_bytes: int) -> None:
-        """Counts one thing less, of `size_bytes` as it was added with."""
-        self.count -= 1
+    def remove(self, size_bytes: int, count: int = 1) -> None:
+        """Counts one thing less, of `size_bytes` and `count` as it was added with."""
+        self.count -= count
         self.size_bytes -= size_bytes
 
 

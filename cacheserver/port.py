@@ -11,6 +11,8 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from rowbox.mailbox.group import GroupSettings
+from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, GroupView
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
@@ -44,6 +46,8 @@ class Send(msgspec.Struct, frozen=True, array_like=True):
     """What is known of the token that the request came with; None: it came with none that can be revoked."""
     routed: Routed | None = None
     entropy: int = 0
+    conversation_id: bytes | None = None
+    """Where the message goes, in place of a recipient, who is "" then: a group, or a conversation of two."""
 
 
 class SendResult(msgspec.Struct, frozen=True, array_like=True):
@@ -113,6 +117,54 @@ class ChangeResult(msgspec.Struct, frozen=True, array_like=True):
     message_id: bytes
     last_updated_timestamp: int
     changed: bool
+    quota: Quota | None = None
+
+
+class Create(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """A new group of the user and of `members`, under a name of his own for it."""
+
+    client_group_id: str
+    name: str
+    members: tuple[str, ...]
+    settings: GroupSettings
+
+
+class ChangeGroup(msgspec.Struct, frozen=True, array_like=True):
+    """A change of a group by one of its members; or its creation, whose `conversation_id` is group_conversation_id."""
+
+    user_id: str
+    conversation_id: bytes
+    deed: Create | Deed
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class GroupResult(msgspec.Struct, frozen=True, array_like=True):
+    """The group after a ChangeGroup. `changed`: False where it was so before; it may have been an earlier try.
+
+    `pending` counts the members who have not been told yet.
+    """
+
+    conversation_id: bytes
+    version: int
+    changed: bool
+    pending: int
+    quota: Quota | None = None
+
+
+class FetchGroup(msgspec.Struct, frozen=True, array_like=True):
+    """What a group is, asked by one of its members."""
+
+    user_id: str
+    conversation_id: bytes
+    bearer: Bearer | None = None
+
+
+class GroupShown(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchGroup."""
+
+    conversation_id: bytes
+    view: GroupView
     quota: Quota | None = None
 
 
@@ -282,7 +334,10 @@ class MailboxPort(Protocol):
         ...
 
     async def send(self, request: Send) -> SendResult:
-        """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown."""
+        """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown.
+
+        To a conversation also UnknownConversation; to a group NotAMember, GroupDeleted, NotAllowed, MessageTooLarge.
+        """
         ...
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
@@ -307,6 +362,18 @@ class MailboxPort(Protocol):
         The same reaction again changes nothing. UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange,
         RateLimited; PeerTooOld where the owner does not know this call yet.
         """
+        ...
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        """Creates or changes a group; its members are told, each behind what was said before.
+
+        What is so already is not changed. UnknownConversation, NotAMember, GroupDeleted, NotAllowed, UnknownMember,
+        GroupFull, ClientGroupIdReused, GroupMoved, RateLimited; PeerTooOld where an owner does not know this call yet.
+        """
+        ...
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        """What a group is, and who is in. UnknownConversation, NotAMember, GroupDeleted, RateLimited, PeerTooOld."""
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
@@ -358,6 +425,14 @@ class DeliveryPort(Protocol):
         The result is how many of them, counted from the first, are durable: one at least. Raises, at once or when it is
         awaited, what a write raises, and HandoverInProgress where this server cannot reach the user's owner.
         """
+        ...
+
+
+class GroupPort(Protocol):
+    """What the owners of members ask of the owner of a group's row."""
+
+    def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        """Does what is asked of a group's row. Raises what GroupRow does, and what a write raises."""
         ...
 
 

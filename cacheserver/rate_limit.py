@@ -2,6 +2,12 @@
 
     send    what writes: a send, a read mark
     fetch   what only reads: a page, the status of a send
+    create  a new group, which is a row of its own; a send as well
+
+and of each group, whoever of its members asks:
+
+    fan_out  a message: bytes of text, times members
+    change   a change of its members, its name or its settings
 
 A request takes a token before it is done. What a request costs beyond that is known only when it is done (View.cost),
 and is taken then, even from an empty bucket. An owner has one RateLimits, through which every token is taken.
@@ -10,26 +16,36 @@ and is taken then, even from an empty bucket. An owner has one RateLimits, throu
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 from rowbox.cacheserver.port import Quota
 from rowbox.mailbox.errors import RateLimited
-from rowbox.mailbox.settings.config import LimitClass, RateLimitSettings
+from rowbox.mailbox.settings.config import GroupsSettings, LimitClass, RateLimitSettings
+
+GroupLimit: TypeAlias = Literal["fan_out", "change"]
 
 
 class RateLimits:
     """The buckets of all classes. A class that is not limited has none: everything is let through, without a Quota."""
 
-    def __init__(self, settings: RateLimitSettings, now_s: Callable[[], float]) -> None:
-        self._buckets: dict[LimitClass, TokenBuckets] = {}
-        for name in get_args(LimitClass):
-            limit = settings.of(name)
-            if limit is not None:
+    def __init__(
+        self, settings: RateLimitSettings, now_s: Callable[[], float], groups: GroupsSettings | None = None
+    ) -> None:
+        """`groups` None: what is of each group has no limit."""
+        self._buckets: dict[LimitClass | GroupLimit, TokenBuckets] = {}
+        limits: dict[LimitClass | GroupLimit, tuple[float, float] | None] = {
+            name: settings.of(name) for name in get_args(LimitClass)
+        }
+        if groups is not None and settings.enabled:
+            limits["fan_out"] = groups.fan_out_burst_bytes, groups.fan_out_bytes_per_second
+            limits["change"] = groups.change_burst, groups.change_per_second
+        for name, limit in limits.items():
+            if limit is not None and all(limit):
                 burst, per_second = limit
                 most = settings.max_buckets
-                self._buckets[name] = TokenBuckets(burst=burst, per_second=per_second, most=most, now_s=now_s)
+                self._buckets[name] = TokenBuckets(burst=int(burst), per_second=per_second, most=most, now_s=now_s)
 
-    def take(self, name: LimitClass, user_id: str, cost: int = 1) -> Quota | None:
+    def take(self, name: LimitClass | GroupLimit, user_id: str, cost: int = 1) -> Quota | None:
         """Takes `cost` tokens before a request is done. None where `name` has no limit. RateLimited."""
         buckets = self._buckets.get(name)
         return buckets.take(user_id, cost) if buckets is not None else None

@@ -1,18 +1,24 @@
 """The client: what a user may do, each as one method."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+
+import msgspec
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    ChangedGroup,
     ChangedMessage,
     Changes,
     Conversation,
     ConversationPage,
+    Group,
+    GroupSettings,
     Message,
     MessagePage,
     ReadMark,
+    Role,
     Sent,
 )
 from rowbox.client.calls.errors import CallFailed, ListReset, Refused
@@ -29,6 +35,7 @@ from rowbox.client.following.polls import OnConnection, Polls
 
 MAX_WAIT_S: Final = 55
 _PAGE_SIZE: Final = 100
+Fields: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -94,11 +101,39 @@ class Client:
         Later nothing is tried, and OutcomeUnknown with the code DEDUPE_LIFE_OVER says so. A call that was cancelled can
         be gone on with too, if its `client_message_id` was given.
         """
+        to = {"recipientId": recipient_id}
+        return await self._send(to, recipient_id, content, client_message_id, first_tried_at, patience_s)
+
+    async def send_to(
+        self,
+        conversation_id: str,
+        content: str,
+        *,
+        client_message_id: str | None = None,
+        first_tried_at: float | None = None,
+        patience_s: float | None = None,
+    ) -> Sent:
+        """As `send`, to a conversation in which the user is: a group, or one of two.
+
+        Refused with the code not_a_member where the user is not in the group any more.
+        """
+        to = {"conversationId": conversation_id}
+        return await self._send(to, conversation_id, content, client_message_id, first_tried_at, patience_s)
+
+    async def _send(
+        self,
+        to: dict[str, str],
+        key: str,
+        content: str,
+        client_message_id: str | None,
+        first_tried_at: float | None,
+        patience_s: float | None,
+    ) -> Sent:
         message_id = new_client_message_id() if client_message_id is None else client_message_id
-        fields = {"recipientId": recipient_id, "messageContent": content, "clientMessageId": message_id}
+        fields = {**to, "messageContent": content, "clientMessageId": message_id}
         if first_tried_at is not None:
             checked_duration("first_tried_at", first_tried_at)
-        called_s, turn = self._timing.clock(), self._turns.of(recipient_id)
+        called_s, turn = self._timing.clock(), self._turns.of(key)
         async with turn:
             attempt = Attempt.beginning(message_id, first_tried_at, self._timing)
 
@@ -155,6 +190,77 @@ class Client:
         """
         fields = {"conversationId": conversation_id, "messageId": message_id, "emoji": emoji}
         return await self._retried(lambda: self._transport.post("react", fields, ChangedMessage), patience_s)
+
+    async def create_group(
+        self,
+        client_group_id: str,
+        members: Sequence[str],
+        name: str = "",
+        *,
+        settings: GroupSettings | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedGroup:
+        """Makes a group of the user and of `members`, once for each `client_group_id` of the user's.
+
+        Refused with the code client_group_id_reused where that names another group.
+        """
+        fields: Fields = {"clientGroupId": client_group_id, "members": list(members), "name": name}
+        if settings is not None:
+            fields["settings"] = msgspec.to_builtins(settings)
+        return await self._change_group("createGroup", fields, patience_s)
+
+    async def fetch_group(self, conversation_id: str, *, patience_s: float | None = None) -> Group:
+        """What a group of the user's is called, who is in, and who may do what."""
+        query: dict[str, str | int | None] = {"conversationId": conversation_id}
+        return await self._retried(lambda: self._transport.get("fetchGroup", query, Group), patience_s)
+
+    async def add_members(
+        self, conversation_id: str, user_ids: Sequence[str], *, patience_s: float | None = None
+    ) -> ChangedGroup:
+        """Adds users to a group. Who is in already stays."""
+        fields: Fields = {"conversationId": conversation_id, "userIds": list(user_ids)}
+        return await self._change_group("addMembers", fields, patience_s)
+
+    async def remove_member(
+        self, conversation_id: str, user_id: str, *, patience_s: float | None = None
+    ) -> ChangedGroup:
+        """Removes a member of a group."""
+        fields: Fields = {"conversationId": conversation_id, "userId": user_id}
+        return await self._change_group("removeMember", fields, patience_s)
+
+    async def leave_group(self, conversation_id: str, *, patience_s: float | None = None) -> ChangedGroup:
+        """Leaves a group. A second try is Refused with the code not_a_member."""
+        return await self._change_group("leaveGroup", {"conversationId": conversation_id}, patience_s)
+
+    async def set_role(
+        self, conversation_id: str, user_id: str, role: Role, *, patience_s: float | None = None
+    ) -> ChangedGroup:
+        """Gives a member of a group another role; "owner" gives the group to that member."""
+        fields: Fields = {"conversationId": conversation_id, "userId": user_id, "role": role}
+        return await self._change_group("setRole", fields, patience_s)
+
+    async def update_group(
+        self,
+        conversation_id: str,
+        *,
+        name: str | None = None,
+        settings: GroupSettings | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedGroup:
+        """Gives a group another name, other settings, or both; what is None stays."""
+        fields: Fields = {"conversationId": conversation_id}
+        if name is not None:
+            fields["name"] = name
+        if settings is not None:
+            fields["settings"] = msgspec.to_builtins(settings)
+        return await self._change_group("updateGroup", fields, patience_s)
+
+    async def delete_group(self, conversation_id: str, *, patience_s: float | None = None) -> ChangedGroup:
+        """Deletes a group, for all its members. A second try is Refused with the code group_deleted."""
+        return await self._change_group("deleteGroup", {"conversationId": conversation_id}, patience_s)
+
+    async def _change_group(self, call: str, fields: Fields, patience_s: float | None) -> ChangedGroup:
+        return await self._retried(lambda: self._transport.post(call, fields, ChangedGroup), patience_s)
 
     async def mark_read(self, conversation_id: str, message_id: str, *, patience_s: float | None = None) -> ReadMark:
         """Marks the conversation read up to and including that message. The mark never moves back."""

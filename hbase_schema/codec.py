@@ -35,6 +35,7 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
+from rowbox.mailbox.group import Told
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
@@ -78,6 +79,7 @@ class _MessageValue(Struct, array_like=True, gc=False):
     client_message_id: str | None
     change: Change | None = None
     reactions: tuple[Reaction, ...] = ()
+    told: Told | None = None
 
 
 class _LogValue(Struct, array_like=True, gc=False):
@@ -133,7 +135,7 @@ def _message(cell: MessageCell) -> EncodedCell:
     qualifier = keys.message_qualifier(
         cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version
     )
-    told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions
+    told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions, cell.told
     return Family.MESSAGES, qualifier, _pack(told)
 
 
@@ -227,7 +229,7 @@ def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     _check_length(qualifier, keys.MESSAGE_BYTES if is_as_sent else keys.CHANGED_MESSAGE_BYTES)
     key = keys.split_message_qualifier(qualifier)
     told = message.sender_id, message.content, message.client_message_id
-    return MessageCell(*key[:4], *told, change, key.first_version, reactions)
+    return MessageCell(*key[:4], *told, change, key.first_version, reactions, message.told)
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:

@@ -9,7 +9,7 @@ Versions are not inverted in `l`: deltas are read upwards.
 from struct import Struct
 from typing import NamedTuple
 
-from rowbox.mailbox.ids import ID_BYTES, is_user_id, shard_of
+from rowbox.mailbox.ids import ID_BYTES, is_row_name, shard_of
 
 FENCE_PREFIX = b"f"
 MAX_SHARDS = 1 << 16
@@ -40,19 +40,19 @@ REVOKED_ROW = b"meta/revoked"
 META_START = b"meta/"
 
 
-def row_key(user_id: str, shards: int) -> bytes:
-    """The row of a user: `<shard:4 hex>/<userId>`."""
-    return b"%04x/%s" % (shard_of(user_id, shards), user_id.encode())
+def row_key(name: str, shards: int) -> bytes:
+    """The row of a user, or of a group: `<shard:4 hex>/<name>`."""
+    return b"%04x/%s" % (shard_of(name, shards), name.encode())
 
 
-def user_of(row: bytes, shards: int) -> str | None:
-    """The user whose row this is: the inverse of `row_key`. None for a foreign row, whose key no user can ever have.
+def name_of(row: bytes, shards: int) -> str | None:
+    """Whose row this is: a userId, or the name of a group's row (mailbox/group.py). The inverse of `row_key`.
 
-    Every walk over rows has to ask this, because another program may have written into the table, and one such key must
-    not end the work for all other rows.
+    None for a foreign row, whose key nobody can ever have. Every walk over rows has to ask this, because another
+    program may have written into the table, and one such key must not end the work for all other rows.
     """
-    user_id = row[5:].decode("ascii", "replace")
-    return user_id if is_user_id(user_id) and row_key(user_id, shards) == row else None
+    name = row[5:].decode("ascii", "replace")
+    return name if is_row_name(name) and row_key(name, shards) == row else None
 
 
 def shard_of_row(row: bytes) -> int:
@@ -152,6 +152,11 @@ def message_stamp(qualifier: bytes) -> tuple[int, int, int]:
 def message_of(qualifier: bytes) -> bytes:
     """The part of a message's qualifier that all cells of the message have in common, and no other cell."""
     return qualifier[:MESSAGE_PREFIX_BYTES]
+
+
+def is_quiet_message(qualifier: bytes) -> bool:
+    """Whether a message's qualifier, in a group, is of one that does not count as unread: its id is inverted."""
+    return not qualifier[MESSAGE_PREFIX_BYTES - 1] & 1
 
 
 MESSAGE_PREFIX_BYTES = 2 * ID_BYTES

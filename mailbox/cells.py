@@ -11,6 +11,7 @@ import msgspec
 
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import Fence
+from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
@@ -31,6 +32,8 @@ class ChangeKind(IntEnum):
     """Its author took a message back."""
     REACTION = 6
     """Somebody reacted to a message, in another way than before or not any more."""
+    GROUP = 7
+    """An event of a group of which the row shows nothing but that it is known. Names no message."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -46,7 +49,13 @@ CONVERSATION = Kind(b"c", Conversation, ID_BYTES, "conversation")
 """A conversation's state, by its id. A mailbox keeps these in an index of their own: lists and deltas go by it."""
 REVOCATION = Kind(b"t", Revocation, 0, "revocation")
 """Which of the user's tokens are revoked."""
-KINDS: dict[bytes, Kind[Any]] = {kind.letter: kind for kind in (CONVERSATION, REVOCATION)}
+MEMBERSHIP = Kind(b"s", Membership, ID_BYTES, "membership")
+"""What a member knows of a group beside its messages, by its conversationId."""
+GROUP = Kind(b"g", Group, 0, "group")
+"""In a group's row: the group."""
+FORMER = Kind(b"x", Former, ID_BYTES, "former")
+"""In a group's row: who was in it once, by person_key."""
+KINDS: dict[bytes, Kind[Any]] = {kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER)}
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.
@@ -87,6 +96,10 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
     def is_unsent(self) -> bool:
         """Whether the message was taken back."""
         return self.change is not None and self.change.is_unsent
+
+    """The version with which the message came, where `change` is something; else 0: it is `version`."""
+    told: Told | None = None
+    """Of a group's system message: what it says."""
 
     @property
     def came(self) -> int:
@@ -134,7 +147,9 @@ class OutboxCell(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The userIds to which the message still goes: all participants but its sender."""
+        """The userIds to which the message still goes: all participants but its sender; all whom an event names."""
+        if self.message.group is not None:
+            return self.message.group.recipients
         return tuple(user for user in self.message.participants if user != self.message.sender_id)
 
 

@@ -6,13 +6,14 @@ Time is a `horizon`, as everywhere in this folder: a message is there while its 
 it is until it is settled: the mailbox writes one that says so, as a change like any other (Plan.settle).
 """
 
-from typing import NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 import msgspec
 
 from rowbox.mailbox import representation
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
+from rowbox.mailbox.group import InGroup, Membership, Standing
+from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 
 SNIPPET_CHARACTERS = 100
@@ -56,6 +57,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reaction); 0: none.
     No message whose log entry is newer was changed since. `last_is_unsent`: the newest message was taken back, and the
     snippet is "" for that.
+    `group` is there in groups only. A group's state names no participants, and its quiet messages are never unread.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -73,6 +75,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_sender: int = UNTOLD
     changed_at: int = 0
     last_is_unsent: bool = False
+    group: InGroup | None = None
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -130,6 +133,42 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The state after somebody reacted to a message that it has: nothing is told of that here."""
         return msgspec.structs.replace(self, version=version, epoch=epoch, changed_at=version)
 
+    @classmethod
+    def new_group(cls, version: int) -> Self:
+        """A group's conversation without a message, to which its first event is added."""
+        return msgspec.structs.replace(cls.new((), version), group=InGroup(0, ""))
+
+    def with_event(self, message: Message, version: int, epoch: int, *, is_own: bool) -> "Conversation":
+        """The state after an event of the group, which is newer than all that are there. `is_own`: it marks all read.
+
+        Other users' quiet messages leave unread what is unread.
+        """
+        assert message.group is not None
+        read_mark, unread, since = self.read_mark, self.unread_count, self.unread_since
+        if is_own:
+            read_mark, unread, since = message.message_id, 0, 0
+        elif not is_quiet(message.message_id):
+            since = since if unread else version
+            unread = min(UNREAD_CAP, unread + 1)
+        return msgspec.structs.replace(
+            self,
+            version=version,
+            epoch=epoch,
+            last_message_id=message.message_id,
+            last_message_version=version,
+            snippet=message.content[:SNIPPET_CHARACTERS],
+            read_mark=read_mark,
+            unread_count=unread,
+            unread_since=since,
+            last_is_unsent=False,
+            group=InGroup(message.group.version, message.sender_id),
+        )
+
+    def with_chain(self, chain: int, version: int, epoch: int) -> "Conversation":
+        """The state after an event of the group of which nothing is shown here."""
+        assert self.group is not None
+        return msgspec.structs.replace(self, version=version, epoch=epoch, group=InGroup(chain, self.group.last_sender))
+
     def _with_newest(
         self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int, unread_since: int
     ) -> "Conversation":
@@ -151,6 +190,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def last_sender_id(self) -> str | None:
         """The userId of the newest message's sender; None where the state does not tell."""
+        if self.group is not None:
+            return self.group.last_sender or None
         return self.participants[self.last_sender] if 0 <= self.last_sender < len(self.participants) else None
 
     # ------------------------------------------------------------------ what retention ends
@@ -197,21 +238,42 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         unread = unread if unread is not None else Unread(left.unread_count, left.unread_since)
         return left.with_read_mark(self.read_mark, unread, version, epoch)
 
-    def to_json(self, conversation_id: bytes) -> bytes:
-        """The conversation as clients get it (representation.py)."""
-        return representation.encode(
-            representation.Conversation(
-                to_text(conversation_id),
-                self.participants,
-                self.snippet or None,
-                self.version,
-                to_text(self.last_message_id),
-                self.last_sender_id,
-                sent_timestamp(self.last_message_id),
-                self.unread_count,
-                True if self.last_is_unsent else msgspec.UNSET,
-            )
+    def to_json(self, conversation_id: bytes, membership: Membership | None = None) -> bytes:
+        """The conversation as clients get it (representation.py). `membership`: of a group, what its member knows."""
+        shown = representation.Conversation(
+            to_text(conversation_id),
+            self.participants,
+            self.snippet or None,
+            self.version,
+            to_text(self.last_message_id),
+            self.last_sender_id,
+            sent_timestamp(self.last_message_id),
+            self.unread_count,
+            True if self.last_is_unsent else msgspec.UNSET,
         )
+        return representation.encode(shown if membership is None else _as_group(shown, membership))
+
+
+_MEMBERSHIPS: Final[dict[Standing, Literal["in", "left", "removed", "deleted"]]] = {
+    Standing.IN: "in",
+    Standing.LEFT: "left",
+    Standing.REMOVED: "removed",
+    Standing.DELETED: "deleted",
+    Standing.DECLINED: "left",
+}
+
+
+def _as_group(shown: representation.Conversation, membership: Membership) -> representation.Conversation:
+    return msgspec.structs.replace(
+        shown,
+        participants=membership.first_members,
+        kind="group",
+        name=membership.name,
+        member_count=membership.member_count,
+        role=membership.role,
+        membership=_MEMBERSHIPS[membership.standing],
+        group_version=membership.group_version,
+    )
 
 
 pack = msgspec.msgpack.Encoder().encode

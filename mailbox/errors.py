@@ -112,6 +112,48 @@ class TooLateToChange(RowboxError):
     code = "too_late_to_change"
 
 
+class NotInGroups(RowboxError):
+    """The conversation is a group, and the call is for conversations of two."""
+
+    code = "not_in_groups"
+
+
+class NotAMember(RowboxError):
+    """The user was in the group and is not any more."""
+
+    code = "not_a_member"
+
+
+class GroupDeleted(RowboxError):
+    """The group was deleted: its members keep their copies, and nothing is added."""
+
+    code = "group_deleted"
+
+
+class NotAllowed(RowboxError):
+    """The user's role in the group does not allow it."""
+
+    code = "not_allowed"
+
+
+class GroupFull(RowboxError):
+    """The group would have more members than `groups.max_members`."""
+
+    code = "group_full"
+
+
+class ClientGroupIdReused(RowboxError):
+    """The clientGroupId names another request already."""
+
+    code = "client_group_id_reused"
+
+
+class UnknownMember(RowboxError):
+    """The user whom the request is about is not in the group."""
+
+    code = "unknown_member"
+
+
 class UnknownClientMessageId(RowboxError):
     """No send with this clientMessageId was applied so far."""
 
@@ -140,6 +182,13 @@ class RevocationsFull(RowboxError):
 
 
 # The request is fine, the moment is not: try again.
+
+
+class GroupMoved(RowboxError):
+    """The group has changed since the one who asks was told of it last. Nothing was done."""
+
+    code = "group_moved"
+    retryable = True
 
 
 class RateLimited(RowboxError):
@@ -252,3 +301,18 @@ class StoreSettingsMismatch(StoreUnusable):
 
 class StoreDamaged(StoreUnusable):
     """A file or a cell does not read back as it was written."""
+
+
+# Between owners. No client is told so.
+
+
+class EventGap(RowboxError):
+    """A member's row lacks something that stands before an event of its group. Nothing was written."""
+
+
+class JoinDeclined(RowboxError):
+    """A member's row does not take part in a group: the group's row is to remove him who joined with `version`."""
+
+    def __init__(self, message: str, *, version: int = 0) -> None:
+        super().__init__(message)
+        self.version = version

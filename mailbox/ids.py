@@ -26,6 +26,7 @@ ID_PATTERN = r"^[0-9a-f]{32}$"
 _USER_ID = re.compile(USER_ID_PATTERN[1:-1])
 _ID = re.compile(ID_PATTERN[1:-1])
 _RAND_B_MASK = (1 << 62) - 1
+_ROW_NAME = re.compile(USER_ID_PATTERN[1:-1] + r"|!g[0-9a-f]{32}")
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
 _VERSION_AND_VARIANT_MASK = 0xF << 76 | 0b11 << 62
 
@@ -35,6 +36,11 @@ def is_user_id(text: str) -> bool:
     return _USER_ID.fullmatch(text) is not None
 
 
+def is_row_name(text: str) -> bool:
+    """Whether `text` names a row: a userId, or what a group's row has in its place (mailbox/group.py)."""
+    return _ROW_NAME.fullmatch(text) is not None
+
+
 def shard_of(user_id: str, shards: int) -> int:
     """The shard of a user, 0 <= shard < `shards`. Never changes for a store: `shards` is fixed when it is made."""
     return int.from_bytes(blake2b(user_id.encode(), digest_size=8).digest(), "big") % shards
@@ -42,12 +48,13 @@ def shard_of(user_id: str, shards: int) -> int:
 
 def direct_conversation_id(one: str, other: str) -> bytes:
     """The id of the 1:1 conversation of two users, in either order; of a user's notes to self if they are one."""
-    first = _length_prefixed(min(one, other))
-    both = first if one == other else first + _length_prefixed(max(one, other))
+    first = length_prefixed(min(one, other))
+    both = first if one == other else first + length_prefixed(max(one, other))
     return blake2b(both, digest_size=ID_BYTES).digest()
 
 
-def _length_prefixed(user_id: str) -> bytes:
+def length_prefixed(user_id: str) -> bytes:
+    """A text of up to 65,535 bytes in a form that no other texts, one behind the other, can have."""
     encoded = user_id.encode()
     return len(encoded).to_bytes(2, "big") + encoded
 
@@ -73,6 +80,24 @@ def is_message_id(identifier: bytes) -> bool:
 def sent_timestamp(message: bytes) -> int:
     """The sentTimestamp (microseconds) that a messageId holds: the inverse of `message_id`."""
     return int.from_bytes(message[:6], "big") * US_PER_MS + (int.from_bytes(message[6:8], "big") & 0xFFF)
+
+
+def quiet(entropy: int) -> int:
+    """Random bits for the id of a message in a group that does not count as unread, because nobody wrote it.
+
+    The lowest bit of such an id says so, so that unread messages are counted by keys alone. Only groups go by it.
+    """
+    return entropy | 1
+
+
+def counted(entropy: int) -> int:
+    """Random bits for the id of a message in a group that counts as unread."""
+    return entropy & ~1
+
+
+def is_quiet(message: bytes) -> bool:
+    """Whether a message of a group does not count as unread, by its id."""
+    return bool(message[-1] & 1)
 
 
 def client_id_hash(client_message_id: str) -> bytes:

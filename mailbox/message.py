@@ -4,6 +4,7 @@ import msgspec
 
 from rowbox.mailbox import representation
 from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.group import GroupPart, Told
 from rowbox.mailbox.ids import sent_timestamp, to_text
 from rowbox.mailbox.reactions import Reaction, shown_to
 
@@ -42,6 +43,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     """What was done to it last; None where it is as it was sent."""
     reaction: Reaction | None = None
     """None: it is a message."""
+    group: GroupPart | None = None
+    """Of an event of a group: what its members' rows make of it. Then `participants` is empty."""
 
     @property
     def sent_us(self) -> int:
@@ -85,11 +88,13 @@ def copy_of(
     came: int,
     reactions: tuple[Reaction, ...] = (),
     user_id: str = "",
+    told: Told | None = None,
 ) -> MessageCopy:
     """The copy of `message` in the mailbox where it came with version `came` and got `version` by its last change.
 
     `client_message_id`: None but in its sender's own. `sent_us` is the time in the message's id; the caller has decoded
-    it already. `user_id` is whose mailbox it is; only `reactions` are shown to each user in another way.
+    it already. `user_id` is whose mailbox it is; only `reactions` are shown to each user in another way. `told`: what a
+    group's system message says.
     """
     change = message.change
     shown = representation.Message(  # by position: a struct that is made by name takes longer
@@ -105,4 +110,7 @@ def copy_of(
         msgspec.UNSET if change is None or not change.is_unsent else True,
         shown_to(reactions, user_id) if reactions else msgspec.UNSET,
     )
+    if told is not None:
+        event = representation.Event(told.type, message.sender_id, told.users, told.name or msgspec.UNSET)
+        shown = msgspec.structs.replace(shown, kind="system", event=event)
     return MessageCopy(message.message_id, version, epoch, representation.encode(shown), came)

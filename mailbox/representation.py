@@ -7,11 +7,12 @@ types, and the tests decode every answer with them, strictly. See docs/adr/0036-
 The order of the fields is the order in the JSON. A field that only some have comes last and is UNSET in the others.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rowbox.mailbox.group import EventType, Role
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, ID_PATTERN, USER_ID_PATTERN
 
 encode = msgspec.json.Encoder().encode
@@ -44,7 +45,10 @@ MessageId: TypeAlias = Annotated[Id, Meta(description="The message, in every mai
 ConversationId: TypeAlias = Annotated[Id, Meta(description="The conversation: the same for all who are in it.")]
 Participants: TypeAlias = Annotated[
     tuple[UserId, ...],
-    Meta(description="All who are in the conversation, the user too; one where he writes to himself."),
+    Meta(
+        description="All who are in the conversation, the user too; one where he writes to himself. Of a group its "
+        "first five members; its messages name nobody here."
+    ),
 ]
 UnreadCount: TypeAlias = Annotated[
     int,
@@ -59,6 +63,20 @@ class Reaction(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, 
     count: Annotated[int, Meta(ge=1, description="How many users react with it.")]
     users: Annotated[tuple[UserId, ...], Meta(description="Who they are: the first five, in order.")]
     mine: Annotated[bool, Meta(description="Whether the user of this mailbox is one of them.")]
+
+
+class Event(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """What a system message of a group says."""
+
+    type: Annotated[
+        EventType,
+        Meta(
+            description="What happened. declined: somebody could not be added. More may come: show nothing for others."
+        ),
+    ]
+    actor: Annotated[UserId, Meta(description="Who did it.")]
+    users: Annotated[tuple[UserId, ...], Meta(description="Whom it happened to.")]
+    name: Annotated[str, Meta(description="The group's name, where this gave it one.")] | UnsetType = UNSET
 
 
 class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
@@ -81,6 +99,14 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
     reactions: (
         Annotated[tuple[Reaction, ...], Meta(description="By emoji, the one that was first used first.")] | UnsetType
     ) = UNSET
+    kind: (
+        Annotated[
+            Literal["system"],
+            Meta(description="Nobody wrote it: it says what happened to a group. It has no text, and is never unread."),
+        ]
+        | UnsetType
+    ) = UNSET
+    event: Annotated[Event, Meta(description="Of a system message: what happened.")] | UnsetType = UNSET
 
 
 class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
@@ -102,4 +128,18 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     last_message_unsent: (
         Annotated[bool, Meta(description="True: the newest message was taken back, so there is no snippet.")]
         | UnsetType
+    ) = UNSET
+    kind: Annotated[Literal["group"], Meta(description="Only of a group.")] | UnsetType = UNSET
+    name: Annotated[str, Meta(description="The group's name; it may be empty.")] | UnsetType = UNSET
+    member_count: Annotated[int, Meta(ge=0, description="How many are in the group.")] | UnsetType = UNSET
+    role: Annotated[Role, Meta(description="The user's own in the group, or his last.")] | UnsetType = UNSET
+    membership: (
+        Annotated[
+            Literal["in", "left", "removed", "deleted"],
+            Meta(description="Whether the user is in the group; who is not gets nothing more, and cannot send."),
+        ]
+        | UnsetType
+    ) = UNSET
+    group_version: (
+        Annotated[int, Meta(ge=0, description="Rises when the group's name, settings or members change.")] | UnsetType
     ) = UNSET

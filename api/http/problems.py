@@ -84,6 +84,22 @@ KINDS: Final[dict[str, Kind]] = {
         "Only its author may change the message",
         "Leave it: only the user who sent a message edits or unsends it.",
     ),
+    "not_a_member": Kind(
+        403,
+        "The user is not in the group any more",
+        "Leave it: what came until then stays. An admin of the group can add the user again.",
+    ),
+    "not_allowed": Kind(
+        403,
+        "The user's role in the group does not allow it",
+        "Leave it, or have an admin of the group do it: fetchGroup says who may what.",
+    ),
+    "group_deleted": Kind(
+        403, "The group was deleted", "Leave it: what came until then stays. Make another group to go on."
+    ),
+    "unknown_member": Kind(
+        404, "The user is not in the group", "Take a member whom fetchGroup names, or add the user first."
+    ),
     "unknown_conversation": Kind(
         404,
         "The user is in no such conversation",
@@ -108,6 +124,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The message was taken back",
         "Leave it: a message that was unsent stays so, and nobody reacts to it. Send another one.",
     ),
+    "not_in_groups": Kind(
+        409,
+        "The call is not there for groups",
+        "Leave it: messages of groups are neither edited nor unsent.",
+    ),
     "too_late_to_change": Kind(
         409,
         "The message was sent too long ago to be changed",
@@ -127,6 +148,16 @@ KINDS: Final[dict[str, Kind]] = {
         "The clientMessageId names another message",
         "Choose a new id: under this one another message was sent, and stands.",
     ),
+    "client_group_id_reused": Kind(
+        422,
+        "The clientGroupId names another group",
+        "Choose a new id: under this one another group was made, and stands.",
+    ),
+    "group_full": Kind(
+        422,
+        "The group would have too many members",
+        "Add fewer, or make another group: the server's setting groups.max_members says how many there may be.",
+    ),
     "rate_limited": Kind(429, "Too many requests of this user", "Send the same request again after Retry-After."),
     "internal": Kind(
         500,
@@ -137,6 +168,11 @@ KINDS: Final[dict[str, Kind]] = {
         503,
         "The mailbox is moving to another server",
         "Send the same request again after Retry-After, a message under the same id.",
+    ),
+    "group_moved": Kind(
+        503,
+        "The group has changed meanwhile",
+        "Send the same request again after Retry-After: nothing was done.",
     ),
     "keys_unavailable": Kind(
         503,
@@ -149,7 +185,7 @@ KINDS: Final[dict[str, Kind]] = {
     "peer_too_old": Kind(
         503,
         "The mailbox is on an older server, which does not know the call yet",
-        "Use fetchMessages and fetchConversation until the servers are upgraded, or ask again after Retry-After.",
+        "Ask again after Retry-After or once the servers are upgraded; use fetchMessages and fetchConversation.",
     ),
     "overloaded": Kind(
         503, "The server is at its limit", "Send the same request again after Retry-After: nothing was done."

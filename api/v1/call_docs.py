@@ -1,10 +1,9 @@
 """What the OpenAPI document says of each call, beyond what its types say."""
 
-from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
-
+from rowbox.api.v1.call_doc import CallDoc
+from rowbox.api.v1.group_docs import GROUP_CALLS
 from rowbox.api.v1.request_types import (
     EditMessage,
     FetchChangesQuery,
@@ -29,23 +28,6 @@ from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
 from rowbox.mailbox.settings.config import MessageSettings, PollSettings, StoreSettings
 from rowbox.mailbox.settings.units import format_duration
 
-
-class CallDoc(Struct, frozen=True):
-    """One call. `request` is its body for a POST, its query otherwise. `description` is Markdown, in paragraphs."""
-
-    name: str
-    method: str
-    summary: str
-    description: str
-    request: type[Struct]
-    answers: dict[int, str]
-    response: type[Struct]
-    problems: Sequence[str] = ()
-    is_poll: bool = False
-    names_a_send: bool = False
-    """Whether the call's answer has X-Dedupe-Life, which says for how long a clientMessageId is known."""
-
-
 MOST_WAITS: Final = PollSettings().max_per_user
 TOKEN_LIFE: Final = format_duration(StoreSettings().token_life_ms)
 
@@ -54,7 +36,9 @@ UNSEND_WINDOW: Final = format_duration(MessageSettings().unsend_window_ms)
 REACTION_WINDOW: Final = format_duration(MessageSettings().reaction_window_ms)
 
 _SEND: Final = """\
-The recipient's mailbox comes into being with its first message. Who sends to himself has one copy, in his own.
+To one recipient, or to a conversation: a group, or one of two. The recipient's mailbox comes into being with its first
+message. Who sends to himself has one copy, in his own. A message to a group has a limit of its own
+(groups.max_content_bytes), and is for those who are in when it is accepted.
 
 For as long as X-Dedupe-Life says, the same `clientMessageId` with the same recipient and content is the same
 message: a request that got no answer can be sent again. Another recipient or content under a used id is
@@ -152,7 +136,17 @@ CALLS: Final = (
         SendMessage,
         {201: "Sent.", 200: "An earlier request with this clientMessageId and the same payload had sent it."},
         SendMessageResponse,
-        ("message_too_large", "unsupported_media_type", "client_message_id_reused"),
+        (
+            "message_too_large",
+            "unsupported_media_type",
+            "client_message_id_reused",
+            "unknown_conversation",
+            "not_a_member",
+            "not_allowed",
+            "group_deleted",
+            "group_moved",
+            "peer_too_old",
+        ),
         names_a_send=True,
     ),
     CallDoc(
@@ -177,6 +171,7 @@ CALLS: Final = (
         (
             "unknown_conversation",
             "unknown_message",
+            "not_in_groups",
             "not_the_author",
             "message_unsent",
             "too_late_to_change",
@@ -196,6 +191,7 @@ CALLS: Final = (
         (
             "unknown_conversation",
             "unknown_message",
+            "not_in_groups",
             "not_the_author",
             "too_late_to_change",
             "message_too_large",
@@ -215,6 +211,7 @@ CALLS: Final = (
             "not_an_emoji",
             "unknown_conversation",
             "unknown_message",
+            "not_in_groups",
             "message_unsent",
             "too_late_to_change",
             "message_too_large",
@@ -264,4 +261,5 @@ CALLS: Final = (
         ("peer_too_old",),
         is_poll=True,
     ),
+    *GROUP_CALLS,
 )

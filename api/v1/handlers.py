@@ -1,13 +1,17 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react and markRead count against the send limit, because they write; sendStatus against the
-fetch limit, because it only reads.
+editMessage, unsendMessage, react, markRead and what changes groups count against the send limit, because they write;
+sendStatus and fetchGroup against the fetch limit, because they only read.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from rowbox.api.auth.claims import Claims
 from rowbox.api.http.operation import Call, CallResult, Operation
+from rowbox.api.v1.group_requests import GroupRequests
+from rowbox.api.v1.group_types import encode_group, encode_group_shown
 from rowbox.api.v1.requests import (
     escaped_user_id,
     parse_edit,
@@ -22,8 +26,8 @@ from rowbox.api.v1.requests import (
     plain_user_id,
 )
 from rowbox.api.v1.responses import encode_change, encode_feed, encode_mark_read, encode_page, encode_send
-from rowbox.cacheserver.port import MailboxPort
-from rowbox.mailbox.settings.config import PollSettings
+from rowbox.cacheserver.port import ChangeGroup, MailboxPort
+from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
 
 POLL_MARGIN_S: Final = 15
 """Seconds that a client should listen beyond its `wait`, because the answer may be on its way when that is over."""
@@ -32,10 +36,13 @@ POLL_MARGIN_S: Final = 15
 class Handlers:
     """The calls over one port."""
 
-    def __init__(self, port: MailboxPort, poll: PollSettings, *, escapes_user_ids: bool = False) -> None:
+    def __init__(
+        self, port: MailboxPort, poll: PollSettings, groups: GroupsSettings, *, escapes_user_ids: bool = False
+    ) -> None:
         self._port = port
         self._poll = poll
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
+        self._groups = GroupRequests(groups, self._read_user_id)
 
     def operations(self) -> list[Operation]:
         """All calls of the API."""
@@ -49,6 +56,19 @@ class Handlers:
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
+            Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
+            Operation("fetchGroup", "GET", "/v1/fetchGroup", "fetch", self.fetch_group),
+            *(
+                Operation(name, "POST", f"/v1/{name}", "send", self._changing(parse))
+                for name, parse in (
+                    ("addMembers", self._groups.add),
+                    ("removeMember", self._groups.remove),
+                    ("leaveGroup", self._groups.leave),
+                    ("setRole", self._groups.set_role),
+                    ("updateGroup", self._groups.update),
+                    ("deleteGroup", self._groups.delete),
+                )
+            ),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -90,6 +110,23 @@ class Handlers:
         request = parse_fetch_changes(call.query, call.claims, self._poll, self._read_user_id)
         changes = await self._port.fetch_changes(request)
         return CallResult(200, encode_feed(changes), changes.quota, _poll_timeout_s(request.wait_ms))
+
+    async def create_group(self, call: Call) -> CallResult:
+        result = await self._port.change_group(self._groups.create(call.take_body(), call.claims))
+        return CallResult(201 if result.changed else 200, encode_group(result), result.quota)
+
+    async def fetch_group(self, call: Call) -> CallResult:
+        shown = await self._port.fetch_group(self._groups.fetch(call.query, call.claims))
+        return CallResult(200, encode_group_shown(shown), shown.quota)
+
+    def _changing(self, parse: Callable[[bytes, Claims], ChangeGroup]) -> Callable[[Call], Awaitable[CallResult]]:
+        """The handler of a call that changes a group, as `parse` reads it."""
+
+        async def change_group(call: Call) -> CallResult:
+            result = await self._port.change_group(parse(call.take_body(), call.claims))
+            return CallResult(200, encode_group(result), result.quota)
+
+        return change_group
 
 
 def _poll_timeout_s(wait_ms: int) -> int | None:

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from rowbox import __version__
 from rowbox.api.http.problems import KINDS
-from rowbox.api.v1.call_docs import CALLS, CallDoc
+from rowbox.api.v1.call_doc import CallDoc
+from rowbox.api.v1.call_docs import CALLS
 from rowbox.api.v1.examples import examples_of
 from rowbox.api.v1.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
 
@@ -134,30 +135,33 @@ def _component_schemas() -> _Json:
     given |= problem_schemas()
     for schema in given.values():
         del schema["additionalProperties"]  # ours are decoded strictly in tests; clients have to let us add some
-    taken["SendMessage"], taken[_ONCE] = _two_spellings(taken["SendMessage"])
+    taken["SendMessage"], taken[_TO_CONVERSATION], taken[_ONCE] = _forms(taken["SendMessage"])
     return taken | given
 
 
 _ONCE: Final = "SendMessageAsOnceSpelled"
+_TO_CONVERSATION: Final = "SendMessageToConversation"
+_TO: Final = ("recipientId", "conversationId", "recepientId")
 
 
-def _two_spellings(send: _Json) -> tuple[_Json, _Json]:
-    """The two forms of a send as two whole schemas. One schema with a `oneOf` of required names would say the same, but
+def _forms(send: _Json) -> tuple[_Json, _Json, _Json]:
+    """The forms of a send as whole schemas. One schema with a `oneOf` of required names would say the same, but
     generators of clients do not read that.
     """
     forms = []
-    for name, other in (("recipientId", "recepientId"), ("recepientId", "recipientId")):
-        properties = {key: of for key, of in send["properties"].items() if key != other}
+    for name in _TO:
+        properties = {key: of for key, of in send["properties"].items() if key == name or key not in _TO}
         forms.append(send | {"properties": properties, "required": [*send["required"], name]})
-    now, once = forms
+    now, there, once = forms
     now |= {"title": "SendMessage", "description": "A message to one recipient, who may be the sender."}
+    there |= {"title": _TO_CONVERSATION, "description": "A message to a group, or to a conversation of two."}
     once |= {"title": _ONCE, "description": "A send with `recepientId`, as it was once spelled.", "deprecated": True}
-    return now, once
+    return now, there, once
 
 
 def _body_schema(name: str) -> _Json:
     if name == "SendMessage":
-        return {"oneOf": [_reference(name), _reference(_ONCE)]}
+        return {"oneOf": [_reference(name), _reference(_TO_CONVERSATION), _reference(_ONCE)]}
     return _reference(name)
 
 

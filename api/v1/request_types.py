@@ -84,13 +84,17 @@ Wait: TypeAlias = Annotated[
 
 
 class SendMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A message to one recipient, who may be the sender: `recipientId`, or `recepientId` as it was once spelled."""
+    """A message: to one recipient, who may be the sender, or to a conversation.
+
+    `recipientId`, or `recepientId` as it was once spelled, or `conversationId`.
+    """
 
     message_content: Content
     client_message_id: ClientMessageId
     sender_id: ActingUserId | UnsetType = UNSET
     recipient_id: Annotated[UserId, Meta(description="To whom; nobody needs to have heard of him.")] | UnsetType = UNSET
     recepient_id: Annotated[UserId, Meta(description="recipientId, as it was once spelled.")] | UnsetType = UNSET
+    conversation_id: Annotated[Id, Meta(description="To which group, or conversation of two.")] | UnsetType = UNSET
 
 
 class MarkReadUpTo(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

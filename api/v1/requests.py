@@ -80,38 +80,45 @@ def escaped_user_id(text: str, name: str) -> str:
 
 def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Send:
     """The send in a body. BadRequest, UnknownParameter, MessageTooLarge, Forbidden."""
-    request = _decode(_send_message, body)
-    recipient_id = read_user_id(*_recipient(request))
+    request = decode(_send_message, body)
+    conversation_id = given(request.conversation_id)
+    if conversation_id is None:
+        recipient_id, to = read_user_id(*_recipient(request)), None
+    else:
+        if request.recipient_id is not UNSET or request.recepient_id is not UNSET:
+            raise BadRequest("conversationId excludes recipientId")
+        recipient_id, to = "", from_text(conversation_id, "conversationId")
     _check_content(request.message_content)
-    _check_client_message_id(request.client_message_id)
-    sender_id = _acting_user(request.sender_id, "senderId", claims, read_user_id)
-    return Send(sender_id, recipient_id, request.message_content, request.client_message_id, claims.bearer)
+    check_client_id(request.client_message_id, "clientMessageId")
+    sender_id = acting_user(request.sender_id, "senderId", claims, read_user_id)
+    said = request.message_content, request.client_message_id
+    return Send(sender_id, recipient_id, *said, claims.bearer, conversation_id=to)
 
 
 def parse_mark_read(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> MarkRead:
     """The read mark in a body. BadRequest, UnknownParameter, Forbidden."""
-    request = _decode(_mark_read, body)
+    request = decode(_mark_read, body)
     conversation_id = from_text(request.conversation_id, "conversationId")
     message_id = from_text(request.message_id, "messageId")
-    user_id = _acting_user(request.user_id, "userId", claims, read_user_id)
+    user_id = acting_user(request.user_id, "userId", claims, read_user_id)
     return MarkRead(user_id, conversation_id, message_id, claims.bearer)
 
 
 def parse_edit(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> ChangeMessage:
     """The edit in a body. BadRequest, UnknownParameter, MessageTooLarge, Forbidden."""
-    request = _decode(_edit_message, body)
+    request = decode(_edit_message, body)
     _check_content(request.message_content)
     return _change(request, request.message_content, claims, read_user_id)
 
 
 def parse_unsend(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> ChangeMessage:
     """The unsend in a body. BadRequest, UnknownParameter, Forbidden."""
-    return _change(_decode(_unsend_message, body), None, claims, read_user_id)
+    return _change(decode(_unsend_message, body), None, claims, read_user_id)
 
 
 def parse_react(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> React:
     """The reaction in a body. BadRequest, UnknownParameter, NotAnEmoji, Forbidden."""
-    request = _decode(_react, body)
+    request = decode(_react, body)
     emoji = emoji_of(request.emoji) if request.emoji else ""
     return React(*_message(request, claims, read_user_id), emoji, claims.bearer)
 
@@ -128,14 +135,14 @@ def _message(
     """Who asks for something to be done to which message: user, conversation, message."""
     conversation_id = from_text(request.conversation_id, "conversationId")
     message_id = from_text(request.message_id, "messageId")
-    return _acting_user(request.user_id, "userId", claims, read_user_id), conversation_id, message_id
+    return acting_user(request.user_id, "userId", claims, read_user_id), conversation_id, message_id
 
 
 def parse_send_status(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> tuple[str, str]:
     """The user and the clientMessageId asked about. BadRequest, UnknownParameter, Forbidden."""
     request = _send_status.parse(query)
-    _check_client_message_id(request.client_message_id)
-    return _acting_user(request.user_id, "userId", claims, read_user_id), request.client_message_id
+    check_client_id(request.client_message_id, "clientMessageId")
+    return acting_user(request.user_id, "userId", claims, read_user_id), request.client_message_id
 
 
 def parse_fetch_conversation(
@@ -146,11 +153,11 @@ def parse_fetch_conversation(
     page_size = min(max(1, request.page_size), MAX_CONVERSATIONS)
     _check_position(request, page_size)
     return FetchConversations(
-        _acting_user(request.user_id, "userId", claims, read_user_id),
+        acting_user(request.user_id, "userId", claims, read_user_id),
         request.page_number or 0,
         page_size,
-        _given(request.last_updated_timestamp),
-        _given(request.cursor),
+        given(request.last_updated_timestamp),
+        given(request.cursor),
         _wait_ms(request, poll),
         claims.bearer,
     )
@@ -163,14 +170,14 @@ def parse_fetch_messages(
     request = _fetch_messages.parse(query)
     page_size = min(max(1, request.page_size), MAX_MESSAGES)
     _check_position(request, page_size)
-    conversation_id = _given(request.conversation_id)
+    conversation_id = given(request.conversation_id)
     return FetchMessages(
-        _acting_user(request.user_id, "userId", claims, read_user_id),
+        acting_user(request.user_id, "userId", claims, read_user_id),
         None if conversation_id is None else from_text(conversation_id, "conversationId"),
-        _given(request.page_number),
+        given(request.page_number),
         page_size,
-        _given(request.last_updated_timestamp),
-        _given(request.cursor),
+        given(request.last_updated_timestamp),
+        given(request.cursor),
         _wait_ms(request, poll),
         claims.bearer,
     )
@@ -183,8 +190,8 @@ def parse_fetch_changes(
     request = _fetch_changes.parse(query)
     _check_token(request.last_updated_timestamp)
     return FetchChanges(
-        _acting_user(request.user_id, "userId", claims, read_user_id),
-        _given(request.last_updated_timestamp),
+        acting_user(request.user_id, "userId", claims, read_user_id),
+        given(request.last_updated_timestamp),
         min(max(1, request.page_size), MAX_MESSAGES),
         wait_ms=_wait_ms(request, poll),
         bearer=claims.bearer,
@@ -195,12 +202,13 @@ def parse_events(query: str, last_event_id: str | None) -> str | None:
     """The token behind which a stream begins, None: none. What the client has read wins: `last_event_id`, the header of
     who comes back. BadRequest, UnknownParameter.
     """
-    token = last_event_id or _given(_events.parse(query).last_updated_timestamp)
+    token = last_event_id or given(_events.parse(query).last_updated_timestamp)
     _check_token(UNSET if token is None else token)
     return token
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    """The request in a body. BadRequest, UnknownParameter."""
     try:
         return decoder.decode(body)
     except (
@@ -211,11 +219,13 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise as_bad_request(error) from error
 
 
-def _given(value: _T | UnsetType) -> _T | None:
+def given(value: _T | UnsetType) -> _T | None:
+    """`value`; None where the request has none."""
     return None if value is UNSET else value
 
 
-def _acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_id: ReadUserId) -> str:
+def acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_id: ReadUserId) -> str:
+    """For whom a request acts: the token's user where it names nobody. Forbidden; BadRequest, naming the field."""
     if user_id is UNSET or user_id == claims.user_id:
         return claims.user_id
     return claims.acting_for(read_user_id(user_id, name))
@@ -223,12 +233,12 @@ def _acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_
 
 def _recipient(request: SendMessage) -> tuple[str, str]:
     """The recipient as the request names it, and the name of the field. BadRequest where two fields differ."""
-    recipient_id, historical = _given(request.recipient_id), _given(request.recepient_id)
+    recipient_id, historical = given(request.recipient_id), given(request.recepient_id)
     if recipient_id is not None and historical is not None and recipient_id != historical:
         raise BadRequest("recipientId and recepientId name different users")
     recipient_id = historical if recipient_id is None else recipient_id
     if recipient_id is None:
-        raise BadRequest("recipientId is missing")
+        raise BadRequest("recipientId or conversationId is missing")
     return recipient_id, "recipientId"
 
 
@@ -239,9 +249,10 @@ def _check_content(content: str) -> None:
         raise MessageTooLarge(f"messageContent is more than {MAX_CONTENT_BYTES} bytes of UTF-8")
 
 
-def _check_client_message_id(client_message_id: str) -> None:
-    if _CLIENT_MESSAGE_ID.fullmatch(client_message_id) is None:
-        raise BadRequest("clientMessageId is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+def check_client_id(client_id: str, name: str) -> None:
+    """BadRequest, naming the field, where an id that a client has chosen is none."""
+    if _CLIENT_MESSAGE_ID.fullmatch(client_id) is None:
+        raise BadRequest(f"{name} is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
 
 
 def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_size: int) -> None:
@@ -249,7 +260,7 @@ def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_s
 
     pageNumber 0 beside a lastUpdatedTimestamp is allowed and means nothing, because old clients always send it.
     """
-    cursor = _given(request.cursor)
+    cursor = given(request.cursor)
     if cursor is not None:
         if request.page_number is not UNSET or request.last_updated_timestamp is not UNSET:
             raise BadRequest("cursor excludes pageNumber and lastUpdatedTimestamp")

@@ -15,10 +15,14 @@ from rowbox.cacheserver.port import Routed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
+from rowbox.mailbox.errors import EventGap, RowboxError
+from rowbox.mailbox.groups.group_row import GroupRow
+from rowbox.mailbox.groups.member_row import take_event
+from rowbox.mailbox.groups.requests import GroupChanged, GroupSent, GroupView
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
-CommandResult: TypeAlias = Sent | Changed | Marked | Settled | Revoked | int
+CommandResult: TypeAlias = Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | int
 """What a command that was decided says to its caller; the int is the count of a DeliverCommand."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
@@ -52,10 +56,11 @@ class Command(msgspec.Struct, eq=False, kw_only=True):
     The loads of its rows are not among them.
     """
 
-    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need | RowboxError:
         """Adds this command to `plans`, the plans of its `users` in their order.
 
-        Where it raises, or returns a Need (about the row of its first user), no plan has changed.
+        Where it raises, or returns a Need (about the row of its first user), no plan has changed. An error that is
+        returned is told as the result would be, once the plans are confirmed.
         """
         raise NotImplementedError
 
@@ -113,7 +118,7 @@ class DeliverCommand(Command, eq=False):
 
     The result is how many of the messages, counted from the first, the mailbox has afterwards: all, or those before the
     first one whose delivery needs a read. So what is ready is written by one command and one mutation, and no message
-    overtakes another.
+    overtakes another. Where the first one is an event of a group, the result may be JoinDeclined.
     """
 
     user_id: str
@@ -123,13 +128,42 @@ class DeliverCommand(Command, eq=False):
         self.users = (self.user_id,)
         self.size_bytes = sum([CELL_BYTES + text_bytes(message.content) for message in self.messages])
 
-    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Returns the count, or the Need of the first message, for which nothing is planned then."""
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need | RowboxError:
+        """Returns the count, or the Need of the first message, for which nothing is planned then.
+
+        Raises EventGap of the first one, for which nothing is planned either.
+        """
         for done, message in enumerate(self.messages):
-            outcome = plans[0].deliver(message, self.fact)
+            outcome = self._deliver(plans[0], message, done)
             if not isinstance(outcome, int):
                 return done or outcome
         return len(self.messages)
+
+    def _deliver(self, plan: Plan, message: Message, done: int) -> int | Need | RowboxError:
+        if message.group is None:
+            return plan.deliver(message, self.fact)
+        try:
+            return take_event(plan, message, self.fact)
+        except EventGap as error:
+            if not done:
+                raise
+            return error  # what stands before it counts
+
+
+class GroupCommand(Command, eq=False):
+    """Something that is asked of a group's row, as `do` adds it to the plan."""
+
+    name: str
+    do: Callable[[GroupRow, Fact | None], CommandResult | Need]
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        self.users = (self.name,)
+        self.size_bytes = 2 * (CELL_BYTES + text_bytes(self.content))
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns what `do` does, or its Need, and raises what it raises."""
+        return self.do(GroupRow(plans[0]), self.fact)
 
 
 class MarkReadCommand(Command, eq=False):

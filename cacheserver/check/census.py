@@ -12,10 +12,11 @@ from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
-from rowbox.hbase_schema.keys import user_of
+from rowbox.hbase_schema.keys import name_of
 from rowbox.mailbox.cells import CONVERSATION
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.ids import sent_timestamp
 
 
@@ -28,9 +29,10 @@ class Census(msgspec.Struct):
     conversations: int = 0
     messages: int = 0
     foreign_rows: int = 0
-    """The number of rows that are no user's. `rowbox check` names them."""
+    """The number of rows that are nobody's. `rowbox check` names them."""
     oldest_us: int | None = None
     newest_us: int | None = None
+    groups: int = 0
 
     def add_message(self, sent_us: int) -> None:
         """Counts a copy of a message."""
@@ -47,18 +49,22 @@ async def take_census(store: StoreReader) -> AsyncIterator[Census]:
     cells = RowCells(store, ignore)
     for shards in shard_runs(store.shards):
         async for row in row_keys(store, shards, Family.INDEX):
-            user_id = user_of(row, store.shards)
-            if user_id is None:
+            name = name_of(row, store.shards)
+            if name is None:
                 census.foreign_rows += 1
             else:
-                await _count_row(store, cells, user_id, row, census)
+                await _count_row(store, cells, name, row, census)
         census.shards_done += len(shards)
         yield census
 
 
-async def _count_row(store: StoreReader, cells: RowCells, user_id: str, row: bytes, census: Census) -> None:
+async def _count_row(store: StoreReader, cells: RowCells, name: str, row: bytes, census: Census) -> None:
+    """A group's own row counts as a group alone: its messages are those that its members' mailboxes have."""
+    if is_group_name(name):
+        census.groups += 1
+        return
     frame = await cells.frame(row)
-    fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
+    fence = FenceCheck(frame.fences, Report(name), fenced=store.late_writes)
     census.mailboxes += 1
     census.conversations += len(fence.states(frame.states)[CONVERSATION.letter])
     async for key in cells.message_keys(row):

@@ -4,6 +4,7 @@ stateful test runs it at its end.
     1. every row by itself      rowbox.mailbox.check.invariants
     2. every row's cells        are there rows that the index does not know?
     3. all copies of messages   rowbox.mailbox.check.copy_balance; where it is off, copy_check looks at each message
+    4. every group              group_check: each member's part of it against the group's own log
 
 A RocksView does not change while it is read. A cluster's store does: several reads of a row show several moments, and a
 change between two of them looks broken. So a row with findings is read again (row_looks.py). For copies, the outbox is
@@ -20,17 +21,19 @@ from functools import partial
 import msgspec
 
 from rowbox.cacheserver.check.copy_check import CopyCheck
+from rowbox.cacheserver.check.group_check import GroupCheck
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.check.row_looks import RowLooks
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.rows.walk import row_keys, shard_runs, user_rows
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import LOG_MARGIN_MS, Family
-from rowbox.hbase_schema.keys import user_of
+from rowbox.hbase_schema.keys import name_of
 from rowbox.mailbox.check.copy_balance import CopyBalance
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.check.horizon import Horizon, Lives
 from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.settings.config import StoreSettings
 
 SLACK_US = 60 * US_PER_S
@@ -104,7 +107,7 @@ class Checker:
         known: set[bytes] = set()
         async for row in row_keys(self._store, shards, Family.INDEX):
             known.add(row)
-            user_id = user_of(row, self._store.shards)
+            user_id = name_of(row, self._store.shards)
             for finding in [_foreign(row)] if user_id is None else await self._check_row(user_id, row):
                 yield finding
         for family in _OTHER_FAMILIES:
@@ -115,7 +118,7 @@ class Checker:
                         yield finding
 
     async def _check_unindexed(self, row: bytes, family: Family) -> AsyncIterator[Finding]:
-        user_id = user_of(row, self._store.shards)
+        user_id = name_of(row, self._store.shards)
         if user_id is None:
             yield _foreign(row)
         elif not (await self._store.get_row(row, (Family.INDEX,)))[Family.INDEX]:  # else its first write came meanwhile
@@ -126,7 +129,10 @@ class Checker:
         self.progress.rows += 1
         self.progress.conversations += looked.conversations
         self.progress.messages += looked.messages
-        return looked.findings
+        if not is_group_name(user_id):
+            return looked.findings
+        groups = GroupCheck(self._store, RowCells(self._store, ignore), self._before_us)
+        return [*looked.findings, *await groups.of_group(user_id, self._horizon())]
 
     async def _check_copies(self, shards: range) -> AsyncIterator[Finding]:
         cells = RowCells(self._store, ignore)

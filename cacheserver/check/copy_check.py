@@ -52,6 +52,8 @@ class CopyCheck:
             if counted is None or not self._is_looked_at(counted.cell.conversation_id):
                 continue
             message, state = counted
+            if state.group is not None:
+                continue  # of groups group_check.py has all there is to say
             if not self._is_judged(message, horizon):
                 continue
             is_on_its_way = message.message_id in on_their_way

@@ -10,6 +10,7 @@ import msgspec
 
 from rowbox.cacheserver.check.checker import SLACK_US, lives
 from rowbox.cacheserver.check.copy_check import CopyCheck
+from rowbox.cacheserver.check.group_check import GroupCheck
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.check.row_looks import RowLooks
 from rowbox.cacheserver.clocks import NowUs
@@ -77,8 +78,11 @@ class MailboxCheck:
 
         copies = CopyCheck(self._store, cells, lambda _conversation_id: True, before_us, on_missing)
         of_copies = [finding async for finding in copies.findings(user_id, row, frame, self._horizon())]
-        findings = [*looked.findings, *of_copies]
-        return MailboxReport(user_id, looked.conversations, looked.messages, copies.lookups, findings, missing)
+        groups = GroupCheck(self._store, cells, before_us)
+        of_groups = await groups.of_user(user_id, frame, self._horizon())
+        findings = [*looked.findings, *of_copies, *of_groups]
+        lookups = copies.lookups + groups.lookups
+        return MailboxReport(user_id, looked.conversations, looked.messages, lookups, findings, missing)
 
     async def _unindexed(self, user_id: str, row: bytes) -> list[Finding]:
         """What is wrong with a row that has no index: nothing, if it has no other cell."""

@@ -76,6 +76,14 @@ class RowCells:
         if one:
             yield one
 
+    async def conversation(self, row: bytes, conversation_id: bytes) -> AsyncIterator[MessageCell]:
+        """All cells of the messages of one conversation, the newest message first."""
+        start, stop = keys.message_range(conversation_id, None, None)
+        async for columns in self._pages(row, Family.MESSAGES, start, stop):
+            for cell in self._decode(Family.MESSAGES, columns):
+                assert isinstance(cell, MessageCell)
+                yield cell
+
     async def log(self, row: bytes, after_version: int = 0) -> AsyncIterator[LogCell]:
         """The log entries of a row with greater versions than `after_version`, by ascending version."""
         start = keys.log_range(after_version, after_version)[0]

@@ -1,4 +1,5 @@
-"""Delivery of sent messages to the rows of their recipients, where the store cannot commit several rows at once.
+"""Delivery of sent messages to the rows of their recipients: where the store cannot commit several rows at once, and of
+groups everywhere. The sender's row is the group's there.
 
 The sender's row holds an outbox cell from the commit of the send until every recipient has the message. Each recipient
 has a queue of its own, strictly first in, first out: one delivery at a time, of the queue's first messages together.
@@ -30,7 +31,7 @@ from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import EventGap, JoinDeclined, RowboxError
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
@@ -51,29 +52,47 @@ NEWER_MESSAGES = 1_000
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
 
-PARCEL_BYTES = 1_000
-"""A parcel without its text, in the parcel's own objects and in its queues."""
+PARCEL_BYTES = 900
+"""A parcel without its text and recipients."""
+RECIPIENT_BYTES = 100
+"""Of one recipient: his name, and the parcel's place in his queue."""
 
 Delivered: TypeAlias = "asyncio.Future[CommandResult] | asyncio.Future[int]"
 Deliver = Callable[[str, Sequence[Message]], Delivered]
 """Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
 An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
+SettleDeclined = Callable[[OutboxCell, str, int], "asyncio.Future[CommandResult]"]
+"""Has a group's row know that a recipient's row has declined his join of that version; done when it does."""
 
 
 class Parcel:
-    """One message on its way. `pending`: who is still without it; `queued`: in whose queues it is."""
+    """One message on its way, from the row of `sender_id`.
 
-    __slots__ = ("cell", "pending", "queued", "recipients", "row", "size_bytes", "waiters")
+    `pending`: who is still without it; `queued`: in whose queues it is. Both are bits by the place in `recipients`: a
+    message of a group has a hundred of them.
+    """
 
-    def __init__(self, row: bytes, cell: OutboxCell) -> None:
+    __slots__ = ("cell", "pending", "queued", "recipients", "row", "sender_id", "size_bytes", "waiters")
+
+    def __init__(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
+        self.sender_id = sender_id
         self.row = row
         self.cell = cell
-        self.size_bytes = PARCEL_BYTES + text_bytes(cell.message.content)
         self.recipients = cell.recipients
-        self.pending = set(self.recipients)
-        self.queued: set[str] = set()
+        self.size_bytes = PARCEL_BYTES + text_bytes(cell.message.content) + RECIPIENT_BYTES * len(self.recipients)
+        self.pending = (1 << len(self.recipients)) - 1
+        self.queued = 0
         self.waiters: list[asyncio.Future[None]] = []
         """Done when no queue holds it any more, or when they have waited long enough."""
+
+    def bit(self, recipient: str) -> int:
+        """The bit of a recipient; 0 for somebody else."""
+        return 1 << self.recipients.index(recipient) if recipient in self.recipients else 0
+
+    @property
+    def queued_for(self) -> list[str]:
+        """In whose queues it is."""
+        return [one for place, one in enumerate(self.recipients) if self.queued >> place & 1]
 
 
 class _Queue:
@@ -125,14 +144,24 @@ class Spilled:
 class Delivery:
     """The deliveries of one owner.
 
-    `most` parcels at once, and `most_bytes` of them; what the outboxes of loaded rows hold
+    `most` recipients of parcels at once, and `most_bytes` of parcels; what the outboxes of loaded rows hold
     beyond that waits there.
 
     `wait_s`: how long a send waits for its delivery before it says how many recipients are without it.
     """
 
-    def __init__(self, deliver: Deliver, cleaner: Cleaner, *, most: int, most_bytes: int, wait_s: float) -> None:
+    def __init__(
+        self,
+        deliver: Deliver,
+        settle_declined: SettleDeclined,
+        cleaner: Cleaner,
+        *,
+        most: int,
+        most_bytes: int,
+        wait_s: float,
+    ) -> None:
         self._deliver = deliver
+        self._settle_declined = settle_declined
         self._cleaner = cleaner
         self.budget = Budget(most, most_bytes)
         self._wait_s = wait_s
@@ -155,6 +184,8 @@ class Delivery:
         """By sender: how many messages are on their way, and their bytes."""
         self.delivered = 0
         self.retries = 0
+        self.gaps = 0
+        """Events of groups that came to a row which lacked what stands before them: none, where nothing is wrong."""
 
     def refuses(self, sender_id: str) -> bool:
         """Whether new sends of a user should be refused: the delivery is full, or the user has used up its share."""
@@ -211,9 +242,8 @@ class Delivery:
         found: dict[str, list[OutboxCell]] = {}
         if self._held.keys() & senders:
             for parcel in self._parcels.values():
-                sender_id = parcel.cell.message.sender_id
-                if sender_id in senders:
-                    found.setdefault(sender_id, []).append(parcel.cell)
+                if parcel.sender_id in senders:
+                    found.setdefault(parcel.sender_id, []).append(parcel.cell)
         return found
 
     async def wait(self, sender_id: str, message_id: bytes) -> int:
@@ -227,7 +257,7 @@ class Delivery:
                 await waiter
             finally:
                 self._patience.remove(waiter)
-            return len(parcel.pending)
+            return parcel.pending.bit_count()
         return self.missing(sender_id, message_id)
 
     def missing(self, sender_id: str, message_id: bytes) -> int:
@@ -238,7 +268,11 @@ class Delivery:
         parcel = self._parcels.get(message_id)
         if parcel is None:
             return int(sender_id in self.spilled and message_id not in self._arrived_lately)
-        return len(parcel.pending)
+        return parcel.pending.bit_count()
+
+    def backlog(self, sender_id: str) -> int:
+        """How many messages of a sender's row are on their way."""
+        return self._held.get(sender_id, (0, 0))[0]
 
     async def close(self) -> None:
         """Stops delivering. What is not delivered stays in the outboxes."""
@@ -269,8 +303,8 @@ class Delivery:
         if not given:
             return
         recipients: set[str] = set()
-        for parcel in [one for one in self._parcels.values() if one.cell.message.sender_id in given]:
-            recipients |= parcel.queued
+        for parcel in [one for one in self._parcels.values() if one.sender_id in given]:
+            recipients.update(parcel.queued_for)
             self._forget(parcel)
         for recipient in recipients:  # a queue that is empty now goes when its turn comes, or its delivery ends
             self._queues[recipient].keep(lambda parcel: bool(parcel.queued))
@@ -278,22 +312,23 @@ class Delivery:
     def _forget(self, parcel: Parcel) -> None:
         del self._parcels[parcel.cell.message_id]
         self._let_go(parcel)
-        parcel.queued.clear()
+        parcel.queued = 0
         for waiter in parcel.waiters:
             _wake(waiter)
 
     def _add(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
-        parcel = self._parcels.get(cell.message_id) or Parcel(row, cell)
+        parcel = self._parcels.get(cell.message_id) or Parcel(sender_id, row, cell)
         spilled = self.spilled.get(sender_id)
-        for recipient in parcel.recipients:
-            if recipient in parcel.queued or recipient not in parcel.pending:
+        for place, recipient in enumerate(parcel.recipients):
+            bit = 1 << place
+            if parcel.queued & bit or not parcel.pending & bit:
                 continue
             if (spilled is not None and spilled.holds(recipient)) or self._has_no_room(recipient, parcel):
                 self._spill(sender_id, recipient, cell)
             else:
                 if not parcel.queued:
                     self._hold(sender_id, parcel)
-                self._enqueue(recipient, parcel)
+                self._enqueue(recipient, parcel, bit)
 
     def _has_no_room(self, recipient: str, parcel: Parcel) -> bool:
         if not self.budget.is_half_full:
@@ -307,7 +342,7 @@ class Delivery:
 
     def _hold(self, sender_id: str, parcel: Parcel) -> None:
         self._parcels[parcel.cell.message_id] = parcel
-        self.budget.add(parcel.size_bytes)
+        self.budget.add(parcel.size_bytes, len(parcel.recipients))
         held = self._held.get(sender_id)
         if held is None:
             self._held[sender_id] = [1, parcel.size_bytes]
@@ -321,8 +356,8 @@ class Delivery:
         if newer is not None and len(newer) < NEWER_MESSAGES:
             newer.append(cell)
 
-    def _enqueue(self, recipient: str, parcel: Parcel) -> None:
-        parcel.queued.add(recipient)
+    def _enqueue(self, recipient: str, parcel: Parcel, bit: int) -> None:
+        parcel.queued |= bit
         queue = self._queues.get(recipient)
         if queue is not None:
             queue.append(parcel)
@@ -358,17 +393,58 @@ class Delivery:
         if delivered.cancelled():
             return  # the loop is ending
         error = delivered.exception()
-        if error is not None:
+        if isinstance(error, JoinDeclined):
+            self._declined(recipient, parcels[0], error)
+        elif isinstance(error, EventGap):
+            self._hold_back(recipient, parcels[0].sender_id, error)
+        elif error is not None:
             self._failed(recipient, error)
-            return
+        else:
+            done = delivered.result()
+            assert isinstance(done, int)
+            self._arrived(recipient, parcels[:done])
+
+    def _arrived(self, recipient: str, parcels: Sequence[Parcel]) -> None:
+        """The first parcels of a recipient's queue need not be delivered any more."""
         self._pauses.pop(recipient, None)
-        done, queue = delivered.result(), self._queues[recipient]
-        assert isinstance(done, int)
-        for parcel in parcels[:done]:
-            if recipient in parcel.queued:  # else it was given away meanwhile
+        queue = self._queues[recipient]
+        for parcel in parcels:
+            bit = parcel.bit(recipient)
+            if parcel.queued & bit:  # else it was given away meanwhile
                 assert queue.popleft() is parcel
-                parcel.pending.discard(recipient)
-                self._leave(recipient, parcel)
+                parcel.pending &= ~bit
+                self._leave(parcel, bit)
+        self._go_on(recipient)
+
+    def _declined(self, recipient: str, parcel: Parcel, error: JoinDeclined) -> None:
+        """A member's row does not take part in the group: the parcel is done with once the group's row knows that."""
+        try:
+            settled = self._settle_declined(parcel.cell, recipient, error.version)
+        except Exception as failure:  # noqa: BLE001 - as one that comes later
+            self._failed(recipient, failure)
+            return
+
+        def ended(future: "asyncio.Future[CommandResult]") -> None:
+            if not future.cancelled():
+                failure = future.exception()
+                if failure is not None:
+                    self._failed(recipient, failure)
+                else:
+                    self._arrived(recipient, (parcel,))
+
+        settled.add_done_callback(ended)
+
+    def _hold_back(self, recipient: str, sender_id: str, error: EventGap) -> None:
+        """Spills what is queued of one group for a recipient who lacks what stands before it; others go on."""
+        self.gaps += 1
+        queue = self._queues[recipient]
+        held = [parcel for parcel in queue.parcels if parcel.sender_id == sender_id]
+        queue.keep(lambda parcel: parcel.sender_id != sender_id)
+        if held:
+            self._report(recipient, len(held), error)
+        for parcel in held:
+            self._spill(sender_id, recipient, parcel.cell)
+            self._leave(parcel, parcel.bit(recipient))
         self._go_on(recipient)
 
     def _failed(self, recipient: str, error: BaseException) -> None:
@@ -395,8 +471,8 @@ class Delivery:
             self._report(recipient, len(queue.parcels), error)
         while queue.parcels:
             parcel = queue.popleft()
-            self._spill(parcel.cell.message.sender_id, recipient, parcel.cell)
-            self._leave(recipient, parcel)
+            self._spill(parcel.sender_id, recipient, parcel.cell)
+            self._leave(parcel, parcel.bit(recipient))
 
     def _report(self, recipient: str, count: int, error: BaseException) -> None:
         now_s = self._loop.time()
@@ -406,9 +482,9 @@ class Delivery:
             text = "%d messages for %s stay in their senders' outboxes until the next scan (others may too): %s"
             log.error(text, count, recipient, error, exc_info=unexpected)
 
-    def _leave(self, recipient: str, parcel: Parcel) -> None:
+    def _leave(self, parcel: Parcel, bit: int) -> None:
         """A queue let go of a parcel."""
-        parcel.queued.discard(recipient)
+        parcel.queued &= ~bit
         if parcel.queued:
             return
         message_id = parcel.cell.message_id
@@ -424,13 +500,12 @@ class Delivery:
             self._remove(parcel.row, parcel.cell)
 
     def _let_go(self, parcel: Parcel) -> None:
-        self.budget.remove(parcel.size_bytes)
-        sender_id = parcel.cell.message.sender_id
-        held = self._held[sender_id]
+        self.budget.remove(parcel.size_bytes, len(parcel.recipients))
+        held = self._held[parcel.sender_id]
         held[0] -= 1
         held[1] -= parcel.size_bytes
         if not held[0]:
-            del self._held[sender_id]
+            del self._held[parcel.sender_id]
 
     def _remove(self, row: bytes, cell: OutboxCell) -> None:
         self._cleaner.remove(row, [(Family.OUTBOX, outbox_qualifier(cell.message_id, cell.epoch))], cell.version)

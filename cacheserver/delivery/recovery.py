@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.ownership import Ownership
-from rowbox.cacheserver.rows.walk import runs_of, user_rows
+from rowbox.cacheserver.rows.walk import named_rows, runs_of
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import shard_of_row
@@ -65,7 +65,7 @@ class Recovery:
         self.loop.wake()
 
     async def scan(self) -> None:
-        """Visits every user of the owner's shards whose row has outbox cells, once.
+        """Visits every user and group of the owner's shards whose row has outbox cells, once.
 
         By runs of shards: a call over all of them would walk over the marker of every message that was delivered since
         the last major compaction, and meet its deadline. A run that cannot be read waits for the next scan.
@@ -99,7 +99,7 @@ class Recovery:
         failed: RowboxError | None = None
         async with asyncio.TaskGroup() as visits:
             try:
-                async for user_id, row in user_rows(self._store, run, Family.OUTBOX):
+                async for user_id, row in named_rows(self._store, run, Family.OUTBOX):
                     if shard_of_row(row) in owned:
                         self.found += 1
                         await turns.acquire()

@@ -33,14 +33,18 @@ from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -62,6 +66,8 @@ from rowbox.cacheserver.stores.mail_health import MailHealth
 from rowbox.cacheserver.stores.port import Store
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, RowboxError, StoreUnavailable, StoreUnusable
+from rowbox.mailbox.group import group_name
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -255,6 +261,18 @@ class Node:
     async def react(self, request: React) -> ChangeResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).react(request)
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).change_group(request)
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_group(request)
+
+    async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
+        """See GroupPort: what the owner of a member asks of a group of this server."""
+        return await self._at_work(group_name(asked.conversation_id)).ask_group(asked)
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort."""

@@ -10,11 +10,11 @@ The parts of a write stand in a ring, because a commit to one row can ask for a 
        +--------- a DeliverCommand of the recipient's row --------- Owner._deliver <---------------+
 
 It is closed here and nowhere else: the committer and the delivery are given a method of the owner each, and know
-neither one another nor the pipeline. The second half is there only where the store cannot commit several rows at once;
-elsewhere one command changes all rows of a send. A message goes round once: a DeliverCommand puts nothing into an
-outbox. No step runs inside the one before it (pipeline and delivery both go on in a later turn of the loop), and what
-is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other owners, the
-ring opens in Owner._deliver (`deliver_elsewhere`), and what comes from other owners enters by Owner.deliver.
+neither one another nor the pipeline. The second half is there where the store cannot commit several rows at once, and
+for groups; elsewhere one command changes all rows of a send. A message goes round once: a DeliverCommand puts nothing
+into an outbox. No step runs inside the one before it (pipeline and delivery both go on in a later turn of the loop),
+and what is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other
+owners, the ring opens in Owner._deliver (`deliver_elsewhere`), and what comes from others enters by Owner.deliver.
 
 An owner answers for the shards that are granted to it (ownership.py). What is in memory of a row belongs to the grant
 of its shard, and every answer is given only while that grant holds (docs/consistency.md, rule 5). Shards come and go:
@@ -27,11 +27,13 @@ of its shard, and every answer is given only while that grant holds (docs/consis
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, TypeAlias, cast
+
+import msgspec
 
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
@@ -58,17 +60,24 @@ from rowbox.cacheserver.fetch.follows import Follows
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.fetch.settling import Settling
+from rowbox.cacheserver.groups.front_door import FrontDoor
+from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
+    Create,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -104,13 +113,16 @@ from rowbox.mailbox.errors import (
     RowboxError,
     UnknownClientMessageId,
 )
+from rowbox.mailbox.group import group_name
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 
-MAX_PARCELS = 100_000
+MAX_PENDING = 1_000_000
+"""Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
 
 Elsewhere: TypeAlias = Callable[[str, Sequence[Message]], "asyncio.Future[int]"]
 """Brings messages into the mailbox of a user whose shard another owner has, in order.
@@ -118,6 +130,9 @@ Elsewhere: TypeAlias = Callable[[str, Sequence[Message]], "asyncio.Future[int]"]
 The result is how many of them, counted from the first, are durable there: one at least. Errors are RowboxErrors: after
 one that is retryable the same messages come again, after another one they stay in their senders' outboxes. It may raise
 by itself."""
+
+AskElsewhere: TypeAlias = Callable[[str, GroupRequest], Awaitable[GroupAnswer]]
+"""Asks the owner of the group's row of this name. HandoverInProgress where nobody can be asked."""
 
 
 class Owner:
@@ -136,11 +151,12 @@ class Owner:
         time: Time | None = None,
         clock: StoreClock | None = None,
         deliver_elsewhere: Elsewhere | None = None,
+        ask_elsewhere: AskElsewhere | None = None,
     ) -> None:
         """An owner of the shards that `ownership` grants; None: of all, and nobody else can be one (embedded).
 
         `deliver_elsewhere` takes what is for recipients of other shards; None: such deliveries fail with NotTheOwner,
-        and are tried again.
+        and are tried again. `ask_elsewhere` asks the owners of groups of other shards in the same way.
 
         `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
         other owners after or before this one.
@@ -158,16 +174,18 @@ class Owner:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._settings = settings.messages
-        self._limits = RateLimits(settings.rate_limits, self._loop.time)
+        self._limits = RateLimits(settings.rate_limits, self._loop.time, settings.groups)
         self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
         self._deliver_elsewhere = deliver_elsewhere
+        self._ask_elsewhere = ask_elsewhere
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
         self.delivery = Delivery(
             self._deliver,
+            self._settle_declined,
             self.cleaner,
-            most=MAX_PARCELS,
+            most=MAX_PENDING,
             most_bytes=settings.commit.delivery_bytes,
             wait_s=settings.commit.delivery_wait_ms / 1000,
         )
@@ -229,6 +247,17 @@ class Owner:
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
         self._random = Random(secrets.randbits(128))
+        self.groups = GroupRows(self.table, self.pipeline.submit, self.delivery, self._limits, self._random)
+        self.front_door = FrontDoor(
+            self.table,
+            self._reader,
+            self.revocations,
+            time,
+            settings.groups,
+            self._ask_for_user,
+            self._random,
+            patience_s=settings.commit.timeout_ms / 1000,
+        )
         self._unready = ["starting"]
 
     # ------------------------------------------------------------------ life
@@ -241,8 +270,8 @@ class Owner:
         self.feed.go_by(history)
         await self.revocations.ids.read()
         self.cleaner.loop.start()
+        self.recovery.loop.start()
         if self._store.late_writes:
-            self.recovery.loop.start()
             self.revocations.ids.loop.start()
             self.warm_ages.start()
             self.follows.loop.start()
@@ -374,6 +403,11 @@ class Owner:
         if not self.revocations.admits_write(request.sender_id, bearer):
             await self._admit_in_line(request.sender_id, bearer, request.routed)
         quota = self._limits.take("send", request.sender_id)
+        if request.conversation_id is not None:
+            recipient_id = await self._other_of(request.sender_id, request.conversation_id)
+            if recipient_id is None:
+                return await self._send_to_group(request, request.conversation_id, quota)
+            request = msgspec.structs.replace(request, recipient_id=recipient_id, conversation_id=None)
         if self.delivery.refuses(request.sender_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
         others = () if request.recipient_id == request.sender_id else (request.recipient_id,)
@@ -474,6 +508,29 @@ class Owner:
         assert isinstance(answer, Changed)
         return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)
 
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        """See MailboxPort."""
+        user_id, bearer = request.user_id, request.bearer
+        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
+            await self.revocations.admit_other(bearer)
+        quota = self._limits.take("send", user_id)
+        if isinstance(request.deed, Create):
+            self._limits.take("create", user_id)
+        changed = await self.front_door.change(request)
+        return GroupResult(request.conversation_id, changed.version, changed.changed, changed.pending, quota)
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        """See MailboxPort."""
+        user_id, bearer = request.user_id, request.bearer
+        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
+            await self.revocations.admit_other(bearer)
+        quota = self._limits.take("fetch", user_id)
+        return GroupShown(request.conversation_id, await self.front_door.view(request), quota)
+
+    async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
+        """See GroupPort."""
+        return await self.groups.ask(asked)
+
     async def judge(self, bearer: Bearer) -> None:
         """TokenRevoked where a token is refused by the row of its own user, or by its id.
 
@@ -502,6 +559,36 @@ class Owner:
         if self._deliver_elsewhere is not None and not self.table.owns(user_id):
             return self._deliver_elsewhere(user_id, messages)
         return self._deliver_here(user_id, messages)
+
+    async def _ask_for_user(self, asked: GroupRequest) -> GroupAnswer:
+        """Asks a group's row for one of this owner's users, here or at another owner."""
+        name = group_name(asked.conversation_id)
+        if self._ask_elsewhere is not None and not self.table.owns(name):
+            return await self._ask_elsewhere(name, asked)
+        return await self.groups.ask(asked)
+
+    def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
+        return self.groups.settle_declined(cell, user_id, joined)
+
+    async def _other_of(self, user_id: str, conversation_id: bytes) -> str | None:
+        """With whom the user is in a conversation of two: himself, where those are notes. None: it may be a group.
+
+        Where the user's row is in memory this does not let another request come first.
+        """
+        row = self.table.admitted(user_id)
+        mailbox = row.mailbox
+        if mailbox is None:
+            _, mailbox = await self.table.loaded(user_id)
+        state = mailbox.index.get(conversation_id)
+        if state is None or state.group is not None:
+            return None
+        return next((other for other in state.participants if other != user_id), user_id)
+
+    async def _send_to_group(self, request: Send, conversation_id: bytes, quota: Quota | None) -> SendResult:
+        sent = await self.front_door.send(request, conversation_id)
+        timestamp = sent_timestamp(sent.message_id)
+        place = sent.message_id, conversation_id, timestamp, sent.version
+        return SendResult(*place, sent.pending, sent.duplicate, quota)
 
     def _deliver_here(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[CommandResult]":
         future: asyncio.Future[CommandResult] = self._loop.create_future()
@@ -537,7 +624,7 @@ class Owner:
 
     def _loaded(self, row: Row, outbox: Sequence[OutboxCell]) -> None:
         assert row.mailbox is not None
-        if self._store.late_writes:
+        if outbox or self._store.late_writes:
             self.delivery.add_outbox(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
         self.follows.loaded(row.mailbox)
@@ -548,7 +635,7 @@ class Owner:
         self.follows.applied(row.mailbox, plan)
         if plan.revocation is not None:
             self.revocations.revoked_user(row.user_id, plan.revocation)
-        if self._store.late_writes:
+        if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 
     def _feed_bookmarks(self, user_id: str) -> Bookmarks:

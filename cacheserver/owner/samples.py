@@ -123,6 +123,12 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         ("rowbox_deliveries_total", "counter", "Messages that have reached all their recipients.", delivery.delivered),
         ("rowbox_delivery_retries_total", "counter", "Deliveries of messages that were tried again.", delivery.retries),
         (
+            "rowbox_delivery_gaps_total",
+            "counter",
+            "Events of groups that came to a mailbox which lacked an earlier one.",
+            delivery.gaps,
+        ),
+        (
             "rowbox_senders_spilled",
             "gauge",
             "Senders of whose messages some are on their way in the store alone.",

@@ -14,14 +14,18 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MailboxPort,
     MarkRead,
     MarkReadResult,
@@ -35,11 +39,25 @@ from rowbox.cacheserver.port import (
 from rowbox.cacheserver.remote.follows import RemoteFollows
 from rowbox.cacheserver.remote.served_follows import ServedFollows
 from rowbox.cacheserver.rpc import calls
-from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, FollowOver, Handlers, Inbound, SendStatus
+from rowbox.cacheserver.rpc.calls import (
+    Arrival,
+    Arrivals,
+    AskGroup,
+    CallSpec,
+    Deliver,
+    DeliverToMany,
+    FollowOver,
+    GroupSays,
+    Handlers,
+    Inbound,
+    SendStatus,
+)
+from rowbox.cacheserver.rpc.failures import error_of, failure_of
 from rowbox.cacheserver.rpc.link import Waiting
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.rpc.status import Status, status_of
-from rowbox.mailbox.errors import LinkLost, PeerTooOld, RateLimited, UnknownCall
+from rowbox.mailbox.errors import LinkLost, PeerTooOld, RateLimited, RowboxError, UnknownCall
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
@@ -66,6 +84,10 @@ class OwnerPort(Protocol):
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """Brings messages into a recipient's mailbox: how many of them, from the first, are durable there."""
+        ...
+
+    def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        """See GroupPort."""
         ...
 
     def judge(self, bearer: Bearer) -> Awaitable[None]:
@@ -99,6 +121,14 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.react(asked)
 
+    def change_group(asked: ChangeGroup, inbound: Inbound) -> Awaitable[GroupResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.change_group(asked)
+
+    def fetch_group(asked: FetchGroup, inbound: Inbound) -> Awaitable[GroupShown]:
+        check(asked.user_id, inbound.map_version)
+        return port.fetch_group(asked)
+
     def conversations(asked: FetchConversations, inbound: Inbound) -> Awaitable[Page]:
         check(asked.user_id, inbound.map_version)
         return port.fetch_conversations(asked)
@@ -116,10 +146,13 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         return follows.follow(asked, inbound)
 
     handlers.add(calls.SEND, send)
+    handlers.add(calls.SEND_TO, send)
     handlers.add(calls.SEND_STATUS, send_status)
     handlers.add(calls.MARK_READ, mark_read)
     handlers.add(calls.CHANGE_MESSAGE, change_message)
     handlers.add(calls.REACT, react)
+    handlers.add(calls.CHANGE_GROUP, change_group)
+    handlers.add(calls.FETCH_GROUP, fetch_group)
     handlers.add(calls.CONVERSATIONS, conversations)
     handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
     handlers.add(calls.MESSAGES, messages)
@@ -144,8 +177,37 @@ def owner_calls(port: OwnerPort) -> Handlers:
     """The handlers of what owners ask of one another."""
     handlers = Handlers()
     handlers.add(calls.DELIVER, lambda asked, _: port.deliver(asked.user_id, asked.messages))
+    handlers.add(calls.DELIVER_TO_MANY, lambda asked, _: _deliver_to_many(port, asked))
+    handlers.add(calls.ASK_GROUP, lambda asked, _: _ask_group(port, asked))
     handlers.add(calls.JUDGE, lambda bearer, _: port.judge(bearer))
     return handlers
+
+
+async def _ask_group(port: OwnerPort, asked: AskGroup) -> GroupSays:
+    return GroupSays(await port.ask_group(asked.asked))
+
+
+async def _deliver_to_many(port: OwnerPort, asked: DeliverToMany) -> Arrivals:
+    """Each recipient's delivery is begun in this turn, so that they go to the store together."""
+    begun = [_begun(port, user_id, asked.messages) for user_id in asked.users]
+    ended = await asyncio.gather(*begun, return_exceptions=True)
+    return Arrivals(tuple(_arrival(one) for one in ended))
+
+
+def _begun(port: OwnerPort, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+    try:
+        return asyncio.ensure_future(port.deliver(user_id, messages))
+    except RowboxError as error:
+        failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        failed.set_exception(error)
+        return failed
+
+
+def _arrival(ended: int | BaseException) -> Arrival:
+    if isinstance(ended, BaseException):
+        failure = failure_of(ended)
+        return Arrival(0, tuple(failure.kinds), failure.message, dict(failure.fields))
+    return Arrival(ended)
 
 
 def _any_route(user_id: str, map_version: int) -> None:
@@ -186,10 +248,24 @@ class RemoteMailboxes:
     async def send(self, request: Send, *, timeout_s: float | None = None) -> SendResult:
         """See MailboxPort."""
         try:
+            if request.conversation_id is not None:
+                return await self._of_newer(self._call(calls.SEND_TO, request, timeout_s))
             return await self._call(calls.SEND, request, timeout_s)
         except RateLimited as error:
             self._remember(request.sender_id, error)
             raise
+
+    async def change_group(self, request: ChangeGroup, *, timeout_s: float | None = None) -> GroupResult:
+        """See MailboxPort."""
+        try:
+            return await self._of_newer(self._call(calls.CHANGE_GROUP, request, timeout_s))
+        except RateLimited as error:
+            self._remember(request.user_id, error)
+            raise
+
+    async def fetch_group(self, request: FetchGroup, *, timeout_s: float | None = None) -> GroupShown:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_GROUP, request, timeout_s))
 
     async def mark_read(self, request: MarkRead, *, timeout_s: float | None = None) -> MarkReadResult:
         """See MailboxPort."""
@@ -211,12 +287,10 @@ class RemoteMailboxes:
         self, spec: CallSpec[_Change, ChangeResult], request: _Change, timeout_s: float | None
     ) -> ChangeResult:
         try:
-            return await self._call(spec, request, timeout_s)
+            return await self._of_newer(self._call(spec, request, timeout_s))
         except RateLimited as error:
             self._remember(request.user_id, error)
             raise
-        except UnknownCall as error:
-            raise self._too_old(error) from error
 
     async def send_status(
         self, user_id: str, client_message_id: str, bearer: Bearer | None = None, *, timeout_s: float | None = None
@@ -234,13 +308,7 @@ class RemoteMailboxes:
 
     async def fetch_changes(self, request: FetchChanges, *, timeout_s: float | None = None) -> Changes:
         """See MailboxPort."""
-        try:
-            return await self._fetch(_CHANGES, request, timeout_s)
-        except UnknownCall as error:
-            raise self._too_old(error) from error
-
-    def _too_old(self, error: UnknownCall) -> PeerTooOld:
-        return PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS)
+        return await self._of_newer(self._fetch(_CHANGES, request, timeout_s))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""
@@ -258,6 +326,21 @@ class RemoteMailboxes:
         """See OwnerPort."""
         return self._call(calls.DELIVER, Deliver(user_id, tuple(messages)), None)
 
+    def deliver_to_many(
+        self, users: Sequence[str], messages: Sequence[Message]
+    ) -> "asyncio.Future[Sequence[int | RowboxError]]":
+        """Does `deliver` for each of the users, in one call: what each gave or raised, in their order. PeerTooOld."""
+        called = self._call(calls.DELIVER_TO_MANY, DeliverToMany(tuple(users), tuple(messages)), None)
+        return self._loop.create_task(self._arrivals(called), name="deliver-to-many")
+
+    async def _arrivals(self, called: Awaitable[Arrivals]) -> Sequence[int | RowboxError]:
+        arrived = (await self._of_newer(called)).of_users
+        return [error_of(one.kinds, one.message, one.fields) if one.kinds else one.count for one in arrived]
+
+    async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
+        """See OwnerPort. PeerTooOld."""
+        return (await self._of_newer(self._call(calls.ASK_GROUP, AskGroup(asked), None))).answer
+
     def judge(self, bearer: Bearer) -> "asyncio.Future[None]":
         """See OwnerPort."""
         return self._call(calls.JUDGE, bearer, None)
@@ -268,6 +351,13 @@ class RemoteMailboxes:
         time_s = (self._timeout_s if timeout_s is None else timeout_s) + wait_s
         version = 0 if self._map_version is None else self._map_version()
         return self.peer.call(spec, asked, timeout_s=time_s, map_version=version)
+
+    async def _of_newer(self, answer: Awaitable[_Answered]) -> _Answered:
+        """The answer to a call that an older peer does not know. PeerTooOld."""
+        try:
+            return await answer
+        except UnknownCall as error:
+            raise PeerTooOld(f"{self.peer.endpoint}: {error}", retry_after_ms=OLD_PEER_RETRY_MS) from error
 
     async def _fetch(
         self, fetch: "_FetchSpecs[_Fetch, _Fetched]", request: _Fetch, timeout_s: float | None

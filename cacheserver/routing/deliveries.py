@@ -2,24 +2,40 @@
 
 The Delivery of the sender's owner has a queue for each recipient and one delivery of it under way, tries again what
 fails with pauses, and keeps what does not arrive in the sender's outbox. So here is no queue and no retry: one call of
-the recipient's owner, or the error. What goes to one owner in the same turn of the loop goes in one frame (rpc).
+the recipient's owner, or the error. What goes to one owner in the same turn of the loop goes in one frame (rpc). An
+event of a group goes to many: those of them who have the same owner are in one call, which has the event once.
 """
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
-from rowbox.cacheserver.routing.targets import Targets
+from rowbox.cacheserver.routing.targets import RemoteTarget, Targets
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.mailbox.errors import NotTheOwner
+from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreOutcomeUnknown
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
 
 
+class _Batch:
+    """The same messages for several users of one owner, gathered in a turn of the loop."""
+
+    __slots__ = ("messages", "remote", "users")
+
+    def __init__(self, remote: RemoteTarget, messages: Sequence[Message]) -> None:
+        self.remote = remote
+        self.messages = messages
+        self.users: dict[str, asyncio.Future[int]] = {}
+
+
 class Deliveries:
-    """Delivers to recipients who have other owners."""
+    """Delivers to recipients who have other owners, and asks the rows of groups that have."""
 
     def __init__(self, view: MapView, targets: Targets) -> None:
         self._view = view
         self._targets = targets
+        self._batches: dict[tuple[str, tuple[bytes, ...]], _Batch] = {}
+        """By incarnation and the ids of the messages."""
         self.calls = 0
         """Deliveries that were given to a link."""
 
@@ -29,16 +45,85 @@ class Deliveries:
         NotTheOwner where the map names nobody who can be asked, or this process itself, which has no grant of the
         user's shard (any more, or yet), or it would not have asked here. Raises what Target.deliver raises.
         """
-        route = self._targets.of(user_id)
-        if route is None or route.remote is None:
-            raise NotTheOwner("nobody else is known to own this recipient's mailbox", map_version=self._view.version)
+        incarnation, remote = self._remote(user_id)
+        if any(message.group is not None for message in messages):
+            return self._gathered(incarnation, remote, user_id, messages)
         self.calls += 1
-        delivered = route.remote.deliver(user_id, messages)
+        delivered = remote.deliver(user_id, messages)
         delivered.add_done_callback(self._heard)
         return delivered
+
+    async def ask_group(self, name: str, asked: GroupRequest) -> GroupAnswer:
+        """What the owner of a group's row answers. NotTheOwner as `deliver`; raises what Target.ask_group raises."""
+        _, remote = self._remote(name)
+        try:
+            return await remote.ask_group(asked)
+        except NotTheOwner as error:
+            self._view.wanted(error.map_version)
+            raise
+
+    def _remote(self, name: str) -> tuple[str, RemoteTarget]:
+        route = self._targets.of(name)
+        if route is None or route.remote is None:
+            raise NotTheOwner("nobody else is known to own this mailbox", map_version=self._view.version)
+        return route.incarnation, route.remote
+
+    def _gathered(
+        self, incarnation: str, remote: RemoteTarget, user_id: str, messages: Sequence[Message]
+    ) -> "asyncio.Future[int]":
+        loop = asyncio.get_running_loop()
+        if not self._batches:
+            loop.call_soon(self._send_batches)
+        key = incarnation, tuple(message.message_id for message in messages)
+        batch = self._batches.get(key)
+        if batch is None:
+            batch = self._batches[key] = _Batch(remote, messages)
+        delivered: asyncio.Future[int] = loop.create_future()
+        delivered.add_done_callback(self._heard)
+        batch.users[user_id] = delivered
+        return delivered
+
+    def _send_batches(self) -> None:
+        batches, self._batches = self._batches, {}
+        for batch in batches.values():
+            self.calls += 1
+            try:
+                arrived = batch.remote.deliver_to_many(tuple(batch.users), batch.messages)
+            except RowboxError as error:
+                _fail(batch, error)
+            else:
+                arrived.add_done_callback(partial(_arrived, batch))
 
     def _heard(self, delivered: "asyncio.Future[int]") -> None:
         """Has a newer map read where the recipient's owner knows one."""
         error = None if delivered.cancelled() else delivered.exception()
         if isinstance(error, NotTheOwner):
             self._view.wanted(error.map_version)
+
+
+def _arrived(batch: _Batch, arrived: "asyncio.Future[Sequence[int | RowboxError]]") -> None:
+    if arrived.cancelled():
+        for delivered in batch.users.values():
+            delivered.cancel()
+        return
+    error = arrived.exception()
+    if error is not None:
+        _fail(batch, error)
+        return
+    ended = arrived.result()
+    if len(ended) != len(batch.users):
+        _fail(batch, StoreOutcomeUnknown("the other owner answered for other users than it was asked for"))
+        return
+    for delivered, one in zip(batch.users.values(), ended, strict=True):
+        if delivered.done():
+            continue
+        if isinstance(one, RowboxError):
+            delivered.set_exception(one)
+        else:
+            delivered.set_result(one)
+
+
+def _fail(batch: _Batch, error: BaseException) -> None:
+    for delivered in batch.users.values():
+        if not delivered.done():
+            delivered.set_exception(error)

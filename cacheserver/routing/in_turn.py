@@ -15,14 +15,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -34,6 +38,7 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
 from rowbox.cacheserver.routing.targets import Target
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
@@ -71,12 +76,18 @@ class InTurn:
             return await self._target.react(request)
         return await self._in_turn(request.user_id, request.routed, self._target.react, request)
 
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.change_group(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.change_group, request)
+
     async def _in_turn(
         self,
         user_id: str,
         routed: Routed,
         ask: Callable[[Any], Awaitable[_Result]],
-        request: Send | MarkRead | ChangeMessage | React,
+        request: Send | MarkRead | ChangeMessage | React | ChangeGroup,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:
@@ -122,6 +133,14 @@ class InTurn:
     def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """See Target. One delivery of a recipient is under way at a time, so these need no order."""
         return self._target.deliver(user_id, messages)
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        """See MailboxPort."""
+        return await self._target.fetch_group(request)
+
+    def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        """See GroupPort. Each user's requests to a group come one by one (cacheserver/groups/lines.py)."""
+        return self._target.ask_group(asked)
 
     def judge(self, bearer: Bearer) -> Awaitable[None]:
         """See Target."""

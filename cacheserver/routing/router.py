@@ -29,14 +29,18 @@ import msgspec
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -62,7 +66,7 @@ from rowbox.mailbox.errors import (
     RowboxError,
     StoreOutcomeUnknown,
 )
-from rowbox.mailbox.ids import entropy_of
+from rowbox.mailbox.ids import counted, entropy_of
 from rowbox.mailbox.revocation import Bearer
 
 MOST_WAITING: Final = 20_000
@@ -128,10 +132,12 @@ class Router:
     async def send(self, request: Send) -> SendResult:
         """See MailboxPort."""
         sender_id, content, entropy = request.sender_id, request.content, self._random.getrandbits(62)
+        if request.conversation_id is not None:
+            entropy = counted(entropy)  # as it will be in a group's message
         asked = (sender_id, request.recipient_id, content, request.client_message_id, request.bearer)
 
         def ask(target: Target, routed: Routed) -> Awaitable[SendResult]:
-            return target.send(Send(*asked, routed, entropy))
+            return target.send(Send(*asked, routed, entropy, request.conversation_id))
 
         result = await self._write(sender_id, request.bearer, WRITE_BYTES + text_bytes(content), ask)
         if result.duplicate and entropy_of(result.message_id) == entropy:
@@ -163,6 +169,15 @@ class Router:
 
         def ask(target: Target, routed: Routed) -> Awaitable[ChangeResult]:
             return target.react(React(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        """See MailboxPort. `changed` is False too where it was an earlier try of this request whose answer was lost."""
+        asked = (request.user_id, request.conversation_id, request.deed, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[GroupResult]:
+            return target.change_group(ChangeGroup(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 
@@ -263,6 +278,13 @@ class Router:
         if bearer is not None and bearer.user_id != user_id:
             await self.judges.judge(bearer)
         return await self._read(user_id, lambda target: target.send_status(user_id, client_message_id, bearer))
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_group(request))
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort. No coroutine of its own: ten thousand may wait."""

@@ -15,6 +15,8 @@ from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.port import MailboxPort, RevocationPort
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap
 from rowbox.cacheserver.shardmap.view import MapView
+from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -28,6 +30,10 @@ class Target(MailboxPort, RevocationPort, Protocol):
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """Brings messages into the user's mailbox, in order. How many of them, from the first, are durable there."""
+        ...
+
+    def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        """See GroupPort."""
         ...
 
     def judge(self, bearer: Bearer) -> Awaitable[None]:
@@ -50,6 +56,12 @@ class RemoteTarget(Target, Protocol):
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """See Target. The call is on its way when this returns."""
+        ...
+
+    def deliver_to_many(
+        self, users: Sequence[str], messages: Sequence[Message]
+    ) -> "asyncio.Future[Sequence[int | RowboxError]]":
+        """Does `deliver` for each of the users, in one call: what each gave or raised, in their order."""
         ...
 
     async def close(self) -> None:

@@ -39,6 +39,7 @@ from rowbox.mailbox.cells import FenceCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import NotTheOwner, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, map_version_of, newest
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.two_states import ByKind, merge
 
 WHOLE_COLUMNS = 1000
@@ -95,23 +96,38 @@ class Loader:
         NotTheOwner, LeaseLapsed, StoreUnavailable, StoreDamaged.
         """
         late = self._store.late_writes
-        families = (Family.INDEX, Family.DEDUPE, Family.OUTBOX) if late else (Family.INDEX,)
+        families: tuple[Family, ...] = (Family.INDEX, Family.DEDUPE, Family.OUTBOX)
+        if not late:
+            families = (Family.INDEX, Family.OUTBOX) if is_group_name(user_id) else (Family.INDEX,)
         self.store_calls += 1
         columns = await self._store.get_row_within(row, families, WHOLE_COLUMNS)
         if columns is None:
             return None
         if late:
             return await self._load_claimed(user_id, row, grant, columns)
-        return await self._load_sole(user_id, row, grant, _once(columns[Family.INDEX]))
+        return await self._load_sole(
+            user_id, row, grant, _once(columns[Family.INDEX]), _once(columns.get(Family.OUTBOX, []))
+        )
 
     async def load_large(self, user_id: str, row: bytes, grant: Grant) -> LoadedRow:
         """As `load`, of a row of any size. It is read in parts, between which other tasks have their turns."""
         if self._store.late_writes:
             return await self._load_claimed_in_parts(user_id, row, grant)
-        return await self._load_sole(user_id, row, grant, self._parts(row, Family.INDEX))
+        outbox = self._parts(row, Family.OUTBOX) if is_group_name(user_id) else _once([])
+        return await self._load_sole(user_id, row, grant, self._parts(row, Family.INDEX), outbox)
 
-    async def _load_sole(self, user_id: str, row: bytes, grant: Grant, parts: AsyncIterator[list[Column]]) -> LoadedRow:
-        """Nobody writes into a row that is being loaded here, so the parts are of one moment."""
+    async def _load_sole(
+        self,
+        user_id: str,
+        row: bytes,
+        grant: Grant,
+        parts: AsyncIterator[list[Column]],
+        outbox: AsyncIterator[list[Column]],
+    ) -> LoadedRow:
+        """Nobody writes into a row that is being loaded here, so the parts are of one moment.
+
+        Only groups have an outbox there: a message of two is written into both rows at once.
+        """
         draft, head = IndexDraft(), 0
         others: ByKind[Any] = {}
         async for columns in parts:
@@ -130,7 +146,8 @@ class Loader:
         )
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
-        return LoadedRow(mailbox, ())
+        parcels = [codec.decode(Family.OUTBOX, *column) async for columns in outbox for column in columns]
+        return LoadedRow(mailbox, [cell for cell in parcels if isinstance(cell, OutboxCell)])
 
     async def _load_claimed(
         self, user_id: str, row: bytes, grant: Grant, columns: dict[Family, list[Column]]

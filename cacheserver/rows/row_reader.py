@@ -119,12 +119,18 @@ class RowReader:
         return False
 
     async def _unread_above(self, view: View, conversation_id: bytes, message_id: bytes) -> Unread:
-        """What sorts after a message of a conversation: the newest, where there is more than can be counted."""
+        """What sorts after a message of a conversation: the newest, where there is more than can be counted.
+
+        Quiet messages of a group do not count.
+        """
+        is_group = view.state_of(conversation_id).group is not None
         first, stop = keys.message_range(conversation_id, message_id, None)
         came: dict[bytes, int] = {}
         start: bytes | None = first
         while start is not None and len(came) < UNREAD_CAP:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
+            if is_group:
+                columns = [column for column in columns if not keys.is_quiet_message(column[0])]
             came |= held_messages(view, columns)
         counted = list(came.values())[:UNREAD_CAP]
         return Unread(len(counted), min(counted, default=0))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema import keys
 from rowbox.hbase_schema.families import Family
+from rowbox.mailbox.group import is_group_name
 
 SCAN_ROWS = 1000
 RUN_SHARDS = 64
@@ -35,16 +36,26 @@ def shard_runs(shards: int) -> Iterator[range]:
     return (range(first, min(first + RUN_SHARDS, shards)) for first in range(0, shards, RUN_SHARDS))
 
 
-async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
-    """The users of adjacent shards whose rows have columns in `family`, with the row keys. Skips rows of no user."""
+async def named_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
+    """The users and groups of adjacent shards whose rows have columns in `family`, with the row keys.
+
+    Skips rows of nobody.
+    """
     async for row in row_keys(store, shards, family):
-        user_id = keys.user_of(row, store.shards)
-        if user_id is not None:
-            yield user_id, row
+        name = keys.name_of(row, store.shards)
+        if name is not None:
+            yield name, row
+
+
+async def user_rows(store: StoreReader, shards: range, family: Family) -> AsyncIterator[tuple[str, bytes]]:
+    """Those of `named_rows` that are users'."""
+    async for name, row in named_rows(store, shards, family):
+        if not is_group_name(name):
+            yield name, row
 
 
 async def row_keys(store: StoreReader, shards: range, family: Family) -> AsyncIterator[bytes]:
-    """The keys of all rows of adjacent shards that have columns in `family`, ascending, also of those of no user."""
+    """The keys of all rows of adjacent shards that have columns in `family`, ascending, also of those of nobody."""
     after: bytes | None = None
     while True:
         rows = await store.scan_rows(shards, family, after, SCAN_ROWS)

@@ -13,13 +13,17 @@ import msgspec
 
 from rowbox.cacheserver.port import (
     Changed,
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
+    GroupResult,
+    GroupShown,
     Lost,
     MarkRead,
     MarkReadResult,
@@ -28,6 +32,7 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 
@@ -46,6 +51,8 @@ class Lane(StrEnum):
     WAITS = "waits"
     DELIVERIES = "deliveries"
     MOVES = "moves"
+    GROUPS = "groups"
+    """Calls that wait for deliveries, and for which requests wait."""
     CONTROL = "control"
 
 
@@ -119,10 +126,48 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     """By the numbers of the followings."""
 
 
+class DeliverToMany(msgspec.Struct, frozen=True, array_like=True):
+    """The same messages on their way into the mailboxes of several recipients: a group's events, as a rule."""
+
+    users: tuple[str, ...]
+    messages: tuple[Message, ...]
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True):
+    """How a delivery to one of many ended: how many messages are durable, or the error, as it travels."""
+
+    count: int
+    kinds: tuple[str, ...] = ()
+    message: str = ""
+    fields: dict[str, Any] = {}
+
+
+class Arrivals(msgspec.Struct, frozen=True, array_like=True):
+    """How a DeliverToMany ended, for each of its users in their order."""
+
+    of_users: tuple[Arrival, ...]
+
+
+class AskGroup(msgspec.Struct, frozen=True, array_like=True):
+    """What is asked of a group's row."""
+
+    asked: GroupRequest
+
+
+class GroupSays(msgspec.Struct, frozen=True, array_like=True):
+    """What a group's row answers."""
+
+    answer: GroupAnswer
+
+
 SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
+SEND_TO = CallSpec("send_to", Send, SendResult, Lane.REQUESTS, writes=True)
+"""A send to a conversation: a call of its own, because an older owner would not see where it goes."""
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
 REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
+CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)
+FETCH_GROUP = CallSpec("fetch_group", FetchGroup, GroupShown, Lane.REQUESTS, writes=False)
 MARK_READ = CallSpec("mark_read", MarkRead, MarkReadResult, Lane.REQUESTS, writes=True)
 CONVERSATIONS = CallSpec("conversations", FetchConversations, Page, Lane.REQUESTS, writes=False)
 MESSAGES = CallSpec("messages", FetchMessages, Page, Lane.REQUESTS, writes=False)
@@ -137,6 +182,8 @@ HEADS = CallSpec("heads", Heads, HeadsNow, Lane.CONTROL, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
+DELIVER_TO_MANY = CallSpec("deliver_to_many", DeliverToMany, Arrivals, Lane.DELIVERIES, writes=True)
+ASK_GROUP = CallSpec("ask_group", AskGroup, GroupSays, Lane.GROUPS, writes=True)
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
 PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""

@@ -30,6 +30,7 @@ WINDOWS: Final[Windows] = {
     Lane.WAITS: Window(32_768, 32 << 20),
     Lane.DELIVERIES: Window(4_096, 32 << 20),
     Lane.MOVES: Window(64, 64 << 20),
+    Lane.GROUPS: Window(4_096, 32 << 20),
     Lane.CONTROL: Window(1_024, 1 << 20),
 }
 

@@ -1,7 +1,7 @@
 """The types of the server's answers. Times are integer microseconds since the epoch. Unknown fields are ignored."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -62,6 +62,59 @@ class Reaction(Struct, rename="camel", kw_only=True, frozen=True):
     """Whether the mailbox's user is one of them."""
 
 
+Role: TypeAlias = Literal["owner", "admin", "member"]
+
+
+class GroupSettings(Struct, rename="camel", kw_only=True, frozen=True):
+    """What members of a group may do who are no admins."""
+
+    who_can_send: Literal["all", "admins"] = "all"
+    who_can_add: Literal["all", "admins"] = "admins"
+    who_can_edit_info: Literal["all", "admins"] = "admins"
+
+
+class GroupMember(Struct, rename="camel", kw_only=True, frozen=True):
+    """One who is in a group."""
+
+    user_id: str
+    role: Role
+    joined_timestamp: int
+
+
+class Group(Struct, rename="camel", kw_only=True, frozen=True):
+    """A group as its members see it."""
+
+    conversation_id: str
+    name: str
+    settings: GroupSettings
+    owner_id: str
+    members: tuple[GroupMember, ...]
+    """Who is longest in comes first."""
+    version: int
+    """Rises when the group's name, settings or members change."""
+
+
+class ChangedGroup(Struct, rename="camel", kw_only=True, frozen=True):
+    """What became of a group that was made or changed."""
+
+    conversation_id: str
+    version: int
+    changed: bool
+    """False: it was so already, maybe by an earlier try of the same call."""
+
+
+class GroupEvent(Struct, rename="camel", kw_only=True, frozen=True):
+    """What a system message of a group says."""
+
+    type: str
+    """created, added, removed, left, declined, renamed, settings, role, deleted; more may come."""
+    actor: str
+    users: tuple[str, ...]
+    """Whom it happened to; the first of many."""
+    name: str | None = None
+    """The group's name, where this gave it one."""
+
+
 class Message(Struct, rename="camel", kw_only=True, frozen=True):
     """One user's copy of a message, as it is now: a change brings it again, with a greater last_updated_timestamp.
 
@@ -82,6 +135,10 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     """Whether its author took it back: then it has no text."""
     reactions: tuple[Reaction, ...] = ()
     """By emoji, the one that was first used first."""
+
+    kind: str | None = None
+    """"system": nobody wrote it, `event` says what happened to a group."""
+    event: GroupEvent | None = None
 
     @property
     def is_own(self) -> bool:
@@ -105,6 +162,15 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """Exact to 999, then 1000."""
     last_message_unsent: bool = False
     """Whether the newest message was taken back."""
+    kind: str | None = None
+    """"group" where it is one; what follows is there in groups only."""
+    name: str | None = None
+    member_count: int | None = None
+    role: Role | None = None
+    """The user's own in the group, or his last."""
+    membership: str | None = None
+    """in, left, removed or deleted: who is not in gets nothing more."""
+    group_version: int | None = None
 
 
 class Page(Struct, rename="camel", kw_only=True, frozen=True):

@@ -8,10 +8,12 @@ objects, what was shown lately as JSON: a bounded number of each, whatever the m
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.conversation import Conversation, pack, unpack
+from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ID_BYTES
 
 MOST_CHANGES = 512
@@ -28,6 +30,8 @@ CHANGE_BYTES = 120
 """A place in the order of change."""
 TEXT_BYTES = 200
 """A JSON text beside its length."""
+
+_NO_MEMBERSHIPS: Final[Mapping[bytes, Membership]] = {}
 
 Position = bytes
 """A conversation's place in the list: its newest messageId, then its id. A greater position is nearer to the top."""
@@ -46,7 +50,7 @@ class ConversationIndex:
     `endings`: which of them tell of what retention has taken.
     """
 
-    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "size_bytes")
+    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "memberships", "size_bytes")
 
     def __init__(
         self,
@@ -71,6 +75,8 @@ class ConversationIndex:
         self._texts: dict[bytes, bytes] = {}
         self.endings = endings if endings is not None else Endings()
         self.born = born
+        self.memberships: Mapping[bytes, Membership] = _NO_MEMBERSHIPS
+        """What the user knows of groups beside their states, by conversation: changed only with the state."""
         self.size_bytes = len(self._states) * ENTRY_BYTES + packed_bytes + len(self._changes) * CHANGE_BYTES
 
     def __len__(self) -> int:
@@ -164,11 +170,14 @@ class ConversationIndex:
         state = self.get(conversation_id)
         assert state is not None
         if state.has_ended(horizon):
-            return state.at(horizon).to_json(conversation_id)
+            return state.at(horizon).to_json(conversation_id, self._membership(state, conversation_id))
         if known is None:
-            known = state.to_json(conversation_id)
+            known = state.to_json(conversation_id, self._membership(state, conversation_id))
             self._keep_text(conversation_id, known)
         return known
+
+    def _membership(self, state: Conversation, conversation_id: bytes) -> Membership | None:
+        return None if state.group is None else self.memberships.get(conversation_id)
 
     def _ends_after(self, conversation_id: bytes) -> int:
         state = self.get(conversation_id)

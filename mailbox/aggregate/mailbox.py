@@ -25,10 +25,11 @@ from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import REVOCATION, LogCell
+from rowbox.mailbox.cells import MEMBERSHIP, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
+from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.revocation import Revocation
@@ -282,6 +283,8 @@ class Mailbox:
 
     def _take_others(self, kind: bytes, states: Mapping[bytes, State]) -> None:
         known = self.others.setdefault(kind, {})
+        if kind == MEMBERSHIP.letter:
+            self.index.memberships = cast("Mapping[bytes, Membership]", known)
         for key, state in states.items():
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)

@@ -35,8 +35,15 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
-from rowbox.mailbox.errors import ClientMessageIdReused, TokenRevoked, UnknownConversation, UnknownMessage
+from rowbox.mailbox.errors import (
+    ClientMessageIdReused,
+    NotInGroups,
+    TokenRevoked,
+    UnknownConversation,
+    UnknownMessage,
+)
 from rowbox.mailbox.fence import Stamp
+from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.reactions import Reaction, with_reaction
@@ -135,6 +142,21 @@ class Plan:
         """The messages of this plan that go to others' rows by a delivery of their own."""
 
     @property
+    def user_id(self) -> str:
+        """Whose row this is."""
+        return self._mailbox.user_id
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which the plan is written."""
+        return self._mailbox.epoch
+
+    @property
+    def retention_ms(self) -> int:
+        """For how long after its sending a message is kept."""
+        return self._mailbox.limits.retention_ms
+
+    @property
     def changes_nothing(self) -> bool:
         """Whether every command was answered without a write: then there is nothing to commit.
 
@@ -147,6 +169,10 @@ class Plan:
         yield CONVERSATION.letter, self.states
         yield from self.others.items()
 
+    def states_of(self, kind: Kind[StateT]) -> Mapping[bytes, StateT]:
+        """The states of a kind by key, as they were before this plan. Not for conversations."""
+        return cast("Mapping[bytes, StateT]", self._mailbox.others.get(kind.letter, {}))
+
     def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
         """The state of a key after the commands so far; None: it has none. Not for conversations: `states` has them."""
         planned = self.others.get(kind.letter, {}).get(key)
@@ -154,7 +180,7 @@ class Plan:
 
     def stamp(self) -> Stamp:
         """A new version for one change, and the mailbox's epoch: the first two fields of the new state."""
-        return Stamp(self._mailbox.epoch, self._tick(0))
+        return Stamp(self._mailbox.epoch, self.tick(0))
 
     def put(self, kind: Kind[StateT], state: StateT, key: bytes = b"") -> None:
         """Adds the new state of a key, made with a `stamp` of this plan. Clients hear of it only by `log`."""
@@ -167,7 +193,8 @@ class Plan:
         return cast("Revocation", planned[b""]) if planned else None
 
     @property
-    def _horizon(self) -> int:
+    def horizon(self) -> int:
+        """What came with a version up to this is gone (Mailbox.horizon)."""
         return self._mailbox.horizon(self.seen_us)
 
     def admit(self, bearer: Bearer | None) -> None:
@@ -193,7 +220,7 @@ class Plan:
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
         """Adds a send of the mailbox's own user. ClientMessageIdReused where its id names another payload."""
-        record = self._earlier_send(new.client_id_hash, fact)
+        record = self.earlier_send(new.client_id_hash, fact)
         if isinstance(record, DedupeNeed):
             return record
         if record is not None:
@@ -233,7 +260,7 @@ class Plan:
         state, held, of_holders = stands
         if not is_due(new, held, self._mailbox.user_id, self.now_us):
             return Changed(held.version, None)
-        version = self._tick(0)
+        version = self.tick(0)
         change = Change(version, is_unsent=new.content is None)
         told = new.message_id, new.conversation_id, held.sender_id, state.participants, new.content or ""
         message = Message(*told, change)
@@ -253,7 +280,7 @@ class Plan:
         user_id = self._mailbox.user_id
         if not is_reaction_due(new, held, user_id, self.now_us):
             return Changed(held.version, None)
-        version = self._tick(0)
+        version = self.tick(0)
         reaction = Reaction(user_id, new.emoji, version)
         reactions = with_reaction(held.reactions, reaction)
         assert reactions is not None  # a version of this mailbox is greater than all before it
@@ -278,9 +305,9 @@ class Plan:
             return self._deliver_new(message, message.sent_us)
         if not change.supersedes(held.change):
             return 0
-        state = self._state(message.conversation_id)
+        state = self.conversation(message.conversation_id)
         assert state is not None
-        version = self._tick(change.version)
+        version = self.tick(change.version)
         self._change(held, message, state, version)
         return version
 
@@ -290,7 +317,7 @@ class Plan:
         `up_to` may name a message that retention may have taken. The unread count of the result is that of now: where
         the mark stays and the state of the conversation has ended, the conversation is settled.
         """
-        state = self._state(conversation_id)
+        state = self.conversation(conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")
         if not is_message_id(up_to) or up_to > state.last_message_id:
@@ -298,13 +325,13 @@ class Plan:
         behind = self._behind(conversation_id, up_to, state, fact)
         if isinstance(behind, MarkNeed):
             return behind
-        if not behind.is_held and sent_timestamp(up_to) > self._horizon:
+        if not behind.is_held and sent_timestamp(up_to) > self.horizon:
             raise UnknownMessage("no such message in this conversation")
         if up_to > state.read_mark:
-            left = state.at(self._horizon) if state.has_ended(self._horizon) else state
-            state = left.with_read_mark(up_to, behind.unread, self._tick(0), self._mailbox.epoch)
-            self._put(conversation_id, state, ChangeKind.READ_MARK, up_to)
-        elif state.has_ended(self._horizon):
+            left = state.at(self.horizon) if state.has_ended(self.horizon) else state
+            state = left.with_read_mark(up_to, behind.unread, self.tick(0), self._mailbox.epoch)
+            self.put_conversation(conversation_id, state, ChangeKind.READ_MARK, up_to)
+        elif state.has_ended(self.horizon):
             state = self._put_settled(conversation_id, state, behind.unread)
         return Marked(state.unread_count, state.version)
 
@@ -314,12 +341,12 @@ class Plan:
         Conversations whose unread messages have to be counted anew are settled as far as memory and one Fact tell the
         count. `Settled.left` counts the others.
         """
-        horizon = self._horizon
+        horizon = self.horizon
         counted = self._counted(fact)
         unknown: list[ConversationMark] = []
         known: list[tuple[bytes, Conversation, Unread | None]] = []
         for conversation_id in conversation_ids:
-            state = self._state(conversation_id)
+            state = self.conversation(conversation_id)
             if state is None or not state.has_ended(horizon):
                 continue
             unread = self._recount(conversation_id, state, counted) if state.needs_recount(horizon) else None
@@ -359,7 +386,8 @@ class Plan:
         if known is not None and self.revocation is None and known.has_ended(self.seen_us):
             self.put(REVOCATION, Revocation(self.head, self._mailbox.epoch))
 
-    def _earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
+    def earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
+        """The record of a send that was applied before, or planned here; None: there is none. Else what to read."""
         record = self.records.get(client_id_hash)
         if record is not None or not self._mailbox.client_ids.may_hold(client_id_hash):
             return record
@@ -368,10 +396,20 @@ class Plan:
             return need
         return fact.value if fact is not None and isinstance(fact.value, DedupeCell) else None
 
+    def add_record(self, record: DedupeCell) -> None:
+        """Adds the record of a send."""
+        self.records[record.client_id_hash] = record
+        self._cells.append(record)
+
+    def post(self, parcel: OutboxCell) -> None:
+        """Has a message delivered to others' rows, once this plan is confirmed."""
+        self._cells.append(parcel)
+        self.outbox.append(parcel)
+
     def _new_send(self, new: NewSend) -> Sent:
-        state = self._state(new.conversation_id)
+        state = self.conversation(new.conversation_id)
         newest_us = sent_timestamp(state.last_message_id) if state is not None else 0
-        version = self._tick(newest_us)
+        version = self.tick(newest_us)
         old = state or Conversation.new(new.participants, version)
         # One number is both here, as a rule; they are two in every other mailbox (docs/consistency.md).
         sent_us = version
@@ -381,34 +419,33 @@ class Plan:
             message_id(sent_us, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
         )
         epoch = self._mailbox.epoch
-        self._add_copy(message, sent_us, version, new.client_message_id, old.last_message_id)
+        self.add_copy(message, sent_us, version, new.client_message_id, old.last_message_id)
         record = DedupeCell(
             new.client_id_hash, epoch, version, message.message_id, new.conversation_id, new.payload_hash
         )
-        self.records[new.client_id_hash] = record
-        self._cells.append(record)
+        self.add_record(record)
         if self._mailbox.is_fenced and len(new.participants) > 1:
-            parcel = OutboxCell(message.message_id, epoch, version, message)
-            self._cells.append(parcel)
-            self.outbox.append(parcel)
-        self._put(new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id)
+            self.post(OutboxCell(message.message_id, epoch, version, message))
+        self.put_conversation(
+            new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id
+        )
         return Sent(record, message)
 
     def _deliver_new(self, message: Message, sent_us: int) -> int:
-        version = self._tick(sent_us)
+        version = self.tick(sent_us)
         conversation_id = message.conversation_id
-        old = self._state(conversation_id) or Conversation.new(message.participants, version)
-        self._add_copy(message, sent_us, version, None, old.last_message_id)
+        old = self.conversation(conversation_id) or Conversation.new(message.participants, version)
+        self.add_copy(message, sent_us, version, None, old.last_message_id)
         state = old.with_delivered(message, version, self._mailbox.epoch)
         if message.change is None:
-            self._put(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+            self.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
         else:
             state = state.with_changed(message, version, self._mailbox.epoch)
-            self._put(conversation_id, state, _kind_of(message.change), message.message_id, version)
+            self.put_conversation(conversation_id, state, _kind_of(message.change), message.message_id, version)
         return version
 
     def _deliver_change(self, message: Message, fact: Fact | None) -> int | Need:
-        state = self._state(message.conversation_id)
+        state = self.conversation(message.conversation_id)
         if state is None or message.message_id > state.last_message_id:
             return self.take_change(message, None)
         need = MessageNeed(message.conversation_id, message.message_id)
@@ -421,11 +458,13 @@ class Plan:
     ) -> tuple[Conversation, MessageCell, tuple[MessageCell | None, ...]] | MessageNeed:
         """What stands of the message that `new` is about: its conversation's state, and its cell here and at holders.
 
-        UnknownConversation, UnknownMessage.
+        UnknownConversation, UnknownMessage, NotInGroups.
         """
-        state = self._state(new.conversation_id)
+        state = self.conversation(new.conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")
+        if state.group is not None:
+            raise NotInGroups("messages of groups cannot be changed yet")
         if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
             raise UnknownMessage("no such message in this conversation")
         need = MessageNeed(new.conversation_id, new.message_id, new.holders)
@@ -440,9 +479,7 @@ class Plan:
     def _tell(self, message: Message, new: New, version: int) -> None:
         """Puts what others are to be told of a change into the outbox, where they are not told by the same commit."""
         if self._mailbox.is_fenced and len(message.participants) > 1:
-            parcel = OutboxCell(message_id(version, new.entropy), self._mailbox.epoch, version, message)
-            self._cells.append(parcel)
-            self.outbox.append(parcel)
+            self.post(OutboxCell(message_id(version, new.entropy), self._mailbox.epoch, version, message))
 
     def _take_reaction(self, conversation_id: bytes, reaction: Reaction, held: MessageCell | None) -> int:
         if held is None or held.is_unsent:
@@ -450,9 +487,9 @@ class Plan:
         reactions = with_reaction(held.reactions, reaction)
         if reactions is None:
             return 0
-        state = self._state(conversation_id)
+        state = self.conversation(conversation_id)
         assert state is not None
-        version = self._tick(reaction.version)
+        version = self.tick(reaction.version)
         self._react(held, reactions, state, version)
         return version
 
@@ -462,7 +499,7 @@ class Plan:
         reactions = () if message.change.is_unsent else held.reactions
         self._replace(held, message, reactions, version)
         after = state.with_changed(message, version, self._mailbox.epoch)
-        self._put(message.conversation_id, after, _kind_of(message.change), message.message_id, held.came)
+        self.put_conversation(message.conversation_id, after, _kind_of(message.change), message.message_id, held.came)
 
     def _react(self, held: MessageCell, reactions: tuple[Reaction, ...], state: Conversation, version: int) -> None:
         """Puts the message with `reactions` in the place of `held`."""
@@ -470,7 +507,7 @@ class Plan:
         message = Message(*ids, held.sender_id, state.participants, held.content, held.change)
         self._replace(held, message, reactions, version)
         after = state.with_reacted(version, self._mailbox.epoch)
-        self._put(held.conversation_id, after, ChangeKind.REACTION, held.message_id, held.came)
+        self.put_conversation(held.conversation_id, after, ChangeKind.REACTION, held.message_id, held.came)
 
     def _replace(self, held: MessageCell, message: Message, reactions: tuple[Reaction, ...], version: int) -> None:
         epoch, client_message_id, came = self._mailbox.epoch, held.client_message_id, held.came
@@ -483,7 +520,7 @@ class Plan:
 
     def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
-        state = self._state(message.conversation_id)
+        state = self.conversation(message.conversation_id)
         if state is None or message.message_id > state.last_message_id:
             return False
         if any(copy.message_id == message.message_id for _, copy, _ in self.copies):
@@ -502,12 +539,13 @@ class Plan:
         """What a mark at `up_to` leaves unread; all of it is others' (Conversation)."""
         if up_to == state.last_message_id:
             return Behind(NOTHING_UNREAD, is_held=True)
-        if up_to == state.read_mark and not state.needs_recount(self._horizon):
+        if up_to == state.read_mark and not state.needs_recount(self.horizon):
             return Behind(Unread(state.unread_count, state.unread_since), is_held=True)
         mark = max(up_to, state.read_mark)
         window = self._window_over(conversation_id, up_to)
         if window is not None and window.covers(up_to):
-            return Behind(window.unread_above(mark, self._horizon), window.get(up_to) is not None)
+            unread = window.unread_above(mark, self.horizon, is_group=state.group is not None)
+            return Behind(unread, window.get(up_to) is not None)
         need = MarkNeed(conversation_id, up_to, mark)
         if fact is not None and isinstance(fact.value, Behind) and self._answers(fact, need):
             return fact.value
@@ -519,7 +557,7 @@ class Plan:
         """What is unread, from memory or as it was counted; None where neither says."""
         window = self._window_over(conversation_id, state.read_mark)
         if window is not None:
-            return window.unread_above(state.read_mark, self._horizon)
+            return window.unread_above(state.read_mark, self.horizon, is_group=state.group is not None)
         return counted.get((conversation_id, state.read_mark))
 
     def _counted(self, fact: Fact | None) -> Mapping[ConversationMark, Unread]:
@@ -535,19 +573,28 @@ class Plan:
         """Whether `fact` is about `need` and still true: nothing was planned or applied since it was read."""
         return fact is not None and fact.need == need and fact.as_of == self.head
 
-    def _state(self, conversation_id: bytes) -> Conversation | None:
+    def conversation(self, conversation_id: bytes) -> Conversation | None:
+        """The state of a conversation after the commands so far; None: there is none."""
         return self.states.get(conversation_id) or self._mailbox.index.get(conversation_id)
 
-    def _tick(self, remote_us: int) -> int:
+    def tick(self, remote_us: int) -> int:
+        """The version of one more change, which becomes the head; above `remote_us`, as far as the clock follows it."""
         last_us = self.head if self.head != self.base_head else first_of_mutation(self.now_us, self.head)
         self.head = tick(self.now_us, last_us, remote_us)
         return self.head
 
-    def _add_copy(
-        self, message: Message, sent_us: int, version: int, client_message_id: str | None, newest_before: bytes
+    def add_copy(
+        self,
+        message: Message,
+        sent_us: int,
+        version: int,
+        client_message_id: str | None,
+        newest_before: bytes,
+        told: Told | None = None,
     ) -> None:
+        """Adds a message that is new to its conversation, whose newest message was `newest_before`."""
         epoch = self._mailbox.epoch
-        copy = copy_of(message, sent_us, version, epoch, client_message_id, version)
+        copy = copy_of(message, sent_us, version, epoch, client_message_id, version, told=told)
         self.copies.append((message.conversation_id, copy, newest_before))
         self._cells.append(
             MessageCell(
@@ -560,19 +607,22 @@ class Plan:
                 client_message_id,
                 message.change,
                 version if message.change is not None else 0,
+                (),
+                told,
             )
         )
 
     def _put_settled(self, conversation_id: bytes, state: Conversation, unread: Unread | None) -> Conversation:
         """Settles one conversation; `unread` counts where it needs a recount."""
-        recounted = unread if state.needs_recount(self._horizon) else None
-        settled = state.settled(self._horizon, recounted, self._tick(0), self._mailbox.epoch)
-        self._put(conversation_id, settled, ChangeKind.EXPIRY, ZERO_ID)
+        recounted = unread if state.needs_recount(self.horizon) else None
+        settled = state.settled(self.horizon, recounted, self.tick(0), self._mailbox.epoch)
+        self.put_conversation(conversation_id, settled, ChangeKind.EXPIRY, ZERO_ID)
         return settled
 
-    def _put(
+    def put_conversation(
         self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes, first_version: int = 0
     ) -> None:
+        """Adds the new state of a conversation, and the log entry that tells of the change."""
         self.states[conversation_id] = state
         self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message, first_version))
 

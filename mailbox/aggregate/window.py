@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from rowbox.mailbox.conversation import NEVER, UNREAD_CAP, Unread
-from rowbox.mailbox.ids import ZERO_ID
+from rowbox.mailbox.ids import ZERO_ID, is_quiet
 from rowbox.mailbox.message import MessageCopy
 
 COPY_OVERHEAD_BYTES = 200
@@ -118,10 +118,16 @@ class Window:
         """Whether a message with this id would be here if the conversation had it."""
         return message_id > self.floor
 
-    def unread_above(self, message_id: bytes, horizon: int) -> Unread:
-        """The messages that sort after `message_id` and are there at `horizon`. To be asked of ids from `floor` on."""
+    def unread_above(self, message_id: bytes, horizon: int, *, is_group: bool = False) -> Unread:
+        """The messages that sort after `message_id` and are there at `horizon`; of a group those that are not quiet.
+
+        To be asked of ids from `floor` on.
+        """
         start = bisect_left(self.copies, message_id + b"\x00", key=_by_id)
         versions = [copy.came for copy in self.copies[start:] if copy.came > horizon]
+        if is_group:
+            behind = self.copies[start:]
+            versions = [copy.came for copy in behind if copy.came > horizon and not is_quiet(copy.message_id)]
         return Unread(min(UNREAD_CAP, len(versions)), min(versions, default=0))
 
     def drop_expired(self, horizon: int) -> None:

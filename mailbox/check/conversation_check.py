@@ -7,7 +7,7 @@ from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, UNTOLD, Conversation
-from rowbox.mailbox.ids import ZERO_ID
+from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp
 
 
 class ConversationCheck:
@@ -37,7 +37,10 @@ class ConversationCheck:
         self._unread_since = NEVER
         self._mark_is_there = state.read_mark == ZERO_ID
         self._log_version = 0
-        if report.user_id not in state.participants or len(set(state.participants)) != len(state.participants):
+        if state.group is not None:
+            if state.participants:
+                self._find(Code.PARTICIPANTS, f"is a group and has the participants {list(state.participants)}")
+        elif report.user_id not in state.participants or len(set(state.participants)) != len(state.participants):
             self._find(Code.PARTICIPANTS, f"has the participants {list(state.participants)}")
 
     def message(self, cell: MessageCell) -> None:
@@ -49,14 +52,17 @@ class ConversationCheck:
         if self._newest is None:
             self._newest = cell
         self._mark_is_there |= cell.message_id == self.state.read_mark
-        if cell.message_id > self.state.read_mark:
+        group = self.state.group
+        if cell.message_id > self.state.read_mark and not (group is not None and is_quiet(cell.message_id)):
             self._count_unread(cell)
+        if group is not None and sent_timestamp(cell.message_id) > group.chain:
+            self._find(Code.GROUP_CHAIN, f"has taken events up to {group.chain} and shows {cell.message_id.hex()}")
         if cell.version > cell.came and cell.version > self.state.changed_at:
             text = f"says that its last change was at {self.state.changed_at}, message {cell.message_id.hex()} has one"
             self._find(Code.CHANGED_MESSAGE, f"{text} at {cell.version}")
         if cell.version > self.state.version:
             self._find(Code.STATE_BEHIND, f"is at {self.state.version}, its message {cell.message_id.hex()} is newer")
-        if cell.sender_id not in self.state.participants:
+        if group is None and cell.sender_id not in self.state.participants:
             self._find(Code.PARTICIPANTS, f"holds a message of {cell.sender_id}, who does not take part")
         for one in cell.reactions:
             if one.user_id not in self.state.participants:
@@ -101,11 +107,13 @@ class ConversationCheck:
             self._find(Code.SNIPPET, "is mistaken in whether its newest message was taken back")
         elif newest is not None and state.snippet and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
             self._find(Code.SNIPPET, "has another snippet than its newest message")
-        is_told = found == state.last_message_id and state.last_sender != UNTOLD
+        is_told = found == state.last_message_id and (state.last_sender != UNTOLD or state.group is not None)
         sender = newest.sender_id if newest is not None and is_told else None
-        if sender in state.participants and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
+        takes_part = sender in state.participants or (sender is not None and state.group is not None)
+        if takes_part and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
             self._find(Code.LAST_SENDER, f"ends with a message of {sender}, says {state.last_sender_id}")
-        if not (state.snippet or state.last_is_unsent) and state.last_message_version > self._horizon.messages:
+        has_no_text = state.last_is_unsent or (state.group is not None and is_quiet(state.last_message_id))
+        if not (state.snippet or has_no_text) and state.last_message_version > self._horizon.messages:
             self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 
     def _check_read_mark(self) -> None:

@@ -35,6 +35,8 @@ class CopyBalance:
 
     def add(self, user_id: str, cell: MessageCell, participants: Sequence[str]) -> None:
         """Takes in a message that counts in the row of `user_id`."""
+        if not participants:  # of a group, whose own row says who has what
+            return
         sent_us = sent_timestamp(cell.message_id)
         if sent_us <= self._since_us or (self._before_us is not None and sent_us >= self._before_us):
             return

@@ -16,10 +16,10 @@ class Code(StrEnum):
     # The row, and which of its cells count.
     UNREADABLE_CELL = "unreadable_cell"  # every cell decodes, and encodes to its own qualifier
     UNKNOWN_KIND = "unknown_kind"  # every index cell and log entry is of a kind that this Rowbox knows
-    WRONG_ROW = "wrong_row"  # a row's key is that of a user, in the user's shard
+    WRONG_ROW = "wrong_row"  # a row's key is that of a user or a group, in its shard
     NO_INDEX = "no_index"  # a row with any cell has one in the index: it never expires
     FENCE_MISSING = "fence_missing"  # where writes can be late, a row with cells was claimed
-    FENCE_UNEXPECTED = "fence_unexpected"  # where none can be, there are no fences and no outboxes
+    FENCE_UNEXPECTED = "fence_unexpected"  # where none can be, there are no fences, and no outboxes but of groups
     FENCE_ORDER = "fence_order"  # a list ascends by epoch, never descends by version, ends in its cell's epoch
     FENCE_CLAIMED_TWICE = "fence_claimed_twice"  # an epoch is one incarnation's: no two claim a row with the same one
     EPOCH_ABOVE_FENCE = "epoch_above_fence"  # no cell is of an epoch that has not claimed the row
@@ -33,7 +33,8 @@ class Code(StrEnum):
 
     # A conversation's state.
     STATE_MISSING = "state_missing"  # what counts in m and l is of a conversation that has a state
-    PARTICIPANTS = "participants"  # the user and every sender take part, nobody twice
+    PARTICIPANTS = "participants"  # the user and every sender take part, nobody twice; a group's state names nobody
+    GROUP_CHAIN = "group_chain"  # a group's state has taken every event that the row shows
     LAST_MESSAGE = "last_message"  # last_message_id is the newest message
     LAST_VERSION = "last_version"  # last_message_version is its version
     LAST_SENDER = "last_sender"  # last_sender is whose it is, where that was kept
@@ -64,7 +65,8 @@ class Code(StrEnum):
     # Across rows.
     COPY_MISSING = "copy_missing"  # a sent message is with every participant (P1)
     COPY_DIFFERS = "copy_differs"  # and says the same there
-    COPY_UNSENT = "copy_unsent"  # a received message is in its sender's row
+    COPY_UNSENT = "copy_unsent"  # a received message is in its sender's row, of a group in the group's
+    NOT_A_MEMBER = "not_a_member"  # who has left a group has nothing that was sent there after it
 
     MORE = "more"  # no invariant: how many findings of the row are not listed
 

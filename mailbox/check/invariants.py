@@ -35,6 +35,7 @@ from rowbox.mailbox.check.revocation_check import check_revocation
 from rowbox.mailbox.check.send_check import SendCheck
 from rowbox.mailbox.clocks.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
@@ -66,6 +67,7 @@ class RowCheck:
 
     def __init__(self, user_id: str, frame: RowFrame, horizon: Horizon, *, fenced: bool) -> None:
         self._user_id = user_id
+        self._is_group = is_group_name(user_id)
         self._horizon = horizon
         self._report = Report(user_id)
         self._fence = FenceCheck(frame.fences, self._report, fenced=fenced)
@@ -81,7 +83,7 @@ class RowCheck:
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
         self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
-        if self.outbox and not fenced:
+        if self.outbox and not fenced and not self._is_group:
             self._report(Code.FENCE_UNEXPECTED, "the row has an outbox in a store in which no write can be late")
         self._unlogged: dict[int, int] = {}
         """By version, a hash of what the log has to say about each message."""
@@ -104,7 +106,7 @@ class RowCheck:
         if conversation is None:
             return None
         conversation.message(cell)
-        self._check_stamps(cell)
+        self._check_stamps(cell, in_group=conversation.state.group is not None)
         for one in counted:
             self._await_log(one)
         if cell.first_version or len(counted) > 1:
@@ -155,15 +157,21 @@ class RowCheck:
             self._report(Code.STATE_MISSING, f"{what} is of conversation {conversation_id.hex()}, which has no state")
         return conversation
 
-    def _check_stamps(self, cell: MessageCell) -> None:
+    def _check_stamps(self, cell: MessageCell, *, in_group: bool) -> None:
+        """Of a group's message the date is the group's row's, which has all of them as its own."""
         sent_us = sent_timestamp(cell.message_id)
-        is_own = cell.sender_id == self._user_id
+        is_own = self._is_group or (cell.sender_id == self._user_id and not in_group)
         if not (is_own_date if is_own else is_others_date)(sent_us, cell.came):
             text = f"message {cell.message_id.hex()} was sent at {sent_us} and came with version {cell.came}"
             self._report(Code.SENT_TIMESTAMP, text)
         self._sends.reactions(cell)
-        if is_own:
+        if is_own and cell.told is None:
             self._sends.message(cell)
+        elif is_own:
+            self._sends.told(cell)
+        elif in_group and cell.sender_id == self._user_id:
+            if cell.client_message_id is not None:  # else another message had taken the id meanwhile
+                self._sends.message(cell)
         elif cell.client_message_id is not None:
             self._report(Code.CLIENT_MESSAGE_ID, f"another's message {cell.message_id.hex()} has a clientMessageId")
 

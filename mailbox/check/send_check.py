@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.group import group_send_hash, is_group_name
 from rowbox.mailbox.ids import client_id_hash, payload_hash, sent_timestamp
 from rowbox.mailbox.reactions import reaction_of
 
@@ -16,7 +17,8 @@ from rowbox.mailbox.reactions import reaction_of
 class SendCheck:
     """Checks one user's own sends.
 
-    Only cells that count are given to it: all own `message`s, and all `reactions`, in any order, then `end`.
+    Only cells that count are given to it: all own `message`s, and all `reactions`, in any order, then `end`. All
+    messages of a group's row are its own.
     """
 
     def __init__(
@@ -24,6 +26,7 @@ class SendCheck:
     ) -> None:
         self._horizon = horizon
         self._report = report
+        self._is_group = is_group_name(report.user_id)
         self._records: dict[bytes, DedupeCell] = {}
         self._unseen_records: dict[bytes, DedupeCell] = {}
         parcels = list(outbox)
@@ -41,7 +44,7 @@ class SendCheck:
             is_as_sent = message.change is None and reaction is None
             is_other = is_as_sent and message.message_id != parcel.message_id
             is_others = reaction is not None and reaction.user_id != report.user_id
-            if is_other or is_others or message.sender_id != report.user_id:
+            if is_other or is_others or (message.sender_id != report.user_id and not self._is_group):
                 report(Code.OUTBOX, f"the outbox cell of {parcel.message_id.hex()} holds another message")
 
     def message(self, cell: MessageCell) -> None:
@@ -51,6 +54,8 @@ class SendCheck:
             self._report(Code.CLIENT_MESSAGE_ID, f"own message {cell.message_id.hex()} has no clientMessageId")
             return
         hashed = client_id_hash(cell.client_message_id)
+        if self._is_group:
+            hashed = group_send_hash(cell.sender_id, cell.client_message_id)
         other = self._used.get(hashed)
         self._used[hashed] = cell.came
         if other is not None and abs(cell.came - other) < self._horizon.reuse_us:
@@ -71,6 +76,10 @@ class SendCheck:
             if is_behind and not cell.is_unsent:
                 text = f"the outbox holds a reaction to {cell.message_id.hex()} at {parcel.version}"
                 self._report(Code.OUTBOX, f"{text}, which it does not have")
+
+    def told(self, cell: MessageCell) -> None:
+        """Takes in a system message of a group's row."""
+        self._check_outbox(cell)
 
     def end(self) -> None:
         """Reports records and parcels whose messages did not come."""

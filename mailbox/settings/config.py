@@ -469,6 +469,36 @@ class MessageSettings(Struct, frozen=True, kw_only=True):
     ] = 30 * DAY_MS
 
 
+class GroupsSettings(Struct, frozen=True, kw_only=True):
+    """How large groups may be, and how much one of them may ask of the server. Limits hold where any limit does."""
+
+    max_members: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=256,
+            description="The most members of a group; 0: none is made. Those of a larger one stay, nobody is added.",
+        ),
+    ] = 100
+    max_content_bytes: Annotated[
+        int, Meta(ge=1, le=65_535, description="The most bytes of UTF-8 in a message to a group.")
+    ] = 16_384
+    fan_out_burst_bytes: Annotated[
+        int,
+        Meta(ge=0, le=2**40, description="Bytes of text, times members, that may go to a group at once; 0: no limit."),
+    ] = 8 * MIB
+    fan_out_bytes_per_second: Annotated[
+        int, Meta(ge=0, le=2**40, description="Bytes of text, times members, that a group regains each second.")
+    ] = 2 * MIB
+    change_burst: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, description="Changes of a group's members, name or settings at once; 0: no limit."),
+    ] = 20
+    change_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Changes that a group regains each second.")
+    ] = 0.2
+
+
 class PollSettings(Struct, frozen=True, kw_only=True):
     """Long polls, each of which holds a connection."""
 
@@ -522,12 +552,12 @@ class SocketSettings(Struct, frozen=True, kw_only=True):
     ] = 200_000
 
 
-LimitClass: TypeAlias = Literal["send", "fetch"]
+LimitClass: TypeAlias = Literal["send", "fetch", "create"]
 """The class of a request, against whose limit it counts: one for calls that write, one for calls that only read."""
 
 
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
-    """A token bucket per user for sends, and one for fetches."""
+    """A token bucket per user for sends, one for fetches, and one for the groups that he creates."""
 
     enabled: Annotated[bool, Meta(description="Whether any limit holds.")] = True
     send_burst: Annotated[
@@ -542,6 +572,13 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     fetch_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Fetches a user regains each second; 0: no limit on fetches.")
     ] = 20.0
+    create_burst: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Groups a user may create at once; 0: no limit on groups.")
+    ] = 10
+    create_per_second: Annotated[
+        float,
+        Meta(ge=0, le=1_000_000, description="Groups a user may create again each second; 0: no limit on groups."),
+    ] = 0.02
     max_buckets: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Users whose buckets are remembered; the longest idle is forgotten.")
     ] = 200_000
@@ -553,6 +590,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
         burst, per_second = self.send_burst, self.send_per_second
         if name == "fetch":
             burst, per_second = self.fetch_burst, self.fetch_per_second
+        elif name == "create":
+            burst, per_second = self.create_burst, self.create_per_second
         return (burst, per_second) if self.enabled and burst and per_second else None
 
 
@@ -568,6 +607,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: CacheSettings = CacheSettings()
     commit: CommitSettings = CommitSettings()
     messages: MessageSettings = MessageSettings()
+    groups: GroupsSettings = GroupsSettings()
     poll: PollSettings = PollSettings()
     sockets: SocketSettings = SocketSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()

@@ -56,7 +56,7 @@ class Caller:
         words = " ".join(f"{key}={_in_words(key, value)}" for key, value in given.items())
         return await self.request(f"{name}: {call} {words}".rstrip(), "GET", f"/v1/{call}", name, params=given)
 
-    async def post(self, name: str, call: str, **fields: Json) -> Answer:
+    async def post(self, name: str, call: str, /, **fields: Json) -> Answer:
         """A POST as `name`, with these fields."""
         words = json.dumps(
             {key: shortened(value) if isinstance(value, str) else value for key, value in fields.items()}

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.conformance.caller import Answer, Caller
 from tests.conformance.live import socket_of, stream_of
+from tests.conformance.transcript import Json
 
 Story = Callable[[Caller], Awaitable[None]]
 THUMB, HEART = "\U0001f44d", "\u2764\ufe0f"
@@ -137,6 +138,52 @@ async def reactions(caller: Caller) -> None:
     for name in ("alice", "bob"):
         await caller.get(name, "fetchMessages", conversationId=place["conversationId"], pageSize=2)
         await _deltas_to_the_end(caller, name, "fetchMessages", "0")
+
+
+async def a_group_lives_and_ends(caller: Caller) -> None:
+    bob, carol, dave, eve = (caller.user(name) for name in ("bob", "carol", "dave", "eve"))
+    begun = await _token(caller.get("carol", "fetchChanges"))
+    made: dict[str, Json] = {"clientGroupId": "books", "members": [bob, carol], "name": "Books"}
+    place = {"conversationId": (await caller.post("alice", "createGroup", **made)).json["conversationId"]}
+    await caller.post("alice", "createGroup", **made)
+    await caller.post("alice", "createGroup", **{**made, "name": "Films"})
+    hello: dict[str, Json] = {**place, "messageContent": "hello", "clientMessageId": "1"}
+    sent = await caller.post("bob", "sendMessage", **hello)
+    await caller.post("bob", "sendMessage", **hello)
+    await caller.post("bob", "sendMessage", **{**hello, "messageContent": "something else"})
+    await caller.post("bob", "sendMessage", **hello, recipientId=carol)
+    await caller.post("carol", "sendMessage", **{**hello, "messageContent": "x" * 16_385})
+    await caller.get("carol", "fetchChanges", lastUpdatedTimestamp=begun)
+    mark = {**place, "messageId": sent.json["messageId"]}
+    await caller.post("carol", "markRead", **mark)
+    for call in ("editMessage", "unsendMessage"):
+        text = {"messageContent": "hallo"} if call == "editMessage" else {}
+        await caller.post("bob", call, **mark, **text)
+    for name in ("carol", "eve"):
+        await caller.get(name, "fetchGroup", **place)
+        await caller.post(name, "addMembers", **place, userIds=[dave])
+        await caller.post(name, "updateGroup", **place, name="Films")
+        await caller.post(name, "setRole", **place, userId=bob, role="member")
+        await caller.post(name, "removeMember", **place, userId=bob)
+        await caller.post(name, "deleteGroup", **place)
+    await caller.post("alice", "addMembers", **place, userIds=[])
+    await caller.post("alice", "addMembers", **place, userIds=["not a user"])
+    await caller.post("alice", "addMembers", **place, userIds=[dave, eve, dave])
+    await caller.post("alice", "addMembers", **place, userIds=[dave])
+    await caller.post("alice", "setRole", **place, userId=caller.user("frank"), role="admin")
+    await caller.post("alice", "setRole", **place, userId=dave, role="admin")
+    await caller.post("dave", "updateGroup", **place, name="Books and films", settings={"whoCanSend": "admins"})
+    await caller.post("carol", "sendMessage", **{**hello, "clientMessageId": "2"})
+    await caller.post("dave", "removeMember", **place, userId=eve)
+    await caller.post("eve", "sendMessage", **hello)
+    await caller.get("eve", "fetchGroup", **place)
+    await caller.post("alice", "leaveGroup", **place)
+    await caller.get("dave", "fetchGroup", **place)
+    await caller.post("dave", "deleteGroup", **place)
+    await caller.post("bob", "sendMessage", **{**hello, "clientMessageId": "3"})
+    for name in ("alice", "bob", "eve"):
+        await caller.get(name, "fetchConversation")
+        await caller.get(name, "fetchMessages", **place)
 
 
 async def pages_and_deltas_of_messages(caller: Caller) -> None:
@@ -375,6 +422,7 @@ async def _deltas_to_the_end(caller: Caller, name: str, call: str, token: str, *
 STORIES: Final[tuple[Story, ...]] = (
     edits_and_unsends,
     reactions,
+    a_group_lives_and_ends,
     a_first_conversation,
     notes_to_oneself_and_any_text,
     marks,

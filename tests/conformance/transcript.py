@@ -27,6 +27,9 @@ _PLAIN: Final = {
     "lastSentTimestamp": "a time",
     "editedTimestamp": "a time",
     "lastUpdatedTimestamp": "a time",
+    "joinedTimestamp": "a time",
+    "version": "a version",
+    "groupVersion": "a version",
     "retryAfterMs": "milliseconds",
 }
 _HEADERS: Final = ("allow", "content-type", "www-authenticate", "x-poll-client-timeout", "ratelimit-policy")

@@ -8,13 +8,18 @@ import pytest
 
 from rowbox.cacheserver.port import (
     Changed,
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
+    Create,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
+    GroupResult,
+    GroupShown,
     Lost,
     MarkRead,
     MarkReadResult,
@@ -26,12 +31,39 @@ from rowbox.cacheserver.port import (
     SendResult,
 )
 from rowbox.cacheserver.rpc import calls, frames
-from rowbox.cacheserver.rpc.calls import CallSpec, Deliver, FollowOver, Heads, HeadsNow, SendStatus, Told, Unfollow
+from rowbox.cacheserver.rpc.calls import (
+    Arrival,
+    Arrivals,
+    AskGroup,
+    CallSpec,
+    Deliver,
+    DeliverToMany,
+    FollowOver,
+    GroupSays,
+    Heads,
+    HeadsNow,
+    SendStatus,
+    Told,
+    Unfollow,
+)
 from rowbox.cacheserver.rpc.credit import Window
 from rowbox.cacheserver.rpc.failures import KNOWN
 from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, Refusal, Welcome
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
+from rowbox.mailbox.group import GroupPart, GroupSettings, Member, WhoMay
+from rowbox.mailbox.groups.requests import (
+    Add,
+    GroupChange,
+    GroupChanged,
+    GroupSend,
+    GroupSent,
+    GroupView,
+    NewGroup,
+    SetRole,
+    Standpoint,
+    ViewGroup,
+)
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.revocation import Bearer
@@ -48,6 +80,9 @@ BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
 QUOTA = Quota(9, 60)
 CHANGE, REACTION = Change(7, is_unsent=True), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
+SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
+BY = Standpoint("alice", 5, 6, 7)
+EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 
 WRITTEN: Mapping[str, Callable[[], bytes]] = {
     "Call": lambda: frames.call(1, "send", 30_000, 7, ["body"]),
@@ -60,6 +95,7 @@ WRITTEN: Mapping[str, Callable[[], bytes]] = {
 }
 VALUES: Mapping[str, Any] = {
     "Send": Send("alice", "bob", "hello", "1", BEARER, Routed(8, 9), 10),
+    "Send, to a conversation": Send("alice", "", "hello", "1", BEARER, Routed(8, 9), 10, OTHER_ID),
     "SendResult": SendResult(ID, OTHER_ID, 5, 6, 1, duplicate=True, quota=QUOTA),
     "SendStatus": SendStatus("alice", "1", BEARER),
     "MarkRead": MarkRead("alice", OTHER_ID, ID, BEARER, Routed(8, 9)),
@@ -73,6 +109,19 @@ VALUES: Mapping[str, Any] = {
     "FetchChanges": FetchChanges("alice", "token", 100, 262_144, 5_000, BEARER),
     "Changes": Changes((b"{}",), (b"[]",), True, False, "token", False, "reason", 5, QUOTA, "cursor"),
     "Changes, more of them": Changes((b"{}",), (b"[]",), False, False, "token", True, "reason", 5, QUOTA, "cursor"),
+    "ChangeGroup": ChangeGroup("alice", ID, SetRole("bob", "admin"), BEARER, Routed(8, 9)),
+    "ChangeGroup, a new one": ChangeGroup("alice", ID, Create("g", "Books", ("bob",), SETTINGS), BEARER, Routed(8, 9)),
+    "GroupResult": GroupResult(ID, 6, changed=True, pending=2, quota=QUOTA),
+    "FetchGroup": FetchGroup("alice", ID, BEARER),
+    "GroupShown": GroupShown(ID, GroupView(6, "Books", SETTINGS, (Member("alice", "owner", 5),)), QUOTA),
+    "AskGroup": AskGroup(GroupSend(ID, BY, "hello", "1", OTHER_ID, 10)),
+    "AskGroup, a new one": AskGroup(NewGroup(ID, "alice", "Books", ("bob",), SETTINGS, OTHER_ID, 100, 10)),
+    "AskGroup, a change": AskGroup(GroupChange(ID, BY, Add(("bob",), 100), 10)),
+    "AskGroup, a look": AskGroup(ViewGroup(ID, "alice")),
+    "GroupSays": GroupSays(GroupSent(ID, 6, 2, duplicate=True)),
+    "GroupSays, of a change": GroupSays(GroupChanged(6, changed=True, pending=2, event_id=ID)),
+    "DeliverToMany": DeliverToMany(("bob", "carol"), (EVENT,)),
+    "Arrivals": Arrivals((Arrival(1), Arrival(0, ("EventGap", "RowboxError"), "a line", {"version": 5}))),
     "FollowOver": FollowOver(7, Follow("alice", BEARER)),
     "Unfollow": Unfollow((7, 8)),
     "Heads": Heads(("alice", "bob")),

@@ -57,10 +57,20 @@ def shown(packed: bytes) -> Any:
     return named(fields)
 
 
+def without_later(now: Any, golden: Any) -> Any:
+    """`now` without fields that came after `golden` and hold nothing."""
+    if isinstance(now, dict) and isinstance(golden, dict):
+        kept = {name: field for name, field in now.items() if name in golden or field is not None}
+        return {name: without_later(field, golden.get(name)) for name, field in kept.items()}
+    if isinstance(now, list) and isinstance(golden, list) and len(now) == len(golden):
+        return [without_later(one, other) for one, other in zip(now, golden, strict=True)]
+    return now
+
+
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line["case"])
 def test_what_was_ever_handed_over_reads_as_it_was_meant(line: Line) -> None:
     """Of the same format. Of another one it is loaded: then its line goes, too."""
-    assert shown(bytes.fromhex(line["packed"])) == line["fields"]
+    assert without_later(shown(bytes.fromhex(line["packed"])), line["fields"]) == line["fields"]
 
 
 @pytest.mark.parametrize("line", of_today(LINES), ids=lambda line: line["case"])

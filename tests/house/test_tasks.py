@@ -28,6 +28,8 @@ ENDS = {
     "cacheserver/node/node.py create_task": "the end of the moves of an incarnation that ended; `close` awaits it",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
     "cacheserver/rpc/wire.py call_later": "the deadline of a handshake, then the next beat; its end cancels it",
+    "cacheserver/remote/mailboxes.py create_task": "the answer to one delivery to many; its call ends it",
+    "cacheserver/remote/mailboxes.py ensure_future": "one delivery of such a call; the call awaits all of them",
     "cacheserver/routing/followings.py create_task": "one attempt to follow again; 256 at once at most, and `close`",
     "cacheserver/routing/judges.py create_task": "one question about a token, which all who asked it await",
     "cacheserver/stores/guarded_store.py call_later": "one store call's patience, cancelled when it is answered",

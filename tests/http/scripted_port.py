@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -21,12 +25,16 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.mailbox.group import GroupSettings, Member
+from rowbox.mailbox.groups.requests import GroupView
 from rowbox.mailbox.revocation import Bearer
 
 ID = bytes(range(16))
 SENT = SendResult(ID, ID[::-1], 1_700_000_000_000_001, 1_700_000_000_000_002, 0, duplicate=False)
 MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
 CHANGED = ChangeResult(ID, 1_700_000_000_000_005, changed=True)
+GROUP = GroupResult(ID, 1_700_000_000_000_006, changed=True, pending=0)
+VIEW = GroupView(1_700_000_000_000_006, "the five", GroupSettings(), (Member("alice", "owner", 1_700_000_000_000_001),))
 EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
@@ -55,6 +63,7 @@ class ScriptedPort:
         self.sent = SENT
         self.marked = MARKED
         self.changed = CHANGED
+        self.group = GROUP
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
         self.followers: list[Notify] = []
@@ -86,6 +95,14 @@ class ScriptedPort:
     async def react(self, request: React) -> ChangeResult:
         self._called(request)
         return self.changed
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        self._called(request)
+        return self.group
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        self._called(request)
+        return GroupShown(request.conversation_id, VIEW)
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         self._called(request)

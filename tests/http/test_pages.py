@@ -11,7 +11,7 @@ import pytest
 from rowbox.api.http.problems import KINDS, MEDIA_TYPE
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.v1.openapi import openapi
-from rowbox.mailbox.settings.config import PollSettings
+from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
 from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
 
@@ -115,7 +115,9 @@ async def test_a_page_holds_no_script_and_no_style(path: str, edge: Api) -> None
 
 def test_the_document_has_exactly_the_calls_there_are() -> None:
     documented = {(path, method.upper()) for path, item in openapi()["paths"].items() for method in item}
-    there = {(call.path, call.method) for call in Handlers(ScriptedPort(), PollSettings()).operations()}
+    there = {
+        (call.path, call.method) for call in Handlers(ScriptedPort(), PollSettings(), GroupsSettings()).operations()
+    }
     assert documented == there
 
 
@@ -176,8 +178,17 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "SendMessageAsOnceSpelled",
         "EditMessage",
         "UnsendMessage",
-        "ReactToMessage",
         "MarkReadUpTo",
+        "ReactToMessage",
+        "SendMessageToConversation",
+        "CreateGroup",
+        "GroupSettings",
+        "AddMembers",
+        "RemoveMember",
+        "LeaveGroup",
+        "SetRole",
+        "UpdateGroup",
+        "DeleteGroup",
     }
 
 
@@ -187,6 +198,8 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         ({"recipientId": "bob"}, True),
         ({"recepientId": "bob"}, True),
         ({"recipientId": "bob", "senderId": "alice"}, True),
+        ({"conversationId": "0" * 32}, True),
+        ({"conversationId": "0" * 32, "recipientId": "bob"}, False),
         ({"recipientId": "bob", "recepientId": "bob"}, False),
         ({}, False),
         ({"recipientId": "b ob"}, False),

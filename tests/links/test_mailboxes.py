@@ -35,6 +35,7 @@ from rowbox.cacheserver.rpc.status import StatusPublisher
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import HandoverInProgress, LinkLost, Overloaded, PeerTooOld, RateLimited, TokenRevoked
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupChanged, GroupRequest, ViewGroup
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import PollSettings, RateLimitSettings, Settings
@@ -320,6 +321,9 @@ async def test_a_route_is_checked_when_the_request_begins(tmp_path: Path) -> Non
 class _Owners:
     """What owners ask of one another."""
 
+    async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
+        return GroupChanged(7, changed=asked.conversation_id == bytes(16))
+
     async def judge(self, bearer: Bearer) -> None:
         raise TokenRevoked(f"of {bearer.user_id}")
 
@@ -337,6 +341,8 @@ async def test_what_owners_ask_of_one_another_comes_through(tmp_path: Path) -> N
     mailboxes = RemoteMailboxes(peer)
     messages = [Message(bytes(16), bytes(16), "alice", ("alice", "bob"), CONTENT)] * 3
     assert await mailboxes.deliver("bob", messages) == 3
+    assert await mailboxes.deliver_to_many(("bob", "carol"), messages) == [3, 3]
+    assert await mailboxes.ask_group(ViewGroup(bytes(16), "alice")) == GroupChanged(7, changed=True)
     with pytest.raises(TokenRevoked, match="of alice"):
         await mailboxes.judge(Bearer("alice"))
     await mailboxes.close()

@@ -24,6 +24,7 @@ from rowbox.mailbox.aggregate.hand_over import HandedOver
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks import clock
 from tests.model.cluster import cluster_map, cluster_row
+from tests.model.groups import shipped as shipped_groups
 from tests.model.moves import shipped_moves
 from tests.model.rows import names, shipped
 
@@ -62,7 +63,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 def _forget() -> None:
     """Forgets the answers of rules that the model remembers."""
-    for module in (shipped, shipped_moves, names, cluster_map, cluster_row):
+    for module in (shipped, shipped_groups, shipped_moves, names, cluster_map, cluster_row):
         for remembered in vars(module).values():
             if hasattr(remembered, "cache_clear"):
                 remembered.cache_clear()

@@ -17,14 +17,18 @@ from rowbox.cacheserver.port import (
     HANDED_OVER,
     LINK_LOST,
     Changed,
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     Lost,
     MarkRead,
     MarkReadResult,
@@ -44,9 +48,11 @@ from rowbox.mailbox.errors import (
     LeaseLapsed,
     LinkLost,
     NotTheOwner,
+    RowboxError,
     StoreOutcomeUnknown,
     TokenRevoked,
 )
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, entropy_of, message_id, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -223,6 +229,15 @@ class ModelOwner:
     async def react(self, request: React) -> ChangeResult:
         await self._write(request.user_id, f"{request.message_id.hex()} {request.emoji}", request.message_id)
         return ChangeResult(request.message_id, 0, changed=True)
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        raise NotImplementedError
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        raise NotImplementedError
+
+    def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        raise NotImplementedError
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         self.admit(user_id)
@@ -403,6 +418,20 @@ class ModelLink:
 
     async def react(self, request: React) -> ChangeResult:
         return await self._call(lambda: self._served.react(request), writes=True)
+
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        return await self._call(lambda: self._served.change_group(request), writes=True)
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        return await self._call(lambda: self._served.fetch_group(request))
+
+    async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
+        return await self._call(lambda: self._served.ask_group(asked), writes=True)
+
+    def deliver_to_many(
+        self, users: Sequence[str], messages: Sequence[Message]
+    ) -> "asyncio.Future[Sequence[int | RowboxError]]":
+        raise NotImplementedError
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         return await self._call(lambda: self._served.send_status(user_id, client_message_id, bearer))

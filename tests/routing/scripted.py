@@ -6,14 +6,18 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -26,7 +30,8 @@ from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.shardmap.shard_map import ListedNode, ShardMap, empty_map
 from rowbox.cacheserver.shardmap.view import MapView
-from rowbox.mailbox.errors import HandoverInProgress
+from rowbox.mailbox.errors import HandoverInProgress, RowboxError
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
@@ -90,6 +95,14 @@ class ScriptedTarget:
         answer: ChangeResult = await self._ask(request)
         return answer
 
+    async def change_group(self, request: ChangeGroup) -> GroupResult:
+        answer: GroupResult = await self._ask(request)
+        return answer
+
+    async def fetch_group(self, request: FetchGroup) -> GroupShown:
+        answer: GroupShown = await self._ask(request)
+        return answer
+
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         answer: SendResult = await self._ask((user_id, client_message_id))
         return answer
@@ -113,6 +126,14 @@ class ScriptedTarget:
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         return self._ask((user_id, messages))
+
+    def deliver_to_many(
+        self, users: Sequence[str], messages: Sequence[Message]
+    ) -> "asyncio.Future[Sequence[int | RowboxError]]":
+        return self._ask((tuple(users), messages))
+
+    def ask_group(self, asked: GroupRequest) -> "asyncio.Future[GroupAnswer]":
+        return self._ask(asked)
 
     def judge(self, bearer: Bearer) -> "asyncio.Future[None]":
         return self._ask(bearer)

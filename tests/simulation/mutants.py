@@ -88,10 +88,10 @@ def no_second_state(patch: Patch) -> None:
 def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
     """The second state is the one before this command, which in a joined mutation is as uncertain as the first."""
     cells = Plan.cells
-    put = Plan._put
+    put = Plan.put_conversation
 
     def remembering(self: Plan, conversation_id: bytes, state: Conversation, *rest: Any) -> None:
-        before.setdefault(id(self), {})[conversation_id] = self._state(conversation_id)
+        before.setdefault(id(self), {})[conversation_id] = self.conversation(conversation_id)
         put(self, conversation_id, state, *rest)
 
     def with_wrong_previous(self: Plan) -> list[Any]:
@@ -101,7 +101,7 @@ def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
         ]
 
     before: dict[int, dict[bytes, Conversation | None]] = {}
-    patch.setattr(Plan, "_put", remembering)
+    patch.setattr(Plan, "put_conversation", remembering)
     patch.setattr(Plan, "cells", with_wrong_previous)
 
 

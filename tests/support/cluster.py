@@ -16,14 +16,19 @@ from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.node.trusted_time import TrustedTime
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import (
+    ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
+    Create,
     FetchChanges,
     FetchConversations,
+    FetchGroup,
     FetchMessages,
     Follow,
     Following,
+    GroupResult,
+    GroupShown,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -38,6 +43,8 @@ from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock_trust import by_word
+from rowbox.mailbox.group import GroupSettings, group_conversation_id
+from rowbox.mailbox.groups.requests import Deed
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import ListKind
 from rowbox.mailbox.revocation import Bearer
@@ -94,6 +101,24 @@ class Node:
         """`emoji` "" takes the reaction back."""
         place = sent.conversation_id, sent.message_id
         return await self.process.call(self.owner.react(React(user, *place, emoji, bearer)))
+
+    async def create_group(
+        self, user: str, *members: str, named: str = "g", name: str = "", settings: GroupSettings | None = None
+    ) -> GroupResult:
+        """`named`: the clientGroupId."""
+        create = Create(named, name, members, settings or GroupSettings())
+        request = ChangeGroup(user, group_conversation_id(user, named), create)
+        return await self.process.call(self.owner.change_group(request))
+
+    async def change_group(self, user: str, group: bytes, deed: Deed, bearer: Bearer | None = None) -> GroupResult:
+        return await self.process.call(self.owner.change_group(ChangeGroup(user, group, deed, bearer)))
+
+    async def group(self, user: str, group: bytes) -> GroupShown:
+        return await self.process.call(self.owner.fetch_group(FetchGroup(user, group)))
+
+    async def send_to(self, user: str, conversation: bytes, content: str, client_message_id: str) -> SendResult:
+        request = Send(user, "", content, client_message_id, conversation_id=conversation)
+        return await self.process.call(self.owner.send(request))
 
     async def mark_read(
         self, user: str, conversation: bytes, message: bytes, bearer: Bearer | None = None

@@ -31,6 +31,14 @@ declare const ANSWERS: {
     editMessage: string;
     unsendMessage: string;
     react: string;
+    createGroup: string;
+    fetchGroup: string;
+    addMembers: string;
+    removeMember: string;
+    leaveGroup: string;
+    setRole: string;
+    updateGroup: string;
+    deleteGroup: string;
     markRead: string;
     fetchMessages: string;
     fetchConversation: string;
@@ -66,6 +74,11 @@ export type Message = {
      * By emoji, the one that was first used first.
      */
     reactions?: Reaction[];
+    /**
+     * Nobody wrote it: `event` says what happened to a group.
+     */
+    kind?: "system";
+    event?: GroupEvent;
 };
 export type Reaction = {
     emoji: string;
@@ -81,6 +94,24 @@ export type Reaction = {
      * Whether the user of this client is one of them.
      */
     mine: boolean;
+};
+export type GroupEvent = {
+    /**
+     * created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+     */
+    type: string;
+    /**
+     * Who did it.
+     */
+    actor: string;
+    /**
+     * Whom it happened to; the first of many.
+     */
+    users: string[];
+    /**
+     * The group's name, where this gave it one.
+     */
+    name?: string;
 };
 export type Conversation = {
     conversationId: string;
@@ -109,6 +140,53 @@ export type Conversation = {
      * True: the newest message was taken back.
      */
     lastMessageUnsent?: boolean;
+    /**
+     * Only of a group, as what follows.
+     */
+    kind?: "group";
+    name?: string;
+    memberCount?: number;
+    /**
+     * The user's own in the group, or his last.
+     */
+    role?: "owner" | "admin" | "member";
+    /**
+     * Who is not in gets nothing more.
+     */
+    membership?: "in" | "left" | "removed" | "deleted";
+    groupVersion?: number;
+};
+export type GroupSettings = {
+    whoCanSend?: "all" | "admins";
+    whoCanAdd?: "all" | "admins";
+    whoCanEditInfo?: "all" | "admins";
+};
+export type Group = {
+    conversationId: string;
+    name: string;
+    settings: GroupSettings;
+    ownerId: string;
+    /**
+     * Who is longest in
+     * comes first.
+     */
+    members: {
+        userId: string;
+        role: "owner" | "admin" | "member";
+        joinedTimestamp: number;
+    }[];
+    /**
+     * Rises when the group's name, settings or members change.
+     */
+    version: number;
+};
+export type ChangedGroup = {
+    conversationId: string;
+    version: number;
+    /**
+     * False: it was so already, maybe by an earlier try of the same call.
+     */
+    changed: boolean;
 };
 export type ChangedMessage = {
     messageId: string;
@@ -355,12 +433,20 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} [editedTimestamp] When its author last edited it.
  * @property {boolean} [unsent] True: its author took it back, and it has no text.
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
+ * @property {GroupEvent} [event]
  *
  * @typedef {object} Reaction One emoji of those with which users react to a message.
  * @property {string} emoji
  * @property {number} count How many users react with it.
  * @property {string[]} users Who they are: the first five, in order.
  * @property {boolean} mine Whether the user of this client is one of them.
+ *
+ * @typedef {object} GroupEvent
+ * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+ * @property {string} actor Who did it.
+ * @property {string[]} users Whom it happened to; the first of many.
+ * @property {string} [name] The group's name, where this gave it one.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -374,6 +460,31 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
+ * @property {"group"} [kind] Only of a group, as what follows.
+ * @property {string} [name]
+ * @property {number} [memberCount]
+ * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
+ * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
+ * @property {number} [groupVersion]
+ *
+ * @typedef {object} GroupSettings Which members may do something: all, or admins.
+ * @property {"all"|"admins"} [whoCanSend]
+ * @property {"all"|"admins"} [whoCanAdd]
+ * @property {"all"|"admins"} [whoCanEditInfo]
+ *
+ * @typedef {object} Group
+ * @property {string} conversationId
+ * @property {string} name
+ * @property {GroupSettings} settings
+ * @property {string} ownerId
+ * @property {{userId: string, role: "owner"|"admin"|"member", joinedTimestamp: number}[]} members Who is longest in
+ *   comes first.
+ * @property {number} version Rises when the group's name, settings or members change.
+ *
+ * @typedef {object} ChangedGroup
+ * @property {string} conversationId
+ * @property {number} version
+ * @property {boolean} changed False: it was so already, maybe by an earlier try of the same call.
  *
  * @typedef {object} ChangedMessage
  * @property {string} messageId
@@ -555,7 +666,16 @@ export declare class Rowbox {
      * @param {SendOptions} [options]
      * @returns {Promise<Sent>}
      */
-    send(recipientId: string, content: string, { clientMessageId, ...options }?: SendOptions): Promise<Sent>;
+    send(recipientId: string, content: string, options?: SendOptions): Promise<Sent>;
+    /**
+     * As send, to a conversation in which the user is: a group, or one of two. Refused with the code not_a_member where
+     * the user is not in the group any more.
+     * @param {string} conversationId
+     * @param {string} content
+     * @param {SendOptions} [options]
+     * @returns {Promise<Sent>}
+     */
+    sendTo(conversationId: string, content: string, options?: SendOptions): Promise<Sent>;
     /**
      * The message that the user sent under this id. Null where it is not stored so far; an attempt that is under way may
      * still store it.
@@ -594,6 +714,75 @@ export declare class Rowbox {
      * @returns {Promise<ChangedMessage>}
      */
     react(conversationId: string, messageId: string, emoji: string, options?: CallOptions): Promise<ChangedMessage>;
+    /**
+     * Makes a group of the user and of members, once for each clientGroupId of the user's.
+     * @param {string} clientGroupId
+     * @param {string[]} members
+     * @param {{name?: string, settings?: GroupSettings}} [what]
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    createGroup(clientGroupId: string, members: string[], what?: {
+        name?: string;
+        settings?: GroupSettings;
+    }, options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * What a group of the user's is called, who is in, and who may do what.
+     * @param {string} conversationId
+     * @param {CallOptions} [options]
+     * @returns {Promise<Group>}
+     */
+    fetchGroup(conversationId: string, options?: CallOptions): Promise<Group>;
+    /**
+     * Adds users to a group. Who is in already stays.
+     * @param {string} conversationId
+     * @param {string[]} userIds
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    addMembers(conversationId: string, userIds: string[], options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * Removes a member of a group.
+     * @param {string} conversationId
+     * @param {string} userId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    removeMember(conversationId: string, userId: string, options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * Leaves a group. A second try is Refused with the code not_a_member.
+     * @param {string} conversationId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    leaveGroup(conversationId: string, options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * Gives a member of a group another role; "owner" gives the group to that member.
+     * @param {string} conversationId
+     * @param {string} userId
+     * @param {"owner"|"admin"|"member"} role
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    setRole(conversationId: string, userId: string, role: "owner" | "admin" | "member", options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * Gives a group another name, other settings, or both.
+     * @param {string} conversationId
+     * @param {{name?: string, settings?: GroupSettings}} what
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    updateGroup(conversationId: string, what: {
+        name?: string;
+        settings?: GroupSettings;
+    }, options?: CallOptions): Promise<ChangedGroup>;
+    /**
+     * Deletes a group, for all its members. A second try is Refused with the code group_deleted.
+     * @param {string} conversationId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedGroup>}
+     */
+    deleteGroup(conversationId: string, options?: CallOptions): Promise<ChangedGroup>;
     /**
      * Marks the conversation read up to and including that message. The mark never moves back.
      * @param {string} conversationId

@@ -64,6 +64,14 @@ const ANSWERS = {
   editMessage: "messageId",
   unsendMessage: "messageId",
   react: "messageId",
+  createGroup: "conversationId",
+  fetchGroup: "members",
+  addMembers: "conversationId",
+  removeMember: "conversationId",
+  leaveGroup: "conversationId",
+  setRole: "conversationId",
+  updateGroup: "conversationId",
+  deleteGroup: "conversationId",
   markRead: "conversationId",
   fetchMessages: "messages",
   fetchConversation: "conversations",
@@ -95,12 +103,20 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} [editedTimestamp] When its author last edited it.
  * @property {boolean} [unsent] True: its author took it back, and it has no text.
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
+ * @property {GroupEvent} [event]
  *
  * @typedef {object} Reaction One emoji of those with which users react to a message.
  * @property {string} emoji
  * @property {number} count How many users react with it.
  * @property {string[]} users Who they are: the first five, in order.
  * @property {boolean} mine Whether the user of this client is one of them.
+ *
+ * @typedef {object} GroupEvent
+ * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+ * @property {string} actor Who did it.
+ * @property {string[]} users Whom it happened to; the first of many.
+ * @property {string} [name] The group's name, where this gave it one.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -114,6 +130,31 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
+ * @property {"group"} [kind] Only of a group, as what follows.
+ * @property {string} [name]
+ * @property {number} [memberCount]
+ * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
+ * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
+ * @property {number} [groupVersion]
+ *
+ * @typedef {object} GroupSettings Which members may do something: all, or admins.
+ * @property {"all"|"admins"} [whoCanSend]
+ * @property {"all"|"admins"} [whoCanAdd]
+ * @property {"all"|"admins"} [whoCanEditInfo]
+ *
+ * @typedef {object} Group
+ * @property {string} conversationId
+ * @property {string} name
+ * @property {GroupSettings} settings
+ * @property {string} ownerId
+ * @property {{userId: string, role: "owner"|"admin"|"member", joinedTimestamp: number}[]} members Who is longest in
+ *   comes first.
+ * @property {number} version Rises when the group's name, settings or members change.
+ *
+ * @typedef {object} ChangedGroup
+ * @property {string} conversationId
+ * @property {number} version
+ * @property {boolean} changed False: it was so already, maybe by an earlier try of the same call.
  *
  * @typedef {object} ChangedMessage
  * @property {string} messageId
@@ -347,10 +388,33 @@ export class Rowbox {
    * @param {SendOptions} [options]
    * @returns {Promise<Sent>}
    */
-  send(recipientId, content, { clientMessageId = newClientMessageId(), ...options } = {}) {
-    const body = { recipientId, messageContent: content, clientMessageId };
+  send(recipientId, content, options = {}) {
+    return this.#sendTo({ recipientId }, recipientId, content, options);
+  }
+
+  /**
+   * As send, to a conversation in which the user is: a group, or one of two. Refused with the code not_a_member where
+   * the user is not in the group any more.
+   * @param {string} conversationId
+   * @param {string} content
+   * @param {SendOptions} [options]
+   * @returns {Promise<Sent>}
+   */
+  sendTo(conversationId, content, options = {}) {
+    return this.#sendTo({ conversationId }, conversationId, content, options);
+  }
+
+  /**
+   * @param {{recipientId: string} | {conversationId: string}} to
+   * @param {string} key
+   * @param {string} content
+   * @param {SendOptions} options
+   * @returns {Promise<Sent>}
+   */
+  #sendTo(to, key, content, { clientMessageId = newClientMessageId(), ...options }) {
+    const body = { ...to, messageContent: content, clientMessageId };
     const calledAt = this.#now();
-    return this.#inTurn(recipientId, options.signal, async (queue) => {
+    return this.#inTurn(key, options.signal, async (queue) => {
       // Patience counts from the last send that was answered. It does not begin anew after one that failed, or ten
       // messages over an outage would take ten times as long.
       const sent = await this.#sendNow(body, options, Math.max(calledAt, queue.answeredAt));
@@ -413,6 +477,93 @@ export class Rowbox {
    */
   react(conversationId, messageId, emoji, options = {}) {
     return this.#retried("react", { body: { conversationId, messageId, emoji } }, options);
+  }
+
+  /**
+   * Makes a group of the user and of members, once for each clientGroupId of the user's.
+   * @param {string} clientGroupId
+   * @param {string[]} members
+   * @param {{name?: string, settings?: GroupSettings}} [what]
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  createGroup(clientGroupId, members, what = {}, options = {}) {
+    return this.#retried("createGroup", { body: { clientGroupId, members, ...what } }, options);
+  }
+
+  /**
+   * What a group of the user's is called, who is in, and who may do what.
+   * @param {string} conversationId
+   * @param {CallOptions} [options]
+   * @returns {Promise<Group>}
+   */
+  fetchGroup(conversationId, options = {}) {
+    return this.#retried("fetchGroup", { query: { conversationId } }, options);
+  }
+
+  /**
+   * Adds users to a group. Who is in already stays.
+   * @param {string} conversationId
+   * @param {string[]} userIds
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  addMembers(conversationId, userIds, options = {}) {
+    return this.#retried("addMembers", { body: { conversationId, userIds } }, options);
+  }
+
+  /**
+   * Removes a member of a group.
+   * @param {string} conversationId
+   * @param {string} userId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  removeMember(conversationId, userId, options = {}) {
+    return this.#retried("removeMember", { body: { conversationId, userId } }, options);
+  }
+
+  /**
+   * Leaves a group. A second try is Refused with the code not_a_member.
+   * @param {string} conversationId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  leaveGroup(conversationId, options = {}) {
+    return this.#retried("leaveGroup", { body: { conversationId } }, options);
+  }
+
+  /**
+   * Gives a member of a group another role; "owner" gives the group to that member.
+   * @param {string} conversationId
+   * @param {string} userId
+   * @param {"owner"|"admin"|"member"} role
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  setRole(conversationId, userId, role, options = {}) {
+    return this.#retried("setRole", { body: { conversationId, userId, role } }, options);
+  }
+
+  /**
+   * Gives a group another name, other settings, or both.
+   * @param {string} conversationId
+   * @param {{name?: string, settings?: GroupSettings}} what
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  updateGroup(conversationId, what, options = {}) {
+    return this.#retried("updateGroup", { body: { conversationId, ...what } }, options);
+  }
+
+  /**
+   * Deletes a group, for all its members. A second try is Refused with the code group_deleted.
+   * @param {string} conversationId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedGroup>}
+   */
+  deleteGroup(conversationId, options = {}) {
+    return this.#retried("deleteGroup", { body: { conversationId } }, options);
   }
 
   /**
@@ -652,7 +803,7 @@ export class Rowbox {
   }
 
   /**
-   * @param {{recipientId: string, messageContent: string, clientMessageId: string}} body
+   * @param {{recipientId?: string, conversationId?: string, messageContent: string, clientMessageId: string}} body
    * @param {CallOptions & {firstTriedAt?: number}} options
    * @param {number} since When its patience began.
    * @returns {Promise<Sent>}

@@ -50,6 +50,7 @@ def _as_text(figures: Figures, where: str) -> str:
         "Store": where,
         "Shards": f"{census.shards:,}",
         "Mailboxes": f"{census.mailboxes:,}",
+        "Groups": f"{census.groups:,}" if census.groups else "",
         "Conversations": f"{census.conversations:,} (one in each participant's mailbox)",
         "Messages": f"{census.messages:,} (one copy in each participant's mailbox)",
         "Foreign rows": f"{census.foreign_rows:,} (`rowbox check` names them)" if census.foreign_rows else "",
@@ -68,6 +69,7 @@ def _as_json(figures: Figures) -> bytes:
         {
             "shards": census.shards,
             "mailboxes": census.mailboxes,
+            "groups": census.groups,
             "conversations": census.conversations,
             "messages": census.messages,
             "foreignRows": census.foreign_rows,

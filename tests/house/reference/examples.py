@@ -7,7 +7,6 @@ request ids are fixed, so a server that answers otherwise is a difference.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import urlencode
@@ -42,7 +41,7 @@ class _Recorder:
         path = f"/v1/{call}" + (f"?{urlencode(query)}" if query else "")
         return await self._note(status, call, summary, {"user": user, "path": path})
 
-    async def post(self, status: int, call: str, summary: str, user: str, **body: str) -> Json:
+    async def post(self, status: int, call: str, summary: str, user: str, **body: str | list[str]) -> Json:
         return await self._note(status, call, summary, {"user": user, "path": f"/v1/{call}", "body": body})
 
     async def _note(self, status: int, call: str, summary: str, request: Json) -> Json:
@@ -66,13 +65,14 @@ async def recorded() -> bytes:
     with _without_chance():
         store = MemoryStore(SHARDS, ttl_ms(SETTINGS.store), late_writes=False, now_ms=lambda: clock.now_us() // 1000)
         owner = Owner(store, SETTINGS, now_us=clock.now_us)
-        owner._random = Random(1)
+        owner._random.seed(1)
         await owner.start()
     try:
         async with serving(owner) as api:
             recorder = _Recorder(api)
             await _chat(recorder, clock)
             await _feed(recorder, clock)
+            await _group(recorder, clock)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -166,6 +166,40 @@ async def _feed(recorder: _Recorder, clock: _Clock) -> None:
     token = {"lastUpdatedTimestamp": beginning["lastUpdatedTimestamp"], "wait": 30}
     await get(200, "fetchChanges", "What changed since: a message, and with it its conversation.", "bob", **token)
     await get(400, "fetchChanges", "A parameter that the call has not.", "bob", cursor="x")
+
+
+async def _group(recorder: _Recorder, clock: _Clock) -> None:
+    """Alice makes a group of three, which lives and ends."""
+    get, post = recorder.get, recorder.post
+    begun = await get(200, "fetchChanges", "Where Carol's mailbox is now.", "carol")
+    made: dict[str, str | list[str]] = {
+        "clientGroupId": "book-club-2026",
+        "members": ["bob", "carol"],
+        "name": "Book club",
+    }
+    answer = await post(201, "createGroup", "Alice makes a group.", "alice", **made)
+    group = {"conversationId": answer["conversationId"]}
+    await post(200, "createGroup", "The same request again: it is one group.", "alice", **made)
+    clock.pass_s(5)
+    hello = {**group, "messageContent": "Which book?", "clientMessageId": "d1f4c6a2-6f0b-4c1e-9f57-1b7f0e1c2d3a"}
+    await post(201, "sendMessage", "Bob sends a message to the group.", "bob", **hello)
+    token = {"lastUpdatedTimestamp": begun["lastUpdatedTimestamp"]}
+    summary = "Carol's mailbox has the group, what happened in it, and the message."
+    await get(200, "fetchChanges", summary, "carol", **token)
+    await get(200, "fetchGroup", "Who is in.", "carol", **group)
+    clock.pass_s(30)
+    await post(403, "addMembers", "Bob is no admin.", "bob", **group, userIds=["dave"])
+    await post(200, "setRole", "Alice makes him one.", "alice", **group, userId="bob", role="admin")
+    await post(200, "addMembers", "Now he adds Dave.", "bob", **group, userIds=["dave"])
+    await post(200, "updateGroup", "And gives the group another name.", "bob", **group, name="Books and films")
+    clock.pass_s(60)
+    await post(200, "removeMember", "Alice removes Dave.", "alice", **group, userId="dave")
+    late = {**hello, "clientMessageId": "0a7c2f53-0b1e-4c66-8f2d-5f1f3b9a7d10"}
+    await post(403, "sendMessage", "Dave is not in any more.", "dave", **late)
+    await get(404, "fetchGroup", "Eve never was: she is told that there is none.", "eve", **group)
+    await post(200, "leaveGroup", "Carol leaves.", "carol", **group)
+    clock.pass_s(60)
+    await post(200, "deleteGroup", "Alice deletes it, for all.", "alice", **group)
 
 
 async def _refusals(recorder: _Recorder) -> None:

@@ -3,7 +3,7 @@ invalid requests are left as they are generated.
 
 - a cursor is one that the server gave, a token looks like one; pageNumber and lastUpdatedTimestamp exclude each other
 - pageNumber x pageSize is bounded
-- a clientMessageId is used for one message only
+- a clientMessageId is used for one message only, a clientGroupId for one group
 """
 
 import hashlib
@@ -28,8 +28,9 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
     """Last of all: the stateful phase sends again what an earlier answer or request held."""
     body = case.body
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
-    if is_valid and case.operation.path == "/v1/sendMessage" and isinstance(body, dict):
-        body["clientMessageId"] = str(uuid.uuid4())
+    name = {"/v1/sendMessage": "clientMessageId", "/v1/createGroup": "clientGroupId"}.get(case.operation.path)
+    if is_valid and name is not None and isinstance(body, dict):
+        body[name] = str(uuid.uuid4())
 
 
 def _make_query_sensible(case: schemathesis.Case[Any]) -> None:

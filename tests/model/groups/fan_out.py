@@ -22,18 +22,9 @@ in. And from every state the row comes to have all, once nothing fails any more:
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-from tests.model.groups.member import (
-    Answer,
-    Event,
-    Log,
-    MemberRow,
-    MemberRules,
-    expected,
-    is_recipient,
-    joined,
-    left,
-    take,
-)
+from tests.model.groups import shipped
+from tests.model.groups.member import MemberRules, expected, is_recipient
+from tests.model.groups.shipped import Answer, Event, Log, MemberRow, Plan, joined, take
 
 OWNERS = ("1", "2")
 
@@ -121,10 +112,13 @@ class FanOutModel:
                 return f"{event} is of somebody who was not in"
             if event.declines and joined(before) != event.declines:
                 return f"{event} removes who joined at {joined(before)}, because he had declined {event.declines}"
-            if is_recipient(state.log, event) and event.version not in state.due and state.row.chain < event.version:
+            if is_recipient(state.log, event) != event.to_member:
+                return f"{event} goes to whom it should not, or does not go to whom it should"
+            if event.to_member and event.version not in state.due and state.row.chain < event.version:
                 return f"{event} is in `o` no more, and the row's chain is {state.row.chain}"
         in_doubt = joined(state.log)
-        if state.row == state.row._replace(chain=in_doubt, membership="declined") and in_doubt not in state.due:
+        has_declined = state.row.membership == "declined" and state.row.chain == in_doubt
+        if in_doubt and has_declined and in_doubt not in state.due:
             return f"the row has declined {in_doubt}, and G is never told"
         return self.heals(state)
 
@@ -133,7 +127,7 @@ class FanOutModel:
         row = state.row
         for event in state.log:
             if event.version in state.due:
-                row, answer = take(row, event, self.rules)
+                row, answer = take(row, event)
                 if answer == "gap":
                     return f"{event} is a gap to the row for ever, whose chain is {row.chain}"
         shows, should = row.messages, expected(state.log, row, state.declined)
@@ -163,30 +157,41 @@ class FanOutModel:
         if owner.planned is not None:
             return
         if state.accepted:
-            yield self._planned(state._replace(accepted=state.accepted - 1), me, "message", by_member=True)
+            yield from self._unchecked(state._replace(accepted=state.accepted - 1), me)
         if budget.messages:
             fewer = budget._replace(messages=budget.messages - 1)
-            yield self._planned(state._replace(left=fewer), me, "message")
+            yield from self._planned(state._replace(left=fewer), me, Plan("message"))
             if budget.hidden:
                 hidden = fewer._replace(hidden=budget.hidden - 1)
-                yield self._planned(state._replace(left=hidden), me, "message", hidden=True)
-        if budget.own_messages and is_in and self.rules.member_check_in_plan:
+                yield from self._planned(state._replace(left=hidden), me, Plan("message", hidden=True))
+        if budget.own_messages and self.rules.member_check_in_plan:
             fewer = budget._replace(own_messages=budget.own_messages - 1)
-            yield self._planned(state._replace(left=fewer), me, "message", by_member=True)
+            yield from self._planned(state._replace(left=fewer), me, Plan("message", by_member=True))
         if budget.joins and not is_in:
             fewer = budget._replace(joins=budget.joins - 1)
-            yield self._planned(state._replace(left=fewer), me, "join", after=left(owner.log))
+            yield from self._planned(state._replace(left=fewer), me, Plan("join"))
         if budget.leaves and is_in:
             fewer = budget._replace(leaves=budget.leaves - 1)
-            yield self._planned(state._replace(left=fewer), me, "leave")
+            yield from self._planned(state._replace(left=fewer), me, Plan("leave"))
 
-    def _planned(self, state: FanOut, me: int, kind: str, **fields: int) -> Step:
+    def _planned(self, state: FanOut, me: int, plan: Plan) -> Iterator[Step]:
+        """What the group's row makes of a plan, where it does not refuse it."""
+        owner = state.group[me]
+        assert owner is not None
+        event = shipped.planned(owner.log, plan, me + 1)
+        if event is not None:
+            planned = _put(state.group, me, owner._replace(planned=event, executed=False))
+            yield f"G{OWNERS[me]} plans {event}", state._replace(group=planned)
+
+    def _unchecked(self, state: FanOut, me: int) -> Iterator[Step]:
+        """A message of the member that was accepted, whoever is in now."""
         owner = state.group[me]
         assert owner is not None
         prev = owner.log[-1].version if owner.log else 0
-        event = Event(prev + 1, kind, prev, epoch=me + 1, **fields)  # type: ignore[arg-type]  # literals of the caller
+        to_member = joined(owner.log) > 0
+        event = Event(prev + 1, "message", prev, by_member=True, epoch=me + 1, to_member=to_member)
         planned = _put(state.group, me, owner._replace(planned=event, executed=False))
-        return f"G{OWNERS[me]} plans {event}", state._replace(group=planned)
+        yield f"G{OWNERS[me]} plans {event}, unchecked", state._replace(group=planned)
 
     def _writes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
         event, name = owner.planned, f"G{OWNERS[me]}"
@@ -196,13 +201,13 @@ class FanOutModel:
             done = state._replace(group=_put(state.group, me, owner._replace(executed=True)))
             if state.epoch == event.epoch:
                 done = done._replace(log=(*state.log, event))
-                if is_recipient(done.log, event):
+                if event.to_member:
                     done = done._replace(due=state.due | {event.version})
                     done = done._replace(again=state.again | {event.version} if state.left.repeats else state.again)
             yield f"the write of {event} by {name} executes", done
         elif state.epoch == me + 1 or not self.rules.deliver_after_check:
             log = (*owner.log, event)
-            due = owner.due | {event.version} if is_recipient(log, event) else owner.due
+            due = owner.due | {event.version} if event.to_member else owner.due
             applied = state._replace(group=_put(state.group, me, GroupOwner(log, due)))
             yield f"{name} hears of {event}", self._sent(applied, me)
         else:
@@ -239,12 +244,11 @@ class FanOutModel:
     def _removes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
         """The member's row has declined a join: G removes him, and only then is done with that join."""
         for version in state.says_declined & owner.due:
-            is_in = joined(owner.log)
-            if not is_in or (self.rules.declined_is_this_join and is_in != version):
+            if shipped.planned(owner.log, Plan("leave", declines=version), me + 1) is None:
                 yield f"G{OWNERS[me]} is done with the declined join {version}", self._done(state, me, version)
             elif owner.planned is None:
-                label, planned = self._planned(state, me, "leave", declines=version)
-                yield f"{label}, because of a declined join", planned
+                for label, planned in self._planned(state, me, Plan("leave", declines=version)):
+                    yield f"{label}, because of a declined join", planned
 
     def _repeats(self, state: FanOut) -> Iterator[Step]:
         for version in state.again if state.left.repeats else ():
@@ -261,7 +265,7 @@ class FanOutModel:
         for event in state.net:
             choices = (False, True) if event.kind == "join" and state.left.declines else (False,)
             for declines in choices:
-                row, answer = take(owner.row, event, self.rules, declines=declines)
+                row, answer = take(owner.row, event, declines)
                 if row == owner.row:
                     if state.member_epoch == me + 1:  # an answer is given by who still is the owner
                         for label, heard in self._answered(state, event, answer):

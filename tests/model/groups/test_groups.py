@@ -7,8 +7,9 @@ import pytest
 
 from tests.model.groups.fan_out import FanOut, FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorRules
-from tests.model.groups.group_cases import FULL, STILL, WEAKENED, GroupCase
+from tests.model.groups.group_cases import FULL, MUTANTS, STILL, WEAKENED, GroupCase
 from tests.model.groups.member import ALL, MemberRules
+from tests.model.mutants import Mutant, planted
 from tests.model.search import search
 
 LIMIT = 60_000
@@ -18,6 +19,21 @@ LIMIT = 60_000
 def test_the_full_rules_hold(case: GroupCase) -> None:
     result = search(case.model(), LIMIT)
     assert result.violation is None, result.story()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_fault_in_what_ships_is_found(mutant: Mutant) -> None:
+    (case,) = (one for one in FULL if one.name == mutant.found_in)
+    with planted(mutant):
+        assert notices(case)
+
+
+def notices(case: GroupCase) -> bool:
+    """Whether a search notices that something is wrong: an assertion of the product's counts as well."""
+    try:
+        return search(case.model(), LIMIT).violation is not None
+    except AssertionError:
+        return True
 
 
 @pytest.mark.parametrize("case", WEAKENED, ids=lambda case: case.name)

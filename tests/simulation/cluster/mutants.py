@@ -206,7 +206,7 @@ def what_was_sent_counts_as_delivered(patch: Patch) -> None:
 def failed_deliveries_are_forgotten(patch: Patch) -> None:
     def give_up(self: Delivery, recipient: str, _error: BaseException) -> None:
         for parcel in tuple(self._queues[recipient].parcels):
-            self._leave(recipient, parcel)
+            self._leave(parcel, parcel.bit(recipient))
 
     patch.setattr(Delivery, "_failed", give_up)
 

@@ -9,7 +9,10 @@ from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    FORMER,
+    GROUP,
     KINDS,
+    MEMBERSHIP,
     REVOCATION,
     Cell,
     ChangeKind,
@@ -22,6 +25,7 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
+from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, State
@@ -36,7 +40,32 @@ conversations = st.builds(
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
 revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
-states: dict[bytes, st.SearchStrategy[State]] = {CONVERSATION.letter: conversations, REVOCATION.letter: revocations}
+names = st.lists(texts, max_size=3).map(tuple)
+memberships = st.builds(
+    Membership,
+    stamps,
+    stamps,
+    st.sampled_from(Standing),
+    stamps,
+    st.just("admin"),
+    stamps,
+    texts,
+    stamps,
+    names,
+    stamps,
+)
+members = st.builds(Member, texts, st.just("owner"), stamps)
+groups = st.builds(
+    Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
+)
+formers = st.builds(Former, stamps, stamps, texts, stamps)
+states: dict[bytes, st.SearchStrategy[State]] = {
+    CONVERSATION.letter: conversations,
+    REVOCATION.letter: revocations,
+    MEMBERSHIP.letter: memberships,
+    GROUP.letter: groups,
+    FORMER.letter: formers,
+}
 index_cells = st.one_of(
     *(
         st.builds(

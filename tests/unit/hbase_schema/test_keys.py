@@ -16,7 +16,7 @@ users = st.text("aZ9._@+:-", min_size=1, max_size=12)
 @given(users, st.integers(64, 65536))
 def test_a_row_key_tells_its_user_and_its_shard(user: str, shards: int) -> None:
     row = keys.row_key(user, shards)
-    assert keys.user_of(row, shards) == user
+    assert keys.name_of(row, shards) == user
     assert keys.shard_of_row(row) == shard_of(user, shards)
 
 

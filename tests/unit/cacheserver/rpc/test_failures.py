@@ -25,6 +25,7 @@ FIELDS = {
     "page_size": st.integers(0, 100),
     "cursor": TEXT,
     "map_version": st.integers(0, 1 << 62),
+    "version": st.integers(0, 1 << 62),
 }
 """What errors are made with, beside a line and a time. A new one has to be named here."""
 

@@ -1,0 +1,145 @@
+"""Holds a member's part of a group against the group's own log: from his join to his leaving, without a gap.
+
+The group's row says by which join somebody is in, or at which version he left last; the member's row says how far it
+has come (its chain). In between the two have the same messages, in one order, because a message's id has its version.
+What is in the group's outbox may be on its way.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from rowbox.cacheserver.check.row_cells import RowCells
+from rowbox.cacheserver.stores.port import StoreReader
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBERSHIP, MessageCell
+from rowbox.mailbox.check.fence_check import FenceCheck
+from rowbox.mailbox.check.findings import Code, Finding, Report
+from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.invariants import RowFrame
+from rowbox.mailbox.conversation import NEVER
+from rowbox.mailbox.group import Former, Group, Membership, conversation_of, group_name, person_key
+from rowbox.mailbox.groups.member_row import place_of
+from rowbox.mailbox.ids import sent_timestamp
+
+
+class _GroupLog(NamedTuple):
+    """A group's row: its state, who left when, its messages by id, and who has not got which of them yet."""
+
+    group: Group | None
+    former: Mapping[bytes, Former]
+    messages: Mapping[bytes, MessageCell]
+    pending: Mapping[bytes, tuple[str, ...]]
+
+
+class _Part(NamedTuple):
+    """A member's part of a group."""
+
+    membership: Membership | None
+    chain: int
+    messages: Mapping[bytes, MessageCell]
+
+
+class GroupCheck:
+    """Checks members of groups in one store. `before_us`: what is younger may be on its way; None: nobody writes."""
+
+    def __init__(self, store: StoreReader, cells: RowCells, before_us: int | None) -> None:
+        self._store = store
+        self._cells = cells
+        self._before_us = before_us
+        self.lookups = 0
+
+    async def of_group(self, name: str, horizon: Horizon) -> list[Finding]:
+        """What is wrong with the parts of all who are in a group, and of all who ever were."""
+        conversation_id = conversation_of(name)
+        log = await self._log(conversation_id)
+        members = [member.user_id for member in log.group.members] if log.group is not None else []
+        names = dict.fromkeys((*members, *(former.user_id for former in log.former.values())))
+        found: list[Finding] = []
+        for user_id in names:
+            found += await self._of(user_id, conversation_id, log, horizon)
+        return found
+
+    async def of_user(self, user_id: str, frame: RowFrame, horizon: Horizon) -> list[Finding]:
+        """What is wrong with a user's parts of all groups that his row knows of."""
+        fence = FenceCheck(frame.fences, Report(user_id), fenced=self._store.late_writes)
+        found: list[Finding] = []
+        for conversation_id in fence.states(frame.states)[MEMBERSHIP.letter]:
+            log = await self._log(conversation_id)
+            found += await self._of(user_id, conversation_id, log, horizon)
+        return found
+
+    async def _of(self, user_id: str, conversation_id: bytes, log: _GroupLog, horizon: Horizon) -> list[Finding]:
+        self.lookups += 1
+        part = await self._part(user_id, conversation_id)
+        report = Report(user_id)
+        for code, text in _differences(user_id, log, part, self._before_us, horizon):
+            report(code, f"of group {conversation_id.hex()}: {text}")
+        return report.findings
+
+    async def _log(self, conversation_id: bytes) -> _GroupLog:
+        name = group_name(conversation_id)
+        row = row_key(name, self._store.shards)
+        frame = await self._cells.frame(row)
+        fence = FenceCheck(frame.fences, Report(name), fenced=self._store.late_writes)
+        states = fence.states(frame.states)
+        pending = {
+            cell.message.message_id: cell.recipients for cell in frame.outbox if fence.counts(cell.epoch, cell.version)
+        }
+        messages = await self._messages(row, conversation_id, fence)
+        return _GroupLog(states[GROUP.letter].get(b""), states[FORMER.letter], messages, pending)
+
+    async def _part(self, user_id: str, conversation_id: bytes) -> _Part:
+        row = row_key(user_id, self._store.shards)
+        frame = await self._cells.frame(row)
+        fence = FenceCheck(frame.fences, Report(user_id), fenced=self._store.late_writes)
+        states = fence.states(frame.states)
+        membership = states[MEMBERSHIP.letter].get(conversation_id)
+        place = place_of(states[CONVERSATION.letter].get(conversation_id), membership)
+        return _Part(membership, place.chain, await self._messages(row, conversation_id, fence))
+
+    async def _messages(self, row: bytes, conversation_id: bytes, fence: FenceCheck) -> dict[bytes, MessageCell]:
+        return {
+            cell.message_id: cell
+            async for cell in self._cells.conversation(row, conversation_id)
+            if fence.counts(cell.epoch, cell.version)
+        }
+
+
+def _differences(
+    user_id: str, log: _GroupLog, part: _Part, before_us: int | None, horizon: Horizon
+) -> Iterator[tuple[Code, str]]:
+    def is_judged(message_id: bytes) -> bool:
+        sent_us = sent_timestamp(message_id)
+        return sent_us > horizon.messages and (before_us is None or sent_us < before_us)
+
+    for message_id, copy in part.messages.items():
+        message = log.messages.get(message_id)
+        if message is None and is_judged(message_id):
+            yield Code.COPY_UNSENT, f"message {message_id.hex()} is not in the group's row"
+        elif message is not None and _said(message) != _said(copy):
+            yield Code.COPY_DIFFERS, f"message {message_id.hex()} has another text or sender than in the group's row"
+    member = log.group.member(user_id) if log.group is not None else None
+    former = log.former.get(person_key(user_id))
+    left_at = former.left if former is not None else NEVER
+    if member is not None:
+        begun_at, ended_at = member.joined, NEVER
+    else:
+        begun_at, ended_at = part.membership.joined if part.membership is not None else NEVER, left_at
+    for message_id in log.messages:
+        version = sent_timestamp(message_id)
+        has_it = message_id in part.messages
+        if has_it and left_at < version and (member is None or version < begun_at):
+            yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent after the user had left at {left_at}"
+        is_missed = not has_it and begun_at <= version <= ended_at and is_judged(message_id)
+        is_on_its_way = version > part.chain and user_id in log.pending.get(message_id, ())
+        if is_missed and not (is_on_its_way or _declined(part, version)):
+            yield Code.COPY_MISSING, f"lacks message {message_id.hex()}, and has come to {part.chain}"
+
+
+def _declined(part: _Part, version: int) -> bool:
+    """Whether a row has taken an event without showing it, because it did not take its user's join."""
+    return part.membership is not None and version <= part.membership.chain
+
+
+def _said(cell: MessageCell) -> tuple[object, ...]:
+    return cell.sender_id, cell.content, cell.told

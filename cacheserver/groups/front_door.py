@@ -1,0 +1,249 @@
+"""What a user asks of a group, at the user's owner: his own row first, then the group's row, then his own copy.
+
+    own row     is he in, by which join; does he know the send already; how far has his row come
+    group's row decides, orders, writes (group_rows.py; at its own owner)
+    own row     the answer is given once the user's own row has the event
+
+Nothing is written into the own row before the group's has said yes, so a refusal wrote nothing (P7). What is asked does
+not occupy the own row: the event has to be able to come in. docs/adr/0053-groups-searched.md has the rules.
+
+A try whose outcome is not known is repeated, under the same clientMessageId, and so is one that nobody could answer.
+What the same user asks of the same group meanwhile waits (lines.py).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final, NamedTuple, TypeVar
+
+from rowbox.cacheserver.access.revocations import Revocations
+from rowbox.cacheserver.cache.row import Row
+from rowbox.cacheserver.cache.table import Table
+from rowbox.cacheserver.clocks import Time
+from rowbox.cacheserver.groups.lines import Lines
+from rowbox.cacheserver.port import ChangeGroup, Create, FetchGroup, Send
+from rowbox.cacheserver.rows.row_reader import RowReader
+from rowbox.cacheserver.rows.view import View
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell
+from rowbox.mailbox.errors import (
+    ClientGroupIdReused,
+    ClientMessageIdReused,
+    GroupDeleted,
+    GroupMoved,
+    HandoverInProgress,
+    MessageTooLarge,
+    NotAMember,
+    RowboxError,
+    StoreOutcomeUnknown,
+)
+from rowbox.mailbox.groups.member_row import place_of, standpoint
+from rowbox.mailbox.groups.requests import (
+    GroupAnswer,
+    GroupChange,
+    GroupChanged,
+    GroupRequest,
+    GroupSend,
+    GroupSent,
+    GroupView,
+    NewGroup,
+    ViewGroup,
+)
+from rowbox.mailbox.ids import client_id_hash, counted, entropy_of, payload_hash
+from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import GroupsSettings
+
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 0.25
+TRIED_AGAIN: Final = (HandoverInProgress, StoreOutcomeUnknown, GroupMoved)
+"""Errors of a group's row after which it is asked once more."""
+TRUE_OF_ALL: Final = (NotAMember, GroupDeleted, ClientMessageIdReused, ClientGroupIdReused, *TRIED_AGAIN)
+"""Errors that are true of earlier tries too: none of these that was not written will be."""
+
+AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
+_Known = TypeVar("_Known")
+_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup)
+
+
+class SentTo(NamedTuple):
+    """A send to a group, as the sender's own row has it; `version` is that row's. The others are as in SendResult."""
+
+    message_id: bytes
+    version: int
+    pending: int
+    duplicate: bool
+
+
+class FrontDoor:
+    """What users of one owner ask of groups. `ask` reaches a group's row, wherever it is owned."""
+
+    def __init__(
+        self,
+        table: Table,
+        reader: RowReader,
+        revocations: Revocations,
+        time: Time,
+        settings: GroupsSettings,
+        ask: AskGroup,
+        random: Random,
+        *,
+        patience_s: float,
+    ) -> None:
+        """`patience_s`: how long a request is tried."""
+        self._table = table
+        self._reader = reader
+        self._revocations = revocations
+        self._time = time
+        self._settings = settings
+        self._ask = ask
+        self._random = random
+        self._patience_s = patience_s
+        self._loop = asyncio.get_running_loop()
+        self.lines = Lines()
+
+    async def send(self, request: Send, conversation_id: bytes) -> SentTo:
+        """Sends to a group. See MailboxPort.send for what it raises."""
+        if len(request.content.encode()) > self._settings.max_content_bytes:
+            raise MessageTooLarge(f"a message to a group has {self._settings.max_content_bytes} bytes of UTF-8 at most")
+        async with self.lines.turn(request.sender_id, conversation_id, request.routed):
+            return await self._send(request, conversation_id)
+
+    async def change(self, request: ChangeGroup) -> GroupChanged:
+        """Creates or changes a group. See MailboxPort.change_group for what it raises."""
+        async with self.lines.turn(request.user_id, request.conversation_id, request.routed):
+            deed, entropy = request.deed, self._random.getrandbits(62)
+
+            async def prepare() -> GroupRequest:
+                _, mailbox = await self._own_row(request.user_id, request.bearer)
+                if isinstance(deed, Create):
+                    return self._new_group(request, deed, entropy)
+                by = standpoint(mailbox, request.conversation_id, self._time.now_us())
+                return GroupChange(request.conversation_id, by, deed, entropy)
+
+            changed = await self._tried(prepare)
+            assert isinstance(changed, GroupChanged)
+            await self._own_row_has(request.user_id, request.conversation_id, changed.version)
+            return changed
+
+    async def view(self, request: FetchGroup) -> GroupView:
+        """What a group is. See MailboxPort.fetch_group for what it raises."""
+
+        async def prepare() -> GroupRequest:
+            _, mailbox = await self._own_row(request.user_id, request.bearer)
+            standpoint(mailbox, request.conversation_id, 0)
+            return ViewGroup(request.conversation_id, request.user_id)
+
+        view = await self._tried(prepare)
+        assert isinstance(view, GroupView)
+        return view
+
+    async def _send(self, request: Send, conversation_id: bytes) -> SentTo:
+        hashed = client_id_hash(request.client_message_id)
+        payload = payload_hash(conversation_id, request.content)
+        entropy = request.entropy or self._random.getrandbits(62)
+
+        async def prepare() -> GroupRequest | DedupeCell:
+            row, mailbox = await self._own_row(request.sender_id, request.bearer)
+            record = await self._record(row, mailbox, hashed)
+            self._revocations.check_again(request.bearer)
+            if record is not None:
+                if record.payload_hash != payload:
+                    raise ClientMessageIdReused("this clientMessageId was used for another message")
+                return record
+            by = standpoint(mailbox, conversation_id, self._time.now_us())
+            return GroupSend(conversation_id, by, request.content, request.client_message_id, payload, entropy)
+
+        sent = await self._tried(prepare)
+        assert isinstance(sent, (GroupSent, DedupeCell))
+        is_its_own = counted(entropy_of(sent.message_id)) == counted(entropy)
+        if isinstance(sent, DedupeCell):
+            return SentTo(sent.message_id, sent.version, 0, duplicate=not is_its_own)
+        await self._own_row_has(request.sender_id, conversation_id, sent.version)
+        row, mailbox = await self._table.loaded(request.sender_id)
+        version = await self._own_version(row, mailbox, conversation_id, sent.message_id, hashed)
+        row.grant.check()
+        return SentTo(sent.message_id, version, sent.pending, duplicate=sent.duplicate and not is_its_own)
+
+    def _new_group(self, request: ChangeGroup, deed: Create, entropy: int) -> NewGroup:
+        asked = repr((deed.name, sorted(set(deed.members)), deed.settings))
+        creation = payload_hash(request.conversation_id, asked)
+        most = self._settings.max_members
+        where = request.conversation_id, request.user_id, deed.name
+        return NewGroup(*where, deed.members, deed.settings, creation, most, entropy)
+
+    async def _own_row(self, user_id: str, bearer: Bearer | None) -> tuple[Row, Mailbox]:
+        """The user's own row. Raises what Table.loaded raises, and TokenRevoked."""
+        self._table.admitted(user_id)
+        row, mailbox = await self._table.loaded(user_id)
+        self._revocations.check(mailbox, bearer)
+        row.grant.check()
+        return row, mailbox
+
+    async def _record(self, row: Row, mailbox: Mailbox, hashed: bytes) -> DedupeCell | None:
+        """What the own row knows of a send."""
+        if not mailbox.client_ids.may_hold(hashed):
+            return None
+        try:
+            record = await self._reader.send_record(View(row.key, mailbox, self._time.seen_us()), hashed)
+        except HandoverInProgress:
+            self._table.drop_replaced(row, mailbox)
+            raise
+        row.grant.check()
+        return record
+
+    async def _own_version(
+        self, row: Row, mailbox: Mailbox, conversation_id: bytes, message_id: bytes, hashed: bytes
+    ) -> int:
+        """The version of the user's own copy of a message, which is there unless retention took it."""
+        copy = mailbox.copy_in_memory(conversation_id, message_id)
+        if copy is not None:
+            return copy.version
+        record = await self._record(row, mailbox, hashed)
+        return record.version if record is not None else mailbox.index.version_of(conversation_id)
+
+    async def _own_row_has(self, user_id: str, conversation_id: bytes, version: int) -> None:
+        """Returns when the user's own row has taken a group's event. StoreOutcomeUnknown where that takes too long."""
+        ends_s, pause_s = self._loop.time() + self._patience_s, FIRST_PAUSE_S
+        while True:
+            _, mailbox = await self._table.loaded(user_id)
+            known = mailbox.state(MEMBERSHIP, conversation_id)
+            if place_of(mailbox.index.get(conversation_id), known).chain >= version:
+                return
+            if self._loop.time() >= ends_s:
+                raise StoreOutcomeUnknown("the group has it; the user's own mailbox does not show it yet")
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+    async def _tried(self, prepare: Callable[[], Awaitable[GroupRequest | _Known]]) -> GroupAnswer | _Known:
+        """What the group's row answers to what `prepare` makes of the own row; or what that knows by itself.
+
+        Where nobody answers in time, HandoverInProgress if nothing was written, else StoreOutcomeUnknown. Raises what
+        `prepare` does: that another owner has the user is for the router.
+        """
+        ends_s, pause_s = self._loop.time() + self._patience_s, FIRST_PAUSE_S
+        may_be_written = False
+        while True:
+            prepared = await prepare()
+            if not isinstance(prepared, _REQUESTS):
+                return prepared
+            try:
+                return await self._ask(prepared)
+            except TRIED_AGAIN as error:
+                may_be_written |= isinstance(error, StoreOutcomeUnknown)
+                if self._loop.time() >= ends_s:
+                    raise _told(error, may_be_written=may_be_written) from error
+            except RowboxError as error:
+                if may_be_written and not isinstance(error, TRUE_OF_ALL):
+                    raise _told(error, may_be_written=True) from error
+                raise
+            await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def _told(error: RowboxError, *, may_be_written: bool) -> RowboxError:
+    """What a request ends with; never that another owner has its user: that is said of the group's row here."""
+    if may_be_written:
+        return StoreOutcomeUnknown(f"an earlier try of this may have been written; the last one ended: {error}")
+    if isinstance(error, GroupMoved):
+        return error
+    return HandoverInProgress(f"nobody answers for this group now: {error}", retry_after_ms=1000)

@@ -1,0 +1,109 @@
+"""The groups whose rows one owner has: what is asked of them, each request one command of the row.
+
+A group's row is a row as a user's: loaded, claimed and written by the same pipeline. Its outbox is delivered from by
+the same delivery, which has a parcel for each event, for all its recipients.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from msgspec.structs import replace
+
+from rowbox.cacheserver.cache.commands import Command, CommandResult, GroupCommand
+from rowbox.cacheserver.cache.table import Table
+from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.mailbox.aggregate.needs import Fact, Need
+from rowbox.mailbox.cells import GROUP, OutboxCell
+from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.group import group_name
+from rowbox.mailbox.groups.group_row import GroupRow
+from rowbox.mailbox.groups.requests import (
+    GroupAnswer,
+    GroupChange,
+    GroupChanged,
+    GroupRequest,
+    GroupSend,
+    GroupSent,
+    GroupView,
+    NewGroup,
+    ViewGroup,
+)
+
+MOST_BACKLOG: Final = 1_000
+"""Events of one group on their way. More are refused before they are written, so that its senders wait and nobody else.
+"""
+
+
+class GroupRows:
+    """The groups of one owner. See GroupPort."""
+
+    def __init__(
+        self,
+        table: Table,
+        submit: Callable[[Command], None],
+        delivery: Delivery,
+        limits: RateLimits,
+        random: Random,
+    ) -> None:
+        self._table = table
+        self._submit = submit
+        self._delivery = delivery
+        self._limits = limits
+        self._random = random
+        self._loop = asyncio.get_running_loop()
+
+    async def ask(self, asked: GroupRequest) -> GroupAnswer:
+        """Does what is asked, and waits for the members' rows as a send does. RateLimited, Overloaded."""
+        name = group_name(asked.conversation_id)
+        match asked:
+            case GroupSend():
+                await self._admit_send(name, asked)
+                sent = await self._do(name, lambda row, fact: row.send(asked, fact), asked.content)
+                assert isinstance(sent, GroupSent)
+                return replace(sent, pending=await self._delivery.wait(name, sent.message_id))
+            case NewGroup():
+                return await self._changed(name, lambda row, _: row.create(asked))
+            case GroupChange():
+                self._limits.take("change", name)
+                return await self._changed(name, lambda row, _: row.change(asked))
+            case ViewGroup():
+                view = await self._do(name, lambda row, _: row.view(asked.user_id))
+                assert isinstance(view, GroupView)
+                return view
+
+    def settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
+        """Removes a member whose row has declined his join of that version, if he is in by it. See Delivery."""
+        entropy = self._random.getrandbits(62)
+        name = group_name(cell.message.conversation_id)
+        return self._begin(name, lambda row, _: row.remove_declined(user_id, joined, entropy))
+
+    async def _admit_send(self, name: str, asked: GroupSend) -> None:
+        """Refuses a send that would be more than the group may ask for."""
+        if self._delivery.backlog(name) >= MOST_BACKLOG:
+            raise Overloaded("too many messages of this group are on their way", retry_after_ms=1000)
+        _, mailbox = await self._table.loaded(name)
+        group = mailbox.state(GROUP)
+        members = len(group.members) if group is not None else 1
+        self._limits.take("fan_out", name, members * len(asked.content))
+
+    async def _changed(self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need]) -> GroupChanged:
+        changed = await self._do(name, do)
+        assert isinstance(changed, GroupChanged)
+        if not changed.event_id:
+            return changed
+        return replace(changed, pending=await self._delivery.wait(name, changed.event_id))
+
+    async def _do(
+        self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need], content: str = ""
+    ) -> CommandResult:
+        return await self._begin(name, do, content)
+
+    def _begin(
+        self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need], content: str = ""
+    ) -> "asyncio.Future[CommandResult]":
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        self._submit(GroupCommand(name, do, content, future=future))
+        return future

@@ -1,0 +1,205 @@
+"""A group's row, as the plan of one mutation: it decides who is in, and in which order everything happens.
+
+Each event is a message in the row's own log, and one parcel in its outbox for all who were in when it was committed.
+Who is in and what is appended are decided in one plan of one row, so that removals and sends are in one order.
+
+The order of the questions is a rule of its own (docs/adr/0053-groups-searched.md): is the send known already, has the
+group changed behind the one who asks, is he in by the join that his row knew, may he.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.cells import FORMER, GROUP, ChangeKind, DedupeCell, OutboxCell
+from rowbox.mailbox.clocks.clock import US_PER_S
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import (
+    ClientGroupIdReused,
+    ClientMessageIdReused,
+    GroupDeleted,
+    GroupFull,
+    GroupMoved,
+    NotAMember,
+    UnknownConversation,
+)
+from rowbox.mailbox.group import (
+    FIRST_MEMBERS,
+    Former,
+    Group,
+    GroupPart,
+    Info,
+    Member,
+    Told,
+    conversation_of,
+    group_send_hash,
+    person_key,
+)
+from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of
+from rowbox.mailbox.groups.requests import GroupChange, GroupChanged, GroupSend, GroupSent, GroupView, NewGroup
+from rowbox.mailbox.ids import counted, message_id, quiet
+from rowbox.mailbox.message import Message
+
+OLD_AFTER_US: Final = 600 * US_PER_S
+"""A request that was accepted so long ago is refused: the row may have forgotten the send."""
+
+
+class GroupRow:
+    """The row of one group in the plan of one mutation."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._conversation_id = conversation_of(plan.user_id)
+
+    def create(self, new: NewGroup) -> GroupChanged:
+        """Makes the group, once. ClientGroupIdReused where it was made of another request; GroupFull."""
+        group = self._group
+        if group is not None:
+            if group.creation != new.creation:
+                raise ClientGroupIdReused("this clientGroupId was used for another group")
+            return GroupChanged(group.version, changed=False)
+        others = tuple(dict.fromkeys(user_id for user_id in new.members if user_id != new.creator_id))
+        if 1 + len(others) > new.most_members:
+            raise GroupFull(f"a group has {new.most_members} members at most")
+        members = (Member(new.creator_id, "owner", 0), *(Member(user_id, "member", 0) for user_id in others))
+        made = Group(0, self._plan.epoch, new.name, new.settings, members, new.creation)
+        told = Told("created", others[:MOST_TOLD], new.name or None)
+        return self._change(
+            made, Outcome(made, told, tuple(member.user_id for member in members)), new.creator_id, new.entropy
+        )
+
+    def send(self, new: GroupSend, fact: Fact | None = None) -> GroupSent | DedupeNeed:
+        """Appends a member's message, once.
+
+        ClientMessageIdReused, GroupMoved, NotAMember, NotAllowed, UnknownConversation, GroupDeleted.
+        """
+        sender_id = new.by.user_id
+        hashed = group_send_hash(sender_id, new.client_message_id)
+        record = self._plan.earlier_send(hashed, fact)
+        if isinstance(record, DedupeNeed):
+            return record
+        if record is not None:
+            if record.payload_hash != new.payload_hash:
+                raise ClientMessageIdReused("this clientMessageId was used for another message")
+            return GroupSent(record.message_id, record.version, 0, duplicate=True)
+        if self._plan.now_us - new.by.accepted_us >= OLD_AFTER_US:
+            raise GroupMoved("this message was accepted too long ago")
+        group = self._standing_group(new.by.user_id)
+        member = self._member(group, new.by.user_id, new.by.joined)
+        may_send(group, member)
+        recipients = tuple(one.user_id for one in group.members)
+        version = self._plan.tick(0)
+        part = GroupPart(version, self._chain, recipients, new.client_message_id, new.payload_hash)
+        identifier = message_id(version, counted(new.entropy))
+        self._append(Message(identifier, self._conversation_id, sender_id, (), new.content, group=part))
+        self._plan.add_record(
+            DedupeCell(hashed, self._plan.epoch, version, identifier, self._conversation_id, new.payload_hash)
+        )
+        return GroupSent(identifier, version, 0, duplicate=False)
+
+    def change(self, new: GroupChange) -> GroupChanged:
+        """Does what a member asks for, unless it is so already.
+
+        GroupMoved, NotAMember, NotAllowed, UnknownMember, GroupFull, UnknownConversation, GroupDeleted.
+        """
+        group = self._standing_group(new.by.user_id)
+        if group.version > new.by.chain:
+            raise GroupMoved("the group has changed meanwhile", retry_after_ms=100)
+        member = self._member(group, new.by.user_id, new.by.joined)
+        outcome = outcome_of(group, member, new.deed)
+        if outcome is None:
+            return GroupChanged(group.version, changed=False)
+        return self._change(group, outcome, new.by.user_id, new.entropy)
+
+    def remove_declined(self, user_id: str, joined: int, entropy: int) -> GroupChanged:
+        """Removes whom his row did not take by the join of version `joined`, if he is in by that join."""
+        group = self._group
+        member = group.member(user_id) if group is not None else None
+        if group is None or member is None or member.joined != joined:
+            return GroupChanged(group.version if group is not None else 0, changed=False)
+        return self._change(group, declined(group, member), user_id, entropy)
+
+    def view(self, user_id: str) -> GroupView:
+        """The group, as `user_id` may see it. NotAMember, UnknownConversation, GroupDeleted."""
+        group = self._standing_group(user_id)
+        self._member(group, user_id, None)
+        return GroupView(group.version, group.name, group.settings, group.members)
+
+    @property
+    def _group(self) -> Group | None:
+        return self._plan.state(GROUP)
+
+    @property
+    def _state(self) -> Conversation | None:
+        return self._plan.conversation(self._conversation_id)
+
+    @property
+    def _chain(self) -> int:
+        """The version of the newest event."""
+        state = self._state
+        return state.group.chain if state is not None and state.group is not None else 0
+
+    def _standing_group(self, user_id: str) -> Group:
+        group = self._group
+        if group is None:
+            raise UnknownConversation("no such conversation")
+        if group.is_deleted:
+            if not self._left(user_id):
+                raise UnknownConversation("no such conversation")
+            raise GroupDeleted("this group was deleted")
+        return group
+
+    def _member(self, group: Group, user_id: str, joined: int | None) -> Member:
+        """Who is in, by the join of version `joined` where that is not None."""
+        member = group.member(user_id)
+        if member is not None and joined in (None, member.joined):
+            return member
+        if member is None and not self._left(user_id):
+            raise UnknownConversation("no such conversation")
+        raise NotAMember("you are not in this group any more")
+
+    def _left(self, user_id: str) -> int:
+        """The version at which a user left last; 0: he never did."""
+        former = self._plan.state(FORMER, person_key(user_id))
+        return former.left if former is not None else 0
+
+    def _change(self, before: Group, outcome: Outcome, actor_id: str, entropy: int) -> GroupChanged:
+        """Appends the event of a change of the group, and keeps what is so after it."""
+        plan, prev = self._plan, self._chain
+        joins = joins_of(outcome, self._left)
+        version = plan.tick(0)
+        group = joined_at(replace(outcome.group, version=version, epoch=plan.epoch), outcome.joins, version)
+        plan.put(GROUP, group)
+        for user_id in outcome.leaves:
+            plan.put(FORMER, Former(version, plan.epoch, user_id, version), person_key(user_id))
+        part = GroupPart(
+            version,
+            prev,
+            tuple(dict.fromkeys((*(one.user_id for one in before.members), *outcome.joins))),
+            told=outcome.told,
+            info=info_of(group),
+            joins=joins,
+            leaves=dict(outcome.leaves),
+            roles=dict(outcome.roles),
+        )
+        identifier = message_id(version, quiet(entropy))
+        self._append(Message(identifier, self._conversation_id, actor_id, (), "", group=part))
+        return GroupChanged(version, changed=True, event_id=identifier)
+
+    def _append(self, message: Message) -> None:
+        part, plan = message.group, self._plan
+        assert part is not None
+        state = self._state or Conversation.new_group(part.version)
+        client_message_id = part.client_message_id or None
+        plan.add_copy(message, message.sent_us, part.version, client_message_id, state.last_message_id, part.told)
+        plan.post(OutboxCell(message.message_id, plan.epoch, part.version, message))
+        after = state.with_event(message, part.version, plan.epoch, is_own=True)
+        plan.put_conversation(self._conversation_id, after, ChangeKind.MESSAGE, message.message_id)
+
+
+def info_of(group: Group) -> Info:
+    """What members' lists show of a group."""
+    first = tuple(member.user_id for member in group.members[:FIRST_MEMBERS])
+    return Info(group.name, len(group.members), first)

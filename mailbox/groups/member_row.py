@@ -1,0 +1,161 @@
+"""What a member's row makes of a group's events, and says of its user's standing; as a part of a plan.
+
+An event, its chain and all that it brings are one mutation (mailbox/groups/chain.py).
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAMember, UnknownConversation
+from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
+from rowbox.mailbox.groups.chain import Place, Verdict, verdict
+from rowbox.mailbox.groups.requests import Standpoint
+from rowbox.mailbox.ids import ZERO_ID, client_id_hash
+from rowbox.mailbox.message import Message
+
+MOST_GROUPS: Final = 5_000
+"""Of one user: whoever is in so many declines to come into another one."""
+
+
+def take_event(
+    plan: Plan, message: Message, fact: Fact | None = None, *, most_groups: int = MOST_GROUPS
+) -> int | DedupeNeed | JoinDeclined:
+    """Takes an event of a group into a member's row, once.
+
+    Returns its version in this row, or 0 where it was taken before; or JoinDeclined, to be told once the plan is
+    confirmed, where the row does not take its user's join: that is said whenever the join comes again. Raises EventGap
+    where something that stands before the event was not taken.
+    """
+    part = message.group
+    assert part is not None
+    state = plan.conversation(message.conversation_id)
+    known = plan.state(MEMBERSHIP, message.conversation_id)
+    place = place_of(state, known)
+    judged = verdict(place, part, plan.user_id)
+    if judged is Verdict.KNOWN:
+        return 0
+    if judged is Verdict.DECLINED:
+        return _declined(part)
+    if judged is Verdict.GAP:
+        raise EventGap(f"an event that stands behind {part.prev} came to a row that has taken {place.chain}")
+    is_in = part.joins.get(plan.user_id) is not None or (known is not None and known.standing is Standing.IN)
+    if plan.user_id in part.joins and _groups_of(plan) >= most_groups:
+        _take_unseen(plan, message.conversation_id, part, known, Standing.DECLINED)
+        return _declined(part)
+    if not is_in:
+        assert known is not None  # whoever is not in by this event has a chain
+        standing = part.leaves.get(plan.user_id, known.standing)
+        return _take_unseen(plan, message.conversation_id, part, known, standing)
+    return _take(plan, message, part, state, known, fact)
+
+
+def place_of(state: Conversation | None, known: Membership | None) -> Place:
+    """What a row has of a group."""
+    in_state = state.group.chain if state is not None and state.group is not None else 0
+    apart = known.chain if known is not None else 0
+    return Place(max(in_state, apart), known is not None and known.standing is Standing.DECLINED)
+
+
+def standpoint(mailbox: Mailbox, conversation_id: bytes, now_us: int) -> Standpoint:
+    """What a request of the mailbox's user to a group says of him. UnknownConversation, NotAMember, GroupDeleted."""
+    known = mailbox.state(MEMBERSHIP, conversation_id)
+    if known is None or known.standing is Standing.DECLINED:
+        raise UnknownConversation("no such conversation")
+    if known.standing is Standing.DELETED:
+        raise GroupDeleted("this group was deleted")
+    if known.standing is not Standing.IN:
+        raise NotAMember("you are not in this group any more")
+    place = place_of(mailbox.index.get(conversation_id), known)
+    return Standpoint(mailbox.user_id, known.joined, place.chain, now_us)
+
+
+def _take(
+    plan: Plan,
+    message: Message,
+    part: GroupPart,
+    state: Conversation | None,
+    known: Membership | None,
+    fact: Fact | None,
+) -> int | DedupeNeed:
+    """Takes an event of a group in which the user is, or comes in by it."""
+    is_own = message.sender_id == plan.user_id
+    client_message_id = part.client_message_id if is_own and part.told is None else None
+    if client_message_id is not None:
+        record = plan.earlier_send(client_id_hash(client_message_id), fact)
+        if isinstance(record, DedupeNeed):
+            return record
+        if record is not None:  # another message has taken this id meanwhile: this one goes without
+            client_message_id = None
+    version, conversation_id = plan.tick(message.sent_us), message.conversation_id
+    state = state or Conversation.new_group(version)
+    membership = _after(known, part, plan, version)
+    if membership is not known:
+        plan.put(MEMBERSHIP, membership, conversation_id)
+    if message.is_expired(plan.seen_us, plan.retention_ms):
+        state = state.with_chain(part.version, version, plan.epoch)
+        plan.put_conversation(conversation_id, state, ChangeKind.GROUP, ZERO_ID)
+        return version
+    plan.add_copy(message, message.sent_us, version, client_message_id, state.last_message_id, part.told)
+    if client_message_id is not None:
+        hashed, place = client_id_hash(client_message_id), (message.message_id, conversation_id)
+        plan.add_record(DedupeCell(hashed, plan.epoch, version, *place, part.payload_hash))
+    state = state.with_event(message, version, plan.epoch, is_own=is_own)
+    plan.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+    return version
+
+
+def _after(known: Membership | None, part: GroupPart, plan: Plan, version: int) -> Membership:
+    """What the row knows of the group after an event: `known` itself where the event says nothing of that."""
+    user_id = plan.user_id
+    join, standing, role = part.joins.get(user_id), part.leaves.get(user_id), part.roles.get(user_id)
+    info = part.info
+    if known is not None and info is None and join is None:
+        return known
+    if join is not None:
+        info = info or Info("", 0, ())
+        return Membership(version, plan.epoch, Standing.IN, part.version, join.role, part.version, *_fields(info))
+    assert known is not None
+    assert info is not None
+    return replace(
+        known,
+        version=version,
+        epoch=plan.epoch,
+        standing=standing or known.standing,
+        role=role or known.role,
+        group_version=part.version,
+        name=info.name,
+        member_count=info.member_count,
+        first_members=info.first_members,
+    )
+
+
+def _take_unseen(
+    plan: Plan, conversation_id: bytes, part: GroupPart, known: Membership | None, standing: Standing
+) -> int:
+    """Moves the chain and shows nothing: the user is not in, or his join is declined by this."""
+    epoch, version = plan.stamp()
+    joined = part.version if plan.user_id in part.joins else 0
+    if known is None:
+        info = part.info or Info("", 0, ())
+        known = Membership(version, epoch, standing, joined, "member", part.version, *_fields(info))
+    stamped = replace(known, version=version, epoch=epoch, standing=standing, chain=part.version)
+    plan.put(MEMBERSHIP, replace(stamped, joined=joined) if joined else stamped, conversation_id)
+    return version
+
+
+def _groups_of(plan: Plan) -> int:
+    return sum(known.standing is Standing.IN for known in plan.states_of(MEMBERSHIP).values())
+
+
+def _declined(part: GroupPart) -> JoinDeclined:
+    return JoinDeclined("this user's mailbox takes part in no more groups", version=part.version)
+
+
+def _fields(info: Info) -> tuple[str, int, tuple[str, ...]]:
+    return info.name, info.member_count, info.first_members

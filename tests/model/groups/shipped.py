@@ -1,0 +1,344 @@
+"""The model's events and rows as the product's, and back: here the search calls what ships.
+
+A model's version is one less than the product's, whose first event makes the group: the model begins behind that. The
+watched member is Bob; Ann, who made the group, sends what is not his.
+
+Everything here is a function of values, and remembered: many states of a search ask for the same.
+"""
+
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeAlias
+
+from rowbox.mailbox.aggregate.client_ids import ClientIds
+from rowbox.mailbox.aggregate.index_draft import index_of, stored
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
+from rowbox.mailbox.cells import FORMER, GROUP, MEMBERSHIP, DedupeCell
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.errors import (
+    EventGap,
+    GroupMoved,
+    JoinDeclined,
+    NotAMember,
+    RowboxError,
+    UnknownConversation,
+)
+from rowbox.mailbox.group import (
+    Former,
+    Group,
+    GroupPart,
+    GroupSettings,
+    Info,
+    Join,
+    Member,
+    Membership,
+    Standing,
+    Told,
+    group_conversation_id,
+    group_name,
+    group_send_hash,
+    person_key,
+)
+from rowbox.mailbox.groups.group_row import OLD_AFTER_US, GroupRow
+from rowbox.mailbox.groups.member_row import MOST_GROUPS, standpoint, take_event
+from rowbox.mailbox.groups.requests import Add, GroupChange, GroupSend, Leave, NewGroup, Remove, Standpoint
+from rowbox.mailbox.ids import message_id, payload_hash
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.two_states import ByKind, State
+
+WATCHED, CREATOR, OTHER = "bob", "ann", "cid"
+CONVERSATION = group_conversation_id(CREATOR, "g")
+NAME = group_name(CONVERSATION)
+A_YEAR_MS = 365 * 24 * 3600 * 1000
+LONG_AFTER_US = 10 * A_YEAR_MS * 1000
+"""By then any message has expired."""
+LIMITS = Limits(A_YEAR_MS, A_YEAR_MS, A_YEAR_MS, window_messages=64, window_bytes=1 << 20)
+MADE = 1
+"""The product's version of the event that makes the group."""
+
+Kind: TypeAlias = Literal["join", "leave", "message"]
+Membership_: TypeAlias = Literal["out", "in", "declined"]
+Answer: TypeAlias = Literal["taken", "known", "gap", "declined"]
+
+
+class Event(NamedTuple):
+    """One change of a group. `epoch`: of the owner of G that planned it; two events of one version differ in it."""
+
+    version: int
+    kind: Kind
+    prev: int
+    after: int = 0
+    """For a join: the version at which this user left last; 0: he never was in."""
+    by_member: bool = False
+    """A message that the watched member sent himself."""
+    hidden: bool = False
+    """The watched member's row shows nothing of it: it has expired when it comes."""
+    declines: int = 0
+    """A leaving that the member's row asked for: the version of the join that it declined."""
+    epoch: int = 1
+    to_member: bool = True
+    """Whether the watched member is among the recipients."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version}"
+
+
+Log: TypeAlias = tuple[Event, ...]
+
+
+class MemberRow(NamedTuple):
+    """What the member's row holds of the group. `messages`: the versions of the messages that it shows.
+
+    `shown_chain` is in the conversation's state, `chain_apart` in what the row knows beside it.
+    """
+
+    shown_chain: int = 0
+    chain_apart: int = 0
+    membership: Membership_ = "out"
+    joined: int = 0
+    messages: tuple[int, ...] = ()
+
+    @property
+    def chain(self) -> int:
+        return max(self.shown_chain, self.chain_apart)
+
+
+class Plan(NamedTuple):
+    """What an owner of G plans next: a message of the member or of somebody else, his join, his leaving, or his removal
+    because his row has declined the join of version `declines`.
+    """
+
+    kind: Kind
+    by_member: bool = False
+    hidden: bool = False
+    declines: int = 0
+
+
+@lru_cache(maxsize=1 << 16)
+def planned(log: Log, plan: Plan, epoch: int) -> Event | None:
+    """The event that the group's row makes of `plan` after `log`; None where it refuses, or has nothing to do."""
+    mailbox = _group_after(tuple(event._replace(epoch=1) for event in log))
+    message = _message(mailbox, plan, own_joined=_joined_of(mailbox))
+    if message is None:
+        return None
+    part = message.group
+    assert part is not None
+    join = part.joins.get(WATCHED)
+    after = max(0, join.after - MADE) if join is not None else 0
+    version, prev = part.version - MADE, part.prev - MADE
+    to_member = WATCHED in part.recipients
+    return Event(version, plan.kind, prev, after, plan.by_member, plan.hidden, plan.declines, epoch, to_member)
+
+
+@lru_cache(maxsize=1 << 16)
+def take(row: MemberRow, event: Event, declines: bool = False) -> tuple[MemberRow, Answer]:
+    """The row after an event, and what it answers; the row is as it was unless the answer is `taken` or `declined`."""
+    mailbox = _mailbox_of(row)
+    plan = mailbox.plan(0, LONG_AFTER_US if event.hidden else 0)
+    try:
+        outcome = take_event(plan, _message_of(event), most_groups=0 if declines else MOST_GROUPS)
+    except EventGap:
+        return row, "gap"
+    assert not isinstance(outcome, DedupeNeed)
+    if plan.changes_nothing:
+        return row, "declined" if isinstance(outcome, JoinDeclined) else "known"
+    shown = event.version if event.kind == "message" and plan.copies else 0
+    mailbox.apply(plan)
+    after = _row_of(mailbox, (*row.messages, shown) if shown else row.messages)
+    return after, "declined" if isinstance(outcome, JoinDeclined) else "taken"
+
+
+def joined(log: Log) -> int:
+    """The version of the join by which the watched member is in, after `log`; 0: he is not."""
+    changes = [event for event in log if event.kind != "message"]
+    return changes[-1].version if changes and changes[-1].kind == "join" else 0
+
+
+# ---- the group's row -------------------------------------------------------------------------------------------------
+
+
+def _group_after(log: Log) -> Mailbox:
+    """The group's row, as the events of `log` made it: each is planned anew and applied."""
+    mailbox = Mailbox(NAME, LIMITS, epoch=1, client_ids=ClientIds())
+    plan = mailbox.plan(0)
+    GroupRow(plan).create(NewGroup(CONVERSATION, CREATOR, "", (), GroupSettings(), b"", 9, 0))
+    mailbox.apply(plan)
+    for event in log:
+        what = Plan(event.kind, event.by_member, event.hidden, event.declines)
+        _message(mailbox, what, own_joined=_joined_of(mailbox), apply=True)
+    return mailbox
+
+
+def _message(mailbox: Mailbox, what: Plan, *, own_joined: int, apply: bool = False) -> Message | None:
+    plan = mailbox.plan(0)
+    row = GroupRow(plan)
+    head = mailbox.head
+    creator = Standpoint(CREATOR, MADE, head, 0)
+    try:
+        if what.kind == "message":
+            by = Standpoint(WATCHED, own_joined, head, 0) if what.by_member else creator
+            row.send(GroupSend(CONVERSATION, by, "", str(head), b"", 0))
+        elif what.declines:
+            row.remove_declined(WATCHED, what.declines + MADE, 0)
+        elif what.kind == "join":
+            row.change(GroupChange(CONVERSATION, creator, Add((WATCHED,), 9), 0))
+        else:
+            row.change(GroupChange(CONVERSATION, Standpoint(WATCHED, own_joined, head, 0), Leave(), 0))
+    except (NotAMember, UnknownConversation):
+        return None
+    if apply:
+        mailbox.apply(plan)
+    return plan.outbox[0].message if plan.outbox else None
+
+
+def _joined_of(mailbox: Mailbox) -> int:
+    """The join by which the member is in, or was in last."""
+    group = mailbox.state(GROUP)
+    member = group.member(WATCHED) if group is not None else None
+    return member.joined if member is not None else 0
+
+
+# ---- the member's row ------------------------------------------------------------------------------------------------
+
+
+def _mailbox_of(row: MemberRow) -> Mailbox:
+    others: ByKind[State] = {}
+    head = row.chain + MADE
+    if row.membership != "out" or row.chain:
+        standing = {"out": Standing.LEFT, "in": Standing.IN, "declined": Standing.DECLINED}[row.membership]
+        apart = row.chain_apart + MADE if row.chain_apart else 0
+        known = Membership(head, 1, standing, row.joined, "member", 0, "", 0, (), apart)
+        others = {MEMBERSHIP.letter: {CONVERSATION: known}}
+    states = []
+    if row.shown_chain:
+        state = Conversation.new_group(head).with_chain(row.shown_chain + MADE, head, 1)
+        states = [stored(CONVERSATION, state)]
+    return Mailbox(WATCHED, LIMITS, epoch=1, head=head, index=index_of(states), client_ids=ClientIds(), others=others)
+
+
+def _row_of(mailbox: Mailbox, messages: tuple[int, ...]) -> MemberRow:
+    known, state = mailbox.state(MEMBERSHIP, CONVERSATION), mailbox.index.get(CONVERSATION)
+    assert known is not None
+    membership: Membership_ = "out"
+    if known.standing is Standing.IN:
+        membership = "in"
+    elif known.standing is Standing.DECLINED:
+        membership = "declined"
+    shown = state.group.chain if state is not None and state.group is not None else 0
+    return MemberRow(max(0, shown - MADE), max(0, known.chain - MADE), membership, known.joined, messages)
+
+
+def _message_of(event: Event) -> Message:
+    """An event as it travels to the watched member."""
+    version = event.version + MADE
+    recipients = (CREATOR, WATCHED)
+    if event.kind == "message":
+        sender = WATCHED if event.by_member else CREATOR
+        part = GroupPart(version, event.prev + MADE, recipients, str(event.version))
+        return Message(message_id(version, 0), CONVERSATION, sender, (), "", group=part)
+    told = Told("added" if event.kind == "join" else "left", (WATCHED,))
+    joins = {WATCHED: Join("member", event.after + MADE if event.after else 0)} if event.kind == "join" else {}
+    leaves = {WATCHED: Standing.LEFT} if event.kind == "leave" else {}
+    info = Info("", 2, recipients)
+    part = GroupPart(version, event.prev + MADE, recipients, "", b"", told, info, joins, leaves)
+    return Message(message_id(version, 1), CONVERSATION, CREATOR, (), "", group=part)
+
+
+# ---- the front door --------------------------------------------------------------------------------------------------
+
+Verdict: TypeAlias = Literal["known", "refused", "done", "it is so", "comes too late"]
+
+
+class Asked(NamedTuple):
+    """A request as it comes to the group's row. Versions are the model's."""
+
+    number: int
+    do: Literal["send", "add", "remove"]
+    chain: int
+    joined: int
+    is_old: bool
+
+
+class Before(NamedTuple):
+    """The group's row when a request comes: who is in, by which join, who has left, and which sends it knows."""
+
+    head: int
+    changed: int
+    joined: int | None
+    """The join by which the actor is in; None: he is out."""
+    left: int
+    """The version at which he left last; 0: never."""
+    other_in: bool
+    known: frozenset[int]
+
+
+@lru_cache(maxsize=1 << 16)
+def answer(before: Before, asked: Asked) -> Verdict:
+    """What the group's row says to a request of the actor, Bob."""
+    mailbox = _group_before(before)
+    plan = mailbox.plan(0)
+    row = GroupRow(plan)
+    by = Standpoint(WATCHED, asked.joined + MADE, asked.chain + MADE, -OLD_AFTER_US if asked.is_old else 0)
+    try:
+        if asked.do == "send":
+            new = GroupSend(CONVERSATION, by, "", str(asked.number), payload_hash(CONVERSATION, ""), 0)
+            hashed = group_send_hash(WATCHED, str(asked.number))
+            record = DedupeCell(hashed, 1, MADE, message_id(1, 0), CONVERSATION, payload_hash(CONVERSATION, ""))
+            fact = Fact(DedupeNeed(hashed), plan.head, record if asked.number in before.known else None)
+            sent = row.send(new, fact)
+            assert not isinstance(sent, DedupeNeed)
+            return "known" if sent.duplicate else "done"
+        deed = Add((OTHER,), 9) if asked.do == "add" else Remove(OTHER)
+        return "done" if row.change(GroupChange(CONVERSATION, by, deed, 0)).changed else "it is so"
+    except GroupMoved:
+        return "comes too late"
+    except RowboxError:
+        return "refused"
+
+
+@lru_cache(maxsize=1 << 16)
+def is_in(joined_by: int | None, left: int, chain: int) -> int | None:
+    """The join that the actor's own row says he is in by, when it has taken events up to `chain`; None: he is out."""
+    standing = Standing.IN if joined_by is not None else Standing.REMOVED
+    known = Membership(chain + MADE, 1, standing, (joined_by or 0) + MADE, "admin", 0, "", 0, ())
+    state = Conversation.new_group(1).with_chain(chain + MADE, chain + MADE, 1)
+    mailbox = Mailbox(
+        WATCHED,
+        LIMITS,
+        epoch=1,
+        head=chain + MADE,
+        index=index_of([stored(CONVERSATION, state)]),
+        others={MEMBERSHIP.letter: {CONVERSATION: known}},
+    )
+    try:
+        return standpoint(mailbox, CONVERSATION, 0).joined - MADE
+    except NotAMember:
+        return None
+
+
+def _group_before(before: Before) -> Mailbox:
+    members = [Member(CREATOR, "owner", MADE)]
+    if before.joined is not None:
+        members.append(Member(WATCHED, "admin", before.joined + MADE))
+    if before.other_in:
+        members.append(Member(OTHER, "member", MADE))
+    head = before.head + MADE
+    others: ByKind[State] = {
+        GROUP.letter: {b"": Group(before.changed + MADE, 1, "", GroupSettings(), tuple(members), b"")}
+    }
+    if before.left:
+        former = Former(before.left + MADE, 1, WATCHED, before.left + MADE)
+        others[FORMER.letter] = {person_key(WATCHED): former}
+    state = Conversation.new_group(1).with_chain(head, head, 1)
+    client_ids = ClientIds()
+    for number in before.known:
+        client_ids.add(group_send_hash(WATCHED, str(number)), MADE)
+    return Mailbox(
+        NAME,
+        LIMITS,
+        epoch=1,
+        head=head,
+        index=index_of([stored(CONVERSATION, state)]),
+        client_ids=client_ids,
+        others=others,
+    )

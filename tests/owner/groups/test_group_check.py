@@ -1,0 +1,87 @@
+"""What the checker finds of groups: each fault that is put into a member's part of one."""
+
+import pytest
+from msgspec.structs import replace
+
+from rowbox.cacheserver.check.mailbox_check import MailboxCheck
+from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
+from rowbox.hbase_schema import codec
+from rowbox.hbase_schema.families import Family
+from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.cells import CONVERSATION, MessageCell
+from rowbox.mailbox.check.findings import Code
+from rowbox.mailbox.group import InGroup, group_name
+from rowbox.mailbox.groups.requests import Remove
+from rowbox.mailbox.two_states import IndexCell
+from tests.checking import findings_of
+from tests.support.cluster import SHARDS, UNLIMITED, Cluster, cluster
+from tests.support.virtual_time import virtual_time
+
+
+async def messages(made: Cluster, name: str) -> list[MessageCell]:
+    """The messages of a row, the newest first."""
+    columns = (await made.store.get_row(row_key(name, SHARDS), (Family.MESSAGES,)))[Family.MESSAGES]
+    cells = [codec.decode(Family.MESSAGES, *column) for column in columns]
+    return [cell for cell in cells if isinstance(cell, MessageCell)]
+
+
+async def remove(made: Cluster, name: str, cell: MessageCell) -> None:
+    made.clock.jump(1.0)
+    family, qualifier, _ = codec.encode(cell)
+    await made.store.delete([RowDelete(row_key(name, SHARDS), [(family, qualifier)])], made.clock.now_ms())
+
+
+async def put(made: Cluster, name: str, cell: MessageCell) -> None:
+    made.clock.jump(1.0)
+    await made.store.mutate([RowMutation(row_key(name, SHARDS), [Put(*codec.encode(cell))])], made.clock.now_ms())
+
+
+async def codes(made: Cluster, user: str) -> set[Code]:
+    """What the check of a whole store and that of the user's mailbox say of the user's part of a group, both alike."""
+    now_us = made.clock.now_us()
+    found = {one.code for one in await findings_of(made.store, UNLIMITED, now_us, slack_us=0) if one.user_id == user}
+    report = await MailboxCheck(made.store, UNLIMITED.store, made.clock.now_us, slack_us=0).check(user)
+    across = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT, Code.NOT_A_MEMBER}
+    assert found & across == {one.code for one in report.findings} & across
+    return found & across
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_a_chain_that_is_behind_what_the_row_shows_is_found(late: bool) -> None:
+    async with cluster(late=late) as made:
+        group = (await made.node.create_group("ann", "bob")).conversation_id
+        await made.node.send_to("ann", group, "hello", "1")
+        await made.quiet()
+        made.clock.jump(1.0)
+        row = row_key("bob", SHARDS)
+        columns = (await made.store.get_row(row, (Family.INDEX,)))[Family.INDEX]
+        (cell,) = (codec.decode(Family.INDEX, *one) for one in columns if one[0][:1] == CONVERSATION.letter)
+        assert isinstance(cell, IndexCell)
+        behind = replace(cell, current=replace(cell.current, group=InGroup(1, "ann")))
+        await made.store.mutate([RowMutation(row, [Put(*codec.encode(behind))])], made.clock.now_ms())
+        found = await findings_of(made.store, UNLIMITED, made.clock.now_us(), slack_us=0)
+        assert {one.code for one in found if one.user_id == "bob"} >= {Code.GROUP_CHAIN}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_each_fault_in_a_members_part_is_found(late: bool) -> None:
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", "cid")).conversation_id
+        await node.send_to("ann", group, "to all", "1")
+        await node.change_group("ann", group, Remove("cid"))
+        await node.send_to("ann", group, "not to cid", "2")
+        await made.quiet()
+        assert await codes(made, "bob") == set()
+        newest, *_ = await messages(made, "bob")
+        await remove(made, "bob", newest)
+        assert await codes(made, "bob") == {Code.COPY_MISSING}
+        await put(made, "bob", newest)
+        assert await codes(made, "bob") == set()
+        await put(made, "cid", newest)
+        assert await codes(made, "cid") == {Code.NOT_A_MEMBER}
+        of_group, *_ = await messages(made, group_name(group))
+        await remove(made, group_name(group), of_group)
+        assert await codes(made, "bob") == {Code.COPY_UNSENT}

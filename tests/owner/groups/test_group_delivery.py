@@ -1,0 +1,152 @@
+"""The way of a group's events to its members' rows when something is in the way: gaps, declined joins, dead owners."""
+
+import asyncio
+
+import pytest
+
+from rowbox.cacheserver.groups.lines import MOST_IN_LINE, Lines
+from rowbox.cacheserver.port import Routed
+from rowbox.cacheserver.stores.memory.gates import Point
+from rowbox.mailbox.cells import MEMBERSHIP
+from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, Overloaded, UnknownConversation
+from rowbox.mailbox.group import GroupPart, Standing, group_name
+from rowbox.mailbox.groups.requests import Add
+from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.message import Message
+from tests.checking import assert_no_findings
+from tests.owner.groups.test_groups import told
+from tests.support.cluster import UNLIMITED, cluster
+from tests.support.virtual_time import settle, virtual_time
+
+both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+
+
+@both_kinds
+@virtual_time
+async def test_a_row_that_is_in_too_many_groups_declines_and_is_removed(late: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        async with cluster(late=late) as made:
+            node = made.node
+            group = (await node.create_group("ann", "bob")).conversation_id
+            await made.quiet()
+            patch.setattr("rowbox.mailbox.groups.member_row._groups_of", lambda _plan: 5_000)
+            await node.change_group("ann", group, Add(("cid", "dan"), 100))
+            await node.send_to("ann", group, "who is in?", "1")
+            await made.quiet()
+            await asyncio.sleep(1)
+            await made.quiet()
+            view = (await node.group("ann", group)).view
+            assert [member.user_id for member in view.members] == ["ann", "bob"]
+            for user in ("cid", "dan"):
+                _, mailbox = await node.owner.table.loaded(user)
+                known = mailbox.state(MEMBERSHIP, group)
+                assert known is not None
+                assert known.standing is Standing.LEFT
+                assert len(mailbox.index) == 0
+                with pytest.raises(UnknownConversation):
+                    await node.messages(user, group)
+            shown = await told(node, "bob", group)
+            assert sorted(shown[1:]) == ["added:cid,dan", "declined:cid", "declined:dan", "who is in?"]
+            patch.undo()
+            await node.change_group("ann", group, Add(("cid",), 100))
+            await node.send_to("ann", group, "welcome", "2")
+            await made.quiet()
+            assert await told(node, "cid", group) == ["added:cid", "welcome"]
+            await assert_no_findings(made.store, UNLIMITED, made.clock.now_us(), slack_us=0)
+
+
+@virtual_time
+async def test_a_gap_holds_back_one_group_and_nobody_else() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        delivery, (_, own) = node.owner.delivery, await node.owner.table.loaded(group_name(group))
+        version = own.head + 10
+        part = GroupPart(version, own.head + 5, ("bob",), "x", bytes(16))
+        skipping = Message(message_id(version, 0), group, "ann", (), "out of turn", group=part)
+        with pytest.raises(Exception, match="stands behind"):
+            await node.owner.deliver("bob", [skipping])
+        first = await node.send("ann", "bob", "hello", "1")
+        assert first.pending_recipients == 0
+        await node.send_to("ann", group, "in turn", "2")
+        await made.quiet()
+        assert (await told(node, "bob", group))[-1] == "in turn"
+        assert delivery.gaps == 0
+
+
+@both_kinds
+@virtual_time
+async def test_what_an_owner_has_not_delivered_its_next_one_does(late: bool) -> None:
+    async with cluster(late=late) as made:
+        group = (await made.node.create_group("ann", "bob", "cid")).conversation_id
+        await made.quiet()
+        node = made.node
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(node.owner.delivery, "_begin", lambda _recipient: None)
+            sending = asyncio.create_task(node.send_to("ann", group, "hello", "1"))
+            await settle(200)
+            assert not sending.done(), "the sender's own row has it first"
+            assert node.owner.delivery.backlog(group_name(group)) == 1
+            sending.cancel()
+        await made.restart()
+        await asyncio.sleep(1)
+        await made.quiet()
+        for user in ("ann", "bob", "cid"):
+            assert (await told(made.node, user, group))[-1] == "hello"
+        again = await made.node.send_to("ann", group, "hello", "1")
+        assert again.duplicate
+        await assert_no_findings(made.store, UNLIMITED, made.clock.now_us(), slack_us=0)
+
+
+@virtual_time
+async def test_a_send_whose_outcome_is_not_known_is_one_message() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        node.store.hold(Point.WRITE)
+        sends = [asyncio.create_task(node.send_to("ann", group, f"text {n}", str(n))) for n in range(3)]
+        await settle(50)
+        node.store.release(Point.WRITE)
+        results = [await send for send in sends]
+        assert [result.message_id for result in results] == sorted(result.message_id for result in results)
+        await made.quiet()
+        assert (await told(node, "bob", group))[1:] == ["text 0", "text 1", "text 2"]
+
+
+@virtual_time
+async def test_requests_to_a_group_have_their_turns() -> None:
+    lines, seen = Lines(), list[str]()
+
+    async def ask(name: str, routed: Routed | None, fails: bool = False) -> None:
+        async with lines.turn("ann", bytes(16), routed):
+            await asyncio.sleep(1)
+            seen.append(name)
+            if fails:
+                raise HandoverInProgress("nobody answers")
+
+    first = asyncio.create_task(ask("first", Routed(1, 5), fails=True))
+    behind = [asyncio.create_task(ask(str(turn), Routed(router, turn))) for router, turn in ((1, 5), (1, 6), (2, 5))]
+    gone = asyncio.create_task(ask("gone", None))
+    await asyncio.sleep(0.5)
+    gone.cancel()
+    results = await asyncio.gather(first, *behind, gone, return_exceptions=True)
+    assert isinstance(results[0], HandoverInProgress)
+    assert isinstance(results[1], NotTheOwner), "it was sent behind the one that comes again"
+    assert results[2:4] == [None, None]
+    assert seen == ["first", "6", "5"]
+    assert len(lines) == 0
+
+
+@virtual_time
+async def test_a_line_is_bounded() -> None:
+    lines = Lines()
+
+    async def ask() -> None:
+        async with lines.turn("ann", bytes(16), None):
+            await asyncio.sleep(1)
+
+    asked = [asyncio.create_task(ask()) for _ in range(MOST_IN_LINE + 2)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(result, Overloaded) for result in results].count(True) == 1
