@@ -3,8 +3,9 @@ groups everywhere. The sender's row is the group's there.
 
 The sender's row holds an outbox cell from the commit of the send until every recipient has the message. Each recipient
 has a queue of its own, strictly first in, first out: one delivery at a time, of the queue's first messages together.
-What fails stays at its front and is tried again, with longer pauses, until the process ends, and then by whoever loads
-the sender's row. Delivering twice is harmless: the mailbox knows messages by their ids.
+What fails stays at its front and is tried again, with longer pauses, and at once where the recipient has got another
+owner. That ends with the process, and then whoever loads the sender's row goes on. Delivering twice is harmless: the
+mailbox knows messages by their ids.
 
 Where a sender's shard is given away, everything of that sender is forgotten here: its outbox holds all of it, and the
 next owner of the shard delivers from there.
@@ -31,7 +32,7 @@ from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
-from rowbox.mailbox.errors import EventGap, JoinDeclined, RowboxError
+from rowbox.mailbox.errors import EventGap, HandoverInProgress, JoinDeclined, LinkLost, RowboxError
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
@@ -260,6 +261,17 @@ class Delivery:
             return parcel.pending.bit_count()
         return self.missing(sender_id, message_id)
 
+    def try_again(self, has_moved: Callable[[str], bool]) -> None:
+        """To be called when users have got other owners: `has_moved` says of whom. What could not be delivered to these
+        is tried at once, and not after the pause that has grown while their last owner did not answer.
+        """
+        paused = set(self._retries)
+        for recipient in [recipient for recipient in self._pauses if has_moved(recipient)]:
+            del self._pauses[recipient]
+            if recipient in paused:
+                self._retries.remove(recipient)
+                self._begin(recipient)
+
     def missing(self, sender_id: str, message_id: bytes) -> int:
         """How many recipients are without the message now.
 
@@ -455,7 +467,8 @@ class Delivery:
             return
         self.retries += 1
         pause_s = min(LONGEST_PAUSE_S, 2 * self._pauses[recipient]) if recipient in self._pauses else FIRST_PAUSE_S
-        pause_s = max(pause_s, (error.retry_after_ms or 0) / 1000)  # thousands may wait for one part of the store
+        if not isinstance(error, HandoverInProgress | LinkLost):  # what an owner asks for is meant for clients
+            pause_s = max(pause_s, (error.retry_after_ms or 0) / 1000)  # thousands may wait for one part of the store
         self._pauses[recipient] = pause_s
         self._retries.add(recipient, pause_s * random.uniform(0.5, 1.0))
 

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -597,6 +598,8 @@ class Node:
         if self.owner is not None:
             self.takeovers += any(_is_takeover(before, shard) for shard in changed.gained - changed.lost)
         self.view.show(newer)
+        if self.owner is not None and before is not None:
+            self.owner.delivery.try_again(partial(_has_moved, before, newer))
         if self._moves is not None:
             self._moves.applied(before, newer)
 
@@ -653,6 +656,12 @@ class Node:
         if is_due or not why or not self._why_said.startswith(f"{what}: "):
             self._why_said, self._said_level = self._why, level
             log.log(level, "%s", self._why)
+
+
+def _has_moved(before: ShardMap, newer: ShardMap, user_id: str) -> bool:
+    """Whether a user has another owner than before."""
+    was, now = (one.owner_of(shard_of(user_id, one.shards)) for one in (before, newer))
+    return now is not None and (was is None or was.incarnation != now.incarnation)
 
 
 def _is_takeover(before: ShardMap | None, shard: int) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from rowbox.cacheserver.cache.commands import CommandResult
 from rowbox.cacheserver.delivery import delivery as delivery_module
-from rowbox.cacheserver.delivery.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from rowbox.cacheserver.delivery.delivery import FIRST_PAUSE_S, LONGEST_PAUSE_S, Delivery
 from rowbox.cacheserver.delivery.recovery import PAUSE_S, Recovery
 from rowbox.cacheserver.ownership import SoleOwnership
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
@@ -17,7 +17,7 @@ from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OutboxCell
-from rowbox.mailbox.errors import Overloaded, StoreUnavailable
+from rowbox.mailbox.errors import LinkLost, Overloaded, StoreUnavailable
 from rowbox.mailbox.ids import direct_conversation_id, message_id, shard_of
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
@@ -150,6 +150,65 @@ async def test_what_fails_is_tried_again_with_longer_pauses() -> None:
         assert pauses * 0.5 <= took < pauses, "each is shortened at random, so that not all come back at once"
         assert node.owner.delivery.retries == 8
         assert await contents(node, "bob") == ["x"]
+
+
+class Elsewhere:
+    """The owner of all recipients: it does not answer until it `answers`."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.asked: list[str] = []
+        self.error: Exception | None = LinkLost("no link", retry_after_ms=1000)
+        delivery._deliver = self._deliver
+
+    def _deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        self.asked.append(user_id)
+        if self.error is not None:
+            raise self.error
+        delivered = asyncio.get_running_loop().create_future()
+        delivered.set_result(len(messages))
+        return delivered
+
+
+@virtual_time
+async def test_what_waits_for_its_next_try_is_tried_at_once_where_its_recipient_has_another_owner() -> None:
+    async with cluster(late=True) as servers:
+        node, delivery = servers.node, servers.node.owner.delivery
+        elsewhere = Elsewhere(delivery)
+        await asyncio.gather(*(node.send("ann", recipient, "x", recipient) for recipient in ("bob", "cid")))
+        await asyncio.sleep(60)
+        elsewhere.asked.clear()
+        delivery.try_again(lambda _: False)
+        assert elsewhere.asked == []
+        delivery.try_again(lambda user: user == "bob")
+        assert elsewhere.asked == ["bob"]
+        await asyncio.sleep(1.5 * FIRST_PAUSE_S)
+        assert elsewhere.asked == ["bob", "bob"], "its pauses begin anew"
+        elsewhere.error = None
+        delivery.try_again(lambda user: user == "bob")
+        await settle()
+        assert delivery.pending == 1
+        await servers.quiet()
+        delivery.try_again(lambda _: True)
+        assert elsewhere.asked[2:] == ["bob", "cid"]
+
+
+@virtual_time
+async def test_how_long_an_owner_that_does_not_answer_is_waited_for_is_not_for_it_to_say() -> None:
+    """As in the router: what it asks for is meant for clients. A part of the store that is away is heeded."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        elsewhere = Elsewhere(node.owner.delivery)
+        sending = asyncio.create_task(node.send("ann", "bob", "x", "c"))
+        await asyncio.sleep(0.5)
+        assert len(elsewhere.asked) >= 3
+        elsewhere.error = StoreUnavailable("away", retry_after_ms=1000)
+        await asyncio.sleep(1)
+        elsewhere.asked.clear()
+        await asyncio.sleep(2)
+        assert len(elsewhere.asked) <= 4
+        elsewhere.error = None
+        await sending
+        await servers.quiet()
 
 
 @virtual_time

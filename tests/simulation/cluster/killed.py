@@ -20,6 +20,7 @@ USERS = tuple(f"user {number}" for number in range(12))
 ASKED_FOR = 3
 """Of the users of the killed owner."""
 SETTLES_S = 3.0
+WRITES_EVERY_S = 1.0
 LOOKS_EVERY_S = 0.1
 
 
@@ -43,8 +44,15 @@ async def _kill_owners(kills: int, seed: int, waits: list[float]) -> None:
         await asyncio.sleep(dice.uniform(SETTLES_S, SETTLES_S + cluster.settings.lease.beat_ms / 1000))
         victim = cluster.servers[dice.choice(sorted(set(owners.values())))]
         users = [user for user in USERS if owners[shard_of(user, SHARDS)] == victim.name][:ASKED_FOR]
+        others = [user for user in USERS if owners[shard_of(user, SHARDS)] != victim.name]
         await victim.kill(silently=False)
-        waits += await asyncio.gather(*(_answered_s(api, user, f"{user} {kill}") for user in users))
+        writing = [asyncio.create_task(_keep_writing(api, user, users, dice)) for user in others]
+        waits += await asyncio.gather(
+            *(_answered_s(api, user, users[at - 1], f"{user} {kill}") for at, user in enumerate(users))
+        )
+        for task in writing:
+            task.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
         await cluster.start(victim.name)
     await cluster.close()
 
@@ -58,7 +66,14 @@ async def _shared(cluster: SimulatedCluster) -> dict[int, str]:
         await asyncio.sleep(LOOKS_EVERY_S)
 
 
-async def _answered_s(server: Server, user: str, client_message_id: str) -> float:
+async def _answered_s(server: Server, user: str, recipient: str, client_message_id: str) -> float:
     began_s = asyncio.get_running_loop().time()
-    await server.send(user, user, "text", client_message_id)
+    await server.send(user, recipient, "text", client_message_id)
     return asyncio.get_running_loop().time() - began_s
+
+
+async def _keep_writing(server: Server, user: str, recipients: list[str], dice: Random) -> None:
+    """Of somebody whose owner lives, to those whose owner does not: what cannot be delivered is tried again."""
+    while recipients:
+        await asyncio.sleep(dice.uniform(0, WRITES_EVERY_S))
+        await server.send(user, dice.choice(recipients), "text", f"{dice.getrandbits(64)}")

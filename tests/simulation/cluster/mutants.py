@@ -99,6 +99,11 @@ def others_are_declared_dead_soon(patch: Patch) -> None:
     patch.setattr(Watch, "__init__", impatient)
 
 
+def what_failed_waits_for_its_pause(patch: Patch) -> None:
+    """Although its recipient has another owner now, whose own users wait for it."""
+    patch.setattr(Delivery, "try_again", _nothing)
+
+
 def beats_are_not_told(patch: Patch) -> None:
     """Silence counts from when the cell was seen, up to a beat after it was written."""
     patch.setattr(Watch, "heard", _nothing)
