@@ -1,20 +1,20 @@
 """Followings over links: told once a turn, bounded, and lost with the link; and through a router, which goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from rowbox.cacheserver.port import LINK_LOST, REVOKED, Changed, Follow, Lost, Send
+from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REVOKED, Changed, Follow, Lost, Send
 from rowbox.cacheserver.remote import served_follows
-from rowbox.cacheserver.remote.follows import COMPARE_S
+from rowbox.cacheserver.remote.follows import COMPARE_S, RemoteFollows
 from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes, mailbox_calls
 from rowbox.cacheserver.rpc import calls
-from rowbox.cacheserver.rpc.calls import FollowOver, Handlers, Told
+from rowbox.cacheserver.rpc.calls import FollowOver, Handlers, Told, Unfollow
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.listener import Listener
 from rowbox.cacheserver.rpc.peer import Peer
@@ -66,7 +66,10 @@ async def test_many_followers_of_a_user_are_told_over_one_link_with_one_frame(tm
         await settle()
         assert far.mailboxes.peer._link.received_bytes - before < 20_000  # type: ignore[union-attr]
         assert [len(one) for one in told] == [1] * 5
-        assert all(one[0] is told[0][0] for one in told)
+        (first,) = told[0]
+        assert isinstance(first, Changed)
+        assert first.frame is not None, "told to five, it is still one change"
+        assert all(one[0] is first for one in told)
         followings[0].close()
         await settle()
         assert far.port.follows.followers.count == 4
@@ -261,6 +264,45 @@ async def test_a_following_that_begins_while_the_link_is_lost_is_not_begun(tmp_p
             await beginning
         await settle()
         assert far.port.follows.followers.count == 0
+
+
+class StubPeer:
+    """Answers and is lost when the test says so."""
+
+    endpoint = "there"
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.lose: Callable[[], None] = lambda: None
+
+    def hear(self, kind: str, heard: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        self.lose = lost
+
+    def call(self, *_: object, **__: object) -> "asyncio.Future[str]":
+        return self.answer
+
+
+@virtual_time
+async def test_a_link_that_is_lost_behind_the_answer_is_told_by_the_call_alone() -> None:
+    peer, told = StubPeer(), list[Changed | Lost]()
+    follows = RemoteFollows(cast("Peer", peer), 5.0)
+    beginning = asyncio.ensure_future(follows.follow(Follow("bob"), told.append))
+    await asyncio.sleep(0)
+    peer.answer.set_result(TOKEN.format(1))
+    peer.lose()
+    with pytest.raises(LinkLost):
+        await beginning
+    assert told == [], "what has not begun is not lost"
+
+
+@virtual_time
+async def test_a_user_of_whom_the_owner_knows_no_follower_is_lost_at_the_comparison(tmp_path: Path) -> None:
+    async with far_script(tmp_path, ScriptedPort()) as mailboxes:
+        told: list[Changed | Lost] = []
+        await mailboxes.follow(Follow("bob"), told.append)
+        await mailboxes.peer.call(calls.UNFOLLOW, Unfollow((1,)), timeout_s=5.0)
+        await asyncio.sleep(COMPARE_S + 1)
+        assert told == [Lost(HANDED_OVER)]
 
 
 def test_what_is_told_travels() -> None:

@@ -296,7 +296,7 @@ async def test_what_is_read_while_the_token_is_revoked_is_not_told(*, late: bool
 
 
 @both_kinds
-@pytest.mark.parametrize("call", ["send", "mark_read", "messages", "conversations", "status"])
+@pytest.mark.parametrize("call", ["send", "mark_read", "messages", "conversations", "status", "follow"])
 @virtual_time
 async def test_an_admin_that_is_revoked_while_a_mailbox_is_loaded_is_refused(*, late: bool, call: str) -> None:
     async with cluster(late=late) as servers:
@@ -312,6 +312,7 @@ async def test_an_admin_that_is_revoked_while_a_mailbox_is_loaded_is_refused(*, 
             "messages": partial(node.messages, "ann"),
             "conversations": partial(node.conversations, "ann"),
             "status": partial(node.status, "ann", "c"),
+            "follow": partial(node.follow, "ann", lambda _: None),
         }
         asked = asyncio.create_task(calls[call](bearer=admin))
         await settle()

@@ -99,6 +99,18 @@ async def test_an_owner_that_is_replaced_and_says_nothing_is_left_by_the_map() -
 
 
 @virtual_time
+async def test_while_the_map_names_nobody_whoever_tells_is_kept() -> None:
+    """A shard without an owner is about to be given: to the same one, mostly."""
+    routed, told = Routed("a"), list[Changed | Lost]()
+    routed.gives("a")
+    at, _ = await followed(routed, told, routed["a"])
+    routed.view.show(routed.standing.next().unlisting(["a"]))
+    assert routed.router.owner_now("ann") == ""
+    await asyncio.sleep(CHECK_S + 1)
+    assert (told, at.is_closed) == ([], False)
+
+
+@virtual_time
 async def test_a_revoked_token_ends_it_for_good() -> None:
     routed, told = Routed("a"), list[Changed | Lost]()
     routed.gives("a")

@@ -254,6 +254,36 @@ class TestOneConnection:
             assert (await client.mark_read("c1", "m1")).last_updated_timestamp == 5
         assert [frame.get("do") for frame in wire.heard[1:2]] == ["markRead"]
 
+    async def test_a_call_that_has_no_reply_when_the_following_ends_is_tried_again_at_once(self, wire: Wire) -> None:
+        async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
+            await socket.send_json(WELCOME)
+            await socket.send_json(delta("5.h", "6.h", "one"))
+            await until_closed(wire, socket)
+
+        wire.talk = talk
+        async with client_of(wire) as client, client.follow_changes("5.h") as follow:
+            client._transport._call_s = 1_000_000.0
+            await anext(follow)
+            calling = asyncio.ensure_future(client.mark_read("c1", "m1"))
+            await until(lambda: "markRead" in [frame.get("do") for frame in wire.heard])
+            await follow.aclose()
+            async with asyncio.timeout(DEADLINE_S):
+                assert (await calling).last_updated_timestamp == 5
+
+    async def test_a_token_that_is_refused_over_the_socket_is_renewed_for_the_call(self, wire: Wire) -> None:
+        async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
+            await socket.send_json(WELCOME)
+            await socket.send_json(delta("5.h", "6.h", "one"))
+            call = await socket.receive_json()
+            problem = {"code": "token_revoked", "detail": "why", "requestId": "r"}
+            await socket.send_json({"t": "reply", "id": call["id"], "status": 401, "body": problem})
+            await until_closed(wire, socket)
+
+        wire.talk = talk
+        async with client_of(wire) as client, client.follow_changes("5.h") as follow:
+            await anext(follow)
+            assert (await client.mark_read("c1", "m1")).last_updated_timestamp == 5
+
     async def test_an_impatient_call_is_told_that_nobody_knows(self, wire: Wire) -> None:
         async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
             await socket.send_json(WELCOME)

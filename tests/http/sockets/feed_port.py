@@ -22,7 +22,9 @@ def version_of(text: str) -> int:
     return int(version)
 
 
-class _Following:
+class FeedFollowing:
+    """Is told what the port tells."""
+
     def __init__(self, port: "FeedPort", request: Follow, notify: Callable[[Changed | Lost], None]) -> None:
         self.request = request
         self.notify = notify
@@ -41,7 +43,7 @@ class FeedPort(ScriptedPort):
         super().__init__()
         self.head = 10
         self.log: list[tuple[int, bytes]] = []
-        self.followings: list[_Following] = []
+        self.followings: list[FeedFollowing] = []
         self.feed_error: RowboxError | None = None
         self.revoked: set[str] = set()
         self.pulls: list[FetchChanges] = []
@@ -70,9 +72,9 @@ class FeedPort(ScriptedPort):
         for following in list(self.followings):
             following.notify(lost)
 
-    async def follow(self, request: Follow, notify: Callable[[Changed | Lost], None]) -> _Following:
+    async def follow(self, request: Follow, notify: Callable[[Changed | Lost], None]) -> FeedFollowing:
         self._look(request.user_id)
-        return _Following(self, request, notify)
+        return FeedFollowing(self, request, notify)
 
     async def fetch_changes(self, request: FetchChanges) -> Changes:
         self.pulls.append(request)

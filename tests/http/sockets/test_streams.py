@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Lost
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changes, FetchChanges, Lost
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreUnavailable
 from rowbox.mailbox.settings.config import ServerSettings, SocketSettings
 from tests.http.api import SETTINGS, Api, serving, until
@@ -260,3 +260,19 @@ async def test_a_following_that_is_over_before_the_first_page_ends_the_stream(
     feed.go_on.set()
     async with asyncio.timeout(DEADLINE_S):
         assert (await reading).status == 200
+
+
+class CommitsBehind(FeedPort):
+    """What changes while the first page is on its way, behind what it has, is told before the stream begins."""
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        changes = await super().fetch_changes(request)
+        if len(self.pulls) == 1:
+            self.commit()
+        return changes
+
+
+async def test_what_changes_behind_the_first_page_and_before_the_stream_begins_comes_next() -> None:
+    feed = CommitsBehind()
+    async with serving(feed) as api, streamed(api, f"?lastUpdatedTimestamp={token(10)}") as stream:
+        assert [(await stream.hears()).id for _ in range(2)] == [token(10), token(11)]

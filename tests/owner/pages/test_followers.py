@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Follow, Lost
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreOutcomeUnknown, TokenRevoked
+from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreOutcomeUnknown, TokenRevoked
 from rowbox.mailbox.pages.commit_frame import FRAME_BYTES
 from rowbox.mailbox.pages.cursor import version_of
 from rowbox.mailbox.revocation import Bearer
@@ -148,6 +148,21 @@ async def test_nothing_is_told_of_a_commit_whose_lease_had_lapsed() -> None:
         node.renew()
         await asyncio.sleep(5)
         assert [change.frame for change in told.changes] == [None]
+
+
+@virtual_time
+async def test_nobody_begins_to_follow_an_owner_whose_lease_has_lapsed_meanwhile() -> None:
+    """Somebody else may own the mailbox, and its head may be an older one."""
+    async with cluster(late=True) as servers:
+        node = servers.node
+        node.store.hold(Point.READ)
+        following = asyncio.create_task(node.follow("bob", Told().append))
+        await settle()
+        node.lapse()
+        node.store.release(Point.READ)
+        (answer,) = await gather_all(following)
+        assert isinstance(answer, RowboxError)
+        assert node.owner.follows.followers.count == 0
 
 
 @both_kinds
