@@ -25,7 +25,7 @@ let code = "";
 // The codes of a call are known: a comparison with one that it never has does not compile.
 if (unknown.error?.code === "unknown_conversation") code = unknown.error.code;
 // @ts-expect-error sendMessage never answers this
-if (refused.error?.code === "unknown_conversation") throw new Error("not a code of sendMessage");
+if (refused.error?.code === "message_unsent") throw new Error("not a code of sendMessage");
 
 const page = await client.GET("/v1/fetchMessages", {});
 console.log(JSON.stringify([page.data?.messages.map((message) => message.messageContent), refused.error?.code, code]));

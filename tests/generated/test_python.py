@@ -28,9 +28,9 @@ from mailbox_api.api.default import fetch_messages, send_message
 from mailbox_api.models import (
     FetchMessagesProblem404,
     FetchMessagesResponse,
-    Problem422,
     SendMessage,
     SendMessageAsOnceSpelled,
+    SendMessageProblem422,
     SendMessageResponse,
 )
 
@@ -46,7 +46,7 @@ with AuthenticatedClient(sys.argv[1], sys.argv[2]) as client:
 
     body.message_content = "another text under the same id"
     refused = send_message.sync(client=client, body=body)
-    assert isinstance(refused, Problem422), refused
+    assert isinstance(refused, SendMessageProblem422), refused
     code: str = refused.code.value
     unknown = fetch_messages.sync(client=client, conversation_id="0" * 32)
     assert isinstance(unknown, FetchMessagesProblem404), unknown

@@ -4,6 +4,7 @@ invalid requests are left as they are generated.
 - a cursor is one that the server gave, a token looks like one; pageNumber and lastUpdatedTimestamp exclude each other
 - pageNumber x pageSize is bounded
 - a clientMessageId is used for one message only, a clientGroupId for one group
+- what one reacts with is an emoji
 """
 
 import hashlib
@@ -31,6 +32,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
     name = {"/v1/sendMessage": "clientMessageId", "/v1/createGroup": "clientGroupId"}.get(case.operation.path)
     if is_valid and name is not None and isinstance(body, dict):
         body[name] = str(uuid.uuid4())
+    if is_valid and case.operation.path == "/v1/react" and isinstance(body, dict):
+        body["emoji"] = "\N{THUMBS UP SIGN}"
 
 
 def _make_query_sensible(case: schemathesis.Case[Any]) -> None:
