@@ -15,11 +15,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.tools(*TOOLS), pytest.mark.ti
 USERS = tuple(f"user-{number}" for number in range(24))
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="An open fault: it passed several times, and twice one of the 24 sockets was not told of a message in time. "
-    "Whether the fault is in what ships or in this test is not known yet; what was confirmed lay in the store.",
-)
 async def test_sockets_outlive_owners_and_clients_outlive_api_servers(hbase: HBase, tmp_path: Path) -> None:
     """One story, because a fleet takes long to start. A gap: a delta that does not begin where the one before ended."""
     with made_store(hbase) as store:

@@ -71,6 +71,11 @@ class Listener:
         async with self.heard:
             self.heard.notify_all()
 
+    async def begins(self) -> None:
+        """Returns when it has a token: what was sent before that is in no delta, as a beginning shows no messages."""
+        async with asyncio.timeout(DEADLINE_S), self.heard:
+            await self.heard.wait_for(lambda: self.token is not None)
+
     async def hears(self, text: str) -> None:
         """Returns when it has a message of this text."""
         async with asyncio.timeout(DEADLINE_S), self.heard:
@@ -151,6 +156,7 @@ async def crowd_of(fleet: Fleet, users: Sequence[str], dice: Random, writers: in
     listening = [asyncio.create_task(listener.run()) for listener in crowd.listeners]
     writing: list[asyncio.Task[None]] = []
     try:
+        await asyncio.gather(*(listener.begins() for listener in crowd.listeners))
         await crowd.is_told()
         writing = [asyncio.create_task(crowd.write()) for _ in range(writers)]
         crowd.writing = writing
