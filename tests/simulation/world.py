@@ -312,7 +312,7 @@ class World:
     async def _send(self, user: str) -> None:
         self.serial += 1
         sending = Sending(user, self.dice.choice(USERS), f"text {self.serial}", f"c{self.serial}")
-        self.history.begin(sending, self.cluster.clock.now_us())
+        self.history.begin(sending, self._earliest_us())
         self.history.note(f"{user} sends {sending.client_id} to {sending.recipient}")
         if self.dice.random() < 0.2:  # an impatient client: twice at once
             await asyncio.gather(self._send_until_confirmed(sending), self._send_until_confirmed(sending))
@@ -321,6 +321,10 @@ class World:
                 self.history.confirm(sending, await self._ask_to_send(self.newest_node, sending))
         else:
             await self._send_until_confirmed(sending)
+
+    def _earliest_us(self) -> int:
+        """The least by which a send that is asked for now may be dated."""
+        return self.cluster.clock.now_us()
 
     async def _send_until_confirmed(self, sending: Sending) -> None:
         result = await self._try(lambda node: self._ask_to_send(node, sending))

@@ -68,6 +68,10 @@ class WallClock:
         """Sets the clock forwards, or backwards where `seconds` is negative. No timer of the loop notices."""
         self._ahead_us += int(seconds * 1_000_000)
 
+    def set_right(self) -> None:
+        """Undoes all jumps."""
+        self._ahead_us = 0
+
 
 def run_virtual(main: Coroutine[Any, Any, _T]) -> _T:
     """Runs `main` to its end in virtual time."""

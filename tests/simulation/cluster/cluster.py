@@ -1,6 +1,7 @@
 """The servers of a simulated cluster, and what they are: how many, how unequal, what they hear, by which clocks."""
 
 import asyncio
+from collections.abc import Iterator
 from enum import Enum, auto
 from random import Random
 from typing import NamedTuple
@@ -152,8 +153,19 @@ class SimulatedCluster(Surroundings):
             for path in server.paths:
                 path.stalled_until_s = max(path.stalled_until_s, ends_s)
 
-    async def say_the_clock_is_right(self) -> None:
-        """As an operator does, over a way to the store that is whole."""
+    def believed_us(self) -> Iterator[int]:
+        """The time by each server's clock that is judged, and not in doubt."""
+        for server in self.cache_servers:
+            if server.judged is not None and not server.judged.doubt:
+                yield server.clock.now_us()
+
+    async def set_clocks_right(self) -> None:
+        """As an operator does, and says so over a way to the store that is whole.
+
+        Steps too small for a doubt have come to more in a long story.
+        """
+        for clock in self._clocks.values():
+            clock.set_right()
         self._words += 1
         memory, word = CellMemory(self.store), f"word {self._words}"
         stands = await memory.read()

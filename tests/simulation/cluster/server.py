@@ -157,6 +157,11 @@ class StorePath(Wire):
             error = failed
         self._loop.call_later(self._latency_s(), _answer, answer, result, error, context=self._outside)
 
+    async def outlast(self) -> None:
+        """Waits until what is asked now is answered, or given up."""
+        if self._under_way:
+            await asyncio.wait(tuple(self._under_way))
+
     def lose(self, dice: Random) -> None:
         """The machine is gone: some of what is under way does not arrive."""
         for answer, arrival in tuple(self._under_way.items()):
@@ -294,13 +299,14 @@ class CacheServer(Server):
 
     node: Node
     peer_side: PeerSide
+    judged: TrustedTime | None = None
 
     async def _begin(self) -> None:
         settings, clock = self.world.settings, self.clock
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         trusted = TrustedTime(wall_us=clock.now_us, boot_s=loop.time, saves=lambda: self.node.keeps_time)
-        judged = trusted if self.world.judges_clock else None
+        self.judged = judged = trusted if self.world.judges_clock else None
         time = BareTime(clock.now_us) if judged is None else judged
         store_clock = StoreClock(time.now_us)
 
