@@ -6,8 +6,8 @@
 
 and of each group, whoever of its members asks:
 
-    fan_out  a message: bytes of text, times members
-    change   a change of its members, its name or its settings
+    fan_out  a message: the bytes of its copies
+    change   a change of its members, its name or its settings; for all but removals there is half of the bucket
 
 A request takes a token before it is done. What a request costs beyond that is known only when it is done (View.cost),
 and is taken then, even from an empty bucket. An owner has one RateLimits, through which every token is taken.
@@ -50,6 +50,12 @@ class RateLimits:
         buckets = self._buckets.get(name)
         return buckets.take(user_id, cost) if buckets is not None else None
 
+    def take_half(self, name: GroupLimit, user_id: str) -> None:
+        """Takes a token where half of the bucket is left, too: what is more urgent has that half for itself."""
+        buckets = self._buckets.get(name)
+        if buckets is not None:
+            buckets.take(user_id, keeps=buckets.burst // 2)
+
     def check(self, name: LimitClass, user_id: str) -> None:
         """Raises RateLimited where `take` would raise it for one token. Takes nothing."""
         buckets = self._buckets.get(name)
@@ -70,20 +76,22 @@ class TokenBuckets:
     """
 
     def __init__(self, *, burst: int, per_second: float, most: int, now_s: Callable[[], float]) -> None:
-        self._burst = burst
+        self.burst = burst
         self._per_second = per_second
         self._most = most
         self._now_s = now_s
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, user_id: str, cost: int = 1) -> Quota:
-        """Takes `cost` tokens (`burst` at most) and returns what is left. RateLimited when there are fewer."""
-        cost = min(cost, self._burst)
+    def take(self, user_id: str, cost: int = 1, *, keeps: int = 0) -> Quota:
+        """Takes `cost` tokens (`burst` at most) and returns what is left. RateLimited when there are fewer, or fewer
+        than `keeps` would be left.
+        """
+        cost = min(cost, self.burst)
         now = self._now_s()
         tokens = self._tokens(user_id, now)
-        if tokens < cost:
+        if tokens < cost + keeps:
             self._put(user_id, tokens, now)
-            raise self._refusal(tokens, cost)
+            raise self._refusal(tokens, cost + keeps)
         return self._put(user_id, tokens - cost, now)
 
     def check(self, user_id: str) -> None:
@@ -98,15 +106,15 @@ class TokenBuckets:
         return self._put(user_id, self._tokens(user_id, now) - cost, now)
 
     def _tokens(self, user_id: str, now: float) -> float:
-        tokens, at = self._buckets.get(user_id, (float(self._burst), now))
-        return min(self._burst, tokens + (now - at) * self._per_second)
+        tokens, at = self._buckets.get(user_id, (float(self.burst), now))
+        return min(self.burst, tokens + (now - at) * self._per_second)
 
     def _put(self, user_id: str, tokens: float, now: float) -> Quota:
         self._buckets[user_id] = (tokens, now)
         self._buckets.move_to_end(user_id)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
-        return Quota(max(0, int(tokens)), math.ceil((self._burst - tokens) / self._per_second))
+        return Quota(max(0, int(tokens)), math.ceil((self.burst - tokens) / self._per_second))
 
     def _refusal(self, tokens: float, cost: int) -> RateLimited:
         wait_ms = math.ceil((cost - tokens) / self._per_second * 1000)

@@ -13,8 +13,9 @@ next owner of the shard delivers from there.
 What no queue holds is spilled: it stays in the sender's outbox until a rescan reads that back (recovery.py), and until
 then nothing newer of that sender is queued for that recipient, or it would arrive first. These spill: what comes when
 the delivery is full, and, when it is half full, what would be more than an eighth of it for one recipient or is for a
-recipient whose last delivery failed (so that a part of the store that is away does not fill it for everybody); and what
-is for a recipient for whom trying again is no use (a damaged row).
+recipient whose last delivery failed (so that a part of the store that is away does not fill it for everybody); what is
+for a recipient whose last delivery failed and for whom many events of groups wait (so that one member who cannot be
+reached does not stop his groups); and what is for a recipient for whom trying again is no use (a damaged row).
 """
 
 import asyncio
@@ -50,6 +51,9 @@ SPILLED_RECIPIENTS = 100
 """Of one sender, remembered by name; where there are more, all that the sender sends spills until it is read back."""
 NEWER_MESSAGES = 1_000
 """Of one sender, kept while what the sender's outbox holds is read; what is sent beyond that is spilled again."""
+MOST_HELD_OF_GROUPS = 250
+"""So many messages wait for a recipient whose deliveries fail; more of groups are left in their outboxes: a group may
+have 1,000 on their way (groups/group_rows.py), which are to be of its other members."""
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
 
@@ -343,6 +347,10 @@ class Delivery:
                 self._enqueue(recipient, parcel, bit)
 
     def _has_no_room(self, recipient: str, parcel: Parcel) -> bool:
+        if parcel.cell.message.group is not None and recipient in self._pauses:
+            queue = self._queues.get(recipient)
+            if queue is not None and len(queue.parcels) >= MOST_HELD_OF_GROUPS:
+                return True
         if not self.budget.is_half_full:
             return False
         if self.budget.is_full and not parcel.queued:

@@ -37,7 +37,7 @@ from rowbox.mailbox.errors import (
     RowboxError,
     StoreOutcomeUnknown,
 )
-from rowbox.mailbox.groups.member_row import place_of, standpoint
+from rowbox.mailbox.groups.member_row import may_create, place_of, standpoint
 from rowbox.mailbox.groups.requests import (
     GroupAnswer,
     GroupChange,
@@ -116,6 +116,7 @@ class FrontDoor:
             async def prepare() -> GroupRequest:
                 _, mailbox = await self._own_row(request.user_id, request.bearer)
                 if isinstance(deed, Create):
+                    may_create(mailbox, request.conversation_id)
                     return self._new_group(request, deed, entropy)
                 by = standpoint(mailbox, request.conversation_id, self._time.now_us())
                 return GroupChange(request.conversation_id, by, deed, entropy)

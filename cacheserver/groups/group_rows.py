@@ -6,21 +6,23 @@ the same delivery, which has a parcel for each event, for all its recipients.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cache.commands import Command, CommandResult, GroupCommand
+from rowbox.cacheserver.cache.commands import CELL_BYTES, Command, CommandResult, GroupCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.delivery.delivery import Delivery
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.needs import Fact, Need
-from rowbox.mailbox.cells import GROUP, OutboxCell
+from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.group import group_name
 from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.requests import (
+    Deed,
     GroupAnswer,
     GroupChange,
     GroupChanged,
@@ -28,7 +30,9 @@ from rowbox.mailbox.groups.requests import (
     GroupSend,
     GroupSent,
     GroupView,
+    Leave,
     NewGroup,
+    Remove,
     ViewGroup,
 )
 
@@ -60,15 +64,16 @@ class GroupRows:
         name = group_name(asked.conversation_id)
         match asked:
             case GroupSend():
-                await self._admit_send(name, asked)
-                sent = await self._do(name, lambda row, fact: row.send(asked, fact), asked.content)
+                size_bytes = CELL_BYTES + len(asked.content.encode())
+                admit = partial(self._admit_send, name, size_bytes)
+                sent = await self._do(name, lambda row, fact: row.send(asked, fact, admit), asked.content)
                 assert isinstance(sent, GroupSent)
                 return replace(sent, pending=await self._delivery.wait(name, sent.message_id))
             case NewGroup():
                 return await self._changed(name, lambda row, _: row.create(asked))
             case GroupChange():
-                self._limits.take("change", name)
-                return await self._changed(name, lambda row, _: row.change(asked))
+                may = partial(self._admit_change, name, asked.deed)
+                return await self._changed(name, lambda row, _: row.change(asked, may))
             case ViewGroup():
                 view = await self._do(name, lambda row, _: row.view(asked.user_id))
                 assert isinstance(view, GroupView)
@@ -80,14 +85,27 @@ class GroupRows:
         name = group_name(cell.message.conversation_id)
         return self._begin(name, lambda row, _: row.remove_declined(user_id, joined, entropy))
 
-    async def _admit_send(self, name: str, asked: GroupSend) -> None:
-        """Refuses a send that would be more than the group may ask for."""
-        if self._delivery.backlog(name) >= MOST_BACKLOG:
+    def _admit_send(self, name: str, size_bytes: int, members: int) -> None:
+        """Refuses a message of `size_bytes` that would be more than the group may ask for."""
+        self._admit_event(name)
+        self._limits.take("fan_out", name, members * size_bytes)
+
+    def _admit_change(self, name: str, deed: Deed, _members: int) -> None:
+        """Refuses a change that would be more than the group may ask for.
+
+        Whoever is in leaves when he wants to. And by what the others are left, who uses up what they have is removed.
+        """
+        if isinstance(deed, Leave):
+            return
+        if isinstance(deed, Remove):
+            self._limits.take("change", name)
+            return
+        self._admit_event(name)
+        self._limits.take_half("change", name)
+
+    def _admit_event(self, name: str) -> None:
+        if self._delivery.backlog(name) >= MOST_BACKLOG or self._delivery.refuses(name):
             raise Overloaded("too many messages of this group are on their way", retry_after_ms=1000)
-        _, mailbox = await self._table.loaded(name)
-        group = mailbox.state(GROUP)
-        members = len(group.members) if group is not None else 1
-        self._limits.take("fan_out", name, members * len(asked.content))
 
     async def _changed(self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need]) -> GroupChanged:
         changed = await self._do(name, do)

@@ -136,6 +136,10 @@ class Mailbox:
         """The state of a key; None where none was ever written. Not for conversations: `index` has them."""
         return cast("StateT | None", self.others.get(kind.letter, {}).get(key))
 
+    def states_of(self, kind: Kind[StateT]) -> Mapping[bytes, StateT]:
+        """The states of a kind by key. Not for conversations: `index` has them."""
+        return cast("Mapping[bytes, StateT]", self.others.get(kind.letter, {}))
+
     @property
     def revocation(self) -> Revocation | None:
         """Which of the user's tokens are refused; None: none are."""

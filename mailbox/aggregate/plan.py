@@ -171,7 +171,7 @@ class Plan:
 
     def states_of(self, kind: Kind[StateT]) -> Mapping[bytes, StateT]:
         """The states of a kind by key, as they were before this plan. Not for conversations."""
-        return cast("Mapping[bytes, StateT]", self._mailbox.others.get(kind.letter, {}))
+        return self._mailbox.states_of(kind)
 
     def state(self, kind: Kind[StateT], key: bytes = b"") -> StateT | None:
         """The state of a key after the commands so far; None: it has none. Not for conversations: `states` has them."""

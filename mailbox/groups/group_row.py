@@ -7,6 +7,7 @@ The order of the questions is a rule of its own (docs/adr/0053-groups-searched.m
 group changed behind the one who asks, is he in by the join that his row knew, may he.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -46,8 +47,16 @@ OLD_AFTER_US: Final = 600 * US_PER_S
 """A request that was accepted so long ago is refused: the row may have forgotten the send."""
 
 
+def _without_limit(_members: int) -> None:
+    """Lets everything in."""
+
+
 class GroupRow:
-    """The row of one group in the plan of one mutation."""
+    """The row of one group in the plan of one mutation.
+
+    `send` and `change` call `admit` with the number of members, once and right before something new is planned: not for
+    what is refused, what is known or what is so already. What it raises they raise, and nothing is planned.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -70,7 +79,9 @@ class GroupRow:
             made, Outcome(made, told, tuple(member.user_id for member in members)), new.creator_id, new.entropy
         )
 
-    def send(self, new: GroupSend, fact: Fact | None = None) -> GroupSent | DedupeNeed:
+    def send(
+        self, new: GroupSend, fact: Fact | None = None, admit: Callable[[int], None] = _without_limit
+    ) -> GroupSent | DedupeNeed:
         """Appends a member's message, once.
 
         ClientMessageIdReused, GroupMoved, NotAMember, NotAllowed, UnknownConversation, GroupDeleted.
@@ -89,6 +100,7 @@ class GroupRow:
         group = self._standing_group(new.by.user_id)
         member = self._member(group, new.by.user_id, new.by.joined)
         may_send(group, member)
+        admit(len(group.members))
         recipients = tuple(one.user_id for one in group.members)
         version = self._plan.tick(0)
         part = GroupPart(version, self._chain, recipients, new.client_message_id, new.payload_hash)
@@ -99,7 +111,7 @@ class GroupRow:
         )
         return GroupSent(identifier, version, 0, duplicate=False)
 
-    def change(self, new: GroupChange) -> GroupChanged:
+    def change(self, new: GroupChange, admit: Callable[[int], None] = _without_limit) -> GroupChanged:
         """Does what a member asks for, unless it is so already.
 
         GroupMoved, NotAMember, NotAllowed, UnknownMember, GroupFull, UnknownConversation, GroupDeleted.
@@ -111,6 +123,7 @@ class GroupRow:
         outcome = outcome_of(group, member, new.deed)
         if outcome is None:
             return GroupChanged(group.version, changed=False)
+        admit(len(group.members))
         return self._change(group, outcome, new.by.user_id, new.entropy)
 
     def remove_declined(self, user_id: str, joined: int, entropy: int) -> GroupChanged:

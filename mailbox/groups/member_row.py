@@ -12,7 +12,7 @@ from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAMember, UnknownConversation
+from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAllowed, NotAMember, UnknownConversation
 from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.requests import Standpoint
@@ -73,6 +73,12 @@ def standpoint(mailbox: Mailbox, conversation_id: bytes, now_us: int) -> Standpo
         raise NotAMember("you are not in this group any more")
     place = place_of(mailbox.index.get(conversation_id), known)
     return Standpoint(mailbox.user_id, known.joined, place.chain, now_us)
+
+
+def may_create(mailbox: Mailbox, conversation_id: bytes) -> None:
+    """NotAllowed where the mailbox's user is in as many groups as he may be, and this group would be one more."""
+    if mailbox.state(MEMBERSHIP, conversation_id) is None and _groups_of(mailbox) >= MOST_GROUPS:
+        raise NotAllowed(f"you are in {MOST_GROUPS} groups, and nobody may be in more")
 
 
 def _take(
@@ -149,8 +155,8 @@ def _take_unseen(
     return version
 
 
-def _groups_of(plan: Plan) -> int:
-    return sum(known.standing is Standing.IN for known in plan.states_of(MEMBERSHIP).values())
+def _groups_of(row: Plan | Mailbox) -> int:
+    return sum(known.standing is Standing.IN for known in row.states_of(MEMBERSHIP).values())
 
 
 def _declined(part: GroupPart) -> JoinDeclined:

@@ -485,14 +485,23 @@ class GroupsSettings(Struct, frozen=True, kw_only=True):
     ] = 16_384
     fan_out_burst_bytes: Annotated[
         int,
-        Meta(ge=0, le=2**40, description="Bytes of text, times members, that may go to a group at once; 0: no limit."),
+        Meta(
+            ge=0,
+            le=2**40,
+            description="Bytes that go to a group at once at most: of a message, its text and 600, times members; "
+            "0: no limit.",
+        ),
     ] = 8 * MIB
     fan_out_bytes_per_second: Annotated[
-        int, Meta(ge=0, le=2**40, description="Bytes of text, times members, that a group regains each second.")
+        int, Meta(ge=0, le=2**40, description="Of these bytes, those that a group regains each second.")
     ] = 2 * MIB
     change_burst: Annotated[
         int,
-        Meta(ge=0, le=1_000_000, description="Changes of a group's members, name or settings at once; 0: no limit."),
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Changes of a group at once, half of them for removals alone; leaving is none. 0: no limit.",
+        ),
     ] = 20
     change_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Changes that a group regains each second.")
