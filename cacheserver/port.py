@@ -198,6 +198,8 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
     cursor: str | None = None
     wait_ms: int = 0
     bearer: Bearer | None = None
+    proves: bool = False
+    """Whether the user's own client asks, so that its token, if a delta gave it, proves what it has (FetchChanges)."""
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -236,6 +238,9 @@ class FetchChanges(msgspec.Struct, frozen=True, array_like=True):
     max_bytes: int = 262_144
     wait_ms: int = 0
     bearer: Bearer | None = None
+    proves: bool = False
+    """Whether the user's own client asks: a token that came from a delta proves that it has everything up to there, and
+    the authors are told that it is delivered. Not for another user's token, and for whoever only passes tokens on."""
 
 
 class Changes(msgspec.Struct, frozen=True, array_like=True):
@@ -323,6 +328,47 @@ class Following(Protocol):
         ...
 
 
+class FetchReceipts(msgspec.Struct, frozen=True, array_like=True):
+    """Who has got and read some of the user's own messages, of one conversation."""
+
+    user_id: str
+    conversation_id: bytes
+    message_ids: tuple[bytes, ...]
+    bearer: Bearer | None = None
+
+
+class MemberReceipt(msgspec.Struct, frozen=True, array_like=True):
+    """What another participant has of a message. `read_us`: when he read it; 0: not, or not known any more."""
+
+    user_id: str
+    is_delivered: bool
+    is_read: bool
+    read_us: int = 0
+
+
+class MessageReceipts(msgspec.Struct, frozen=True, array_like=True):
+    """What the other participants have of a message."""
+
+    message_id: bytes
+    members: tuple[MemberReceipt, ...]
+
+
+class ReceiptsResult(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchReceipts, in the order in which it was asked. `as_of`: when it last changed; 0: never."""
+
+    receipts: tuple[MessageReceipts, ...]
+    as_of: int
+    quota: Quota | None = None
+
+
+class ProvenToken(msgspec.Struct, frozen=True, array_like=True):
+    """The user's own client has everything up to `token`, which a Changes gave: where it says so and asks nothing."""
+
+    user_id: str
+    token: str
+    bearer: Bearer | None = None
+
+
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
 
@@ -394,12 +440,27 @@ class MailboxPort(Protocol):
         """
         ...
 
+    async def prove(self, request: ProvenToken) -> None:
+        """Has authors told that what came up to a token is delivered, as `FetchChanges.proves` has.
+
+        BadRequest for a token that nobody gave; PeerTooOld as fetch_changes.
+        """
+        ...
+
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """Has `notify` told of every shown change behind the head that the Following begins with.
 
         Told is a hint: it may say less than happened (one Changed for several changes) and twice the same, never
         nothing for good. So whoever pulls from its token when it is told, and once at the beginning, misses nothing.
         Overloaded; PeerTooOld as fetch_changes.
+        """
+        ...
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        """Who has got and read some of the user's own messages, as far as the user's mailbox was told.
+
+        UnknownConversation, UnknownMessage, NotTheAuthor, RateLimited; PeerTooOld where the owner does not know this
+        call yet.
         """
         ...
 

@@ -13,6 +13,7 @@ from rowbox.client.calls.answers import (
     Changes,
     Conversation,
     ConversationPage,
+    FetchedReceipts,
     Group,
     GroupSettings,
     Message,
@@ -266,6 +267,16 @@ class Client:
         """Marks the conversation read up to and including that message. The mark never moves back."""
         fields = {"conversationId": conversation_id, "messageId": message_id}
         return await self._retried(lambda: self._transport.post("markRead", fields, ReadMark), patience_s)
+
+    async def fetch_receipts(
+        self, conversation_id: str, message_ids: Sequence[str], *, patience_s: float | None = None
+    ) -> FetchedReceipts:
+        """Who has got and read 1 to 50 of the user's own messages of a conversation.
+
+        `Conversation.receipts` says the same by marks, and comes by itself where conversations are followed.
+        """
+        query: dict[str, str | int | None] = {"conversationId": conversation_id, "messageIds": ",".join(message_ids)}
+        return await self._retried(lambda: self._transport.get("fetchReceipts", query, FetchedReceipts), patience_s)
 
     def follow(
         self,

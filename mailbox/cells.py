@@ -15,6 +15,7 @@ from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, Kind
 
@@ -34,6 +35,8 @@ class ChangeKind(IntEnum):
     """Somebody reacted to a message, in another way than before or not any more."""
     GROUP = 7
     """An event of a group of which the row shows nothing but that it is known. Names no message."""
+    RECEIPT = 8
+    """The other one's devices have, or he has read, more of a conversation: the new mark."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -55,7 +58,11 @@ GROUP = Kind(b"g", Group, 0, "group")
 """In a group's row: the group."""
 FORMER = Kind(b"x", Former, ID_BYTES, "former")
 """In a group's row: who was in it once, by person_key."""
-KINDS: dict[bytes, Kind[Any]] = {kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER)}
+RECEIPTS = Kind(b"w", ReceiptMarks, ID_BYTES, "receipts")
+"""The marks of both sides of a conversation, by its id. What clients see of them is shown with the conversation."""
+KINDS: dict[bytes, Kind[Any]] = {
+    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS)
+}
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.

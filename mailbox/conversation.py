@@ -15,6 +15,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.group import InGroup, Membership, Standing
 from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import ReceiptMarks
 
 SNIPPET_CHARACTERS = 100
 UNREAD_CAP = 1000
@@ -58,6 +59,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     No message whose log entry is newer was changed since. `last_is_unsent`: the newest message was taken back, and the
     snippet is "" for that.
     `group` is there in groups only. A group's state names no participants, and its quiet messages are never unread.
+    `last_received_id` is the newest message of another participant that came; b"": none came since that is kept.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -76,6 +78,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     changed_at: int = 0
     last_is_unsent: bool = False
     group: InGroup | None = None
+    last_received_id: bytes = b""
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -89,7 +92,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """
         if message.message_id < self.last_message_id:
             return self.with_read_mark(self.last_message_id, NOTHING_UNREAD, version, epoch)
-        return self._with_newest(message, version, epoch, message.message_id, 0, 0)
+        return self._with_newest(message, version, epoch, message.message_id, 0, 0, self.last_received_id)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":
         """The state after another user's `message` came, which may sort anywhere among the others.
@@ -101,8 +104,15 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             since = since if unread else version
             unread = min(UNREAD_CAP, unread + 1)
         if message.message_id > self.last_message_id:
-            return self._with_newest(message, version, epoch, self.read_mark, unread, since)
-        return msgspec.structs.replace(self, version=version, epoch=epoch, unread_count=unread, unread_since=since)
+            return self._with_newest(message, version, epoch, self.read_mark, unread, since, message.message_id)
+        return msgspec.structs.replace(
+            self,
+            version=version,
+            epoch=epoch,
+            unread_count=unread,
+            unread_since=since,
+            last_received_id=max(self.last_received_id, message.message_id),
+        )
 
     def with_read_mark(self, message_id: bytes, unread: Unread, version: int, epoch: int) -> "Conversation":
         """The state after the user read up to and including `message_id`, after which `unread` sorts."""
@@ -170,7 +180,14 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return msgspec.structs.replace(self, version=version, epoch=epoch, group=InGroup(chain, self.group.last_sender))
 
     def _with_newest(
-        self, message: Message, version: int, epoch: int, read_mark: bytes, unread_count: int, unread_since: int
+        self,
+        message: Message,
+        version: int,
+        epoch: int,
+        read_mark: bytes,
+        unread_count: int,
+        unread_since: int,
+        last_received_id: bytes,
     ) -> "Conversation":
         return Conversation(  # by position: twice as fast as by name, and two are made of every message
             version,
@@ -185,6 +202,9 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_since,
             self.participants.index(message.sender_id),
             self.changed_at,
+            False,
+            None,
+            last_received_id,
         )
 
     @property
@@ -193,6 +213,20 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if self.group is not None:
             return self.group.last_sender or None
         return self.participants[self.last_sender] if 0 <= self.last_sender < len(self.participants) else None
+
+    @property
+    def read_of_others(self) -> bytes:
+        """Up to which message of others the user has read; b"": none, or the state does not tell.
+
+        It is never above the newest that came: a read mark may be at the user's own message, and one of another that
+        is dated before that may still be on its way.
+        """
+        return min(self.read_mark, self.last_received_id) if self.read_mark != ZERO_ID else b""
+
+    def other_of(self, user_id: str) -> str | None:
+        """The other participant of a conversation of two; None where there is not exactly one."""
+        others = [one for one in self.participants if one != user_id]
+        return others[0] if len(others) == 1 else None
 
     # ------------------------------------------------------------------ what retention ends
 
@@ -238,18 +272,24 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         unread = unread if unread is not None else Unread(left.unread_count, left.unread_since)
         return left.with_read_mark(self.read_mark, unread, version, epoch)
 
-    def to_json(self, conversation_id: bytes, membership: Membership | None = None) -> bytes:
-        """The conversation as clients get it (representation.py). `membership`: of a group, what its member knows."""
+    def to_json(
+        self, conversation_id: bytes, membership: Membership | None = None, marks: ReceiptMarks | None = None
+    ) -> bytes:
+        """The conversation as clients get it (representation.py).
+
+        `membership`: of a group, what its member knows. `marks`: what is known of the other one's.
+        """
         shown = representation.Conversation(
             to_text(conversation_id),
             self.participants,
             self.snippet or None,
-            self.version,
+            max(self.version, marks.shown) if marks is not None else self.version,
             to_text(self.last_message_id),
             self.last_sender_id,
             sent_timestamp(self.last_message_id),
             self.unread_count,
             True if self.last_is_unsent else msgspec.UNSET,
+            _receipts(marks) if marks is not None and marks.shown else msgspec.UNSET,
         )
         return representation.encode(shown if membership is None else _as_group(shown, membership))
 
@@ -274,6 +314,10 @@ def _as_group(shown: representation.Conversation, membership: Membership) -> rep
         membership=_MEMBERSHIPS[membership.standing],
         group_version=membership.group_version,
     )
+
+
+def _receipts(marks: ReceiptMarks) -> representation.Receipts:
+    return representation.Receipts(to_text(marks.delivered), to_text(marks.read) if marks.read else None)
 
 
 pack = msgspec.msgpack.Encoder().encode

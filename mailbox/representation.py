@@ -109,6 +109,15 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
     event: Annotated[Event, Meta(description="Of a system message: what happened.")] | UnsetType = UNSET
 
 
+class Receipts(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """What is known of the other participant of a conversation of two: each mark holds for all messages before it."""
+
+    delivered_up_to: Annotated[Id, Meta(description="His devices have the user's messages up to this one.")]
+    read_up_to: Annotated[
+        Id | None, Meta(description="He has read the user's messages up to this one; null where he has read none.")
+    ]
+
+
 class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
     """A conversation as one of its participants sees it."""
 
@@ -127,6 +136,10 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     unread_count: UnreadCount
     last_message_unsent: (
         Annotated[bool, Meta(description="True: the newest message was taken back, so there is no snippet.")]
+        | UnsetType
+    ) = UNSET
+    receipts: (
+        Annotated[Receipts, Meta(description="What the other one has and has read; missing while nothing is known.")]
         | UnsetType
     ) = UNSET
     kind: Annotated[Literal["group"], Meta(description="Only of a group.")] | UnsetType = UNSET

@@ -82,7 +82,7 @@ KINDS: Final[dict[str, Kind]] = {
     "not_the_author": Kind(
         403,
         "Only its author may change the message",
-        "Leave it: only the user who sent a message edits or unsends it.",
+        "Leave it: only the user who sent a message edits or unsends it, and is told who has it.",
     ),
     "not_a_member": Kind(
         403,
@@ -127,7 +127,7 @@ KINDS: Final[dict[str, Kind]] = {
     "not_in_groups": Kind(
         409,
         "The call is not there for groups",
-        "Leave it: messages of groups are neither edited nor unsent.",
+        "Leave it: messages of groups are neither edited nor unsent, and have no receipts.",
     ),
     "too_late_to_change": Kind(
         409,

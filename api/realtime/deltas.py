@@ -90,10 +90,12 @@ class Deltas:
         self._unacked.clear()
         self._number += 1
 
-    def ack(self, token: str) -> None:
-        """The client has stored everything up to `token`. One that it was not sent changes nothing."""
-        if token in self._unacked:
-            del self._unacked[: self._unacked.index(token) + 1]
+    def ack(self, token: str) -> bool:
+        """The client has stored everything up to `token`. One that it was not sent changes nothing: False."""
+        if token not in self._unacked:
+            return False
+        del self._unacked[: self._unacked.index(token) + 1]
+        return True
 
     def change(self, head: str, prev: str, body: bytes | None, *, may_write: bool) -> Delta | None:
         """A commit brought the mailbox from `prev` to `head`; `body` is what fetchChanges says of it, where it is at

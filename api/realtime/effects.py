@@ -41,6 +41,12 @@ class Pull(NamedTuple):
     number: int
 
 
+class Prove(NamedTuple):
+    """The owner is to hear that the client has everything up to `token`. Nothing comes of it here."""
+
+    token: str
+
+
 class Begin(NamedTuple):
     """A call begins, before the next effect is looked at: `Session.called`."""
 
@@ -62,4 +68,4 @@ class End(NamedTuple):
     is_gone: bool
 
 
-Effect = Write | Ping | Verify | Enter | Follow | Pull | Begin | Refuse | End
+Effect = Write | Ping | Verify | Enter | Follow | Pull | Prove | Begin | Refuse | End

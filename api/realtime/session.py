@@ -24,7 +24,7 @@ import msgspec
 from rowbox.api.realtime import closing, frames
 from rowbox.api.realtime.call_queue import CallQueue
 from rowbox.api.realtime.deltas import WINDOW, Delta, Deltas, Pulled
-from rowbox.api.realtime.effects import Begin, Effect, End, Enter, Follow, Ping, Pull, Refuse, Verify, Write
+from rowbox.api.realtime.effects import Begin, Effect, End, Enter, Follow, Ping, Prove, Pull, Refuse, Verify, Write
 from rowbox.api.realtime.writing import Writing
 
 HELLO_S: Final = 10.0
@@ -40,6 +40,8 @@ FRAMES_PER_S: Final = 100
 NOTICE_S: Final = 1.0
 """How long the mailbox may be out of reach before the client is told."""
 MAX_PULL_PAUSE_S: Final = 5.0
+PROVE_S: Final = 1.0
+"""How often the owner hears what the client has acknowledged, at most."""
 
 
 class Stage(Enum):
@@ -76,6 +78,7 @@ class Session:
     """One socket. `holder` is who an Authorization header says the client is; None: the hello has to say it."""
 
     __slots__ = (
+        "_acked",
         "_calls",
         "_deltas",
         "_device_id",
@@ -88,6 +91,7 @@ class Session:
         "_noticed",
         "_opened_s",
         "_pinged",
+        "_prove_s",
         "_pull_again_s",
         "_second_s",
         "_shut_s",
@@ -115,6 +119,9 @@ class Session:
         self._writing = Writing(terms.write_s)
         self._shut_s = math.inf
         self._pull_again_s = math.inf
+        self._acked = ""
+        self._prove_s = math.inf
+        """When the owner is to hear of `_acked`."""
         self._trouble = ("", 0)
         self._trouble_s = math.inf
         """Since when the mailbox is out of reach."""
@@ -171,7 +178,8 @@ class Session:
             case frames.Call():
                 return self._call(frame)
             case frames.Ack(token=token):
-                deltas.ack(token)
+                if deltas.ack(token):
+                    self._acked, self._prove_s = token, min(self._prove_s, now_s + PROVE_S)
             case frames.Follow(token=token):
                 deltas.follow(token)
                 self._pull_again_s = math.inf
@@ -307,7 +315,7 @@ class Session:
         trouble_s = math.inf if self._noticed else self._trouble_s + NOTICE_S
         holder = self._holder
         ends_s = math.inf if holder is None else holder.ends_s if self._has_warned else self._warn_s(holder)
-        return min(first, trouble_s, self._pull_again_s, ends_s)
+        return min(first, trouble_s, self._pull_again_s, self._prove_s, ends_s)
 
     def elapsed(self, now_s: float) -> list[Effect]:
         """Time has passed."""
@@ -343,6 +351,9 @@ class Session:
             effects.append(self._write(frames.encode(frames.Notice(code=code, retry_after_ms=retry_after_ms))))
         if now_s >= self._pull_again_s:
             self._pull_again_s = math.inf
+        if now_s >= self._prove_s:
+            self._prove_s = math.inf
+            effects.append(Prove(self._acked))
         return effects
 
     def _warn_s(self, holder: Holder) -> float:

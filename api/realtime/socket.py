@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Final, Literal, cast
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
@@ -29,7 +30,7 @@ from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS,
 from rowbox.api.realtime.session import Holder, Session, Stage
 from rowbox.api.realtime.sockets import SPREAD_MS
 from rowbox.api.v1.responses import encode_feed
-from rowbox.cacheserver.port import REPLACED, REVOKED, Changed, FetchChanges, Follow, Following, Lost
+from rowbox.cacheserver.port import REPLACED, REVOKED, Changed, FetchChanges, Follow, Following, Lost, ProvenToken
 from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked, Unauthenticated
 
 NO_CODE: Final = 1005
@@ -194,6 +195,8 @@ class Socket:
                     unwritten_bytes = self._connection.write_frame(wire.frame(wire.TEXT, text))
                 case effects.Pull(token=token, number=number):
                     self._begin(self._pull(token, number))
+                case effects.Prove(token=token):
+                    self._begin(self._prove(token))
                 case effects.Begin(number=number, call=call):
                     self._begin(self._call(number, call))
                 case effects.Refuse(call=call):
@@ -306,6 +309,14 @@ class Socket:
             done = session.pulled(number, page, self._loop.time())
             self._parts.sockets.deltas_pulled += any(isinstance(one, effects.Write) for one in done)
         self._do(done)
+
+    async def _prove(self, token: str) -> None:
+        """What the owner does not hear now it hears with the next token of the user."""
+        claims = self._claims
+        if claims is None or claims.is_admin:
+            return
+        with suppress(RowboxError):
+            await self._parts.port.prove(ProvenToken(claims.user_id, token, claims.bearer))
 
     async def _call(self, number: int, call: frames.Call) -> None:
         assert self._claims is not None

@@ -68,6 +68,7 @@ class Stream:
         "_ended",
         "_ends_s",
         "_following",
+        "_is_own_client",
         "_loop",
         "_parts",
         "_pull_task",
@@ -83,6 +84,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._user_id = claims.user_id
         self._bearer: Bearer | None = claims.bearer
+        self._is_own_client = not claims.is_admin
         self._ends_s = self._loop.time() + claims.valid_until_s - parts.wall_clock()
         self._session: StreamSession | None = None
         self._following: Following | None = None
@@ -105,7 +107,7 @@ class Stream:
                 token, following.head, ends_s=self._ends_s, write_s=parts.terms.write_s, now_s=self._loop.time()
             )
             pull = session.begin()
-            changes = await self._fetch(pull)
+            changes = await self._fetch(pull, proves=self._is_own_client)
             parts.sockets.enter(self, self._user_id, None)
             self._connection.upgrade(self)
             first = f"retry: {AGAIN_MS + parts.sockets.chance(AGAIN_MS)}\n\n".encode()
@@ -202,8 +204,9 @@ class Stream:
         if not self._ended.done():
             self._ended.set_result(None)
 
-    async def _fetch(self, pull: Pull) -> Changes:
-        request = FetchChanges(self._user_id, pull.token, PULL_ITEMS, PULL_BYTES, 0, self._bearer)
+    async def _fetch(self, pull: Pull, *, proves: bool = False) -> Changes:
+        """`proves`: the token is the client's own, which it has come back with."""
+        request = FetchChanges(self._user_id, pull.token, PULL_ITEMS, PULL_BYTES, 0, self._bearer, proves)
         return await self._parts.port.fetch_changes(request)
 
     async def _pull(self, pull: Pull) -> None:

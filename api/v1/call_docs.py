@@ -9,6 +9,7 @@ from rowbox.api.v1.request_types import (
     FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
+    FetchReceiptsQuery,
     MarkReadUpTo,
     ReactToMessage,
     SendMessage,
@@ -20,6 +21,7 @@ from rowbox.api.v1.responses import (
     FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
+    FetchReceiptsResponse,
     MarkReadResponse,
     SendMessageResponse,
 )
@@ -126,6 +128,19 @@ Without it, or with one that cannot be served (`resetReason`): a beginning. `isD
 with fetchConversation from `nextCursor` and with fetchMessages, and with this call from the token.
 
 `wait` is as of fetchConversation: any change ends it."""
+
+_RECEIPTS: Final = """\
+Of a conversation of two: whether the other one's devices have these messages, and whether he has read them. It is told
+by marks: what is read up to a message is read before it, too. fetchConversation and fetchChanges show the same marks as
+`receipts` of a conversation, and bring the conversation anew when they move.
+
+A device has a message when it comes back with a token that a delta has given it (fetchChanges, or fetchMessages
+with its token): so a client need not do anything for it. What it got by a page counts once a delta came behind
+that. A token with the scope admin says nothing, and neither does another user's.
+
+It comes some two seconds late at most, and after a crash with the reader's next request. When a message was read is
+known of the newest that is read. What is told depends on messages.receipts of the servers. Each message that the
+server has not in memory counts as another fetch."""
 
 CALLS: Final = (
     CallDoc(
@@ -260,6 +275,16 @@ CALLS: Final = (
         FetchChangesResponse,
         ("peer_too_old",),
         is_poll=True,
+    ),
+    CallDoc(
+        "fetchReceipts",
+        "get",
+        "Who has got and read some of one's own messages.",
+        _RECEIPTS,
+        FetchReceiptsQuery,
+        {200: "Who has them, as far as is known here."},
+        FetchReceiptsResponse,
+        ("unknown_conversation", "unknown_message", "not_the_author", "not_in_groups", "peer_too_old"),
     ),
     *GROUP_CALLS,
 )

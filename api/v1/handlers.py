@@ -18,6 +18,7 @@ from rowbox.api.v1.requests import (
     parse_fetch_changes,
     parse_fetch_conversation,
     parse_fetch_messages,
+    parse_fetch_receipts,
     parse_mark_read,
     parse_react,
     parse_send,
@@ -25,7 +26,14 @@ from rowbox.api.v1.requests import (
     parse_unsend,
     plain_user_id,
 )
-from rowbox.api.v1.responses import encode_change, encode_feed, encode_mark_read, encode_page, encode_send
+from rowbox.api.v1.responses import (
+    encode_change,
+    encode_feed,
+    encode_mark_read,
+    encode_page,
+    encode_receipts,
+    encode_send,
+)
 from rowbox.cacheserver.port import ChangeGroup, MailboxPort
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
 
@@ -56,6 +64,7 @@ class Handlers:
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
+            Operation("fetchReceipts", "GET", "/v1/fetchReceipts", "fetch", self.fetch_receipts),
             Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
             Operation("fetchGroup", "GET", "/v1/fetchGroup", "fetch", self.fetch_group),
             *(
@@ -110,6 +119,10 @@ class Handlers:
         request = parse_fetch_changes(call.query, call.claims, self._poll, self._read_user_id)
         changes = await self._port.fetch_changes(request)
         return CallResult(200, encode_feed(changes), changes.quota, _poll_timeout_s(request.wait_ms))
+
+    async def fetch_receipts(self, call: Call) -> CallResult:
+        result = await self._port.fetch_receipts(parse_fetch_receipts(call.query, call.claims, self._read_user_id))
+        return CallResult(200, encode_receipts(result), result.quota)
 
     async def create_group(self, call: Call) -> CallResult:
         result = await self._port.change_group(self._groups.create(call.take_body(), call.claims))

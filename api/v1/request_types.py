@@ -18,6 +18,7 @@ MAX_EMOJI_BYTES: Final = 64
 MAX_SKIPPED: Final = 10_000
 MAX_CONVERSATIONS: Final = 100
 MAX_MESSAGES: Final = 200
+MAX_RECEIPTS: Final = 50
 MAX_CURSOR_CHARACTERS: Final = 1024
 MAX_TOKEN_CHARACTERS: Final = 64
 
@@ -174,6 +175,21 @@ class FetchChangesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbi
     ) = UNSET
     page_size: Annotated[int, Meta(description=f"Messages in one answer: 1 to {MAX_MESSAGES}, clamped.")] = 100
     wait: Wait = 0
+
+
+class FetchReceiptsQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Of which messages."""
+
+    conversation_id: Annotated[Id, Meta(description="The messages' conversation.")]
+    message_ids: Annotated[
+        str,
+        Meta(
+            description=f"1 to {MAX_RECEIPTS} of one's own messages, with commas between them.",
+            examples=["0192f5a0c0de7abc8123456789abcdef,0192f5a0d1ef7abc8123456789abcdef"],
+            extra_json_schema={"pattern": rf"^[0-9a-f]{{32}}(,[0-9a-f]{{32}}){{0,{MAX_RECEIPTS - 1}}}$"},
+        ),
+    ]
+    user_id: ActingUserId | UnsetType = UNSET
 
 
 class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from rowbox.api.v1.request_types import (
     MAX_CONVERSATIONS,
     MAX_CURSOR_CHARACTERS,
     MAX_MESSAGES,
+    MAX_RECEIPTS,
     MAX_SKIPPED,
     MAX_TOKEN_CHARACTERS,
     EditMessage,
@@ -24,6 +25,7 @@ from rowbox.api.v1.request_types import (
     FetchChangesQuery,
     FetchConversationQuery,
     FetchMessagesQuery,
+    FetchReceiptsQuery,
     MarkReadUpTo,
     ReactToMessage,
     SendMessage,
@@ -35,6 +37,7 @@ from rowbox.cacheserver.port import (
     FetchChanges,
     FetchConversations,
     FetchMessages,
+    FetchReceipts,
     MarkRead,
     React,
     Send,
@@ -55,6 +58,7 @@ _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
 _fetch_changes = QueryParser(FetchChangesQuery)
 _events = QueryParser(EventsQuery)
+_fetch_receipts = QueryParser(FetchReceiptsQuery)
 _T = TypeVar("_T")
 ReadUserId = Callable[[str, str], str]
 """A function of a text and the name of its field. It returns the userId that the text means, or raises BadRequest."""
@@ -171,8 +175,9 @@ def parse_fetch_messages(
     page_size = min(max(1, request.page_size), MAX_MESSAGES)
     _check_position(request, page_size)
     conversation_id = given(request.conversation_id)
+    user_id = acting_user(request.user_id, "userId", claims, read_user_id)
     return FetchMessages(
-        acting_user(request.user_id, "userId", claims, read_user_id),
+        user_id,
         None if conversation_id is None else from_text(conversation_id, "conversationId"),
         given(request.page_number),
         page_size,
@@ -180,6 +185,7 @@ def parse_fetch_messages(
         given(request.cursor),
         _wait_ms(request, poll),
         claims.bearer,
+        _is_own_client(claims, user_id),
     )
 
 
@@ -189,12 +195,14 @@ def parse_fetch_changes(
     """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
     request = _fetch_changes.parse(query)
     _check_token(request.last_updated_timestamp)
+    user_id = acting_user(request.user_id, "userId", claims, read_user_id)
     return FetchChanges(
-        acting_user(request.user_id, "userId", claims, read_user_id),
+        user_id,
         given(request.last_updated_timestamp),
         min(max(1, request.page_size), MAX_MESSAGES),
         wait_ms=_wait_ms(request, poll),
         bearer=claims.bearer,
+        proves=_is_own_client(claims, user_id),
     )
 
 
@@ -205,6 +213,25 @@ def parse_events(query: str, last_event_id: str | None) -> str | None:
     token = last_event_id or given(_events.parse(query).last_updated_timestamp)
     _check_token(UNSET if token is None else token)
     return token
+
+
+def parse_fetch_receipts(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> FetchReceipts:
+    """What is asked for in a query string. BadRequest, UnknownParameter, Forbidden."""
+    request = _fetch_receipts.parse(query)
+    texts = request.message_ids.split(",", MAX_RECEIPTS)
+    if len(texts) > MAX_RECEIPTS:
+        raise BadRequest(f"messageIds are 1 to {MAX_RECEIPTS}")
+    return FetchReceipts(
+        acting_user(request.user_id, "userId", claims, read_user_id),
+        from_text(request.conversation_id, "conversationId"),
+        tuple(from_text(text, "each of messageIds") for text in texts),
+        claims.bearer,
+    )
+
+
+def _is_own_client(claims: Claims, user_id: str) -> bool:
+    """Whether the user's own client asks, which has what it shows a token of. Not an operator, also of himself."""
+    return claims.user_id == user_id and not claims.is_admin
 
 
 def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:

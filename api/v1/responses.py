@@ -9,7 +9,15 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.cacheserver.port import ChangeResult, Changes, MarkReadResult, Page, SendResult
+from rowbox.cacheserver.port import (
+    ChangeResult,
+    Changes,
+    MarkReadResult,
+    MemberReceipt,
+    Page,
+    ReceiptsResult,
+    SendResult,
+)
 from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
 from rowbox.mailbox.representation import (
     Conversation,
@@ -17,7 +25,9 @@ from rowbox.mailbox.representation import (
     Message,
     MessageId,
     SentTimestamp,
+    Timestamp,
     UnreadCount,
+    UserId,
     Version,
 )
 
@@ -51,6 +61,36 @@ class ChangeMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, f
     changed: Annotated[
         bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
     ]
+
+
+class MemberState(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What another participant has of a message."""
+
+    user_id: UserId
+    state: Annotated[
+        Literal["sent", "delivered", "read"],
+        Meta(description="Delivered: one of his devices has the message. Read: he has read up to it, or further."),
+    ]
+    read_timestamp: Annotated[
+        Timestamp | None,
+        Meta(description="When he read it; null where he has not, or where he has read further since."),
+    ]
+
+
+class MessageReceiptsState(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Who has a message, and who has read it."""
+
+    message_id: MessageId
+    delivered_to: Annotated[Count, Meta(description="How many participants have it, those who have read it too.")]
+    read_by: Annotated[Count, Meta(description="How many participants have read it.")]
+    members: Annotated[list[MemberState], Meta(description="The other participants.")]
+
+
+class FetchReceiptsResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Who has got and read the messages."""
+
+    receipts: Annotated[list[MessageReceiptsState], Meta(description="In the order in which they were asked for.")]
+    as_of: Annotated[Timestamp, Meta(description="When any of it last changed in this mailbox; 0: it never did.")]
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +180,33 @@ def encode_change(result: ChangeResult) -> bytes:
             last_updated_timestamp=result.last_updated_timestamp,
             changed=result.changed,
         )
+    )
+
+
+def encode_receipts(result: ReceiptsResult) -> bytes:
+    """The body of a FetchReceiptsResponse."""
+    return _encode(
+        FetchReceiptsResponse(
+            receipts=[
+                MessageReceiptsState(
+                    message_id=one.message_id.hex(),
+                    delivered_to=sum(member.is_delivered for member in one.members),
+                    read_by=sum(member.is_read for member in one.members),
+                    members=[_member_state(member) for member in one.members],
+                )
+                for one in result.receipts
+            ],
+            as_of=result.as_of,
+        )
+    )
+
+
+def _member_state(member: MemberReceipt) -> MemberState:
+    state: Literal["sent", "delivered", "read"] = "delivered" if member.is_delivered else "sent"
+    return MemberState(
+        user_id=member.user_id,
+        state="read" if member.is_read else state,
+        read_timestamp=member.read_us or None,
     )
 
 

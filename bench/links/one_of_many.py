@@ -28,7 +28,6 @@ from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.cli.serving import runtime
 from rowbox.cli.serving.cluster.peers import PeerTarget
 from rowbox.hbase_schema.families import ttl_ms
-from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import RateLimitSettings, Settings
 
 SECRET = b"the secret of this measurement's links"
@@ -78,13 +77,11 @@ async def serve(number: int, owners: int) -> None:
     me, view = name_of(number), MapView()
     ownership = EpochOwnership(1, me, range(number, SHARDS, owners))
 
-    def elsewhere(user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
-        return deliveries.deliver(user_id, messages)
-
     store = _SlowStore(SHARDS, ttl_ms(_SETTINGS.store), late_writes=True, now_ms=lambda: time.time_ns() // 1_000_000)
-    owner = Owner(store, _SETTINGS, ownership=ownership, deliver_elsewhere=elsewhere)
-    targets = Targets(view, connecting(me, SECRET), Local(lambda: me, owner, tuple))
+    targets = Targets(view, connecting(me, SECRET))
     deliveries = Deliveries(view, targets)
+    owner = Owner(store, _SETTINGS, ownership=ownership, elsewhere=deliveries)
+    targets.local = Local(lambda: me, owner, tuple)
     await owner.start()
     handlers = mailbox_calls(InTurn(owner))
     handlers.merge(owner_calls(InTurn(owner)))

@@ -5,7 +5,7 @@ change to the plans of these rows. A command holds the caller's future: a caller
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -20,10 +20,11 @@ from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.requests import GroupChanged, GroupSent, GroupView
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 CommandResult: TypeAlias = Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | int
-"""What a command that was decided says to its caller; the int is the count of a DeliverCommand."""
+"""What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
 
@@ -184,6 +185,36 @@ class MarkReadCommand(Command, eq=False):
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
+
+
+class ReceiptsCommand(Command, eq=False):
+    """Adds what readers of a user's messages have and have read. The result is how many receipts were news."""
+
+    user_id: str
+    receipts: Sequence[Receipt]
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = CELL_BYTES * len(self.receipts)
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns the count."""
+        return sum([plans[0].take_receipt(receipt) > 0 for receipt in self.receipts])
+
+
+class NoteToldCommand(Command, eq=False):
+    """Notes which of a user's read marks the authors' rows have confirmed. The result is of how many that is news."""
+
+    user_id: str
+    told: Mapping[bytes, bytes]
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = CELL_BYTES * len(self.told)
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns the count."""
+        return plans[0].note_told(self.told)
 
 
 class SettleCommand(Command, eq=False):

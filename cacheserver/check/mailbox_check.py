@@ -11,6 +11,7 @@ import msgspec
 from rowbox.cacheserver.check.checker import SLACK_US, lives
 from rowbox.cacheserver.check.copy_check import CopyCheck
 from rowbox.cacheserver.check.group_check import GroupCheck
+from rowbox.cacheserver.check.receipt_lookups import ReceiptLookups
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.check.row_looks import RowLooks
 from rowbox.cacheserver.clocks import NowUs
@@ -20,6 +21,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.invariants import RowCheck
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import StoreSettings
 
@@ -32,7 +34,7 @@ class MissingCopy(NamedTuple):
 
 
 class MailboxReport(msgspec.Struct, frozen=True):
-    """What a check of one mailbox has seen. `lookups`: in how many rows of other users a copy was looked for.
+    """What a check of one mailbox has seen. `lookups`: in how many rows of others a copy or a mark was looked for.
 
     `missing`: of the findings, the copies of this user's messages that others do not have.
     """
@@ -80,8 +82,11 @@ class MailboxCheck:
         of_copies = [finding async for finding in copies.findings(user_id, row, frame, self._horizon())]
         groups = GroupCheck(self._store, cells, before_us)
         of_groups = await groups.of_user(user_id, frame, self._horizon())
-        findings = [*looked.findings, *of_copies, *of_groups]
-        lookups = copies.lookups + groups.lookups
+        receipts = ReceiptLookups(self._store, cells)
+        check = RowCheck(user_id, frame, self._horizon(), fenced=self._store.late_writes)
+        of_receipts = await receipts.findings(user_id, check)
+        findings = [*looked.findings, *of_copies, *of_groups, *of_receipts]
+        lookups = copies.lookups + groups.lookups + receipts.lookups
         return MailboxReport(user_id, looked.conversations, looked.messages, lookups, findings, missing)
 
     async def _unindexed(self, user_id: str, row: bytes) -> list[Finding]:

@@ -5,7 +5,7 @@ come in pages, so that a mailbox of a million messages takes no more memory than
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER
 from rowbox.cacheserver.stores.port import Column, StoreReader
@@ -21,7 +21,7 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.check.invariants import RowFrame
 from rowbox.mailbox.errors import StoreDamaged
-from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
+from rowbox.mailbox.two_states import IndexCell, Kind, UnknownIndexCell
 
 PAGE_COLUMNS = 1000
 
@@ -56,6 +56,11 @@ class RowCells:
         """The fences of a row."""
         start = keys.FENCE_PREFIX
         return _only(FenceCell, await self._all(row, Family.INDEX, start, start + LAST_QUALIFIER))
+
+    async def states(self, row: bytes, kind: Kind[Any], key: bytes) -> list[IndexCell[Any]]:
+        """The cells of one key of the index, of every epoch."""
+        start = kind.letter + key
+        return _only(IndexCell, await self._all(row, Family.INDEX, start, start + LAST_QUALIFIER))
 
     async def message_keys(self, row: bytes) -> AsyncIterator[keys.MessageKey]:
         """The keys of the cells that `messages` gives, one by one, in the same order."""

@@ -13,8 +13,8 @@ from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.feed_pages import FeedPage, FeedPages
 from rowbox.cacheserver.fetch.settling import Settling
-from rowbox.cacheserver.fetch.waiting import no_news, until_an_end_s
-from rowbox.cacheserver.port import Changes, FetchChanges, Quota
+from rowbox.cacheserver.fetch.waiting import Proven, no_news, until_an_end_s
+from rowbox.cacheserver.port import Changes, FetchChanges, ProvenToken, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -43,6 +43,7 @@ class Feed:
         seen_us: NowUs,
         latest_us: NowUs,
         limits: RateLimits,
+        proven: Proven,
     ) -> None:
         """`latest_us` gives the latest time that it may be: what has expired by it may be gone from the log."""
         self._table = table
@@ -54,6 +55,7 @@ class Feed:
         self._seen_us = seen_us
         self._latest_us = latest_us
         self._limits = limits
+        self._proven = proven
         self._bookmarker = Bookmarker(b"")
         self._loop = asyncio.get_running_loop()
         self.begun = 0
@@ -75,11 +77,13 @@ class Feed:
         quota = self._limits.take("fetch", user_id)
         self.begun += 1
         bookmarks = self.bookmarks(user_id)
-        since = None if request.token is None else bookmarks.read_token(request.token)
+        begun = since = None if request.token is None else bookmarks.read_token(request.token)
         grant = self._table.admitted(user_id).grant
         deadline = self._loop.time() + request.wait_ms / 1000
         while True:
             mailbox, since = await self._begun(user_id, bearer, since)
+            if request.proves and isinstance(begun, int) and not isinstance(since, ResetReason):
+                self._proven(mailbox, begun, None)
             if since is None or isinstance(since, ResetReason):
                 answer = await self._beginning(user_id, bookmarks, since, quota)
                 self._revocations.check_again(bearer)
@@ -110,8 +114,20 @@ class Feed:
                 token = bookmarks.token(waiter.head)
                 return Changes((), (), account=False, is_delta=True, token=token, retry_after_ms=later_ms, quota=quota)
         grant.check()
+        if isinstance(begun, int):
+            mailbox.proofs.gave_delta(begun, page.reached, has_messages=bool(page.messages))
         token = bookmarks.token(page.reached)
         return Changes(page.messages, page.conversations, False, True, token, has_more, quota=quota)
+
+    async def prove(self, request: ProvenToken) -> None:
+        """See MailboxPort. It costs the user nothing: a client says so at most once a second (api/realtime)."""
+        user_id, bearer = request.user_id, request.bearer
+        if bearer is not None and not self._revocations.is_admitted(user_id, bearer):
+            await self._revocations.admit_other(bearer)
+        self._table.admitted(user_id)
+        mailbox, since = await self._begun(user_id, bearer, self.bookmarks(user_id).read_token(request.token))
+        if isinstance(since, int):
+            self._proven(mailbox, since, None)
 
     async def _begun(
         self, user_id: str, bearer: Bearer | None, since: int | ResetReason | None
@@ -134,6 +150,7 @@ class Feed:
         """The newest conversations, and the head as the token to go on with."""
         listed = self._bookmarker.of(user_id, ListKind.CONVERSATIONS)
         mailbox, page = await self._first_page(user_id, PageRequest(listed, None, 0, FIRST_CONVERSATIONS))
+        mailbox.proofs.gave_page(mailbox.head)
         return Changes(
             (),
             page.items,

@@ -12,14 +12,14 @@ from rowbox.cacheserver.cache.waiters import Waiter, Waiters, Woken
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.fetch.settling import Settling
-from rowbox.cacheserver.fetch.waiting import no_news, until_an_end_s
+from rowbox.cacheserver.fetch.waiting import Proven, no_news, until_an_end_s
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.view import TOKEN_COLUMNS, View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
 from rowbox.mailbox.pages.conversation_pages import ConversationPage, conversation_page
-from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind
+from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, ResetReason, Start
 from rowbox.mailbox.pages.page_request import PageRequest
 from rowbox.mailbox.revocation import Bearer
 
@@ -39,7 +39,9 @@ class Fetches:
         revocations: Revocations,
         now_us: NowUs,
         limits: RateLimits,
+        proven: Proven,
     ) -> None:
+        self._proven = proven
         self._table = table
         self._pages = pages
         self._waiters = waiters
@@ -106,21 +108,21 @@ class Fetches:
         skipped_cost = (request.page_number or 0) * request.page_size // TOKEN_COLUMNS
         quota = self._limits.take("fetch", request.user_id, 1 + skipped_cost)
         self.begun += 1
-        kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
-        bookmarks = self.bookmarker.of(request.user_id, kind, request.conversation_id)
+        bookmarks = self._bookmarks_of(request)
         asked = _asked(bookmarks, request)
         row = self._table.admitted(request.user_id)
         grant = row.grant
         at_once = self._in_memory(request, asked, row)
         if at_once is not None:  # nothing was awaited since the grant admitted it
             return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
-        deadline = self._loop.time() + request.wait_ms / 1000
+        begun, deadline = asked.start, self._loop.time() + request.wait_ms / 1000
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, request.bearer)
             if not _is_known(mailbox, request.conversation_id):
                 grant.check()
                 raise UnknownConversation("no such conversation")
+            self._prove(mailbox, request, begun)
             view = View(row.key, mailbox, self._now_us())
             try:
                 page = await self._message_page(view, asked, request.bearer)
@@ -155,8 +157,12 @@ class Fetches:
             if woken is not Woken.CHANGE:
                 return self._empty(bookmarks, waiter, woken, quota)
         grant.check()
-        self._account(row, mailbox)
+        self._gave(row, mailbox, begun, page)
         return _answer(bookmarks, page, quota, has_more=page.has_more)
+
+    def _bookmarks_of(self, request: FetchMessages) -> Bookmarks:
+        kind = ListKind.ALL_MESSAGES if request.conversation_id is None else ListKind.MESSAGES
+        return self.bookmarker.of(request.user_id, kind, request.conversation_id)
 
     def _in_memory(self, request: FetchMessages, asked: PageRequest, row: Row) -> MessagePage | None:
         """What is asked for most, where memory says it and nothing is awaited: the first page of a conversation, and
@@ -165,13 +171,17 @@ class Fetches:
         mailbox = row.mailbox
         if mailbox is None:
             return None
+        self._prove(mailbox, request, asked.start)
         if asked.start == mailbox.head:
             if request.wait_ms or not _is_known(mailbox, request.conversation_id):
                 return None
             return MessagePage((), True, mailbox.head)
         if request.conversation_id is None or asked.number or asked.start is not None:
             return None
-        return self._pages.in_memory(mailbox, asked, self._now_us())
+        page = self._pages.in_memory(mailbox, asked, self._now_us())
+        if page is not None:
+            mailbox.proofs.gave_page(mailbox.head)
+        return page
 
     async def settled_page(self, user_id: str, asked: PageRequest) -> tuple[Mailbox, ConversationPage]:
         """A page in which nothing has ended, if that is to be had now, and the mailbox as it was made of it."""
@@ -192,6 +202,10 @@ class Fetches:
         self._revocations.check_again(bearer)
         return page
 
+    def _prove(self, mailbox: Mailbox, request: FetchMessages, start: Start | ResetReason) -> None:
+        if request.proves and isinstance(start, int):
+            self._proven(mailbox, start, request.conversation_id)
+
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
         """The answer to a wait that nothing came of. TokenRevoked, NotTheOwner where that is why it ended."""
         return Page((), True, bookmarks.token(waiter.head), retry_after_ms=no_news(waiter, woken), quota=quota)
@@ -201,7 +215,12 @@ class Fetches:
         row = self._table.peek(user_id)
         return row is not None and row.mailbox is not None and row.mailbox.head <= token
 
-    def _account(self, row: Row, mailbox: Mailbox) -> None:
+    def _gave(self, row: Row, mailbox: Mailbox, start: Start | ResetReason, page: MessagePage) -> None:
+        """Notes what the client will prove when it comes back with the page's token, and what memory holds now."""
+        if page.is_delta and isinstance(start, int) and page.token is not None:
+            mailbox.proofs.gave_delta(start, page.token, has_messages=bool(page.items))
+        elif page.token is not None:
+            mailbox.proofs.gave_page(page.token)
         if row.mailbox is mailbox:
             self._table.account(row)
 

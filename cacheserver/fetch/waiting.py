@@ -1,11 +1,16 @@
 """What all long polls have in common: how long they sleep, and what their end without news means."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from rowbox.cacheserver.access.revocations import token_revoked
 from rowbox.cacheserver.cache.waiters import Waiter, Woken, retry_after_ms
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import NotTheOwner
 
+Proven: TypeAlias = Callable[[Mailbox, int, bytes | None], None]
+"""Hears up to which version a client of the mailbox's user has all that changed, of a conversation (None: of all)."""
 LEAST_LOOK_S = 1.0
 """A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is
 a moment away stays a moment away."""

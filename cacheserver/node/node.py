@@ -42,6 +42,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -50,7 +51,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Send,
     SendResult,
 )
@@ -71,6 +74,7 @@ from rowbox.mailbox.group import group_name
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import LeaseSettings
 from rowbox.mailbox.timing.rarely import Rarely
@@ -291,6 +295,14 @@ class Node:
         """See MailboxPort. It is lost for good when this node does not own the user any more."""
         return await self._at_work(request.user_id).follow(request, notify)
 
+    async def prove(self, request: ProvenToken) -> None:
+        """See MailboxPort."""
+        await self._at_work(request.user_id).prove(request)
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_receipts(request)
+
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
         return await self._at_work(user_id).revoke_user(user_id)
@@ -306,6 +318,10 @@ class Node:
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """See DeliveryPort: also what another server has for a user of this one."""
         return self._at_work(user_id).deliver(user_id, messages)
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """See OwnerPort (cacheserver/remote/mailboxes.py)."""
+        return self._at_work(user_id).take_receipts(user_id, receipts)
 
     async def take_in(self, hand_over: HandOver, sender: str, map_version: int, timeout_s: float) -> int:
         """See Moves. An incarnation without moves takes nothing."""

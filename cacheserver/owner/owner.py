@@ -14,7 +14,10 @@ neither one another nor the pipeline. The second half is there where the store c
 for groups; elsewhere one command changes all rows of a send. A message goes round once: a DeliverCommand puts nothing
 into an outbox. No step runs inside the one before it (pipeline and delivery both go on in a later turn of the loop),
 and what is in the ring is bounded by `commit.queue_bytes` and `commit.delivery_bytes`. Where recipients have other
-owners, the ring opens in Owner._deliver (`deliver_elsewhere`), and what comes from others enters by Owner.deliver.
+owners, the ring opens in Owner._deliver (`elsewhere`), and what comes from others enters by Owner.deliver.
+
+Receipts go from a reader's row to the author's beside that ring: what a reader has got or read is told by `receipts`
+(cacheserver/receipts), here or elsewhere, and makes a ReceiptsCommand of the author's row, which tells nobody anything.
 
 An owner answers for the shards that are granted to it (ownership.py). What is in memory of a row belongs to the grant
 of its shard, and every answer is given only while that grant holds (docs/consistency.md, rule 5). Shards come and go:
@@ -31,7 +34,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -43,6 +46,7 @@ from rowbox.cacheserver.cache.commands import (
     CommandResult,
     DeliverCommand,
     MarkReadCommand,
+    ReceiptsCommand,
     SendCommand,
 )
 from rowbox.cacheserver.cache.row import Row
@@ -59,6 +63,7 @@ from rowbox.cacheserver.fetch.fetches import Fetches
 from rowbox.cacheserver.fetch.follows import Follows
 from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
+from rowbox.cacheserver.fetch.receipt_reads import ReceiptReads
 from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
@@ -74,6 +79,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -82,13 +88,16 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     Quota,
     React,
+    ReceiptsResult,
     Routed,
     Send,
     SendResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.cacheserver.receipts.receipts import Receipts
 from rowbox.cacheserver.refused_turns import COMES_AGAIN
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.cacheserver.rows.loader import Loader
@@ -118,21 +127,35 @@ from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 
 MAX_PENDING = 1_000_000
 """Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
 
-Elsewhere: TypeAlias = Callable[[str, Sequence[Message]], "asyncio.Future[int]"]
-"""Brings messages into the mailbox of a user whose shard another owner has, in order.
 
-The result is how many of them, counted from the first, are durable there: one at least. Errors are RowboxErrors: after
-one that is retryable the same messages come again, after another one they stay in their senders' outboxes. It may raise
-by itself."""
+class Elsewhere(Protocol):
+    """The way to users whose shards other owners have. Errors are RowboxErrors, which may be raised at once."""
 
-AskElsewhere: TypeAlias = Callable[[str, GroupRequest], Awaitable[GroupAnswer]]
-"""Asks the owner of the group's row of this name. HandoverInProgress where nobody can be asked."""
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        """Brings messages into a user's mailbox, in order.
+
+        The result is how many of them, counted from the first, are durable there: one at least. After an error that is
+        retryable the same messages come again, after another one they stay in their senders' outboxes.
+        """
+        ...
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """Has a user's mailbox take in what readers of his messages have: of how many receipts that is news.
+
+        After an error that is retryable they come again, after another one no more.
+        """
+        ...
+
+    def ask_group(self, name: str, asked: GroupRequest) -> Awaitable[GroupAnswer]:
+        """Asks the owner of the group's row of this name."""
+        ...
 
 
 class Owner:
@@ -150,13 +173,12 @@ class Owner:
         now_us: NowUs = wall_clock_us,
         time: Time | None = None,
         clock: StoreClock | None = None,
-        deliver_elsewhere: Elsewhere | None = None,
-        ask_elsewhere: AskElsewhere | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """An owner of the shards that `ownership` grants; None: of all, and nobody else can be one (embedded).
 
-        `deliver_elsewhere` takes what is for recipients of other shards; None: such deliveries fail with NotTheOwner,
-        and are tried again. `ask_elsewhere` asks the owners of groups of other shards in the same way.
+        `elsewhere` takes what is for users and groups of other shards; None: that fails with NotTheOwner, and what is
+        to be delivered is tried again.
 
         `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
         other owners after or before this one.
@@ -176,8 +198,7 @@ class Owner:
         self._settings = settings.messages
         self._limits = RateLimits(settings.rate_limits, self._loop.time, settings.groups)
         self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
-        self._deliver_elsewhere = deliver_elsewhere
-        self._ask_elsewhere = ask_elsewhere
+        self._elsewhere = elsewhere
         self.cleaner = Cleaner(store, clock, self.quarantine.is_open)
         self._reader = RowReader(store, self.cleaner.remove)
         self.waiters = Waiters(per_user=settings.poll.max_per_user, most=settings.poll.max_per_server)
@@ -213,6 +234,7 @@ class Owner:
             time,
             _pipeline_limits(settings, late_writes=store.late_writes),
         )
+        self.receipts = Receipts(self.table, self.pipeline.submit, self._tell, settings.messages.receipts)
         self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
         self.revocations = Revocations(
             RevokedIds(store, self._end_revoked, self._owns_all),
@@ -233,7 +255,9 @@ class Owner:
             self.revocations,
             time.seen_us,
             self._limits,
+            self.receipts.proven,
         )
+        self.receipt_reads = ReceiptReads(self.table, self._reader, self.revocations, time.seen_us, self._limits)
         self.feed = Feed(
             self.table,
             FeedPages(page_reader),
@@ -244,6 +268,7 @@ class Owner:
             time.seen_us,
             time.latest_us,
             self._limits,
+            self.receipts.proven,
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
         self._random = Random(secrets.randbits(128))
@@ -291,6 +316,7 @@ class Owner:
         await self.warm_ages.close()
         await self.follows.loop.close()
         self.settling.close()
+        self.receipts.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
@@ -372,7 +398,9 @@ class Owner:
         self.waiters.refuse(shards)
         self.follows.give_away(shards)
         self.revocations.ids.loop.wake()  # whoever has them may revoke tokens from now on
-        self.delivery.give_away(lambda sender_id: shard_of(sender_id, self.table.shards) in shards)
+        is_given = partial(_is_of, shards, self.table.shards)
+        self.delivery.give_away(is_given)
+        self.receipts.give_away(is_given)
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
@@ -556,15 +584,15 @@ class Owner:
 
     def _deliver(self, user_id: str, messages: Sequence[Message]) -> Delivered:
         """One more round of the ring, here or at another owner. A shard that is closed here is still this owner's."""
-        if self._deliver_elsewhere is not None and not self.table.owns(user_id):
-            return self._deliver_elsewhere(user_id, messages)
+        if self._elsewhere is not None and not self.table.owns(user_id):
+            return self._elsewhere.deliver(user_id, messages)
         return self._deliver_here(user_id, messages)
 
     async def _ask_for_user(self, asked: GroupRequest) -> GroupAnswer:
         """Asks a group's row for one of this owner's users, here or at another owner."""
         name = group_name(asked.conversation_id)
-        if self._ask_elsewhere is not None and not self.table.owns(name):
-            return await self._ask_elsewhere(name, asked)
+        if self._elsewhere is not None and not self.table.owns(name):
+            return await self._elsewhere.ask_group(name, asked)
         return await self.groups.ask(asked)
 
     def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
@@ -595,6 +623,21 @@ class Owner:
         self.pipeline.submit(DeliverCommand(user_id, messages, future=future))
         return future
 
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """Has a user's mailbox take in what readers of his messages have: of how many receipts that is news.
+
+        Done once the mailbox has all of them. Doubled or in another order they come to the same. Raises as `deliver`.
+        """
+        taken = [receipt for receipt in map(self.receipts.taken_in, receipts) if receipt is not None]
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        self.pipeline.submit(ReceiptsCommand(user_id, taken, future=future))
+        return cast("asyncio.Future[int]", future)
+
+    def _tell(self, author_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        if self._elsewhere is not None and not self.table.owns(author_id):
+            return self._elsewhere.take_receipts(author_id, receipts)
+        return self.take_receipts(author_id, receipts)
+
     # ------------------------------------------------------------------ reads
 
     # No coroutines of their own: ten thousand clients may be waiting in them.
@@ -615,6 +658,14 @@ class Owner:
         """See MailboxPort."""
         return await self.follows.follow(request, notify)
 
+    async def prove(self, request: ProvenToken) -> None:
+        """See MailboxPort."""
+        await self.feed.prove(request)
+
+    def fetch_receipts(self, request: FetchReceipts) -> Coroutine[Any, Any, ReceiptsResult]:
+        """See MailboxPort."""
+        return self.receipt_reads.receipts(request)
+
     @property
     def fetches_begun(self) -> int:
         """Fetches that were asked for, long polls too, and were not refused for their rate."""
@@ -628,11 +679,14 @@ class Owner:
             self.delivery.add_outbox(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
         self.follows.loaded(row.mailbox)
+        self.receipts.loaded(row.mailbox)
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
         assert row.mailbox is not None
         self.follows.applied(row.mailbox, plan)
+        if plan.read:
+            self.receipts.read(row.user_id, plan.read)
         if plan.revocation is not None:
             self.revocations.revoked_user(row.user_id, plan.revocation)
         if plan.outbox:
@@ -653,6 +707,11 @@ class Owner:
         row, mailbox = await self.table.loaded(user_id)
         read_outbox = partial(self._reader.outbox, View(row.key, mailbox, self._time.seen_us()))
         await self.delivery.read_back(user_id, row.key, read_outbox)
+
+
+def _is_of(shards: Collection[int], count: int, user_id: str) -> bool:
+    """Whether a user is of one of these shards, of `count` in all."""
+    return shard_of(user_id, count) in shards
 
 
 def _is_held(grant: Grant) -> bool:

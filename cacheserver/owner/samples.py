@@ -183,5 +183,6 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     )
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
+    yield from owner.receipts.samples()
     loops = (owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop, owner.follows.loop)
     yield from background_samples(loops)

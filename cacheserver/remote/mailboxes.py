@@ -22,6 +22,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -31,7 +32,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     RevocationPort,
     Send,
     SendResult,
@@ -51,6 +54,7 @@ from rowbox.cacheserver.rpc.calls import (
     Handlers,
     Inbound,
     SendStatus,
+    TakeReceipts,
 )
 from rowbox.cacheserver.rpc.failures import error_of, failure_of
 from rowbox.cacheserver.rpc.link import Waiting
@@ -59,6 +63,7 @@ from rowbox.cacheserver.rpc.status import Status, status_of
 from rowbox.mailbox.errors import LinkLost, PeerTooOld, RateLimited, RowboxError, UnknownCall
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 CheckRoute = Callable[[str, int], None]
@@ -90,6 +95,10 @@ class OwnerPort(Protocol):
         """See GroupPort."""
         ...
 
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
+        """Has an author's mailbox take in what readers have: how many of the receipts were news to it."""
+        ...
+
     def judge(self, bearer: Bearer) -> Awaitable[None]:
         """TokenRevoked, by the row of the bearer's own user."""
         ...
@@ -99,8 +108,13 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     """The handlers of a MailboxPort. Each asks `check_route` when it begins."""
     check = check_route if check_route is not None else _any_route
     handlers = Handlers()
-    follows = ServedFollows(port)
+    _add_writes(handlers, port, check)
+    _add_reads(handlers, port, check)
+    _add_follows(handlers, port, check)
+    return handlers
 
+
+def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     def send(asked: Send, inbound: Inbound) -> Awaitable[SendResult]:
         check(asked.sender_id, inbound.map_version)
         return port.send(asked)
@@ -125,6 +139,16 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.change_group(asked)
 
+    handlers.add(calls.SEND, send)
+    handlers.add(calls.SEND_TO, send)
+    handlers.add(calls.SEND_STATUS, send_status)
+    handlers.add(calls.MARK_READ, mark_read)
+    handlers.add(calls.CHANGE_MESSAGE, change_message)
+    handlers.add(calls.REACT, react)
+    handlers.add(calls.CHANGE_GROUP, change_group)
+
+
+def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     def fetch_group(asked: FetchGroup, inbound: Inbound) -> Awaitable[GroupShown]:
         check(asked.user_id, inbound.map_version)
         return port.fetch_group(asked)
@@ -141,17 +165,14 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
         check(asked.user_id, inbound.map_version)
         return port.fetch_changes(asked)
 
-    def follow(asked: FollowOver, inbound: Inbound) -> Awaitable[str]:
-        check(asked.follow.user_id, inbound.map_version)
-        return follows.follow(asked, inbound)
+    def receipts(asked: FetchReceipts, inbound: Inbound) -> Awaitable[ReceiptsResult]:
+        check(asked.user_id, inbound.map_version)
+        return port.fetch_receipts(asked)
 
-    handlers.add(calls.SEND, send)
-    handlers.add(calls.SEND_TO, send)
-    handlers.add(calls.SEND_STATUS, send_status)
-    handlers.add(calls.MARK_READ, mark_read)
-    handlers.add(calls.CHANGE_MESSAGE, change_message)
-    handlers.add(calls.REACT, react)
-    handlers.add(calls.CHANGE_GROUP, change_group)
+    def prove(asked: ProvenToken, inbound: Inbound) -> Awaitable[None]:
+        check(asked.user_id, inbound.map_version)
+        return port.prove(asked)
+
     handlers.add(calls.FETCH_GROUP, fetch_group)
     handlers.add(calls.CONVERSATIONS, conversations)
     handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
@@ -159,10 +180,20 @@ def mailbox_calls(port: MailboxPort, check_route: CheckRoute | None = None) -> H
     handlers.add(calls.AWAIT_MESSAGES, messages)
     handlers.add(calls.CHANGES, changes)
     handlers.add(calls.AWAIT_CHANGES, changes)
+    handlers.add(calls.RECEIPTS, receipts)
+    handlers.add(calls.PROVE, prove)
+
+
+def _add_follows(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
+    follows = ServedFollows(port)
+
+    def follow(asked: FollowOver, inbound: Inbound) -> Awaitable[str]:
+        check(asked.follow.user_id, inbound.map_version)
+        return follows.follow(asked, inbound)
+
     handlers.add(calls.FOLLOW, follow)
     handlers.add(calls.UNFOLLOW, follows.unfollow)
     handlers.add(calls.HEADS, follows.heads)
-    return handlers
 
 
 def revocation_calls(port: RevocationPort) -> Handlers:
@@ -179,6 +210,7 @@ def owner_calls(port: OwnerPort) -> Handlers:
     handlers.add(calls.DELIVER, lambda asked, _: port.deliver(asked.user_id, asked.messages))
     handlers.add(calls.DELIVER_TO_MANY, lambda asked, _: _deliver_to_many(port, asked))
     handlers.add(calls.ASK_GROUP, lambda asked, _: _ask_group(port, asked))
+    handlers.add(calls.TAKE_RECEIPTS, lambda asked, _: port.take_receipts(asked.user_id, asked.receipts))
     handlers.add(calls.JUDGE, lambda bearer, _: port.judge(bearer))
     return handlers
 
@@ -310,6 +342,14 @@ class RemoteMailboxes:
         """See MailboxPort."""
         return await self._of_newer(self._fetch(_CHANGES, request, timeout_s))
 
+    async def prove(self, request: ProvenToken, *, timeout_s: float | None = None) -> None:
+        """See MailboxPort."""
+        await self._of_newer(self._call(calls.PROVE, request, timeout_s))
+
+    async def fetch_receipts(self, request: FetchReceipts, *, timeout_s: float | None = None) -> ReceiptsResult:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.RECEIPTS, request, timeout_s))
+
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""
         return await self._follows.follow(request, notify)
@@ -340,6 +380,10 @@ class RemoteMailboxes:
     async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
         """See OwnerPort. PeerTooOld."""
         return (await self._of_newer(self._call(calls.ASK_GROUP, AskGroup(asked), None))).answer
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """See OwnerPort. UnknownCall where the other process is older than receipts."""
+        return self._call(calls.TAKE_RECEIPTS, TakeReceipts(user_id, tuple(receipts)), None)
 
     def judge(self, bearer: Bearer) -> "asyncio.Future[None]":
         """See OwnerPort."""

@@ -1,5 +1,7 @@
 """The way of a message to a recipient who has another owner: where the ring of a write opens (owner/owner.py).
 
+Receipts go the other way, from a reader's owner to the author's, and are no less simple.
+
 The Delivery of the sender's owner has a queue for each recipient and one delivery of it under way, tries again what
 fails with pauses, and keeps what does not arrive in the sender's outbox. So here is no queue and no retry: one call of
 the recipient's owner, or the error. What goes to one owner in the same turn of the loop goes in one frame (rpc). An
@@ -15,6 +17,7 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreOutcomeUnknown
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 
 
 class _Batch:
@@ -37,7 +40,7 @@ class Deliveries:
         self._batches: dict[tuple[str, tuple[bytes, ...]], _Batch] = {}
         """By incarnation and the ids of the messages."""
         self.calls = 0
-        """Deliveries that were given to a link."""
+        """Deliveries and receipts that were given to a link."""
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """How many of the messages, from the first, are durable in the user's mailbox then.
@@ -48,8 +51,15 @@ class Deliveries:
         incarnation, remote = self._remote(user_id)
         if any(message.group is not None for message in messages):
             return self._gathered(incarnation, remote, user_id, messages)
+        return self._called(remote.deliver(user_id, messages))
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """How many of the receipts are news to the author's mailbox; it has all of them then. Raises as `deliver`."""
+        _, remote = self._remote(user_id)
+        return self._called(remote.take_receipts(user_id, receipts))
+
+    def _called(self, delivered: "asyncio.Future[int]") -> "asyncio.Future[int]":
         self.calls += 1
-        delivered = remote.deliver(user_id, messages)
         delivered.add_done_callback(self._heard)
         return delivered
 

@@ -23,6 +23,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -31,7 +32,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Routed,
     Send,
     SendResult,
@@ -40,6 +43,7 @@ from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
 from rowbox.cacheserver.routing.targets import Target
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 _Result = TypeVar("_Result")
@@ -122,6 +126,14 @@ class InTurn:
         """See MailboxPort."""
         return await self._target.follow(request, notify)
 
+    async def prove(self, request: ProvenToken) -> None:
+        """See MailboxPort."""
+        await self._target.prove(request)
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        """See MailboxPort."""
+        return await self._target.fetch_receipts(request)
+
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
         return await self._target.revoke_user(user_id)
@@ -141,6 +153,10 @@ class InTurn:
     def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
         """See GroupPort. Each user's requests to a group come one by one (cacheserver/groups/lines.py)."""
         return self._target.ask_group(asked)
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
+        """See Target. They need no order."""
+        return self._target.take_receipts(user_id, receipts)
 
     def judge(self, bearer: Bearer) -> Awaitable[None]:
         """See Target."""

@@ -37,6 +37,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -45,7 +46,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Routed,
     Send,
     SendResult,
@@ -332,6 +335,17 @@ class Router:
     async def judge(self, bearer: Bearer) -> None:
         """TokenRevoked, by the row of the bearer's own user."""
         await self.judges.judge(bearer)
+
+    async def prove(self, request: ProvenToken) -> None:
+        """See MailboxPort."""
+        await self._read(request.user_id, lambda target: target.prove(request))
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_receipts(request))
 
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.

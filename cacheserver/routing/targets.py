@@ -19,6 +19,7 @@ from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 MOST_KNOWN_USERS: Final = 1 << 16
@@ -34,6 +35,10 @@ class Target(MailboxPort, RevocationPort, Protocol):
 
     def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
         """See GroupPort."""
+        ...
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
+        """Has the user's mailbox take in what readers of his messages have. How many receipts were news to it."""
         ...
 
     def judge(self, bearer: Bearer) -> Awaitable[None]:
@@ -62,6 +67,10 @@ class RemoteTarget(Target, Protocol):
         self, users: Sequence[str], messages: Sequence[Message]
     ) -> "asyncio.Future[Sequence[int | RowboxError]]":
         """Does `deliver` for each of the users, in one call: what each gave or raised, in their order."""
+        ...
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """See Target. The call is on its way when this returns."""
         ...
 
     async def close(self) -> None:

@@ -15,8 +15,9 @@ from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.index_draft import IndexDraft, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.cells import CONVERSATION, FenceCell, OutboxCell
+from rowbox.mailbox.cells import CONVERSATION, RECEIPTS, FenceCell, OutboxCell
 from rowbox.mailbox.fence import Fence, head_of, is_sweepable, is_valid, latest_us
+from rowbox.mailbox.receipts import shown_versions
 from rowbox.mailbox.two_states import ByKind, IndexCell, choose, merge
 
 
@@ -52,6 +53,11 @@ class ClaimedRow:
         self.removable += [
             (Family.INDEX, keys.state_qualifier(cell.kind, cell.key, cell.epoch)) for cell in chosen.superseded
         ]
+
+    def whole_draft(self) -> IndexDraft:
+        """The draft of the index, with all that clients are shown. To be called once, when all cells were added."""
+        self.draft.add_shown(shown_versions(self.others.get(RECEIPTS.letter, {})))
+        return self.draft
 
     def add_outbox(self, columns: Sequence[Column]) -> None:
         """Takes in columns of the outbox. StoreDamaged."""

@@ -35,11 +35,12 @@ from rowbox.mailbox.aggregate.hand_over import HandedOver
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.index_draft import IndexDraft
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.cells import FenceCell, OutboxCell
+from rowbox.mailbox.cells import RECEIPTS, FenceCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import NotTheOwner, StoreOutcomeUnknown
 from rowbox.mailbox.fence import Access, Fence, access, claim, head_of, latest_us, map_version_of, newest
 from rowbox.mailbox.group import is_group_name
+from rowbox.mailbox.receipts import shown_versions
 from rowbox.mailbox.two_states import ByKind, merge
 
 WHOLE_COLUMNS = 1000
@@ -135,6 +136,7 @@ class Loader:
             draft.add(part.conversations)
             head = max(head, part.head)
             merge(others, part.others)
+        draft.add_shown(shown_versions(others.get(RECEIPTS.letter, {})))
         mailbox = Mailbox(
             user_id,
             self._limits,
@@ -162,7 +164,7 @@ class Loader:
         claimed.add_outbox(columns[Family.OUTBOX])
         self._cleaner.remove(row, claimed.removable, claimed.latest_us)
         self._cleaner.remove(row, folded.invalid, max(folded.latest_us, claimed.latest_us))
-        mailbox = claimed.mailbox(user_id, self._limits, claimed.draft.index())
+        mailbox = claimed.mailbox(user_id, self._limits, claimed.whole_draft().index())
         self._sent_ids.take_in(mailbox, row, columns[Family.DEDUPE], None)
         return LoadedRow(mailbox, claimed.outbox)
 
@@ -179,7 +181,7 @@ class Loader:
         grant.check()  # reading ids has dead ones removed: by a list that another may have outlived
         async for columns in self._parts(row, Family.OUTBOX):
             claimed.add_outbox(columns)
-        mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.draft))
+        mailbox = claimed.mailbox(user_id, self._limits, await _index(claimed.whole_draft()))
         self.store_calls += 1
         await self._sent_ids.read_on(mailbox, row)
         grant.check()

@@ -86,6 +86,10 @@ class RowReader:
         unread = await self._unread_above(view, need.conversation_id, need.mark)
         return Fact(need, as_of, Behind(unread, is_held))
 
+    async def message(self, view: View, conversation_id: bytes, message_id: bytes) -> MessageCell | None:
+        """What counts of a message; None: it is not there."""
+        return await self._message(view, MessageNeed(conversation_id, message_id))
+
     async def _message(self, view: View, need: MessageNeed) -> MessageCell | None:
         """The cell of a message that counts."""
         return current(view, await self._cells_of(view.row, need))

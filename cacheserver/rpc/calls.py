@@ -21,6 +21,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     GroupResult,
     GroupShown,
@@ -28,12 +29,15 @@ from rowbox.cacheserver.port import (
     MarkRead,
     MarkReadResult,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Send,
     SendResult,
 )
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 Asked = TypeVar("Asked")
@@ -160,6 +164,13 @@ class GroupSays(msgspec.Struct, frozen=True, array_like=True):
     answer: GroupAnswer
 
 
+class TakeReceipts(msgspec.Struct, frozen=True, array_like=True):
+    """Receipts on their way into an author's mailbox. Done twice, or in another order, it comes to the same."""
+
+    user_id: str
+    receipts: tuple[Receipt, ...]
+
+
 SEND = CallSpec("send", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_TO = CallSpec("send_to", Send, SendResult, Lane.REQUESTS, writes=True)
 """A send to a conversation: a call of its own, because an older owner would not see where it goes."""
@@ -179,11 +190,14 @@ FOLLOW = CallSpec("follow", FollowOver, str, Lane.REQUESTS, writes=False)
 """Begins a following; what it is told comes as a Push of the kind TOLD. The answer is the token of the head."""
 UNFOLLOW = CallSpec("unfollow", Unfollow, type(None), Lane.CONTROL, writes=False)
 HEADS = CallSpec("heads", Heads, HeadsNow, Lane.CONTROL, writes=False)
+PROVE = CallSpec("prove", ProvenToken, type(None), Lane.REQUESTS, writes=False)
+RECEIPTS = CallSpec("receipts", FetchReceipts, ReceiptsResult, Lane.REQUESTS, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
 DELIVER_TO_MANY = CallSpec("deliver_to_many", DeliverToMany, Arrivals, Lane.DELIVERIES, writes=True)
 ASK_GROUP = CallSpec("ask_group", AskGroup, GroupSays, Lane.GROUPS, writes=True)
+TAKE_RECEIPTS = CallSpec("take_receipts", TakeReceipts, int, Lane.DELIVERIES, writes=True)
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
 PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""

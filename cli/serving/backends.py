@@ -186,18 +186,8 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         return Stores(mail, cells)
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
-        deliver, ask = None, None
-        if among is not None:
-            deliver, ask = among.routing.deliveries.deliver, among.routing.deliveries.ask_group
-        return Owner(
-            store,
-            settings,
-            ownership=ownership,
-            time=time,
-            clock=clock,
-            deliver_elsewhere=deliver,
-            ask_elsewhere=ask,
-        )
+        elsewhere = among.routing.deliveries if among is not None else None
+        return Owner(store, settings, ownership=ownership, time=time, clock=clock, elsewhere=elsewhere)
 
     address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
     node = Node(

@@ -146,6 +146,42 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
         return self.client_message_id is not None
 
 
+class Receipts(Struct, rename="camel", kw_only=True, frozen=True):
+    """Up to where the other participant of a conversation of two has the user's messages, all before it included."""
+
+    delivered_up_to: str
+    """His devices have the messages up to this one."""
+    read_up_to: str | None
+    """He has read the messages up to this one; None: none."""
+
+
+class MemberState(Struct, rename="camel", kw_only=True, frozen=True):
+    """What another participant has of a message."""
+
+    user_id: str
+    state: str
+    """One of "sent", "delivered", "read"."""
+    read_timestamp: int | None
+    """When he read it; None where he has not, or has read further since."""
+
+
+class MessageReceipts(Struct, rename="camel", kw_only=True, frozen=True):
+    """Who has a message, and who has read it."""
+
+    message_id: str
+    delivered_to: int
+    read_by: int
+    members: tuple[MemberState, ...]
+
+
+class FetchedReceipts(Struct, rename="camel", kw_only=True, frozen=True):
+    """Who has got and read messages, in the order in which they were asked for."""
+
+    receipts: tuple[MessageReceipts, ...]
+    as_of: int
+    """When any of it last changed in the mailbox; 0: never."""
+
+
 class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """A conversation as one of its participants sees it."""
 
@@ -162,6 +198,8 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """Exact to 999, then 1000."""
     last_message_unsent: bool = False
     """Whether the newest message was taken back."""
+    receipts: Receipts | None = None
+    """What is known of the other participant of a conversation of two; None: nothing."""
     kind: str | None = None
     """"group" where it is one; what follows is there in groups only."""
     name: str | None = None

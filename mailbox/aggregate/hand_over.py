@@ -26,9 +26,10 @@ import msgspec
 from rowbox.mailbox.aggregate.client_ids import ClientIds, PackedIds
 from rowbox.mailbox.aggregate.index_draft import StoredState, index_of, stored_packed
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.cells import CONVERSATION, KINDS, ChangeKind, LogCell, OutboxCell
+from rowbox.mailbox.cells import CONVERSATION, KINDS, RECEIPTS, ChangeKind, LogCell, OutboxCell
 from rowbox.mailbox.fence import Access, Fence, FenceEntry, access, claim
 from rowbox.mailbox.message import Message, MessageCopy
+from rowbox.mailbox.receipts import shown_versions
 from rowbox.mailbox.two_states import ByKind
 
 FORMAT = 3
@@ -130,7 +131,7 @@ class HandedOver(NamedTuple):
             epoch=fence[-1].epoch,
             fence=fence,
             head=self.head,
-            index=index_of(self.states),
+            index=index_of(self.states, shown_versions(self.others.get(RECEIPTS.letter, {}))),
             client_ids=self.client_ids,
             stale_epochs={letter: self._carriers(letter, keys) for letter, keys in self._keys()},
             others=self.others,

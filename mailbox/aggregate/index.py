@@ -9,12 +9,14 @@ objects, what was shown lately as JSON: a bounded number of each, whatever the m
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.conversation import Conversation, pack, unpack
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ID_BYTES
+from rowbox.mailbox.receipts import ReceiptMarks
 
 MOST_CHANGES = 512
 """The conversations that changed last: those whose states are objects, and whose order of change is known. More than a
@@ -44,13 +46,17 @@ def _state_bytes(state: Conversation | bytes) -> int:
     return STATE_BYTES + len(state.snippet) * wide + sum(map(len, state.participants))
 
 
+_NOBODYS: Mapping[bytes, ReceiptMarks] = MappingProxyType({})
+
+
 class ConversationIndex:
     """All conversations of one mailbox, newest state each. Made empty, or by an IndexDraft.
 
-    `endings`: which of them tell of what retention has taken.
+    `endings`: which of them tell of what retention has taken. `marks`: the mailbox's states of receipts, which belong
+    to what clients are shown of a conversation; the mailbox sets and changes them, and says so (`touch`).
     """
 
-    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "memberships", "size_bytes")
+    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "marks", "memberships", "size_bytes")
 
     def __init__(
         self,
@@ -74,6 +80,7 @@ class ConversationIndex:
         self._changes: OrderedDict[bytes, int] = OrderedDict(changes)
         self._texts: dict[bytes, bytes] = {}
         self.endings = endings if endings is not None else Endings()
+        self.marks = _NOBODYS
         self.born = born
         self.memberships: Mapping[bytes, Membership] = _NO_MEMBERSHIPS
         """What the user knows of groups beside their states, by conversation: changed only with the state."""
@@ -91,11 +98,13 @@ class ConversationIndex:
         return unpack(state) if isinstance(state, bytes) else state
 
     def version_of(self, conversation_id: bytes) -> int:
-        """The version of a conversation's state; 0 when the user is not in it."""
+        """The version of what clients are shown of a conversation; 0 when the user is not in it."""
         version = self._changes.get(conversation_id)
         if version is None:
-            state = self.get(conversation_id)
+            state, marks = self.get(conversation_id), self.marks.get(conversation_id)
             version = state.version if state is not None else 0
+            if state is not None and marks is not None:
+                version = max(version, marks.shown)
         return version
 
     def packed(self) -> dict[bytes, bytes]:
@@ -124,6 +133,15 @@ class ConversationIndex:
         else:
             self._order.append(position)  # as most do: what is newest comes last
 
+    def touch(self, conversation_id: bytes, version: int) -> None:
+        """Notes that its `marks` were changed, with a version that is greater than all others here.
+
+        Clients are shown the conversation anew; its state and its place in the list stay.
+        """
+        if conversation_id in self._states:
+            self._forget_text(conversation_id)
+            self._note_change(conversation_id, version)
+
     def newest(self, skip: int, count: int) -> list[Position]:
         """Positions `skip` to `skip + count` of the list, newest first."""
         end = len(self._order) - skip
@@ -151,6 +169,15 @@ class ConversationIndex:
         changed.sort(reverse=True)
         return changed
 
+    def latest(self, since: int, most: int) -> list[tuple[bytes, int]]:
+        """Of the conversations that changed after `since` the `most` that changed last, each with its version."""
+        found: list[tuple[bytes, int]] = []
+        for conversation_id, changed_at in reversed(self._changes.items()):
+            if changed_at <= since or len(found) == most:
+                break
+            found.append((conversation_id, changed_at))
+        return found
+
     def ended(self, horizon: int, most: int) -> list[bytes]:
         """Conversations that tell of what retention has taken: see Endings.ended."""
         return self.endings.ended(horizon, self._ends_after, most)
@@ -167,12 +194,12 @@ class ConversationIndex:
         known = self._texts.get(conversation_id)
         if known is not None and self.endings.first > horizon:
             return known
-        state = self.get(conversation_id)
+        state, marks = self.get(conversation_id), self.marks.get(conversation_id)
         assert state is not None
         if state.has_ended(horizon):
-            return state.at(horizon).to_json(conversation_id, self._membership(state, conversation_id))
+            return state.at(horizon).to_json(conversation_id, self._membership(state, conversation_id), marks)
         if known is None:
-            known = state.to_json(conversation_id, self._membership(state, conversation_id))
+            known = state.to_json(conversation_id, self._membership(state, conversation_id), marks)
             self._keep_text(conversation_id, known)
         return known
 

@@ -101,6 +101,18 @@ class IndexDraft:
         if newer:
             self._changes = sorted(self._changes + newer, reverse=True)[:MOST_CHANGES]
 
+    def add_shown(self, versions: Iterable[tuple[bytes, int]]) -> None:
+        """Takes in versions with which something beside their states changed that clients are shown, by conversation.
+
+        Each conversation at most once. To be called after all of `add`.
+        """
+        oldest_change = self._changes[-1][0] if len(self._changes) == MOST_CHANGES else 0
+        newer = {one: version for one, version in versions if version > oldest_change and one in self._states}
+        if newer:
+            changes = {conversation_id: version for version, conversation_id in self._changes}
+            changes.update((one, max(version, changes.get(one, 0))) for one, version in newer.items())
+            self._changes = sorted(((version, one) for one, version in changes.items()), reverse=True)[:MOST_CHANGES]
+
     def merges(self) -> Iterator[None]:
         """Merges two runs before each `yield`, until one run is left."""
         while len(self._runs) > 1:
@@ -121,8 +133,9 @@ class IndexDraft:
         )
 
 
-def index_of(states: Iterable[StoredState]) -> ConversationIndex:
-    """An index of a few states, made in one go."""
+def index_of(states: Iterable[StoredState], shown: Iterable[tuple[bytes, int]] = ()) -> ConversationIndex:
+    """An index of a few states, made in one go. `shown` is as of `add_shown`."""
     draft = IndexDraft()
     draft.add(list(states))
+    draft.add_shown(shown)
     return draft.index()

@@ -23,15 +23,17 @@ from typing import NamedTuple, cast
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index import ConversationIndex
 from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import MEMBERSHIP, REVOCATION, LogCell
+from rowbox.mailbox.cells import MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
+from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT
 
@@ -71,6 +73,7 @@ class Mailbox:
         "log",
         "log_floor",
         "others",
+        "proofs",
         "stale_epochs",
         "user_id",
         "windows",
@@ -113,6 +116,7 @@ class Mailbox:
         self._windows_bytes = 0
         self.log: deque[LogCell] = deque()
         self.log_floor = head
+        self.proofs = Proofs()
 
     @property
     def is_fenced(self) -> bool:
@@ -139,6 +143,11 @@ class Mailbox:
     def states_of(self, kind: Kind[StateT]) -> Mapping[bytes, StateT]:
         """The states of a kind by key. Not for conversations: `index` has them."""
         return cast("Mapping[bytes, StateT]", self.others.get(kind.letter, {}))
+
+    @property
+    def receipts(self) -> Mapping[bytes, ReceiptMarks]:
+        """The marks of both sides, by conversation."""
+        return self.index.marks
 
     @property
     def revocation(self) -> Revocation | None:
@@ -184,10 +193,15 @@ class Mailbox:
             self._take_others(kind, states)
         if not self.born and plan.states:
             self.born = min([state.created_version for state in plan.states.values()])
+        touched = self._touched(plan) if RECEIPTS.letter in plan.others else []
         for conversation_id, state in plan.states_by_version():
+            while touched and touched[-1][0] < state.version:
+                self.index.touch(*touched.pop()[::-1])
             if state.created_version > plan.base_head:
                 self._open_window(conversation_id, ZERO_ID)
             self.index.put(conversation_id, state)
+        while touched:
+            self.index.touch(*touched.pop()[::-1])
         for conversation_id, copy, newest_before in plan.copies:
             self._add_copy(conversation_id, copy, newest_before)
         for conversation_id, copy in plan.changed:
@@ -285,10 +299,19 @@ class Mailbox:
         window = self.windows.get(conversation_id)
         return window.get(message_id) if window is not None else None
 
+    def _touched(self, plan: Plan) -> list[tuple[int, bytes]]:
+        """The conversations whose marks an applied plan has changed for clients to see, each with the version of that;
+        the one that changed last comes first.
+        """
+        marks = ((one, self.receipts[one].shown) for one in plan.others[RECEIPTS.letter])
+        return sorted([(shown, one) for one, shown in marks if shown > plan.base_head], reverse=True)
+
     def _take_others(self, kind: bytes, states: Mapping[bytes, State]) -> None:
         known = self.others.setdefault(kind, {})
         if kind == MEMBERSHIP.letter:
             self.index.memberships = cast("Mapping[bytes, Membership]", known)
+        if kind == RECEIPTS.letter:
+            self.index.marks = cast("Mapping[bytes, ReceiptMarks]", known)
         for key, state in states.items():
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)

@@ -9,6 +9,8 @@ leaves the plan as it was.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import msgspec
+
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction, is_due, is_reaction_due
 from rowbox.mailbox.aggregate.needs import (
     MOST_RECOUNTS,
@@ -25,6 +27,7 @@ from rowbox.mailbox.aggregate.needs import (
 )
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    RECEIPTS,
     REVOCATION,
     Cell,
     ChangeKind,
@@ -47,6 +50,7 @@ from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.reactions import Reaction, with_reaction
+from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT, cells_of, nothing_before
 
@@ -113,6 +117,7 @@ class Plan:
         "now_us",
         "others",
         "outbox",
+        "read",
         "records",
         "seen_us",
         "states",
@@ -137,6 +142,8 @@ class Plan:
         """The new states of all other kinds of index cells, by kind and key."""
         self.log: list[LogCell] = []
         """The log entries, which tell clients of changes. A change need not have one."""
+        self.read: set[bytes] | tuple[()] = ()
+        """The conversations of which the user has read more, by a mark or by sending."""
         self.records: dict[bytes, DedupeCell] = {}
         self.outbox: list[OutboxCell] = []
         """The messages of this plan that go to others' rows by a delivery of their own."""
@@ -331,9 +338,44 @@ class Plan:
             left = state.at(self.horizon) if state.has_ended(self.horizon) else state
             state = left.with_read_mark(up_to, behind.unread, self.tick(0), self._mailbox.epoch)
             self.put_conversation(conversation_id, state, ChangeKind.READ_MARK, up_to)
+            self._note_read(conversation_id)
         elif state.has_ended(self.horizon):
             state = self._put_settled(conversation_id, state, behind.unread)
         return Marked(state.unread_count, state.version)
+
+    def take_receipt(self, receipt: Receipt) -> int:
+        """Adds what the other participant's owner tells of what he has and has read: marks that only rise.
+
+        Returns the version, or 0 where the mailbox knows as much, or has no such conversation with him.
+        """
+        state = self.conversation(receipt.conversation_id)
+        if state is None or state.other_of(self._mailbox.user_id) != receipt.reader_id:
+            return 0
+        known = self.state(RECEIPTS, receipt.conversation_id) or NO_MARKS
+        seen = seen_in(known).joined(seen_in(receipt))
+        if seen == seen_in(known):
+            return 0
+        epoch, version = self.stamp()
+        marks = ReceiptMarks(version, epoch, seen.delivered, seen.read, seen.read_us, version, known.told_read)
+        self.put(RECEIPTS, marks, receipt.conversation_id)
+        mark = seen.read if seen.read > seen_in(known).read else seen.delivered
+        self.log.append(LogCell(version, epoch, ChangeKind.RECEIPT, receipt.conversation_id, mark))
+        return version
+
+    def note_told(self, told: Mapping[bytes, bytes]) -> int:
+        """Notes up to where the others' rows have confirmed that this user has read, by conversation. Not shown.
+
+        Returns of how many conversations that is news.
+        """
+        news = 0
+        for conversation_id, read in told.items():
+            known = self.state(RECEIPTS, conversation_id) or NO_MARKS
+            if read > known.told_read:
+                epoch, version = self.stamp()
+                marks = msgspec.structs.replace(known, version=version, epoch=epoch, told_read=read)
+                self.put(RECEIPTS, marks, conversation_id)
+                news += 1
+        return news
 
     def settle(self, conversation_ids: Iterable[bytes], fact: Fact | None = None) -> Settled | RecountNeed:
         """Settles those of the conversations whose states tell of messages that retention has taken.
@@ -409,6 +451,8 @@ class Plan:
     def _new_send(self, new: NewSend) -> Sent:
         state = self.conversation(new.conversation_id)
         newest_us = sent_timestamp(state.last_message_id) if state is not None else 0
+        if state is not None and state.unread_count:
+            self._note_read(new.conversation_id)
         version = self.tick(newest_us)
         old = state or Conversation.new(new.participants, version)
         # One number is both here, as a rule; they are two in every other mailbox (docs/consistency.md).
@@ -611,6 +655,9 @@ class Plan:
                 told,
             )
         )
+
+    def _note_read(self, conversation_id: bytes) -> None:
+        self.read = {*self.read, conversation_id}
 
     def _put_settled(self, conversation_id: bytes, state: Conversation, unread: Unread | None) -> Conversation:
         """Settles one conversation; `unread` counts where it needs a recount."""

@@ -46,6 +46,10 @@ class Code(StrEnum):
     STATE_BEHIND = "state_behind"  # a state is as new as its newest message
     STATE_VERSION = "state_version"  # and exactly as new as its newest log entry
 
+    RECEIPTS = (
+        "receipts"  # what is read is delivered, what is told is read, and the marks are as new as their log entry
+    )
+
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
     CHANGED_MESSAGE = "changed_message"  # changes follow one another, keep all but text and reactions, end at an unsend
@@ -67,6 +71,7 @@ class Code(StrEnum):
     COPY_DIFFERS = "copy_differs"  # and says the same there
     COPY_UNSENT = "copy_unsent"  # a received message is in its sender's row, of a group in the group's
     NOT_A_MEMBER = "not_a_member"  # who has left a group has nothing that was sent there after it
+    RECEIPT_AHEAD = "receipt_ahead"  # what a row knows of another one's read mark is not above that one's own
 
     MORE = "more"  # no invariant: how many findings of the row are not listed
 

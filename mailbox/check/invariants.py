@@ -12,11 +12,12 @@ Across rows nothing is checked here: see copy_balance.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    RECEIPTS,
     REVOCATION,
     ChangeKind,
     DedupeCell,
@@ -31,12 +32,14 @@ from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.receipt_check import ReceiptCheck
 from rowbox.mailbox.check.revocation_check import check_revocation
 from rowbox.mailbox.check.send_check import SendCheck
 from rowbox.mailbox.clocks.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 
@@ -80,6 +83,12 @@ class RowCheck:
             conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
             for conversation_id, state in states[CONVERSATION.letter].items()
         }
+        self.receipts: Mapping[bytes, ReceiptMarks] = states[RECEIPTS.letter]
+        """By conversation, the marks that count."""
+        self._receipts = {
+            one: ReceiptCheck(one, marks, states[CONVERSATION.letter].get(one), horizon, self._report)
+            for one, marks in self.receipts.items()
+        }
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
         self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
@@ -95,6 +104,11 @@ class RowCheck:
     def conversation_count(self) -> int:
         """How many conversations count."""
         return len(self._conversations)
+
+    def other_of(self, conversation_id: bytes) -> str | None:
+        """The other participant of a conversation of two that counts; None: there is none."""
+        conversation = self._conversations.get(conversation_id)
+        return conversation.state.other_of(self._user_id) if conversation is not None else None
 
     def message(self, *cells: MessageCell) -> Counted | None:
         """Takes in a message, all its cells at once; what counts of it, or None where it does not count."""
@@ -118,7 +132,9 @@ class RowCheck:
         """Takes in a log entry."""
         if not self._counts(cell.epoch, cell.version):
             return
-        if isinstance(cell.kind, ChangeKind):
+        if cell.kind is ChangeKind.RECEIPT:
+            self._receipt(cell)
+        elif isinstance(cell.kind, ChangeKind):
             conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
             if conversation is not None:
                 conversation.log_entry(cell)
@@ -133,6 +149,8 @@ class RowCheck:
         """The findings."""
         for conversation in self._conversations.values():
             conversation.end()
+        for receipts in self._receipts.values():
+            receipts.end()
         self._sends.end()
         for what, count in self._unknown.items():
             self._report(
@@ -156,6 +174,14 @@ class RowCheck:
         if conversation is None:
             self._report(Code.STATE_MISSING, f"{what} is of conversation {conversation_id.hex()}, which has no state")
         return conversation
+
+    def _receipt(self, cell: LogCell) -> None:
+        receipts = self._receipts.get(cell.conversation_id)
+        if receipts is None:
+            text = f"the log entry of {cell.version} is of receipts of conversation {cell.conversation_id.hex()}"
+            self._report(Code.RECEIPTS, f"{text}, which has none")
+        else:
+            receipts.log_entry(cell)
 
     def _check_stamps(self, cell: MessageCell, *, in_group: bool) -> None:
         """Of a group's message the date is the group's row's, which has all of them as its own."""

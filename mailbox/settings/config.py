@@ -445,7 +445,7 @@ class CommitSettings(Struct, frozen=True, kw_only=True):
 
 
 class MessageSettings(Struct, frozen=True, kw_only=True):
-    """For how long a message may be changed."""
+    """For how long a message may be changed, and what authors are told of their readers."""
 
     edit_window_ms: Annotated[
         int,
@@ -467,6 +467,14 @@ class MessageSettings(Struct, frozen=True, kw_only=True):
             description="How long after its sending users may react to a message, and take that back; 0: nobody does.",
         ),
     ] = 30 * DAY_MS
+    receipts: Annotated[
+        Literal["all", "delivered", "none"],
+        Meta(
+            description="What authors are told of their readers in a conversation of two: that a message is on one of "
+            "his devices and that he has read it (`all`), only the former, or nothing. For all users of the servers, "
+            "both ways; what was told before stays. The same on all servers of a cluster."
+        ),
+    ] = "all"
 
 
 class GroupsSettings(Struct, frozen=True, kw_only=True):

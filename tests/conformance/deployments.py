@@ -16,7 +16,7 @@ from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 from tests.support.alone import own_port
 from tests.support.hbase_cluster import HBase
 
-SETTINGS: Final = {"ROWBOX_COMMIT_DELIVERY_WAIT_MS": "30000"}
+SETTINGS: Final = {"ROWBOX_COMMIT_DELIVERY_WAIT_MS": "30000", "ROWBOX_MESSAGES_RECEIPTS": "none"}
 """A send is answered once its recipient has the message, however busy the machine is: what is read next shows it."""
 _FLAGS: Final = ("--port", "0", "--admin-port", "0")
 

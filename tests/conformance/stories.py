@@ -317,6 +317,27 @@ async def one_feed_over_three_ways(caller: Caller) -> None:
         caller.transcript.note("the others", *(one == missed.json for one in others))
 
 
+async def receipts_are_asked_for(caller: Caller) -> None:
+    """Nothing is told of readers in these deployments: receipts come when they come, between any two answers."""
+    first = await caller.send("alice", "bob", "one", "1")
+    second = await caller.send("alice", "bob", "two", "2")
+    note = await caller.send("alice", "alice", "a note", "3")
+    conversation_id = first.json["conversationId"]
+    await caller.post("bob", "markRead", conversationId=conversation_id, messageId=second.json["messageId"])
+    both = f"{second.json['messageId']},{first.json['messageId']}"
+    for name in ("alice", "bob", "carol"):
+        await caller.get(name, "fetchReceipts", conversationId=conversation_id, messageIds=both)
+    own = {key: note.json[key] for key in ("conversationId", "messageId")}
+    await caller.get("alice", "fetchReceipts", conversationId=own["conversationId"], messageIds=own["messageId"])
+    await caller.get("alice", "fetchReceipts", conversationId=conversation_id, messageIds=own["messageId"])
+    await caller.get("alice", "fetchReceipts", conversationId=conversation_id, messageIds="x")
+    await caller.get("alice", "fetchReceipts", conversationId=conversation_id)
+    await caller.get(
+        "alice", "fetchReceipts", conversationId=conversation_id, messageIds=both, userId=caller.user("bob")
+    )
+    await caller.get("alice", "fetchConversation")
+
+
 async def what_is_refused(caller: Caller) -> None:
     send = "/v1/sendMessage"
     fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
@@ -432,6 +453,7 @@ STORIES: Final[tuple[Story, ...]] = (
     polls,
     the_feed_of_a_mailbox,
     one_feed_over_three_ways,
+    receipts_are_asked_for,
     what_is_refused,
     an_admin_acts_for_others,
     one_id_twenty_times_at_once,

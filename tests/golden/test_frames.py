@@ -17,15 +17,20 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     GroupResult,
     GroupShown,
     Lost,
     MarkRead,
     MarkReadResult,
+    MemberReceipt,
+    MessageReceipts,
     Page,
+    ProvenToken,
     Quota,
     React,
+    ReceiptsResult,
     Routed,
     Send,
     SendResult,
@@ -43,6 +48,7 @@ from rowbox.cacheserver.rpc.calls import (
     Heads,
     HeadsNow,
     SendStatus,
+    TakeReceipts,
     Told,
     Unfollow,
 )
@@ -66,6 +72,7 @@ from rowbox.mailbox.groups.requests import (
 )
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from tests.golden.lines import Line, differences, lines, named, of_today
 
@@ -78,6 +85,8 @@ SEALS = {line["case"]: line for line in ALL if line["is"] == "seals"}
 ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
 BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
 QUOTA = Quota(9, 60)
+READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
+SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
@@ -104,9 +113,13 @@ VALUES: Mapping[str, Any] = {
     "React": React("alice", OTHER_ID, ID, "\U0001f44d", BEARER, Routed(8, 9)),
     "ChangeResult": ChangeResult(ID, 6, changed=True, quota=QUOTA),
     "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
-    "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER),
+    "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER, proves=True),
     "Page": Page((b"{}",), False, "token", True, "cursor", "reason", 5, QUOTA),
-    "FetchChanges": FetchChanges("alice", "token", 100, 262_144, 5_000, BEARER),
+    "FetchChanges": FetchChanges("alice", "token", 100, 262_144, 5_000, BEARER, proves=True),
+    "FetchReceipts": FetchReceipts("alice", OTHER_ID, (ID, OTHER_ID), BEARER),
+    "ReceiptsResult": ReceiptsResult((MessageReceipts(ID, (READ, SENT)),), 6, QUOTA),
+    "TakeReceipts": TakeReceipts("alice", (Receipt(OTHER_ID, "bob", ID, OTHER_ID, 5),)),
+    "ProvenToken": ProvenToken("alice", "token", BEARER),
     "Changes": Changes((b"{}",), (b"[]",), True, False, "token", False, "reason", 5, QUOTA, "cursor"),
     "Changes, more of them": Changes((b"{}",), (b"[]",), False, False, "token", True, "reason", 5, QUOTA, "cursor"),
     "ChangeGroup": ChangeGroup("alice", ID, SetRole("bob", "admin"), BEARER, Routed(8, 9)),

@@ -12,6 +12,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -20,8 +21,10 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     Quota,
     React,
+    ReceiptsResult,
     Send,
     SendResult,
 )
@@ -67,6 +70,7 @@ class ScriptedPort:
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
         self.followers: list[Notify] = []
+        self.receipts = ReceiptsResult((), 0)
         self.quota: Quota | None = None
         self.unready: list[str] = []
         self.calls: list[Any] = []
@@ -120,6 +124,13 @@ class ScriptedPort:
         self._called(request)
         self.followers.append(notify)
         return ScriptedFollowing()
+
+    async def prove(self, request: ProvenToken) -> None:
+        self._called(request)
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        self._called(request)
+        return self.receipts
 
     def warnings(self) -> Sequence[str]:
         return ()

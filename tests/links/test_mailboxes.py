@@ -37,6 +37,7 @@ from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import HandoverInProgress, LinkLost, Overloaded, PeerTooOld, RateLimited, TokenRevoked
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupChanged, GroupRequest, ViewGroup
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import PollSettings, RateLimitSettings, Settings
 from tests.http.scripted_port import EMPTY_PAGE, SENT, ScriptedPort
@@ -332,6 +333,11 @@ class _Owners:
         done.set_result(len(messages))
         return done
 
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        done.set_result(len(receipts))
+        return done
+
 
 @virtual_time
 async def test_what_owners_ask_of_one_another_comes_through(tmp_path: Path) -> None:
@@ -343,6 +349,7 @@ async def test_what_owners_ask_of_one_another_comes_through(tmp_path: Path) -> N
     assert await mailboxes.deliver("bob", messages) == 3
     assert await mailboxes.deliver_to_many(("bob", "carol"), messages) == [3, 3]
     assert await mailboxes.ask_group(ViewGroup(bytes(16), "alice")) == GroupChanged(7, changed=True)
+    assert await mailboxes.take_receipts("bob", [Receipt(bytes(16), "alice", bytes(16))] * 2) == 2
     with pytest.raises(TokenRevoked, match="of alice"):
         await mailboxes.judge(Bearer("alice"))
     await mailboxes.close()

@@ -24,10 +24,12 @@ from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreUnavailable
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import Settings
-from tests.support.cluster import SHARDS, UNLIMITED, Node, delivered
+from tests.support.cluster import SHARDS, UNLIMITED, Node, delivered, told
 from tests.support.process import ConnectionLost, Process, install
 from tests.support.virtual_time import WallClock
 
@@ -114,7 +116,7 @@ class Server:
             ownership=self.ownership,
             now_us=servers.clock.now_us,
             clock=self.clock,
-            deliver_elsewhere=self._deliver_elsewhere,
+            elsewhere=self,
         )
         tenure = Tenure(self.name, lambda: self.owner, self.ownership, self.maps, self.learn, self.view)
         self.moves = Moves(tenure, SHARDS, self._send, self._limits)
@@ -163,12 +165,26 @@ class Server:
         servers = self._servers
         return await servers.network.send(servers.by_name[target.incarnation], self.name, part, version, timeout_s)
 
-    def _deliver_elsewhere(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        """See Elsewhere."""
         return asyncio.ensure_future(self._deliver(user_id, messages))
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """See Elsewhere."""
+        return asyncio.ensure_future(self._take_receipts(user_id, receipts))
+
+    async def ask_group(self, name: str, asked: GroupRequest) -> GroupAnswer:
+        """See Elsewhere."""
+        server = self._servers.named_by(self.view, name)
+        return await server.process.call(server.owner.ask_group(asked))
 
     async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
         server = self._servers.named_by(self.view, user_id)
         return await server.process.call(delivered(server.owner, user_id, messages))
+
+    async def _take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> int:
+        server = self._servers.named_by(self.view, user_id)
+        return await server.process.call(told(server.owner, user_id, receipts))
 
 
 class Servers:

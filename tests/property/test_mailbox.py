@@ -64,6 +64,8 @@ contents = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_siz
 
 def _is_of_a_stranger(finding: Finding) -> bool:
     """The rows of strangers are not in this store, so what they sent is in nobody's."""
+    if finding.code is Code.RECEIPTS and finding.user_id in STRANGERS:
+        return True  # somebody else has what he never sent
     return finding.code is Code.COPY_UNSENT and any(f" of {stranger} " in finding.text for stranger in STRANGERS)
 
 
@@ -481,6 +483,10 @@ class MailboxMachine(RuleBasedStateMachine):
             await self.cluster.quiet()
             node = await self.cluster.move()
             for user in USERS:
+                await node.conversations(user)  # which has receipts told that no row knows to be
+            await self.cluster.receipts_told()
+            await self.cluster.quiet()
+            for user in USERS:
                 await node.process.call(is_what_a_load_finds(node, user))
 
         self.runner.run(run())
@@ -514,23 +520,34 @@ class MailboxMachine(RuleBasedStateMachine):
     async def _fresh_fetch_is_the_model(self, user: str, size: int) -> None:
         node, model = self.cluster.node, self.model[user]
         await self._expire(user)
+        await self.cluster.receipts_told()
         found, token = await all_conversations(node, user, size)
         assert [without_version(item) for item in found] == [
             model.conversation_view(conversation) for conversation in model.conversations
         ]
+        for item in found:
+            self._says_no_more_than_its_reader(user, item)
         head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
-        if user in self.revoked:
-            head = max(head, version_of(token))  # a revocation is a change that nothing shows
+        if user in self.revoked or any(model.marks.values()):
+            head = max(head, version_of(token))  # a revocation, or that a read was told, is a change that nothing shows
         assert head == version_of(token) or self.expires, "what expired in a later page is settled after the first"
         for conversation in model.conversations:
             listed, list_token = await all_messages(node, user, conversation, size)
-            assert version_of(list_token) == head or (user in self.revoked and version_of(list_token) > head)
+            assert version_of(list_token) >= head
             assert [without_version(item) for item in listed] == [said.seen_by(user) for said in model.of(conversation)]
         every, _ = await all_messages(node, user, None, size)
         versions = [item["lastUpdatedTimestamp"] for item in every]
         assert versions == sorted(set(versions), reverse=True)
         shown = {item["messageId"]: without_version(item) for item in every}
         assert shown == {to_text(said.id): said.seen_by(user) for said in model.messages.values()}
+
+    def _says_no_more_than_its_reader(self, user: str, item: Json) -> None:
+        receipts: Json = item.get("receipts", {})
+        others = [other for other in item["participants"] if other != user]
+        if receipts.get("readUpTo") is not None and others[0] in self.model:
+            conversation = direct_conversation_id(user, others[0])
+            assert bytes.fromhex(receipts["readUpTo"]) <= self.model[others[0]].marks[conversation]
+            assert receipts["readUpTo"] <= receipts["deliveredUpTo"] <= item["lastMessageId"]
 
     @rule(user=users, number=st.integers(0, 4), size=sizes)
     def fetch_by_number(self, user: str, number: int, size: int) -> None:
@@ -556,6 +573,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.runner.run(self._follow(user, size))
 
     async def _follow(self, user: str, size: int) -> None:
+        await self.cluster.receipts_told()
         await self._take_deltas(self.clients[user], size)
         await self._holds_what_a_fresh_fetch_shows(self.clients[user])
 
@@ -596,6 +614,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.feeds[user] = [*self.feeds[user], client][-5:]
 
     async def _follow_the_feed(self, client: FeedClient, size: int, max_bytes: int) -> None:
+        await self.cluster.receipts_told()
         before = client.token
         pages = await client.follow(self.cluster.node, size, max_bytes)
         self.given_tokens |= {page.token for page in pages}
@@ -612,6 +631,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def a_token_of_another_list_resets(self, user: str, other: str, size: int) -> None:
         async def run() -> None:
             node = self.cluster.node
+            await self.cluster.receipts_told()
             await node.conversations(user, page_size=100)  # settles what has ended, or one of those below does
             conversations = await node.conversations(user, token=(await node.messages(other)).token, page_size=size)
             messages = await node.messages(user, token=(await node.conversations(other)).token, page_size=size)
@@ -671,7 +691,7 @@ def test_an_owner_is_what_the_model_says(late: bool, how: Settings) -> None:
         pass
 
     Machine.late = late
-    Machine.settings_of = how
+    Machine.settings_of = replace(how, messages=MessageSettings())
     run_state_machine_as_test(
         Machine,
         settings=settings(

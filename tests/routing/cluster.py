@@ -25,6 +25,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -34,7 +35,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Send,
     SendResult,
 )
@@ -55,6 +58,7 @@ from rowbox.mailbox.errors import (
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, entropy_of, message_id, shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 SHARDS = 4
@@ -282,6 +286,16 @@ class ModelOwner:
         self._told[told] = None
         return told
 
+    async def prove(self, request: ProvenToken) -> None:
+        self.admit(request.user_id)
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        self.admit(request.user_id)
+        return ReceiptsResult((), 0)
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        raise NotImplementedError
+
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         self.admit(user_id)
 
@@ -472,6 +486,15 @@ class ModelLink:
         here.count = int(at_owner[0].head)
         self._followings[here] = None
         return here
+
+    async def prove(self, request: ProvenToken) -> None:
+        await self._call(lambda: self._served.prove(request))
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        return await self._call(lambda: self._served.fetch_receipts(request))
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        return self._call(lambda: self._served.take_receipts(user_id, receipts), writes=True)
 
     def admit_write(self, user_id: str, bearer: Bearer | None = None) -> None:
         """Nothing is known here."""

@@ -14,6 +14,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchGroup,
     FetchMessages,
+    FetchReceipts,
     Follow,
     Following,
     GroupResult,
@@ -22,7 +23,9 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    ProvenToken,
     React,
+    ReceiptsResult,
     Send,
     SendResult,
 )
@@ -34,6 +37,7 @@ from rowbox.mailbox.errors import HandoverInProgress, RowboxError
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 PATIENCE_S = 5.0
@@ -123,6 +127,16 @@ class ScriptedTarget:
         self.notify = notify
         answer: Following = await self._ask(request)
         return answer
+
+    async def prove(self, request: ProvenToken) -> None:
+        await self._ask(request)
+
+    async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
+        answer: ReceiptsResult = await self._ask(request)
+        return answer
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        return self._ask((user_id, receipts))
 
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         return self._ask((user_id, messages))

@@ -32,7 +32,10 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.cli.serving.cluster.peers import Peers
 from rowbox.hbase_schema.families import ttl_ms
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
+from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from tests.links.linked import SECRET
 from tests.routing.scripted import comes_to
 from tests.support.cluster import SHARDS, UNLIMITED
@@ -60,17 +63,21 @@ class _Server:
         store.mutate = counted  # type: ignore[method-assign]
         peers = Peers(lambda: Identity("chat", name), SECRET, self.view, Hints(self.view, []).heard)
         ownership = EpochOwnership(1, name, shards)
-        self.owner = Owner(
-            store, UNLIMITED, ownership=ownership, time=BareTime(clock.now_us), deliver_elsewhere=self._elsewhere
-        )
+        self.owner = Owner(store, UNLIMITED, ownership=ownership, time=BareTime(clock.now_us), elsewhere=self)
         self.targets = Targets(self.view, peers.connect, Local(lambda: name, self.owner, tuple))
         self.deliveries = Deliveries(self.view, self.targets)
         handlers = mailbox_calls(InTurn(self.owner))
         handlers.merge(owner_calls(InTurn(self.owner)))
         self.listener = Listener(Identity("chat", name), SECRET, handlers)
 
-    def _elsewhere(self, user_id: str, messages: Sequence[object]) -> "asyncio.Future[int]":
-        return self.deliveries.deliver(user_id, messages)  # type: ignore[arg-type]
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        return self.deliveries.deliver(user_id, messages)
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        return self.deliveries.take_receipts(user_id, receipts)
+
+    async def ask_group(self, name: str, asked: GroupRequest) -> GroupAnswer:
+        return await self.deliveries.ask_group(name, asked)
 
 
 @asynccontextmanager

@@ -47,8 +47,9 @@ from rowbox.mailbox.group import GroupSettings, group_conversation_id
 from rowbox.mailbox.groups.requests import Deed
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import ListKind
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
-from rowbox.mailbox.settings.config import CacheSettings, RateLimitSettings, Settings
+from rowbox.mailbox.settings.config import CacheSettings, MessageSettings, RateLimitSettings, Settings
 from tests.support.process import Process, install
 from tests.support.virtual_time import WallClock, settle
 
@@ -57,9 +58,12 @@ HANDED_BYTES = 64 << 20
 """More than any test has in memory."""
 Json = dict[str, Any]
 
-UNLIMITED = Settings(rate_limits=RateLimitSettings(enabled=False))
+QUIET = MessageSettings(receipts="none")
+"""Nothing changes by itself: for tests that are not about receipts and count changes."""
+UNLIMITED = Settings(rate_limits=RateLimitSettings(enabled=False), messages=QUIET)
 CRAMPED = Settings(
     rate_limits=RateLimitSettings(enabled=False),
+    messages=QUIET,
     cache=CacheSettings(bytes=9_000, window_messages=2, window_bytes_per_mailbox=1500, load_concurrency=2),
 )
 """A cache in which almost nothing stays: every path that reads the store is taken."""
@@ -303,6 +307,12 @@ class Cluster:
         await owner.delivery.idle()
         await owner.pipeline.idle()
 
+    async def receipts_told(self) -> None:
+        """Returns when the newest node has no receipts to tell."""
+        owed = self.node.owner.receipts.teller._owed
+        while any(one.is_due for one in owed.values()):  # noqa: ASYNC110 - nobody but tests waits for it
+            await asyncio.sleep(0.1)
+
     async def close(self) -> None:
         """Stops every node that still runs."""
         for node in self.nodes:
@@ -361,3 +371,8 @@ async def gather_all(*requests: Any) -> list[Any]:
 async def delivered(owner: Owner, user_id: str, messages: Sequence[Message]) -> int:
     """Owner.deliver from its first step on, for whoever has it begin inside the owner's process."""
     return await owner.deliver(user_id, messages)
+
+
+async def told(owner: Owner, user_id: str, receipts: Sequence[Receipt]) -> int:
+    """Owner.take_receipts, as `delivered`."""
+    return await owner.take_receipts(user_id, receipts)

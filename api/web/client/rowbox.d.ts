@@ -43,6 +43,7 @@ declare const ANSWERS: {
     fetchMessages: string;
     fetchConversation: string;
     fetchChanges: string;
+    fetchReceipts: string;
 };
 export type Message = {
     messageId: string;
@@ -141,6 +142,10 @@ export type Conversation = {
      */
     lastMessageUnsent?: boolean;
     /**
+     * What is known of the other participant of a conversation of two.
+     */
+    receipts?: Receipts;
+    /**
      * Only of a group, as what follows.
      */
     kind?: "group";
@@ -155,6 +160,43 @@ export type Conversation = {
      */
     membership?: "in" | "left" | "removed" | "deleted";
     groupVersion?: number;
+};
+export type Receipts = {
+    /**
+     * His devices have the messages up to this one.
+     */
+    deliveredUpTo: string;
+    /**
+     * He has read the messages up to this one; null: none.
+     */
+    readUpTo: string | null;
+};
+export type FetchedReceipts = {
+    receipts: MessageReceipts[];
+    /**
+     * When any of it last changed in the mailbox; 0: never.
+     */
+    asOf: number;
+};
+export type MessageReceipts = {
+    messageId: string;
+    /**
+     * How many participants have the message.
+     */
+    deliveredTo: number;
+    /**
+     * How many have read it.
+     */
+    readBy: number;
+    members: MemberState[];
+};
+export type MemberState = {
+    userId: string;
+    state: ("sent" | "delivered" | "read");
+    /**
+     * When he read it; null where he has not, or has read further since.
+     */
+    readTimestamp: number | null;
 };
 export type GroupSettings = {
     whoCanSend?: "all" | "admins";
@@ -460,12 +502,32 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
+ * @property {Receipts} [receipts] What is known of the other participant of a conversation of two.
  * @property {"group"} [kind] Only of a group, as what follows.
  * @property {string} [name]
  * @property {number} [memberCount]
  * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
  * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
  * @property {number} [groupVersion]
+ *
+ * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
+ * @property {string} deliveredUpTo His devices have the messages up to this one.
+ * @property {?string} readUpTo He has read the messages up to this one; null: none.
+ *
+ * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
+ * @property {MessageReceipts[]} receipts
+ * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} MessageReceipts
+ * @property {string} messageId
+ * @property {number} deliveredTo How many participants have the message.
+ * @property {number} readBy How many have read it.
+ * @property {MemberState[]} members
+ *
+ * @typedef {object} MemberState
+ * @property {string} userId
+ * @property {("sent"|"delivered"|"read")} state
+ * @property {?number} readTimestamp When he read it; null where he has not, or has read further since.
  *
  * @typedef {object} GroupSettings Which members may do something: all, or admins.
  * @property {"all"|"admins"} [whoCanSend]
@@ -813,6 +875,15 @@ export declare class Rowbox {
      * @returns {Promise<Changes>}
      */
     fetchChanges(query?: Query, options?: CallOptions): Promise<Changes>;
+    /**
+     * Who has got and read 1 to 50 of the user's own messages of a conversation. Its `receipts` say the same by marks, and
+     * come by themselves where conversations are followed.
+     * @param {string} conversationId
+     * @param {string[]} messageIds
+     * @param {CallOptions} [options]
+     * @returns {Promise<FetchedReceipts>}
+     */
+    fetchReceipts(conversationId: string, messageIds: string[], options?: CallOptions): Promise<FetchedReceipts>;
     /**
      * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
      * where the server's store was put back from a copy in the middle of the list.

@@ -76,6 +76,7 @@ const ANSWERS = {
   fetchMessages: "messages",
   fetchConversation: "conversations",
   fetchChanges: "conversations",
+  fetchReceipts: "receipts",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
@@ -130,12 +131,32 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} lastSentTimestamp The list's order, newest first: by this, then by lastMessageId.
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
+ * @property {Receipts} [receipts] What is known of the other participant of a conversation of two.
  * @property {"group"} [kind] Only of a group, as what follows.
  * @property {string} [name]
  * @property {number} [memberCount]
  * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
  * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
  * @property {number} [groupVersion]
+ *
+ * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
+ * @property {string} deliveredUpTo His devices have the messages up to this one.
+ * @property {?string} readUpTo He has read the messages up to this one; null: none.
+ *
+ * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
+ * @property {MessageReceipts[]} receipts
+ * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} MessageReceipts
+ * @property {string} messageId
+ * @property {number} deliveredTo How many participants have the message.
+ * @property {number} readBy How many have read it.
+ * @property {MemberState[]} members
+ *
+ * @typedef {object} MemberState
+ * @property {string} userId
+ * @property {("sent"|"delivered"|"read")} state
+ * @property {?number} readTimestamp When he read it; null where he has not, or has read further since.
  *
  * @typedef {object} GroupSettings Which members may do something: all, or admins.
  * @property {"all"|"admins"} [whoCanSend]
@@ -606,6 +627,19 @@ export class Rowbox {
    */
   fetchChanges(query = {}, options = {}) {
     return this.#retried("fetchChanges", { query }, options);
+  }
+
+  /**
+   * Who has got and read 1 to 50 of the user's own messages of a conversation. Its `receipts` say the same by marks, and
+   * come by themselves where conversations are followed.
+   * @param {string} conversationId
+   * @param {string[]} messageIds
+   * @param {CallOptions} [options]
+   * @returns {Promise<FetchedReceipts>}
+   */
+  fetchReceipts(conversationId, messageIds, options = {}) {
+    const query = { conversationId, messageIds: messageIds.join(",") };
+    return this.#retried("fetchReceipts", { query }, options);
   }
 
   /**

@@ -13,7 +13,7 @@ import msgspec
 
 from rowbox.api.realtime.closing import BAD_FRAME, UNAUTHENTICATED
 from rowbox.api.realtime.deltas import Pulled
-from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Pull, Refuse, Verify, Write
+from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Prove, Pull, Refuse, Verify, Write
 from rowbox.api.realtime.effects import Effect as ServerEffect
 from rowbox.api.realtime.session import Holder, Session, SessionTerms, Stage
 from rowbox.client.following.effects import (
@@ -161,6 +161,8 @@ class Wire:
                 case End(code=code, reason=reason, is_gone=is_gone):
                     self.closing = (1006, "") if is_gone else (code, reason)
                     self.follows = False
+                case Prove():
+                    pass  # what authors hear is no matter of a client's
                 case Refuse():
                     raise AssertionError("the client made a call too many")
                 case Ping() | Enter():

@@ -129,7 +129,13 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     news = await get(200, "fetchMessages", summary, "bob", **conversation, **token)
     clock.pass_s(4)
     newest = {"messageId": news["messages"][-1]["messageId"]}
+    unread = await recorder._ask({"user": "alice", "path": "/v1/fetchConversation"})
     await post(200, "markRead", "Bob has read all of it.", "bob", **conversation, **newest)
+    heard = {"lastUpdatedTimestamp": unread.json()["lastUpdatedTimestamp"], "wait": 30}
+    await get(200, "fetchConversation", "Alice hears of it: the conversation has new receipts.", "alice", **heard)
+    both = ",".join(one["messageId"] for one in [*page["messages"], *news["messages"]])
+    summary = "Who has her two messages."
+    await get(200, "fetchReceipts", summary, "alice", **conversation, messageIds=both)
     token = {"lastUpdatedTimestamp": listed["lastUpdatedTimestamp"]}
     await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
     clock.pass_s(2)
@@ -211,6 +217,8 @@ async def _refusals(recorder: _Recorder) -> None:
     await get(404, "sendStatus", "An id under which nothing was sent.", "alice", clientMessageId="never-sent")
     await get(404, "fetchMessages", "A conversation of others.", "bob", conversationId="00" * 16)
     await get(400, "fetchMessages", "A parameter that the call has not.", "bob", page=1)
+    nothing = {"conversationId": "00" * 16, "messageIds": "00" * 16}
+    await get(404, "fetchReceipts", "A conversation of others.", "bob", **nothing)
     large = {"recipientId": "alice", "messageContent": "x" * MAX_CONTENT_BYTES}
     for number in range(1 + PAGE_BYTES // MAX_CONTENT_BYTES):
         body = large | {"clientMessageId": f"large-{number}"}

@@ -5,17 +5,21 @@ import asyncio
 import pytest
 from msgspec import UNSET
 
+from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.requests import parse_fetch_changes, parse_fetch_messages
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
     FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
+    FetchReceiptsResponse,
     MarkReadResponse,
     SendMessageResponse,
 )
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.store import MemoryStore
-from rowbox.mailbox.representation import Message, Reaction
+from rowbox.mailbox.representation import Message, Reaction, Receipts
+from rowbox.mailbox.settings.config import PollSettings
 from tests.http.api import Answer, Api
 from tests.support.cluster import version_of
 
@@ -428,3 +432,44 @@ class TestFetchChanges:
         (await api.get("/v1/fetchChanges?lastUpdatedTimestamp=rubbish")).problem(400, "bad_request")
         (await api.get(f"/v1/fetchChanges?lastUpdatedTimestamp={'1' * 65}")).problem(400, "bad_request")
         (await api.get("/v1/fetchChanges?userId=bob")).problem(403, "forbidden")
+
+
+class TestFetchReceipts:
+    async def test_the_author_is_told_who_has_a_message(self, api: Api) -> None:
+        one, two = await sent(api, "1"), await sent(api, "2")
+        path = f"/v1/fetchReceipts?conversationId={one.conversation_id}&messageIds={two.message_id},{one.message_id}"
+        (before, _) = (await api.get(path)).decode(FetchReceiptsResponse).receipts
+        assert (before.message_id, before.delivered_to, before.read_by) == (two.message_id, 0, 0)
+        token = (await conversations(api)).last_updated_timestamp
+        await mark_read(api, one.conversation_id, one.message_id)
+        news = await api.get(f"/v1/fetchConversation?lastUpdatedTimestamp={token}&wait=30")
+        (conversation,) = news.decode(FetchConversationResponse).conversations
+        assert conversation.receipts == Receipts(one.message_id, one.message_id)
+        answer = (await api.get(path)).decode(FetchReceiptsResponse)
+        assert [(each.delivered_to, each.read_by) for each in answer.receipts] == [(0, 0), (1, 1)]
+        (member,) = answer.receipts[1].members
+        assert (member.user_id, member.state) == ("bob", "read")
+        assert member.read_timestamp is not None
+        assert answer.as_of == conversation.last_updated_timestamp
+
+    async def test_what_is_refused(self, api: Api) -> None:
+        one = await sent(api, "1")
+        of_it, call = f"conversationId={one.conversation_id}", "/v1/fetchReceipts"
+        (await api.get(f"{call}?{of_it}&messageIds={one.message_id}", "bob")).problem(403, "not_the_author")
+        (await api.get(f"{call}?{of_it}&messageIds={UNKNOWN_ID}")).problem(404, "unknown_message")
+        nowhere = f"{call}?conversationId={UNKNOWN_ID}&messageIds={UNKNOWN_ID}"
+        (await api.get(nowhere)).problem(404, "unknown_conversation")
+        (await api.get(f"{nowhere}&userId=bob")).problem(403, "forbidden")
+        for ids in ("", "x", f"{one.message_id},", ",".join([one.message_id] * 51)):
+            (await api.get(f"{call}?{of_it}&messageIds={ids}")).problem(400, "bad_request")
+        (await api.get(f"{call}?{of_it}")).problem(400, "bad_request")
+        (await api.get(f"{call}?{of_it}&messageIds={one.message_id}&wait=1")).problem(400, "unknown_parameter")
+
+    @pytest.mark.parametrize(
+        ("user", "is_admin", "proves"), [("bob", False, True), ("bob", True, False), ("root", True, False)]
+    )
+    def test_only_the_users_own_client_proves_what_it_has(self, user: str, is_admin: bool, proves: bool) -> None:
+        claims = Claims(user, is_admin, 0.0)
+        query = "lastUpdatedTimestamp=5&userId=bob"
+        assert parse_fetch_changes(query, claims, PollSettings()).proves is proves
+        assert parse_fetch_messages(query, claims, PollSettings()).proves is proves

@@ -152,14 +152,14 @@ class TestSendStatus:
 class TestFetch:
     def test_defaults(self) -> None:
         assert parse_fetch_conversation("", ALICE, POLL) == FetchConversations("alice")
-        assert parse_fetch_messages("", ALICE, POLL) == FetchMessages("alice")
+        assert parse_fetch_messages("", ALICE, POLL) == FetchMessages("alice", proves=True)
 
     def test_empty_pairs_say_nothing(self) -> None:
         assert parse_fetch_conversation("&pageSize=7&&", ALICE, POLL).page_size == 7
 
     def test_everything_given(self) -> None:
         query = f"userId=alice&conversationId={'ab' * 16}&pageSize=7&lastUpdatedTimestamp=5&wait=3"
-        expected = FetchMessages("alice", b"\xab" * 16, None, 7, "5", None, 3000)
+        expected = FetchMessages("alice", b"\xab" * 16, None, 7, "5", None, 3000, proves=True)
         assert parse_fetch_messages(query, ALICE, POLL) == expected
 
     @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox.settings.config import Settings, SocketSettings
 from tests.http.api import SETTINGS, Api
 from tests.http.api import token as access_token
-from tests.http.sockets.talk import connected, opened
+from tests.http.sockets.talk import DEADLINE_S, connected, opened
 from tests.http.sockets.test_streams import streamed
 
 LAST = "the last one"
@@ -229,3 +229,21 @@ async def test_a_hello_is_answered_with_the_head(api: Api) -> None:
         assert (await talk.hears("welcome"))["head"] == head
         await talk.say(t="ping", active=True)
         assert await talk.hears("pong") == {"t": "pong", "head": head}
+
+
+async def test_an_ack_says_to_the_author_that_it_is_delivered(api: Api) -> None:
+    async with opened(api, "bob") as talk:
+        await talk.say(t="follow", token=(await api.get("/v1/fetchChanges", "bob")).json()["lastUpdatedTimestamp"])
+        await talk.hears("delta")
+        sent = (await api.send("m1")).json()
+        delta = await talk.hears("delta")
+        token = (await api.get("/v1/fetchConversation")).json()["lastUpdatedTimestamp"]
+        await talk.say(t="ack", token=delta["token"])
+        news = None
+        for _ in range(DEADLINE_S):  # a link in these tests has to carry something each second
+            news = (
+                news
+                or (await api.get(f"/v1/fetchConversation?lastUpdatedTimestamp={token}&wait=1")).json()["conversations"]
+            )
+        assert news
+        assert news[0]["receipts"] == {"deliveredUpTo": sent["messageId"], "readUpTo": None}

@@ -1,18 +1,23 @@
 """Owners that share the shards of one memory store, and a map that a test changes: shards move, by plan or without."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from rowbox.cacheserver.node.tenure import EpochOwnership
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox.errors import NotTheOwner, StoreUnavailable
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import Settings
-from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, delivered
+from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, delivered, told
 from tests.support.process import ConnectionLost, Process
 from tests.support.virtual_time import settle
+
+_Said = TypeVar("_Said")
 
 
 def shard(user: str) -> int:
@@ -33,10 +38,10 @@ class Sharing(Cluster):
         self.map_version += 1
         ownership = EpochOwnership(self.map_version, f"node-{self.map_version}", ())
         store = self.store.beside()
-        elsewhere = self._deliver if self._delivers_elsewhere else None
+        elsewhere = self if self._delivers_elsewhere else None
 
         async def make() -> Owner:
-            owner = Owner(store, self.settings, ownership=ownership, time=self.time, deliver_elsewhere=elsewhere)
+            owner = Owner(store, self.settings, ownership=ownership, time=self.time, elsewhere=elsewhere)
             await owner.start()
             return owner
 
@@ -71,18 +76,30 @@ class Sharing(Cluster):
         node.process.run(node.owner.give_away, changed.lost)
         node.process.run(node.owner.take, changed.gained)
 
-    def _deliver(self, user: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+    def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
+        """See Elsewhere."""
+        return self._at_owner(user_id, lambda owner: delivered(owner, user_id, messages))
+
+    def ask_group(self, name: str, asked: GroupRequest) -> "asyncio.Future[GroupAnswer]":
+        """See Elsewhere."""
+        return self._at_owner(name, lambda owner: owner.ask_group(asked))
+
+    def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        """See Elsewhere."""
+        return self._at_owner(user_id, lambda owner: told(owner, user_id, receipts))
+
+    def _at_owner(self, user: str, ask: Callable[[Owner], Coroutine[Any, Any, _Said]]) -> "asyncio.Future[_Said]":
         target = self.of(user) if shard(user) in self.since else None
         if target is None or not target.process.is_alive:
             raise NotTheOwner("nobody owns this user")
 
-        async def deliver(to: Node) -> int:
+        async def asked(to: Node) -> _Said:
             try:
-                return await to.process.call(delivered(to.owner, user, messages))
+                return await to.process.call(ask(to.owner))
             except ConnectionLost:
                 raise StoreUnavailable("the recipient's owner has died") from None
 
-        return asyncio.get_running_loop().create_task(deliver(target))
+        return asyncio.get_running_loop().create_task(asked(target))
 
     async def quiet(self) -> None:
         """Returns when everything that is under way in the nodes has come to its end."""

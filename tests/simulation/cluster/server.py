@@ -317,16 +317,8 @@ class CacheServer(Server):
             return Stores(self.mail, self.cells)
 
         def make_owner(store: Store, ownership: Ownership) -> Owner:
-            deliveries = self.routing.deliveries
-            return Owner(
-                store,
-                settings,
-                ownership=ownership,
-                time=time,
-                clock=store_clock,
-                deliver_elsewhere=deliveries.deliver,
-                ask_elsewhere=deliveries.ask_group,
-            )
+            elsewhere = self.routing.deliveries
+            return Owner(store, settings, ownership=ownership, time=time, clock=store_clock, elsewhere=elsewhere)
 
         async def planned(standing: ShardMap, cells: Sequence[NodeCell]) -> ShardMap | None:
             return plan(standing, cells, moves_at_once=self.world.moves_at_once)

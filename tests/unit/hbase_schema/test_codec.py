@@ -13,6 +13,7 @@ from rowbox.mailbox.cells import (
     GROUP,
     KINDS,
     MEMBERSHIP,
+    RECEIPTS,
     REVOCATION,
     Cell,
     ChangeKind,
@@ -27,6 +28,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, State
 
@@ -40,6 +42,7 @@ conversations = st.builds(
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
 revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
+marks = st.builds(ReceiptMarks, stamps, stamps, identifiers, identifiers, stamps, stamps, identifiers)
 names = st.lists(texts, max_size=3).map(tuple)
 memberships = st.builds(
     Membership,
@@ -65,6 +68,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     MEMBERSHIP.letter: memberships,
     GROUP.letter: groups,
     FORMER.letter: formers,
+    RECEIPTS.letter: marks,
 }
 index_cells = st.one_of(
     *(

@@ -12,6 +12,7 @@ from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    RECEIPTS,
     Cell,
     ChangeKind,
     DedupeCell,
@@ -28,6 +29,7 @@ from rowbox.mailbox.fence import Fence, FenceEntry
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, message_id, payload_hash
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import end_of_second
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
@@ -143,6 +145,25 @@ class AliceRow:
         plan = self._plan()
         plan.mark_read(conversation_id, up_to)
         self._commit(plan)
+
+    def take_receipt(self, message: bytes, *, is_read: bool) -> None:
+        """Bob has one of Alice's messages, or has read it."""
+        plan = self._plan()
+        plan.take_receipt(Receipt(WITH_BOB, "bob", message, message if is_read else b"", self.now_us))
+        self._commit(plan)
+
+    def note_told(self, conversation_id: bytes, read: bytes) -> None:
+        """Alice's row notes that the other one's knows what she has read."""
+        plan = self._plan()
+        plan.note_told({conversation_id: read})
+        self._commit(plan)
+
+    def change_receipts(self, **fields: Any) -> None:
+        """Damages the marks of the conversation with Bob."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == RECEIPTS.letter else cell
+            for cell in self.states
+        ]
 
     def revoke(self, until_s: int = 0) -> None:
         plan = self._plan()

@@ -37,6 +37,8 @@ def test_the_state_is_what_a_recount_of_the_messages_says(plays: list[tuple[str,
             assert state.last_message_version == version
         assert (state.last_message_id, state.version, state.epoch) == (newest, version, 7)
         assert state.unread_count == sum(other > mark for other in others)
+        newest_of_others = max(others, default=b"")
+        assert state.read_of_others == (min(mark, newest_of_others) if mark != ZERO_ID else b"")
         assert state.created_version == 1
 
 

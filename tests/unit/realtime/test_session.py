@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rowbox.api.realtime import closing
-from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Refuse, Verify, Write
+from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Prove, Refuse, Verify, Write
 from rowbox.api.realtime.frames import Call
 from rowbox.api.realtime.session import Holder, Stage
 from tests.unit.realtime.talk import Talk, alice, opened, page, token
@@ -394,6 +394,18 @@ def test_an_ack_of_a_token_that_was_not_sent_changes_nothing() -> None:
     talk.changed(18, 17)
     talk.client({"t": "ack", "token": token(999)})
     assert talk.pulls == []
+
+
+def test_the_owner_hears_of_acks_once_a_second_and_of_the_newest() -> None:
+    talk = full()
+    assert talk.client({"t": "ack", "token": token(11)}) == []
+    talk.passes(0.5)
+    talk.client({"t": "ack", "token": token(13)})
+    talk.client({"t": "ack", "token": token(999)})
+    assert talk.lives(1) == [Prove(token(13))]
+    assert talk.lives(5) == []
+    talk.client({"t": "ack", "token": token(14)})
+    assert talk.lives(1) == [Prove(token(14))]
 
 
 def test_a_follow_empties_the_window() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.cells import ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.cells import RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, message_id
@@ -576,6 +576,51 @@ def test_reactions_go_with_edits_and_an_unsend(fenced: bool, is_removed: bool) -
     assert row.check() == []
 
 
+def receipts(row: AliceRow) -> None:
+    row.take_receipt(row.ids.to_bob, is_read=False)
+    row.take_receipt(row.ids.to_bob, is_read=True)
+    row.note_told(WITH_BOB, row.ids.from_bob)
+
+
+@breaks(Code.RECEIPTS)
+def a_message_that_is_read_and_not_delivered(row: AliceRow) -> None:
+    receipts(row)
+    row.change_receipts(delivered=b"")
+    row.drop_log(lambda cell: cell.kind is ChangeKind.RECEIPT)
+    row.change_receipts(shown=0)
+
+
+@breaks(Code.RECEIPTS)
+def a_receipt_of_a_message_that_is_to_come(row: AliceRow) -> None:
+    receipts(row)
+    row.change_receipts(delivered=b"\xff" * 16)
+
+
+@breaks(Code.RECEIPTS)
+def a_read_mark_that_was_told_and_is_none(row: AliceRow) -> None:
+    receipts(row)
+    row.change_receipts(told_read=row.ids.again_from_bob)
+
+
+@breaks(Code.RECEIPTS)
+def receipts_that_the_log_does_not_tell(row: AliceRow) -> None:
+    receipts(row)
+    row.drop_log(lambda cell: cell.kind is ChangeKind.RECEIPT)
+
+
+@breaks(Code.RECEIPTS)
+def receipts_that_only_the_log_tells(row: AliceRow) -> None:
+    receipts(row)
+    row.states = [cell for cell in row.states if cell.kind != RECEIPTS.letter]
+    row.mark_read(WITH_BOB, row.ids.again_from_bob)
+
+
+@breaks(Code.RECEIPTS)
+def receipts_that_went_back(row: AliceRow) -> None:
+    row.take_receipt(row.ids.to_bob, is_read=True)
+    row.change_receipts(delivered=row.ids.from_carol, read=row.ids.from_carol)
+
+
 @pytest.mark.parametrize("fenced", BOTH)
 @pytest.mark.parametrize("is_removed", [False, True])
 def test_the_cell_before_a_change_may_be_there_and_may_be_gone(fenced: bool, is_removed: bool) -> None:
@@ -603,7 +648,7 @@ def test_what_is_broken_is_found_and_nothing_else(code: Code, fenced: bool, chan
 
 def test_every_invariant_of_one_row_is_broken_here() -> None:
     of_bytes = {Code.UNREADABLE_CELL, Code.WRONG_ROW, Code.NO_INDEX}
-    across_rows = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT}
+    across_rows = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT, Code.RECEIPT_AHEAD}
     of_groups = {Code.NOT_A_MEMBER, Code.GROUP_CHAIN}  # tests/owner/groups/test_group_check.py
     assert {code for code, _, _ in BREAKS} == set(Code) - of_bytes - across_rows - of_groups - {Code.MORE}
 

@@ -1,0 +1,87 @@
+"""What of a mailbox the authors of its messages are to be told: which are delivered, which are read. Pure.
+
+Read is what the read marks say. Delivered is what a token proves that came from a delta: its client has everything up
+to the token's version. What is kept of that is in memory alone (proofs.py): a token that comes after a restart or a
+takeover proves it again.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.clocks.clock import US_PER_S, is_others_date
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.receipts import NO_MARKS, Receipt
+
+MOST_FRESH: Final = 64
+"""Conversations of which the first token after a load tells, and of which a load looks whether their reads are told."""
+UNTOLD_US: Final = 600 * US_PER_S
+"""How far behind the newest change a load looks for reads that were not told."""
+
+
+def read_receipt(mailbox: Mailbox, conversation_id: bytes) -> tuple[str, Receipt] | None:
+    """What the other participant is to be told of what the user has read, and who that is.
+
+    None where the conversation has not exactly one, and where his row has confirmed it already.
+    """
+    state = mailbox.index.get(conversation_id)
+    other = state.other_of(mailbox.user_id) if state is not None else None
+    if state is None or other is None:
+        return None
+    read = state.read_of_others
+    if read <= mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
+        return None
+    return other, Receipt(conversation_id, mailbox.user_id, read, read, state.version)
+
+
+def untold_reads(mailbox: Mailbox) -> Iterator[tuple[str, Receipt]]:
+    """As `read_receipt`, of the conversations in which a mark may have moved and not been told: for after a load.
+
+    When it was that the user read is not known any more.
+    """
+    for conversation_id, _ in mailbox.index.latest(mailbox.head - UNTOLD_US, MOST_FRESH):
+        found = read_receipt(mailbox, conversation_id)
+        if found is not None:
+            other, receipt = found
+            yield other, Receipt(conversation_id, receipt.reader_id, receipt.delivered, receipt.read)
+
+
+def delivered(mailbox: Mailbox, since: int, until: int, only: bytes | None = None) -> Iterator[tuple[str, Receipt]]:
+    """What is delivered by what a client has of the changes after `since`, up to `until`: by author.
+
+    `only`: it has those of this conversation. What was told to be read is left out. Where the log in memory does not
+    reach back to `since`, only conversations of which it has everything are told of.
+    """
+    newest = _from_log(mailbox, since, until) if since >= mailbox.log_floor else _from_index(mailbox, since, until)
+    for conversation_id, message_id in newest.items():
+        state = mailbox.index.get(conversation_id) if only is None or only == conversation_id else None
+        other = state.other_of(mailbox.user_id) if state is not None else None
+        if other is not None and message_id > mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
+            yield other, Receipt(conversation_id, mailbox.user_id, message_id)
+
+
+def _from_log(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]:
+    """By conversation, the newest message of another that came with a version in (since, until]."""
+    found: dict[bytes, bytes] = {}
+    for entry in mailbox.changes_after(since):
+        if entry.version > until:
+            break
+        if entry.kind is ChangeKind.MESSAGE and is_others_date(sent_timestamp(entry.message_id), entry.version):
+            found[entry.conversation_id] = max(entry.message_id, found.get(entry.conversation_id, b""))
+    return found
+
+
+def _from_index(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for conversation_id, _ in mailbox.index.latest(since, MOST_FRESH):
+        state = mailbox.index.get(conversation_id)
+        if state is not None and _came_by(state, until):
+            found[conversation_id] = state.last_received_id
+    return found
+
+
+def _came_by(state: Conversation, version: int) -> bool:
+    """Whether all messages of a conversation came up to a version, the newest of another among them."""
+    return bool(state.last_received_id) and state.last_message_version <= version

@@ -1,0 +1,160 @@
+"""When receipts are told, what joins, and what becomes of one that could not be told."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from rowbox.cacheserver.receipts.teller import LONGEST_PAUSE_S, SPACING_S, Teller
+from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreUnavailable, UnknownCall
+from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.receipts import Receipt
+from tests.support.virtual_time import virtual_time
+
+CONVERSATION = bytes(16)
+MARKS = [message_id(1_800_000_000_000_000 + number, number) for number in range(10)]
+
+
+def delivered(number: int, conversation: bytes = CONVERSATION) -> Receipt:
+    return Receipt(conversation, "bob", MARKS[number])
+
+
+def read(number: int) -> Receipt:
+    return Receipt(CONVERSATION, "bob", MARKS[number], MARKS[number], number)
+
+
+class Author:
+    """An author's row. `fails` are the errors of the next tells; `late` holds back the answers."""
+
+    def __init__(self, **options: int) -> None:
+        self.told: list[tuple[float, Receipt]] = []
+        self.confirmed: list[Receipt] = []
+        self.fails: list[Exception] = []
+        self.is_late = False
+        self.waiting: list[asyncio.Future[int]] = []
+        self.teller = Teller(self.tell, self.confirmed.append, **options)
+
+    def tell(self, author_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        self.told.append((loop.time(), *receipts))  # type: ignore[arg-type]
+        assert author_id == "ann"
+        if self.fails:
+            future.set_exception(self.fails.pop(0))
+        elif self.is_late:
+            self.waiting.append(future)
+        else:
+            future.set_result(1)
+        return future
+
+    def owe(self, *receipts: Receipt) -> None:
+        for receipt in receipts:
+            self.teller.owe("ann", receipt)
+
+    @property
+    def marks(self) -> list[tuple[bytes, bytes]]:
+        return [(receipt.delivered, receipt.read) for _, receipt in self.told]
+
+
+@virtual_time
+async def test_what_comes_within_a_second_goes_together_and_what_is_no_news_does_not_go() -> None:
+    author = Author()
+    author.owe(delivered(1), read(1))
+    await asyncio.sleep(0.2)
+    author.owe(delivered(1), delivered(3), read(2), delivered(2))
+    await asyncio.sleep(3)
+    assert author.marks == [(MARKS[1], MARKS[1]), (MARKS[3], MARKS[2])]
+    assert author.told[1][0] - author.told[0][0] >= SPACING_S
+    assert author.teller.owed == 0
+    assert author.teller.told == 2
+
+
+@virtual_time
+async def test_conversations_do_not_wait_for_one_another() -> None:
+    author = Author()
+    author.owe(delivered(1), delivered(2, b"2" * 16))
+    await asyncio.sleep(0.2)
+    assert len(author.told) == 2
+
+
+@virtual_time
+async def test_one_is_told_at_a_time_however_long_it_takes() -> None:
+    author = Author()
+    author.is_late = True
+    author.owe(delivered(1))
+    await asyncio.sleep(10)
+    author.owe(delivered(2), read(2))
+    await asyncio.sleep(10)
+    assert len(author.told) == 1
+    assert author.confirmed == []
+    author.is_late = False
+    author.waiting[0].set_result(1)
+    await asyncio.sleep(1)
+    assert author.marks[1:] == [(MARKS[2], MARKS[2])]
+    assert author.confirmed == [delivered(1), read(2)]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), UnknownCall("an older server")])
+@virtual_time
+async def test_what_could_not_be_told_is_told_again_and_the_newest_with_it(error: RowboxError) -> None:
+    author = Author()
+    author.fails = [error] * 3
+    author.owe(delivered(1))
+    await asyncio.sleep(0.2)
+    author.owe(read(2))
+    await asyncio.sleep(4 * LONGEST_PAUSE_S)
+    assert author.marks == [(MARKS[1], b""), *[(MARKS[2], MARKS[2])] * 3]
+    assert author.teller.retries == 3
+    assert author.confirmed == [read(2)]
+
+
+@virtual_time
+async def test_pauses_grow_to_a_minute() -> None:
+    author = Author()
+    author.fails = [StoreUnavailable("away")] * 30
+    author.owe(delivered(1))
+    await asyncio.sleep(30 * LONGEST_PAUSE_S)
+    times = [at for at, _ in author.told]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert pauses[0] < 1
+    assert max(pauses) < LONGEST_PAUSE_S + 1
+    assert pauses[-1] > LONGEST_PAUSE_S / 3
+
+
+@virtual_time
+async def test_a_row_that_cannot_take_it_in_is_left_alone() -> None:
+    author = Author()
+    author.fails = [StoreDamaged("a row"), ValueError("nobody expected it")]
+    for _ in range(2):
+        author.owe(delivered(1))
+        await asyncio.sleep(5 * LONGEST_PAUSE_S)
+    assert (len(author.told), author.teller.dropped, author.teller.owed) == (2, 2, 0)
+    author.owe(delivered(1))
+    await asyncio.sleep(1)
+    assert author.confirmed == [delivered(1)], "the next one may"
+
+
+@virtual_time
+async def test_what_finds_no_room_is_counted() -> None:
+    author = Author(most=2)
+    author.owe(*(delivered(1, bytes([number]) * 16) for number in range(5)))
+    assert (author.teller.owed, author.teller.dropped) == (2, 3)
+    await asyncio.sleep(3)
+    author.owe(delivered(1, b"5" * 16))
+    await asyncio.sleep(1)
+    assert len(author.told) == 3
+
+
+@virtual_time
+async def test_nothing_is_told_of_readers_who_were_given_away_nor_after_the_end() -> None:
+    author = Author()
+    author.owe(delivered(1))
+    author.teller.forget(lambda reader: reader == "bob")
+    await asyncio.sleep(3)
+    assert author.told == []
+    author.owe(delivered(1))
+    author.teller.close()
+    author.owe(delivered(2))
+    await asyncio.sleep(3)
+    assert author.told == []
