@@ -25,7 +25,23 @@ async def test_two_users_chat_side_by_side(windows: Windows) -> None:
     await bob.say("Yes.")
     for pane in (alice, bob):
         await pane.shows("Are you there?", "Two lines\nare one message", "Yes.")
-    await expect(alice.root.locator(".meta")).to_contain_text(["Sent", ":"])
+    await expect(alice.root.locator(".meta")).to_contain_text(["Read", ":"])
+
+
+async def test_an_author_sees_what_became_of_his_messages(windows: Windows) -> None:
+    """By words beside the ticks, and without a word from a screen reader."""
+    page = await windows.open("alice")
+    alice, tick = Pane(page, "alice"), page.locator(".tick")
+    await alice.write_to("bob")
+    await alice.say("Are you there?")
+    await expect(tick).to_have_text("· ✓ Sent")
+    await expect(tick).to_have_attribute("aria-live", "off")
+    bob = Pane(await windows.open("bob"), "bob")
+    await expect(bob.conversation("alice")).to_contain_text("Are you there?")
+    await alice.say("Hello?")
+    await expect(tick).to_have_text("· ✓✓ Delivered")
+    await bob.conversation("alice").click()
+    await expect(tick).to_have_text("· ✓✓ Read")
 
 
 async def test_the_link_of_the_ready_line_opens_the_pair(windows: Windows, server: ServerProcess) -> None:

@@ -20,6 +20,9 @@ const TAKEN_BACK = "This message was taken back";
 const LONG_PRESS_MS = 450;
 const LONG_PRESS_WITHIN_PX = 10;
 
+/** How many ticks stand before it. @type {Record<import("../../mail/receipts.js").Receipt, string>} */
+const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
+
 /**
  * @typedef {object} Editing What a message that is being edited needs.
  * @property {(text: string) => Promise<?string>} onSave Null when it was saved; else why not.
@@ -28,12 +31,12 @@ const LONG_PRESS_WITHIN_PX = 10;
 
 /**
  * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
- * asked for; `editing`: null where it is not being edited.
+ * asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it is one's own.
  * @param {{message: import("../../mail/thread.js").Message, userId: string, isFirst: boolean, isLast: boolean, isTimed: boolean,
- *   onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
+ *   receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   onReact: import("./reactions.js").OnReact}} props
  */
-export function Message({ message, userId, isFirst, isLast, isTimed, onTap, actions, handling, editing, onReact }) {
+export function Message({ message, userId, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, onReact }) {
   const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
   const isMine = senderId === userId;
   const time = isTimed ? fullTime(sentTimestamp) : clockTime(sentTimestamp);
@@ -58,10 +61,15 @@ export function Message({ message, userId, isFirst, isLast, isTimed, onTap, acti
         <p class="meta">${reactions.map((one) => `${one.emoji} ${whoReacts(one, userId)}`).join(" · ")}</p>
       `}
       ${(isLast || isTimed || editedTimestamp) && html`
-        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && html`<span>· Edited</span>`}${isMine && !unsent && html`<span>· Sent</span>`}</p>
+        <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && html`<span>· Edited</span>`}${isMine && !unsent && html`<${Tick} receipt=${receipt} />`}</p>
       `}
     </li>
   `;
+}
+
+/** Nobody is told aloud when it changes: the log around it tells of messages. @param {{receipt: import("../../mail/receipts.js").Receipt}} props */
+function Tick({ receipt }) {
+  return html`<span class="tick is-${receipt.toLowerCase()}" aria-live="off">· <span aria-hidden="true">${TICKS[receipt]}</span> ${receipt}</span>`;
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { copy } from "../../browser/clipboard.js";
+import { receiptOf } from "../../mail/receipts.js";
 import { dayName, dayOf } from "../../time.js";
 import { useFirstUnread } from "./first_unread.js";
 import { Message, UnsentMessage } from "./message.js";
@@ -84,7 +85,7 @@ export function MessageLog({ account, thread }) {
       html`
         <${Message} key=${messageId} message=${message} userId=${userId}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
-          isTimed=${timedId === messageId} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
+          isTimed=${timedId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
           onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))} />
       `,
