@@ -4,6 +4,7 @@ Nobody wrote them by hand: `make docs` plays them on a server and writes example
 answers otherwise.
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -37,6 +38,7 @@ def _shown(one: Example) -> _Json:
     return {"summary": one.summary, "x-request": one.request, "value": one.value}
 
 
+@cache
 def _examples() -> list[Example]:
     text = (files("rowbox.api.v1") / "examples.json").read_bytes()
     return msgspec.json.decode(text, type=list[Example])

@@ -5,7 +5,9 @@ because generators of clients cannot merge a number with a constant, and then le
 """
 
 import copy
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
@@ -74,9 +76,18 @@ def problem_schemas() -> _Json:
 
 def _schema_name(call: CallDoc, status: int, codes: Sequence[str]) -> str:
     """One schema for what several calls answer alike; a call with codes of its own has one of its own."""
-    kinds = {of for other in CALLS for other_status, of in problems_by_status(other) if other_status == status}
-    is_usual = kinds == {codes} or dict(_grouped(_ALWAYS)).get(status) == codes
+    is_usual = _usual().get(status) == codes
     return f"Problem{status}" if is_usual else f"{call.name[0].upper()}{call.name[1:]}Problem{status}"
+
+
+@cache
+def _usual() -> dict[int, tuple[str, ...]]:
+    """Of each status the codes that are no call's own: those that all calls have, or all that have the status."""
+    kinds: defaultdict[int, set[tuple[str, ...]]] = defaultdict(set)
+    for call in CALLS:
+        for status, codes in problems_by_status(call):
+            kinds[status].add(codes)
+    return dict(_grouped(_ALWAYS)) | {status: next(iter(of)) for status, of in kinds.items() if len(of) == 1}
 
 
 def _narrowed(general: _Json, status: int, codes: Sequence[str]) -> _Json:

@@ -9,6 +9,7 @@ message can never become markup or script.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -45,9 +46,10 @@ _CHAT: Final = _HERE / "chat"
 _CLIENT: Final = _HERE / "client"
 
 
+@cache
 def pages() -> Sequence[Resource]:
-    """All pages and their files, to be answered with GET. The files are read once, when the application is built."""
-    return [
+    """All pages and their files, to be answered with GET. The files are read once in a process."""
+    return (
         _file("/", _CHAT / "index.html"),
         _page("/client/rowbox.js", _TYPES[".js"], joined("rowbox.js", dict(_modules(_CLIENT))).encode()),
         *(_file(f"/client/{name}", _CLIENT / name) for name in ("rowbox.d.ts", "package.json")),
@@ -57,15 +59,16 @@ def pages() -> Sequence[Resource]:
         _file("/docs/docs.js", _HERE / "docs.js"),
         _file("/docs/docs.css", _HERE / "docs.css"),
         _page("/openapi.json", "application/json", openapi_json()),
-    ]
+    )
 
 
+@cache
 def cluster_pages() -> Sequence[Resource]:
     """The operator's page of a cluster, and its files, for the admin port. What it shows it asks for, with a token."""
     names = ("admin.js", "admin.css")
     page = _file("/admin", _HERE / "admin" / "index.html")
     icon = _file("/admin/icon.svg", _CHAT / "icon.svg")
-    return [page, icon, *(_file(f"/admin/{name}", _HERE / "admin" / name) for name in names)]
+    return (page, icon, *(_file(f"/admin/{name}", _HERE / "admin" / name) for name in names))
 
 
 def _modules(folder: Traversable, above: str = "") -> Iterator[tuple[str, str]]:
