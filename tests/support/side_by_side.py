@@ -3,10 +3,15 @@
 A file's tests stay together, because they may share fixtures; those that share none may have a group of their own
 (pytest.mark.xdist_group). So do all that use an HBase: it takes long to start, and
 what is measured there must not have another one beside it. What takes longest begins first.
+
+What pytest holds of all these tests is no garbage, and the collector does not look for any in it: each full collection
+walked 400,000 objects of pytest, plugins and modules, which took a sixth of the CPU time. What a test leaves behind is
+found as before, by the collections after it.
 """
 
+import gc
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
@@ -22,6 +27,17 @@ _LONG: Final = ("browser", "integration", "client", "javascript", "property", "m
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slowest-files", type=int, default=0, metavar="N", help="Name the N files that took longest.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
