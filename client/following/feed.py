@@ -130,7 +130,7 @@ class Feed:
             return await future
         finally:
             self._calls.pop(number, None)
-            self._session.give_up(number)
+            self._do(self._session.give_up(number, self._now_ms()))
 
     # ------------------------------------------------------------------ what the session decides
 

@@ -11,7 +11,8 @@ What is protected, each with a test that fails without it (tests/client/feed):
 
 chain       a delta is taken where it goes on from what the client has (chain.py); a gap is asked for, once at a time
 window      what the program has not dealt with is not acknowledged, so the server sends no more than a window of it
-life        a silent socket is asked each PING_MS; a newer head without a delta is a gap
+life        a silent socket is asked each PING_MS, and sooner where a call over it was given up; a newer head without a
+            delta is a gap
 token       a fresh access token before the old one ends; never again with one that was refused
 return      pauses by the code of the end (comeback.py); long polls meanwhile, where that may take long
 rate        what goes out stays below the server's bounds: calls beyond them go by HTTP
@@ -48,7 +49,8 @@ PING_MS: Final = 25_000.0
 PONG_MS: Final = 12_000.0
 """How long the server may be silent after a ping."""
 PROBE_MS: Final = 5_000.0
-"""The same after the machine slept: then the connection is probably dead."""
+"""The same where the connection is probably dead: the machine slept, or a call was given up, and nothing was heard
+since it was made. Until the server is heard, calls go by HTTP."""
 LOOK_MS: Final = 2_000.0
 """How long the delta of a newer head may take."""
 RENEW_MS: Final = 10_000.0
@@ -117,7 +119,8 @@ class FeedSession:
         self._is_behind = False
         self._is_following = False
         """A follow has no answer yet."""
-        self._calls: set[int] = set()
+        self._calls: dict[int, float] = {}
+        """When each call that has no reply was made."""
         self._call_id = 0
         self._called: deque[float] = deque()
         """When the last calls were made."""
@@ -129,7 +132,11 @@ class FeedSession:
         self._welcome_by_ms = math.inf
         self._slow_ms = math.inf
         self._ping_ms = math.inf
+        self._heard_ms = -math.inf
+        """When the last frame came."""
         self._hear_by_ms = math.inf
+        self._is_in_doubt = False
+        """The connection is probably dead, and the server was asked whether it is."""
         self._look_ms = math.inf
         self._renew_ms = math.inf
 
@@ -151,19 +158,23 @@ class FeedSession:
 
     def can_call(self, now_ms: float) -> bool:
         """Whether a call may go over the socket now. Else it goes by HTTP."""
+        if self.way is not Way.OPEN or self._is_in_doubt:
+            return False
         is_full = len(self._called) >= CALLS_A_SECOND and now_ms - self._called[0] < 1000
-        return self.way is Way.OPEN and len(self._calls) < MOST_CALLS and not is_full
+        return len(self._calls) < MOST_CALLS and not is_full
 
     def call(self, name: str, args: Mapping[str, Any], now_ms: float) -> tuple[int, list[Effect]]:
         """Makes a call, where `can_call`; its number, by which it is answered (Reply, Lose)."""
         self._call_id += 1
-        self._calls.add(self._call_id)
+        self._calls[self._call_id] = now_ms
         _note(self._called, now_ms, CALLS_A_SECOND)
         return self._call_id, [Say({"t": "call", "id": self._call_id, "do": name, "args": dict(args)})]
 
-    def give_up(self, call_id: int) -> None:
+    def give_up(self, call_id: int, now_ms: float) -> list[Effect]:
         """Nobody waits for the answer to that call any more."""
-        self._calls.discard(call_id)
+        made_ms = self._calls.pop(call_id, None)
+        is_silent = made_ms is not None and self._heard_ms <= made_ms <= now_ms - PROBE_MS
+        return self._probe(now_ms) if is_silent else []
 
     # ------------------------------------------------------------------ the socket
 
@@ -211,14 +222,14 @@ class FeedSession:
             return self._welcome(frame, now_ms)
         if self.way is not Way.OPEN:
             return []
-        self._hear_by_ms = math.inf
+        self._heard_ms, self._hear_by_ms, self._is_in_doubt = now_ms, math.inf, False
         match kind:
             case "delta":
                 return self._delta(frame, now_ms)
             case "reply":
                 if frame["id"] not in self._calls:
                     return []
-                self._calls.remove(frame["id"])
+                del self._calls[frame["id"]]
                 return [Reply(frame["id"], frame["status"], frame["body"])]
             case "pong":
                 if self._look_ms == math.inf and is_behind(self.token, frame["head"]):
@@ -298,7 +309,7 @@ class FeedSession:
     def woke(self, now_ms: float) -> list[Effect]:
         """The machine slept, or its network is another one: connections may have died without a word."""
         if self.way is Way.OPEN:
-            return self._ping(now_ms, PROBE_MS)
+            return self._probe(now_ms)
         if self.way is Way.APART:
             return [] if self._is_asked else self._connect(now_ms)
         if self.way is Way.STOPPED:
@@ -367,6 +378,11 @@ class FeedSession:
         self._hear_by_ms = min(self._hear_by_ms, now_ms + pong_ms)
         return [Say({"t": "ping"})]
 
+    def _probe(self, now_ms: float) -> list[Effect]:
+        """Finds out whether the connection is dead."""
+        self._is_in_doubt = True
+        return self._ping(now_ms, PROBE_MS)
+
     @property
     def _may_poll(self) -> bool:
         return not self._is_polling and self._refused is None  # a poll would go with the refused token
@@ -383,10 +399,10 @@ class FeedSession:
 
     def _apart(self) -> list[Effect]:
         """What ends with a socket."""
-        self.way = Way.APART
+        self.way, self._is_in_doubt = Way.APART, False
         self._opened_ms = self._welcome_by_ms = self._slow_ms = math.inf
         self._ping_ms = self._hear_by_ms = self._look_ms = self._renew_ms = math.inf
-        lost = sorted(self._calls)
+        lost = list(self._calls)
         self._calls.clear()
         return [Lose(lost)] if lost else []
 

@@ -1,6 +1,6 @@
 // Tells a client's following of its feed what a test tells it, and says what that does. Each line it hears is one following
-// from its beginning: {token, told: [[name, arguments, what chance gives]]}; it answers with [what is to be done, when it
-// is due, whether a call may go then] for each.
+// from its beginning: {token, told: [[name, arguments, what chance gives, a time or nothing]]}; it answers with [what is to
+// be done, when it is due, whether a call may go at that time] for each.
 
 import { FeedSession } from "../../api/web/client/feed.js";
 import { heard, say } from "./lines.js";
@@ -15,11 +15,11 @@ heard.on("line", (line) => {
     return given;
   };
   const session = /** @type {any} */ (new FeedSession(token, chance, "test/1"));
-  const did = told.map((/** @type {[string, any[], number[]]} */ [name, values, draws]) => {
+  const did = told.map((/** @type {[string, any[], number[], ?number]} */ [name, values, draws, atMs]) => {
     drawn = [...draws];
     const done = session[camel(name)](...values);
     const effects = (name === "call" ? done[1] : done) ?? [];
-    return [effects, session.dueMs];
+    return [effects, session.dueMs, session.canCall(atMs ?? 0)];
   });
   say({ did });
 });

@@ -29,10 +29,12 @@ async def test_it_tells_the_same_stories() -> None:
     async with program("feed.js") as follower:
         for story in TABLE["stories"]:
             steps = steps_of(story)
-            asked = [[step["tell"], step["with"], [story["chance"]]] for step in steps]
-            for step, (effects, due_ms) in zip(steps, await told(follower, story["token"], asked), strict=True):
+            asked = [[step["tell"], step["with"], [story["chance"]], step.get("can_call", [None])[0]] for step in steps]
+            done = await told(follower, story["token"], asked)
+            for step, (effects, due_ms, can_call) in zip(steps, done, strict=True):
                 assert effects == step.get("does", []), (story["story"], step)
                 assert due_ms == step.get("due", due_ms), (story["story"], step)
+                assert can_call is step.get("can_call", [None, can_call])[1], (story["story"], step)
 
 
 async def test_it_does_the_same_whatever_happens() -> None:
@@ -44,6 +46,6 @@ async def test_it_does_the_same_whatever_happens() -> None:
                 STEPS[step](world)
             events = world.events
             done = await told(follower, None, [event[:3] for event in events])
-            for event, (effects, due_ms) in zip(events, done, strict=True):
+            for event, (effects, due_ms, _) in zip(events, done, strict=True):
                 assert effects == event[3], (seed, event)
                 assert (math.inf if due_ms is None else due_ms) == pytest.approx(event[4]), (seed, event)

@@ -10,7 +10,8 @@
  *
  * - chain: a delta is taken where it goes on from what the client has; a gap is asked for, once at a time
  * - window: what the program has not dealt with is not acknowledged, so the server sends no more than a window of it
- * - life: a silent socket is asked each PING_MS; a newer head without a delta is a gap
+ * - life: a silent socket is asked each PING_MS, and sooner where a call over it was given up; a newer head without a
+ *   delta is a gap
  * - token: a fresh access token before the old one ends; never again with one that was refused
  * - return: pauses by the code of the end (Comeback); long polls meanwhile, where that may take long
  * - rate: what goes out stays below the server's bounds: calls beyond them go by HTTP
@@ -25,7 +26,10 @@ const SLOW_MS = 3_000;
 const PING_MS = 25_000;
 /** How long the server may be silent after a ping. */
 const PONG_MS = 12_000;
-/** The same after the machine slept: then the connection is probably dead. */
+/**
+ * The same where the connection is probably dead: the machine slept, or a call was given up, and nothing was heard
+ * since it was made. Until the server is heard, calls go by HTTP.
+ */
 const PROBE_MS = 5_000;
 /** How long the delta of a newer head may take. */
 const LOOK_MS = 2_000;
@@ -210,8 +214,8 @@ export class FeedSession {
   #isBehind = false;
   /** A follow has no answer yet. */
   #isFollowing = false;
-  /** @type {Set<number>} */
-  #calls = new Set();
+  /** When each call that has no reply was made. @type {Map<number, number>} */
+  #calls = new Map();
   #callId = 0;
   /** When the last calls were made. @type {number[]} */
   #called = [];
@@ -224,7 +228,11 @@ export class FeedSession {
   #welcomeByMs = Infinity;
   #slowMs = Infinity;
   #pingMs = Infinity;
+  /** When the last frame came. */
+  #heardMs = -Infinity;
   #hearByMs = Infinity;
+  /** The connection is probably dead, and the server was asked whether it is. */
+  #isInDoubt = false;
   #lookMs = Infinity;
   #renewMs = Infinity;
 
@@ -260,8 +268,9 @@ export class FeedSession {
 
   /** Whether a call may go over the socket now. Else it goes by HTTP. @param {number} nowMs */
   canCall(nowMs) {
+    if (this.way !== "open" || this.#isInDoubt) return false;
     const isFull = this.#called.length >= CALLS_A_SECOND && nowMs - this.#called[0] < 1000;
-    return this.way === "open" && this.#calls.size < MOST_CALLS && !isFull;
+    return this.#calls.size < MOST_CALLS && !isFull;
   }
 
   /**
@@ -273,14 +282,21 @@ export class FeedSession {
    */
   call(name, args, nowMs) {
     const id = ++this.#callId;
-    this.#calls.add(id);
+    this.#calls.set(id, nowMs);
     note(this.#called, nowMs, CALLS_A_SECOND);
     return [id, [{ do: "say", frame: { t: "call", id, do: name, args } }]];
   }
 
-  /** Nobody waits for the answer to that call any more. @param {number} id */
-  giveUp(id) {
+  /**
+   * Nobody waits for the answer to that call any more.
+   * @param {number} id
+   * @param {number} nowMs
+   * @returns {Effect[]}
+   */
+  giveUp(id, nowMs) {
+    const madeMs = this.#calls.get(id) ?? Infinity;
     this.#calls.delete(id);
+    return this.#heardMs <= madeMs && madeMs <= nowMs - PROBE_MS ? this.#probe(nowMs) : [];
   }
 
   // ------------------------------------------------------------------ the socket
@@ -339,7 +355,9 @@ export class FeedSession {
     if (!isWhole(frame)) return this.broken(nowMs);
     if (this.way === "greeting" && frame.t === "welcome") return this.#welcome(frame, nowMs);
     if (this.way !== "open") return [];
+    this.#heardMs = nowMs;
     this.#hearByMs = Infinity;
+    this.#isInDoubt = false;
     if (frame.t === "delta") return this.#delta(frame, nowMs);
     if (frame.t === "reply") {
       const { id, status, body } = frame;
@@ -420,7 +438,7 @@ export class FeedSession {
    * @returns {Effect[]}
    */
   woke(nowMs) {
-    if (this.way === "open") return this.#ping(nowMs, PROBE_MS);
+    if (this.way === "open") return this.#probe(nowMs);
     if (this.way === "apart") return this.#isAsked ? [] : this.#connect(nowMs);
     if (this.way === "stopped") return [];
     return [{ do: "hang_up" }, ...this.#connect(nowMs)];
@@ -508,6 +526,12 @@ export class FeedSession {
     return [{ do: "say", frame: { t: "ping" } }];
   }
 
+  /** Finds out whether the connection is dead. @param {number} nowMs @returns {Effect[]} */
+  #probe(nowMs) {
+    this.#isInDoubt = true;
+    return this.#ping(nowMs, PROBE_MS);
+  }
+
   get #mayPoll() {
     return !this.#isPolling && this.#refused === null; // a poll would go with the refused token
   }
@@ -529,9 +553,10 @@ export class FeedSession {
   /** What ends with a socket. @returns {Effect[]} */
   #apart() {
     this.way = "apart";
+    this.#isInDoubt = false;
     this.#openedMs = this.#welcomeByMs = this.#slowMs = Infinity;
     this.#pingMs = this.#hearByMs = this.#lookMs = this.#renewMs = Infinity;
-    const ids = [...this.#calls].sort((one, other) => one - other);
+    const ids = [...this.#calls.keys()];
     this.#calls.clear();
     return ids.length ? [{ do: "lose", ids }] : [];
   }

@@ -1205,7 +1205,7 @@ class Feed {
     this.#do(effects);
     return orAborted(reply, signal).finally(() => {
       this.#calls.delete(id);
-      this.#session.giveUp(id);
+      this.#do(this.#session.giveUp(id, this.#ways.now()));
     });
   }
 

@@ -25,6 +25,7 @@ from rowbox.client import (
     TokenSource,
 )
 from rowbox.client.calls.retry import Pauses, Timing
+from rowbox.client.following import session
 from tests.http.api import Api, until
 from tests.http.api import token as access_token
 
@@ -269,6 +270,28 @@ class TestOneConnection:
             await follow.aclose()
             async with asyncio.timeout(DEADLINE_S):
                 assert (await calling).last_updated_timestamp == 5
+
+    async def test_a_call_over_a_socket_that_died_silently_is_tried_again_by_http(
+        self, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session, "PROBE_MS", 10.0)
+
+        async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:
+            await socket.send_json(WELCOME)
+            await socket.send_json(delta("5.h", "6.h", "one"))
+            await until_closed(wire, socket)
+
+        wire.talk = talk
+        async with client_of(wire) as client, client.follow_changes("5.h") as follow:
+            await anext(follow)
+            client._transport._call_s = 0.05
+            calling = asyncio.ensure_future(client.mark_read("c1", "m1"))
+            await until(lambda: "markRead" in [frame.get("do") for frame in wire.heard])
+            client._transport._call_s = DEADLINE_S
+            async with asyncio.timeout(DEADLINE_S):
+                assert (await calling).last_updated_timestamp == 5
+            await until(lambda: "ping" in [frame["t"] for frame in wire.heard])
+        assert [frame.get("do") for frame in wire.heard].count("markRead") == 1
 
     async def test_a_token_that_is_refused_over_the_socket_is_renewed_for_the_call(self, wire: Wire) -> None:
         async def talk(wire: Wire, socket: web.WebSocketResponse) -> None:

@@ -396,7 +396,7 @@ class World:
         if self.under_way:
             number = min(self.under_way)
             self.under_way.remove(number)
-            self.tell("give_up", number)
+            self.tell("give_up", number, self.now_ms)
 
     def take(self) -> None:
         """The program deals with a change."""
