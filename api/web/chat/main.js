@@ -13,6 +13,7 @@ import { App } from "./views/app.js";
  * @property {string} title
  * @property {string[]} text Paragraphs.
  * @property {string} yes What the button says that does it.
+ * @property {boolean} [isBad] It takes something away that does not come back by itself.
  * @property {() => void} onYes
  */
 
@@ -26,7 +27,7 @@ let accounts = [];
 let question = null;
 
 function draw() {
-  const actions = { onSignIn: signIn, onSignOut: signOut, onRenew: renew, onOpen: enter, onLeave: leave, onAnswer: answer };
+  const actions = { onSignIn: signIn, onSignOut: signOut, onRenew: renew, onAsk: ask, onOpen: enter, onLeave: leave, onAnswer: answer };
   render(html`<${App} accounts=${accounts} today=${today} notifier=${notifier} question=${question} ...${actions} />`, root);
 }
 

@@ -1,7 +1,7 @@
 """One user's calls over HTTP, typed: every answer is decoded strictly, and its status is looked at."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import aiohttp
@@ -9,6 +9,7 @@ import msgspec
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
+from rowbox.api.v1.group_types import GroupResponse
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
     FetchConversationResponse,
@@ -51,6 +52,20 @@ class Client:
         assert status == (200 if answer.duplicate else 201)
         return answer
 
+    async def send_to(self, conversation_id: str, content: str, client_message_id: str) -> SendMessageResponse:
+        """As `send`, into a group."""
+        body = {"conversationId": conversation_id, "messageContent": content, "clientMessageId": client_message_id}
+        return (await self._post("sendMessage", body, SendMessageResponse))[1]
+
+    async def create_group(self, name: str, *members: str) -> str:
+        """Its conversationId. Its clientGroupId is its name, without spaces."""
+        body = {"clientGroupId": name.replace(" ", "-") or "-", "name": name, "members": members}
+        return (await self._post("createGroup", body, GroupResponse))[1].conversation_id
+
+    async def change_group(self, call: str, conversation_id: str, **fields: object) -> GroupResponse:
+        """One of the calls that change a group; fields in the API's spelling."""
+        return (await self._post(call, {"conversationId": conversation_id, **fields}, GroupResponse))[1]
+
     async def mark_read(self, conversation_id: str, message_id: str) -> MarkReadResponse:
         body = {"conversationId": conversation_id, "messageId": message_id}
         return (await self._post("markRead", body, MarkReadResponse))[1]
@@ -87,7 +102,7 @@ class Client:
             found += page.conversations
         return found
 
-    async def _post(self, call: str, body: dict[str, str], kind: type[_T]) -> tuple[int, _T]:
+    async def _post(self, call: str, body: Mapping[str, object], kind: type[_T]) -> tuple[int, _T]:
         async with self._session.post(f"{self._base_url()}/v1/{call}", json=body, headers=self.headers) as response:
             return response.status, _decoded(response.status, await response.read(), kind)
 

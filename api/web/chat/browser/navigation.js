@@ -1,10 +1,11 @@
 // Which conversations are open, as the browser's history knows it: Back leaves a conversation and not the site, and a
 // reload is back in it. One step of the history for each user's open conversation; another one in its place is no step.
 
+import { isPeer } from "../peers.js";
 import { isUserId } from "./session.js";
 
 /**
- * @typedef {Record<string, string>} Open Of each user the peer whose conversation is open.
+ * @typedef {Record<string, string>} Open Of each user the peer (peers.js) whose conversation is open.
  * @typedef {{open: Open, depth: number}} Place `depth`: how many steps before it are ours.
  */
 
@@ -103,7 +104,7 @@ export class Navigation {
 
 /** What a step of the history says; whoever else wrote it there. @param {any} state @returns {Place} */
 function placeIn(state) {
-  const open = Object.entries(Object(state?.open)).filter(([userId, peer]) => isUserId(userId) && isUserId(peer));
+  const open = Object.entries(Object(state?.open)).filter(([userId, peer]) => isUserId(userId) && isPeer(peer));
   const depth = Number.isInteger(state?.depth) && state.depth > 0 ? state.depth : 0;
   return { open: Object.fromEntries(open), depth };
 }

@@ -43,12 +43,13 @@ export class Notifier extends Observable {
    * conversation.
    * @param {string} userId
    * @param {string} peer
+   * @param {string} title
    * @param {string} text
    */
-  tell(userId, peer, text) {
+  tell(userId, peer, title, text) {
     if (!this.isOn || !document.hidden) return;
     try {
-      const notification = new Notification(peer, { body: text, tag: `${userId} ${peer}`, icon: "chat/icon.svg" });
+      const notification = new Notification(title, { body: text, tag: `${userId} ${peer}`, icon: "chat/icon.svg" });
       notification.onclick = () => {
         window.focus();
         notification.close();

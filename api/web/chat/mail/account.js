@@ -4,9 +4,13 @@
 import { Rowbox } from "../../client/rowbox.js";
 import { Deeds } from "./deeds.js";
 import { Drafts } from "./drafts.js";
+import { Groups } from "./groups.js";
 import { Inbox } from "./inbox.js";
+import { LastEvents } from "./last_events.js";
 import { Observable } from "../observable.js";
+import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
+import { groupIdOf } from "../peers.js";
 import { Thread } from "./thread.js";
 
 /**
@@ -23,6 +27,8 @@ export class Account extends Observable {
   #token = null;
   /** The conversation that is open, or null. @type {?Thread} */
   thread = null;
+  /** Who is in the group whose conversation is open; null where none is, or one of two. @type {?OpenGroup} */
+  openGroup = null;
   #client;
   #end = new AbortController();
   #notifier;
@@ -39,7 +45,10 @@ export class Account extends Observable {
     this.#notifier = notifier;
     this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
     this.inbox = new Inbox(this.#client, userId, this.#end.signal);
+    this.lastEvents = new LastEvents(this.#client, this.#end.signal);
+    this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
     this.deeds = new Deeds(this.#client, this.#end.signal);
+    this.groups = new Groups(this.#client, this.#end.signal);
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
@@ -61,7 +70,7 @@ export class Account extends Observable {
   }
 
   /**
-   * Shows the conversation with `peer`, whether it exists already or not; with null no conversation.
+   * Shows the conversation with `peer` (a user or a group: peers.js), whether it exists already or not; with null no conversation.
    * @param {?string} peer
    * @param {{isFocused?: boolean}} [options] Whether the keyboard goes to where one writes.
    */
@@ -72,6 +81,8 @@ export class Account extends Observable {
     }
     this.thread?.close();
     this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused, end: this.#end.signal });
+    const groupId = peer === null ? null : groupIdOf(peer);
+    this.openGroup = groupId === null ? null : new OpenGroup(this.#client, groupId, this.#end.signal);
     this.changed();
     if (this.thread) {
       const { thread } = this;
@@ -101,14 +112,22 @@ export class Account extends Observable {
   async #find(thread) {
     thread.failure = null;
     thread.changed();
+    const groupId = groupIdOf(thread.peer);
+    if (groupId !== null) thread.begin(groupId);
     try {
       const conversation = await this.inbox.find(thread.peer);
-      if (conversation) thread.begin(conversation.conversationId);
-      else if (this.inbox.isLoaded) thread.beginEmpty();
+      if (conversation) this.#begin(thread, conversation);
+      else if (this.inbox.isLoaded && groupId === null) thread.beginEmpty();
     } catch (error) {
       thread.failure = /** @type {RowboxError} */ (error);
       thread.changed();
     }
+  }
+
+  /** @param {Thread} thread @param {import("../../client/rowbox.js").Conversation} conversation */
+  #begin(thread, conversation) {
+    thread.begin(conversation.conversationId);
+    if (thread === this.thread) this.openGroup?.follow(conversation);
   }
 
   async #follow() {
@@ -118,6 +137,7 @@ export class Account extends Observable {
       if (isConnected) {
         this.outbox.goOn();
         if (this.thread?.failure && !this.thread.isLoaded) void this.#find(this.thread);
+        if (this.openGroup?.failure) void this.openGroup.load();
       }
       this.changed();
     };
@@ -126,6 +146,7 @@ export class Account extends Observable {
     try {
       for await (const change of this.#client.followChanges(options)) {
         if (change.isDeltaUpdate) this.#notify(change);
+        this.lastEvents.take(change.messages);
         this.inbox.apply(change);
         this.#tellThread(change);
         this.#token = change.lastUpdatedTimestamp;
@@ -141,7 +162,10 @@ export class Account extends Observable {
     for (const conversation of conversations) {
       const peer = this.inbox.peerOf(conversation);
       const before = this.inbox.with(peer)?.unreadCount ?? 0;
-      if (conversation.unreadCount > before) this.#notifier.tell(this.userId, peer, conversation.snippet ?? "");
+      if (conversation.unreadCount <= before) continue;
+      const { kind, snippet, lastSenderId } = conversation;
+      const text = kind === "group" && lastSenderId && snippet ? `${lastSenderId}: ${snippet}` : snippet;
+      this.#notifier.tell(this.userId, peer, this.inbox.nameOf(conversation), text ?? "");
     }
   }
 
@@ -151,8 +175,8 @@ export class Account extends Observable {
     if (!thread) return;
     if (!isDeltaUpdate) thread.reload();
     const conversation = this.inbox.with(thread.peer);
-    if (!conversation) return this.inbox.hasMore ? undefined : thread.beginEmpty();
-    thread.begin(conversation.conversationId);
+    if (!conversation) return this.inbox.hasMore || this.openGroup ? undefined : thread.beginEmpty();
+    this.#begin(thread, conversation);
     const own = messages.filter(({ conversationId }) => conversationId === thread.conversationId);
     if (own.length > 0) thread.take(own);
   }

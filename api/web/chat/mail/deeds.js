@@ -1,6 +1,8 @@
 // What a user does to messages that are there: another text, taking one back, a reaction. The mailbox brings what became
 // of it; here is said only whether it was done.
 
+import { reasonFor } from "./reasons.js";
+
 /** How long a deed is tried. After that its user is told, and may do it again. */
 const PATIENCE_MS = 5_000;
 const REASONS = /** @type {Record<string, string>} */ ({
@@ -52,8 +54,6 @@ async function reasonOf(call) {
     await call;
     return null;
   } catch (caught) {
-    const error = /** @type {import("../../client/rowbox.js").RowboxError} */ (caught);
-    if (error.status === null || error.retryable) return "The server does not answer. Try again";
-    return REASONS[error.code] ?? error.message;
+    return reasonFor(caught, REASONS);
   }
 }

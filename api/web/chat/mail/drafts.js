@@ -1,8 +1,8 @@
 // What stands in the composers of the conversations that one left: it is there again when one comes back, and after a
 // reload.
 
-import { isUserId } from "../browser/session.js";
 import { ofTab } from "../browser/storage.js";
+import { isPeer } from "../peers.js";
 
 export class Drafts {
   /** @type {Map<string, string>} */
@@ -14,10 +14,10 @@ export class Drafts {
     this.#key = `rowbox.drafts.${userId}`;
     const kept = ofTab.get(this.#key);
     const entries = kept && typeof kept === "object" && !Array.isArray(kept) ? Object.entries(kept) : [];
-    this.#byPeer = new Map(entries.filter(([peer, text]) => isUserId(peer) && typeof text === "string" && text !== ""));
+    this.#byPeer = new Map(entries.filter(([peer, text]) => isPeer(peer) && typeof text === "string" && text !== ""));
   }
 
-  /** The peers for whom there is a draft. */
+  /** The peers, users and groups, for whom there is a draft. */
   get peers() {
     return [...this.#byPeer.keys()];
   }

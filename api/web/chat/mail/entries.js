@@ -1,11 +1,15 @@
 // The lines of the list of conversations: those of the mailbox, and those of which only this page knows so far, because
 // their first message waits or is not finished yet.
 
+import { sentenceOf } from "../told.js";
+
 /**
  * @typedef {object} Entry
- * @property {string} peer
+ * @property {string} peer A user or a group (peers.js).
+ * @property {string} title
  * @property {?number} time Of the newest message, in microseconds; null where nothing was written yet.
  * @property {"draft" | "waiting" | "failed" | "you" | null} mark What stands before the text.
+ * @property {?string} sender In a group, whose the text is, where that is another one.
  * @property {?string} text How the newest message begins, or the draft; null once retention took it.
  * @property {number} unreadCount
  */
@@ -16,16 +20,18 @@
  * @param {string | undefined} openPeer
  * @returns {Entry[]}
  */
-export function entriesOf({ userId, inbox, outbox, drafts, isConnected }, openPeer) {
+export function entriesOf({ userId, inbox, outbox, drafts, lastEvents, isConnected }, openPeer) {
   const known = new Map(inbox.conversations.map((conversation) => [inbox.peerOf(conversation), conversation]));
-  const draftPeers = drafts.peers.filter((peer) => peer !== openPeer);
+  const isOut = (/** @type {string} */ peer) => (known.get(peer)?.membership ?? "in") !== "in";
+  const draftPeers = drafts.peers.filter((peer) => peer !== openPeer && !isOut(peer));
   const peers = new Set([...known.keys(), ...outbox.recipients, ...draftPeers]);
   const entries = [...peers].map((peer) => {
     const conversation = known.get(peer);
     const unsent = outbox.to(peer);
     const written = unsent.length ? Math.max(...unsent.map(({ writtenAt }) => writtenAt)) * 1000 : 0;
     const time = Math.max(conversation?.lastSentTimestamp ?? 0, written) || null;
-    return { peer, time, unreadCount: conversation?.unreadCount ?? 0, ...line(peer, conversation, unsent) };
+    const title = conversation ? inbox.nameOf(conversation) : inbox.titleOf(peer);
+    return { peer, title, time, unreadCount: conversation?.unreadCount ?? 0, sender: null, ...line(peer, conversation, unsent) };
   });
   return entries.sort((one, other) => (other.time ?? Infinity) - (one.time ?? Infinity) || 0);
 
@@ -33,7 +39,7 @@ export function entriesOf({ userId, inbox, outbox, drafts, isConnected }, openPe
    * @param {string} peer
    * @param {import("./inbox.js").Conversation | undefined} conversation
    * @param {import("./outbox.js").Unsent[]} unsent
-   * @returns {Pick<Entry, "mark" | "text">}
+   * @returns {Pick<Entry, "mark" | "text"> & {sender?: string}}
    */
   function line(peer, conversation, unsent) {
     const stopped = unsent.filter(({ state }) => state === "refused" || state === "unsure").at(-1);
@@ -45,6 +51,16 @@ export function entriesOf({ userId, inbox, outbox, drafts, isConnected }, openPe
     if (!conversation) return { mark: "you", text: unsent.at(-1)?.content ?? "" };
     const isOwn = conversation.lastSenderId === userId && peer !== userId;
     if (conversation.lastMessageUnsent) return { mark: null, text: isOwn ? "You took a message back" : "A message was taken back" };
-    return { mark: isOwn && conversation.snippet !== null ? "you" : null, text: conversation.snippet };
+    if (conversation.snippet === null) return { mark: null, text: happened(conversation) };
+    if (isOwn) return { mark: "you", text: conversation.snippet };
+    const sender = conversation.kind === "group" ? (conversation.lastSenderId ?? undefined) : undefined;
+    return { mark: null, sender, text: conversation.snippet };
+  }
+
+  /** What the newest message says that has no text: of a group it may be an event. @param {import("./inbox.js").Conversation} conversation */
+  function happened(conversation) {
+    if (conversation.kind !== "group") return null;
+    const event = lastEvents.of(conversation);
+    return event ? (sentenceOf(event, userId) ?? "") : event === undefined ? "" : null;
   }
 }

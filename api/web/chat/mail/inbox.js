@@ -1,6 +1,8 @@
 // A user's conversations, newest first, as far as they were loaded.
 
 import { Observable } from "../observable.js";
+import { groupIdOf, groupPeer } from "../peers.js";
+import { listOf } from "../told.js";
 
 /** How long a further page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
@@ -45,14 +47,40 @@ export class Inbox extends Observable {
     return this.conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
   }
 
-  /** Whom a conversation is with: the other one, or oneself in notes to oneself. @param {Conversation} conversation */
-  peerOf({ participants }) {
+  /** Whom a conversation is with: a group, the other one, or oneself in notes to oneself. @param {Conversation} conversation */
+  peerOf({ kind, conversationId, participants }) {
+    if (kind === "group") return groupPeer(conversationId);
     return participants.find((participant) => participant !== this.#userId) ?? this.#userId;
   }
 
   /** @param {string} peer */
   with(peer) {
     return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
+  }
+
+  /** What a peer is called: a user by his id; a group as nameOf says. @param {string} peer */
+  titleOf(peer) {
+    const conversation = this.with(peer);
+    if (conversation) return this.nameOf(conversation);
+    return groupIdOf(peer) === null ? peer : "Group";
+  }
+
+  /** What a conversation is called: as the other one; a group by its name, or by who is in where it has none. @param {Conversation} conversation */
+  nameOf(conversation) {
+    const { kind, name, participants, memberCount = 0 } = conversation;
+    if (kind !== "group") return this.peerOf(conversation);
+    if (name) return name;
+    const others = participants.filter((participant) => participant !== this.#userId);
+    const more = memberCount - participants.length;
+    if (others.length === 0) return "Group";
+    return more > 0 ? `${others.join(", ")} and ${more} more` : listOf(others);
+  }
+
+  /** Users whom the user writes to or shares a group with, the latest first. */
+  get people() {
+    const people = new Set(this.conversations.flatMap(({ participants }) => participants));
+    people.delete(this.#userId);
+    return [...people];
   }
 
   /** Takes what the client's follower gives. Of a beginning, which is short, the next page is loaded by itself. @param {Changes} change */

@@ -10,13 +10,13 @@
 
 import { newClientMessageId } from "../../client/rowbox.js";
 import { Observable } from "../observable.js";
-import { isUserId } from "../browser/session.js";
+import { groupIdOf, isPeer } from "../peers.js";
 import { ofTab } from "../browser/storage.js";
 
 /**
  * @typedef {object} Unsent
  * @property {string} clientMessageId
- * @property {string} recipientId
+ * @property {string} recipientId A user, or a group (peers.js).
  * @property {string} content
  * @property {number} writtenAt Milliseconds since the epoch.
  * @property {?number} triedAt When it was sent for the first time: from then on it may have arrived.
@@ -50,7 +50,7 @@ export class Outbox extends Observable {
 
   /**
    * `onSent(unsent, sent)` is called with what was written and the server's answer.
-   * @param {Pick<import("../../client/rowbox.js").Rowbox, "send">} client
+   * @param {Pick<import("../../client/rowbox.js").Rowbox, "send" | "sendTo">} client
    * @param {string} userId
    * @param {(unsent: Unsent, sent: import("../../client/rowbox.js").Sent) => void} onSent
    */
@@ -77,7 +77,7 @@ export class Outbox extends Observable {
     return !this.isEmpty && !ofTab.keeps(this.#key);
   }
 
-  /** The users to whom there are unconfirmed messages. */
+  /** The users and groups to whom there are unconfirmed messages. */
   get recipients() {
     return [...new Set(this.#unsent.map(({ recipientId }) => recipientId))];
   }
@@ -172,7 +172,10 @@ export class Outbox extends Observable {
     if (triedAt === null) this.#change(clientMessageId, { triedAt: firstTriedAt });
     const again = { clientMessageId, firstTriedAt, patienceMs: PATIENCE_MS, signal: this.#end.signal };
     try {
-      const sent = await this.#client.send(recipientId, content, again);
+      const groupId = groupIdOf(recipientId);
+      const sent = await (groupId === null
+        ? this.#client.send(recipientId, content, again)
+        : this.#client.sendTo(groupId, content, again));
       const unsent = this.#find(clientMessageId);
       if (this.#end.signal.aborted || !unsent) return null;
       this.#onSent(unsent, sent);
@@ -244,7 +247,7 @@ export class Outbox extends Observable {
 /** What was kept as an Unsent, or nothing where it is none. @param {any} kept @returns {Unsent[]} */
 function restored(kept) {
   const { clientMessageId, recipientId, content, writtenAt, triedAt, state, reason } = kept ?? {};
-  if (!isUserId(recipientId) || ![clientMessageId, content].every((text) => typeof text === "string" && text !== "")) return [];
+  if (!isPeer(recipientId) || ![clientMessageId, content].every((text) => typeof text === "string" && text !== "")) return [];
   const isFinal = state === "refused" || state === "unsure";
   return [
     {

@@ -33,6 +33,8 @@ export class Thread extends Observable {
   #end = new AbortController();
   #accountEnd;
   #isMarking = false;
+  /** The newest message that was seen, and up to which the server was told. @type {?string} */
+  #seenId = null;
   /** @type {?string} */
   #markedId = null;
 
@@ -124,20 +126,28 @@ export class Thread extends Observable {
   }
 
   /** To be called when the reader sees the newest message. Tells the server, but not too often. */
-  async markRead() {
+  markRead() {
     const newest = this.messages.at(-1);
     const conversationId = this.#conversationId;
-    if (!newest || conversationId === null || this.#isMarking || newest.messageId === this.#markedId) return;
+    if (!newest || conversationId === null || newest.messageId === this.#markedId) return;
+    this.#seenId = newest.messageId;
+    if (!this.#isMarking) void this.#mark(conversationId, newest.messageId);
+  }
+
+  /** @param {string} conversationId @param {string} messageId */
+  async #mark(conversationId, messageId) {
     this.#isMarking = true;
-    this.#markedId = newest.messageId;
+    this.#markedId = messageId;
     try {
-      await this.#client.markRead(conversationId, newest.messageId, { signal: this.#accountEnd });
+      await this.#client.markRead(conversationId, messageId, { signal: this.#accountEnd });
     } catch {
       this.#markedId = null; // the count stays, and the next look tries again
     }
     setTimeout(() => {
       this.#isMarking = false;
-      this.changed();
+      const seenId = this.#seenId; // meanwhile, maybe by who has left the conversation since
+      if (this.#markedId !== null && seenId !== null && seenId !== this.#markedId) void this.#mark(conversationId, seenId);
+      else this.changed();
     }, LEAST_MS_BETWEEN_MARKS);
   }
 

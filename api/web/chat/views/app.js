@@ -11,10 +11,10 @@ import { SignIn } from "./sign_in.js";
 /**
  * @param {{accounts: Account[], today: import("../today.js").Today, notifier: import("../browser/notifier.js").Notifier,
  *   question: ?import("../main.js").Question, onSignIn: (tokens: string[]) => void, onSignOut: (account: Account) => void,
- *   onRenew: (account: Account) => void, onOpen: (userId: string, peer: string) => void,
+ *   onRenew: (account: Account) => void, onAsk: (question: import("../main.js").Question) => void, onOpen: (userId: string, peer: string) => void,
  *   onLeave: (userId: string) => void, onAnswer: (isYes: boolean) => void}} props
  */
-export function App({ accounts, today, notifier, question, onSignIn, onSignOut, onRenew, onOpen, onLeave, onAnswer }) {
+export function App({ accounts, today, notifier, question, onSignIn, onSignOut, onRenew, onAsk, onOpen, onLeave, onAnswer }) {
   const [shown, setShown] = useState(0);
   useObserved(today, ...accounts.map((account) => account.inbox));
   useUnreadSign(accounts.reduce((sum, account) => sum + account.inbox.unreadCount, 0));
@@ -28,7 +28,7 @@ export function App({ accounts, today, notifier, question, onSignIn, onSignOut, 
         ${accounts.map(
           (account, at) => html`
             <${Pane} key=${account.token} account=${account} notifier=${notifier} isCurrent=${at === current}
-              onSignOut=${() => onSignOut(account)} onRenew=${() => onRenew(account)}
+              onSignOut=${() => onSignOut(account)} onAsk=${onAsk} onRenew=${() => onRenew(account)}
               onOpen=${(/** @type {string} */ peer) => onOpen(account.userId, peer)} onLeave=${() => onLeave(account.userId)} />
           `,
         )}

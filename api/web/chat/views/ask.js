@@ -20,7 +20,7 @@ export function Ask({ question, onAnswer }) {
       <div id="ask-text">${question.text.map((paragraph) => html`<p>${paragraph}</p>`)}</div>
       <div class="choices">
         <button type="button" autofocus onClick=${() => onAnswer(false)}>Cancel</button>
-        <button type="button" class="primary" onClick=${() => onAnswer(true)}>${question.yes}</button>
+        <button type="button" class=${question.isBad ? "primary is-bad" : "primary"} onClick=${() => onAnswer(true)}>${question.yes}</button>
       </div>
     </dialog>
   `;

@@ -6,9 +6,9 @@ import { isComposing, isTouch } from "../keys.js";
 import { excessOf, useHeightOf } from "./writing.js";
 
 /**
- * @param {{peer: string, drafts: import("../mail/drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
+ * @param {{peer: string, title: string, drafts: import("../mail/drafts.js").Drafts, focusCount: number, onSend: (text: string) => void}} props
  */
-export function Composer({ peer, drafts, focusCount, onSend }) {
+export function Composer({ peer, title, drafts, focusCount, onSend }) {
   const input = useRef(/** @type {any} */ (null));
   const [text, setText] = useState(drafts.get(peer));
   const change = (/** @type {string} */ value) => {
@@ -36,7 +36,7 @@ export function Composer({ peer, drafts, focusCount, onSend }) {
   };
   return html`
     <form class="composer" onSubmit=${submit}>
-      <textarea ref=${input} rows="1" dir="auto" aria-label=${`Message to ${peer}`} placeholder="Write a message"
+      <textarea ref=${input} rows="1" dir="auto" aria-label=${`Message to ${title}`} placeholder="Write a message"
         enterkeyhint=${isTouch() ? "enter" : "send"} value=${text} onKeyDown=${onKeyDown}
         onInput=${(/** @type {any} */ event) => change(event.target.value)} />
       <button class="primary" type="submit" disabled=${text.trim() === "" || excess > 0}>Send</button>

@@ -17,7 +17,7 @@ const MARKS = { draft: "Draft: ", waiting: "Waiting to be sent: ", failed: "Not 
  */
 export function ConversationList({ account, openPeer, onOpen, onBegin }) {
   const { inbox } = account;
-  useObserved(account.outbox);
+  useObserved(account.outbox, account.lastEvents);
   const [focusedPeer, setFocusedPeer] = useState(/** @type {?string} */ (null));
   const [hasFailed, setFailed] = useState(false);
   const entries = entriesOf(account, openPeer);
@@ -65,16 +65,16 @@ export function ConversationList({ account, openPeer, onOpen, onBegin }) {
  * @param {{entry: import("../mail/entries.js").Entry, isOpen: boolean, isStop: boolean, onOpen: (peer: string) => void,
  *   onFocus: (peer: string) => void}} props
  */
-function Item({ entry: { peer, time, mark, text, unreadCount }, isOpen, isStop, onOpen, onFocus }) {
+function Item({ entry: { peer, title, time, mark, sender, text, unreadCount }, isOpen, isStop, onOpen, onFocus }) {
   const count = unreadCount > 999 ? "999+" : unreadCount;
   return html`
     <li>
       <button type="button" class="conversation ${unreadCount ? "is-unread" : ""}" aria-current=${isOpen ? "true" : null}
         tabindex=${isStop ? 0 : -1} onClick=${() => onOpen(peer)} onFocus=${() => onFocus(peer)}>
-        <${Avatar} userId=${peer} />
-        <bdi class="name">${peer}</bdi>
+        <${Avatar} peer=${peer} title=${title} />
+        <bdi class="name">${title}</bdi>
         ${time !== null && html`<time datetime=${isoTime(time)}>${briefTime(time)}</time>`}
-        <span class="snippet">${mark && html`<span class="mark mark-${mark}">${MARKS[mark]}</span>`}<bdi>${text ?? "No messages any more"}</bdi></span>
+        <span class="snippet">${mark && html`<span class="mark mark-${mark}">${MARKS[mark]}</span>`}${sender && html`<span class="from"><bdi>${sender}</bdi>: </span>`}<bdi>${text ?? "No messages any more"}</bdi></span>
         ${unreadCount > 0 && html`<span class="badge">${count}<span class="unseen"> unread</span></span>`}
       </button>
     </li>

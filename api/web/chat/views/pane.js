@@ -6,6 +6,7 @@ import { signedOutBecause } from "../browser/session.js";
 import { Avatar } from "./avatar.js";
 import { ConversationList } from "./conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
+import { NewGroup } from "./new_group.js";
 import { NotificationsButton } from "./notifications_button.js";
 import { ThreadView } from "./thread.js";
 
@@ -13,9 +14,9 @@ import { ThreadView } from "./thread.js";
 
 /**
  * @param {{account: Account, notifier: import("../browser/notifier.js").Notifier, isCurrent: boolean, onSignOut: () => void,
- *   onRenew: () => void, onOpen: (peer: string) => void, onLeave: () => void}} props
+ *   onRenew: () => void, onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void}} props
  */
-export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onOpen, onLeave }) {
+export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, onOpen, onLeave }) {
   useObserved(account, account.inbox);
   const { userId, thread } = account;
   const side = useRef(/** @type {any} */ (null));
@@ -30,18 +31,19 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onOpen,
     <section class="pane ${thread ? "has-thread" : ""} ${isCurrent ? "is-current" : ""}" aria-label=${`Signed in as ${userId}`}>
       <div class="side" ref=${side}>
         <header class="bar">
-          <${Avatar} userId=${userId} />
+          <${Avatar} peer=${userId} />
           <h2><bdi>${userId}</bdi></h2>
           <${NotificationsButton} notifier=${notifier} />
           <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>
         </header>
         <${NewConversation} onOpen=${onOpen} />
+        <${NewGroup} account=${account} onOpen=${onOpen} />
         <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onBegin=${begin} />
       </div>
       <div class="main">
         <${Status} account=${account} onRenew=${onRenew} />
         ${thread
-          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onLeave=${onLeave} />`
+          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onAsk=${onAsk} onOpen=${onOpen} onLeave=${onLeave} />`
           : html`
               <p class="hint">
                 ${"Choose a conversation, or "}<button type="button" class="link" onClick=${begin}>write to somebody new</button>.

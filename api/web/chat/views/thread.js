@@ -1,28 +1,84 @@
-// The open conversation: its messages, and the place to write.
+// The open conversation: its messages, and the place to write; of a group also what there is to know about it.
 
-import { html } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { isComposing } from "../keys.js";
 import { useObserved } from "../observable.js";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
+import { GroupDetails } from "./groups/group_details.js";
+import { GroupEnd, whyNotToWrite } from "./groups/group_end.js";
 import { MessageLog } from "./messages/message_log.js";
 
 /**
- * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread, onLeave: () => void}} props
+ * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread,
+ *   onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void}} props
  */
-export function ThreadView({ account, thread, onLeave }) {
-  useObserved(thread, account.outbox, account.inbox);
+export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
+  const { inbox, outbox, openGroup } = account;
+  useObserved(thread, outbox, inbox, openGroup ?? thread);
+  const { peer } = thread;
+  const title = inbox.titleOf(peer);
+  const conversation = inbox.with(peer);
+  const why = openGroup && conversation ? whyNotToWrite(conversation, openGroup) : null;
+  const hasDetails = openGroup !== null && conversation?.membership === "in";
+  const root = useRef(/** @type {any} */ (null));
+  const { isOpen, toggle, close, about } = useDetails(hasDetails, root);
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && !isComposing(event) && onLeave();
   return html`
-    <article class="thread" aria-label=${`Conversation with ${thread.peer}`} onKeyDown=${onKeyDown}>
-      <header class="bar">
-        <button type="button" class="quiet back" aria-label="Back to the conversations" onClick=${onLeave}>‹</button>
-        <${Avatar} userId=${thread.peer} />
-        <h2><bdi>${thread.peer}</bdi></h2>
-      </header>
-      <${MessageLog} account=${account} thread=${thread} />
-      <${Composer} peer=${thread.peer} drafts=${account.drafts} focusCount=${thread.focusCount}
-        onSend=${(/** @type {string} */ content) => account.outbox.submit(thread.peer, content)} />
+    <article ref=${root} class="thread ${isOpen ? "has-details" : ""}" aria-label=${`Conversation with ${title}`} onKeyDown=${onKeyDown}>
+      <div class="talk">
+        <header class="bar">
+          <button type="button" class="quiet back" aria-label="Back to the conversations" onClick=${onLeave}>‹</button>
+          <${Avatar} peer=${peer} title=${title} />
+          ${hasDetails
+            ? html`
+              <h2><button type="button" class="about" ref=${about} aria-expanded=${isOpen} onClick=${toggle}>
+                <bdi>${title}</bdi><span class="soft"><span class="unseen">, </span>${membersOf(conversation, account.userId)}</span>
+              </button></h2>
+            `
+            : html`<h2><bdi>${title}</bdi></h2>`}
+        </header>
+        <${MessageLog} account=${account} thread=${thread} />
+        ${why === null
+          ? html`
+            <${Composer} peer=${peer} title=${title} drafts=${account.drafts} focusCount=${thread.focusCount}
+              onSend=${(/** @type {string} */ content) => outbox.submit(peer, content)} />
+          `
+          : html`<${GroupEnd} why=${why} />`}
+      </div>
+      ${isOpen && html`
+        <${GroupDetails} account=${account} conversation=${conversation} openGroup=${openGroup} onAsk=${onAsk} onOpen=${onOpen} onClose=${close} />
+      `}
     </article>
   `;
+}
+
+/** Who is in a group, as far as there is room for it. @param {import("../mail/inbox.js").Conversation} conversation @param {string} userId */
+function membersOf({ participants, memberCount = 0, name }, userId) {
+  const count = memberCount === 1 ? "Only you" : `${memberCount} members`;
+  if (!name || memberCount === 1) return count;
+  const others = participants.filter((participant) => participant !== userId);
+  const names = others.length < participants.length ? ["You", ...others] : others;
+  return memberCount > participants.length ? `${names.join(", ")} and ${memberCount - participants.length} more` : names.join(", ");
+}
+
+/**
+ * Whether what there is to know about the group is shown. When it goes, the keyboard is at the button that shows it.
+ * @param {boolean} isPossible
+ * @param {{current: HTMLElement}} thread
+ */
+function useDetails(isPossible, thread) {
+  const [isWanted, setWanted] = useState(false);
+  const about = useRef(/** @type {any} */ (null));
+  const isOpen = isWanted && isPossible;
+  useEffect(() => {
+    if (isPossible || !isWanted) return;
+    setWanted(false); // who comes back into the group has not asked for it
+    if (document.activeElement === document.body) /** @type {?HTMLElement} */ (thread.current.querySelector(".log"))?.focus();
+  }, [isPossible]);
+  const close = () => {
+    setWanted(false);
+    about.current?.focus();
+  };
+  return { isOpen, close, about, toggle: () => setWanted(!isOpen) };
 }

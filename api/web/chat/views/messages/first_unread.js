@@ -27,7 +27,8 @@ export function useFirstUnread({ messages, userId, unreadCount, isCurrent, isWat
   if (line.count === 0) return null;
   let left = line.count;
   for (let at = messages.findIndex(({ messageId }) => messageId === line.upTo); at >= 0; at--) {
-    if (messages[at].senderId !== userId && --left === 0) return messages[at].messageId;
+    const { senderId, kind } = messages[at];
+    if (senderId !== userId && kind !== "system" && --left === 0) return messages[at].messageId;
   }
   return null;
 }

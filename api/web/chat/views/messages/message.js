@@ -3,6 +3,7 @@
 import { html, useMemo, useRef } from "../../vendor/htm-preact.js";
 import { withLinks } from "../../links.js";
 import { clockTime, fullTime, isoTime } from "../../time.js";
+import { Avatar, colourOf } from "../avatar.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
 import { Reactions, whoReacts } from "./reactions.js";
@@ -30,15 +31,17 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
  */
 
 /**
- * A message of the mailbox. `isFirst` and `isLast`: of those of one sender that follow each other; `isTimed`: its time was
- * asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it is one's own.
- * @param {{message: import("../../mail/thread.js").Message, userId: string, isFirst: boolean, isLast: boolean, isTimed: boolean,
+ * A message of the mailbox. `isOfGroup`: it says who wrote it. `isFirst` and `isLast`: of those of one sender that follow each
+ * other; `isTimed`: its time was asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it
+ * is one's own; `canReact`: reactions are offered.
+ * @param {{message: import("../../mail/thread.js").Message, userId: string, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
  *   receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
- *   onReact: import("./reactions.js").OnReact}} props
+ *   canReact: boolean, onReact: import("./reactions.js").OnReact}} props
  */
-export function Message({ message, userId, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, onReact }) {
+export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact }) {
   const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
   const isMine = senderId === userId;
+  const isNamed = isOfGroup && !isMine;
   const time = isTimed ? fullTime(sentTimestamp) : clockTime(sentTimestamp);
   const longPress = useLongPress(() => handling.onMenu(true));
   if (editing) {
@@ -48,10 +51,14 @@ export function Message({ message, userId, isFirst, isLast, isTimed, receipt, on
       </li>
     `;
   }
-  const reacting = unsent ? null : { own: reactions.find(({ mine }) => mine)?.emoji ?? null, onReact };
+  const reacting = unsent || !canReact ? null : { own: reactions.find(({ mine }) => mine)?.emoji ?? null, onReact };
   return html`
-    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""}" data-id=${messageId}>
+    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""} ${isNamed ? "is-named" : ""}" data-id=${messageId}>
       <span class="unseen"><bdi>${isMine ? "You" : senderId}</bdi>: </span>
+      ${isNamed && isFirst && html`
+        <${Avatar} peer=${senderId} />
+        <bdi class="sender colour-${colourOf(senderId)}" aria-hidden="true">${senderId}</bdi>
+      `}
       <div class="line" ...${longPress}>
         <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
         <${MessageMenu} actions=${actions} reacting=${reacting} ...${handling} />

@@ -4,8 +4,10 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { copy } from "../../browser/clipboard.js";
 import { receiptOf } from "../../mail/receipts.js";
+import { groupIdOf } from "../../peers.js";
 import { dayName, dayOf } from "../../time.js";
 import { useFirstUnread } from "./first_unread.js";
+import { GroupLine } from "./group_line.js";
 import { Message, UnsentMessage } from "./message.js";
 
 const AT_END_WITHIN_PX = 60;
@@ -23,6 +25,8 @@ const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 /** @param {{account: import("../../mail/account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox, isConnected } = account;
+  const isGroup = groupIdOf(thread.peer) !== null;
+  const canChange = !isGroup; // the server has no edits, take-backs and reactions in groups
   const { messages } = thread;
   const unsent = outbox.to(thread.peer);
   const log = useRef(/** @type {any} */ (null));
@@ -66,10 +70,10 @@ export function MessageLog({ account, thread }) {
   };
   const { deeds } = account;
   const { editingId, edit, stopEditing } = useEditing(log);
-  const handling = useHandling([...messages.map(({ messageId }) => messageId), ...unsent.map((one) => one.clientMessageId)].at(-1));
+  const handling = useHandling([...messages.filter(isWritten).map(({ messageId }) => messageId), ...unsent.map((one) => one.clientMessageId)].at(-1));
   const messageView = (/** @type {MessageOfThread} */ message, /** @type {number} */ at) => {
     const { messageId, messageContent, sentTimestamp, senderId, unsent: isTakenBack } = message;
-    const isOwn = senderId === userId && !isTakenBack;
+    const isOwn = canChange && senderId === userId && !isTakenBack;
     const [before, after] = [messages[at - 1], messages[at + 1]];
     const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(sentTimestamp);
     const isFirstUnread = messageId === firstUnreadId;
@@ -82,12 +86,13 @@ export function MessageLog({ account, thread }) {
     return [
       isNewDay && html`<li key=${`day-${messageId}`} class="day"><span>${dayName(sentTimestamp)}</span></li>`,
       isFirstUnread && html`<li key=${`unread-${messageId}`} class="first-unread"><span>New messages</span></li>`,
-      html`
-        <${Message} key=${messageId} message=${message} userId=${userId}
+      message.event && html`<${GroupLine} key=${messageId} message=${message} userId=${userId} />`,
+      isWritten(message) && html`
+        <${Message} key=${messageId} message=${message} userId=${userId} isOfGroup=${isGroup}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
           isTimed=${timedId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
-          onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))} />
+          canReact=${canChange} onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))} />
       `,
     ];
   };
@@ -99,7 +104,7 @@ export function MessageLog({ account, thread }) {
   return html`
     <div class="log-frame">
       <div class="log" ref=${log} role="log" aria-live="polite" aria-busy=${thread.isLoadingOlder} tabindex="0"
-        aria-label=${`Messages with ${thread.peer}`} onScroll=${look} onKeyDown=${moveBetweenMenus}>
+        aria-label=${`Messages with ${inbox.titleOf(thread.peer)}`} onScroll=${look} onKeyDown=${moveBetweenMenus}>
         <${Top} thread=${thread} onFind=${() => account.findAgain()} isEmpty=${messages.length + unsent.length === 0} />
         <ol>${messages.flatMap(messageView)}${unsent.map(unsentView)}</ol>
       </div>
@@ -114,8 +119,11 @@ export function MessageLog({ account, thread }) {
  * @param {MessageOfThread} next
  */
 function isOneGroup(one, next) {
-  return one.senderId === next.senderId && next.sentTimestamp - one.sentTimestamp < GROUP_US;
+  return isWritten(one) && isWritten(next) && one.senderId === next.senderId && next.sentTimestamp - one.sentTimestamp < GROUP_US;
 }
+
+/** Whether somebody wrote it; else it says what happened to a group. @param {MessageOfThread} message */
+const isWritten = ({ kind }) => kind !== "system";
 
 /** What is above the oldest message that is loaded. @param {{thread: Thread, isEmpty: boolean, onFind: () => void}} props */
 function Top({ thread, isEmpty, onFind }) {
@@ -197,7 +205,7 @@ function useKeptPosition(log, unsent) {
   const isAtEnd = () => known.current.isAtEnd && (log.current.scrollTop >= known.current.top - 1 || isScrolledToEnd(log.current));
   const keepAtEnd = () => isAtEnd() && toEnd();
   const keep = () => {
-    const message = [...log.current.querySelectorAll(".message")].find((one) => offsetOf(one) >= 0);
+    const message = [...log.current.querySelectorAll("[data-id]")].find((one) => offsetOf(one) >= 0);
     kept.current = message ? { message, place: placeOf(message) } : null;
   };
   useLayoutEffect(() => {

@@ -1,0 +1,42 @@
+// What a system message of a group says, in words.
+
+/** So many users a system message names at most; there may be more then. */
+const MOST_NAMED = 5;
+
+/**
+ * One sentence for `userId`; null for what this page knows nothing of, which it does not show.
+ * @param {import("../client/rowbox.js").GroupEvent} event
+ * @param {string} userId
+ * @returns {?string}
+ */
+export function sentenceOf({ type, actor, users, name }, userId) {
+  const who = actor === userId ? "You" : actor;
+  const whom = listOf(users.map((user) => (user === userId ? "you" : user)));
+  switch (type) {
+    case "created":
+      return name ? `${who} created the group “${name}”` : `${who} created the group`;
+    case "added":
+      return users.length < MOST_NAMED ? `${who} added ${whom}` : `${who} added ${users.map((user) => (user === userId ? "you" : user)).join(", ")} …`;
+    case "removed":
+      return `${who} removed ${whom}`;
+    case "left":
+      return `${who} left`;
+    case "declined":
+      return `${users[0] === userId ? "You" : whom} could not be added`;
+    case "renamed":
+      return name ? `${who} named the group “${name}”` : `${who} took the group’s name away`;
+    case "role":
+      return `${who} changed ${users[0] === userId ? "your" : `${whom}’s`} role`;
+    case "settings":
+      return `${who} changed what members may do`;
+    case "deleted":
+      return `${who} deleted the group`;
+    default:
+      return null;
+  }
+}
+
+/** "bob", "bob and carol", "bob, carol and dave" @param {string[]} names */
+export function listOf(names) {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}

@@ -1,0 +1,155 @@
+"""Rules of the chat page that need no page: what happened to a group in words, who may what, faces, and peers."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.javascript.program import program
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+Ask = Callable[..., Awaitable[Any]]
+GROUP = "!0192f5a0c0de7abc8123456789abcdef"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ask() -> AsyncIterator[Ask]:
+    """Calls one of the rules of page.js."""
+    async with program("page.js") as page:
+
+        async def ask(rule: str, *values: object) -> Any:
+            await page.hear(json.dumps([rule, *values]))
+            return (await page.until(lambda line: "value" in line))["value"]
+
+        yield ask
+
+
+def event(kind: str, actor: str, *users: str, **more: str) -> dict[str, object]:
+    return {"type": kind, "actor": actor, "users": users, **more}
+
+
+SENTENCES = [
+    (event("created", "alice", "bob", name="Hiking"), "You created the group “Hiking”"),
+    (event("created", "bob", "alice"), "bob created the group"),
+    (event("added", "bob", "alice"), "bob added you"),
+    (event("added", "alice", "bob", "carol", "dave"), "You added bob, carol and dave"),
+    (event("added", "bob", "c", "d", "e", "f", "alice"), "bob added c, d, e, f, you …"),
+    (event("removed", "bob", "carol"), "bob removed carol"),
+    (event("left", "alice", "alice"), "You left"),
+    (event("declined", "carol", "carol"), "carol could not be added"),
+    (event("declined", "alice", "alice"), "You could not be added"),
+    (event("renamed", "bob", name="Hiking"), "bob named the group “Hiking”"),
+    (event("renamed", "bob", name=""), "bob took the group’s name away"),
+    (event("role", "bob", "alice"), "bob changed your role"),
+    (event("role", "alice", "bob"), "You changed bob’s role"),
+    (event("settings", "bob"), "bob changed what members may do"),
+    (event("deleted", "bob"), "bob deleted the group"),
+    (event("of a later version", "bob"), None),
+]
+
+
+@pytest.mark.parametrize(("told", "sentence"), SENTENCES)
+async def test_what_happened_in_words(ask: Ask, told: object, sentence: str | None) -> None:
+    assert await ask("sentenceOf", told, "alice") == sentence
+
+
+ALL = {"whoCanSend": "all", "whoCanAdd": "all", "whoCanEditInfo": "all"}
+ADMINS = {"whoCanSend": "admins", "whoCanAdd": "admins", "whoCanEditInfo": "admins"}
+
+
+@pytest.mark.parametrize(
+    ("role", "settings", "offered"),
+    [
+        ("owner", ADMINS, {"mayWrite", "mayAdd", "mayRename", "mayDelete", "isAdmin"}),
+        ("admin", ADMINS, {"mayWrite", "mayAdd", "mayRename", "isAdmin"}),
+        ("member", ADMINS, set()),
+        ("member", ALL, {"mayWrite", "mayAdd", "mayRename"}),
+        ("member", None, {"mayWrite"}),  # not known yet: who may not is refused
+    ],
+)
+async def test_what_is_offered_of_a_group(ask: Ask, role: str, settings: object, offered: set[str]) -> None:
+    answer = await ask("offers", role, settings, "member")
+    assert {name for name, value in answer.items() if value is True} == offered
+
+
+TO_ADMIN, TO_MEMBER, TO_OWNER, REMOVE = (
+    "Make an admin",
+    "Make an ordinary member",
+    "Make the owner",
+    "Remove from the group",
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "other", "deeds"),
+    [
+        ("owner", "member", [TO_ADMIN, TO_OWNER, REMOVE]),
+        ("owner", "admin", [TO_MEMBER, TO_OWNER, REMOVE]),
+        ("admin", "member", [REMOVE]),
+        ("admin", "admin", []),
+        ("admin", "owner", []),
+        ("member", "member", []),
+    ],
+)
+async def test_what_is_offered_for_a_member(ask: Ask, role: str, other: str, deeds: list[str]) -> None:
+    answer = await ask("offers", role, ALL, other)
+    assert answer["deeds"] == deeds
+    assert answer["asked"] == [deed for deed in deeds if deed in (TO_OWNER, REMOVE)]  # there is no way back
+
+
+async def test_initials(ask: Ask) -> None:
+    for title, initials in {
+        "alice": "A",
+        "ann.smith": "AS",
+        "Hiking on Sunday": "HO",
+        "🏔️ Berge": "B",
+        "🏔️": "🏔",
+        "東京 旅行": "東旅",
+        "4th floor": "4F",
+        "+": "+",
+    }.items():
+        assert await ask("initialsOf", title) == initials
+
+
+async def test_a_user_has_always_the_same_colour_and_neighbours_have_others(ask: Ask) -> None:
+    colours = [await ask("colourOf", name) for name in ("alice", "bob", "carol", "dave", "erin", "frank")]
+    assert len(set(colours)) == 6
+    assert [await ask("colourOf", f"user-{number}") for number in range(500)].count(colours[0]) in range(20, 70)
+    assert await ask("colourOf", GROUP) in range(12)
+
+
+async def test_a_peer_is_a_user_or_a_group(ask: Ask) -> None:
+    assert await ask("groupIdOf", GROUP) == GROUP[1:]
+    assert await ask("groupPeer", GROUP[1:]) == GROUP
+    assert await ask("groupIdOf", "bob") is None
+    for peer, is_one in (
+        (GROUP, True),
+        ("bob", True),
+        (GROUP[:-1], False),
+        (f"{GROUP}0", False),
+        ("", False),
+        (1, False),
+    ):
+        assert await ask("isPeer", peer) is is_one
+
+
+async def test_a_name_is_counted_in_characters(ask: Ask) -> None:
+    assert await ask("excessOfName", "🏔" * 100) == 0
+    assert await ask("excessOfName", "x" * 101) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "users", "left", "problem"),
+    [
+        ("bob", ["bob"], "", None),
+        (" bob, carol;dave\nerin bob ", ["bob", "carol", "dave", "erin"], "", None),
+        ("bob, alice, carol", ["bob"], "alice", "It is you"),
+        ("bob! carol", [], "bob!", "A user id has letters, digits and . _ @ + : -"),
+        ("", [], "", None),
+    ],
+)
+async def test_whom_a_text_picks(ask: Ask, text: str, users: list[str], left: str, problem: str | None) -> None:
+    assert await ask("withWritten", text, "alice") == {"users": users, "text": left, "problem": problem}
