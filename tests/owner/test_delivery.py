@@ -182,14 +182,15 @@ async def test_what_waits_for_its_next_try_is_tried_at_once_where_its_recipient_
         delivery.try_again(lambda user: user == "bob")
         assert elsewhere.asked == ["bob"]
         await asyncio.sleep(1.5 * FIRST_PAUSE_S)
-        assert elsewhere.asked == ["bob", "bob"], "its pauses begin anew"
+        assert elsewhere.asked.count("bob") == 2, "its pauses begin anew"
         elsewhere.error = None
         delivery.try_again(lambda user: user == "bob")
         await settle()
         assert delivery.pending == 1
         await servers.quiet()
         delivery.try_again(lambda _: True)
-        assert elsewhere.asked[2:] == ["bob", "cid"]
+        assert elsewhere.asked.count("bob") == 3
+        assert elsewhere.asked[-1] == "cid", "whose tries went on as they were"
 
 
 @virtual_time
