@@ -230,7 +230,7 @@ class Client:
         return await self._change_group("removeMember", fields, patience_s)
 
     async def leave_group(self, conversation_id: str, *, patience_s: float | None = None) -> ChangedGroup:
-        """Leaves a group. A second try is Refused with the code not_a_member."""
+        """Leaves a group. Who has left it is out already: that is no change."""
         return await self._change_group("leaveGroup", {"conversationId": conversation_id}, patience_s)
 
     async def set_role(
@@ -257,7 +257,7 @@ class Client:
         return await self._change_group("updateGroup", fields, patience_s)
 
     async def delete_group(self, conversation_id: str, *, patience_s: float | None = None) -> ChangedGroup:
-        """Deletes a group, for all its members. A second try is Refused with the code group_deleted."""
+        """Deletes a group, for all its members. Of one that was deleted that is no change."""
         return await self._change_group("deleteGroup", {"conversationId": conversation_id}, patience_s)
 
     async def _change_group(self, call: str, fields: Fields, patience_s: float | None) -> ChangedGroup:

@@ -39,7 +39,7 @@ is the one that tells of it. What was accepted before the removal he gets, and n
 
 _LEAVE: Final = """\
 Where the owner leaves, the admin who is longest in is the owner, else the member who is longest in. Where the last one
-leaves, the group is deleted."""
+leaves, the group is deleted. Who has left already is answered that nothing changed."""
 
 _SET_ROLE: Final = """\
 The owner makes members admins and admins members, or gives the group to another member."""
@@ -49,7 +49,8 @@ Admins change the name, and others where the group's settings let them. Settings
 whole."""
 
 _DELETE: Final = """\
-Everybody is out, and keeps what he has. There will be no group under this conversationId any more."""
+Everybody is out, and keeps what he has. There will be no group under this conversationId any more. Whoever was in until
+it was deleted is answered that nothing changed."""
 
 _CHANGE: Final = (
     "unknown_conversation",

@@ -37,7 +37,7 @@ from rowbox.mailbox.errors import (
     RowboxError,
     StoreOutcomeUnknown,
 )
-from rowbox.mailbox.groups.member_row import may_create, place_of, standpoint
+from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
 from rowbox.mailbox.groups.requests import (
     GroupAnswer,
     GroupChange,
@@ -113,11 +113,14 @@ class FrontDoor:
         async with self.lines.turn(request.user_id, request.conversation_id, request.routed):
             deed, entropy = request.deed, self._random.getrandbits(62)
 
-            async def prepare() -> GroupRequest:
+            async def prepare() -> GroupRequest | GroupChanged:
                 _, mailbox = await self._own_row(request.user_id, request.bearer)
                 if isinstance(deed, Create):
                     may_create(mailbox, request.conversation_id)
                     return self._new_group(request, deed, entropy)
+                answer = so_already(mailbox, request.conversation_id, deed)
+                if answer is not None:
+                    return answer
                 by = standpoint(mailbox, request.conversation_id, self._time.now_us())
                 return GroupChange(request.conversation_id, by, deed, entropy)
 

@@ -15,7 +15,7 @@ from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAllowed, NotAMember, UnknownConversation
 from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
-from rowbox.mailbox.groups.requests import Standpoint
+from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash
 from rowbox.mailbox.message import Message
 
@@ -79,6 +79,19 @@ def may_create(mailbox: Mailbox, conversation_id: bytes) -> None:
     """NotAllowed where the mailbox's user is in as many groups as he may be, and this group would be one more."""
     if mailbox.state(MEMBERSHIP, conversation_id) is None and _groups_of(mailbox) >= MOST_GROUPS:
         raise NotAllowed(f"you are in {MOST_GROUPS} groups, and nobody may be in more")
+
+
+def so_already(mailbox: Mailbox, conversation_id: bytes, deed: Deed) -> GroupChanged | None:
+    """What a change is answered with by which the mailbox's user is out already; None: he is not out by such a one.
+
+    It may be the second try of one whose first one nobody has answered, of which its client knows nothing.
+    """
+    known = mailbox.state(MEMBERSHIP, conversation_id)
+    is_leaving = isinstance(deed, Leave) or (isinstance(deed, Remove) and deed.user_id == mailbox.user_id)
+    by_it = Standing.LEFT if is_leaving else Standing.DELETED if isinstance(deed, Delete) else None
+    if known is None or known.standing is not by_it:
+        return None
+    return GroupChanged(known.group_version, changed=False)
 
 
 def _take(

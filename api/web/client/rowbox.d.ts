@@ -812,7 +812,7 @@ export declare class Rowbox {
      */
     removeMember(conversationId: string, userId: string, options?: CallOptions): Promise<ChangedGroup>;
     /**
-     * Leaves a group. A second try is Refused with the code not_a_member.
+     * Leaves a group. Who has left it is out already: that is no change.
      * @param {string} conversationId
      * @param {CallOptions} [options]
      * @returns {Promise<ChangedGroup>}
@@ -839,7 +839,7 @@ export declare class Rowbox {
         settings?: GroupSettings;
     }, options?: CallOptions): Promise<ChangedGroup>;
     /**
-     * Deletes a group, for all its members. A second try is Refused with the code group_deleted.
+     * Deletes a group, for all its members. Of one that was deleted that is no change.
      * @param {string} conversationId
      * @param {CallOptions} [options]
      * @returns {Promise<ChangedGroup>}

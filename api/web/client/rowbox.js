@@ -545,7 +545,7 @@ export class Rowbox {
   }
 
   /**
-   * Leaves a group. A second try is Refused with the code not_a_member.
+   * Leaves a group. Who has left it is out already: that is no change.
    * @param {string} conversationId
    * @param {CallOptions} [options]
    * @returns {Promise<ChangedGroup>}
@@ -578,7 +578,7 @@ export class Rowbox {
   }
 
   /**
-   * Deletes a group, for all its members. A second try is Refused with the code group_deleted.
+   * Deletes a group, for all its members. Of one that was deleted that is no change.
    * @param {string} conversationId
    * @param {CallOptions} [options]
    * @returns {Promise<ChangedGroup>}

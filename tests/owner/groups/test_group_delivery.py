@@ -8,9 +8,17 @@ from rowbox.cacheserver.groups.lines import MOST_IN_LINE, Lines
 from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.cells import MEMBERSHIP
-from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, Overloaded, UnknownConversation
+from rowbox.mailbox.errors import (
+    GroupDeleted,
+    HandoverInProgress,
+    NotAMember,
+    NotTheOwner,
+    Overloaded,
+    StoreOutcomeUnknown,
+    UnknownConversation,
+)
 from rowbox.mailbox.group import GroupPart, Standing, group_name
-from rowbox.mailbox.groups.requests import Add
+from rowbox.mailbox.groups.requests import Add, Deed, Delete, GroupAnswer, GroupRequest, Leave, Remove
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
@@ -113,6 +121,44 @@ async def test_a_send_whose_outcome_is_not_known_is_one_message() -> None:
         assert [result.message_id for result in results] == sorted(result.message_id for result in results)
         await made.quiet()
         assert (await told(node, "bob", group))[1:] == ["text 0", "text 1", "text 2"]
+
+
+@both_kinds
+@virtual_time
+@pytest.mark.parametrize(("user", "deed"), [("bob", Leave()), ("bob", Remove("bob")), ("ann", Delete())])
+async def test_who_is_out_by_a_try_without_an_answer_is_not_refused(late: bool, user: str, deed: Deed) -> None:
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        door = node.owner.front_door
+        ask = door._ask
+
+        async def without_an_answer(asked: GroupRequest) -> GroupAnswer:
+            await ask(asked)
+            await made.quiet()
+            raise StoreOutcomeUnknown("the link was lost")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(door, "_ask", without_an_answer)
+            first = await node.change_group(user, group, deed)
+        again = await node.change_group(user, group, deed)
+        assert not again.changed
+        assert first.version == again.version
+        with pytest.raises((NotAMember, GroupDeleted)):
+            await node.send_to(user, group, "still here", "1")
+
+
+@virtual_time
+async def test_who_was_removed_does_not_leave() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await node.change_group("ann", group, Remove("bob"))
+        await made.quiet()
+        for deed in (Leave(), Delete()):
+            with pytest.raises(NotAMember):
+                await node.change_group("bob", group, deed)
 
 
 @virtual_time
