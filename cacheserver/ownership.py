@@ -11,7 +11,7 @@ after the shard was given away and came back, while what is in memory is of the 
 from collections.abc import Collection
 from typing import Protocol
 
-from rowbox.mailbox.errors import NotTheOwner
+from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner
 from rowbox.mailbox.fence import make_epoch
 
 SOLE_EPOCH = make_epoch(1, 0)
@@ -138,3 +138,14 @@ class SoleOwnership:
 
     def check(self) -> None:
         """Never raises."""
+
+
+def is_held(grant: Grant) -> bool:
+    """Whether what is in memory under the grant still is: a lease that has lapsed takes nothing out of it."""
+    try:
+        grant.check()
+    except NotTheOwner:
+        return False
+    except LeaseLapsed:
+        return True
+    return True

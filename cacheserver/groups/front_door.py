@@ -37,6 +37,7 @@ from rowbox.mailbox.errors import (
     RowboxError,
     StoreOutcomeUnknown,
 )
+from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
 from rowbox.mailbox.groups.requests import (
     GroupAnswer,
@@ -47,6 +48,7 @@ from rowbox.mailbox.groups.requests import (
     GroupSent,
     GroupView,
     NewGroup,
+    Standpoint,
     ViewGroup,
 )
 from rowbox.mailbox.ids import client_id_hash, counted, entropy_of, payload_hash
@@ -141,6 +143,22 @@ class FrontDoor:
         assert isinstance(view, GroupView)
         return view
 
+    async def pending(self, user_id: str, client_message_id: str, record: DedupeCell) -> int:
+        """How many members are not known to have a message that the user's own row knows.
+
+        Where the group's row does not answer, one: nobody here knows.
+        """
+        query = Standpoint(user_id, 0, 0, LONG_AGO_US)
+        place, known_as = record.conversation_id, (client_message_id, record.payload_hash)
+        try:
+            sent = await self._ask(GroupSend(place, query, "", *known_as, 0))
+        except GroupMoved:
+            return 0  # the group's row has forgotten the send: that is a dedupe life ago
+        except RowboxError:
+            return 1
+        assert isinstance(sent, GroupSent)
+        return sent.pending
+
     async def _send(self, request: Send, conversation_id: bytes) -> SentTo:
         hashed = client_id_hash(request.client_message_id)
         payload = payload_hash(conversation_id, request.content)
@@ -161,7 +179,10 @@ class FrontDoor:
         assert isinstance(sent, (GroupSent, DedupeCell))
         is_its_own = counted(entropy_of(sent.message_id)) == counted(entropy)
         if isinstance(sent, DedupeCell):
-            return SentTo(sent.message_id, sent.version, 0, duplicate=not is_its_own)
+            grant = self._table.grant_of(request.sender_id)
+            pending = await self.pending(request.sender_id, request.client_message_id, sent)
+            grant.check()
+            return SentTo(sent.message_id, sent.version, pending, duplicate=not is_its_own)
         await self._own_row_has(request.sender_id, conversation_id, sent.version)
         row, mailbox = await self._table.loaded(request.sender_id)
         version = await self._own_version(row, mailbox, conversation_id, sent.message_id, hashed)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.cache.commands import CELL_BYTES, Command, CommandResult, GroupCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.ownership import is_held
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.cells import OutboxCell
@@ -65,10 +66,13 @@ class GroupRows:
         match asked:
             case GroupSend():
                 size_bytes = CELL_BYTES + len(asked.content.encode())
-                admit = partial(self._admit_send, name, size_bytes)
+                admit, grant = partial(self._admit_send, name, size_bytes), self._table.grant_of(name)
                 sent = await self._do(name, lambda row, fact: row.send(asked, fact, admit), asked.content)
                 assert isinstance(sent, GroupSent)
-                return replace(sent, pending=await self._delivery.wait(name, sent.message_id))
+                pending = await self._delivery.wait(name, sent.message_id)
+                if not pending and not is_held(grant):
+                    pending = 1  # it is in the store, and nobody here knows any more who has it
+                return replace(sent, pending=pending)
             case NewGroup():
                 return await self._changed(name, lambda row, _: row.create(asked))
             case GroupChange():

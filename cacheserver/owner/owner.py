@@ -68,7 +68,7 @@ from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
-from rowbox.cacheserver.ownership import Grant, Ownership, SoleOwnership
+from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
 from rowbox.cacheserver.port import (
     ChangeGroup,
     ChangeMessage,
@@ -112,11 +112,10 @@ from rowbox.cacheserver.turns import Turns
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
-from rowbox.mailbox.cells import DedupeCell, OutboxCell
+from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import (
     HandoverInProgress,
-    LeaseLapsed,
     NotTheOwner,
     Overloaded,
     RowboxError,
@@ -450,7 +449,7 @@ class Owner:
         pending = 0
         if self._store.late_writes:
             pending = await self.delivery.wait(request.sender_id, answer.record.message_id)
-            if not pending and not _is_held(grant):
+            if not pending and not is_held(grant):
                 pending = len(others)  # it is in the store, and nobody here knows any more who has it
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
 
@@ -475,6 +474,9 @@ class Owner:
         if record is None:
             raise UnknownClientMessageId("no send with this clientMessageId was applied so far")
         pending = self.delivery.missing(user_id, record.message_id)
+        if mailbox.state(MEMBERSHIP, record.conversation_id) is not None:
+            pending = await self.front_door.pending(user_id, client_message_id, record)
+            grant.check()
         return _send_result(record, pending, duplicate=False, quota=quota)
 
     async def mark_read(self, request: MarkRead) -> MarkReadResult:
@@ -712,17 +714,6 @@ class Owner:
 def _is_of(shards: Collection[int], count: int, user_id: str) -> bool:
     """Whether a user is of one of these shards, of `count` in all."""
     return shard_of(user_id, count) in shards
-
-
-def _is_held(grant: Grant) -> bool:
-    """Whether what is in memory under the grant still is: a lease that has lapsed takes nothing out of it."""
-    try:
-        grant.check()
-    except NotTheOwner:
-        return False
-    except LeaseLapsed:
-        return True
-    return True
 
 
 def _new_send(request: Send, others: tuple[str, ...], entropy: int) -> NewSend:

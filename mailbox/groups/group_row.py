@@ -45,6 +45,8 @@ from rowbox.mailbox.message import Message
 
 OLD_AFTER_US: Final = 600 * US_PER_S
 """A request that was accepted so long ago is refused: the row may have forgotten the send."""
+LONG_AGO_US: Final = -OLD_AFTER_US
+"""Of a request that only asks whether the row knows a send."""
 
 
 def _without_limit(_members: int) -> None:

@@ -1,9 +1,12 @@
 """The way of a group's events to its members' rows when something is in the way: gaps, declined joins, dead owners."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
+from rowbox.cacheserver.delivery.delivery import Delivered
 from rowbox.cacheserver.groups.lines import MOST_IN_LINE, Lines
 from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -18,12 +21,23 @@ from rowbox.mailbox.errors import (
     UnknownConversation,
 )
 from rowbox.mailbox.group import GroupPart, Standing, group_name
-from rowbox.mailbox.groups.requests import Add, Deed, Delete, GroupAnswer, GroupRequest, Leave, Remove
+from rowbox.mailbox.groups.requests import (
+    Add,
+    Deed,
+    Delete,
+    GroupAnswer,
+    GroupRequest,
+    GroupSend,
+    GroupSent,
+    Leave,
+    Remove,
+    Standpoint,
+)
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
 from tests.checking import assert_no_findings
 from tests.owner.groups.test_groups import told
-from tests.support.cluster import UNLIMITED, cluster
+from tests.support.cluster import UNLIMITED, Cluster, cluster
 from tests.support.virtual_time import settle, virtual_time
 
 both_kinds = pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
@@ -121,6 +135,86 @@ async def test_a_send_whose_outcome_is_not_known_is_one_message() -> None:
         assert [result.message_id for result in results] == sorted(result.message_id for result in results)
         await made.quiet()
         assert (await told(node, "bob", group))[1:] == ["text 0", "text 1", "text 2"]
+
+
+@asynccontextmanager
+async def without_cid(made: Cluster) -> AsyncIterator[None]:
+    """Cid's row takes nothing meanwhile."""
+    delivery = made.node.owner.delivery
+    deliver = delivery._deliver
+
+    def all_but_cid(recipient: str, messages: Sequence[Message]) -> Delivered:
+        if recipient == "cid":
+            raise HandoverInProgress("cid has no owner")
+        return deliver(recipient, messages)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "_deliver", all_but_cid)
+        yield
+
+
+@both_kinds
+@virtual_time
+async def test_a_send_that_is_known_already_says_who_is_without_it(late: bool) -> None:
+    """P5: with pendingRecipients 0 everybody's next fetch shows it. Its own first try may have preceded it."""
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", "cid")).conversation_id
+        await made.quiet()
+        door = node.owner.front_door
+        ask, asked = door._ask, list[GroupRequest]()
+
+        async def first_without_an_answer(request: GroupRequest) -> GroupAnswer:
+            answer = await ask(request)
+            asked.append(request)
+            if len(asked) == 1:
+                raise StoreOutcomeUnknown("the link was lost")
+            return answer
+
+        async with without_cid(made):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(door, "_ask", first_without_an_answer)
+                sent = await node.send_to("ann", group, "hello", "1")
+            assert (sent.duplicate, sent.pending_recipients) == (False, 1)
+            again = await node.send_to("ann", group, "hello", "1")
+            assert (again.duplicate, again.pending_recipients) == (True, 1)
+            assert (await node.status("ann", "1")).pending_recipients == 1
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(door, "_ask", nobody_answers)
+                assert (await node.send_to("ann", group, "hello", "1")).pending_recipients == 1
+                assert (await node.status("ann", "1")).pending_recipients == 1
+        await made.quiet()
+        assert (await node.send_to("ann", group, "hello", "1")).pending_recipients == 0
+        assert (await node.status("ann", "1")).pending_recipients == 0
+        await node.change_group("ann", group, Leave())
+        assert (await node.send_to("ann", group, "hello", "1")).message_id == sent.message_id
+        assert await told(node, "bob", group) == ["created:bob,cid", "hello", "left:ann"]
+
+
+async def nobody_answers(_: GroupRequest) -> GroupAnswer:
+    raise HandoverInProgress("nobody answers")
+
+
+@virtual_time
+async def test_a_groups_row_that_is_given_away_meanwhile_does_not_say_that_all_have_a_message() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", "cid")).conversation_id
+        await made.quiet()
+        delivery = node.owner.delivery
+        wait = delivery.wait
+
+        async def once_given_away(name: str, message_id: bytes) -> int:
+            node.revoke()
+            made.gave_away(node)
+            return await wait(name, message_id)
+
+        by = Standpoint("ann", (await node.group("ann", group)).view.members[0].joined, 1 << 60, made.clock.now_us())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(delivery, "wait", once_given_away)
+            sent = await node.process.call(node.owner.ask_group(GroupSend(group, by, "x", "1", bytes(16), 0)))
+        assert isinstance(sent, GroupSent)
+        assert sent.pending == 1
 
 
 @both_kinds
