@@ -174,8 +174,8 @@ class Client:
     async def unsend_message(
         self, conversation_id: str, message_id: str, *, patience_s: float | None = None
     ) -> ChangedMessage:
-        """Takes a message that the user sent back, for everybody. Refused with the code too_late_to_change, two days
-        after its sending by default.
+        """Takes a message that the user sent back, for everybody; in a group whose owner or admin he is, anybody's.
+        Refused with the code too_late_to_change, two days after its sending by default, where he is neither.
         """
         fields = {"conversationId": conversation_id, "messageId": message_id}
         return await self._retried(lambda: self._transport.post("unsendMessage", fields, ChangedMessage), patience_s)
@@ -186,8 +186,8 @@ class Client:
         """Reacts to a message, one's own or another's: with one emoji, in place of what the user had; "" takes that
         back.
 
-        Refused with the code not_an_emoji, with message_unsent where its author took it back, and with
-        too_late_to_change 30 days after its sending by default.
+        Refused with the code not_an_emoji, with message_unsent where its author took it back, with too_late_to_change
+        30 days after its sending by default, and in a group with too_many_reactions beyond 20 kinds.
         """
         fields = {"conversationId": conversation_id, "messageId": message_id, "emoji": emoji}
         return await self._retried(lambda: self._transport.post("react", fields, ChangedMessage), patience_s)

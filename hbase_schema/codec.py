@@ -37,7 +37,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import Fence, FenceEntry, Stamp
 from rowbox.mailbox.group import Told
 from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.reactions import Reaction, Tally
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 EncodedCell = tuple[Family, bytes, bytes]
@@ -80,6 +80,7 @@ class _MessageValue(Struct, array_like=True, gc=False):
     change: Change | None = None
     reactions: tuple[Reaction, ...] = ()
     told: Told | None = None
+    tallies: tuple[Tally, ...] = ()
 
 
 class _LogValue(Struct, array_like=True, gc=False):
@@ -135,7 +136,7 @@ def _message(cell: MessageCell) -> EncodedCell:
     qualifier = keys.message_qualifier(
         cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version
     )
-    told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions, cell.told
+    told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions, cell.told, cell.tallies
     return Family.MESSAGES, qualifier, _pack(told)
 
 
@@ -224,12 +225,13 @@ def decode_sole_state(qualifier: bytes, value: bytes) -> StoredState:
 def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     """The cell in a column of family `m`. Errors as of `decode_index`."""
     message = _unpack_message(value)
-    change, reactions = message.change, message.reactions
-    is_as_sent = change is None and not reactions
-    _check_length(qualifier, keys.MESSAGE_BYTES if is_as_sent else keys.CHANGED_MESSAGE_BYTES)
+    change, reactions, tallies = message.change, message.reactions, message.tallies
+    is_as_sent = change is None and not reactions and not tallies
+    if not is_as_sent or len(qualifier) != keys.CHANGED_MESSAGE_BYTES:  # in a group all may have taken back theirs
+        _check_length(qualifier, keys.MESSAGE_BYTES if is_as_sent else keys.CHANGED_MESSAGE_BYTES)
     key = keys.split_message_qualifier(qualifier)
     told = message.sender_id, message.content, message.client_message_id
-    return MessageCell(*key[:4], *told, change, key.first_version, reactions, message.told)
+    return MessageCell(*key[:4], *told, change, key.first_version, reactions, message.told, tallies)
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:

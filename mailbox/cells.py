@@ -14,7 +14,7 @@ from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.reactions import Reaction, Tally
 from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, Kind
@@ -97,16 +97,16 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
     first_version: int = 0
     """The version with which the message came, where this is another cell than that one; else 0: it is `version`."""
     reactions: tuple[Reaction, ...] = ()
-    """As `with_reaction` sorts them; none of a message that was taken back."""
+    """As `with_reaction` sorts them; none of a message that was taken back. In a member's row of a group: none."""
+    told: Told | None = None
+    """Of a group's system message: what it says."""
+    tallies: tuple[Tally, ...] = ()
+    """In a member's row of a group: what the member is shown of the reactions, which are in the group's row."""
 
     @property
     def is_unsent(self) -> bool:
         """Whether the message was taken back."""
         return self.change is not None and self.change.is_unsent
-
-    """The version with which the message came, where `change` is something; else 0: it is `version`."""
-    told: Told | None = None
-    """Of a group's system message: what it says."""
 
     @property
     def came(self) -> int:

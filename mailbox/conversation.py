@@ -175,7 +175,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
     def with_chain(self, chain: int, version: int, epoch: int) -> "Conversation":
-        """The state after an event of the group of which nothing is shown here."""
+        """The state after an event of the group that is no message: of which nothing is shown, or one is changed."""
         assert self.group is not None
         return msgspec.structs.replace(self, version=version, epoch=epoch, group=InGroup(chain, self.group.last_sender))
 

@@ -112,12 +112,6 @@ class TooLateToChange(RowboxError):
     code = "too_late_to_change"
 
 
-class NotInGroups(RowboxError):
-    """The conversation is a group, and the call is for conversations of two."""
-
-    code = "not_in_groups"
-
-
 class NotAMember(RowboxError):
     """The user was in the group and is not any more."""
 
@@ -134,6 +128,18 @@ class NotAllowed(RowboxError):
     """The user's role in the group does not allow it."""
 
     code = "not_allowed"
+
+
+class NotInGroups(RowboxError):
+    """The conversation is a group, and the call, or the command of a user's row, is for conversations of two."""
+
+    code = "not_in_groups"
+
+
+class TooManyReactions(RowboxError):
+    """The members of the group react to the message with as many different emoji as there may be."""
+
+    code = "too_many_reactions"
 
 
 class GroupFull(RowboxError):

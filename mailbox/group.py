@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from rowbox.mailbox.ids import ID_BYTES, length_prefixed
+from rowbox.mailbox.reactions import Reaction
 
 Role: TypeAlias = Literal["owner", "admin", "member"]
 """What a member may do. A group that is not deleted has one owner."""
@@ -100,7 +101,7 @@ class Membership(msgspec.Struct, frozen=True, array_like=True):
     `version` and `epoch` are the row's own. `joined` is the version of the join by which he is in, or was in last.
     `group_version` is that of the Group that `name`, `member_count` and `first_members` are of. `chain` is the newest
     event that was taken without the conversation's state (which has a chain of its own): of a join that was declined,
-    and of what came behind it.
+    and of what came behind it; of a change of a message that this row does not have.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -177,6 +178,8 @@ class GroupPart(msgspec.Struct, frozen=True, array_like=True):
     leaves: dict[str, Standing] = {}
     roles: dict[str, Role] = {}
     """Of those whose role this event changes, beside those who join."""
+    reactions: tuple[Reaction, ...] | None = None
+    """Of an event that says how members react to a message: all who do, as `with_reaction` sorts them."""
 
 
 def group_conversation_id(creator_id: str, client_group_id: str) -> bytes:

@@ -6,7 +6,7 @@ from rowbox.mailbox import representation
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.group import GroupPart, Told
 from rowbox.mailbox.ids import sent_timestamp, to_text
-from rowbox.mailbox.reactions import Reaction, shown_to
+from rowbox.mailbox.reactions import Reaction, Tally, tallies_of
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -30,6 +30,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
     A message that was changed since it was sent travels as a whole, as the change left it. A reaction to it travels
     alone: then this has the ids and the participants of the message, `sender_id` is who reacts, and there is no text.
+    So do the reactions to a message of a group (GroupPart.reactions), of which the author stays the sender.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -89,15 +90,16 @@ def copy_of(
     reactions: tuple[Reaction, ...] = (),
     user_id: str = "",
     told: Told | None = None,
+    tallies: tuple[Tally, ...] = (),
 ) -> MessageCopy:
     """The copy of `message` in the mailbox where it came with version `came` and got `version` by its last change.
 
     `client_message_id`: None but in its sender's own. `sent_us` is the time in the message's id; the caller has decoded
     it already. `user_id` is whose mailbox it is; only `reactions` are shown to each user in another way. `told`: what a
-    group's system message says.
+    group's system message says. `tallies`: what the user is shown of a group's reactions, in place of `reactions`.
     """
     change = message.change
-    shown = representation.Message(  # by position: a struct that is made by name takes longer
+    made = representation.Message(  # by position: a struct that is made by name takes longer
         to_text(message.message_id),
         to_text(message.conversation_id),
         message.sender_id,
@@ -108,9 +110,16 @@ def copy_of(
         msgspec.UNSET if client_message_id is None else client_message_id,
         msgspec.UNSET if change is None or change.is_unsent else change.version,
         msgspec.UNSET if change is None or not change.is_unsent else True,
-        shown_to(reactions, user_id) if reactions else msgspec.UNSET,
+        _shown(tallies_of(reactions, user_id) if reactions else tallies) if reactions or tallies else msgspec.UNSET,
     )
     if told is not None:
         event = representation.Event(told.type, message.sender_id, told.users, told.name or msgspec.UNSET)
-        shown = msgspec.structs.replace(shown, kind="system", event=event)
-    return MessageCopy(message.message_id, version, epoch, representation.encode(shown), came)
+        made = msgspec.structs.replace(made, kind="system", event=event)
+    return MessageCopy(message.message_id, version, epoch, representation.encode(made), came)
+
+
+def _shown(tallies: tuple[Tally, ...]) -> tuple[representation.Reaction, ...] | msgspec.UnsetType:
+    """Reactions as clients get them; UNSET where nobody reacts any more."""
+    if not tallies:
+        return msgspec.UNSET
+    return tuple(representation.Reaction(one.emoji, one.count, one.users, one.is_mine) for one in tallies)

@@ -82,7 +82,8 @@ KINDS: Final[dict[str, Kind]] = {
     "not_the_author": Kind(
         403,
         "Only its author may change the message",
-        "Leave it: only the user who sent a message edits or unsends it, and is told who has it.",
+        "Leave it: only the user who sent a message edits or unsends it, and is told who has it; in a group owner and "
+        "admins unsend any.",
     ),
     "not_a_member": Kind(
         403,
@@ -127,7 +128,7 @@ KINDS: Final[dict[str, Kind]] = {
     "not_in_groups": Kind(
         409,
         "The call is not there for groups",
-        "Leave it: messages of groups are neither edited nor unsent, and have no receipts.",
+        "Leave it: messages of groups have no receipts.",
     ),
     "too_late_to_change": Kind(
         409,
@@ -152,6 +153,11 @@ KINDS: Final[dict[str, Kind]] = {
         422,
         "The clientGroupId names another group",
         "Choose a new id: under this one another group was made, and stands.",
+    ),
+    "too_many_reactions": Kind(
+        422,
+        "Members of the group react to the message in too many ways",
+        "Use one of the emoji with which others react.",
     ),
     "group_full": Kind(
         422,

@@ -27,6 +27,7 @@ from rowbox.api.v1.responses import (
 )
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
+from rowbox.mailbox.reactions import MOST_KINDS
 from rowbox.mailbox.settings.config import MessageSettings, PollSettings, StoreSettings
 from rowbox.mailbox.settings.units import format_duration
 
@@ -56,7 +57,10 @@ It keeps its messageId and its place; its `lastUpdatedTimestamp` rises, so delta
 `editedTimestamp` says when. Unread counts stay, and the snippet of a conversation follows.
 
 When the answer comes, the change is stored for good, and the author's mailbox shows it. The recipient's follows by
-itself. A request that got no answer can be sent again: where the text is so already, `changed` is false."""
+itself. A request that got no answer can be sent again: where the text is so already, `changed` is false.
+
+In a group it reaches all who are in and have the message. Who may not write into the group edits nothing
+(`not_allowed`)."""
 
 _UNSEND: Final = f"""\
 Only its author takes a message back, and for a time after its sending (messages.unsend_window_ms, {UNSEND_WINDOW} by
@@ -64,7 +68,9 @@ default). The message stays in its place, with `unsent: true` and without a text
 retention ends it as any other. No answer shows its text again, in the recipient's mailbox once the change came there.
 Nothing changes a message that was taken back.
 
-A request that got no answer can be sent again: where the message is taken back already, `changed` is false."""
+A request that got no answer can be sent again: where the message is taken back already, `changed` is false.
+
+In a group its owner and admins take back any message that they have, their own and others', at any time."""
 
 _REACT: Final = f"""\
 Whoever has a message reacts to it with one emoji: with another one in place of that, or with none again. It may be
@@ -75,7 +81,10 @@ Unread counts and snippets stay as they are. A message that was taken back has n
 All forms of Unicode's emoji are taken, also those of a later Unicode than the server knows. Of one that may be spelled
 with and without a variation selector, both are the same. When the answer comes, the reaction is stored for good, and
 the mailbox of the user who asked shows it; the other's follows by itself. A request that got no answer can be sent
-again: where the user reacts so already, `changed` is false."""
+again: where the user reacts so already, `changed` is false.
+
+In a group all who are in and have the message may react, in {MOST_KINDS} different ways to one message. Where several
+react within a second, their answers come together, up to a second later."""
 
 _STATUS: Final = """\
 For a client that got no answer. 404 says that it was not applied so far: it may be under way. Sending it again
@@ -142,6 +151,9 @@ It comes some two seconds late at most, and after a crash with the reader's next
 known of the newest that is read. What is told depends on messages.receipts of the servers. Each message that the
 server has not in memory counts as another fetch."""
 
+_IN_GROUPS: Final = ("not_a_member", "not_allowed", "group_deleted", "group_moved")
+"""What a change of a message is refused for where the conversation is a group."""
+
 CALLS: Final = (
     CallDoc(
         "sendMessage",
@@ -186,8 +198,8 @@ CALLS: Final = (
         (
             "unknown_conversation",
             "unknown_message",
-            "not_in_groups",
             "not_the_author",
+            *_IN_GROUPS,
             "message_unsent",
             "too_late_to_change",
             "message_too_large",
@@ -206,8 +218,8 @@ CALLS: Final = (
         (
             "unknown_conversation",
             "unknown_message",
-            "not_in_groups",
             "not_the_author",
+            *_IN_GROUPS,
             "too_late_to_change",
             "message_too_large",
             "unsupported_media_type",
@@ -226,9 +238,10 @@ CALLS: Final = (
             "not_an_emoji",
             "unknown_conversation",
             "unknown_message",
-            "not_in_groups",
+            *_IN_GROUPS,
             "message_unsent",
             "too_late_to_change",
+            "too_many_reactions",
             "message_too_large",
             "unsupported_media_type",
             "peer_too_old",

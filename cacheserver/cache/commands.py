@@ -18,12 +18,15 @@ from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, 
 from rowbox.mailbox.errors import EventGap, RowboxError
 from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.member_row import take_event
+from rowbox.mailbox.groups.message_row import Reacted
 from rowbox.mailbox.groups.requests import GroupChanged, GroupSent, GroupView
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
-CommandResult: TypeAlias = Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | int
+CommandResult: TypeAlias = (
+    Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | Reacted | int
+)
 """What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.

@@ -20,6 +20,7 @@ from rowbox.mailbox.conversation import NEVER
 from rowbox.mailbox.group import Former, Group, Membership, conversation_of, group_name, person_key
 from rowbox.mailbox.groups.member_row import place_of
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.reactions import tallies_of
 
 
 class _GroupLog(NamedTuple):
@@ -32,10 +33,11 @@ class _GroupLog(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A member's part of a group."""
+    """A member's part of a group. `shown_chain`: the newest event of which the row shows something."""
 
     membership: Membership | None
     chain: int
+    shown_chain: int
     messages: Mapping[bytes, MessageCell]
 
 
@@ -82,9 +84,7 @@ class GroupCheck:
         frame = await self._cells.frame(row)
         fence = FenceCheck(frame.fences, Report(name), fenced=self._store.late_writes)
         states = fence.states(frame.states)
-        pending = {
-            cell.message.message_id: cell.recipients for cell in frame.outbox if fence.counts(cell.epoch, cell.version)
-        }
+        pending = {cell.message_id: cell.recipients for cell in frame.outbox if fence.counts(cell.epoch, cell.version)}
         messages = await self._messages(row, conversation_id, fence)
         return _GroupLog(states[GROUP.letter].get(b""), states[FORMER.letter], messages, pending)
 
@@ -94,15 +94,18 @@ class GroupCheck:
         fence = FenceCheck(frame.fences, Report(user_id), fenced=self._store.late_writes)
         states = fence.states(frame.states)
         membership = states[MEMBERSHIP.letter].get(conversation_id)
-        place = place_of(states[CONVERSATION.letter].get(conversation_id), membership)
-        return _Part(membership, place.chain, await self._messages(row, conversation_id, fence))
+        state = states[CONVERSATION.letter].get(conversation_id)
+        chains = place_of(state, membership).chain, place_of(state, None).chain
+        return _Part(membership, *chains, await self._messages(row, conversation_id, fence))
 
     async def _messages(self, row: bytes, conversation_id: bytes, fence: FenceCheck) -> dict[bytes, MessageCell]:
-        return {
-            cell.message_id: cell
-            async for cell in self._cells.conversation(row, conversation_id)
-            if fence.counts(cell.epoch, cell.version)
-        }
+        """What counts of each message of the conversation: of its cells the newest."""
+        found: dict[bytes, MessageCell] = {}
+        async for cell in self._cells.conversation(row, conversation_id):
+            known = found.get(cell.message_id)
+            if fence.counts(cell.epoch, cell.version) and (known is None or known.version < cell.version):
+                found[cell.message_id] = cell
+        return found
 
 
 def _differences(
@@ -112,34 +115,84 @@ def _differences(
         sent_us = sent_timestamp(message_id)
         return sent_us > horizon.messages and (before_us is None or sent_us < before_us)
 
+    stay = _stay(user_id, log, part)
     for message_id, copy in part.messages.items():
         message = log.messages.get(message_id)
         if message is None and is_judged(message_id):
             yield Code.COPY_UNSENT, f"message {message_id.hex()} is not in the group's row"
-        elif message is not None and _said(message) != _said(copy):
-            yield Code.COPY_DIFFERS, f"message {message_id.hex()} has another text or sender than in the group's row"
-    member = log.group.member(user_id) if log.group is not None else None
-    former = log.former.get(person_key(user_id))
-    left_at = former.left if former is not None else NEVER
-    if member is not None:
-        begun_at, ended_at = member.joined, NEVER
-    else:
-        begun_at, ended_at = part.membership.joined if part.membership is not None else NEVER, left_at
+        elif message is not None:
+            yield from _difference(message, copy, user_id, stay, before_us)
     for message_id in log.messages:
         version = sent_timestamp(message_id)
         has_it = message_id in part.messages
-        if has_it and left_at < version and (member is None or version < begun_at):
-            yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent after the user had left at {left_at}"
-        is_missed = not has_it and begun_at <= version <= ended_at and is_judged(message_id)
+        if has_it and stay.has_ended_before(version):
+            yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent after the user had left at {stay.left_at}"
+        is_missed = not has_it and stay.begun_at <= version <= stay.ended_at and is_judged(message_id)
         is_on_its_way = version > part.chain and user_id in log.pending.get(message_id, ())
         if is_missed and not (is_on_its_way or _declined(part, version)):
             yield Code.COPY_MISSING, f"lacks message {message_id.hex()}, and has come to {part.chain}"
 
 
+class _Stay(NamedTuple):
+    """From when to when somebody is in a group, or was in last, by versions of the group's row, both included.
+
+    `left_at`: when he left last. `chain`: up to where his row has come.
+    """
+
+    begun_at: int
+    ended_at: int
+    left_at: int
+    chain: int
+
+    def has_ended_before(self, version: int) -> bool:
+        """Whether he was out then."""
+        return self.left_at < version and (self.ended_at < NEVER or version < self.begun_at)
+
+    def has_taken(self, version: int) -> bool:
+        """Whether it went to him while he was in, and his row has come to it."""
+        return self.begun_at <= version <= min(self.chain, self.ended_at)
+
+
+def _stay(user_id: str, log: _GroupLog, part: _Part) -> _Stay:
+    member = log.group.member(user_id) if log.group is not None else None
+    former = log.former.get(person_key(user_id))
+    left_at = former.left if former is not None else NEVER
+    if member is not None:
+        return _Stay(member.joined, NEVER, left_at, part.chain)
+    return _Stay(part.membership.joined if part.membership is not None else NEVER, left_at, left_at, part.chain)
+
+
+def _difference(
+    message: MessageCell, copy: MessageCell, user_id: str, stay: _Stay, before_us: int | None
+) -> Iterator[tuple[Code, str]]:
+    """Whether a copy has what was last done to its message in the group's row, as far as its row has taken that.
+
+    What was done while its user was out he never hears of, unless something is done later.
+    """
+    name = f"message {message.message_id.hex()}"
+    if (message.sender_id, message.told) != (copy.sender_id, copy.told):
+        yield Code.COPY_DIFFERS, f"{name} has another sender than in the group's row, or tells of another event"
+    done_at, known_at = _changed_at(message), _changed_at(copy)
+    if before_us is not None and max(message.version, known_at) >= before_us:
+        return  # one of both rows was read before it was changed
+    if stay.has_ended_before(known_at) and known_at:
+        yield Code.NOT_A_MEMBER, f"has a change of {name}, made after the user had left at {stay.left_at}"
+    elif known_at > done_at or (known_at < done_at and stay.has_taken(done_at)):
+        yield Code.COPY_DIFFERS, f"{name} was last changed at {done_at}, and here at {known_at}"
+    elif known_at == done_at and copy.content != message.content:
+        yield Code.COPY_DIFFERS, f"{name} has another text than in the group's row"
+    reacted_at = max([one.version for one in message.reactions], default=0)
+    is_told = stay.has_taken(reacted_at) and stay.has_taken(message.version)  # which is no less than its event's
+    if is_told and copy.tallies != tallies_of(message.reactions, user_id):
+        yield Code.COPY_DIFFERS, f"{name} has other reactions than in the group's row"
+
+
 def _declined(part: _Part, version: int) -> bool:
     """Whether a row has taken an event without showing it, because it did not take its user's join."""
-    return part.membership is not None and version <= part.membership.chain
+    membership = part.membership
+    return membership is not None and part.shown_chain < membership.joined and version <= membership.chain
 
 
-def _said(cell: MessageCell) -> tuple[object, ...]:
-    return cell.sender_id, cell.content, cell.told
+def _changed_at(cell: MessageCell) -> int:
+    """The version, in the group's row, of the last change of a message's text; 0: it is as it was sent."""
+    return cell.change.version if cell.change is not None else 0

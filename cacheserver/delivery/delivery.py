@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MESSAGES = 256
 BATCH_BYTES = 1 << 20
-"""Of the texts of one delivery: its command is one mutation, and a store call is to stay near commit.batch_bytes."""
+"""Of what one delivery brings: its command is one mutation, and a store call is to stay near commit.batch_bytes."""
 REMEMBERED = 10_000
 """Messages known to have arrived: a sender's row that is loaded again before its outbox cells are removed would have
 them delivered once more, and where memory is scarce that load evicts the next sender, and so on without end."""
@@ -59,6 +59,7 @@ REPORT_EVERY_S = 60.0
 
 PARCEL_BYTES = 900
 """A parcel without its text and recipients."""
+REACTION_BYTES = 100
 RECIPIENT_BYTES = 100
 """Of one recipient: his name, and the parcel's place in his queue."""
 
@@ -84,7 +85,7 @@ class Parcel:
         self.row = row
         self.cell = cell
         self.recipients = cell.recipients
-        self.size_bytes = PARCEL_BYTES + text_bytes(cell.message.content) + RECIPIENT_BYTES * len(self.recipients)
+        self.size_bytes = PARCEL_BYTES + _carried_bytes(cell.message) + RECIPIENT_BYTES * len(self.recipients)
         self.pending = (1 << len(self.recipients)) - 1
         self.queued = 0
         self.waiters: list[asyncio.Future[None]] = []
@@ -537,12 +538,19 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
         waiter.set_result(None)
 
 
+def _carried_bytes(message: Message) -> int:
+    """What a message brings: its text, and how members of a group react to it."""
+    group = message.group
+    reacting = len(group.reactions) if group is not None and group.reactions is not None else 0
+    return text_bytes(message.content) + REACTION_BYTES * reacting
+
+
 def _first_parcels(queue: Iterable[Parcel]) -> list[Parcel]:
     """As many as one delivery takes: one at least, if there is one."""
     parcels: list[Parcel] = []
     size_bytes = 0
     for parcel in islice(queue, BATCH_MESSAGES):
-        size_bytes += text_bytes(parcel.cell.message.content)
+        size_bytes += _carried_bytes(parcel.cell.message)
         if parcels and size_bytes > BATCH_BYTES:
             break
         parcels.append(parcel)

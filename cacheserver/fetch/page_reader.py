@@ -289,4 +289,4 @@ def _copy(view: View, column: Column) -> MessageCopy:
     participants = view.state_of(cell.conversation_id).participants
     message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content, cell.change)
     of_copy = cell.version, cell.epoch, cell.client_message_id, cell.came, cell.reactions, view.mailbox.user_id
-    return copy_of(message, message.sent_us, *of_copy, cell.told)
+    return copy_of(message, message.sent_us, *of_copy, cell.told, cell.tallies)

@@ -16,12 +16,14 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.groups.lines import Lines
-from rowbox.cacheserver.port import ChangeGroup, Create, FetchGroup, Send
+from rowbox.cacheserver.port import ChangeGroup, ChangeMessage, Create, FetchGroup, React, Send
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -36,6 +38,7 @@ from rowbox.mailbox.errors import (
     NotAMember,
     RowboxError,
     StoreOutcomeUnknown,
+    UnknownMessage,
 )
 from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
@@ -47,6 +50,8 @@ from rowbox.mailbox.groups.requests import (
     GroupSend,
     GroupSent,
     GroupView,
+    MessageChange,
+    MessageReaction,
     NewGroup,
     Standpoint,
     ViewGroup,
@@ -64,7 +69,7 @@ TRUE_OF_ALL: Final = (NotAMember, GroupDeleted, ClientMessageIdReused, ClientGro
 
 AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
 _Known = TypeVar("_Known")
-_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup)
+_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup, MessageChange, MessageReaction)
 
 
 class SentTo(NamedTuple):
@@ -105,8 +110,7 @@ class FrontDoor:
 
     async def send(self, request: Send, conversation_id: bytes) -> SentTo:
         """Sends to a group. See MailboxPort.send for what it raises."""
-        if len(request.content.encode()) > self._settings.max_content_bytes:
-            raise MessageTooLarge(f"a message to a group has {self._settings.max_content_bytes} bytes of UTF-8 at most")
+        self._check_size(request.content)
         async with self.lines.turn(request.sender_id, conversation_id, request.routed):
             return await self._send(request, conversation_id)
 
@@ -130,6 +134,35 @@ class FrontDoor:
             assert isinstance(changed, GroupChanged)
             await self._own_row_has(request.user_id, request.conversation_id, changed.version)
             return changed
+
+    async def change_message(self, request: ChangeMessage | React) -> GroupChanged:
+        """Changes a message of a group, or how the user reacts to it; of what is answered, `version` is his own row's.
+
+        See MailboxPort.change_message for what it raises.
+        """
+        conversation_id, message_id = request.conversation_id, request.message_id
+        content = request.content if isinstance(request, ChangeMessage) else None
+        if content is not None:
+            self._check_size(content)
+        async with self.lines.turn(request.user_id, conversation_id, request.routed):
+            entropy = self._random.getrandbits(62)
+
+            async def prepare() -> GroupRequest:
+                row, mailbox = await self._own_row(request.user_id, request.bearer)
+                by = standpoint(mailbox, conversation_id, self._time.now_us())
+                await self._own_copy(row, mailbox, conversation_id, message_id)
+                self._revocations.check_again(request.bearer)
+                if isinstance(request, React):
+                    return MessageReaction(conversation_id, by, message_id, request.emoji, entropy)
+                return MessageChange(conversation_id, by, message_id, request.content, entropy)
+
+            changed = await self._tried(prepare)
+            assert isinstance(changed, GroupChanged)
+            await self._own_row_has(request.user_id, conversation_id, changed.version)
+            row, mailbox = await self._table.loaded(request.user_id)
+            version = await self._own_copy(row, mailbox, conversation_id, message_id)
+            row.grant.check()
+            return replace(changed, version=version)
 
     async def view(self, request: FetchGroup) -> GroupView:
         """What a group is. See MailboxPort.fetch_group for what it raises."""
@@ -188,6 +221,24 @@ class FrontDoor:
         version = await self._own_version(row, mailbox, conversation_id, sent.message_id, hashed)
         row.grant.check()
         return SentTo(sent.message_id, version, sent.pending, duplicate=sent.duplicate and not is_its_own)
+
+    def _check_size(self, content: str) -> None:
+        if len(content.encode()) > self._settings.max_content_bytes:
+            raise MessageTooLarge(f"a message to a group has {self._settings.max_content_bytes} bytes of UTF-8 at most")
+
+    async def _own_copy(self, row: Row, mailbox: Mailbox, conversation_id: bytes, message_id: bytes) -> int:
+        """The version of the user's own copy of a message. UnknownMessage where his row has none."""
+        copy = mailbox.copy_in_memory(conversation_id, message_id)
+        if copy is not None:
+            return copy.version
+        try:
+            held = await self._reader.message(View(row.key, mailbox, self._time.seen_us()), conversation_id, message_id)
+        except HandoverInProgress:
+            self._table.drop_replaced(row, mailbox)
+            raise
+        if held is None:
+            raise UnknownMessage("no such message in this conversation")
+        return held.version
 
     def _new_group(self, request: ChangeGroup, deed: Create, entropy: int) -> NewGroup:
         asked = repr((deed.name, sorted(set(deed.members)), deed.settings))

@@ -5,16 +5,17 @@ the same delivery, which has a parcel for each event, for all its recipients.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Final
+from typing import Final, cast
 
 from msgspec.structs import replace
 
 from rowbox.cacheserver.cache.commands import CELL_BYTES, Command, CommandResult, GroupCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.groups.reaction_rounds import ReactionRounds
 from rowbox.cacheserver.ownership import is_held
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.needs import Fact, Need
@@ -22,6 +23,7 @@ from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import Overloaded
 from rowbox.mailbox.group import group_name
 from rowbox.mailbox.groups.group_row import GroupRow
+from rowbox.mailbox.groups.message_row import Reacted, Windows
 from rowbox.mailbox.groups.requests import (
     Deed,
     GroupAnswer,
@@ -32,6 +34,8 @@ from rowbox.mailbox.groups.requests import (
     GroupSent,
     GroupView,
     Leave,
+    MessageChange,
+    MessageReaction,
     NewGroup,
     Remove,
     ViewGroup,
@@ -52,13 +56,16 @@ class GroupRows:
         delivery: Delivery,
         limits: RateLimits,
         random: Random,
+        windows: Windows,
     ) -> None:
         self._table = table
         self._submit = submit
         self._delivery = delivery
         self._limits = limits
         self._random = random
+        self._windows = windows
         self._loop = asyncio.get_running_loop()
+        self.reactions = ReactionRounds(self._react)
 
     async def ask(self, asked: GroupRequest) -> GroupAnswer:
         """Does what is asked, and waits for the members' rows as a send does. RateLimited, Overloaded."""
@@ -78,6 +85,14 @@ class GroupRows:
             case GroupChange():
                 may = partial(self._admit_change, name, asked.deed)
                 return await self._changed(name, lambda row, _: row.change(asked, may))
+            case MessageChange():
+                content = asked.content or ""
+                admit = partial(self._admit_send, name, CELL_BYTES + len(content.encode()))
+                return await self._changed(
+                    name, lambda row, fact: row.change_message(asked, self._windows, fact, admit), content
+                )
+            case MessageReaction():
+                return await self._told(name, await self.reactions.react(asked))
             case ViewGroup():
                 view = await self._do(name, lambda row, _: row.view(asked.user_id))
                 assert isinstance(view, GroupView)
@@ -90,7 +105,7 @@ class GroupRows:
         return self._begin(name, lambda row, _: row.remove_declined(user_id, joined, entropy))
 
     def _admit_send(self, name: str, size_bytes: int, members: int) -> None:
-        """Refuses a message of `size_bytes` that would be more than the group may ask for."""
+        """Refuses an event that brings each member `size_bytes`, where that is more than the group may ask for."""
         self._admit_event(name)
         self._limits.take("fan_out", name, members * size_bytes)
 
@@ -111,9 +126,21 @@ class GroupRows:
         if self._delivery.backlog(name) >= MOST_BACKLOG or self._delivery.refuses(name):
             raise Overloaded("too many messages of this group are on their way", retry_after_ms=1000)
 
-    async def _changed(self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need]) -> GroupChanged:
-        changed = await self._do(name, do)
+    def _react(self, asked: Sequence[MessageReaction]) -> "asyncio.Future[Reacted]":
+        name = group_name(asked[0].conversation_id)
+        admit = partial(self._admit_send, name, CELL_BYTES)
+        decided = self._begin(name, lambda row, fact: row.react(asked, self._windows, fact, admit))
+        return cast("asyncio.Future[Reacted]", decided)
+
+    async def _changed(
+        self, name: str, do: Callable[[GroupRow, Fact | None], CommandResult | Need], content: str = ""
+    ) -> GroupChanged:
+        changed = await self._do(name, do, content)
         assert isinstance(changed, GroupChanged)
+        return await self._told(name, changed)
+
+    async def _told(self, name: str, changed: GroupChanged) -> GroupChanged:
+        """What was changed, once the members have been told of it, or the wait for that is over."""
         if not changed.event_id:
             return changed
         return replace(changed, pending=await self._delivery.wait(name, changed.event_id))

@@ -116,19 +116,21 @@ from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import (
     HandoverInProgress,
+    NotInGroups,
     NotTheOwner,
     Overloaded,
     RowboxError,
     UnknownClientMessageId,
 )
 from rowbox.mailbox.group import group_name
+from rowbox.mailbox.groups.message_row import Windows
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
-from rowbox.mailbox.settings.config import Settings
+from rowbox.mailbox.settings.config import MessageSettings, Settings
 
 MAX_PENDING = 1_000_000
 """Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
@@ -271,7 +273,14 @@ class Owner:
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
         self._random = Random(secrets.randbits(128))
-        self.groups = GroupRows(self.table, self.pipeline.submit, self.delivery, self._limits, self._random)
+        self.groups = GroupRows(
+            self.table,
+            self.pipeline.submit,
+            self.delivery,
+            self._limits,
+            self._random,
+            _windows(settings.messages),
+        )
         self.front_door = FrontDoor(
             self.table,
             self._reader,
@@ -316,6 +325,7 @@ class Owner:
         await self.follows.loop.close()
         self.settling.close()
         self.receipts.close()
+        self.groups.reactions.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
@@ -534,7 +544,11 @@ class Owner:
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         judge, routed = self.revocations.check_again, request.routed
         self.pipeline.submit(ChangeCommand(user_id, new(holders), bearer, judge, future=future, routed=routed))
-        answer = await future
+        try:
+            answer = await future
+        except NotInGroups:
+            changed = await self.front_door.change_message(request)
+            return ChangeResult(request.message_id, changed.version, changed.changed, quota)
         assert isinstance(answer, Changed)
         return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)
 
@@ -741,6 +755,11 @@ def _send_result(record: DedupeCell, pending: int, *, duplicate: bool, quota: Qu
         duplicate,
         quota,
     )
+
+
+def _windows(settings: MessageSettings) -> Windows:
+    windows_ms = settings.edit_window_ms, settings.unsend_window_ms, settings.reaction_window_ms
+    return Windows(*(window_ms * US_PER_MS for window_ms in windows_ms))
 
 
 def _mailbox_limits(settings: Settings) -> Limits:

@@ -77,7 +77,7 @@ class RowReader:
             counts = {mark: await self._unread_above(view, *mark) for mark in need.marks}
             return Fact(need, as_of, counts)
         if isinstance(need, MessageNeed):
-            held = [await self._message(view, need)]
+            held = [await self.message(view, need.conversation_id, need.message_id)]
             held += [await self._message_of(user_id, need) for user_id in need.holders]
             return Fact(need, as_of, HeldMessages(tuple(held)))
         is_held = await self._holds(view, need.conversation_id, need.message_id)
@@ -87,12 +87,8 @@ class RowReader:
         return Fact(need, as_of, Behind(unread, is_held))
 
     async def message(self, view: View, conversation_id: bytes, message_id: bytes) -> MessageCell | None:
-        """What counts of a message; None: it is not there."""
-        return await self._message(view, MessageNeed(conversation_id, message_id))
-
-    async def _message(self, view: View, need: MessageNeed) -> MessageCell | None:
-        """The cell of a message that counts."""
-        return current(view, await self._cells_of(view.row, need))
+        """The cell of a message that counts; None where there is none."""
+        return current(view, await self._cells_of(view.row, MessageNeed(conversation_id, message_id)))
 
     async def _message_of(self, user_id: str, need: MessageNeed) -> MessageCell | None:
         """The same of another user's row, in a store in which no write is late: what stands there counts."""

@@ -49,7 +49,7 @@ from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
-from rowbox.mailbox.reactions import Reaction, with_reaction
+from rowbox.mailbox.reactions import Reaction, Tally, with_reaction
 from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT, cells_of, nothing_before
@@ -485,17 +485,22 @@ class Plan:
             self.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
         else:
             state = state.with_changed(message, version, self._mailbox.epoch)
-            self.put_conversation(conversation_id, state, _kind_of(message.change), message.message_id, version)
+            self.put_conversation(conversation_id, state, kind_of(message.change), message.message_id, version)
         return version
 
     def _deliver_change(self, message: Message, fact: Fact | None) -> int | Need:
-        state = self.conversation(message.conversation_id)
-        if state is None or message.message_id > state.last_message_id:
-            return self.take_change(message, None)
-        need = MessageNeed(message.conversation_id, message.message_id)
+        held = self.held(message.conversation_id, message.message_id, fact)
+        return held if isinstance(held, MessageNeed) else self.take_change(message, held)
+
+    def held(self, conversation_id: bytes, message_id: bytes, fact: Fact | None) -> MessageCell | MessageNeed | None:
+        """What counts of a message in this mailbox; None: it is not here. Else what to read."""
+        state = self.conversation(conversation_id)
+        if state is None or message_id > state.last_message_id:
+            return None
+        need = MessageNeed(conversation_id, message_id)
         if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
             return need
-        return self.take_change(message, fact.value.cells[0])
+        return fact.value.cells[0]
 
     def _stands(
         self, new: New, fact: Fact | None
@@ -508,7 +513,7 @@ class Plan:
         if state is None:
             raise UnknownConversation("no such conversation")
         if state.group is not None:
-            raise NotInGroups("messages of groups cannot be changed yet")
+            raise NotInGroups("the conversation is a group")
         if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
             raise UnknownMessage("no such message in this conversation")
         need = MessageNeed(new.conversation_id, new.message_id, new.holders)
@@ -541,26 +546,37 @@ class Plan:
         """Puts `message` in the place of `held`, of which the age stays, the sender's own id of it, and reactions."""
         assert message.change is not None
         reactions = () if message.change.is_unsent else held.reactions
-        self._replace(held, message, reactions, version)
+        self.replace(held, message, version, reactions)
         after = state.with_changed(message, version, self._mailbox.epoch)
-        self.put_conversation(message.conversation_id, after, _kind_of(message.change), message.message_id, held.came)
+        self.put_conversation(message.conversation_id, after, kind_of(message.change), message.message_id, held.came)
 
     def _react(self, held: MessageCell, reactions: tuple[Reaction, ...], state: Conversation, version: int) -> None:
         """Puts the message with `reactions` in the place of `held`."""
         ids = held.message_id, held.conversation_id
         message = Message(*ids, held.sender_id, state.participants, held.content, held.change)
-        self._replace(held, message, reactions, version)
+        self.replace(held, message, version, reactions)
         after = state.with_reacted(version, self._mailbox.epoch)
         self.put_conversation(held.conversation_id, after, ChangeKind.REACTION, held.message_id, held.came)
 
-    def _replace(self, held: MessageCell, message: Message, reactions: tuple[Reaction, ...], version: int) -> None:
+    def replace(
+        self,
+        held: MessageCell,
+        message: Message,
+        version: int,
+        reactions: tuple[Reaction, ...] = (),
+        tallies: tuple[Tally, ...] = (),
+    ) -> None:
+        """Puts `message` with these reactions in the place of `held`, of which the age and the sender's id stay.
+
+        The conversation's state is the caller's to put.
+        """
         epoch, client_message_id, came = self._mailbox.epoch, held.client_message_id, held.came
-        of_copy = version, epoch, client_message_id, came, reactions, self._mailbox.user_id
+        of_copy = version, epoch, client_message_id, came, reactions, self._mailbox.user_id, None, tallies
         self.changed.append((message.conversation_id, copy_of(message, message.sent_us, *of_copy)))
         self.superseded.append(held)
         key = message.conversation_id, message.message_id, epoch, version
         told = message.sender_id, message.content, client_message_id
-        self._cells.append(MessageCell(*key, *told, message.change, came, reactions))
+        self._cells.append(MessageCell(*key, *told, message.change, came, reactions, None, tallies))
 
     def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
@@ -674,7 +690,8 @@ class Plan:
         self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message, first_version))
 
 
-def _kind_of(change: Change) -> ChangeKind:
+def kind_of(change: Change) -> ChangeKind:
+    """The kind of the log entry of a change."""
     return ChangeKind.UNSEND if change.is_unsent else ChangeKind.EDIT
 
 

@@ -11,11 +11,14 @@ _EDIT_OR_REACTION = 0
 """Of a message that was edited and has reactions the cell does not say which of both came last."""
 
 
-def kind_of(cell: MessageCell) -> int:
-    """The kind of the log entry that goes with a cell, as a number; a cell that may have two kinds has a number too."""
+def kind_of(cell: MessageCell, *, in_group: bool) -> int:
+    """The kind of the log entry that goes with a cell, as a number; a cell that may have two kinds has a number too.
+
+    In a member's row of a group nothing stays of reactions that were taken back.
+    """
     if cell.change is None:
-        return int(ChangeKind.REACTION if cell.reactions else ChangeKind.MESSAGE)
-    if cell.reactions:
+        return int(ChangeKind.REACTION if cell.first_version else ChangeKind.MESSAGE)
+    if cell.reactions or (in_group and not cell.is_unsent):
         return _EDIT_OR_REACTION
     return int(ChangeKind.UNSEND if cell.is_unsent else ChangeKind.EDIT)
 
@@ -26,13 +29,13 @@ def kinds_of_cells(kind: ChangeKind | int) -> tuple[int, ...]:
     return (int(kind), _EDIT_OR_REACTION) if is_either else (int(kind),)
 
 
-def check_changes(cells: Sequence[MessageCell], report: Report) -> None:
+def check_changes(cells: Sequence[MessageCell], report: Report, *, in_group: bool) -> None:
     """Looks at the cells of one message that count: the one that counts now, and those that are not removed yet."""
     ordered = sorted(cells, key=lambda cell: cell.version)
     for cell in ordered:
-        _check_change(cell, report)
+        _check_change(cell, report, in_group=in_group)
     for before, after in pairwise(ordered):
-        if after.change is None and not after.reactions:
+        if not after.first_version:
             report(Code.MESSAGE_DOUBLED, f"{_name(after)} is there twice")
             continue
         if not _follows(before, after):
@@ -43,11 +46,11 @@ def check_changes(cells: Sequence[MessageCell], report: Report) -> None:
             report(Code.CHANGED_MESSAGE, f"{_name(after)} was changed in more than its text and its reactions")
 
 
-def _check_change(cell: MessageCell, report: Report) -> None:
+def _check_change(cell: MessageCell, report: Report, *, in_group: bool) -> None:
     change, own = cell.change, reaction_of(cell.reactions, report.user_id)
-    if change is None and not cell.reactions:
+    if change is None and not (cell.reactions or cell.tallies):
         return
-    if cell.is_unsent and (cell.content or cell.reactions):
+    if cell.is_unsent and (cell.content or cell.reactions or cell.tallies):
         report(Code.CHANGED_MESSAGE, f"{_name(cell)} was taken back, and has a text or reactions")
     if cell.came > cell.version:
         report(Code.CHANGED_MESSAGE, f"{_name(cell)} came at {cell.came}, and was changed at {cell.version}")
@@ -55,7 +58,7 @@ def _check_change(cell: MessageCell, report: Report) -> None:
         report(Code.CHANGED_MESSAGE, f"{_name(cell)} has two reactions of one user")
     if own is not None and own.version > cell.version:
         report(Code.CHANGED_MESSAGE, f"{_name(cell)} has version {cell.version}, and an own reaction of {own.version}")
-    if cell.sender_id == report.user_id and change is not None:
+    if cell.sender_id == report.user_id and change is not None and not in_group:  # there the group's row made it
         is_so = change.version <= cell.version if cell.reactions else change.version == cell.version
         if not is_so:
             text = f"own {_name(cell)} has version {cell.version}, and its change is of {change.version}"
@@ -71,7 +74,7 @@ def _follows(before: MessageCell, after: MessageCell) -> bool:
     known = {one.user_id: one for one in before.reactions}
     later = {one.user_id: one for one in after.reactions}
     is_kept = all(user in later and later[user].version >= one.version for user, one in known.items())
-    return is_kept and (after.change != before.change or later != known)
+    return is_kept and (after.change, later, after.tallies) != (before.change, known, before.tallies)
 
 
 def _lasting(cell: MessageCell) -> tuple[object, ...]:

@@ -55,7 +55,8 @@ class ConversationCheck:
         group = self.state.group
         if cell.message_id > self.state.read_mark and not (group is not None and is_quiet(cell.message_id)):
             self._count_unread(cell)
-        if group is not None and sent_timestamp(cell.message_id) > group.chain:
+        changed_at = cell.change.version if cell.change is not None else 0
+        if group is not None and max(changed_at, sent_timestamp(cell.message_id)) > group.chain:
             self._find(Code.GROUP_CHAIN, f"has taken events up to {group.chain} and shows {cell.message_id.hex()}")
         if cell.version > cell.came and cell.version > self.state.changed_at:
             text = f"says that its last change was at {self.state.changed_at}, message {cell.message_id.hex()} has one"
@@ -65,7 +66,7 @@ class ConversationCheck:
         if group is None and cell.sender_id not in self.state.participants:
             self._find(Code.PARTICIPANTS, f"holds a message of {cell.sender_id}, who does not take part")
         for one in cell.reactions:
-            if one.user_id not in self.state.participants:
+            if group is None and one.user_id not in self.state.participants:
                 self._find(Code.PARTICIPANTS, f"holds a reaction of {one.user_id}, who does not take part")
         self._check_created(cell.came)
 

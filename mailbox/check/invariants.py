@@ -120,11 +120,12 @@ class RowCheck:
         if conversation is None:
             return None
         conversation.message(cell)
-        self._check_stamps(cell, in_group=conversation.state.group is not None)
+        in_group = conversation.state.group is not None
+        self._check_stamps(cell, in_group=in_group)
         for one in counted:
-            self._await_log(one)
+            self._await_log(one, in_group=in_group)
         if cell.first_version or len(counted) > 1:
-            check_changes(counted, self._report)
+            check_changes(counted, self._report, in_group=in_group)
             self._changed[hash((cell.conversation_id, cell.message_id))] = cell.version
         return Counted(cell, conversation.state)
 
@@ -201,11 +202,12 @@ class RowCheck:
         elif cell.client_message_id is not None:
             self._report(Code.CLIENT_MESSAGE_ID, f"another's message {cell.message_id.hex()} has a clientMessageId")
 
-    def _await_log(self, cell: MessageCell) -> None:
+    def _await_log(self, cell: MessageCell, *, in_group: bool) -> None:
         if cell.version in self._unlogged:
             self._report(Code.VERSION_REUSED, f"two messages have version {cell.version}")
             return
-        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch, kind_of(cell)))
+        kind = kind_of(cell, in_group=in_group)
+        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch, kind))
 
     def _match(self, cell: LogCell) -> None:
         expected = self._unlogged.pop(cell.version, None)

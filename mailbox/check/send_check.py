@@ -11,7 +11,7 @@ from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.group import group_send_hash, is_group_name
 from rowbox.mailbox.ids import client_id_hash, payload_hash, sent_timestamp
-from rowbox.mailbox.reactions import reaction_of
+from rowbox.mailbox.reactions import Reaction, reaction_of
 
 
 class SendCheck:
@@ -40,8 +40,8 @@ class SendCheck:
             self._add_record(record)
         for parcel in parcels:
             self._add_parcel(parcel)
-            message, reaction = parcel.message, parcel.message.reaction
-            is_as_sent = message.change is None and reaction is None
+            message, reaction, reactions = parcel.message, parcel.message.reaction, _reactions_in(parcel)
+            is_as_sent = message.change is None and reaction is None and reactions is None
             is_other = is_as_sent and message.message_id != parcel.message_id
             is_others = reaction is not None and reaction.user_id != report.user_id
             if is_other or is_others or (message.sender_id != report.user_id and not self._is_group):
@@ -71,8 +71,9 @@ class SendCheck:
             return
         own = reaction_of(cell.reactions, self._report.user_id)
         for parcel in self._unseen_reactions.pop(cell.message_id, ()):
-            told = parcel.message.reaction
+            told, of_group = parcel.message.reaction, _reactions_in(parcel)
             is_behind = told is not None and (own is None or own.version < told.version)
+            is_behind |= of_group is not None and cell.version < parcel.version
             if is_behind and not cell.is_unsent:
                 text = f"the outbox holds a reaction to {cell.message_id.hex()} at {parcel.version}"
                 self._report(Code.OUTBOX, f"{text}, which it does not have")
@@ -105,7 +106,7 @@ class SendCheck:
 
     def _add_parcel(self, parcel: OutboxCell) -> None:
         message = parcel.message
-        if message.reaction is not None:
+        if message.reaction is not None or _reactions_in(parcel) is not None:
             self._unseen_reactions.setdefault(message.message_id, []).append(parcel)
         elif message.change is not None:
             self._unseen_changes.setdefault(message.message_id, []).append(parcel)
@@ -154,3 +155,9 @@ class SendCheck:
             is_same = told == (cell.conversation_id, cell.version, cell.epoch, cell.content)
         if not is_same:
             self._report(Code.OUTBOX, f"the outbox holds {cell.message_id.hex()} differently")
+
+
+def _reactions_in(parcel: OutboxCell) -> tuple[Reaction, ...] | None:
+    """How members react to a message, in an event of a group that says so."""
+    group = parcel.message.group
+    return group.reactions if group is not None else None

@@ -7,14 +7,14 @@ The order of the questions is a rule of its own (docs/adr/0053-groups-searched.m
 group changed behind the one who asks, is he in by the join that his row knew, may he.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
-from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import FORMER, GROUP, ChangeKind, DedupeCell, OutboxCell
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
+from rowbox.mailbox.aggregate.plan import Plan, kind_of
+from rowbox.mailbox.cells import FORMER, GROUP, ChangeKind, DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import (
@@ -24,7 +24,9 @@ from rowbox.mailbox.errors import (
     GroupFull,
     GroupMoved,
     NotAMember,
+    RowboxError,
     UnknownConversation,
+    UnknownMessage,
 )
 from rowbox.mailbox.group import (
     FIRST_MEMBERS,
@@ -39,9 +41,20 @@ from rowbox.mailbox.group import (
     person_key,
 )
 from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of
-from rowbox.mailbox.groups.requests import GroupChange, GroupChanged, GroupSend, GroupSent, GroupView, NewGroup
-from rowbox.mailbox.ids import counted, message_id, quiet
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.groups.message_row import Reacted, Windows, is_change_due, is_member_reaction_due
+from rowbox.mailbox.groups.requests import (
+    GroupChange,
+    GroupChanged,
+    GroupSend,
+    GroupSent,
+    GroupView,
+    MessageChange,
+    MessageReaction,
+    NewGroup,
+)
+from rowbox.mailbox.ids import counted, is_message_id, message_id, quiet
+from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction, with_reaction
 
 OLD_AFTER_US: Final = 600 * US_PER_S
 """A request that was accepted so long ago is refused: the row may have forgotten the send."""
@@ -56,7 +69,7 @@ def _without_limit(_members: int) -> None:
 class GroupRow:
     """The row of one group in the plan of one mutation.
 
-    `send` and `change` call `admit` with the number of members, once and right before something new is planned: not for
+    What takes `admit` calls it with the number of members, once and right before something new is planned: not for
     what is refused, what is known or what is so already. What it raises they raise, and nothing is planned.
     """
 
@@ -103,9 +116,8 @@ class GroupRow:
         member = self._member(group, new.by.user_id, new.by.joined)
         may_send(group, member)
         admit(len(group.members))
-        recipients = tuple(one.user_id for one in group.members)
         version = self._plan.tick(0)
-        part = GroupPart(version, self._chain, recipients, new.client_message_id, new.payload_hash)
+        part = GroupPart(version, self._chain, _names(group), new.client_message_id, new.payload_hash)
         identifier = message_id(version, counted(new.entropy))
         self._append(Message(identifier, self._conversation_id, sender_id, (), new.content, group=part))
         self._plan.add_record(
@@ -127,6 +139,75 @@ class GroupRow:
             return GroupChanged(group.version, changed=False)
         admit(len(group.members))
         return self._change(group, outcome, new.by.user_id, new.entropy)
+
+    def change_message(
+        self,
+        new: MessageChange,
+        windows: Windows,
+        fact: Fact | None = None,
+        admit: Callable[[int], None] = _without_limit,
+    ) -> GroupChanged | MessageNeed:
+        """Changes a message, or takes it back, unless it is so already.
+
+        UnknownConversation, GroupDeleted, NotAMember, UnknownMessage, and what is_change_due raises.
+        """
+        group = self._standing_group(new.by.user_id)
+        member = self._member(group, new.by.user_id, new.by.joined)
+        held = self._held(new.message_id, fact)
+        if isinstance(held, MessageNeed):
+            return held
+        if not is_change_due(new, held, group, member, windows, self._plan.now_us):
+            return GroupChanged(held.version, changed=False)
+        admit(len(group.members))
+        version = self._plan.tick(0)
+        change = Change(version, is_unsent=new.content is None)
+        ids = new.message_id, self._conversation_id, held.sender_id
+        part = GroupPart(version, self._chain, _names(group))
+        message = Message(*ids, (), new.content or "", change, None, part)
+        return self._changed(held, message, () if change.is_unsent else held.reactions, new.entropy)
+
+    def react(
+        self,
+        asked: Sequence[MessageReaction],
+        windows: Windows,
+        fact: Fact | None = None,
+        admit: Callable[[int], None] = _without_limit,
+    ) -> Reacted | MessageNeed:
+        """Has members react to one message: one event, however many they are. Each is answered or refused by himself.
+
+        Refusals: UnknownConversation, GroupDeleted, NotAMember, UnknownMessage, and what is_member_reaction_due raises.
+        """
+        first = asked[0]
+        try:
+            held = self._held(first.message_id, fact)
+        except UnknownMessage as error:
+            return Reacted([error] * len(asked))
+        if isinstance(held, MessageNeed):
+            return held
+        after, answers = held, list[GroupChanged | RowboxError]()
+        for new in asked:
+            try:
+                standing = self._standing_group(new.by.user_id)
+                member = self._member(standing, new.by.user_id, new.by.joined)
+                is_due = is_member_reaction_due(new, after, member, windows, self._plan.now_us)
+                if is_due and after is held:
+                    admit(len(standing.members))
+            except RowboxError as error:
+                answers.append(error)
+                continue
+            answers.append(GroupChanged(held.version, changed=is_due))
+            if is_due:
+                reaction = Reaction(member.user_id, new.emoji, self._plan.tick(0))
+                after = replace(after, reactions=with_reaction(after.reactions, reaction))
+        if after is held:
+            return Reacted(answers)
+        group = self._group
+        assert group is not None  # somebody in it has reacted
+        shown = tuple(one for one in after.reactions if one.emoji)
+        part = GroupPart(self._plan.head, self._chain, _names(group), reactions=shown)
+        event = Message(held.message_id, self._conversation_id, held.sender_id, (), "", group=part)
+        done = self._changed(held, event, after.reactions, first.entropy)
+        return Reacted([done if isinstance(one, GroupChanged) and one.changed else one for one in answers])
 
     def remove_declined(self, user_id: str, joined: int, entropy: int) -> GroupChanged:
         """Removes whom his row did not take by the join of version `joined`, if he is in by that join."""
@@ -155,6 +236,35 @@ class GroupRow:
         """The version of the newest event."""
         state = self._state
         return state.group.chain if state is not None and state.group is not None else 0
+
+    def _held(self, message_id: bytes, fact: Fact | None) -> MessageCell | MessageNeed:
+        """What counts of a message of the group, or what to read. UnknownMessage."""
+        held = self._plan.held(self._conversation_id, message_id, fact) if is_message_id(message_id) else None
+        if held is None:
+            raise UnknownMessage("no such message in this conversation")
+        return held
+
+    def _changed(
+        self, held: MessageCell, event: Message, reactions: tuple[Reaction, ...], entropy: int
+    ) -> GroupChanged:
+        """Appends the event of a change of a message, and has the message as it is after it."""
+        plan, part, state = self._plan, event.group, self._state
+        assert part is not None
+        assert state is not None
+        version, epoch = part.version, plan.epoch
+        if part.reactions is None:
+            assert event.change is not None
+            message, kind = event, kind_of(event.change)
+            after = state.with_changed(event, version, epoch)
+        else:
+            message, kind = replace(event, content=held.content, change=held.change), ChangeKind.REACTION
+            after = state.with_reacted(version, epoch)
+        plan.replace(held, message, version, reactions)
+        identifier = message_id(version, entropy)
+        plan.post(OutboxCell(identifier, epoch, version, event))
+        after = after.with_chain(version, version, epoch)
+        plan.put_conversation(self._conversation_id, after, kind, held.message_id, held.came)
+        return GroupChanged(version, changed=True, event_id=identifier)
 
     def _standing_group(self, user_id: str) -> Group:
         group = self._group
@@ -212,6 +322,10 @@ class GroupRow:
         plan.post(OutboxCell(message.message_id, plan.epoch, part.version, message))
         after = state.with_event(message, part.version, plan.epoch, is_own=True)
         plan.put_conversation(self._conversation_id, after, ChangeKind.MESSAGE, message.message_id)
+
+
+def _names(group: Group) -> tuple[str, ...]:
+    return tuple(one.user_id for one in group.members)
 
 
 def info_of(group: Group) -> Info:

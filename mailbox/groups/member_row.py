@@ -8,8 +8,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
-from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
+from rowbox.mailbox.aggregate.plan import Plan, kind_of
 from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAllowed, NotAMember, UnknownConversation
@@ -18,6 +18,7 @@ from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.reactions import tallies_of
 
 MOST_GROUPS: Final = 5_000
 """Of one user: whoever is in so many declines to come into another one."""
@@ -25,7 +26,7 @@ MOST_GROUPS: Final = 5_000
 
 def take_event(
     plan: Plan, message: Message, fact: Fact | None = None, *, most_groups: int = MOST_GROUPS
-) -> int | DedupeNeed | JoinDeclined:
+) -> int | DedupeNeed | MessageNeed | JoinDeclined:
     """Takes an event of a group into a member's row, once.
 
     Returns its version in this row, or 0 where it was taken before; or JoinDeclined, to be told once the plan is
@@ -52,6 +53,8 @@ def take_event(
         assert known is not None  # whoever is not in by this event has a chain
         standing = part.leaves.get(plan.user_id, known.standing)
         return _take_unseen(plan, message.conversation_id, part, known, standing)
+    if message.change is not None or part.reactions is not None:
+        return _take_change(plan, message, part, known, fact)
     return _take(plan, message, part, state, known, fact)
 
 
@@ -129,6 +132,34 @@ def _take(
     return version
 
 
+def _take_change(
+    plan: Plan, message: Message, part: GroupPart, known: Membership | None, fact: Fact | None
+) -> int | MessageNeed:
+    """Takes a change of a message, or how members react to it. It reaches who has that message, and nobody else.
+
+    Who came in later, or whose copy retention took, moves his chain alone, and hears nothing of it.
+    """
+    held = plan.held(message.conversation_id, message.message_id, fact)
+    if isinstance(held, MessageNeed):
+        return held
+    tallies = tallies_of(part.reactions, plan.user_id) if part.reactions is not None else None
+    state = plan.conversation(message.conversation_id)
+    if held is None or state is None or tallies == held.tallies:
+        assert known is not None  # whoever takes part has it
+        return _take_unseen(plan, message.conversation_id, part, known, known.standing)
+    version, epoch = plan.tick(part.version), plan.epoch
+    if tallies is None:
+        assert message.change is not None
+        plan.replace(held, message, version, tallies=() if message.change.is_unsent else held.tallies)
+        state, kind = state.with_changed(message, version, epoch), kind_of(message.change)
+    else:
+        plan.replace(held, replace(message, content=held.content, change=held.change), version, tallies=tallies)
+        state, kind = state.with_reacted(version, epoch), ChangeKind.REACTION
+    state = state.with_chain(part.version, version, epoch)
+    plan.put_conversation(message.conversation_id, state, kind, message.message_id, held.came)
+    return version
+
+
 def _after(known: Membership | None, part: GroupPart, plan: Plan, version: int) -> Membership:
     """What the row knows of the group after an event: `known` itself where the event says nothing of that."""
     user_id = plan.user_id
@@ -157,7 +188,7 @@ def _after(known: Membership | None, part: GroupPart, plan: Plan, version: int) 
 def _take_unseen(
     plan: Plan, conversation_id: bytes, part: GroupPart, known: Membership | None, standing: Standing
 ) -> int:
-    """Moves the chain and shows nothing: the user is not in, or his join is declined by this."""
+    """Moves the chain and shows nothing: the user is not in, his join is declined by this, or it is not for him."""
     epoch, version = plan.stamp()
     joined = part.version if plan.user_id in part.joins else 0
     if known is None:

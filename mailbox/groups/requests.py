@@ -99,7 +99,27 @@ class ViewGroup(msgspec.Struct, frozen=True, array_like=True, tag=4):
     user_id: str
 
 
-GroupRequest: TypeAlias = NewGroup | GroupSend | GroupChange | ViewGroup
+class MessageChange(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """A change of a message of a group: another text, or None to take it back. `entropy`: as of a GroupSend."""
+
+    conversation_id: bytes
+    by: Standpoint
+    message_id: bytes
+    content: str | None
+    entropy: int
+
+
+class MessageReaction(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """How a member reacts to a message of a group; "": he takes back what he had. Else as MessageChange."""
+
+    conversation_id: bytes
+    by: Standpoint
+    message_id: bytes
+    emoji: str
+    entropy: int
+
+
+GroupRequest: TypeAlias = NewGroup | GroupSend | GroupChange | ViewGroup | MessageChange | MessageReaction
 
 
 class GroupSent(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -112,10 +132,11 @@ class GroupSent(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class GroupChanged(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """What became of a NewGroup or a GroupChange: the group's version after it.
+    """What became of a NewGroup or a GroupChange: the group's version after it. Of a MessageChange or a
+    MessageReaction: the version of the message's last change.
 
-    `changed` is False where it was so before. `event_id` is the messageId of the event that tells of it, b"" where
-    there is none; `pending` says how many members have not been told yet.
+    `changed` is False where it was so before. `event_id` is the id of the event that tells of it, b"" where there is
+    none; `pending` says how many members have not been told yet.
     """
 
     version: int

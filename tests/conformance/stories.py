@@ -156,9 +156,17 @@ async def a_group_lives_and_ends(caller: Caller) -> None:
     await caller.get("carol", "fetchChanges", lastUpdatedTimestamp=begun)
     mark = {**place, "messageId": sent.json["messageId"]}
     await caller.post("carol", "markRead", **mark)
-    for call in ("editMessage", "unsendMessage"):
-        text = {"messageContent": "hallo"} if call == "editMessage" else {}
-        await caller.post("bob", call, **mark, **text)
+    begun = await _token(caller.get("carol", "fetchChanges"))
+    for name in ("bob", "carol", "eve"):
+        await caller.post(name, "editMessage", **mark, messageContent="hallo")
+    await caller.post("carol", "react", **mark, emoji=THUMB)
+    await caller.post("carol", "react", **mark, emoji=THUMB)
+    await caller.get("carol", "fetchChanges", lastUpdatedTimestamp=begun)
+    await caller.post("carol", "unsendMessage", **mark)
+    await caller.post("alice", "unsendMessage", **mark)
+    await caller.post("bob", "editMessage", **mark, messageContent="hello")
+    await caller.post("bob", "react", **mark, emoji=HEART)
+    await caller.get("carol", "fetchChanges", lastUpdatedTimestamp=begun)
     for name in ("carol", "eve"):
         await caller.get(name, "fetchGroup", **place)
         await caller.post(name, "addMembers", **place, userIds=[dave])
@@ -170,6 +178,7 @@ async def a_group_lives_and_ends(caller: Caller) -> None:
     await caller.post("alice", "addMembers", **place, userIds=["not a user"])
     await caller.post("alice", "addMembers", **place, userIds=[dave, eve, dave])
     await caller.post("alice", "addMembers", **place, userIds=[dave])
+    await caller.post("dave", "react", **mark, emoji=HEART)
     await caller.post("alice", "setRole", **place, userId=caller.user("frank"), role="admin")
     await caller.post("alice", "setRole", **place, userId=dave, role="admin")
     await caller.post("dave", "updateGroup", **place, name="Books and films", settings={"whoCanSend": "admins"})

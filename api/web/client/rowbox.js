@@ -475,8 +475,8 @@ export class Rowbox {
   }
 
   /**
-   * Takes a message that the user sent back, for everybody. Refused with the code too_late_to_change, two days after its
-   * sending by default.
+   * Takes a message that the user sent back, for everybody; in a group whose owner or admin he is, anybody's. Refused
+   * with the code too_late_to_change, two days after its sending by default, where he is neither.
    * @param {string} conversationId
    * @param {string} messageId
    * @param {CallOptions} [options]
@@ -488,8 +488,8 @@ export class Rowbox {
 
   /**
    * Reacts to a message, one's own or another's: with one emoji, in place of what the user had; "" takes that back.
-   * Refused with the code not_an_emoji, with message_unsent where its author took it back, and with too_late_to_change
-   * 30 days after its sending by default.
+   * Refused with the code not_an_emoji, with message_unsent where its author took it back, with too_late_to_change
+   * 30 days after its sending by default, and in a group with too_many_reactions beyond 20 kinds.
    * @param {string} conversationId
    * @param {string} messageId
    * @param {string} emoji

@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.groups.group_pane import HELLOS, OTHERS, PHONE, GroupPane, hiking, pane_of
+from tests.browser.test_deeds import TAKEN_BACK, choose, editor, message, reactions
 from tests.browser.test_tabs import SOCKETS
 from tests.browser.windows import OFFLINE, Windows
 from tests.integration.support.server_process import ServerProcess
@@ -126,3 +127,33 @@ async def test_nothing_is_offered_in_a_group_that_the_server_has_only_for_two(
     await alice.root.locator(".message", has_text="hello from alice").hover()
     await alice.root.locator(".message", has_text="hello from alice").get_by_role("button").click()
     await expect(alice.root.get_by_role("menuitem")).to_have_text(["Copy text", "Show date"])
+
+
+async def test_messages_of_a_group_are_edited_reacted_to_and_taken_back(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """The author edits his own, all react, and Alice, who made the group, takes back what Bob wrote."""
+    await hiking(server)
+    alice, bob, carol = [await pane_of(windows, user) for user in ("alice", "bob", "carol")]
+    for pane in (alice, bob, carol):
+        await pane.open("Hiking")
+        await pane.shows(*HELLOS)
+    await bob.say("at sex?")
+    await carol.shows(*HELLOS, "at sex?")
+    await message(carol, "at sex?").hover()
+    await message(carol, "at sex?").get_by_role("button", name="Message actions").click()
+    for name in ("Edit", "Take back"):
+        await expect(carol.root.get_by_role("menuitem", name=name)).to_have_count(0)
+    await carol.page.keyboard.press("Escape")
+    await choose(bob, "at sex?", "Edit")
+    await editor(bob).fill("at six?")
+    await editor(bob).press("Enter")
+    for pane in (alice, bob, carol):
+        await pane.shows(*HELLOS, "at six?")
+    await choose(carol, "at six?", "React")
+    await carol.root.get_by_role("button", name="Heart").click()
+    for pane in (alice, bob, carol):
+        await expect(reactions(pane, "at six?")).to_have_count(1)
+    await choose(alice, "at six?", "Take back", "Take back")
+    for pane in (alice, bob, carol):
+        await pane.shows(*HELLOS, TAKEN_BACK)

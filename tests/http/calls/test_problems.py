@@ -38,6 +38,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.UnknownMember("x"), 404, False),
     (errors.ClientGroupIdReused("x"), 422, False),
     (errors.GroupFull("x"), 422, False),
+    (errors.TooManyReactions("x"), 422, False),
     (errors.GroupMoved("x"), 503, True),
     (NotFound("x"), 404, False),
     (MethodNotAllowed("x", ("GET",)), 405, False),

@@ -79,11 +79,11 @@ def without_reactions(self: Plan, held: Any, *change: Any) -> None:
     _change(self, msgspec.structs.replace(held, reactions=()), *change)
 
 
-def with_all_reactions(self: Plan, held: Any, message: Any, reactions: Any, version: int) -> None:
-    _replace(self, held, message, reactions or held.reactions, version)
+def with_all_reactions(self: Plan, held: Any, message: Any, version: int, reactions: Any = ()) -> None:
+    _replace(self, held, message, version, reactions or held.reactions)
 
 
-_take_reaction, _change, _replace = Plan._take_reaction, Plan._change, Plan._replace
+_take_reaction, _change, _replace = Plan._take_reaction, Plan._change, Plan.replace
 
 FAULTS: dict[str, tuple[tuple[Asked, ...], Any, str, Callable[..., Any]]] = {
     "any change applies": (EDITS_AND_UNSEND, Change, "supersedes", lambda *_: True),
@@ -100,7 +100,7 @@ FAULTS: dict[str, tuple[tuple[Asked, ...], Any, str, Callable[..., Any]]] = {
     "one reacts to what was taken back": (AND_UNSENT, plan, "is_reaction_due", a_reaction_follows_whatever_stands),
     "a reaction comes to what was taken back": (AND_UNSENT, Plan, "_take_reaction", without_a_look_at_the_end),
     "an edit has no reactions": (OTHERS_AND_EDITED, Plan, "_change", without_reactions),
-    "an unsend keeps reactions": (AND_UNSENT, Plan, "_replace", with_all_reactions),
+    "an unsend keeps reactions": (AND_UNSENT, Plan, "replace", with_all_reactions),
 }
 """The rules of the core, each with a fault that leaves it out, and what is asked for meanwhile."""
 

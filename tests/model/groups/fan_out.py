@@ -13,10 +13,12 @@ Steps, in every order:
 - an owner of the member's row takes what arrives, in one mutation, and answers. That it has declined a join stays on
   its way for ever, too. An acknowledgement is heard at once or never: it stays true, so that one which comes late says
   what the next one says
+- messages are edited, taken back and reacted to: more events, each of which the group's row may refuse
 
 Checked after every step: the member's row shows exactly the messages that the group's log has between his joins and
-leavings, up to the row's chain; nothing left `o` that the row does not have; nobody's message is in the log who was not
-in. And from every state the row comes to have all, once nothing fails any more: `heals`.
+leavings, up to the row's chain, each as the changes made it that were made while he was in; nothing left `o` that the
+row does not have; nobody's message is in the log who was not in, and no change of what was taken back. And from every
+state the row comes to have all, once nothing fails any more: `heals`.
 """
 
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ from typing import NamedTuple, TypeAlias
 
 from tests.model.groups import shipped
 from tests.model.groups.member import MemberRules, expected, is_recipient
-from tests.model.groups.shipped import Answer, Event, Log, MemberRow, Plan, joined, take
+from tests.model.groups.shipped import Answer, Event, Kind, Log, MemberRow, Plan, joined, take
 
 OWNERS = ("1", "2")
 
@@ -44,6 +46,9 @@ class FanOutBounds(NamedTuple):
     member_takeovers: int = 1
     repeats: int = 0
     """Writes of G that execute a second time."""
+    edits: int = 0
+    unsends: int = 0
+    reactions: int = 0
 
 
 class GroupOwner(NamedTuple):
@@ -107,20 +112,29 @@ class FanOutModel:
         if shows != should:
             return f"the row shows {shows} at chain {state.row.chain}, and the log has {should}"
         for event in state.log:
-            before = state.log[: state.log.index(event)]
-            if event.by_member and not joined(before):
-                return f"{event} is of somebody who was not in"
-            if event.declines and joined(before) != event.declines:
-                return f"{event} removes who joined at {joined(before)}, because he had declined {event.declines}"
-            if is_recipient(state.log, event) != event.to_member:
-                return f"{event} goes to whom it should not, or does not go to whom it should"
-            if event.to_member and event.version not in state.due and state.row.chain < event.version:
-                return f"{event} is in `o` no more, and the row's chain is {state.row.chain}"
+            wrong = self._wrong(state, event)
+            if wrong is not None:
+                return wrong
         in_doubt = joined(state.log)
         has_declined = state.row.membership == "declined" and state.row.chain == in_doubt
         if in_doubt and has_declined and in_doubt not in state.due:
             return f"the row has declined {in_doubt}, and G is never told"
         return self.heals(state)
+
+    def _wrong(self, state: FanOut, event: Event) -> str | None:
+        """What is wrong with one event of the log."""
+        before = state.log[: state.log.index(event)]
+        if event.by_member and not event.of and not joined(before):
+            return f"{event} is of somebody who was not in"
+        if event.of and any((one.of, one.kind) == (event.of, "unsend") for one in before):
+            return f"{event} changes what was taken back"
+        if event.declines and joined(before) != event.declines:
+            return f"{event} removes who joined at {joined(before)}, because he had declined {event.declines}"
+        if is_recipient(state.log, event) != event.to_member:
+            return f"{event} goes to whom it should not, or does not go to whom it should"
+        if event.to_member and event.version not in state.due and state.row.chain < event.version:
+            return f"{event} is in `o` no more, and the row's chain is {state.row.chain}"
+        return None
 
     def heals(self, state: FanOut) -> str | None:
         """What is wrong once all that is in `o` was sent in its order, and nothing failed."""
@@ -173,6 +187,22 @@ class FanOutModel:
         if budget.leaves and is_in:
             fewer = budget._replace(leaves=budget.leaves - 1)
             yield from self._planned(state._replace(left=fewer), me, Plan("leave"))
+        yield from self._changes(state, me, owner)
+
+    def _changes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        """What is done to messages: by their author what he may, by Ann all else."""
+        budget = state.left
+        fewer: dict[Kind, FanOutBounds] = {}
+        if budget.edits:
+            fewer["edit"] = budget._replace(edits=budget.edits - 1)
+        if budget.unsends:
+            fewer["unsend"] = budget._replace(unsends=budget.unsends - 1)
+        if budget.reactions:
+            fewer["reaction"] = budget._replace(reactions=budget.reactions - 1)
+        for message in owner.log:
+            for kind, left in fewer.items() if message.kind == "message" else ():
+                plan = Plan(kind, by_member=message.by_member, of=message.version)
+                yield from self._planned(state._replace(left=left), me, plan)
 
     def _planned(self, state: FanOut, me: int, plan: Plan) -> Iterator[Step]:
         """What the group's row makes of a plan, where it does not refuse it."""
@@ -228,7 +258,7 @@ class FanOutModel:
         if self.rules.recipients_at_commit:
             return
         for event in owner.log:
-            if event.version in owner.due and (event.kind != "message" or joined(owner.log)):
+            if event.version in owner.due and (event.is_of_members or joined(owner.log)):
                 if event not in state.net:
                     yield f"G{OWNERS[me]} sends {event}", state._replace(net=state.net | {event})
             elif event.version in owner.due:

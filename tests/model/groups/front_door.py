@@ -8,16 +8,20 @@ again. The member's own row takes the group's events in their order and some tim
 
 After an hour G may forget which sends it knows, as far as the sender's own row has the message.
 
+What a request does to the member's message may also be undone by somebody else, who takes it back.
+
 Checked after every step: no send is in the log twice; nobody is told that a send was refused which is in the log; who
-was answered finds his message in his own mailbox; and what was answered last about somebody's membership is so.
+was answered finds his message in his own mailbox; what was answered last about somebody's membership is so, and what
+was answered last about the message.
 """
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, TypeAlias
 
-from tests.model.groups.shipped import Asked, Before, answer, is_in
+from tests.model.groups.shipped import Asked, Before, Touched, answer, is_in
 
-Do: TypeAlias = Literal["send", "add", "remove"]
+Do: TypeAlias = Literal["send", "add", "remove", "edit", "unsend", "react", "take back"]
+OF_THE_MESSAGE = ("edit", "unsend", "react", "take back")
 
 
 class DoorRules(NamedTuple):
@@ -43,6 +47,8 @@ class DoorBounds(NamedTuple):
     returns: int = 0
     """... and adds him again."""
     hours: int = 0
+    unsends: int = 0
+    """How often another admin takes back the member's message, which is there from the first."""
 
 
 class Forward(NamedTuple):
@@ -80,6 +86,8 @@ class Door(NamedTuple):
     """What it was told about that request."""
     left: DoorBounds = DoorBounds(())
     wrong: str | None = None
+    message: Touched = Touched()
+    """The member's message, to which his requests may do something."""
 
     def joined_by(self, version: int) -> int | None:
         """The join by which the actor is in as of a version of G; None: he is out."""
@@ -116,6 +124,8 @@ class DoorModel:
             return f"a send is in the log twice: {state.log}"
         if state.heard == "refused" and state.asked in sends:
             return f"request {state.asked} was refused, and is in the log"
+        if self._do(state.asked) in OF_THE_MESSAGE:
+            return self._untrue(state)
         if state.heard in ("done", "known") and self._do(state.asked) != "send":
             wanted = self._do(state.asked) == "add"
             if state.other_in != wanted:
@@ -124,8 +134,27 @@ class DoorModel:
             return f"request {state.asked} was answered, and the own mailbox does not show it"
         return None
 
+    def _untrue(self, state: Door) -> str | None:
+        """What is wrong with the message, after what the client was told of the request that it made last."""
+        message, number = state.message, state.asked
+        is_so = {
+            "edit": message.text == number or message.is_unsent,
+            "unsend": message.is_unsent,
+            "react": message.reaction == number or message.is_unsent,
+            "take back": message.reaction == 0,
+        }[self._do(number)]
+        if state.heard in ("done", "known") and not is_so:
+            return f"request {number} was answered, and then undone by what came late: {message}"
+        if state.heard in ("done", "known") and state.chain < message.changed and not self._is_moving(state):
+            return f"request {number} was answered, and the own mailbox does not show it"
+        return None
+
+    def _is_moving(self, state: Door) -> bool:
+        """Whether somebody else has changed the message since the client's requests did."""
+        return state.message.is_unsent and self._do(state.asked) != "unsend"
+
     def _do(self, number: int) -> Do:
-        return self.bounds.requests[number - 1]
+        return self.bounds.requests[number - 1] if number else "send"
 
     def successors(self, state: Door) -> Iterator[Step]:
         yield from self._client(state)
@@ -140,6 +169,10 @@ class DoorModel:
             yield "another admin removes the member", changed._replace(left=left._replace(removals=left.removals - 1))
         if left.returns and not is_in:
             yield "another admin adds the member", changed._replace(left=left._replace(returns=left.returns - 1))
+        if left.unsends and not state.message.is_unsent:
+            message = Touched(0, state.head + 1, is_unsent=True)
+            taken = state._replace(head=state.head + 1, message=message)
+            yield "another admin takes the message back", taken._replace(left=left._replace(unsends=left.unsends - 1))
         if left.hours:
             kept = (number for number in state.known if self.rules.kept_for_the_sender and not state.own_has(number))
             old = frozenset(forward._replace(is_old=True) for forward in state.forwards)
@@ -172,6 +205,9 @@ class DoorModel:
 
     def _arrives(self, state: Door, forward: Forward) -> Iterator[Step]:
         do, number = self._do(forward.number), forward.number
+        if do in OF_THE_MESSAGE:
+            yield from self._touches(state, forward, do)
+            return
         label = f"G has request {number}, {do}, accepted at {forward.chain}"
         version, joined = state.head + 1, state.joined_by(state.head)
         left = 0 if joined is not None else state.left_by(state.head)
@@ -193,6 +229,28 @@ class DoorModel:
         else:
             changed = state._replace(head=version, changed=version, other_in=do == "add")
             yield f"{label}: done", self._answered(changed, forward, "done")
+
+    def _touches(self, state: Door, forward: Forward, do: Do) -> Iterator[Step]:
+        """A forward that does something to the message arrives."""
+        number, version = forward.number, state.head + 1
+        label = f"G has request {number}, {do}, accepted at {forward.chain}"
+        joined = state.joined_by(state.head)
+        left = 0 if joined is not None else state.left_by(state.head)
+        before = Before(state.head, state.changed, joined, left, state.other_in, state.known, state.message)
+        said = answer(before, Asked(number, do, forward.chain, forward.joined, forward.is_old))
+        if said == "comes too late":
+            return
+        if said == "refused":
+            yield f"{label}: refused", self._answered(state, forward, "refused")
+        elif said == "it is so":
+            if state.chain >= state.message.changed or not self.rules.own_copy_first:
+                yield f"{label}: it is so", self._answered(state, forward, "known")
+        else:
+            message = state.message.after(do, number, version)
+            taken = state._replace(head=version, message=message)
+            if (state.asked, state.heard) == (number, "refused"):
+                taken = taken._replace(wrong=f"request {number} was refused, and is done all the same")
+            yield f"{label}: done", taken if self.rules.own_copy_first else self._answered(taken, forward, "done")
 
     def _answered(self, state: Door, forward: Forward, answer: str) -> Door:
         return state._replace(answers=state.answers | {(forward.number, forward.attempt, answer)})

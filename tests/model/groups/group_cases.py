@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple, TypeAlias
 
-from rowbox.mailbox.groups import chain, member_row
+from rowbox.mailbox.aggregate import changes
+from rowbox.mailbox.groups import chain, member_row, message_row
 from rowbox.mailbox.groups.group_row import GroupRow
 from tests.model.groups.fan_out import FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorBounds, DoorModel, DoorRules
@@ -12,6 +13,7 @@ from tests.model.search import Model
 
 Bounds: TypeAlias = FanOutBounds | DoorBounds
 STILL = FanOutBounds(takeovers=0, member_takeovers=0)
+STAYING = STILL._replace(messages=1, joins=1, leaves=0)
 SENDS = DoorBounds(("send", "send"), removals=1, returns=1, hours=1)
 CHANGES = DoorBounds(("add", "remove"))
 
@@ -20,8 +22,18 @@ _STILL = "group, joins and leavings"
 _HIDDEN = "group, a message that is not shown"
 _DECLINED = "group, joins that are declined"
 _DECLINED_TWICE = "group, a declined join, and another one"
+_EDITS = "group, a message that is edited"
+_UNSENDS = "group, a message that is taken back"
+_REACTIONS = "group, a message to which somebody reacts"
+_ALL_CHANGES = "group, a reaction, an edit, taken back"
+_HIDDEN_CHANGES = "group, a change of a message that is not shown"
 _SENDS = "group, requests: sends"
 _CHANGES = "group, requests: members"
+_TEXTS = "group, requests: edits"
+_TAKEN_BACK = "group, requests: an edit, and taking back"
+_REACTS = "group, requests: reactions"
+_RETURNS = "group, requests: edits of who returns"
+_REACTS_AGAIN = "group, requests: reactions of who returns"
 
 
 class GroupCase(NamedTuple):
@@ -46,8 +58,28 @@ FULL = (
     GroupCase("group, writes that execute twice", STILL._replace(repeats=1)),
     GroupCase("group, a takeover of the member's row", STILL._replace(member_takeovers=1, messages=1)),
     GroupCase("group, a takeover of its row", STILL._replace(takeovers=1, messages=1, joins=1)),
+    GroupCase(_EDITS, STILL._replace(messages=1, edits=2)),
+    GroupCase(_UNSENDS, STILL._replace(messages=1, edits=1, unsends=2, joins=1)),
+    GroupCase(_REACTIONS, STILL._replace(messages=1, reactions=2, joins=1)),
+    GroupCase(
+        "group, a reaction, an edit, taken back",
+        STILL._replace(messages=1, joins=1, leaves=0, edits=1, unsends=1, reactions=1),
+    ),
+    GroupCase(_HIDDEN_CHANGES, STILL._replace(messages=1, hidden=1, edits=1, joins=1)),
+    GroupCase(
+        "group, a change, a takeover of the member's row",
+        STILL._replace(member_takeovers=1, messages=1, edits=1, joins=1),
+    ),
+    GroupCase(
+        "group, a change, a takeover of its row", STILL._replace(takeovers=1, messages=1, edits=1, joins=1, leaves=0)
+    ),
     GroupCase(_SENDS, SENDS),
     GroupCase(_CHANGES, CHANGES._replace(requests=("add", "remove", "add"))),
+    GroupCase(_TEXTS, DoorBounds(("edit", "edit", "edit"))),
+    GroupCase(_RETURNS, DoorBounds(("edit", "edit"), removals=1, returns=1)),
+    GroupCase(_REACTS_AGAIN, DoorBounds(("react", "take back"), removals=1, returns=1)),
+    GroupCase(_TAKEN_BACK, DoorBounds(("edit", "unsend"), unsends=1)),
+    GroupCase(_REACTS, DoorBounds(("react", "react", "take back"))),
     GroupCase("group, requests: both", DoorBounds(("send", "add", "remove"), removals=1, returns=1)),
 )
 """The full rules, as the tests search them."""
@@ -100,10 +132,27 @@ MUTANTS = (
     Mutant(GroupRow.remove_declined, " or member.joined != joined", "", _DECLINED_TWICE),
     Mutant(GroupRow.send, "if record is not None:", "if False:", _SENDS),
     Mutant(GroupRow.send, ">= OLD_AFTER_US", "> 2 * OLD_AFTER_US", _SENDS),
-    Mutant(GroupRow.send, "self._chain, recipients", "0, recipients", _STILL),
+    Mutant(GroupRow.send, "self._chain, _names(group)", "0, _names(group)", _STILL),
     Mutant(GroupRow.change, "group.version > new.by.chain", "False", _CHANGES),
     Mutant(GroupRow._left, "former.left if former is not None else 0", "0", _STILL),
     Mutant(GroupRow._change, "one.user_id for one in before.members", "one.user_id for one in group.members", _STILL),
     Mutant(GroupRow._change, "plan, prev = self._plan, self._chain", "plan, prev = self._plan, 0", _STILL),
+    Mutant(member_row.take_event, "message.change is not None or part.reactions is not None", "False", _EDITS),
+    Mutant(member_row._take_change, "return _take_unseen(", "return 0 and _take_unseen(", _EDITS),
+    Mutant(member_row._take_change, "state = state.with_chain(part.version, version, epoch)", "pass", _EDITS),
+    Mutant(member_row._take_change, "() if message.change.is_unsent else held.tallies", "()", _ALL_CHANGES),
+    Mutant(member_row._take_change, "() if message.change.is_unsent else held.tallies", "held.tallies", _ALL_CHANGES),
+    Mutant(member_row._take_change, "content=held.content, change=held.change)", "content='')", _ALL_CHANGES),
+    Mutant(GroupRow._changed, "after = after.with_chain(version, version, epoch)", "pass", _EDITS),
+    Mutant(GroupRow.change_message, "self._chain, _names(group)", "0, _names(group)", _EDITS),
+    Mutant(GroupRow.change_message, "_names(group)", "()", _EDITS),
+    Mutant(GroupRow.react, "_names(group)", "()", _REACTIONS),
+    Mutant(GroupRow.change_message, "new.by.joined", "None", _RETURNS),
+    Mutant(GroupRow.react, "new.by.joined", "None", _REACTS_AGAIN),
+    Mutant(message_row.is_change_due, "due = not held.is_unsent", "due = True", _UNSENDS),
+    Mutant(changes.is_reaction_due, "if held.is_unsent:", "if False:", _ALL_CHANGES),
+    Mutant(message_row.is_change_due, "if due:", "if False:", _TEXTS),
+    Mutant(message_row.is_change_due, "held.change.version if held.change is not None else 0", "0", _TEXTS),
+    Mutant(message_row.is_member_reaction_due, "known.version if known is not None else 0", "0", _REACTS),
 )
 """A fault in a rule that ships is found by the search of the case that is named: it calls the rule, and no copy."""

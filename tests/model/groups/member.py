@@ -8,6 +8,7 @@ before and after a write, each of which the model's own steps follow.
 
 from typing import NamedTuple
 
+from tests.model.groups.copies import Copy
 from tests.model.groups.shipped import Event, Log, MemberRow, joined
 
 
@@ -32,15 +33,27 @@ ALL = MemberRules()
 def is_recipient(log: Log, event: Event) -> bool:
     """Whether an event of `log` goes to the watched member: he was in, or this event makes or ends that."""
     before = tuple(earlier for earlier in log if earlier.version < event.version)
-    return event.kind != "message" or joined(before) > 0
+    return event.is_of_members or joined(before) > 0
 
 
-def expected(log: Log, row: MemberRow, declined: frozenset[int]) -> tuple[int, ...]:
-    """The messages that a row has to show at its chain; `declined`: versions of the joins that rows have declined."""
-    shown: list[int] = []
+def expected(log: Log, row: MemberRow, declined: frozenset[int]) -> tuple[Copy, ...]:
+    """The messages that a row has to show at its chain; `declined`: versions of the joins that rows have declined.
+
+    What is done to a message reaches who is in then and has it.
+    """
+    shown: dict[int, Copy] = {}
     for event in log:
         before = tuple(earlier for earlier in log if earlier.version < event.version)
         since = joined(before)
-        if event.kind == "message" and event.version <= row.chain and since and since not in declined:
-            shown += [] if event.hidden else [event.version]
-    return tuple(shown)
+        if event.is_of_members or event.version > row.chain or not since or since in declined:
+            continue
+        if event.kind == "message" and not event.hidden:
+            shown[event.version] = Copy(event.version)
+        elif event.of in shown:
+            copy = shown[event.of]
+            if event.kind == "reaction":
+                shown[event.of] = copy._replace(reacted=event.version)
+            else:
+                reacted = 0 if event.kind == "unsend" else copy.reacted
+                shown[event.of] = Copy(event.of, event.version, event.kind == "unsend", reacted)
+    return tuple(shown.values())

@@ -9,16 +9,19 @@ Everything here is a function of values, and remembered: many states of a search
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index_draft import index_of, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
-from rowbox.mailbox.cells import FORMER, GROUP, MEMBERSHIP, DedupeCell
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
+from rowbox.mailbox.cells import FORMER, GROUP, MEMBERSHIP, DedupeCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import (
     EventGap,
     GroupMoved,
     JoinDeclined,
+    MessageUnsent,
     NotAMember,
     RowboxError,
     UnknownConversation,
@@ -41,10 +44,24 @@ from rowbox.mailbox.group import (
 )
 from rowbox.mailbox.groups.group_row import OLD_AFTER_US, GroupRow
 from rowbox.mailbox.groups.member_row import MOST_GROUPS, standpoint, take_event
-from rowbox.mailbox.groups.requests import Add, GroupChange, GroupSend, Leave, NewGroup, Remove, Standpoint
+from rowbox.mailbox.groups.message_row import Reacted
+from rowbox.mailbox.groups.requests import (
+    Add,
+    GroupChange,
+    GroupChanged,
+    GroupSend,
+    Leave,
+    MessageChange,
+    MessageReaction,
+    NewGroup,
+    Remove,
+    Standpoint,
+)
 from rowbox.mailbox.ids import message_id, payload_hash
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import ByKind, State
+from tests.model.groups.copies import ALWAYS, Copy, cell_of, copy_in, fact_of, id_of, messages_in
 
 WATCHED, CREATOR, OTHER = "bob", "ann", "cid"
 CONVERSATION = group_conversation_id(CREATOR, "g")
@@ -56,7 +73,7 @@ LIMITS = Limits(A_YEAR_MS, A_YEAR_MS, A_YEAR_MS, window_messages=64, window_byte
 MADE = 1
 """The product's version of the event that makes the group."""
 
-Kind: TypeAlias = Literal["join", "leave", "message"]
+Kind: TypeAlias = Literal["join", "leave", "message", "edit", "unsend", "reaction"]
 Membership_: TypeAlias = Literal["out", "in", "declined"]
 Answer: TypeAlias = Literal["taken", "known", "gap", "declined"]
 
@@ -78,16 +95,23 @@ class Event(NamedTuple):
     epoch: int = 1
     to_member: bool = True
     """Whether the watched member is among the recipients."""
+    of: int = 0
+    """Of what is done to a message: that one's version."""
+
+    @property
+    def is_of_members(self) -> bool:
+        """Whether it changes who is in."""
+        return self.kind in ("join", "leave")
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.version}"
+        return f"{self.kind} {self.version}" + (f" of {self.of}" if self.of else "")
 
 
 Log: TypeAlias = tuple[Event, ...]
 
 
 class MemberRow(NamedTuple):
-    """What the member's row holds of the group. `messages`: the versions of the messages that it shows.
+    """What the member's row holds of the group. `messages`: those that it shows.
 
     `shown_chain` is in the conversation's state, `chain_apart` in what the row knows beside it.
     """
@@ -96,7 +120,7 @@ class MemberRow(NamedTuple):
     chain_apart: int = 0
     membership: Membership_ = "out"
     joined: int = 0
-    messages: tuple[int, ...] = ()
+    messages: tuple[Copy, ...] = ()
 
     @property
     def chain(self) -> int:
@@ -112,13 +136,15 @@ class Plan(NamedTuple):
     by_member: bool = False
     hidden: bool = False
     declines: int = 0
+    of: int = 0
+    """What is done to a message, by its author or by Ann: that one's version."""
 
 
 @lru_cache(maxsize=1 << 16)
 def planned(log: Log, plan: Plan, epoch: int) -> Event | None:
     """The event that the group's row makes of `plan` after `log`; None where it refuses, or has nothing to do."""
-    mailbox = _group_after(tuple(event._replace(epoch=1) for event in log))
-    message = _message(mailbox, plan, own_joined=_joined_of(mailbox))
+    mailbox, held = _group_after(tuple(event._replace(epoch=1) for event in log))
+    message = _message(mailbox, held, plan, own_joined=_joined_of(mailbox))
     if message is None:
         return None
     part = message.group
@@ -127,7 +153,7 @@ def planned(log: Log, plan: Plan, epoch: int) -> Event | None:
     after = max(0, join.after - MADE) if join is not None else 0
     version, prev = part.version - MADE, part.prev - MADE
     to_member = WATCHED in part.recipients
-    return Event(version, plan.kind, prev, after, plan.by_member, plan.hidden, plan.declines, epoch, to_member)
+    return Event(version, plan.kind, prev, after, plan.by_member, plan.hidden, plan.declines, epoch, to_member, plan.of)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -135,60 +161,88 @@ def take(row: MemberRow, event: Event, declines: bool = False) -> tuple[MemberRo
     """The row after an event, and what it answers; the row is as it was unless the answer is `taken` or `declined`."""
     mailbox = _mailbox_of(row)
     plan = mailbox.plan(0, LONG_AFTER_US if event.hidden else 0)
+    message = _message_of(event)
+    known = [copy for copy in row.messages if copy.version == event.of]
+    held = cell_of(known[0], CONVERSATION, _sender_of(event), CREATOR, MADE) if known else None
     try:
-        outcome = take_event(plan, _message_of(event), most_groups=0 if declines else MOST_GROUPS)
+        outcome = take_event(
+            plan,
+            message,
+            fact_of(CONVERSATION, message.message_id, plan.head, held),
+            most_groups=0 if declines else MOST_GROUPS,
+        )
     except EventGap:
         return row, "gap"
-    assert not isinstance(outcome, DedupeNeed)
+    assert not isinstance(outcome, DedupeNeed | MessageNeed)
     if plan.changes_nothing:
         return row, "declined" if isinstance(outcome, JoinDeclined) else "known"
-    shown = event.version if event.kind == "message" and plan.copies else 0
+    changed = event.of or event.version
+    cells = [cell for cell in messages_in(plan.cells()) if cell.told is None]
+    shown = [copy_in(cell, (changed,), MADE) for cell in cells]
     mailbox.apply(plan)
-    after = _row_of(mailbox, (*row.messages, shown) if shown else row.messages)
+    others = [copy for copy in row.messages if not shown or copy.version != changed]
+    after = _row_of(mailbox, tuple(sorted((*others, *shown))))
     return after, "declined" if isinstance(outcome, JoinDeclined) else "taken"
 
 
 def joined(log: Log) -> int:
     """The version of the join by which the watched member is in, after `log`; 0: he is not."""
-    changes = [event for event in log if event.kind != "message"]
+    changes = [event for event in log if event.is_of_members]
     return changes[-1].version if changes and changes[-1].kind == "join" else 0
 
 
 # ---- the group's row -------------------------------------------------------------------------------------------------
 
 
-def _group_after(log: Log) -> Mailbox:
+Held: TypeAlias = dict[bytes, MessageCell]
+"""What counts of each message of the group's row."""
+
+
+def _group_after(log: Log) -> tuple[Mailbox, Held]:
     """The group's row, as the events of `log` made it: each is planned anew and applied."""
-    mailbox = Mailbox(NAME, LIMITS, epoch=1, client_ids=ClientIds())
+    mailbox, held = Mailbox(NAME, LIMITS, epoch=1, client_ids=ClientIds()), Held()
     plan = mailbox.plan(0)
     GroupRow(plan).create(NewGroup(CONVERSATION, CREATOR, "", (), GroupSettings(), b"", 9, 0))
     mailbox.apply(plan)
     for event in log:
-        what = Plan(event.kind, event.by_member, event.hidden, event.declines)
-        _message(mailbox, what, own_joined=_joined_of(mailbox), apply=True)
-    return mailbox
+        what = Plan(event.kind, event.by_member, event.hidden, event.declines, event.of)
+        _message(mailbox, held, what, own_joined=_joined_of(mailbox), apply=True)
+    return mailbox, held
 
 
-def _message(mailbox: Mailbox, what: Plan, *, own_joined: int, apply: bool = False) -> Message | None:
+def _message(mailbox: Mailbox, held: Held, what: Plan, *, own_joined: int, apply: bool = False) -> Message | None:
     plan = mailbox.plan(0)
-    row = GroupRow(plan)
     head = mailbox.head
-    creator = Standpoint(CREATOR, MADE, head, 0)
+    creator, member = Standpoint(CREATOR, MADE, head, 0), Standpoint(WATCHED, own_joined, head, 0)
     try:
-        if what.kind == "message":
-            by = Standpoint(WATCHED, own_joined, head, 0) if what.by_member else creator
-            row.send(GroupSend(CONVERSATION, by, "", str(head), b"", 0))
-        elif what.declines:
-            row.remove_declined(WATCHED, what.declines + MADE, 0)
-        elif what.kind == "join":
-            row.change(GroupChange(CONVERSATION, creator, Add((WATCHED,), 9), 0))
-        else:
-            row.change(GroupChange(CONVERSATION, Standpoint(WATCHED, own_joined, head, 0), Leave(), 0))
-    except (NotAMember, UnknownConversation):
+        _do(GroupRow(plan), held, what, creator, member, plan.head)
+    except (NotAMember, UnknownConversation, MessageUnsent):
         return None
     if apply:
+        held |= {cell.message_id: cell for cell in messages_in(plan.cells())}
         mailbox.apply(plan)
     return plan.outbox[0].message if plan.outbox else None
+
+
+def _do(row: GroupRow, held: Held, what: Plan, creator: Standpoint, member: Standpoint, head: int) -> None:
+    """Asks the group's row for what is planned. What is written is said to be of the version that it will have."""
+    text, of = str(head + 1 - MADE), id_of(what.of + MADE)
+    fact = fact_of(CONVERSATION, of, head, held.get(of))
+    by = member if what.by_member else creator
+    if what.kind == "message":
+        row.send(GroupSend(CONVERSATION, by, text, text, b"", 0))
+    elif what.kind in ("edit", "unsend"):
+        content = text if what.kind == "edit" else None
+        row.change_message(MessageChange(CONVERSATION, by, of, content, 0), ALWAYS, fact)
+    elif what.kind == "reaction":
+        decided = row.react((MessageReaction(CONVERSATION, creator, of, text, 0),), ALWAYS, fact)
+        assert isinstance(decided, Reacted)
+    elif what.declines:
+        row.remove_declined(WATCHED, what.declines + MADE, 0)
+    elif what.kind == "join":
+        row.change(GroupChange(CONVERSATION, creator, Add((WATCHED,), 9), 0))
+    else:
+        row.change(GroupChange(CONVERSATION, member, Leave(), 0))
 
 
 def _joined_of(mailbox: Mailbox) -> int:
@@ -212,11 +266,13 @@ def _mailbox_of(row: MemberRow) -> Mailbox:
     states = []
     if row.shown_chain:
         state = Conversation.new_group(head).with_chain(row.shown_chain + MADE, head, 1)
+        if row.messages:
+            state = replace(state, last_message_id=id_of(row.messages[-1].version + MADE))
         states = [stored(CONVERSATION, state)]
     return Mailbox(WATCHED, LIMITS, epoch=1, head=head, index=index_of(states), client_ids=ClientIds(), others=others)
 
 
-def _row_of(mailbox: Mailbox, messages: tuple[int, ...]) -> MemberRow:
+def _row_of(mailbox: Mailbox, messages: tuple[Copy, ...]) -> MemberRow:
     known, state = mailbox.state(MEMBERSHIP, CONVERSATION), mailbox.index.get(CONVERSATION)
     assert known is not None
     membership: Membership_ = "out"
@@ -232,16 +288,29 @@ def _message_of(event: Event) -> Message:
     """An event as it travels to the watched member."""
     version = event.version + MADE
     recipients = (CREATOR, WATCHED)
+    text, sender = str(event.version), _sender_of(event)
     if event.kind == "message":
-        sender = WATCHED if event.by_member else CREATOR
-        part = GroupPart(version, event.prev + MADE, recipients, str(event.version))
-        return Message(message_id(version, 0), CONVERSATION, sender, (), "", group=part)
+        part = GroupPart(version, event.prev + MADE, recipients, text)
+        return Message(id_of(version), CONVERSATION, sender, (), text, group=part)
+    if event.kind == "reaction":
+        reactions = (Reaction(CREATOR, text, version),)
+        part = GroupPart(version, event.prev + MADE, recipients, reactions=reactions)
+        return Message(id_of(event.of + MADE), CONVERSATION, sender, (), "", group=part)
+    if not event.is_of_members:
+        change = Change(version, is_unsent=event.kind == "unsend")
+        part = GroupPart(version, event.prev + MADE, recipients)
+        content = "" if change.is_unsent else text
+        return Message(id_of(event.of + MADE), CONVERSATION, sender, (), content, change, None, part)
     told = Told("added" if event.kind == "join" else "left", (WATCHED,))
     joins = {WATCHED: Join("member", event.after + MADE if event.after else 0)} if event.kind == "join" else {}
     leaves = {WATCHED: Standing.LEFT} if event.kind == "leave" else {}
     info = Info("", 2, recipients)
     part = GroupPart(version, event.prev + MADE, recipients, "", b"", told, info, joins, leaves)
     return Message(message_id(version, 1), CONVERSATION, CREATOR, (), "", group=part)
+
+
+def _sender_of(event: Event) -> str:
+    return WATCHED if event.by_member else CREATOR
 
 
 # ---- the front door --------------------------------------------------------------------------------------------------
@@ -253,10 +322,32 @@ class Asked(NamedTuple):
     """A request as it comes to the group's row. Versions are the model's."""
 
     number: int
-    do: Literal["send", "add", "remove"]
+    do: str
+    """As front_door.Do."""
     chain: int
     joined: int
     is_old: bool
+
+
+class Touched(NamedTuple):
+    """The actor's message, and what his requests did to it last, by their numbers; 0: nothing."""
+
+    text: int = 0
+    changed: int = 0
+    """The version of the newest event of it; of which that of its text, and of the actor's reaction."""
+    is_unsent: bool = False
+    reaction: int = 0
+    text_at: int = 0
+    reacted_at: int = 0
+
+    def after(self, do: str, number: int, version: int) -> "Touched":
+        """The message after a request."""
+        if do == "edit":
+            return self._replace(text=number, changed=version, text_at=version)
+        if do == "unsend":
+            return Touched(0, version, is_unsent=True)
+        reaction = number if do == "react" else 0
+        return self._replace(reaction=reaction, changed=version, reacted_at=version)
 
 
 class Before(NamedTuple):
@@ -270,6 +361,7 @@ class Before(NamedTuple):
     """The version at which he left last; 0: never."""
     other_in: bool
     known: frozenset[int]
+    message: Touched = Touched()
 
 
 @lru_cache(maxsize=1 << 16)
@@ -288,6 +380,8 @@ def answer(before: Before, asked: Asked) -> Verdict:
             sent = row.send(new, fact)
             assert not isinstance(sent, DedupeNeed)
             return "known" if sent.duplicate else "done"
+        if asked.do in ("edit", "unsend", "react", "take back"):
+            return "done" if _touch(row, plan.head, before.message, asked, by) else "it is so"
         deed = Add((OTHER,), 9) if asked.do == "add" else Remove(OTHER)
         return "done" if row.change(GroupChange(CONVERSATION, by, deed, 0)).changed else "it is so"
     except GroupMoved:
@@ -316,6 +410,31 @@ def is_in(joined_by: int | None, left: int, chain: int) -> int | None:
         return None
 
 
+def _touch(row: GroupRow, head: int, known: Touched, asked: Asked, by: Standpoint) -> bool:
+    """Whether the group's row does to the message what is asked; False: it is so."""
+    change = Change(known.text_at + MADE) if known.text_at else None
+    if known.is_unsent:
+        change = Change(known.changed + MADE, is_unsent=True)
+    emoji = str(known.reaction) if known.reaction else ""
+    of_actor = (Reaction(WATCHED, emoji, known.reacted_at + MADE),) if known.reacted_at else ()
+    version = known.changed + MADE
+    text = "" if known.is_unsent else str(known.text)
+    cell = MessageCell(CONVERSATION, id_of(MADE), 1, version, WATCHED, text, None, change, MADE, of_actor)
+    fact = fact_of(CONVERSATION, id_of(MADE), head, cell)
+    if asked.do in ("edit", "unsend"):
+        content = str(asked.number) if asked.do == "edit" else None
+        changed = row.change_message(MessageChange(CONVERSATION, by, id_of(MADE), content, 0), ALWAYS, fact)
+        assert isinstance(changed, GroupChanged)
+        return changed.changed
+    wanted = str(asked.number) if asked.do == "react" else ""
+    decided = row.react((MessageReaction(CONVERSATION, by, id_of(MADE), wanted, 0),), ALWAYS, fact)
+    assert isinstance(decided, Reacted)
+    (said,) = decided.answers
+    if isinstance(said, RowboxError):
+        raise said
+    return said.changed
+
+
 def _group_before(before: Before) -> Mailbox:
     members = [Member(CREATOR, "owner", MADE)]
     if before.joined is not None:
@@ -329,7 +448,7 @@ def _group_before(before: Before) -> Mailbox:
     if before.left:
         former = Former(before.left + MADE, 1, WATCHED, before.left + MADE)
         others[FORMER.letter] = {person_key(WATCHED): former}
-    state = Conversation.new_group(1).with_chain(head, head, 1)
+    state = replace(Conversation.new_group(1).with_chain(head, head, 1), last_message_id=id_of(MADE))
     client_ids = ClientIds()
     for number in before.known:
         client_ids.add(group_send_hash(WATCHED, str(number)), MADE)

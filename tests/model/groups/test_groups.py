@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from tests.model.groups.copies import Copy
 from tests.model.groups.fan_out import FanOut, FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorRules
 from tests.model.groups.group_cases import FULL, MUTANTS, STILL, WEAKENED, GroupCase
@@ -60,11 +61,11 @@ class Until(FanOutModel):
 GOALS: Final[dict[str, tuple[FanOutBounds, Callable[[FanOut], bool]]]] = {
     "a member who is in again has both messages": (
         STILL,
-        lambda state: state.row.messages == (2, 5) and not state.due,
+        lambda state: state.row.messages == (Copy(2), Copy(5)) and not state.due,
     ),
     "the second owner of the member's row takes a message": (
         STILL._replace(member_takeovers=1, messages=1, joins=1),
-        lambda state: state.member_epoch == 2 and state.row.messages == (2,) and not state.due,
+        lambda state: state.member_epoch == 2 and state.row.messages == (Copy(2),) and not state.due,
     ),
     "the second owner of the group delivers what the first one wrote": (
         STILL._replace(takeovers=1, messages=1, joins=1),
@@ -73,6 +74,14 @@ GOALS: Final[dict[str, tuple[FanOutBounds, Callable[[FanOut], bool]]]] = {
     "a write of the first owner comes too late": (
         STILL._replace(takeovers=1, messages=1, joins=1),
         lambda state: state.group[0] is None and len(state.log) > 1,
+    ),
+    "a copy has what was done to it last": (
+        STILL._replace(messages=1, edits=1, reactions=1, joins=1, leaves=0),
+        lambda state: state.row.messages == (Copy(2, 3, reacted=4),) and not state.due,
+    ),
+    "who is in again sees a change of what he had before": (
+        STILL._replace(messages=1, edits=1),
+        lambda state: state.row.messages == (Copy(2, 5),) and not state.due,
     ),
     "who declined is removed": (
         STILL._replace(declines=1, messages=1, joins=1),

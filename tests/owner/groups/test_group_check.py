@@ -1,5 +1,7 @@
 """What the checker finds of groups: each fault that is put into a member's part of one."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -85,3 +87,37 @@ async def test_each_fault_in_a_members_part_is_found(late: bool) -> None:
         of_group, *_ = await messages(made, group_name(group))
         await remove(made, group_name(group), of_group)
         assert await codes(made, "bob") == {Code.COPY_UNSENT}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_each_fault_in_a_changed_copy_is_found(late: bool) -> None:
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", "cid")).conversation_id
+        sent = await node.send_to("ann", group, "hello", "1")
+        await made.quiet()
+        (as_sent,) = [cell for cell in await messages(made, "bob") if cell.told is None]
+        await node.react("cid", sent, "\U0001f44d")
+        await node.change_group("ann", group, Remove("cid"))
+        await node.change("ann", sent, "hallo")
+        await made.quiet()
+        await asyncio.sleep(5)  # what was there before the change is removed
+        for user in ("bob", "cid"):
+            assert await codes(made, user) == set()
+        (changed,) = [cell for cell in await messages(made, "bob") if cell.told is None]
+        unchanged = replace(changed, content="hello", change=None)
+        for fault in (replace(changed, content="hi"), replace(changed, tallies=()), unchanged):
+            await put(made, "bob", fault)
+            assert await codes(made, "bob") == {Code.COPY_DIFFERS}
+            await put(made, "bob", changed)
+            assert await codes(made, "bob") == set()
+        await remove(made, "bob", changed)
+        await put(made, "bob", as_sent)
+        assert await codes(made, "bob") == {Code.COPY_DIFFERS}, "it lacks what was done to it"
+        await remove(made, "bob", as_sent)
+        await put(made, "bob", changed)
+        (of_cid,) = [cell for cell in await messages(made, "cid") if cell.told is None]
+        assert of_cid.content == "hello"
+        await put(made, "cid", replace(of_cid, content="hallo", change=changed.change))
+        assert await codes(made, "cid") == {Code.NOT_A_MEMBER}, "it was done after he had left"

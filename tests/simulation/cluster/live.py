@@ -17,6 +17,7 @@ from rowbox.mailbox.errors import RowboxError
 from tests.property.feed_client import FeedClient
 from tests.simulation.cluster.server import Server, Surroundings
 from tests.simulation.history import History, Violation
+from tests.support.cluster import Json
 from tests.support.process import ConnectionLost
 
 LOOKS_S = 0.5
@@ -81,10 +82,15 @@ class Live:
             self._broken(f"a delta from {delta.prev} comes to {client.user}, who has {client.token}")
         elif not changes.is_delta:
             self._begin_anew(changes)
-        elif doubled := [one for one in told if one in client.messages and self._beginning is None]:
+        elif doubled := [one for one in body["messages"] if self._beginning is None and self._has(one)]:
             self._broken(f"{client.user} is told of {doubled} twice")
         client.take(changes)
         self._history.shown[client.user].update(told)
+
+    def _has(self, message: Json) -> bool:
+        """Whether the client has a message as it is told here; one that was changed comes again."""
+        known = self.client.messages.get(message["messageId"])
+        return known is not None and known["lastUpdatedTimestamp"] >= message["lastUpdatedTimestamp"]
 
     def _begin_anew(self, changes: Changes) -> None:
         client = self.client

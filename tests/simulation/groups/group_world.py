@@ -1,8 +1,9 @@
 """Groups under everything that goes wrong: members come, write, leave and are removed, while owners die.
 
 What clients are told is compared with what the group's row and the mailboxes hold in the end: a confirmed message is in
-the group once, a refused one never; and the checker holds each member's part against the group's log, from his joins to
-his leavings, without a gap.
+the group once, a refused one never; it has the text that its author gave it last, or is taken back if that was ever
+confirmed; and who reacts sees the reaction that he chose last. The checker holds each member's part against the group's
+log, from his joins to his leavings, without a gap.
 """
 
 import asyncio
@@ -10,32 +11,42 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from rowbox.cacheserver.port import GroupResult, SendResult
-from rowbox.cacheserver.stores.memory.store import MemoryStore
-from rowbox.hbase_schema import codec
+from rowbox.cacheserver.port import ChangeResult, GroupResult, SendResult
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import (
     GroupFull,
+    MessageUnsent,
     NotAllowed,
     NotAMember,
+    NotTheAuthor,
     RowboxError,
     UnknownConversation,
     UnknownMember,
+    UnknownMessage,
 )
 from rowbox.mailbox.group import group_conversation_id, group_name
 from rowbox.mailbox.groups.requests import Add, Deed, Leave, Remove, SetRole, Update
 from tests.simulation.cluster.world import ClusterWorld
 from tests.simulation.history import History
 from tests.simulation.world import USERS, World
-from tests.support.cluster import Node, all_conversations, all_messages
+from tests.support.cluster import Json, Node, all_conversations, all_messages
 from tests.support.process import ConnectionLost
 
 _T = TypeVar("_T")
 OWNER = USERS[0]
 GROUP = group_conversation_id(OWNER, "g")
-REFUSALS = (NotAMember, UnknownConversation, NotAllowed, UnknownMember, GroupFull)
+REFUSALS = (
+    NotAMember,
+    UnknownConversation,
+    NotAllowed,
+    UnknownMember,
+    GroupFull,
+    NotTheAuthor,
+    MessageUnsent,
+    UnknownMessage,
+)
+UP, HEART = "\U0001f44d", "\u2764\ufe0f"
 STEPS = 8
 
 
@@ -49,6 +60,13 @@ class GroupHistory:
         self.refused: set[str] = set()
         self.newest: dict[int, str] = {}
         """By client: the message that was confirmed to it last. A user has several."""
+        self.sent: list[tuple[str, str, SendResult]] = []
+        """Confirmed messages: whose, its text, and the answer."""
+        self.taken_back: set[bytes] = set()
+        self.edits: dict[bytes, list[tuple[int, str]]] = {}
+        """By message: the version in its author's mailbox, and the text, of each edit that was confirmed."""
+        self.reactions: dict[tuple[str, bytes], list[tuple[int, str]]] = {}
+        """By user and message: the same, of his reactions."""
 
     def confirm(self, client: int, text: str, result: SendResult) -> None:
         found = result.message_id.hex()
@@ -58,17 +76,48 @@ class GroupHistory:
             raise self._history.violated("P3", f"{text} sorts before what its client sent before it")
         self.newest[client] = found
 
-    def final(self, log: list[MessageCell]) -> None:
-        """The group's log in the end."""
-        texts = [cell.content for cell in log if cell.told is None]
+    def final(self, log: list[Json]) -> None:
+        """The group's log in the end, as somebody has it who was in from the first event on."""
+        by_id = {item["messageId"]: item for item in log if "event" not in item}
+        texts = [_as_sent(item) for item in by_id.values() if "unsent" not in item]
         if len(texts) != len(set(texts)):
             raise self._history.violated("P2", f"a message is in the group twice: {sorted(texts)}")
-        by_text = {cell.content: cell.message_id.hex() for cell in log if cell.told is None}
         for text, found in self.confirmed.items():
-            if by_text.get(text) != found:
+            item = by_id.get(found)
+            if item is None or ("unsent" not in item and _as_sent(item) != text):
                 raise self._history.violated("P1", f"{text} was confirmed, and is not in the group")
+            self._final_text(text, item)
         if lied := self.refused & set(texts):
             raise self._history.violated("P7", f"{sorted(lied)} were refused, and are in the group")
+
+    def _final_text(self, text: str, item: Json) -> None:
+        if "unsent" in item:
+            return
+        message_id = bytes.fromhex(item["messageId"])
+        if message_id in self.taken_back:
+            raise self._history.violated("P1", f"{text} was taken back, and is there: {item}")
+        edits = self.edits.get(message_id)
+        if edits and item["messageContent"] not in _newest(edits):
+            raise self._history.violated("P1", f"{text} was last edited to {_newest(edits)}: {item}")
+
+    def final_reaction(self, user: str, item: Json) -> None:
+        """A message in a user's mailbox in the end."""
+        done = self.reactions.get((user, bytes.fromhex(item["messageId"])))
+        if done and not item.get("unsent"):
+            mine = [one["emoji"] for one in item.get("reactions", ()) if one["mine"]]
+            if (mine or [""])[0] not in _newest(done):
+                raise self._history.violated("P1", f"{user} reacted with {_newest(done)} last, and sees {item}")
+
+
+def _as_sent(item: Json) -> str:
+    """The text that a message had at first."""
+    return str(item["messageContent"]).partition("/")[0]
+
+
+def _newest(done: list[tuple[int, str]]) -> set[str]:
+    """What was done last, by the versions of the answers."""
+    newest = max(version for version, _ in done)
+    return {what for version, what in done if version == newest}
 
 
 class Groups:
@@ -83,8 +132,11 @@ class Groups:
         await self._once(lambda node: node.create_group(OWNER, USERS[1], named="g"))
         for _ in range(steps):
             await asyncio.sleep(self.dice.uniform(0, 0.1))
-            if self.dice.random() < 0.6:
+            choice = self.dice.random()
+            if choice < 0.45 or not self.groups.sent:
                 await self._send_to_group(user, client)
+            elif choice < 0.75:
+                await self._change_message(user)
             else:
                 await self._change_group(user)
 
@@ -96,9 +148,33 @@ class Groups:
         answer = await self._once(lambda node: node.send_to(user, GROUP, text, f"c{text}"))
         if isinstance(answer, SendResult):
             self.groups.confirm(client, text, answer)
+            self.groups.sent.append((user, text, answer))
         else:
             self.history.note(f"{text} is refused: {type(answer).__name__}")
             self.groups.refused.add(text)
+
+    async def _change_message(self: "World", user: str) -> None:  # type: ignore[misc]
+        assert isinstance(self, Groups)
+        author, text, sent = self.dice.choice(self.groups.sent[-5:])
+        self.serial += 1
+        what = self.dice.choice(("edit", "edit", "react", "react", "unsend"))
+        done: list[tuple[int, str]]
+        if what == "react":
+            value = self.dice.choice((UP, HEART, ""))
+            done = self.groups.reactions.setdefault((user, sent.message_id), [])
+            answer = await self._once(lambda node: node.react(user, sent, value))
+        elif what == "edit":
+            value = f"{text}/{self.serial}"
+            done = self.groups.edits.setdefault(sent.message_id, [])
+            answer = await self._once(lambda node: node.change(author, sent, value))
+        else:
+            value, done = "", []
+            answer = await self._once(lambda node: node.change(user, sent, None))
+        self.history.note(f"{user} asks to {what} {text} {value}: {answer}")
+        if isinstance(answer, ChangeResult):
+            done.append((answer.last_updated_timestamp, value))
+            if what == "unsend":
+                self.groups.taken_back.add(sent.message_id)
 
     async def _change_group(self: "World", user: str) -> None:  # type: ignore[misc]
         assert isinstance(self, Groups)
@@ -127,25 +203,23 @@ class Groups:
                     pass
             await asyncio.sleep(self.dice.uniform(0.01, 0.2))
 
-    async def _check_groups(self: "World", node: Node, store: MemoryStore, shards: int) -> None:  # type: ignore[misc]
+    async def _check_groups(self: "World", node: Node) -> None:  # type: ignore[misc]
         assert isinstance(self, Groups)
-        columns = store.cells.columns(row_key(group_name(GROUP), shards), Family.MESSAGES)
-        cells = [codec.decode(Family.MESSAGES, *column) for column in columns]
-        valid = {cell.message_id: cell for cell in cells if isinstance(cell, MessageCell)}
-        shown: dict[bytes, str] = {}
-        newest = ""
-        for user in USERS:
+        log: list[Json] = []
+        for user in (OWNER, *USERS[1:]):
             membership = await _membership(node, user)
             items, _ = await all_messages(node, user, GROUP, 5) if membership else ([], None)
             found = [item["messageId"] for item in items]
-            newest = newest or found[0]
-            if membership == "in" and found[0] != newest:
+            log = log or items  # the owner is in from the first event on
+            if membership == "in" and found[0] != log[0]["messageId"]:
                 raise self.history.violated("P1", f"{user} is in, and lacks what came last")
             if found != sorted(found, reverse=True):
                 raise self.history.violated("P3", f"the group of {user} is out of order")
-            shown.update({bytes.fromhex(item["messageId"]): item["messageContent"] for item in items})
-        # What counts of the group's row is what the owner's mailbox shows: he is in from the first event on.
-        self.groups.final([valid[message_id] for message_id in shown if message_id in valid])
+            if unknown := set(found) - {item["messageId"] for item in log}:
+                raise self.history.violated("P7", f"{user} has {sorted(unknown)}, which are not in the group")
+            for item in items if membership == "in" else ():
+                self.groups.final_reaction(user, item)
+        self.groups.final(log)
 
 
 async def _membership(node: Node, user: str) -> str:
@@ -168,7 +242,7 @@ class GroupWorld(Groups, World):
         """Nobody follows: what is told to followers are changes of conversations, whoever has part in them."""
 
     async def _check_the_end(self) -> None:
-        await self._check_groups(self.newest_node, self.cluster.store, 64)
+        await self._check_groups(self.newest_node)
 
 
 class GroupClusterWorld(Groups, ClusterWorld):
@@ -196,4 +270,4 @@ class GroupClusterWorld(Groups, ClusterWorld):
         return f"{len(left)} events of the group are to be delivered" if left else ""
 
     async def _check_the_end(self) -> None:
-        await self._check_groups(self.newest_node, self.cluster.store, self.cluster.traits.shards)
+        await self._check_groups(self.newest_node)

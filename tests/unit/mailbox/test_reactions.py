@@ -2,12 +2,20 @@
 
 from itertools import permutations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox import representation
-from rowbox.mailbox.reactions import MOST_NAMED, Reaction, reaction_of, shown_to, with_reaction
+from rowbox.mailbox.reactions import (
+    MOST_KINDS,
+    MOST_NAMED,
+    MOST_REACTING,
+    Reaction,
+    Tally,
+    has_room,
+    reaction_of,
+    tallies_of,
+    with_reaction,
+)
 
 UP, HEART = "\U0001f44d", "\u2764\ufe0f"
 USERS = ("ann", "bob", "cem")
@@ -44,17 +52,28 @@ def test_one_that_was_taken_back_comes_back_by_no_older_one() -> None:
 
 def test_emoji_and_users_stand_in_the_order_in_which_they_came() -> None:
     done = taken(*(Reaction(*one) for one in (("cem", UP, 4), ("ann", HEART, 5), ("bob", UP, 6), ("dora", "", 1))))
-    up = representation.Reaction(UP, 2, ("cem", "bob"), mine=False)
-    assert shown_to(done, "ann") == (up, representation.Reaction(HEART, 1, ("ann",), mine=True))
-    assert shown_to(done, "dora") == (up, representation.Reaction(HEART, 1, ("ann",), mine=False))
+    up = Tally(UP, 2, ("cem", "bob"), is_mine=False)
+    assert tallies_of(done, "ann") == (up, Tally(HEART, 1, ("ann",), is_mine=True))
+    assert tallies_of(done, "dora") == (up, Tally(HEART, 1, ("ann",), is_mine=False))
 
 
 def test_where_nobody_reacts_nothing_is_shown() -> None:
-    assert shown_to((), "ann") is msgspec.UNSET
-    assert shown_to((Reaction("ann", "", 1),), "ann") is msgspec.UNSET
+    assert tallies_of((), "ann") == ()
+    assert tallies_of((Reaction("ann", "", 1),), "ann") == ()
 
 
 def test_of_many_the_first_are_named_and_all_are_counted() -> None:
     done = taken(*(Reaction(f"user-{number}", UP, number) for number in range(1, 9)))
-    (shown,) = shown_to(done, "user-8")  # type: ignore[misc]
-    assert (shown.count, len(shown.users), shown.users[0], shown.mine) == (8, MOST_NAMED, "user-1", True)
+    (tally,) = tallies_of(done, "user-8")
+    assert (tally.count, len(tally.users), tally.users[0], tally.is_mine) == (8, MOST_NAMED, "user-1", True)
+
+
+def test_a_message_of_a_group_has_so_many_kinds_and_so_many_who_react() -> None:
+    full = tuple(Reaction(f"user-{number}", str(number), number + 1) for number in range(MOST_KINDS))
+    assert not has_room(full, Reaction("ann", UP, 0))
+    assert has_room(full, Reaction("ann", "3", 0))
+    assert has_room(full, Reaction("user-3", UP, 0)), "in place of what that user had"
+    many = tuple(Reaction(f"user-{number}", UP, number + 1) for number in range(MOST_REACTING))
+    assert not has_room(many, Reaction("ann", UP, 0))
+    assert has_room(many, Reaction("user-3", HEART, 0))
+    assert has_room(many, Reaction("ann", "", 0)), "one can always be taken back"

@@ -11,6 +11,7 @@ const REASONS = /** @type {Record<string, string>} */ ({
   unknown_message: "This message is not there any more",
   not_an_emoji: "That is not one emoji",
   message_too_large: "This text is too long",
+  too_many_reactions: "There are too many different reactions already. Choose one of them",
 });
 
 /** @typedef {{conversationId: string, messageId: string}} Place */
@@ -33,7 +34,7 @@ export class Deeds {
     return reasonOf(this.#client.editMessage(conversationId, messageId, text, this.#options));
   }
 
-  /** Takes one's own message back, for everybody. As `edit`. @param {Place} place */
+  /** Takes a message back, for everybody: one's own, in one's group anybody's. As `edit`. @param {Place} place */
   takeBack({ conversationId, messageId }) {
     return reasonOf(this.#client.unsendMessage(conversationId, messageId, this.#options));
   }

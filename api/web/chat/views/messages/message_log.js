@@ -26,7 +26,6 @@ const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox, isConnected } = account;
   const isGroup = groupIdOf(thread.peer) !== null;
-  const canChange = !isGroup; // the server has no edits, take-backs and reactions in groups
   const { messages } = thread;
   const unsent = outbox.to(thread.peer);
   const log = useRef(/** @type {any} */ (null));
@@ -36,6 +35,8 @@ export function MessageLog({ account, thread }) {
   const isVisible = useVisible();
 
   const conversation = inbox.with(thread.peer);
+  const canChange = !isGroup || conversation?.membership === "in";
+  const takesBackAll = isGroup && canChange && conversation?.role !== "member";
   const unreadCount = conversation?.unreadCount ?? 0;
   const isCurrent = thread.isLoaded && conversation?.lastMessageId === messages.at(-1)?.messageId;
   const isWatched = isAtEnd && isVisible;
@@ -74,13 +75,14 @@ export function MessageLog({ account, thread }) {
   const messageView = (/** @type {MessageOfThread} */ message, /** @type {number} */ at) => {
     const { messageId, messageContent, sentTimestamp, senderId, unsent: isTakenBack } = message;
     const isOwn = canChange && senderId === userId && !isTakenBack;
+    const takesBack = isOwn || (takesBackAll && !isTakenBack);
     const [before, after] = [messages[at - 1], messages[at + 1]];
     const isNewDay = !before || dayOf(before.sentTimestamp) !== dayOf(sentTimestamp);
     const isFirstUnread = messageId === firstUnreadId;
     const actions = [
       ...(isTakenBack ? [] : [{ name: "Copy text", run: () => copyText(messageContent) }]),
       ...(isOwn ? [{ name: "Edit", run: () => edit(messageId) }] : []),
-      ...(isOwn ? [{ name: "Take back", question: TAKE_BACK, run: () => tell(deeds.takeBack(message)) }] : []),
+      ...(takesBack ? [{ name: "Take back", question: TAKE_BACK, run: () => tell(deeds.takeBack(message)) }] : []),
       { name: timedId === messageId ? "Hide date" : "Show date", run: () => toggleTime(messageId) },
     ];
     return [
