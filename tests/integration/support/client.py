@@ -9,7 +9,7 @@ import msgspec
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
-from rowbox.api.v1.group_types import GroupResponse
+from rowbox.api.v1.group_types import FetchGroupResponse, GroupResponse
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
     FetchConversationResponse,
@@ -55,24 +55,42 @@ class Client:
     async def send_to(self, conversation_id: str, content: str, client_message_id: str) -> SendMessageResponse:
         """As `send`, into a group."""
         body = {"conversationId": conversation_id, "messageContent": content, "clientMessageId": client_message_id}
-        return (await self._post("sendMessage", body, SendMessageResponse))[1]
+        status, answer = await self._post("sendMessage", body, SendMessageResponse)
+        assert status == (200 if answer.duplicate else 201)
+        return answer
 
     async def create_group(self, name: str, *members: str) -> str:
         """Its conversationId. Its clientGroupId is its name, without spaces."""
         body = {"clientGroupId": name.replace(" ", "-") or "-", "name": name, "members": members}
-        return (await self._post("createGroup", body, GroupResponse))[1].conversation_id
+        return (await self.ask_of_group("createGroup", body)).conversation_id
+
+    async def group(self, conversation_id: str) -> FetchGroupResponse:
+        return await self._get("fetchGroup", {"conversationId": conversation_id}, FetchGroupResponse)
 
     async def change_group(self, call: str, conversation_id: str, **fields: object) -> GroupResponse:
         """One of the calls that change a group; fields in the API's spelling."""
-        return (await self._post(call, {"conversationId": conversation_id, **fields}, GroupResponse))[1]
+        return await self.ask_of_group(call, {"conversationId": conversation_id, **fields})
+
+    async def ask_of_group(self, call: str, body: Mapping[str, object]) -> GroupResponse:
+        """One of the calls that make or change a group."""
+        return (await self._post(call, body, GroupResponse))[1]
 
     async def mark_read(self, conversation_id: str, message_id: str) -> MarkReadResponse:
         body = {"conversationId": conversation_id, "messageId": message_id}
         return (await self._post("markRead", body, MarkReadResponse))[1]
 
+    async def edit(self, conversation_id: str, message_id: str, content: str) -> ChangeMessageResponse:
+        body = {"conversationId": conversation_id, "messageId": message_id, "messageContent": content}
+        return (await self._post("editMessage", body, ChangeMessageResponse))[1]
+
     async def unsend(self, conversation_id: str, message_id: str) -> ChangeMessageResponse:
         body = {"conversationId": conversation_id, "messageId": message_id}
         return (await self._post("unsendMessage", body, ChangeMessageResponse))[1]
+
+    async def react(self, conversation_id: str, message_id: str, emoji: str) -> ChangeMessageResponse:
+        """An empty `emoji` takes the reaction back."""
+        body = {"conversationId": conversation_id, "messageId": message_id, "emoji": emoji}
+        return (await self._post("react", body, ChangeMessageResponse))[1]
 
     async def send_status(self, client_message_id: str) -> SendMessageResponse:
         return await self._get("sendStatus", {"clientMessageId": client_message_id}, SendMessageResponse)
@@ -104,16 +122,17 @@ class Client:
 
     async def _post(self, call: str, body: Mapping[str, object], kind: type[_T]) -> tuple[int, _T]:
         async with self._session.post(f"{self._base_url()}/v1/{call}", json=body, headers=self.headers) as response:
-            return response.status, _decoded(response.status, await response.read(), kind)
+            return response.status, decoded(response.status, await response.read(), kind)
 
-    async def _get(self, call: str, query: dict[str, str | int | None] | dict[str, str], kind: type[_T]) -> _T:
+    async def _get(self, call: str, query: Mapping[str, str | int | None], kind: type[_T]) -> _T:
         given = {_camel(name): str(value) for name, value in query.items() if value is not None}
         url = f"{self._base_url()}/v1/{call}"
         async with self._session.get(url, params=given, headers=self.headers) as response:
-            return _decoded(response.status, await response.read(), kind)
+            return decoded(response.status, await response.read(), kind)
 
 
-def _decoded(status: int, body: bytes, kind: type[_T]) -> _T:
+def decoded(status: int, body: bytes, kind: type[_T]) -> _T:
+    """An answer. Refused."""
     if status >= 400:
         raise Refused(msgspec.json.decode(body, type=Problem))
     return msgspec.json.decode(body, type=kind)

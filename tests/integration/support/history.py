@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
+from msgspec import UNSET
+
 from rowbox.mailbox.representation import Message
 
 _MOST_SHOWN: Final = 20
@@ -99,11 +101,14 @@ def by_conversation(messages: Iterable[Message]) -> dict[str, list[Message]]:
 
 
 def unread_count(user_id: str, conversation: Sequence[Message], marked: Iterable[str]) -> int:
-    """What the API has to say: others' messages behind the newest that the user sent or marked as read."""
+    """What the API has to say: others' messages behind the newest that the user sent or marked as read. What a group
+    says of itself is never unread, and who did that has read all before it.
+    """
     own = {message.message_id for message in conversation if message.sender_id == user_id}
     read = own | set(marked)
     last_read = max((at for at, message in enumerate(conversation) if message.message_id in read), default=-1)
-    return min(1000, sum(message.sender_id != user_id for message in conversation[last_read + 1 :]))
+    behind = conversation[last_read + 1 :]
+    return min(1000, sum(message.sender_id != user_id and message.kind is UNSET for message in behind))
 
 
 def _one_id_for_one_message(sends: Sequence[SendRecord]) -> Iterator[str]:

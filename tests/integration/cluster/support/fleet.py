@@ -118,7 +118,12 @@ class Fleet:
 
     def client(self, user_id: str, api: Machine | None = None) -> Client:
         """Asks the API servers in turn, or always the same one."""
-        return Client(self.session, lambda: self._url(api), load_or_create(self.data_dir), user_id)
+        url = self.next_url if api is None else lambda: api.server.url
+        return Client(self.session, url, load_or_create(self.data_dir), user_id)
+
+    def next_url(self) -> str:
+        """Of the API server whose turn it is."""
+        return self.in_rotation[next(self._turns) % len(self.in_rotation)].server.url
 
     def kill(self) -> None:
         """All servers at once."""
@@ -200,10 +205,6 @@ class Fleet:
     async def verb(self, *arguments: str) -> Finished:
         """Runs a verb on the cluster's store."""
         return await rowbox(*arguments, "--data-dir", self.data_dir, settings=self.settings)
-
-    def _url(self, api: Machine | None) -> str:
-        chosen = api or self.in_rotation[next(self._turns) % len(self.in_rotation)]
-        return chosen.server.url
 
 
 def _owners(shard_map: ShardMap) -> list[str | None]:

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from random import Random
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cacheserver.clocks import wall_clock_us
@@ -20,6 +21,8 @@ from tests.integration.support.server_process import DEADLINE_S
 
 HEARTBEAT_S = 4.0
 """A server that does not answer a ping within half of it is given up."""
+_REPLY_S = 12.0
+"""How long a call waits for its reply: as long as one over HTTP (fleet.py)."""
 
 
 class Listener:
@@ -36,7 +39,35 @@ class Listener:
         self.connections = 0
         self.gaps: list[tuple[str | None, str | None]] = []
         """Of deltas that did not begin at the own token: that token, and theirs."""
+        self.resets: list[str | None] = []
+        """Of deltas that were none, but a beginning: their reason. The first has none."""
         self.heard = asyncio.Condition()
+        self.calls = 0
+        """How many were made over the socket."""
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket for calls."""
+        return self._socket is not None
+
+    async def call(self, name: str, args: Mapping[str, object]) -> tuple[int, bytes]:
+        """The status and the body with which a call is answered. ConnectionError where the socket is cut before that,
+        TimeoutError where that takes too long.
+        """
+        if self._socket is None:
+            raise ConnectionError("there is no socket")
+        self.calls += 1
+        number = self.calls
+        reply: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._replies[number] = reply
+        try:
+            async with asyncio.timeout(_REPLY_S):
+                await self._socket.send_str(json.dumps({"t": "call", "id": number, "do": name, "args": args}))
+                return await reply
+        finally:
+            del self._replies[number]
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -53,18 +84,30 @@ class Listener:
             self.connections += 1
             await socket.send_str(json.dumps({"t": "hello", "token": self._access}))
             await socket.send_str(json.dumps({"t": "follow", "token": self.token}))
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    frame = json.loads(message.data)
-                    if frame["t"] == "delta":
-                        await self._take(frame)
-                        await socket.send_str(json.dumps({"t": "ack", "token": self.token}))
+            self._socket = socket
+            try:
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        await self._hear(socket, json.loads(message.data))
+            finally:
+                self._socket = None
+                for reply in self._replies.values():
+                    if not reply.done():
+                        reply.set_exception(ConnectionError("the socket was cut"))
+
+    async def _hear(self, socket: aiohttp.ClientWebSocketResponse, frame: Any) -> None:
+        if frame["t"] == "delta":
+            await self._take(frame)
+            await socket.send_str(json.dumps({"t": "ack", "token": self.token}))
+        elif frame["t"] == "reply" and (reply := self._replies.get(frame["id"])) is not None and not reply.done():
+            reply.set_result((frame["status"], msgspec.json.encode(frame["body"])))
 
     async def _take(self, delta: Any) -> None:
         if delta["prev"] != self.token:
             self.gaps.append((self.token, delta["prev"]))
         if not delta["isDeltaUpdate"]:
             self.messages, self.conversations = {}, {}
+            self.resets.append(delta["resetReason"])
         self.messages |= {one["messageId"]: one for one in delta["messages"]}
         self.conversations |= {one["conversationId"]: one for one in delta["conversations"]}
         self.token = delta["token"]
