@@ -118,17 +118,6 @@ async def test_the_tabs_of_a_browser_show_a_group_over_one_socket(windows: Windo
     await server.metric_reaches(SOCKETS, 1)
 
 
-async def test_nothing_is_offered_in_a_group_that_the_server_has_only_for_two(
-    windows: Windows, server: ServerProcess
-) -> None:
-    await hiking(server)
-    alice = await pane_of(windows, "alice")
-    await alice.open("Hiking")
-    await alice.root.locator(".message", has_text="hello from alice").hover()
-    await alice.root.locator(".message", has_text="hello from alice").get_by_role("button").click()
-    await expect(alice.root.get_by_role("menuitem")).to_have_text(["Copy text", "Show date"])
-
-
 async def test_messages_of_a_group_are_edited_reacted_to_and_taken_back(
     windows: Windows, server: ServerProcess
 ) -> None:
