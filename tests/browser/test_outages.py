@@ -229,9 +229,9 @@ async def test_after_the_time_in_which_an_id_is_known_the_user_is_asked(
     old = """(key) => sessionStorage.setItem(key, JSON.stringify(
         JSON.parse(sessionStorage.getItem(key)).map((one) => ({ ...one, triedAt: Date.now() - 25 * 3600_000 }))))"""
     await page.goto("about:blank")  # a page that is being left writes nothing over what is made older here
-    await page.unroute("**/v1/sendMessage")  # not before: what waits would go by itself
     await page.route("**/old", lambda route: route.fulfill(content_type="text/html", body="<!doctype html>"))
     await page.goto(f"{server.url}/old")
+    await page.unroute("**/v1/sendMessage")  # not before: what waits, or was on its way as the page was left, would go
     await page.evaluate(old, "rowbox.outbox.alice")
     await page.goto(server.url)
     await alice.conversation("bob").click()

@@ -118,6 +118,23 @@ async def test_the_tabs_of_a_browser_show_a_group_over_one_socket(windows: Windo
     await server.metric_reaches(SOCKETS, 1)
 
 
+async def test_who_is_out_is_offered_no_change_of_a_message(windows: Windows, server: ServerProcess) -> None:
+    group = await hiking(server)
+    alice, bob = [await pane_of(windows, user) for user in ("alice", "bob")]
+    for pane in (alice, bob):
+        await pane.open("Hiking")
+        await pane.shows(*HELLOS)
+    await choose(alice, "hello from bob", "React")
+    await alice.root.get_by_role("button", name="Heart").click()
+    await expect(reactions(bob, "hello from bob")).to_have_count(1)
+    await server.client("alice").change_group("removeMember", group, userId="bob")
+    await expect(bob.end).to_be_visible()
+    await expect(message(bob, "hello from bob").locator(".reaction")).to_have_text(["\u2764\ufe0f 1, alice"])
+    await expect(reactions(bob, "hello from bob")).to_have_count(0)
+    await choose(bob, "hello from bob")
+    await expect(bob.root.get_by_role("menuitem")).to_have_text(["Copy text", "Show date"])
+
+
 async def test_messages_of_a_group_are_edited_reacted_to_and_taken_back(
     windows: Windows, server: ServerProcess
 ) -> None:

@@ -86,7 +86,7 @@ export class Groups {
     return outcomeOf(this.#client.updateGroup(conversationId, { settings }, this.#options));
   }
 
-  /** As `add`. Who is out already has left. @param {string} conversationId */
+  /** As `add`. Who was removed meanwhile is out as well. @param {string} conversationId */
   leave(conversationId) {
     return outcomeOf(this.#client.leaveGroup(conversationId, this.#options), ["not_a_member", "group_deleted"]);
   }
@@ -103,7 +103,7 @@ export class Groups {
 
 /**
  * @param {Promise<unknown>} call
- * @param {string[]} [done] Codes that say of a second try that the first has done it.
+ * @param {string[]} [done] Codes that say that it is so by now, by somebody else.
  * @returns {Promise<?Problem>}
  */
 async function outcomeOf(call, done = []) {

@@ -18,7 +18,8 @@ export class OpenGroup extends Observable {
   failure = null;
   #client;
   #end;
-  #isLoading = false;
+  /** The loading that is under way. @type {?Promise<void>} */
+  #loading = null;
   /** The version that the mailbox knows of. */
   #wanted = 0;
 
@@ -41,9 +42,13 @@ export class OpenGroup extends Observable {
     if ((this.group?.version ?? -1) < groupVersion) void this.load();
   }
 
-  async load() {
-    if (this.#isLoading) return;
-    this.#isLoading = true;
+  /** Asks for it now. Never rejects: `failure` says why it did not come. */
+  load() {
+    this.#loading ??= this.#load().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #load() {
     this.failure = null;
     this.changed();
     try {
@@ -55,8 +60,7 @@ export class OpenGroup extends Observable {
       } while (this.#wanted > asked && this.group.version < this.#wanted);
     } catch (error) {
       this.failure = reasonFor(error, {});
+      this.changed();
     }
-    this.#isLoading = false;
-    this.changed();
   }
 }

@@ -78,8 +78,10 @@ function Status({ account, onRenew }) {
       </div>
     `;
   }
-  const waiting = outbox.isEmpty ? "" : " What you write is sent when it is back.";
-  const text = !isOnline ? `You are offline.${waiting}` : isConnected === false ? `No connection to the server. Trying again…${waiting}` : null;
+  const waiting = (/** @type {string} */ back) => (outbox.isEmpty ? "" : ` What you write is sent when ${back}.`);
+  const text = !isOnline
+    ? `You are offline.${waiting("you are back")}`
+    : isConnected === false ? `No connection to the server. Trying again…${waiting("it is back")}` : null;
   return html`<div class=${text ? "banner" : ""} role="status">${text}</div>`;
 }
 

@@ -41,7 +41,7 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
     setFailed(null);
     const problem = await deed;
     if (problem) setFailed({ at, reason: problem.reason });
-    else if (at !== "end") void openGroup.load();
+    else if (at !== "end") await openGroup.load(); // what was pressed stays so until the group is
     return problem;
   };
   const add = async (/** @type {string} */ _, /** @type {string[]} */ users) => {

@@ -41,8 +41,9 @@ export function GroupName({ name, title, mayRename, onRename }) {
     setSaving(true);
     const failed = await onRename(text.trim());
     setSaving(false);
-    if (failed === null) close();
-    else setReason(failed.reason);
+    if (failed === null) return close();
+    setReason(failed.reason);
+    input.current.focus();
   };
   const onKeyDown = (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Escape" || isComposing(event)) return;

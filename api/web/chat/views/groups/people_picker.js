@@ -6,7 +6,7 @@ import { isUserId } from "../../browser/session.js";
 import { isComposing } from "../../keys.js";
 import { Avatar } from "../avatar.js";
 
-/** So many of the known ones are shown; who looks for another one writes how he begins. */
+/** So many of the known ones are shown; who looks for another one writes a part of the id. */
 const MOST_SHOWN = 50;
 const BETWEEN = /[\s,;]+/;
 
@@ -45,7 +45,8 @@ export function withWritten({ users, text }, refusal) {
 export function PeoplePicker({ picked, known, refusal, isBusy, onChange }) {
   const input = useRef(/** @type {any} */ (null));
   const { users, text, problem } = picked;
-  const shown = known.filter((userId) => userId.toLowerCase().includes(text.trim().toLowerCase())).slice(0, MOST_SHOWN);
+  const begun = problem === null ? text.trim().toLowerCase() : ""; // what is no user is no search for one
+  const shown = known.filter((userId) => userId.toLowerCase().includes(begun)).slice(0, MOST_SHOWN);
 
   const write = (/** @type {any} */ { target: { value } }) => {
     const isWhole = BETWEEN.test(value.trimStart());
@@ -85,6 +86,7 @@ export function PeoplePicker({ picked, known, refusal, isBusy, onChange }) {
           autocapitalize="none" spellcheck=${false} value=${text} readonly=${isBusy} aria-invalid=${problem !== null} onInput=${write} onKeyDown=${onKeyDown} />
       </div>
       <p class="problem" role="alert">${problem && `${problem}.`}</p>
+      ${known.length === 0 && !problem && html`<p class="soft">Enter, a comma or a space ends an id. You may paste several.</p>`}
       ${shown.length > 0 && html`
         <ul class="known" aria-label="People you know">
           ${shown.map(

@@ -24,13 +24,17 @@ export function Permissions({ settings, problem, onChange }) {
     await onChange(next);
     setPressed(null);
   };
+  // One change after the other. (Were it disabled meanwhile, the keyboard would be nowhere.)
+  const wait = (/** @type {Event} */ event) => pressed !== null && event.preventDefault();
   return html`
     <section class="permissions">
-      <fieldset disabled=${pressed !== null}>
+      <fieldset aria-busy=${pressed !== null}>
         <legend>Members may</legend>
         ${RIGHTS.map(
           ([right, name]) => html`
-            <label key=${right}><input type="checkbox" checked=${shown[right] === "all"} onChange=${() => void toggle(right)} />${name}</label>
+            <label key=${right}>
+              <input type="checkbox" checked=${shown[right] === "all"} onClick=${wait} onChange=${() => void toggle(right)} />${name}
+            </label>
           `,
         )}
       </fieldset>

@@ -63,7 +63,7 @@ export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, 
         <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
         <${MessageMenu} actions=${actions} reacting=${reacting} ...${handling} />
       </div>
-      ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} onReact=${onReact} />`}
+      ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} canReact=${canReact} onReact=${onReact} />`}
       ${isTimed && reactions.length > 0 && html`
         <p class="meta">${reactions.map((one) => `${one.emoji} ${whoReacts(one, userId)}`).join(" · ")}</p>
       `}

@@ -29,15 +29,20 @@ export function whoReacts({ count, users, mine }, userId) {
 }
 
 /**
- * What is below a message; pressing one reacts in the same way, or takes that back.
- * @param {{reactions: Reaction[], userId: string, onReact: OnReact}} props
+ * What is below a message; pressing one reacts in the same way, or takes that back, where one can.
+ * @param {{reactions: Reaction[], userId: string, canReact: boolean, onReact: OnReact}} props
  */
-export function Reactions({ reactions, userId, onReact }) {
+export function Reactions({ reactions, userId, canReact, onReact }) {
   return html`
     <ul class="reactions" aria-label="Reactions">
       ${reactions.map((reaction) => {
         const { emoji, count, mine } = reaction;
         const who = whoReacts(reaction, userId);
+        if (!canReact) {
+          return html`
+            <li key=${emoji}><span class="reaction" title=${who}><span class="emoji">${emoji}</span> ${count}<span class="unseen">, ${who}</span></span></li>
+          `;
+        }
         return html`
           <li key=${emoji}>
             <button type="button" class="reaction" aria-pressed=${mine} title=${who} aria-label=${`${emoji} ${count}, ${who}`}
