@@ -75,7 +75,7 @@ class Recovery:
 
     async def _scan(self, shards: Collection[int]) -> None:
         found = _Found()
-        owned = frozenset(shard for shard in shards if shard < self._store.shards)
+        owned = frozenset(shard for shard in range(self._store.shards) if shard in shards)
         for run in runs_of(owned):
             try:
                 await self._scan_run(run, owned, found)
