@@ -13,7 +13,7 @@ It is enough to keep one version of a column: a marker that hides the newest put
 ones expire earlier.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import starmap
 from typing import NamedTuple
@@ -31,6 +31,9 @@ class _Cell(NamedTuple):
     put_ms: int = _NEVER_MS
     value: bytes = b""
     deleted_ms: int = _NEVER_MS
+
+    def is_visible(self, oldest_ms: int) -> bool:
+        return self.deleted_ms < self.put_ms >= oldest_ms
 
 
 _ABSENT = _Cell()
@@ -64,15 +67,14 @@ class MemoryCells:
         that is replaced.
         """
         cell = self._cell(row, put.family, put.qualifier)
-        if (cell.value if self._is_visible(put.family, cell) else None) != expected:
+        if (cell.value if cell.is_visible(self._oldest_ms(put.family)) else None) != expected:
             return False
         self._put(row, put, max(self.now_ms(), cell.put_ms))
         return True
 
     def columns(self, row: bytes, family: Family) -> list[Column]:
         """The visible columns of the row in `family`, in ascending order."""
-        cells = self._rows.get(row, {}).get(family, {})
-        return sorted((qualifier, cell.value) for qualifier, cell in cells.items() if self._is_visible(family, cell))
+        return sorted((qualifier, cell.value) for qualifier, cell in self._visible(row, family))
 
     def rows_of(self, shards: range) -> list[bytes]:
         """The row keys of adjacent shards, in ascending order, those of rows without a visible column included."""
@@ -93,18 +95,21 @@ class MemoryCells:
 
         Afterwards a put that executes late is visible although its column was deleted, as in HBase.
         """
-        for row in self._rows.values():
-            for family, cells in row.items():
-                row[family] = {q: c._replace(deleted_ms=_NEVER_MS) for q, c in self._visible(family, cells.items())}
+        for row, families in self._rows.items():
+            for family in families:
+                families[family] = {q: c._replace(deleted_ms=_NEVER_MS) for q, c in self._visible(row, family)}
 
-    def _visible(self, family: Family, cells: Iterable[tuple[bytes, _Cell]]) -> list[tuple[bytes, _Cell]]:
-        return [(qualifier, cell) for qualifier, cell in cells if self._is_visible(family, cell)]
+    def _visible(self, row: bytes, family: Family) -> list[tuple[bytes, _Cell]]:
+        cells = self._rows.get(row, {}).get(family)
+        if not cells:
+            return []
+        oldest_ms = self._oldest_ms(family)
+        return [(qualifier, cell) for qualifier, cell in cells.items() if cell.is_visible(oldest_ms)]
 
-    def _is_visible(self, family: Family, cell: _Cell) -> bool:
-        if cell.put_ms <= cell.deleted_ms or cell.put_ms == _NEVER_MS:
-            return False
+    def _oldest_ms(self, family: Family) -> int:
+        """No older put is visible now."""
         ttl_ms = self.ttl_ms.get(family)
-        return ttl_ms is None or self.now_ms() - cell.put_ms <= ttl_ms
+        return _NEVER_MS + 1 if ttl_ms is None else self.now_ms() - ttl_ms
 
     def _put(self, row: bytes, put: Put, timestamp_ms: int) -> None:
         cell = self._cell(row, put.family, put.qualifier)
