@@ -9,6 +9,7 @@ the map. What the old owner still told until then was true, and is no news to wh
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -17,7 +18,10 @@ from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Follow, Following, Lost, Notify
 from rowbox.mailbox.errors import RowboxError, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
+
+log = logging.getLogger(__name__)
 
 CHECK_S: Final = 25.0
 JUDGE_S: Final = 1.0
@@ -160,6 +164,7 @@ class Followings:
         self._pauses = TimerQueue[KeptFollowing](self._loop, self._is_due)
         self._mending: set[asyncio.Task[None]] = set()
         self._checked_s = self._loop.time()
+        self._lines = Rarely(self._loop.time)
         self.loop = BackgroundLoop("followings", self._check)
 
     def __len__(self) -> int:
@@ -236,6 +241,10 @@ class Followings:
             return
         except RowboxError:
             is_begun = False
+        except Exception as error:
+            is_begun = False
+            if number := self._lines.count(type(error).__name__):
+                log.exception("a following could not be begun anew (%d since this was last said)", number)
         if kept.is_closed:
             kept.close()
         elif is_begun:

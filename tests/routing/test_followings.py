@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REVOKED, Changed, Follow, Lost
 from rowbox.cacheserver.routing.followings import CHECK_S
 from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, TokenRevoked
@@ -80,6 +82,23 @@ async def test_it_is_tried_until_there_is_an_owner() -> None:
     target.asked[-1].says(At("9.x"))
     await turns()
     assert told[-1] == Changed("9.x", "9.x")
+
+
+@virtual_time
+async def test_it_is_tried_again_after_a_fault_that_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
+    routed, told = Routed("a"), list[Changed | Lost]()
+    version = routed.gives("a").version
+    await followed(routed, told, routed["a"])
+    target = routed["a"]
+    target.error = RuntimeError("a mistake of ours")
+    target.notify(Lost(HANDED_OVER))
+    await asyncio.sleep(6)
+    assert len([one for one in caplog.records if "begun anew" in one.message]) == 1, "one line, however often"
+    target.error = None
+    await asyncio.sleep(6)
+    target.asked[-1].says(At(f"{version + 9}.x"))
+    await turns()
+    assert told[-1] == Changed(f"{version + 9}.x", f"{version + 9}.x")
 
 
 @virtual_time
