@@ -56,6 +56,11 @@ _log = logging.getLogger(__name__)
 class Carried(Protocol):
     """What an upgraded connection carries, as far as the connection knows it."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it takes what the client sends. Else that are requests behind the one that is being answered."""
+        ...
+
     def heard(self) -> None:
         """Bytes of the client came."""
         ...
@@ -155,7 +160,7 @@ class Connection(web.RequestHandler):
         """Takes at most READ_BYTES. `data` is empty where aiohttp goes on with bytes that it had set aside."""
         if self._close or self._force_close:
             return
-        if self._carried is not None:
+        if self._carried is not None and self._carried.reads:
             self._carried_received(data)
             return
         begun, body = self._request_count, self._body
@@ -225,11 +230,15 @@ class Connection(web.RequestHandler):
         self._carried = carried
         self._received_bytes = 0
 
-    def frame_taken(self) -> None:
-        """Of an upgraded connection: a frame was taken. What came before it is no longer held."""
-        self._received_bytes = 0
+    def frame_taken(self, size_bytes: int) -> None:
+        """Of an upgraded connection: a frame with so many bytes in it was taken. What came behind it is held on.
+
+        What is left within one read is not counted: it may be the heads of the frame's pieces.
+        """
+        left_bytes = self._received_bytes - size_bytes
+        self._received_bytes = left_bytes if left_bytes > FREE_BYTES else 0
         if self._is_counted:
-            self._is_counted = False
+            self._is_counted = self._received_bytes > 0
             self._connections.holds(self)
 
     def control_taken(self, size_bytes: int) -> None:

@@ -14,6 +14,7 @@ import logging
 import math
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Final, Literal, cast
 
 from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
@@ -57,6 +58,7 @@ class Socket:
         "_user_id",
     )
     kind: Literal["socket"] = "socket"
+    reads: Final = True
 
     def __init__(self, parts: Parts, request: web.BaseRequest, claims: Claims | None) -> None:
         self._parts = parts
@@ -103,10 +105,11 @@ class Socket:
             now_s = self._loop.time()
             match message.type:
                 case WSMsgType.TEXT:
-                    connection.frame_taken()
-                    await self._act(session.received(message.data, now_s))
+                    text: str = message.data
+                    connection.frame_taken(len(text) if text.isascii() else len(text.encode()))
+                    await self._act(session.received(text, now_s))
                 case WSMsgType.BINARY:
-                    connection.frame_taken()
+                    connection.frame_taken(len(message.data))
                     self._do(session.received(None, now_s))
                 case WSMsgType.PING:
                     connection.control_taken(CONTROL_BYTES + len(message.data))
@@ -155,7 +158,8 @@ class Socket:
         self._do(self._session.unwritten(self._connection.unsent_bytes(), now_s))
         self._do(self._session.elapsed(now_s))
 
-    def _notify(self, change: Changed | Lost) -> None:
+    def _notify(self, claims: Claims, change: Changed | Lost) -> None:
+        """`claims`: with which it is followed, maybe those of an earlier token."""
         session, now_s = self._session, self._loop.time()
         if isinstance(change, Changed):
             done = session.changed(change.head, change.prev, change.frame, now_s)
@@ -163,12 +167,18 @@ class Socket:
         elif not change.is_over:
             done = session.out_of_reach(change.reason, change.retry_after_ms or RETRY_MS, now_s)
         elif change.reason == REVOKED:
-            done = session.refused(closing.UNAUTHENTICATED, "the token was revoked")
+            done = self._revoked(claims)
         elif change.reason == REPLACED:
             done = session.displaced("too many others follow this user")
         else:  # this server does not reach the mailbox any more: another one may
             done = session.drain(self._parts.sockets.chance(SPREAD_MS))
         self._do(done)
+
+    def _revoked(self, claims: Claims) -> list[Effect]:
+        """The token with these claims is. Where another one has come, which is followed with now, that one counts."""
+        if claims is not self._claims:
+            return []
+        return self._session.refused(closing.UNAUTHENTICATED, "the token was revoked")
 
     # ------------------------------------------------------------------ what the session decides
 
@@ -256,9 +266,11 @@ class Socket:
         return Holder(claims.user_id, self._loop.time() + left_s, expires)
 
     async def _follow(self) -> list[Effect]:
-        assert self._claims is not None
+        claims = self._claims
+        assert claims is not None
         try:
-            following = await self._parts.port.follow(Follow(self._claims.user_id, self._claims.bearer), self._notify)
+            notify = partial(self._notify, claims)
+            following = await self._parts.port.follow(Follow(claims.user_id, claims.bearer), notify)
         except TokenRevoked:
             return self._session.refused(closing.UNAUTHENTICATED, "the token was revoked")
         except RowboxError as error:
@@ -290,13 +302,16 @@ class Socket:
             self._tasks = self._tasks or None  # an empty set takes 200 bytes of each idle socket
 
     async def _pull(self, token: str | None, number: int) -> None:
-        assert self._claims is not None
-        session, user_id, bearer = self._session, self._claims.user_id, self._claims.bearer
+        session, claims = self._session, self._claims
+        assert claims is not None
         try:
-            request = FetchChanges(user_id, token, PULL_ITEMS, PULL_BYTES, 0, bearer)
+            request = FetchChanges(claims.user_id, token, PULL_ITEMS, PULL_BYTES, 0, claims.bearer)
             changes = await self._parts.port.fetch_changes(request)
         except TokenRevoked:
-            done = session.refused(closing.UNAUTHENTICATED, "the token was revoked")
+            if claims is not self._claims:  # there is another token meanwhile
+                await self._pull(token, number)
+                return
+            done = self._revoked(claims)
         except BadRequest as error:
             done = session.refused(closing.BAD_FRAME, str(error))
         except RowboxError as error:
@@ -319,11 +334,12 @@ class Socket:
             await self._parts.port.prove(ProvenToken(claims.user_id, token, claims.bearer))
 
     async def _call(self, number: int, call: frames.Call) -> None:
-        assert self._claims is not None
-        answer = await self._parts.calls.answer(NamedCall(call.do, self._claims, bytes(call.args), self._remote))
+        claims = self._claims
+        assert claims is not None
+        answer = await self._parts.calls.answer(NamedCall(call.do, claims, bytes(call.args), self._remote))
         self._do(self._session.called(number, answer.status, answer.body, self._loop.time()))
         if answer.is_revoked:
-            self._do(self._session.refused(closing.UNAUTHENTICATED, "the token was revoked"))
+            self._do(self._revoked(claims))
 
     def _left(self) -> None:
         """The connection is over: nothing of it goes on. Calls that were begun are finished by the owner."""

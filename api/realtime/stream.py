@@ -76,6 +76,7 @@ class Stream:
         "_user_id",
     )
     kind: Literal["stream"] = "stream"
+    reads: Final = False
 
     def __init__(self, parts: Parts, request: web.BaseRequest, claims: Claims) -> None:
         self._parts = parts
@@ -126,7 +127,7 @@ class Stream:
             self._left()
 
     def heard(self) -> None:
-        """Nothing is expected of the client."""
+        """See Carried: it reads nothing."""
 
     def flows(self) -> None:
         if self._session is not None:

@@ -67,6 +67,10 @@ class FeedPort(ScriptedPort):
             if following.request.user_id == user_id:
                 following.notify(Lost(REVOKED))
 
+    def revoke_followings(self) -> None:
+        """Ends those that there are, for the tokens with which they were begun."""
+        self.lose(Lost(REVOKED))
+
     def lose(self, lost: Lost) -> None:
         """Nobody tells of changes any more, or for the moment."""
         for following in list(self.followings):

@@ -14,8 +14,20 @@ import pytest
 
 from rowbox.api.http.problems import Problem
 from rowbox.api.realtime.socket import Socket
-from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REPLACED, Follow, Lost, Notify
+from rowbox.cacheserver.port import (
+    HANDED_OVER,
+    LINK_LOST,
+    REPLACED,
+    Changes,
+    FetchChanges,
+    FetchMessages,
+    Follow,
+    Lost,
+    Notify,
+    Page,
+)
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited, StoreUnavailable, TokenRevoked
+from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import ServerSettings, Settings, SocketSettings
 from tests.http.api import NO_LIMITS, SETTINGS, Api, serving, until
 from tests.http.api import token as access_token
@@ -522,6 +534,64 @@ class SlowToFollow(FeedPort):
         return await super().follow(request, notify)
 
 
+class FirstTokenRevoked(SlowToFollow):
+    """The first token that is used is refused where the test says so. What is asked waits for `go_on`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+        self.may_begin.set()
+        self.first: Bearer | None = None
+        self.is_revoked = False
+
+    async def follow(self, request: Follow, notify: Notify) -> FeedFollowing:
+        self.first = self.first or request.bearer
+        return await super().follow(request, notify)
+
+    async def fetch_changes(self, request: FetchChanges) -> Changes:
+        changes = await super().fetch_changes(request)
+        self._judge(request.bearer)
+        return changes
+
+    async def fetch_messages(self, request: FetchMessages) -> Page:
+        self.calls.append(request)
+        assert self.go_on is not None
+        await self.go_on.wait()
+        self._judge(request.bearer)
+        return self.page
+
+    def _judge(self, bearer: Bearer | None) -> None:
+        if self.is_revoked and bearer is self.first:
+            raise TokenRevoked("the token was revoked")
+
+
+async def test_what_was_asked_with_an_earlier_token_that_is_revoked_does_not_end_the_socket() -> None:
+    """A program renews its token, and signs the old one out."""
+    feed = FirstTokenRevoked()
+    assert feed.go_on is not None
+    async with serving(feed) as api, opened(api, follow=token(10)) as talk:
+        await until(lambda: len(feed.pulls) == 1)
+        await talk.say(t="call", id=1, do="fetchMessages")
+        await until(lambda: len(feed.calls) == 1)
+        feed.may_begin.clear()
+        await talk.say(t="auth", token=access_token("alice", ttl_s=50))
+        feed.asked.clear()
+        await asyncio.wait_for(feed.asked.wait(), 30)
+        feed.is_revoked = True
+        feed.revoke_followings()
+        feed.go_on.set()
+        heard = {frame["t"]: frame for frame in [await talk.hears() for _ in range(2)]}
+        assert heard.keys() == {"delta", "reply"}
+        assert heard["reply"]["status"] == 401
+        feed.may_begin.set()
+        await talk.hears("expiring")
+        assert [pull.bearer is feed.first for pull in feed.pulls] == [True, False]
+        feed.commit()
+        assert (await talk.hears("delta"))["token"] == token(11)
+        feed.revoke_followings()
+        assert (await talk.ends())[0] == 4401
+
+
 async def test_a_following_that_begins_for_a_socket_that_was_closed_meanwhile_ends_at_once() -> None:
     feed = SlowToFollow()
     async with serving(feed) as api, connected(api, autoclose=False) as talk:
@@ -606,6 +676,13 @@ async def test_too_many_at_once_are_refused_before_the_upgrade(feed: FeedPort) -
 
 async def raw_socket(api: Api, *, receive_buffer: int = 4_096) -> sockets.socket:
     """A socket behind its welcome whose client reads nothing by itself."""
+    client = await greeting(api, receive_buffer)
+    assert b"welcome" in await asyncio.get_running_loop().sock_recv(client, 4_096)
+    return client
+
+
+async def greeting(api: Api, receive_buffer: int = 4_096) -> sockets.socket:
+    """The same, before the welcome comes."""
     loop = asyncio.get_running_loop()
     client = sockets.socket()
     client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_buffer)
@@ -615,7 +692,6 @@ async def raw_socket(api: Api, *, receive_buffer: int = 4_096) -> sockets.socket
     await loop.sock_sendall(client, f"GET /v1/ws HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
     assert b"101" in await loop.sock_recv(client, 4_096)
     await loop.sock_sendall(client, frame(json.dumps({"t": "hello", "token": access_token("slow")}).encode()))
-    assert b"welcome" in await loop.sock_recv(client, 4_096)
     return client
 
 
@@ -682,6 +758,23 @@ async def test_a_ping_amid_a_frame_that_does_not_end_forgives_nothing(feed: Feed
         for _ in range(3):
             await loop.sock_sendall(client, frame(b"?", opcode=0x89))
             await asyncio.wait_for(loop.sock_recv(client, 100), 30)
+        assert api.connections.held_bytes >= 60_000
+        client.close()
+
+
+async def test_a_frame_that_is_taken_forgives_nothing_of_what_came_behind_it() -> None:
+    """While a hello waits for the owner, the next frame and most of another one came."""
+    loop, feed = asyncio.get_running_loop(), SlowToFollow()
+    async with serving(feed) as api:
+        client = await greeting(api)
+        await asyncio.wait_for(feed.asked.wait(), 30)
+        begun = b"\x81\xff" + (500_000).to_bytes(8) + bytes(4) + bytes(60_000)
+        await asyncio.wait_for(loop.sock_sendall(client, frame(b'{"t":"ping"}') + begun), 30)
+        await until(lambda: api.connections.held_bytes >= 60_000)
+        feed.may_begin.set()
+        heard = b""
+        while b"pong" not in heard:
+            heard += await asyncio.wait_for(loop.sock_recv(client, 4_096), 30)
         assert api.connections.held_bytes >= 60_000
         client.close()
 

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from rowbox.api.http.connection import MAX_HEAD_BYTES, Connection
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changes, FetchChanges, Lost
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreUnavailable
 from rowbox.mailbox.settings.config import ServerSettings, SocketSettings
@@ -276,3 +277,23 @@ async def test_what_changes_behind_the_first_page_and_before_the_stream_begins_c
     feed = CommitsBehind()
     async with serving(feed) as api, streamed(api, f"?lastUpdatedTimestamp={token(10)}") as stream:
         assert [(await stream.hears()).id for _ in range(2)] == [token(10), token(11)]
+
+
+async def test_requests_behind_a_stream_are_taken_in_up_to_a_bound(feed: FeedPort) -> None:
+    """A client sent them without end into a connection that is never answered again."""
+    async with serving(feed) as api:
+        _, writer = await asyncio.open_connection("127.0.0.1", api.server.port)
+        head = f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {access_token('alice')}\r\n\r\n"
+        writer.write(head.encode())
+        await until(lambda: len(feed.followings) == 1)
+        (connection,) = api.connections._open
+        assert isinstance(connection, Connection)
+        await until(lambda: connection._carried is not None)
+        writer.write(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100_000)
+        await until(lambda: connection._is_paused)
+        assert MAX_HEAD_BYTES < api.connections.held_bytes <= 2 * MAX_HEAD_BYTES + 4_096 * 512
+        taken = connection._request_count
+        feed.commit()
+        await asyncio.sleep(0)
+        assert connection._request_count == taken < 1_000
+        writer.close()
