@@ -13,6 +13,7 @@ from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.fetch.message_pages import MessagePage, MessagePages
 from rowbox.cacheserver.fetch.settling import Settling
 from rowbox.cacheserver.fetch.waiting import Proven, no_news, until_an_end_s
+from rowbox.cacheserver.ownership import Grant
 from rowbox.cacheserver.port import FetchConversations, FetchMessages, Page, Quota
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.view import TOKEN_COLUMNS, View
@@ -23,6 +24,8 @@ from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, ResetRe
 from rowbox.mailbox.pages.page_request import PageRequest
 from rowbox.mailbox.revocation import Bearer
 
+MOST_TRIES = 3
+"""For one page of messages, where one of them was changed while it was read."""
 MOST_LOOKS = 3
 """How often a page is made anew after a settlement: conversations that have ended may move into it meanwhile."""
 
@@ -116,6 +119,7 @@ class Fetches:
         if at_once is not None:  # nothing was awaited since the grant admitted it
             return _answer(bookmarks, at_once, quota, has_more=at_once.has_more)
         begun, deadline = asked.start, self._loop.time() + request.wait_ms / 1000
+        tries_left = MOST_TRIES
         while True:
             row, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, request.bearer)
@@ -125,15 +129,11 @@ class Fetches:
             self._prove(mailbox, request, begun)
             view = View(row.key, mailbox, self._now_us())
             try:
-                page = await self._message_page(view, asked, request.bearer)
-            except HandoverInProgress:
-                self._table.drop_replaced(row, mailbox)
-                raise
-            except PageTooLarge:
-                grant.check()
-                raise
+                page = await self._message_page(row, grant, view, asked, request.bearer)
             finally:
                 quota = self._limits.charge("fetch", request.user_id, view.cost - skipped_cost, quota)
+            if page.lacks and (tries_left := tries_left - 1):
+                continue
             if not (page.is_delta and not page.items and not page.has_more and request.wait_ms > 0):
                 break
             assert page.token is not None
@@ -196,9 +196,18 @@ class Fetches:
             is_settled = await self._settling.settle(user_id, page.ended)
             looks = looks + 1 if is_settled else MOST_LOOKS
 
-    async def _message_page(self, view: View, asked: PageRequest, bearer: Bearer | None) -> MessagePage:
-        """What was read for a token that was revoked meanwhile is not told: TokenRevoked."""
-        page = await self._pages.page(view, asked)
+    async def _message_page(
+        self, row: Row, grant: Grant, view: View, asked: PageRequest, bearer: Bearer | None
+    ) -> MessagePage:
+        """What was read for a token that was revoked meanwhile is not told: TokenRevoked. Raises what `page` does."""
+        try:
+            page = await self._pages.page(view, asked)
+        except HandoverInProgress:
+            self._table.drop_replaced(row, view.mailbox)
+            raise
+        except PageTooLarge:
+            grant.check()
+            raise
         self._revocations.check_again(bearer)
         return page
 

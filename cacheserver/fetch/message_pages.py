@@ -39,6 +39,9 @@ class MessagePage(msgspec.Struct, frozen=True, gc=False):
     has_more: bool = False
     next_cursor: str | None = None
     reset: ResetReason | None = None
+    lacks: bool = False
+    """Of a first page: it may be without a message that has been there all the time. One that was changed while the
+    page was read, so that its cell of before is gone, is in the delta alone. Or retention has taken it."""
 
 
 class MessagePages:
@@ -178,7 +181,16 @@ class MessagePages:
         next_cursor = None
         if last is not None:
             next_cursor = asked.bookmarks.cursor(start.token, _place(last))
-        return MessagePage(_items(cut), False, start.token, next_cursor is not None, next_cursor)
+        is_first = below > view.as_of and not skipped  # else what was changed before has its entry on another page
+        lacks = is_first and len(cut.copies) < len(entries) and _lacks_one_of(cut, entries)
+        return MessagePage(_items(cut), False, start.token, next_cursor is not None, next_cursor, lacks=lacks)
+
+
+def _lacks_one_of(cut: PageCut, entries: Sequence[LogCell]) -> bool:
+    """Whether a page is without a message that these entries tell of, as far as it goes."""
+    last = cut.copies[-1].version if cut.has_more else 0
+    held = {copy.message_id for copy in cut.copies}
+    return any(entry.message_id not in held for entry in entries if entry.version >= last)
 
 
 def _items(cut: PageCut) -> list[bytes]:
