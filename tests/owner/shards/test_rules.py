@@ -112,7 +112,7 @@ def _parcels_stay(patch: Patch) -> None:
 
 
 def _what_is_not_known_is_delivered(patch: Patch) -> None:
-    patch.setattr(owner_module, "_is_held", lambda _grant: True)
+    patch.setattr(owner_module, "is_held", lambda _grant: True)
 
 
 def _nothing_is_looked_for(patch: Patch) -> None:
