@@ -138,14 +138,14 @@ async def test_a_send_whose_outcome_is_not_known_is_one_message() -> None:
 
 
 @asynccontextmanager
-async def without_cid(made: Cluster) -> AsyncIterator[None]:
-    """Cid's row takes nothing meanwhile."""
+async def without_cid(made: Cluster, who: str = "cid") -> AsyncIterator[None]:
+    """Cid's row, or another one's, takes nothing meanwhile."""
     delivery = made.node.owner.delivery
     deliver = delivery._deliver
 
     def all_but_cid(recipient: str, messages: Sequence[Message]) -> Delivered:
-        if recipient == "cid":
-            raise HandoverInProgress("cid has no owner")
+        if recipient == who:
+            raise HandoverInProgress("he has no owner")
         return deliver(recipient, messages)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rowbox.cacheserver.groups.front_door import FrontDoor
+from rowbox.cacheserver.port import ChangeGroup, FetchGroup, Send
 from rowbox.mailbox.aggregate.needs import Fact
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import (
@@ -19,11 +20,13 @@ from rowbox.mailbox.errors import (
     RowboxError,
     StoreOutcomeUnknown,
     StoreUnavailable,
+    TokenRevoked,
 )
 from rowbox.mailbox.group import group_name
 from rowbox.mailbox.groups.member_row import take_event
-from rowbox.mailbox.groups.requests import Add, GroupAnswer, GroupRequest, Remove, Update
+from rowbox.mailbox.groups.requests import Add, GroupAnswer, GroupRequest, Leave, Remove, Update
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.revocation import Bearer
 from tests.owner.groups.test_group_delivery import without_cid
 from tests.owner.groups.test_groups import both_kinds, told
 from tests.support.cluster import Node, cluster
@@ -193,3 +196,44 @@ async def test_a_join_that_was_declined_is_told_to_the_group_until_the_group_has
             assert [one.user_id for one in (await node.group("ann", group)).view.members] == ["ann", "bob"]
             assert delivery.backlog(group_name(group)) == 0
             assert not (await node.change_group("ann", group, Remove("cid"))).changed
+
+
+@both_kinds
+@virtual_time
+async def test_an_answer_waits_for_the_users_own_row(late: bool) -> None:
+    """Whoever has sent, or changed a group, sees that with his next fetch, however long it takes."""
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        for ask, shown in (
+            (node.send_to("ann", group, "hello", "1"), "hello"),
+            (node.change_group("ann", group, Update("ours", None)), "renamed:"),
+        ):
+            async with without_cid(made, "ann"):
+                asked = asyncio.create_task(ask)
+                await asyncio.sleep(4)
+                assert (await told(node, "bob", group))[-1] == shown
+                assert not asked.done()
+            await asked
+            assert (await told(node, "ann", group))[-1] == shown
+
+
+@both_kinds
+@virtual_time
+async def test_a_revoked_token_does_nothing_in_groups(late: bool) -> None:
+    async with cluster(late=late) as made:
+        group = (await made.node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        bearer = Bearer("bob", made.clock.now_us() / 1_000_000)
+        await asyncio.sleep(5)
+        await made.node.revoke_user("bob")
+        node = await made.restart()
+        for ask in (
+            node.owner.send(Send("bob", "", "x", "1", bearer, conversation_id=group)),
+            node.owner.change_group(ChangeGroup("bob", group, Leave(), bearer)),
+            node.owner.fetch_group(FetchGroup("bob", group, bearer)),
+        ):
+            with pytest.raises(TokenRevoked):
+                await node.process.call(ask)
+        assert await told(node, "ann", group) == ["created:bob"]
