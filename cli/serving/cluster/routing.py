@@ -5,12 +5,11 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.routing.deliveries import Deliveries
 from rowbox.cacheserver.routing.hints import Hints, Tell
-from rowbox.cacheserver.routing.redis_hints import RedisHints
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Local, Targets
 from rowbox.cacheserver.rpc.handshake import Identity
@@ -19,6 +18,9 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.cli.serving.cluster.peers import HeardBeat, Peers, cluster_tls
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.settings.config import ClusterSettings
+
+if TYPE_CHECKING:
+    from rowbox.cacheserver.routing.redis_hints import RedisHints
 
 LOOK_S: Final = 0.25
 
@@ -47,7 +49,7 @@ class Routing:
         StoreUnusable where TLS is asked for, and its files cannot be used.
         """
         self._local = local
-        self._redis = RedisHints(settings.redis_url, settings.name, self._heard) if settings.redis_url else None
+        self._redis = _redis_hints(settings, self._heard) if settings.redis_url else None
         by_redis = [] if self._redis is None or local is None else [self._redis.tell]
         self.hints = Hints(view, [*told, *by_redis])
         tls = cluster_tls(settings)
@@ -98,3 +100,9 @@ class Routing:
 
     def _heard(self, version: int) -> None:
         self.hints.heard(version)
+
+
+def _redis_hints(settings: ClusterSettings, heard: Callable[[int], None]) -> "RedisHints":
+    from rowbox.cacheserver.routing.redis_hints import RedisHints  # redis is a sixth of a server's start
+
+    return RedisHints(settings.redis_url, settings.name, heard)
