@@ -14,6 +14,7 @@ import msgspec
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, GroupView
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.revocation import Bearer
 
 
@@ -328,6 +329,10 @@ class Following(Protocol):
         ...
 
 
+MAX_GROUP_RECEIPTS: Final = 10
+"""Messages of a group that are asked for at once: of each of them 255 members may be named."""
+
+
 class FetchReceipts(msgspec.Struct, frozen=True, array_like=True):
     """Who has got and read some of the user's own messages, of one conversation."""
 
@@ -335,15 +340,6 @@ class FetchReceipts(msgspec.Struct, frozen=True, array_like=True):
     conversation_id: bytes
     message_ids: tuple[bytes, ...]
     bearer: Bearer | None = None
-
-
-class MemberReceipt(msgspec.Struct, frozen=True, array_like=True):
-    """What another participant has of a message. `read_us`: when he read it; 0: not, or not known any more."""
-
-    user_id: str
-    is_delivered: bool
-    is_read: bool
-    read_us: int = 0
 
 
 class MessageReceipts(msgspec.Struct, frozen=True, array_like=True):

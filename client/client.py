@@ -271,9 +271,10 @@ class Client:
     async def fetch_receipts(
         self, conversation_id: str, message_ids: Sequence[str], *, patience_s: float | None = None
     ) -> FetchedReceipts:
-        """Who has got and read 1 to 50 of the user's own messages of a conversation.
+        """Who has got and read 1 to 50 of the user's own messages of a conversation; of a group 1 to 10.
 
-        `Conversation.receipts` says the same by marks, and comes by itself where conversations are followed.
+        In a conversation of two `Conversation.receipts` says the same by marks, and comes by itself where conversations
+        are followed.
         """
         query: dict[str, str | int | None] = {"conversationId": conversation_id, "messageIds": ",".join(message_ids)}
         return await self._retried(lambda: self._transport.get("fetchReceipts", query, FetchedReceipts), patience_s)

@@ -15,7 +15,7 @@ from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction, Tally
-from rowbox.mailbox.receipts import ReceiptMarks
+from rowbox.mailbox.receipts import MemberMarks, ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, Kind
 
@@ -60,8 +60,10 @@ FORMER = Kind(b"x", Former, ID_BYTES, "former")
 """In a group's row: who was in it once, by person_key."""
 RECEIPTS = Kind(b"w", ReceiptMarks, ID_BYTES, "receipts")
 """The marks of both sides of a conversation, by its id. What clients see of them is shown with the conversation."""
+MEMBER_MARKS = Kind(b"r", MemberMarks, ID_BYTES, "member_marks")
+"""In a group's row: what each member has and has read, by person_key. Nobody is shown it unless he asks."""
 KINDS: dict[bytes, Kind[Any]] = {
-    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS)
+    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS)
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 

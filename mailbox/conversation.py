@@ -215,13 +215,21 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.participants[self.last_sender] if 0 <= self.last_sender < len(self.participants) else None
 
     @property
+    def received_up_to(self) -> bytes:
+        """Up to which message of others the mailbox has them; b"": none came, or the state does not tell.
+
+        In a group nothing is missing before the newest message, whoever wrote that.
+        """
+        return self.last_received_id if self.group is None else self.last_message_id
+
+    @property
     def read_of_others(self) -> bytes:
         """Up to which message of others the user has read; b"": none, or the state does not tell.
 
         It is never above the newest that came: a read mark may be at the user's own message, and one of another that
         is dated before that may still be on its way.
         """
-        return min(self.read_mark, self.last_received_id) if self.read_mark != ZERO_ID else b""
+        return min(self.read_mark, self.received_up_to) if self.read_mark != ZERO_ID else b""
 
     def other_of(self, user_id: str) -> str | None:
         """The other participant of a conversation of two; None where there is not exactly one."""

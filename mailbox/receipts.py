@@ -1,4 +1,4 @@
-"""Receipts of a conversation of two: up to where the other one's devices have what was sent to him, and he has read it.
+"""Receipts: up to where somebody's devices have what was sent to him, and he has read it.
 
 A receipt is a watermark, a messageId: it says the same of everything before it. So it is a state and no event: the
 newest says all that those before it said, and of two the greater mark counts, whichever comes first. Losing one,
@@ -10,16 +10,22 @@ telling one twice or in another order does no harm, as long as the newest comes 
     what the author's row knows  is noted in the reader's: `told_read`, once that row has confirmed it
 
 `told_read` is never above `read` of the other row, so what was not told is told again by whoever owns the reader's row
-next. docs/adr says why (receipts are watermarks); tests/model/receipts searches for a violation.
+next. In a group the group's row is told, and keeps MemberMarks of each of its members; authors ask it.
+docs/adr says why (receipts are watermarks); tests/model/receipts searches for a violation.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
+
+MOST_MOVES: Final = 4
+"""Of one member's read mark, of which a group's row knows when they were."""
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a reader's owner tells the author's row of a conversation. A new field comes last, with a default.
+    """What a reader's owner tells the author's row of a conversation, or the group's. A new field comes last.
 
     `delivered` is not below `read`; b"": nothing. `read_us`: when he read up to there; 0: nobody knows.
     """
@@ -50,6 +56,66 @@ class ReceiptMarks(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 NO_MARKS = ReceiptMarks(0, 0)
+
+
+class MemberReceipt(msgspec.Struct, frozen=True, array_like=True):
+    """What another participant has of a message. `read_us`: when he read it; 0: not, or not known any more."""
+
+    user_id: str
+    is_delivered: bool
+    is_read: bool
+    read_us: int = 0
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A read mark came to `up_to` at `at_us`; 0: nobody knows when."""
+
+    up_to: bytes
+    at_us: int
+
+
+class MemberMarks(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """In a group's row: up to where one of its members has the group's messages and has read them. b"": nothing.
+
+    `moves` are the newest of his read mark, the lowest first: the last one is where it is. `delivered` may be below.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
+
+    version: int
+    epoch: int
+    user_id: str
+    delivered: bytes = b""
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def read(self) -> bytes:
+        """Up to where he has read."""
+        return self.moves[-1].up_to if self.moves else b""
+
+    def with_receipt(self, receipt: Receipt) -> "MemberMarks":
+        """The marks once more is told of him: the same ones where that is no news. In whichever order it comes."""
+        delivered = max(self.delivered, receipt.delivered)
+        moves = self.moves
+        if receipt.read:
+            known = {move.up_to: move.at_us for move in moves}
+            before_us = known.get(receipt.read, 0)
+            known[receipt.read] = receipt.read_us if _is_earlier(receipt.read_us, before_us) else before_us
+            moves = tuple(Move(*one) for one in sorted(known.items())[-MOST_MOVES:])
+        if (delivered, moves) == (self.delivered, self.moves):
+            return self
+        return replace(self, delivered=delivered, moves=moves)
+
+    def of(self, message_id: bytes) -> MemberReceipt:
+        """What he has of a message that he got. When he read it is known of those of the newest moves."""
+        is_read = message_id <= self.read
+        is_delivered = is_read or message_id <= self.delivered
+        return MemberReceipt(self.user_id, is_delivered, is_read, self._read_us(message_id) if is_read else 0)
+
+    def _read_us(self, message_id: bytes) -> int:
+        place = sum(move.up_to < message_id for move in self.moves)
+        is_older = not place and len(self.moves) == MOST_MOVES  # moves before these are forgotten: maybe one of them
+        return 0 if is_older else self.moves[place].at_us
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -128,7 +128,7 @@ KINDS: Final[dict[str, Kind]] = {
     "not_in_groups": Kind(
         409,
         "The call is not there for groups",
-        "Leave it: messages of groups have no receipts.",
+        "Leave it: the conversation is a group, which the server that was asked does not do this for.",
     ),
     "too_late_to_change": Kind(
         409,

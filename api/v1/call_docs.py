@@ -139,17 +139,21 @@ with fetchConversation from `nextCursor` and with fetchMessages, and with this c
 `wait` is as of fetchConversation: any change ends it."""
 
 _RECEIPTS: Final = """\
-Of a conversation of two: whether the other one's devices have these messages, and whether he has read them. It is told
-by marks: what is read up to a message is read before it, too. fetchConversation and fetchChanges show the same marks as
-`receipts` of a conversation, and bring the conversation anew when they move.
+Whether the others' devices have these messages, and who has read them. It is told by marks: what is read up to a
+message is read before it, too. Of a conversation of two fetchConversation and fetchChanges show the same marks as
+`receipts` of the conversation, and bring it anew when they move. Of a group nothing comes by itself: it is asked for
+here, at most 10 messages at once, and only by the author of a message, while he is in.
+
+In a group `members` are those who were in when the message was sent and still are. Who has left is not counted; who
+came back counts for what was sent since. What the system wrote has no receipts (403 `not_the_author`).
 
 A device has a message when it comes back with a token that a delta has given it (fetchChanges, or fetchMessages
 with its token): so a client need not do anything for it. What it got by a page counts once a delta came behind
 that. A token with the scope admin says nothing, and neither does another user's.
 
-It comes some two seconds late at most, and after a crash with the reader's next request. When a message was read is
-known of the newest that is read. What is told depends on messages.receipts of the servers. Each message that the
-server has not in memory counts as another fetch."""
+It comes some two seconds late at most, in a group five, and after a crash with the reader's next request. What is told
+depends on messages.receipts of the servers. Each message that the server has not in memory counts as another
+fetch."""
 
 _IN_GROUPS: Final = ("not_a_member", "not_allowed", "group_deleted", "group_moved")
 """What a change of a message is refused for where the conversation is a group."""
@@ -297,7 +301,7 @@ CALLS: Final = (
         FetchReceiptsQuery,
         {200: "Who has them, as far as is known here."},
         FetchReceiptsResponse,
-        ("unknown_conversation", "unknown_message", "not_the_author", "not_in_groups", "peer_too_old"),
+        ("unknown_conversation", "unknown_message", "not_the_author", "not_a_member", "group_deleted", "peer_too_old"),
     ),
     *GROUP_CALLS,
 )

@@ -9,6 +9,7 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rowbox.cacheserver.port import MAX_GROUP_RECEIPTS
 from rowbox.mailbox.ids import USER_ID_PATTERN
 from rowbox.mailbox.representation import ClientMessageId, Id, UserId
 
@@ -184,7 +185,8 @@ class FetchReceiptsQuery(Struct, rename="camel", kw_only=True, frozen=True, forb
     message_ids: Annotated[
         str,
         Meta(
-            description=f"1 to {MAX_RECEIPTS} of one's own messages, with commas between them.",
+            description=f"1 to {MAX_RECEIPTS} of one's own messages, with commas between them; of a group 1 to "
+            f"{MAX_GROUP_RECEIPTS}.",
             examples=["0192f5a0c0de7abc8123456789abcdef,0192f5a0d1ef7abc8123456789abcdef"],
             extra_json_schema={"pattern": rf"^[0-9a-f]{{32}}(,[0-9a-f]{{32}}){{0,{MAX_RECEIPTS - 1}}}$"},
         ),

@@ -13,12 +13,12 @@ from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
     MarkReadResult,
-    MemberReceipt,
     Page,
     ReceiptsResult,
     SendResult,
 )
 from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
+from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.representation import (
     Conversation,
     ConversationId,
@@ -73,7 +73,11 @@ class MemberState(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
     ]
     read_timestamp: Annotated[
         Timestamp | None,
-        Meta(description="When he read it; null where he has not, or where he has read further since."),
+        Meta(
+            description="When he read it, to a few seconds; null where he has not, or where it is not known any more: "
+            "in a conversation of two of all but the newest that he has read, in a group of all but those of his "
+            "read mark's last four moves."
+        ),
     ]
 
 
@@ -81,16 +85,23 @@ class MessageReceiptsState(Struct, rename="camel", kw_only=True, frozen=True, fo
     """Who has a message, and who has read it."""
 
     message_id: MessageId
-    delivered_to: Annotated[Count, Meta(description="How many participants have it, those who have read it too.")]
-    read_by: Annotated[Count, Meta(description="How many participants have read it.")]
-    members: Annotated[list[MemberState], Meta(description="The other participants.")]
+    delivered_to: Annotated[Count, Meta(description="How many of `members` have it, those who have read it too.")]
+    read_by: Annotated[Count, Meta(description="How many of `members` have read it.")]
+    members: Annotated[
+        list[MemberState],
+        Meta(
+            description="The other participant; of a group who was in when it was sent and still is, but for the user."
+        ),
+    ]
 
 
 class FetchReceiptsResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Who has got and read the messages."""
 
     receipts: Annotated[list[MessageReceiptsState], Meta(description="In the order in which they were asked for.")]
-    as_of: Annotated[Timestamp, Meta(description="When any of it last changed in this mailbox; 0: it never did.")]
+    as_of: Annotated[
+        Timestamp, Meta(description="When any of it last changed, in this mailbox or for the group; 0: it never did.")
+    ]
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

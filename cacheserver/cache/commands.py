@@ -16,16 +16,17 @@ from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
 from rowbox.mailbox.errors import EventGap, RowboxError
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.message_row import Reacted
-from rowbox.mailbox.groups.requests import GroupChanged, GroupSent, GroupView
+from rowbox.mailbox.groups.requests import GroupChanged, GroupReceipts, GroupSent, GroupView
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 CommandResult: TypeAlias = (
-    Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | Reacted | int
+    Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | GroupReceipts | Reacted | int
 )
 """What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
@@ -191,7 +192,10 @@ class MarkReadCommand(Command, eq=False):
 
 
 class ReceiptsCommand(Command, eq=False):
-    """Adds what readers of a user's messages have and have read. The result is how many receipts were news."""
+    """Adds what readers of a user's messages, or a group's members, have and have read.
+
+    The result is how many receipts were news.
+    """
 
     user_id: str
     receipts: Sequence[Receipt]
@@ -202,6 +206,8 @@ class ReceiptsCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns the count."""
+        if is_group_name(self.user_id):
+            return GroupRow(plans[0]).take_receipts(self.receipts)
         return sum([plans[0].take_receipt(receipt) > 0 for receipt in self.receipts])
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBERSHIP, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBER_MARKS, MEMBERSHIP, MessageCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -24,12 +24,16 @@ from rowbox.mailbox.reactions import tallies_of
 
 
 class _GroupLog(NamedTuple):
-    """A group's row: its state, who left when, its messages by id, and who has not got which of them yet."""
+    """A group's row: its state, who left when, its messages by id, and who has not got which of them yet.
+
+    `read`: up to where it says that its members have read, by person_key.
+    """
 
     group: Group | None
     former: Mapping[bytes, Former]
     messages: Mapping[bytes, MessageCell]
     pending: Mapping[bytes, tuple[str, ...]]
+    read: Mapping[bytes, bytes]
 
 
 class _Part(NamedTuple):
@@ -39,6 +43,7 @@ class _Part(NamedTuple):
     chain: int
     shown_chain: int
     messages: Mapping[bytes, MessageCell]
+    read_mark: bytes
 
 
 class GroupCheck:
@@ -86,7 +91,8 @@ class GroupCheck:
         states = fence.states(frame.states)
         pending = {cell.message_id: cell.recipients for cell in frame.outbox if fence.counts(cell.epoch, cell.version)}
         messages = await self._messages(row, conversation_id, fence)
-        return _GroupLog(states[GROUP.letter].get(b""), states[FORMER.letter], messages, pending)
+        read = {key: marks.read for key, marks in states[MEMBER_MARKS.letter].items()}
+        return _GroupLog(states[GROUP.letter].get(b""), states[FORMER.letter], messages, pending, read)
 
     async def _part(self, user_id: str, conversation_id: bytes) -> _Part:
         row = row_key(user_id, self._store.shards)
@@ -96,7 +102,8 @@ class GroupCheck:
         membership = states[MEMBERSHIP.letter].get(conversation_id)
         state = states[CONVERSATION.letter].get(conversation_id)
         chains = place_of(state, membership).chain, place_of(state, None).chain
-        return _Part(membership, *chains, await self._messages(row, conversation_id, fence))
+        read_mark = state.read_mark if state is not None else b""
+        return _Part(membership, *chains, await self._messages(row, conversation_id, fence), read_mark)
 
     async def _messages(self, row: bytes, conversation_id: bytes, fence: FenceCheck) -> dict[bytes, MessageCell]:
         """What counts of each message of the conversation: of its cells the newest."""
@@ -122,6 +129,10 @@ def _differences(
             yield Code.COPY_UNSENT, f"message {message_id.hex()} is not in the group's row"
         elif message is not None:
             yield from _difference(message, copy, user_id, stay, before_us)
+    read = log.read.get(person_key(user_id), b"")
+    if log.group is not None and log.group.member(user_id) is not None and read > part.read_mark:
+        text = f"{read.hex()} is read, as the group's row says; the own one says {part.read_mark.hex()}"
+        yield Code.RECEIPT_AHEAD, text
     for message_id in log.messages:
         version = sent_timestamp(message_id)
         has_it = message_id in part.messages

@@ -1,29 +1,46 @@
-"""Answers who has got and read a message: from the marks in its author's row, which readers' owners have told it."""
+"""Answers who has got and read a message: from the marks in its author's row, which readers' owners have told it.
+
+What members of a group have is in the group's row, which is asked then.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.port import FetchReceipts, MemberReceipt, MessageReceipts, ReceiptsResult
+from rowbox.cacheserver.port import MAX_GROUP_RECEIPTS, FetchReceipts, MessageReceipts, ReceiptsResult
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
-from rowbox.mailbox.errors import HandoverInProgress, NotInGroups, NotTheAuthor, UnknownConversation, UnknownMessage
-from rowbox.mailbox.receipts import NO_MARKS, ReceiptMarks, seen_in
+from rowbox.mailbox.errors import BadRequest, HandoverInProgress, NotTheAuthor, UnknownConversation, UnknownMessage
+from rowbox.mailbox.groups.requests import GroupReceipts
+from rowbox.mailbox.ids import is_quiet
+from rowbox.mailbox.receipts import NO_MARKS, MemberReceipt, ReceiptMarks, seen_in
+
+AskGroup = Callable[[FetchReceipts], Awaitable[GroupReceipts]]
+"""Asks a group's row."""
 
 
 class ReceiptReads:
     """Answers FetchReceipts of one owner's users."""
 
     def __init__(
-        self, table: Table, reader: RowReader, revocations: Revocations, seen_us: NowUs, limits: RateLimits
+        self,
+        table: Table,
+        reader: RowReader,
+        revocations: Revocations,
+        seen_us: NowUs,
+        limits: RateLimits,
+        ask_group: AskGroup,
     ) -> None:
         self._table = table
         self._reader = reader
         self._revocations = revocations
         self._seen_us = seen_us
         self._limits = limits
+        self._ask_group = ask_group
 
     async def receipts(self, request: FetchReceipts) -> ReceiptsResult:
         """See MailboxPort. A message that memory does not hold costs a read, and counts as another fetch."""
@@ -37,29 +54,41 @@ class ReceiptReads:
         view = View(row.key, mailbox, self._seen_us())
         reads = 0
         try:
-            for message_id in request.message_ids:
-                reads += await self._check_author(view, request.conversation_id, message_id)
+            async for cost in self._check_authors(view, request):
+                reads += cost
         except HandoverInProgress:
             self._table.drop_replaced(row, mailbox)
             raise
         finally:
             quota = self._limits.charge("fetch", user_id, reads, quota)
-        self._revocations.check_again(bearer)
-        grant.check()
         state = mailbox.index.get(request.conversation_id)
         assert state is not None
+        if state.group is not None:
+            group = await self._ask_group(request)
+            self._revocations.check_again(bearer)
+            grant.check()
+            of_each = zip(request.message_ids, group.of_messages, strict=True)
+            return ReceiptsResult(tuple(MessageReceipts(*one) for one in of_each), group.as_of, quota)
+        self._revocations.check_again(bearer)
+        grant.check()
         other = state.other_of(user_id)
         marks = mailbox.receipts.get(request.conversation_id, NO_MARKS)
         told = tuple(MessageReceipts(one, _members(one, other, marks)) for one in request.message_ids)
         return ReceiptsResult(told, marks.shown, quota)
 
-    async def _check_author(self, view: View, conversation_id: bytes, message_id: bytes) -> int:
-        """How many reads it took. UnknownConversation, UnknownMessage, NotTheAuthor, NotInGroups."""
-        state = view.mailbox.index.get(conversation_id)
+    async def _check_authors(self, view: View, request: FetchReceipts) -> AsyncIterator[int]:
+        """For each message how many reads it took. UnknownConversation, UnknownMessage, NotTheAuthor, BadRequest."""
+        state = view.mailbox.index.get(request.conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")
-        if state.group is not None:
-            raise NotInGroups("there are no receipts in groups yet")
+        is_in_group = state.group is not None
+        if is_in_group and len(request.message_ids) > MAX_GROUP_RECEIPTS:
+            raise BadRequest(f"messageIds of a group are 1 to {MAX_GROUP_RECEIPTS}")
+        for message_id in request.message_ids:
+            yield await self._check_author(view, request.conversation_id, message_id, is_in_group=is_in_group)
+
+    async def _check_author(self, view: View, conversation_id: bytes, message_id: bytes, *, is_in_group: bool) -> int:
+        """How many reads it took. UnknownMessage, NotTheAuthor."""
         window = view.mailbox.window(conversation_id, view.now_us)
         copy = window.get(message_id) if window is not None else None
         if copy is not None:
@@ -70,8 +99,8 @@ class ReceiptReads:
             if cell is None:
                 raise UnknownMessage("no such message in this conversation")
             sender_id, reads = cell.sender_id, 1
-        if sender_id != view.mailbox.user_id:
-            raise NotTheAuthor("somebody else wrote this message")
+        if sender_id != view.mailbox.user_id or (is_in_group and is_quiet(message_id)):
+            raise NotTheAuthor("somebody else wrote this message, or nobody")
         return reads
 
 

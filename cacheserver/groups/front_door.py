@@ -23,7 +23,7 @@ from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.groups.lines import Lines
-from rowbox.cacheserver.port import ChangeGroup, ChangeMessage, Create, FetchGroup, React, Send
+from rowbox.cacheserver.port import ChangeGroup, ChangeMessage, Create, FetchGroup, FetchReceipts, React, Send
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -46,6 +46,7 @@ from rowbox.mailbox.groups.requests import (
     GroupAnswer,
     GroupChange,
     GroupChanged,
+    GroupReceipts,
     GroupRequest,
     GroupSend,
     GroupSent,
@@ -55,6 +56,7 @@ from rowbox.mailbox.groups.requests import (
     NewGroup,
     Standpoint,
     ViewGroup,
+    ViewReceipts,
 )
 from rowbox.mailbox.ids import client_id_hash, counted, entropy_of, payload_hash
 from rowbox.mailbox.revocation import Bearer
@@ -69,7 +71,7 @@ TRUE_OF_ALL: Final = (NotAMember, GroupDeleted, ClientMessageIdReused, ClientGro
 
 AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
 _Known = TypeVar("_Known")
-_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup, MessageChange, MessageReaction)
+_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup, MessageChange, MessageReaction, ViewReceipts)
 
 
 class SentTo(NamedTuple):
@@ -191,6 +193,18 @@ class FrontDoor:
             return 1
         assert isinstance(sent, GroupSent)
         return sent.pending
+
+    async def receipts(self, request: FetchReceipts) -> GroupReceipts:
+        """Who of a group's members has the user's messages. See MailboxPort.fetch_receipts for what it raises."""
+
+        async def prepare() -> GroupRequest:
+            _, mailbox = await self._own_row(request.user_id, request.bearer)
+            standpoint(mailbox, request.conversation_id, 0)
+            return ViewReceipts(request.conversation_id, request.user_id, request.message_ids)
+
+        receipts = await self._tried(prepare)
+        assert isinstance(receipts, GroupReceipts)
+        return receipts
 
     async def _send(self, request: Send, conversation_id: bytes) -> SentTo:
         hashed = client_id_hash(request.client_message_id)

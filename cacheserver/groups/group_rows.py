@@ -29,6 +29,7 @@ from rowbox.mailbox.groups.requests import (
     GroupAnswer,
     GroupChange,
     GroupChanged,
+    GroupReceipts,
     GroupRequest,
     GroupSend,
     GroupSent,
@@ -39,6 +40,7 @@ from rowbox.mailbox.groups.requests import (
     NewGroup,
     Remove,
     ViewGroup,
+    ViewReceipts,
 )
 
 MOST_BACKLOG: Final = 1_000
@@ -97,6 +99,10 @@ class GroupRows:
                 view = await self._do(name, lambda row, _: row.view(asked.user_id))
                 assert isinstance(view, GroupView)
                 return view
+            case ViewReceipts():
+                receipts = await self._do(name, lambda row, _: row.receipts(asked))
+                assert isinstance(receipts, GroupReceipts)
+                return receipts
 
     def settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
         """Removes a member whose row has declined his join of that version, if he is in by it. See Delivery."""

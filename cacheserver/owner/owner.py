@@ -97,6 +97,7 @@ from rowbox.cacheserver.port import (
     SendResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.cacheserver.receipts.gatherings import Gatherings
 from rowbox.cacheserver.receipts.receipts import Receipts
 from rowbox.cacheserver.refused_turns import COMES_AGAIN
 from rowbox.cacheserver.rows.cleaner import Cleaner
@@ -122,7 +123,7 @@ from rowbox.mailbox.errors import (
     RowboxError,
     UnknownClientMessageId,
 )
-from rowbox.mailbox.group import group_name
+from rowbox.mailbox.group import group_name, is_group_name
 from rowbox.mailbox.groups.message_row import Windows
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
@@ -236,6 +237,7 @@ class Owner:
             _pipeline_limits(settings, late_writes=store.late_writes),
         )
         self.receipts = Receipts(self.table, self.pipeline.submit, self._tell, settings.messages.receipts)
+        self.gatherings = Gatherings(self.pipeline.submit)
         self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
         self.revocations = Revocations(
             RevokedIds(store, self._end_revoked, self._owns_all),
@@ -258,7 +260,6 @@ class Owner:
             self._limits,
             self.receipts.proven,
         )
-        self.receipt_reads = ReceiptReads(self.table, self._reader, self.revocations, time.seen_us, self._limits)
         self.feed = Feed(
             self.table,
             FeedPages(page_reader),
@@ -290,6 +291,9 @@ class Owner:
             self._ask_for_user,
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
+        )
+        self.receipt_reads = ReceiptReads(
+            self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
         )
         self._unready = ["starting"]
 
@@ -326,6 +330,7 @@ class Owner:
         self.settling.close()
         self.receipts.close()
         self.groups.reactions.close()
+        self.gatherings.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
@@ -410,6 +415,7 @@ class Owner:
         is_given = partial(_is_of, shards, self.table.shards)
         self.delivery.give_away(is_given)
         self.receipts.give_away(is_given)
+        self.gatherings.give_away(is_given)
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
@@ -640,11 +646,14 @@ class Owner:
         return future
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
-        """Has a user's mailbox take in what readers of his messages have: of how many receipts that is news.
+        """Has a user's mailbox take in what readers of his messages have, or a group's row what its members have.
 
-        Done once the mailbox has all of them. Doubled or in another order they come to the same. Raises as `deliver`.
+        Done once the row has all of them: the number says of how many it is news, or of a group how many they are.
+        Doubled or in another order they come to the same. Raises as `deliver`.
         """
         taken = [receipt for receipt in map(self.receipts.taken_in, receipts) if receipt is not None]
+        if is_group_name(user_id):
+            return self.gatherings.take(user_id, taken)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         self.pipeline.submit(ReceiptsCommand(user_id, taken, future=future))
         return cast("asyncio.Future[int]", future)

@@ -184,5 +184,6 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     for name, kind, text, value in numbers:
         yield name, kind, text, {}, value
     yield from owner.receipts.samples()
+    yield from owner.gatherings.samples()
     loops = (owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop, owner.follows.loop)
     yield from background_samples(loops)

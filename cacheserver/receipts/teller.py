@@ -1,8 +1,10 @@
-"""Tells authors' rows of their readers' marks: at most once in SPACING_S for each reader and conversation.
+"""Tells authors' rows, or those of groups, of readers' marks: at most once in SPACING_S for each reader and
+conversation, once in GROUP_SPACING_S where it is a group.
 
 A receipt is state (mailbox/receipts.py), so here is no queue: of each reader and conversation there is one entry, with
 the newest marks. What comes while it was told lately, or while it is being told, joins it. So a stream of messages to
-somebody who reads them live costs the author's row one mutation in SPACING_S.
+somebody who reads them live costs the author's row one mutation in SPACING_S. What one row is to be told in the same
+turn of the loop goes together: of a group's members, as a rule.
 
 Nothing here is written down. What is lost with this process the next owner of the reader's row tells again, as far as
 no row says that it was told; what finds no room is told with the next mark of its conversation.
@@ -16,6 +18,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from rowbox.mailbox.errors import RowboxError, UnknownCall
+from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.receipts import Receipt, joined, says_more
 from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
@@ -23,10 +26,14 @@ from rowbox.mailbox.timing.timer_queue import TimerQueue
 log = logging.getLogger(__name__)
 
 SPACING_S: Final = 1.0
+GROUP_SPACING_S: Final = 2.0
+"""A group's row has up to 256 readers, and writes no more often than that (gatherings.py)."""
 STEP_S: Final = 0.05
 """What is to be told at once is told within this: what happens together goes together."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
+MOST_TOGETHER: Final = 256
+"""Receipts that one row is told at once."""
 MOST_OWED: Final = 100_000
 """Entries, of about 1 KB each."""
 REPORT_EVERY_S: Final = 60.0
@@ -69,6 +76,8 @@ class Teller:
         self._loop = asyncio.get_running_loop()
         self._owed: dict[_Key, _Owed] = {}
         self._under_way: set[_Key] = set()
+        self._due: dict[str, list[_Key]] = {}
+        """By the row that is told: what it is told in this turn of the loop."""
         self._timers = TimerQueue[_Key](self._loop, self._begin, step_s=STEP_S)
         self._is_closed = False
         self._lines = Rarely(self._loop.time, REPORT_EVERY_S)
@@ -117,21 +126,38 @@ class Teller:
         if not owed.is_due:
             del self._owed[key]
             return
-        receipt = owed.receipt
-        owed.next_at_s = self._loop.time() + SPACING_S
-        try:
-            told = self._tell(owed.author_id, (receipt,))
-        except Exception as error:  # noqa: BLE001 - as one that comes later
-            self._failed(key, owed, error)
-            return
-        self._under_way.add(key)
-        told.add_done_callback(partial(self._ended, key, owed, receipt))
+        if not self._due:
+            self._loop.call_soon(self._tell_due)
+        self._due.setdefault(owed.author_id, []).append(key)
 
-    def _ended(self, key: _Key, owed: _Owed, receipt: Receipt, told: Told) -> None:
-        self._under_way.discard(key)
-        if told.cancelled():
-            return  # the loop is ending
-        error = told.exception()
+    def _tell_due(self) -> None:
+        due, self._due = self._due, {}
+        for author_id, keys in due.items():
+            found = [(key, self._owed[key]) for key in keys if key in self._owed]  # the others were forgotten meanwhile
+            for first in range(0, len(found), MOST_TOGETHER):
+                self._tell_some(author_id, found[first : first + MOST_TOGETHER])
+
+    def _tell_some(self, author_id: str, some: Sequence[tuple[_Key, _Owed]]) -> None:
+        spacing_s = GROUP_SPACING_S if is_group_name(author_id) else SPACING_S
+        for _, owed in some:
+            owed.next_at_s = self._loop.time() + spacing_s
+        receipts = tuple(owed.receipt for _, owed in some)
+        try:
+            told = self._tell(author_id, receipts)
+        except Exception as error:  # noqa: BLE001 - as one that comes later
+            for key, owed in some:
+                self._failed(key, owed, error)
+            return
+        self._under_way.update(key for key, _ in some)
+        told.add_done_callback(partial(self._ended, some, receipts))
+
+    def _ended(self, some: Sequence[tuple[_Key, _Owed]], receipts: Sequence[Receipt], told: Told) -> None:
+        for (key, owed), receipt in zip(some, receipts, strict=True):
+            self._under_way.discard(key)
+            if not told.cancelled():  # else the loop is ending
+                self._heard(key, owed, receipt, told.exception())
+
+    def _heard(self, key: _Key, owed: _Owed, receipt: Receipt, error: BaseException | None) -> None:
         is_here = self._owed.get(key) is owed  # else it was forgotten meanwhile
         if error is not None:
             if is_here:

@@ -57,6 +57,8 @@ class Lane(StrEnum):
     MOVES = "moves"
     GROUPS = "groups"
     """Calls that wait for deliveries, and for which requests wait."""
+    RECEIPTS = "receipts"
+    """Calls for which nobody waits, and which may take their time: those of a group are gathered."""
     CONTROL = "control"
 
 
@@ -197,7 +199,7 @@ REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
 DELIVER_TO_MANY = CallSpec("deliver_to_many", DeliverToMany, Arrivals, Lane.DELIVERIES, writes=True)
 ASK_GROUP = CallSpec("ask_group", AskGroup, GroupSays, Lane.GROUPS, writes=True)
-TAKE_RECEIPTS = CallSpec("take_receipts", TakeReceipts, int, Lane.DELIVERIES, writes=True)
+TAKE_RECEIPTS = CallSpec("take_receipts", TakeReceipts, int, Lane.RECEIPTS, writes=True)
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
 PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""

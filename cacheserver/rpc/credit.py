@@ -31,6 +31,7 @@ WINDOWS: Final[Windows] = {
     Lane.DELIVERIES: Window(4_096, 32 << 20),
     Lane.MOVES: Window(64, 64 << 20),
     Lane.GROUPS: Window(4_096, 32 << 20),
+    Lane.RECEIPTS: Window(16_384, 32 << 20),
     Lane.CONTROL: Window(1_024, 1 << 20),
 }
 

@@ -162,7 +162,7 @@ class MemberState(Struct, rename="camel", kw_only=True, frozen=True):
     state: str
     """One of "sent", "delivered", "read"."""
     read_timestamp: int | None
-    """When he read it; None where he has not, or has read further since."""
+    """When he read it, to a few seconds; None where he has not, or where it is not known any more."""
 
 
 class MessageReceipts(Struct, rename="camel", kw_only=True, frozen=True):
@@ -172,6 +172,7 @@ class MessageReceipts(Struct, rename="camel", kw_only=True, frozen=True):
     delivered_to: int
     read_by: int
     members: tuple[MemberState, ...]
+    """The other participant; of a group who was in when it was sent and still is."""
 
 
 class FetchedReceipts(Struct, rename="camel", kw_only=True, frozen=True):

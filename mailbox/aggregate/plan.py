@@ -338,7 +338,7 @@ class Plan:
             left = state.at(self.horizon) if state.has_ended(self.horizon) else state
             state = left.with_read_mark(up_to, behind.unread, self.tick(0), self._mailbox.epoch)
             self.put_conversation(conversation_id, state, ChangeKind.READ_MARK, up_to)
-            self._note_read(conversation_id)
+            self.note_read(conversation_id)
         elif state.has_ended(self.horizon):
             state = self._put_settled(conversation_id, state, behind.unread)
         return Marked(state.unread_count, state.version)
@@ -452,7 +452,7 @@ class Plan:
         state = self.conversation(new.conversation_id)
         newest_us = sent_timestamp(state.last_message_id) if state is not None else 0
         if state is not None and state.unread_count:
-            self._note_read(new.conversation_id)
+            self.note_read(new.conversation_id)
         version = self.tick(newest_us)
         old = state or Conversation.new(new.participants, version)
         # One number is both here, as a rule; they are two in every other mailbox (docs/consistency.md).
@@ -672,7 +672,8 @@ class Plan:
             )
         )
 
-    def _note_read(self, conversation_id: bytes) -> None:
+    def note_read(self, conversation_id: bytes) -> None:
+        """The user has read more of a conversation by this plan: whom it concerns is told once that is confirmed."""
         self.read = {*self.read, conversation_id}
 
     def _put_settled(self, conversation_id: bytes, state: Conversation, unread: Unread | None) -> Conversation:

@@ -1,5 +1,7 @@
 """What of a mailbox the authors of its messages are to be told: which are delivered, which are read. Pure.
 
+In a group it is the group's row that is told, and authors ask it.
+
 Read is what the read marks say. Delivered is what a token proves that came from a delta: its client has everything up
 to the token's version. What is kept of that is in memory alone (proofs.py): a token that comes after a restart or a
 takeover proves it again.
@@ -9,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import ChangeKind
+from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind
 from rowbox.mailbox.clocks.clock import US_PER_S, is_others_date
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.group import Standing, group_name
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.receipts import NO_MARKS, Receipt
 
@@ -22,12 +25,12 @@ UNTOLD_US: Final = 600 * US_PER_S
 
 
 def read_receipt(mailbox: Mailbox, conversation_id: bytes) -> tuple[str, Receipt] | None:
-    """What the other participant is to be told of what the user has read, and who that is.
+    """What the other participant, or the group's row, is to be told of what the user has read, and whose row that is.
 
-    None where the conversation has not exactly one, and where his row has confirmed it already.
+    None where there is no such row (_told), and where it has confirmed that already.
     """
     state = mailbox.index.get(conversation_id)
-    other = state.other_of(mailbox.user_id) if state is not None else None
+    other = _told(mailbox, conversation_id, state)
     if state is None or other is None:
         return None
     read = state.read_of_others
@@ -57,9 +60,17 @@ def delivered(mailbox: Mailbox, since: int, until: int, only: bytes | None = Non
     newest = _from_log(mailbox, since, until) if since >= mailbox.log_floor else _from_index(mailbox, since, until)
     for conversation_id, message_id in newest.items():
         state = mailbox.index.get(conversation_id) if only is None or only == conversation_id else None
-        other = state.other_of(mailbox.user_id) if state is not None else None
+        other = _told(mailbox, conversation_id, state)
         if other is not None and message_id > mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
             yield other, Receipt(conversation_id, mailbox.user_id, message_id)
+
+
+def _told(mailbox: Mailbox, conversation_id: bytes, state: Conversation | None) -> str | None:
+    """Whose row is told of what the user has and has read: the other one's, or that of a group in which the user is."""
+    if state is None or state.group is None:
+        return state.other_of(mailbox.user_id) if state is not None else None
+    known = mailbox.state(MEMBERSHIP, conversation_id)
+    return group_name(conversation_id) if known is not None and known.standing is Standing.IN else None
 
 
 def _from_log(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]:
@@ -78,10 +89,10 @@ def _from_index(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, byte
     for conversation_id, _ in mailbox.index.latest(since, MOST_FRESH):
         state = mailbox.index.get(conversation_id)
         if state is not None and _came_by(state, until):
-            found[conversation_id] = state.last_received_id
+            found[conversation_id] = state.received_up_to
     return found
 
 
 def _came_by(state: Conversation, version: int) -> bool:
     """Whether all messages of a conversation came up to a version, the newest of another among them."""
-    return bool(state.last_received_id) and state.last_message_version <= version
+    return bool(state.received_up_to) and state.last_message_version <= version

@@ -12,11 +12,12 @@ Across rows nothing is checked here: see copy_balance.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    MEMBER_MARKS,
     RECEIPTS,
     REVOCATION,
     ChangeKind,
@@ -32,6 +33,7 @@ from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
+from rowbox.mailbox.check.member_marks_check import check_member_marks
 from rowbox.mailbox.check.receipt_check import ReceiptCheck
 from rowbox.mailbox.check.revocation_check import check_revocation
 from rowbox.mailbox.check.send_check import SendCheck
@@ -89,6 +91,7 @@ class RowCheck:
             one: ReceiptCheck(one, marks, states[CONVERSATION.letter].get(one), horizon, self._report)
             for one, marks in self.receipts.items()
         }
+        self._member_marks = states[MEMBER_MARKS.letter]
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
         self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
@@ -152,6 +155,9 @@ class RowCheck:
             conversation.end()
         for receipts in self._receipts.values():
             receipts.end()
+        newest = max((state.last_message_id for state in self._group_states()), default=None)
+        for key, marks in self._member_marks.items():
+            check_member_marks(key, marks, newest, self._report)
         self._sends.end()
         for what, count in self._unknown.items():
             self._report(
@@ -175,6 +181,10 @@ class RowCheck:
         if conversation is None:
             self._report(Code.STATE_MISSING, f"{what} is of conversation {conversation_id.hex()}, which has no state")
         return conversation
+
+    def _group_states(self) -> Iterator[Conversation]:
+        """The state of the group of which this is the row."""
+        return (one.state for one in self._conversations.values() if self._is_group)
 
     def _receipt(self, cell: LogCell) -> None:
         receipts = self._receipts.get(cell.conversation_id)

@@ -7,14 +7,14 @@ The order of the questions is a rule of its own (docs/adr/0053-groups-searched.m
 group changed behind the one who asks, is he in by the join that his row knew, may he.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
 from rowbox.mailbox.aggregate.plan import Plan, kind_of
-from rowbox.mailbox.cells import FORMER, GROUP, ChangeKind, DedupeCell, MessageCell, OutboxCell
+from rowbox.mailbox.cells import FORMER, GROUP, MEMBER_MARKS, ChangeKind, DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import (
@@ -45,16 +45,19 @@ from rowbox.mailbox.groups.message_row import Reacted, Windows, is_change_due, i
 from rowbox.mailbox.groups.requests import (
     GroupChange,
     GroupChanged,
+    GroupReceipts,
     GroupSend,
     GroupSent,
     GroupView,
     MessageChange,
     MessageReaction,
     NewGroup,
+    ViewReceipts,
 )
-from rowbox.mailbox.ids import counted, is_message_id, message_id, quiet
+from rowbox.mailbox.ids import counted, is_message_id, message_id, quiet, sent_timestamp
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction, with_reaction
+from rowbox.mailbox.receipts import MemberMarks, MemberReceipt, Receipt
 
 OLD_AFTER_US: Final = 600 * US_PER_S
 """A request that was accepted so long ago is refused: the row may have forgotten the send."""
@@ -222,6 +225,44 @@ class GroupRow:
         group = self._standing_group(user_id)
         self._member(group, user_id, None)
         return GroupView(group.version, group.name, group.settings, group.members)
+
+    def take_receipts(self, receipts: Iterable[Receipt]) -> int:
+        """Adds what members have and have read, in whichever order that comes: of how many receipts it is news.
+
+        Of whoever is not in nothing is kept: he may have been removed meanwhile.
+        """
+        group, plan = self._group, self._plan
+        members = {member.user_id for member in group.members} if group is not None else ()
+        news = 0
+        for receipt in receipts:
+            if receipt.reader_id not in members:
+                continue
+            key = person_key(receipt.reader_id)
+            known = plan.state(MEMBER_MARKS, key) or MemberMarks(0, 0, receipt.reader_id)
+            marks = known.with_receipt(receipt)
+            if marks is not known:
+                epoch, version = plan.stamp()
+                plan.put(MEMBER_MARKS, replace(marks, version=version, epoch=epoch), key)
+                news += 1
+        return news
+
+    def receipts(self, asked: ViewReceipts) -> GroupReceipts:
+        """Who has got and read messages. NotAMember, UnknownConversation, GroupDeleted."""
+        group = self._standing_group(asked.user_id)
+        self._member(group, asked.user_id, None)
+        others = [member for member in group.members if member.user_id != asked.user_id]
+        marks = [self._plan.state(MEMBER_MARKS, person_key(member.user_id)) for member in others]
+        return GroupReceipts(
+            tuple(
+                tuple(
+                    known.of(message_id) if known is not None else MemberReceipt(member.user_id, False, False)
+                    for member, known in zip(others, marks, strict=True)
+                    if member.joined < sent_timestamp(message_id)
+                )
+                for message_id in asked.message_ids
+            ),
+            max((known.version for known in marks if known is not None), default=0),
+        )
 
     @property
     def _group(self) -> Group | None:

@@ -127,6 +127,8 @@ def _take(
     if client_message_id is not None:
         hashed, place = client_id_hash(client_message_id), (message.message_id, conversation_id)
         plan.add_record(DedupeCell(hashed, plan.epoch, version, *place, part.payload_hash))
+    if is_own and state.unread_count:
+        plan.note_read(conversation_id)
     state = state.with_event(message, version, plan.epoch, is_own=is_own)
     plan.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
     return version

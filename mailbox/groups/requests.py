@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from rowbox.mailbox.group import GroupSettings, Member, Role
+from rowbox.mailbox.receipts import MemberReceipt
 
 
 class Standpoint(msgspec.Struct, frozen=True, array_like=True):
@@ -119,7 +120,17 @@ class MessageReaction(msgspec.Struct, frozen=True, array_like=True, tag=6):
     entropy: int
 
 
-GroupRequest: TypeAlias = NewGroup | GroupSend | GroupChange | ViewGroup | MessageChange | MessageReaction
+class ViewReceipts(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Who has got and read messages of a group, which `user_id` wrote, one of its members."""
+
+    conversation_id: bytes
+    user_id: str
+    message_ids: tuple[bytes, ...]
+
+
+GroupRequest: TypeAlias = (
+    NewGroup | GroupSend | GroupChange | ViewGroup | MessageChange | MessageReaction | ViewReceipts
+)
 
 
 class GroupSent(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -154,4 +165,14 @@ class GroupView(msgspec.Struct, frozen=True, array_like=True, tag=3):
     members: tuple[Member, ...]
 
 
-GroupAnswer: TypeAlias = GroupSent | GroupChanged | GroupView
+class GroupReceipts(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """What members have of the messages that were asked for, in their order, and when any of it last changed.
+
+    Of each message it is the members who were in when it was sent and still are, but for its author.
+    """
+
+    of_messages: tuple[tuple[MemberReceipt, ...], ...]
+    as_of: int
+
+
+GroupAnswer: TypeAlias = GroupSent | GroupChanged | GroupView | GroupReceipts

@@ -470,9 +470,9 @@ class MessageSettings(Struct, frozen=True, kw_only=True):
     receipts: Annotated[
         Literal["all", "delivered", "none"],
         Meta(
-            description="What authors are told of their readers in a conversation of two: that a message is on one of "
-            "his devices and that he has read it (`all`), only the former, or nothing. For all users of the servers, "
-            "both ways; what was told before stays. The same on all servers of a cluster."
+            description="What authors are told of their readers, in groups too: that a message is on one of a reader's "
+            "devices and that he has read it (`all`), only the former, or nothing. For all users of the servers, both "
+            "ways; what was told before stays. The same on all servers of a cluster."
         ),
     ] = "all"
 

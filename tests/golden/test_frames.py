@@ -24,7 +24,6 @@ from rowbox.cacheserver.port import (
     Lost,
     MarkRead,
     MarkReadResult,
-    MemberReceipt,
     MessageReceipts,
     Page,
     ProvenToken,
@@ -62,6 +61,7 @@ from rowbox.mailbox.groups.requests import (
     Add,
     GroupChange,
     GroupChanged,
+    GroupReceipts,
     GroupSend,
     GroupSent,
     GroupView,
@@ -71,10 +71,11 @@ from rowbox.mailbox.groups.requests import (
     SetRole,
     Standpoint,
     ViewGroup,
+    ViewReceipts,
 )
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
-from rowbox.mailbox.receipts import Receipt
+from rowbox.mailbox.receipts import MemberReceipt, Receipt
 from rowbox.mailbox.revocation import Bearer
 from tests.golden.lines import Line, differences, lines, named, of_today
 
@@ -135,6 +136,8 @@ VALUES: Mapping[str, Any] = {
     "AskGroup, a look": AskGroup(ViewGroup(ID, "alice")),
     "AskGroup, an edit": AskGroup(MessageChange(ID, BY, OTHER_ID, "hello", 10)),
     "AskGroup, a reaction": AskGroup(MessageReaction(ID, BY, OTHER_ID, "\U0001f44d", 10)),
+    "AskGroup, for receipts": AskGroup(ViewReceipts(ID, "alice", (ID, OTHER_ID))),
+    "GroupSays, of receipts": GroupSays(GroupReceipts(((READ, SENT), ()), 6)),
     "GroupSays": GroupSays(GroupSent(ID, 6, 2, duplicate=True)),
     "GroupSays, of a change": GroupSays(GroupChanged(6, changed=True, pending=2, event_id=ID)),
     "DeliverToMany": DeliverToMany(("bob", "carol"), (EVENT,)),

@@ -151,12 +151,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} messageId
  * @property {number} deliveredTo How many participants have the message.
  * @property {number} readBy How many have read it.
- * @property {MemberState[]} members
+ * @property {MemberState[]} members The other participant; of a group who was in when it was sent and still is.
  *
  * @typedef {object} MemberState
  * @property {string} userId
  * @property {("sent"|"delivered"|"read")} state
- * @property {?number} readTimestamp When he read it; null where he has not, or has read further since.
+ * @property {?number} readTimestamp When he read it, to a few seconds; null where he has not, or where it is not known any more.
  *
  * @typedef {object} GroupSettings Which members may do something: all, or admins.
  * @property {"all"|"admins"} [whoCanSend]
@@ -630,8 +630,8 @@ export class Rowbox {
   }
 
   /**
-   * Who has got and read 1 to 50 of the user's own messages of a conversation. Its `receipts` say the same by marks, and
-   * come by themselves where conversations are followed.
+   * Who has got and read 1 to 50 of the user's own messages of a conversation; of a group 1 to 10. In a conversation of
+   * two its `receipts` say the same by marks, and come by themselves where conversations are followed.
    * @param {string} conversationId
    * @param {string[]} messageIds
    * @param {CallOptions} [options]

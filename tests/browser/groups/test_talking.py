@@ -1,5 +1,7 @@
 """People talk in a group: on a desk and on a phone, in several tabs, offline and back."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -163,3 +165,23 @@ async def test_messages_of_a_group_are_edited_reacted_to_and_taken_back(
     await choose(alice, "at six?", "Take back", "Take back")
     for pane in (alice, bob, carol):
         await pane.shows(*HELLOS, TAKEN_BACK)
+
+
+async def test_an_author_sees_who_has_read_his_message(windows: Windows, server: ServerProcess) -> None:
+    group = await hiking(server)
+    alice, bob = [await pane_of(windows, user) for user in ("alice", "bob")]
+    await alice.open("Hiking")
+    await alice.say("who is in?")
+    message = alice.root.locator(".message", has_text="who is in?")
+    await message.hover()
+    await message.get_by_role("button").click()
+    await expect(message.locator(".read-by")).to_have_text("Read by none of 4 yet")
+    await bob.open("Hiking")
+    await server.client("erin").send_to(group, "me", "me")
+    await expect(message.locator(".read-by")).to_have_text(re.compile(r"^Read by 2 of 4:\s*bob\s*erin\s*$"))
+    await alice.page.keyboard.press("Escape")
+    theirs = alice.root.locator(".message", has_text="hello from bob")
+    await theirs.hover()
+    await theirs.get_by_role("button").click()
+    await expect(theirs.get_by_role("menuitem").first).to_be_visible()
+    await expect(theirs.locator(".read-by")).to_have_count(0)

@@ -10,13 +10,15 @@ from rowbox.cacheserver.stores.port import Put, RowDelete, RowMutation
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, MessageCell
 from rowbox.mailbox.check.findings import Code
 from rowbox.mailbox.group import InGroup, group_name
 from rowbox.mailbox.groups.requests import Remove
+from rowbox.mailbox.receipts import MemberMarks, Move, Receipt
+from rowbox.mailbox.settings.config import MessageSettings
 from rowbox.mailbox.two_states import IndexCell
 from tests.checking import findings_of
-from tests.support.cluster import SHARDS, UNLIMITED, Cluster, cluster
+from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, cluster
 from tests.support.virtual_time import virtual_time
 
 
@@ -43,7 +45,7 @@ async def codes(made: Cluster, user: str) -> set[Code]:
     now_us = made.clock.now_us()
     found = {one.code for one in await findings_of(made.store, UNLIMITED, now_us, slack_us=0) if one.user_id == user}
     report = await MailboxCheck(made.store, UNLIMITED.store, made.clock.now_us, slack_us=0).check(user)
-    across = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT, Code.NOT_A_MEMBER}
+    across = {Code.COPY_MISSING, Code.COPY_DIFFERS, Code.COPY_UNSENT, Code.NOT_A_MEMBER, Code.RECEIPT_AHEAD}
     assert found & across == {one.code for one in report.findings} & across
     return found & across
 
@@ -121,3 +123,49 @@ async def test_each_fault_in_a_changed_copy_is_found(late: bool) -> None:
         assert of_cid.content == "hello"
         await put(made, "cid", replace(of_cid, content="hallo", change=changed.change))
         assert await codes(made, "cid") == {Code.NOT_A_MEMBER}, "it was done after he had left"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_each_fault_in_a_members_marks_is_found(late: bool) -> None:
+    settings = replace(UNLIMITED, messages=MessageSettings(receipts="all"))
+    async with cluster(late=late, settings=settings) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        first = (await node.send_to("ann", group, "one", "1")).message_id
+        second = (await node.send_to("ann", group, "two", "2")).message_id
+        await made.quiet()
+        await node.mark_read("bob", group, first)
+        receipt = Receipt(group, "bob", first, first, 5)
+        await node.process.call(_taken(node, group_name(group), receipt))
+        name, row = group_name(group), row_key(group_name(group), SHARDS)
+        columns = (await made.store.get_row(row, (Family.INDEX,)))[Family.INDEX]
+        (cell,) = (codec.decode(Family.INDEX, *one) for one in columns if one[0][:1] == MEMBER_MARKS.letter)
+        assert isinstance(cell, IndexCell)
+
+        async def found_with(cell: IndexCell[MemberMarks], name: str = name) -> set[tuple[str, Code]]:
+            made.clock.jump(1.0)
+            place = row_key(name, SHARDS)
+            await made.store.mutate([RowMutation(place, [Put(*codec.encode(cell))])], made.clock.now_ms())
+            found = await findings_of(made.store, UNLIMITED, made.clock.now_us(), slack_us=0)
+            return {(one.user_id, one.code) for one in found}
+
+        def with_moves(*up_to: bytes) -> IndexCell[MemberMarks]:
+            moves = tuple(Move(one, 5) for one in up_to)
+            return replace(cell, current=replace(cell.current, moves=moves))
+
+        assert await found_with(cell) == set()
+        assert await found_with(with_moves(second)) == {("bob", Code.RECEIPT_AHEAD)}
+        assert await codes(made, "bob") == {Code.RECEIPT_AHEAD}
+        assert await found_with(with_moves(first, first)) == {(name, Code.RECEIPTS)}
+        assert await found_with(with_moves(*[bytes([one]) * 16 for one in range(5)])) >= {(name, Code.RECEIPTS)}
+        behind = replace(cell, current=replace(cell.current, delivered=b"\xff" * 16))
+        assert await found_with(behind) == {(name, Code.RECEIPTS)}
+        another = replace(cell, current=replace(cell.current, user_id="cid"))
+        assert await found_with(another) == {(name, Code.RECEIPTS)}
+        assert await found_with(cell) == set()
+        assert await found_with(cell, "bob") == {("bob", Code.RECEIPTS)}
+
+
+async def _taken(node: Node, name: str, receipt: Receipt) -> int:
+    return await node.owner.take_receipts(name, [receipt])

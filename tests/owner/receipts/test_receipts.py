@@ -9,16 +9,16 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.port import FetchReceipts, MemberReceipt, ReceiptsResult, SendResult
+from rowbox.cacheserver.port import FetchReceipts, ReceiptsResult, SendResult
 from rowbox.cacheserver.receipts.receipts import NOTE_S, Mode
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.errors import NotInGroups, NotTheAuthor, RowboxError, UnknownConversation, UnknownMessage
+from rowbox.mailbox.errors import NotTheAuthor, RowboxError, UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import direct_conversation_id, message_id
-from rowbox.mailbox.receipts import Receipt
+from rowbox.mailbox.receipts import MemberReceipt, Receipt
 from rowbox.mailbox.settings.config import MessageSettings, Settings
 from tests.checking import assert_no_findings
 from tests.owner.shards.sharing import sharing
@@ -518,23 +518,3 @@ async def test_nobody_else_is_told_and_of_nothing_that_is_not_there() -> None:
 
 def replace_id(sent: SendResult, message: bytes) -> SendResult:
     return SendResult(message, *[getattr(sent, name) for name in SendResult.__struct_fields__[1:]])
-
-
-@both_kinds
-@virtual_time
-async def test_groups_have_no_receipts(*, late: bool) -> None:
-    async with servers(late=late) as made:
-        node = made.node
-        group = (await node.create_group("ann", "bob")).conversation_id
-        await made.quiet()
-        token = await followed(node, "bob")
-        sent = await node.send_to("ann", group, "hello", "c1")
-        await made.quiet()
-        for _ in range(2):
-            token = await follow(node, "bob", token)
-        await node.mark_read("bob", group, sent.message_id)
-        await asyncio.sleep(SOON_S)
-        assert await seen(node, conversation=group) == (None, None)
-        assert node.owner.receipts.teller.told == 0
-        with pytest.raises(NotInGroups):
-            await node.owner.fetch_receipts(FetchReceipts("ann", group, (sent.message_id,)))

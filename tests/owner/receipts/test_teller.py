@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
-from rowbox.cacheserver.receipts.teller import LONGEST_PAUSE_S, SPACING_S, Teller
+from rowbox.cacheserver.receipts.teller import GROUP_SPACING_S, LONGEST_PAUSE_S, MOST_TOGETHER, SPACING_S, Teller
 from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreUnavailable, UnknownCall
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.receipts import Receipt
@@ -27,7 +28,8 @@ def read(number: int) -> Receipt:
 class Author:
     """An author's row. `fails` are the errors of the next tells; `late` holds back the answers."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, name: str = "ann", **options: int) -> None:
+        self.name = name
         self.told: list[tuple[float, Receipt]] = []
         self.confirmed: list[Receipt] = []
         self.fails: list[Exception] = []
@@ -39,7 +41,7 @@ class Author:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
         self.told.append((loop.time(), *receipts))  # type: ignore[arg-type]
-        assert author_id == "ann"
+        assert author_id == self.name
         if self.fails:
             future.set_exception(self.fails.pop(0))
         elif self.is_late:
@@ -75,7 +77,47 @@ async def test_conversations_do_not_wait_for_one_another() -> None:
     author = Author()
     author.owe(delivered(1), delivered(2, b"2" * 16))
     await asyncio.sleep(0.2)
+    assert [told for _, *told in author.told] == [[delivered(1), delivered(2, b"2" * 16)]], "one row is told once"
+
+
+@virtual_time
+async def test_what_goes_together_is_bounded_and_fails_each_for_itself() -> None:
+    author = Author()
+    author.fails = [StoreUnavailable("away"), StoreDamaged("bad")]
+    author.owe(*(delivered(1, number.to_bytes(16, "big")) for number in range(2 * MOST_TOGETHER + 1)))
+    await asyncio.sleep(0.2)
+    assert [len(told) for told in author.told] == [1 + MOST_TOGETHER, 1 + MOST_TOGETHER, 2]
+    assert (author.teller.retries, author.teller.dropped, author.teller.told) == (MOST_TOGETHER, MOST_TOGETHER, 1)
+    await asyncio.sleep(5)
+    assert author.teller.told == 1 + MOST_TOGETHER
+
+
+@virtual_time
+async def test_who_was_given_away_while_others_are_told_is_told_nothing() -> None:
+    told: list[str] = []
+
+    def tell(author_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
+        told.append(author_id)
+        teller.forget(lambda _: True)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.set_result(len(receipts))
+        return future
+
+    teller = Teller(tell, lambda _: None)
+    teller.owe("ann", delivered(1))
+    teller.owe("cid", delivered(2, b"2" * 16))
+    await asyncio.sleep(1)
+    assert told == ["ann"]
+
+
+@virtual_time
+async def test_a_groups_row_is_told_half_as_often() -> None:
+    author, group = Author("!g" + 32 * "0"), "!g" + 32 * "0"
+    for number in range(1, 8):
+        author.teller.owe(group, read(number))
+        await asyncio.sleep(0.5)
     assert len(author.told) == 2
+    assert all(later - earlier >= GROUP_SPACING_S for (earlier, *_), (later, *_) in pairwise(author.told))
 
 
 @virtual_time
@@ -143,7 +185,7 @@ async def test_what_finds_no_room_is_counted() -> None:
     await asyncio.sleep(3)
     author.owe(delivered(1, b"5" * 16))
     await asyncio.sleep(1)
-    assert len(author.told) == 3
+    assert author.teller.told == 3
 
 
 @virtual_time

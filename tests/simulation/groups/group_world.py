@@ -8,10 +8,14 @@ log, from his joins to his leavings, without a gap.
 
 import asyncio
 import itertools
+import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from rowbox.cacheserver.port import ChangeResult, GroupResult, SendResult
+from msgspec.structs import replace
+
+from rowbox.cacheserver.port import ChangeResult, FetchReceipts, GroupResult, Page, SendResult
+from rowbox.cacheserver.receipts.teller import LONGEST_PAUSE_S
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import (
@@ -28,10 +32,12 @@ from rowbox.mailbox.errors import (
 )
 from rowbox.mailbox.group import group_conversation_id, group_name
 from rowbox.mailbox.groups.requests import Add, Deed, Leave, Remove, SetRole, Update
+from rowbox.mailbox.settings.config import Settings
+from tests.simulation.cluster.cluster import SimulatedCluster
 from tests.simulation.cluster.world import ClusterWorld
 from tests.simulation.history import History
 from tests.simulation.world import USERS, World
-from tests.support.cluster import Json, Node, all_conversations, all_messages
+from tests.support.cluster import Cluster, Json, Node, all_conversations, all_messages
 from tests.support.process import ConnectionLost
 
 _T = TypeVar("_T")
@@ -50,6 +56,8 @@ REFUSALS = (
 )
 UP, HEART = "\U0001f44d", "\u2764\ufe0f"
 STEPS = 8
+RECEIPTS_S = 20.0
+"""More than receipts take once nothing fails."""
 
 
 class GroupHistory:
@@ -139,10 +147,12 @@ class Groups:
         for _ in range(steps):
             await asyncio.sleep(self.dice.uniform(0, 0.1))
             choice = self.dice.random()
-            if choice < 0.45 or not self.groups.sent:
+            if choice < 0.4 or not self.groups.sent:
                 await self._send_to_group(user, client)
-            elif choice < 0.75:
+            elif choice < 0.65:
                 await self._change_message(user)
+            elif choice < 0.8:
+                await self._read_group(user)
             else:
                 await self._change_group(user)
 
@@ -183,6 +193,34 @@ class Groups:
             done.append((answer.last_updated_timestamp, value))
             if what == "unsend":
                 self.groups.taken_back.add(sent.message_id)
+
+    async def _read_group(self: "World", user: str) -> None:  # type: ignore[misc]
+        """Reads what is newest in the user's mailbox, if it has the group."""
+        assert isinstance(self, Groups)
+        page = await self._once(lambda node: node.messages(user, GROUP, page_size=1))
+        if isinstance(page, Page) and page.items:
+            newest = bytes.fromhex(json.loads(page.items[0])["messageId"])
+            self.history.note(f"{user} reads the group")
+            await self._once(lambda node: node.mark_read(user, GROUP, newest))
+
+    async def _check_receipts(self: "World", node: Node) -> None:  # type: ignore[misc]
+        """What the owner is told of his messages is what the members' mailboxes say: who has nothing unread has read.
+
+        That nobody is said to have read more is the checker's matter.
+        """
+        listed = {user: (await all_conversations(node, user, 5))[0] for user in USERS}
+        await asyncio.sleep(LONGEST_PAUSE_S + RECEIPTS_S)
+        items, _ = await all_messages(node, OWNER, GROUP, 5)
+        for item in items:
+            if item["senderId"] != OWNER or item.get("event"):
+                continue
+            asked = FetchReceipts(OWNER, GROUP, (bytes.fromhex(item["messageId"]),))
+            (of,) = (await node.process.call(node.owner.fetch_receipts(asked))).receipts
+            for member in of.members:
+                is_read = listed[member.user_id][0]["unreadCount"] == 0
+                if member.is_read < is_read:
+                    text = f"{member.user_id} has read {item['messageContent']}, and the group's row does not know"
+                    raise self.history.violated("receipts", text)
 
     async def _change_group(self: "World", user: str) -> None:  # type: ignore[misc]
         assert isinstance(self, Groups)
@@ -228,6 +266,7 @@ class Groups:
             for item in items if membership == "in" else ():
                 self.groups.final_reaction(user, item)
         self.groups.final(log)
+        await self._check_receipts(node)
 
 
 async def _membership(node: Node, user: str) -> str:
@@ -236,12 +275,22 @@ async def _membership(node: Node, user: str) -> str:
     return listed[0]["membership"] if listed else ""
 
 
+def with_receipts(settings: Settings) -> Settings:
+    """The same settings, under which authors are told of their readers."""
+    return replace(settings, messages=replace(settings.messages, receipts="all"))
+
+
 class GroupWorld(Groups, World):
     """Owners of everything, one after the other, over one store."""
 
     def __init__(self, seed: int, *, late: bool) -> None:
         super().__init__(seed, late=late)
         self.groups, self.clients = GroupHistory(self.history), itertools.count()
+
+    def _make_cluster(self) -> Cluster:
+        cluster = super()._make_cluster()
+        cluster.settings = with_receipts(cluster.settings)
+        return cluster
 
     async def _client(self, user: str) -> None:
         await self._group_client(user, STEPS)
@@ -259,6 +308,11 @@ class GroupClusterWorld(Groups, ClusterWorld):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.groups, self.clients = GroupHistory(self.history), itertools.count()
+
+    def _make_cluster(self) -> SimulatedCluster:  # type: ignore[override]
+        cluster = super()._make_cluster()
+        cluster.settings = with_receipts(cluster.settings)
+        return cluster
 
     async def _client(self, user: str) -> None:
         while not self.is_healed:

@@ -12,6 +12,7 @@ from rowbox.mailbox.cells import (
     FORMER,
     GROUP,
     KINDS,
+    MEMBER_MARKS,
     MEMBERSHIP,
     RECEIPTS,
     REVOCATION,
@@ -28,7 +29,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.receipts import ReceiptMarks
+from rowbox.mailbox.receipts import MemberMarks, Move, ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, State
 
@@ -42,6 +43,8 @@ conversations = st.builds(
 messages = st.builds(Message, identifiers, identifiers, texts, participants, texts)
 entries = st.builds(FenceEntry, stamps, stamps, stamps, st.booleans())
 revocations = st.builds(Revocation, stamps, stamps, stamps, stamps)
+moves = st.lists(st.builds(Move, identifiers, stamps), max_size=4).map(tuple)
+member_marks = st.builds(MemberMarks, stamps, stamps, texts, identifiers, moves)
 marks = st.builds(ReceiptMarks, stamps, stamps, identifiers, identifiers, stamps, stamps, identifiers)
 names = st.lists(texts, max_size=3).map(tuple)
 memberships = st.builds(
@@ -69,6 +72,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     GROUP.letter: groups,
     FORMER.letter: formers,
     RECEIPTS.letter: marks,
+    MEMBER_MARKS.letter: member_marks,
 }
 index_cells = st.one_of(
     *(

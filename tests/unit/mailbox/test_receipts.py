@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowbox.mailbox.receipts import Receipt, ReceiptMarks, joined, says_more, seen_in, shown_versions
+from rowbox.mailbox.receipts import MemberMarks, Receipt, ReceiptMarks, joined, says_more, seen_in, shown_versions
 
 marks = st.sampled_from([b"", *(bytes([number]) * 16 for number in range(1, 5))])
 receipts = st.builds(Receipt, st.just(bytes(16)), st.just("bob"), marks, marks, st.sampled_from([0, 5, 9]))
@@ -40,6 +40,37 @@ def test_a_mark_that_was_told_twice_was_read_when_it_was_told_first() -> None:
     first, again = Receipt(bytes(16), "bob", mark, mark, 5), Receipt(bytes(16), "bob", mark, mark)
     for told in ((first, again), (again, first)):
         assert joined(*told).read_us == 5
+
+
+@given(st.lists(receipts, min_size=1, max_size=9), st.randoms())
+def test_a_members_marks_are_the_same_in_any_order(told: list[Receipt], random: Random) -> None:
+    def after(of: list[Receipt]) -> MemberMarks:
+        marks = MemberMarks(1, 1, "bob")
+        for receipt in of:
+            before, marks = marks, marks.with_receipt(receipt)
+            assert (marks.read, marks.delivered) >= (before.read, before.delivered)
+            assert marks.with_receipt(receipt) is marks
+        return marks
+
+    again = [*told, *random.choices(told, k=3)]
+    random.shuffle(again)
+    assert after(again) == after(told)
+    assert after(told).read == max(receipt.read for receipt in told)
+
+
+def test_when_somebody_read_is_known_of_the_newest_moves() -> None:
+    ids = [bytes([number]) * 16 for number in range(1, 10)]
+    marks = MemberMarks(1, 1, "bob")
+    for number in (1, 3, 5):
+        marks = marks.with_receipt(Receipt(bytes(16), "bob", b"", ids[number], number))
+    assert [marks.of(one).read_us for one in ids[:7]] == [1, 1, 3, 3, 5, 5, 0]
+    assert [marks.of(one).is_delivered for one in ids] == [True] * 6 + [False] * 3, "what is read is delivered"
+    marks = marks.with_receipt(Receipt(bytes(16), "bob", ids[8], ids[6]))
+    assert [marks.of(one).read_us for one in ids[:7]] == [0, 0, 3, 3, 5, 5, 0], "of four moves the first may be late"
+    assert [marks.of(one).is_read for one in ids] == [True] * 7 + [False] * 2
+    assert all(marks.of(one).is_delivered for one in ids)
+    marks = marks.with_receipt(Receipt(bytes(16), "bob", b"", ids[7], 7))
+    assert [move.up_to for move in marks.moves] == [ids[3], ids[5], ids[6], ids[7]]
 
 
 def test_only_what_clients_see_is_shown() -> None:

@@ -11,6 +11,7 @@ import { Observable } from "../observable.js";
 import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
 import { groupIdOf } from "../peers.js";
+import { Readers } from "./receipts.js";
 import { Thread } from "./thread.js";
 
 /**
@@ -48,6 +49,7 @@ export class Account extends Observable {
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
     this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
     this.deeds = new Deeds(this.#client, this.#end.signal);
+    this.readers = new Readers(this.#client, this.#end.signal);
     this.groups = new Groups(this.#client, this.#end.signal);
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));

@@ -33,12 +33,12 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
 /**
  * A message of the mailbox. `isOfGroup`: it says who wrote it. `isFirst` and `isLast`: of those of one sender that follow each
  * other; `isTimed`: its time was asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it
- * is one's own; `canReact`: reactions are offered.
+ * is one's own; `canReact`: reactions are offered; `askReaders`: as of its menu.
  * @param {{message: import("../../mail/thread.js").Message, userId: string, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
  *   receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
- *   canReact: boolean, onReact: import("./reactions.js").OnReact}} props
+ *   canReact: boolean, onReact: import("./reactions.js").OnReact, askReaders: ?import("./read_by.js").AskReaders}} props
  */
-export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact }) {
+export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
   const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
   const isMine = senderId === userId;
   const isNamed = isOfGroup && !isMine;
@@ -61,7 +61,7 @@ export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, 
       `}
       <div class="line" ...${longPress}>
         <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
-        <${MessageMenu} actions=${actions} reacting=${reacting} ...${handling} />
+        <${MessageMenu} actions=${actions} reacting=${reacting} askReaders=${askReaders} ...${handling} />
       </div>
       ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} canReact=${canReact} onReact=${onReact} />`}
       ${isTimed && reactions.length > 0 && html`

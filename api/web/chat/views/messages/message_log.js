@@ -94,7 +94,8 @@ export function MessageLog({ account, thread }) {
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
           isTimed=${timedId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
-          canReact=${canChange} onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))} />
+          canReact=${canChange} onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))}
+          askReaders=${isGroup && senderId === userId ? () => account.readers.of(message) : null} />
       `,
     ];
   };

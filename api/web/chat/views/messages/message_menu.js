@@ -4,6 +4,7 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { ReactionPicker } from "./reactions.js";
+import { ReadBy } from "./read_by.js";
 
 /**
  * @typedef {object} Action `question`: what is asked first, and how yes is said.
@@ -18,8 +19,11 @@ import { ReactionPicker } from "./reactions.js";
 
 const LEAST_GAP_PX = 8;
 
-/** @param {{actions: Action[], reacting?: ?Reacting} & import("./message.js").Handling} props */
-export function MessageMenu({ actions, reacting = null, isStop, isOpen, onFocus, onMenu }) {
+/**
+ * `askReaders`: asks who has read the message, where that is to be shown.
+ * @param {{actions: Action[], reacting?: ?Reacting, askReaders?: ?import("./read_by.js").AskReaders} & import("./message.js").Handling} props
+ */
+export function MessageMenu({ actions, reacting = null, askReaders = null, isStop, isOpen, onFocus, onMenu }) {
   const frame = useRef(/** @type {any} */ (null));
   const [asked, setAsked] = useState(/** @type {?Action | "react"} */ (null));
   const items = () => [...frame.current.querySelectorAll("[role='menuitem'], [data-item]")];
@@ -80,6 +84,7 @@ export function MessageMenu({ actions, reacting = null, isStop, isOpen, onFocus,
       <div class="menu" role="menu" aria-label="Message actions">
         ${reacting && item("React", () => setAsked("react"))}
         ${actions.map((action) => item(action.name, () => choose(action)))}
+        ${askReaders && html`<${ReadBy} ask=${askReaders} />`}
       </div>
     `;
   };
