@@ -84,6 +84,16 @@ _Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
 _Fetched = TypeVar("_Fetched", Page, Changes)
 
 
+class _OfUser(Protocol):
+    """A request about the mailbox of one user."""
+
+    @property
+    def user_id(self) -> str: ...
+
+
+_OfUserT = TypeVar("_OfUserT", bound=_OfUser)
+
+
 class OwnerPort(Protocol):
     """What owners ask of one another."""
 
@@ -119,69 +129,40 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
         check(asked.sender_id, inbound.map_version)
         return port.send(asked)
 
-    def send_status(asked: SendStatus, inbound: Inbound) -> Awaitable[SendResult]:
-        check(asked.user_id, inbound.map_version)
+    def send_status(asked: SendStatus) -> Awaitable[SendResult]:
         return port.send_status(asked.user_id, asked.client_message_id, asked.bearer)
-
-    def mark_read(asked: MarkRead, inbound: Inbound) -> Awaitable[MarkReadResult]:
-        check(asked.user_id, inbound.map_version)
-        return port.mark_read(asked)
-
-    def change_message(asked: ChangeMessage, inbound: Inbound) -> Awaitable[ChangeResult]:
-        check(asked.user_id, inbound.map_version)
-        return port.change_message(asked)
-
-    def react(asked: React, inbound: Inbound) -> Awaitable[ChangeResult]:
-        check(asked.user_id, inbound.map_version)
-        return port.react(asked)
-
-    def change_group(asked: ChangeGroup, inbound: Inbound) -> Awaitable[GroupResult]:
-        check(asked.user_id, inbound.map_version)
-        return port.change_group(asked)
 
     handlers.add(calls.SEND, send)
     handlers.add(calls.SEND_TO, send)
-    handlers.add(calls.SEND_STATUS, send_status)
-    handlers.add(calls.MARK_READ, mark_read)
-    handlers.add(calls.CHANGE_MESSAGE, change_message)
-    handlers.add(calls.REACT, react)
-    handlers.add(calls.CHANGE_GROUP, change_group)
+    handlers.add(calls.SEND_STATUS, _checked(check, send_status))
+    handlers.add(calls.MARK_READ, _checked(check, port.mark_read))
+    handlers.add(calls.CHANGE_MESSAGE, _checked(check, port.change_message))
+    handlers.add(calls.REACT, _checked(check, port.react))
+    handlers.add(calls.CHANGE_GROUP, _checked(check, port.change_group))
 
 
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
-    def fetch_group(asked: FetchGroup, inbound: Inbound) -> Awaitable[GroupShown]:
-        check(asked.user_id, inbound.map_version)
-        return port.fetch_group(asked)
+    handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
+    handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
+    handlers.add(calls.AWAIT_CONVERSATIONS, _checked(check, port.fetch_conversations))
+    handlers.add(calls.MESSAGES, _checked(check, port.fetch_messages))
+    handlers.add(calls.AWAIT_MESSAGES, _checked(check, port.fetch_messages))
+    handlers.add(calls.CHANGES, _checked(check, port.fetch_changes))
+    handlers.add(calls.AWAIT_CHANGES, _checked(check, port.fetch_changes))
+    handlers.add(calls.RECEIPTS, _checked(check, port.fetch_receipts))
+    handlers.add(calls.PROVE, _checked(check, port.prove))
 
-    def conversations(asked: FetchConversations, inbound: Inbound) -> Awaitable[Page]:
-        check(asked.user_id, inbound.map_version)
-        return port.fetch_conversations(asked)
 
-    def messages(asked: FetchMessages, inbound: Inbound) -> Awaitable[Page]:
-        check(asked.user_id, inbound.map_version)
-        return port.fetch_messages(asked)
+def _checked(
+    check: CheckRoute, answer: Callable[[_OfUserT], Awaitable[_Answered]]
+) -> Callable[[_OfUserT, Inbound], Awaitable[_Answered]]:
+    """The handler of a request of one user: it begins with the check of its way here."""
 
-    def changes(asked: FetchChanges, inbound: Inbound) -> Awaitable[Changes]:
+    def handle(asked: _OfUserT, inbound: Inbound) -> Awaitable[_Answered]:
         check(asked.user_id, inbound.map_version)
-        return port.fetch_changes(asked)
+        return answer(asked)
 
-    def receipts(asked: FetchReceipts, inbound: Inbound) -> Awaitable[ReceiptsResult]:
-        check(asked.user_id, inbound.map_version)
-        return port.fetch_receipts(asked)
-
-    def prove(asked: ProvenToken, inbound: Inbound) -> Awaitable[None]:
-        check(asked.user_id, inbound.map_version)
-        return port.prove(asked)
-
-    handlers.add(calls.FETCH_GROUP, fetch_group)
-    handlers.add(calls.CONVERSATIONS, conversations)
-    handlers.add(calls.AWAIT_CONVERSATIONS, conversations)
-    handlers.add(calls.MESSAGES, messages)
-    handlers.add(calls.AWAIT_MESSAGES, messages)
-    handlers.add(calls.CHANGES, changes)
-    handlers.add(calls.AWAIT_CHANGES, changes)
-    handlers.add(calls.RECEIPTS, receipts)
-    handlers.add(calls.PROVE, prove)
+    return handle
 
 
 def _add_follows(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
