@@ -98,7 +98,7 @@ async def test_who_was_given_away_while_others_are_told_is_told_nothing() -> Non
 
     def tell(author_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         told.append(author_id)
-        teller.forget(lambda _: True)
+        teller.forget(lambda reader: reader == "bob")
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         future.set_result(len(receipts))
         return future
@@ -106,8 +106,9 @@ async def test_who_was_given_away_while_others_are_told_is_told_nothing() -> Non
     teller = Teller(tell, lambda _: None)
     teller.owe("ann", delivered(1))
     teller.owe("cid", delivered(2, b"2" * 16))
+    teller.owe("eve", Receipt(CONVERSATION, "dan", MARKS[1]))
     await asyncio.sleep(1)
-    assert told == ["ann"]
+    assert told == ["ann", "eve"]
 
 
 @virtual_time
