@@ -40,7 +40,7 @@ async def test_no_request_fails_and_nothing_is_lost(hbase: HBase, tmp_path: Path
     with made_store(hbase) as store:
         async with running_fleet(hbase, store, tmp_path, UNHURRIED, commands=dict.fromkeys(every, before)) as fleet:
             await fleet.is_well()
-            chat = Chat(fleet, USERS, random, may_pend=True)
+            chat = Chat(fleet, USERS, random, may_pend=True, receipts=False)
             chat.is_up.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(chat.talk(senders_per_user=1))
