@@ -14,6 +14,7 @@ import msgspec
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, GroupView
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -201,6 +202,8 @@ class FetchMessages(msgspec.Struct, frozen=True, array_like=True):
     bearer: Bearer | None = None
     proves: bool = False
     """Whether the user's own client asks, so that its token, if a delta gave it, proves what it has (FetchChanges)."""
+    max_bytes: int = PAGE_BYTES
+    """The most bytes of the answer's body, but for one message."""
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):

@@ -16,7 +16,7 @@ from aiohttp import hdrs
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.endpoint import Edge
 from rowbox.api.http import request_id
-from rowbox.api.http.operation import Call, Operation
+from rowbox.api.http.operation import SOCKET_PAGE_BYTES, Call, Operation
 from rowbox.api.http.problems import encode_problem, internal, problem_of
 from rowbox.api.http.response import Response
 from rowbox.api.telemetry.counters import CLIENT_GONE, RouteCounters
@@ -114,7 +114,7 @@ def _call(operation: Operation, call: NamedCall) -> Call:
     if operation.method == hdrs.METH_POST:
         return Call(call.claims, "", call.args)
     try:
-        return Call(call.claims, urlencode(_query.decode(call.args)), b"")
+        return Call(call.claims, urlencode(_query.decode(call.args)), b"", SOCKET_PAGE_BYTES)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadRequest("args is an object of texts and whole numbers") from error
 

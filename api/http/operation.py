@@ -3,13 +3,17 @@ the values of the port (cacheserver/port.py) are not made yet.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from rowbox.api.auth.claims import Claims
 from rowbox.cacheserver.port import Quota
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.settings.config import LimitClass
+
+SOCKET_PAGE_BYTES: Final = 256 << 10
+"""The most bytes of a page of messages over a socket, which has all else that the client is told beside it."""
 
 
 class Asked(Protocol):
@@ -28,11 +32,15 @@ class Asked(Protocol):
 
 
 class Call(msgspec.Struct, gc=False):
-    """One request: who asks, the raw query string, the whole body (empty for a GET)."""
+    """One request: who asks, the raw query string, the whole body (empty for a GET).
+
+    `page_bytes`: the most bytes of a page of messages that answers it.
+    """
 
     claims: Claims
     query: str
     body: bytes
+    page_bytes: int = PAGE_BYTES
 
     def take_body(self) -> bytes:
         """Returns the body and lets go of it, so that half a megabyte of JSON is not kept while the owner works."""

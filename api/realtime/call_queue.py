@@ -1,8 +1,9 @@
 """The calls of one connection: how many at once, in which order they begin, and when one has to wait. Pure.
 
 Calls begin only while less than UNWRITTEN_BYTES lie unwritten for this client; calls that read, which answer much, only
-while what those under way may answer fits in as well. So a client that asks much and reads nothing costs a bounded
-piece of memory. A call that reads may be a poll that is held for long, so nothing else waits for it.
+while what those under way may answer fits in as well. (One message may be larger than a page; such an answer holds up
+those behind it, and there are never two at once.) So a client that asks much and reads nothing costs a bounded piece of
+memory. A call that reads may be a poll that is held for long, so nothing else waits for it.
 
 Calls of either sort begin in the order of their frames. So sends reach the owner in the order in which they were
 written (P3).
@@ -10,13 +11,12 @@ written (P3).
 
 from typing import Final, NamedTuple
 
+from rowbox.api.http.operation import SOCKET_PAGE_BYTES
 from rowbox.api.realtime.frames import Call
 
 MAX_CALLS: Final = 32
 """Calls of one connection that have no reply yet, the waiting ones included."""
 UNWRITTEN_BYTES: Final = 512 << 10
-PAGE_BYTES: Final = 256 << 10
-"""What a call that reads may answer. A larger answer holds up those behind it, and is never two at once."""
 ANSWER_BYTES: Final = 1 << 10
 """What any other call answers, about."""
 _READS: Final = frozenset({"fetchMessages", "fetchConversation", "fetchChanges"})
@@ -57,7 +57,7 @@ class CallQueue:
         begun: list[Begun] = []
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            page_bytes = PAGE_BYTES if call.do in _READS else 0
+            page_bytes = SOCKET_PAGE_BYTES if call.do in _READS else 0
             expected_bytes = self._expected_bytes + page_bytes if page_bytes else ANSWER_BYTES
             if unwritten_bytes + expected_bytes > UNWRITTEN_BYTES:
                 self._waiting.append(call)  # and so does each one of its sort behind it

@@ -111,7 +111,7 @@ class Handlers:
         return CallResult(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
 
     async def fetch_messages(self, call: Call) -> CallResult:
-        request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id)
+        request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id, call.page_bytes)
         page = await self._port.fetch_messages(request)
         return CallResult(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
 

@@ -44,6 +44,7 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.settings.config import PollSettings
 from rowbox.mailbox.subjects import user_id_of
 
@@ -168,9 +169,13 @@ def parse_fetch_conversation(
 
 
 def parse_fetch_messages(
-    query: str, claims: Claims, poll: PollSettings, read_user_id: ReadUserId = plain_user_id
+    query: str,
+    claims: Claims,
+    poll: PollSettings,
+    read_user_id: ReadUserId = plain_user_id,
+    page_bytes: int = PAGE_BYTES,
 ) -> FetchMessages:
-    """The fetch in a query string. BadRequest, UnknownParameter, Forbidden."""
+    """The fetch in a query string, of a page of at most `page_bytes`. BadRequest, UnknownParameter, Forbidden."""
     request = _fetch_messages.parse(query)
     page_size = min(max(1, request.page_size), MAX_MESSAGES)
     _check_position(request, page_size)
@@ -186,6 +191,7 @@ def parse_fetch_messages(
         _wait_ms(request, poll),
         claims.bearer,
         _is_own_client(claims, user_id),
+        page_bytes,
     )
 
 

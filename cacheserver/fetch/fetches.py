@@ -21,6 +21,7 @@ from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, UnknownConversation
 from rowbox.mailbox.pages.conversation_pages import ConversationPage, conversation_page
 from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, ResetReason, Start
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.pages.page_request import PageRequest
 from rowbox.mailbox.revocation import Bearer
 
@@ -241,11 +242,16 @@ def _is_known(mailbox: Mailbox, conversation_id: bytes | None) -> bool:
 
 def _asked(bookmarks: Bookmarks, request: FetchConversations | FetchMessages) -> PageRequest:
     """The page that is asked for. BadRequest: its token or its cursor is none of this list."""
+    start: Start | ResetReason = None
+    number = None
     if request.token is not None:
-        return PageRequest(bookmarks, bookmarks.read_token(request.token), None, request.page_size)
-    if request.cursor is not None:
-        return PageRequest(bookmarks, bookmarks.read_cursor(request.cursor), None, request.page_size)
-    return PageRequest(bookmarks, None, request.page_number, request.page_size)
+        start = bookmarks.read_token(request.token)
+    elif request.cursor is not None:
+        start = bookmarks.read_cursor(request.cursor)
+    else:
+        number = request.page_number
+    max_bytes = request.max_bytes if isinstance(request, FetchMessages) else PAGE_BYTES
+    return PageRequest(bookmarks, start, number, request.page_size, max_bytes)
 
 
 def _answer(bookmarks: Bookmarks, page: ConversationPage | MessagePage, quota: Quota | None, *, has_more: bool) -> Page:

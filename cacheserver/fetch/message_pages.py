@@ -59,7 +59,7 @@ class MessagePages:
         window = mailbox.window(asked.bookmarks.conversation_id, now_us)
         if window is None:
             return None
-        cut = PageCut(asked.size)
+        cut = PageCut(asked.size, asked.max_bytes)
         if cut.take_all(window.newest(None, asked.size + 1)) and not window.is_whole:
             return None  # whether there are more, only the row says
         return _conversation_page(asked, Place(mailbox.head, TOP), cut)
@@ -87,7 +87,7 @@ class MessagePages:
             below = await self._reader.position_of(view, conversation_id, asked.number * asked.size)
             if below is None:
                 return MessagePage((), False, None)
-        cut = await self._newest(view, conversation_id, below, asked.size)
+        cut = await self._newest(view, conversation_id, below, asked)
         return _conversation_page(asked, Place(token, TOP if below is None else below), cut)
 
     async def _after(self, view: View, asked: PageRequest, place: Place) -> MessagePage:
@@ -95,7 +95,7 @@ class MessagePages:
         conversation_id = asked.bookmarks.conversation_id
         if conversation_id is None:
             return await self._of_all(view, asked, place)
-        cut = await self._newest(view, conversation_id, _position(place, ID_BYTES), asked.size)
+        cut = await self._newest(view, conversation_id, _position(place, ID_BYTES), asked)
         return _conversation_page(asked, place, cut)
 
     async def _since(self, view: View, asked: PageRequest, token: int) -> MessagePage:
@@ -112,22 +112,22 @@ class MessagePages:
         entries, reached = await self._messages_since(view, asked.bookmarks.conversation_id, start, size + 1)
         if len(entries) > size:
             entries, reached = entries[:size], entries[size - 1].version
-        cut = PageCut(size)
+        cut = PageCut(size, asked.max_bytes)
         await self._reader.of_entries(view, entries, cut)
         if cut.has_more:
             reached = cut.copies[-1].version
         return MessagePage(_items(cut), True, reached, has_more=reached < as_of)
 
-    async def _newest(self, view: View, conversation_id: bytes, below: bytes | None, size: int) -> PageCut:
+    async def _newest(self, view: View, conversation_id: bytes, below: bytes | None, asked: PageRequest) -> PageCut:
         """A page of a conversation's newest messages under `below`: those in memory, and from the row what follows."""
-        cut, mailbox = PageCut(size), view.mailbox
+        cut, mailbox = PageCut(asked.size, asked.max_bytes), view.mailbox
         window = mailbox.window(conversation_id, view.now_us)
         if window is None and below is None:
             window = mailbox.window_to_fill(conversation_id)
         if window is None or (below is not None and below <= window.floor):
             await self._reader.newest(view, conversation_id, below, cut)
             return cut
-        if not cut.take_all(window.newest(below, size + 1)) or window.is_whole:
+        if not cut.take_all(window.newest(below, asked.size + 1)) or window.is_whole:
             return cut
         held, missed = len(cut.copies), window.missed
         is_current = view.as_of == mailbox.head  # else the row is read as it was before what the window holds
@@ -168,7 +168,7 @@ class MessagePages:
         most_reads = MAX_TAIL_READS if asked.number is None else None
         tail = await self._tail.newest(view, below, oldest, skipped + size + 1, most_reads)
         before, entries = tail.entries[:skipped], tail.entries[skipped:][:size]
-        cut = PageCut(size)
+        cut = PageCut(size, asked.max_bytes)
         await self._reader.of_entries(view, entries, cut)
         if asked.number is not None and cut.has_more:
             raise _too_large(asked, start._replace(position=_place(before[-1].version if before else below)), cut)
@@ -209,8 +209,9 @@ def _too_large(asked: PageRequest, start: Place, cut: PageCut) -> PageTooLarge:
     """Of a page by its number only what is in `cut` fits; `start` is where the page begins."""
     number, size = asked.number or 0, asked.size
     page_number, page_size = narrower(number, size, len(cut.copies))
+    most = f"{asked.max_bytes >> 20} MiB" if asked.max_bytes >> 20 else f"{asked.max_bytes >> 10} KiB"
     return PageTooLarge(
-        f"page {number} of {size} messages is more than 1 MiB: ask for pageNumber={page_number} with "
+        f"page {number} of {size} messages is more than {most}: ask for pageNumber={page_number} with "
         f"pageSize={page_size}, or go on with the cursor",
         page_number=page_number,
         page_size=page_size,

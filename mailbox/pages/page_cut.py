@@ -1,4 +1,4 @@
-"""Decides where a page of messages ends: after `size` messages, or before its body grows beyond 1 MiB.
+"""Decides where a page of messages ends: after `size` messages, or before its body grows beyond its most bytes.
 
 A page that is asked for by cursor or as a delta may end early, because the next one begins where it ended. A numbered
 page may not: the next one begins at pageNumber x pageSize, whatever this one held, so messages would be skipped. Such a
@@ -11,11 +11,12 @@ from typing import Protocol
 from rowbox.mailbox.message import MessageCopy
 
 PAGE_BYTES = 1 << 20
-"""The most bytes of an answer's body."""
+"""The most bytes of an answer's body, where whoever asks does not want fewer."""
 TAIL_BYTES = 2_048
 """The most bytes of a body beside its messages: names, a token, and a cursor of up to 1,024 characters."""
 ROOM_BYTES = PAGE_BYTES - TAIL_BYTES
-"""The bytes that are left for messages and the commas between them. The largest message takes some 400,000."""
+"""The bytes of such a body that are left for messages and the commas between them. The largest message takes some
+400,000."""
 
 SMALLEST_BYTES = 200
 """A number of bytes that is less than any message takes."""
@@ -38,14 +39,17 @@ class Cut(Protocol):
 
 
 class PageCut:
-    """A page of at most `size` messages while it is filled, in the order of its list. One message is always taken."""
+    """A page while it is filled, in the order of its list: at most `size` messages, in a body of at most `max_bytes`.
+
+    One message is always taken.
+    """
 
     __slots__ = ("copies", "has_more", "room_bytes", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, max_bytes: int = PAGE_BYTES) -> None:
         self.size = size
         self.copies: list[MessageCopy] = []
-        self.room_bytes = ROOM_BYTES
+        self.room_bytes = max_bytes - TAIL_BYTES
         self.has_more = False
 
     def take(self, copy: MessageCopy) -> bool:

@@ -116,7 +116,7 @@ VALUES: Mapping[str, Any] = {
     "React": React("alice", OTHER_ID, ID, "\U0001f44d", BEARER, Routed(8, 9)),
     "ChangeResult": ChangeResult(ID, 6, changed=True, quota=QUOTA),
     "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
-    "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER, proves=True),
+    "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER, True, 65_536),
     "Page": Page((b"{}",), False, "token", True, "cursor", "reason", 5, QUOTA),
     "FetchChanges": FetchChanges("alice", "token", 100, 262_144, 5_000, BEARER, proves=True),
     "FetchReceipts": FetchReceipts("alice", OTHER_ID, (ID, OTHER_ID), BEARER),

@@ -9,8 +9,8 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.errors import HandoverInProgress, PageTooLarge, StoreOutcomeUnknown
 from rowbox.mailbox.pages.cursor import ListKind
-from rowbox.mailbox.pages.page_cut import ROOM_BYTES
-from tests.support.cluster import SHARDS, Node, all_messages, cluster, gather_all
+from rowbox.mailbox.pages.page_cut import PAGE_BYTES, TAIL_BYTES
+from tests.support.cluster import SHARDS, Node, cluster, gather_all
 from tests.support.virtual_time import virtual_time
 
 ANN = row_key("ann", SHARDS)
@@ -31,23 +31,30 @@ async def test_an_owner_that_was_replaced_does_not_even_send_its_write() -> None
         assert await cells(node, Family.MESSAGES) == 1
 
 
+@pytest.mark.parametrize("max_bytes", [PAGE_BYTES, 256 << 10])
 @pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
 @virtual_time
-async def test_a_page_is_bounded_in_bytes_and_its_cursor_and_token_go_on(late: bool) -> None:
+async def test_a_page_is_bounded_in_bytes_and_its_cursor_and_token_go_on(late: bool, max_bytes: int) -> None:
+    room_bytes = max_bytes - TAIL_BYTES
     async with cluster(late=late) as servers:
         node = servers.node
         first = await node.send("ann", "ann", "first", "c")
         token = node.token("ann", first.last_updated_timestamp, ListKind.ALL_MESSAGES)
         for number in range(40):
             await node.send("ann", "ann", "x" * 60_000, f"c{number}")
-        page = await node.messages("ann", first.conversation_id, page_size=200)
-        assert 0 < sum(map(len, page.items)) <= ROOM_BYTES
-        assert page.has_more
-        items, _ = await all_messages(node, "ann", first.conversation_id, 200)
-        assert len(items) == 41
+        for conversation_id in (first.conversation_id, None):
+            count, cursor, has_more = 0, None, True
+            while has_more:
+                page = await node.messages("ann", conversation_id, page_size=200, cursor=cursor, max_bytes=max_bytes)
+                assert room_bytes - 61_000 < sum(map(len, page.items)) <= room_bytes or not page.has_more
+                count, cursor, has_more = count + len(page.items), page.next_cursor, page.has_more
+            assert count == 41
+            with pytest.raises(PageTooLarge) as refused:
+                await node.messages("ann", conversation_id, page_number=0, page_size=41, max_bytes=max_bytes)
+            assert refused.value.page_size == room_bytes // 60_000
         caught_up = 0
-        while (delta := await node.messages("ann", token=token, page_size=200)).items:
-            assert sum(map(len, delta.items)) <= ROOM_BYTES
+        while (delta := await node.messages("ann", token=token, page_size=200, max_bytes=max_bytes)).items:
+            assert sum(map(len, delta.items)) <= room_bytes
             assert delta.token is not None
             caught_up, token = caught_up + len(delta.items), delta.token
         assert caught_up == 40

@@ -204,6 +204,14 @@ async def test_a_call_of_no_object_is_a_problem_and_not_the_end(served: Api) -> 
             assert (await talk.hears("reply"))["status"] == 400
 
 
+async def test_pages_are_smaller_over_a_socket_than_by_http(served: Api, feed: FeedPort) -> None:
+    await served.get("/v1/fetchMessages")
+    async with opened(served) as talk:
+        await talk.call(1, "fetchMessages")
+    asked = [one.max_bytes for one in feed.calls if isinstance(one, FetchMessages)]
+    assert asked == [1 << 20, 256 << 10]
+
+
 async def test_errors_of_the_moment_say_when_to_try_again(served: Api, feed: FeedPort) -> None:
     async with opened(served) as talk:
         feed.error = HandoverInProgress("elsewhere", retry_after_ms=321)
