@@ -132,13 +132,15 @@ class InGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Told(msgspec.Struct, frozen=True, array_like=True):
     """What a system message says, beside who did it (its sender). `users`: whom it happened to, the first of many.
 
-    The order of the fields is the format on disk.
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
 
     type: EventType
     users: tuple[str, ...] = ()
     name: str | None = None
     """The new name of the group, where it has one."""
+    role: Role | None = None
+    """Of an event that gives a role: which."""
 
 
 class Join(msgspec.Struct, frozen=True, array_like=True):

@@ -113,7 +113,8 @@ def copy_of(
         _shown(tallies_of(reactions, user_id) if reactions else tallies) if reactions or tallies else msgspec.UNSET,
     )
     if told is not None:
-        event = representation.Event(told.type, message.sender_id, told.users, told.name or msgspec.UNSET)
+        name, role = told.name or msgspec.UNSET, told.role or msgspec.UNSET
+        event = representation.Event(told.type, message.sender_id, told.users, name, role)
         made = msgspec.structs.replace(made, kind="system", event=event)
     return MessageCopy(message.message_id, version, epoch, representation.encode(made), came)
 

@@ -77,6 +77,10 @@ class Event(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=
     actor: Annotated[UserId, Meta(description="Who did it.")]
     users: Annotated[tuple[UserId, ...], Meta(description="Whom it happened to.")]
     name: Annotated[str, Meta(description="The group's name, where this gave it one.")] | UnsetType = UNSET
+    role: (
+        Annotated[Role, Meta(description="The role that this gave. Whoever was the owner is an admin then.")]
+        | UnsetType
+    ) = UNSET
 
 
 class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):

@@ -113,6 +113,8 @@ class GroupEvent(Struct, rename="camel", kw_only=True, frozen=True):
     """Whom it happened to; the first of many."""
     name: str | None = None
     """The group's name, where this gave it one."""
+    role: str | None = None
+    """The role that this gave: owner, admin or member. Whoever was the owner is an admin then."""
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True):

@@ -92,7 +92,7 @@ def _set_role(group: Group, actor: Member, deed: SetRole) -> Outcome | None:
     roles: dict[str, Role] = {member.user_id: deed.role}
     if deed.role == "owner":
         roles[actor.user_id] = "admin"
-    return Outcome(_with_roles(group, roles), Told("role", (member.user_id,)), roles=roles)
+    return Outcome(_with_roles(group, roles), Told("role", (member.user_id,), role=deed.role), roles=roles)
 
 
 def _update(group: Group, actor: Member, deed: Update) -> Outcome | None:

@@ -2,6 +2,8 @@
 
 /** So many users a system message names at most; there may be more then. */
 const MOST_NAMED = 5;
+/** @type {Record<string, string>} */
+const ROLES = { owner: "the owner", admin: "an admin", member: "an ordinary member" };
 
 /**
  * One sentence for `userId`; null for what this page knows nothing of, which it does not show.
@@ -9,7 +11,7 @@ const MOST_NAMED = 5;
  * @param {string} userId
  * @returns {?string}
  */
-export function sentenceOf({ type, actor, users, name }, userId) {
+export function sentenceOf({ type, actor, users, name, role }, userId) {
   const who = actor === userId ? "You" : actor;
   const whom = listOf(users.map((user) => (user === userId ? "you" : user)));
   switch (type) {
@@ -26,7 +28,9 @@ export function sentenceOf({ type, actor, users, name }, userId) {
     case "renamed":
       return name ? `${who} named the group “${name}”` : `${who} took the group’s name away`;
     case "role":
-      return `${who} changed ${users[0] === userId ? "your" : `${whom}’s`} role`;
+      return role && role in ROLES
+        ? `${who} made ${whom} ${ROLES[role]}`
+        : `${who} changed ${users[0] === userId ? "your" : `${whom}’s`} role`;
     case "settings":
       return `${who} changed what members may do`;
     case "deleted":

@@ -113,6 +113,10 @@ export type GroupEvent = {
      * The group's name, where this gave it one.
      */
     name?: string;
+    /**
+     * The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
+     */
+    role?: string;
 };
 export type Conversation = {
     conversationId: string;
@@ -492,6 +496,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} actor Who did it.
  * @property {string[]} users Whom it happened to; the first of many.
  * @property {string} [name] The group's name, where this gave it one.
+ * @property {string} [role] The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId

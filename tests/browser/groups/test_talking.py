@@ -116,7 +116,7 @@ async def test_the_tabs_of_a_browser_show_a_group_over_one_socket(windows: Windo
     await alice.shows("from tab 0", "from tab 1")
     await alice.about()
     await alice.to_member("bob", "Make an admin")
-    await expect(GroupPane(tabs[0], "alice").told.last).to_have_text("You changed bob’s role")
+    await expect(GroupPane(tabs[0], "alice").told.last).to_have_text("You made bob an admin")
     await server.metric_reaches(SOCKETS, 1)
 
 

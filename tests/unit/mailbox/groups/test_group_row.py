@@ -24,6 +24,7 @@ from rowbox.mailbox.group import (
     GroupPart,
     GroupSettings,
     Standing,
+    Told,
     WhoMay,
     group_conversation_id,
     group_name,
@@ -219,6 +220,7 @@ def test_an_owner_who_gives_the_group_away_is_an_admin() -> None:
     row.change("ann", SetRole("bob", "owner"))
     assert row.roles() == {"ann": "admin", "bob": "owner", "cid": "member"}
     assert row.part.roles == {"ann": "admin", "bob": "owner"}
+    assert row.part.told == Told("role", ("bob",), role="owner")
     with pytest.raises(NotAllowed):
         row.change("ann", SetRole("cid", "admin"))
 
