@@ -30,7 +30,8 @@ def users(talks: Talks) -> set[str]:
 
 
 def in_store(data_dir: Path, work: Callable[[RocksStore, Settings], Awaitable[Any]]) -> Any:
-    settings = load({"server.data_dir": str(data_dir), "rate_limits.enabled": "off"}, {}, None).settings
+    options = {"server.data_dir": str(data_dir), "rate_limits.enabled": "off", "messages.receipts": "none"}
+    settings = load(options, {}, None).settings
 
     async def run() -> Any:
         store = open_embedded(settings)

@@ -149,7 +149,7 @@ MUTANTS = (
     Mutant(HandedOver.claim, "access(self.fence, epoch, incarnation) is not Access.CLAIMABLE", "True", _WARM),
     Mutant(HandedOver.claim, "self.head,", "self.head - 1,", _GIVEN),
     Mutant(HandedOver.mailbox, "head=self.head,", "head=0,", _GIVEN),
-    Mutant(HandedOver.mailbox, "index=index_of(self.states)", "index=index_of(())", _GIVEN),
+    Mutant(HandedOver.mailbox, "index_of(self.states,", "index_of((),", _GIVEN),
     Mutant(HandedOver.mailbox, "client_ids=self.client_ids", "client_ids=None", _GIVEN),
     Mutant(HandedOver.mailbox, "fence=fence,", "fence=self.fence,", _GIVEN),
     Mutant(hand_over.packed_mailbox, "mailbox.head,", "0,", _GIVEN),

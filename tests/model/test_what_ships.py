@@ -29,6 +29,7 @@ NOT_SEARCHED: Mapping[str, str] = {
     "two_states.merge": "puts what the parts of a row say side by side; no key is in two of them",
     "two_states.is_in_order": "what the checker asks of a cell; tests/owner/rows/test_any_kind.py switches it off",
     "claimed_row.ClaimedRow.mailbox": "hands over what `add` has taken in",
+    "claimed_row.ClaimedRow.whole_draft": "what clients are shown of receipts; tests/owner/receipts is red without it",
     "hand_over._entry": "cuts off what a newer Rowbox has added; tests/unit/mailbox/aggregate/test_hand_over.py",
     "hand_over._by_epoch": "an encoding",
     "hand_over.HandedOver._keys": "whatever a mailbox holds; the model's has conversations only",

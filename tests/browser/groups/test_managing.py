@@ -86,7 +86,7 @@ async def test_who_may_what_is_offered_what(windows: Windows, server: ServerProc
 
     await alice.to_member("bob", "Make an admin")
     await expect(bob.details.locator(".member", has_text="bob").locator(".role")).to_have_text("Admin")
-    await expect(bob.told.last).to_have_text("alice changed your role")
+    await expect(bob.told.last).to_have_text("alice made you an admin")
     await expect(bob.details.locator(".deeds button")).to_have_text(["Write to carol", "Remove from the group"])
     await expect(bob.details.get_by_role("button", name="Delete group")).to_have_count(0)
     await bob.details.get_by_role("button", name="Actions for alice").click()
