@@ -131,9 +131,10 @@ class NotAllowed(RowboxError):
 
 
 class NotInGroups(RowboxError):
-    """The conversation is a group, and the call, or the command of a user's row, is for conversations of two."""
+    """A command of a user's row is for conversations of two, and this one is a group: the group's row has to be asked.
 
-    code = "not_in_groups"
+    No client is told so.
+    """
 
 
 class TooManyReactions(RowboxError):

@@ -125,11 +125,6 @@ KINDS: Final[dict[str, Kind]] = {
         "The message was taken back",
         "Leave it: a message that was unsent stays so, and nobody reacts to it. Send another one.",
     ),
-    "not_in_groups": Kind(
-        409,
-        "The call is not there for groups",
-        "Leave it: the conversation is a group, which the server that was asked does not do this for.",
-    ),
     "too_late_to_change": Kind(
         409,
         "The message was sent too long ago to be changed",

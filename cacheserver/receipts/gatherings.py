@@ -30,12 +30,12 @@ Taken = asyncio.Future[int]
 class _Gathering:
     """What is gathered of one group."""
 
-    __slots__ = ("is_scheduled", "next_at_s", "receipts", "waiting")
+    __slots__ = ("is_scheduled", "next_at_s", "receipts", "tellers")
 
     def __init__(self) -> None:
         self.receipts: dict[str, Receipt] = {}
         """By member."""
-        self.waiting: list[tuple[int, Taken]] = []
+        self.tellers: list[tuple[int, Taken]] = []
         """Who is told once they are written, each with the number of its receipts."""
         self.next_at_s = 0.0
         self.is_scheduled = False
@@ -71,7 +71,7 @@ class Gatherings:
             known = gathering.receipts.get(receipt.reader_id)
             gathering.receipts[receipt.reader_id] = joined(known, receipt) if known is not None else receipt
         taken: Taken = self._loop.create_future()
-        gathering.waiting.append((len(receipts), taken))
+        gathering.tellers.append((len(receipts), taken))
         self.gathered += len(receipts)
         self._schedule(name, gathering)
         return taken
@@ -101,24 +101,24 @@ class Gatherings:
     def _write(self, name: str) -> None:
         gathering = self._groups[name]
         gathering.is_scheduled = False
-        if not gathering.waiting:
+        if not gathering.tellers:
             del self._groups[name]
             return
         receipts, gathering.receipts = tuple(gathering.receipts.values()), {}
-        waiting, gathering.waiting = gathering.waiting, []
+        tellers, gathering.tellers = gathering.tellers, []
         gathering.next_at_s = self._loop.time() + GATHERED_S
         future: asyncio.Future[CommandResult] = self._loop.create_future()
-        future.add_done_callback(partial(self._written, name, waiting))
+        future.add_done_callback(partial(self._written, name, tellers))
         try:
             self._submit(ReceiptsCommand(name, receipts, future=future))
         except RowboxError as error:
             future.set_exception(error)
 
     def _written(
-        self, name: str, waiting: Sequence[tuple[int, Taken]], written: "asyncio.Future[CommandResult]"
+        self, name: str, tellers: Sequence[tuple[int, Taken]], written: "asyncio.Future[CommandResult]"
     ) -> None:
         error = None if written.cancelled() else written.exception()
-        for count, taken in waiting:
+        for count, taken in tellers:
             self.gathered -= count
             if taken.done():
                 continue
@@ -133,7 +133,7 @@ class Gatherings:
             self._schedule(name, gathering)  # also where nothing came meanwhile: then it is forgotten at that time
 
     def _refuse(self, gathering: _Gathering) -> None:
-        for count, taken in gathering.waiting:
+        for count, taken in gathering.tellers:
             self.gathered -= count
             if not taken.done():
                 taken.set_exception(HandoverInProgress("the group's row is another owner's now", retry_after_ms=100))

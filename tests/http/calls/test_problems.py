@@ -31,7 +31,6 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.NotTheAuthor("x"), 403, False),
     (errors.MessageUnsent("x"), 409, False),
     (errors.TooLateToChange("x"), 409, False),
-    (errors.NotInGroups("x"), 409, False),
     (errors.NotAMember("x"), 403, False),
     (errors.NotAllowed("x"), 403, False),
     (errors.GroupDeleted("x"), 403, False),
