@@ -27,7 +27,7 @@ from rowbox.cacheserver.port import ChangeGroup, ChangeMessage, Create, FetchGro
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell
+from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell, MessageCell
 from rowbox.mailbox.errors import (
     ClientGroupIdReused,
     ClientMessageIdReused,
@@ -40,6 +40,7 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     UnknownMessage,
 )
+from rowbox.mailbox.groups.done_already import has_text, shows_reaction
 from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
 from rowbox.mailbox.groups.requests import (
@@ -149,9 +150,15 @@ class FrontDoor:
         async with self.lines.turn(request.user_id, conversation_id, request.routed):
             entropy = self._random.getrandbits(62)
 
-            async def prepare() -> GroupRequest:
+            async def prepare() -> GroupRequest | GroupChanged:
                 row, mailbox = await self._own_row(request.user_id, request.bearer)
-                by = standpoint(mailbox, conversation_id, self._time.now_us())
+                try:
+                    by = standpoint(mailbox, conversation_id, self._time.now_us())
+                except (NotAMember, GroupDeleted):
+                    if not await self._is_done(request, row, mailbox):
+                        raise
+                    self._revocations.check_again(request.bearer)
+                    return GroupChanged(0, changed=False)
                 await self._own_copy(row, mailbox, conversation_id, message_id)
                 self._revocations.check_again(request.bearer)
                 if isinstance(request, React):
@@ -245,14 +252,30 @@ class FrontDoor:
         copy = mailbox.copy_in_memory(conversation_id, message_id)
         if copy is not None:
             return copy.version
-        try:
-            held = await self._reader.message(View(row.key, mailbox, self._time.seen_us()), conversation_id, message_id)
-        except HandoverInProgress:
-            self._table.drop_replaced(row, mailbox)
-            raise
+        held = await self._own_cell(row, mailbox, conversation_id, message_id)
         if held is None:
             raise UnknownMessage("no such message in this conversation")
         return held.version
+
+    async def _is_done(self, request: ChangeMessage | React, row: Row, mailbox: Mailbox) -> bool:
+        """Whether the user's own copy of a message, which takes no more changes, is as he wants it."""
+        held = await self._own_cell(row, mailbox, request.conversation_id, request.message_id)
+        row.grant.check()
+        if held is None:
+            return False
+        if isinstance(request, React):
+            return shows_reaction(request.emoji, held)
+        return has_text(request.content, held, request.user_id)
+
+    async def _own_cell(
+        self, row: Row, mailbox: Mailbox, conversation_id: bytes, message_id: bytes
+    ) -> MessageCell | None:
+        """What counts of a message in the user's own row."""
+        try:
+            return await self._reader.message(View(row.key, mailbox, self._time.seen_us()), conversation_id, message_id)
+        except HandoverInProgress:
+            self._table.drop_replaced(row, mailbox)
+            raise
 
     def _new_group(self, request: ChangeGroup, deed: Create, entropy: int) -> NewGroup:
         asked = repr((deed.name, sorted(set(deed.members)), deed.settings))

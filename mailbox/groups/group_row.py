@@ -41,6 +41,7 @@ from rowbox.mailbox.group import (
     person_key,
 )
 from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of
+from rowbox.mailbox.groups.done_already import done_before
 from rowbox.mailbox.groups.message_row import Reacted, Windows, is_change_due, is_member_reaction_due
 from rowbox.mailbox.groups.requests import (
     GroupChange,
@@ -154,11 +155,13 @@ class GroupRow:
 
         UnknownConversation, GroupDeleted, NotAMember, UnknownMessage, and what is_change_due raises.
         """
-        group = self._standing_group(new.by.user_id)
-        member = self._member(group, new.by.user_id, new.by.joined)
         held = self._held(new.message_id, fact)
         if isinstance(held, MessageNeed):
             return held
+        asking = self._asking(new, held)
+        if isinstance(asking, GroupChanged):
+            return asking
+        group, member = asking
         if not is_change_due(new, held, group, member, windows, self._plan.now_us):
             return GroupChanged(held.version, changed=False)
         admit(len(group.members))
@@ -190,8 +193,11 @@ class GroupRow:
         after, answers = held, list[GroupChanged | RowboxError]()
         for new in asked:
             try:
-                standing = self._standing_group(new.by.user_id)
-                member = self._member(standing, new.by.user_id, new.by.joined)
+                asking = self._asking(new, after)
+                if isinstance(asking, GroupChanged):
+                    answers.append(asking)
+                    continue
+                standing, member = asking
                 is_due = is_member_reaction_due(new, after, member, windows, self._plan.now_us)
                 if is_due and after is held:
                     admit(len(standing.members))
@@ -306,6 +312,21 @@ class GroupRow:
         after = after.with_chain(version, version, epoch)
         plan.put_conversation(self._conversation_id, after, kind, held.message_id, held.came)
         return GroupChanged(version, changed=True, event_id=identifier)
+
+    def _asking(self, new: MessageChange | MessageReaction, held: MessageCell) -> tuple[Group, Member] | GroupChanged:
+        """Who wants to change a message, and the group; or the answer to who is out, where it was done while he was in.
+
+        UnknownConversation, GroupDeleted, NotAMember.
+        """
+        user_id = new.by.user_id
+        try:
+            group = self._standing_group(user_id)
+            return group, self._member(group, user_id, new.by.joined)
+        except (NotAMember, GroupDeleted):
+            version = done_before(self._left(user_id), new, held)
+            if version is None:
+                raise
+            return GroupChanged(version, changed=False)
 
     def _standing_group(self, user_id: str) -> Group:
         group = self._group

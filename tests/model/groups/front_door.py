@@ -12,13 +12,13 @@ What a request does to the member's message may also be undone by somebody else,
 
 Checked after every step: no send is in the log twice; nobody is told that a send was refused which is in the log; who
 was answered finds his message in his own mailbox; what was answered last about somebody's membership is so, and what
-was answered last about the message.
+was answered last about the message: nobody is told that a request was refused because of which it is as it is.
 """
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, TypeAlias
 
-from tests.model.groups.shipped import Asked, Before, Touched, answer, is_in
+from tests.model.groups.shipped import Asked, Before, Touched, answer, is_in, own_copy_is_so
 
 Do: TypeAlias = Literal["send", "add", "remove", "edit", "unsend", "react", "take back"]
 OF_THE_MESSAGE = ("edit", "unsend", "react", "take back")
@@ -36,6 +36,8 @@ class DoorRules(NamedTuple):
     """... until the sender's own row has the message. Else: for an hour."""
     own_copy_first: bool = True
     """A send is answered once the sender's own row has it. Else: once G has it."""
+    own_copy_counts: bool = True
+    """Who is out by his own row is refused unless his copy of the message is as he wants it. Else: always."""
 
 
 class DoorBounds(NamedTuple):
@@ -88,6 +90,18 @@ class Door(NamedTuple):
     wrong: str | None = None
     message: Touched = Touched()
     """The member's message, to which his requests may do something."""
+    earlier: tuple[Touched, ...] = (Touched(),)
+    """What it was in the actor's own row after each change that reached that, or will: those made while he was in."""
+
+    def own_copy(self) -> Touched:
+        """The message in the actor's own row."""
+        return [copy for copy in self.earlier if copy.changed <= self.chain][-1]
+
+    def with_message(self, message: Touched) -> "Door":
+        """With the message changed by the next event."""
+        reaches = self.joined_by(self.head) is not None
+        earlier = (*self.earlier, message) if reaches else self.earlier
+        return self._replace(head=message.changed, message=message, earlier=earlier)
 
     def joined_by(self, version: int) -> int | None:
         """The join by which the actor is in as of a version of G; None: he is out."""
@@ -145,6 +159,8 @@ class DoorModel:
         }[self._do(number)]
         if state.heard in ("done", "known") and not is_so:
             return f"request {number} was answered, and then undone by what came late: {message}"
+        if state.heard == "refused" and message.shows(number):
+            return f"request {number} was refused, and is done: {message}"
         if state.heard in ("done", "known") and state.chain < message.changed and not self._is_moving(state):
             return f"request {number} was answered, and the own mailbox does not show it"
         return None
@@ -170,8 +186,7 @@ class DoorModel:
         if left.returns and not is_in:
             yield "another admin adds the member", changed._replace(left=left._replace(returns=left.returns - 1))
         if left.unsends and not state.message.is_unsent:
-            message = Touched(0, state.head + 1, is_unsent=True)
-            taken = state._replace(head=state.head + 1, message=message)
+            taken = state.with_message(Touched(0, state.head + 1, is_unsent=True))
             yield "another admin takes the message back", taken._replace(left=left._replace(unsends=left.unsends - 1))
         if left.hours:
             kept = (number for number in state.known if self.rules.kept_for_the_sender and not state.own_has(number))
@@ -195,7 +210,10 @@ class DoorModel:
         is_known = do == "send" and state.own_has(number)
         joined = is_in(state.joined_by(state.chain), state.left_by(state.chain), state.chain)
         label = f"the member's owner has request {number}, {do}"
-        if is_known and (self.rules.known_first or joined is not None):
+        looks = joined is None and self.rules.own_copy_counts
+        if do in OF_THE_MESSAGE and looks and own_copy_is_so(state.own_copy(), do, number):
+            yield f"{label}: it is so", state._replace(heard="known")
+        elif is_known and (self.rules.known_first or joined is not None):
             yield f"{label}: known", state._replace(heard="known")
         elif joined is None:
             yield f"{label}: refused", state._replace(heard="refused")
@@ -234,8 +252,7 @@ class DoorModel:
         """A forward that does something to the message arrives."""
         number, version = forward.number, state.head + 1
         label = f"G has request {number}, {do}, accepted at {forward.chain}"
-        joined = state.joined_by(state.head)
-        left = 0 if joined is not None else state.left_by(state.head)
+        joined, left = state.joined_by(state.head), state.left_by(state.head)
         before = Before(state.head, state.changed, joined, left, state.other_in, state.known, state.message)
         said = answer(before, Asked(number, do, forward.chain, forward.joined, forward.is_old))
         if said == "comes too late":
@@ -246,8 +263,7 @@ class DoorModel:
             if state.chain >= state.message.changed or not self.rules.own_copy_first:
                 yield f"{label}: it is so", self._answered(state, forward, "known")
         else:
-            message = state.message.after(do, number, version)
-            taken = state._replace(head=version, message=message)
+            taken = state.with_message(state.message.after(do, number, version))
             if (state.asked, state.heard) == (number, "refused"):
                 taken = taken._replace(wrong=f"request {number} was refused, and is done all the same")
             yield f"{label}: done", taken if self.rules.own_copy_first else self._answered(taken, forward, "done")

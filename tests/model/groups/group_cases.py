@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, TypeAlias
 
 from rowbox.mailbox.aggregate import changes
-from rowbox.mailbox.groups import chain, member_row, message_row
+from rowbox.mailbox.groups import chain, done_already, member_row, message_row
 from rowbox.mailbox.groups.group_row import GroupRow
 from tests.model.groups.fan_out import FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorBounds, DoorModel, DoorRules
@@ -16,6 +16,7 @@ STILL = FanOutBounds(takeovers=0, member_takeovers=0)
 STAYING = STILL._replace(messages=1, joins=1, leaves=0)
 SENDS = DoorBounds(("send", "send"), removals=1, returns=1, hours=1)
 CHANGES = DoorBounds(("add", "remove"))
+RETURNS = DoorBounds(("edit", "edit"), removals=1, returns=1)
 
 
 _STILL = "group, joins and leavings"
@@ -76,9 +77,9 @@ FULL = (
     GroupCase(_SENDS, SENDS),
     GroupCase(_CHANGES, CHANGES._replace(requests=("add", "remove", "add"))),
     GroupCase(_TEXTS, DoorBounds(("edit", "edit", "edit"))),
-    GroupCase(_RETURNS, DoorBounds(("edit", "edit"), removals=1, returns=1)),
+    GroupCase(_RETURNS, RETURNS),
     GroupCase(_REACTS_AGAIN, DoorBounds(("react", "take back"), removals=1, returns=1)),
-    GroupCase(_TAKEN_BACK, DoorBounds(("edit", "unsend"), unsends=1)),
+    GroupCase(_TAKEN_BACK, DoorBounds(("edit", "unsend"), removals=1, unsends=1)),
     GroupCase(_REACTS, DoorBounds(("react", "react", "take back"))),
     GroupCase("group, requests: both", DoorBounds(("send", "add", "remove"), removals=1, returns=1)),
 )
@@ -106,6 +107,12 @@ _MEMBER_BOUNDS = {
     "kept_until_acknowledged": STILL,
     "recipients_at_commit": STILL,
 }
+_DOOR_BOUNDS = {
+    "known_first": SENDS,
+    "kept_for_the_sender": SENDS,
+    "own_copy_first": SENDS,
+    "own_copy_counts": RETURNS,
+}
 
 WEAKENED = (
     *(
@@ -113,8 +120,8 @@ WEAKENED = (
         for name, bounds in _MEMBER_BOUNDS.items()
     ),
     *(
-        GroupCase(f"group, requests without {name}", SENDS, DoorRules()._replace(**{name: False}))
-        for name in DoorRules._fields
+        GroupCase(f"group, requests without {name}", bounds, DoorRules()._replace(**{name: False}))
+        for name, bounds in _DOOR_BOUNDS.items()
     ),
 )
 """Each rule around the rows left out: a violation must be found."""
@@ -147,8 +154,17 @@ MUTANTS = (
     Mutant(GroupRow.change_message, "self._chain, _names(group)", "0, _names(group)", _EDITS),
     Mutant(GroupRow.change_message, "_names(group)", "()", _EDITS),
     Mutant(GroupRow.react, "_names(group)", "()", _REACTIONS),
-    Mutant(GroupRow.change_message, "new.by.joined", "None", _RETURNS),
-    Mutant(GroupRow.react, "new.by.joined", "None", _REACTS_AGAIN),
+    Mutant(GroupRow._asking, "new.by.joined", "None", _RETURNS),
+    Mutant(GroupRow._asking, "new.by.joined", "None", _REACTS_AGAIN),
+    Mutant(GroupRow._asking, "if version is None", "if True", _RETURNS),
+    Mutant(GroupRow._asking, "if version is None", "if True", _REACTS_AGAIN),
+    Mutant(GroupRow._asking, "if version is None", "if True", _TAKEN_BACK),
+    Mutant(done_already.done_before, "if is_so and", "if", _RETURNS),
+    Mutant(done_already.done_before, "asked.emoji == (", "'' == (", _REACTS_AGAIN),
+    Mutant(done_already.has_text, "return held.is_unsent", "return False", _TAKEN_BACK),
+    Mutant(done_already.has_text, "return not held.is_unsent and ", "return False and ", _RETURNS),
+    Mutant(done_already.has_text, "== (user_id, content)", "[0] == user_id", _RETURNS),
+    Mutant(done_already.shows_reaction, "return emoji ==", "return '' ==", _REACTS_AGAIN),
     Mutant(message_row.is_change_due, "due = not held.is_unsent", "due = True", _UNSENDS),
     Mutant(changes.is_reaction_due, "if held.is_unsent:", "if False:", _ALL_CHANGES),
     Mutant(message_row.is_change_due, "if due:", "if False:", _TEXTS),

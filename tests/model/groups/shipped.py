@@ -42,6 +42,7 @@ from rowbox.mailbox.group import (
     group_send_hash,
     person_key,
 )
+from rowbox.mailbox.groups.done_already import has_text, shows_reaction
 from rowbox.mailbox.groups.group_row import OLD_AFTER_US, GroupRow
 from rowbox.mailbox.groups.member_row import MOST_GROUPS, standpoint, take_event
 from rowbox.mailbox.groups.message_row import Reacted
@@ -59,7 +60,7 @@ from rowbox.mailbox.groups.requests import (
 )
 from rowbox.mailbox.ids import message_id, payload_hash
 from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.reactions import Reaction
+from rowbox.mailbox.reactions import Reaction, tallies_of
 from rowbox.mailbox.two_states import ByKind, State
 from tests.model.groups.copies import ALWAYS, Copy, cell_of, copy_in, fact_of, id_of, messages_in
 
@@ -337,17 +338,26 @@ class Touched(NamedTuple):
     """The version of the newest event of it; of which that of its text, and of the actor's reaction."""
     is_unsent: bool = False
     reaction: int = 0
+    """0: the actor shows none."""
     text_at: int = 0
     reacted_at: int = 0
+    taken_back: int = 0
+    """The request by which the actor took back his reaction, where he shows none."""
 
     def after(self, do: str, number: int, version: int) -> "Touched":
         """The message after a request."""
         if do == "edit":
             return self._replace(text=number, changed=version, text_at=version)
         if do == "unsend":
-            return Touched(0, version, is_unsent=True)
-        reaction = number if do == "react" else 0
-        return self._replace(reaction=reaction, changed=version, reacted_at=version)
+            return Touched(number, version, is_unsent=True)
+        touched = self._replace(changed=version, reacted_at=version)
+        if do == "react":
+            return touched._replace(reaction=number, taken_back=0)
+        return touched._replace(reaction=0, taken_back=number)
+
+    def shows(self, number: int) -> bool:
+        """Whether it is as it is because of a request."""
+        return number in (self.text, self.reaction, self.taken_back)
 
 
 class Before(NamedTuple):
@@ -410,17 +420,29 @@ def is_in(joined_by: int | None, left: int, chain: int) -> int | None:
         return None
 
 
-def _touch(row: GroupRow, head: int, known: Touched, asked: Asked, by: Standpoint) -> bool:
-    """Whether the group's row does to the message what is asked; False: it is so."""
+@lru_cache(maxsize=1 << 16)
+def own_copy_is_so(own: Touched, do: str, number: int) -> bool:
+    """Whether the actor's copy of his message, which nothing reaches any more, is as a request wants it."""
+    if do in ("edit", "unsend"):
+        return has_text(str(number) if do == "edit" else None, _cell(own, in_group_row=False), WATCHED)
+    return shows_reaction(str(number) if do == "react" else "", _cell(own, in_group_row=False))
+
+
+def _cell(known: Touched, *, in_group_row: bool) -> MessageCell:
+    """The actor's message in the group's row, or in his own."""
     change = Change(known.text_at + MADE) if known.text_at else None
     if known.is_unsent:
         change = Change(known.changed + MADE, is_unsent=True)
     emoji = str(known.reaction) if known.reaction else ""
     of_actor = (Reaction(WATCHED, emoji, known.reacted_at + MADE),) if known.reacted_at else ()
-    version = known.changed + MADE
-    text = "" if known.is_unsent else str(known.text)
-    cell = MessageCell(CONVERSATION, id_of(MADE), 1, version, WATCHED, text, None, change, MADE, of_actor)
-    fact = fact_of(CONVERSATION, id_of(MADE), head, cell)
+    reactions, tallies = (of_actor, ()) if in_group_row else ((), tallies_of(of_actor, WATCHED))
+    text, stamp = "" if known.is_unsent else str(known.text), (1, known.changed + MADE)
+    return MessageCell(CONVERSATION, id_of(MADE), *stamp, WATCHED, text, None, change, MADE, reactions, None, tallies)
+
+
+def _touch(row: GroupRow, head: int, known: Touched, asked: Asked, by: Standpoint) -> bool:
+    """Whether the group's row does to the message what is asked; False: it is so."""
+    fact = fact_of(CONVERSATION, id_of(MADE), head, _cell(known, in_group_row=True))
     if asked.do in ("edit", "unsend"):
         content = str(asked.number) if asked.do == "edit" else None
         changed = row.change_message(MessageChange(CONVERSATION, by, id_of(MADE), content, 0), ALWAYS, fact)

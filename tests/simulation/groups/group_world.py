@@ -77,10 +77,7 @@ class GroupHistory:
         """By message: the version in its author's mailbox, and the text, of each edit that was confirmed."""
         self.reactions: dict[tuple[str, bytes], list[tuple[int, str]]] = {}
         """By user and message: the same, of his reactions."""
-        self.in_doubt: set[str] = set()
-        """Texts of edits, and users who react, that were refused because the user had been removed meanwhile: an
-        earlier try, which nobody answered, may have been taken.
-        """
+        self.refused_edits: set[str] = set()
 
     def confirm(self, client: int, text: str, result: SendResult) -> None:
         found = result.message_id.hex()
@@ -103,6 +100,8 @@ class GroupHistory:
             self._final_text(text, item)
         if lied := self.refused & set(texts):
             raise self._history.violated("P7", f"{sorted(lied)} were refused, and are in the group")
+        if lied := self.refused_edits & {item["messageContent"] for item in by_id.values()}:
+            raise self._history.violated("P7", f"{sorted(lied)} were refused, and are so")
 
     def _final_text(self, text: str, item: Json) -> None:
         if "unsent" in item:
@@ -111,13 +110,13 @@ class GroupHistory:
         if message_id in self.taken_back:
             raise self._history.violated("P1", f"{text} was taken back, and is there: {item}")
         edits = self.edits.get(message_id)
-        if edits and item["messageContent"] not in _newest(edits) | self.in_doubt:
+        if edits and item["messageContent"] not in _newest(edits):
             raise self._history.violated("P1", f"{text} was last edited to {_newest(edits)}: {item}")
 
     def final_reaction(self, user: str, item: Json) -> None:
         """A message in a user's mailbox in the end."""
         done = self.reactions.get((user, bytes.fromhex(item["messageId"])))
-        if done and not item.get("unsent") and user not in self.in_doubt:
+        if done and not item.get("unsent"):
             mine = [one["emoji"] for one in item.get("reactions", ()) if one["mine"]]
             if (mine or [""])[0] not in _newest(done):
                 raise self._history.violated("P1", f"{user} reacted with {_newest(done)} last, and sees {item}")
@@ -187,8 +186,8 @@ class Groups:
             value, done = "", []
             answer = await self._once(lambda node: node.change(user, sent, None))
         self.history.note(f"{user} asks to {what} {text} {value}: {answer}")
-        if isinstance(answer, NotAMember):
-            self.groups.in_doubt.add(user if what == "react" else value)
+        if isinstance(answer, NotAMember) and what == "edit":
+            self.groups.refused_edits.add(value)
         if isinstance(answer, ChangeResult):
             done.append((answer.last_updated_timestamp, value))
             if what == "unsend":

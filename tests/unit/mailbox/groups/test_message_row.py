@@ -5,6 +5,7 @@ import pytest
 from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import GroupMoved, MessageUnsent
 from rowbox.mailbox.group import Group, GroupSettings, Member
+from rowbox.mailbox.groups.done_already import done_before, has_text
 from rowbox.mailbox.groups.message_row import Windows, is_change_due, is_member_reaction_due
 from rowbox.mailbox.groups.requests import MessageChange, MessageReaction, Standpoint
 from rowbox.mailbox.ids import message_id
@@ -65,3 +66,23 @@ def test_what_an_owner_takes_back_has_no_time() -> None:
     new = edit(None, CAME)
     assert is_change_due(new, held(), GROUP, ANN, WINDOWS, long_after)
     assert not is_change_due(new, held(Change(CAME + 5, is_unsent=True)), GROUP, ANN, WINDOWS, long_after)
+
+
+def test_what_was_done_after_somebody_had_left_was_not_done_by_him() -> None:
+    edited, taken_back = held(Change(CAME + 5)), held(Change(CAME + 6, is_unsent=True))
+    assert done_before(CAME + 6, edit("hello", CAME), edited) == CAME + 5
+    assert done_before(CAME + 6, edit("hallo", CAME), edited) is None
+    assert done_before(CAME + 7, edit(None, CAME), taken_back) == CAME + 6
+    assert done_before(CAME + 6, edit(None, CAME), taken_back) is None
+    reacted = held(None, Reaction("ann", UP, CAME + 5), Reaction("bob", UP, CAME + 8))
+    assert done_before(CAME + 9, react(UP, CAME), reacted) == CAME + 8
+    assert done_before(CAME + 8, react(UP, CAME), reacted) is None
+    assert done_before(CAME + 9, react("", CAME), reacted) is None
+    assert done_before(CAME + 9, react("", CAME), held(None, Reaction("bob", "", CAME + 8))) == CAME + 8
+    assert done_before(CAME + 9, react("", CAME), held()) == 0
+
+
+def test_nobody_elses_text_is_what_he_wanted() -> None:
+    assert has_text("hello", held(), "bob")
+    assert not has_text("hello", held(), "ann")
+    assert not has_text("", held(Change(CAME + 5, is_unsent=True)), "bob")

@@ -1,1 +1,0 @@
-"""The calls about groups: their types, how they are read, what is said of them."""
