@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from rowbox.api.v1.call_doc import CallDoc
-from rowbox.api.v1.group_docs import GROUP_CALLS
+from rowbox.api.v1.groups.docs import GROUP_CALLS
+from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.api.v1.request_types import (
     EditMessage,
     FetchChangesQuery,

@@ -10,10 +10,10 @@ from typing import Final
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.http.operation import Call, CallResult, Operation
-from rowbox.api.v1.group_requests import GroupRequests
-from rowbox.api.v1.group_types import encode_group, encode_group_shown
+from rowbox.api.v1.groups.requests import GroupRequests
+from rowbox.api.v1.groups.types import encode_group, encode_group_shown
+from rowbox.api.v1.reading.request import escaped_user_id, plain_user_id
 from rowbox.api.v1.requests import (
-    escaped_user_id,
     parse_edit,
     parse_fetch_changes,
     parse_fetch_conversation,
@@ -24,7 +24,6 @@ from rowbox.api.v1.requests import (
     parse_send,
     parse_send_status,
     parse_unsend,
-    plain_user_id,
 )
 from rowbox.api.v1.responses import (
     encode_change,

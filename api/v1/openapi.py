@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from rowbox import __version__
 from rowbox.api.http.problems import KINDS
-from rowbox.api.v1.call_doc import CallDoc
 from rowbox.api.v1.call_docs import CALLS
 from rowbox.api.v1.examples import examples_of
 from rowbox.api.v1.openapi_problems import problem_kinds, problem_media, problem_schemas, problems_by_status
+from rowbox.api.v1.reading.call_doc import CallDoc
 
 _Json = dict[str, Any]
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from rowbox.api.http.problems import KINDS, MEDIA_TYPE, Problem, problem_of
-from rowbox.api.v1.call_doc import CallDoc
 from rowbox.api.v1.call_docs import CALLS
 from rowbox.api.v1.examples import refusals_of
+from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.mailbox.errors import RowboxError
 
 _Json = dict[str, Any]

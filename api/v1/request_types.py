@@ -9,8 +9,8 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rowbox.api.v1.reading.fields import ActingUserId
 from rowbox.cacheserver.port import MAX_GROUP_RECEIPTS
-from rowbox.mailbox.ids import USER_ID_PATTERN
 from rowbox.mailbox.representation import ClientMessageId, Id, UserId
 
 MAX_CONTENT_BYTES: Final = 65_535
@@ -23,15 +23,6 @@ MAX_RECEIPTS: Final = 50
 MAX_CURSOR_CHARACTERS: Final = 1024
 MAX_TOKEN_CHARACTERS: Final = 64
 
-ActingUserId: TypeAlias = Annotated[
-    str,
-    Meta(
-        description="Defaults to the token's user; another one needs the scope admin. Servers with "
-        "auth.escape_user_ids take an issuer's name of a user as well (auth0|5f7c), here and for a recipient.",
-        examples=["alice"],
-        extra_json_schema={"pattern": USER_ID_PATTERN},
-    ),
-]
 Content: TypeAlias = Annotated[
     str,
     Meta(

@@ -2,16 +2,20 @@
 module trusts the values.
 """
 
-import re
-from collections.abc import Callable
-from typing import TypeVar
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.v1.emoji import emoji_of
-from rowbox.api.v1.query import QueryParser, as_bad_request
+from rowbox.api.v1.reading.query import QueryParser
+from rowbox.api.v1.reading.request import (
+    ReadUserId,
+    acting_user,
+    check_client_id,
+    decode,
+    given,
+    plain_user_id,
+)
 from rowbox.api.v1.request_types import (
     MAX_CONTENT_BYTES,
     MAX_CONVERSATIONS,
@@ -43,12 +47,10 @@ from rowbox.cacheserver.port import (
     Send,
 )
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
-from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN, USER_ID_IS, from_text, is_user_id
+from rowbox.mailbox.ids import from_text
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.settings.config import PollSettings
-from rowbox.mailbox.subjects import user_id_of
 
-_CLIENT_MESSAGE_ID = re.compile(CLIENT_MESSAGE_ID_PATTERN[1:-1])
 _send_message = msgspec.json.Decoder(SendMessage)
 _edit_message = msgspec.json.Decoder(EditMessage)
 _unsend_message = msgspec.json.Decoder(UnsendMessage)
@@ -60,27 +62,6 @@ _fetch_messages = QueryParser(FetchMessagesQuery)
 _fetch_changes = QueryParser(FetchChangesQuery)
 _events = QueryParser(EventsQuery)
 _fetch_receipts = QueryParser(FetchReceiptsQuery)
-_T = TypeVar("_T")
-ReadUserId = Callable[[str, str], str]
-"""A function of a text and the name of its field. It returns the userId that the text means, or raises BadRequest."""
-
-
-def plain_user_id(text: str, name: str) -> str:
-    """`text`, which has to be a userId. BadRequest, naming the field `name`, where it is none."""
-    if not is_user_id(text):
-        raise BadRequest(f"{name} is {USER_ID_IS}")
-    return text
-
-
-def escaped_user_id(text: str, name: str) -> str:
-    """`text` where it is a userId; else the userId into which an issuer's subject is escaped (mailbox/subjects.py).
-
-    BadRequest, naming the field `name`, where `text` cannot be escaped either.
-    """
-    try:
-        return text if is_user_id(text) else user_id_of(text)
-    except ValueError as error:
-        raise BadRequest(f"{name} is no userId: {error}") from error
 
 
 def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Send:
@@ -240,30 +221,6 @@ def _is_own_client(claims: Claims, user_id: str) -> bool:
     return claims.user_id == user_id and not claims.is_admin
 
 
-def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    """The request in a body. BadRequest, UnknownParameter."""
-    try:
-        return decoder.decode(body)
-    except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,
-        RecursionError,
-    ) as error:  # malformed JSON; a wrong value; not UTF-8
-        raise as_bad_request(error) from error
-
-
-def given(value: _T | UnsetType) -> _T | None:
-    """`value`; None where the request has none."""
-    return None if value is UNSET else value
-
-
-def acting_user(user_id: str | UnsetType, name: str, claims: Claims, read_user_id: ReadUserId) -> str:
-    """For whom a request acts: the token's user where it names nobody. Forbidden; BadRequest, naming the field."""
-    if user_id is UNSET or user_id == claims.user_id:
-        return claims.user_id
-    return claims.acting_for(read_user_id(user_id, name))
-
-
 def _recipient(request: SendMessage) -> tuple[str, str]:
     """The recipient as the request names it, and the name of the field. BadRequest where two fields differ."""
     recipient_id, historical = given(request.recipient_id), given(request.recepient_id)
@@ -280,12 +237,6 @@ def _check_content(content: str) -> None:
         raise BadRequest("messageContent is empty")
     if len(content) * 4 > MAX_CONTENT_BYTES and len(content.encode()) > MAX_CONTENT_BYTES:
         raise MessageTooLarge(f"messageContent is more than {MAX_CONTENT_BYTES} bytes of UTF-8")
-
-
-def check_client_id(client_id: str, name: str) -> None:
-    """BadRequest, naming the field, where an id that a client has chosen is none."""
-    if _CLIENT_MESSAGE_ID.fullmatch(client_id) is None:
-        raise BadRequest(f"{name} is 1 to 64 characters of A-Z a-z 0-9 . _ : -")
 
 
 def _check_position(request: FetchConversationQuery | FetchMessagesQuery, page_size: int) -> None:

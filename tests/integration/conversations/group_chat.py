@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from rowbox.api.v1.group_types import FetchGroupResponse, GroupResponse
+from rowbox.api.v1.groups.types import FetchGroupResponse, GroupResponse
 from rowbox.api.v1.responses import SendMessageResponse
 from rowbox.mailbox.group import Role
 from rowbox.mailbox.representation import Conversation, Message

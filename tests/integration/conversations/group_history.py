@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from rowbox.api.v1.group_types import FetchGroupResponse
+from rowbox.api.v1.groups.types import FetchGroupResponse
 from rowbox.mailbox.group import FIRST_MEMBERS, EventType, Role
 from rowbox.mailbox.representation import Conversation, Event, Message
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from rowbox.api.v1.group_types import FetchGroupResponse, GroupSettingsShown, MemberShown
+from rowbox.api.v1.groups.types import FetchGroupResponse, GroupSettingsShown, MemberShown
 from rowbox.mailbox.group import EventType, Role
 from rowbox.mailbox.representation import Conversation, Event, Message
 from tests.integration.conversations.group_history import GroupHistory, group_breaches

@@ -9,7 +9,7 @@ import msgspec
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
-from rowbox.api.v1.group_types import FetchGroupResponse, GroupResponse
+from rowbox.api.v1.groups.types import FetchGroupResponse, GroupResponse
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
     FetchConversationResponse,

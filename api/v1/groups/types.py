@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.v1.request_types import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId
 from rowbox.cacheserver.port import GroupResult, GroupShown
 from rowbox.mailbox.group import Role
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from rowbox.api.v1.call_doc import CallDoc
-from rowbox.api.v1.group_types import (
+from rowbox.api.v1.groups.types import (
     AddMembers,
     CreateGroup,
     DeleteGroup,
@@ -15,6 +14,7 @@ from rowbox.api.v1.group_types import (
     SetRole,
     UpdateGroup,
 )
+from rowbox.api.v1.reading.call_doc import CallDoc
 
 _CREATE: Final = """\
 The group is a conversation of all its members; its `conversationId` is in the answer, and sendMessage takes it. Whoever

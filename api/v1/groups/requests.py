@@ -1,4 +1,4 @@
-"""Turns requests about groups into values of the port, as requests.py does with all others."""
+"""Turns requests about groups into values of the port, as api/v1/requests.py does with all others."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UnsetType
 
 from rowbox.api.auth.claims import Claims
-from rowbox.api.v1.group_types import (
+from rowbox.api.v1.groups.types import (
     MAX_NAME_CHARACTERS,
     MAX_USERS,
     AddMembers,
@@ -19,8 +19,8 @@ from rowbox.api.v1.group_types import (
     SetRole,
     UpdateGroup,
 )
-from rowbox.api.v1.query import QueryParser
-from rowbox.api.v1.requests import (
+from rowbox.api.v1.reading.query import QueryParser
+from rowbox.api.v1.reading.request import (
     ReadUserId,
     acting_user,
     check_client_id,
