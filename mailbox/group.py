@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.ids import ID_BYTES, length_prefixed
 from rowbox.mailbox.reactions import Reaction
 
@@ -22,6 +23,9 @@ EventType: TypeAlias = Literal[
 """What a system message tells of. Texts are stored: one that ever stood here keeps its meaning."""
 
 GROUP_PREFIX = "!g"
+SENDS_KEPT_US = 3_600 * US_PER_S
+"""A group's row knows a send for so long after all members have it: six times as long as what was accepted is let in,
+because the clocks of two owners differ."""
 FIRST_MEMBERS = 5
 """Of a group's members, named in each member's own list of conversations."""
 

@@ -252,6 +252,16 @@ class Delivery:
                     found.setdefault(parcel.sender_id, []).append(parcel.cell)
         return found
 
+    def earliest(self, senders: Collection[str]) -> dict[str, int]:
+        """The least version of what is on its way, by sender; none of one of whom nothing is. See `has_spilled`."""
+        found: dict[str, int] = {}
+        if self._held.keys() & senders:
+            for parcel in self._parcels.values():
+                if parcel.sender_id in senders:
+                    version = parcel.cell.version
+                    found[parcel.sender_id] = min(version, found.get(parcel.sender_id, version))
+        return found
+
     async def wait(self, sender_id: str, message_id: bytes) -> int:
         """Waits until every recipient has the message, for `wait_s` at most. Returns how many are still without it."""
         parcel = self._parcels.get(message_id)

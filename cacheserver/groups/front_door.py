@@ -195,7 +195,7 @@ class FrontDoor:
         try:
             sent = await self._ask(GroupSend(place, query, "", *known_as, 0))
         except GroupMoved:
-            return 0  # the group's row has forgotten the send: that is a dedupe life ago
+            return 0  # the group's row has forgotten the send: all members have had it for an hour
         except RowboxError:
             return 1
         assert isinstance(sent, GroupSent)

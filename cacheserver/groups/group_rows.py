@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.cache.commands import CELL_BYTES, Command, CommandResult, GroupCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.groups.forgetting import Forgetting
 from rowbox.cacheserver.groups.reaction_rounds import ReactionRounds
 from rowbox.cacheserver.ownership import is_held
 from rowbox.cacheserver.rate_limit import RateLimits
@@ -59,6 +60,7 @@ class GroupRows:
         limits: RateLimits,
         random: Random,
         windows: Windows,
+        forgetting: Forgetting,
     ) -> None:
         self._table = table
         self._submit = submit
@@ -66,6 +68,7 @@ class GroupRows:
         self._limits = limits
         self._random = random
         self._windows = windows
+        self.forgetting = forgetting
         self._loop = asyncio.get_running_loop()
         self.reactions = ReactionRounds(self._react)
 
@@ -78,6 +81,8 @@ class GroupRows:
                 admit, grant = partial(self._admit_send, name, size_bytes), self._table.grant_of(name)
                 sent = await self._do(name, lambda row, fact: row.send(asked, fact, admit), asked.content)
                 assert isinstance(sent, GroupSent)
+                if not sent.duplicate:
+                    self.forgetting.written(name)
                 pending = await self._delivery.wait(name, sent.message_id)
                 if not pending and not is_held(grant):
                     pending = 1  # it is in the store, and nobody here knows any more who has it

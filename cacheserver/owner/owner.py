@@ -65,6 +65,7 @@ from rowbox.cacheserver.fetch.message_pages import MessagePages
 from rowbox.cacheserver.fetch.page_reader import PageReader
 from rowbox.cacheserver.fetch.receipt_reads import ReceiptReads
 from rowbox.cacheserver.fetch.settling import Settling
+from rowbox.cacheserver.groups.forgetting import Forgetting
 from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
@@ -281,6 +282,7 @@ class Owner:
             self._limits,
             self._random,
             _windows(settings.messages),
+            Forgetting(self.table, self._reader, self.cleaner, self.delivery, time.seen_us),
         )
         self.front_door = FrontDoor(
             self.table,
@@ -308,6 +310,7 @@ class Owner:
         await self.revocations.ids.read()
         self.cleaner.loop.start()
         self.recovery.loop.start()
+        self.groups.forgetting.loop.start()
         if self._store.late_writes:
             self.revocations.ids.loop.start()
             self.warm_ages.start()
@@ -324,6 +327,7 @@ class Owner:
         """Finishes the writes that were begun, then stops. The store stays open: whoever opened it closes it."""
         self.begin_drain()
         await self.recovery.loop.close()
+        await self.groups.forgetting.loop.close()
         await self.revocations.ids.loop.close()
         await self.warm_ages.close()
         await self.follows.loop.close()

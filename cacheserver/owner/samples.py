@@ -185,5 +185,11 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         yield name, kind, text, {}, value
     yield from owner.receipts.samples()
     yield from owner.gatherings.samples()
-    loops = (owner.recovery.loop, owner.cleaner.loop, owner.revocations.ids.loop, owner.follows.loop)
+    loops = (
+        owner.recovery.loop,
+        owner.cleaner.loop,
+        owner.revocations.ids.loop,
+        owner.follows.loop,
+        owner.groups.forgetting.loop,
+    )
     yield from background_samples(loops)

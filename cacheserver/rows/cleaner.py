@@ -7,7 +7,7 @@ the row finds the column again.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.clocks import StoreClock
@@ -50,6 +50,12 @@ class Cleaner:
                 self._columns.append((row, family, qualifier))
         if self._columns:
             self.loop.wake()
+
+    async def remove_now(self, row: bytes, columns: Sequence[tuple[Family, bytes]], written_us: int) -> None:
+        """As `remove`, of few columns; when it returns they are gone, or calls may not hold the row. RowboxError."""
+        if self._is_open(row):
+            await self._store.delete([RowDelete(row, columns)], self._clock.next_ms(written_us))
+            self.removed += len(columns)
 
     async def flush(self, *, tries_once: bool = False) -> None:
         """Removes what is waiting now. `tries_once`: after a call that failed, the rest is forgotten."""

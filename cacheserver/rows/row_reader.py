@@ -3,8 +3,9 @@
 Every method takes a View (view.py) of the row: what it says is about the mailbox as it was when that was made.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
+from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER
 from rowbox.cacheserver.rows.sent_ids import SentIds
 from rowbox.cacheserver.rows.view import View, current, held_messages
 from rowbox.cacheserver.stores.port import Column, StoreReader
@@ -65,6 +66,22 @@ class RowReader:
                 if isinstance(record, DedupeCell) and view.counts(record.epoch, record.version)
             ]
         return max(counted, key=lambda record: record.version, default=None)
+
+    async def sends_before(self, view: View, version: int) -> AsyncIterator[list[bytes]]:
+        """The qualifiers of the records that count, of sends with lower versions: one part after another."""
+        start: bytes | None = b""
+        while start is not None:
+            columns, start = await self._part(view, Family.DEDUPE, start, LAST_QUALIFIER, READ_COLUMNS)
+            records = ((column[0], codec.decode(Family.DEDUPE, *column)) for column in columns)
+            found = [
+                qualifier
+                for qualifier, record in records
+                if isinstance(record, DedupeCell)
+                and record.version < version
+                and view.counts(record.epoch, record.version)
+            ]
+            if found:
+                yield found
 
     async def answer(self, view: View, need: Need) -> Fact:
         """Reads the Fact for a Need. The caller holds the user's lock, so no write of the row is in flight."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Self
 
 from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.group import SENDS_KEPT_US
 
 
 class Lives(NamedTuple):
@@ -25,9 +26,12 @@ class Horizon(NamedTuple):
     dedupe: int
     reuse_us: int
     """Two uses of a clientMessageId that are nearer to each other than this are one use too many."""
+    group_sends: int
+    """What a group's row knows of a send of a higher version it cannot have forgotten."""
 
     @classmethod
     def at(cls, now_us: int, slack_us: int, lives: Lives) -> Self:
         latest = now_us + slack_us
         messages, log, dedupe = (latest - life_ms * US_PER_MS for life_ms in lives)
-        return cls(messages, log, dedupe, lives.dedupe_ms * US_PER_MS - slack_us)
+        group_sends = max(dedupe, latest - SENDS_KEPT_US)
+        return cls(messages, log, dedupe, lives.dedupe_ms * US_PER_MS - slack_us, group_sends)

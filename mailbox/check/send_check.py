@@ -124,7 +124,8 @@ class SendCheck:
     def _check_record(self, cell: MessageCell, hashed: bytes) -> None:
         record = self._records.get(hashed)
         if record is None or record.message_id != cell.message_id:
-            if cell.came > self._horizon.dedupe:
+            horizon = self._horizon.group_sends if self._is_group else self._horizon.dedupe
+            if cell.came > horizon:
                 self._report(Code.DEDUPE_MISSING, f"own message {cell.message_id.hex()} has no dedupe record")
             return
         self._unseen_records.pop(cell.message_id, None)

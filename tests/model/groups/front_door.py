@@ -6,7 +6,7 @@ try to G, any number of times, because answers get lost. A forward stays on its 
 any number of times, also when the client is long past it. Another admin may remove the member, and add him
 again. The member's own row takes the group's events in their order and some time later (fan_out.py).
 
-After an hour G may forget which sends it knows, as far as the sender's own row has the message.
+G refuses what was accepted long ago, and may forget a send once the sender's own row has had the message for as long.
 
 What a request does to the member's message may also be undone by somebody else, who takes it back.
 
@@ -33,7 +33,9 @@ class DoorRules(NamedTuple):
     known_first: bool = True
     """The own row is asked whether it knows the send before it is asked who is in. Else: the other way round."""
     kept_for_the_sender: bool = True
-    """... until the sender's own row has the message. Else: for an hour."""
+    """G knows a send until the sender's own row has the message. Else: for a while after it was taken."""
+    kept_a_while: bool = True
+    """... and a while longer: as long as what was accepted before that may still come. Else: until then."""
     own_copy_first: bool = True
     """A send is answered once the sender's own row has it. Else: once G has it."""
     own_copy_counts: bool = True
@@ -48,7 +50,8 @@ class DoorBounds(NamedTuple):
     """How often another admin removes the member who asks."""
     returns: int = 0
     """... and adds him again."""
-    hours: int = 0
+    whiles: int = 0
+    """How often so much time passes that G refuses what was accepted before."""
     unsends: int = 0
     """How often another admin takes back the member's message, which is there from the first."""
 
@@ -76,6 +79,8 @@ class Door(NamedTuple):
     """Sends: the version, and which request."""
     known: frozenset[int] = frozenset()
     """The requests that G remembers as taken."""
+    settled: frozenset[int] = frozenset()
+    """... of these, those that the actor's own row had when time passed last."""
     chain: int = 0
     """What the actor's row has of G."""
     forwards: frozenset[Forward] = frozenset()
@@ -188,11 +193,17 @@ class DoorModel:
         if left.unsends and not state.message.is_unsent:
             taken = state.with_message(Touched(0, state.head + 1, is_unsent=True))
             yield "another admin takes the message back", taken._replace(left=left._replace(unsends=left.unsends - 1))
-        if left.hours:
-            kept = (number for number in state.known if self.rules.kept_for_the_sender and not state.own_has(number))
+        if left.whiles:
             old = frozenset(forward._replace(is_old=True) for forward in state.forwards)
-            fewer = left._replace(hours=left.hours - 1)
-            yield "an hour passes", state._replace(known=frozenset(kept), forwards=old, left=fewer)
+            settled = frozenset(number for number in state.known if self._may_settle(state, number))
+            fewer = left._replace(whiles=left.whiles - 1)
+            yield "a while passes", state._replace(settled=settled, forwards=old, left=fewer)
+        for number in state.known:
+            if number in state.settled or (not self.rules.kept_a_while and self._may_settle(state, number)):
+                yield f"G forgets request {number}", state._replace(known=state.known - {number})
+
+    def _may_settle(self, state: Door, number: int) -> bool:
+        return not self.rules.kept_for_the_sender or state.own_has(number)
 
     def _client(self, state: Door) -> Iterator[Step]:
         for number, attempt, said in state.answers:

@@ -14,7 +14,7 @@ from tests.model.search import Model
 Bounds: TypeAlias = FanOutBounds | DoorBounds
 STILL = FanOutBounds(takeovers=0, member_takeovers=0)
 STAYING = STILL._replace(messages=1, joins=1, leaves=0)
-SENDS = DoorBounds(("send", "send"), removals=1, returns=1, hours=1)
+SENDS = DoorBounds(("send", "send"), removals=1, returns=1, whiles=1)
 CHANGES = DoorBounds(("add", "remove"))
 RETURNS = DoorBounds(("edit", "edit"), removals=1, returns=1)
 
@@ -93,9 +93,9 @@ LARGE = (
     GroupCase("group, declined, a takeover", STILL._replace(declines=1, member_takeovers=1, messages=1)),
     GroupCase("group, twice, a takeover", STILL._replace(repeats=1, takeovers=1, messages=1)),
     GroupCase("group, three joins", STILL._replace(joins=3, leaves=2, messages=2)),
-    GroupCase("group, requests: sends, two hours", SENDS._replace(removals=2, returns=2, hours=2)),
+    GroupCase("group, requests: sends, two whiles", SENDS._replace(removals=2, returns=2, whiles=2)),
     GroupCase(
-        "group, requests: members, an hour", DoorBounds(("add", "remove", "add"), removals=1, returns=1, hours=1)
+        "group, requests: members, a while", DoorBounds(("add", "remove", "add"), removals=1, returns=1, whiles=1)
     ),
 )
 """The full rules, as `make model` searches them."""
@@ -110,6 +110,7 @@ _MEMBER_BOUNDS = {
 _DOOR_BOUNDS = {
     "known_first": SENDS,
     "kept_for_the_sender": SENDS,
+    "kept_a_while": SENDS,
     "own_copy_first": SENDS,
     "own_copy_counts": RETURNS,
 }

@@ -12,7 +12,7 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, MessageCell
 from rowbox.mailbox.check.findings import Code
-from rowbox.mailbox.group import InGroup, group_name
+from rowbox.mailbox.group import SENDS_KEPT_US, InGroup, group_name
 from rowbox.mailbox.groups.requests import Remove
 from rowbox.mailbox.receipts import MemberMarks, Move, Receipt
 from rowbox.mailbox.settings.config import MessageSettings
@@ -169,3 +169,20 @@ async def test_each_fault_in_a_members_marks_is_found(late: bool) -> None:
 
 async def _taken(node: Node, name: str, receipt: Receipt) -> int:
     return await node.owner.take_receipts(name, [receipt])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["embedded", "late"])
+@virtual_time
+async def test_a_groups_row_that_has_forgotten_a_send_too_early_is_found(late: bool) -> None:
+    async with cluster(late=late) as made:
+        group = (await made.node.create_group("ann", "bob")).conversation_id
+        await made.node.send_to("ann", group, "hello", "1")
+        await made.quiet()
+        row = row_key(group_name(group), SHARDS)
+        ((qualifier, _),) = (await made.store.get_row(row, (Family.DEDUPE,)))[Family.DEDUPE]
+        made.clock.jump(1.0)
+        await made.store.delete([RowDelete(row, [(Family.DEDUPE, qualifier)])], made.clock.now_ms())
+        now_us = made.clock.now_us()
+        (found,) = await findings_of(made.store, UNLIMITED, now_us, slack_us=0)
+        assert (found.code, found.user_id) == (Code.DEDUPE_MISSING, group_name(group))
+        assert not await findings_of(made.store, UNLIMITED, now_us + SENDS_KEPT_US, slack_us=0)
