@@ -32,6 +32,7 @@ from rowbox.api.telemetry.health import HealthSource, Refresh, health_pages
 from rowbox.api.telemetry.metrics import Metrics
 from rowbox.api.telemetry.samples import Source
 from rowbox.api.v1.handlers import Handlers
+from rowbox.api.v1.responses import SOCKET_PATH
 from rowbox.api.web.pages import pages
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import ServerSettings, Settings
@@ -61,7 +62,13 @@ def build_app(
     edge = Edge(counters, drain, ids, Cors(server.cors_origins), guard=guard_of(server), access_log=access_log)
     app = Application(edge, [authenticator])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
-    handlers = Handlers(port, settings.poll, settings.groups, escapes_user_ids=settings.auth.escape_user_ids)
+    handlers = Handlers(
+        port,
+        settings.poll,
+        settings.groups,
+        escapes_user_ids=settings.auth.escape_user_ids,
+        public_url=server.public_url,
+    )
     operations = handlers.operations()
     for operation in operations:
         limits = LimitHeaders(operation.limit_class, settings.rate_limits)
@@ -70,7 +77,7 @@ def build_app(
         app.add(operation.method, operation.path, respond, limits)
     timers, session_terms = shared_timers(), _session_terms(settings)
     parts = Parts(port, authenticator, drain, NamedCalls(edge, operations), sockets, timers, session_terms)
-    app.add(hdrs.METH_GET, "/v1/ws", upgrade(parts, server.cors_origins))
+    app.add(hdrs.METH_GET, SOCKET_PATH, upgrade(parts, server.cors_origins))
     app.add(hdrs.METH_GET, "/v1/events", events(parts))
     for page in pages():
         app.add(hdrs.METH_GET, page.path, page.respond, route=STATIC_ROUTE)

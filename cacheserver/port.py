@@ -360,6 +360,20 @@ class ReceiptsResult(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class Locate(msgspec.Struct, frozen=True, array_like=True):
+    """Where clients reach the server that owns a mailbox: asked before a client opens a connection that lasts."""
+
+    user_id: str
+    bearer: Bearer | None = None
+
+
+class Located(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a Locate: the owner's `server.public_url`; "": it has none, or is about to stop."""
+
+    url: str
+    quota: Quota | None = None
+
+
 class ProvenToken(msgspec.Struct, frozen=True, array_like=True):
     """The user's own client has everything up to `token`, which a Changes gave: where it says so and asks nothing."""
 
@@ -460,6 +474,13 @@ class MailboxPort(Protocol):
 
         UnknownConversation, UnknownMessage, NotTheAuthor, RateLimited; PeerTooOld where the owner does not know this
         call yet.
+        """
+        ...
+
+    async def locate(self, request: Locate) -> Located:
+        """Where clients reach the server that owns the mailbox. It may be another one at any time: a hint, no more.
+
+        RateLimited; PeerTooOld where the owner does not know this call yet.
         """
         ...
 

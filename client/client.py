@@ -1,6 +1,6 @@
 """The client: what a user may do, each as one method."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
@@ -58,16 +58,22 @@ class Client:
         *,
         patience_s: float = PATIENCE_S,
         dedupe_life_s: float = DEDUPE_LIFE_S,
+        servers: Iterable[str] = (),
         timing: Timing | None = None,
     ) -> None:
-        """ValueError or TypeError where `url`, `token` or a number of seconds cannot be one.
+        """ValueError or TypeError where `url`, `token`, an origin or a number of seconds cannot be one.
 
         `dedupe_life_s` is for how many seconds the server knows a clientMessageId. What the server says of it, in its
         answer to a send, replaces this value.
+
+        `servers` are the origins of the other servers of a cluster, to which the access token may go, too: as
+        "https://chat-1.example.com" or "https://*.chat.example.com". Where there are any, `follow_changes` asks its
+        server which one has the mailbox, and opens its socket there. Without them it goes to no other server.
         """
         self._patience_s = checked_duration("patience_s", patience_s)
         self._timing = timing if timing is not None else Timing()
-        self._transport = Transport(url, token, dedupe_life_s=checked_duration("dedupe_life_s", dedupe_life_s))
+        life_s = checked_duration("dedupe_life_s", dedupe_life_s)
+        self._transport = Transport(url, token, dedupe_life_s=life_s, servers=servers)
         self._turns = Turns()
         self._feeds: set[FollowChanges] = set()
 

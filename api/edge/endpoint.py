@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 from rowbox.api.auth.authenticator import Authenticator
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.local_only import Guard
+from rowbox.api.edge.own_address import own_address
 from rowbox.api.http import request_id
 from rowbox.api.http.body import BodyTerms, read_body
 from rowbox.api.http.cors import Cors
@@ -148,6 +149,8 @@ def call_respond(
         connection.is_known = True
         try:
             call = Call(claims, request.raw_path.partition("?")[2], b"")
+            if operation.asks_where:
+                call.address = own_address(request)
             if has_body:
                 call.body = await read_body(request, claims, terms)
             result = await operation.handle(call)

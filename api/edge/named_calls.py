@@ -30,12 +30,15 @@ _query = msgspec.json.Decoder(dict[str, str | int])
 
 
 class NamedCall(NamedTuple):
-    """One call: which one, of whom, and the JSON of its fields. `remote` is the address of the connection."""
+    """One call: which one, of whom, and the JSON of its fields. `remote` is the address of the connection, `address`
+    as in Call.
+    """
 
     name: str
     claims: Claims
     args: bytes
     remote: str | None
+    address: str
 
 
 class Answer(NamedTuple):
@@ -114,7 +117,7 @@ def _call(operation: Operation, call: NamedCall) -> Call:
     if operation.method == hdrs.METH_POST:
         return Call(call.claims, "", call.args)
     try:
-        return Call(call.claims, urlencode(_query.decode(call.args)), b"", SOCKET_PAGE_BYTES)
+        return Call(call.claims, urlencode(_query.decode(call.args)), b"", SOCKET_PAGE_BYTES, call.address)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadRequest("args is an object of texts and whole numbers") from error
 

@@ -34,13 +34,15 @@ class Asked(Protocol):
 class Call(msgspec.Struct, gc=False):
     """One request: who asks, the raw query string, the whole body (empty for a GET).
 
-    `page_bytes`: the most bytes of a page of messages that answers it.
+    `page_bytes`: the most bytes of a page of messages that answers it. `address`: where the client has reached this
+    server, as a URL without a path; only for a call that `asks_where`.
     """
 
     claims: Claims
     query: str
     body: bytes
     page_bytes: int = PAGE_BYTES
+    address: str = ""
 
     def take_body(self) -> bytes:
         """Returns the body and lets go of it, so that half a megabyte of JSON is not kept while the owner works."""
@@ -70,3 +72,5 @@ class Operation(NamedTuple):
     handle: Handle
     names_a_send: bool = False
     """Whether the call's answers have X-Dedupe-Life, which says for how long a clientMessageId is known."""
+    asks_where: bool = False
+    """Whether its handler needs the address of the server."""

@@ -22,6 +22,7 @@ from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.endpoint import authenticated
 from rowbox.api.edge.named_calls import NamedCall
+from rowbox.api.edge.own_address import own_address
 from rowbox.api.http.connection import Connection
 from rowbox.api.realtime import closing, effects, frames, wire
 from rowbox.api.realtime.call_queue import MAX_CALLS
@@ -45,6 +46,7 @@ class Socket:
     """One connection. `claims`: of the token in the handshake's header, if it had one."""
 
     __slots__ = (
+        "_address",
         "_armed_s",
         "_claims",
         "_code",
@@ -64,6 +66,7 @@ class Socket:
         self._parts = parts
         self._connection = cast("Connection", request.protocol)
         self._remote = request.remote
+        self._address = own_address(request)
         self._loop = asyncio.get_running_loop()
         self._claims = claims
         self._user_id: str | None = None
@@ -336,7 +339,9 @@ class Socket:
     async def _call(self, number: int, call: frames.Call) -> None:
         claims = self._claims
         assert claims is not None
-        answer = await self._parts.calls.answer(NamedCall(call.do, claims, bytes(call.args), self._remote))
+        answer = await self._parts.calls.answer(
+            NamedCall(call.do, claims, bytes(call.args), self._remote, self._address)
+        )
         self._do(self._session.called(number, answer.status, answer.body, self._loop.time()))
         if answer.is_revoked:
             self._do(self._revoked(claims))

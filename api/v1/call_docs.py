@@ -5,6 +5,7 @@ from typing import Final
 from rowbox.api.v1.groups.docs import GROUP_CALLS
 from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.api.v1.request_types import (
+    ConnectQuery,
     EditMessage,
     FetchChangesQuery,
     FetchConversationQuery,
@@ -18,6 +19,7 @@ from rowbox.api.v1.request_types import (
 )
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
+    ConnectResponse,
     FetchChangesResponse,
     FetchConversationResponse,
     FetchMessagesResponse,
@@ -154,6 +156,14 @@ that. A token with the scope admin says nothing, and neither does another user's
 It comes some two seconds late at most, in a group five, and after a crash with the reader's next request. What is told
 depends on messages.receipts of the servers. Each message that the server has not in memory counts as another
 fetch."""
+
+_CONNECT: Final = """\
+A hint, for a client that is about to open a socket. Where the servers of a cluster have addresses of their own
+(server.public_url), it is that of the one that owns the mailbox: over a socket there no message takes the way through
+another server. Elsewhere it is the address to which this request was sent. Any server serves anybody, so a
+client that does not ask loses nothing, and where that address does not answer the client goes on with the one that it
+has. Before it says its token there it makes sure that it is an address to which the token may go: the guide for client
+authors says how."""
 
 _IN_GROUPS: Final = ("not_a_member", "not_allowed", "group_deleted", "group_moved")
 """What a change of a message is refused for where the conversation is a group."""
@@ -302,6 +312,15 @@ CALLS: Final = (
         {200: "Who has them, as far as is known here."},
         FetchReceiptsResponse,
         ("unknown_conversation", "unknown_message", "not_the_author", "not_a_member", "group_deleted", "peer_too_old"),
+    ),
+    CallDoc(
+        "connect",
+        "get",
+        "Where to open a socket: at the server that owns the mailbox.",
+        _CONNECT,
+        ConnectQuery,
+        {200: "An address."},
+        ConnectResponse,
     ),
     *GROUP_CALLS,
 )

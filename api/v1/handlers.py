@@ -2,7 +2,7 @@
 They know nothing of HTTP.
 
 editMessage, unsendMessage, react, markRead and what changes groups count against the send limit, because they write;
-sendStatus and fetchGroup against the fetch limit, because they only read.
+sendStatus, fetchGroup and connect against the fetch limit, because they only read.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ from rowbox.api.v1.groups.requests import GroupRequests
 from rowbox.api.v1.groups.types import encode_group, encode_group_shown
 from rowbox.api.v1.reading.request import escaped_user_id, plain_user_id
 from rowbox.api.v1.requests import (
+    parse_connect,
     parse_edit,
     parse_fetch_changes,
     parse_fetch_conversation,
@@ -27,13 +28,15 @@ from rowbox.api.v1.requests import (
 )
 from rowbox.api.v1.responses import (
     encode_change,
+    encode_connect,
     encode_feed,
     encode_mark_read,
     encode_page,
     encode_receipts,
     encode_send,
 )
-from rowbox.cacheserver.port import ChangeGroup, MailboxPort
+from rowbox.cacheserver.port import ChangeGroup, Locate, Located, MailboxPort
+from rowbox.mailbox.errors import BadRequest, PeerTooOld
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
 
 POLL_MARGIN_S: Final = 15
@@ -44,10 +47,18 @@ class Handlers:
     """The calls over one port."""
 
     def __init__(
-        self, port: MailboxPort, poll: PollSettings, groups: GroupsSettings, *, escapes_user_ids: bool = False
+        self,
+        port: MailboxPort,
+        poll: PollSettings,
+        groups: GroupsSettings,
+        *,
+        escapes_user_ids: bool = False,
+        public_url: str = "",
     ) -> None:
+        """`public_url`: where clients reach the server that these handlers are in; "": where its requests say."""
         self._port = port
         self._poll = poll
+        self._public_url = public_url
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
         self._groups = GroupRequests(groups, self._read_user_id)
 
@@ -64,6 +75,7 @@ class Handlers:
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
             Operation("fetchReceipts", "GET", "/v1/fetchReceipts", "fetch", self.fetch_receipts),
+            Operation("connect", "GET", "/v1/connect", "fetch", self.connect, asks_where=True),
             Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
             Operation("fetchGroup", "GET", "/v1/fetchGroup", "fetch", self.fetch_group),
             *(
@@ -122,6 +134,20 @@ class Handlers:
     async def fetch_receipts(self, call: Call) -> CallResult:
         result = await self._port.fetch_receipts(parse_fetch_receipts(call.query, call.claims, self._read_user_id))
         return CallResult(200, encode_receipts(result), result.quota)
+
+    async def connect(self, call: Call) -> CallResult:
+        located = await self._located(parse_connect(call.query, call.claims, self._read_user_id))
+        address = located.url or self._public_url or call.address
+        if not address:
+            raise BadRequest("the request names no host (RFC 9110, 7.2)")
+        return CallResult(200, encode_connect(address), located.quota)
+
+    async def _located(self, request: Locate) -> Located:
+        """The owner's answer; "" where that is a server of an earlier version, which knows no address of its own."""
+        try:
+            return await self._port.locate(request)
+        except PeerTooOld:
+            return Located("")
 
     async def create_group(self, call: Call) -> CallResult:
         result = await self._port.change_group(self._groups.create(call.take_body(), call.claims))

@@ -185,6 +185,12 @@ class FetchReceiptsQuery(Struct, rename="camel", kw_only=True, frozen=True, forb
     user_id: ActingUserId | UnsetType = UNSET
 
 
+class ConnectQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Whose mailbox is to be followed."""
+
+    user_id: ActingUserId | UnsetType = UNSET
+
+
 class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which messages; of all conversations where none is named."""
 

@@ -24,6 +24,7 @@ from rowbox.api.v1.request_types import (
     MAX_RECEIPTS,
     MAX_SKIPPED,
     MAX_TOKEN_CHARACTERS,
+    ConnectQuery,
     EditMessage,
     EventsQuery,
     FetchChangesQuery,
@@ -42,6 +43,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchMessages,
     FetchReceipts,
+    Locate,
     MarkRead,
     React,
     Send,
@@ -62,6 +64,7 @@ _fetch_messages = QueryParser(FetchMessagesQuery)
 _fetch_changes = QueryParser(FetchChangesQuery)
 _events = QueryParser(EventsQuery)
 _fetch_receipts = QueryParser(FetchReceiptsQuery)
+_connect = QueryParser(ConnectQuery)
 
 
 def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Send:
@@ -214,6 +217,12 @@ def parse_fetch_receipts(query: str, claims: Claims, read_user_id: ReadUserId = 
         tuple(from_text(text, "each of messageIds") for text in texts),
         claims.bearer,
     )
+
+
+def parse_connect(query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Locate:
+    """What is asked for in a query string. BadRequest, UnknownParameter, Forbidden."""
+    request = _connect.parse(query)
+    return Locate(acting_user(request.user_id, "userId", claims, read_user_id), claims.bearer)
 
 
 def _is_own_client(claims: Claims, user_id: str) -> bool:

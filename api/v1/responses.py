@@ -4,7 +4,7 @@ Pages are joined from items whose JSON was kept (mailbox/representation.py). The
 tests, which decode every page with them, so that the two cannot drift apart.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -30,6 +30,10 @@ from rowbox.mailbox.representation import (
     UserId,
     Version,
 )
+
+SOCKET_PATH: Final = "/v1/ws"
+CONNECT_MS: Final = 300_000
+"""How long an address is said to be of use. The mailbox may move before that, which does no harm."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -102,6 +106,19 @@ class FetchReceiptsResponse(Struct, rename="camel", kw_only=True, frozen=True, f
     as_of: Annotated[
         Timestamp, Meta(description="When any of it last changed, in this mailbox or for the group; 0: it never did.")
     ]
+
+
+class ConnectResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Where to open a socket."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="The address of a WebSocket (GET /v1/ws): ws:// or wss://.",
+            examples=["wss://chat-1.example.com/v1/ws"],
+        ),
+    ]
+    expires_in_ms: Annotated[int, Meta(ge=0, description="After this time ask again: the mailbox may have moved.")]
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -210,6 +227,13 @@ def encode_receipts(result: ReceiptsResult) -> bytes:
             as_of=result.as_of,
         )
     )
+
+
+def encode_connect(address: str) -> bytes:
+    """The body of a ConnectResponse. `address`: of the server, http(s) or ws(s)."""
+    scheme, _, place = address.rstrip("/").partition("://")
+    secure = "wss" if scheme in {"https", "wss"} else "ws"
+    return _encode(ConnectResponse(url=f"{secure}://{place}{SOCKET_PATH}", expires_in_ms=CONNECT_MS))
 
 
 def _member_state(member: MemberReceipt) -> MemberState:

@@ -47,6 +47,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -302,6 +304,10 @@ class Node:
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).fetch_receipts(request)
+
+    async def locate(self, request: Locate) -> Located:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).locate(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

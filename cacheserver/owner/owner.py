@@ -34,7 +34,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -85,6 +85,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -136,6 +138,10 @@ from rowbox.mailbox.settings.config import MessageSettings, Settings
 
 MAX_PENDING = 1_000_000
 """Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
+
+
+DRAINING: Final = "draining"
+"""The reason of a server that stops."""
 
 
 class Elsewhere(Protocol):
@@ -199,6 +205,7 @@ class Owner:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._settings = settings.messages
+        self._public_url = settings.server.public_url
         self._limits = RateLimits(settings.rate_limits, self._loop.time, settings.groups)
         self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
         self._elsewhere = elsewhere
@@ -317,10 +324,14 @@ class Owner:
             self.follows.loop.start()
         self._unready.clear()
 
+    @property
+    def _is_draining(self) -> bool:
+        return DRAINING in self._unready
+
     def begin_drain(self) -> None:
         """See MailboxPort."""
-        if "draining" not in self._unready:
-            self._unready.append("draining")
+        if not self._is_draining:
+            self._unready.append(DRAINING)
         self.waiters.drain()
 
     async def close(self) -> None:
@@ -694,6 +705,18 @@ class Owner:
     def fetch_receipts(self, request: FetchReceipts) -> Coroutine[Any, Any, ReceiptsResult]:
         """See MailboxPort."""
         return self.receipt_reads.receipts(request)
+
+    async def locate(self, request: Locate) -> Located:
+        """See MailboxPort."""
+        user_id, bearer = request.user_id, request.bearer
+        if bearer is not None and not self.revocations.is_admitted(user_id, bearer):
+            await self.revocations.admit_other(bearer)
+        quota = self._limits.take("fetch", user_id)
+        grant = self.table.admitted(user_id).grant
+        _, mailbox = await self.table.loaded(user_id)  # which whoever connects needs next
+        self.revocations.check(mailbox, bearer)
+        grant.check()
+        return Located("" if self._is_draining else self._public_url, quota)
 
     @property
     def fetches_begun(self) -> int:

@@ -27,6 +27,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MailboxPort,
     MarkRead,
     MarkReadResult,
@@ -151,6 +153,7 @@ def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None
     handlers.add(calls.AWAIT_CHANGES, _checked(check, port.fetch_changes))
     handlers.add(calls.RECEIPTS, _checked(check, port.fetch_receipts))
     handlers.add(calls.PROVE, _checked(check, port.prove))
+    handlers.add(calls.LOCATE, _checked(check, port.locate))
 
 
 def _checked(
@@ -330,6 +333,10 @@ class RemoteMailboxes:
     async def fetch_receipts(self, request: FetchReceipts, *, timeout_s: float | None = None) -> ReceiptsResult:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.RECEIPTS, request, timeout_s))
+
+    async def locate(self, request: Locate, *, timeout_s: float | None = None) -> Located:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.LOCATE, request, timeout_s))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""

@@ -28,6 +28,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -133,6 +135,10 @@ class InTurn:
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         """See MailboxPort."""
         return await self._target.fetch_receipts(request)
+
+    async def locate(self, request: Locate) -> Located:
+        """See MailboxPort."""
+        return await self._target.locate(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -42,6 +42,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -346,6 +348,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_receipts(request))
+
+    async def locate(self, request: Locate) -> Located:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.locate(request))
 
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.

@@ -25,6 +25,8 @@ from rowbox.cacheserver.port import (
     Follow,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     Lost,
     MarkRead,
     MarkReadResult,
@@ -194,6 +196,7 @@ UNFOLLOW = CallSpec("unfollow", Unfollow, type(None), Lane.CONTROL, writes=False
 HEADS = CallSpec("heads", Heads, HeadsNow, Lane.CONTROL, writes=False)
 PROVE = CallSpec("prove", ProvenToken, type(None), Lane.REQUESTS, writes=False)
 RECEIPTS = CallSpec("receipts", FetchReceipts, ReceiptsResult, Lane.REQUESTS, writes=False)
+LOCATE = CallSpec("locate", Locate, Located, Lane.REQUESTS, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)

@@ -245,7 +245,8 @@ def listed_node(settings: Settings) -> ListedNode:
     peer = cluster.peer_address or cluster.peer_listen
     # Whom no other server can call takes over when the owner ends, and owns nothing before.
     standby = cluster.standby or not cluster.peer_listen
-    return ListedNode("", node_id, peer, weight=cluster.weight, zone=cluster.zone, standby=standby)
+    url = settings.server.public_url
+    return ListedNode("", node_id, peer, url, weight=cluster.weight, zone=cluster.zone, standby=standby)
 
 
 def _node_id_of(folder: Path) -> str:

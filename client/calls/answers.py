@@ -238,6 +238,12 @@ class ConversationPage(Page, rename="camel", kw_only=True, frozen=True):
     items: tuple[Conversation, ...] = msgspec.field(name="conversations")
 
 
+class Whereabouts(Struct, rename="camel", kw_only=True, frozen=True):
+    """Where to open a socket."""
+
+    url: str
+
+
 class Changes(Struct, rename="camel", kw_only=True, frozen=True):
     """What changed in a mailbox since a token. Each message and conversation is in its newest state.
 

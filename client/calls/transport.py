@@ -6,7 +6,7 @@ It goes by HTTP, or over a socket where somebody has one open (`carrier`).
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
@@ -20,6 +20,7 @@ from rowbox.client.calls.awake import GAP_S, TICK_S, Alarm, MachineSlept
 from rowbox.client.calls.connections import CONNECT_S, Connections, Generation, probing_socket
 from rowbox.client.calls.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
 from rowbox.client.calls.faults import checked_url, is_outage, said
+from rowbox.client.calls.servers import Servers
 
 CALL_S: Final = 15.0
 """Seconds for one try. A server that cannot carry it out answers before that (`server.body_room_ms`,
@@ -90,6 +91,7 @@ class Transport:
         token: TokenSource,
         *,
         dedupe_life_s: float = DEDUPE_LIFE_S,
+        servers: Iterable[str] = (),
         call_s: float = CALL_S,
         margin_s: float = POLL_MARGIN_S,
         tick_s: float = TICK_S,
@@ -97,10 +99,13 @@ class Transport:
     ) -> None:
         """`url` is http(s)://host:port, followed by a path where a proxy serves Rowbox under one.
 
-        ValueError for a URL or a token that cannot be one; TypeError where it is not even text. `wall_clock`, `call_s`,
-        `margin_s` and `tick_s` are for tests.
+        `servers` are the origins of others at which a socket may be opened (servers.py).
+
+        ValueError for a URL, an origin or a token that cannot be one; TypeError where it is not even text.
+        `wall_clock`, `call_s`, `margin_s` and `tick_s` are for tests.
         """
         self._url = checked_url(url)
+        self.servers = Servers(self._url, servers)
         self._access = AccessToken(token, call_s)
         self._call_s = call_s
         self._margin_s = margin_s
@@ -154,13 +159,18 @@ class Transport:
         return await self._access.get() if refused is None else await self._access.renewed(refused)
 
     @asynccontextmanager
-    async def socket(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A socket, before its hello. OutcomeUnknown where there is none; faults as they are. It takes its time."""
+    async def socket(self, url: str | None = None) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A socket, before its hello, at a URL that `servers` allow; None: at the client's own server.
+
+        OutcomeUnknown where there is none; faults as they are. It takes its time.
+        """
         connections = self._open()
         async with connections.borrowed() as generation:
             try:
                 opened = await generation.session.ws_connect(
-                    f"{self._url}/v1/ws", protocols=(SUBPROTOCOL,), timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
+                    url if url is not None else f"{self._url}/v1/ws",
+                    protocols=(SUBPROTOCOL,),
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
             except aiohttp.WSServerHandshakeError as error:
                 asked = error.headers.get("Retry-After", "") if error.headers is not None else ""

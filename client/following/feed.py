@@ -18,7 +18,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from rowbox.client.calls.answers import Changes
+from rowbox.client.calls.answers import Changes, Whereabouts
 from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
     CONNECTED_ELSEWHERE,
@@ -51,6 +51,8 @@ from rowbox.client.following.session import FeedSession
 BAD_FRAME: Final = 4400
 FORBIDDEN: Final = 4403
 ELSEWHERE: Final = 4409
+ASK_S: Final = 2.0
+"""How long the server is asked where to open a socket, before it is opened at this one."""
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.json.Encoder().encode
 
@@ -77,6 +79,8 @@ class Feed:
         self._arrived: Changes | None = None
         self._given: deque[Changes] = deque()
         self._is_connected: bool | None = None
+        self._is_away = False
+        """The last socket is at another server, and had no welcome there so far."""
         self._error: Exception | None = None
         self._news = asyncio.Event()
         """Something was given, or it is over."""
@@ -261,10 +265,14 @@ class Feed:
             if access is None:
                 self._do(session.denied())
                 return
-            async with self._transport.socket() as socket:
+            address = await self._address()
+            self._is_away = address is not None
+            async with self._transport.socket(address) as socket:
                 self._outgoing = asyncio.Queue()
                 self._do(session.connected(access))
                 code, reason = await self._talk(socket, this)
+                if self._is_away:  # one that welcomes nobody ends nothing: the own server is asked next
+                    code, reason = LOST, ""
         except CallFailed as error:
             if not error.retryable:
                 raise
@@ -272,6 +280,18 @@ class Feed:
         if self._connection is this:
             self._connection = None
             self._do(session.ended(code, reason, self._now_ms(), asked_ms))
+
+    async def _address(self) -> str | None:
+        """Where to open a socket; None: at the client's own server, also after one elsewhere that had no welcome."""
+        servers, was_in_vain = self._transport.servers, self._is_away
+        if was_in_vain or not servers.has_others:
+            return None
+        try:
+            async with asyncio.timeout(ASK_S):
+                url = (await self._transport.get("connect", {}, Whereabouts)).url
+        except (CallFailed, TimeoutError):
+            return None
+        return url if servers.allows(url) else None
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse, this: asyncio.Task[None] | None) -> tuple[int, str]:
         """Writes and reads until the socket ends; its code and reason."""
@@ -299,6 +319,8 @@ class Feed:
         except _UNREADABLE:
             self._do(self._session.broken(now_ms))
             return
+        if frame.get("t") == "welcome":
+            self._is_away = False
         if frame.get("t") == "welcome" and isinstance(life_ms := frame.get("dedupeLifeMs"), int) and life_ms > 0:
             self._transport.dedupe_life_s = life_ms / 1000
         self._do(self._session.received(frame, now_ms))

@@ -135,6 +135,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Browser origins that may call the API; none unless listed.")
     ] = ()
+    public_url: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Where clients reach this server and no other one, as https://chat-1.example.com; "
+            "`/v1/connect` names it. Empty: there is no such address.",
+        ),
+    ] = ""
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True):
@@ -662,6 +670,10 @@ CONFIG_FILE_VARIABLE: Final = "ROWBOX_CONFIG"
 _GATEWAY: Final = r"[A-Za-z0-9_.-]+:[0-9]{1,5}"
 _HBASE_URL: Final = re.compile(rf"hbase://({_GATEWAY}(?:,{_GATEWAY})*)/((?:[A-Za-z0-9_]+:)?[A-Za-z0-9_]+)")
 
+_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_PUBLIC_URL: Final = re.compile(rf"(?:http|ws)s?://{_HOST}(?::([0-9]{{1,5}}))?(?:/[A-Za-z0-9._~/-]*)?")
+"""No credentials, no query, no fragment: it is shown to every client, and a path is put behind it."""
+
 _Given: TypeAlias = Iterable[tuple[str, object, str]]  # key, value, origin
 
 
@@ -781,6 +793,7 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
         raise ConfigError("lease.beat_ms", lease.beat_ms, origins["lease.beat_ms"], "at most a third of lease.ttl_ms")
     parse_store_url(settings.store.url, origins["store.url"])
     _check_role(settings, origins)
+    _check_public_url(server, origins)
     _check_tls(settings.cluster, origins)
 
 
@@ -800,6 +813,19 @@ def _check_role(settings: Settings, origins: Mapping[str, str]) -> None:
     if (cluster.peer_listen or role == "api") and not is_embedded and not cluster.secret_file:
         expected = "a file with the secret that the servers of the cluster have in common"
         raise ConfigError("cluster.secret_file", "", origins["cluster.secret_file"], expected)
+
+
+def _check_public_url(server: ServerSettings, origins: Mapping[str, str]) -> None:
+    """ConfigError where clients could not be sent there."""
+    url, origin = server.public_url, origins["server.public_url"]
+    if not url:
+        return
+    match = _PUBLIC_URL.fullmatch(url)
+    if match is None or not 0 < int(match[1] or 1) < 65536:
+        expected = "http(s):// or ws(s)://, a host, a port and a path where it has these, and nothing else"
+        raise ConfigError("server.public_url", url, origin, expected)
+    if server.role == "cache":
+        raise ConfigError("server.public_url", url, origin, "none, for server.role cache, which serves no clients")
 
 
 def _check_tls(cluster: ClusterSettings, origins: Mapping[str, str]) -> None:

@@ -347,6 +347,16 @@ async def receipts_are_asked_for(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def where_to_connect(caller: Caller) -> None:
+    """The servers of these deployments have no addresses of their own."""
+    named = {"Host": "chat.example.com"}
+    for headers in (named, named | {"X-Forwarded-Proto": "https"}, {"Host": "chat.example.com/x"}):
+        words = f"alice: connect, {headers}"
+        await caller.request(words, "GET", "/v1/connect", "alice", headers=headers)
+    await caller.get("alice", "connect", userId=caller.user("bob"))
+    await caller.get("alice", "connect", zone="a")
+
+
 async def what_is_refused(caller: Caller) -> None:
     send = "/v1/sendMessage"
     fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
@@ -463,6 +473,7 @@ STORIES: Final[tuple[Story, ...]] = (
     the_feed_of_a_mailbox,
     one_feed_over_three_ways,
     receipts_are_asked_for,
+    where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,
     one_id_twenty_times_at_once,

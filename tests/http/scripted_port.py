@@ -17,6 +17,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -71,6 +73,7 @@ class ScriptedPort:
         self.changes = NO_CHANGES
         self.followers: list[Notify] = []
         self.receipts = ReceiptsResult((), 0)
+        self.located = Located("")
         self.quota: Quota | None = None
         self.unready: list[str] = []
         self.calls: list[Any] = []
@@ -131,6 +134,10 @@ class ScriptedPort:
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         self._called(request)
         return self.receipts
+
+    async def locate(self, request: Locate) -> Located:
+        self._called(request)
+        return self.located
 
     def warnings(self) -> Sequence[str]:
         return ()

@@ -32,7 +32,12 @@ PAGES = {
 }
 OURS = [path for path in CHAT.parent.rglob("*.js") if path.parent.name != "vendor"]
 PLAIN = {"Accept-Encoding": "identity"}
-NO_ADDRESSES = {b"http://www.w3.org/2000/svg": "a namespace's name", b"http://127.0.0.1:8080": "the client's example"}
+NO_ADDRESSES = {
+    b"http://www.w3.org/2000/svg": "a namespace's name",
+    b"http://127.0.0.1:8080": "the client's example",
+    b"https://chat-1.example.com": "its example of an origin",
+    b"//chat-1.example.com/v1/ws": "an answer's example",
+}
 
 
 @pytest.mark.parametrize(("path", "content_type"), PAGES.items())

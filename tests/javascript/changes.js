@@ -1,6 +1,7 @@
 // Follows all that changes in a mailbox and says what comes, and whether the server answers. A line it hears is a message
 // for bob, or one of the words "slept" and "end". Arguments: the server's URL, then access tokens, each used when the one
-// before it is refused. With ROWBOX_NO_SOCKET there is no WebSocket, as behind a proxy that lets none through.
+// before it is refused. With ROWBOX_NO_SOCKET there is no WebSocket, as behind a proxy that lets none through. ROWBOX_SERVERS: the
+// origins that it trusts.
 
 import { Rowbox } from "../../api/web/client/rowbox.js";
 import { hangUp, heard, say } from "./lines.js";
@@ -12,7 +13,8 @@ const [url, ...tokens] = process.argv.slice(2);
 let sleptMs = 0;
 const end = new AbortController();
 const token = tokens.length > 1 ? () => tokens.shift() ?? "none" : tokens[0];
-const client = new Rowbox({ url, token, wallClock: () => Date.now() + sleptMs });
+const servers = JSON.parse(process.env.ROWBOX_SERVERS ?? "[]");
+const client = new Rowbox({ url, token, servers, wallClock: () => Date.now() + sleptMs });
 heard.on("line", async (line) => {
   if (line === "slept") sleptMs += 3600_000;
   else if (line === "end") end.abort();

@@ -1,12 +1,18 @@
 // Tells a client's following of its feed what a test tells it, and says what that does. Each line it hears is one following
 // from its beginning: {token, told: [[name, arguments, what chance gives, a time or nothing]]}; it answers with [what is to
-// be done, when it is due, whether a call may go at that time] for each.
+// be done, when it is due, whether a call may go at that time] for each. Or it is {own, trusted, urls}: which of these URLs it
+// would open a socket at; or that one of `trusted` is no origin.
 
 import { FeedSession } from "../../api/web/client/feed.js";
+import { Servers } from "../../api/web/client/servers.js";
 import { heard, say } from "./lines.js";
 
 heard.on("line", (line) => {
-  const { token, told } = JSON.parse(line);
+  const { token, told, own, trusted, urls } = JSON.parse(line);
+  if (trusted) {
+    say(allowed(own, trusted, urls));
+    return;
+  }
   /** @type {number[]} */
   let drawn = [];
   const chance = () => {
@@ -23,6 +29,16 @@ heard.on("line", (line) => {
   });
   say({ did });
 });
+
+/** @param {string} own @param {string[]} trusted @param {string[]} urls */
+function allowed(own, trusted, urls) {
+  try {
+    const servers = new Servers(own, trusted);
+    return { allowed: urls.filter((url) => servers.allows(url)), hasOthers: servers.hasOthers };
+  } catch (error) {
+    return { failed: /** @type {Error} */ (error).name };
+  }
+}
 
 /** @param {string} name */
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());

@@ -1,5 +1,6 @@
 """The JavaScript client in Node follows all that changes over a socket, and by long polls where there is none."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
+from tests.client.feed.test_elsewhere import address, closing, origin, telling
+from tests.client.feed.test_follow_changes import body, running_wire
 from tests.client.steady_server import restart, steady_server
 from tests.integration.support.server_process import ServerProcess
 from tests.javascript.program import Program, program
@@ -107,3 +110,25 @@ async def test_the_oldest_of_too_many_ends(tmp_path: Path) -> None:
             await begun(second)
             assert await first.ended() == 0
         assert first.said[-1] == {"name": "Refused", "code": "connected_elsewhere"}
+
+
+async def test_its_socket_is_at_the_server_that_is_named_and_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_wire() as own, running_wire() as other:
+        own.talk, other.talk = telling("own"), telling("other")
+        own.pages = other.pages = [body("5.h", is_delta=False)]
+        own.names = address(other)
+
+        async def socket_of(*trusted: str) -> str:
+            monkeypatch.setenv("ROWBOX_SERVERS", json.dumps(trusted))
+            async with program("changes.js", own.url, "access") as follower:
+                line = await follower.until(lambda line: line.get("texts") in (["own"], ["other"]))
+            name: str = line["texts"][0]
+            return name
+
+        assert await socket_of() == "own"
+        assert own.asked == 0
+        assert await socket_of("https://*.example.com") == "own"
+        assert (own.asked, other.sockets, other.heard) == (1, 0, [])
+        assert await socket_of(origin(other)) == "other"
+        other.talk = closing
+        assert await socket_of(origin(other)) == "own"

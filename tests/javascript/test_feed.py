@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.client.feed import test_servers as servers
 from tests.client.feed.test_stories import TABLE, steps_of
 from tests.client.feed.test_world import USUAL
 from tests.client.feed.world import STEPS, World
@@ -49,3 +50,13 @@ async def test_it_does_the_same_whatever_happens() -> None:
             for event, (effects, due_ms, _) in zip(events, done, strict=True):
                 assert effects == event[3], (seed, event)
                 assert (math.inf if due_ms is None else due_ms) == pytest.approx(event[4]), (seed, event)
+
+
+async def test_it_trusts_the_same_servers() -> None:
+    async with program("feed.js") as asked:
+        for case in servers.TABLE["allows"]:
+            await asked.hear(json.dumps({**case, "urls": case["yes"] + case["no"]}))
+            assert await asked.until(bool) == {"allowed": case["yes"], "hasOthers": bool(case["trusted"])}
+        for text in [*servers.TABLE["no_origins"], 443]:
+            await asked.hear(json.dumps({"own": "https://chat.example.com", "trusted": [text], "urls": []}))
+            assert await asked.until(bool) == {"failed": "TypeError"}, text

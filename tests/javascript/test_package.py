@@ -51,6 +51,7 @@ async def test_it_holds_the_client_and_its_types_and_runs_the_pages_lines(tmp_pa
         "package.json",
         "rowbox.d.ts",
         "rowbox.js",
+        "servers.js",
         "tabs.js",
     ]
     assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

@@ -11,6 +11,8 @@ from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from rowbox.cacheserver.clocks import StoreClock
 from rowbox.cacheserver.node.moves import MoveLimits, Moves, Tenure
 from rowbox.cacheserver.node.tenure import EpochOwnership
@@ -95,6 +97,7 @@ class Server:
 
     def __init__(self, servers: "Servers", name: str, limits: MoveLimits) -> None:
         self.name = name
+        self.url = f"https://{name}.example.com"
         self.process = Process()
         self.store = servers.store.beside()
         self.view = MapView()
@@ -112,7 +115,7 @@ class Server:
         servers = self._servers
         self.owner = Owner(
             self.store,
-            servers.settings,
+            replace(servers.settings, server=replace(servers.settings.server, public_url=self.url)),
             ownership=self.ownership,
             now_us=servers.clock.now_us,
             clock=self.clock,

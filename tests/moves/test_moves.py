@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from rowbox.cacheserver.node.moves import MoveLimits
+from rowbox.cacheserver.port import Locate
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -43,6 +44,21 @@ async def test_a_move_takes_what_is_in_memory_along() -> None:
     assert first.moves.counters.closed_s < 0.1, "the time until the target has read the map does not count"
     standing = await servers.standing()
     assert standing.moving == ()
+    await end(servers)
+
+
+@virtual_time
+async def test_after_a_move_its_new_owner_says_where_clients_reach_it() -> None:
+    servers = Servers()
+    first, second = await servers.start(1) + await servers.start(1)
+    await with_mail(servers)
+    asked = Locate(USERS[0])
+    assert (await first.process.call(first.owner.locate(asked))).url == first.url
+    await servers.ask_to_move(ALL, second)
+    await moved(second)
+    assert (await second.process.call(second.owner.locate(asked))).url == second.url
+    with pytest.raises(NotTheOwner):
+        await first.process.call(first.owner.locate(asked))
     await end(servers)
 
 

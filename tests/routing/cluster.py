@@ -30,6 +30,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     Lost,
     MarkRead,
     MarkReadResult,
@@ -293,6 +295,10 @@ class ModelOwner:
         self.admit(request.user_id)
         return ReceiptsResult((), 0)
 
+    async def locate(self, request: Locate) -> Located:
+        self.admit(request.user_id)
+        return Located("")
+
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         raise NotImplementedError
 
@@ -492,6 +498,9 @@ class ModelLink:
 
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         return await self._call(lambda: self._served.fetch_receipts(request))
+
+    async def locate(self, request: Locate) -> Located:
+        return await self._call(lambda: self._served.locate(request))
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         return self._call(lambda: self._served.take_receipts(user_id, receipts), writes=True)

@@ -19,6 +19,8 @@ from rowbox.cacheserver.port import (
     Following,
     GroupResult,
     GroupShown,
+    Locate,
+    Located,
     MarkRead,
     MarkReadResult,
     Notify,
@@ -133,6 +135,10 @@ class ScriptedTarget:
 
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         answer: ReceiptsResult = await self._ask(request)
+        return answer
+
+    async def locate(self, request: Locate) -> Located:
+        answer: Located = await self._ask(request)
         return answer
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":

@@ -44,6 +44,7 @@ declare const ANSWERS: {
     fetchConversation: string;
     fetchChanges: string;
     fetchReceipts: string;
+    connect: string;
 };
 export type Message = {
     messageId: string;
@@ -449,6 +450,12 @@ export type Options = {
      */
     dedupeLifeMs?: number;
     /**
+     * The origins of the other servers of a cluster, to which the access token may go, too: as
+     * "https://chat-1.example.com" or "https://*.chat.example.com". Where there are any, `followChanges` asks its server which
+     * one has the mailbox, and opens its socket there. Without them it goes to no other server.
+     */
+    servers?: string[];
+    /**
      * Called with a Request.
      */
     fetch?: typeof globalThis.fetch;
@@ -670,6 +677,9 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  *   where the server asks for a longer pause than what is left.
  * @property {number} [dedupeLifeMs] How long the server knows a clientMessageId, a week by default. What the server
  *   says of it, in its answer to a send, replaces this value.
+ * @property {string[]} [servers] The origins of the other servers of a cluster, to which the access token may go, too: as
+ *   "https://chat-1.example.com" or "https://*.chat.example.com". Where there are any, `followChanges` asks its server which
+ *   one has the mailbox, and opens its socket there. Without them it goes to no other server.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
  * @property {(ms: number, signal: AbortSignal) => Promise<void>} [sleep] This and what follows are for tests.
  * @property {() => number} [random]
@@ -726,7 +736,7 @@ export declare function newClientMessageId(): string;
 export declare class Rowbox {
     #private;
     /** Throws a TypeError or a RangeError for options that cannot work. @param {Options} options */
-    constructor({ url, token, patienceMs, dedupeLifeMs, fetch, sleep, random, now, wallClock, }: Options);
+    constructor({ url, token, patienceMs, dedupeLifeMs, servers, fetch, sleep, random, now, wallClock, }: Options);
     /**
      * Sends a message, after the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
      * OutcomeUnknown (it may have been). Either has the clientMessageId and firstTriedAt; to go on with that message,

@@ -26,6 +26,7 @@
  */
 
 import { FeedSession, LOST } from "./feed.js";
+import { Servers } from "./servers.js";
 import { canShare, Tabs } from "./tabs.js";
 
 const PATIENCE_MS = 30_000;
@@ -77,6 +78,7 @@ const ANSWERS = {
   fetchConversation: "conversations",
   fetchChanges: "conversations",
   fetchReceipts: "receipts",
+  connect: "url",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
@@ -85,6 +87,8 @@ const CONNECTED_ELSEWHERE = "connected_elsewhere";
 const SUBPROTOCOL = "rowbox.v1";
 const PROGRAM = "rowbox.js";
 const [UNAUTHENTICATED, FORBIDDEN, BAD_FRAME, ELSEWHERE] = [4401, 4403, 4400, 4409];
+/** How long the server is asked where to open a socket, before it is opened at this one. */
+const ASK_MS = 2_000;
 /** A longer timer would be over at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** More bytes than a character of a frame takes, so that there is room for what stands around a call's fields. */
@@ -292,6 +296,9 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   where the server asks for a longer pause than what is left.
  * @property {number} [dedupeLifeMs] How long the server knows a clientMessageId, a week by default. What the server
  *   says of it, in its answer to a send, replaces this value.
+ * @property {string[]} [servers] The origins of the other servers of a cluster, to which the access token may go, too: as
+ *   "https://chat-1.example.com" or "https://*.chat.example.com". Where there are any, `followChanges` asks its server which
+ *   one has the mailbox, and opens its socket there. Without them it goes to no other server.
  * @property {typeof globalThis.fetch} [fetch] Called with a Request.
  * @property {(ms: number, signal: AbortSignal) => Promise<void>} [sleep] This and what follows are for tests.
  * @property {() => number} [random]
@@ -365,6 +372,7 @@ export class Rowbox {
   #now;
   #wallClock;
   #wakings;
+  #servers;
   /** What may have a socket open, over which calls can go. @type {?{call: Feed["call"]}} */
   #feed = null;
   /**
@@ -382,6 +390,7 @@ export class Rowbox {
     token,
     patienceMs = PATIENCE_MS,
     dedupeLifeMs = DEDUPE_LIFE_MS,
+    servers = [],
     fetch = globalThis.fetch && ((request) => globalThis.fetch(request)),
     sleep = pause,
     random = Math.random,
@@ -399,6 +408,7 @@ export class Rowbox {
     this.#now = now;
     this.#wallClock = wallClock;
     this.#wakings = new Wakings(wallClock);
+    this.#servers = new Servers(this.#base.href, servers);
   }
 
   /**
@@ -761,6 +771,7 @@ export class Rowbox {
     const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell });
     return new Feed(new FeedSession(token, this.#random, PROGRAM), {
       url: new URL("v1/ws", this.#base),
+      elsewhere: (signal) => this.#elsewhere(signal),
       access: this.#access,
       poll,
       now: this.#now,
@@ -771,6 +782,22 @@ export class Rowbox {
         this.#endPauses();
       },
     });
+  }
+
+  /**
+   * The address of the server that has the mailbox, where the program trusts that one; null: the client's own is to do.
+   * @param {AbortSignal} signal
+   * @returns {Promise<?string>}
+   */
+  async #elsewhere(signal) {
+    if (!this.#servers.hasOthers) return null;
+    try {
+      const { url } = await this.#call("connect", { signal, timeoutMs: ASK_MS });
+      return this.#servers.allows(url) ? url : null;
+    } catch (error) {
+      if (!(error instanceof RowboxError)) throw error;
+      return null;
+    }
   }
 
   /**
@@ -1127,6 +1154,8 @@ class Feed {
   #arrived = null;
   /** @type {?boolean} */
   #isConnected = null;
+  /** The last socket is at another server, and had no welcome there so far. */
+  #isAway = false;
   /** Why it is over; null where the program ended it. @type {unknown} */
   #error = null;
   /** Resolve when something is given or it is over, and when there is room. */
@@ -1135,7 +1164,7 @@ class Feed {
 
   /**
    * @param {FeedSession} session
-   * @param {{url: URL, access: Access, now: () => number, wakings: Wakings, onConnection: (connection: Connection) => void,
+   * @param {{url: URL, elsewhere: (signal: AbortSignal) => Promise<?string>, access: Access, now: () => number, wakings: Wakings, onConnection: (connection: Connection) => void,
    *   onWelcome: (welcome: any) => void,
    *   poll: (until: AbortSignal, token: ?string, onPoll: (connection: Connection) => void) => AsyncGenerator<Changes>}} ways
    */
@@ -1261,18 +1290,22 @@ class Feed {
   async #connect(refused) {
     const connecting = new AbortController();
     this.#connecting = connecting;
-    const { access, url, now } = this.#ways;
+    const { access, url, elsewhere, now } = this.#ways;
     /** @param {number} code @param {string} reason */
     const ended = (code, reason) => {
       this.#socket = null;
-      this.#do(this.#session.ended(code, reason, now()));
+      // A server elsewhere that welcomes nobody ends nothing: the own one is asked next.
+      this.#do(this.#session.ended(this.#isAway ? LOST : code, reason, now()));
     };
     try {
       const { signal } = connecting;
       const token = await (refused === null ? access.get(signal) : access.renewed(refused, signal));
       if (signal.aborted) return;
       if (token === null) return this.#do(this.#session.denied());
-      const socket = new WebSocket(url, SUBPROTOCOL);
+      const address = this.#isAway ? null : await elsewhere(signal); // after one there that had no welcome: here
+      if (signal.aborted) return;
+      this.#isAway = address !== null;
+      const socket = new WebSocket(address ?? url, SUBPROTOCOL);
       this.#socket = socket;
       socket.onopen = () => this.#do(this.#session.connected(token));
       socket.onmessage = ({ data }) => typeof data === "string" && this.#frame(data);
@@ -1300,7 +1333,10 @@ class Feed {
     const frame = parsed(text);
     const now = this.#ways.now();
     if (frame === null || typeof frame !== "object") return this.#do(this.#session.broken(now));
-    if (frame.t === "welcome") this.#ways.onWelcome(frame);
+    if (frame.t === "welcome") {
+      this.#isAway = false;
+      this.#ways.onWelcome(frame);
+    }
     this.#arrived = frame;
     this.#do(this.#session.received(frame, now));
   }

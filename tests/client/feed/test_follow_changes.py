@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from random import Random
 from typing import Any
 
@@ -69,6 +69,11 @@ class Wire:
         self.handshake: Callable[[], web.Response | None] = lambda: None
         self.talk: Callable[[Wire, web.WebSocketResponse], Awaitable[None]] = until_closed
         self.url = ""
+        self.asked = 0
+        self.names = ""
+        """Where it sends those that ask, once `tells` is set."""
+        self.tells = asyncio.Event()
+        self.tells.set()
 
     async def ws(self, request: web.Request) -> web.StreamResponse:
         self.sockets += 1
@@ -87,6 +92,11 @@ class Wire:
         page = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
         is_known = request.query.get("lastUpdatedTimestamp") == page.get("lastUpdatedTimestamp")
         return web.json_response(body(page["lastUpdatedTimestamp"]) if is_known else page)
+
+    async def connect(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        await self.tells.wait()
+        return web.json_response({"url": self.names, "expiresInMs": 300_000}, status=200 if self.names else 503)
 
     async def call(self, request: web.Request) -> web.Response:
         return web.json_response({"conversationId": "c1", "unreadCount": 0, "lastUpdatedTimestamp": 5})
@@ -124,18 +134,27 @@ def delta(prev: str, token: str, *texts: str) -> dict[str, Any]:
     return {"t": "delta", "prev": prev, "token": token} | body(token, *texts)
 
 
-@pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
+@asynccontextmanager
+async def running_wire() -> AsyncIterator[Wire]:
     wire = Wire()
     app = web.Application()
     app.router.add_get("/v1/ws", wire.ws)
     app.router.add_get("/v1/fetchChanges", wire.changes)
+    app.router.add_get("/v1/connect", wire.connect)
     app.router.add_post("/v1/markRead", wire.call)
     server = TestServer(app)
     await server.start_server()
     wire.url = str(server.make_url(""))
-    yield wire
-    await server.close()
+    try:
+        yield wire
+    finally:
+        await server.close()
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with running_wire() as wire:
+        yield wire
 
 
 def client_of(wire: Wire, token: TokenSource = "access", **options: Any) -> Client:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from rowbox.api.v1 import examples as shown
 from rowbox.api.v1.request_types import MAX_CONTENT_BYTES
@@ -21,10 +22,14 @@ from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.hbase_schema.schema_row import HISTORY_BYTES
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
-from tests.http.api import SETTINGS, Answer, Api, serving
+from tests.http import api as served
+from tests.http.api import Answer, Api, serving
 
 Json = dict[str, Any]
 FILE: Final = Path(shown.__file__).with_name("examples.json")
+SETTINGS: Final = replace(
+    served.SETTINGS, server=replace(served.SETTINGS.server, public_url="https://chat-1.example.com")
+)
 SHARDS: Final = 64
 BEGIN_US: Final = 1_764_208_500_123_456
 REQUEST_ID: Final = "5d1f0a3c-2a"
@@ -68,7 +73,7 @@ async def recorded() -> bytes:
         owner._random.seed(1)
         await owner.start()
     try:
-        async with serving(owner) as api:
+        async with serving(owner, SETTINGS) as api:
             recorder = _Recorder(api)
             await _chat(recorder, clock)
             await _feed(recorder, clock)
@@ -172,6 +177,8 @@ async def _feed(recorder: _Recorder, clock: _Clock) -> None:
     token = {"lastUpdatedTimestamp": beginning["lastUpdatedTimestamp"], "wait": 30}
     await get(200, "fetchChanges", "What changed since: a message, and with it its conversation.", "bob", **token)
     await get(400, "fetchChanges", "A parameter that the call has not.", "bob", cursor="x")
+    await get(200, "connect", "Where Bob opens his socket.", "bob")
+    await get(400, "connect", "A parameter that the call has not.", "bob", zone="a")
 
 
 async def _group(recorder: _Recorder, clock: _Clock) -> None:

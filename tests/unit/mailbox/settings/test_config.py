@@ -155,6 +155,56 @@ def test_keys_are_kept_for_as_long_as_they_need_not_be_read_again() -> None:
         load({}, {"ROWBOX_AUTH_JWKS_KEEP_MS": "1m"}, None)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://chat-1.example.com",
+        "wss://chat-1.example.com:8443/",
+        "http://10.0.0.7:8080/below/it",
+        "ws://[::1]:8080",
+        "",
+    ],
+)
+def test_where_clients_may_be_sent(url: str) -> None:
+    assert load({}, {"ROWBOX_SERVER_PUBLIC_URL": url}, None).settings.server.public_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "chat-1.example.com",
+        "/below",
+        "ftp://chat-1.example.com",
+        "https://",
+        "https://alice@chat-1.example.com",
+        "https://alice:secret@chat-1.example.com",
+        "https://chat-1.example.com?token=1",
+        "https://chat-1.example.com/#top",
+        "https://chat-1.example.com:0",
+        "https://chat-1.example.com:65536",
+        "https://chat 1.example.com",
+        "https://chat-1.example.com\\@evil.example.org",
+        "https://chat-1.example.com\n",
+        "https://" + "a" * 200,
+    ],
+)
+def test_where_clients_may_not_be_sent(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.public_url"):
+        load({}, {"ROWBOX_SERVER_PUBLIC_URL": url}, None)
+
+
+def test_nobody_is_sent_to_a_server_that_serves_no_clients() -> None:
+    given = {
+        "ROWBOX_SERVER_PUBLIC_URL": "https://cache-1.example.com",
+        "ROWBOX_STORE_URL": "hbase://g1:9090/rowbox",
+        "ROWBOX_CLUSTER_PEER_LISTEN": "127.0.0.1:8082",
+        "ROWBOX_CLUSTER_SECRET_FILE": "secret",
+    }
+    assert load({"server.role": "all"}, given, None).settings.server.public_url
+    with pytest.raises(ConfigError, match=r"server\.public_url.*none, for server\.role cache"):
+        load({"server.role": "cache"}, given, None)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "127.0.0.1,192.0.2.1", "::1, ::"])
 def test_insecure_dev_only_on_loopback(host: str) -> None:
     error = refusal(flags={"server.insecure_dev": True, "server.host": host})
