@@ -9,6 +9,7 @@ Calls of either sort begin in the order of their frames. So sends reach the owne
 written (P3).
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from rowbox.api.http.operation import SOCKET_PAGE_BYTES
@@ -19,7 +20,16 @@ MAX_CALLS: Final = 32
 UNWRITTEN_BYTES: Final = 512 << 10
 ANSWER_BYTES: Final = 1 << 10
 """What any other call answers, about."""
-_READS: Final = frozenset({"fetchMessages", "fetchConversation", "fetchChanges"})
+MEMBERS_BYTES: Final = 64 << 10
+"""The members of a group."""
+_READS: Final[Mapping[str, int]] = {
+    "fetchMessages": SOCKET_PAGE_BYTES,
+    "fetchConversation": SOCKET_PAGE_BYTES,
+    "fetchChanges": SOCKET_PAGE_BYTES,
+    "fetchReceipts": SOCKET_PAGE_BYTES,
+    "fetchGroup": MEMBERS_BYTES,
+}
+"""What the calls that answer much may answer."""
 
 
 class Begun(NamedTuple):
@@ -37,7 +47,7 @@ class CallQueue:
     def __init__(self) -> None:
         self._waiting: list[Call] = []  # an empty deque takes 760 bytes of each idle connection
         self._begun: dict[int, tuple[int, int]] = {}
-        """By number: the id for the reply, and the bytes of a page that it may have."""
+        """By number: the id for the reply, and the bytes of a page that it may have; 0: it has little."""
         self._expected_bytes = 0
         """Of all pages that were begun."""
         self._number = 0
@@ -57,7 +67,7 @@ class CallQueue:
         begun: list[Begun] = []
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            page_bytes = SOCKET_PAGE_BYTES if call.do in _READS else 0
+            page_bytes = _READS.get(call.do, 0)
             expected_bytes = self._expected_bytes + page_bytes if page_bytes else ANSWER_BYTES
             if unwritten_bytes + expected_bytes > UNWRITTEN_BYTES:
                 self._waiting.append(call)  # and so does each one of its sort behind it

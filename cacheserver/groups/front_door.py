@@ -12,7 +12,8 @@ What the same user asks of the same group meanwhile waits (lines.py).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
@@ -67,12 +68,18 @@ FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.25
 TRIED_AGAIN: Final = (HandoverInProgress, StoreOutcomeUnknown, GroupMoved)
 """Errors of a group's row after which it is asked once more."""
-TRUE_OF_ALL: Final = (NotAMember, GroupDeleted, ClientMessageIdReused, ClientGroupIdReused, *TRIED_AGAIN)
-"""Errors that are true of earlier tries too: none of these that was not written will be."""
+TRUE_OF_ALL: Final[Mapping[type, tuple[type[RowboxError], ...]]] = {
+    GroupSend: (NotAMember, GroupDeleted, ClientMessageIdReused),
+    NewGroup: (ClientGroupIdReused,),
+}
+"""Errors that are true of earlier tries too, by what was asked: one of these that was written would be known. Of what
+else is asked nothing remembers that it was done: who was removed behind it may have done it.
+"""
 
 AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
 _Known = TypeVar("_Known")
-_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, ViewGroup, MessageChange, MessageReaction, ViewReceipts)
+_READS: Final = (ViewGroup, ViewReceipts)
+_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, MessageChange, MessageReaction, *_READS)
 
 
 class SentTo(NamedTuple):
@@ -135,7 +142,8 @@ class FrontDoor:
 
             changed = await self._tried(prepare)
             assert isinstance(changed, GroupChanged)
-            await self._own_row_has(request.user_id, request.conversation_id, changed.version)
+            with _done():
+                await self._own_row_has(request.user_id, request.conversation_id, changed.version)
             return changed
 
     async def change_message(self, request: ChangeMessage | React) -> GroupChanged:
@@ -159,7 +167,8 @@ class FrontDoor:
                         raise
                     self._revocations.check_again(request.bearer)
                     return GroupChanged(0, changed=False)
-                await self._own_copy(row, mailbox, conversation_id, message_id)
+                if not await self._own_copy(row, mailbox, conversation_id, message_id):
+                    raise UnknownMessage("no such message in this conversation")
                 self._revocations.check_again(request.bearer)
                 if isinstance(request, React):
                     return MessageReaction(conversation_id, by, message_id, request.emoji, entropy)
@@ -167,11 +176,13 @@ class FrontDoor:
 
             changed = await self._tried(prepare)
             assert isinstance(changed, GroupChanged)
-            await self._own_row_has(request.user_id, conversation_id, changed.version)
-            row, mailbox = await self._table.loaded(request.user_id)
-            version = await self._own_copy(row, mailbox, conversation_id, message_id)
-            row.grant.check()
-            return replace(changed, version=version)
+            with _done():
+                await self._own_row_has(request.user_id, conversation_id, changed.version)
+                row, mailbox = await self._table.loaded(request.user_id)
+                version = await self._own_copy(row, mailbox, conversation_id, message_id)
+                row.grant.check()
+            # Retention may take the message in this moment.
+            return replace(changed, version=version or mailbox.index.version_of(conversation_id))
 
     async def view(self, request: FetchGroup) -> GroupView:
         """What a group is. See MailboxPort.fetch_group for what it raises."""
@@ -237,10 +248,11 @@ class FrontDoor:
             pending = await self.pending(request.sender_id, request.client_message_id, sent)
             grant.check()
             return SentTo(sent.message_id, sent.version, pending, duplicate=not is_its_own)
-        await self._own_row_has(request.sender_id, conversation_id, sent.version)
-        row, mailbox = await self._table.loaded(request.sender_id)
-        version = await self._own_version(row, mailbox, conversation_id, sent.message_id, hashed)
-        row.grant.check()
+        with _done():
+            await self._own_row_has(request.sender_id, conversation_id, sent.version)
+            row, mailbox = await self._table.loaded(request.sender_id)
+            version = await self._own_version(row, mailbox, conversation_id, sent.message_id, hashed)
+            row.grant.check()
         return SentTo(sent.message_id, version, sent.pending, duplicate=sent.duplicate and not is_its_own)
 
     def _check_size(self, content: str) -> None:
@@ -248,14 +260,12 @@ class FrontDoor:
             raise MessageTooLarge(f"a message to a group has {self._settings.max_content_bytes} bytes of UTF-8 at most")
 
     async def _own_copy(self, row: Row, mailbox: Mailbox, conversation_id: bytes, message_id: bytes) -> int:
-        """The version of the user's own copy of a message. UnknownMessage where his row has none."""
+        """The version of the user's own copy of a message; 0: his row has none."""
         copy = mailbox.copy_in_memory(conversation_id, message_id)
         if copy is not None:
             return copy.version
         held = await self._own_cell(row, mailbox, conversation_id, message_id)
-        if held is None:
-            raise UnknownMessage("no such message in this conversation")
-        return held.version
+        return held.version if held is not None else 0
 
     async def _is_done(self, request: ChangeMessage | React, row: Row, mailbox: Mailbox) -> bool:
         """Whether the user's own copy of a message, which takes no more changes, is as he wants it."""
@@ -330,27 +340,47 @@ class FrontDoor:
     async def _tried(self, prepare: Callable[[], Awaitable[GroupRequest | _Known]]) -> GroupAnswer | _Known:
         """What the group's row answers to what `prepare` makes of the own row; or what that knows by itself.
 
-        Where nobody answers in time, HandoverInProgress if nothing was written, else StoreOutcomeUnknown. Raises what
-        `prepare` does: that another owner has the user is for the router.
+        Where nobody answers in time, HandoverInProgress if nothing was written, else StoreOutcomeUnknown. So is what
+        `prepare` raises behind a try that may have been written. Before one it is raised as it is: that another owner
+        has the user is for the router.
         """
         ends_s, pause_s = self._loop.time() + self._patience_s, FIRST_PAUSE_S
-        may_be_written = False
+        written: GroupRequest | None = None  # the last try that may have been
         while True:
-            prepared = await prepare()
+            try:
+                prepared = await prepare()
+            except RowboxError as error:
+                _check_true(error, written)
+                raise
             if not isinstance(prepared, _REQUESTS):
                 return prepared
             try:
                 return await self._ask(prepared)
             except TRIED_AGAIN as error:
-                may_be_written |= isinstance(error, StoreOutcomeUnknown)
+                if isinstance(error, StoreOutcomeUnknown) and not isinstance(prepared, _READS):
+                    written = prepared
                 if self._loop.time() >= ends_s:
-                    raise _told(error, may_be_written=may_be_written) from error
+                    raise _told(error, may_be_written=written is not None) from error
             except RowboxError as error:
-                if may_be_written and not isinstance(error, TRUE_OF_ALL):
-                    raise _told(error, may_be_written=True) from error
+                _check_true(error, written)
                 raise
             await asyncio.sleep(pause_s * self._random.uniform(0.5, 1.0))
             pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+
+@contextmanager
+def _done() -> Iterator[None]:
+    """What fails behind the group's yes is no refusal, and nothing to be done by another owner as if it were new."""
+    try:
+        yield
+    except RowboxError as error:
+        raise _told(error, may_be_written=True) from error
+
+
+def _check_true(error: RowboxError, written: GroupRequest | None) -> None:
+    """StoreOutcomeUnknown where an error says nothing of a try before it that may have been written."""
+    if written is not None and not isinstance(error, TRUE_OF_ALL.get(type(written), ())):
+        raise _told(error, may_be_written=True) from error
 
 
 def _told(error: RowboxError, *, may_be_written: bool) -> RowboxError:

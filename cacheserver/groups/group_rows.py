@@ -77,8 +77,7 @@ class GroupRows:
         name = group_name(asked.conversation_id)
         match asked:
             case GroupSend():
-                size_bytes = CELL_BYTES + len(asked.content.encode())
-                admit, grant = partial(self._admit_send, name, size_bytes), self._table.grant_of(name)
+                admit, grant = partial(self._admit_send, name), self._table.grant_of(name)
                 sent = await self._do(name, lambda row, fact: row.send(asked, fact, admit), asked.content)
                 assert isinstance(sent, GroupSent)
                 if not sent.duplicate:
@@ -93,10 +92,9 @@ class GroupRows:
                 may = partial(self._admit_change, name, asked.deed)
                 return await self._changed(name, lambda row, _: row.change(asked, may))
             case MessageChange():
-                content = asked.content or ""
-                admit = partial(self._admit_send, name, CELL_BYTES + len(content.encode()))
+                admit = partial(self._admit_send, name)
                 return await self._changed(
-                    name, lambda row, fact: row.change_message(asked, self._windows, fact, admit), content
+                    name, lambda row, fact: row.change_message(asked, self._windows, fact, admit), asked.content or ""
                 )
             case MessageReaction():
                 return await self._told(name, await self.reactions.react(asked))
@@ -115,12 +113,14 @@ class GroupRows:
         name = group_name(cell.message.conversation_id)
         return self._begin(name, lambda row, _: row.remove_declined(user_id, joined, entropy))
 
-    def _admit_send(self, name: str, size_bytes: int, members: int) -> None:
-        """Refuses an event that brings each member `size_bytes`, where that is more than the group may ask for."""
+    def _admit_send(self, name: str, members: int, text_bytes: int) -> None:
+        """Refuses an event by which each member's row writes such a text, where that is more than the group may ask
+        for.
+        """
         self._admit_event(name)
-        self._limits.take("fan_out", name, members * size_bytes)
+        self._limits.take("fan_out", name, members * (CELL_BYTES + text_bytes))
 
-    def _admit_change(self, name: str, deed: Deed, _members: int) -> None:
+    def _admit_change(self, name: str, deed: Deed, _members: int, _text_bytes: int) -> None:
         """Refuses a change that would be more than the group may ask for.
 
         Whoever is in leaves when he wants to. And by what the others are left, who uses up what they have is removed.
@@ -139,7 +139,7 @@ class GroupRows:
 
     def _react(self, asked: Sequence[MessageReaction]) -> "asyncio.Future[Reacted]":
         name = group_name(asked[0].conversation_id)
-        admit = partial(self._admit_send, name, CELL_BYTES)
+        admit = partial(self._admit_send, name)
         decided = self._begin(name, lambda row, fact: row.react(asked, self._windows, fact, admit))
         return cast("asyncio.Future[Reacted]", decided)
 

@@ -8,7 +8,7 @@ group changed behind the one who asks, is he in by the join that his row knew, m
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -66,15 +66,19 @@ LONG_AGO_US: Final = -OLD_AFTER_US
 """Of a request that only asks whether the row knows a send."""
 
 
-def _without_limit(_members: int) -> None:
+Admit: TypeAlias = Callable[[int, int], None]
+"""Raises where a group may not have so many members' rows written, each with a text of so many bytes."""
+
+
+def _without_limit(_members: int, _text_bytes: int) -> None:
     """Lets everything in."""
 
 
 class GroupRow:
     """The row of one group in the plan of one mutation.
 
-    What takes `admit` calls it with the number of members, once and right before something new is planned: not for
-    what is refused, what is known or what is so already. What it raises they raise, and nothing is planned.
+    What takes `admit` calls it once and right before something new is planned: not for what is refused, what is known
+    or what is so already. What it raises they raise, and nothing is planned.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -98,9 +102,7 @@ class GroupRow:
             made, Outcome(made, told, tuple(member.user_id for member in members)), new.creator_id, new.entropy
         )
 
-    def send(
-        self, new: GroupSend, fact: Fact | None = None, admit: Callable[[int], None] = _without_limit
-    ) -> GroupSent | DedupeNeed:
+    def send(self, new: GroupSend, fact: Fact | None = None, admit: Admit = _without_limit) -> GroupSent | DedupeNeed:
         """Appends a member's message, once.
 
         ClientMessageIdReused, GroupMoved, NotAMember, NotAllowed, UnknownConversation, GroupDeleted.
@@ -119,7 +121,7 @@ class GroupRow:
         group = self._standing_group(new.by.user_id)
         member = self._member(group, new.by.user_id, new.by.joined)
         may_send(group, member)
-        admit(len(group.members))
+        admit(len(group.members), len(new.content.encode()))
         version = self._plan.tick(0)
         part = GroupPart(version, self._chain, _names(group), new.client_message_id, new.payload_hash)
         identifier = message_id(version, counted(new.entropy))
@@ -129,7 +131,7 @@ class GroupRow:
         )
         return GroupSent(identifier, version, 0, duplicate=False)
 
-    def change(self, new: GroupChange, admit: Callable[[int], None] = _without_limit) -> GroupChanged:
+    def change(self, new: GroupChange, admit: Admit = _without_limit) -> GroupChanged:
         """Does what a member asks for, unless it is so already.
 
         GroupMoved, NotAMember, NotAllowed, UnknownMember, GroupFull, UnknownConversation, GroupDeleted.
@@ -141,7 +143,7 @@ class GroupRow:
         outcome = outcome_of(group, member, new.deed)
         if outcome is None:
             return GroupChanged(group.version, changed=False)
-        admit(len(group.members))
+        admit(len(group.members), 0)
         return self._change(group, outcome, new.by.user_id, new.entropy)
 
     def change_message(
@@ -149,7 +151,7 @@ class GroupRow:
         new: MessageChange,
         windows: Windows,
         fact: Fact | None = None,
-        admit: Callable[[int], None] = _without_limit,
+        admit: Admit = _without_limit,
     ) -> GroupChanged | MessageNeed:
         """Changes a message, or takes it back, unless it is so already.
 
@@ -164,7 +166,7 @@ class GroupRow:
         group, member = asking
         if not is_change_due(new, held, group, member, windows, self._plan.now_us):
             return GroupChanged(held.version, changed=False)
-        admit(len(group.members))
+        admit(len(group.members), len((new.content or "").encode()))
         version = self._plan.tick(0)
         change = Change(version, is_unsent=new.content is None)
         ids = new.message_id, self._conversation_id, held.sender_id
@@ -177,7 +179,7 @@ class GroupRow:
         asked: Sequence[MessageReaction],
         windows: Windows,
         fact: Fact | None = None,
-        admit: Callable[[int], None] = _without_limit,
+        admit: Admit = _without_limit,
     ) -> Reacted | MessageNeed:
         """Has members react to one message: one event, however many they are. Each is answered or refused by himself.
 
@@ -200,7 +202,7 @@ class GroupRow:
                 standing, member = asking
                 is_due = is_member_reaction_due(new, after, member, windows, self._plan.now_us)
                 if is_due and after is held:
-                    admit(len(standing.members))
+                    admit(len(standing.members), len(held.content.encode()))  # each row writes the message anew
             except RowboxError as error:
                 answers.append(error)
                 continue

@@ -504,8 +504,8 @@ class GroupsSettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=2**40,
-            description="Bytes that go to a group at once at most: of a message, its text and 600, times members; "
-            "0: no limit.",
+            description="Bytes that go to a group at once at most: of a message, a change of it or reactions to it, "
+            "its text and 600, times members; 0: no limit.",
         ),
     ] = 8 * MIB
     fan_out_bytes_per_second: Annotated[

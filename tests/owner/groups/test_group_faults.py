@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.port import ChangeGroup, FetchGroup, Send
@@ -21,15 +22,17 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     StoreUnavailable,
     TokenRevoked,
+    UnknownMessage,
 )
-from rowbox.mailbox.group import group_name
+from rowbox.mailbox.group import GroupSettings, WhoMay, group_name
 from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.requests import Add, GroupAnswer, GroupRequest, Leave, Remove, Update
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.settings.config import StoreSettings
 from tests.owner.groups.test_group_delivery import without_cid
 from tests.owner.groups.test_groups import both_kinds, told
-from tests.support.cluster import Node, cluster
+from tests.support.cluster import UNLIMITED, Node, cluster
 from tests.support.virtual_time import settle, virtual_time
 
 Ask = Callable[[GroupRequest], Awaitable[GroupAnswer]]
@@ -237,3 +240,111 @@ async def test_a_revoked_token_does_nothing_in_groups(late: bool) -> None:
             with pytest.raises(TokenRevoked):
                 await node.process.call(ask)
         assert await told(node, "ann", group) == ["created:bob"]
+
+
+def landing(door: FrontDoor, then: Callable[[], Awaitable[object]]) -> Ask:
+    """What does what it is first asked, and has no answer; `then` happens behind that, before it is asked again."""
+    ask, tries = door._ask, list[GroupRequest]()
+
+    async def asked_twice(asked: GroupRequest) -> GroupAnswer:
+        tries.append(asked)
+        answer = await ask(asked)
+        if len(tries) > 1:
+            return answer
+        await then()
+        raise StoreOutcomeUnknown("the link was lost")
+
+    return asked_twice
+
+
+@both_kinds
+@pytest.mark.parametrize("which", ["edit", "add"])
+@virtual_time
+async def test_who_is_removed_behind_what_he_did_is_not_told_that_he_did_not(which: str, late: bool) -> None:
+    """P7: his first try was written and got no answer, and the next one finds him out, and something else than he did."""
+    async with cluster(late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", settings=GroupSettings(who_can_add=WhoMay.ALL))).conversation_id
+        sent = await node.send_to("bob", group, "hello", "1")
+        await made.quiet()
+        door = node.owner.front_door
+        ask = door._ask
+
+        async def removed() -> None:
+            with pytest.MonkeyPatch.context() as others:
+                others.setattr(door, "_ask", ask)
+                await node.change("ann", sent, None)
+                await node.change_group("ann", group, Remove("bob"))
+            await made.quiet()
+
+        asks: dict[str, Callable[[], Awaitable[object]]] = {
+            "edit": lambda: node.change("bob", sent, "hallo"),
+            "add": lambda: node.change_group("bob", group, Add(("cid",), 100)),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(door, "_ask", landing(door, removed))
+            with pytest.raises(StoreOutcomeUnknown):
+                await asks[which]()
+        with pytest.raises(NotAMember):
+            await node.react("bob", sent, "\U0001f44d")
+
+
+@virtual_time
+async def test_a_token_that_is_revoked_behind_a_send_does_not_say_that_it_was_not_sent() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        bearer = Bearer("bob", made.clock.now_us() / 1_000_000)
+
+        async def revoked() -> None:
+            await asyncio.sleep(5)
+            await node.revoke_user("bob")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(node.owner.front_door, "_ask", landing(node.owner.front_door, revoked))
+            with pytest.raises(StoreOutcomeUnknown):
+                await node.process.call(node.owner.send(Send("bob", "", "hello", "1", bearer, conversation_id=group)))
+        await made.quiet()
+        assert await told(node, "ann", group) == ["created:bob", "hello"]
+
+
+@virtual_time
+async def test_who_gets_another_owner_behind_what_he_did_is_asked_for_again_as_somebody_who_may_have_done_it() -> None:
+    """By NotTheOwner his router would believe that nothing was written, and pass on any refusal that follows."""
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        sent = await node.send_to("bob", group, "hello", "1")
+        await made.quiet()
+        for ask in (
+            lambda: node.change("bob", sent, "hallo"),
+            lambda: node.change_group("ann", group, Update("ours", None)),
+            lambda: node.send_to("ann", group, "hi", "2"),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(node.owner.front_door, "_own_row_has", _gone)
+                with pytest.raises(StoreOutcomeUnknown):
+                    await ask()
+
+
+async def _gone(*_: object) -> None:
+    raise NotTheOwner("another server owns this user")
+
+
+@virtual_time
+async def test_an_admin_takes_back_what_retention_takes_in_that_moment() -> None:
+    """P7: it is done in the group's row, and his own row comes to it when it has the message no more."""
+    life_s = 300
+    async with cluster(late=True, settings=replace(UNLIMITED, store=StoreSettings(retention_ms=1000 * life_s))) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        sent = await node.send_to("bob", group, "hello", "1")
+        await made.quiet()
+        await asyncio.sleep(life_s - 2)
+        async with without_cid(made, "ann"):
+            taken_back = asyncio.create_task(node.change("ann", sent, None))
+            await asyncio.sleep(3)
+        assert (await taken_back).changed
+        with pytest.raises(UnknownMessage):
+            await node.change("ann", sent, None)

@@ -89,6 +89,21 @@ async def test_a_message_costs_its_group_the_bytes_of_its_copies() -> None:
 
 
 @virtual_time
+async def test_a_reaction_costs_its_group_the_copies_that_it_has_written_anew() -> None:
+    """Each member's row writes the message again, with its text."""
+    async with cluster(late=True, settings=LIMITED) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        sent = await node.send_to("ann", group, "x" * 7_000, "1")
+        with pytest.raises(RateLimited):
+            await node.react("bob", sent, "\U0001f44d")
+        little = (await node.create_group("ann", "bob", named="little")).conversation_id
+        sent = await node.send_to("ann", little, "x", "2")
+        assert (await node.react("bob", sent, "\U0001f44d")).changed
+
+
+@virtual_time
 async def test_groups_take_their_share_of_what_is_on_its_way_and_no_more() -> None:
     """Else everybody's messages are refused while groups' members do not answer."""
     async with cluster(late=True) as made:

@@ -271,19 +271,22 @@ def test_an_admin_removes_members_alone() -> None:
 
 def test_limits_are_asked_for_what_is_new_alone() -> None:
     row = Row(GroupSettings(who_can_send=WhoMay.ADMINS))
-    asked: list[int] = []
+    asked: list[tuple[int, int]] = []
+
+    def admit(members: int, text_bytes: int) -> None:
+        asked.append((members, text_bytes))
 
     def ask(user_id: str, text: str) -> Callable[[GroupRow], object]:
         new = GroupSend(GROUP_ID, row.standpoint(user_id), text, text, payload_hash(GROUP_ID, text), 0)
         hashed = group_send_hash(user_id, text)
         fact = Fact(DedupeNeed(hashed), row.mailbox.head, row.records.get(hashed))
-        return lambda one: one.send(new, fact, asked.append)
+        return lambda one: one.send(new, fact, admit)
 
-    row.do(ask("ann", "one"))
-    row.do(ask("ann", "one"))
+    row.do(ask("ann", "öne"))
+    row.do(ask("ann", "öne"))
     with pytest.raises(NotAllowed):
         row.do(ask("bob", "two"))
     for name in ("ours", "ours"):
         new = GroupChange(GROUP_ID, row.standpoint("ann"), Update(name, None), 0)
-        row.do(lambda one, new=new: one.change(new, asked.append))  # type: ignore[misc]
-    assert asked == [3, 3]
+        row.do(lambda one, new=new: one.change(new, admit))  # type: ignore[misc]
+    assert asked == [(3, 4), (3, 0)]
