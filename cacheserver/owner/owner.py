@@ -738,7 +738,7 @@ class Owner:
         assert row.mailbox is not None
         self.follows.applied(row.mailbox, plan)
         if plan.read:
-            self.receipts.read(row.user_id, plan.read)
+            self.receipts.read(row.user_id, plan.read, plan.now_us)
         if plan.revocation is not None:
             self.revocations.revoked_user(row.user_id, plan.revocation)
         if plan.outbox:

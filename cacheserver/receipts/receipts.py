@@ -69,13 +69,13 @@ class Receipts:
             self._proofs[key] = since, version
             self._to_look_up.add(key, SETTLE_S)
 
-    def read(self, user_id: str, conversation_ids: Iterable[bytes]) -> None:
-        """Has told that a user has read more of these conversations. To be called once that is applied."""
+    def read(self, user_id: str, conversation_ids: Iterable[bytes], at_us: int) -> None:
+        """Has told that a user has read more of these conversations, at that time. To be called once it is applied."""
         row = self._table.peek(user_id)
         if self._mode != "all" or row is None or row.mailbox is None:
             return
         for conversation_id in conversation_ids:
-            self._owe(read_receipt(row.mailbox, conversation_id))
+            self._owe(read_receipt(row.mailbox, conversation_id, at_us))
 
     def loaded(self, mailbox: Mailbox) -> None:
         """Has told what a row that was just loaded does not know to be told."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind
+from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_S, is_others_date
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.group import Standing, group_name
@@ -24,10 +24,11 @@ UNTOLD_US: Final = 600 * US_PER_S
 """How far behind the newest change a load looks for reads that were not told."""
 
 
-def read_receipt(mailbox: Mailbox, conversation_id: bytes) -> tuple[str, Receipt] | None:
+def read_receipt(mailbox: Mailbox, conversation_id: bytes, read_us: int = 0) -> tuple[str, Receipt] | None:
     """What the other participant, or the group's row, is to be told of what the user has read, and whose row that is.
 
-    None where there is no such row (_told), and where it has confirmed that already.
+    `read_us`: when he read the last of it; 0: nobody knows. (A version is no time: a mailbox may count its versions on
+    from a date far ahead.) None where there is no such row (_told), and where it has confirmed that already.
     """
     state = mailbox.index.get(conversation_id)
     other = _told(mailbox, conversation_id, state)
@@ -36,7 +37,8 @@ def read_receipt(mailbox: Mailbox, conversation_id: bytes) -> tuple[str, Receipt
     read = state.read_of_others
     if read <= mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
         return None
-    return other, Receipt(conversation_id, mailbox.user_id, read, read, state.version)
+    known_us = max(read_us, sent_timestamp(read) + 1) if read_us else 0  # never before it was sent, by whichever clock
+    return other, Receipt(conversation_id, mailbox.user_id, read, read, known_us)
 
 
 def untold_reads(mailbox: Mailbox) -> Iterator[tuple[str, Receipt]]:
@@ -47,8 +49,7 @@ def untold_reads(mailbox: Mailbox) -> Iterator[tuple[str, Receipt]]:
     for conversation_id, _ in mailbox.index.latest(mailbox.head - UNTOLD_US, MOST_FRESH):
         found = read_receipt(mailbox, conversation_id)
         if found is not None:
-            other, receipt = found
-            yield other, Receipt(conversation_id, receipt.reader_id, receipt.delivered, receipt.read)
+            yield found
 
 
 def delivered(mailbox: Mailbox, since: int, until: int, only: bytes | None = None) -> Iterator[tuple[str, Receipt]]:
@@ -79,9 +80,19 @@ def _from_log(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]
     for entry in mailbox.changes_after(since):
         if entry.version > until:
             break
-        if entry.kind is ChangeKind.MESSAGE and is_others_date(sent_timestamp(entry.message_id), entry.version):
+        if entry.kind is ChangeKind.MESSAGE and _came_from_another(mailbox, entry):
             found[entry.conversation_id] = max(entry.message_id, found.get(entry.conversation_id, b""))
     return found
+
+
+def _came_from_another(mailbox: Mailbox, entry: LogCell) -> bool:
+    """Whether a message that came can be another's. By dates alone a user's own may pass for one, where his mailbox
+    counts its versions on from far ahead: it is above all that he received.
+    """
+    if not is_others_date(sent_timestamp(entry.message_id), entry.version):
+        return False
+    state = mailbox.index.get(entry.conversation_id)
+    return state is not None and entry.message_id <= state.received_up_to
 
 
 def _from_index(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]:

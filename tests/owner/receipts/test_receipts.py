@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
+from rowbox.cacheserver.delivery.delivery import Delivered
 from rowbox.cacheserver.port import FetchReceipts, ReceiptsResult, SendResult
 from rowbox.cacheserver.receipts.receipts import NOTE_S, Mode
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -16,8 +17,9 @@ from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.errors import NotTheAuthor, RowboxError, UnknownConversation, UnknownMessage
+from rowbox.mailbox.errors import HandoverInProgress, NotTheAuthor, RowboxError, UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import direct_conversation_id, message_id
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import MemberReceipt, Receipt
 from rowbox.mailbox.settings.config import MessageSettings, Settings
 from tests.checking import assert_no_findings
@@ -186,6 +188,69 @@ async def test_who_answers_has_read(*, late: bool) -> None:
         await node.send("bob", "ann", "well?", "c3")
         await asyncio.sleep(SOON_S)
         assert node.owner.receipts.teller.told == 1, "what was told is not told again"
+
+
+async def with_a_far_head(made: Cluster, user: str) -> None:
+    """The user's mailbox counts its versions on from a day ahead, because the clock was there once."""
+    made.clock.jump(86_400)
+    await made.node.send(user, "dora", "from tomorrow", "far")
+    made.clock.set_right()
+
+
+@both_kinds
+@virtual_time
+async def test_who_reads_with_versions_of_tomorrow_has_read_today(*, late: bool) -> None:
+    async with servers(late=late) as made:
+        node = made.node
+        await with_a_far_head(made, "bob")
+        sent = await node.send("ann", "bob", "hello", "c1")
+        await asyncio.sleep(SOON_S)
+        at_us = made.clock.now_us()
+        await node.mark_read("bob", WITH_BOB, sent.message_id)
+        await asyncio.sleep(SOON_S)
+        ((told,),) = [one.members for one in (await asked(node, sent)).receipts]
+        assert told.is_read
+        assert 0 <= told.read_us - at_us < 1_000_000
+
+
+@virtual_time
+async def test_ones_own_message_delivers_nothing_whatever_its_version() -> None:
+    """Else what the other one sent before it is said to be there, which is on its way."""
+    async with servers(late=True) as made:
+        node = made.node
+        await with_a_far_head(made, "bob")
+        first = await node.send("ann", "bob", "one", "c1")
+        token = await followed(node, "bob")
+        async with without(made, "bob"):
+            on_its_way = await node.send("ann", "bob", "two", "c2")
+            answer = await node.send("bob", "ann", "crossing it", "c1")
+            assert on_its_way.pending_recipients == 1
+            assert answer.message_id > on_its_way.message_id
+            for _ in range(2):
+                token = await follow(node, "bob", token)
+            await asyncio.sleep(SOON_S)
+            assert (await seen(node))[0] in (None, first.message_id)
+        await asyncio.sleep(SOON_S)
+        for _ in range(2):
+            token = await follow(node, "bob", token)
+        await asyncio.sleep(SOON_S)
+        assert (await seen(node))[0] == on_its_way.message_id
+
+
+@asynccontextmanager
+async def without(made: Cluster, user: str) -> AsyncIterator[None]:
+    """Nothing is delivered to a user meanwhile."""
+    delivery = made.node.owner.delivery
+    deliver = delivery._deliver
+
+    def all_but_him(recipient: str, messages: Sequence[Message]) -> Delivered:
+        if recipient == user:
+            raise HandoverInProgress("he has no owner")
+        return deliver(recipient, messages)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "_deliver", all_but_him)
+        yield
 
 
 def receipts_written(made: Cluster, node: Node, patch: pytest.MonkeyPatch, user: str) -> list[float]:
