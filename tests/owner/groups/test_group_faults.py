@@ -261,7 +261,7 @@ def landing(door: FrontDoor, then: Callable[[], Awaitable[object]]) -> Ask:
 @pytest.mark.parametrize("which", ["edit", "add"])
 @virtual_time
 async def test_who_is_removed_behind_what_he_did_is_not_told_that_he_did_not(which: str, late: bool) -> None:
-    """P7: his first try was written and got no answer, and the next one finds him out, and something else than he did."""
+    """P7: his first try was written and got no answer; the next one finds him out, and another text than his."""
     async with cluster(late=late) as made:
         node = made.node
         group = (await node.create_group("ann", "bob", settings=GroupSettings(who_can_add=WhoMay.ALL))).conversation_id
