@@ -1,5 +1,6 @@
 """The tabs of a browser share one connection, and go on whatever becomes of the one that has it."""
 
+import asyncio
 import re
 from typing import Final
 
@@ -8,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.browser.test_reading import HIDE
 from tests.browser.windows import SERVER_AWAY, Pane, Windows, stop_time
-from tests.integration.support.server_process import ServerProcess
+from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 
 pytestmark = pytest.mark.integration
 
@@ -21,6 +22,17 @@ DEAF: Final = """
     } });
 """
 """Has a tab hear nothing while `isDeaf`."""
+HOLDS_BACK_THE_WORD: Final = """
+    const held = new Promise((resolve) => { globalThis.letGo = resolve; });
+    Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set(hear) {
+        this.addEventListener("message", async (event) => {
+            if (event.data.is === "elsewhere") await held;
+            hear(event);
+        });
+    } });
+"""
+"""Has a tab hear that all are to stop only once `letGo` is called."""
+TOO_MANY: Final = "connected in too many places"
 
 
 async def more_tabs(windows: Windows, first: Page, count: int) -> list[Page]:
@@ -46,6 +58,21 @@ async def tab_without_time(windows: Windows, first: Page) -> Page:
     await expect(Pane(tab, "alice").root).to_contain_text("No conversations yet")
     await stop_time(tab)
     return tab
+
+
+async def leader_by_a_route(windows: Windows, server: ServerProcess) -> tuple[Page, list[WebSocketRoute]]:
+    """Alice's tab that has a socket, and the ways of all sockets of its browser, in the order in which they began."""
+    page = await windows.open()
+    routes: list[WebSocketRoute] = []
+
+    def between(route: WebSocketRoute) -> None:
+        routes.append(route)
+        route.connect_to_server()
+
+    await page.context.route_web_socket("**/v1/ws", between)
+    await page.goto(windows.link("alice"))
+    await server.metric_reaches(SOCKETS, 1)
+    return page, routes
 
 
 async def test_ten_tabs_load_and_all_show_a_new_message_over_one_socket(
@@ -199,7 +226,7 @@ async def test_who_is_connected_in_too_many_places_may_go_on_here(windows: Windo
     await page.goto(windows.link("alice"))
     alice = Pane(page, "alice")
     alert = alice.root.get_by_role("alert")
-    await expect(alert).to_contain_text("connected in too many places")
+    await expect(alert).to_contain_text(TOO_MANY)
     await alert.get_by_role("button", name="Use here").click()
     await server.client("bob").send("alice", "here", "id-1")
     await expect(alice.conversation("bob")).to_contain_text("here")
@@ -208,26 +235,36 @@ async def test_who_is_connected_in_too_many_places_may_go_on_here(windows: Windo
 
 async def test_where_the_user_is_connected_elsewhere_all_tabs_stop(windows: Windows, server: ServerProcess) -> None:
     """Else each in turn would throw out the others."""
-    first = await windows.open()
-    routes: list[WebSocketRoute] = []
-
-    def between(route: WebSocketRoute) -> None:
-        routes.append(route)
-        route.connect_to_server()
-
-    await first.context.route_web_socket("**/v1/ws", between)
-    await first.goto(windows.link("alice"))
-    await server.metric_reaches(SOCKETS, 1)
+    first, routes = await leader_by_a_route(windows, server)
     second = await tab_without_time(windows, first)
     await routes[0].close(code=4409, reason="the user has more than 20 connections")
     for pane in panes([second, first]):
-        await expect(pane.root.get_by_role("alert")).to_contain_text("connected in too many places")
-    assert len(routes) == 1
+        await expect(pane.root.get_by_role("alert")).to_contain_text(TOO_MANY)
+    await server.metric_reaches(SOCKETS, 0)
     await server.client("bob").send("alice", "meanwhile", "id-1")
     for pane in panes([second, first]):
         await pane.root.get_by_role("button", name="Use here").click()
         await expect(pane.conversation("bob")).to_contain_text("meanwhile")
-    assert len(routes) == 2
+    await server.metric_reaches(SOCKETS, 1)
+
+
+async def test_a_tab_that_leads_before_it_hears_that_all_are_to_stop_stops(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """A browser hands on the lock and the word by different ways: either may be first."""
+    first, routes = await leader_by_a_route(windows, server)
+    await first.context.add_init_script(HOLDS_BACK_THE_WORD)
+    second = await tab_without_time(windows, first)
+    await routes[0].close(code=4409, reason="the user has more than 20 connections")
+    before, after = panes([first, second])
+    await expect(before.root.get_by_role("alert")).to_contain_text(TOO_MANY)
+    async with asyncio.timeout(DEADLINE_S):
+        while len(routes) < 2:  # the second one leads
+            await second.evaluate("0")
+    await server.metric_reaches(SOCKETS, 1)
+    await second.evaluate("letGo()")
+    await expect(after.root.get_by_role("alert")).to_contain_text(TOO_MANY)
+    await server.metric_reaches(SOCKETS, 0)
 
 
 async def test_a_hidden_tab_that_cannot_come_back_in_time_gives_way(windows: Windows, server: ServerProcess) -> None:

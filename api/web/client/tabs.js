@@ -231,6 +231,8 @@ export class Tabs {
 
   /** @param {Word} word */
   #hear(word) {
+    // Of the one who led before, too: its lock may come here sooner than its word.
+    if (word.is === "elsewhere") return this.end(this.#ways.elsewhere());
     if (this.#leading) {
       if (word.is === "who") this.#sayHere();
       return;
@@ -238,7 +240,6 @@ export class Tabs {
     if (word.is === "who") return;
     clearTimeout(this.#patience);
     this.#patience = undefined;
-    if (word.is === "elsewhere") return this.end(this.#ways.elsewhere());
     if (word.is === "change") return this.#arrives(word.prev, word.token, word.change);
     if (word.isConnected !== null) this.#tell({ isConnected: word.isConnected });
     if (word.isLame && !globalThis.document?.hidden) void this.#steal();
