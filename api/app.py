@@ -22,6 +22,7 @@ from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.response import header_lines
 from rowbox.api.operator.calls import Operator
 from rowbox.api.realtime.parts import Parts, shared_timers
+from rowbox.api.realtime.releases import Releases
 from rowbox.api.realtime.session import SessionTerms
 from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.realtime.stream import events
@@ -75,8 +76,16 @@ def build_app(
         own_headers = dedupe_life if operation.names_a_send else ""
         respond = call_respond(operation, authenticator, limits, terms, own_headers)
         app.add(operation.method, operation.path, respond, limits)
-    timers, session_terms = shared_timers(), _session_terms(settings)
-    parts = Parts(port, authenticator, drain, NamedCalls(edge, operations), sockets, timers, session_terms)
+    parts = Parts(
+        port,
+        authenticator,
+        drain,
+        NamedCalls(edge, operations),
+        sockets,
+        shared_timers(),
+        _session_terms(settings),
+        Releases(),
+    )
     app.add(hdrs.METH_GET, SOCKET_PATH, upgrade(parts, server.cors_origins))
     app.add(hdrs.METH_GET, "/v1/events", events(parts))
     for page in pages():

@@ -79,7 +79,8 @@ def is_message_id(identifier: bytes) -> bool:
 
 def sent_timestamp(message: bytes) -> int:
     """The sentTimestamp (microseconds) that a messageId holds: the inverse of `message_id`."""
-    return int.from_bytes(message[:6], "big") * US_PER_MS + (int.from_bytes(message[6:8], "big") & 0xFFF)
+    time_and_version = int.from_bytes(message[:8], "big")
+    return (time_and_version >> 16) * US_PER_MS + (time_and_version & 0xFFF)
 
 
 def quiet(entropy: int) -> int:

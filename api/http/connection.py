@@ -215,8 +215,8 @@ class Connection(web.RequestHandler):
             self._refuse(BadRequest(f"the request's head is longer than {MAX_HEAD_BYTES} bytes"))
 
     def _carried_received(self, data: bytes) -> None:
-        super().data_received(data)
         self._received_bytes += len(data)
+        super().data_received(data)  # frames are taken meanwhile
         if self._received_bytes > FREE_BYTES:
             self._is_counted = True
             self._connections.holds(self)

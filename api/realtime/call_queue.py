@@ -55,6 +55,11 @@ class CallQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._begun)
 
+    @property
+    def wait(self) -> bool:
+        """Whether any has not begun."""
+        return bool(self._waiting)
+
     def add(self, call: Call) -> bool:
         """Takes a call in. False, and nothing is changed, where there are MAX_CALLS."""
         if len(self) >= MAX_CALLS:

@@ -54,7 +54,7 @@ class Delta(NamedTuple):
 class Deltas:
     """The place of one connection in the log. `window` None: nothing is acknowledged."""
 
-    __slots__ = ("_changed", "_is_owed", "_number", "_pulling", "_unacked", "_window", "follows", "head", "token")
+    __slots__ = ("_is_owed", "_number", "_pulling", "_unacked", "_window", "follows", "has_changed", "head", "token")
 
     def __init__(self, head: str, window: int | None = WINDOW) -> None:
         self.head = head
@@ -64,7 +64,8 @@ class Deltas:
         """What the client has, or will have when it has read everything that was sent."""
         self._window = window
         self._unacked: list[str] = []  # an empty deque takes 760 bytes of each idle connection
-        self._changed = False
+        self.has_changed = False
+        """Whether there is something to read, as far as is known."""
         self._is_owed = False
         """A follow is to be answered, if need be by an empty delta."""
         self._pulling = False
@@ -80,13 +81,13 @@ class Deltas:
         """The client has everything up to `token`; None: nothing. Empties the window."""
         self.follows, self.token = True, token
         self._unacked.clear()
-        self._changed = self._is_owed = True
+        self.has_changed = self._is_owed = True
         self._pulling = False
         self._number += 1
 
     def unfollow(self) -> None:
         """The client wants no more deltas."""
-        self.follows = self._changed = self._is_owed = self._pulling = False
+        self.follows = self.has_changed = self._is_owed = self._pulling = False
         self._unacked.clear()
         self._number += 1
 
@@ -102,28 +103,30 @@ class Deltas:
         hand. Returns the delta to send at once; else a pull may be due.
         """
         self.head = head
-        if not self.follows or self._changed:
+        if not self.follows or self.has_changed:
             return None
         if self._pulling or self.is_shut or not may_write:
-            self._changed = True
+            self.has_changed = True
             return None
+        if body is not None and self.token == prev:
+            return self._sent(head, body)
         if not is_behind(self.token, head):
             return None
         if body is not None and not is_behind(self.token, prev):
             return self._sent(head, body)
-        self._changed = True
+        self.has_changed = True
         return None
 
     def compare(self, head: str) -> None:
         """The head is `head`, whatever was heard before."""
         self.head = head
-        self._changed = self.follows and (self._changed or self._pulling or is_behind(self.token, head))
+        self.has_changed = self.follows and (self.has_changed or self._pulling or is_behind(self.token, head))
 
     def next_pull(self) -> Pull | None:
         """What to ask for now; None where nothing changed, a page is on its way already, or the window is shut."""
-        if not self._changed or self._pulling or self.is_shut:
+        if not self.has_changed or self._pulling or self.is_shut:
             return None
-        self._changed, self._pulling = False, True
+        self.has_changed, self._pulling = False, True
         self._number += 1
         return Pull(self.token, self._number)
 
@@ -132,7 +135,7 @@ class Deltas:
         if number != self._number or not self._pulling:
             return None
         self._pulling = False
-        self._changed = page.has_more or (self._changed and is_behind(page.token, self.head))
+        self.has_changed = page.has_more or (self.has_changed and is_behind(page.token, self.head))
         if page.is_empty and page.token == self.token and not self._is_owed:
             return None
         self._is_owed = False
@@ -142,7 +145,7 @@ class Deltas:
         """The pull of this `number` has no answer, and is to be made again. False: it is an old one."""
         if number != self._number or not self._pulling:
             return False
-        self._pulling, self._changed = False, True
+        self._pulling, self.has_changed = False, True
         return True
 
     def _sent(self, token: str, body: bytes) -> Delta:

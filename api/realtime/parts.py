@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from rowbox.api.auth.authenticator import Authenticator
 from rowbox.api.edge.named_calls import NamedCalls
 from rowbox.api.http.drain import Drain
+from rowbox.api.realtime.releases import Releases
 from rowbox.api.realtime.session import SessionTerms
 from rowbox.api.realtime.sockets import Sockets
 from rowbox.cacheserver.port import MailboxPort
@@ -41,6 +42,7 @@ class Parts(NamedTuple):
     sockets: Sockets
     timers: TimerQueue[Timed]
     terms: SessionTerms
+    releases: Releases
     wall_clock: Callable[[], float] = time.time
 
 

@@ -99,6 +99,7 @@ class Session:
         "_trouble",
         "_trouble_s",
         "_writing",
+        "due_s",
         "retry_after_ms",
         "stage",
     )
@@ -128,6 +129,20 @@ class Session:
         self._noticed = False
         self._is_leaving = False
         self.retry_after_ms = 0
+        self.due_s = self._next_s()
+        """When `elapsed` is to be called next, at the latest. What has become later meanwhile is not looked at: calls
+        that are too early do no harm, and are rarer than frames.
+        """
+
+    @property
+    def owes_a_reply(self) -> bool:
+        """Whether a call is under way."""
+        return len(self._calls) > 0
+
+    @property
+    def lies_unwritten(self) -> bool:
+        """Whether the system has not taken everything, as it was told last."""
+        return self._writing.unwritten_bytes > 0
 
     # ------------------------------------------------------------------ what the client does
 
@@ -179,7 +194,10 @@ class Session:
                 return self._call(frame)
             case frames.Ack(token=token):
                 if deltas.ack(token):
-                    self._acked, self._prove_s = token, min(self._prove_s, now_s + PROVE_S)
+                    self._acked = token
+                    if self._prove_s == math.inf:
+                        self._prove_s = now_s + PROVE_S
+                        self._hurry()
             case frames.Follow(token=token):
                 deltas.follow(token)
                 self._pull_again_s = math.inf
@@ -206,6 +224,7 @@ class Session:
         if before is not None and before.user_id != holder.user_id:
             return self._end(closing.FORBIDDEN, "the token is another user's")
         self._has_warned = False
+        self._hurry()
         return self._settled([Follow()], now_s)
 
     def refused(self, code: int, reason: str) -> list[Effect]:
@@ -226,6 +245,7 @@ class Session:
             return self._settled([], now_s)
         self.stage = Stage.OPEN
         self._deltas = Deltas(head)
+        self._hurry()  # it is open: the end of the token counts
         if self._follow is not None:
             self._deltas.follow(self._follow)
         welcome = frames.Welcome(
@@ -263,6 +283,7 @@ class Session:
         if self._deltas is None or self.stage is Stage.ENDED or not self._deltas.failed(number):
             return []
         self._pull_again_s = now_s + min(max(retry_after_ms / 1000, 0.05), MAX_PULL_PAUSE_S)
+        self._hurry()
         return self.out_of_reach(code, retry_after_ms, now_s)
 
     def out_of_reach(self, code: str, retry_after_ms: int, now_s: float) -> list[Effect]:
@@ -270,6 +291,7 @@ class Session:
         self._trouble = (code, retry_after_ms)
         if self._trouble_s == math.inf:
             self._trouble_s = now_s
+            self._hurry()
         return []
 
     def called(self, number: int, status: int, body: bytes, now_s: float) -> list[Effect]:
@@ -291,9 +313,10 @@ class Session:
 
     def unwritten(self, size_bytes: int, now_s: float) -> list[Effect]:
         """So many bytes of what was to be written the system has not taken yet. To be told after each Write that leaves
-        any, when the system has everything, and before `elapsed`.
+        any, when the system has everything, and before `elapsed` where any lay unwritten.
         """
         self._writing.lies(size_bytes, now_s)
+        self._hurry()
         return [] if self.stage is Stage.ENDED else self._settled([], now_s)
 
     def drain(self, retry_after_ms: int) -> list[Effect]:
@@ -303,24 +326,15 @@ class Session:
 
     # ------------------------------------------------------------------ time
 
-    @property
-    def due_s(self) -> float:
-        """When `elapsed` is to be called next; earlier calls do no harm."""
-        silence_s = PING_S + PONG_S if self._pinged else PING_S
-        first = min(self._heard_s + silence_s, self._writing.due_s, self._shut_s + SHUT_S)
-        if self.stage is Stage.AWAITS_HELLO:
-            return min(first, self._opened_s + HELLO_S)
-        if self.stage is not Stage.OPEN:
-            return first
-        trouble_s = math.inf if self._noticed else self._trouble_s + NOTICE_S
-        holder = self._holder
-        ends_s = math.inf if holder is None else holder.ends_s if self._has_warned else self._warn_s(holder)
-        return min(first, trouble_s, self._pull_again_s, self._prove_s, ends_s)
-
     def elapsed(self, now_s: float) -> list[Effect]:
         """Time has passed."""
         if self.stage is Stage.ENDED:
             return []
+        effects = self._elapsed(now_s)
+        self.due_s = self._next_s()
+        return effects
+
+    def _elapsed(self, now_s: float) -> list[Effect]:
         if self.stage is Stage.AWAITS_HELLO and now_s >= self._opened_s + HELLO_S:
             return self._end(closing.NO_HELLO, f"no hello within {HELLO_S:.0f} s")
         if now_s >= self._heard_s + PING_S + PONG_S and self._pinged:
@@ -356,6 +370,24 @@ class Session:
             effects.append(Prove(self._acked))
         return effects
 
+    def _hurry(self) -> None:
+        """Something has a time now, or another one, that may be earlier than all others. What only moves later needs no
+        call.
+        """
+        self.due_s = self._next_s()
+
+    def _next_s(self) -> float:
+        silence_s = PING_S + PONG_S if self._pinged else PING_S
+        first = min(self._heard_s + silence_s, self._writing.due_s, self._shut_s + SHUT_S)
+        if self.stage is Stage.AWAITS_HELLO:
+            return min(first, self._opened_s + HELLO_S)
+        if self.stage is not Stage.OPEN:
+            return first
+        trouble_s = math.inf if self._noticed else self._trouble_s + NOTICE_S
+        holder = self._holder
+        ends_s = math.inf if holder is None else holder.ends_s if self._has_warned else self._warn_s(holder)
+        return min(first, trouble_s, self._pull_again_s, self._prove_s, ends_s)
+
     def _warn_s(self, holder: Holder) -> float:
         return holder.ends_s - self._terms.leeway_s - EXPIRING_S
 
@@ -366,9 +398,9 @@ class Session:
         deltas = self._deltas
         if deltas is None or (effects and isinstance(effects[-1], End)):
             return effects
-        if len(self._calls):
+        if self._calls.wait:
             effects += [Begin(*begun) for begun in self._calls.begin(self._writing.unwritten_bytes)]
-        if self._writing.has_room and self._pull_again_s == math.inf and not self._is_leaving:
+        if deltas.has_changed and self._writing.has_room and self._pull_again_s == math.inf and not self._is_leaving:
             pull = deltas.next_pull()
             if pull is not None:
                 effects.append(Pull(*pull))
@@ -376,6 +408,7 @@ class Session:
             self._shut_s = math.inf
         elif self._shut_s == math.inf:
             self._shut_s = now_s
+            self._hurry()
         return effects + self._leave() if self._is_leaving else effects
 
     def _leave(self) -> list[Effect]:

@@ -1,12 +1,15 @@
 """One WebSocket: does what its session (session.py) decides, and tells the session what comes of it.
 
-    the handler's task   reads frames, one after the other; verifies tokens and begins to follow, while no frame is read
+    the connection       has bytes: what a text frame asks is done in the same moment (`_take`), unless it has to wait
+    the handler's task   what has to wait: verifies tokens and begins to follow, while no frame is looked at
     the owner            calls `_notify` when the mailbox has changed
     short tasks          one for each call under way, and one for a pull
     `Parts.timers`       one timer queue for all sockets and streams
 
 Whichever of these it is, the session's effects are done at once and nothing of it waits. Frames go straight to the
-transport; the session sees to it that little lies there unwritten.
+transport; the session sees to it that little lies there unwritten. One exception: who sends a message is told of it as
+everybody is, and has the reply in the next turn of the loop. His delta waits for that turn (releases.py), so that both
+are one write; a write costs what the rest of a frame costs.
 """
 
 import asyncio
@@ -17,14 +20,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Literal, cast
 
-from aiohttp import WebSocketError, WSMessage, WSMsgType, hdrs, web
+from aiohttp import EofStream, WebSocketError, WSMessage, WSMsgType, web
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.endpoint import authenticated
 from rowbox.api.edge.named_calls import NamedCall
 from rowbox.api.edge.own_address import own_address
 from rowbox.api.http.connection import Connection
-from rowbox.api.realtime import closing, effects, frames, wire
+from rowbox.api.realtime import closing, effects, frames
 from rowbox.api.realtime.call_queue import MAX_CALLS
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Effect
@@ -32,6 +35,9 @@ from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS,
 from rowbox.api.realtime.session import Holder, Session, Stage
 from rowbox.api.realtime.sockets import SPREAD_MS
 from rowbox.api.v1.responses import encode_feed
+from rowbox.api.websocket import wire
+from rowbox.api.websocket.handshake import switch
+from rowbox.api.websocket.incoming import Incoming
 from rowbox.cacheserver.port import REPLACED, REVOKED, Changed, FetchChanges, Follow, Following, Lost, ProvenToken
 from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked, Unauthenticated
 
@@ -39,6 +45,8 @@ NO_CODE: Final = 1005
 """Of a client that closes and says no code (RFC 6455, 7.4.1)."""
 CONTROL_BYTES: Final = 6
 """What a client's ping or pong has beside its payload: two bytes and the mask."""
+MOST_HELD_BYTES: Final = 4 << 10
+"""Of frames that wait for a reply. A larger one is worth a write of its own."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +60,7 @@ class Socket:
         "_code",
         "_connection",
         "_following",
+        "_held",
         "_loop",
         "_parts",
         "_remote",
@@ -74,67 +83,84 @@ class Socket:
         self._tasks: set[asyncio.Task[None]] | None = None
         self._armed_s = math.inf
         self._code = closing.UNHEARD
+        self._held = b""
+        """Frames that wait for the one that comes next, or for `release`: MOST_HELD_BYTES at most."""
         self._session = Session(parts.terms, self._loop.time(), None if claims is None else self._holder(claims))
 
-    async def run(self, request: web.BaseRequest, refusal: tuple[int, str] | None = None) -> str | None:
-        """Serves the client until one of the two ends it. Returns whose socket it was. With a `refusal`, a code and its
-        reason, it is closed at once.
+    async def run(self, accept: str, refusal: tuple[int, str] | None = None) -> str | None:
+        """Answers the handshake with `accept`, and serves the client until one of the two ends it. Returns whose socket
+        it was. With a `refusal`, a code and its reason, it is closed at once.
         """
-        websocket = web.WebSocketResponse(
-            protocols=(frames.SUBPROTOCOL,),
-            timeout=CLOSE_S,
-            autoping=False,
-            autoclose=False,
-            compress=False,
-            max_msg_size=self._parts.terms.max_frame_bytes,
-        )
-        websocket.headers[hdrs.SERVER] = "rowbox"
-        self._connection.upgrade(self)
+        connection = self._connection
         try:
-            await websocket.prepare(request)
+            connection.upgrade(self)
+            connection.write_frame(switch(accept, frames.SUBPROTOCOL))
+            incoming: Incoming[list[Effect]] = Incoming(connection, self._loop, self._take)
+            parser = incoming.begin(connection, self._parts.terms.max_frame_bytes)
             self._arm()
             if refusal is not None:
                 self._do(self._session.refused(*refusal))
-            await self._read(websocket)
+            await self._read(incoming)
+            del parser
         finally:
             self._left()
         return self._user_id
 
-    async def _read(self, websocket: web.WebSocketResponse) -> None:
-        session, connection, parts = self._session, self._connection, self._parts
-        while True:
-            message = await websocket.receive()
-            parts.sockets.frames_in += 1
-            now_s = self._loop.time()
-            match message.type:
-                case WSMsgType.TEXT:
-                    text: str = message.data
-                    connection.frame_taken(len(text) if text.isascii() else len(text.encode()))
-                    await self._act(session.received(text, now_s))
-                case WSMsgType.BINARY:
-                    connection.frame_taken(len(message.data))
-                    self._do(session.received(None, now_s))
-                case WSMsgType.PING:
-                    connection.control_taken(CONTROL_BYTES + len(message.data))
-                    connection.write_frame(wire.frame(wire.PONG, message.data))
-                    self._do(session.received_control(now_s))
-                case WSMsgType.PONG:
-                    connection.control_taken(CONTROL_BYTES + len(message.data))
-                    self._do(session.received_control(now_s))
-                case _:
-                    self._client_ended(message)
-                    return
+    def _take(self, frame: WSMessage) -> WSMessage | list[Effect] | None:
+        """A frame has come, and nothing that came before it waits. Does what it asks, or returns what has to wait."""
+        if frame.type is not WSMsgType.TEXT:
+            return frame
+        todo = self._received(frame.data)
+        for effect in todo:
+            if isinstance(effect, effects.Verify | effects.Follow):
+                return todo
+        self._do(todo)
+        return None
 
-    def _client_ended(self, last: WSMessage) -> None:
-        """The client closed, or broke the rules of WebSocket, which aiohttp has told it then."""
+    def _received(self, text: str) -> list[Effect]:
+        self._parts.sockets.frames_in += 1
+        self._connection.frame_taken(len(text) if text.isascii() else len(text.encode()))
+        return self._session.received(text, self._loop.time())
+
+    async def _read(self, incoming: Incoming[list[Effect]]) -> None:
+        """Does what waits, one after the other, until the client has ended the connection."""
+        try:
+            while True:
+                rest = await incoming.read_on()
+                if isinstance(rest, list):
+                    await self._act(rest)
+                elif rest.type is WSMsgType.TEXT:
+                    await self._act(self._received(rest.data))
+                elif rest.type is WSMsgType.CLOSE:
+                    self._client_closed(rest.data)
+                    return
+                else:
+                    self._received_other(rest)
+        except EofStream:
+            return
+        except WebSocketError as error:
+            self._do(self._session.refused(error.code, str(error)))
+        await self._loop.create_future()  # until the client has the close frame and goes, or its time is over
+
+    def _received_other(self, frame: WSMessage) -> None:
+        session, connection, now_s = self._session, self._connection, self._loop.time()
+        self._parts.sockets.frames_in += 1
+        if frame.type is WSMsgType.BINARY:
+            connection.frame_taken(len(frame.data))
+            self._do(session.received(None, now_s))
+            return
+        connection.control_taken(CONTROL_BYTES + len(frame.data))
+        if frame.type is WSMsgType.PING:
+            self._send(wire.frame(wire.PONG, frame.data))
+        self._do(session.received_control(now_s))
+
+    def _client_closed(self, code: int) -> None:
+        """`code`: 0 where it said none."""
+        self._parts.sockets.frames_in += 1
         if self._session.stage is Stage.ENDED:
             return
-        if last.type is WSMsgType.CLOSE:
-            self._code = last.data or NO_CODE
-            echo = wire.close_frame(last.data, "") if last.data else wire.frame(wire.CLOSE, b"")
-            self._connection.write_frame(echo)
-        elif isinstance(last.data, WebSocketError):
-            self._code = last.data.code
+        self._code = code or NO_CODE
+        self._send(wire.close_frame(code, "") if code else wire.frame(wire.CLOSE, b""))
         self._session.refused(self._code, "")
 
     # ------------------------------------------------------------------ what others tell
@@ -154,11 +180,14 @@ class Socket:
     def elapse(self) -> None:
         """The time has come for which this socket was in the queue of timers."""
         self._armed_s = math.inf
+        self.release()
         if self._session.stage is Stage.ENDED:
             self._connection.abort()
             return
         now_s = self._loop.time()
-        self._do(self._session.unwritten(self._connection.unsent_bytes(), now_s))
+        unsent_bytes = self._connection.unsent_bytes()
+        if unsent_bytes or self._session.lies_unwritten:
+            self._do(self._session.unwritten(unsent_bytes, now_s))
         self._do(self._session.elapsed(now_s))
 
     def _notify(self, claims: Claims, change: Changed | Lost) -> None:
@@ -166,7 +195,10 @@ class Socket:
         session, now_s = self._session, self._loop.time()
         if isinstance(change, Changed):
             done = session.changed(change.head, change.prev, change.frame, now_s)
-            self._parts.sockets.deltas_pushed += any(isinstance(one, effects.Write) for one in done)
+            if done and isinstance(done[0], effects.Write):
+                self._parts.sockets.deltas_pushed += 1
+                if session.owes_a_reply and self._hold(done[0].frame):
+                    del done[0]
         elif not change.is_over:
             done = session.out_of_reach(change.reason, change.retry_after_ms or RETRY_MS, now_s)
         elif change.reason == REVOKED:
@@ -205,7 +237,7 @@ class Socket:
             match effect:
                 case effects.Write(frame=text):
                     self._parts.sockets.frames_out += 1
-                    unwritten_bytes = self._connection.write_frame(wire.frame(wire.TEXT, text))
+                    unwritten_bytes = self._send(wire.frame(wire.TEXT, text))
                 case effects.Pull(token=token, number=number):
                     self._begin(self._pull(token, number))
                 case effects.Prove(token=token):
@@ -216,7 +248,7 @@ class Socket:
                     answer = self._parts.calls.one_too_many(MAX_CALLS)
                     self._do(self._session.refused_call(call, answer.status, answer.body))
                 case effects.Ping():
-                    self._connection.write_frame(wire.frame(wire.PING, b""))
+                    self._send(wire.frame(wire.PING, b""))
                 case effects.Enter(user_id=user_id, device_id=device_id):
                     self._user_id = user_id
                     self._parts.sockets.enter(self, user_id, device_id)
@@ -227,6 +259,29 @@ class Socket:
         if unwritten_bytes:
             self._do(self._session.unwritten(unwritten_bytes, self._loop.time()))
         self._arm()
+
+    def _send(self, frame: bytes) -> int:
+        """Sends a frame, and those that waited for it before it. Returns as Connection.write_frame."""
+        if self._held:
+            frame, self._held = self._held + frame, b""
+        return self._connection.write_frame(frame)
+
+    def _hold(self, text: bytes) -> bool:
+        """Keeps a frame back, to go out together with the reply that is owed. False where it is to go out at once."""
+        if len(self._held) + len(text) > MOST_HELD_BYTES or self._session.lies_unwritten:
+            return False
+        if not self._held:
+            self._parts.releases.add(self)
+        self._parts.sockets.frames_out += 1
+        self._held += wire.frame(wire.TEXT, text)
+        return True
+
+    def release(self) -> None:
+        """No reply came within a turn of the loop: what was kept back for it goes out."""
+        if self._held:
+            unwritten_bytes = self._send(b"")
+            if unwritten_bytes:
+                self._do(self._session.unwritten(unwritten_bytes, self._loop.time()))
 
     def _arm(self) -> None:
         """Sees to it that `elapse` is called in time; where that became later, it is called once too early."""
@@ -243,7 +298,7 @@ class Socket:
         if end.is_gone:
             self._connection.abort()
             return
-        self._connection.write_frame(wire.close_frame(end.code, end.reason))
+        self._send(wire.close_frame(end.code, end.reason))
         self._parts.timers.add(self, CLOSE_S)
 
     async def _verify(self, token: str) -> list[Effect]:
@@ -350,6 +405,7 @@ class Socket:
         """The connection is over: nothing of it goes on. Calls that were begun are finished by the owner."""
         if self._session.stage is not Stage.ENDED:
             self._session.refused(self._code, "")
+        self._held = b""
         self._parts.timers.remove(self)
         self._unfollow()
         for task in self._tasks or ():

@@ -18,6 +18,7 @@ from rowbox.api.realtime import closing
 from rowbox.api.realtime.frames import SUBPROTOCOL
 from rowbox.api.realtime.parts import Parts
 from rowbox.api.realtime.socket import Socket
+from rowbox.api.websocket.handshake import accept_of, offers
 from rowbox.mailbox.errors import BadRequest
 
 SWITCHED: Final = 101
@@ -28,28 +29,27 @@ def upgrade(parts: Parts, origins: Sequence[str]) -> Respond:
     listed = frozenset(origins)
 
     async def respond(request: web.BaseRequest) -> Response:
-        _check(request)
+        accept = _accept(request)
         claims = await _claims(request, parts)
         refusal = None if _is_from_here(request, listed) else (closing.FORBIDDEN, "this origin is not listed")
         socket = Socket(parts, request, claims)
         parts.sockets.let_in(socket)  # has to be followed by `run` and nothing else: that gives the place back
-        user_id = await socket.run(request, refusal)
+        user_id = await socket.run(accept, refusal)
         return Response(SWITCHED, b"", "", is_poll=True, user_id=user_id, is_sent=True)
 
     return respond
 
 
-def _check(request: web.BaseRequest) -> None:
-    """BadRequest where the request is no handshake of ours."""
+def _accept(request: web.BaseRequest) -> str:
+    """What answers the key of a handshake of ours. BadRequest where the request is none."""
     if request.method != hdrs.METH_GET:
         raise BadRequest("a WebSocket begins with a GET")
-    offered = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))
-    if SUBPROTOCOL not in (one.strip() for one in offered.split(",")):
+    if not offers(request.headers, SUBPROTOCOL):
         raise BadRequest(f"Sec-WebSocket-Protocol has to offer {SUBPROTOCOL}")
-    if not web.WebSocketResponse(protocols=(SUBPROTOCOL,), compress=False).can_prepare(request):
-        raise BadRequest("this is no handshake of a WebSocket (RFC 6455)")
+    accept = accept_of(request.headers)
     if "?" in request.raw_path:
         raise BadRequest("the path takes no query: tokens go into the header or the hello, never into a URL")
+    return accept
 
 
 async def _claims(request: web.BaseRequest, parts: Parts) -> Claims | None:

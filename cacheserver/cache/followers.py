@@ -63,11 +63,11 @@ class Followed:
         self.token = bookmarks.token(head)
         self.followers: list[Follower] = []
 
-    def tell(self, head: int, frame: bytes | None) -> None:
-        """Tells everybody of a newer head."""
-        changed = Changed(self.bookmarks.token(head), self.token, frame)
+    def tell(self, head: int, token: str, frame: bytes | None) -> None:
+        """Tells everybody of a newer head, whose token is `token`."""
+        changed = Changed(token, self.token, frame)
         self.shown = self.known = head
-        self.token = changed.head
+        self.token = token
         for follower in tuple(self.followers):
             follower.notify(changed)
 
@@ -133,17 +133,18 @@ class Followers:
         if not plan.log:
             followed.known = plan.head
             return
+        token = followed.bookmarks.token(plan.head)
         is_next = plan.base_head == followed.known
-        frame = frame_of(mailbox, plan, followed.bookmarks) if is_next else None
+        frame = frame_of(mailbox, plan, token) if is_next else None
         self._count(frame)
-        followed.tell(plan.head, frame)
+        followed.tell(plan.head, token, frame)
 
     def loaded(self, user_id: str, head: int) -> None:
         """Tells who follows a mailbox that came into memory with this head, unless they know of it."""
         followed = self._by_user.get(user_id)
         if followed is not None and followed.known < head:
             self._count(None)
-            followed.tell(head, None)
+            followed.tell(head, followed.bookmarks.token(head), None)
 
     def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
         """Ends the followers who came with a revoked token. Looks at every one: revocations are rare."""

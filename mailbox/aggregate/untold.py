@@ -77,11 +77,17 @@ def _told(mailbox: Mailbox, conversation_id: bytes, state: Conversation | None) 
 def _from_log(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]:
     """By conversation, the newest message of another that came with a version in (since, until]."""
     found: dict[bytes, bytes] = {}
-    for entry in mailbox.changes_after(since):
-        if entry.version > until:
+    for entry in reversed(mailbox.log):  # the newest first, so that most are passed over by one comparison
+        if entry.version <= since:
             break
-        if entry.kind is ChangeKind.MESSAGE and _came_from_another(mailbox, entry):
-            found[entry.conversation_id] = max(entry.message_id, found.get(entry.conversation_id, b""))
+        message_id = entry.message_id
+        if (
+            message_id > found.get(entry.conversation_id, b"")
+            and entry.version <= until
+            and entry.kind is ChangeKind.MESSAGE
+            and _came_from_another(mailbox, entry)
+        ):
+            found[entry.conversation_id] = message_id
     return found
 
 

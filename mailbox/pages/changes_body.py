@@ -39,8 +39,32 @@ class ChangesTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkn
 
 def encode_changes(messages: Sequence[bytes], conversations: Sequence[bytes], tail: ChangesTail) -> bytes:
     """The body: the lists of items, joined as they are, and the fields of `tail`."""
-    return b'{"messages":[%b],"conversations":[%b],%b' % (
-        b",".join(messages),
-        b",".join(conversations),
-        _encode(tail)[1:],
+    return _BODY % (b",".join(messages), b",".join(conversations), _encode(tail)[1:])
+
+
+def encode_commit(messages: Sequence[bytes], conversations: Sequence[bytes], token: str) -> bytes:
+    """`encode_changes` with the tail of a page that is one commit, of messages and conversations alone, up to `token`.
+
+    Owners make one for each commit that somebody follows, and only the token differs.
+    """
+    before, after = _TAIL_OF_A_COMMIT
+    tail = b"%b%b%b" % (before, token.encode(), after)
+    return _BODY % (b",".join(messages), b",".join(conversations), tail)
+
+
+def _tail_of_a_commit() -> tuple[bytes, bytes]:
+    """What stands before and behind the token: a token needs no escapes."""
+    tail = ChangesTail(
+        account=False,
+        is_delta_update=True,
+        last_updated_timestamp="@",
+        has_more=False,
+        reset_reason=None,
+        next_cursor=None,
     )
+    before, _, after = _encode(tail)[1:].partition(b"@")
+    return before, after
+
+
+_BODY: Final = b'{"messages":[%b],"conversations":[%b],%b'
+_TAIL_OF_A_COMMIT: Final = _tail_of_a_commit()

@@ -8,45 +8,37 @@ from typing import Final
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import LogCell
-from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
-from rowbox.mailbox.pages.cursor import Bookmarks
-from rowbox.mailbox.pages.feed import FeedCut, tells_of_a_message
+from rowbox.mailbox.pages.changes_body import encode_commit
+from rowbox.mailbox.pages.feed import MOST_CONVERSATIONS, tells_of_a_message
+from rowbox.mailbox.pages.page_cut import TAIL_BYTES
 
 FRAME_MESSAGES: Final = 100
 FRAME_BYTES: Final = 65_536
 """At most in a frame: it is held for each follower who does not read as fast as others write."""
+MOST_ENTRIES: Final = MOST_CONVERSATIONS
+"""Of the log, of a commit that is looked at."""
 
 
-def frame_of(mailbox: Mailbox, plan: Plan, bookmarks: Bookmarks) -> bytes | None:
+def frame_of(mailbox: Mailbox, plan: Plan, token: str) -> bytes | None:
     """The body of the page from the head before a plan to its head, which `mailbox` has just applied; None: too large.
 
-    `bookmarks` are of the user's feed.
+    `token` is the feed's, of the plan's head.
     """
+    if len(plan.log) > MOST_ENTRIES:
+        return None
     newest = {copy.message_id: copy for _, copy, _ in plan.copies}
     if plan.changed:
         newest |= {copy.message_id: copy for _, copy in plan.changed}
     index, horizon = mailbox.index, mailbox.horizon(plan.seen_us)
-
-    def conversation_at(entry: LogCell) -> bytes | None:
-        conversation_id = entry.conversation_id
-        is_newest = index.version_of(conversation_id) == entry.version
-        return index.json_of(conversation_id, horizon) if is_newest else None
-
-    cut = FeedCut(plan.log, conversation_at, size=FRAME_MESSAGES, max_bytes=FRAME_BYTES)
+    messages: list[bytes] = []
+    conversations: list[bytes] = []
     for entry in plan.log:
         copy = newest.get(entry.message_id)
         if copy is not None and copy.version == entry.version and tells_of_a_message(entry, horizon):
-            cut.take(copy)
-    cut.finish()
-    if cut.has_more or cut.room_bytes < 0:
+            messages.append(copy.json)
+        if index.version_of(entry.conversation_id) == entry.version:
+            conversations.append(index.json_of(entry.conversation_id, horizon))
+    size_bytes = sum([len(json) + 1 for json in messages]) + sum([len(json) + 1 for json in conversations])
+    if len(messages) > FRAME_MESSAGES or size_bytes > FRAME_BYTES - TAIL_BYTES:
         return None
-    tail = ChangesTail(
-        account=False,
-        is_delta_update=True,
-        last_updated_timestamp=bookmarks.token(plan.head),
-        has_more=False,
-        reset_reason=None,
-        next_cursor=None,
-    )
-    return encode_changes(cut.messages, cut.conversations, tail)
+    return encode_commit(messages, conversations, token)

@@ -54,7 +54,8 @@ BELOW: Mapping[str, Sequence[str]] = {
     "api/v1": ("api/v1/groups",),
     "api/web": ("api/v1",),
     "api/operator": ("api/http",),
-    "api/realtime": ("api/edge", "api/v1"),
+    "api/websocket": ("mailbox",),
+    "api/realtime": ("api/edge", "api/v1", "api/websocket"),
     "api/app.py": ("api/realtime", "api/operator", "api/web"),
     "cli": (
         "api/app.py",

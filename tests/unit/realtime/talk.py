@@ -5,7 +5,7 @@ from typing import Any
 
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Begin, Effect, End, Follow, Pull, Verify, Write
-from rowbox.api.realtime.session import Holder, Session, SessionTerms
+from rowbox.api.realtime.session import Holder, Session, SessionTerms, Stage
 
 BOUND = "0123456789abcdef01234567"
 TERMS = SessionTerms(write_s=20, leeway_s=30, max_frame_bytes=524_288, retention_ms=5, dedupe_life_ms=7)
@@ -34,6 +34,8 @@ class Talk:
 
     def said(self, effects: list[Effect]) -> list[Effect]:
         assert self.end is None or not effects, "something came after the end"
+        session = self.session
+        assert session.stage is Stage.ENDED or session.due_s <= session._next_s(), "it would be asked too late"
         self.effects = effects
         for effect in effects:
             assert self.end is None, "something came after the end"
