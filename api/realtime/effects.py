@@ -6,9 +6,12 @@ from rowbox.api.realtime.frames import Call
 
 
 class Write(NamedTuple):
-    """A text frame goes to the client."""
+    """A text frame goes to the client. `may_wait`: another one probably follows within a turn of the loop, and both may
+    go out together; if none does, it goes out by itself.
+    """
 
     frame: bytes
+    may_wait: bool = False
 
 
 class Ping(NamedTuple):

@@ -135,11 +135,6 @@ class Session:
         """
 
     @property
-    def owes_a_reply(self) -> bool:
-        """Whether a call is under way."""
-        return len(self._calls) > 0
-
-    @property
     def lies_unwritten(self) -> bool:
         """Whether the system has not taken everything, as it was told last."""
         return self._writing.unwritten_bytes > 0
@@ -260,7 +255,8 @@ class Session:
             dedupe_life_ms=self._terms.dedupe_life_ms,
         )
         entered = Enter(self._holder.user_id, self._device_id)  # not before: a revoked token must displace nobody
-        return self._settled([entered, self._write(frames.encode(welcome))], now_s)
+        welcomed = self._write(frames.encode(welcome), may_wait=True)  # for the answer to a follow behind the hello
+        return self._settled([entered, welcomed], now_s)
 
     def changed(self, head: str, prev: str, body: bytes | None, now_s: float) -> list[Effect]:
         """A commit brought the mailbox from `prev` to `head`; `body` is what fetchChanges says of it, if at hand."""
@@ -269,7 +265,7 @@ class Session:
         if self._pull_again_s == math.inf:
             self._trouble_over()
         delta = self._deltas.change(head, prev, body, may_write=self._writing.has_room)
-        return self._settled(self._delta(delta), now_s)
+        return self._settled(self._delta(delta, may_wait=len(self._calls) > 0), now_s)  # maybe its own send
 
     def pulled(self, number: int, page: Pulled, now_s: float) -> list[Effect]:
         """The answer to a Pull."""
@@ -419,12 +415,12 @@ class Session:
     def _trouble_over(self) -> None:
         self._trouble_s, self._noticed = math.inf, False
 
-    def _delta(self, delta: Delta | None) -> list[Effect]:
-        return [] if delta is None else [self._write(frames.delta(*delta))]
+    def _delta(self, delta: Delta | None, *, may_wait: bool = False) -> list[Effect]:
+        return [] if delta is None else [self._write(frames.delta(*delta), may_wait=may_wait)]
 
-    def _write(self, frame: bytes) -> Write:
+    def _write(self, frame: bytes, *, may_wait: bool = False) -> Write:
         self._writing.writes(len(frame))
-        return Write(frame)
+        return Write(frame, may_wait)
 
     def _end(self, code: int, reason: str, *, is_gone: bool = False) -> list[Effect]:
         self.stage = Stage.ENDED

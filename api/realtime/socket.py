@@ -7,9 +7,9 @@
     `Parts.timers`       one timer queue for all sockets and streams
 
 Whichever of these it is, the session's effects are done at once and nothing of it waits. Frames go straight to the
-transport; the session sees to it that little lies there unwritten. One exception: who sends a message is told of it as
-everybody is, and has the reply in the next turn of the loop. His delta waits for that turn (releases.py), so that both
-are one write; a write costs what the rest of a frame costs.
+transport; the session sees to it that little lies there unwritten. Two of them wait for a turn of the loop
+(releases.py), because another one probably comes in it, and a write costs what the rest of a frame costs: the delta of
+whoever has a call under way, maybe the send of which it tells; and the welcome, behind which a follow is answered.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ NO_CODE: Final = 1005
 CONTROL_BYTES: Final = 6
 """What a client's ping or pong has beside its payload: two bytes and the mask."""
 MOST_HELD_BYTES: Final = 4 << 10
-"""Of frames that wait for a reply. A larger one is worth a write of its own."""
+"""Of frames that wait for the next. A larger one is worth a write of its own."""
 _log = logging.getLogger(__name__)
 
 
@@ -197,8 +197,6 @@ class Socket:
             done = session.changed(change.head, change.prev, change.frame, now_s)
             if done and isinstance(done[0], effects.Write):
                 self._parts.sockets.deltas_pushed += 1
-                if session.owes_a_reply and self._hold(done[0].frame):
-                    del done[0]
         elif not change.is_over:
             done = session.out_of_reach(change.reason, change.retry_after_ms or RETRY_MS, now_s)
         elif change.reason == REVOKED:
@@ -235,9 +233,11 @@ class Socket:
         unwritten_bytes = 0
         for effect in todo:
             match effect:
-                case effects.Write(frame=text):
+                case effects.Write(frame=text, may_wait=may_wait):
                     self._parts.sockets.frames_out += 1
-                    unwritten_bytes = self._send(wire.frame(wire.TEXT, text))
+                    frame = wire.frame(wire.TEXT, text)
+                    if not (may_wait and self._held_back(frame)):
+                        unwritten_bytes = self._send(frame)
                 case effects.Pull(token=token, number=number):
                     self._begin(self._pull(token, number))
                 case effects.Prove(token=token):
@@ -266,18 +266,17 @@ class Socket:
             frame, self._held = self._held + frame, b""
         return self._connection.write_frame(frame)
 
-    def _hold(self, text: bytes) -> bool:
-        """Keeps a frame back, to go out together with the reply that is owed. False where it is to go out at once."""
-        if len(self._held) + len(text) > MOST_HELD_BYTES or self._session.lies_unwritten:
+    def _held_back(self, frame: bytes) -> bool:
+        """Keeps a frame, to go out together with the next one. False where it is to go out at once."""
+        if len(self._held) + len(frame) > MOST_HELD_BYTES or self._session.lies_unwritten:
             return False
         if not self._held:
             self._parts.releases.add(self)
-        self._parts.sockets.frames_out += 1
-        self._held += wire.frame(wire.TEXT, text)
+        self._held += frame
         return True
 
     def release(self) -> None:
-        """No reply came within a turn of the loop: what was kept back for it goes out."""
+        """No other frame came within a turn of the loop: what was kept back for it goes out."""
         if self._held:
             unwritten_bytes = self._send(b"")
             if unwritten_bytes:

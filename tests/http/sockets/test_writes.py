@@ -1,6 +1,7 @@
-"""What goes to a client in one write: who sends a message has the delta and the reply together."""
+"""What goes to a client in one write: a sender has delta and reply together, a newcomer welcome and first delta."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,8 +11,9 @@ from rowbox.api.http.connection import Connection
 from rowbox.api.realtime.socket import MOST_HELD_BYTES
 from rowbox.cacheserver.port import Send, SendResult
 from tests.http.api import Api, serving
+from tests.http.api import token as access_token
 from tests.http.sockets.feed_port import FeedPort, token
-from tests.http.sockets.talk import DEADLINE_S, Talk, opened
+from tests.http.sockets.talk import DEADLINE_S, Talk, connected, opened
 
 SEND = {"recipientId": "bob", "messageContent": "hi", "clientMessageId": "c1"}
 
@@ -124,3 +126,20 @@ async def test_what_is_kept_back_goes_out_before_the_end(writes: list[bytes]) ->
         port.revoke("alice")
         await talk.hears("delta")
         assert (await talk.ends())[0] == 4401
+
+
+async def test_the_welcome_and_the_answer_to_a_follow_behind_the_hello_are_one_write(writes: list[bytes]) -> None:
+    """Ten thousand clients that come back at once do this and nothing else."""
+    async with serving(SendingPort()) as api, connected(api) as talk:
+        writes.clear()
+        hello = json.dumps({"t": "hello", "token": access_token("alice"), "follow": token(10)})
+        await talk.socket.send_str(hello)
+        assert [(await talk.hears())["t"] for _ in range(2)] == ["welcome", "delta"]
+    assert b'"t":"welcome"' in writes[0]
+    assert b'"t":"delta"' in writes[0]
+
+
+async def test_a_welcome_does_not_wait_for_a_follow(writes: list[bytes]) -> None:
+    async with serving(SendingPort()) as api, connected(api) as talk:
+        await talk.say(t="hello", token=access_token("alice"))
+        await talk.hears("welcome")
