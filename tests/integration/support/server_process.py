@@ -49,14 +49,17 @@ class Finished(NamedTuple):
 
 
 async def rowbox(
-    *arguments: str | Path, settings: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | Path,
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    within_s: float = DEADLINE_S,
 ) -> Finished:
     """Runs a verb of `rowbox` to its end."""
     process = await asyncio.create_subprocess_exec(
         ROWBOX, *map(str, arguments), stdout=PIPE, stderr=PIPE, env=_environment(settings or {}), cwd=cwd
     )
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(within_s):
             out, err = await process.communicate()
     except BaseException:
         process.kill()

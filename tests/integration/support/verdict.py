@@ -18,6 +18,8 @@ from tests.integration.support.served import Served
 from tests.integration.support.server_process import rowbox
 
 _LATE_RETRIES: Final = 200
+_CHECK_S: Final = 300.0
+"""`rowbox check` reads the whole store: after half an hour of chaos on a busy machine that takes more than a start does."""
 
 
 class Followed(NamedTuple):
@@ -68,7 +70,9 @@ async def check_everything(
 
 async def check_finds_nothing(server: Served, *, copies: int) -> None:
     """Runs `rowbox check` on the store of a server that has stopped, and has it count the copies of messages."""
-    checked = await rowbox("check", "--json", "--data-dir", server.data_dir, settings=server.settings)
+    checked = await rowbox(
+        "check", "--json", "--data-dir", server.data_dir, settings=server.settings, within_s=_CHECK_S
+    )
     assert checked.code == 0, checked
     assert json.loads(checked.out)["messages"] == copies
 
