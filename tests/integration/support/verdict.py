@@ -19,7 +19,7 @@ from tests.integration.support.server_process import rowbox
 
 _LATE_RETRIES: Final = 200
 _CHECK_S: Final = 300.0
-"""`rowbox check` reads the whole store: after half an hour of chaos on a busy machine that takes more than a start does."""
+"""`rowbox check` reads the whole store: after half an hour of chaos that takes longer than a start does."""
 
 
 class Followed(NamedTuple):
