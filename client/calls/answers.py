@@ -259,7 +259,8 @@ class Changes(Struct, rename="camel", kw_only=True, frozen=True):
     is_delta_update: bool
     """False: a beginning. The program drops what it has, and reads its lists anew."""
     last_updated_timestamp: str
-    """The token from which to go on: opaque text, to be given back as it is."""
+    """The token from which to go on: opaque text, to be given back as it is. "" from a follower that has none yet, in a
+    cluster that is being upgraded: who goes on from that begins anew."""
     has_more: bool
     """Whether there are changes behind the token."""
     reset_reason: str | None

@@ -39,9 +39,9 @@ class Unpoll(Struct, tag_field="do", tag="unpoll", frozen=True):
 
 
 class Give(Struct, tag_field="do", tag="give", frozen=True):
-    """Give the program what came just now, a delta or a page, as what brings it to `token`."""
+    """Give the program what came just now, a delta or a page, as what brings it to `token`; None: there is none yet."""
 
-    token: str
+    token: str | None
 
 
 class Reply(Struct, tag_field="do", tag="reply", frozen=True):

@@ -47,6 +47,7 @@ from rowbox.client.following.effects import (
 )
 from rowbox.client.following.polls import Connection, OnConnection, Polls
 from rowbox.client.following.session import FeedSession
+from rowbox.client.following.two_lists import TwoLists
 
 BAD_FRAME: Final = 4400
 FORBIDDEN: Final = 4403
@@ -67,7 +68,8 @@ class Feed:
         self._wait_s = wait_s
         self._timing = timing
         self._on_connection = on_connection
-        self._session = FeedSession(token, timing.random.random, client=PROGRAM)
+        self._lists = TwoLists(transport.get, timing.clock)
+        self._session = FeedSession(token or None, timing.random.random, client=PROGRAM)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: asyncio.Task[None] | None = None
@@ -338,16 +340,12 @@ class Feed:
     async def _poll(self, token: str | None) -> None:
         this = asyncio.current_task()
 
-        async def fetch(since: str | None, held_s: int) -> Changes:
-            query: dict[str, str | int | None] = {"lastUpdatedTimestamp": since}
-            return await self._transport.get("fetchChanges", query, Changes, wait_s=held_s)
-
         def heard_of(connection: Connection) -> None:
             if not connection.is_connected:
                 self._session.not_polled()
             self._heard_of(connection)
 
-        polls = Polls(fetch, token, self._wait_s, self._timing, heard_of)
+        polls = Polls(self._lists.fetch, token, self._wait_s, self._timing, heard_of)
         while self._polls is this:
             await self._room.wait()
             page = await polls.next()
@@ -372,7 +370,7 @@ def _frame_of(page: Changes) -> dict[str, Any]:
         "conversations": page.conversations,
         "account": page.account,
         "isDeltaUpdate": page.is_delta_update,
-        "lastUpdatedTimestamp": page.last_updated_timestamp,
+        "lastUpdatedTimestamp": page.last_updated_timestamp or None,  # none yet (two_lists.py)
     }
 
 

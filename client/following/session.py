@@ -105,7 +105,7 @@ class FeedSession:
         self._client = client
         self._comeback = Comeback(chance)
         self._window = WINDOW
-        self._untaken: deque[str] = deque()
+        self._untaken: deque[str | None] = deque()
         """Of each change that the program has not dealt with: up to where the server may be told when it has."""
         self._access: str | None = None
         self._refused: str | None = None
@@ -252,7 +252,7 @@ class FeedSession:
     # ------------------------------------------------------------------ the polls
 
     def polled(self, page: Mapping[str, Any], now_ms: float) -> list[Effect]:
-        """A long poll from the token is answered."""
+        """A long poll from the token is answered. Where the owner knows no feed, the token stays (two_lists.py)."""
         if not self._is_polling:
             return []
         was_answered, self._is_answered = self._is_answered, True
@@ -346,7 +346,7 @@ class FeedSession:
         self._look_ms = math.inf
         return [*self._took(frame, frame["token"]), *self._acknowledge(now_ms)]
 
-    def _took(self, page: Mapping[str, Any], token: str) -> list[Effect]:
+    def _took(self, page: Mapping[str, Any], token: str | None) -> list[Effect]:
         """The token moves, and the program is given what there is to give."""
         self.token = token
         if page["isDeltaUpdate"] and not (page["messages"] or page["conversations"] or page.get("account")):

@@ -35,6 +35,18 @@ HOLDS_BACK_THE_WORD: Final = """
 TOO_MANY: Final = "connected in too many places"
 
 
+OLD_OWNER: Final = """
+    delete window.WebSocket;
+    const old = { code: "peer_too_old", title: "old", status: 503, retryable: true, retryAfterMs: 500 };
+    const { fetch } = window;
+    window.fetch = (asked) => {
+        const isFeed = new URL(asked.url).pathname === "/v1/fetchChanges" && !localStorage.isUpgraded;
+        return isFeed ? Promise.resolve(Response.json(old, { status: 503 })) : fetch(asked);
+    };
+"""
+"""The mailbox's owner does not know the feed until `isUpgraded`."""
+
+
 async def more_tabs(windows: Windows, first: Page, count: int) -> list[Page]:
     """Further tabs of the same browser, each on the page of the same user."""
     context: BrowserContext = first.context
@@ -288,3 +300,25 @@ async def test_a_hidden_tab_that_cannot_come_back_in_time_gives_way(windows: Win
     await server.client("bob").send("alice", "who sees this?", "id-1")
     await second.clock.run_for(16_000)
     await expect(other.conversation("bob")).to_contain_text("who sees this?")
+
+
+async def test_while_the_owner_is_too_old_for_the_feed_all_tabs_show_what_the_lists_bring(
+    windows: Windows, server: ServerProcess
+) -> None:
+    bob = server.client("bob")
+    await bob.send("alice", "before it", "id-1")
+    first = await windows.open("alice", before=OLD_OWNER)
+    tabs = [first, *await more_tabs(windows, first, 1)]
+    for pane in panes(tabs):
+        await pane.conversation("bob").click()
+        await pane.shows("before it")
+    for number in range(
+        3
+    ):  # two lists answer one behind the other: a tab that has begun may have read the first of them
+        await bob.send("alice", f"meanwhile {number}", f"id-2-{number}")
+        for pane in panes(tabs):
+            await expect(pane.texts).to_contain_text([f"meanwhile {number}"])
+    await first.evaluate("localStorage.isUpgraded = true")
+    await bob.send("alice", "behind it", "id-3")
+    for pane in panes(tabs):
+        await pane.shows("before it", "meanwhile 0", "meanwhile 1", "meanwhile 2", "behind it")

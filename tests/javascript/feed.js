@@ -1,14 +1,19 @@
 // Tells a client's following of its feed what a test tells it, and says what that does. Each line it hears is one following
 // from its beginning: {token, told: [[name, arguments, what chance gives, a time or nothing]]}; it answers with [what is to
 // be done, when it is due, whether a call may go at that time] for each. Or it is {own, trusted, urls}: which of these URLs it
-// would open a socket at; or that one of `trusted` is no origin.
+// would open a socket at; or that one of `trusted` is no origin. Or it is the `fetches` of a story of two_lists.json.
 
 import { FeedSession } from "../../api/web/client/feed.js";
 import { Servers } from "../../api/web/client/servers.js";
+import { TwoLists } from "../../api/web/client/two_lists.js";
 import { heard, say } from "./lines.js";
 
 heard.on("line", (line) => {
-  const { token, told, own, trusted, urls } = JSON.parse(line);
+  const { token, told, own, trusted, urls, fetches } = JSON.parse(line);
+  if (fetches) {
+    void fetched(fetches);
+    return;
+  }
   if (trusted) {
     say(allowed(own, trusted, urls));
     return;
@@ -38,6 +43,31 @@ function allowed(own, trusted, urls) {
   } catch (error) {
     return { failed: /** @type {Error} */ (error).name };
   }
+}
+
+/** Says what each fetch asks, and what comes of it. @param {any[]} fetches */
+async function fetched(fetches) {
+  let nowMs = 0;
+  const lists = new TwoLists(() => nowMs);
+  const did = [];
+  for (const { since, held, at, answers } of fetches) {
+    nowMs = at;
+    /** @type {any[]} */
+    const asked = [];
+    const call = (/** @type {string} */ name, /** @type {any} */ { lastUpdatedTimestamp = null, wait = 0 }) => {
+      asked.push([name, lastUpdatedTimestamp, wait]);
+      const answer = answers.shift();
+      return answer.code ? Promise.reject(answer) : Promise.resolve(answer);
+    };
+    try {
+      const page = await lists.fetch(call, since, held || undefined);
+      const { lastUpdatedTimestamp, isDeltaUpdate, messages, conversations, hasMore, nextCursor } = page;
+      did.push({ asked, gives: [lastUpdatedTimestamp, isDeltaUpdate, messages, conversations, hasMore, nextCursor] });
+    } catch (error) {
+      did.push({ asked, fails: /** @type {any} */ (error).code });
+    }
+  }
+  say({ did });
 }
 
 /** @param {string} name */

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.client.feed import test_servers as servers
+from tests.client.feed import test_two_lists as lists
 from tests.client.feed.test_stories import TABLE, steps_of
 from tests.client.feed.test_world import USUAL
 from tests.client.feed.world import STEPS, World
@@ -60,3 +61,19 @@ async def test_it_trusts_the_same_servers() -> None:
         for text in [*servers.TABLE["no_origins"], 443]:
             await asked.hear(json.dumps({"own": "https://chat.example.com", "trusted": [text], "urls": []}))
             assert await asked.until(bool) == {"failed": "TypeError"}, text
+
+
+async def test_the_same_stands_in_for_the_feed() -> None:
+    async with program("feed.js") as asked:
+        for story in lists.TABLE["stories"]:
+            told = []
+            for fetch in story["fetches"]:
+                answers = [
+                    lists.problem_of(short) or lists.answer_of(name, short) for name, *_, short in fetch["calls"]
+                ]
+                told.append({**fetch, "answers": answers})
+            await asked.hear(json.dumps({"fetches": told}))
+            for fetch, did in zip(story["fetches"], (await asked.until(bool))["did"], strict=True):
+                assert did["asked"] == [call[:3] for call in fetch["calls"]], story["story"]
+                assert did.get("gives") == fetch.get("gives"), story["story"]
+                assert did.get("fails") == fetch.get("fails"), story["story"]

@@ -53,6 +53,7 @@ async def test_it_holds_the_client_and_its_types_and_runs_the_pages_lines(tmp_pa
         "rowbox.js",
         "servers.js",
         "tabs.js",
+        "two_lists.js",
     ]
     assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (packed["name"], packed["version"]) == ("rowbox", rowbox.__version__)

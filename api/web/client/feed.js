@@ -71,8 +71,8 @@ const TOO_MANY = 4429;
  * @typedef {{do: "poll", token: ?string}} Poll Follow by long polls, from `token` on, while there is room: `polled`,
  *   `notPolled`.
  * @typedef {{do: "unpoll"}} Unpoll No more polls: the answer of one that is under way does not count.
- * @typedef {{do: "give", token: string}} Give Give the program what came just now, a delta or a page, as what brings it
- *   to `token`.
+ * @typedef {{do: "give", token: ?string}} Give Give the program what came just now, a delta or a page, as what brings it
+ *   to `token`; null: there is none yet.
  * @typedef {{do: "reply", id: number, status: number, body: any}} Reply The call with this number is answered.
  * @typedef {{do: "lose", ids: number[]}} Lose These calls get no answer: they were carried out or not.
  * @typedef {{do: "told"}} Told The server is there, and tells what changes.
@@ -200,7 +200,7 @@ export class FeedSession {
   #client;
   #comeback;
   #window = WINDOW;
-  /** Of each change that the program has not dealt with: up to where the server may be told when it has. @type {string[]} */
+  /** Of each change that the program has not dealt with: up to where the server may be told when it has. @type {(?string)[]} */
   #untaken = [];
   /** @type {?string} */
   #access = null;
@@ -381,7 +381,7 @@ export class FeedSession {
 
   // ------------------------------------------------------------------ the polls
 
-  /** A long poll from the token is answered. @param {Frame} page @param {number} nowMs @returns {Effect[]} */
+  /** A long poll from the token is answered. Where the owner knows no feed, the token stays. @param {Frame} page @param {number} nowMs @returns {Effect[]} */
   polled(page, nowMs) {
     if (!this.#isPolling) return [];
     const wasAnswered = this.#isAnswered;
@@ -486,7 +486,7 @@ export class FeedSession {
   /**
    * The token moves, and the program is given what there is to give.
    * @param {Frame} page
-   * @param {string} token
+   * @param {?string} token
    * @returns {Effect[]}
    */
   #took({ isDeltaUpdate, messages, conversations, account }, token) {

@@ -300,7 +300,8 @@ export type Changes = {
      */
     isDeltaUpdate: boolean;
     /**
-     * The token from which to go on: opaque.
+     * The token from which to go on: opaque. "" from a follower that has none yet, in a
+     * cluster that is being upgraded: who goes on from that begins anew.
      */
     lastUpdatedTimestamp: string;
     /**
@@ -594,7 +595,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  *   newest, newest first.
  * @property {boolean} account Whether something of the user himself changed: profile, devices, settings.
  * @property {boolean} isDeltaUpdate False: a beginning. The program drops what it has, and reads its lists anew.
- * @property {string} lastUpdatedTimestamp The token from which to go on: opaque.
+ * @property {string} lastUpdatedTimestamp The token from which to go on: opaque. "" from a follower that has none yet, in a
+ *   cluster that is being upgraded: who goes on from that begins anew.
  * @property {boolean} hasMore Whether there are changes behind the token.
  * @property {?("future"|"expired"|"restored"|"foreign")} resetReason With a beginning, why the token was not served;
  *   null where no token was given.

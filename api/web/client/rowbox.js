@@ -28,6 +28,7 @@
 import { FeedSession, LOST } from "./feed.js";
 import { Servers } from "./servers.js";
 import { canShare, Tabs } from "./tabs.js";
+import { TwoLists } from "./two_lists.js";
 
 const PATIENCE_MS = 30_000;
 const DEDUPE_LIFE_MS = 7 * 24 * 3600_000;
@@ -213,7 +214,8 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   newest, newest first.
  * @property {boolean} account Whether something of the user himself changed: profile, devices, settings.
  * @property {boolean} isDeltaUpdate False: a beginning. The program drops what it has, and reads its lists anew.
- * @property {string} lastUpdatedTimestamp The token from which to go on: opaque.
+ * @property {string} lastUpdatedTimestamp The token from which to go on: opaque. "" from a follower that has none yet, in a
+ *   cluster that is being upgraded: who goes on from that begins anew.
  * @property {boolean} hasMore Whether there are changes behind the token.
  * @property {?("future"|"expired"|"restored"|"foreign")} resetReason With a beginning, why the token was not served;
  *   null where no token was given.
@@ -742,7 +744,7 @@ export class Rowbox {
     const ways = {
       lead,
       catchUp: (/** @type {?string} */ from, /** @type {AbortSignal} */ until, /** @type {typeof onConnection} */ tell) =>
-        this.fetchChanges({ lastUpdatedTimestamp: from }, { signal: until, patienceMs: Infinity, onConnection: tell }),
+        this.#changesSince(from, { signal: until, patienceMs: Infinity, onConnection: tell }),
       elsewhere: () => errorOf(ELSEWHERE, "another tab of this browser says so"),
       isElsewhere: (/** @type {unknown} */ error) => error instanceof RowboxError && error.code === CONNECTED_ELSEWHERE,
       onConnection,
@@ -768,8 +770,9 @@ export class Rowbox {
   /** @param {?string} token @param {number} waitS @param {(connection: Connection) => void} onConnection */
   #feedFrom(token, waitS, onConnection) {
     /** @param {AbortSignal} signal @param {?string} from @param {(connection: Connection) => void} tell */
-    const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell });
-    return new Feed(new FeedSession(token, this.#random, PROGRAM), {
+    const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell }, lists);
+    const lists = new TwoLists(this.#now);
+    return new Feed(new FeedSession(token || null, this.#random, PROGRAM), {
       url: new URL("v1/ws", this.#base),
       elsewhere: (signal) => this.#elsewhere(signal),
       access: this.#access,
@@ -782,6 +785,19 @@ export class Rowbox {
         this.#endPauses();
       },
     });
+  }
+
+  /**
+   * What changed since a token, whatever the mailbox's owner knows.
+   * @param {?string} since
+   * @param {CallOptions} options
+   * @returns {Promise<Changes>}
+   */
+  #changesSince(since, options) {
+    const lists = new TwoLists(this.#now);
+    return this.#untilAnswered((timeoutMs) => {
+      return lists.fetch((name, query) => this.#call(name, { query, signal: options.signal, timeoutMs }), since, undefined);
+    }, options);
   }
 
   /**
@@ -804,21 +820,25 @@ export class Rowbox {
    * @param {Call} name
    * @param {Query} query
    * @param {FollowOptions} options
+   * @param {TwoLists} [lists] What stands in for fetchChanges where it has to.
    * @returns {AsyncGenerator<any>}
    */
-  async *#pages(name, query, { token = null, signal, waitS = POLL_S, onConnection = () => {}, waitForNews }) {
+  async *#pages(name, query, { token = null, signal, waitS = POLL_S, onConnection = () => {}, waitForNews }, lists) {
     if (!(waitS >= 1 && waitS <= LONGEST_POLL_S)) throw new RangeError(`waitS is 1 to ${LONGEST_POLL_S}: ${waitS}`);
     let failures = 0;
     let isAnswered = false; // the call before this one was: until then none waits, so that one knows soon
     let isWoken = false; // the call before this one was given up: this one finds out whether the server is there
+    /** @type {any} */
+    let page;
     while (!signal?.aborted) {
       const wait = token !== null && isAnswered && !isWoken && !waitForNews ? waitS : undefined;
       const since = { ...query, lastUpdatedTimestamp: token ?? undefined, wait };
       const timeoutMs = wait ? (wait + POLL_MARGIN_S) * 1000 : isWoken ? PROBE_TIMEOUT_MS : CALL_TIMEOUT_MS;
       const begun = this.#now();
-      let page;
       try {
-        page = await this.#call(name, { query: since, signal, timeoutMs });
+        /** @param {Call} called @param {Query} asked @returns {Promise<any>} */
+        const call = (called, asked) => this.#call(called, { query: asked, signal, timeoutMs });
+        page = await (lists ? lists.fetch(call, token, wait) : call(name, since));
       } catch (error) {
         if (signal?.aborted) return;
         if (!isOutage(error)) throw error;
@@ -1364,7 +1384,8 @@ class Feed {
       for await (const page of this.#ways.poll(polling.signal, token, onPoll)) {
         if (polling.signal.aborted) return;
         this.#arrived = page;
-        this.#do(this.#session.polled(page, this.#ways.now()));
+        const lastUpdatedTimestamp = page.lastUpdatedTimestamp || null; // none yet (two_lists.js)
+        this.#do(this.#session.polled({ ...page, lastUpdatedTimestamp }, this.#ways.now()));
         while (!this.#session.hasRoom && !polling.signal.aborted) {
           await /** @type {Promise<void>} */ (new Promise((resolve) => (this.#room = resolve)));
         }

@@ -273,7 +273,9 @@ export class Tabs {
   #arrives(prev, token, change) {
     const verdict = change.isDeltaUpdate ? judged(this.#token, prev, token) : "next";
     if (verdict === "gap") return this.#miss();
-    if (verdict !== "next") return;
+    // The same token with something to it stands in for the feed, of which that says nothing (two_lists.js).
+    const isBeside = verdict === "same" && change.messages.length + change.conversations.length > 0;
+    if (verdict !== "next" && !isBeside) return;
     if (this.#given.length >= MOST_GIVEN) {
       this.#isBehind = true; // the program's next step asks
       return;

@@ -64,6 +64,7 @@ class Wire:
         self.sockets = 0
         self.polls = 0
         self.pages: list[dict[str, Any]] = []
+        self.lists: list[dict[str, Any]] = []
         self.refusal: dict[str, Any] | None = None
         """Of polls."""
         self.handshake: Callable[[], web.Response | None] = lambda: None
@@ -97,6 +98,17 @@ class Wire:
         self.asked += 1
         await self.tells.wait()
         return web.json_response({"url": self.names, "expiresInMs": 300_000}, status=200 if self.names else 503)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Of messages or conversations. Each page of messages comes once, and then nothing is new."""
+        if request.path.endswith("Conversation"):
+            return web.json_response(body("c.5", is_delta=request.query.get("lastUpdatedTimestamp") is not None))
+        if len(self.lists) > 1:
+            return web.json_response(self.lists.pop(0))
+        page = self.lists[0]
+        if page["lastUpdatedTimestamp"] == request.query.get("lastUpdatedTimestamp"):
+            await asyncio.Event().wait()  # held until the client leaves
+        return web.json_response(page)
 
     async def call(self, request: web.Request) -> web.Response:
         return web.json_response({"conversationId": "c1", "unreadCount": 0, "lastUpdatedTimestamp": 5})
@@ -141,6 +153,8 @@ async def running_wire() -> AsyncIterator[Wire]:
     app.router.add_get("/v1/ws", wire.ws)
     app.router.add_get("/v1/fetchChanges", wire.changes)
     app.router.add_get("/v1/connect", wire.connect)
+    app.router.add_get("/v1/fetchMessages", wire.list)
+    app.router.add_get("/v1/fetchConversation", wire.list)
     app.router.add_post("/v1/markRead", wire.call)
     server = TestServer(app)
     await server.start_server()
