@@ -297,6 +297,7 @@ class Changed(msgspec.Struct, frozen=True, array_like=True):
 
 
 REVOKED: Final = "token_revoked"
+SIGNED_OUT: Final = "signed_out"
 REPLACED: Final = "replaced"
 HANDED_OVER: Final = "handover_in_progress"
 LINK_LOST: Final = "link_lost"
@@ -305,9 +306,10 @@ LINK_LOST: Final = "link_lost"
 class Lost(msgspec.Struct, frozen=True, array_like=True):
     """A following is told nothing now. Where `is_over`, nothing will be: its Following has ended.
 
-    REVOKED: the token that came with it was revoked. REPLACED: too many others follow the user. HANDED_OVER: another
-    owner tells of the user. LINK_LOST: there is no way to the owner. A router goes on with the next owner by itself:
-    then `is_over` is False, and a Changed follows when it has found one.
+    REVOKED: the token that came with it was revoked. SIGNED_OUT: its device was signed out, or all were. REPLACED: too
+    many others follow the user. HANDED_OVER: another owner tells of the user. LINK_LOST: there is no way to the owner.
+    A router goes on with the next owner by itself: then `is_over` is False, and a Changed follows when it has found
+    one.
     """
 
     reason: str
@@ -382,6 +384,59 @@ class ProvenToken(msgspec.Struct, frozen=True, array_like=True):
     bearer: Bearer | None = None
 
 
+class RegisterDevice(msgspec.Struct, frozen=True, array_like=True):
+    """A device of the user is signed in, or one that is gets another name."""
+
+    user_id: str
+    device_id: str
+    name: str
+    platform: str
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class SignOut(msgspec.Struct, frozen=True, array_like=True):
+    """A device of the user is signed out; "": all are, and all tokens, but for those that name the device `spared`."""
+
+    user_id: str
+    device_id: str
+    spared: str = ""
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class SignOutResult(msgspec.Struct, frozen=True, array_like=True):
+    """The devices that were signed in until a SignOut. It may have been an earlier try that signed them out."""
+
+    device_ids: tuple[str, ...]
+    quota: Quota | None = None
+
+
+class FetchDevices(msgspec.Struct, frozen=True, array_like=True):
+    """Which devices of the user are signed in."""
+
+    user_id: str
+    bearer: Bearer | None = None
+
+
+class DeviceShown(msgspec.Struct, frozen=True, array_like=True):
+    """A device that is signed in. Times are microseconds. `is_asking`: the request came from it."""
+
+    device_id: str
+    name: str
+    platform: str
+    created_us: int
+    seen_us: int
+    is_asking: bool
+
+
+class DevicesResult(msgspec.Struct, frozen=True, array_like=True):
+    """The devices that were asked for, the one that was seen last first: of a RegisterDevice that one."""
+
+    devices: tuple[DeviceShown, ...]
+    quota: Quota | None = None
+
+
 class MailboxPort(Protocol):
     """Everything a client can ask of a mailbox."""
 
@@ -433,6 +488,22 @@ class MailboxPort(Protocol):
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         """What a group is, and who is in. UnknownConversation, NotAMember, GroupDeleted, RateLimited, PeerTooOld."""
+        ...
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        """Has a device signed in. SignedOut where it was signed out, TooManyDevices, RateLimited, PeerTooOld."""
+        ...
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        """Signs out a device, or all. From the commit on, what comes from it is refused with SignedOut, and what waits
+        or follows ends with that.
+
+        UnknownDevice, RateLimited, StoreOutcomeUnknown, PeerTooOld.
+        """
+        ...
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        """The user's devices. RateLimited, PeerTooOld."""
         ...
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:

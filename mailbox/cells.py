@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.devices import Devices
 from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
@@ -37,6 +38,8 @@ class ChangeKind(IntEnum):
     """An event of a group of which the row shows nothing but that it is known. Names no message."""
     RECEIPT = 8
     """The other one's devices have, or he has read, more of a conversation: the new mark."""
+    ACCOUNT = 9
+    """Something of the user himself changed: his devices. Names no conversation and no message."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -62,8 +65,10 @@ RECEIPTS = Kind(b"w", ReceiptMarks, ID_BYTES, "receipts")
 """The marks of both sides of a conversation, by its id. What clients see of them is shown with the conversation."""
 MEMBER_MARKS = Kind(b"r", MemberMarks, ID_BYTES, "member_marks")
 """In a group's row: what each member has and has read, by person_key. Nobody is shown it unless he asks."""
+DEVICES = Kind(b"v", Devices, 0, "devices")
+"""The user's devices: those signed in, and those signed out, which are refused."""
 KINDS: dict[bytes, Kind[Any]] = {
-    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS)
+    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES)
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 

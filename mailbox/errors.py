@@ -76,6 +76,12 @@ class TokenRevoked(RowboxError):
     code = "token_revoked"
 
 
+class SignedOut(TokenRevoked):
+    """A token that the user has signed out: of its device, or with all others. Somebody has to sign in again."""
+
+    code = "signed_out"
+
+
 class Forbidden(RowboxError):
     """A valid token that may not act for this user."""
 
@@ -135,6 +141,18 @@ class NotInGroups(RowboxError):
 
     No client is told so.
     """
+
+
+class UnknownDevice(RowboxError):
+    """The user has no such device."""
+
+    code = "unknown_device"
+
+
+class TooManyDevices(RowboxError):
+    """The user has as many devices as there may be, and all of them are in use."""
+
+    code = "too_many_devices"
 
 
 class TooManyReactions(RowboxError):

@@ -156,9 +156,11 @@ def issue_token(
     *,
     admin: bool,
     now: float,
+    device_id: str = "",
     settings: AuthSettings = AuthSettings(),  # noqa: B008 - frozen
 ) -> str:
     """A token for `user_id`, valid for `ttl_s` seconds from `now`, that a server of this secret and `settings` accepts.
+    `device_id`: of which device it is; "": of none.
 
     ValueError where such a server accepts no token for this user, because no subject escapes to this userId.
     """
@@ -170,6 +172,8 @@ def issue_token(
         "exp": math.ceil(now + ttl_s),
         "jti": secrets.token_hex(TOKEN_ID_BYTES),
     }
+    if device_id:
+        payload[settings.device_claim] = device_id
     if admin:
         payload[settings.scope_claim] = ADMIN_SCOPE
     if settings.audience:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rowbox.api.auth.claims import Claims, bearer_of
+from rowbox.mailbox.devices import DEVICE_ID_IS, is_device_id
 from rowbox.mailbox.errors import Unauthenticated
 from rowbox.mailbox.ids import USER_ID_IS, is_user_id
 from rowbox.mailbox.settings.config import AuthSettings
@@ -24,6 +25,7 @@ class ClaimRules:
         self._user_id_claim = settings.user_id_claim
         self._escapes_user_ids = settings.escape_user_ids
         self._scope_claim = settings.scope_claim
+        self._device_claim = settings.device_claim
         self._leeway_s = settings.leeway_ms / 1000
         self._max_life_s = settings.max_token_life_ms / 1000
 
@@ -40,7 +42,7 @@ class ClaimRules:
         self._check_life(payload, expires_s, now)
         is_admin = ADMIN_SCOPE in _scopes(payload.get(self._scope_claim))
         user_id = self._user_id(payload)
-        bearer = bearer_of(user_id, payload, latest_s=now + self._leeway_s)
+        bearer = bearer_of(user_id, payload, now + self._leeway_s, self._device_id(payload))
         return Claims(user_id, is_admin, expires_s + self._leeway_s, bearer)
 
     def _check_life(self, payload: Mapping[str, Any], expires_s: float, now: float) -> None:
@@ -68,6 +70,15 @@ class ClaimRules:
                 "(auth.escape_user_ids lets the server take other ones)"
             )
         return subject
+
+    def _device_id(self, payload: Mapping[str, Any]) -> str:
+        """The device that a token names, "" for none. A name that could not be signed out is refused."""
+        device_id = payload.get(self._device_claim) if self._device_claim else None
+        if device_id is None:
+            return ""
+        if not isinstance(device_id, str) or not is_device_id(device_id):
+            raise Unauthenticated(f"the token's {self._device_claim} is no deviceId, which is {DEVICE_ID_IS}")
+        return device_id
 
 
 def _escaped(name: str, subject: str) -> str:

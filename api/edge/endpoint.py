@@ -21,7 +21,7 @@ from rowbox.api.edge.local_only import Guard
 from rowbox.api.edge.own_address import own_address
 from rowbox.api.http import request_id
 from rowbox.api.http.body import BodyTerms, read_body
-from rowbox.api.http.cors import Cors
+from rowbox.api.http.cors import DEVICE_ID, Cors
 from rowbox.api.http.drain import Drain
 from rowbox.api.http.limits import LimitHeaders
 from rowbox.api.http.operation import Call, Operation
@@ -148,6 +148,9 @@ def call_respond(
         connection = cast("Known", request.protocol)
         connection.is_known = True
         try:
+            device_id = request.headers.get(DEVICE_ID)
+            if device_id is not None:
+                claims = claims.on_device(device_id)
             call = Call(claims, request.raw_path.partition("?")[2], b"")
             if operation.asks_where:
                 call.address = own_address(request)

@@ -20,7 +20,7 @@ from rowbox.api.http.operation import SOCKET_PAGE_BYTES, Call, Operation
 from rowbox.api.http.problems import encode_problem, internal, problem_of
 from rowbox.api.http.response import Response
 from rowbox.api.telemetry.counters import CLIENT_GONE, RouteCounters
-from rowbox.mailbox.errors import BadRequest, RateLimited, RowboxError
+from rowbox.mailbox.errors import BadRequest, RateLimited, RowboxError, TokenRevoked
 
 SOCKET: Final = "socket"
 """The method under which calls over a socket are counted."""
@@ -42,11 +42,11 @@ class NamedCall(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a call is answered with: a status of HTTP, and JSON. `is_revoked`: the token was refused for good."""
+    """What a call is answered with: a status of HTTP, and JSON. `refused_for_good`: the code, where the token was."""
 
     status: int
     body: bytes
-    is_revoked: bool = False
+    refused_for_good: str = ""
 
 
 class _Route(NamedTuple):
@@ -124,4 +124,5 @@ def _call(operation: Operation, call: NamedCall) -> Call:
 
 def _problem(error: RowboxError, current_id: str) -> Answer:
     problem = problem_of(error, current_id)
-    return Answer(problem.status, encode_problem(problem), is_revoked=problem.code == "token_revoked")
+    code = problem.code if isinstance(error, TokenRevoked) else ""
+    return Answer(problem.status, encode_problem(problem), code)

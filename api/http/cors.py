@@ -11,7 +11,9 @@ from aiohttp import hdrs, web
 from rowbox.api.http.response import Respond, Response, header_lines
 
 _EXPOSED: Final = "X-Request-Id, X-Poll-Client-Timeout, X-Dedupe-Life, Retry-After, RateLimit, RateLimit-Policy"
-_ALLOWED: Final = "Authorization, Content-Type, X-Request-Id"
+DEVICE_ID: Final = "X-Device-Id"
+"""The header in which a request says from which device it comes."""
+_ALLOWED: Final = f"Authorization, Content-Type, X-Request-Id, {DEVICE_ID}"
 _MAX_AGE_S: Final = "600"
 
 

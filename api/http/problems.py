@@ -69,6 +69,11 @@ KINDS: Final[dict[str, Kind]] = {
         401, "A valid token is needed", "Get another token: there was none, or it does not verify, or it has expired."
     ),
     "token_revoked": Kind(401, "The token was revoked", "Get another token: this one is refused for good."),
+    "signed_out": Kind(
+        401,
+        "The user has signed out here",
+        "Let the person sign in again, and take a new deviceId: get no other token without being asked.",
+    ),
     "forbidden": Kind(
         403,
         "The token may not do this",
@@ -106,6 +111,7 @@ KINDS: Final[dict[str, Kind]] = {
         "The user is in no such conversation",
         "Look at the conversationId, and whose token it is: fetchConversation lists the user's own.",
     ),
+    "unknown_device": Kind(404, "The user has no such device", "Take a deviceId that fetchDevices names."),
     "unknown_message": Kind(
         404,
         "The conversation holds no such message",
@@ -153,6 +159,11 @@ KINDS: Final[dict[str, Kind]] = {
         422,
         "Members of the group react to the message in too many ways",
         "Use one of the emoji with which others react.",
+    ),
+    "too_many_devices": Kind(
+        422,
+        "The user has as many devices as there may be",
+        "Sign out one that is not needed: fetchDevices names them with the time when each was last seen.",
     ),
     "group_full": Kind(
         422,

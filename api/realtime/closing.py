@@ -4,6 +4,8 @@ has this table.
 
 from typing import Final, NamedTuple
 
+from rowbox.cacheserver import port
+
 
 class CloseCode(NamedTuple):
     """One code. `comes_back`: whether a client connects again by itself."""
@@ -25,6 +27,7 @@ UNAUTHENTICATED: Final = 4401
 FORBIDDEN: Final = 4403
 NO_HELLO: Final = 4408
 ELSEWHERE: Final = 4409
+SIGNED_OUT: Final = 4410
 TOO_MANY: Final = 4429
 OVERLOADED: Final = 4503
 UNHEARD: Final = 1006
@@ -70,6 +73,12 @@ CODES: Final = (
         "Stop, and let the person choose where to go on.",
         comes_back=False,
     ),
+    _code(
+        SIGNED_OUT,
+        "The user has signed out this device, or all.",
+        "Forget what is kept here of the user, and let the person sign in again, under another deviceId.",
+        comes_back=False,
+    ),
     _code(TOO_MANY, "More than 100 frames a second.", "Connect again after 30 s or later.", comes_back=True),
     _code(
         OVERLOADED,
@@ -79,3 +88,9 @@ CODES: Final = (
     ),
 )
 """Every code that the server closes with, beside 1000, 1001, 1007 and 1009 as RFC 6455 has them."""
+
+REFUSED: Final = {
+    port.REVOKED: (UNAUTHENTICATED, "the token was revoked"),
+    port.SIGNED_OUT: (SIGNED_OUT, "this device was signed out"),
+}
+"""With which code, and with which words, a connection ends whose token is refused for good; by the error's code."""

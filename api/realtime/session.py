@@ -10,6 +10,7 @@ What is protected here, each rule with a test that fails without it (tests/unit/
 frames      the first is a hello, in time; a second hello, or what is no frame, ends the session; FRAMES_PER_S at most
 calls       32 at once, begun in the order of their frames, while little lies unwritten (call_queue.py)
 token       its end ends the session, unless another one of the same user came; a warning before
+device      the one that the token is of, where that says so: another one in the hello ends the session
 window      8 deltas unacknowledged, at most for SHUT_S (deltas.py)
 writing     a client that takes nothing for `write_s` is given up
 life        a client that is silent is asked by a ping, and given up where that has no answer
@@ -66,12 +67,13 @@ class SessionTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 class Holder(msgspec.Struct, frozen=True):
     """Who a verified token says the client is. `ends_s`: when it no longer counts, by the loop's clock, inf: never;
-    `expires`: its `exp`, in seconds since the epoch.
+    `expires`: its `exp`, in seconds since the epoch; `device_id`: the device that it is of, None for none.
     """
 
     user_id: str
     ends_s: float = math.inf
     expires: int | None = None
+    device_id: str | None = None
 
 
 class Session:
@@ -181,7 +183,7 @@ class Session:
             return [Verify(hello.token)]
         if self._holder is None:
             return self._end(closing.UNAUTHENTICATED, "hello has no token, and the handshake had none")
-        return [Follow()]
+        return self._as_holder(self._holder) or [Follow()]
 
     def _opened(self, frame: frames.AfterHello, deltas: Deltas, now_s: float) -> list[Effect]:
         match frame:
@@ -220,7 +222,22 @@ class Session:
             return self._end(closing.FORBIDDEN, "the token is another user's")
         self._has_warned = False
         self._hurry()
-        return self._settled([Follow()], now_s)
+        return self._as_holder(holder) or self._settled([Follow()], now_s)
+
+    @property
+    def device_id(self) -> str | None:
+        """The device that the client says it is, or its token is of; None: nobody said."""
+        return self._device_id
+
+    def _as_holder(self, holder: Holder) -> list[Effect]:
+        """The end of the session, where the token is of another device than the client says it is."""
+        if holder.device_id is None:
+            return []
+        if self._device_id is None:
+            self._device_id = holder.device_id
+        if self._device_id != holder.device_id:
+            return self._end(closing.FORBIDDEN, "the token is of another device")
+        return []
 
     def refused(self, code: int, reason: str) -> list[Effect]:
         """The session cannot go on: a token that is none, or no longer; a full server; a token of no feed."""

@@ -29,6 +29,7 @@ from rowbox.api.edge.own_address import own_address
 from rowbox.api.http.connection import Connection
 from rowbox.api.realtime import closing, effects, frames
 from rowbox.api.realtime.call_queue import MAX_CALLS
+from rowbox.api.realtime.closing import REFUSED
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Effect
 from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS, Parts
@@ -38,7 +39,8 @@ from rowbox.api.v1.responses import encode_feed
 from rowbox.api.websocket import wire
 from rowbox.api.websocket.handshake import switch
 from rowbox.api.websocket.incoming import Incoming
-from rowbox.cacheserver.port import REPLACED, REVOKED, Changed, FetchChanges, Follow, Following, Lost, ProvenToken
+from rowbox.cacheserver.port import REPLACED, Changed, FetchChanges, Follow, Following, Lost, ProvenToken
+from rowbox.mailbox.devices import is_device_id
 from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked, Unauthenticated
 
 NO_CODE: Final = 1005
@@ -199,19 +201,19 @@ class Socket:
                 self._parts.sockets.deltas_pushed += 1
         elif not change.is_over:
             done = session.out_of_reach(change.reason, change.retry_after_ms or RETRY_MS, now_s)
-        elif change.reason == REVOKED:
-            done = self._revoked(claims)
+        elif change.reason in REFUSED:
+            done = self._revoked(claims, change.reason)
         elif change.reason == REPLACED:
             done = session.displaced("too many others follow this user")
         else:  # this server does not reach the mailbox any more: another one may
             done = session.drain(self._parts.sockets.chance(SPREAD_MS))
         self._do(done)
 
-    def _revoked(self, claims: Claims) -> list[Effect]:
+    def _revoked(self, claims: Claims, why: str) -> list[Effect]:
         """The token with these claims is. Where another one has come, which is followed with now, that one counts."""
         if claims is not self._claims:
             return []
-        return self._session.refused(closing.UNAUTHENTICATED, "the token was revoked")
+        return self._session.refused(*REFUSED[why])
 
     # ------------------------------------------------------------------ what the session decides
 
@@ -316,20 +318,24 @@ class Socket:
         return session.verified(self._holder(claims), self._loop.time())
 
     def _holder(self, claims: Claims) -> Holder:
+        bearer = claims.bearer
+        device_id = bearer.device_id if bearer is not None and bearer.is_of_device else None
         if claims.valid_until_s == math.inf:
-            return Holder(claims.user_id)
+            return Holder(claims.user_id, device_id=device_id)
         left_s = claims.valid_until_s - self._parts.wall_clock()
         expires = int(claims.valid_until_s - self._parts.terms.leeway_s)
-        return Holder(claims.user_id, self._loop.time() + left_s, expires)
+        return Holder(claims.user_id, self._loop.time() + left_s, expires, device_id)
 
     async def _follow(self) -> list[Effect]:
-        claims = self._claims
+        claims, device_id = self._claims, self._session.device_id
         assert claims is not None
+        if device_id is not None and is_device_id(device_id):  # any other name cannot be registered, nor signed out
+            claims = self._claims = claims.on_device(device_id)
         try:
             notify = partial(self._notify, claims)
             following = await self._parts.port.follow(Follow(claims.user_id, claims.bearer), notify)
-        except TokenRevoked:
-            return self._session.refused(closing.UNAUTHENTICATED, "the token was revoked")
+        except TokenRevoked as error:
+            return self._session.refused(*REFUSED[error.code])
         except RowboxError as error:
             return self._session.refused(closing.OVERLOADED, error.told)
         self._unfollow()
@@ -364,11 +370,11 @@ class Socket:
         try:
             request = FetchChanges(claims.user_id, token, PULL_ITEMS, PULL_BYTES, 0, claims.bearer)
             changes = await self._parts.port.fetch_changes(request)
-        except TokenRevoked:
+        except TokenRevoked as error:
             if claims is not self._claims:  # there is another token meanwhile
                 await self._pull(token, number)
                 return
-            done = self._revoked(claims)
+            done = self._revoked(claims, error.code)
         except BadRequest as error:
             done = session.refused(closing.BAD_FRAME, str(error))
         except RowboxError as error:
@@ -397,8 +403,8 @@ class Socket:
             NamedCall(call.do, claims, bytes(call.args), self._remote, self._address)
         )
         self._do(self._session.called(number, answer.status, answer.body, self._loop.time()))
-        if answer.is_revoked:
-            self._do(self._revoked(claims))
+        if answer.refused_for_good:
+            self._do(self._revoked(claims, answer.refused_for_good))
 
     def _left(self) -> None:
         """The connection is over: nothing of it goes on. Calls that were begun are finished by the owner."""

@@ -15,9 +15,11 @@ from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.endpoint import authenticated
 from rowbox.api.http import request_id
 from rowbox.api.http.connection import Connection
+from rowbox.api.http.cors import DEVICE_ID
 from rowbox.api.http.response import Respond, Response, header_lines
 from rowbox.api.http.wire import stream_head
 from rowbox.api.realtime import closing, effects
+from rowbox.api.realtime.closing import REFUSED
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Effect, Pull
 from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS, Parts
@@ -25,7 +27,7 @@ from rowbox.api.realtime.sockets import SPREAD_MS
 from rowbox.api.realtime.stream_session import StreamSession
 from rowbox.api.v1.requests import parse_events
 from rowbox.api.v1.responses import encode_feed
-from rowbox.cacheserver.port import REPLACED, REVOKED, Changed, Changes, FetchChanges, Follow, Following, Lost
+from rowbox.cacheserver.port import REPLACED, Changed, Changes, FetchChanges, Follow, Following, Lost
 from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 
@@ -45,6 +47,9 @@ def events(parts: Parts) -> Respond:
         authorization = request.headers.get(hdrs.AUTHORIZATION)
         claims = parts.authenticator.remembered(authorization)
         claims = claims or await authenticated(parts.authenticator, authorization, parts.drain)
+        device_id = request.headers.get(DEVICE_ID)
+        if device_id is not None:
+            claims = claims.on_device(device_id)
         token = parse_events(request.raw_path.partition("?")[2], request.headers.get(LAST_EVENT_ID))
         if request.method != hdrs.METH_GET:
             return Response(200, b"", _LINES, user_id=claims.user_id)
@@ -165,8 +170,8 @@ class Stream:
             self._do(done)
         elif not change.is_over:
             pass  # it is being mended, and pulls are made again until they are answered
-        elif change.reason == REVOKED:
-            self._do(self._session.ended(closing.UNAUTHENTICATED, "the token was revoked"))
+        elif change.reason in REFUSED:
+            self._do(self._session.ended(*REFUSED[change.reason]))
         elif change.reason == REPLACED:
             self.displaced("too many others follow this user")
         else:  # this server does not reach the mailbox any more: another one may
@@ -215,7 +220,9 @@ class Stream:
         assert session is not None
         try:
             changes = await self._fetch(pull)
-        except (TokenRevoked, BadRequest) as error:
+        except TokenRevoked as error:
+            self._do(session.ended(*REFUSED[error.code]))
+        except BadRequest as error:
             self._do(session.ended(closing.UNAUTHENTICATED, error.code))
         except RowboxError as error:
             session.not_pulled(pull.number, error.retry_after_ms or RETRY_MS, self._loop.time())

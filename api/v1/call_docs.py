@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from rowbox.api.v1.devices.docs import DEVICE_CALLS
 from rowbox.api.v1.groups.docs import GROUP_CALLS
 from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.api.v1.request_types import (
@@ -322,5 +323,6 @@ CALLS: Final = (
         {200: "An address."},
         ConnectResponse,
     ),
+    *DEVICE_CALLS,
     *GROUP_CALLS,
 )

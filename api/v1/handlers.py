@@ -1,8 +1,8 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead and what changes groups count against the send limit, because they write;
-sendStatus, fetchGroup and connect against the fetch limit, because they only read.
+editMessage, unsendMessage, react, markRead and what changes groups or devices count against the send limit, because
+they write; sendStatus, fetchGroup, fetchDevices and connect against the fetch limit, because they only read.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,6 +10,8 @@ from typing import Final
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.http.operation import Call, CallResult, Operation
+from rowbox.api.v1.devices.requests import DeviceRequests
+from rowbox.api.v1.devices.types import encode_device, encode_devices, encode_sign_out
 from rowbox.api.v1.groups.requests import GroupRequests
 from rowbox.api.v1.groups.types import encode_group, encode_group_shown
 from rowbox.api.v1.reading.request import escaped_user_id, plain_user_id
@@ -61,6 +63,7 @@ class Handlers:
         self._public_url = public_url
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
         self._groups = GroupRequests(groups, self._read_user_id)
+        self._devices = DeviceRequests(self._read_user_id)
 
     def operations(self) -> list[Operation]:
         """All calls of the API."""
@@ -76,6 +79,9 @@ class Handlers:
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
             Operation("fetchReceipts", "GET", "/v1/fetchReceipts", "fetch", self.fetch_receipts),
             Operation("connect", "GET", "/v1/connect", "fetch", self.connect, asks_where=True),
+            Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
+            Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
+            Operation("signOut", "POST", "/v1/signOut", "send", self.sign_out),
             Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
             Operation("fetchGroup", "GET", "/v1/fetchGroup", "fetch", self.fetch_group),
             *(
@@ -148,6 +154,18 @@ class Handlers:
             return await self._port.locate(request)
         except PeerTooOld:
             return Located("")
+
+    async def register_device(self, call: Call) -> CallResult:
+        result = await self._port.register_device(self._devices.register(call.take_body(), call.claims))
+        return CallResult(200, encode_device(result), result.quota)
+
+    async def fetch_devices(self, call: Call) -> CallResult:
+        result = await self._port.fetch_devices(self._devices.fetch(call.query, call.claims))
+        return CallResult(200, encode_devices(result), result.quota)
+
+    async def sign_out(self, call: Call) -> CallResult:
+        result = await self._port.sign_out(self._devices.sign_out(call.take_body(), call.claims))
+        return CallResult(200, encode_sign_out(result), result.quota)
 
     async def create_group(self, call: Call) -> CallResult:
         result = await self._port.change_group(self._groups.create(call.take_body(), call.claims))

@@ -22,7 +22,10 @@ _DESCRIPTION: Final = """Every user owns a mailbox; a message is in the sender's
 
 With a 4xx nothing was written. After a 5xx or a timeout the outcome is unknown: send the same request again, with the
 same clientMessageId. All times are whole microseconds since the epoch. Fields and headers may be added to answers.
-HEAD is answered wherever GET is, with the same status and headers."""
+HEAD is answered wherever GET is, with the same status and headers.
+
+A request may say in the header X-Device-Id from which of the user's devices it comes (registerDevice): 1 to 64
+characters of A-Z a-z 0-9 . _ : -, and the same as the token's claim did, if that has one."""
 _HEADERS: Final[_Json] = {
     "RequestId": {
         "description": "The id under which the server's log has the request: its own X-Request-Id, where that is 1 to "

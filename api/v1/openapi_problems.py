@@ -25,6 +25,7 @@ _ALWAYS: Final = (
     "unknown_parameter",
     "unauthenticated",
     "token_revoked",
+    "signed_out",
     "forbidden",
     "not_local",
     "rate_limited",

@@ -1,4 +1,5 @@
-"""Revoked tokens: an owner refuses all tokens of a user (by the user's row), and single tokens (by their ids).
+"""Revoked tokens: an owner refuses all tokens of a user and those of single devices (by the user's row), and single
+tokens (by their ids).
 
 Every request comes with what is known of its token (a Bearer). The owner judges the token where it has the mailbox in
 memory, without a read of the store:
@@ -27,8 +28,9 @@ from rowbox.cacheserver.ownership import Ownership
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Revoked
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.errors import NotTheOwner, TokenRevoked
-from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second, token_hash
+from rowbox.mailbox.devices import check_token, error_for, refusal_of
+from rowbox.mailbox.errors import NotTheOwner, SignedOut, TokenRevoked
+from rowbox.mailbox.revocation import Bearer, end_of_second, token_hash
 from rowbox.mailbox.settings.config import AuthSettings
 
 log = logging.getLogger(__name__)
@@ -68,13 +70,12 @@ class Revocations:
         """TokenRevoked where `bearer` is a revoked token of the mailbox's user, or one revoked by its id."""
         if bearer is None:
             return
-        revocation = mailbox.revocation
-        if (
-            revocation is not None
-            and mailbox.user_id == bearer.user_id
-            and revocation.refuses(bearer.issued_at_s, self._time.seen_us())
-        ):
-            raise token_revoked()
+        if mailbox.user_id == bearer.user_id:
+            revocation, devices = mailbox.revocation, mailbox.devices
+            if revocation is not None:
+                check_token(bearer, revocation, devices, self._time.seen_us())
+            elif devices is not None and bearer.device_id and devices.refuses(bearer):
+                raise signed_out()
         if bearer.token_hash and self.ids.holds(bearer.token_hash, self._time.seen_us()):
             raise token_revoked()
 
@@ -155,6 +156,10 @@ class Revocations:
         self.check(mailbox, bearer)
         row.grant.check()
 
+    def until_s(self, before_s: int) -> int:
+        """When the last token has expired that was issued before this second; 0: nobody knows."""
+        return before_s + self._longest_token_s if self._longest_token_s else 0
+
     async def revoke_user(self, user_id: str) -> int:
         """Has every token of the user refused that was issued until now. Returns the second (since 1970) before which.
 
@@ -163,28 +168,36 @@ class Revocations:
         refusal may hold.
         """
         before_s = end_of_second(self._time.now_us())
-        until_s = before_s + self._longest_token_s if self._longest_token_s else 0
         future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        self._submit(RevokeCommand(user_id, before_s, until_s, future=future))
+        self._submit(RevokeCommand(user_id, before_s, self.until_s(before_s), future=future))
         revoked = await future
         assert isinstance(revoked, Revoked)
         log.info("tokens of %s that were issued before %d (seconds) are refused", user_id, revoked.before_s)
-        await asyncio.sleep(min(1.0, (before_s * US_PER_S - self._time.now_us()) / US_PER_S))
+        await self.until_over(before_s)
         return revoked.before_s
+
+    async def until_over(self, before_s: int) -> None:
+        """Returns when the second has come before which tokens are refused: what is issued from then on counts."""
+        await asyncio.sleep(min(1.0, (before_s * US_PER_S - self._time.now_us()) / US_PER_S))
 
     async def revoke_id(self, token_id: str) -> None:
         """Has the token with this `jti` refused, whosever it is. RevocationsFull; raises what a write raises."""
         now_us = self._time.now_us()
-        until_s = now_us // US_PER_S + 1 + self._longest_token_s if self._longest_token_s else 0
+        until_s = self.until_s(now_us // US_PER_S + 1)
         self._ownership.check()
         await self.ids.add(token_hash(token_id), until_s, now_us)
         self._ownership.check()  # who may not answer any more may not tell of what it has done either
         log.info("the token with the id %s is refused", token_id)
 
-    def revoked_user(self, user_id: str, revocation: Revocation) -> None:
-        """Ends what goes on, for whichever mailbox, that came with a token which the new `revocation` refuses."""
-        now_us = self._time.seen_us()
-        self._end_revoked(lambda bearer: bearer.user_id == user_id and revocation.refuses(bearer.issued_at_s, now_us))
+    def changed(self, mailbox: Mailbox) -> None:
+        """Ends what goes on, for whichever mailbox, that came with a token which this one's user has revoked now."""
+        user_id, now_us = mailbox.user_id, self._time.seen_us()
+        revocation, devices = mailbox.revocation, mailbox.devices
+
+        def refusal(bearer: Bearer) -> type[TokenRevoked] | None:
+            return refusal_of(bearer, revocation, devices, now_us) if bearer.user_id == user_id else None
+
+        self._end_revoked(refusal)
 
 
 class _Line:
@@ -207,4 +220,9 @@ def longest_token_s(settings: AuthSettings) -> int:
 
 def token_revoked() -> TokenRevoked:
     """The error that a request with a revoked token ends with."""
-    return TokenRevoked("the token was revoked: sign in again")
+    return error_for(TokenRevoked)
+
+
+def signed_out() -> TokenRevoked:
+    """The error that a request ends with whose device, or whose token with all others, the user has signed out."""
+    return error_for(SignedOut)

@@ -21,7 +21,7 @@ from rowbox.cacheserver.stores.port import Store
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import REVOKED_ROW
 from rowbox.mailbox.clocks.clock import US_PER_S
-from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailable
+from rowbox.mailbox.errors import RevocationsFull, StoreDamaged, StoreUnavailable, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 
 IDS_QUALIFIER: Final = b"ids"
@@ -32,8 +32,8 @@ READ_EVERY_S: Final = 0.5
 _TRIES: Final = 5
 
 
-EndRevoked = Callable[[Callable[[Bearer], bool]], None]
-"""Ends all that goes on with a token of which its argument says that it is revoked: waits, and followers."""
+EndRevoked = Callable[[Callable[[Bearer], type[TokenRevoked] | None]], None]
+"""Ends all that goes on with a token that its argument gives an error for, with that error: waits, and followers."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ class RevokedIds:
         before, self._entries = self._entries, {} if stands is None else decode_ids(stands)
         self._stands = stands
         if added := self._entries.keys() - before.keys():
-            self._end_revoked(lambda bearer: bearer.token_hash in added)
+            self._end_revoked(lambda bearer: TokenRevoked if bearer.token_hash in added else None)
 
     async def _add(self, token_hash: bytes, until_s: int, now_us: int) -> None:
         for _ in range(_TRIES):

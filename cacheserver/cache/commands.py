@@ -14,7 +14,8 @@ from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
-from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled
+from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled, SignOutDone
+from rowbox.mailbox.devices import Device
 from rowbox.mailbox.errors import EventGap, RowboxError
 from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.groups.group_row import GroupRow
@@ -26,7 +27,19 @@ from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 CommandResult: TypeAlias = (
-    Sent | Changed | Marked | Settled | Revoked | GroupSent | GroupChanged | GroupView | GroupReceipts | Reacted | int
+    Sent
+    | Changed
+    | Marked
+    | Settled
+    | Revoked
+    | Device
+    | SignOutDone
+    | GroupSent
+    | GroupChanged
+    | GroupView
+    | GroupReceipts
+    | Reacted
+    | int
 )
 """What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
@@ -36,6 +49,8 @@ That row need not be one of the command's: an administrator may act for another 
 """
 CELL_BYTES = 600
 """What the cells of a command take in one row, in bytes, without the message's text."""
+DEVICES_BYTES = 8_000
+"""What a state of a user's devices takes at most."""
 
 
 class Command(msgspec.Struct, eq=False, kw_only=True):
@@ -239,6 +254,25 @@ class SettleCommand(Command, eq=False):
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns Settled, or a Need."""
         return plans[0].settle(self.conversation_ids, self.fact)
+
+
+class DevicesCommand(Command, eq=False):
+    """A change of a user's devices, as `do` adds it to the plan."""
+
+    user_id: str
+    do: Callable[[Plan], CommandResult]
+    bearer: Bearer | None
+    judge: Judge
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = 2 * DEVICES_BYTES
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns what `do` does, and raises what it raises; TokenRevoked."""
+        self.judge(self.bearer)
+        plans[0].admit(self.bearer)
+        return self.do(plans[0])
 
 
 class RevokeCommand(Command, eq=False):

@@ -16,10 +16,10 @@ empty page.
 from collections.abc import Callable, Collection, Iterable
 
 from rowbox.cacheserver.ownership import Grant
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Lost, Notify
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, Changed, Lost, Notify
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.errors import Overloaded, TokenRevoked
 from rowbox.mailbox.pages.commit_frame import frame_of
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
@@ -146,12 +146,13 @@ class Followers:
             self._count(None)
             followed.tell(head, followed.bookmarks.token(head), None)
 
-    def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
-        """Ends the followers who came with a revoked token. Looks at every one: revocations are rare."""
+    def revoke(self, refusal_of: Callable[[Bearer], type[TokenRevoked] | None]) -> None:
+        """Ends the followers who came with a token that is refused now. Looks at every one: revocations are rare."""
         for followed in list(self._by_user.values()):
             for follower in tuple(followed.followers):
-                if follower.bearer is not None and is_revoked(follower.bearer):
-                    self._lose(followed, follower, REVOKED)
+                refused = refusal_of(follower.bearer) if follower.bearer is not None else None
+                if refused is not None:
+                    self._lose(followed, follower, refused.code)
 
     def refuse(self, shards: Collection[int]) -> None:
         """Ends the followers of mailboxes of these shards, which somebody else tells of now. Looks at every user."""

@@ -12,7 +12,7 @@ from enum import Enum
 
 from rowbox.cacheserver.ownership import Grant
 from rowbox.mailbox.cells import LogCell, brings_message
-from rowbox.mailbox.errors import Overloaded
+from rowbox.mailbox.errors import Overloaded, SignedOut, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.timing.timer_queue import TimerQueue
 
@@ -29,6 +29,7 @@ class Woken(Enum):
     DRAIN = "drain"
     GIVEN_AWAY = "given away"
     REVOKED = "revoked"
+    SIGNED_OUT = "signed out"
 
 
 class Waiter:
@@ -113,12 +114,15 @@ class Waiters:
             if waiter.head < head:
                 waiter.wake(Woken.CHANGE)
 
-    def revoke(self, is_revoked: Callable[[Bearer], bool]) -> None:
-        """Ends the waits of requests that came with a revoked token. Looks at every wait: revocations are rare."""
+    def revoke(self, refusal_of: Callable[[Bearer], type[TokenRevoked] | None]) -> None:
+        """Ends the waits of requests that came with a token that is refused now. Looks at every wait: revocations are
+        rare.
+        """
         for waiters in self._by_user.values():
             for waiter in waiters:
-                if waiter.bearer is not None and is_revoked(waiter.bearer):
-                    waiter.wake(Woken.REVOKED)
+                refused = refusal_of(waiter.bearer) if waiter.bearer is not None else None
+                if refused is not None:
+                    waiter.wake(Woken.SIGNED_OUT if refused is SignedOut else Woken.REVOKED)
 
     def refuse(self, shards: Collection[int]) -> None:
         """Ends the waits for mailboxes of these shards. Looks at every wait: shards change hands rarely."""

@@ -94,7 +94,7 @@ class Feed:
             page, mailbox, quota = await self._page(request, since, quota)
             self._revocations.check_again(bearer)
             has_more = page.has_more or is_to_settle
-            if page.messages or page.conversations or has_more or not request.wait_ms:
+            if page.messages or page.conversations or page.account or has_more or not request.wait_ms:
                 break
             since = page.reached
             row = self._table.peek(user_id)
@@ -117,7 +117,7 @@ class Feed:
         if isinstance(begun, int):
             mailbox.proofs.gave_delta(begun, page.reached, has_messages=bool(page.messages))
         token = bookmarks.token(page.reached)
-        return Changes(page.messages, page.conversations, False, True, token, has_more, quota=quota)
+        return Changes(page.messages, page.conversations, page.account, True, token, has_more, quota=quota)
 
     async def prove(self, request: ProvenToken) -> None:
         """See MailboxPort. It costs the user nothing: a client says so at most once a second (api/realtime)."""

@@ -24,6 +24,7 @@ class FeedPage(msgspec.Struct, frozen=True, gc=False):
     conversations: Sequence[bytes]
     reached: int
     has_more: bool
+    account: bool
 
 
 class FeedPages:
@@ -38,7 +39,7 @@ class FeedPages:
         HandoverInProgress where another owner has claimed the row.
         """
         if version == view.as_of:
-            return FeedPage((), (), version, has_more=False)
+            return FeedPage((), (), version, has_more=False, account=False)
         entries, reached = await self._entries(view, version, size)
         index, horizon = view.mailbox.index, view.horizon
 
@@ -52,7 +53,7 @@ class FeedPages:
         cut.finish()
         if cut.has_more:
             reached = cut.reached
-        return FeedPage(cut.messages, cut.conversations, reached, has_more=reached < view.as_of)
+        return FeedPage(cut.messages, cut.conversations, reached, reached < view.as_of, cut.account)
 
     async def _entries(self, view: View, version: int, size: int) -> tuple[Sequence[LogCell], int]:
         """The first log entries after `version`, enough for a page, and the version up to which they are all."""

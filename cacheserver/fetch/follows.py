@@ -12,7 +12,7 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.port import Follow, Notify
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.errors import RowboxError
+from rowbox.mailbox.errors import RowboxError, TokenRevoked
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import SocketSettings
@@ -70,9 +70,9 @@ class Follows:
             self._to_reload[user_id] = None
             self.loop.wake()
 
-    def end_revoked(self, is_revoked: Callable[[Bearer], bool]) -> None:
-        """Ends the followers who came with a revoked token."""
-        self.followers.revoke(is_revoked)
+    def end_revoked(self, refusal_of: Callable[[Bearer], type[TokenRevoked] | None]) -> None:
+        """Ends the followers who came with a token that is refused now."""
+        self.followers.revoke(refusal_of)
 
     def give_away(self, shards: Collection[int]) -> None:
         """Ends the followers of mailboxes of these shards."""

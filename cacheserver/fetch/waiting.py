@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rowbox.cacheserver.access.revocations import token_revoked
+from rowbox.cacheserver.access.revocations import signed_out, token_revoked
 from rowbox.cacheserver.cache.waiters import Waiter, Woken, retry_after_ms
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
@@ -32,4 +32,6 @@ def no_news(waiter: Waiter, woken: Woken) -> int | None:
         raise NotTheOwner("this server is giving this user away")
     if woken is Woken.REVOKED:
         raise token_revoked()
+    if woken is Woken.SIGNED_OUT:
+        raise signed_out()
     return retry_after_ms() if woken is Woken.DRAIN else None

@@ -38,8 +38,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -56,8 +58,11 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver
 from rowbox.cacheserver.samples import Sample
@@ -308,6 +313,18 @@ class Node:
     async def locate(self, request: Locate) -> Located:
         """See MailboxPort."""
         return await self._at_work(request.user_id).locate(request)
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).register_device(request)
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).sign_out(request)
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_devices(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -38,6 +38,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
+from rowbox.cacheserver.access.device_calls import DeviceCalls
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
 from rowbox.cacheserver.background import BackgroundLoop
@@ -76,8 +77,10 @@ from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
     Create,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -95,9 +98,12 @@ from rowbox.cacheserver.port import (
     Quota,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Routed,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.receipts.gatherings import Gatherings
@@ -124,6 +130,7 @@ from rowbox.mailbox.errors import (
     NotTheOwner,
     Overloaded,
     RowboxError,
+    TokenRevoked,
     UnknownClientMessageId,
 )
 from rowbox.mailbox.group import group_name, is_group_name
@@ -255,6 +262,9 @@ class Owner:
             self._ownership,
             time,
             longest_token_s=longest_token_s(settings.auth),
+        )
+        self.devices = DeviceCalls(
+            self.table, self.pipeline.submit, self.revocations, self._admit_change, self._limits, time
         )
         self.follows = Follows(self.table, self.revocations, self._feed_bookmarks, settings.sockets)
         page_reader = PageReader(store, Turns(), self.cleaner.remove)
@@ -524,6 +534,11 @@ class Owner:
         assert isinstance(marked, Marked)
         return MarkReadResult(request.conversation_id, marked.unread_count, marked.version, quota)
 
+    async def _admit_change(self, user_id: str, bearer: Bearer | None, routed: Routed | None) -> None:
+        """Judges the token of a write where that is to be waited for at all. As Revocations.admit_in_line."""
+        if not self.revocations.admits_write(user_id, bearer):
+            await self._admit_in_line(user_id, bearer, routed)
+
     async def _admit_in_line(self, user_id: str, bearer: Bearer | None, routed: Routed | None) -> None:
         """Judges a write by the token of another user, behind those that came before. As Revocations.admit_in_line."""
         try:
@@ -572,6 +587,14 @@ class Owner:
             return ChangeResult(request.message_id, changed.version, changed.changed, quota)
         assert isinstance(answer, Changed)
         return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)
+
+    def register_device(self, request: RegisterDevice) -> Coroutine[Any, Any, DevicesResult]:
+        """See MailboxPort."""
+        return self.devices.register(request)
+
+    def sign_out(self, request: SignOut) -> Coroutine[Any, Any, SignOutResult]:
+        """See MailboxPort."""
+        return self.devices.sign_out(request)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """See MailboxPort."""
@@ -718,6 +741,10 @@ class Owner:
         grant.check()
         return Located("" if self._is_draining else self._public_url, quota)
 
+    def fetch_devices(self, request: FetchDevices) -> Coroutine[Any, Any, DevicesResult]:
+        """See MailboxPort."""
+        return self.devices.fetch(request)
+
     @property
     def fetches_begun(self) -> int:
         """Fetches that were asked for, long polls too, and were not refused for their rate."""
@@ -739,8 +766,8 @@ class Owner:
         self.follows.applied(row.mailbox, plan)
         if plan.read:
             self.receipts.read(row.user_id, plan.read, plan.now_us)
-        if plan.revocation is not None:
-            self.revocations.revoked_user(row.user_id, plan.revocation)
+        if plan.refuses_more:
+            self.revocations.changed(row.mailbox)
         if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 
@@ -750,9 +777,9 @@ class Owner:
     def _dropped(self, user_id: str) -> None:
         self.follows.dropped(user_id)
 
-    def _end_revoked(self, is_revoked: Callable[[Bearer], bool]) -> None:
-        self.waiters.revoke(is_revoked)
-        self.follows.end_revoked(is_revoked)
+    def _end_revoked(self, refusal_of: Callable[[Bearer], type[TokenRevoked] | None]) -> None:
+        self.waiters.revoke(refusal_of)
+        self.follows.end_revoked(refusal_of)
 
     async def _visit_outbox(self, user_id: str) -> None:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""

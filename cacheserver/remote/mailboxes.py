@@ -18,8 +18,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -37,9 +39,12 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     RevocationPort,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.remote.follows import RemoteFollows
 from rowbox.cacheserver.remote.served_follows import ServedFollows
@@ -81,7 +86,7 @@ OLD_PEER_RETRY_MS: Final = 10_000
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
-_Change = TypeVar("_Change", ChangeMessage, React)
+_Change = TypeVar("_Change", ChangeMessage, React, ChangeGroup, RegisterDevice, SignOut)
 _Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
 _Fetched = TypeVar("_Fetched", Page, Changes)
 
@@ -141,6 +146,8 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
     handlers.add(calls.CHANGE_MESSAGE, _checked(check, port.change_message))
     handlers.add(calls.REACT, _checked(check, port.react))
     handlers.add(calls.CHANGE_GROUP, _checked(check, port.change_group))
+    handlers.add(calls.REGISTER_DEVICE, _checked(check, port.register_device))
+    handlers.add(calls.SIGN_OUT, _checked(check, port.sign_out))
 
 
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
@@ -154,6 +161,7 @@ def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None
     handlers.add(calls.RECEIPTS, _checked(check, port.fetch_receipts))
     handlers.add(calls.PROVE, _checked(check, port.prove))
     handlers.add(calls.LOCATE, _checked(check, port.locate))
+    handlers.add(calls.FETCH_DEVICES, _checked(check, port.fetch_devices))
 
 
 def _checked(
@@ -273,11 +281,7 @@ class RemoteMailboxes:
 
     async def change_group(self, request: ChangeGroup, *, timeout_s: float | None = None) -> GroupResult:
         """See MailboxPort."""
-        try:
-            return await self._of_newer(self._call(calls.CHANGE_GROUP, request, timeout_s))
-        except RateLimited as error:
-            self._remember(request.user_id, error)
-            raise
+        return await self._change(calls.CHANGE_GROUP, request, timeout_s)
 
     async def fetch_group(self, request: FetchGroup, *, timeout_s: float | None = None) -> GroupShown:
         """See MailboxPort."""
@@ -299,9 +303,15 @@ class RemoteMailboxes:
         """See MailboxPort."""
         return await self._change(calls.REACT, request, timeout_s)
 
-    async def _change(
-        self, spec: CallSpec[_Change, ChangeResult], request: _Change, timeout_s: float | None
-    ) -> ChangeResult:
+    async def register_device(self, request: RegisterDevice, *, timeout_s: float | None = None) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._change(calls.REGISTER_DEVICE, request, timeout_s)
+
+    async def sign_out(self, request: SignOut, *, timeout_s: float | None = None) -> SignOutResult:
+        """See MailboxPort."""
+        return await self._change(calls.SIGN_OUT, request, timeout_s)
+
+    async def _change(self, spec: CallSpec[_Change, _Answered], request: _Change, timeout_s: float | None) -> _Answered:
         try:
             return await self._of_newer(self._call(spec, request, timeout_s))
         except RateLimited as error:
@@ -337,6 +347,10 @@ class RemoteMailboxes:
     async def locate(self, request: Locate, *, timeout_s: float | None = None) -> Located:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.LOCATE, request, timeout_s))
+
+    async def fetch_devices(self, request: FetchDevices, *, timeout_s: float | None = None) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_DEVICES, request, timeout_s))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""

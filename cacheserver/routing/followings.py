@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from rowbox.cacheserver.background import BackgroundLoop
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Follow, Following, Lost, Notify
-from rowbox.mailbox.errors import RowboxError, TokenRevoked
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, SIGNED_OUT, Changed, Follow, Following, Lost, Notify
+from rowbox.mailbox.devices import error_for
+from rowbox.mailbox.errors import RowboxError, SignedOut, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
@@ -30,7 +31,7 @@ AT_ONCE: Final = 256
 """Followings that are begun anew at a time: of ten thousand that lose their owner in one moment not all ask at once."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
-_FOR_GOOD: Final = frozenset({REVOKED, REPLACED})
+_FOR_GOOD: Final = frozenset({REVOKED, SIGNED_OUT, REPLACED})
 
 
 class Asking(Protocol):
@@ -64,6 +65,7 @@ class KeptFollowing:
         "incarnation",
         "is_begun",
         "is_closed",
+        "is_signed_out",
         "is_to_mend",
         "pause_s",
         "request",
@@ -82,6 +84,8 @@ class KeptFollowing:
         self.is_begun = False
         """Whether its client has it: before, nothing is told, and the head moves."""
         self.is_closed = False
+        self.is_signed_out = False
+        """Whether it ended because its token, or its device, was signed out."""
         self.is_to_mend = False
         self.pause_s = FIRST_PAUSE_S
         """Before the next attempt to mend it, after one that failed."""
@@ -123,6 +127,7 @@ class KeptFollowing:
 
     def end(self, lost: Lost) -> None:
         """Nothing more will be told."""
+        self.is_signed_out = lost.reason == SIGNED_OUT
         self.close()
         self._tell(lost)
 
@@ -187,7 +192,7 @@ class Followings:
             kept.close()  # what was told meanwhile may have had it mended
             raise
         if not is_begun and kept.is_closed:
-            raise TokenRevoked("the token was revoked: sign in again")
+            raise error_for(SignedOut if kept.is_signed_out else TokenRevoked)
         kept.is_begun = True
         self._all[kept] = None
         self.loop.start()
@@ -236,8 +241,8 @@ class Followings:
         """One attempt."""
         try:
             is_begun = await kept.begin(self._asking, is_patient=False)
-        except TokenRevoked:
-            kept.end(Lost(REVOKED))
+        except TokenRevoked as error:
+            kept.end(Lost(error.code))
             return
         except RowboxError:
             is_begun = False
@@ -269,8 +274,8 @@ class Followings:
     async def _judge(self, bearer: Bearer) -> None:
         try:
             await self._asking.judge(bearer)
-        except TokenRevoked:
+        except TokenRevoked as error:
             for kept in [one for one in self._all if one.other_bearer == bearer]:
-                kept.end(Lost(REVOKED))
+                kept.end(Lost(error.code))
         except RowboxError:
             return  # nobody can say it now: the next round asks again

@@ -19,8 +19,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -37,9 +39,12 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Routed,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
 from rowbox.cacheserver.routing.targets import Target
@@ -88,12 +93,24 @@ class InTurn:
             return await self._target.change_group(request)
         return await self._in_turn(request.user_id, request.routed, self._target.change_group, request)
 
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.register_device(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.register_device, request)
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.sign_out(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.sign_out, request)
+
     async def _in_turn(
         self,
         user_id: str,
         routed: Routed,
         ask: Callable[[Any], Awaitable[_Result]],
-        request: Send | MarkRead | ChangeMessage | React | ChangeGroup,
+        request: Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SignOut,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:
@@ -139,6 +156,10 @@ class InTurn:
     async def locate(self, request: Locate) -> Located:
         """See MailboxPort."""
         return await self._target.locate(request)
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._target.fetch_devices(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

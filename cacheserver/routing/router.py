@@ -33,8 +33,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -51,9 +53,12 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Routed,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.routing.followings import Followings
 from rowbox.cacheserver.routing.judges import Judges
@@ -183,6 +188,24 @@ class Router:
 
         def ask(target: Target, routed: Routed) -> Awaitable[GroupResult]:
             return target.change_group(ChangeGroup(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        """See MailboxPort."""
+        asked = (request.user_id, request.device_id, request.name, request.platform, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[DevicesResult]:
+            return target.register_device(RegisterDevice(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        """See MailboxPort."""
+        asked = (request.user_id, request.device_id, request.spared, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[SignOutResult]:
+            return target.sign_out(SignOut(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 
@@ -355,6 +378,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.locate(request))
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_devices(request))
 
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.

@@ -17,8 +17,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -34,8 +36,11 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
@@ -197,6 +202,9 @@ HEADS = CallSpec("heads", Heads, HeadsNow, Lane.CONTROL, writes=False)
 PROVE = CallSpec("prove", ProvenToken, type(None), Lane.REQUESTS, writes=False)
 RECEIPTS = CallSpec("receipts", FetchReceipts, ReceiptsResult, Lane.REQUESTS, writes=False)
 LOCATE = CallSpec("locate", Locate, Located, Lane.REQUESTS, writes=False)
+REGISTER_DEVICE = CallSpec("register_device", RegisterDevice, DevicesResult, Lane.REQUESTS, writes=True)
+SIGN_OUT = CallSpec("sign_out", SignOut, SignOutResult, Lane.REQUESTS, writes=True)
+FETCH_DEVICES = CallSpec("fetch_devices", FetchDevices, DevicesResult, Lane.REQUESTS, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)

@@ -26,8 +26,9 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import DEVICES, MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.devices import Devices
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.group import Membership
@@ -65,6 +66,7 @@ class Mailbox:
         "_windows_bytes",
         "born",
         "client_ids",
+        "devices",
         "epoch",
         "fence",
         "head",
@@ -108,6 +110,8 @@ class Mailbox:
         self.client_ids = client_ids if client_ids is not None else ClientIds()
         self.stale_epochs = stale_epochs or {}
         self.others: ByKind[State] = {}
+        self.devices: Devices | None = None
+        """The user's devices; None where there never was one."""
         self._others_bytes = 0
         for kind, states in (others or {}).items():
             self._take_others(kind, states)
@@ -316,6 +320,8 @@ class Mailbox:
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)
             known[key] = state
+        if kind == DEVICES.letter:
+            self.devices = cast("Devices", known[b""])
 
     def _open_window(self, conversation_id: bytes, floor: bytes) -> Window:
         window = self.windows[conversation_id] = Window(floor, self.limits.window_messages, self.limits.window_bytes)

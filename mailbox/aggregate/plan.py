@@ -27,6 +27,7 @@ from rowbox.mailbox.aggregate.needs import (
 )
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    DEVICES,
     RECEIPTS,
     REVOCATION,
     Cell,
@@ -38,11 +39,14 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
+from rowbox.mailbox.devices import NO_DEVICES, Device, Devices, check_token
 from rowbox.mailbox.errors import (
     ClientMessageIdReused,
     NotInGroups,
-    TokenRevoked,
+    SignedOut,
+    TooManyDevices,
     UnknownConversation,
+    UnknownDevice,
     UnknownMessage,
 )
 from rowbox.mailbox.fence import Stamp
@@ -103,6 +107,12 @@ class Revoked(NamedTuple):
     before_s: int
 
 
+class SignOutDone(NamedTuple):
+    """The result of a sign-out: the devices that were signed in before it and are not any more."""
+
+    device_ids: tuple[str, ...]
+
+
 class Plan:
     """A mutation that is being decided. `Mailbox.plan` makes one."""
 
@@ -119,6 +129,7 @@ class Plan:
         "outbox",
         "read",
         "records",
+        "refuses_more",
         "seen_us",
         "states",
         "superseded",
@@ -144,6 +155,8 @@ class Plan:
         """The log entries, which tell clients of changes. A change need not have one."""
         self.read: set[bytes] | tuple[()] = ()
         """The conversations of which the user has read more, by a mark or by sending."""
+        self.refuses_more = False
+        """Whether tokens are refused after it that were not before."""
         self.records: dict[bytes, DedupeCell] = {}
         self.outbox: list[OutboxCell] = []
         """The messages of this plan that go to others' rows by a delivery of their own."""
@@ -206,23 +219,71 @@ class Plan:
 
     def admit(self, bearer: Bearer | None) -> None:
         """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan."""
-        revocation = self.revocation or self._mailbox.revocation
-        if revocation is None or bearer is None or bearer.user_id != self._mailbox.user_id:
+        if bearer is None or bearer.user_id != self._mailbox.user_id:
             return
-        if revocation.refuses(bearer.issued_at_s, self.seen_us):
-            raise TokenRevoked("the token was revoked: sign in again")
+        check_token(bearer, self.revocation or self._mailbox.revocation, self.devices, self.seen_us)
+
+    @property
+    def devices(self) -> Devices | None:
+        """The user's devices after the commands so far; None where there never was one."""
+        planned = self.others.get(DEVICES.letter) if self.others else None
+        return cast("Devices", planned[b""]) if planned else self._mailbox.devices
 
     def revoke(self, before_s: int, until_s: int) -> Revoked:
         """Refuses the user's tokens that were issued before `before_s`. `until_s` is as in Revocation.
 
         A later second that is in force already stays.
         """
+        return self._revoke(before_s, until_s, "", is_sign_out=False)
+
+    def sign_out_all(self, before_s: int, until_s: int, spared: str = "") -> SignOutDone:
+        """Does `revoke`, and signs out all devices, but not the device `spared`, nor the tokens that name it."""
+        self._revoke(before_s, until_s, spared, is_sign_out=True)
+        known = self.devices or NO_DEVICES
+        return self._put_devices(known, known.alone(spared, self.now_us))
+
+    def sign_out(self, device_id: str) -> SignOutDone:
+        """Signs out a device. UnknownDevice where it was never signed in, as far as that is kept."""
+        known = self.devices or NO_DEVICES
+        if known.get(device_id) is None and not known.is_signed_out(device_id):
+            raise UnknownDevice("no such device")
+        return self._put_devices(known, known.without(device_id, self.now_us))
+
+    def register_device(self, device_id: str, name: str, platform: str) -> Device:
+        """Has a device signed in, or gives one that is another name. SignedOut, TooManyDevices."""
+        known = self.devices or NO_DEVICES
+        if known.is_signed_out(device_id):
+            raise SignedOut("this device was signed out: a new sign-in takes another deviceId")
+        after = known.with_device(device_id, name, platform, self.now_us)
+        if after is None:
+            raise TooManyDevices("the user has as many devices as there may be: sign one of them out")
+        if after != known:
+            self._put_devices(known, after)
+        device = after.get(device_id)
+        assert device is not None
+        return device
+
+    def _put_devices(self, known: Devices, after: Devices) -> SignOutDone:
+        if after is known:
+            return SignOutDone(())
+        epoch, version = self.stamp()
+        self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=epoch))
+        self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
+        gone = tuple(one.device_id for one in known.devices if after.get(one.device_id) is None)
+        self.refuses_more |= bool(gone)
+        return SignOutDone(gone)
+
+    def _revoke(self, before_s: int, until_s: int, spared: str, *, is_sign_out: bool) -> Revoked:
         known = self.revocation or self._mailbox.revocation
-        if known is not None and known.before_s >= before_s and not known.has_ended(self.seen_us):
+        if known is None or known.has_ended(self.seen_us):
+            known = Revocation(0, 0)
+        elif known.before_s >= before_s:
             before_s, until_s = known.before_s, _later(known.until_s, until_s)
-        if known is None or (known.before_s, known.until_s) != (before_s, until_s):
+        after = known.extended(before_s, until_s, spared, is_sign_out=is_sign_out)
+        if after != known:
             epoch, version = self.stamp()
-            self.put(REVOCATION, Revocation(version, epoch, before_s, until_s))
+            self.put(REVOCATION, msgspec.structs.replace(after, version=version, epoch=epoch))
+            self.refuses_more = True
         return Revoked(before_s)
 
     def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:

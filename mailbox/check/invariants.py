@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    DEVICES,
     MEMBER_MARKS,
     RECEIPTS,
     REVOCATION,
@@ -30,6 +31,7 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.check.change_check import check_changes, kind_of, kinds_of_cells
 from rowbox.mailbox.check.conversation_check import ConversationCheck
+from rowbox.mailbox.check.devices_check import check_devices
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -80,6 +82,8 @@ class RowCheck:
         self._head = self._fence.head(states, frame.unknown)
         for revocation in states[REVOCATION.letter].values():
             check_revocation(revocation, self._report)
+        for devices in states[DEVICES.letter].values():
+            check_devices(devices, self._report)
         self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
         self._conversations = {
             conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
@@ -138,11 +142,11 @@ class RowCheck:
             return
         if cell.kind is ChangeKind.RECEIPT:
             self._receipt(cell)
-        elif isinstance(cell.kind, ChangeKind):
+        elif isinstance(cell.kind, ChangeKind) and cell.kind is not ChangeKind.ACCOUNT:
             conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
             if conversation is not None:
                 conversation.log_entry(cell)
-        else:
+        elif not isinstance(cell.kind, ChangeKind):
             self._unknown[f"log entries of kind {cell.kind}"] += 1
         if cell.version == self._log_version:
             self._report(Code.VERSION_REUSED, f"the log has version {cell.version} twice")

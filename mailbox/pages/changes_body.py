@@ -42,20 +42,22 @@ def encode_changes(messages: Sequence[bytes], conversations: Sequence[bytes], ta
     return _BODY % (b",".join(messages), b",".join(conversations), _encode(tail)[1:])
 
 
-def encode_commit(messages: Sequence[bytes], conversations: Sequence[bytes], token: str) -> bytes:
-    """`encode_changes` with the tail of a page that is one commit, of messages and conversations alone, up to `token`.
+def encode_commit(
+    messages: Sequence[bytes], conversations: Sequence[bytes], token: str, *, account: bool = False
+) -> bytes:
+    """`encode_changes` with the tail of a page that is one commit, up to `token`.
 
-    Owners make one for each commit that somebody follows, and only the token differs.
+    Owners make one for each commit that somebody follows, and only the token differs, and rarely `account`.
     """
-    before, after = _TAIL_OF_A_COMMIT
+    before, after = _TAILS_OF_A_COMMIT[account]
     tail = b"%b%b%b" % (before, token.encode(), after)
     return _BODY % (b",".join(messages), b",".join(conversations), tail)
 
 
-def _tail_of_a_commit() -> tuple[bytes, bytes]:
+def _tail_of_a_commit(*, account: bool) -> tuple[bytes, bytes]:
     """What stands before and behind the token: a token needs no escapes."""
     tail = ChangesTail(
-        account=False,
+        account=account,
         is_delta_update=True,
         last_updated_timestamp="@",
         has_more=False,
@@ -67,4 +69,4 @@ def _tail_of_a_commit() -> tuple[bytes, bytes]:
 
 
 _BODY: Final = b'{"messages":[%b],"conversations":[%b],%b'
-_TAIL_OF_A_COMMIT: Final = _tail_of_a_commit()
+_TAILS_OF_A_COMMIT: Final = {account: _tail_of_a_commit(account=account) for account in (False, True)}

@@ -8,6 +8,7 @@ from typing import Final
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.cells import ChangeKind
 from rowbox.mailbox.pages.changes_body import encode_commit
 from rowbox.mailbox.pages.feed import MOST_CONVERSATIONS, tells_of_a_message
 from rowbox.mailbox.pages.page_cut import TAIL_BYTES
@@ -32,13 +33,16 @@ def frame_of(mailbox: Mailbox, plan: Plan, token: str) -> bytes | None:
     index, horizon = mailbox.index, mailbox.horizon(plan.seen_us)
     messages: list[bytes] = []
     conversations: list[bytes] = []
+    account = False
     for entry in plan.log:
         copy = newest.get(entry.message_id)
         if copy is not None and copy.version == entry.version and tells_of_a_message(entry, horizon):
             messages.append(copy.json)
         if index.version_of(entry.conversation_id) == entry.version:
             conversations.append(index.json_of(entry.conversation_id, horizon))
+        elif entry.kind is ChangeKind.ACCOUNT:
+            account = True
     size_bytes = sum([len(json) + 1 for json in messages]) + sum([len(json) + 1 for json in conversations])
     if len(messages) > FRAME_MESSAGES or size_bytes > FRAME_BYTES - TAIL_BYTES:
         return None
-    return encode_commit(messages, conversations, token)
+    return encode_commit(messages, conversations, token, account=account)

@@ -5,6 +5,7 @@ state of what the entries of a span (T, T1] tell of, and T1 is where the next pa
 
     message         at the entry whose version is the message's own
     conversation    at the entry whose version is its state's
+    account         at any entry that says that something of the user himself changed
 
 So each comes once, at its newest change, and what has changed again behind T1 comes with a later page. A client that
 takes page after page, and of each message and conversation the greatest version, has what a fresh fetch would give.
@@ -16,7 +17,7 @@ ends at 5: C's newest change is 7. The page after it gives N, D and C, and ends 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rowbox.mailbox.cells import LogCell, brings_message
+from rowbox.mailbox.cells import ChangeKind, LogCell, brings_message
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.pages.page_cut import TAIL_BYTES
 
@@ -45,6 +46,7 @@ class FeedCut:
         "_conversation_at",
         "_entries",
         "_place",
+        "account",
         "conversations",
         "has_more",
         "messages",
@@ -62,6 +64,8 @@ class FeedCut:
         self._place = 0
         self.size = size
         self.room_bytes = max_bytes - TAIL_BYTES
+        self.account = False
+        """Whether something of the user himself changed."""
         self.messages: list[bytes] = []
         self.conversations: list[bytes] = []
         self.reached = 0
@@ -96,6 +100,8 @@ class FeedCut:
         if is_one_too_many or (needed > self.room_bytes and (self.messages or self.conversations)):
             self.has_more = True
             return False
+        if entry.kind is ChangeKind.ACCOUNT:
+            self.account = True
         if message is not None:
             self.messages.append(message)
         if conversation is not None:

@@ -177,6 +177,9 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
     scope_claim: Annotated[
         str, Meta(min_length=1, description="The claim that holds the scopes: a text with spaces, or a list.")
     ] = "scope"
+    device_claim: Annotated[
+        str, Meta(description="The claim that names the device of which a token is, if it has one; empty: none does.")
+    ] = "did"
     max_token_life_ms: Annotated[
         int,
         Meta(

@@ -13,8 +13,11 @@ from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
     Create,
+    DeviceShown,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -32,9 +35,12 @@ from rowbox.cacheserver.port import (
     Quota,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Routed,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.rpc import calls, frames
 from rowbox.cacheserver.rpc.calls import (
@@ -88,7 +94,8 @@ NAMES = [line for line in ALL if line["is"] == "names"]
 SEALS = {line["case"]: line for line in ALL if line["is"] == "seals"}
 
 ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
-BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)))
+BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)), "phone", is_of_device=True)
+DEVICE = DeviceShown("phone", "Alice's", "ios", 5, 6, is_asking=True)
 QUOTA = Quota(9, 60)
 READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
 SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
@@ -146,6 +153,11 @@ VALUES: Mapping[str, Any] = {
     "GroupSays, of a change": GroupSays(GroupChanged(6, changed=True, pending=2, event_id=ID)),
     "DeliverToMany": DeliverToMany(("bob", "carol"), (EVENT,)),
     "Arrivals": Arrivals((Arrival(1), Arrival(0, ("EventGap", "RowboxError"), "a line", {"version": 5}))),
+    "RegisterDevice": RegisterDevice("alice", "phone", "Alice's", "ios", BEARER, Routed(8, 9)),
+    "SignOut": SignOut("alice", "phone", "laptop", BEARER, Routed(8, 9)),
+    "SignOutResult": SignOutResult(("phone",), QUOTA),
+    "FetchDevices": FetchDevices("alice", BEARER),
+    "DevicesResult": DevicesResult((DEVICE,), QUOTA),
     "FollowOver": FollowOver(7, Follow("alice", BEARER)),
     "Unfollow": Unfollow((7, 8)),
     "Heads": Heads(("alice", "bob")),

@@ -60,7 +60,7 @@ def shown(packed: bytes) -> Any:
 def without_later(now: Any, golden: Any) -> Any:
     """`now` without fields that came after `golden` and hold nothing."""
     if isinstance(now, dict) and isinstance(golden, dict):
-        kept = {name: field for name, field in now.items() if name in golden or field is not None}
+        kept = {name: field for name, field in now.items() if name in golden or field not in (None, "", 0)}
         return {name: without_later(field, golden.get(name)) for name, field in kept.items()}
     if isinstance(now, list) and isinstance(golden, list) and len(now) == len(golden):
         return [without_later(one, other) for one, other in zip(now, golden, strict=True)]

@@ -147,9 +147,10 @@ class Api:
         return answer
 
 
-def token(user: str, *, admin: bool = False, ttl_s: float = 3600, now: float | None = None) -> str:
+def token(user: str, *, admin: bool = False, ttl_s: float = 3600, now: float | None = None, device: str = "") -> str:
     """A token that the servers of these tests accept."""
-    return issue_token(SECRET, user, ttl_s, admin=admin, now=time.time() if now is None else now)
+    now = time.time() if now is None else now
+    return issue_token(SECRET, user, ttl_s, admin=admin, now=now, device_id=device)
 
 
 class Reach(Enum):

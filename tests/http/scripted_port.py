@@ -8,8 +8,11 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DeviceShown,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -27,8 +30,11 @@ from rowbox.cacheserver.port import (
     Quota,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.mailbox.group import GroupSettings, Member
 from rowbox.mailbox.groups.requests import GroupView
@@ -40,6 +46,7 @@ MARKED = MarkReadResult(ID, 3, 1_700_000_000_000_003)
 CHANGED = ChangeResult(ID, 1_700_000_000_000_005, changed=True)
 GROUP = GroupResult(ID, 1_700_000_000_000_006, changed=True, pending=0)
 VIEW = GroupView(1_700_000_000_000_006, "the five", GroupSettings(), (Member("alice", "owner", 1_700_000_000_000_001),))
+DEVICE = DeviceShown("laptop", "Alice's", "web", 1_700_000_000_000_001, 1_700_000_000_000_002, is_asking=True)
 EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
@@ -130,6 +137,18 @@ class ScriptedPort:
 
     async def prove(self, request: ProvenToken) -> None:
         self._called(request)
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        self._called(request)
+        return DevicesResult((DEVICE,))
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        self._called(request)
+        return SignOutResult((request.device_id,))
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        self._called(request)
+        return DevicesResult((DEVICE,))
 
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         self._called(request)

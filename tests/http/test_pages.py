@@ -194,6 +194,8 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "SetRole",
         "UpdateGroup",
         "DeleteGroup",
+        "RegisterDevice",
+        "SignOut",
     }
 
 

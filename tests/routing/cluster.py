@@ -21,8 +21,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -40,8 +42,11 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.router import Router
@@ -291,6 +296,18 @@ class ModelOwner:
     async def prove(self, request: ProvenToken) -> None:
         self.admit(request.user_id)
 
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        self.admit(request.user_id)
+        return DevicesResult(())
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        self.admit(request.user_id)
+        return SignOutResult(())
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        self.admit(request.user_id)
+        return DevicesResult(())
+
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         self.admit(request.user_id)
         return ReceiptsResult((), 0)
@@ -495,6 +512,15 @@ class ModelLink:
 
     async def prove(self, request: ProvenToken) -> None:
         await self._call(lambda: self._served.prove(request))
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        return await self._call(lambda: self._served.register_device(request), writes=True)
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        return await self._call(lambda: self._served.sign_out(request), writes=True)
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        return await self._call(lambda: self._served.fetch_devices(request))
 
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         return await self._call(lambda: self._served.fetch_receipts(request))

@@ -10,8 +10,10 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    DevicesResult,
     FetchChanges,
     FetchConversations,
+    FetchDevices,
     FetchGroup,
     FetchMessages,
     FetchReceipts,
@@ -28,8 +30,11 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     React,
     ReceiptsResult,
+    RegisterDevice,
     Send,
     SendResult,
+    SignOut,
+    SignOutResult,
 )
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Local, Targets
@@ -132,6 +137,18 @@ class ScriptedTarget:
 
     async def prove(self, request: ProvenToken) -> None:
         await self._ask(request)
+
+    async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        answer: DevicesResult = await self._ask(request)
+        return answer
+
+    async def sign_out(self, request: SignOut) -> SignOutResult:
+        answer: SignOutResult = await self._ask(request)
+        return answer
+
+    async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
+        answer: DevicesResult = await self._ask(request)
+        return answer
 
     async def fetch_receipts(self, request: FetchReceipts) -> ReceiptsResult:
         answer: ReceiptsResult = await self._ask(request)

@@ -24,6 +24,9 @@ _KINDS = {
     ChangeKind.EDIT: "edit",
     ChangeKind.UNSEND: "unsend",
     ChangeKind.REACTION: "reaction",
+    ChangeKind.GROUP: "group",
+    ChangeKind.RECEIPT: "receipt",
+    ChangeKind.ACCOUNT: "account",
 }
 
 

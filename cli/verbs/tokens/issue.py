@@ -10,6 +10,7 @@ from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.options import with_settings
 from rowbox.cli.secret import load
 from rowbox.cli.verbs.tokens.subjects import user_meant
+from rowbox.mailbox.devices import DEVICE_ID_IS, is_device_id
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 from rowbox.mailbox.settings.units import format_duration, parse_duration_ms
@@ -20,9 +21,10 @@ DEFAULT_TTL_MS: Final = 3_600_000
 @click.command("issue")
 @click.option("--user", "user_id", required=True, metavar="USER", help="Whom the token is for.")
 @click.option("--ttl", metavar="DURATION", help="How long it is valid: 30m, 12h, 7d.  [default: 1h]")
+@click.option("--device", "device_id", metavar="ID", help="The device that it is of, which may be signed out.")
 @click.option("--admin", is_flag=True, help="It may act for anyone.")
 @with_settings("server.data_dir")
-def issue(loaded: LoadedSettings, user_id: str, ttl: str | None, *, admin: bool) -> None:
+def issue(loaded: LoadedSettings, user_id: str, ttl: str | None, device_id: str | None, *, admin: bool) -> None:
     """Print a token for a user.
 
     The server on the same data directory accepts it. Reads the secret that signs tokens, which the server made there at
@@ -32,8 +34,10 @@ def issue(loaded: LoadedSettings, user_id: str, ttl: str | None, *, admin: bool)
     user_id = user_meant(settings.auth, user_id)
     ttl_ms = _duration(ttl, settings.auth.max_token_life_ms)
     _require_own_keys(settings)
+    _require_device(settings, device_id)
     secret = load(Path(settings.server.data_dir))
-    token = issue_token(secret, user_id, ttl_ms / 1000, admin=admin, now=time.time(), settings=settings.auth)
+    device_id, now, auth = device_id or "", time.time(), settings.auth
+    token = issue_token(secret, user_id, ttl_ms / 1000, admin=admin, now=now, device_id=device_id, settings=auth)
     click.echo(token)
 
 
@@ -45,6 +49,15 @@ def _require_own_keys(settings: Settings) -> None:
         )
     if settings.server.insecure_dev:
         raise BadRequest("server.insecure_dev is on: the server takes no tokens, but Bearer insecure:<userId>")
+
+
+def _require_device(settings: Settings, device_id: str | None) -> None:
+    if device_id is None:
+        return
+    if not is_device_id(device_id):
+        raise BadRequest(f"--device is {DEVICE_ID_IS}")
+    if not settings.auth.device_claim:
+        raise BadRequest("auth.device_claim is empty: the server reads no device from tokens")
 
 
 def _duration(text: str | None, max_ms: int) -> int:

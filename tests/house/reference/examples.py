@@ -77,7 +77,9 @@ async def recorded() -> bytes:
             recorder = _Recorder(api)
             await _chat(recorder, clock)
             await _feed(recorder, clock)
+            owner.receipts.close()  # in groups they would come by the real time, and take a version each
             await _group(recorder, clock)
+            await _devices(recorder, clock)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -213,6 +215,19 @@ async def _group(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "leaveGroup", "Carol leaves.", "carol", **group)
     clock.pass_s(60)
     await post(200, "deleteGroup", "Alice deletes it, for all.", "alice", **group)
+
+
+async def _devices(recorder: _Recorder, clock: _Clock) -> None:
+    get, post = recorder.get, recorder.post
+    phone, laptop = {"deviceId": "5e1d-phone"}, {"deviceId": "9b2f-laptop"}
+    await post(200, "registerDevice", "Alice's phone.", "alice", **phone, name="Alice's phone", platform="android")
+    clock.pass_s(3600)
+    await post(200, "registerDevice", "And her laptop.", "alice", **laptop, name="Alice's laptop", platform="web")
+    await get(200, "fetchDevices", "Where she is signed in.", "alice")
+    await post(200, "signOut", "She signs the phone out.", "alice", **phone)
+    await post(404, "signOut", "A device that she never had.", "alice", deviceId="tablet")
+    await post(401, "registerDevice", "The phone comes back under its old id.", "alice", **phone)
+    clock.pass_s(60)
 
 
 async def _refusals(recorder: _Recorder) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rowbox.cacheserver.port import REVOKED, Changed, Changes, FetchChanges, Follow, Lost
-from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked
+from rowbox.mailbox.errors import BadRequest, RowboxError, SignedOut, TokenRevoked
 from tests.http.scripted_port import ScriptedPort
 
 BOUND: Final = "0123456789abcdef01234567"
@@ -46,6 +46,7 @@ class FeedPort(ScriptedPort):
         self.followings: list[FeedFollowing] = []
         self.feed_error: RowboxError | None = None
         self.revoked: set[str] = set()
+        self.signed_out: set[str] = set()
         self.pulls: list[FetchChanges] = []
         self.go_on: asyncio.Event | None = None
         """Where it is set: pulls wait for it."""
@@ -101,5 +102,7 @@ class FeedPort(ScriptedPort):
     def _look(self, user_id: str) -> None:
         if user_id in self.revoked:
             raise TokenRevoked("the token was revoked")
+        if user_id in self.signed_out:
+            raise SignedOut("signed out")
         if self.feed_error is not None:
             raise self.feed_error

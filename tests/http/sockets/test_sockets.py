@@ -18,6 +18,7 @@ from rowbox.cacheserver.port import (
     HANDED_OVER,
     LINK_LOST,
     REPLACED,
+    SIGNED_OUT,
     Changes,
     FetchChanges,
     FetchMessages,
@@ -26,7 +27,7 @@ from rowbox.cacheserver.port import (
     Notify,
     Page,
 )
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited, StoreUnavailable, TokenRevoked
+from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited, SignedOut, StoreUnavailable, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import ServerSettings, Settings, SocketSettings
 from tests.http.api import NO_LIMITS, SETTINGS, Api, serving, until
@@ -365,6 +366,50 @@ async def test_a_revoked_token_ends_the_socket_at_once(served: Api, feed: FeedPo
     async with connected(served) as again:
         await again.say(t="hello", token=access_token("alice"))
         assert (await again.ends())[0] == 4401
+
+
+async def test_4410_where_the_user_has_signed_out(served: Api, feed: FeedPort) -> None:
+    async with opened(served, follow=token(10)) as talk:
+        feed.lose(Lost(SIGNED_OUT))
+        assert (await talk.ends())[0] == 4410
+    async with opened(served) as talk:
+        feed.error = SignedOut("signed out")
+        assert (await talk.call(1, "fetchMessages"))["body"]["code"] == "signed_out"
+        assert (await talk.ends())[0] == 4410
+    async with opened(served, follow=token(10)) as talk:
+        await talk.hears("delta")
+        feed.signed_out.add("alice")
+        feed.commit(at_hand=False)
+        assert (await talk.ends())[0] == 4410, "also where nobody told it, and a pull finds it"
+    async with connected(served) as again:
+        await again.say(t="hello", token=access_token("alice"))
+        assert (await again.ends())[0] == 4410
+
+
+async def test_the_owner_hears_from_which_device_a_socket_is(served: Api, feed: FeedPort) -> None:
+    async with connected(served) as talk:
+        await talk.say(t="hello", token=access_token("alice"), deviceId="phone")
+        assert (await talk.hears("welcome"))["deviceId"] == "phone"
+        (following,) = feed.followings
+        bearer = following.request.bearer
+        assert bearer is not None
+        assert (bearer.device_id, bearer.is_of_device) == ("phone", False)
+        await talk.call(1, "fetchMessages")
+        assert feed.calls[-1].bearer == bearer
+    async with connected(served) as talk:
+        await talk.say(t="hello", token=access_token("alice", device="laptop"))
+        assert (await talk.hears("welcome"))["deviceId"] == "laptop"
+        bearer = feed.followings[-1].request.bearer
+        assert bearer is not None
+        assert (bearer.device_id, bearer.is_of_device) == ("laptop", True)
+        await talk.say(t="auth", token=access_token("alice", device="phone"))
+        assert (await talk.ends())[0] == 4403, "a token of another device"
+    async with connected(served) as talk:
+        await talk.say(t="hello", token=access_token("alice"), deviceId="no deviceId, but a name")
+        assert (await talk.hears("welcome"))["deviceId"] == "no deviceId, but a name"
+        bearer = feed.followings[-1].request.bearer
+        assert bearer is not None
+        assert bearer.device_id == ""
 
 
 async def test_a_server_that_does_not_reach_the_mailbox_any_more_sends_its_clients_away(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from rowbox.api.http.connection import MAX_HEAD_BYTES, Connection
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changes, FetchChanges, Lost
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, SIGNED_OUT, Changes, FetchChanges, Lost
 from rowbox.mailbox.errors import HandoverInProgress, Overloaded, StoreUnavailable
 from rowbox.mailbox.settings.config import ServerSettings, SocketSettings
 from tests.http.api import SETTINGS, Api, serving, until
@@ -160,6 +160,19 @@ async def test_a_revoked_token_ends_the_stream(served: Api, feed: FeedPort) -> N
     await until(lambda: served.drain.in_flight == 0)
 
 
+async def test_a_sign_out_ends_the_stream_of_its_device(served: Api, feed: FeedPort) -> None:
+    async with streamed(served, X_Device_Id="phone") as stream:
+        await stream.hears()
+        bearer = feed.followings[0].request.bearer
+        assert bearer is not None
+        assert bearer.device_id == "phone"
+        feed.lose(Lost(SIGNED_OUT))
+        assert await stream.block() == []
+    feed.signed_out.add("alice")
+    (await served.get("/v1/events")).problem(401, "signed_out")
+    (await served.get("/v1/events", headers={"X-Device-Id": "no id"})).problem(400, "bad_request")
+
+
 @pytest.mark.parametrize("reason", [HANDED_OVER, REPLACED])
 async def test_a_stream_ends_where_nobody_tells_of_changes(served: Api, feed: FeedPort, reason: str) -> None:
     async with streamed(served) as stream:
@@ -249,7 +262,7 @@ async def test_a_stream_refused_by_its_owner_for_want_of_room(served: Api, feed:
     (await served.get("/v1/events")).problem(503, "overloaded")
 
 
-@pytest.mark.parametrize("reason", [REVOKED, REPLACED, HANDED_OVER])
+@pytest.mark.parametrize("reason", [REVOKED, SIGNED_OUT, REPLACED, HANDED_OVER])
 async def test_a_following_that_is_over_before_the_first_page_ends_the_stream(
     served: Api, feed: FeedPort, reason: str
 ) -> None:

@@ -9,6 +9,7 @@ from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    DEVICES,
     FORMER,
     GROUP,
     KINDS,
@@ -25,6 +26,7 @@ from rowbox.mailbox.cells import (
     OutboxCell,
 )
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.devices import Device, Devices, SignedOutDevice
 from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
@@ -65,6 +67,14 @@ groups = st.builds(
     Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
 )
 formers = st.builds(Former, stamps, stamps, texts, stamps)
+devices = st.builds(
+    Devices,
+    stamps,
+    stamps,
+    st.lists(st.builds(Device, texts, texts, texts, stamps, stamps, stamps), max_size=2).map(tuple),
+    st.lists(st.builds(SignedOutDevice, texts, stamps), max_size=2).map(tuple),
+    stamps,
+)
 states: dict[bytes, st.SearchStrategy[State]] = {
     CONVERSATION.letter: conversations,
     REVOCATION.letter: revocations,
@@ -73,6 +83,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     FORMER.letter: formers,
     RECEIPTS.letter: marks,
     MEMBER_MARKS.letter: member_marks,
+    DEVICES.letter: devices,
 }
 index_cells = st.one_of(
     *(

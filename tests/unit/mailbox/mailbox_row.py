@@ -170,6 +170,11 @@ class AliceRow:
         plan.revoke(end_of_second(self.now_us), until_s)
         self._commit(plan)
 
+    def register_device(self, device_id: str) -> None:
+        plan = self._plan()
+        plan.register_device(device_id, "", "")
+        self._commit(plan)
+
     def _plan(self) -> Plan:
         self.now_us += SECOND_US
         return self._mailbox.plan(self.now_us)

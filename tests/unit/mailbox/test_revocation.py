@@ -37,15 +37,15 @@ def test_what_was_issued_until_the_answer_is_refused_and_nothing_after_it(revoke
     revocation = Revocation(1, 1, end_of_second(revoked_us))
     answered_us = revocation.before_s * US_PER_S
     assert revoked_us < answered_us <= revoked_us + US_PER_S
-    assert revocation.refuses(issued_us // US_PER_S, issued_us) is (issued_us < answered_us)
+    assert revocation.refuses(Bearer("ann", issued_us // US_PER_S), issued_us) is (issued_us < answered_us)
 
 
 def test_a_revocation_says_nothing_after_its_end() -> None:
     revocation = Revocation(1, 1, NOW_S, NOW_S + 60)
-    assert revocation.refuses(NOW_S - 1, (NOW_S + 60) * US_PER_S - 1)
-    assert not revocation.refuses(NOW_S - 1, (NOW_S + 60) * US_PER_S)
-    assert Revocation(1, 1, NOW_S).refuses(0.0, 1 << 62)
-    assert not Revocation(1, 1).refuses(-1.0, 0)
+    assert revocation.refuses(Bearer("ann", NOW_S - 1), (NOW_S + 60) * US_PER_S - 1)
+    assert not revocation.refuses(Bearer("ann", NOW_S - 1), (NOW_S + 60) * US_PER_S)
+    assert Revocation(1, 1, NOW_S).refuses(Bearer("ann"), 1 << 62)
+    assert not Revocation(1, 1).refuses(Bearer("ann", -1.0), 0)
 
 
 def test_a_command_behind_it_in_the_same_mutation_is_refused() -> None:

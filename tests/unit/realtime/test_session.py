@@ -66,6 +66,29 @@ def test_a_connection_takes_its_place_when_it_may_follow_and_once() -> None:
     assert talk.said(talk.session.followed(token(1), talk.now_s)) == []
 
 
+def test_a_token_of_a_device_says_which_one_it_is_and_no_other() -> None:
+    talk = Talk()
+    talk.client({"t": "hello", "token": "t"})
+    assert talk.said(talk.session.verified(Holder("alice", device_id="phone"), talk.now_s)) == [Follow()]
+    assert talk.said(talk.session.followed(token(1), talk.now_s))[0] == Enter("alice", "phone")
+    assert talk.frames[0]["deviceId"] == "phone"
+    talk.client({"t": "auth", "token": "of no device"})
+    assert talk.said(talk.session.verified(Holder("alice"), talk.now_s)) == [Follow()]
+    talk.client({"t": "auth", "token": "another's"})
+    talk.said(talk.session.verified(Holder("alice", device_id="laptop"), talk.now_s))
+    assert ended(talk) == closing.FORBIDDEN
+
+
+@pytest.mark.parametrize("by_header", [False, True])
+def test_4403_for_a_hello_of_another_device_than_the_tokens(by_header: bool) -> None:
+    holder = Holder("alice", device_id="phone")
+    talk = Talk(holder if by_header else None)
+    talk.client({"t": "hello", "deviceId": "laptop"} | ({} if by_header else {"token": "t"}))
+    if not by_header:
+        talk.said(talk.session.verified(holder, talk.now_s))
+    assert ended(talk) == closing.FORBIDDEN
+
+
 def test_4401_without_any_token() -> None:
     talk = Talk()
     talk.client({"t": "hello"})

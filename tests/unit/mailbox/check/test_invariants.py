@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from rowbox.mailbox.cells import RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
+from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Change, Message
@@ -73,6 +74,23 @@ def a_revocation_of_tokens_that_are_issued_much_later(row: AliceRow) -> None:
     row.revoke()
     (cell,) = row.other_states()
     row.replace_others(replace(cell, current=replace(cell.current, before_s=cell.current.before_s + 60)))
+
+
+@breaks(Code.INDEX_CELL)
+def a_device_that_is_signed_in_and_signed_out(row: AliceRow) -> None:
+    row.register_device("phone")
+    (cell,) = row.other_states()
+    out = (SignedOutDevice("phone", 1),)
+    row.replace_others(replace(cell, current=replace(cell.current, signed_out=out)))
+
+
+@breaks(Code.INDEX_CELL)
+def more_devices_than_there_may_be(row: AliceRow) -> None:
+    row.register_device("phone")
+    (cell,) = row.other_states()
+    (device,) = cell.current.devices
+    many = tuple(replace(device, device_id=f"d{number}") for number in range(MOST_DEVICES + 1))
+    row.replace_others(replace(cell, current=replace(cell.current, devices=many)))
 
 
 @breaks(Code.FENCE_MISSING, FENCED)

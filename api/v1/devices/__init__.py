@@ -1,0 +1,1 @@
+"""The calls about the devices of a user."""

@@ -1,0 +1,72 @@
+"""What the OpenAPI document says of the calls about devices, beyond what their types say."""
+
+from typing import Final
+
+from rowbox.api.v1.devices.types import (
+    Device,
+    FetchDevicesQuery,
+    FetchDevicesResponse,
+    RegisterDevice,
+    SignOut,
+    SignOutResponse,
+)
+from rowbox.api.v1.reading.call_doc import CallDoc
+from rowbox.mailbox.devices import MOST_DEVICES
+
+_REGISTER: Final = f"""\
+A device is one sign-in of one installation. Its requests name it in the header `X-Device-Id`, a socket in its `hello`;
+where the token names one itself (the claim `did`, auth.device_claim), another one is refused. Without a device all
+works, but there is nothing that the user could sign out by itself.
+
+The same deviceId again gives the device its name and platform anew. A deviceId that was signed out stays so: whoever
+signs in again takes a new one. A user has {MOST_DEVICES} devices; one more takes the place of a device that was not
+heard of for 90 days, which is signed out by that. Counts against the send limit."""
+
+_FETCH: Final = """\
+Those that are signed in. `account` of fetchChanges says that it is time to ask again."""
+
+_SIGN_OUT: Final = """\
+From the answer on, and on every server, what comes from the device is refused with `401 signed_out`; its requests that
+wait end with that, its sockets with the close code 4410. It is done by the user's own mailbox, so it holds over
+restarts. Counts against the send limit.
+
+A device is known by what its requests say, or by what its token names. So to sign out a device keeps out its client,
+and whoever has a token that names it. A stolen token that names none ends with `all`: every token that was issued until
+the answer is refused, also those without `iat`. `exceptDeviceId` spares the tokens that name that device themselves,
+and no header helps. `all` takes up to a second, so that what is issued after the answer counts. Tokens with the scope
+admin end with the sign-outs of their own user only."""
+
+_WRITES: Final = ("message_too_large", "unsupported_media_type", "peer_too_old")
+
+DEVICE_CALLS: Final = (
+    CallDoc(
+        "registerDevice",
+        "post",
+        "Has a device signed in, so that it is listed and can be signed out.",
+        _REGISTER,
+        RegisterDevice,
+        {200: "The device, as it is listed from now on."},
+        Device,
+        ("too_many_devices", *_WRITES),
+    ),
+    CallDoc(
+        "fetchDevices",
+        "get",
+        "The devices of the user that are signed in.",
+        _FETCH,
+        FetchDevicesQuery,
+        {200: "All of them."},
+        FetchDevicesResponse,
+        ("peer_too_old",),
+    ),
+    CallDoc(
+        "signOut",
+        "post",
+        "Signs out a device, or all.",
+        _SIGN_OUT,
+        SignOut,
+        {200: "It is so."},
+        SignOutResponse,
+        ("unknown_device", *_WRITES),
+    ),
+)
