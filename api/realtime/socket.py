@@ -49,6 +49,8 @@ CONTROL_BYTES: Final = 6
 """What a client's ping or pong has beside its payload: two bytes and the mask."""
 MOST_HELD_BYTES: Final = 4 << 10
 """Of frames that wait for the next. A larger one is worth a write of its own."""
+_AWAITED: Final = effects.Verify | effects.Follow
+"""Effects that take time, during which no frame is looked at."""
 _log = logging.getLogger(__name__)
 
 
@@ -114,7 +116,7 @@ class Socket:
             return frame
         todo = self._received(frame.data)
         for effect in todo:
-            if isinstance(effect, effects.Verify | effects.Follow):
+            if isinstance(effect, _AWAITED):
                 return todo
         self._do(todo)
         return None
@@ -222,7 +224,7 @@ class Socket:
         while todo:
             now, later = todo, []
             for at, effect in enumerate(todo):
-                if isinstance(effect, effects.Verify | effects.Follow):
+                if isinstance(effect, _AWAITED):
                     now, later = todo[:at], todo[at:]
                     break
             self._do(now)

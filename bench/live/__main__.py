@@ -1,11 +1,14 @@
 """`python -m bench.live`: what clients cost that are told of changes as they happen, by sockets and by long polls.
 
 talk        a send that both sides are told of; sends alone; both in turns, by the server's CPU (bench/live/pairs.py)
-half rate   how soon the recipient has a message (pairs.py)
+half rate   how soon the recipient has a message (pairs.py), in one process and over two hops: from the owner's process
+            to the API processes of sender and recipient
+group       what copies to a hundred members cost, and how soon the last one has a message (group.py)
 crowd       the memory of an idle socket, and all of them back after a cut (crowd.py)
 stalled     a client that stops reading (stalled.py)
 """
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +18,8 @@ from typing import Final, NamedTuple
 import click
 
 from bench.fill import Talks, fill
-from bench.live.crowd import Crowd
+from bench.live.crowd import OPENED_AT_ONCE, Crowd
+from bench.live.group import grouped
 from bench.live.pairs import Pair, PollingPair, Rounds, SocketPair
 from bench.live.sends import Senders
 from bench.live.stalled import RATE, Stalled, stalled
@@ -37,6 +41,9 @@ BY_SOCKETS, BY_POLLS, SENT_BY_SOCKETS, SENT_BY_HTTP = (
     "sends alone, by sockets",
     "sends alone, by HTTP",
 )
+API_PROCESSES: Final = 2
+COPIES_EMBEDDED: Final = 12_000
+"""To members of a group, by second of CPU."""
 _PREFIX: Final = "w"
 
 
@@ -89,9 +96,9 @@ async def _opened(kind: type[Pair], server: Server, workload: Workload, rounds: 
     for number in range(PAIRS):
         names = [f"{kind.__name__.lower()}-{side}{number:03}" for side in ("a", "b")]
         sender, recipient = [(name, workload.caller(name)) for name in names]
-        pair = kind(sender, recipient, rounds.failed)
-        await pair.open(server.port)
-        pairs.append(pair)
+        pairs.append(kind(sender, recipient, rounds.failed))
+    for begin in range(0, PAIRS, OPENED_AT_ONCE):
+        await asyncio.gather(*(pair.open(server.port) for pair in pairs[begin : begin + OPENED_AT_ONCE]))
     return pairs
 
 
@@ -104,6 +111,43 @@ async def _turn(way: str, server: Server, seconds: float, measured: Coroutine[ob
     before_s = server.cpu_s()
     count = await measured
     return Turn(way, count, seconds, max(server.cpu_s() - before_s, TICK_S))
+
+
+async def over_two_hops(folder: Path, seconds: float) -> Part:
+    """Measures how soon a recipient has a message whose clients are served by other processes than the owner's."""
+    data_dir = folder / "hops"
+    workload = Workload(load_or_create(data_dir))
+    with ExitStack() as stack:
+        arguments = [*rowbox(data_dir), f"--api-processes={API_PROCESSES}"]
+        server = stack.enter_context(running("rowbox", arguments, folder / "hops.log"))
+        rounds = Rounds(workload.serials())
+        pairs = await _opened(SocketPair, server, workload, rounds)
+        await rounds.closed_loop(pairs, IN_FLIGHT, min(0.5, seconds))
+        rate = await rounds.closed_loop(pairs, IN_FLIGHT, seconds) / seconds / 2
+        at_half = await rounds.open_loop(pairs, rate, 5 * seconds)
+        for pair in pairs:
+            pair.close()
+    behind = _behind(at_half)
+    rows: list[Sequence[str]] = [("until", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "longest ms")]
+    rows.append(("the recipient has it, from the intended time", *latency.shown([one for one, _ in at_half])))
+    rows.append(("the same, from the answer to its sender", *latency.shown(behind)))
+    text = (
+        f"Over two hops, {API_PROCESSES} API processes and the owner's, at half of the rate that they reach, "
+        f"{rate:,.0f} messages/s:\n\n{table(rows)}"
+    )
+    p99_ms = latency.percentile(latency.in_ms(behind), 0.99)
+    return Part(
+        text, [Claim("over two hops, p99 at half the rate, after the sender's answer, ms", p99_ms, 30, is_most=True)]
+    )
+
+
+async def one_group(folder: Path, turns: int, seconds: float) -> Part:
+    """Measures a group of a hundred on a server of its own."""
+    data_dir = folder / "group"
+    workload = Workload(load_or_create(data_dir))
+    with ExitStack() as stack:
+        server = stack.enter_context(running("rowbox", rowbox(data_dir), folder / "group.log"))
+        return await grouped(server, workload, turns, seconds, "the embedded store", COPIES_EMBEDDED)
 
 
 async def crowded(folder: Path, count: int) -> Part:
@@ -145,7 +189,7 @@ def _part(taken: Sequence[Turn], rate: float, at_half: Sequence[tuple[float, flo
         per_s = median(one.messages / one.seconds for one in turns)
         rows.append((way, f"{per_s:,.0f}", f"{each[way]:,.0f}", f"{found[0]:,.0f}", f"{found[-1]:,.0f}"))
     received = [received_s for received_s, _ in at_half]
-    behind = [max(0.0, received_s - answered_s) for received_s, answered_s in at_half]
+    behind = _behind(at_half)
     times: list[Sequence[str]] = [("until", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "longest ms")]
     times.append(("the recipient has it, from the intended time of its sending", *latency.shown(received)))
     times.append(("the same, from the answer to its sender", *latency.shown(behind)))
@@ -174,6 +218,11 @@ def _part(taken: Sequence[Turn], rate: float, at_half: Sequence[tuple[float, flo
     return Part(text, claims)
 
 
+def _behind(at_half: Sequence[tuple[float, float]]) -> list[float]:
+    """How much later than its sender the answer a recipient had each message: of those that had it sooner, 0."""
+    return [max(0.0, received_s - answered_s) for received_s, answered_s in at_half]
+
+
 @click.command
 @click.option("--turns", default=5, show_default=True, help="How often each way has its turn.")
 @click.option("--seconds", default=4.0, show_default=True, help="Length of a turn.")
@@ -185,7 +234,11 @@ def main(turns: int, seconds: float, sockets: int, folder: Path | None, *, stall
     """Measure sockets beside long polls, print the numbers and write docs/benchmarks.md."""
 
     async def measure(place: Path) -> list[Part]:
-        parts = [await talking(place, turns, seconds, stalls=stalls)]
+        parts = [
+            await talking(place, turns, seconds, stalls=stalls),
+            await over_two_hops(place, seconds),
+            await one_group(place, turns, seconds),
+        ]
         if sockets:
             parts.append(await crowded(place, sockets))
         return parts

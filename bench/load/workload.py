@@ -6,7 +6,7 @@ A Caller makes the requests of one user.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, cycle
 from time import time, time_ns
 from typing import NamedTuple
@@ -153,9 +153,13 @@ class Caller:
     def send_to(self, recipient: str, client_message_id: bytes, content: str = CONTENT) -> bytes:
         """One send."""
         fields = {"recipientId": recipient, "messageContent": content, "clientMessageId": client_message_id.decode()}
+        return self.post("/v1/sendMessage", fields)
+
+    def post(self, target: str, fields: Mapping[str, object]) -> bytes:
+        """A call with these fields."""
         body = json.dumps(fields).encode()
         header = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return f"{self.start('POST', '/v1/sendMessage')}{header}".encode() + body
+        return f"{self.start('POST', target)}{header}".encode() + body
 
     def start(self, method: str, target: str) -> str:
         """The head of a request, up to its last own header."""

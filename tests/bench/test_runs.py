@@ -52,6 +52,9 @@ def test_bench_live(tmp_path: Path) -> None:
         "200 sockets that follow took ",
         "| sends by sockets / by HTTP, per CPU-second ",
         "| an idle socket, KB ",
+        "| over two hops, p99 at half the rate, after the sender's answer, ms ",
+        "| copies to members over the embedded store, per CPU-second ",
+        "| the last of 100 connected members has it p99 over the embedded store, ms ",
     ):
         assert words in text
 
