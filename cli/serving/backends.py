@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import OperatorCall
@@ -29,8 +29,6 @@ from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.files.beside import INSIDE, checkpoint_of
 from rowbox.cacheserver.stores.files.clock_file import ClockFile
-from rowbox.cacheserver.stores.hbase.counters import gateway_samples
-from rowbox.cacheserver.stores.hbase.store import HBaseStore
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cacheserver.stores.statistics import StoreStatistics
@@ -42,6 +40,9 @@ from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import HBaseAddress, Settings, parse_store_url
+
+if TYPE_CHECKING:
+    from rowbox.cacheserver.stores.hbase.store import HBaseStore
 
 CELL_CONNECTIONS = 2
 """Connections to the gateway for leases alone, so that a beat never queues behind batches, and a gateway that does not
@@ -82,10 +83,11 @@ def _api(settings: Settings, address: HBaseAddress | None, on_broken: OnBroken) 
 
     if address is None:
         raise StoreUnusable("a server of role api needs a cluster's store: give store.url, or take role all")
+    hbase = _hbase_store()
 
     def open_store() -> Awaitable[Store]:
         cells = settings.lease.beat_ms
-        return HBaseStore.open(address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=cells)
+        return hbase.open(address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=cells)
 
     return api_backend(settings, open_store, on_broken)
 
@@ -163,15 +165,14 @@ async def _at_once() -> None:
 async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
     time = TrustedTime(saves=lambda: node.keeps_time)
     clock = StoreClock(time.now_us)
+    hbase = _hbase_store()
     opened: list[HBaseStore] = []
 
     async def open_stores() -> Stores:
-        mail = await HBaseStore.open(address, settings.hbase, kept=settings.store)
+        mail = await hbase.open(address, settings.hbase, kept=settings.store)
         try:
             beat_ms = settings.lease.beat_ms
-            cells = await HBaseStore.open(
-                address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=beat_ms
-            )
+            cells = await hbase.open(address, settings.hbase, connections=CELL_CONNECTIONS, call_timeout_ms=beat_ms)
         except BaseException:
             await mail.close()
             raise
@@ -254,6 +255,15 @@ def _node_id_of(folder: Path) -> str:
     return f"{socket.gethostname()}-{blake2b(str(folder.resolve()).encode(), digest_size=4).hexdigest()}"
 
 
-def _gateway_samples(opened: Sequence[HBaseStore]) -> Iterable[Sample]:
+def _hbase_store() -> "type[HBaseStore]":
+    """Imported by servers that use it alone: its Thrift client is a ninth of what an embedded server imports."""
+    from rowbox.cacheserver.stores.hbase.store import HBaseStore
+
+    return HBaseStore
+
+
+def _gateway_samples(opened: "Sequence[HBaseStore]") -> Iterable[Sample]:
+    from rowbox.cacheserver.stores.hbase.counters import gateway_samples
+
     for store in opened:  # none until the store could be opened
         yield from gateway_samples(store.counters)
