@@ -49,7 +49,7 @@ class DeviceRequests:
         """Who is to be signed out, of a body."""
         request = decode(_sign_out, body)
         device_id, spared = given(request.device_id), given(request.except_device_id)
-        if (device_id is None) == (request.all is not True):
+        if (device_id is None) == (not request.all):
             raise BadRequest("give one of deviceId and all")
         if device_id is not None and spared is not None:
             raise BadRequest("exceptDeviceId goes with all")

@@ -1,6 +1,6 @@
 """The types of the calls about devices: they validate requests, encode answers, and make a part of openapi.json."""
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -52,9 +52,7 @@ class SignOut(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_
     """A device to sign out; or `all`."""
 
     device_id: DeviceId | UnsetType = UNSET
-    all: Annotated[Literal[True], Meta(description="All devices, and all tokens that were issued until now.")] | (
-        UnsetType
-    ) = UNSET
+    all: Annotated[bool, Meta(description="True: all devices, and all tokens that were issued until now.")] = False
     except_device_id: (
         Annotated[
             str,
