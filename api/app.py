@@ -67,6 +67,7 @@ def build_app(
         port,
         settings.poll,
         settings.groups,
+        settings.users,
         escapes_user_ids=settings.auth.escape_user_ids,
         public_url=server.public_url,
     )

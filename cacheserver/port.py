@@ -11,10 +11,12 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
+from rowbox.mailbox.account.deeds import AccountDeed
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, GroupView
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -167,6 +169,48 @@ class GroupShown(msgspec.Struct, frozen=True, array_like=True):
 
     conversation_id: bytes
     view: GroupView
+    quota: Quota | None = None
+
+
+class ChangeAccount(msgspec.Struct, frozen=True, array_like=True):
+    """Something to be done with a user's account."""
+
+    user_id: str
+    deed: AccountDeed
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class AccountResult(msgspec.Struct, frozen=True, array_like=True):
+    """What came of a ChangeAccount. `changed`: False where it was so before; it may have been an earlier try."""
+
+    version: int
+    changed: bool
+    quota: Quota | None = None
+
+
+MAX_USERS: Final = 50
+"""Users who are asked about at once: for each of them a mailbox may have to be loaded."""
+
+
+USERS_A_FETCH: Final = 5
+
+
+class FetchUsers(msgspec.Struct, frozen=True, array_like=True):
+    """Who some users are, asked by `user_id`: himself among them, or not. USERS_A_FETCH of them count as a fetch."""
+
+    user_id: str
+    users: tuple[str, ...]
+    bearer: Bearer | None = None
+
+
+class UsersShown(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchUsers, in its order: the profile of each, None of one who has none.
+
+    The whole of it: what of it the caller may see, the caller's process decides.
+    """
+
+    profiles: tuple[Profile | None, ...]
     quota: Quota | None = None
 
 
@@ -506,6 +550,18 @@ class MailboxPort(Protocol):
         """The user's devices. RateLimited, PeerTooOld."""
         ...
 
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        """Makes a user known, or changes his profile. Whether the caller may, it knows.
+
+        What is so already is not changed. UnknownUser, UserExists, RateLimited; PeerTooOld where the owner does not
+        know this call yet.
+        """
+        ...
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        """Who users are. RateLimited; PeerTooOld where an owner does not know this call yet."""
+        ...
+
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         """A page of conversations. Where nothing is newer than `token`, the answer waits for up to `wait_ms`.
 
@@ -585,6 +641,16 @@ class GroupPort(Protocol):
 
     def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
         """Does what is asked of a group's row. Raises what GroupRow does, and what a write raises."""
+        ...
+
+
+class UserPort(Protocol):
+    """What owners ask of the owner of a user whom one of their own is about to deal with."""
+
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        """The profile of a user, as it stands; None: he has none. Raises what a load raises, and HandoverInProgress
+        where this server does not own the user.
+        """
         ...
 
 

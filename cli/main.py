@@ -19,6 +19,7 @@ VERBS: Final[Mapping[str, str]] = {
     "check": "Look for broken invariants in the whole store.",
     "audit": "Prove, beside servers at work, that a sample's messages are in all mailboxes they belong to.",
     "mailbox": "Look into one user's mailbox, and repair it.",
+    "user": "Look at what is known of one user.",
     "stats": "Say what is in the store.",
     "cluster": "Show the state of a cluster, in one screen.",
     "nodes": "Show the servers of a cluster, and change what they own.",
@@ -38,7 +39,7 @@ help stands here, so that printing it imports no verb.
 """
 
 FOLDERS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("check", "audit", "mailbox", "stats"), "mail"),
+    **dict.fromkeys(("check", "audit", "mailbox", "user", "stats"), "mail"),
     **dict.fromkeys(("cluster", "nodes", "shards"), "cluster"),
 }
 

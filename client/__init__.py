@@ -13,10 +13,12 @@ from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
     ChangedGroup,
     ChangedMessage,
+    ChangedUser,
     Changes,
     Conversation,
     ConversationPage,
     FetchedReceipts,
+    FetchedUsers,
     Group,
     GroupEvent,
     GroupMember,
@@ -29,6 +31,7 @@ from rowbox.client.calls.answers import (
     ReadMark,
     Receipts,
     Sent,
+    User,
 )
 from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
@@ -62,6 +65,7 @@ __all__ = [
     "Change",
     "ChangedGroup",
     "ChangedMessage",
+    "ChangedUser",
     "Changes",
     "Client",
     "Connection",
@@ -69,6 +73,7 @@ __all__ = [
     "ConversationChange",
     "ConversationPage",
     "FetchedReceipts",
+    "FetchedUsers",
     "Follow",
     "FollowChanges",
     "FollowConversations",
@@ -91,5 +96,6 @@ __all__ = [
     "Reset",
     "Sent",
     "TokenSource",
+    "User",
     "new_client_message_id",
 ]

@@ -10,10 +10,12 @@ from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
     ChangedGroup,
     ChangedMessage,
+    ChangedUser,
     Changes,
     Conversation,
     ConversationPage,
     FetchedReceipts,
+    FetchedUsers,
     Group,
     GroupSettings,
     Message,
@@ -21,6 +23,7 @@ from rowbox.client.calls.answers import (
     ReadMark,
     Role,
     Sent,
+    User,
 )
 from rowbox.client.calls.errors import CallFailed, ListReset, Refused
 from rowbox.client.calls.faults import checked_duration
@@ -372,6 +375,48 @@ class Client:
         return await self._retried(
             lambda: self._transport.get("fetchConversation", query, ConversationPage), patience_s
         )
+
+    async def create_user(
+        self,
+        name: str,
+        *,
+        avatar: str = "",
+        attributes: dict[str, str] | None = None,
+        user_id: str | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedUser:
+        """Makes the user known, or with an administrator's token the one of `user_id`. Refused with the code
+        user_exists where he is known with another profile.
+        """
+        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes or {}, "userId": user_id}
+        return await self._change_user("createUser", fields, patience_s)
+
+    async def update_user(
+        self,
+        *,
+        name: str | None = None,
+        avatar: str | None = None,
+        attributes: dict[str, str] | None = None,
+        user_id: str | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedUser:
+        """Changes the user's profile, or with an administrator's token that of `user_id`. None: it stays."""
+        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes, "userId": user_id}
+        return await self._change_user("updateUser", fields, patience_s)
+
+    async def _change_user(self, call: str, fields: Fields, patience_s: float | None) -> ChangedUser:
+        given = {name: value for name, value in fields.items() if value is not None}
+        return await self._retried(lambda: self._transport.post(call, given, ChangedUser), patience_s)
+
+    async def fetch_user(self, user_id: str | None = None, *, patience_s: float | None = None) -> User:
+        """Who somebody is; by default the user himself. Refused with the code unknown_user where nobody knows."""
+        query: dict[str, str | int | None] = {"userId": user_id}
+        return await self._retried(lambda: self._transport.get("fetchUser", query, User), patience_s)
+
+    async def fetch_users(self, user_ids: Sequence[str], *, patience_s: float | None = None) -> FetchedUsers:
+        """Who some users are, 1 to 50: those of them who are known."""
+        query: dict[str, str | int | None] = {"userIds": ",".join(user_ids)}
+        return await self._retried(lambda: self._transport.get("fetchUsers", query, FetchedUsers), patience_s)
 
     async def fetch_changes(
         self,

@@ -15,6 +15,7 @@ from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction, Tally
 from rowbox.mailbox.receipts import MemberMarks, ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
@@ -39,7 +40,7 @@ class ChangeKind(IntEnum):
     RECEIPT = 8
     """The other one's devices have, or he has read, more of a conversation: the new mark."""
     ACCOUNT = 9
-    """Something of the user himself changed: his devices. Names no conversation and no message."""
+    """Something of the user himself changed: his profile, his devices. Names no conversation and no message."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -67,13 +68,18 @@ MEMBER_MARKS = Kind(b"r", MemberMarks, ID_BYTES, "member_marks")
 """In a group's row: what each member has and has read, by person_key. Nobody is shown it unless he asks."""
 DEVICES = Kind(b"v", Devices, 0, "devices")
 """The user's devices: those signed in, and those signed out, which are refused."""
+PROFILE = Kind(b"p", Profile, 0, "profile")
+"""Who the user is. Where a mailbox has none, nobody has made the user known."""
 KINDS: dict[bytes, Kind[Any]] = {
-    kind.letter: kind for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES)
+    kind.letter: kind
+    for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES, PROFILE)
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.
 """
+ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE,)
+"""Kinds of the user's account whose states say with which version they came: `created_version`."""
 
 
 class FenceCell(msgspec.Struct, frozen=True, gc=False):

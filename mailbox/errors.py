@@ -88,6 +88,18 @@ class Forbidden(RowboxError):
     code = "forbidden"
 
 
+class UnknownUser(RowboxError):
+    """Nobody has made this user known: he has no profile."""
+
+    code = "unknown_user"
+
+
+class UserExists(RowboxError):
+    """The user was made known already, with another profile."""
+
+    code = "user_exists"
+
+
 class UnknownConversation(RowboxError):
     """The user is in no such conversation."""
 
@@ -285,6 +297,12 @@ class LinkLost(StoreUnavailable):
     """The process that owns the mailbox could not be asked, or could not answer a question. This call wrote nothing."""
 
     told = "the server that has the mailbox cannot be reached now; this call wrote nothing"
+
+
+class OwnerAway(StoreUnavailable):
+    """Nobody answers for another user, whom the request needs as well. This call wrote nothing."""
+
+    told = "nobody answers now for another user whom this needs; this call wrote nothing"
 
 
 class WrongIncarnation(LinkLost):

@@ -106,6 +106,12 @@ KINDS: Final[dict[str, Kind]] = {
     "unknown_member": Kind(
         404, "The user is not in the group", "Take a member whom fetchGroup names, or add the user first."
     ),
+    "unknown_user": Kind(
+        404,
+        "Nobody has made this user known",
+        "Look at the userId. An administrator makes users known (createUser), and where users.self_service is on each "
+        "user himself.",
+    ),
     "unknown_conversation": Kind(
         404,
         "The user is in no such conversation",
@@ -125,6 +131,11 @@ KINDS: Final[dict[str, Kind]] = {
     "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
     "method_not_allowed": Kind(
         405, "The path does not have this method", "Use one of the methods that the header Allow names."
+    ),
+    "user_exists": Kind(
+        409,
+        "The user is known already, with another profile",
+        "Leave it, or change the profile: that is updateUser.",
     ),
     "message_unsent": Kind(
         409,

@@ -22,12 +22,15 @@ ANSWER_BYTES: Final = 1 << 10
 """What any other call answers, about."""
 MEMBERS_BYTES: Final = 64 << 10
 """The members of a group."""
+USERS_BYTES: Final = 64 << 10
+"""Fifty users, each with the longest name and picture's address."""
 _READS: Final[Mapping[str, int]] = {
     "fetchMessages": SOCKET_PAGE_BYTES,
     "fetchConversation": SOCKET_PAGE_BYTES,
     "fetchChanges": SOCKET_PAGE_BYTES,
     "fetchReceipts": SOCKET_PAGE_BYTES,
     "fetchGroup": MEMBERS_BYTES,
+    "fetchUsers": USERS_BYTES,
 }
 """What the calls that answer much may answer."""
 

@@ -28,6 +28,7 @@ from rowbox.api.v1.responses import (
     MarkReadResponse,
     SendMessageResponse,
 )
+from rowbox.api.v1.users.docs import USER_CALLS
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
 from rowbox.mailbox.reactions import MOST_KINDS
@@ -325,4 +326,5 @@ CALLS: Final = (
     ),
     *DEVICE_CALLS,
     *GROUP_CALLS,
+    *USER_CALLS,
 )

@@ -1,8 +1,9 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead and what changes groups or devices count against the send limit, because
-they write; sendStatus, fetchGroup, fetchDevices and connect against the fetch limit, because they only read.
+editMessage, unsendMessage, react, markRead and what changes groups, devices or profiles count against the send limit,
+because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers and connect against the fetch limit,
+because they only read.
 """
 
 from collections.abc import Awaitable, Callable
@@ -37,9 +38,11 @@ from rowbox.api.v1.responses import (
     encode_receipts,
     encode_send,
 )
+from rowbox.api.v1.users.requests import UserRequests
+from rowbox.api.v1.users.types import encode_account, encode_user, encode_users
 from rowbox.cacheserver.port import ChangeGroup, Locate, Located, MailboxPort
-from rowbox.mailbox.errors import BadRequest, PeerTooOld
-from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
+from rowbox.mailbox.errors import BadRequest, PeerTooOld, UnknownUser
+from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 
 POLL_MARGIN_S: Final = 15
 """Seconds that a client should listen beyond its `wait`, because the answer may be on its way when that is over."""
@@ -53,6 +56,7 @@ class Handlers:
         port: MailboxPort,
         poll: PollSettings,
         groups: GroupsSettings,
+        users: UsersSettings,
         *,
         escapes_user_ids: bool = False,
         public_url: str = "",
@@ -64,6 +68,7 @@ class Handlers:
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
         self._groups = GroupRequests(groups, self._read_user_id)
         self._devices = DeviceRequests(self._read_user_id)
+        self._users = UserRequests(users, self._read_user_id)
 
     def operations(self) -> list[Operation]:
         """All calls of the API."""
@@ -95,6 +100,10 @@ class Handlers:
                     ("deleteGroup", self._groups.delete),
                 )
             ),
+            Operation("createUser", "POST", "/v1/createUser", "send", self.create_user),
+            Operation("updateUser", "POST", "/v1/updateUser", "send", self.update_user),
+            Operation("fetchUser", "GET", "/v1/fetchUser", "fetch", self.fetch_user),
+            Operation("fetchUsers", "GET", "/v1/fetchUsers", "fetch", self.fetch_users),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -174,6 +183,30 @@ class Handlers:
     async def fetch_group(self, call: Call) -> CallResult:
         shown = await self._port.fetch_group(self._groups.fetch(call.query, call.claims))
         return CallResult(200, encode_group_shown(shown), shown.quota)
+
+    async def create_user(self, call: Call) -> CallResult:
+        request = self._users.create(call.take_body(), call.claims)
+        result = await self._port.change_account(request)
+        return CallResult(201 if result.changed else 200, encode_account(request.user_id, result), result.quota)
+
+    async def update_user(self, call: Call) -> CallResult:
+        request = self._users.update(call.take_body(), call.claims)
+        result = await self._port.change_account(request)
+        return CallResult(200, encode_account(request.user_id, result), result.quota)
+
+    async def fetch_user(self, call: Call) -> CallResult:
+        request = self._users.fetch(call.query, call.claims)
+        shown = await self._port.fetch_users(request)
+        (user_id,), (profile,) = request.users, shown.profiles
+        if profile is None:
+            raise UnknownUser("nobody has made this user known")
+        is_whole = call.claims.is_admin or user_id == call.claims.user_id
+        return CallResult(200, encode_user(user_id, profile, is_whole=is_whole), shown.quota)
+
+    async def fetch_users(self, call: Call) -> CallResult:
+        request = self._users.fetch_some(call.query, call.claims)
+        shown = await self._port.fetch_users(request)
+        return CallResult(200, encode_users(request.users, shown.profiles), shown.quota)
 
     def _changing(self, parse: Callable[[bytes, Claims], ChangeGroup]) -> Callable[[Call], Awaitable[CallResult]]:
         """The handler of a call that changes a group, as `parse` reads it."""

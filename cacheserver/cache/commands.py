@@ -12,6 +12,8 @@ import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
+from rowbox.mailbox.account.account_row import AccountRow
+from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled, SignOutDone
@@ -34,6 +36,7 @@ CommandResult: TypeAlias = (
     | Revoked
     | Device
     | SignOutDone
+    | AccountChanged
     | GroupSent
     | GroupChanged
     | GroupView
@@ -51,6 +54,10 @@ CELL_BYTES = 600
 """What the cells of a command take in one row, in bytes, without the message's text."""
 DEVICES_BYTES = 8_000
 """What a state of a user's devices takes at most."""
+
+
+ACCOUNT_BYTES = 6_000
+"""What a deed of an account takes at most beside a cell: a profile of the largest name, avatar and attributes."""
 
 
 class Command(msgspec.Struct, eq=False, kw_only=True):
@@ -204,6 +211,25 @@ class MarkReadCommand(Command, eq=False):
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         return plans[0].mark_read(self.conversation_id, self.message_id, self.fact)
+
+
+class AccountCommand(Command, eq=False):
+    """Does something with a user's account."""
+
+    user_id: str
+    deed: AccountDeed
+    bearer: Bearer | None
+    judge: Judge
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = CELL_BYTES + ACCOUNT_BYTES
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult:
+        """Returns AccountChanged. Raises TokenRevoked, and what AccountRow does."""
+        self.judge(self.bearer)
+        plans[0].admit(self.bearer)
+        return AccountRow(plans[0]).do(self.deed)
 
 
 class ReceiptsCommand(Command, eq=False):

@@ -34,6 +34,8 @@ from rowbox.cacheserver.owner.activity import ActivityMeter
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -45,6 +47,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -63,6 +66,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver
 from rowbox.cacheserver.samples import Sample
@@ -81,6 +85,7 @@ from rowbox.mailbox.group import group_name
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import LeaseSettings
@@ -277,6 +282,18 @@ class Node:
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).change_group(request)
+
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).change_account(request)
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_users(request)
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        """See UserPort: what another server asks of a user of this one."""
+        return await self._at_work(user_id).profile_of(user_id)
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         """See MailboxPort."""

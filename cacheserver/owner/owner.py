@@ -43,6 +43,7 @@ from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.cache.commands import (
+    AccountCommand,
     ChangeCommand,
     CommandResult,
     DeliverCommand,
@@ -71,7 +72,10 @@ from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
+from rowbox.cacheserver.people.profiles import Profiles
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -84,6 +88,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -104,6 +109,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.receipts.gatherings import Gatherings
@@ -119,6 +125,7 @@ from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
+from rowbox.mailbox.account.deeds import AccountChanged
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
@@ -139,6 +146,7 @@ from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import MessageSettings, Settings
@@ -171,6 +179,10 @@ class Elsewhere(Protocol):
 
     def ask_group(self, name: str, asked: GroupRequest) -> Awaitable[GroupAnswer]:
         """Asks the owner of the group's row of this name."""
+        ...
+
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        """Asks the owner of a user who he is."""
         ...
 
 
@@ -313,6 +325,14 @@ class Owner:
         )
         self.receipt_reads = ReceiptReads(
             self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
+        )
+        self.profiles = Profiles(
+            self.table,
+            self.revocations,
+            self._limits,
+            self._profile_of,
+            self._random,
+            patience_s=settings.commit.timeout_ms / 1000,
         )
         self._unready = ["starting"]
 
@@ -596,6 +616,19 @@ class Owner:
         """See MailboxPort."""
         return self.devices.sign_out(request)
 
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        """See MailboxPort."""
+        user_id, bearer = request.user_id, request.bearer
+        if not self.revocations.admits_write(user_id, bearer):
+            await self._admit_in_line(user_id, bearer, request.routed)
+        quota = self._limits.take("send", user_id)
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        judge, routed = self.revocations.check_again, request.routed
+        self.pipeline.submit(AccountCommand(user_id, request.deed, bearer, judge, future=future, routed=routed))
+        changed = await future
+        assert isinstance(changed, AccountChanged)
+        return AccountResult(changed.version, changed.changed, quota)
+
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """See MailboxPort."""
         user_id, bearer = request.user_id, request.bearer
@@ -654,6 +687,15 @@ class Owner:
         if self._elsewhere is not None and not self.table.owns(name):
             return await self._elsewhere.ask_group(name, asked)
         return await self.groups.ask(asked)
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        """See UserPort."""
+        return await self.profiles.here(user_id)
+
+    async def _profile_of(self, user_id: str) -> Profile | None:
+        if self._elsewhere is not None and not self.table.owns(user_id):
+            return await self._elsewhere.profile_of(user_id)
+        return await self.profiles.here(user_id)
 
     def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
         return self.groups.settle_declined(cell, user_id, joined)
@@ -744,6 +786,10 @@ class Owner:
     def fetch_devices(self, request: FetchDevices) -> Coroutine[Any, Any, DevicesResult]:
         """See MailboxPort."""
         return self.devices.fetch(request)
+
+    def fetch_users(self, request: FetchUsers) -> Coroutine[Any, Any, UsersShown]:
+        """See MailboxPort."""
+        return self.profiles.shown(request)
 
     @property
     def fetches_begun(self) -> int:

@@ -14,6 +14,8 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -25,6 +27,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -45,6 +48,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.remote.follows import RemoteFollows
 from rowbox.cacheserver.remote.served_follows import ServedFollows
@@ -60,6 +64,8 @@ from rowbox.cacheserver.rpc.calls import (
     GroupSays,
     Handlers,
     Inbound,
+    ProfileNow,
+    ProfileOf,
     SendStatus,
     TakeReceipts,
 )
@@ -70,6 +76,7 @@ from rowbox.cacheserver.rpc.status import Status, status_of
 from rowbox.mailbox.errors import LinkLost, PeerTooOld, RateLimited, RowboxError, UnknownCall
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -112,6 +119,10 @@ class OwnerPort(Protocol):
         """See GroupPort."""
         ...
 
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        """See UserPort."""
+        ...
+
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
         """Has an author's mailbox take in what readers have: how many of the receipts were news to it."""
         ...
@@ -148,10 +159,12 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
     handlers.add(calls.CHANGE_GROUP, _checked(check, port.change_group))
     handlers.add(calls.REGISTER_DEVICE, _checked(check, port.register_device))
     handlers.add(calls.SIGN_OUT, _checked(check, port.sign_out))
+    handlers.add(calls.CHANGE_ACCOUNT, _checked(check, port.change_account))
 
 
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
+    handlers.add(calls.FETCH_USERS, _checked(check, port.fetch_users))
     handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
     handlers.add(calls.AWAIT_CONVERSATIONS, _checked(check, port.fetch_conversations))
     handlers.add(calls.MESSAGES, _checked(check, port.fetch_messages))
@@ -202,6 +215,7 @@ def owner_calls(port: OwnerPort) -> Handlers:
     handlers.add(calls.DELIVER, lambda asked, _: port.deliver(asked.user_id, asked.messages))
     handlers.add(calls.DELIVER_TO_MANY, lambda asked, _: _deliver_to_many(port, asked))
     handlers.add(calls.ASK_GROUP, lambda asked, _: _ask_group(port, asked))
+    handlers.add(calls.PROFILE_OF, lambda asked, _: _profile_of(port, asked))
     handlers.add(calls.TAKE_RECEIPTS, lambda asked, _: port.take_receipts(asked.user_id, asked.receipts))
     handlers.add(calls.JUDGE, lambda bearer, _: port.judge(bearer))
     return handlers
@@ -209,6 +223,10 @@ def owner_calls(port: OwnerPort) -> Handlers:
 
 async def _ask_group(port: OwnerPort, asked: AskGroup) -> GroupSays:
     return GroupSays(await port.ask_group(asked.asked))
+
+
+async def _profile_of(port: OwnerPort, asked: ProfileOf) -> ProfileNow:
+    return ProfileNow(await port.profile_of(asked.user_id))
 
 
 async def _deliver_to_many(port: OwnerPort, asked: DeliverToMany) -> Arrivals:
@@ -286,6 +304,18 @@ class RemoteMailboxes:
     async def fetch_group(self, request: FetchGroup, *, timeout_s: float | None = None) -> GroupShown:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_GROUP, request, timeout_s))
+
+    async def change_account(self, request: ChangeAccount, *, timeout_s: float | None = None) -> AccountResult:
+        """See MailboxPort."""
+        try:
+            return await self._of_newer(self._call(calls.CHANGE_ACCOUNT, request, timeout_s))
+        except RateLimited as error:
+            self._remember(request.user_id, error)
+            raise
+
+    async def fetch_users(self, request: FetchUsers, *, timeout_s: float | None = None) -> UsersShown:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_USERS, request, timeout_s))
 
     async def mark_read(self, request: MarkRead, *, timeout_s: float | None = None) -> MarkReadResult:
         """See MailboxPort."""
@@ -382,6 +412,10 @@ class RemoteMailboxes:
     async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
         """See OwnerPort. PeerTooOld."""
         return (await self._of_newer(self._call(calls.ASK_GROUP, AskGroup(asked), None))).answer
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        """See OwnerPort. PeerTooOld."""
+        return (await self._of_newer(self._call(calls.PROFILE_OF, ProfileOf(user_id), None))).profile
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         """See OwnerPort. UnknownCall where the other process is older than receipts."""

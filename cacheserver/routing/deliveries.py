@@ -1,6 +1,7 @@
 """The way of a message to a recipient who has another owner: where the ring of a write opens (owner/owner.py).
 
-Receipts go the other way, from a reader's owner to the author's, and are no less simple.
+Receipts go the other way, from a reader's owner to the author's, and are no less simple. Who a user is, his owner is
+asked.
 
 The Delivery of the sender's owner has a queue for each recipient and one delivery of it under way, tries again what
 fails with pauses, and keeps what does not arrive in the sender's outbox. So here is no queue and no retry: one call of
@@ -17,6 +18,7 @@ from rowbox.cacheserver.shardmap.view import MapView
 from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreOutcomeUnknown
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 
 
@@ -32,7 +34,7 @@ class _Batch:
 
 
 class Deliveries:
-    """Delivers to recipients who have other owners, and asks the rows of groups that have."""
+    """Delivers to recipients who have other owners, and asks the rows of groups and users that have."""
 
     def __init__(self, view: MapView, targets: Targets) -> None:
         self._view = view
@@ -68,6 +70,15 @@ class Deliveries:
         _, remote = self._remote(name)
         try:
             return await remote.ask_group(asked)
+        except NotTheOwner as error:
+            self._view.wanted(error.map_version)
+            raise
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        """What the user's owner answers. NotTheOwner as `deliver`; raises what Target.profile_of raises."""
+        _, remote = self._remote(user_id)
+        try:
+            return await remote.profile_of(user_id)
         except NotTheOwner as error:
             self._view.wanted(error.map_version)
             raise

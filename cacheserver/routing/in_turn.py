@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -26,6 +28,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -45,11 +48,13 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
 from rowbox.cacheserver.routing.targets import Target
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -105,12 +110,18 @@ class InTurn:
             return await self._target.sign_out(request)
         return await self._in_turn(request.user_id, request.routed, self._target.sign_out, request)
 
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.change_account(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.change_account, request)
+
     async def _in_turn(
         self,
         user_id: str,
         routed: Routed,
         ask: Callable[[Any], Awaitable[_Result]],
-        request: Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SignOut,
+        request: Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SignOut | ChangeAccount,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:
@@ -172,6 +183,14 @@ class InTurn:
     def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """See Target. One delivery of a recipient is under way at a time, so these need no order."""
         return self._target.deliver(user_id, messages)
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        """See MailboxPort."""
+        return await self._target.fetch_users(request)
+
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        """See UserPort."""
+        return self._target.profile_of(user_id)
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         """See MailboxPort."""

@@ -29,6 +29,8 @@ import msgspec
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -40,6 +42,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -59,6 +62,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.routing.followings import Followings
 from rowbox.cacheserver.routing.judges import Judges
@@ -209,6 +213,15 @@ class Router:
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        """See MailboxPort. `changed` is False too where it was an earlier try of this request whose answer was lost."""
+        asked = (request.user_id, request.deed, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[AccountResult]:
+            return target.change_account(ChangeAccount(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""
         return await self._read(user_id, lambda target: target.revoke_user(user_id))
@@ -313,6 +326,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_group(request))
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_users(request))
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort. No coroutine of its own: ten thousand may wait."""

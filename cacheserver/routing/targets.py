@@ -19,6 +19,7 @@ from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -35,6 +36,10 @@ class Target(MailboxPort, RevocationPort, Protocol):
 
     def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
         """See GroupPort."""
+        ...
+
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        """See UserPort."""
         ...
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:

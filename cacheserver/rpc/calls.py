@@ -12,6 +12,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     Changed,
     ChangeGroup,
     ChangeMessage,
@@ -24,6 +26,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     GroupResult,
     GroupShown,
@@ -41,9 +44,11 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -173,6 +178,18 @@ class GroupSays(msgspec.Struct, frozen=True, array_like=True):
     answer: GroupAnswer
 
 
+class ProfileOf(msgspec.Struct, frozen=True, array_like=True):
+    """A user whose profile is asked for."""
+
+    user_id: str
+
+
+class ProfileNow(msgspec.Struct, frozen=True, array_like=True):
+    """The profile of a user; None: he has none."""
+
+    profile: Profile | None
+
+
 class TakeReceipts(msgspec.Struct, frozen=True, array_like=True):
     """Receipts on their way into an author's mailbox. Done twice, or in another order, it comes to the same."""
 
@@ -186,6 +203,8 @@ SEND_TO = CallSpec("send_to", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
 REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
+CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.REQUESTS, writes=True)
+FETCH_USERS = CallSpec("fetch_users", FetchUsers, UsersShown, Lane.REQUESTS, writes=False)
 CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)
 FETCH_GROUP = CallSpec("fetch_group", FetchGroup, GroupShown, Lane.REQUESTS, writes=False)
 MARK_READ = CallSpec("mark_read", MarkRead, MarkReadResult, Lane.REQUESTS, writes=True)
@@ -211,6 +230,8 @@ DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)
 DELIVER_TO_MANY = CallSpec("deliver_to_many", DeliverToMany, Arrivals, Lane.DELIVERIES, writes=True)
 ASK_GROUP = CallSpec("ask_group", AskGroup, GroupSays, Lane.GROUPS, writes=True)
 TAKE_RECEIPTS = CallSpec("take_receipts", TakeReceipts, int, Lane.RECEIPTS, writes=True)
+PROFILE_OF = CallSpec("profile_of", ProfileOf, ProfileNow, Lane.CONTROL, writes=False)
+"""Requests wait for it, and it waits for none: so not in their lane."""
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
 PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""

@@ -214,6 +214,33 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     group_version: int | None = None
 
 
+class ChangedUser(Struct, rename="camel", kw_only=True, frozen=True):
+    """A user's profile after a call that makes or changes it."""
+
+    user_id: str
+    last_updated_timestamp: int
+    changed: bool
+    """False: it was so already, by an earlier try perhaps."""
+
+
+class User(Struct, rename="camel", kw_only=True, frozen=True):
+    """A user who is known. What follows `avatar` is there of oneself, and for administrators."""
+
+    user_id: str
+    name: str
+    avatar: str
+    """A picture's address, or empty."""
+    attributes: dict[str, str] | None = None
+    created_timestamp: int | None = None
+    last_updated_timestamp: int | None = None
+
+
+class FetchedUsers(Struct, rename="camel", kw_only=True, frozen=True):
+    """Those who are known of the users who were asked for, in that order."""
+
+    users: tuple[User, ...]
+
+
 class Page(Struct, rename="camel", kw_only=True, frozen=True):
     """What every page has beside its items. Each has a token, because the client asks for no page by its number."""
 

@@ -18,7 +18,7 @@ No I/O, no clock, no randomness: what a rule needs from the store is asked for a
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index import ConversationIndex
@@ -26,7 +26,7 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import DEVICES, MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.devices import Devices
 from rowbox.mailbox.errors import NotTheOwner
@@ -46,6 +46,18 @@ MAILBOX_BYTES = 2_000
 WINDOW_BYTES = 300
 STALE_BYTES = 100
 """An entry of a dict whose key the index holds anyway."""
+
+
+_OF_ACCOUNTS = frozenset(kind.letter for kind in ACCOUNT_KINDS)
+
+
+class Created(Protocol):
+    """A state of the account."""
+
+    @property
+    def created_version(self) -> int:
+        """The version with which its key came into the mailbox."""
+        ...
 
 
 class Limits(NamedTuple):
@@ -98,8 +110,8 @@ class Mailbox:
 
         `fence` () where no write can be late: then every cell counts. `stale_epochs` names, by kind and key, the
         lower epoch whose index cell carries a state: garbage once this epoch has written the key itself. `others`
-        are the states of all kinds but conversations. `born` is the version with which the first conversation came, 0
-        for a mailbox that has none.
+        are the states of all kinds but conversations. `born` is the version with which the first conversation came, or
+        something of the account, if that was earlier; 0 for a mailbox that has none of these.
         """
         self.user_id = user_id
         self.limits = limits
@@ -113,9 +125,9 @@ class Mailbox:
         self.devices: Devices | None = None
         """The user's devices; None where there never was one."""
         self._others_bytes = 0
+        self.born = self.index.born
         for kind, states in (others or {}).items():
             self._take_others(kind, states)
-        self.born = self.index.born
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
         self.log: deque[LogCell] = deque()
@@ -322,6 +334,9 @@ class Mailbox:
             known[key] = state
         if kind == DEVICES.letter:
             self.devices = cast("Devices", known[b""])
+        if kind in _OF_ACCOUNTS and states:
+            first = min(state.created_version for state in cast("Iterable[Created]", states.values()))
+            self.born = min(self.born, first) if self.born else first
 
     def _open_window(self, conversation_id: bytes, floor: bytes) -> Window:
         window = self.windows[conversation_id] = Window(floor, self.limits.window_messages, self.limits.window_bytes)

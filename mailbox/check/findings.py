@@ -50,6 +50,8 @@ class Code(StrEnum):
         "receipts"  # what is read is delivered, what is told is read, and the marks are as new as their log entry
     )
 
+    ACCOUNT = "account"  # a profile has a name and came before its last change; the log tells of no later change
+
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
     CHANGED_MESSAGE = "changed_message"  # changes follow one another, keep all but text and reactions, end at an unsend

@@ -29,6 +29,7 @@ from rowbox.mailbox.cells import (
     OutboxCell,
     brings_message,
 )
+from rowbox.mailbox.check.account_check import check_account
 from rowbox.mailbox.check.change_check import check_changes, kind_of, kinds_of_cells
 from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.devices_check import check_devices
@@ -96,6 +97,9 @@ class RowCheck:
             for one, marks in self.receipts.items()
         }
         self._member_marks = states[MEMBER_MARKS.letter]
+        self._states = states
+        self._account_version = 0
+        """Of the newest log entry of the account."""
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
         self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
@@ -142,7 +146,9 @@ class RowCheck:
             return
         if cell.kind is ChangeKind.RECEIPT:
             self._receipt(cell)
-        elif isinstance(cell.kind, ChangeKind) and cell.kind is not ChangeKind.ACCOUNT:
+        elif cell.kind is ChangeKind.ACCOUNT:
+            self._account_version = cell.version
+        elif isinstance(cell.kind, ChangeKind):
             conversation = self._conversation(cell.conversation_id, f"the log entry of {cell.version}")
             if conversation is not None:
                 conversation.log_entry(cell)
@@ -162,6 +168,7 @@ class RowCheck:
         newest = max((state.last_message_id for state in self._group_states()), default=None)
         for key, marks in self._member_marks.items():
             check_member_marks(key, marks, newest, self._report)
+        check_account(self._states, self._account_version, self._report)
         self._sends.end()
         for what, count in self._unknown.items():
             self._report(

@@ -527,6 +527,17 @@ class GroupsSettings(Struct, frozen=True, kw_only=True):
     ] = 0.2
 
 
+class UsersSettings(Struct, frozen=True, kw_only=True):
+    """Who is known."""
+
+    self_service: Annotated[
+        bool,
+        Meta(
+            description="Whether users make themselves known (createUser); else only administrators make users known."
+        ),
+    ] = False
+
+
 class PollSettings(Struct, frozen=True, kw_only=True):
     """Long polls, each of which holds a connection."""
 
@@ -636,6 +647,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     commit: CommitSettings = CommitSettings()
     messages: MessageSettings = MessageSettings()
     groups: GroupsSettings = GroupsSettings()
+    users: UsersSettings = UsersSettings()
     poll: PollSettings = PollSettings()
     sockets: SocketSettings = SocketSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()

@@ -4,6 +4,7 @@ A story asks for one thing after the other, or says in its transcript only what 
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final
@@ -399,6 +400,34 @@ async def an_admin_acts_for_others(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def users_are_known(caller: Caller) -> None:
+    async def made_known(who: str, **fields: Json) -> None:
+        body = json.dumps({"userId": caller.user(who), **fields}).encode()
+        words = f"an admin: createUser {who} {json.dumps(fields)}"
+        await caller.request(words, "POST", "/v1/createUser", "root", body=body, is_admin=True)
+
+    alice = {"name": "Alice", "avatar": "https://pictures.example/alice", "attributes": {"locale": "en"}}
+    token = await _token(caller.get("alice", "fetchChanges"))
+    await made_known("alice", **alice)
+    await made_known("alice", **alice)
+    await made_known("alice", **{**alice, "name": "Alicia"})
+    await made_known("bob", name="Bob")
+    token = await _token(caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20))
+    for name in ("Al", "Al"):
+        await caller.post("alice", "updateUser", name=name)
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20)
+    await caller.post("carol", "createUser", name="Carol")
+    await caller.post("carol", "updateUser", name="Carol")
+    await caller.post("bob", "updateUser", name="two\nlines")
+    await caller.post("bob", "updateUser", userId=caller.user("alice"), name="Not his")
+    for name in ("alice", "bob"):
+        await caller.get(name, "fetchUser")
+        await caller.get(name, "fetchUser", userId=caller.user("alice"))
+    await caller.get("bob", "fetchUser", userId=caller.user("carol"))
+    everybody = ",".join(caller.user(name) for name in ("carol", "bob", "alice"))
+    await caller.get("carol", "fetchUsers", userIds=everybody)
+
+
 async def one_id_twenty_times_at_once(caller: Caller) -> None:
     tries = [caller.send("alice", "bob", "once", "once") for _ in range(20)]
     answers = await asyncio.gather(*tries)
@@ -476,6 +505,7 @@ STORIES: Final[tuple[Story, ...]] = (
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,
+    users_are_known,
     one_id_twenty_times_at_once,
     more_than_the_bucket_holds,
     twelve_people_talk,

@@ -28,6 +28,7 @@ _PLAIN: Final = {
     "editedTimestamp": "a time",
     "lastUpdatedTimestamp": "a time",
     "joinedTimestamp": "a time",
+    "createdTimestamp": "a time",
     "version": "a version",
     "groupVersion": "a version",
     "retryAfterMs": "milliseconds",

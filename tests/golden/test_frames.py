@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     Changed,
     ChangeGroup,
     ChangeMessage,
@@ -21,6 +23,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     GroupResult,
     GroupShown,
@@ -41,6 +44,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.rpc import calls, frames
 from rowbox.cacheserver.rpc.calls import (
@@ -54,6 +58,8 @@ from rowbox.cacheserver.rpc.calls import (
     GroupSays,
     Heads,
     HeadsNow,
+    ProfileNow,
+    ProfileOf,
     SendStatus,
     TakeReceipts,
     Told,
@@ -64,6 +70,7 @@ from rowbox.cacheserver.rpc.failures import KNOWN
 from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, Refusal, Welcome
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
+from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
 from rowbox.mailbox.group import GroupPart, GroupSettings, Member, WhoMay
 from rowbox.mailbox.groups.requests import (
     Add,
@@ -82,6 +89,7 @@ from rowbox.mailbox.groups.requests import (
     ViewReceipts,
 )
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.receipts import MemberReceipt, Receipt
 from rowbox.mailbox.revocation import Bearer
@@ -101,6 +109,7 @@ READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
 SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
+PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
@@ -139,6 +148,15 @@ VALUES: Mapping[str, Any] = {
     "ChangeGroup": ChangeGroup("alice", ID, SetRole("bob", "admin"), BEARER, Routed(8, 9)),
     "ChangeGroup, a new one": ChangeGroup("alice", ID, Create("g", "Books", ("bob",), SETTINGS), BEARER, Routed(8, 9)),
     "GroupResult": GroupResult(ID, 6, changed=True, pending=2, quota=QUOTA),
+    "ChangeAccount": ChangeAccount(
+        "alice", CreateProfile("Alice", "https://a.example/b", {"locale": "en"}), BEARER, Routed(8, 9)
+    ),
+    "ChangeAccount, of a profile": ChangeAccount("alice", UpdateProfile("Al", None, {}), BEARER, Routed(8, 9)),
+    "AccountResult": AccountResult(6, changed=True, quota=QUOTA),
+    "FetchUsers": FetchUsers("alice", ("alice", "bob"), BEARER),
+    "UsersShown": UsersShown((PROFILE, None), QUOTA),
+    "ProfileOf": ProfileOf("alice"),
+    "ProfileNow": ProfileNow(PROFILE),
     "FetchGroup": FetchGroup("alice", ID, BEARER),
     "GroupShown": GroupShown(ID, GroupView(6, "Books", SETTINGS, (Member("alice", "owner", 5),)), QUOTA),
     "AskGroup": AskGroup(GroupSend(ID, BY, "hello", "1", OTHER_ID, 10)),

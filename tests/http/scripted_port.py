@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -16,6 +18,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -35,9 +38,11 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.mailbox.group import GroupSettings, Member
 from rowbox.mailbox.groups.requests import GroupView
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.revocation import Bearer
 
 ID = bytes(range(16))
@@ -47,6 +52,10 @@ CHANGED = ChangeResult(ID, 1_700_000_000_000_005, changed=True)
 GROUP = GroupResult(ID, 1_700_000_000_000_006, changed=True, pending=0)
 VIEW = GroupView(1_700_000_000_000_006, "the five", GroupSettings(), (Member("alice", "owner", 1_700_000_000_000_001),))
 DEVICE = DeviceShown("laptop", "Alice's", "web", 1_700_000_000_000_001, 1_700_000_000_000_002, is_asking=True)
+ACCOUNT = AccountResult(1_700_000_000_000_007, changed=True)
+PROFILE = Profile(
+    1_700_000_000_000_007, 1, "Alice", "https://pictures.example/a", {"locale": "en"}, 1_700_000_000_000_006
+)
 EMPTY_PAGE = Page((), is_delta=True, token="1700000000000004.0123456789abcdef01234567")
 
 NO_CHANGES = Changes((), (), account=False, is_delta=True, token="1700000000000004.0123456789abcdef01234567")
@@ -76,6 +85,8 @@ class ScriptedPort:
         self.marked = MARKED
         self.changed = CHANGED
         self.group = GROUP
+        self.account = ACCOUNT
+        self.profiles: dict[str, Profile] = {"alice": PROFILE}
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
         self.followers: list[Notify] = []
@@ -117,6 +128,14 @@ class ScriptedPort:
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         self._called(request)
         return GroupShown(request.conversation_id, VIEW)
+
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        self._called(request)
+        return self.account
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        self._called(request)
+        return UsersShown(tuple(map(self.profiles.get, request.users)), self.quota)
 
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         self._called(request)

@@ -11,7 +11,7 @@ import pytest
 from rowbox.api.http.problems import KINDS, MEDIA_TYPE
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.v1.openapi import openapi
-from rowbox.mailbox.settings.config import GroupsSettings, PollSettings
+from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 from tests.http.api import Api
 from tests.http.scripted_port import ScriptedPort
 
@@ -37,6 +37,7 @@ NO_ADDRESSES = {
     b"http://127.0.0.1:8080": "the client's example",
     b"https://chat-1.example.com": "its example of an origin",
     b"//chat-1.example.com/v1/ws": "an answer's example",
+    b"https://pictures.example/alice.webp": "a profile's example",
 }
 
 
@@ -121,7 +122,8 @@ async def test_a_page_holds_no_script_and_no_style(path: str, edge: Api) -> None
 def test_the_document_has_exactly_the_calls_there_are() -> None:
     documented = {(path, method.upper()) for path, item in openapi()["paths"].items() for method in item}
     there = {
-        (call.path, call.method) for call in Handlers(ScriptedPort(), PollSettings(), GroupsSettings()).operations()
+        (call.path, call.method)
+        for call in Handlers(ScriptedPort(), PollSettings(), GroupsSettings(), UsersSettings()).operations()
     }
     assert documented == there
 
@@ -196,6 +198,8 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "DeleteGroup",
         "RegisterDevice",
         "SignOut",
+        "CreateUser",
+        "UpdateUser",
     }
 
 

@@ -37,10 +37,11 @@ from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.errors import HandoverInProgress, LinkLost, Overloaded, PeerTooOld, RateLimited, TokenRevoked
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupChanged, GroupRequest, ViewGroup
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import PollSettings, RateLimitSettings, Settings
-from tests.http.scripted_port import EMPTY_PAGE, SENT, ScriptedPort
+from tests.http.scripted_port import EMPTY_PAGE, PROFILE, SENT, ScriptedPort
 from tests.links.linked import API, OWNER, SECRET
 from tests.support.virtual_time import WallClock, settle, virtual_time
 
@@ -325,6 +326,9 @@ class _Owners:
     async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
         return GroupChanged(7, changed=asked.conversation_id == bytes(16))
 
+    async def profile_of(self, user_id: str) -> Profile | None:
+        return PROFILE if user_id == "alice" else None
+
     async def judge(self, bearer: Bearer) -> None:
         raise TokenRevoked(f"of {bearer.user_id}")
 
@@ -349,6 +353,7 @@ async def test_what_owners_ask_of_one_another_comes_through(tmp_path: Path) -> N
     assert await mailboxes.deliver("bob", messages) == 3
     assert await mailboxes.deliver_to_many(("bob", "carol"), messages) == [3, 3]
     assert await mailboxes.ask_group(ViewGroup(bytes(16), "alice")) == GroupChanged(7, changed=True)
+    assert [await mailboxes.profile_of(user) for user in ("alice", "bob")] == [PROFILE, None]
     assert await mailboxes.take_receipts("bob", [Receipt(bytes(16), "alice", bytes(16))] * 2) == 2
     with pytest.raises(TokenRevoked, match="of alice"):
         await mailboxes.judge(Bearer("alice"))

@@ -29,6 +29,7 @@ from rowbox.mailbox.errors import NotTheOwner, RowboxError, StoreUnavailable
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import Settings
 from tests.support.cluster import SHARDS, UNLIMITED, Node, delivered, told
@@ -180,6 +181,11 @@ class Server:
         """See Elsewhere."""
         server = self._servers.named_by(self.view, name)
         return await server.process.call(server.owner.ask_group(asked))
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        """See Elsewhere."""
+        server = self._servers.named_by(self.view, user_id)
+        return await server.process.call(server.owner.profile_of(user_id))
 
     async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
         server = self._servers.named_by(self.view, user_id)

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 from rowbox.cacheserver.port import (
     HANDED_OVER,
     LINK_LOST,
+    AccountResult,
+    ChangeAccount,
     Changed,
     ChangeGroup,
     ChangeMessage,
@@ -28,6 +30,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -47,6 +50,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.routing.in_turn import InTurn
 from rowbox.cacheserver.routing.router import Router
@@ -65,6 +69,7 @@ from rowbox.mailbox.errors import (
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, entropy_of, message_id, shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -242,6 +247,15 @@ class ModelOwner:
         return ChangeResult(request.message_id, 0, changed=True)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
+        raise NotImplementedError
+
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        raise NotImplementedError
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        raise NotImplementedError
+
+    def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
         raise NotImplementedError
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
@@ -461,6 +475,15 @@ class ModelLink:
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         return await self._call(lambda: self._served.fetch_group(request))
+
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        return await self._call(lambda: self._served.change_account(request), writes=True)
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        return await self._call(lambda: self._served.fetch_users(request))
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        return await self._call(lambda: self._served.profile_of(user_id))
 
     async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
         return await self._call(lambda: self._served.ask_group(asked), writes=True)

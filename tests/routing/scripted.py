@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from rowbox.cacheserver.port import (
+    AccountResult,
+    ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
@@ -17,6 +19,7 @@ from rowbox.cacheserver.port import (
     FetchGroup,
     FetchMessages,
     FetchReceipts,
+    FetchUsers,
     Follow,
     Following,
     GroupResult,
@@ -35,6 +38,7 @@ from rowbox.cacheserver.port import (
     SendResult,
     SignOut,
     SignOutResult,
+    UsersShown,
 )
 from rowbox.cacheserver.routing.router import Router
 from rowbox.cacheserver.routing.targets import Local, Targets
@@ -44,6 +48,7 @@ from rowbox.mailbox.errors import HandoverInProgress, RowboxError
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import ID_BYTES, message_id
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -113,6 +118,17 @@ class ScriptedTarget:
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         answer: GroupShown = await self._ask(request)
         return answer
+
+    async def change_account(self, request: ChangeAccount) -> AccountResult:
+        answer: AccountResult = await self._ask(request)
+        return answer
+
+    async def fetch_users(self, request: FetchUsers) -> UsersShown:
+        answer: UsersShown = await self._ask(request)
+        return answer
+
+    def profile_of(self, user_id: str) -> "asyncio.Future[Profile | None]":
+        return self._ask(user_id)
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         answer: SendResult = await self._ask((user_id, client_message_id))

@@ -35,6 +35,7 @@ from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from tests.links.linked import SECRET
 from tests.routing.scripted import comes_to
@@ -78,6 +79,9 @@ class _Server:
 
     async def ask_group(self, name: str, asked: GroupRequest) -> GroupAnswer:
         return await self.deliveries.ask_group(name, asked)
+
+    async def profile_of(self, user_id: str) -> Profile | None:
+        return await self.deliveries.profile_of(user_id)
 
 
 @asynccontextmanager

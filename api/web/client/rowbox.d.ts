@@ -45,6 +45,10 @@ declare const ANSWERS: {
     fetchChanges: string;
     fetchReceipts: string;
     connect: string;
+    createUser: string;
+    updateUser: string;
+    fetchUser: string;
+    fetchUsers: string;
 };
 export type Message = {
     messageId: string;
@@ -182,6 +186,28 @@ export type FetchedReceipts = {
      * When any of it last changed in the mailbox; 0: never.
      */
     asOf: number;
+};
+export type ChangedUser = {
+    userId: string;
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, by an earlier try perhaps.
+     */
+    changed: boolean;
+};
+export type User = {
+    userId: string;
+    name: string;
+    /**
+     * A picture's address, or empty.
+     */
+    avatar: string;
+    attributes?: Record<string, string>;
+    createdTimestamp?: number;
+    lastUpdatedTimestamp?: number;
+};
+export type FetchedUsers = {
+    users: User[];
 };
 export type MessageReceipts = {
     messageId: string;
@@ -533,6 +559,22 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} User A user who is known. What follows `avatar` is there of oneself, and for administrators.
+ * @property {string} userId
+ * @property {string} name
+ * @property {string} avatar A picture's address, or empty.
+ * @property {Record<string, string>} [attributes]
+ * @property {number} [createdTimestamp]
+ * @property {number} [lastUpdatedTimestamp]
+ *
+ * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
+ * @property {User[]} users
  *
  * @typedef {object} MessageReceipts
  * @property {string} messageId
@@ -904,6 +946,44 @@ export declare class Rowbox {
      * @returns {Promise<FetchedReceipts>}
      */
     fetchReceipts(conversationId: string, messageIds: string[], options?: CallOptions): Promise<FetchedReceipts>;
+    /**
+     * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
+     * is known with another profile.
+     * @param {string} name
+     * @param {{avatar?: string, attributes?: Record<string, string>, userId?: string} & CallOptions} [options]
+     * @returns {Promise<ChangedUser>}
+     */
+    createUser(name: string, { avatar, attributes, userId, ...options }?: {
+        avatar?: string;
+        attributes?: Record<string, string>;
+        userId?: string;
+    } & CallOptions): Promise<ChangedUser>;
+    /**
+     * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
+     * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, userId?: string}} what
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedUser>}
+     */
+    updateUser(what: {
+        name?: string;
+        avatar?: string;
+        attributes?: Record<string, string>;
+        userId?: string;
+    }, options?: CallOptions): Promise<ChangedUser>;
+    /**
+     * Who somebody is; by default the user himself. Fails with the code unknown_user where nobody has made him known.
+     * @param {?string} [userId]
+     * @param {CallOptions} [options]
+     * @returns {Promise<User>}
+     */
+    fetchUser(userId?: string | null, options?: CallOptions): Promise<User>;
+    /**
+     * Who some users are, 1 to 50: those of them who are known.
+     * @param {string[]} userIds
+     * @param {CallOptions} [options]
+     * @returns {Promise<FetchedUsers>}
+     */
+    fetchUsers(userIds: string[], options?: CallOptions): Promise<FetchedUsers>;
     /**
      * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
      * where the server's store was put back from a copy in the middle of the list.

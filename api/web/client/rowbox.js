@@ -80,6 +80,10 @@ const ANSWERS = {
   fetchChanges: "conversations",
   fetchReceipts: "receipts",
   connect: "url",
+  createUser: "userId",
+  updateUser: "userId",
+  fetchUser: "userId",
+  fetchUsers: "users",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
@@ -152,6 +156,22 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} User A user who is known. What follows `avatar` is there of oneself, and for administrators.
+ * @property {string} userId
+ * @property {string} name
+ * @property {string} avatar A picture's address, or empty.
+ * @property {Record<string, string>} [attributes]
+ * @property {number} [createdTimestamp]
+ * @property {number} [lastUpdatedTimestamp]
+ *
+ * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
+ * @property {User[]} users
  *
  * @typedef {object} MessageReceipts
  * @property {string} messageId
@@ -653,6 +673,47 @@ export class Rowbox {
   fetchReceipts(conversationId, messageIds, options = {}) {
     const query = { conversationId, messageIds: messageIds.join(",") };
     return this.#retried("fetchReceipts", { query }, options);
+  }
+
+  /**
+   * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
+   * is known with another profile.
+   * @param {string} name
+   * @param {{avatar?: string, attributes?: Record<string, string>, userId?: string} & CallOptions} [options]
+   * @returns {Promise<ChangedUser>}
+   */
+  createUser(name, { avatar = "", attributes = {}, userId, ...options } = {}) {
+    return this.#retried("createUser", { body: { name, avatar, attributes, userId } }, options);
+  }
+
+  /**
+   * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
+   * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, userId?: string}} what
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedUser>}
+   */
+  updateUser(what, options = {}) {
+    return this.#retried("updateUser", { body: what }, options);
+  }
+
+  /**
+   * Who somebody is; by default the user himself. Fails with the code unknown_user where nobody has made him known.
+   * @param {?string} [userId]
+   * @param {CallOptions} [options]
+   * @returns {Promise<User>}
+   */
+  fetchUser(userId, options = {}) {
+    return this.#retried("fetchUser", { query: { userId } }, options);
+  }
+
+  /**
+   * Who some users are, 1 to 50: those of them who are known.
+   * @param {string[]} userIds
+   * @param {CallOptions} [options]
+   * @returns {Promise<FetchedUsers>}
+   */
+  fetchUsers(userIds, options = {}) {
+    return this.#retried("fetchUsers", { query: { userIds: userIds.join(",") } }, options);
   }
 
   /**

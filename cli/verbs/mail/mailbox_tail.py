@@ -17,7 +17,7 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 EVERY_S = 1.0
 """Between two looks at the mailbox."""
-_KINDS = {
+KIND_WORDS = {
     ChangeKind.MESSAGE: "message",
     ChangeKind.READ_MARK: "read mark",
     ChangeKind.EXPIRY: "expiry",
@@ -76,7 +76,7 @@ def _as_text(change: LogCell) -> str:
 
 
 def _kind(change: LogCell) -> str:
-    return _KINDS[change.kind] if isinstance(change.kind, ChangeKind) else f"kind {change.kind}"
+    return KIND_WORDS[change.kind] if isinstance(change.kind, ChangeKind) else f"kind {change.kind}"
 
 
 def _as_json(change: LogCell) -> bytes:

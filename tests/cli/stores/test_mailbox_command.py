@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rowbox.cli.main import main
+from rowbox.cli.verbs.mail.mailbox_tail import KIND_WORDS
+from rowbox.mailbox.cells import ChangeKind
 from rowbox.mailbox.ids import direct_conversation_id
 from tests.cli.stores.store_folder import in_store, nothing, three_messages
 from tests.cli.stores.test_check import lose_carols_copy
@@ -65,6 +67,10 @@ def test_tail_prints_the_changes_and_no_text(tmp_path: Path) -> None:
     as_json = run(tmp_path, "mailbox", "tail", "alice", "--all", "--no-follow", "--json").stdout.splitlines()
     versions = [orjson.loads(line)["version"] for line in as_json]
     assert versions == sorted(versions)
+
+
+def test_tail_has_a_word_for_every_kind_of_change() -> None:
+    assert set(KIND_WORDS) == set(ChangeKind)
 
 
 def test_an_audit_of_everybody(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ SETTINGS: Final = replace(
 )
 SHARDS: Final = 64
 BEGIN_US: Final = 1_764_208_500_123_456
+ADMIN: Final = "root"
+"""Whose token has the scope admin."""
 REQUEST_ID: Final = "5d1f0a3c-2a"
 
 
@@ -46,7 +48,7 @@ class _Recorder:
         path = f"/v1/{call}" + (f"?{urlencode(query)}" if query else "")
         return await self._note(status, call, summary, {"user": user, "path": path})
 
-    async def post(self, status: int, call: str, summary: str, user: str, **body: str | list[str]) -> Json:
+    async def post(self, status: int, call: str, summary: str, user: str, **body: Any) -> Json:
         return await self._note(status, call, summary, {"user": user, "path": f"/v1/{call}", "body": body})
 
     async def _note(self, status: int, call: str, summary: str, request: Json) -> Json:
@@ -57,11 +59,12 @@ class _Recorder:
         return value
 
     async def _ask(self, request: Json) -> Answer:
-        headers = {"X-Request-Id": REQUEST_ID}
+        headers, user = {"X-Request-Id": REQUEST_ID}, request["user"]
         if "body" not in request:
-            return await self._api.get(request["path"], request["user"], headers=headers)
+            return await self._api.get(request["path"], user, headers=headers)
         body = msgspec.json.encode(request["body"])
-        return await self._api.request("POST", request["path"], request["user"], headers=headers, body=body)
+        is_admin = user == ADMIN
+        return await self._api.request("POST", request["path"], user, admin=is_admin, headers=headers, body=body)
 
 
 async def recorded() -> bytes:
@@ -80,6 +83,7 @@ async def recorded() -> bytes:
             owner.receipts.close()  # in groups they would come by the real time, and take a version each
             await _group(recorder, clock)
             await _devices(recorder, clock)
+            await _users(recorder, clock)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -228,6 +232,27 @@ async def _devices(recorder: _Recorder, clock: _Clock) -> None:
     await post(404, "signOut", "A device that she never had.", "alice", deviceId="tablet")
     await post(401, "registerDevice", "The phone comes back under its old id.", "alice", **phone)
     clock.pass_s(60)
+
+
+async def _users(recorder: _Recorder, clock: _Clock) -> None:
+    """A program makes Alice known, and others look."""
+    get, post = recorder.get, recorder.post
+    alice = {
+        "name": "Alice Liddell",
+        "avatar": "https://pictures.example/alice.webp",
+        "attributes": {"locale": "en-GB"},
+    }
+    await post(201, "createUser", "A program makes Alice known.", ADMIN, userId="alice", **alice)
+    await post(200, "createUser", "The same request again changes nothing.", ADMIN, userId="alice", **alice)
+    await post(403, "createUser", "Bob may not make himself known here.", "bob", name="Bob")
+    clock.pass_s(40)
+    await post(200, "updateUser", "Alice gives herself another name.", "alice", name="Alice")
+    await post(409, "createUser", "She is known, and called otherwise.", ADMIN, userId="alice", **alice)
+    await get(200, "fetchUser", "All that is kept of her, as she sees it.", "alice")
+    await get(200, "fetchUser", "What Bob sees of her.", "bob", userId="alice")
+    await get(200, "fetchUsers", "Who is known of three.", "bob", userIds="alice,bob,carol")
+    await get(404, "fetchUser", "Nobody has made Carol known.", "bob", userId="carol")
+    await post(404, "updateUser", "So she has nothing to change.", "carol", name="Carol")
 
 
 async def _refusals(recorder: _Recorder) -> None:

@@ -38,6 +38,8 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.NotAllowed("x"), 403, False),
     (errors.GroupDeleted("x"), 403, False),
     (errors.UnknownMember("x"), 404, False),
+    (errors.UnknownUser("x"), 404, False),
+    (errors.UserExists("x"), 409, False),
     (errors.ClientGroupIdReused("x"), 422, False),
     (errors.GroupFull("x"), 422, False),
     (errors.TooManyReactions("x"), 422, False),

@@ -11,6 +11,7 @@ from rowbox.mailbox.errors import NotTheOwner, StoreUnavailable
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import Settings
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Node, delivered, told
@@ -83,6 +84,10 @@ class Sharing(Cluster):
     def ask_group(self, name: str, asked: GroupRequest) -> "asyncio.Future[GroupAnswer]":
         """See Elsewhere."""
         return self._at_owner(name, lambda owner: owner.ask_group(asked))
+
+    def profile_of(self, user_id: str) -> "asyncio.Future[Profile | None]":
+        """See Elsewhere."""
+        return self._at_owner(user_id, lambda owner: owner.profile_of(user_id))
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         """See Elsewhere."""

@@ -15,6 +15,7 @@ from rowbox.mailbox.cells import (
     KINDS,
     MEMBER_MARKS,
     MEMBERSHIP,
+    PROFILE,
     RECEIPTS,
     REVOCATION,
     Cell,
@@ -31,6 +32,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import MemberMarks, Move, ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import IndexCell, State
@@ -66,6 +68,7 @@ members = st.builds(Member, texts, st.just("owner"), stamps)
 groups = st.builds(
     Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
 )
+profiles = st.builds(Profile, stamps, stamps, texts, texts, st.dictionaries(texts, texts, max_size=3), stamps)
 formers = st.builds(Former, stamps, stamps, texts, stamps)
 devices = st.builds(
     Devices,
@@ -84,6 +87,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     RECEIPTS.letter: marks,
     MEMBER_MARKS.letter: member_marks,
     DEVICES.letter: devices,
+    PROFILE.letter: profiles,
 }
 index_cells = st.one_of(
     *(

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from rowbox.mailbox.account.account_row import AccountRow
+from rowbox.mailbox.account.deeds import AccountDeed
 from rowbox.mailbox.aggregate.changes import NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
     CONVERSATION,
+    PROFILE,
     RECEIPTS,
     Cell,
     ChangeKind,
@@ -157,6 +160,18 @@ class AliceRow:
         plan = self._plan()
         plan.note_told({conversation_id: read})
         self._commit(plan)
+
+    def do(self, deed: AccountDeed) -> None:
+        plan = self._plan()
+        AccountRow(plan).do(deed)
+        self._commit(plan)
+
+    def change_profile(self, **fields: Any) -> None:
+        """Damages the profile."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == PROFILE.letter else cell
+            for cell in self.states
+        ]
 
     def change_receipts(self, **fields: Any) -> None:
         """Damages the marks of the conversation with Bob."""

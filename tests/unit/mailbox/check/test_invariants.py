@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.cells import RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
+from rowbox.mailbox.cells import PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
 from rowbox.mailbox.fence import FenceEntry, Stamp
@@ -52,7 +53,7 @@ def read_mark_entry(version: int, conversation_id: bytes, up_to: bytes) -> LogCe
 @breaks(Code.UNKNOWN_KIND)
 def an_index_cell_of_a_newer_rowbox(row: AliceRow) -> None:
     last = row.log[-1].version
-    row.unknown.append(UnknownIndexCell(b"p", EPOCH, Stamp(EPOCH, last + 2), Stamp(EPOCH, last + 1)))
+    row.unknown.append(UnknownIndexCell(b"z", EPOCH, Stamp(EPOCH, last + 2), Stamp(EPOCH, last + 1)))
 
 
 @breaks(Code.UNKNOWN_KIND)
@@ -592,6 +593,33 @@ def test_reactions_go_with_edits_and_an_unsend(fenced: bool, is_removed: bool) -
     if is_removed:
         row.messages = [cell for cell in row.messages if cell == row.message(cell.message_id)]
     assert row.check() == []
+
+
+def test_a_profile_and_its_changes_are_right() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(CreateProfile("Alice"))
+        row.do(UpdateProfile("Al"))
+        assert row.check() == []
+
+
+@breaks(Code.ACCOUNT)
+def a_profile_without_a_name(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice"))
+    row.change_profile(name="")
+
+
+@breaks(Code.ACCOUNT)
+def a_profile_that_came_after_its_last_change(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice"))
+    row.change_profile(created_version=row.now_us + 1)
+
+
+@breaks(Code.ACCOUNT)
+def a_change_of_the_account_that_only_the_log_tells(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice"))
+    row.states = [cell for cell in row.states if cell.kind != PROFILE.letter]
+    row.mark_read(WITH_BOB, row.ids.again_from_bob)
 
 
 def receipts(row: AliceRow) -> None:

@@ -1,0 +1,151 @@
+"""The types of the calls about users: they validate requests, encode answers, and make a part of openapi.json."""
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.cacheserver.port import MAX_USERS, AccountResult
+from rowbox.mailbox.ids import USER_ID_PATTERN
+from rowbox.mailbox.people.profile import (
+    MOST_ATTRIBUTE_NAME,
+    MOST_ATTRIBUTES_BYTES,
+    MOST_AVATAR_CHARACTERS,
+    MOST_NAME_CHARACTERS,
+    Profile,
+)
+from rowbox.mailbox.representation import Timestamp, UserId, Version
+
+_USER_IDS: Final = USER_ID_PATTERN[1:-1]
+
+Name: TypeAlias = Annotated[
+    str,
+    Meta(
+        description=f"How the user is called: 1 to {MOST_NAME_CHARACTERS} characters, no control characters. Two users "
+        "may have the same name.",
+        examples=["Alice Liddell"],
+        extra_json_schema={"minLength": 1, "maxLength": MOST_NAME_CHARACTERS},
+    ),
+]
+Avatar: TypeAlias = Annotated[
+    str,
+    Meta(
+        description=f"The address of a picture, up to {MOST_AVATAR_CHARACTERS} characters: https, or empty for none.",
+        examples=["https://pictures.example/alice.webp"],
+        extra_json_schema={"maxLength": MOST_AVATAR_CHARACTERS, "pattern": r"^$|^https://[!-~]+$"},
+    ),
+]
+Attributes: TypeAlias = Annotated[
+    dict[str, str],
+    Meta(
+        description=f"Whatever a program keeps of the user: texts by names of up to {MOST_ATTRIBUTE_NAME} characters, "
+        f"{MOST_ATTRIBUTES_BYTES} bytes of UTF-8 in all. Nobody but the user himself and administrators is shown them.",
+        examples=[{"locale": "en-GB"}],
+    ),
+]
+
+
+class CreateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A user who is to be known."""
+
+    name: Name
+    avatar: Avatar = ""
+    attributes: Attributes = {}
+    user_id: ActingUserId | UnsetType = UNSET
+
+
+class UpdateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is to be changed of a profile: what is left out stays. `attributes` replaces all that there were."""
+
+    name: Name | UnsetType = UNSET
+    avatar: Avatar | UnsetType = UNSET
+    attributes: Attributes | UnsetType = UNSET
+    user_id: ActingUserId | UnsetType = UNSET
+
+
+class FetchUserQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which user."""
+
+    user_id: Annotated[UserId, Meta(description="Any user; by default the token's.")] | UnsetType = UNSET
+
+
+class FetchUsersQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which users."""
+
+    user_ids: Annotated[
+        str,
+        Meta(
+            description=f"1 to {MAX_USERS} users, with commas between them.",
+            examples=["alice,bob"],
+            extra_json_schema={"pattern": f"^{_USER_IDS}(,{_USER_IDS}){{0,{MAX_USERS - 1}}}$"},
+        ),
+    ]
+
+
+class AccountResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A user's profile after a change of it."""
+
+    user_id: UserId
+    last_updated_timestamp: Version
+    changed: Annotated[
+        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
+    ]
+
+
+class UserShown(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What everybody sees of a user."""
+
+    user_id: UserId
+    name: Name
+    avatar: Avatar
+
+
+class FetchUserResponse(UserShown, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A user; of oneself, and for administrators, all that is kept of him."""
+
+    attributes: Attributes | UnsetType = UNSET
+    created_timestamp: Annotated[Timestamp, Meta(description="When the user was made known.")] | UnsetType = UNSET
+    last_updated_timestamp: Version | UnsetType = UNSET
+
+
+class FetchUsersResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The users who are known."""
+
+    users: Annotated[list[UserShown], Meta(description="Those who have a profile, in the order of the question.")]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_account(user_id: str, result: AccountResult) -> bytes:
+    """The body of an AccountResponse."""
+    return _encode(
+        AccountResponse(user_id=user_id, last_updated_timestamp=result.version, changed=result.changed),
+    )
+
+
+def encode_user(user_id: str, profile: Profile, *, is_whole: bool) -> bytes:
+    """The body of a FetchUserResponse: all of it, or what everybody sees."""
+    shown = FetchUserResponse(user_id=user_id, name=profile.name, avatar=profile.avatar)
+    if is_whole:
+        shown = msgspec.structs.replace(
+            shown,
+            attributes=profile.attributes,
+            created_timestamp=profile.created_version,
+            last_updated_timestamp=profile.version,
+        )
+    return _encode(shown)
+
+
+def encode_users(user_ids: tuple[str, ...], profiles: tuple[Profile | None, ...]) -> bytes:
+    """The body of a FetchUsersResponse."""
+    return _encode(
+        FetchUsersResponse(
+            users=[
+                UserShown(user_id=user_id, name=profile.name, avatar=profile.avatar)
+                for user_id, profile in zip(user_ids, profiles, strict=True)
+                if profile is not None
+            ]
+        )
+    )

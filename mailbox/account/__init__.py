@@ -1,0 +1,1 @@
+"""What a user does with his own account: plans of his own row that change no conversation."""

@@ -1,0 +1,50 @@
+"""A user's own row, as the plan of one mutation, where his account is concerned.
+
+What is asked for twice is done once: what is so already is not changed. Each change has a log entry of the kind
+ACCOUNT, which names nothing: the user's devices ask what they show.
+"""
+
+from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, CreateProfile, UpdateProfile
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.cells import PROFILE, ChangeKind, LogCell
+from rowbox.mailbox.errors import UnknownUser, UserExists
+from rowbox.mailbox.people.profile import Profile
+
+
+class AccountRow:
+    """The row of a `plan`. Whatever raises has planned nothing."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def do(self, deed: AccountDeed) -> AccountChanged:
+        """Does what is asked. UserExists, UnknownUser."""
+        if isinstance(deed, CreateProfile):
+            return self._create(deed)
+        return self._update(deed)
+
+    def _create(self, new: CreateProfile) -> AccountChanged:
+        known = self._plan.state(PROFILE)
+        if known is None:
+            return self._put_profile(new.name, new.avatar, new.attributes, 0)
+        if (known.name, known.avatar, known.attributes) != (new.name, new.avatar, new.attributes):
+            raise UserExists("this user has a profile already, and another one")
+        return AccountChanged(known.version, changed=False)
+
+    def _update(self, new: UpdateProfile) -> AccountChanged:
+        known = self._plan.state(PROFILE)
+        if known is None:
+            raise UnknownUser("this user has no profile")
+        name = known.name if new.name is None else new.name
+        avatar = known.avatar if new.avatar is None else new.avatar
+        attributes = known.attributes if new.attributes is None else new.attributes
+        if (name, avatar, attributes) == (known.name, known.avatar, known.attributes):
+            return AccountChanged(known.version, changed=False)
+        return self._put_profile(name, avatar, attributes, known.created_version)
+
+    def _put_profile(self, name: str, avatar: str, attributes: dict[str, str], created: int) -> AccountChanged:
+        """`created` 0: now."""
+        epoch, version = self._plan.stamp()
+        self._plan.put(PROFILE, Profile(version, epoch, name, avatar, attributes, created or version))
+        self._plan.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
+        return AccountChanged(version, changed=True)

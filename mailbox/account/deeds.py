@@ -1,0 +1,34 @@
+"""What may be asked to be done with a user's account, and what comes of it. Values that travel between processes.
+
+They are array-like and tagged: a new kind has a tag of its own, a new field comes last, with a default.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class CreateProfile(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Makes a user known."""
+
+    name: str
+    avatar: str = ""
+    attributes: dict[str, str] = {}
+
+
+class UpdateProfile(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Another name, avatar or other attributes for a user who is known; None: it stays."""
+
+    name: str | None = None
+    avatar: str | None = None
+    attributes: dict[str, str] | None = None
+
+
+AccountDeed: TypeAlias = CreateProfile | UpdateProfile
+
+
+class AccountChanged(msgspec.Struct, frozen=True, array_like=True):
+    """What came of a deed: the version of what it is about; `changed`: whether it was not so before."""
+
+    version: int
+    changed: bool

@@ -1,0 +1,1 @@
+"""Who a user is, as his own row tells it. Values only; mailbox/account has the rules."""

@@ -1,0 +1,35 @@
+"""A user's profile: how he is called, and what the program that made him known keeps of him.
+
+It is in the user's own row, and nowhere else: no other row has a copy that would have to follow it. A user without one
+is nobody whom anybody has made known; his mailbox is there all the same.
+"""
+
+from typing import Final
+
+import msgspec
+
+MOST_NAME_CHARACTERS: Final = 100
+MOST_AVATAR_CHARACTERS: Final = 512
+MOST_ATTRIBUTES_BYTES: Final = 2_048
+"""Of UTF-8, names and values together."""
+MOST_ATTRIBUTE_NAME: Final = 64
+"""Characters."""
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True):
+    """`created_version` is the version with which the user was made known: it stays. `avatar` is "" for none.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
+
+    version: int
+    epoch: int
+    name: str
+    avatar: str
+    attributes: dict[str, str]
+    created_version: int
+
+
+def attributes_bytes(attributes: dict[str, str]) -> int:
+    """What counts against MOST_ATTRIBUTES_BYTES."""
+    return sum(len(name.encode()) + len(value.encode()) for name, value in attributes.items())
