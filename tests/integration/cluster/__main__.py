@@ -4,6 +4,7 @@ Between two rounds all servers are stopped and started. The first breach ends it
 """
 
 import asyncio
+import resource
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from tests.integration.cluster.support.fleet import running_fleet
+from tests.integration.cluster.support.kill_sockets import kill_under_sockets
 from tests.integration.cluster.support.owner_kill import Killed, kill_an_owner
 from tests.integration.cluster.support.rounds import SMALL, Rounds
 from tests.integration.cluster.support.steady import percentile
@@ -27,8 +29,11 @@ REGIONS = 8
 @click.option("--round-seconds", default=150.0, show_default=True, help="Faults of one round, before the verdict.")
 @click.option("--users", default=12, show_default=True, help="Users of a round.")
 @click.option("--owner-kills", type=int, metavar="N", help="Instead: kill an owner N times, and measure its users.")
+@click.option("--sockets", type=int, metavar="N", help="Instead: kill an owner and an API server under N sockets.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the data lie meanwhile.")
-def main(minutes: float, round_seconds: float, users: int, owner_kills: int | None, folder: Path | None) -> None:
+def main(
+    minutes: float, round_seconds: float, users: int, owner_kills: int | None, sockets: int | None, folder: Path | None
+) -> None:
     """Break a cluster of real processes, and judge what its clients were told."""
     with (
         tempfile.TemporaryDirectory(prefix="rowbox-chaos-", dir=folder) as name,
@@ -36,6 +41,8 @@ def main(minutes: float, round_seconds: float, users: int, owner_kills: int | No
     ):
         if owner_kills is not None:
             asyncio.run(_owner_kills(hbase, Path(name), owner_kills))
+        elif sockets is not None:
+            asyncio.run(_sockets(hbase, Path(name), sockets))
         else:
             asyncio.run(_rounds(hbase, Path(name), minutes * 60, round_seconds, users))
 
@@ -63,6 +70,25 @@ async def _owner_kills(hbase: HBaseCluster, folder: Path, kills: int) -> None:
                 done.append(await kill_an_owner(fleet, random))
                 click.echo(f"kill {len(done)}: {_told(done[-1:])}")
     click.echo(f"{kills} kills: {_told(done)}")
+
+
+async def _sockets(hbase: HBaseCluster, folder: Path, sockets: int) -> None:
+    """With the settings that a server has by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket and a request for each user, and their servers'
+    random = seeded_random()
+    with made_store_on(hbase, regions=REGIONS) as store:
+        async with running_fleet(hbase.hbase, store, folder, {}) as fleet:
+            for one in await kill_under_sockets(fleet, sockets, random):
+                hit, others = (_times(moments_s) for moments_s in (one.hit_s, one.others_s))
+                click.echo(f"kill -9 of {one.server} under {sockets} sockets: {hit} its users, {others} the others")
+                if one.wrong:
+                    raise click.ClickException(f"{len(one.wrong)} have not what is there: {one.wrong[:20]}")
+
+
+def _times(moments_s: Sequence[float]) -> str:
+    median_s, p99_s, last_s = (percentile(moments_s, part) for part in (0.5, 0.99, 1.0))
+    return f"{median_s:.2f} s (median), {p99_s:.2f} s (p99), {last_s:.2f} s (all) for the {len(moments_s)} of"
 
 
 def _told(done: Sequence[Killed]) -> str:

@@ -1,4 +1,5 @@
 """What clients were told of changes to messages between two: edits, unsends, reactions; and whether copies agree. Pure.
+(Of groups: group_changes.py.)
 
 A request that was given up may be done later than one behind it, as edits have no id of their own. So the last change
 that was answered stands, or an earlier one that had a try without an answer. What was taken back stays so.
@@ -109,7 +110,7 @@ def _unlike_the_answers(user_id: str, copy: Message, of: OfMessage | None, text:
         if not any(change.value is None for change in by_author):
             yield f"nobody took back {where}"
         return
-    if text is not None and copy.message_content not in _possible(by_author, text):
+    if text is not None and copy.message_content not in possible(by_author, text):
         yield f"lost edit: {where} is {copy.message_content!r}, of {by_author}"
     was_edited = any(change.value is not None and change.is_done for change in by_author)
     if was_edited != (copy.edited_timestamp is not UNSET) and not any(one.unknown_outcomes for one in by_author):
@@ -117,13 +118,13 @@ def _unlike_the_answers(user_id: str, copy: Message, of: OfMessage | None, text:
     shown = {user: one.emoji for one in (copy.reactions or ()) for user in one.users}
     by_reader = of.by_reader if of is not None else {}
     for reader in shown.keys() | by_reader.keys():
-        if shown.get(reader, NOTHING) not in _possible(by_reader.get(reader, []), NOTHING):
+        if shown.get(reader, NOTHING) not in possible(by_reader.get(reader, []), NOTHING):
             yield f"lost reaction: {reader}'s to {where} is {shown.get(reader)!r}, of {by_reader.get(reader)}"
     if any(one.mine != (user_id in one.users) or one.count != len(one.users) for one in copy.reactions or ()):
         yield f"miscounted: {where} has {copy.reactions}"
 
 
-def _possible(changes: Sequence[Change], first: str) -> set[str | None]:
+def possible(changes: Sequence[Change], first: str) -> set[str | None]:
     """What may stand after these: the last that was answered, or another one of which a try may have come later."""
     done = [change.value for change in changes if change.is_done]
     late = {change.value for change in changes if change.unknown_outcomes}

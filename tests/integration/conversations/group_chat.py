@@ -1,4 +1,5 @@
-"""Users who make groups, add and remove one another, leave, and write to the groups, while servers come and go.
+"""Users who make groups, add and remove one another, leave, and write to the groups, while servers come and go. What
+they do to messages of groups is in group_changing.py.
 
 Each group has a steward who made it and never leaves it; admins change it at the same time as he. A request without an
 answer is made again, as clients do. What everybody was told stands in the GroupHistory of each group.
@@ -10,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
+from msgspec import UNSET
+
 from rowbox.api.v1.groups.types import FetchGroupResponse, GroupResponse
 from rowbox.api.v1.responses import SendMessageResponse
 from rowbox.mailbox.group import Role
 from rowbox.mailbox.representation import Conversation, Message
-from tests.integration.conversations.group_history import Deed, GroupHistory, GroupSend, group_breaches
+from tests.integration.conversations.group_changing import GroupChanging
+from tests.integration.conversations.group_history import OUT, Deed, GroupHistory, GroupSend, group_breaches
 from tests.integration.conversations.insisting import Insisting
 from tests.integration.support.client import Client, Refused
 from tests.integration.support.served import Served
@@ -25,6 +29,9 @@ _FIRST_MEMBERS: Final = 4
 _CHANGES: Final = 0.15
 """Part of what an admin does that changes the group; the steward does nothing else."""
 _LEAVES: Final = 0.03
+_TAKEN_BACK: Final = 0.05
+"""Part of what an admin does that takes back a message of somebody, of the newest."""
+_NEWEST: Final = 5
 _OUTSIDE: Final = 0.1
 """Part of the messages that go to a group in which their sender is not, as far as he knows."""
 _LATE_RETRIES: Final = 0.05
@@ -36,9 +43,7 @@ _PACE_S: Final = 0.3
 _PAGE: Final = 200
 _NOTHING_COMES_S: Final = 240.0
 """What stays in an outbox is looked for every three minutes."""
-_OUT: Final = frozenset({"not_a_member", "unknown_conversation", "group_deleted"})
-"""What a request of one is refused with who is not in the group."""
-_NO: Final = _OUT | {"not_allowed", "unknown_member"}
+_NO: Final = OUT | {"not_allowed", "unknown_member"}
 """What a change is refused with: who asks may not do that any more, or whom it is about is not in."""
 
 
@@ -64,6 +69,7 @@ class GroupChat:
         self._random = random
         self._is_over = asyncio.Event()
         self._groups: list[_Group] = []
+        self._changing = GroupChanging(server, way, random)
 
     async def talk(self) -> None:
         """Runs until `finish` was called and everybody's part of each group is what it has to be, or nothing comes any
@@ -94,6 +100,12 @@ class GroupChat:
             for send in [*retried, *self._random.sample(sample, min(20, len(sample)))]:
                 await self._settle(history, send)
 
+    async def react(self, user_id: str, message: Message) -> None:
+        """Now and then a user reacts to a message of a group that came."""
+        found = (one for one in self.histories if one.conversation_id == message.conversation_id)
+        if (history := next(found, None)) is not None and message.event is UNSET:
+            await self._changing.react(history, user_id, message)
+
     async def breaches(self) -> list[str]:
         """In what the mailboxes contradict the groups' logs, or these what was answered; the first of it."""
         clients = {user_id: self._server.client(user_id) for user_id in self._users}
@@ -122,6 +134,11 @@ class GroupChat:
         return sum(len(history.sends) + len(history.deeds) for history in self.histories)
 
     @property
+    def changed(self) -> int:
+        """How many edits, unsends and reactions were asked for."""
+        return sum(len(history.message_changes) for history in self.histories)
+
+    @property
     def unknown_outcomes(self) -> int:
         return sum(history.unknown_outcomes for history in self.histories)
 
@@ -148,10 +165,13 @@ class GroupChat:
                 await self._leave(user_id, group)
             elif user_id != group.history.steward and user_id in group.admins and self._random.random() < _CHANGES:
                 await self._change_members(user_id, group)
+            elif user_id in group.admins and self._random.random() < _TAKEN_BACK:
+                await self._take_back(user_id, group)
             else:
                 send = await self._send(user_id, group)
                 if send.message_id:
                     own.append((group, send))
+                    await self._changing.change(group.history, send)
             if own and self._random.random() < _LATE_RETRIES:
                 again, send = self._random.choice(own)
                 await self._settle(again.history, send)
@@ -253,6 +273,11 @@ class GroupChat:
                 await self._look(history.steward, history, send)
         return send
 
+    async def _take_back(self, user_id: str, group: _Group) -> None:
+        sends = [send for send in group.history.sends if send.message_id][-_NEWEST:]
+        if sends:
+            await self._changing.unsend(group.history, user_id, self._random.choice(sends))
+
     async def _settle(self, history: GroupHistory, send: GroupSend) -> SendMessageResponse | None:
         """Sends until there is an answer, and enters it; None where it was refused."""
         client = self._server.client(send.user_id)
@@ -261,8 +286,8 @@ class GroupChat:
         try:
             answer = await self._way.insist(lambda: client.send_to(*what), send)
         except Refused as refused:
-            is_his = send.user_id == history.steward and not _may_have_ended(history)
-            if is_his or refused.problem.code not in _OUT:
+            is_his = send.user_id == history.steward and not history.may_have_ended
+            if is_his or refused.problem.code not in OUT:
                 history.wrong_answers.append(f"{send} was refused: {refused}")
             history.settle_send(send, "")
             return None
@@ -296,10 +321,6 @@ class GroupChat:
                 await self._is_over.wait()
         except TimeoutError:
             pass
-
-
-def _may_have_ended(history: GroupHistory) -> bool:
-    return any(deed.type == "deleted" for deed in history.deeds)
 
 
 def _may_be_refused(history: GroupHistory, deed: Deed, code: str) -> bool:

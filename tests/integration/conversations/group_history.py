@@ -8,18 +8,28 @@ gap, in the same order. Every answer that a client had has its place in the log.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
+from math import inf
 from typing import Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from rowbox.api.v1.groups.types import FetchGroupResponse
 from rowbox.mailbox.group import FIRST_MEMBERS, EventType, Role
 from rowbox.mailbox.representation import Conversation, Event, Message
+from tests.integration.conversations.group_changes import (
+    GroupMessageChange,
+    Leaving,
+    OfGroupMessage,
+    message_breaches,
+)
+from tests.integration.conversations.group_log import UNTOLD, Membership, Standing, stays_of
+from tests.integration.conversations.insisting import Asked
 
 _MOST_SHOWN: Final = 20
-UNTOLD: Final = "untold"
-"""The role of one who was given a role by a request whose outcome nobody knows."""
+OUT: Final = frozenset({"not_a_member", "unknown_conversation", "group_deleted"})
+"""What a request of one is refused with who is not in the group."""
 
 
 @dataclass
@@ -77,6 +87,8 @@ class GroupHistory:
     conversation_id: str = ""
     sends: list[GroupSend] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
+    changes: dict[str, OfGroupMessage] = field(default_factory=dict)
+    """What was asked to be done to messages, by messageId."""
     wrong_answers: list[str] = field(default_factory=list)
     _ticks: Iterator[int] = field(default_factory=count)
 
@@ -112,44 +124,57 @@ class GroupHistory:
         """Its answer came: the version of the event that it is, if it is one, or the code of its refusal."""
         deed.settled, deed.version, deed.refused = next(self._ticks), version, refused
 
+    def begin_change(self, user_id: str, message_id: str, text: str | None) -> GroupMessageChange:
+        """A new edit of a confirmed message; None: an unsend."""
+        change = GroupMessageChange(text, user_id=user_id, started=next(self._ticks))
+        self.changes_of(message_id).by_author.append(change)
+        return change
+
+    def begin_reaction(self, user_id: str, message: Message, emoji: str) -> GroupMessageChange:
+        """A new reaction. A message that its author was not told to be sent yet is as it was sent."""
+        if message.message_id not in self.changes and self._send_of(message.message_id) is None:
+            self.changes[message.message_id] = OfGroupMessage(message.sender_id, message.message_content)
+        change = GroupMessageChange(emoji, user_id=user_id, started=next(self._ticks))
+        self.changes_of(message.message_id).by_reader.setdefault(user_id, []).append(change)
+        return change
+
+    def settle_change(self, change: GroupMessageChange, *, is_done: bool) -> None:
+        """Its answer came; a refusal is none."""
+        change.settled, change.is_done = next(self._ticks), is_done
+
+    def changes_of(self, message_id: str) -> OfGroupMessage:
+        """What was asked to be done to a confirmed message."""
+        of = self.changes.get(message_id)
+        if of is None:
+            send = self._send_of(message_id)
+            assert send is not None
+            of = self.changes[message_id] = OfGroupMessage(send.user_id, send.content)
+        return of
+
+    def leaving_at(self, version: int) -> Leaving:
+        """What is known of the leaving that is the event of this version: where no answer tells of it, nothing else."""
+        deed = next((one for one in self.deeds if one.version == version), None)
+        if deed is None or deed.settled is None:
+            return Leaving(version, -inf, inf)
+        return Leaving(version, deed.started, deed.settled)
+
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether it was asked to end."""
+        return any(deed.type == "deleted" for deed in self.deeds)
+
+    @property
+    def message_changes(self) -> list[GroupMessageChange]:
+        """All that were asked for."""
+        return [change for of in self.changes.values() for change in of.all]
+
     @property
     def unknown_outcomes(self) -> int:
-        return sum(send.unknown_outcomes for send in self.sends) + sum(deed.unknown_outcomes for deed in self.deeds)
+        asked: Iterator[Asked] = chain(self.sends, self.deeds, self.message_changes)
+        return sum(one.unknown_outcomes for one in asked)
 
-
-@dataclass
-class Standing:
-    """One who is in, by the log."""
-
-    role: str
-    joined: int
-
-
-@dataclass
-class Membership:
-    """Who is in a group at a moment of its log, the earliest join first, and what it is called."""
-
-    members: dict[str, Standing] = field(default_factory=dict)
-    name: str = ""
-    version: int = 0
-    """Of the newest change."""
-
-    def after(self, message: Message, roles: Mapping[int, Role]) -> "Membership":
-        """What it is behind one message of the log. `roles`: those that were given, by version of the event."""
-        event = message.event
-        if not isinstance(event, Event):
-            return self
-        version = message.sent_timestamp
-        members = {user_id: Standing(one.role, one.joined) for user_id, one in self.members.items()}
-        for user_id in _joining(event):
-            members[user_id] = Standing("owner" if event.type == "created" and user_id == event.actor else "member", 0)
-            members[user_id].joined = version
-        if event.type == "role":
-            (user_id,) = event.users
-            members[user_id].role = roles.get(version, UNTOLD)
-        for user_id in _leaving(event, members):
-            members.pop(user_id, None)
-        return Membership(members, self.name if event.name is UNSET else event.name, version)
+    def _send_of(self, message_id: str) -> GroupSend | None:
+        return next((send for send in self.sends if send.message_id == message_id), None)
 
 
 def group_breaches(
@@ -163,11 +188,17 @@ def group_breaches(
     Of each user: all messages that he has of the group, the oldest first, as the API orders them; what his list shows
     of it; and what fetchGroup says to him, or the code with which it is refused. Nobody asks for anything any more.
     """
+    stays = stays_of(parts[group.steward], group.leaving_at)
+    ended = next((one.sent_timestamp for one in parts[group.steward] if _ends_it(one)), inf)
+    changed = message_breaches(group.changes, parts, group.steward, stays, ended)
+    parts = {user_id: [_as_sent(group, message) for message in part] for user_id, part in parts.items()}
     log = parts[group.steward]
     found = [
         *group.wrong_answers,
         *(f"{one.client_message_id} was never answered" for one in group.sends if one.settled is None),
         *(f"{one} was never answered" for one in group.deeds if one.settled is None),
+        *(f"{one} was never answered" for one in group.message_changes if one.settled == inf),
+        *changed,
         *_sends_in(group, log),
         *_deeds_in(group, log),
         *_misordered(group, log),
@@ -181,16 +212,14 @@ def group_breaches(
     return found[:_MOST_SHOWN]
 
 
-def _joining(event: Event) -> tuple[str, ...]:
-    if event.type == "created":
-        return (event.actor, *event.users)
-    return event.users if event.type == "added" else ()
+def _ends_it(message: Message) -> bool:
+    return isinstance(message.event, Event) and message.event.type == "deleted"
 
 
-def _leaving(event: Event, members: Mapping[str, Standing]) -> tuple[str, ...]:
-    if event.type == "deleted":
-        return tuple(members)
-    return event.users if event.type in {"removed", "left", "declined"} else ()
+def _as_sent(group: GroupHistory, message: Message) -> Message:
+    """A message that was to be changed has its own judge; here it has the text with which it was sent."""
+    of = group.changes.get(message.message_id)
+    return message if of is None else replace(message, message_content=of.text)
 
 
 def _sends_in(group: GroupHistory, log: Sequence[Message]) -> Iterator[str]:

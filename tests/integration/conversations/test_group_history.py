@@ -96,6 +96,20 @@ def test_an_unsettled_request_is_no_proof() -> None:
     assert len(made.breaches()) == 2
 
 
+def test_a_change_of_a_message_is_judged_by_itself_and_its_message_as_it_was_sent() -> None:
+    made = told()
+    change = made.history.begin_change("bob", "message-1", "hallo")
+    assert any("was never answered" in finding for finding in made.breaches())
+    made.history.settle_change(change, is_done=True)
+    assert any(finding.startswith("lost edit") for finding in made.breaches())
+    for user_id in ("ann", "bob"):
+        part = made.parts[user_id]
+        part[1] = replace(part[1], message_content="hallo", edited_timestamp=9)
+    assert made.breaches() == []
+    made.parts["bob"][1] = made.log[1]
+    assert any(finding.startswith("lost edit: message-1 in bob") for finding in made.breaches())
+
+
 def _lose(made: Told) -> None:
     del made.parts["bob"][1]
 

@@ -112,8 +112,11 @@ class Chat(Insisting):
     def __str__(self) -> str:
         """For the output of a test that fails, or that is timed."""
         changes = len(self.changing.history.changes) if self.changing is not None else 0
-        of_groups = self.groups.asked if self.groups is not None else 0
-        return f"{self.history}, {changes} changes of messages, {of_groups} messages and changes of groups"
+        of_groups, changed = (self.groups.asked, self.groups.changed) if self.groups is not None else (0, 0)
+        return (
+            f"{self.history}, {changes} changes of messages, {of_groups} messages and changes of groups, {changed} "
+            "changes of their messages"
+        )
 
     def finish(self) -> None:
         """No new sends; what is not settled goes on until it is."""
@@ -247,9 +250,11 @@ class Chat(Insisting):
         newest = max(news, key=lambda message: message.last_updated_timestamp)
         await self._look(client, newest.message_id, newest.last_updated_timestamp)
         if self.changing is not None and not self._no_more_sends.is_set():
-            of_two = [message for message in news if message.participants]  # those of groups cannot be changed yet
-            if of_two:
-                self._senders.create_task(self.changing.react(client.user_id, self._random.choice(of_two)))
+            message = self._random.choice(news)
+            if message.participants:
+                self._senders.create_task(self.changing.react(client.user_id, message))
+            elif self.groups is not None:
+                self._senders.create_task(self.groups.react(client.user_id, message))
         if self._random.random() < _MARKS:
             message = self._random.choice(news)
             await self.insist(lambda: client.mark_read(message.conversation_id, message.message_id))

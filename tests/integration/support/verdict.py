@@ -46,12 +46,12 @@ async def check_everything(
     random: Random,
     *,
     others_copies: int = 0,
-    by_socket: Mapping[str, Followed] | None = None,
+    followed: Mapping[str, Mapping[str, Followed]] | None = None,
 ) -> int:
     """Sends again, and reads all mailboxes from a cold start; stops the server, and has `rowbox check` look as well.
 
     `others_copies`: how many copies of messages the store holds of users of another chat. Returns how many of this one.
-    `by_socket`: what users have of their mailboxes who followed them by sockets.
+    `followed`: by way and user, what they have of their mailboxes who followed them by sockets and event streams.
     """
     await _send_again(server, chat, random)
     server.kill()
@@ -60,7 +60,7 @@ async def check_everything(
     mailboxes = await _fetch_all(server, chat)
     await _check_groups(chat)
     _check_messages(chat, mailboxes)
-    _check_followers(chat, mailboxes, by_socket or {})
+    _check_followers(chat, mailboxes, followed or {})
     _check_conversations(chat, mailboxes)
     await server.stop()
     copies = sum(map(len, mailboxes.messages.values())) + _of_groups(chat, mailboxes)
@@ -136,7 +136,7 @@ def _of_groups(chat: Chat, mailboxes: Mailboxes) -> int:
     return sum(len(held[one.steward][one.conversation_id]) for one in chat.groups.histories)
 
 
-def _check_followers(chat: Chat, mailboxes: Mailboxes, by_socket: Mapping[str, Followed]) -> None:
+def _check_followers(chat: Chat, mailboxes: Mailboxes, followed: Mapping[str, Mapping[str, Followed]]) -> None:
     """P4: all deltas together are what a fresh fetch gives. Receipts came, and none went back."""
     assert chat.resets == []
     assert chat.went_back == []
@@ -144,8 +144,9 @@ def _check_followers(chat: Chat, mailboxes: Mailboxes, by_socket: Mapping[str, F
     for user_id in chat.users:
         fresh = mailboxes.messages[user_id], mailboxes.conversations[user_id]
         assert unlike(Followed(chat.messages[user_id], chat.conversations[user_id]), *fresh) == []
-        if user_id in by_socket:
-            assert unlike(by_socket[user_id], *fresh) == [], f"by {user_id}'s socket"
+        for way, by_user in followed.items():
+            if user_id in by_user:
+                assert unlike(by_user[user_id], *fresh) == [], f"by {user_id}'s {way}"
 
 
 def unlike(followed: Followed, messages: Sequence[Message], conversations: Sequence[Conversation]) -> list[object]:

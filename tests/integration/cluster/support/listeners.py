@@ -15,6 +15,7 @@ import msgspec
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cacheserver.clocks import wall_clock_us
 from rowbox.cli.secret import load_or_create
+from tests.integration.cluster.support.copies import Copy
 from tests.integration.cluster.support.fleet import Fleet
 from tests.integration.support.client import UNKNOWN_OUTCOME, Refused
 from tests.integration.support.server_process import DEADLINE_S
@@ -25,25 +26,19 @@ _REPLY_S = 12.0
 """How long a call waits for its reply: as long as one over HTTP (fleet.py)."""
 
 
-class Listener:
+class Listener(Copy):
     """One user's client. It acknowledges what it has, and goes on with its token at whichever server answers."""
 
     def __init__(self, fleet: Fleet, user: str, dice: Random) -> None:
-        self.user = user
+        super().__init__(user)
         self._fleet = fleet
         self._dice = dice
         self._access = issue_token(load_or_create(fleet.data_dir), user, 3600, admin=False, now=_now())
-        self.token: str | None = None
-        self.messages: dict[str, Any] = {}
-        self.conversations: dict[str, Any] = {}
         self.connections = 0
-        self.gaps: list[tuple[str | None, str | None]] = []
-        """Of deltas that did not begin at the own token: that token, and theirs."""
-        self.resets: list[str | None] = []
-        """Of deltas that were none, but a beginning: their reason. The first has none."""
-        self.heard = asyncio.Condition()
         self.calls = 0
         """How many were made over the socket."""
+        self.server = ""
+        """The URL of the API server to which it is connected, or was last."""
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
 
@@ -82,6 +77,7 @@ class Listener:
         url = f"{api.server.url}/v1/ws"
         async with session.ws_connect(url, protocols=("rowbox.v1",), heartbeat=HEARTBEAT_S) as socket:
             self.connections += 1
+            self.server = api.server.url
             await socket.send_str(json.dumps({"t": "hello", "token": self._access}))
             await socket.send_str(json.dumps({"t": "follow", "token": self.token}))
             self._socket = socket
@@ -97,33 +93,12 @@ class Listener:
 
     async def _hear(self, socket: aiohttp.ClientWebSocketResponse, frame: Any) -> None:
         if frame["t"] == "delta":
-            await self._take(frame)
+            if frame["prev"] != self.token:
+                self.gaps.append((self.token, frame["prev"]))
+            await self.take(frame, frame["token"])
             await socket.send_str(json.dumps({"t": "ack", "token": self.token}))
         elif frame["t"] == "reply" and (reply := self._replies.get(frame["id"])) is not None and not reply.done():
             reply.set_result((frame["status"], msgspec.json.encode(frame["body"])))
-
-    async def _take(self, delta: Any) -> None:
-        if delta["prev"] != self.token:
-            self.gaps.append((self.token, delta["prev"]))
-        if not delta["isDeltaUpdate"]:
-            self.messages, self.conversations = {}, {}
-            self.resets.append(delta["resetReason"])
-        self.messages |= {one["messageId"]: one for one in delta["messages"]}
-        self.conversations |= {one["conversationId"]: one for one in delta["conversations"]}
-        self.token = delta["token"]
-        async with self.heard:
-            self.heard.notify_all()
-
-    async def begins(self) -> None:
-        """Returns when it has a token: what was sent before that is in no delta, as a beginning shows no messages."""
-        async with asyncio.timeout(DEADLINE_S), self.heard:
-            await self.heard.wait_for(lambda: self.token is not None)
-
-    async def hears(self, text: str) -> None:
-        """Returns when it has a message of this text."""
-        async with asyncio.timeout(DEADLINE_S), self.heard:
-            while not any(one["messageContent"] == text for one in self.messages.values()):
-                await self.heard.wait()
 
 
 class Crowd:
@@ -145,16 +120,16 @@ class Crowd:
         """One message after the other, from anybody to anybody, until it is cancelled."""
         while True:
             sender, recipient = self._dice.choices([listener.user for listener in self.listeners], k=2)
-            await self._send(sender, recipient, f"text {next(self._serials)}")
+            await self.send(sender, recipient, f"text {next(self._serials)}")
 
     async def is_told(self) -> None:
         """Returns when everybody has been told of a message that was sent from now on."""
         text = f"mark {next(self._serials)}"
         writer = self.listeners[0].user
-        await asyncio.gather(*(self._send(writer, listener.user, text) for listener in self.listeners))
+        await asyncio.gather(*(self.send(writer, listener.user, text) for listener in self.listeners))
         await asyncio.gather(*(listener.hears(text) for listener in self.listeners))
 
-    async def _send(self, sender: str, recipient: str, text: str) -> None:
+    async def send(self, sender: str, recipient: str, text: str) -> None:
         """Until it is confirmed."""
         client, name = self._fleet.client(sender), f"{recipient}.{text}".replace(" ", "-")
         async with asyncio.timeout(4 * DEADLINE_S):

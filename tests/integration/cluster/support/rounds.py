@@ -1,6 +1,7 @@
 """A round of chaos: people chat through both API servers while things go wrong; then everybody is asked.
 
-They send, edit, unsend and react, and have groups. Each has a socket and long polls, which both tell of all of it.
+They send, edit, unsend and react, and have groups, in which they do the same. Each has a socket and long polls, some
+have an event stream, and each of these tells of all of it.
 """
 
 import asyncio
@@ -38,6 +39,8 @@ class Done:
     changes: int = 0
     of_groups: int = 0
     """Messages to groups, and changes of them."""
+    changes_in_groups: int = 0
+    """Of messages."""
     groups: int = 0
     socket_calls: int = 0
     moved_shards: int = 0
@@ -51,6 +54,7 @@ class Done:
             self.looks + other.looks,
             self.changes + other.changes,
             self.of_groups + other.of_groups,
+            self.changes_in_groups + other.changes_in_groups,
             self.groups + other.groups,
             self.socket_calls + other.socket_calls,
             self.moved_shards + other.moved_shards,
@@ -62,7 +66,8 @@ class Done:
         return (
             f"{self.seconds:.0f} s, {self.sends:,} sends, {self.unknown_outcomes:,} unknown outcomes, "
             f"{self.looks:,} looks, {self.changes:,} edits, unsends and reactions, {self.of_groups:,} messages and "
-            f"changes of {self.groups} groups, {self.socket_calls:,} calls over sockets, "
+            f"changes of {self.groups} groups, {self.changes_in_groups:,} edits, unsends and reactions in them, "
+            f"{self.socket_calls:,} calls over sockets, "
             f"{self.faults.total()} faults of {len(self.faults)} kinds: {faults}; "
             f"{self.moved_shards} shards came to where they were sent"
         )
@@ -104,9 +109,9 @@ class Rounds:
                 await chaos.run(seconds)
                 took_s = time.monotonic() - began_s
                 chat.finish()
-            by_socket = await sockets.come_to_the_head(PATIENCE_S)
+            followed = await sockets.come_to_the_head(PATIENCE_S)
         self._copies += await check_everything(
-            self._fleet, chat, self._random, others_copies=self._copies, by_socket=by_socket
+            self._fleet, chat, self._random, others_copies=self._copies, followed=followed
         )
         self.number += 1
         assert chat.changing is not None
@@ -118,6 +123,7 @@ class Rounds:
             chat.looks,
             len(chat.changing.history.changes),
             chat.groups.asked,
+            chat.groups.changed,
             len(chat.groups.histories),
             sockets.calls,
             chaos.moved_shards,

@@ -1,4 +1,6 @@
-"""Users of a fleet who have a socket each: they follow their mailboxes by it, and some of their calls go over it."""
+"""Users of a fleet who have a socket each: they follow their mailboxes by it, and some of their calls go over it. Some
+have an event stream beside it.
+"""
 
 import asyncio
 import time
@@ -8,17 +10,18 @@ from pathlib import Path
 from random import Random
 from typing import Final, TypeVar
 
-import msgspec
-
 from rowbox.cli.secret import load_or_create
-from rowbox.mailbox.representation import Conversation, Message
+from tests.integration.cluster.support.copies import Copy
 from tests.integration.cluster.support.fleet import Fleet
 from tests.integration.cluster.support.listeners import Listener
+from tests.integration.cluster.support.streams import StreamFollower
 from tests.integration.support.client import Client, decoded
 from tests.integration.support.verdict import Followed, unlike
 
 _OVER_SOCKET: Final = 0.5
 """Part of the calls, while there is a socket."""
+STREAM_EACH: Final = 3
+"""Each third user has an event stream."""
 _T = TypeVar("_T")
 
 
@@ -27,6 +30,9 @@ class SocketUsers:
 
     def __init__(self, fleet: Fleet, users: Sequence[str], random: Random) -> None:
         self.listeners = {user_id: Listener(fleet, user_id, Random(random.getrandbits(32))) for user_id in users}
+        self.streams = {
+            user_id: StreamFollower(fleet, user_id, Random(random.getrandbits(32))) for user_id in users[::STREAM_EACH]
+        }
         self._fleet = fleet
         self._random = random
 
@@ -59,16 +65,21 @@ class SocketUsers:
         """How many went over sockets."""
         return sum(listener.calls for listener in self.listeners.values())
 
-    async def come_to_the_head(self, patience_s: float) -> dict[str, Followed]:
-        """What each socket's user has put together of deltas, once that is what a fetch shows, or after that time."""
+    async def come_to_the_head(self, patience_s: float) -> dict[str, dict[str, Followed]]:
+        """What users have put together of what they were told, by way and user, once that is what a fetch shows, or
+        after that time.
+        """
         ends_s = time.monotonic() + patience_s
-        behind = set(self.listeners)
+        behind: list[Copy] = [*self.listeners.values(), *self.streams.values()]
         while behind and time.monotonic() < ends_s:
-            behind = {user_id for user_id in behind if not await self._is_at_head(user_id)}
-        return {user_id: _followed(listener) for user_id, listener in self.listeners.items()}
+            behind = [copy for copy in behind if not await self._is_at_head(copy)]
+        return {
+            "socket": {user_id: listener.followed for user_id, listener in self.listeners.items()},
+            "event stream": {user_id: stream.followed for user_id, stream in self.streams.items()},
+        }
 
-    async def _is_at_head(self, user_id: str) -> bool:
-        client, has = self._fleet.client(user_id), _followed(self.listeners[user_id])
+    async def _is_at_head(self, copy: Copy) -> bool:
+        client, has = self._fleet.client(copy.user), copy.followed
         return not unlike(has, await client.all_messages(), await client.all_conversations())
 
 
@@ -92,21 +103,13 @@ class _SocketClient(Client):
 async def sockets_of(fleet: Fleet, users: Sequence[str], random: Random) -> AsyncIterator[SocketUsers]:
     """Everybody has begun to follow."""
     made = SocketUsers(fleet, users, random)
-    listening = [asyncio.create_task(listener.run()) for listener in made.listeners.values()]
+    copies: list[Listener | StreamFollower] = [*made.listeners.values(), *made.streams.values()]
+    listening = [asyncio.create_task(copy.run()) for copy in copies]
     try:
-        for listener in made.listeners.values():
-            await listener.begins()
+        for copy in copies:
+            await copy.begins()
         yield made
     finally:
         for task in listening:
             task.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
-
-
-def _followed(listener: Listener) -> Followed:
-    return Followed(
-        {name: msgspec.convert(one, Message) for name, one in listener.messages.items()},
-        {name: msgspec.convert(one, Conversation) for name, one in listener.conversations.items()},
-        [str(reason) for reason in listener.resets[1:]],
-        [f"a delta began at {theirs}, and not at {own}" for own, theirs in listener.gaps],
-    )
