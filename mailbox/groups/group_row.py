@@ -269,7 +269,7 @@ class GroupRow:
                 )
                 for message_id in asked.message_ids
             ),
-            max((known.version for known in marks if known is not None), default=0),
+            max((group.version, *(known.version for known in marks if known is not None))),  # who is named changes, too
         )
 
     @property

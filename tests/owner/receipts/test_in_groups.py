@@ -122,6 +122,22 @@ async def test_nobody_is_told_but_the_author_while_he_is_in() -> None:
             await says(made, sent, user="bob")
 
 
+@virtual_time
+async def test_what_is_told_has_changed_also_where_somebody_left() -> None:
+    """Whoever shows it goes by `as_of`."""
+    async with a_group("bob", "cid") as made:
+        node = made.node
+        sent = await node.send_to("ann", GROUP, "hello", "1")
+        begun = await asked(node, sent, conversation=GROUP)
+        await node.mark_read("cid", GROUP, sent.message_id)
+        await asyncio.sleep(SOON_S)
+        read = await asked(node, sent, conversation=GROUP)
+        await node.change_group("ann", GROUP, Remove("cid"))
+        left = await asked(node, sent, conversation=GROUP)
+        assert begun.as_of < read.as_of < left.as_of
+        assert [one.user_id for one in left.receipts[0].members] == ["bob"]
+
+
 async def _asked_by_id(node: Node, user: str, identifier: bytes) -> None:
     request = FetchReceipts(user, GROUP, (identifier,))
     await node.process.call(node.owner.fetch_receipts(request))
