@@ -326,7 +326,7 @@ async def test_a_group_that_is_given_away_tells_those_who_told_it() -> None:
         gatherings.give_away(lambda name: name == NAME)
         with pytest.raises(HandoverInProgress):
             await taken
-        assert gatherings.gathered == 0
+        assert gatherings.gathered == len(gatherings) == len(gatherings._timers) == 0
 
 
 @virtual_time

@@ -175,6 +175,72 @@ async def test_a_receipt_of_somebody_who_is_not_there_changes_nothing() -> None:
         assert await seen(node) == (None, None)
 
 
+@pytest.mark.parametrize("mode", ["none", "delivered"])
+@virtual_time
+async def test_where_reads_are_not_told_a_load_tells_none_either(mode: Mode) -> None:
+    async with servers(late=True, receipts=mode) as made:
+        sent = await made.node.send("ann", "bob", "hello", "c1")
+        await made.node.mark_read("bob", WITH_BOB, sent.message_id)
+        await asyncio.sleep(SOON_S)
+        assert made.node.owner.receipts.teller.told == 0
+        node = await made.restart()
+        await node.messages("bob")
+        await asyncio.sleep(SOON_S)
+        assert node.owner.receipts.teller.told == 0
+        assert await seen(node) == (None, None)
+
+
+@virtual_time
+async def test_tokens_that_come_together_prove_together_and_one_of_the_future_proves_nothing() -> None:
+    async with servers(late=False) as made:
+        node = made.node
+        for sender in ("ann", "cem"):
+            await node.send(sender, "bob", "before bob has looked", "c0")
+        token = await followed(node, "bob")
+        await node.messages("bob", token=made.clock.now_us() + 10**12, proves=True)
+        sent = await node.send("ann", "bob", "hello", "c1")
+        token = await follow(node, "bob", token)
+        of_cem = await node.send("cem", "bob", "hello", "c1")
+        for _ in range(2):
+            token = await follow(node, "bob", token)
+        await asyncio.sleep(SOON_S)
+        assert await seen(node) == (sent.message_id, None)
+        assert await seen(node, "cem", direct_conversation_id("bob", "cem")) == (of_cem.message_id, None)
+
+
+@virtual_time
+async def test_of_so_many_at_once_it_is_looked_up_what_they_have() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rowbox.cacheserver.receipts.receipts.MOST_PROOFS", 1)
+        async with servers(late=False) as made:
+            node = made.node
+            for user in ("bob", "cem"):
+                await node.send("ann", user, "before he has looked", f"{user} 0")
+            tokens = {user: await followed(node, user) for user in ("bob", "cem")}
+            for number in (1, 2):
+                sent = {user: await node.send("ann", user, "hello", f"{user} {number}") for user in tokens}
+                for user in (*tokens, *tokens):
+                    tokens[user] = await follow(node, user, tokens[user])
+                assert len(node.owner.receipts._proofs) == 1
+                await asyncio.sleep(SOON_S)
+                assert await seen(node) == (sent["bob"].message_id, None)
+
+
+@virtual_time
+async def test_what_was_told_to_be_read_is_not_told_to_be_delivered_before_that_is_written() -> None:
+    async with servers(late=True) as made:
+        node = made.node
+        await node.send("ann", "bob", "before bob has looked", "c0")
+        token = await followed(node, "bob")
+        sent = await node.send("ann", "bob", "hello", "c1")
+        await node.mark_read("bob", WITH_BOB, sent.message_id)
+        await asyncio.sleep(NOTE_S / 3)
+        for _ in range(2):
+            token = await follow(node, "bob", token)
+        await asyncio.sleep(SOON_S)
+        assert node.owner.receipts.teller.told == 1
+
+
 @both_kinds
 @virtual_time
 async def test_who_answers_has_read(*, late: bool) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rowbox.cacheserver.receipts.teller import GROUP_SPACING_S, LONGEST_PAUSE_S, MOST_TOGETHER, SPACING_S, Teller
-from rowbox.mailbox.errors import RowboxError, StoreDamaged, StoreUnavailable, UnknownCall
+from rowbox.mailbox.errors import Overloaded, RowboxError, StoreDamaged, StoreUnavailable, UnknownCall
 from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.receipts import Receipt
 from tests.support.virtual_time import virtual_time
@@ -70,6 +70,17 @@ async def test_what_comes_within_a_second_goes_together_and_what_is_no_news_does
     assert author.told[1][0] - author.told[0][0] >= SPACING_S
     assert author.teller.owed == 0
     assert author.teller.told == 2
+
+
+@virtual_time
+async def test_what_was_told_as_delivered_is_told_as_read_too() -> None:
+    """Also within the second in which nothing of the conversation is told."""
+    author = Author()
+    author.owe(delivered(1))
+    await asyncio.sleep(0.2)
+    author.owe(read(1))
+    await asyncio.sleep(3)
+    assert author.marks == [(MARKS[1], b""), (MARKS[1], MARKS[1])]
 
 
 @virtual_time
@@ -163,6 +174,45 @@ async def test_pauses_grow_to_a_minute() -> None:
     assert pauses[0] < 1
     assert max(pauses) < LONGEST_PAUSE_S + 1
     assert pauses[-1] > LONGEST_PAUSE_S / 3
+
+
+@virtual_time
+async def test_once_something_was_told_pauses_begin_anew() -> None:
+    author = Author()
+    author.fails = [StoreUnavailable("away")] * 6
+    author.owe(delivered(1))
+    for _ in range(600):  # so that what comes next still finds its entry
+        if not author.confirmed:
+            await asyncio.sleep(0.1)
+    author.fails = [StoreUnavailable("away")]
+    author.owe(delivered(2))
+    await asyncio.sleep(SPACING_S + 1)
+    assert author.confirmed == [delivered(1), delivered(2)]
+
+
+@virtual_time
+async def test_whoever_is_busy_is_left_alone_for_as_long_as_he_says() -> None:
+    author = Author()
+    author.fails = [Overloaded("full", retry_after_ms=20_000)]
+    author.owe(delivered(1))
+    await asyncio.sleep(30)
+    (first, _), (second, _) = author.told
+    assert second - first >= 20
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailable("away")])
+@virtual_time
+async def test_what_was_given_away_while_it_is_told_is_not_told_again(error: RowboxError | None) -> None:
+    """Whoever owns the reader now tells it. What was confirmed is noted all the same."""
+    author = Author()
+    author.is_late = True
+    author.owe(delivered(1))
+    await asyncio.sleep(0.2)
+    author.teller.forget(lambda reader: reader == "bob")
+    author.waiting[0].set_result(1) if error is None else author.waiting[0].set_exception(error)
+    await asyncio.sleep(3 * LONGEST_PAUSE_S)
+    assert (len(author.told), author.teller.owed, author.teller.retries) == (1, 0, 0)
+    assert author.confirmed == ([delivered(1)] if error is None else [])
 
 
 @virtual_time

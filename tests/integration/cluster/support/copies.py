@@ -40,9 +40,9 @@ class Copy:
         async with asyncio.timeout(DEADLINE_S), self.heard:
             await self.heard.wait_for(lambda: self.token is not None)
 
-    async def hears(self, text: str) -> None:
+    async def hears(self, text: str, within_s: float = DEADLINE_S) -> None:
         """Returns when it has a message of this text."""
-        async with asyncio.timeout(DEADLINE_S), self.heard:
+        async with asyncio.timeout(within_s), self.heard:
             while not any(one["messageContent"] == text for one in self.messages.values()):
                 await self.heard.wait()
 

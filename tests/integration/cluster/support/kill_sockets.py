@@ -12,6 +12,8 @@ from tests.integration.cluster.support.listeners import Crowd, Listener, crowd_o
 _AT_ONCE: Final = 500
 """Messages on their way: more than the killed server's users, so that nobody else's wait for these."""
 _WRITERS: Final = 4
+_PATIENCE_S: Final = 120.0
+"""A duration is told and not judged here."""
 
 
 class SocketsBack(NamedTuple):
@@ -50,8 +52,8 @@ async def _killed(fleet: Fleet, crowd: Crowd, machine: Machine) -> SocketsBack:
     fleet.in_rotation = [api for api in fleet.apis if api is not machine]  # as a load balancer does
     killed_s = time.monotonic()
     machine.server.kill()
-    back_s = await _all_hear(crowd, killed_s)
     await machine.server.ended()
+    back_s = await _all_hear(crowd, killed_s)
     wrong = await crowd.is_at_rest()
     return SocketsBack(machine.name, _of(back_s, hit), _of(back_s, back_s.keys() - hit), wrong)
 
@@ -65,7 +67,7 @@ async def _all_hear(crowd: Crowd, killed_s: float) -> dict[str, float]:
         async with room:
             text = f"after the kill {killed_s}"
             sending = asyncio.create_task(crowd.send(listener.user, listener.user, text))
-            await listener.hears(text)
+            await listener.hears(text, _PATIENCE_S)
             back_s[listener.user] = time.monotonic() - killed_s
             await sending
 

@@ -34,6 +34,14 @@ def test_the_token_of_a_page_proves_nothing() -> None:
     assert proofs.prove(NOW + 2) is not None
 
 
+def test_a_delta_without_messages_that_follows_a_delta_proves_as_that_does() -> None:
+    proofs = Proofs()
+    proofs.gave_page(NOW)
+    proofs.gave_delta(NOW, NOW + 1, has_messages=True)
+    proofs.gave_delta(NOW + 1, NOW + 2, has_messages=False)
+    assert proofs.prove(NOW + 2) is not None
+
+
 def test_a_page_where_a_delta_has_ended_takes_nothing_from_its_token() -> None:
     for page_is_first in (False, True):
         proofs = Proofs()
