@@ -35,9 +35,9 @@ class Copy:
         async with self.heard:
             self.heard.notify_all()
 
-    async def begins(self) -> None:
+    async def begins(self, within_s: float = DEADLINE_S) -> None:
         """Returns when it has a token: what was sent before that is in no delta, as a beginning shows no messages."""
-        async with asyncio.timeout(DEADLINE_S), self.heard:
+        async with asyncio.timeout(within_s), self.heard:
             await self.heard.wait_for(lambda: self.token is not None)
 
     async def hears(self, text: str, within_s: float = DEADLINE_S) -> None:

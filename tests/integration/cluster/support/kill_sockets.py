@@ -35,7 +35,7 @@ async def kill_under_sockets(fleet: Fleet, sockets: int, random: Random) -> list
     done: list[SocketsBack] = []
     for machine in (random.choice(fleet.caches), random.choice(fleet.apis)):
         await fleet.is_well()
-        async with crowd_of(fleet, users, random, _WRITERS) as crowd:
+        async with crowd_of(fleet, users, random, _WRITERS, _PATIENCE_S) as crowd:
             done.append(await _killed(fleet, crowd, machine))
         await machine.server.start()
         fleet.in_rotation = list(fleet.apis)

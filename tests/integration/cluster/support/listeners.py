@@ -104,9 +104,10 @@ class Listener(Copy):
 class Crowd:
     """The listeners, and who writes to them."""
 
-    def __init__(self, fleet: Fleet, users: Sequence[str], dice: Random) -> None:
+    def __init__(self, fleet: Fleet, users: Sequence[str], dice: Random, patience_s: float) -> None:
         self._fleet = fleet
         self._dice = dice
+        self._patience_s = patience_s
         self._serials = count()
         self.writing: list[asyncio.Task[None]] = []
         self.listeners = [Listener(fleet, user, Random(dice.getrandbits(32))) for user in users]
@@ -127,12 +128,12 @@ class Crowd:
         text = f"mark {next(self._serials)}"
         writer = self.listeners[0].user
         await asyncio.gather(*(self.send(writer, listener.user, text) for listener in self.listeners))
-        await asyncio.gather(*(listener.hears(text) for listener in self.listeners))
+        await asyncio.gather(*(listener.hears(text, self._patience_s) for listener in self.listeners))
 
     async def send(self, sender: str, recipient: str, text: str) -> None:
         """Until it is confirmed."""
         client, name = self._fleet.client(sender), f"{recipient}.{text}".replace(" ", "-")
-        async with asyncio.timeout(4 * DEADLINE_S):
+        async with asyncio.timeout(4 * self._patience_s):
             while True:
                 try:
                     await client.send(recipient, text, name)
@@ -150,7 +151,7 @@ class Crowd:
             task.cancel()
         await asyncio.gather(*self.writing, return_exceptions=True)
         await self.is_told()
-        ends_s = time.monotonic() + DEADLINE_S
+        ends_s = time.monotonic() + self._patience_s
         while (found := await self._differences_now()) and time.monotonic() < ends_s:
             pass  # who wrote last is told of it a moment after the others
         return found
@@ -168,13 +169,15 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd_of(fleet: Fleet, users: Sequence[str], dice: Random, writers: int = 4) -> AsyncIterator[Crowd]:
-    """Everybody listens and was told of something; writers write."""
-    crowd = Crowd(fleet, users, dice)
+async def crowd_of(
+    fleet: Fleet, users: Sequence[str], dice: Random, writers: int = 4, patience_s: float = DEADLINE_S
+) -> AsyncIterator[Crowd]:
+    """Everybody listens and was told of something; writers write. `patience_s`: for whatever is waited for."""
+    crowd = Crowd(fleet, users, dice, patience_s)
     listening = [asyncio.create_task(listener.run()) for listener in crowd.listeners]
     writing: list[asyncio.Task[None]] = []
     try:
-        await asyncio.gather(*(listener.begins() for listener in crowd.listeners))
+        await asyncio.gather(*(listener.begins(patience_s) for listener in crowd.listeners))
         await crowd.is_told()
         writing = [asyncio.create_task(crowd.write()) for _ in range(writers)]
         crowd.writing = writing
