@@ -88,15 +88,19 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Former(msgspec.Struct, frozen=True, array_like=True):
-    """In a group's row, of one who was in it: the version at which he left last. The order of the fields is the format.
+    """In a group's row, of one who was in it: the version at which he left last, and the join by which he had been in.
 
-    It stays when he joins again.
+    It stays when he joins again. The order of the fields is the format on disk: a new one comes last, with a default.
     """
 
     version: int
     epoch: int
     user_id: str
     left: int
+    joined: int = 0
+    """0: of a time when this was not kept."""
+    standing: Standing = Standing.REMOVED
+    """What became of him: never IN."""
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True):
@@ -162,6 +166,38 @@ class Info(msgspec.Struct, frozen=True, array_like=True):
     first_members: tuple[str, ...]
 
 
+class Copied(msgspec.Struct, frozen=True, array_like=True):
+    """A message of a group as its row has it, for a member's row that has lost it. `version`: that of its event.
+
+    The order of the fields is the format on links: a new one comes last, with a default (docs/formats.md).
+    """
+
+    message_id: bytes
+    version: int
+    sender_id: str
+    content: str
+    client_message_id: str
+    changed: int
+    """The version of its last change; 0: it is as it was sent."""
+    is_unsent: bool
+    told: Told | None
+    reactions: tuple[Reaction, ...]
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True):
+    """What a group's row says to a member's row which was put back to an older state: how the user stood after an event
+    (GroupPart.version) that the row had taken, and the newest messages of the time that he was in, the oldest first.
+
+    `joined` is 0 where he was out; `standing` is not IN then. The order of the fields is the format on links.
+    """
+
+    standing: Standing
+    joined: int
+    role: Role
+    group_version: int
+    copies: tuple[Copied, ...]
+
+
 class GroupPart(msgspec.Struct, frozen=True, array_like=True):
     """What makes a Message an event of a group: its place in the group's log, and what its members' rows make of it.
 
@@ -186,6 +222,8 @@ class GroupPart(msgspec.Struct, frozen=True, array_like=True):
     """Of those whose role this event changes, beside those who join."""
     reactions: tuple[Reaction, ...] | None = None
     """Of an event that says how members react to a message: all who do, as `with_reaction` sorts them."""
+    resumed: Resumed | None = None
+    """Of what is no event of the log: what stands in place of all events up to `version`."""
 
 
 def group_conversation_id(creator_id: str, client_group_id: str) -> bytes:

@@ -42,9 +42,13 @@ CommandResult: TypeAlias = (
     | GroupView
     | GroupReceipts
     | Reacted
+    | Message
     | int
+    | None
 )
-"""What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts."""
+"""What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts.
+
+A Message, or None: what a group's row says to a member's row that was put back (GroupRow.resumption)."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
 

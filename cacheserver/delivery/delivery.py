@@ -70,6 +70,9 @@ An error that is not retryable (or no RowboxError) means that the first of them 
 SettleDeclined = Callable[[OutboxCell, str, int], "asyncio.Future[CommandResult]"]
 """Has a group's row know that a recipient's row has declined his join of that version; done when it does."""
 
+Resumption = Callable[[OutboxCell, str], "asyncio.Future[CommandResult]"]
+"""What a group's row says to a user's row that lacks what stands before this event, and had it: a Message, or None."""
+
 
 class Parcel:
     """One message on its way, from the row of `sender_id`.
@@ -160,6 +163,7 @@ class Delivery:
         self,
         deliver: Deliver,
         settle_declined: SettleDeclined,
+        resumption: Resumption,
         cleaner: Cleaner,
         *,
         most: int,
@@ -168,6 +172,7 @@ class Delivery:
     ) -> None:
         self._deliver = deliver
         self._settle_declined = settle_declined
+        self._resumption = resumption
         self._cleaner = cleaner
         self.budget = Budget(most, most_bytes)
         self._wait_s = wait_s
@@ -192,6 +197,10 @@ class Delivery:
         self.retries = 0
         self.gaps = 0
         """Events of groups that came to a row which lacked what stands before them: none, where nothing is wrong."""
+        self.resumed = 0
+        """How often a row was told how a group stands, because it had been put back to an older state."""
+        self._resumed_at: dict[str, bytes] = {}
+        """By recipient: the event that was a gap to his row before it was told so."""
 
     def refuses(self, sender_id: str) -> bool:
         """Whether new sends of a user should be refused: the delivery is full, or the user has used up its share."""
@@ -427,7 +436,7 @@ class Delivery:
         if isinstance(error, JoinDeclined):
             self._declined(recipient, parcels[0], error)
         elif isinstance(error, EventGap):
-            self._hold_back(recipient, parcels[0].sender_id, error)
+            self._gap(recipient, parcels[0], error)
         elif error is not None:
             self._failed(recipient, error)
         else:
@@ -465,9 +474,60 @@ class Delivery:
 
         settled.add_done_callback(ended)
 
+    def _gap(self, recipient: str, parcel: Parcel, error: EventGap) -> None:
+        """A recipient's row lacks what stands before an event of a group.
+
+        What it lacks is in the group's outbox. If the event is the first one there it is nowhere: the row had it, and
+        was put back to an older state. Then it is told how things stood before the event, once.
+        """
+        self.gaps += 1
+        name, event_id = parcel.sender_id, parcel.cell.message_id
+        spilled = self.spilled.get(name)
+        may_be_there = name in self._newer or (spilled is not None and spilled.holds(recipient))
+        if may_be_there or self._resumed_at.get(recipient) == event_id:
+            self._hold_back(recipient, name, error)
+            return
+        try:
+            said = self._resumption(parcel.cell, recipient)
+        except Exception as failure:  # noqa: BLE001 - as one that comes later
+            self._failed(recipient, failure)
+        else:
+            said.add_done_callback(partial(self._resume, recipient, parcel, error))
+
+    def _resume(self, recipient: str, parcel: Parcel, error: EventGap, said: "asyncio.Future[CommandResult]") -> None:
+        if said.cancelled():
+            return  # the loop is ending
+        failure = said.exception()
+        if failure is not None:
+            self._failed(recipient, failure)
+            return
+        message = said.result()
+        if not isinstance(message, Message):
+            self._hold_back(recipient, parcel.sender_id, error)
+            return
+        try:
+            taken = self._deliver(recipient, [message])
+        except Exception as raised:  # noqa: BLE001 - as one that comes later
+            self._failed(recipient, raised)
+        else:
+            taken.add_done_callback(partial(self._has_resumed, recipient, parcel))
+
+    def _has_resumed(self, recipient: str, parcel: Parcel, taken: Delivered) -> None:
+        if taken.cancelled():
+            return
+        failure = taken.exception()
+        if failure is not None:
+            self._failed(recipient, failure)
+            return
+        log.warning(
+            "the mailbox of %s had lost events of %s: it was told how the group stands", recipient, parcel.sender_id
+        )
+        self.resumed += 1
+        self._resumed_at[recipient] = parcel.cell.message_id
+        self._go_on(recipient)
+
     def _hold_back(self, recipient: str, sender_id: str, error: EventGap) -> None:
         """Spills what is queued of one group for a recipient who lacks what stands before it; others go on."""
-        self.gaps += 1
         queue = self._queues[recipient]
         held = [parcel for parcel in queue.parcels if parcel.sender_id == sender_id]
         queue.keep(lambda parcel: parcel.sender_id != sender_id)
@@ -496,6 +556,7 @@ class Delivery:
             self._begin(recipient)
         else:
             del self._queues[recipient]
+            self._resumed_at.pop(recipient, None)
 
     def _give_up(self, recipient: str, queue: _Queue, error: BaseException) -> None:
         """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""

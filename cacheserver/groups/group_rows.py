@@ -113,6 +113,14 @@ class GroupRows:
         name = group_name(cell.message.conversation_id)
         return self._begin(name, lambda row, _: row.remove_declined(user_id, joined, entropy))
 
+    def resumption(self, cell: OutboxCell, user_id: str) -> "asyncio.Future[CommandResult]":
+        """What is said to a member's row that lacks what stands before an event: a Message, or None. See Delivery."""
+        event = cell.message.group
+        assert event is not None
+        return self._begin(
+            group_name(cell.message.conversation_id), lambda row, fact: row.resumption(user_id, event.prev, fact)
+        )
+
     def _admit_send(self, name: str, members: int, text_bytes: int) -> None:
         """Refuses an event by which each member's row writes such a text, where that is more than the group may ask
         for.

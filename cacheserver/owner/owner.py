@@ -234,6 +234,7 @@ class Owner:
         self.delivery = Delivery(
             self._deliver,
             self._settle_declined,
+            self._resumption,
             self.cleaner,
             most=MAX_PENDING,
             most_bytes=settings.commit.delivery_bytes,
@@ -699,6 +700,9 @@ class Owner:
 
     def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
         return self.groups.settle_declined(cell, user_id, joined)
+
+    def _resumption(self, cell: OutboxCell, user_id: str) -> "asyncio.Future[CommandResult]":
+        return self.groups.resumption(cell, user_id)
 
     async def _other_of(self, user_id: str, conversation_id: bytes) -> str | None:
         """With whom the user is in a conversation of two: himself, where those are notes. None: it may be a group.

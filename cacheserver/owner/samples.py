@@ -129,6 +129,12 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             delivery.gaps,
         ),
         (
+            "rowbox_delivery_resumes_total",
+            "counter",
+            "Mailboxes that had been put back and were told how a group stands.",
+            delivery.resumed,
+        ),
+        (
             "rowbox_senders_spilled",
             "gauge",
             "Senders of whose messages some are on their way in the store alone.",

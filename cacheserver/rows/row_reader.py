@@ -19,6 +19,7 @@ from rowbox.mailbox.aggregate.needs import (
     HeldMessages,
     MessageNeed,
     Need,
+    NewestNeed,
     RecountNeed,
 )
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
@@ -97,6 +98,8 @@ class RowReader:
             held = [await self.message(view, need.conversation_id, need.message_id)]
             held += [await self._message_of(user_id, need) for user_id in need.holders]
             return Fact(need, as_of, HeldMessages(tuple(held)))
+        if isinstance(need, NewestNeed):
+            return Fact(need, as_of, HeldMessages(tuple(await self._newest(view, need))))
         is_held = await self._holds(view, need.conversation_id, need.message_id)
         if isinstance(need, CopyNeed):
             return Fact(need, as_of, is_held)
@@ -106,6 +109,31 @@ class RowReader:
     async def message(self, view: View, conversation_id: bytes, message_id: bytes) -> MessageCell | None:
         """The cell of a message that counts; None where there is none."""
         return current(view, await self._cells_of(view.row, MessageNeed(conversation_id, message_id)))
+
+    async def _newest(self, view: View, need: NewestNeed) -> list[MessageCell]:
+        """The newest messages of a conversation, the newest first."""
+        start, stop = keys.message_range(need.conversation_id, None, need.below)
+        by_id: dict[bytes, list[MessageCell]] = {}
+        read_bytes = 0
+        following: bytes | None = start
+        while following is not None and len(by_id) <= need.most and read_bytes <= need.most_bytes:
+            part = await self._store.get_part(
+                view.row, Family.MESSAGES, following, stop, limit=READ_COLUMNS, limit_bytes=PART_BYTES
+            )
+            for cell in (codec.decode(Family.MESSAGES, *column) for column in part.columns):
+                assert isinstance(cell, MessageCell)
+                by_id.setdefault(cell.message_id, []).append(cell)
+                read_bytes += len(cell.content.encode())
+            following = part.next
+        if following is not None:
+            by_id.popitem()  # there may be more cells of it
+        found, left_bytes = list[MessageCell](), need.most_bytes
+        for newest in filter(None, (current(view, cells) for cells in by_id.values())):
+            left_bytes -= len(newest.content.encode())
+            if len(found) == need.most or left_bytes < 0:
+                break
+            found.append(newest)
+        return found
 
     async def _message_of(self, user_id: str, need: MessageNeed) -> MessageCell | None:
         """The same of another user's row, in a store in which no write is late: what stands there counts."""

@@ -52,8 +52,19 @@ class RecountNeed(NamedTuple):
     marks: tuple[ConversationMark, ...]
 
 
-Need = DedupeNeed | CopyNeed | MessageNeed | MarkNeed | RecountNeed
-NEEDS = (DedupeNeed, CopyNeed, MessageNeed, MarkNeed, RecountNeed)
+class NewestNeed(NamedTuple):
+    """Which are the newest messages of the conversation that sort before `below`? The Fact's value: HeldMessages, of
+    `most` at most and of `most_bytes` of text, the newest first.
+    """
+
+    conversation_id: bytes
+    below: bytes
+    most: int
+    most_bytes: int
+
+
+Need = DedupeNeed | CopyNeed | MessageNeed | MarkNeed | RecountNeed | NewestNeed
+NEEDS = (DedupeNeed, CopyNeed, MessageNeed, MarkNeed, RecountNeed, NewestNeed)
 """The kinds of Need as a tuple, for `isinstance`: with a union it takes five times as long."""
 
 
@@ -65,7 +76,10 @@ class Behind(NamedTuple):
 
 
 class HeldMessages(NamedTuple):
-    """What a read found for a MessageNeed: of each row the message's cell that counts; None where it is not there."""
+    """What a read found for a MessageNeed: of each row the message's cell that counts; None where it is not there.
+
+    For a NewestNeed: the cells that count, as many as there are.
+    """
 
     cells: tuple[MessageCell | None, ...]
 

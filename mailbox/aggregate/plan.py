@@ -712,10 +712,11 @@ class Plan:
         client_message_id: str | None,
         newest_before: bytes,
         told: Told | None = None,
+        tallies: tuple[Tally, ...] = (),
     ) -> None:
         """Adds a message that is new to its conversation, whose newest message was `newest_before`."""
         epoch = self._mailbox.epoch
-        copy = copy_of(message, sent_us, version, epoch, client_message_id, version, told=told)
+        copy = copy_of(message, sent_us, version, epoch, client_message_id, version, told=told, tallies=tallies)
         self.copies.append((message.conversation_id, copy, newest_before))
         self._cells.append(
             MessageCell(
@@ -727,9 +728,10 @@ class Plan:
                 message.content,
                 client_message_id,
                 message.change,
-                version if message.change is not None else 0,
+                version if message.change is not None or tallies else 0,
                 (),
                 told,
+                tallies,
             )
         )
 

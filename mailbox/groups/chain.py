@@ -4,6 +4,9 @@ Events come late, twice and in any order. An event names the version of the one 
 of the newest that it has taken, its chain, in the same mutation as what the event brings. So a row holds a contiguous
 part of the group's log for each time that its user was in. docs/adr/0053-groups-searched.md says why each rule is
 needed, and tests/model/groups searches for a violation without it.
+
+A chain between an event and the one before it is of a log that is gone: the group's row was put back to an older state.
+Such a row takes the event, and goes on from there. One that was itself put back meets a gap (resuming.py).
 """
 
 from enum import Enum, auto
@@ -40,4 +43,4 @@ def verdict(place: Place, event: GroupPart, user_id: str) -> Verdict:
         return Verdict.DECLINED if is_declined else Verdict.KNOWN
     if join is not None:
         return Verdict.NEXT if place.chain >= join.after else Verdict.GAP
-    return Verdict.NEXT if event.prev == place.chain else Verdict.GAP
+    return Verdict.NEXT if event.prev <= place.chain else Verdict.GAP

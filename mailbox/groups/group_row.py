@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, HeldMessages, MessageNeed, NewestNeed
 from rowbox.mailbox.aggregate.plan import Plan, kind_of
 from rowbox.mailbox.cells import FORMER, GROUP, MEMBER_MARKS, ChangeKind, DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_S
@@ -55,6 +55,7 @@ from rowbox.mailbox.groups.requests import (
     NewGroup,
     ViewReceipts,
 )
+from rowbox.mailbox.groups.resuming import newest_need, resumption
 from rowbox.mailbox.ids import counted, is_message_id, message_id, quiet, sent_timestamp
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction, with_reaction
@@ -228,6 +229,21 @@ class GroupRow:
             return GroupChanged(group.version if group is not None else 0, changed=False)
         return self._change(group, declined(group, member), user_id, entropy)
 
+    def resumption(self, user_id: str, prev: int, fact: Fact | None) -> Message | NewestNeed | None:
+        """What is said to the row of a user that was put back to before the event of version `prev`, which he had.
+
+        None: he never was in.
+        """
+        group = self._group
+        stays = group.member(user_id) if group is not None else None, self._plan.state(FORMER, person_key(user_id))
+        if group is None or stays == (None, None):
+            return None
+        need = newest_need(self._conversation_id, prev)
+        if fact is None or fact.need != need or fact.as_of != self._plan.head:
+            return need
+        assert isinstance(fact.value, HeldMessages)
+        return resumption(self._conversation_id, group, prev, stays, info_of(group), fact.value.cells)
+
     def view(self, user_id: str) -> GroupView:
         """The group, as `user_id` may see it. NotAMember, UnknownConversation, GroupDeleted."""
         group = self._standing_group(user_id)
@@ -361,8 +377,11 @@ class GroupRow:
         version = plan.tick(0)
         group = joined_at(replace(outcome.group, version=version, epoch=plan.epoch), outcome.joins, version)
         plan.put(GROUP, group)
-        for user_id in outcome.leaves:
-            plan.put(FORMER, Former(version, plan.epoch, user_id, version), person_key(user_id))
+        for user_id, standing in outcome.leaves.items():
+            gone = before.member(user_id)
+            assert gone is not None
+            former = Former(version, plan.epoch, user_id, version, gone.joined, standing)
+            plan.put(FORMER, former, person_key(user_id))
         part = GroupPart(
             version,
             prev,

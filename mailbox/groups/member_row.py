@@ -16,6 +16,7 @@ from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAllow
 from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
+from rowbox.mailbox.groups.resuming import take_resumption
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.reactions import tallies_of
@@ -31,13 +32,15 @@ def take_event(
 
     Returns its version in this row, or 0 where it was taken before; or JoinDeclined, to be told once the plan is
     confirmed, where the row does not take its user's join: that is said whenever the join comes again. Raises EventGap
-    where something that stands before the event was not taken.
+    where something that stands before the event was not taken. What stands for many events (Resumed) is taken as one.
     """
     part = message.group
     assert part is not None
     state = plan.conversation(message.conversation_id)
     known = plan.state(MEMBERSHIP, message.conversation_id)
     place = place_of(state, known)
+    if part.resumed is not None:
+        return take_resumption(plan, message.conversation_id, part, place.chain, state, known)
     judged = verdict(place, part, plan.user_id)
     if judged is Verdict.KNOWN:
         return 0

@@ -70,8 +70,18 @@ from rowbox.cacheserver.rpc.failures import KNOWN
 from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, Refusal, Welcome
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
+from rowbox.mailbox import group
 from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
-from rowbox.mailbox.group import GroupPart, GroupSettings, Member, WhoMay
+from rowbox.mailbox.group import (
+    Copied,
+    GroupPart,
+    GroupSettings,
+    Info,
+    Member,
+    Resumed,
+    Standing,
+    WhoMay,
+)
 from rowbox.mailbox.groups.requests import (
     Add,
     GroupChange,
@@ -113,6 +123,12 @@ PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
+COPIES = (
+    Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),)),
+    Copied(OTHER_ID, 3, "carol", "", "", 0, False, group.Told("role", ("bob",), role="admin"), ()),
+)
+RESUMED = Resumed(Standing.IN, 2, "admin", 7, COPIES)
+RESUMPTION = Message(ID, OTHER_ID, "", (), "", group=GroupPart(6, 0, (), info=Info("Books", 2, ()), resumed=RESUMED))
 
 WRITTEN: Mapping[str, Callable[[], bytes]] = {
     "Call": lambda: frames.call(1, "send", 30_000, 7, ["body"]),
@@ -170,6 +186,7 @@ VALUES: Mapping[str, Any] = {
     "GroupSays": GroupSays(GroupSent(ID, 6, 2, duplicate=True)),
     "GroupSays, of a change": GroupSays(GroupChanged(6, changed=True, pending=2, event_id=ID)),
     "DeliverToMany": DeliverToMany(("bob", "carol"), (EVENT,)),
+    "DeliverToMany, how things stood": DeliverToMany(("bob", "carol"), (RESUMPTION,)),
     "Arrivals": Arrivals((Arrival(1), Arrival(0, ("EventGap", "RowboxError"), "a line", {"version": 5}))),
     "RegisterDevice": RegisterDevice("alice", "phone", "Alice's", "ios", BEARER, Routed(8, 9)),
     "SignOut": SignOut("alice", "phone", "laptop", BEARER, Routed(8, 9)),

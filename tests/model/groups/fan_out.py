@@ -25,8 +25,9 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from tests.model.groups import shipped
+from tests.model.groups.copies import Copy
 from tests.model.groups.member import MemberRules, expected, is_recipient
-from tests.model.groups.shipped import Answer, Event, Kind, Log, MemberRow, Plan, joined, take
+from tests.model.groups.shipped import Answer, Event, Kind, Log, MemberRow, Plan, joined, resume, take
 
 OWNERS = ("1", "2")
 
@@ -49,6 +50,10 @@ class FanOutBounds(NamedTuple):
     edits: int = 0
     unsends: int = 0
     reactions: int = 0
+    put_backs: int = 0
+    """How often the member's row is put back to an older state."""
+    group_put_backs: int = 0
+    """... and the group's row."""
 
 
 class GroupOwner(NamedTuple):
@@ -90,6 +95,18 @@ class FanOut(NamedTuple):
     """The joins that the stored row has declined."""
     again: frozenset[int] = frozenset()
     """Events whose write may execute once more."""
+    gaps: frozenset[int] = frozenset()
+    """Events that the member's row has answered to be gaps."""
+    earlier: frozenset[MemberRow] = frozenset()
+    """The states to which the member's row may be put back."""
+    earlier_logs: frozenset[tuple[Log, frozenset[int]]] = frozenset()
+    """... and the group's row: a log, and what was in its `o`."""
+    excused: int = 0
+    """What the member's row shows of events up to this version may be less than it should: a row was put back."""
+    is_cut: bool = False
+    """Whether the group's row was put back."""
+    differs: bool = False
+    """... and who is in by it, and who by the member's row, may differ until that is changed again."""
     wrong: str | None = None
 
 
@@ -109,7 +126,7 @@ class FanOutModel:
         shows, should = state.row.messages, expected(state.log, state.row, state.declined)
         if state.wrong is not None:
             return state.wrong
-        if shows != should:
+        if not self._is_right(state, state.row, should):
             return f"the row shows {shows} at chain {state.row.chain}, and the log has {should}"
         for event in state.log:
             wrong = self._wrong(state, event)
@@ -132,7 +149,8 @@ class FanOutModel:
             return f"{event} removes who joined at {joined(before)}, because he had declined {event.declines}"
         if is_recipient(state.log, event) != event.to_member:
             return f"{event} goes to whom it should not, or does not go to whom it should"
-        if event.to_member and event.version not in state.due and state.row.chain < event.version:
+        is_missing = event.to_member and event.version not in state.due and state.row.chain < event.version
+        if is_missing and event.version > state.excused:
             return f"{event} is in `o` no more, and the row's chain is {state.row.chain}"
         return None
 
@@ -142,10 +160,41 @@ class FanOutModel:
         for event in state.log:
             if event.version in state.due:
                 row, answer = take(row, event)
+                if answer == "gap" and self.rules.resumes and state.excused:
+                    row, _ = resume(row, event.prev, state.log)
+                    row, answer = take(row, event)
                 if answer == "gap":
                     return f"{event} is a gap to the row for ever, whose chain is {row.chain}"
         shows, should = row.messages, expected(state.log, row, state.declined)
-        return None if shows == should else f"in the end the row shows {shows}, and the log has {should}"
+        if not state.excused:
+            return None if shows == should else f"in the end the row shows {shows}, and the log has {should}"
+        return self._healed(state, row, should)
+
+    def _healed(self, state: FanOut, row: MemberRow, should: tuple[Copy, ...]) -> str | None:
+        """What is wrong in the end where a row was put back. `should`: what the log has for the member."""
+        if not self._is_right(state, row, should):
+            return f"in the end the row shows {row.messages}, and the log has {should}"
+        since = joined(state.log)
+        was_in = max((event.version for event in state.log if event.kind == "join"), default=0)
+        newest = [event.version for event in state.log if event.version in state.due]
+        if state.differs or not newest or newest[-1] <= state.excused:
+            return None  # nothing has come that would tell the member's row that it lacks something
+        if (row.membership == "in") != (since > 0):
+            return f"in the end the row says {row.membership}, and he is in by {since}"
+        lacks = {copy.version for copy in should if copy.version > was_in} - {one.version for one in row.messages}
+        return f"in the end the row lacks {lacks}, which came after the join {was_in}" if lacks else None
+
+    def _is_right(self, state: FanOut, row: MemberRow, should: tuple[Copy, ...]) -> bool:
+        """Whether the row shows what it should, as far as no row was put back."""
+        since = state.excused
+        if state.differs:
+            agreed = [
+                event.version for event in state.log if event.is_of_members and since < event.version <= row.chain
+            ]
+            if not agreed:
+                return True
+            since = agreed[0]
+        return is_shown(row.messages, should, since)
 
     def successors(self, state: FanOut) -> Iterator[Step]:
         for me, owner in enumerate(state.group):
@@ -154,12 +203,14 @@ class FanOutModel:
                 yield from self._writes(state, me, owner)
                 yield from self._sends(state, me, owner)
                 yield from self._removes(state, me, owner)
+                yield from self._resumes(state, me, owner)
         for me, receiver in enumerate(state.member):
             if receiver is not None:
                 yield from self._takes(state, me, receiver)
                 yield from self._stores(state, me, receiver)
         yield from self._repeats(state)
         yield from self._takeovers(state)
+        yield from self._put_backs(state)
 
     # ---- the group ---------------------------------------------------------------------------------------------------
 
@@ -208,7 +259,7 @@ class FanOutModel:
         """What the group's row makes of a plan, where it does not refuse it."""
         owner = state.group[me]
         assert owner is not None
-        event = shipped.planned(owner.log, plan, me + 1)
+        event = shipped.planned(owner.log, plan, me + 1, state.excused + 1 if state.is_cut else 0)
         if event is not None:
             planned = _put(state.group, me, owner._replace(planned=event, executed=False))
             yield f"G{OWNERS[me]} plans {event}", state._replace(group=planned)
@@ -231,6 +282,8 @@ class FanOutModel:
             done = state._replace(group=_put(state.group, me, owner._replace(executed=True)))
             if state.epoch == event.epoch:
                 done = done._replace(log=(*state.log, event))
+                if state.left.group_put_backs:
+                    done = done._replace(earlier_logs=state.earlier_logs | {(state.log, state.due)})
                 if event.to_member:
                     done = done._replace(due=state.due | {event.version})
                     done = done._replace(again=state.again | {event.version} if state.left.repeats else state.again)
@@ -280,6 +333,14 @@ class FanOutModel:
                 for label, planned in self._planned(state, me, Plan("leave", declines=version)):
                     yield f"{label}, because of a declined join", planned
 
+    def _resumes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        """The first event that is still to be delivered is a gap to the member's row: that is told how things stand."""
+        if owner.due and min(owner.due) in state.gaps and self.rules.resumes:
+            (first,) = (event for event in owner.log if event.version == min(owner.due))
+            said = Event(first.prev, "resumption", 0, epoch=me + 1, as_of=owner.log)
+            if said not in state.net:
+                yield f"G{OWNERS[me]} says how things stood at {first.prev}", state._replace(net=state.net | {said})
+
     def _repeats(self, state: FanOut) -> Iterator[Step]:
         for version in state.again if state.left.repeats else ():
             fewer = state.left._replace(repeats=state.left.repeats - 1)
@@ -295,7 +356,7 @@ class FanOutModel:
         for event in state.net:
             choices = (False, True) if event.kind == "join" and state.left.declines else (False,)
             for declines in choices:
-                row, answer = take(owner.row, event, declines)
+                row, answer = self._made(owner.row, event, declines=declines)
                 if row == owner.row:
                     if state.member_epoch == me + 1:  # an answer is given by who still is the owner
                         for label, heard in self._answered(state, event, answer):
@@ -310,7 +371,18 @@ class FanOutModel:
                     for label, heard in self._answered(sent, event, answer):
                         yield f"{name} writes what {event} makes, answers at once: {label}", heard
 
+    def _made(self, row: MemberRow, event: Event, *, declines: bool) -> tuple[MemberRow, Answer]:
+        if event.kind == "resumption":
+            return resume(row, event.version, event.as_of)
+        return take(row, event, declines)
+
     def _answered(self, state: FanOut, event: Event, answer: Answer) -> Iterator[Step]:
+        if event.kind == "resumption":
+            yield f"{answer}, unheard", state
+            return
+        if answer == "gap" and self.bounds.put_backs:
+            yield "gap", state._replace(gaps=state.gaps | {event.version})
+            return
         if answer == "declined":
             yield answer, state._replace(says_declined=state.says_declined | {event.version})
             return
@@ -327,6 +399,8 @@ class FanOutModel:
             done = state._replace(member=_put(state.member, me, owner._replace(executed=True)))
             if state.member_epoch == me + 1:
                 done = done._replace(row=owner.then)
+                if state.left.put_backs:
+                    done = done._replace(earlier=state.earlier | {state.row})
                 if owner.answer == "declined":
                     done = done._replace(declined=state.declined | {event.version})
             yield f"the write of {name} for {event} executes", done
@@ -349,6 +423,61 @@ class FanOutModel:
             fewer = state.left._replace(member_takeovers=state.left.member_takeovers - 1)
             member = (state.member[0], MemberOwner(state.row))
             yield "M2 claims the member's row", state._replace(member_epoch=2, left=fewer, member=member)
+
+    # ---- restores ----------------------------------------------------------------------------------------------------
+
+    def _put_backs(self, state: FanOut) -> Iterator[Step]:
+        """A row is put back, while its owner is stopped: what that had under way is lost."""
+        left = state.left
+        excused = max(state.excused, state.row.chain)
+        for row in state.earlier if left.put_backs else ():
+            member = (MemberOwner(row), None)
+            put_back = state._replace(row=row, member=member, excused=excused, earlier=frozenset())
+            yield (
+                f"the member's row is put back to {row.chain}",
+                put_back._replace(left=left._replace(put_backs=left.put_backs - 1)),
+            )
+        for log, due in state.earlier_logs if left.group_put_backs else ():
+            newest = max(excused, _version(state.log))
+            put_back = state._replace(
+                log=log,
+                due=due,
+                group=(GroupOwner(log, due), None),
+                excused=newest,
+                is_cut=True,
+                differs=any(event.is_of_members for event in state.log[len(log) :]),
+                earlier_logs=frozenset(),
+            )
+            fewer = left._replace(group_put_backs=left.group_put_backs - 1)
+            yield (
+                f"the group's row is put back to {_version(log)}",
+                self._sent(put_back._replace(left=fewer), 0),
+            )
+
+
+def is_shown(shows: tuple[Copy, ...], should: tuple[Copy, ...], excused: int) -> bool:
+    """Whether a row shows what it should; of what happened up to the version `excused` it may lack or have anything."""
+    if not excused:
+        return shows == should
+    by_version = {copy.version: copy for copy in shows}
+    theirs = {copy.version for copy in should}
+    if any(copy.version > excused and copy.version not in theirs for copy in shows):
+        return False
+    for copy in should:
+        shown = by_version.get(copy.version)
+        if shown is None:
+            if copy.version > excused:
+                return False
+            continue
+        is_behind = copy.changed > excused and shown.changed < copy.changed
+        is_other = shown.changed == copy.changed and shown.unsent != copy.unsent
+        if is_behind or is_other or (copy.reacted > excused and shown.reacted < copy.reacted):
+            return False
+    return True
+
+
+def _version(log: Log) -> int:
+    return log[-1].version if log else 0
 
 
 def _put(pair: tuple, me: int, value: object) -> tuple:  # type: ignore[type-arg]  # two kinds of pairs

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, TypeAlias
 
 from rowbox.mailbox.aggregate import changes
-from rowbox.mailbox.groups import chain, done_already, member_row, message_row
+from rowbox.mailbox.groups import chain, done_already, member_row, message_row, resuming
 from rowbox.mailbox.groups.group_row import GroupRow
 from tests.model.groups.fan_out import FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorBounds, DoorModel, DoorRules
@@ -14,6 +14,7 @@ from tests.model.search import Model
 Bounds: TypeAlias = FanOutBounds | DoorBounds
 STILL = FanOutBounds(takeovers=0, member_takeovers=0)
 STAYING = STILL._replace(messages=1, joins=1, leaves=0)
+PUT_BACK = STILL._replace(joins=1, leaves=0, put_backs=1)
 SENDS = DoorBounds(("send", "send"), removals=1, returns=1, whiles=1)
 CHANGES = DoorBounds(("add", "remove"))
 RETURNS = DoorBounds(("edit", "edit"), removals=1, returns=1)
@@ -35,6 +36,11 @@ _TAKEN_BACK = "group, requests: an edit, and taking back"
 _REACTS = "group, requests: reactions"
 _RETURNS = "group, requests: edits of who returns"
 _REACTS_AGAIN = "group, requests: reactions of who returns"
+_PUT_BACK = "group, the member's row is put back"
+_PUT_BACK_LEFT = "group, the member's row is put back, a leaving"
+_PUT_BACK_EDITED = "group, the member's row is put back, an edit"
+_GROUP_PUT_BACK = "group, its row is put back"
+_GROUP_PUT_BACK_LEFT = "group, its row is put back, joins and leavings"
 
 
 class GroupCase(NamedTuple):
@@ -74,6 +80,15 @@ FULL = (
     GroupCase(
         "group, a change, a takeover of its row", STILL._replace(takeovers=1, messages=1, edits=1, joins=1, leaves=0)
     ),
+    GroupCase(_PUT_BACK, PUT_BACK),
+    GroupCase(_PUT_BACK_LEFT, PUT_BACK._replace(messages=1, leaves=1)),
+    GroupCase(_PUT_BACK_EDITED, PUT_BACK._replace(messages=1, edits=1)),
+    GroupCase(
+        "group, the member's row is put back, joins and leavings", PUT_BACK._replace(messages=0, joins=2, leaves=1)
+    ),
+    GroupCase(_GROUP_PUT_BACK, STILL._replace(joins=1, leaves=0, group_put_backs=1)),
+    GroupCase(_GROUP_PUT_BACK_LEFT, STILL._replace(messages=1, group_put_backs=1)),
+    GroupCase("group, both rows are put back", PUT_BACK._replace(group_put_backs=1)),
     GroupCase(_SENDS, SENDS),
     GroupCase(_CHANGES, CHANGES._replace(requests=("add", "remove", "add"))),
     GroupCase(_TEXTS, DoorBounds(("edit", "edit", "edit"))),
@@ -93,6 +108,10 @@ LARGE = (
     GroupCase("group, declined, a takeover", STILL._replace(declines=1, member_takeovers=1, messages=1)),
     GroupCase("group, twice, a takeover", STILL._replace(repeats=1, takeovers=1, messages=1)),
     GroupCase("group, three joins", STILL._replace(joins=3, leaves=2, messages=2)),
+    GroupCase("group, the member's row is put back, two joins", PUT_BACK._replace(messages=1, joins=2, leaves=1)),
+    GroupCase("group, the member's row is put back, two messages, a leaving", PUT_BACK._replace(leaves=1)),
+    GroupCase("group, the member's row is put back, taken back", PUT_BACK._replace(messages=1, edits=1, unsends=1)),
+    GroupCase("group, the member's row is put back, reactions", PUT_BACK._replace(messages=1, reactions=2)),
     GroupCase("group, requests: sends, two whiles", SENDS._replace(removals=2, returns=2, whiles=2)),
     GroupCase(
         "group, requests: members, a while", DoorBounds(("add", "remove", "add"), removals=1, returns=1, whiles=1)
@@ -106,6 +125,7 @@ _MEMBER_BOUNDS = {
     "acknowledge_after_check": STILL._replace(member_takeovers=1),
     "kept_until_acknowledged": STILL,
     "recipients_at_commit": STILL,
+    "resumes": PUT_BACK,
 }
 _DOOR_BOUNDS = {
     "known_first": SENDS,
@@ -129,7 +149,12 @@ WEAKENED = (
 
 MUTANTS = (
     Mutant(chain.verdict, "event.version <= place.chain:", "event.version <= place.chain and join is None:", _STILL),
-    Mutant(chain.verdict, "event.prev == place.chain", "True", _STILL),
+    Mutant(chain.verdict, "event.prev <= place.chain", "True", _STILL),
+    Mutant(chain.verdict, "event.prev <= place.chain", "event.prev == place.chain", _GROUP_PUT_BACK),
+    Mutant(resuming.take_resumption, "if part.version <= chain:", "if False:", _PUT_BACK),
+    Mutant(resuming.take_resumption, "if copy.version > chain:", "if False:", _PUT_BACK),
+    Mutant(resuming.resumption, "if prev < former.left:", "if False:", _PUT_BACK_LEFT),
+    Mutant(resuming.resumption, "GroupPart(prev, 0,", "GroupPart(prev + 1, 0,", _PUT_BACK),
     Mutant(chain.verdict, "place.chain >= join.after", "True", _STILL),
     Mutant(chain.verdict, "place.has_declined and ", "False and ", _DECLINED),
     Mutant(member_row._take, "state.with_chain(part.version,", "state.with_chain(0,", _HIDDEN),

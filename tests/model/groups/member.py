@@ -26,6 +26,9 @@ class MemberRules(NamedTuple):
     member_check_in_plan: bool = True
     """Who sends has to be in when the send is planned. Else: when it was accepted."""
 
+    resumes: bool = True
+    """A row to which the first event that is to be delivered is a gap is told how things stand. Else: it waits."""
+
 
 ALL = MemberRules()
 

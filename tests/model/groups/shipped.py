@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.index_draft import index_of, stored
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, HeldMessages, MessageNeed, NewestNeed
 from rowbox.mailbox.cells import FORMER, GROUP, MEMBERSHIP, DedupeCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import (
@@ -74,7 +74,7 @@ LIMITS = Limits(A_YEAR_MS, A_YEAR_MS, A_YEAR_MS, window_messages=64, window_byte
 MADE = 1
 """The product's version of the event that makes the group."""
 
-Kind: TypeAlias = Literal["join", "leave", "message", "edit", "unsend", "reaction"]
+Kind: TypeAlias = Literal["join", "leave", "message", "edit", "unsend", "reaction", "resumption"]
 Membership_: TypeAlias = Literal["out", "in", "declined"]
 Answer: TypeAlias = Literal["taken", "known", "gap", "declined"]
 
@@ -98,6 +98,8 @@ class Event(NamedTuple):
     """Whether the watched member is among the recipients."""
     of: int = 0
     """Of what is done to a message: that one's version."""
+    as_of: "Log" = ()
+    """Of what is said to a row that was put back: the log of the group's row then. `version`: what it stands for."""
 
     @property
     def is_of_members(self) -> bool:
@@ -142,10 +144,13 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def planned(log: Log, plan: Plan, epoch: int) -> Event | None:
-    """The event that the group's row makes of `plan` after `log`; None where it refuses, or has nothing to do."""
+def planned(log: Log, plan: Plan, epoch: int, now: int = 0) -> Event | None:
+    """The event that the group's row makes of `plan` after `log`; None where it refuses, or has nothing to do.
+
+    `now`: its version is not lower.
+    """
     mailbox, held = _group_after(tuple(event._replace(epoch=1) for event in log))
-    message = _message(mailbox, held, plan, own_joined=_joined_of(mailbox))
+    message = _message(mailbox, held, plan, now, own_joined=_joined_of(mailbox))
     if message is None:
         return None
     part = message.group
@@ -186,6 +191,37 @@ def take(row: MemberRow, event: Event, declines: bool = False) -> tuple[MemberRo
     return after, "declined" if isinstance(outcome, JoinDeclined) else "taken"
 
 
+@lru_cache(maxsize=1 << 16)
+def resume(row: MemberRow, prev: int, log: Log) -> tuple[MemberRow, Answer]:
+    """The row after what the group's row says to one that was put back to before the event of version `prev`, when its
+    log is `log`.
+    """
+    mailbox = _mailbox_of(row)
+    plan = mailbox.plan(0, 0)
+    message = _resumption(prev, tuple(event._replace(epoch=1) for event in log))
+    outcome = take_event(plan, message)
+    assert isinstance(outcome, int)
+    if plan.changes_nothing:
+        return row, "known"
+    cells = [cell for cell in messages_in(plan.cells()) if cell.told is None]
+    shown = [copy_in(cell, [event.version for event in log], MADE) for cell in cells]
+    mailbox.apply(plan)
+    assert not {copy.version for copy in row.messages} & {copy.version for copy in shown}
+    return _row_of(mailbox, tuple(sorted((*row.messages, *shown)))), "taken"
+
+
+def _resumption(prev: int, log: Log) -> Message:
+    mailbox, held = _group_after(log)
+    row = GroupRow(mailbox.plan(0))
+    need = row.resumption(WATCHED, prev + MADE, None)
+    assert isinstance(need, NewestNeed)
+    newest = sorted(held.values(), key=lambda cell: cell.message_id, reverse=True)
+    cells = tuple(cell for cell in newest if cell.message_id < need.below)
+    message = row.resumption(WATCHED, prev + MADE, Fact(need, mailbox.head, HeldMessages(cells)))
+    assert isinstance(message, Message)
+    return message
+
+
 def joined(log: Log) -> int:
     """The version of the join by which the watched member is in, after `log`; 0: he is not."""
     changes = [event for event in log if event.is_of_members]
@@ -207,16 +243,18 @@ def _group_after(log: Log) -> tuple[Mailbox, Held]:
     mailbox.apply(plan)
     for event in log:
         what = Plan(event.kind, event.by_member, event.hidden, event.declines, event.of)
-        _message(mailbox, held, what, own_joined=_joined_of(mailbox), apply=True)
+        _message(mailbox, held, what, event.version, own_joined=_joined_of(mailbox), apply=True)
     return mailbox, held
 
 
-def _message(mailbox: Mailbox, held: Held, what: Plan, *, own_joined: int, apply: bool = False) -> Message | None:
-    plan = mailbox.plan(0)
+def _message(
+    mailbox: Mailbox, held: Held, what: Plan, now: int, *, own_joined: int, apply: bool = False
+) -> Message | None:
+    plan = mailbox.plan(now + MADE if now else 0)
     head = mailbox.head
     creator, member = Standpoint(CREATOR, MADE, head, 0), Standpoint(WATCHED, own_joined, head, 0)
     try:
-        _do(GroupRow(plan), held, what, creator, member, plan.head)
+        _do(GroupRow(plan), held, what, creator, member, plan.head, max(head + 1, plan.now_us))
     except (NotAMember, UnknownConversation, MessageUnsent):
         return None
     if apply:
@@ -225,9 +263,11 @@ def _message(mailbox: Mailbox, held: Held, what: Plan, *, own_joined: int, apply
     return plan.outbox[0].message if plan.outbox else None
 
 
-def _do(row: GroupRow, held: Held, what: Plan, creator: Standpoint, member: Standpoint, head: int) -> None:
+def _do(
+    row: GroupRow, held: Held, what: Plan, creator: Standpoint, member: Standpoint, head: int, version: int
+) -> None:
     """Asks the group's row for what is planned. What is written is said to be of the version that it will have."""
-    text, of = str(head + 1 - MADE), id_of(what.of + MADE)
+    text, of = str(version - MADE), id_of(what.of + MADE)
     fact = fact_of(CONVERSATION, of, head, held.get(of))
     by = member if what.by_member else creator
     if what.kind == "message":
