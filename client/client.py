@@ -14,6 +14,8 @@ from rowbox.client.calls.answers import (
     Changes,
     Conversation,
     ConversationPage,
+    Device,
+    Devices,
     FetchedReceipts,
     FetchedUsers,
     Group,
@@ -23,6 +25,7 @@ from rowbox.client.calls.answers import (
     ReadMark,
     Role,
     Sent,
+    SignedOutDevices,
     User,
 )
 from rowbox.client.calls.errors import CallFailed, ListReset, Refused
@@ -59,12 +62,16 @@ class Client:
         url: str,
         token: TokenSource,
         *,
+        device_id: str | None = None,
         patience_s: float = PATIENCE_S,
         dedupe_life_s: float = DEDUPE_LIFE_S,
         servers: Iterable[str] = (),
         timing: Timing | None = None,
     ) -> None:
         """ValueError or TypeError where `url`, `token`, an origin or a number of seconds cannot be one.
+
+        `device_id` is what each request and socket says of where it comes from, 1 to 64 characters of
+        A-Z a-z 0-9 . _ : -, so that the user can sign this client out (`register_device`).
 
         `dedupe_life_s` is for how many seconds the server knows a clientMessageId. What the server says of it, in its
         answer to a send, replaces this value.
@@ -76,7 +83,7 @@ class Client:
         self._patience_s = checked_duration("patience_s", patience_s)
         self._timing = timing if timing is not None else Timing()
         life_s = checked_duration("dedupe_life_s", dedupe_life_s)
-        self._transport = Transport(url, token, dedupe_life_s=life_s, servers=servers)
+        self._transport = Transport(url, token, device_id=device_id, dedupe_life_s=life_s, servers=servers)
         self._turns = Turns()
         self._feeds: set[FollowChanges] = set()
 
@@ -287,6 +294,36 @@ class Client:
         """
         query: dict[str, str | int | None] = {"conversationId": conversation_id, "messageIds": ",".join(message_ids)}
         return await self._retried(lambda: self._transport.get("fetchReceipts", query, FetchedReceipts), patience_s)
+
+    async def register_device(self, name: str = "", platform: str = "", *, patience_s: float | None = None) -> Device:
+        """Has this client's device listed as signed in. ValueError where it was made without a `device_id`."""
+        if self._transport.device_id is None:
+            raise ValueError("a client without a device_id has no device to register")
+        fields = {"deviceId": self._transport.device_id, "name": name, "platform": platform}
+        return await self._retried(lambda: self._transport.post("registerDevice", fields, Device), patience_s)
+
+    async def fetch_devices(self, *, patience_s: float | None = None) -> list[Device]:
+        """Where the user is signed in. `account` of a change says that it is time to ask again."""
+        return (await self._retried(lambda: self._transport.get("fetchDevices", {}, Devices), patience_s)).devices
+
+    async def sign_out(self, device_id: str, *, patience_s: float | None = None) -> list[str]:
+        """Signs out a device: what comes from it is refused from then on, with the code SIGNED_OUT.
+
+        Returns the devices that this call has signed out: none where an earlier one had, or an earlier try.
+        """
+        return await self._sign_out({"deviceId": device_id}, patience_s)
+
+    async def sign_out_all(self, *, except_device_id: str | None = None, patience_s: float | None = None) -> list[str]:
+        """Signs out all devices, and ends all access tokens that were issued until now, this client's too.
+
+        Those that name the device `except_device_id` themselves (the claim did) stay. Returns as `sign_out`.
+        """
+        spared = {} if except_device_id is None else {"exceptDeviceId": except_device_id}
+        return await self._sign_out({"all": True, **spared}, patience_s)
+
+    async def _sign_out(self, fields: Fields, patience_s: float | None) -> list[str]:
+        done = await self._retried(lambda: self._transport.post("signOut", fields, SignedOutDevices), patience_s)
+        return done.device_ids
 
     def follow(
         self,

@@ -6,7 +6,14 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from rowbox.client.calls.errors import UNEXPECTED_ANSWER, AccessDenied, CallFailed, OutcomeUnknown, Refused
+from rowbox.client.calls.errors import (
+    SIGNED_OUT,
+    UNEXPECTED_ANSWER,
+    AccessDenied,
+    CallFailed,
+    OutcomeUnknown,
+    Refused,
+)
 
 _T = TypeVar("_T")
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -79,6 +86,31 @@ class GroupMember(Struct, rename="camel", kw_only=True, frozen=True):
     user_id: str
     role: Role
     joined_timestamp: int
+
+
+class Device(Struct, rename="camel", kw_only=True, frozen=True):
+    """A device of the user that is signed in. Times are microseconds since the epoch."""
+
+    device_id: str
+    name: str
+    platform: str
+    created_timestamp: int
+    last_seen_timestamp: int
+    """When it was last heard of, some minutes late."""
+    current: bool
+    """Whether it is this client's."""
+
+
+class Devices(Struct, rename="camel", kw_only=True, frozen=True):
+    """The devices of the user that are signed in, the one that was seen last first."""
+
+    devices: list[Device]
+
+
+class SignedOutDevices(Struct, rename="camel", kw_only=True, frozen=True):
+    """Who was signed in until a sign-out."""
+
+    device_ids: list[str]
 
 
 class Group(Struct, rename="camel", kw_only=True, frozen=True):
@@ -337,6 +369,16 @@ def _read(status: int, read: Callable[[Any], Any], retry_after: str | None, kind
             f"{status}, but not as expected: {error}", code=UNEXPECTED_ANSWER, status=status
         ) from error
     return answer
+
+
+def is_signed_out(body: bytes) -> bool:
+    """Whether a 401 says that the user has signed out here: then a person has to sign in again, and no other token is
+    asked for.
+    """
+    try:
+        return msgspec.json.decode(body, type=_Problem).code == SIGNED_OUT
+    except _UNREADABLE:
+        return False
 
 
 def _failure(status: int, read: Callable[[Any], Any], retry_after: str | None) -> CallFailed:

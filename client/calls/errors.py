@@ -28,6 +28,11 @@ CONNECTED_ELSEWHERE: Final = "connected_elsewhere"
 lets one user have."""
 
 
+SIGNED_OUT: Final = "signed_out"
+"""The `code` where the user has signed out this device, or all: forget what is kept of him, and have him sign in again.
+"""
+
+
 class CallFailed(Exception):
     """A call failed. `str(error)` is one line for a person; it never holds a message's text.
 

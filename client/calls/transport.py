@@ -15,7 +15,7 @@ import aiohttp
 
 from rowbox import __version__
 from rowbox.client.calls.access import AccessToken, TokenSource
-from rowbox.client.calls.answers import converted, decoded
+from rowbox.client.calls.answers import converted, decoded, is_signed_out
 from rowbox.client.calls.awake import GAP_S, TICK_S, Alarm, MachineSlept
 from rowbox.client.calls.connections import CONNECT_S, Connections, Generation, probing_socket
 from rowbox.client.calls.errors import CLIENT_CLOSED, NO_ANSWER, OutcomeUnknown
@@ -29,6 +29,7 @@ POLL_MARGIN_S: Final = 5.0
 """Seconds for which a client listens to a poll beyond the poll's `wait`."""
 DEDUPE_LIFE_S: Final = 7 * 24 * 3600.0
 """Seconds for which a server knows a clientMessageId by default."""
+DEVICE: Final = "X-Device-Id"
 SUBPROTOCOL: Final = "rowbox.v1"
 CLOSE_S: Final = 1.0
 """Seconds for the server's word when a socket is closed."""
@@ -90,6 +91,7 @@ class Transport:
         url: str,
         token: TokenSource,
         *,
+        device_id: str | None = None,
         dedupe_life_s: float = DEDUPE_LIFE_S,
         servers: Iterable[str] = (),
         call_s: float = CALL_S,
@@ -107,6 +109,8 @@ class Transport:
         self._url = checked_url(url)
         self.servers = Servers(self._url, servers)
         self._access = AccessToken(token, call_s)
+        self.device_id = device_id
+        """What each request says of where it comes from."""
         self._call_s = call_s
         self._margin_s = margin_s
         self._alarm = Alarm(self._woke, wall_clock=wall_clock, tick_s=tick_s)
@@ -194,7 +198,8 @@ class Transport:
                     return converted(status, body, kind)
         token = await self._access.get()
         answer = await self._exchange(method, call, token, timeout_s, content)
-        if answer.status == 401 and (renewed := await self._access.renewed(token)) is not None:
+        is_refused = answer.status == 401 and not is_signed_out(answer.body)
+        if is_refused and (renewed := await self._access.renewed(token)) is not None:
             answer = await self._exchange(method, call, renewed, timeout_s, content)
         return decoded(answer.status, answer.body, answer.retry_after, kind)
 
@@ -240,7 +245,7 @@ class Transport:
         async with generation.session.request(
             method,
             f"{self._url}/v1/{call}",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} | ({DEVICE: self.device_id} if self.device_id else {}),
             allow_redirects=False,  # the access token must not go to another server
             **content,
         ) as response:

@@ -22,6 +22,7 @@ from rowbox.client.calls.answers import Changes, Whereabouts
 from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
     CONNECTED_ELSEWHERE,
+    SIGNED_OUT,
     AccessDenied,
     CallFailed,
     OutcomeUnknown,
@@ -52,6 +53,7 @@ from rowbox.client.following.two_lists import TwoLists
 BAD_FRAME: Final = 4400
 FORBIDDEN: Final = 4403
 ELSEWHERE: Final = 4409
+SIGNED_OUT_CODE: Final = 4410
 ASK_S: Final = 2.0
 """How long the server is asked where to open a socket, before it is opened at this one."""
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -69,7 +71,7 @@ class Feed:
         self._timing = timing
         self._on_connection = on_connection
         self._lists = TwoLists(transport.get, timing.clock)
-        self._session = FeedSession(token or None, timing.random.random, client=PROGRAM)
+        self._session = FeedSession(token or None, timing.random.random, client=PROGRAM, device_id=transport.device_id)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: asyncio.Task[None] | None = None
@@ -380,6 +382,8 @@ def _error_of(code: int, reason: str) -> CallFailed:
     match code:
         case _ if code == UNAUTHENTICATED:
             return AccessDenied(text, code="token_revoked" if "revoked" in reason else "unauthenticated", status=401)
+        case _ if code == SIGNED_OUT_CODE:
+            return AccessDenied(text, code=SIGNED_OUT, status=401)
         case _ if code == FORBIDDEN:
             return AccessDenied(text, code="forbidden", status=403)
         case _ if code == ELSEWHERE:

@@ -97,12 +97,13 @@ def is_whole(frame: Mapping[str, Any]) -> bool:
 class FeedSession:
     """The following of one mailbox, from `token` on; None: from a beginning."""
 
-    def __init__(self, token: str | None, chance: Chance, *, client: str) -> None:
+    def __init__(self, token: str | None, chance: Chance, *, client: str, device_id: str | None = None) -> None:
         self.way = Way.APART
         self.token = token
         """Everything up to here was given, or is nothing to give."""
         self.max_frame_bytes = MAX_FRAME_BYTES
         self._client = client
+        self._device_id = device_id
         self._comeback = Comeback(chance)
         self._window = WINDOW
         self._untaken: deque[str | None] = deque()
@@ -182,6 +183,8 @@ class FeedSession:
         """The handshake is done; `access` is the access token to say."""
         self.way, self._access, self._refused = Way.GREETING, access, None
         hello: dict[str, Any] = {"t": "hello", "token": access, "client": self._client}
+        if self._device_id is not None:
+            hello["deviceId"] = self._device_id
         self._is_following = self.token is not None and self.has_room
         self._is_behind = not self._is_following
         if self._is_following:

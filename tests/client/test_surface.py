@@ -49,6 +49,7 @@ def test_they_have_the_same_calls() -> None:
         ("Message", python.Message),
         ("Conversation", python.Conversation),
         ("Changes", python.Changes),
+        ("Device", python.Device),
         ("Receipts", python.Receipts),
         ("FetchedReceipts", python.FetchedReceipts),
         ("MessageReceipts", python.MessageReceipts),

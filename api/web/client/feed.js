@@ -217,6 +217,7 @@ export class FeedSession {
   /** When each call that has no reply was made. @type {Map<number, number>} */
   #calls = new Map();
   #callId = 0;
+  #deviceId;
   /** When the last calls were made. @type {number[]} */
   #called = [];
   /** When it was acknowledged last. @type {number[]} */
@@ -241,9 +242,11 @@ export class FeedSession {
    * @param {?string} token
    * @param {() => number} chance
    * @param {string} client The program and its version, for people.
+   * @param {?string} [deviceId]
    */
-  constructor(token, chance, client) {
+  constructor(token, chance, client, deviceId = null) {
     this.token = token;
+    this.#deviceId = deviceId;
     this.#comeback = new Comeback(chance);
     this.#client = client;
   }
@@ -308,7 +311,8 @@ export class FeedSession {
     this.#refused = null;
     this.#isFollowing = this.token !== null && this.hasRoom;
     this.#isBehind = !this.#isFollowing;
-    const hello = { t: "hello", token: access, client: this.#client };
+    const device = this.#deviceId && { deviceId: this.#deviceId };
+    const hello = { t: "hello", token: access, client: this.#client, ...device };
     return [{ do: "say", frame: this.#isFollowing ? { ...hello, follow: this.token } : hello }];
   }
 

@@ -49,6 +49,9 @@ declare const ANSWERS: {
     updateUser: string;
     fetchUser: string;
     fetchUsers: string;
+    registerDevice: string;
+    fetchDevices: string;
+    signOut: string;
 };
 export type Message = {
     messageId: string;
@@ -179,6 +182,20 @@ export type Receipts = {
      * He has read the messages up to this one; null: none.
      */
     readUpTo: string | null;
+};
+export type Device = {
+    deviceId: string;
+    name: string;
+    platform: string;
+    createdTimestamp: number;
+    /**
+     * When it was last heard of, some minutes late.
+     */
+    lastSeenTimestamp: number;
+    /**
+     * Whether it is this client's.
+     */
+    current: boolean;
 };
 export type FetchedReceipts = {
     receipts: MessageReceipts[];
@@ -466,6 +483,11 @@ export type Options = {
      */
     token: string | (() => string | Promise<string>);
     /**
+     * What each request and socket says of where it comes from, 1 to 64 characters of A-Z a-z
+     * 0-9 . _ : -, so that the user can sign this client out (`registerDevice`).
+     */
+    deviceId?: string | null;
+    /**
      * How long a call is tried again, 30,000 by default. It counts from the call, or from
      * when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
      * where the server asks for a longer pause than what is left.
@@ -555,6 +577,14 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
  * @property {?string} readUpTo He has read the messages up to this one; null: none.
+ *
+ * @typedef {object} Device A device of the user that is signed in. Times are microseconds.
+ * @property {string} deviceId
+ * @property {string} name
+ * @property {string} platform
+ * @property {number} createdTimestamp
+ * @property {number} lastSeenTimestamp When it was last heard of, some minutes late.
+ * @property {boolean} current Whether it is this client's.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
@@ -716,6 +746,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  *   one. The function is called before the first call, and again when the server no longer accepts the token that it
  *   gave. What it throws counts as an outage, and it is called again; a RowboxError that is not retryable ends the
  *   call.
+ * @property {?string} [deviceId] What each request and socket says of where it comes from, 1 to 64 characters of A-Z a-z
+ *   0-9 . _ : -, so that the user can sign this client out (`registerDevice`).
  * @property {number} [patienceMs] How long a call is tried again, 30,000 by default. It counts from the call, or from
  *   when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
  *   where the server asks for a longer pause than what is left.
@@ -780,7 +812,7 @@ export declare function newClientMessageId(): string;
 export declare class Rowbox {
     #private;
     /** Throws a TypeError or a RangeError for options that cannot work. @param {Options} options */
-    constructor({ url, token, patienceMs, dedupeLifeMs, servers, fetch, sleep, random, now, wallClock, }: Options);
+    constructor({ url, token, deviceId, patienceMs, dedupeLifeMs, servers, fetch, sleep, random, now, wallClock, }: Options);
     /**
      * Sends a message, after the earlier ones to the same recipient. Rejects with Refused (it was not sent) or with
      * OutcomeUnknown (it may have been). Either has the clientMessageId and firstTriedAt; to go on with that message,
@@ -984,6 +1016,38 @@ export declare class Rowbox {
      * @returns {Promise<FetchedUsers>}
      */
     fetchUsers(userIds: string[], options?: CallOptions): Promise<FetchedUsers>;
+    /**
+     * Has this client's device listed as signed in. Throws a TypeError where the client was made without a deviceId.
+     * @param {string} [name] What the user knows it by.
+     * @param {string} [platform] What it is.
+     * @param {CallOptions} [options]
+     * @returns {Promise<Device>}
+     */
+    registerDevice(name?: string, platform?: string, options?: CallOptions): Promise<Device>;
+    /**
+     * Where the user is signed in, the device that was seen last first. `account` of a change says that it is time to
+     * ask again.
+     * @param {CallOptions} [options]
+     * @returns {Promise<Device[]>}
+     */
+    fetchDevices(options?: CallOptions): Promise<Device[]>;
+    /**
+     * Signs out a device: what comes from it is refused from then on, with the code signed_out. Resolves to the devices
+     * that this call has signed out: none where an earlier one had, or an earlier try.
+     * @param {string} deviceId
+     * @param {CallOptions} [options]
+     * @returns {Promise<string[]>}
+     */
+    signOut(deviceId: string, options?: CallOptions): Promise<string[]>;
+    /**
+     * Signs out all devices, and ends all access tokens that were issued until now, this client's too; those that name
+     * the device `exceptDeviceId` themselves (the claim did) stay. Resolves as signOut.
+     * @param {{exceptDeviceId?: ?string} & CallOptions} [options]
+     * @returns {Promise<string[]>}
+     */
+    signOutAll({ exceptDeviceId, ...options }?: {
+        exceptDeviceId?: string | null;
+    } & CallOptions): Promise<string[]>;
     /**
      * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
      * where the server's store was put back from a copy in the middle of the list.

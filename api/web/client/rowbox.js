@@ -84,6 +84,9 @@ const ANSWERS = {
   updateUser: "userId",
   fetchUser: "userId",
   fetchUsers: "users",
+  registerDevice: "deviceId",
+  fetchDevices: "devices",
+  signOut: "deviceIds",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
 const NOT_IN_TOKENS = /[^\x21-\x7e]/u;
@@ -91,7 +94,8 @@ const NO_TOKEN = "no_token";
 const CONNECTED_ELSEWHERE = "connected_elsewhere";
 const SUBPROTOCOL = "rowbox.v1";
 const PROGRAM = "rowbox.js";
-const [UNAUTHENTICATED, FORBIDDEN, BAD_FRAME, ELSEWHERE] = [4401, 4403, 4400, 4409];
+const SIGNED_OUT = "signed_out";
+const [UNAUTHENTICATED, FORBIDDEN, BAD_FRAME, ELSEWHERE, SIGNED_OUT_CODE] = [4401, 4403, 4400, 4409, 4410];
 /** How long the server is asked where to open a socket, before it is opened at this one. */
 const ASK_MS = 2_000;
 /** A longer timer would be over at once. */
@@ -152,6 +156,14 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
  * @property {?string} readUpTo He has read the messages up to this one; null: none.
+ *
+ * @typedef {object} Device A device of the user that is signed in. Times are microseconds.
+ * @property {string} deviceId
+ * @property {string} name
+ * @property {string} platform
+ * @property {number} createdTimestamp
+ * @property {number} lastSeenTimestamp When it was last heard of, some minutes late.
+ * @property {boolean} current Whether it is this client's.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
@@ -313,6 +325,8 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   one. The function is called before the first call, and again when the server no longer accepts the token that it
  *   gave. What it throws counts as an outage, and it is called again; a RowboxError that is not retryable ends the
  *   call.
+ * @property {?string} [deviceId] What each request and socket says of where it comes from, 1 to 64 characters of A-Z a-z
+ *   0-9 . _ : -, so that the user can sign this client out (`registerDevice`).
  * @property {number} [patienceMs] How long a call is tried again, 30,000 by default. It counts from the call, or from
  *   when the last send before it to the same recipient was confirmed. No try begins later. The client does not wait
  *   where the server asks for a longer pause than what is left.
@@ -386,6 +400,7 @@ export function newClientMessageId() {
 export class Rowbox {
   #base;
   #access;
+  #deviceId;
   #patienceMs;
   #dedupeLifeMs;
   #fetch;
@@ -410,6 +425,7 @@ export class Rowbox {
   constructor({
     url,
     token,
+    deviceId = null,
     patienceMs = PATIENCE_MS,
     dedupeLifeMs = DEDUPE_LIFE_MS,
     servers = [],
@@ -422,6 +438,7 @@ export class Rowbox {
     if (typeof fetch !== "function") throw new TypeError("no fetch here: browsers have it, and Node 20.3 or newer");
     this.#base = baseOf(url);
     this.#access = new Access(token);
+    this.#deviceId = deviceId;
     this.#patienceMs = duration("patienceMs", patienceMs);
     this.#dedupeLifeMs = duration("dedupeLifeMs", dedupeLifeMs);
     this.#fetch = fetch;
@@ -717,6 +734,50 @@ export class Rowbox {
   }
 
   /**
+   * Has this client's device listed as signed in. Throws a TypeError where the client was made without a deviceId.
+   * @param {string} [name] What the user knows it by.
+   * @param {string} [platform] What it is.
+   * @param {CallOptions} [options]
+   * @returns {Promise<Device>}
+   */
+  registerDevice(name = "", platform = "", options = {}) {
+    if (this.#deviceId === null) throw new TypeError("a client without a deviceId has no device to register");
+    return this.#retried("registerDevice", { body: { deviceId: this.#deviceId, name, platform } }, options);
+  }
+
+  /**
+   * Where the user is signed in, the device that was seen last first. `account` of a change says that it is time to
+   * ask again.
+   * @param {CallOptions} [options]
+   * @returns {Promise<Device[]>}
+   */
+  async fetchDevices(options = {}) {
+    return (await this.#retried("fetchDevices", {}, options)).devices;
+  }
+
+  /**
+   * Signs out a device: what comes from it is refused from then on, with the code signed_out. Resolves to the devices
+   * that this call has signed out: none where an earlier one had, or an earlier try.
+   * @param {string} deviceId
+   * @param {CallOptions} [options]
+   * @returns {Promise<string[]>}
+   */
+  async signOut(deviceId, options = {}) {
+    return (await this.#retried("signOut", { body: { deviceId } }, options)).deviceIds;
+  }
+
+  /**
+   * Signs out all devices, and ends all access tokens that were issued until now, this client's too; those that name
+   * the device `exceptDeviceId` themselves (the claim did) stay. Resolves as signOut.
+   * @param {{exceptDeviceId?: ?string} & CallOptions} [options]
+   * @returns {Promise<string[]>}
+   */
+  async signOutAll({ exceptDeviceId = null, ...options } = {}) {
+    const body = { all: true, ...(exceptDeviceId !== null && { exceptDeviceId }) };
+    return (await this.#retried("signOut", { body }, options)).deviceIds;
+  }
+
+  /**
    * The messages of a conversation, or of all conversations, the newest first, as of the first page. Throws ListReset
    * where the server's store was put back from a copy in the middle of the list.
    * @param {?string} [conversationId]
@@ -833,7 +894,7 @@ export class Rowbox {
     /** @param {AbortSignal} signal @param {?string} from @param {(connection: Connection) => void} tell */
     const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell }, lists);
     const lists = new TwoLists(this.#now);
-    return new Feed(new FeedSession(token || null, this.#random, PROGRAM), {
+    return new Feed(new FeedSession(token || null, this.#random, PROGRAM, this.#deviceId), {
       url: new URL("v1/ws", this.#base),
       elsewhere: (signal) => this.#elsewhere(signal),
       access: this.#access,
@@ -1100,7 +1161,9 @@ export class Rowbox {
       }
       const token = await this.#access.get(attempt.signal);
       let [response, text] = await this.#exchange(url, content, token, attempt);
-      const renewed = response.status === 401 ? await this.#access.renewed(token, attempt.signal) : null;
+      // Who has signed out here has to sign in again: no other token is asked for.
+      const isRefused = response.status === 401 && parsed(text)?.code !== SIGNED_OUT;
+      const renewed = isRefused ? await this.#access.renewed(token, attempt.signal) : null;
       if (renewed !== null) [response, text] = await this.#exchange(url, content, renewed, attempt);
       const lifeS = Number(response.headers.get("X-Dedupe-Life"));
       if (lifeS > 0) this.#dedupeLifeMs = lifeS * 1000;
@@ -1135,7 +1198,8 @@ export class Rowbox {
    * @returns {Promise<[Response, string]>}
    */
   async #exchange(url, body, token, attempt) {
-    const headers = { Authorization: `Bearer ${token}`, ...(body && { "Content-Type": "application/json" }) };
+    const device = this.#deviceId && { "X-Device-Id": this.#deviceId };
+    const headers = { Authorization: `Bearer ${token}`, ...device, ...(body && { "Content-Type": "application/json" }) };
     const { signal } = attempt;
     // fetch throws a TypeError both for a network that is away and for a request that cannot be made. Making the
     // request here tells the two apart.
@@ -1468,6 +1532,7 @@ function errorOf(code, reason) {
   if (code === UNAUTHENTICATED) {
     return new AccessDenied(text, { ...facts, status: 401, code: reason.includes("revoked") ? "token_revoked" : "unauthenticated" });
   }
+  if (code === SIGNED_OUT_CODE) return new AccessDenied(text, { ...facts, status: 401, code: SIGNED_OUT });
   if (code === FORBIDDEN) return new AccessDenied(text, { ...facts, status: 403, code: "forbidden" });
   if (code === ELSEWHERE) return new Refused(text, { ...facts, code: CONNECTED_ELSEWHERE });
   return new Refused(text, { ...facts, code: code === BAD_FRAME ? "bad_request" : `closed_${code}` });

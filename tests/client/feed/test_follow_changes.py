@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from rowbox.client import (
     CONNECTED_ELSEWHERE,
+    SIGNED_OUT,
     AccessDenied,
     Changes,
     Client,
@@ -418,7 +419,8 @@ class TestOneConnection:
             (4403, AccessDenied, "forbidden"),
             (4409, Refused, CONNECTED_ELSEWHERE),
             (4400, Refused, "bad_request"),
-            (4410, Refused, "closed_4410"),
+            (4410, AccessDenied, SIGNED_OUT),
+            (4499, Refused, "closed_4499"),
         ],
     )
     async def test_a_code_that_says_stop(self, wire: Wire, code: int, kind: type[Refused], of_error: str) -> None:

@@ -66,6 +66,7 @@ export function problemOf(text) {
  */
 export function signedOutBecause(token, error) {
   const { exp } = claims(token);
+  if (error.code === "signed_out") return "You signed out here, from another device or from all of them.";
   if (error.code?.includes("revoked")) return "This sign-in was ended by an administrator or on another device.";
   if (error.status !== 401) return `The server refuses this sign-in: ${error.message}.`;
   if (typeof exp === "number" && exp * 1000 <= Date.now()) return "Your sign-in has expired.";
