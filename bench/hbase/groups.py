@@ -35,7 +35,7 @@ def main(turns: int, seconds: float) -> None:
         arguments = rowbox(data_dir, hbase.url(_PREFIX))
         server = stack.enter_context(running("rowbox", arguments, folder / "log"))
         before_s = sum(map(cpu_s, hbase.pids))
-        part: Part = uvloop.run(grouped(server, workload, turns, seconds, "HBase", COPIES))
+        part: Part = uvloop.run(grouped(server, workload, turns, seconds, "HBase", copies=COPIES, last_ms=None))
         store_s = sum(map(cpu_s, hbase.pids)) - before_s
         share = store_s / server.cpu_s()
     click.echo(

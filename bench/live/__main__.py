@@ -44,6 +44,7 @@ BY_SOCKETS, BY_POLLS, SENT_BY_SOCKETS, SENT_BY_HTTP = (
 API_PROCESSES: Final = 2
 COPIES_EMBEDDED: Final = 12_000
 """To members of a group, by second of CPU."""
+LAST_MEMBER_MS: Final = 50.0
 _PREFIX: Final = "w"
 
 
@@ -147,7 +148,9 @@ async def one_group(folder: Path, turns: int, seconds: float) -> Part:
     workload = Workload(load_or_create(data_dir))
     with ExitStack() as stack:
         server = stack.enter_context(running("rowbox", rowbox(data_dir), folder / "group.log"))
-        return await grouped(server, workload, turns, seconds, "the embedded store", COPIES_EMBEDDED)
+        return await grouped(
+            server, workload, turns, seconds, "the embedded store", copies=COPIES_EMBEDDED, last_ms=LAST_MEMBER_MS
+        )
 
 
 async def crowded(folder: Path, count: int) -> Part:
