@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import hdrs
+from msgspec import Struct
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.edge.endpoint import Edge
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 _query = msgspec.json.Decoder(dict[str, str | int])
 
 
-class NamedCall(NamedTuple):
+class NamedCall(Struct, frozen=True):
     """One call: which one, of whom, and the JSON of its fields. `remote` is the address of the connection, `address`
     as in Call.
     """
@@ -41,7 +42,7 @@ class NamedCall(NamedTuple):
     address: str
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """What a call is answered with: a status of HTTP, and JSON. `refused_for_good`: the code, where the token was."""
 
     status: int

@@ -13,6 +13,8 @@ A window of WINDOW deltas may be unacknowledged. TCP's buffers hide a client tha
 
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 WINDOW: Final = 8
 
 
@@ -43,7 +45,7 @@ class Pulled(NamedTuple):
     body: bytes
 
 
-class Delta(NamedTuple):
+class Delta(Struct, frozen=True, gc=False):
     """What the client is sent: `body` brings it from the token `prev` to `token`."""
 
     prev: str | None

@@ -433,7 +433,9 @@ class Session:
         self._trouble_s, self._noticed = math.inf, False
 
     def _delta(self, delta: Delta | None, *, may_wait: bool = False) -> list[Effect]:
-        return [] if delta is None else [self._write(frames.delta(*delta), may_wait=may_wait)]
+        return (
+            [] if delta is None else [self._write(frames.delta(delta.prev, delta.token, delta.body), may_wait=may_wait)]
+        )
 
     def _write(self, frame: bytes, *, may_wait: bool = False) -> Write:
         self._writing.writes(len(frame))
