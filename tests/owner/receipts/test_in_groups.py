@@ -330,6 +330,15 @@ async def test_a_group_that_is_given_away_tells_those_who_told_it() -> None:
 
 
 @virtual_time
+async def test_an_owner_that_is_closed_gathers_nothing() -> None:
+    gatherings = Gatherings(list[Command]().append)
+    gatherings.close()
+    with pytest.raises(Overloaded):
+        gatherings.take(NAME, [Receipt(GROUP, "bob", b"", b"")])
+    assert len(gatherings) == 0
+
+
+@virtual_time
 async def test_of_each_member_the_greater_marks_are_written_once() -> None:
     written: list[Command] = []
     gatherings = Gatherings(written.append)

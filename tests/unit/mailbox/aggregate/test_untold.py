@@ -127,3 +127,14 @@ def test_when_somebody_read_is_not_known_after_a_load_and_never_before_the_sendi
         assert found == ("ann", Receipt(WITH_ANN, "bob", first, first, told_us))
     bob.has_told(first)
     assert read_receipt(bob.mailbox, WITH_ANN, bob.now_us) is None
+
+
+def test_what_was_noted_stays_where_receipts_come_and_is_not_written_again() -> None:
+    bob = Bob()
+    first, own = bob.gets(), bob.sends()
+    bob.has_told(first)
+    bob.is_told(own)
+    assert read_receipt(bob.mailbox, WITH_ANN) is None
+    head = bob.head
+    bob.has_told(first)
+    assert bob.head == head

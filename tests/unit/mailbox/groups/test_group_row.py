@@ -7,8 +7,8 @@ import pytest
 
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
-from rowbox.mailbox.cells import GROUP, DedupeCell
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, HeldMessages, MessageNeed
+from rowbox.mailbox.cells import GROUP, DedupeCell, MessageCell
 from rowbox.mailbox.errors import (
     ClientMessageIdReused,
     GroupDeleted,
@@ -17,6 +17,7 @@ from rowbox.mailbox.errors import (
     NotAllowed,
     NotAMember,
     RowboxError,
+    TooManyReactions,
     UnknownConversation,
 )
 from rowbox.mailbox.group import (
@@ -31,6 +32,7 @@ from rowbox.mailbox.group import (
     group_send_hash,
 )
 from rowbox.mailbox.groups.group_row import OLD_AFTER_US, GroupRow
+from rowbox.mailbox.groups.message_row import Reacted, Windows
 from rowbox.mailbox.groups.requests import (
     Add,
     Deed,
@@ -40,6 +42,7 @@ from rowbox.mailbox.groups.requests import (
     GroupSend,
     GroupSent,
     Leave,
+    MessageReaction,
     NewGroup,
     Remove,
     SetRole,
@@ -47,6 +50,7 @@ from rowbox.mailbox.groups.requests import (
     Update,
 )
 from rowbox.mailbox.ids import payload_hash
+from rowbox.mailbox.reactions import MOST_KINDS
 
 GROUP_ID = group_conversation_id("ann", "g")
 A_YEAR_MS = 365 * 24 * 3600 * 1000
@@ -78,6 +82,13 @@ class Row:
         group = self.mailbox.state(GROUP)
         assert group is not None
         return group
+
+    @property
+    def last(self) -> bytes:
+        """The newest message."""
+        state = self.mailbox.index.get(GROUP_ID)
+        assert state is not None
+        return state.last_message_id
 
     @property
     def part(self) -> GroupPart:
@@ -290,3 +301,41 @@ def test_limits_are_asked_for_what_is_new_alone() -> None:
         new = GroupChange(GROUP_ID, row.standpoint("ann"), Update(name, None), 0)
         row.do(lambda one, new=new: one.change(new, admit))  # type: ignore[misc]
     assert asked == [(3, 4), (3, 0)]
+
+
+def _react(row: Row, *asked: tuple[str, str], admit: Callable[[int, int], None] = lambda *_: None) -> Reacted:
+    """Members react to one message together; each is a name and an emoji."""
+    held = MessageCell(GROUP_ID, row.last, 1, 1, "ann", "hello", None)
+    fact = Fact(MessageNeed(GROUP_ID, row.last), row.mailbox.head, HeldMessages((held,)))
+    new = [MessageReaction(GROUP_ID, row.standpoint(user), row.last, emoji, 0) for user, emoji in asked]
+    reacted = row.do(lambda one: one.react(new, Windows(10**9, 10**9, 10**9), fact, admit))
+    assert isinstance(reacted, Reacted)
+    return reacted
+
+
+def test_reactions_that_come_together_count_as_one_event() -> None:
+    row, asked = Row(), list[tuple[int, int]]()
+    row.send("ann", "hello")
+    _react(row, ("ann", "1"), ("bob", "2"), ("cid", "3"), admit=lambda *size: asked.append(size))
+    assert asked == [(3, len("hello"))]
+    assert [one.user_id for one in row.part.reactions or ()] == ["ann", "bob", "cid"]
+
+
+def test_of_reactions_that_come_together_each_is_decided_behind_the_one_before() -> None:
+    row = Row()
+    row.send("ann", "hello")
+    first, again, other = _react(row, ("bob", "1"), ("bob", "1"), ("bob", "2")).answers
+    assert isinstance(first, GroupChanged)
+    assert isinstance(again, GroupChanged)
+    assert (first.changed, again.changed) == (True, False)
+    assert isinstance(other, GroupMoved), "it may be a late try"
+
+
+def test_there_are_no_more_kinds_of_reactions_however_many_come_together() -> None:
+    row = Row()
+    members = tuple(f"user-{number}" for number in range(MOST_KINDS + 5))
+    row.do(lambda one: one.change(GroupChange(GROUP_ID, row.standpoint("ann"), Add(members, 100), 0)))
+    row.send("ann", "hello")
+    answers = _react(row, *((member, str(number)) for number, member in enumerate(members))).answers
+    assert [isinstance(answer, TooManyReactions) for answer in answers] == [False] * MOST_KINDS + [True] * 5
+    assert len(row.part.reactions or ()) == MOST_KINDS

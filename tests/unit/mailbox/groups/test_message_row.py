@@ -3,7 +3,7 @@
 import pytest
 
 from rowbox.mailbox.cells import MessageCell
-from rowbox.mailbox.errors import GroupMoved, MessageUnsent
+from rowbox.mailbox.errors import GroupMoved, MessageUnsent, TooLateToChange
 from rowbox.mailbox.group import Group, GroupSettings, Member
 from rowbox.mailbox.groups.done_already import done_before, has_text
 from rowbox.mailbox.groups.message_row import Windows, is_change_due, is_member_reaction_due
@@ -66,6 +66,14 @@ def test_what_an_owner_takes_back_has_no_time() -> None:
     new = edit(None, CAME)
     assert is_change_due(new, held(), GROUP, ANN, WINDOWS, long_after)
     assert not is_change_due(new, held(Change(CAME + 5, is_unsent=True)), GROUP, ANN, WINDOWS, long_after)
+
+
+def test_an_author_takes_back_and_edits_each_for_as_long_as_that_may_be_done() -> None:
+    windows = Windows(edit_us=DAY_US, unsend_us=2 * DAY_US, reaction_us=0)
+    for new, last_us in ((edit("hallo", CAME), DAY_US), (edit(None, CAME), 2 * DAY_US)):
+        assert is_change_due(new, held(), GROUP, BOB, windows, CAME + last_us - 1)
+        with pytest.raises(TooLateToChange):
+            is_change_due(new, held(), GROUP, BOB, windows, CAME + last_us)
 
 
 def test_what_was_done_after_somebody_had_left_was_not_done_by_him() -> None:
