@@ -10,15 +10,19 @@ from rowbox.mailbox.reactions import Reaction, Tally, tallies_of
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the author made of a message after sending it. The order of the fields is the format on disk, as Message's.
+    """What was made of a message after its sending, by its author or, of a group, by an admin.
 
-    `version` is that of the change in the author's mailbox, the same in every copy. Of two changes of a message the one
-    with the greater version counts, whichever comes first, and an unsent message is changed no more.
+    `version` is that of the change in the author's mailbox, or in the group's row, the same in every copy. Of two
+    changes of a message the one with the greater version counts, whichever comes first, and an unsent message is
+    changed no more. The order of the fields is the format on disk, as Message's.
     """
 
     version: int
     is_unsent: bool = False
     """Whether the message was taken back: then it has no content. Else its content is what it was edited to."""
+    by: str = ""
+    """Of a message of a group that was taken back: who did it, its author or an admin. "" elsewhere, and where a
+    version that did not keep this has taken it back."""
 
     def supersedes(self, other: "Change | None") -> bool:
         """Whether a copy to which `other` was done last (None: nothing was) is to take this change."""
@@ -112,6 +116,8 @@ def copy_of(
         msgspec.UNSET if change is None or not change.is_unsent else True,
         _shown(tallies_of(reactions, user_id) if reactions else tallies) if reactions or tallies else msgspec.UNSET,
     )
+    if change is not None and change.by:
+        made = msgspec.structs.replace(made, unsent_by=change.by)
     if told is not None:
         name, role = told.name or msgspec.UNSET, told.role or msgspec.UNSET
         event = representation.Event(told.type, message.sender_id, told.users, name, role)

@@ -99,7 +99,10 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
     edited_timestamp: (
         Annotated[Timestamp, Meta(description="When its author last edited it, the same in every mailbox.")] | UnsetType
     ) = UNSET
-    unsent: Annotated[bool, Meta(description="True: its author took it back, and it has no text.")] | UnsetType = UNSET
+    unsent: (
+        Annotated[bool, Meta(description="True: it was taken back, by its author or in a group by an admin: no text.")]
+        | UnsetType
+    ) = UNSET
     reactions: (
         Annotated[tuple[Reaction, ...], Meta(description="By emoji, the one that was first used first.")] | UnsetType
     ) = UNSET
@@ -111,6 +114,12 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
         | UnsetType
     ) = UNSET
     event: Annotated[Event, Meta(description="Of a system message: what happened.")] | UnsetType = UNSET
+    unsent_by: (
+        Annotated[
+            UserId, Meta(description="Of a group's message that was taken back: who did that, where it is known.")
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Receipts(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):

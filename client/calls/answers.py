@@ -166,7 +166,9 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     edited_timestamp: int | None = None
     """When its author last edited it; None where that never was."""
     unsent: bool = False
-    """Whether its author took it back: then it has no text."""
+    """Whether it was taken back, by its author or in a group by an admin: then it has no text."""
+    unsent_by: str | None = None
+    """Of a group's message that was taken back: who did that; None where it is not known."""
     reactions: tuple[Reaction, ...] = ()
     """By emoji, the one that was first used first."""
 

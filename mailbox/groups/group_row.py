@@ -169,7 +169,8 @@ class GroupRow:
             return GroupChanged(held.version, changed=False)
         admit(len(group.members), len((new.content or "").encode()))
         version = self._plan.tick(0)
-        change = Change(version, is_unsent=new.content is None)
+        is_unsent = new.content is None
+        change = Change(version, is_unsent, new.by.user_id if is_unsent else "")
         ids = new.message_id, self._conversation_id, held.sender_id
         part = GroupPart(version, self._chain, _names(group))
         message = Message(*ids, (), new.content or "", change, None, part)

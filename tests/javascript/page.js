@@ -2,7 +2,7 @@
 
 import { excessOfName } from "../../api/web/chat/mail/groups.js";
 import { groupIdOf, groupPeer, isPeer } from "../../api/web/chat/peers.js";
-import { sentenceOf } from "../../api/web/chat/told.js";
+import { sentenceOf, takenBack } from "../../api/web/chat/told.js";
 import { colourOf, initialsOf } from "../../api/web/chat/views/avatar.js";
 import { NOBODY, withWritten } from "../../api/web/chat/views/groups/people_picker.js";
 import { rightsOf } from "../../api/web/chat/views/groups/rights.js";
@@ -16,6 +16,7 @@ const rules = {
   initialsOf,
   isPeer,
   sentenceOf,
+  takenBack,
   /** Who is picked when `text` is written by `userId`. @param {string} text @param {string} userId */
   withWritten: (text, userId) => withWritten({ ...NOBODY, text }, (user) => (user === userId ? "It is you" : null)),
   /** What is offered: of the group, and for a member of the role `other`. @param {any} role @param {any} settings @param {any} other */

@@ -59,6 +59,22 @@ async def test_what_happened_in_words(ask: Ask, told: object, sentence: str | No
     assert await ask("sentenceOf", told, "alice") == sentence
 
 
+@pytest.mark.parametrize(
+    ("sender", "unsent_by", "words"),
+    [
+        ("bob", None, "This message was taken back"),
+        ("bob", "bob", "bob took this message back"),
+        ("alice", "alice", "You took this message back"),
+        ("bob", "carol", "An admin removed this message"),
+        ("alice", "carol", "An admin removed this message"),
+        ("bob", "alice", "You removed this message"),
+    ],
+)
+async def test_who_took_a_message_back_in_words(ask: Ask, sender: str, unsent_by: str | None, words: str) -> None:
+    message = {"senderId": sender} | ({} if unsent_by is None else {"unsentBy": unsent_by})
+    assert await ask("takenBack", message, "alice") == words
+
+
 ALL = {"whoCanSend": "all", "whoCanAdd": "all", "whoCanEditInfo": "all"}
 ADMINS = {"whoCanSend": "admins", "whoCanAdd": "admins", "whoCanEditInfo": "admins"}
 

@@ -40,6 +40,18 @@ export function sentenceOf({ type, actor, users, name, role }, userId) {
   }
 }
 
+/**
+ * What stands in place of a message that was taken back.
+ * @param {{senderId: string, unsentBy?: string}} message
+ * @param {string} userId
+ * @returns {string}
+ */
+export function takenBack({ senderId, unsentBy }, userId) {
+  if (unsentBy === undefined) return "This message was taken back";
+  if (unsentBy !== senderId) return unsentBy === userId ? "You removed this message" : "An admin removed this message";
+  return unsentBy === userId ? "You took this message back" : `${unsentBy} took this message back`;
+}
+
 /** "bob", "bob and carol", "bob, carol and dave" @param {string[]} names */
 export function listOf(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;

@@ -76,9 +76,13 @@ export type Message = {
      */
     editedTimestamp?: number;
     /**
-     * True: its author took it back, and it has no text.
+     * True: it was taken back, by its author or in a group by an admin, and has no text.
      */
     unsent?: boolean;
+    /**
+     * Of a group's message that was taken back: who did that, where it is known.
+     */
+    unsentBy?: string;
     /**
      * By emoji, the one that was first used first.
      */
@@ -536,7 +540,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} lastUpdatedTimestamp
  * @property {string} [clientMessageId] Only in the sender's own copies.
  * @property {number} [editedTimestamp] When its author last edited it.
- * @property {boolean} [unsent] True: its author took it back, and it has no text.
+ * @property {boolean} [unsent] True: it was taken back, by its author or in a group by an admin, and has no text.
+ * @property {string} [unsentBy] Of a group's message that was taken back: who did that, where it is known.
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
  * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
  * @property {GroupEvent} [event]

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.groups.group_pane import HELLOS, OTHERS, PHONE, GroupPane, hiking, pane_of
-from tests.browser.test_deeds import TAKEN_BACK, choose, editor, message, reactions
+from tests.browser.test_deeds import choose, editor, message, reactions
 from tests.browser.test_tabs import SOCKETS
 from tests.browser.windows import OFFLINE, Windows
 from tests.integration.support.server_process import ServerProcess
@@ -163,8 +163,9 @@ async def test_messages_of_a_group_are_edited_reacted_to_and_taken_back(
     for pane in (alice, bob, carol):
         await expect(reactions(pane, "at six?")).to_have_count(1)
     await choose(alice, "at six?", "Take back", "Take back")
-    for pane in (alice, bob, carol):
-        await pane.shows(*HELLOS, TAKEN_BACK)
+    for pane, told in ((alice, "You removed"), (bob, "An admin removed"), (carol, "An admin removed")):
+        await pane.shows(*HELLOS, f"{told} this message")
+        await expect(pane.conversation("Hiking")).to_contain_text("A message was taken back")
 
 
 async def test_an_author_sees_who_has_read_his_message(windows: Windows, server: ServerProcess) -> None:

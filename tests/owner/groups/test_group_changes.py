@@ -100,7 +100,7 @@ async def test_what_was_taken_back_stays_so(late: bool) -> None:
         node = made.node
         for user in ALL:
             item = await shown(node, user, sent)
-            assert (item["messageContent"], item["unsent"]) == ("", True)
+            assert (item["messageContent"], item["unsent"], item["unsentBy"]) == ("", True, "bob")
             assert not {"editedTimestamp", "reactions"} & item.keys()
             conversation = await listed(node, user)
             assert (conversation["snippet"], conversation["lastMessageUnsent"]) == (None, True)
@@ -129,6 +129,11 @@ async def test_who_may_change_what(late: bool) -> None:
         assert (await node.change("cid", of_ann, None)).changed
         assert (await node.change("ann", of_bob, None)).changed
         assert not (await node.change("cid", of_bob, None)).changed
+        await made.restart()
+        node = made.node
+        for user in ALL:
+            assert (await shown(node, user, of_ann))["unsentBy"] == "cid"
+            assert (await shown(node, user, of_bob))["unsentBy"] == "ann"
         with pytest.raises(MessageUnsent):
             await node.change("bob", of_bob, "hallo")
         with pytest.raises(MessageTooLarge):

@@ -50,7 +50,7 @@ export function entriesOf({ userId, inbox, outbox, drafts, lastEvents, isConnect
     if (draft) return { mark: "draft", text: draft };
     if (!conversation) return { mark: "you", text: unsent.at(-1)?.content ?? "" };
     const isOwn = conversation.lastSenderId === userId && peer !== userId;
-    if (conversation.lastMessageUnsent) return { mark: null, text: isOwn ? "You took a message back" : "A message was taken back" };
+    if (conversation.lastMessageUnsent) return { mark: null, text: isOwn && conversation.kind !== "group" ? "You took a message back" : "A message was taken back" };
     if (conversation.snippet === null) return { mark: null, text: happened(conversation) };
     if (isOwn) return { mark: "you", text: conversation.snippet };
     const sender = conversation.kind === "group" ? (conversation.lastSenderId ?? undefined) : undefined;

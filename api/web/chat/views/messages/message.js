@@ -2,6 +2,7 @@
 
 import { html, useMemo, useRef } from "../../vendor/htm-preact.js";
 import { withLinks } from "../../links.js";
+import { takenBack } from "../../told.js";
 import { clockTime, fullTime, isoTime } from "../../time.js";
 import { Avatar, colourOf } from "../avatar.js";
 import { MessageEditor } from "./message_editor.js";
@@ -16,8 +17,6 @@ import { Reactions, whoReacts } from "./reactions.js";
  * @property {(isOpen: boolean) => void} onMenu
  */
 
-/** What stands in the place of a text that its author took back. */
-const TAKEN_BACK = "This message was taken back";
 const LONG_PRESS_MS = 450;
 const LONG_PRESS_WITHIN_PX = 10;
 
@@ -60,7 +59,7 @@ export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, 
         <bdi class="sender colour-${colourOf(senderId)}" aria-hidden="true">${senderId}</bdi>
       `}
       <div class="line" ...${longPress}>
-        <${Text} content=${unsent ? TAKEN_BACK : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
+        <${Text} content=${unsent ? takenBack(message, userId) : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
         <${MessageMenu} actions=${actions} reacting=${reacting} askReaders=${askReaders} ...${handling} />
       </div>
       ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} canReact=${canReact} onReact=${onReact} />`}
