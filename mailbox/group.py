@@ -149,6 +149,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     """The new name of the group, where it has one."""
     role: Role | None = None
     """Of an event that gives a role: which."""
+    owner: str | None = None
+    """Of an event by which the owner is out: who is the owner now."""
 
 
 class Join(msgspec.Struct, frozen=True, array_like=True):

@@ -119,8 +119,8 @@ def copy_of(
     if change is not None and change.by:
         made = msgspec.structs.replace(made, unsent_by=change.by)
     if told is not None:
-        name, role = told.name or msgspec.UNSET, told.role or msgspec.UNSET
-        event = representation.Event(told.type, message.sender_id, told.users, name, role)
+        name, role, owner = told.name or msgspec.UNSET, told.role or msgspec.UNSET, told.owner or msgspec.UNSET
+        event = representation.Event(told.type, message.sender_id, told.users, name, role, owner)
         made = msgspec.structs.replace(made, kind="system", event=event)
     return MessageCopy(message.message_id, version, epoch, representation.encode(made), came)
 

@@ -81,6 +81,7 @@ class Event(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=
         Annotated[Role, Meta(description="The role that this gave. Whoever was the owner is an admin then.")]
         | UnsetType
     ) = UNSET
+    owner: Annotated[UserId, Meta(description="Where the owner has left: who is the owner now.")] | UnsetType = UNSET
 
 
 class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):

@@ -147,6 +147,8 @@ class GroupEvent(Struct, rename="camel", kw_only=True, frozen=True):
     """The group's name, where this gave it one."""
     role: str | None = None
     """The role that this gave: owner, admin or member. Whoever was the owner is an admin then."""
+    owner: str | None = None
+    """Where the owner has left: who is the owner now."""
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True):

@@ -48,7 +48,8 @@ def may_send(group: Group, actor: Member) -> None:
 def declined(group: Group, member: Member) -> Outcome:
     """What it makes of a group that the row of a member has declined his join."""
     left, roles = _without(group, member)
-    return Outcome(left, Told("declined", (member.user_id,)), leaves={member.user_id: Standing.LEFT}, roles=roles)
+    told = Told("declined", (member.user_id,), owner=_heir(roles))
+    return Outcome(left, told, leaves={member.user_id: Standing.LEFT}, roles=roles)
 
 
 def _add(group: Group, actor: Member, deed: Add) -> Outcome | None:
@@ -76,7 +77,8 @@ def _remove(group: Group, actor: Member, deed: Remove) -> Outcome | None:
 
 def _leave(group: Group, actor: Member, _: Leave) -> Outcome:
     left, roles = _without(group, actor)
-    return Outcome(left, Told("left", (actor.user_id,)), leaves={actor.user_id: Standing.LEFT}, roles=roles)
+    told = Told("left", (actor.user_id,), owner=_heir(roles))
+    return Outcome(left, told, leaves={actor.user_id: Standing.LEFT}, roles=roles)
 
 
 def _set_role(group: Group, actor: Member, deed: SetRole) -> Outcome | None:
@@ -136,6 +138,11 @@ def _without(group: Group, gone: Member) -> tuple[Group, Mapping[str, Role]]:
     heir = next((member for member in members if member.role == "admin"), members[0])  # the earliest join comes first
     roles: dict[str, Role] = {heir.user_id: "owner"}
     return _with_roles(left, roles), roles
+
+
+def _heir(roles: Mapping[str, Role]) -> str | None:
+    """Who is the owner by these roles; None: nobody becomes that."""
+    return next((user_id for user_id, role in roles.items() if role == "owner"), None)
 
 
 def _with_roles(group: Group, roles: Mapping[str, Role]) -> Group:

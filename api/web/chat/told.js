@@ -11,7 +11,7 @@ const ROLES = { owner: "the owner", admin: "an admin", member: "an ordinary memb
  * @param {string} userId
  * @returns {?string}
  */
-export function sentenceOf({ type, actor, users, name, role }, userId) {
+export function sentenceOf({ type, actor, users, name, role, owner }, userId) {
   const who = actor === userId ? "You" : actor;
   const whom = listOf(users.map((user) => (user === userId ? "you" : user)));
   switch (type) {
@@ -22,9 +22,9 @@ export function sentenceOf({ type, actor, users, name, role }, userId) {
     case "removed":
       return `${who} removed ${whom}`;
     case "left":
-      return `${who} left`;
+      return `${who} left${succession(owner, userId)}`;
     case "declined":
-      return `${users[0] === userId ? "You" : whom} could not be added`;
+      return `${users[0] === userId ? "You" : whom} could not be added${succession(owner, userId)}`;
     case "renamed":
       return name ? `${who} named the group “${name}”` : `${who} took the group’s name away`;
     case "role":
@@ -38,6 +38,12 @@ export function sentenceOf({ type, actor, users, name, role }, userId) {
     default:
       return null;
   }
+}
+
+/** Who has the group, where its owner is out. @param {string | undefined} owner @param {string} userId */
+function succession(owner, userId) {
+  if (owner === undefined) return "";
+  return `; ${owner === userId ? "you are" : `${owner} is`} the owner now`;
 }
 
 /**

@@ -129,6 +129,10 @@ export type GroupEvent = {
      * The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
      */
     role?: string;
+    /**
+     * Where the owner has left: who is the owner now.
+     */
+    owner?: string;
 };
 export type Conversation = {
     conversationId: string;
@@ -558,6 +562,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string[]} users Whom it happened to; the first of many.
  * @property {string} [name] The group's name, where this gave it one.
  * @property {string} [role] The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
+ * @property {string} [owner] Where the owner has left: who is the owner now.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId

@@ -133,6 +133,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string[]} users Whom it happened to; the first of many.
  * @property {string} [name] The group's name, where this gave it one.
  * @property {string} [role] The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
+ * @property {string} [owner] Where the owner has left: who is the owner now.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId

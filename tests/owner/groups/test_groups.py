@@ -157,6 +157,9 @@ async def test_roles_and_the_owners_succession(late: bool) -> None:
         assert (await listed(node, "dan"))["role"] == "owner"
         assert (await listed(node, "eve"))["name"] == "ours"
         assert (await listed(node, "ann"))["membership"] == "left"
+        for user in ("ann", "bob", "dan"):
+            (left, *_), _ = await all_messages(node, user, group, 3)
+            assert left["event"] == {"type": "left", "actor": "ann", "users": ["ann"], "owner": "dan"}
         await node.change_group("dan", group, Leave())
         await made.quiet()
         assert (await listed(node, "bob"))["role"] == "owner"  # the longest in

@@ -244,16 +244,31 @@ def test_settings_are_for_admins_also_where_everybody_may_rename() -> None:
     assert row.group.name == "ours"
 
 
+def test_of_who_leaves_and_is_not_the_owner_no_owner_is_told() -> None:
+    row = Row()
+    row.change("bob", Leave())
+    assert row.part.told == Told("left", ("bob",))
+
+
+def test_where_an_owner_declines_his_join_his_successor_is_told() -> None:
+    row = Row()
+    row.change("ann", SetRole("bob", "owner"))
+    assert row.do(lambda one: one.remove_declined("bob", row.standpoint("bob").joined, 0)).changed
+    assert row.part.told == Told("declined", ("bob",), owner="ann")
+
+
 def test_an_admin_succeeds_the_owner_and_else_who_is_longest_in() -> None:
     row = Row()
     row.change("ann", SetRole("cid", "admin"))
     row.change("ann", Leave())
     assert row.roles() == {"bob": "member", "cid": "owner"}
     assert row.part.roles == {"cid": "owner"}
+    assert row.part.told == Told("left", ("ann",), owner="cid")
     row.change("cid", Leave())
     assert row.roles() == {"bob": "owner"}
     row.change("bob", Leave())
     assert row.group.is_deleted
+    assert row.part.told == Told("left", ("bob",))
     with pytest.raises(GroupDeleted):
         row.change("ann", Add(("ann",), MOST))
 
