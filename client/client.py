@@ -296,7 +296,10 @@ class Client:
         return await self._retried(lambda: self._transport.get("fetchReceipts", query, FetchedReceipts), patience_s)
 
     async def register_device(self, name: str = "", platform: str = "", *, patience_s: float | None = None) -> Device:
-        """Has this client's device listed as signed in. ValueError where it was made without a `device_id`."""
+        """Has this client's device listed as signed in: to be called at each start.
+
+        ValueError where the client was made without a `device_id`.
+        """
         if self._transport.device_id is None:
             raise ValueError("a client without a device_id has no device to register")
         fields = {"deviceId": self._transport.device_id, "name": name, "platform": platform}

@@ -24,7 +24,9 @@ from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second
 MOST_DEVICES: Final = 20
 MOST_SIGNED_OUT: Final = 50
 UNUSED_US: Final = 90 * 86_400 * US_PER_S
-"""A device that was not seen for so long is signed out by the registration that needs its place."""
+"""A device that has not registered for so long is signed out by the registration that needs its place."""
+SEEN_EVERY_US: Final = 600 * US_PER_S
+"""How often a device that registers anew is written anew for that alone."""
 DEVICE_ID_PATTERN: Final = "^[A-Za-z0-9._:-]{1,64}$"
 DEVICE_ID_IS: Final = "1 to 64 characters of A-Z a-z 0-9 . _ : -"
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN[1:-1])
@@ -36,8 +38,8 @@ def is_device_id(text: str) -> bool:
 
 
 class Device(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A device that is signed in. `seen_us`: when it was last heard of, as far as that is stored. Its tokens that were
-    issued before `from_s` are refused: under its id another one may have been signed out, and forgotten.
+    """A device that is signed in. `seen_us`: when it last registered, within SEEN_EVERY_US. Its tokens that were issued
+    before `from_s` are refused: under its id another one may have been signed out, and forgotten.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -88,12 +90,13 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def with_device(self, device_id: str, name: str, platform: str, now_us: int) -> "Devices | None":
         """The devices with one that is signed in under this id, which was not signed out; None: there is no place.
 
-        One that is there keeps its age. Where all places are taken, the one that was not seen for longest gives way if
-        that is UNUSED_US.
+        One that is there keeps its age, and was seen now. Where all places are taken, the one that was not seen for
+        longest gives way if that is UNUSED_US.
         """
         known = self.get(device_id)
         if known is not None:
-            named = replace(known, name=name, platform=platform)
+            seen_us = now_us if now_us - known.seen_us >= SEEN_EVERY_US else known.seen_us
+            named = replace(known, name=name, platform=platform, seen_us=seen_us)
             return replace(self, devices=tuple(named if one is known else one for one in self.devices))
         with_place = self
         if len(self.devices) >= MOST_DEVICES:

@@ -257,18 +257,21 @@ class Plan:
         after = known.with_device(device_id, name, platform, self.now_us)
         if after is None:
             raise TooManyDevices("the user has as many devices as there may be: sign one of them out")
-        if after != known:
-            self._put_devices(known, after)
-        device = after.get(device_id)
+        device, before = after.get(device_id), known.get(device_id)
         assert device is not None
+        if device != before:
+            is_shown = before is None or (before.name, before.platform) != (name, platform)
+            self._put_devices(known, after, is_shown=is_shown)
         return device
 
-    def _put_devices(self, known: Devices, after: Devices) -> SignOutDone:
+    def _put_devices(self, known: Devices, after: Devices, *, is_shown: bool = True) -> SignOutDone:
+        """`is_shown`: others are told to ask again."""
         if after is known:
             return SignOutDone(())
         epoch, version = self.stamp()
         self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=epoch))
-        self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
+        if is_shown:
+            self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
         gone = tuple(one.device_id for one in known.devices if after.get(one.device_id) is None)
         self.refuses_more |= bool(gone)
         return SignOutDone(gone)

@@ -18,9 +18,10 @@ A device is one sign-in of one installation. Its requests name it in the header 
 where the token names one itself (the claim `did`, auth.device_claim), another one is refused. Without a device all
 works, but there is nothing that the user could sign out by itself.
 
-The same deviceId again gives the device its name and platform anew. A deviceId that was signed out stays so: whoever
-signs in again takes a new one. A user has {MOST_DEVICES} devices; one more takes the place of a device that was not
-heard of for 90 days, which is signed out by that. Counts against the send limit."""
+The same deviceId again gives the device its name and platform anew, and says that it is in use: a client registers
+whenever it starts. A deviceId that was signed out stays so: whoever signs in again takes a new one. A user has
+{MOST_DEVICES} devices; one more takes the place of a device that has not registered for 90 days, which is signed out by
+that. Counts against the send limit."""
 
 _FETCH: Final = """\
 Those that are signed in. `account` of fetchChanges says that it is time to ask again."""

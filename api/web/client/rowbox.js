@@ -164,7 +164,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} name
  * @property {string} platform
  * @property {number} createdTimestamp
- * @property {number} lastSeenTimestamp When it was last heard of, some minutes late.
+ * @property {number} lastSeenTimestamp When it last registered, within ten minutes.
  * @property {boolean} current Whether it is this client's.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
@@ -736,7 +736,7 @@ export class Rowbox {
   }
 
   /**
-   * Has this client's device listed as signed in. Throws a TypeError where the client was made without a deviceId.
+   * Has this client's device listed as signed in: to be called at each start. Throws a TypeError where the client was made without a deviceId.
    * @param {string} [name] What the user knows it by.
    * @param {string} [platform] What it is.
    * @param {CallOptions} [options]

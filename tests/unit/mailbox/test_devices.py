@@ -13,6 +13,7 @@ from rowbox.mailbox.devices import (
     MOST_DEVICES,
     MOST_SIGNED_OUT,
     NO_DEVICES,
+    SEEN_EVERY_US,
     UNUSED_US,
     Devices,
     is_device_id,
@@ -87,6 +88,20 @@ def test_a_registration_is_a_change_that_is_shown_and_the_same_again_is_none(fen
     assert again.changes_nothing
     renamed = again.register_device("phone", "Ann's old one", "ios")
     assert (renamed.name, renamed.created_us) == ("Ann's old one", NOW_US)
+
+
+def test_a_device_that_registers_anew_is_in_use_and_nobody_is_told_of_that_alone() -> None:
+    ann = with_devices("phone", "laptop")
+    plan = ann.plan(NOW_US + SEEN_EVERY_US - 1)
+    assert plan.register_device("phone", "", "").seen_us == NOW_US
+    assert plan.changes_nothing
+    later = ann.plan(NOW_US + SEEN_EVERY_US)
+    device = later.register_device("phone", "", "")
+    assert (device.created_us, device.seen_us) == (NOW_US, NOW_US + SEEN_EVERY_US)
+    assert not later.log
+    assert not later.changes_nothing
+    assert later.register_device("phone", "", "web").platform == "web"
+    assert [entry.kind for entry in later.log] == [ChangeKind.ACCOUNT]
 
 
 def test_a_device_that_was_signed_out_is_refused_for_good_with_any_token() -> None:
