@@ -184,6 +184,8 @@ class Copied(msgspec.Struct, frozen=True, array_like=True):
     is_unsent: bool
     told: Told | None
     reactions: tuple[Reaction, ...]
+    unsent_by: str = ""
+    """As Change.by."""
 
 
 class Resumed(msgspec.Struct, frozen=True, array_like=True):

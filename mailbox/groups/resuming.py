@@ -61,7 +61,7 @@ def resumption(
 
 
 def _copied(cell: MessageCell) -> Copied:
-    changed = cell.change.version if cell.change is not None else 0
+    changed, by = (cell.change.version, cell.change.by) if cell.change is not None else (0, "")
     shown = tuple(one for one in cell.reactions if one.emoji)
     of_sender = cell.client_message_id or ""
     return Copied(
@@ -74,6 +74,7 @@ def _copied(cell: MessageCell) -> Copied:
         cell.is_unsent,
         cell.told,
         shown,
+        by,
     )
 
 
@@ -113,7 +114,7 @@ def take_resumption(
 
 def _add(plan: Plan, conversation_id: bytes, copy: Copied, state: Conversation | None) -> Conversation | None:
     """Adds one message; the state after it."""
-    change = Change(copy.changed, copy.is_unsent) if copy.changed else None
+    change = Change(copy.changed, copy.is_unsent, copy.unsent_by) if copy.changed else None
     ids = copy.message_id, conversation_id, copy.sender_id
     message = Message(*ids, (), copy.content, change, None, GroupPart(copy.version, 0, (), told=copy.told))
     if message.is_expired(plan.seen_us, plan.retention_ms):

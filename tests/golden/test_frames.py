@@ -124,7 +124,7 @@ SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 COPIES = (
-    Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),)),
+    Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),), "bob"),
     Copied(OTHER_ID, 3, "carol", "", "", 0, False, group.Told("role", ("bob",), role="admin"), ()),
 )
 RESUMED = Resumed(Standing.IN, 2, "admin", 7, COPIES)

@@ -79,7 +79,7 @@ async def test_a_members_row_that_was_put_back_has_what_it_lacked_with_the_next_
         assert (await shown(made.node, "cid", reacted))["reactions"] == (await shown(made.node, "bob", reacted))[
             "reactions"
         ]
-        assert (await shown(made.node, "cid", taken_back))["unsent"]
+        assert (await shown(made.node, "cid", taken_back))["unsentBy"] == "dan"
         assert (await listed(made.node, "cid"))["role"] == "admin"
         assert made.node.owner.delivery.resumed == 1
         again = await made.node.send_to("cid", group, "three", "3")
