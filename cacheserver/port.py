@@ -420,6 +420,40 @@ class Located(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class Search(msgspec.Struct, frozen=True, array_like=True):
+    """Messages of the user that have certain words, newest first: of a conversation, of a sender, and sent after and
+    before times (microseconds, neither is included), where these are given.
+    """
+
+    user_id: str
+    text: str
+    """What was typed: mailbox/search/query.py reads it."""
+    conversation_id: bytes | None = None
+    sender_id: str | None = None
+    after: int | None = None
+    before: int | None = None
+    page_size: int = 20
+    cursor: str | None = None
+    bearer: Bearer | None = None
+    max_bytes: int = PAGE_BYTES
+    """The most bytes of the answer's body, but for one message."""
+
+
+class Found(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a Search. `messages` are JSON objects as the client gets them.
+
+    `complete` False: the index of the mailbox is still being made, the newest messages first, and what it has not taken
+    in yet is missing; soon the same search finds more. `as_of` is the version of the mailbox that was searched. A page
+    may hold fewer messages than it may, also none, and still have a `next_cursor`.
+    """
+
+    messages: Sequence[bytes]
+    complete: bool
+    as_of: int
+    next_cursor: str | None = None
+    quota: Quota | None = None
+
+
 class ProvenToken(msgspec.Struct, frozen=True, array_like=True):
     """The user's own client has everything up to `token`, which a Changes gave: where it says so and asks nothing."""
 
@@ -608,6 +642,15 @@ class MailboxPort(Protocol):
         """Where clients reach the server that owns the mailbox. It may be another one at any time: a hint, no more.
 
         RateLimited; PeerTooOld where the owner does not know this call yet.
+        """
+        ...
+
+    async def search(self, request: Search) -> Found:
+        """Messages that have certain words, as the mailbox has them now.
+
+        UnknownConversation, RateLimited; BadRequest where nothing is looked for, and for another search's cursor;
+        SearchOff where nobody can search, SearchUnavailable where nobody can now; PeerTooOld where the owner does not
+        know this call yet.
         """
         ...
 

@@ -19,9 +19,10 @@ from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import Settings
 
 STORE: Final = "store"
+SEARCH: Final = "search"
 SIGNING_FILE: Final = "token-secret"
 PREVIOUS_FILE: Final = f"{SIGNING_FILE}.previous"
-_OURS: Final = frozenset({STORE, SIGNING_FILE, PREVIOUS_FILE, DEFAULT_FILE})
+_OURS: Final = frozenset({STORE, SEARCH, SIGNING_FILE, PREVIOUS_FILE, DEFAULT_FILE})
 _MADE_BY_ROCKSDB: Final = "CURRENT"
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ _log = logging.getLogger(__name__)
 def store_folder(settings: Settings) -> Path:
     """Where the embedded store lies."""
     return Path(settings.server.data_dir) / STORE
+
+
+def search_folder(settings: Settings) -> Path:
+    """Below which folder search indexes are kept."""
+    return Path(settings.search.dir or Path(settings.server.data_dir) / SEARCH)
 
 
 def existing_store(settings: Settings) -> Path:

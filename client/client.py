@@ -18,6 +18,7 @@ from rowbox.client.calls.answers import (
     Devices,
     FetchedReceipts,
     FetchedUsers,
+    Found,
     Group,
     GroupSettings,
     Message,
@@ -327,6 +328,34 @@ class Client:
     async def _sign_out(self, fields: Fields, patience_s: float | None) -> list[str]:
         done = await self._retried(lambda: self._transport.post("signOut", fields, SignedOutDevices), patience_s)
         return done.device_ids
+
+    async def search(
+        self,
+        q: str,
+        *,
+        conversation_id: str | None = None,
+        sender_id: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        page_size: int = 20,
+        cursor: str | None = None,
+        patience_s: float | None = None,
+    ) -> Found:
+        """Messages of the user's mailbox that have all words of `q`, the newest first: of a conversation, of a sender,
+        sent after and before times in microseconds.
+
+        The first search of a mailbox makes its index. While it is not `complete`, search again, once a second, say.
+        """
+        query: dict[str, str | int | None] = {
+            "q": q,
+            "conversationId": conversation_id,
+            "senderId": sender_id,
+            "after": after,
+            "before": before,
+            "pageSize": page_size,
+            "cursor": cursor,
+        }
+        return await self._retried(lambda: self._transport.get("search", query, Found), patience_s)
 
     def follow(
         self,

@@ -197,6 +197,12 @@ class UnknownClientMessageId(RowboxError):
     code = "unknown_client_message_id"
 
 
+class SearchOff(RowboxError):
+    """Nobody can search on this server: it is switched off, or its Python cannot keep an index."""
+
+    code = "search_off"
+
+
 class MessageTooLarge(RowboxError):
     """More than 65,535 bytes of UTF-8 in a message, or a body over the limit."""
 
@@ -241,6 +247,14 @@ class Overloaded(RowboxError):
     code = "overloaded"
     retryable = True
     told = "the server has no room for this now; nothing was done"
+
+
+class SearchUnavailable(RowboxError):
+    """No index of the mailbox can be kept now: its device has no room, or fails."""
+
+    code = "search_unavailable"
+    retryable = True
+    told = "the server cannot search now; everything else goes on"
 
 
 class PeerTooOld(RowboxError):

@@ -128,6 +128,11 @@ KINDS: Final[dict[str, Kind]] = {
         "No send with this clientMessageId was applied so far",
         "Send it under this id, within X-Dedupe-Life of the first try: if that arrives after all, it is one message.",
     ),
+    "search_off": Kind(
+        404,
+        "Nobody can search on this server",
+        "Leave the search out: search.bytes is 0 there, or its Python's SQLite has no FTS5.",
+    ),
     "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
     "method_not_allowed": Kind(
         405, "The path does not have this method", "Use one of the methods that the header Allow names."
@@ -204,6 +209,11 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "store_unavailable": Kind(
         503, "The store does not answer", "Send the same request again after Retry-After, a message under the same id."
+    ),
+    "search_unavailable": Kind(
+        503,
+        "Nobody can search now",
+        "Search again after Retry-After. Everything else goes on: the index is a cache.",
     ),
     "peer_too_old": Kind(
         503,

@@ -14,6 +14,7 @@ from rowbox.api.v1.request_types import (
     FetchReceiptsQuery,
     MarkReadUpTo,
     ReactToMessage,
+    SearchQuery,
     SendMessage,
     SendStatusQuery,
     UnsendMessage,
@@ -26,6 +27,7 @@ from rowbox.api.v1.responses import (
     FetchMessagesResponse,
     FetchReceiptsResponse,
     MarkReadResponse,
+    SearchResponse,
     SendMessageResponse,
 )
 from rowbox.api.v1.users.docs import USER_CALLS
@@ -41,6 +43,19 @@ TOKEN_LIFE: Final = format_duration(StoreSettings().token_life_ms)
 EDIT_WINDOW: Final = format_duration(MessageSettings().edit_window_ms)
 UNSEND_WINDOW: Final = format_duration(MessageSettings().unsend_window_ms)
 REACTION_WINDOW: Final = format_duration(MessageSettings().reaction_window_ms)
+
+_SEARCH: Final = """\
+A message is found when it has every word of `q`, in any order and any case; the last one may be the beginning of a
+word. Chinese, Japanese, Korean, Thai and other scripts without spaces, and emoji, are found wherever they stand. What
+has no white space in it is found as a whole: `report.pdf`, a URL, `don't`. There is no syntax, and no word is left out
+for being common.
+
+What is found are the messages of the user's own mailbox as they are now: the text after an edit, nothing that was
+unsent or that retention took, of a group what came while the user was in. System messages have no text.
+
+The first search of a mailbox makes its index, the newest messages first. What is not in it after a fifth of a second is
+missing from the answer: then `complete` is false, and a client asks again, once a second, say. An index has the 500,000
+newest messages at most."""
 
 _SEND: Final = """\
 To one recipient, or to a conversation: a group, or one of two. The recipient's mailbox comes into being with its first
@@ -325,6 +340,16 @@ CALLS: Final = (
         ConnectResponse,
     ),
     *DEVICE_CALLS,
+    CallDoc(
+        "search",
+        "get",
+        "Messages of one's own mailbox that have certain words.",
+        _SEARCH,
+        SearchQuery,
+        {200: "What was found, the newest first."},
+        SearchResponse,
+        ("unknown_conversation", "search_off", "search_unavailable", "peer_too_old"),
+    ),
     *GROUP_CALLS,
     *USER_CALLS,
 )

@@ -3,7 +3,7 @@ They know nothing of HTTP.
 
 editMessage, unsendMessage, react, markRead and what changes groups, devices or profiles count against the send limit,
 because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers and connect against the fetch limit,
-because they only read.
+because they only read. search has a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,6 +25,7 @@ from rowbox.api.v1.requests import (
     parse_fetch_receipts,
     parse_mark_read,
     parse_react,
+    parse_search,
     parse_send,
     parse_send_status,
     parse_unsend,
@@ -33,6 +34,7 @@ from rowbox.api.v1.responses import (
     encode_change,
     encode_connect,
     encode_feed,
+    encode_found,
     encode_mark_read,
     encode_page,
     encode_receipts,
@@ -87,6 +89,7 @@ class Handlers:
             Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
             Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
             Operation("signOut", "POST", "/v1/signOut", "send", self.sign_out),
+            Operation("search", "GET", "/v1/search", "search", self.search),
             Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
             Operation("fetchGroup", "GET", "/v1/fetchGroup", "fetch", self.fetch_group),
             *(
@@ -175,6 +178,10 @@ class Handlers:
     async def sign_out(self, call: Call) -> CallResult:
         result = await self._port.sign_out(self._devices.sign_out(call.take_body(), call.claims))
         return CallResult(200, encode_sign_out(result), result.quota)
+
+    async def search(self, call: Call) -> CallResult:
+        found = await self._port.search(parse_search(call.query, call.claims, self._read_user_id, call.page_bytes))
+        return CallResult(200, encode_found(found), found.quota)
 
     async def create_group(self, call: Call) -> CallResult:
         result = await self._port.change_group(self._groups.create(call.take_body(), call.claims))

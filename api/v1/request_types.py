@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from rowbox.api.v1.reading.fields import ActingUserId
 from rowbox.cacheserver.port import MAX_GROUP_RECEIPTS
 from rowbox.mailbox.representation import ClientMessageId, Id, UserId
+from rowbox.mailbox.search.query import MAX_QUERY
 
 MAX_CONTENT_BYTES: Final = 65_535
 MAX_EMOJI_BYTES: Final = 64
@@ -20,9 +21,11 @@ MAX_SKIPPED: Final = 10_000
 MAX_CONVERSATIONS: Final = 100
 MAX_MESSAGES: Final = 200
 MAX_RECEIPTS: Final = 50
+MAX_FOUND: Final = 100
 MAX_CURSOR_CHARACTERS: Final = 1024
 MAX_TOKEN_CHARACTERS: Final = 64
 
+SentTime: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 53)]
 Content: TypeAlias = Annotated[
     str,
     Meta(
@@ -189,6 +192,40 @@ class ConnectQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unk
     """Whose mailbox is to be followed."""
 
     user_id: ActingUserId | UnsetType = UNSET
+
+
+class SearchQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What is looked for, and where."""
+
+    q: Annotated[
+        str,
+        Meta(
+            description=f"Words, 1 to {MAX_QUERY} characters: a message has to have all of them, in any order. The "
+            "last one may be the beginning of a word. There is no syntax.",
+            examples=["report.pdf frid"],
+            extra_json_schema={"minLength": 1, "maxLength": MAX_QUERY},
+        ),
+    ]
+    user_id: ActingUserId | UnsetType = UNSET
+    conversation_id: Annotated[Id, Meta(description="Only messages of this conversation.")] | UnsetType = UNSET
+    sender_id: Annotated[UserId, Meta(description="Only messages of this user.")] | UnsetType = UNSET
+    after: Annotated[SentTime, Meta(description="Only messages sent after this time, in microseconds.")] | UnsetType = (
+        UNSET
+    )
+    before: (
+        Annotated[SentTime, Meta(description="Only messages sent before this time, in microseconds.")] | UnsetType
+    ) = UNSET
+    page_size: Annotated[int, Meta(description=f"Messages on a page: 1 to {MAX_FOUND}, clamped.")] = 20
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                description="The nextCursor of the page before, of the same search. Opaque.",
+                extra_json_schema={"minLength": 1, "maxLength": MAX_CURSOR_CHARACTERS},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class FetchMessagesQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

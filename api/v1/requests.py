@@ -20,6 +20,7 @@ from rowbox.api.v1.request_types import (
     MAX_CONTENT_BYTES,
     MAX_CONVERSATIONS,
     MAX_CURSOR_CHARACTERS,
+    MAX_FOUND,
     MAX_MESSAGES,
     MAX_RECEIPTS,
     MAX_SKIPPED,
@@ -33,6 +34,7 @@ from rowbox.api.v1.request_types import (
     FetchReceiptsQuery,
     MarkReadUpTo,
     ReactToMessage,
+    SearchQuery,
     SendMessage,
     SendStatusQuery,
     UnsendMessage,
@@ -46,11 +48,13 @@ from rowbox.cacheserver.port import (
     Locate,
     MarkRead,
     React,
+    Search,
     Send,
 )
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
 from rowbox.mailbox.ids import from_text
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
+from rowbox.mailbox.search.query import Query
 from rowbox.mailbox.settings.config import PollSettings
 
 _send_message = msgspec.json.Decoder(SendMessage)
@@ -65,6 +69,7 @@ _fetch_changes = QueryParser(FetchChangesQuery)
 _events = QueryParser(EventsQuery)
 _fetch_receipts = QueryParser(FetchReceiptsQuery)
 _connect = QueryParser(ConnectQuery)
+_search = QueryParser(SearchQuery)
 
 
 def parse_send(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> Send:
@@ -223,6 +228,29 @@ def parse_connect(query: str, claims: Claims, read_user_id: ReadUserId = plain_u
     """What is asked for in a query string. BadRequest, UnknownParameter, Forbidden."""
     request = _connect.parse(query)
     return Locate(acting_user(request.user_id, "userId", claims, read_user_id), claims.bearer)
+
+
+def parse_search(
+    query: str, claims: Claims, read_user_id: ReadUserId = plain_user_id, page_bytes: int = PAGE_BYTES
+) -> Search:
+    """The search in a query string, for a page of at most `page_bytes`. BadRequest, UnknownParameter, Forbidden."""
+    request = _search.parse(query)
+    conversation_id, sender_id, cursor = map(given, (request.conversation_id, request.sender_id, request.cursor))
+    Query(request.q)  # BadRequest, before anybody is asked
+    if cursor is not None and not 1 <= len(cursor) <= MAX_CURSOR_CHARACTERS:
+        raise BadRequest("cursor is not one that this server gave")
+    return Search(
+        acting_user(request.user_id, "userId", claims, read_user_id),
+        request.q,
+        None if conversation_id is None else from_text(conversation_id, "conversationId"),
+        None if sender_id is None else read_user_id(sender_id, "senderId"),
+        given(request.after),
+        given(request.before),
+        min(max(1, request.page_size), MAX_FOUND),
+        cursor,
+        claims.bearer,
+        page_bytes,
+    )
 
 
 def _is_own_client(claims: Claims, user_id: str) -> bool:

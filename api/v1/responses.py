@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
+    Found,
     MarkReadResult,
     Page,
     ReceiptsResult,
@@ -119,6 +120,32 @@ class ConnectResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_
         ),
     ]
     expires_in_ms: Annotated[int, Meta(ge=0, description="After this time ask again: the mailbox may have moved.")]
+
+
+class SearchTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What stands after the messages that a search found."""
+
+    next_cursor: Annotated[
+        str | None,
+        Meta(
+            description="The cursor of the next page; null on the last one. A page may be short, or empty, and still "
+            "have a next one."
+        ),
+    ]
+    complete: Annotated[
+        bool,
+        Meta(
+            description="False: the mailbox's index is still being made, the newest messages first. The same search "
+            "finds more soon."
+        ),
+    ]
+    last_updated_timestamp: Annotated[Version, Meta(description="The mailbox's version that was searched. No token.")]
+
+
+class SearchResponse(SearchTail, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What a search found."""
+
+    messages: Annotated[list[Message], Meta(description="The newest first.")]
 
 
 class PageTail(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -243,6 +270,14 @@ def _member_state(member: MemberReceipt) -> MemberState:
         state="read" if member.is_read else state,
         read_timestamp=member.read_us or None,
     )
+
+
+def encode_found(found: Found) -> bytes:
+    """The body of a SearchResponse."""
+    tail = _encode(
+        SearchTail(next_cursor=found.next_cursor, complete=found.complete, last_updated_timestamp=found.as_of)
+    )
+    return b'{"messages":[%b],%b' % (b",".join(found.messages), tail[1:])
 
 
 def encode_page(name: Literal["conversations", "messages"], page: Page) -> bytes:

@@ -72,6 +72,28 @@ class PageReader:
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
         return True
 
+    async def newest_columns(
+        self, view: View, start: bytes, stop: bytes, limit: int, limit_bytes: int
+    ) -> tuple[list[Column], bytes | None]:
+        """The columns of a range of messages that count, in its order, and where it goes on; None: it is at its end.
+
+        About `limit` of them, of about `limit_bytes`; not decoded, for whoever does that elsewhere. There may be none,
+        and more behind them.
+        """
+        await self._turns.next()
+        part = await self._store.get_part(view.row, Family.MESSAGES, start, stop, limit=limit, limit_bytes=limit_bytes)
+        columns, following = list(self._current(view, part.columns)), part.next
+        if following is not None:
+            cut = keys.message_of(following)
+            while columns and keys.message_of(columns[-1][0]) == cut:
+                columns.pop()  # there may be more cells of it, and one of these may count
+            whole = [one for one in part.columns if keys.message_of(one[0]) == cut]
+            if whole and len(whole) < len(part.columns):
+                following = whole[0][0]
+            elif whole:
+                return await self.newest_columns(view, start, stop, 2 * limit, 2 * limit_bytes)
+        return [column for column in columns if _is_held(view, column[0])], following
+
     async def of_entries(self, view: View, entries: Sequence[LogCell], cut: Cut) -> None:
         """Fills `cut` with the messages that log entries tell of, in their order.
 

@@ -50,6 +50,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -62,6 +63,7 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -342,6 +344,10 @@ class Node:
     async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).fetch_devices(request)
+
+    async def search(self, request: Search) -> Found:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).search(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

@@ -91,6 +91,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -105,6 +106,7 @@ from rowbox.cacheserver.port import (
     ReceiptsResult,
     RegisterDevice,
     Routed,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -120,6 +122,7 @@ from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.rows.view import View
+from rowbox.cacheserver.search.searches import Searches, SearchPlace
 from rowbox.cacheserver.stores.guarded_store import GuardedStore
 from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
@@ -137,6 +140,7 @@ from rowbox.mailbox.errors import (
     NotTheOwner,
     Overloaded,
     RowboxError,
+    SearchOff,
     TokenRevoked,
     UnknownClientMessageId,
 )
@@ -202,11 +206,14 @@ class Owner:
         time: Time | None = None,
         clock: StoreClock | None = None,
         elsewhere: Elsewhere | None = None,
+        search: SearchPlace | None = None,
     ) -> None:
         """An owner of the shards that `ownership` grants; None: of all, and nobody else can be one (embedded).
 
         `elsewhere` takes what is for users and groups of other shards; None: that fails with NotTheOwner, and what is
         to be delivered is tried again.
+
+        `search` is where the indexes of its users' mailboxes are; None: nobody searches.
 
         `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
         other owners after or before this one.
@@ -335,6 +342,9 @@ class Owner:
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
         )
+        self.searches: Searches | None = None
+        if search is not None:
+            self.searches = Searches(search, self.table, page_reader, self.revocations, time, self._limits, settings)
         self._unready = ["starting"]
 
     # ------------------------------------------------------------------ life
@@ -353,6 +363,8 @@ class Owner:
             self.revocations.ids.loop.start()
             self.warm_ages.start()
             self.follows.loop.start()
+        if self.searches is not None:
+            self.searches.start(history)
         self._unready.clear()
 
     @property
@@ -377,6 +389,8 @@ class Owner:
         self.receipts.close()
         self.groups.reactions.close()
         self.gatherings.close()
+        if self.searches is not None:
+            await self.searches.close()
         await self.pipeline.idle()
         await self.delivery.close()
         await self.pipeline.idle()
@@ -462,6 +476,8 @@ class Owner:
         self.delivery.give_away(is_given)
         self.receipts.give_away(is_given)
         self.gatherings.give_away(is_given)
+        if self.searches is not None:
+            self.searches.indexes.give_away(is_given)
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
@@ -795,6 +811,12 @@ class Owner:
         """See MailboxPort."""
         return self.profiles.shown(request)
 
+    async def search(self, request: Search) -> Found:
+        """See MailboxPort."""
+        if self.searches is None:
+            raise SearchOff("nobody searches on this server: search.bytes is 0")
+        return await self.searches.search(request)
+
     @property
     def fetches_begun(self) -> int:
         """Fetches that were asked for, long polls too, and were not refused for their rate."""
@@ -818,6 +840,8 @@ class Owner:
             self.receipts.read(row.user_id, plan.read, plan.now_us)
         if plan.refuses_more:
             self.revocations.changed(row.mailbox)
+        if plan.changed and self.searches is not None:
+            self.searches.changed(row.user_id, plan.log)
         if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 

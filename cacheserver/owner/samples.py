@@ -198,4 +198,6 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         owner.follows.loop,
         owner.groups.forgetting.loop,
     )
+    if owner.searches is not None:
+        yield from owner.searches.samples()
     yield from background_samples(loops)

@@ -30,6 +30,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -44,6 +45,7 @@ from rowbox.cacheserver.port import (
     ReceiptsResult,
     RegisterDevice,
     RevocationPort,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -172,6 +174,7 @@ def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None
     handlers.add(calls.CHANGES, _checked(check, port.fetch_changes))
     handlers.add(calls.AWAIT_CHANGES, _checked(check, port.fetch_changes))
     handlers.add(calls.RECEIPTS, _checked(check, port.fetch_receipts))
+    handlers.add(calls.SEARCH, _checked(check, port.search))
     handlers.add(calls.PROVE, _checked(check, port.prove))
     handlers.add(calls.LOCATE, _checked(check, port.locate))
     handlers.add(calls.FETCH_DEVICES, _checked(check, port.fetch_devices))
@@ -381,6 +384,10 @@ class RemoteMailboxes:
     async def fetch_devices(self, request: FetchDevices, *, timeout_s: float | None = None) -> DevicesResult:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_DEVICES, request, timeout_s))
+
+    async def search(self, request: Search, *, timeout_s: float | None = None) -> Found:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.SEARCH, request, timeout_s))
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort. What follows over a lost link is over."""

@@ -31,6 +31,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -44,6 +45,7 @@ from rowbox.cacheserver.port import (
     ReceiptsResult,
     RegisterDevice,
     Routed,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -171,6 +173,10 @@ class InTurn:
     async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
         """See MailboxPort."""
         return await self._target.fetch_devices(request)
+
+    async def search(self, request: Search) -> Found:
+        """See MailboxPort."""
+        return await self._target.search(request)
 
     async def revoke_user(self, user_id: str) -> int:
         """See RevocationPort."""

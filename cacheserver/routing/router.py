@@ -45,6 +45,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -58,6 +59,7 @@ from rowbox.cacheserver.port import (
     ReceiptsResult,
     RegisterDevice,
     Routed,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -405,6 +407,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_devices(request))
+
+    async def search(self, request: Search) -> Found:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.search(request))
 
     async def _read(self, user_id: str, ask: Callable[[Target], Awaitable[_Result]], ends_s: float = 0.0) -> _Result:
         """What the user's owner answers. Each call of `ask` is one try. `ends_s`: when a wait for news is over.

@@ -28,6 +28,7 @@ from rowbox.cacheserver.port import (
     FetchReceipts,
     FetchUsers,
     Follow,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -40,6 +41,7 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -224,6 +226,7 @@ LOCATE = CallSpec("locate", Locate, Located, Lane.REQUESTS, writes=False)
 REGISTER_DEVICE = CallSpec("register_device", RegisterDevice, DevicesResult, Lane.REQUESTS, writes=True)
 SIGN_OUT = CallSpec("sign_out", SignOut, SignOutResult, Lane.REQUESTS, writes=True)
 FETCH_DEVICES = CallSpec("fetch_devices", FetchDevices, DevicesResult, Lane.REQUESTS, writes=False)
+SEARCH = CallSpec("search", Search, Found, Lane.REQUESTS, writes=False)
 REVOKE_USER = CallSpec("revoke_user", str, int, Lane.CONTROL, writes=True)
 REVOKE_ID = CallSpec("revoke_id", str, type(None), Lane.CONTROL, writes=True)
 DELIVER = CallSpec("deliver", Deliver, int, Lane.DELIVERIES, writes=True)

@@ -24,6 +24,8 @@ from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import MailboxPort, RevocationPort
 from rowbox.cacheserver.samples import Sample
+from rowbox.cacheserver.search.searches import SearchPlace
+from rowbox.cacheserver.search.workers import WorkerThreads
 from rowbox.cacheserver.shardmap.desk import Desk
 from rowbox.cacheserver.shardmap.shard_map import ListedNode
 from rowbox.cacheserver.stores.clock_memory import CellMemory
@@ -32,7 +34,7 @@ from rowbox.cacheserver.stores.files.clock_file import ClockFile
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cacheserver.stores.statistics import StoreStatistics
-from rowbox.cli.data_dir import store_folder
+from rowbox.cli.data_dir import search_folder, store_folder
 from rowbox.cli.serving.cluster.among_others import among_others
 from rowbox.cli.serving.cluster.calls import cluster_calls
 from rowbox.cli.serving.cluster.hand_overs import makes_moves
@@ -120,7 +122,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
     await time.begin(ClockFile(store_folder(settings)))
     store = open_embedded(settings, time, on_broken)
     stats = StoreStatistics(store)
-    owner = Owner(store, settings, time=time)
+    owner = Owner(store, settings, time=time, search=_search_place(settings))
     try:
         await owner.start()
         time.loop.start()
@@ -143,6 +145,11 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
         await owner.close()
         await time.close()
         await store.close()
+
+
+def _search_place(settings: Settings) -> SearchPlace | None:
+    """Where an owner keeps its search indexes; None: nobody searches."""
+    return SearchPlace(search_folder(settings), WorkerThreads()) if settings.search.bytes else None
 
 
 def checkpoint_call(store: RocksStore, folder: Path) -> OperatorCall:
@@ -188,7 +195,8 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
         elsewhere = among.routing.deliveries if among is not None else None
-        return Owner(store, settings, ownership=ownership, time=time, clock=clock, elsewhere=elsewhere)
+        search = _search_place(settings)
+        return Owner(store, settings, ownership=ownership, time=time, clock=clock, elsewhere=elsewhere, search=search)
 
     address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
     node = Node(

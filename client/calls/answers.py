@@ -295,6 +295,18 @@ class MessagePage(Page, rename="camel", kw_only=True, frozen=True):
     items: tuple[Message, ...] = msgspec.field(name="messages")
 
 
+class Found(Struct, rename="camel", kw_only=True, frozen=True):
+    """What a search found, the newest first."""
+
+    messages: tuple[Message, ...]
+    next_cursor: str | None
+    """Of the page behind it; None: there is none. A page may be short, or empty, and still have one."""
+    complete: bool
+    """False: the server's index of the mailbox is still being made, the newest messages first. Search again soon."""
+    last_updated_timestamp: int
+    """The version of the mailbox that was searched. It is no token."""
+
+
 class ConversationPage(Page, rename="camel", kw_only=True, frozen=True):
     """Conversations, the one with the newest message first."""
 

@@ -43,6 +43,8 @@ class ListKind(StrEnum):
     ALL_MESSAGES = "a"
     CHANGES = "f"
     """All that changes in a mailbox: the feed (feed.py). It has tokens, and no cursors of its own."""
+    SEARCH = "s"
+    """What a search finds: in place of a conversation its list has an id of what is looked for. It has no tokens."""
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):

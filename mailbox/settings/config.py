@@ -591,12 +591,38 @@ class SocketSettings(Struct, frozen=True, kw_only=True):
     ] = 200_000
 
 
-LimitClass: TypeAlias = Literal["send", "fetch", "create"]
-"""The class of a request, against whose limit it counts: one for calls that write, one for calls that only read."""
+class SearchSettings(Struct, frozen=True, kw_only=True):
+    """The indexes in which users search, made of their mailboxes at their first search. They hold words of messages."""
+
+    bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 40,
+            description="All index files together; the least recently used ones go. One takes half at most. 0: nobody "
+            "searches.",
+        ),
+    ] = 1024 * MIB
+    dir: Annotated[
+        str, Meta(description="Folder of the index files, emptied at each start. Empty: `search` in server.data_dir.")
+    ] = ""
+    min_free_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 40,
+            description="With less room than this on the device all index files go, and nobody searches.",
+        ),
+    ] = 512 * MIB
+
+
+LimitClass: TypeAlias = Literal["send", "fetch", "create", "search"]
+"""The class of a request, against whose limit it counts: for calls that write, for calls that only read, for what both
+sends and makes a row, and for searches."""
 
 
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
-    """A token bucket per user for sends, one for fetches, and one for the groups that he creates."""
+    """A token bucket per user for sends, one for fetches, one for searches, and one for the groups that he creates."""
 
     enabled: Annotated[bool, Meta(description="Whether any limit holds.")] = True
     send_burst: Annotated[
@@ -618,6 +644,12 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, le=1_000_000, description="Groups a user may create again each second; 0: no limit on groups."),
     ] = 0.02
+    search_burst: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Searches a user may make at once; 0: no limit on searches.")
+    ] = 10
+    search_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Searches a user regains each second; 0: no limit on searches.")
+    ] = 1.0
     max_buckets: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Users whose buckets are remembered; the longest idle is forgotten.")
     ] = 200_000
@@ -631,6 +663,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
             burst, per_second = self.fetch_burst, self.fetch_per_second
         elif name == "create":
             burst, per_second = self.create_burst, self.create_per_second
+        elif name == "search":
+            burst, per_second = self.search_burst, self.search_per_second
         return (burst, per_second) if self.enabled and burst and per_second else None
 
 
@@ -650,6 +684,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     users: UsersSettings = UsersSettings()
     poll: PollSettings = PollSettings()
     sockets: SocketSettings = SocketSettings()
+    search: SearchSettings = SearchSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
 
 

@@ -53,6 +53,7 @@ def test_they_have_the_same_calls() -> None:
         ("Receipts", python.Receipts),
         ("FetchedReceipts", python.FetchedReceipts),
         ("MessageReceipts", python.MessageReceipts),
+        ("Found", python.Found),
         ("MemberState", python.MemberState),
         ("Sent", python.Sent),
         ("ReadMark", python.ReadMark),

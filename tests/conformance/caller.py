@@ -98,4 +98,4 @@ class Caller:
 def _in_words(key: str, value: str) -> str:
     if key == "messageIds" and len(value) > 1:
         return f"{1 + value.count(',')} IDS"
-    return {"lastUpdatedTimestamp": "TOKEN", "cursor": "CURSOR"}.get(key, value)
+    return {"lastUpdatedTimestamp": "TOKEN", "cursor": "CURSOR", "before": "A TIME"}.get(key, value)

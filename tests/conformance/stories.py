@@ -348,6 +348,37 @@ async def receipts_are_asked_for(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def words_are_found(caller: Caller) -> None:
+    """The index is made before: how much of it is there after a fifth of a second, the machine decides."""
+    first = await caller.send("alice", "bob", "Der Fuß des Berges, report.pdf", "1")
+    await caller.send("alice", "carol", "明日、駅で会いましょう", "2")
+    last = await caller.send("bob", "alice", "the foot of the mountain", "3")
+    await caller.send("alice", "bob", "Der Berg ruft", "4")
+    for name in ("alice", "bob"):
+        await _indexed(caller, name)
+    conversation_id = first.json["conversationId"]
+    for query in ("FUSS berg", "report.pdf", "駅で", "foot", "oot", "nowhere"):
+        await caller.get("alice", "search", q=query)
+    page = await caller.get("bob", "search", q="der ber", pageSize=1)
+    await caller.get("bob", "search", q="the", conversationId=conversation_id, senderId=caller.user("bob"))
+    await caller.get("bob", "search", q="the", before=last.json["sentTimestamp"])
+    await caller.get("bob", "search", q="der ber", pageSize=1, cursor=page.json["nextCursor"])
+    fields = {"conversationId": conversation_id, "messageId": last.json["messageId"]}
+    await caller.post("bob", "unsendMessage", **fields)
+    await caller.get("bob", "search", q="mountain")
+    await caller.get("bob", "search", q="")
+    await caller.get("bob", "search", q="a", conversationId="00" * 16)
+
+
+async def _indexed(caller: Caller, name: str) -> None:
+    """Searches, for an operator and unseen, until the index of a mailbox is complete."""
+    headers = {"Authorization": f"Bearer {caller.token(name)}"}
+    is_complete = False
+    while not is_complete:
+        async with caller.session.get(f"{caller.next_url()}/v1/search?q=a", headers=headers) as response:
+            is_complete = (await response.json())["complete"]
+
+
 async def where_to_connect(caller: Caller) -> None:
     """The servers of these deployments have no addresses of their own."""
     named = {"Host": "chat.example.com"}
@@ -502,6 +533,7 @@ STORIES: Final[tuple[Story, ...]] = (
     the_feed_of_a_mailbox,
     one_feed_over_three_ways,
     receipts_are_asked_for,
+    words_are_found,
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,

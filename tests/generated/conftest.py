@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.search.searches import SearchPlace
+from rowbox.cacheserver.search.workers import WorkerThreads
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from tests.http.api import SETTINGS, Api, serving
 
 
 @pytest.fixture
-async def rowbox() -> AsyncIterator[Api]:
+async def rowbox(tmp_path: Path) -> AsyncIterator[Api]:
     store = MemoryStore(16, ttl_ms(SETTINGS.store), late_writes=False, now_ms=lambda: time.time_ns() // 1_000_000)
-    owner = Owner(store, SETTINGS)
+    owner = Owner(store, SETTINGS, search=SearchPlace(tmp_path / "search", WorkerThreads()))
     await owner.start()
     async with serving(owner, SETTINGS) as api:
         yield api

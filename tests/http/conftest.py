@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from rowbox.api.http.connection import Connection
 from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.search.searches import SearchPlace
+from rowbox.cacheserver.search.workers import WorkerThreads
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.settings.config import Settings
@@ -78,8 +81,8 @@ def store(request: pytest.FixtureRequest, settings: Settings) -> MemoryStore:
 
 
 @pytest.fixture
-async def owner(store: MemoryStore, settings: Settings, reached: Reach) -> AsyncIterator[Owner]:
-    owner = Owner(store, settings)
+async def owner(store: MemoryStore, settings: Settings, reached: Reach, tmp_path: Path) -> AsyncIterator[Owner]:
+    owner = Owner(store, settings, search=SearchPlace(tmp_path / "search", WorkerThreads()))
     await owner.start()
     yield owner
     await owner.close()

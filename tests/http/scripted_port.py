@@ -21,6 +21,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -34,6 +35,7 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -92,6 +94,7 @@ class ScriptedPort:
         self.followers: list[Notify] = []
         self.receipts = ReceiptsResult((), 0)
         self.located = Located("")
+        self.found = Found((), complete=True, as_of=0)
         self.quota: Quota | None = None
         self.unready: list[str] = []
         self.calls: list[Any] = []
@@ -176,6 +179,10 @@ class ScriptedPort:
     async def locate(self, request: Locate) -> Located:
         self._called(request)
         return self.located
+
+    async def search(self, request: Search) -> Found:
+        self._called(request)
+        return self.found
 
     def warnings(self) -> Sequence[str]:
         return ()

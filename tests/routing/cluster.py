@@ -33,6 +33,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -46,6 +47,7 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -330,6 +332,10 @@ class ModelOwner:
         self.admit(request.user_id)
         return Located("")
 
+    async def search(self, request: Search) -> Found:
+        self.admit(request.user_id)
+        return Found((), complete=True, as_of=0)
+
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         raise NotImplementedError
 
@@ -550,6 +556,9 @@ class ModelLink:
 
     async def locate(self, request: Locate) -> Located:
         return await self._call(lambda: self._served.locate(request))
+
+    async def search(self, request: Search) -> Found:
+        return await self._call(lambda: self._served.search(request))
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         return self._call(lambda: self._served.take_receipts(user_id, receipts), writes=True)

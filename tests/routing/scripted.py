@@ -22,6 +22,7 @@ from rowbox.cacheserver.port import (
     FetchUsers,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     Locate,
@@ -34,6 +35,7 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Search,
     Send,
     SendResult,
     SignOut,
@@ -172,6 +174,10 @@ class ScriptedTarget:
 
     async def locate(self, request: Locate) -> Located:
         answer: Located = await self._ask(request)
+        return answer
+
+    async def search(self, request: Search) -> Found:
+        answer: Found = await self._ask(request)
         return answer
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":

@@ -5,7 +5,7 @@ share. `late=False` is the embedded kind: one node at a time, and a write in fli
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from rowbox.cacheserver.port import (
     FetchMessages,
     Follow,
     Following,
+    Found,
     GroupResult,
     GroupShown,
     MarkRead,
@@ -34,10 +35,12 @@ from rowbox.cacheserver.port import (
     Notify,
     Page,
     React,
+    Search,
     Send,
     SendResult,
 )
 from rowbox.cacheserver.rows.stash import HandedRow
+from rowbox.cacheserver.search.searches import SearchPlace
 from rowbox.cacheserver.stores.clock_memory import CellMemory
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.cacheserver.stores.memory.store import MemoryStore
@@ -156,6 +159,9 @@ class Node:
         """The token that this node gives for a version."""
         return self.owner.fetches.bookmarker.of(user, kind, conversation).token(version)
 
+    async def search(self, user: str, text: str, **how: Any) -> Found:
+        return await self.process.call(self.owner.search(Search(user, text, **how)))
+
     async def status(self, user: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         return await self.process.call(self.owner.send_status(user, client_message_id, bearer))
 
@@ -209,6 +215,8 @@ class Cluster:
         self.store = MemoryStore(SHARDS, ttl_ms(settings.store), late_writes=late, now_ms=self._expiry_ms)
         self.map_version = 0
         self.nodes: list[Node] = []
+        self.search: Callable[[], SearchPlace] | None = None
+        """Where the nodes that are started from now on keep search indexes; None: nobody searches."""
 
     def _expiry_ms(self) -> int:
         """By the clock that is believed. A judged one: the store's own servers have clocks that are right."""
@@ -236,7 +244,8 @@ class Cluster:
         async def make() -> Owner:
             if self.judges_clock:
                 await self._judge_clock(version=self.map_version)
-            owner = Owner(store, self.settings, ownership=ownership, time=self.time)
+            search = self.search() if self.search is not None else None
+            owner = Owner(store, self.settings, ownership=ownership, time=self.time, search=search)
             owner.take(range(SHARDS), handed)
             await owner.start()
             return owner

@@ -44,6 +44,7 @@ declare const ANSWERS: {
     fetchConversation: string;
     fetchChanges: string;
     fetchReceipts: string;
+    search: string;
     connect: string;
     createUser: string;
     updateUser: string;
@@ -233,6 +234,21 @@ export type User = {
 };
 export type FetchedUsers = {
     users: User[];
+};
+export type Found = {
+    messages: Message[];
+    /**
+     * Of the page behind it. A page may be short, or empty, and still have one.
+     */
+    nextCursor: string | null;
+    /**
+     * False: the server's index of the mailbox is still being made, the newest messages first.
+     */
+    complete: boolean;
+    /**
+     * The version of the mailbox that was searched. It is no token.
+     */
+    lastUpdatedTimestamp: number;
 };
 export type MessageReceipts = {
     messageId: string;
@@ -616,6 +632,12 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
  *
+ * @typedef {object} Found What a search found, the newest first.
+ * @property {Message[]} messages
+ * @property {?string} nextCursor Of the page behind it. A page may be short, or empty, and still have one.
+ * @property {boolean} complete False: the server's index of the mailbox is still being made, the newest messages first.
+ * @property {number} lastUpdatedTimestamp The version of the mailbox that was searched. It is no token.
+ *
  * @typedef {object} MessageReceipts
  * @property {string} messageId
  * @property {number} deliveredTo How many participants have the message.
@@ -988,6 +1010,23 @@ export declare class Rowbox {
      * @returns {Promise<FetchedReceipts>}
      */
     fetchReceipts(conversationId: string, messageIds: string[], options?: CallOptions): Promise<FetchedReceipts>;
+    /**
+     * Messages of the user's mailbox that have all words of `q`, the newest first: of a conversation, of a sender, sent
+     * after and before times in microseconds. The first search of a mailbox makes its index: while it is not `complete`,
+     * search again, once a second, say.
+     * @param {string} q
+     * @param {{conversationId?: ?string, senderId?: ?string, after?: ?number, before?: ?number, pageSize?: number,
+     *   cursor?: ?string} & CallOptions} [where]
+     * @returns {Promise<Found>}
+     */
+    search(q: string, { conversationId, senderId, after, before, pageSize, cursor, ...options }?: {
+        conversationId?: string | null;
+        senderId?: string | null;
+        after?: number | null;
+        before?: number | null;
+        pageSize?: number;
+        cursor?: string | null;
+    } & CallOptions): Promise<Found>;
     /**
      * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
      * is known with another profile.

@@ -79,6 +79,7 @@ const ANSWERS = {
   fetchConversation: "conversations",
   fetchChanges: "conversations",
   fetchReceipts: "receipts",
+  search: "messages",
   connect: "url",
   createUser: "userId",
   updateUser: "userId",
@@ -186,6 +187,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
+ *
+ * @typedef {object} Found What a search found, the newest first.
+ * @property {Message[]} messages
+ * @property {?string} nextCursor Of the page behind it. A page may be short, or empty, and still have one.
+ * @property {boolean} complete False: the server's index of the mailbox is still being made, the newest messages first.
+ * @property {number} lastUpdatedTimestamp The version of the mailbox that was searched. It is no token.
  *
  * @typedef {object} MessageReceipts
  * @property {string} messageId
@@ -692,6 +699,20 @@ export class Rowbox {
   fetchReceipts(conversationId, messageIds, options = {}) {
     const query = { conversationId, messageIds: messageIds.join(",") };
     return this.#retried("fetchReceipts", { query }, options);
+  }
+
+  /**
+   * Messages of the user's mailbox that have all words of `q`, the newest first: of a conversation, of a sender, sent
+   * after and before times in microseconds. The first search of a mailbox makes its index: while it is not `complete`,
+   * search again, once a second, say.
+   * @param {string} q
+   * @param {{conversationId?: ?string, senderId?: ?string, after?: ?number, before?: ?number, pageSize?: number,
+   *   cursor?: ?string} & CallOptions} [where]
+   * @returns {Promise<Found>}
+   */
+  search(q, { conversationId, senderId, after, before, pageSize = 20, cursor, ...options } = {}) {
+    const query = { q, conversationId, senderId, after, before, pageSize, cursor };
+    return this.#retried("search", { query }, options);
   }
 
   /**

@@ -37,12 +37,14 @@ def test_each_reason_of_a_reset_is_explained_to_who_writes_a_client() -> None:
         ("write-a-client.md", "A user has eight polls at once (`poll.max_per_user`)", {"poll.max_per_user": 8}),
         (
             "write-a-client.md",
-            "By default 60 sends at once and 5 more a second, 120 fetches and 20.",
+            "By default 60 sends at once and 5 more a second, 120 fetches and 20, 10 searches and 1.",
             {
                 "rate_limits.send_burst": 60,
                 "rate_limits.send_per_second": 5,
                 "rate_limits.fetch_burst": 120,
                 "rate_limits.fetch_per_second": 20,
+                "rate_limits.search_burst": 10,
+                "rate_limits.search_per_second": 1,
             },
         ),
         ("tls.md", "held for up to 55 seconds (`poll.max_wait_ms`)", {"poll.max_wait_ms": 55_000}),

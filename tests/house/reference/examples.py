@@ -7,6 +7,7 @@ request ids are fixed, so a server that answers otherwise is a difference.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 from urllib.parse import urlencode
@@ -17,6 +18,8 @@ from msgspec.structs import replace
 from rowbox.api.v1 import examples as shown
 from rowbox.api.v1.request_types import MAX_CONTENT_BYTES
 from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.search.searches import SearchPlace
+from rowbox.cacheserver.search.workers import WorkerThreads
 from rowbox.cacheserver.stores import history
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
@@ -69,10 +72,11 @@ class _Recorder:
 
 async def recorded() -> bytes:
     """The examples, as their file holds them."""
-    clock = _Clock()
+    clock, folder = _Clock(), TemporaryDirectory()
     with _without_chance():
         store = MemoryStore(SHARDS, ttl_ms(SETTINGS.store), late_writes=False, now_ms=lambda: clock.now_us() // 1000)
-        owner = Owner(store, SETTINGS, now_us=clock.now_us)
+        place = SearchPlace(Path(folder.name), WorkerThreads())
+        owner = Owner(store, SETTINGS, now_us=clock.now_us, search=place)
         owner._random.seed(1)
         await owner.start()
     try:
@@ -87,6 +91,7 @@ async def recorded() -> bytes:
             await _refusals(recorder)
     finally:
         await owner.close()
+        folder.cleanup()
     return msgspec.json.format(msgspec.json.encode(recorder.examples), indent=1) + b"\n"
 
 
@@ -147,6 +152,7 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     both = ",".join(one["messageId"] for one in [*page["messages"], *news["messages"]])
     summary = "Who has her two messages."
     await get(200, "fetchReceipts", summary, "alice", **conversation, messageIds=both)
+    await get(200, "search", "Bob looks for a word.", "bob", q="are you")
     token = {"lastUpdatedTimestamp": listed["lastUpdatedTimestamp"]}
     await get(200, "fetchConversation", "What changed since: the conversation, once, as it is now.", "bob", **token)
     clock.pass_s(2)
@@ -266,6 +272,7 @@ async def _refusals(recorder: _Recorder) -> None:
     await get(400, "fetchMessages", "A parameter that the call has not.", "bob", page=1)
     nothing = {"conversationId": "00" * 16, "messageIds": "00" * 16}
     await get(404, "fetchReceipts", "A conversation of others.", "bob", **nothing)
+    await get(400, "search", "Nothing to look for.", "bob", q="?")
     large = {"recipientId": "alice", "messageContent": "x" * MAX_CONTENT_BYTES}
     for number in range(1 + PAGE_BYTES // MAX_CONTENT_BYTES):
         body = large | {"clientMessageId": f"large-{number}"}

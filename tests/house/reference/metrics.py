@@ -41,6 +41,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
+    "search": r"rowbox_search(es)?_",
     "deliveries": r"rowbox_(deliver|senders|outbox|receipts)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
     "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))_?",

@@ -6,6 +6,7 @@ invalid requests are left as they are generated.
 - a clientMessageId is used for one message only, a clientGroupId for one group
 - what one reacts with is an emoji
 - there are few devices, and they are signed out one by one: to sign out all would refuse all that is asked afterwards
+- what one looks for has a letter in it
 """
 
 import hashlib
@@ -45,6 +46,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
 def _make_query_sensible(case: schemathesis.Case[Any]) -> None:
     query = case.query
     query.pop("cursor", None)
+    if "q" in query:
+        query["q"] = f"a{query['q']}"[:64].replace("\n", "")
     too_far = int(query.get("pageNumber", 0)) * LARGEST_PAGE > MAX_SKIPPED
     if too_far or "lastUpdatedTimestamp" in query:
         query.pop("pageNumber", None)

@@ -44,6 +44,8 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.GroupFull("x"), 422, False),
     (errors.TooManyReactions("x"), 422, False),
     (errors.GroupMoved("x"), 503, True),
+    (errors.SearchOff("x"), 404, False),
+    (errors.SearchUnavailable("x"), 503, True),
     (NotFound("x"), 404, False),
     (MethodNotAllowed("x", ("GET",)), 405, False),
     (errors.MessageTooLarge("x"), 413, False),

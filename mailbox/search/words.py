@@ -1,0 +1,93 @@
+"""Words: what of a text is put into an index, and the spelling in which texts and what is looked for are compared.
+
+A spelling (`fold`) forgets what people do not see or do not type: upper and lower case, full and half width, ligatures,
+joiners. Of a text so spelled there are two kinds of runs:
+
+words       Letters, digits, marks and underscores, of scripts that put something between words. A name of a file or a
+            URL is several of them.
+characters  Scripts that put nothing between words (Chinese, Japanese, Thai and others; Korean, where particles are
+            part of a word), and symbols such as emoji. Each character is looked for alone and each with its next one:
+            so what is asked for is found wherever it stands, without a dictionary.
+
+All else divides runs. No stem is guessed and no word is too common: what is written is found.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from unicodedata import category, normalize
+
+MAX_WORD = 64
+"""Characters of a word that an index holds: a longer one is found by these, and its text says whether it is right."""
+
+_CHARACTERS = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf"  # Thai to Tibetan, Myanmar, Khmer
+    "\u2190-\u2bff\U0001f000-\U0001faff"  # symbols, emoji
+    "\u3005-\u3007\u3040-\u318f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f"
+    "\uac00-\ud7ff\uf900-\ufaff\U0001b000-\U0001b2ff\U00020000-\U0003ffff"
+)
+_UNSEEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
+_APOSTROPHES = re.compile("[\u2018\u2019\u02bc]")
+_PLAIN_WORD = re.compile("[a-z0-9_]+")
+_LAST_MARK = 0x1F000
+"""Behind it, and before the unseen selectors of the last planes, there are no combining marks."""
+
+
+def fold(text: str) -> str:
+    """The spelling of a text in which it is compared."""
+    if text.isascii():
+        return text.lower()
+    folded = normalize("NFKC", normalize("NFKC", _UNSEEN.sub("", text)).casefold())
+    return _APOSTROPHES.sub("'", folded)
+
+
+def runs(folded: str) -> Iterator[tuple[str, bool, int]]:
+    """The runs of a text in its spelling, in their order: each with whether it is of characters, and where it ends."""
+    if folded.isascii():
+        for match in _PLAIN_WORD.finditer(folded):
+            yield match[0], False, match.end()
+        return
+    for match in _patterns().run.finditer(folded):
+        yield match[0], match.lastgroup == "characters", match.end()
+
+
+def words_of(folded: str) -> set[str]:
+    """What an index holds of a text: its words, and of each run of characters each of them alone and with its next."""
+    if folded.isascii():
+        return {word[:MAX_WORD] for word in _PLAIN_WORD.findall(folded)}
+    found: set[str] = set()
+    for run, is_of_characters, _ in runs(folded):
+        if is_of_characters:
+            found.update(run)
+            found.update(map("".join, pairwise(run)))
+        else:
+            found.add(run[:MAX_WORD])
+    return found
+
+
+def occurrence(phrase: str, *, is_open: bool) -> re.Pattern[str]:
+    """Finds a phrase in a text, both in their spelling, where it begins with a word's beginning and ends with a word's
+    end; where it `is_open`, it may end within a word.
+    """
+    patterns = _patterns()
+    before = patterns.not_behind_a_word if patterns.in_word.match(phrase[0]) else ""
+    after = patterns.not_before_a_word if not is_open and patterns.in_word.match(phrase[-1]) else ""
+    return re.compile(before + re.escape(phrase) + after)
+
+
+class _Patterns:
+    """What needs all combining marks, which are looked for once, at the first text that is no ASCII."""
+
+    def __init__(self) -> None:
+        marks = re.escape("".join(chr(code) for code in range(_LAST_MARK) if category(chr(code)).startswith("M")))
+        of_word = f"(?![{_CHARACTERS}])[\\w{marks}]"
+        self.in_word = re.compile(of_word)
+        self.run = re.compile(f"(?P<characters>[{_CHARACTERS}]+)|(?:{of_word})+")
+        self.not_before_a_word = f"(?!{of_word})"
+        self.not_behind_a_word = f"(?:(?<=[{_CHARACTERS}])|(?<![\\w{marks}]))"
+
+
+@lru_cache(1)
+def _patterns() -> _Patterns:
+    return _Patterns()

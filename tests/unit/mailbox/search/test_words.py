@@ -1,0 +1,125 @@
+"""What is looked for and what a text has: whatever has a query has every term of it, in any writing system."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from rowbox.mailbox.errors import BadRequest
+from rowbox.mailbox.search.query import MAX_PHRASES, MAX_QUERY, MAX_TERMS, Query, Term
+from rowbox.mailbox.search.words import MAX_WORD, _patterns, fold, words_of
+
+SCRIPTS = "abzÀéßſﬁŒİı_09٣ΣσςЖяअािกขุ้漢字かナｶﾞ한글ﷺ👍🏽❤️#+.-'’ \u200d\u00ad\u0301日本語"
+texts = st.one_of(st.text(SCRIPTS, max_size=24), st.text(max_size=24))
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("strasse", "Über die Straße"),
+        ("ÜBER", "über uns"),
+        ("ﬁne", "a fine day"),
+        ("full", "ＦＵＬＬ"),
+        ("ｶﾌｪ", "駅のカフェ"),
+        ("カ", "駅のカフェ"),
+        ("京都", "東京都"),
+        ("手机", "iPhone手机"),
+        ("iphone", "iPhone手机"),
+        ("สถานี", "พรุ่งนี้เจอกันที่สถานี"),
+        ("हिन्द", "हिन्दी में"),
+        ("σ", "ΣΙΣΥΦΟΣ"),
+        ("don't", "I don’t know"),
+        ("report.pdf", "see report.pdf, please"),
+        ("example.com", "https://example.com/a?b=c"),
+        ("example com", "https://example.com/a?b=c"),
+        ("a?b=c", "https://example.com/a?b=c"),
+        ("c++", "C++ or Rust"),
+        ("❤", "I ❤️ it"),
+        ("👍", "ok👍🏽"),
+        ("co\u00adoperate", "cooperate"),
+        ("to be or", "or be to"),
+        ('"hello"', "he said hello."),
+        ("the", "the the"),
+    ],
+)
+def test_a_query_is_in_a_text(query: str, text: str) -> None:
+    asked = Query(query)
+    assert asked.is_in(text)
+    assert _has_all(text, asked.terms)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("phone", "iPhone"),
+        ("hell yes", "hello yes"),
+        ("c++", "C or Rust"),
+        ("report.pdf", "report pdf"),
+        ("京 都", "東京"),
+        ("北京", "北 京"),
+        ("ab", "a b"),
+        ("strasse nein", "Straße"),
+    ],
+)
+def test_a_query_is_not_in_a_text(query: str, text: str) -> None:
+    assert not Query(query).is_in(text)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "...", "?!", "«»", "+", "\u200d", "x" * (MAX_QUERY + 1)])
+def test_what_is_no_query(text: str) -> None:
+    with pytest.raises(BadRequest):
+        Query(text)
+
+
+def test_how_much_a_query_may_hold() -> None:
+    with pytest.raises(BadRequest, match="words"):
+        Query("a " * (MAX_PHRASES + 1))
+    assert len(Query("字" * MAX_QUERY).terms) == MAX_TERMS
+    assert Query("字" * 80).is_in("字" * 80)
+    assert not Query("字" * 80).is_in("字" * 79)
+    long = Query("x" * 200)
+    assert repr(long.terms) == "[" + "x" * MAX_WORD + "*]"
+    assert long.is_in("x" * 200)
+    assert not long.is_in("x" * 199)
+
+
+@given(texts, texts)
+def test_whatever_has_a_query_has_every_term_of_it(text: str, said: str) -> None:
+    try:
+        query = Query(text[:MAX_QUERY])
+    except BadRequest:
+        assume(condition=False)
+    for candidate in (said, text, said + " " + text, text + said, said + text + said):
+        if query.is_in(candidate):
+            assert _has_all(candidate, query.terms)
+
+
+@given(texts)
+def test_a_text_is_found_by_each_of_its_words(text: str) -> None:
+    for word in text.split():
+        try:
+            query = Query(word)
+        except BadRequest:
+            continue  # there is nothing in it but punctuation
+        assert query.is_in(text), word
+        assert _has_all(text, query.terms), word
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40))
+def test_plain_texts_have_the_words_that_they_have_beside_others(text: str) -> None:
+    assert words_of(fold(text)) == words_of(fold(f"{text} é")) - {"é"}
+
+
+def test_marks_of_all_planes_are_known() -> None:
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)).startswith("M")]
+    unknown = [mark for mark in marks if fold(mark) != "" and not re.match(_patterns().run, mark)]
+    assert [f"{ord(mark):x}" for mark in unknown if ord(mark) < 0xE0000] == []
+
+
+def _has_all(text: str, terms: list[Term]) -> bool:
+    words = words_of(fold(text))
+    return all(
+        any(word.startswith(term.word) for word in words) if term.is_beginning else term.word in words for term in terms
+    )
