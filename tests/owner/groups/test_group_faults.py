@@ -341,10 +341,13 @@ async def test_an_admin_takes_back_what_retention_takes_in_that_moment() -> None
         group = (await node.create_group("ann", "bob")).conversation_id
         sent = await node.send_to("bob", group, "hello", "1")
         await made.quiet()
+        node = await made.restart()  # so that it is the rows that are asked for the message
         await asyncio.sleep(life_s - 2)
         async with without_cid(made, "ann"):
             taken_back = asyncio.create_task(node.change("ann", sent, None))
             await asyncio.sleep(3)
-        assert (await taken_back).changed
+        done = await taken_back
+        assert done.changed
+        assert done.last_updated_timestamp > sent.sent_timestamp
         with pytest.raises(UnknownMessage):
             await node.change("ann", sent, None)
