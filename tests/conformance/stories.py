@@ -389,6 +389,25 @@ async def where_to_connect(caller: Caller) -> None:
     await caller.get("alice", "connect", zone="a")
 
 
+async def devices_are_signed_out(caller: Caller) -> None:
+    """One of two, which then is refused at whichever address; the other one goes on. Then all."""
+    for device in ("phone", "laptop"):
+        await caller.post("alice", "registerDevice", deviceId=device, name=f"Alice's {device}", platform="web")
+    await caller.post("alice", "signOut", deviceId="phone")
+    for device in ("phone", "phone", "phone", "laptop", "no id"):
+        words = f"alice's {device}: fetchConversation"
+        await caller.request(words, "GET", "/v1/fetchConversation", "alice", headers={"X-Device-Id": device})
+    await caller.get("alice", "fetchDevices")
+    await caller.post("alice", "registerDevice", deviceId="phone")
+    await caller.post("alice", "signOut", deviceId="phone")
+    await caller.post("alice", "signOut", deviceId="tablet")
+    await caller.post("alice", "signOut")
+    await caller.get("alice", "fetchDevices", userId=caller.user("bob"))
+    await caller.post("alice", "signOut", all=True, exceptDeviceId="laptop")
+    for _ in range(3):
+        await caller.get("alice", "fetchDevices")
+
+
 async def what_is_refused(caller: Caller) -> None:
     send = "/v1/sendMessage"
     fields = b'{"recipientId": "bob", "messageContent": "x", "clientMessageId": "refused"}'
@@ -534,6 +553,7 @@ STORIES: Final[tuple[Story, ...]] = (
     one_feed_over_three_ways,
     receipts_are_asked_for,
     words_are_found,
+    devices_are_signed_out,
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,

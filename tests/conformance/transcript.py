@@ -29,6 +29,7 @@ _PLAIN: Final = {
     "lastUpdatedTimestamp": "a time",
     "joinedTimestamp": "a time",
     "createdTimestamp": "a time",
+    "lastSeenTimestamp": "a time",
     "version": "a version",
     "groupVersion": "a version",
     "retryAfterMs": "milliseconds",
