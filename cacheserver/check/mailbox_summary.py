@@ -8,19 +8,21 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, REVOCATION, LogCell
+from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import shard_of
+from rowbox.mailbox.receipts import NO_MARKS, MemberMarks, ReceiptMarks
 
 
 class ListedConversation(NamedTuple):
-    """A conversation of the mailbox, by its id."""
+    """A conversation of the mailbox, by its id. `marks`: its receipts; NO_MARKS where there are none."""
 
     conversation_id: bytes
     state: Conversation
+    marks: ReceiptMarks
 
 
 class MailboxSummary(NamedTuple):
@@ -29,6 +31,7 @@ class MailboxSummary(NamedTuple):
     `head` is the mailbox's version, 0 for one that nobody wrote to. `conversations` come newest message first. `fence`
     lists who has claimed the row and still matters, the last one being its owner or the last that was; it is empty
     where no write can be late. `revoked_before_s`: tokens issued before that second are refused; 0: none are.
+    `members`: of a group's row, what its members have and have read, by their userIds.
     """
 
     user_id: str
@@ -41,6 +44,7 @@ class MailboxSummary(NamedTuple):
     client_ids: int
     fence: Sequence[FenceEntry]
     revoked_before_s: int
+    members: Sequence[MemberMarks]
 
 
 async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
@@ -53,7 +57,10 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
     frame = await cells.frame(row)
     fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
     states = fence.states(frame.states)
-    listed = [ListedConversation(key, state) for key, state in states[CONVERSATION.letter].items()]
+    marks = states[RECEIPTS.letter]
+    listed = [
+        ListedConversation(key, state, marks.get(key, NO_MARKS)) for key, state in states[CONVERSATION.letter].items()
+    ]
     revocations = [revocation.before_s for revocation in states[REVOCATION.letter].values()]
     return MailboxSummary(
         user_id,
@@ -66,6 +73,7 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
         sum(fence.counts(cell.epoch, cell.version) for cell in frame.dedupe),
         fence.fence,
         max(revocations, default=0),
+        sorted(states[MEMBER_MARKS.letter].values(), key=lambda one: one.user_id),
     )
 
 

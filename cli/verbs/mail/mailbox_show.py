@@ -15,7 +15,9 @@ from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.cli.walk import opened
 from rowbox.mailbox.clocks.clock import US_PER_MS, US_PER_S
 from rowbox.mailbox.fence import N_BITS, FenceEntry, map_version_of
-from rowbox.mailbox.ids import sent_timestamp, to_text
+from rowbox.mailbox.group import group_name
+from rowbox.mailbox.ids import from_text, sent_timestamp, to_text
+from rowbox.mailbox.receipts import MemberMarks
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
 
 
@@ -25,15 +27,17 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 @click.option(
     "--conversations", "most", type=click.IntRange(0), default=20, show_default=True, help="Conversations to list."
 )
+@click.option("--group", "is_group", is_flag=True, help="USER is the conversationId of a group: show its row.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in microseconds.")
-def show(loaded: LoadedSettings, user: str, *, most: int, as_json: bool) -> None:
-    """Show what the store holds of USER: conversations, counts, and who has claimed the mailbox.
+def show(loaded: LoadedSettings, user: str, *, most: int, is_group: bool, as_json: bool) -> None:
+    """Show what the store holds of USER: conversations, counts, receipts, and who has claimed the mailbox.
 
     Reads only, and shows nothing of what somebody wrote. May run beside the server: an embedded store is read as it is
     when the verb begins.
     """
     settings = loaded.settings
-    summary = asyncio.run(_read(settings, user_meant(settings.auth, user, "USER")))
+    name = group_name(from_text(user, "USER")) if is_group else user_meant(settings.auth, user, "USER")
+    summary = asyncio.run(_read(settings, name))
     if as_json:
         click.echo(_as_json(summary, most))
         return
@@ -41,6 +45,8 @@ def show(loaded: LoadedSettings, user: str, *, most: int, as_json: bool) -> None
         click.echo(line)
     if most and summary.conversations:
         click.echo(printed(_table(summary, most)), nl=False)
+    if most and summary.members:
+        click.echo(printed(_members(summary, most)), nl=False)
 
 
 async def _read(settings: Settings, user_id: str) -> MailboxSummary:
@@ -89,6 +95,21 @@ def _table(summary: MailboxSummary, most: int) -> Table:
     return table
 
 
+def _members(summary: MailboxSummary, most: int) -> Table:
+    left_out = max(0, len(summary.members) - most)
+    table = Table("member", "has got up to", "has read up to", "read", caption=_caption(left_out))
+    for marks in summary.members[:most]:
+        read_us = marks.moves[-1].at_us if marks.moves else 0
+        table.add_row(
+            marks.user_id, _id(marks.delivered) or "-", _id(marks.read) or "-", time_text(read_us) if read_us else "-"
+        )
+    return table
+
+
+def _id(mark: bytes) -> str | None:
+    return to_text(mark) if mark else None
+
+
 def _caption(left_out: int) -> str | None:
     return f"and {left_out:,} more (--conversations)" if left_out else None
 
@@ -107,6 +128,7 @@ def _as_json(summary: MailboxSummary, most: int) -> bytes:
             "revokedBefore": summary.revoked_before_s * US_PER_S or None,
             "claims": [_claim_fields(entry) for entry in summary.fence],
             "conversations": [_conversation_fields(listed) for listed in summary.conversations[:most]],
+            "members": [_member_fields(marks) for marks in summary.members],
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -132,4 +154,19 @@ def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
         "lastMessageId": to_text(state.last_message_id),
         "readMark": to_text(state.read_mark),
         "lastUpdatedTimestamp": state.version,
+        "receipts": {
+            "deliveredUpTo": _id(listed.marks.delivered),
+            "readUpTo": _id(listed.marks.read),
+            "readTimestamp": listed.marks.read_us or None,
+            "toldReadUpTo": _id(listed.marks.told_read),
+        },
+    }
+
+
+def _member_fields(marks: MemberMarks) -> dict[str, object]:
+    return {
+        "userId": marks.user_id,
+        "deliveredUpTo": _id(marks.delivered),
+        "readUpTo": _id(marks.read),
+        "moves": [{"upTo": to_text(move.up_to), "at": move.at_us or None} for move in marks.moves],
     }

@@ -1,5 +1,6 @@
 """`rowbox mailbox` and `rowbox audit`, over a folder that a real owner wrote."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -7,10 +8,17 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from rowbox.cacheserver.cache.commands import CommandResult, ReceiptsCommand
+from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.port import ChangeGroup, Create, Send
+from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.cli.verbs.mail.mailbox_tail import KIND_WORDS
 from rowbox.mailbox.cells import ChangeKind
-from rowbox.mailbox.ids import direct_conversation_id
+from rowbox.mailbox.group import GroupSettings, group_conversation_id, group_name
+from rowbox.mailbox.ids import direct_conversation_id, message_id
+from rowbox.mailbox.receipts import Receipt
+from rowbox.mailbox.settings.config import Settings
 from tests.cli.stores.store_folder import in_store, nothing, three_messages
 from tests.cli.stores.test_check import lose_carols_copy
 
@@ -38,6 +46,47 @@ def test_show_as_json(tmp_path: Path) -> None:
     assert [one["unreadCount"] for one in shown["conversations"]] == [1, 1]
     nobody = orjson.loads(run(tmp_path, "mailbox", "show", "nobody", "--json").stdout)
     assert (nobody["head"], nobody["conversations"]) == (0, [])
+
+
+GROUP = group_conversation_id("alice", "club")
+NEWEST = message_id(1_800_000_000_000_000, 1)
+
+
+async def receipts_of_both_kinds(store: RocksStore, settings: Settings) -> None:
+    """Bob has read what alice has sent him, and has got what is in a group of theirs, of which he has read a part."""
+    owner = Owner(store, settings)
+    await owner.start()
+    sent = await owner.send(Send("alice", "bob", "number 1", "c1"))
+    await owner.change_group(ChangeGroup("alice", GROUP, Create("club", "Club", ("bob",), GroupSettings())))
+    earlier = message_id(1_700_000_000_000_000, 1)
+    for name, receipt in (
+        ("alice", Receipt(sent.conversation_id, "bob", sent.message_id, sent.message_id, 1_700_000_000_000_000)),
+        (group_name(GROUP), Receipt(GROUP, "bob", NEWEST, earlier, 1_700_000_000_000_000)),
+    ):
+        told: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        owner.pipeline.submit(ReceiptsCommand(name, [receipt], future=told))
+        await told
+    await owner.delivery.idle()
+    await owner.close()
+
+
+def test_show_has_the_receipts_of_conversations_and_those_of_members_in_a_groups_row(tmp_path: Path) -> None:
+    in_store(tmp_path, receipts_of_both_kinds)
+    shown = orjson.loads(run(tmp_path, "mailbox", "show", "alice", "--json").stdout)
+    (of_bob,) = [one for one in shown["conversations"] if one["participants"] == ["alice", "bob"]]
+    marks = of_bob["receipts"]
+    assert marks["deliveredUpTo"] == marks["readUpTo"] == of_bob["lastMessageId"]
+    assert (marks["readTimestamp"], marks["toldReadUpTo"], shown["members"]) == (1_700_000_000_000_000, None, [])
+    in_row = orjson.loads(run(tmp_path, "mailbox", "show", GROUP.hex(), "--group", "--json").stdout)
+    (bob,) = in_row["members"]
+    assert (bob["userId"], bob["deliveredUpTo"]) == ("bob", NEWEST.hex())
+    assert bob["moves"] == [{"upTo": bob["readUpTo"], "at": 1_700_000_000_000_000}]
+    words = run(tmp_path, "mailbox", "show", GROUP.hex(), "--group").stdout
+    assert "has read up to" in words
+    assert NEWEST.hex() in words
+    refused = run(tmp_path, "mailbox", "show", "alice", "--group")
+    assert refused.exit_code == 1
+    assert "USER" in refused.stderr
 
 
 def test_verify(tmp_path: Path) -> None:
