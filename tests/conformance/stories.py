@@ -379,6 +379,17 @@ async def _indexed(caller: Caller, name: str) -> None:
             is_complete = (await response.json())["complete"]
 
 
+async def receipts_of_a_group_are_asked_for(caller: Caller) -> None:
+    """Before anybody has come back with a token, so that nobody has proven anything."""
+    made = {"clientGroupId": "g", "members": [caller.user("bob"), caller.user("carol")], "name": "Club"}
+    group = (await caller.post("alice", "createGroup", **made)).json["conversationId"]
+    to = {"conversationId": group, "messageContent": "hello", "clientMessageId": "1"}
+    sent = (await caller.post("bob", "sendMessage", **to)).json["messageId"]
+    for name in ("bob", "alice", "dave"):
+        await caller.get(name, "fetchReceipts", conversationId=group, messageIds=sent)
+    await caller.get("bob", "fetchReceipts", conversationId=group, messageIds=",".join([sent] * 11))
+
+
 async def where_to_connect(caller: Caller) -> None:
     """The servers of these deployments have no addresses of their own."""
     named = {"Host": "chat.example.com"}
@@ -554,6 +565,7 @@ STORIES: Final[tuple[Story, ...]] = (
     receipts_are_asked_for,
     words_are_found,
     devices_are_signed_out,
+    receipts_of_a_group_are_asked_for,
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,

@@ -28,6 +28,7 @@ _PLAIN: Final = {
     "editedTimestamp": "a time",
     "lastUpdatedTimestamp": "a time",
     "joinedTimestamp": "a time",
+    "asOf": "a time",
     "createdTimestamp": "a time",
     "lastSeenTimestamp": "a time",
     "version": "a version",

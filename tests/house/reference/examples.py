@@ -207,7 +207,9 @@ async def _group(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "createGroup", "The same request again: it is one group.", "alice", **made)
     clock.pass_s(5)
     hello = {**group, "messageContent": "Which book?", "clientMessageId": "d1f4c6a2-6f0b-4c1e-9f57-1b7f0e1c2d3a"}
-    await post(201, "sendMessage", "Bob sends a message to the group.", "bob", **hello)
+    sent = await post(201, "sendMessage", "Bob sends a message to the group.", "bob", **hello)
+    summary = "Who has it: nobody has come back for it yet."
+    await get(200, "fetchReceipts", summary, "bob", **group, messageIds=sent["messageId"])
     token = {"lastUpdatedTimestamp": begun["lastUpdatedTimestamp"]}
     summary = "Carol's mailbox has the group, what happened in it, and the message."
     await get(200, "fetchChanges", summary, "carol", **token)
