@@ -2,12 +2,14 @@
 
 import pytest
 
-from rowbox.mailbox.cells import MessageCell
-from rowbox.mailbox.group import Former, Group, GroupSettings, Info, Member, Standing
+from rowbox.mailbox.cells import MEMBERSHIP, MessageCell
+from rowbox.mailbox.group import Copied, Former, Group, GroupPart, GroupSettings, Info, Member, Resumed, Standing
+from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.resuming import newest_need, resumption
 from rowbox.mailbox.ids import message_id
+from rowbox.mailbox.message import Message
+from tests.unit.mailbox.groups.test_member_row import GROUP_ID, LATER_US, Bob
 
-GROUP_ID = bytes(16)
 IN, LEFT = Standing.IN, Standing.LEFT
 GROUP = Group(40, 1, "the five", GroupSettings(), (Member("ann", "owner", 1),), b"")
 INFO = Info("the five", 5, ("ann",))
@@ -40,3 +42,47 @@ def test_how_things_stood(
     resumed = part.resumed
     assert resumed is not None
     assert (resumed.standing, resumed.joined, [copy.version for copy in resumed.copies]) == (standing, joined, copies)
+
+
+def copy(version: int, sender_id: str = "ann") -> Copied:
+    return Copied(message_id(version, 0), version, sender_id, "hello", f"c{version}", 0, False, None, ())
+
+
+def told(version: int, standing: Standing, *copies: Copied) -> GroupPart:
+    joined = 5 if standing is IN else 0
+    return GroupPart(version, 0, (), info=INFO, resumed=Resumed(standing, joined, "member", 4, copies))
+
+
+def test_who_knows_why_he_is_out_keeps_that_and_his_conversation_goes_on() -> None:
+    bob = Bob()
+    bob.joins(5)
+    bob.leaves(6, LEFT)
+    before = bob.mailbox.index.get(GROUP_ID)
+    assert bob.take(told(9, Standing.REMOVED))
+    assert bob.standing is LEFT
+    after = bob.mailbox.index.get(GROUP_ID)
+    assert before is not None
+    assert after is not None
+    assert after.group is not None
+    assert (after.group.chain, after.version > before.version) == (9, True), "his clients are told"
+
+
+def test_what_retention_has_taken_is_not_brought_back() -> None:
+    bob = Bob()
+    bob.joins(5)
+    assert bob.take(told(9, IN, copy(8)), now_us=LATER_US)
+    state, known = bob.mailbox.index.get(GROUP_ID), bob.mailbox.state(MEMBERSHIP, GROUP_ID)
+    assert state is not None
+    assert known is not None
+    assert (state.unread_count, known.chain) == (0, 9)
+
+
+def test_an_own_message_that_comes_back_is_told_as_read_up_to_there() -> None:
+    bob = Bob()
+    bob.joins(5)
+    bob.text(6)
+    plan = bob.mailbox.plan(0, 0)
+    part = told(9, IN, copy(8, "bob"))
+    message = Message(message_id(9, 0), GROUP_ID, "", (), "", group=part)
+    assert take_event(plan, message)
+    assert set(plan.read) == {GROUP_ID}
