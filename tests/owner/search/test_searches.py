@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,15 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.port import Search, SendResult
 from rowbox.cacheserver.search import index_file, searches, upkeep
-from rowbox.mailbox.errors import BadRequest, Overloaded, RateLimited, SearchOff, SearchUnavailable, UnknownConversation
+from rowbox.mailbox.errors import (
+    BadRequest,
+    Overloaded,
+    RateLimited,
+    SearchOff,
+    SearchUnavailable,
+    UnknownConversation,
+    UnknownMessage,
+)
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Leave, Remove
 from rowbox.mailbox.ids import direct_conversation_id
@@ -73,7 +82,8 @@ class _World:
             await self._change(None)
         elif deed < 0.70:
             user, sent = chance.choice(self._sent)
-            await node.react(user, sent, chance.choice(("👍", "")))
+            with suppress(UnknownMessage):  # which retention may have taken
+                await node.react(user, sent, chance.choice(("👍", "")))
         elif deed < 0.74:
             members = chance.sample(USERS, 4)
             settings = GroupSettings()
@@ -97,7 +107,8 @@ class _World:
 
     async def _change(self, text: str | None) -> None:
         user, sent = self._sent.pop(self._chance.randrange(len(self._sent)))
-        await self._made.node.change(user, sent, text)
+        with suppress(UnknownMessage):
+            await self._made.node.change(user, sent, text)
 
     def _text(self) -> str:
         chosen = self._chance.sample(TEXTS, self._chance.randrange(1, 4))
@@ -509,3 +520,19 @@ async def test_an_index_older_than_the_log_is_made_anew(tmp_path: Path) -> None:
         made_before = node.owner.searches.indexes.made
         assert len(await whole(node, "ann", "word", page_size=100)) == 401
         assert node.owner.searches.indexes.made == made_before + 1
+
+
+@virtual_time
+async def test_a_search_that_is_cancelled_at_any_turn_leaves_no_hole_in_its_index(tmp_path: Path) -> None:
+    async with searching(tmp_path, late=False) as made:
+        node = made.node
+        for turns in range(1, 25):
+            user = f"u{turns}"
+            for number in range(4):
+                await node.send(user, f"p{number}", f"word {number}", f"c{number}")
+            asked = asyncio.create_task(node.owner.search(Search(user, "word")))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            found = await whole(node, user, "word")
+            assert [one["messageContent"] for one in found] == [f"word {number}" for number in (3, 2, 1, 0)], turns
