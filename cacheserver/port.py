@@ -528,7 +528,8 @@ class MailboxPort(Protocol):
     async def send(self, request: Send) -> SendResult:
         """Applies a send once, whatever is retried. ClientMessageIdReused, RateLimited, StoreOutcomeUnknown.
 
-        To a conversation also UnknownConversation; to a group NotAMember, GroupDeleted, NotAllowed, MessageTooLarge.
+        The first message to somebody: UnknownUser, OwnerAway. To a conversation also UnknownConversation; to a group
+        NotAMember, GroupDeleted, NotAllowed, MessageTooLarge.
         """
         ...
 
@@ -560,7 +561,8 @@ class MailboxPort(Protocol):
         """Creates or changes a group; its members are told, each behind what was said before.
 
         What is so already is not changed. UnknownConversation, NotAMember, GroupDeleted, NotAllowed, UnknownMember,
-        GroupFull, ClientGroupIdReused, GroupMoved, RateLimited; PeerTooOld where an owner does not know this call yet.
+        GroupFull, ClientGroupIdReused, GroupMoved, UnknownUser, OwnerAway, RateLimited; PeerTooOld where an owner does
+        not know this call yet.
         """
         ...
 

@@ -67,6 +67,9 @@ message: a request that got no answer can be sent again. Another recipient or co
 refused. Two messages stand in the order in which they were accepted, so who cares for it sends the next one
 after the answer to the last.
 
+Where the server's setting users.policy is `known`, the first message of a conversation to somebody without a profile is
+refused (`unknown_user`).
+
 When the answer comes, the message is stored for good, and the sender's mailbox shows it. Where
 `pendingRecipients` is not 0, the recipient's will, by itself. Sending marks the conversation read."""
 
@@ -198,6 +201,7 @@ CALLS: Final = (
             "message_too_large",
             "unsupported_media_type",
             "client_message_id_reused",
+            "unknown_user",
             "unknown_conversation",
             "not_a_member",
             "not_allowed",

@@ -6,6 +6,7 @@ change to the plans of these rows. A command holds the caller's future: a caller
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -17,8 +18,9 @@ from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled, SignOutDone
+from rowbox.mailbox.cells import PROFILE
 from rowbox.mailbox.devices import Device
-from rowbox.mailbox.errors import EventGap, RowboxError
+from rowbox.mailbox.errors import EventGap, RowboxError, UnknownUser
 from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.member_row import take_event
@@ -103,20 +105,28 @@ class SendCommand(Command, eq=False):
     recipients: Sequence[str]
     bearer: Bearer | None
     judge: Judge
+    only_known: bool = False
+    """Whether a conversation may be begun only with `recipients` who have a profile."""
 
     def __post_init__(self) -> None:
         self.users = (self.new.sender_id, *self.recipients)
         self.size_bytes = (CELL_BYTES + text_bytes(self.new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Returns Sent, or a Need. Raises TokenRevoked."""
+        """Returns Sent, or a Need. Raises TokenRevoked, UnknownUser."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
-        answer = plans[0].send(self.new, self.fact)
+        may_begin = partial(_check_known, plans[1:]) if self.only_known else None
+        answer = plans[0].send(self.new, self.fact, may_begin)
         if isinstance(answer, Sent) and answer.message is not None:
             for recipient in plans[1:]:
                 recipient.deliver_new(answer.message)
         return answer
+
+
+def _check_known(plans: Sequence[Plan]) -> None:
+    if any(plan.state(PROFILE) is None for plan in plans):
+        raise UnknownUser("nobody has made the recipient known")
 
 
 class ChangeCommand(Command, eq=False):

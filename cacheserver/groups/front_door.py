@@ -12,7 +12,7 @@ What the same user asks of the same group meanwhile waits (lines.py).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Final, NamedTuple, TypeVar
@@ -23,7 +23,7 @@ from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
-from rowbox.cacheserver.groups.lines import Lines
+from rowbox.cacheserver.lines import Lines
 from rowbox.cacheserver.port import ChangeGroup, ChangeMessage, Create, FetchGroup, FetchReceipts, React, Send
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
@@ -45,6 +45,7 @@ from rowbox.mailbox.groups.done_already import has_text, shows_reaction
 from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
 from rowbox.mailbox.groups.requests import (
+    Add,
     GroupAnswer,
     GroupChange,
     GroupChanged,
@@ -76,6 +77,8 @@ TRUE_OF_ALL: Final[Mapping[type, tuple[type[RowboxError], ...]]] = {
 else is asked nothing remembers that it was done: who was removed behind it may have done it.
 """
 
+CheckKnown = Callable[[Sequence[str]], Awaitable[None]]
+"""Raises UnknownUser where one of the users may not be brought into a group, and what asking for them raises."""
 AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
 _Known = TypeVar("_Known")
 _READS: Final = (ViewGroup, ViewReceipts)
@@ -102,6 +105,7 @@ class FrontDoor:
         time: Time,
         settings: GroupsSettings,
         ask: AskGroup,
+        check_known: CheckKnown,
         random: Random,
         *,
         patience_s: float,
@@ -113,6 +117,7 @@ class FrontDoor:
         self._time = time
         self._settings = settings
         self._ask = ask
+        self._check_known = check_known
         self._random = random
         self._patience_s = patience_s
         self._loop = asyncio.get_running_loop()
@@ -128,6 +133,7 @@ class FrontDoor:
         """Creates or changes a group. See MailboxPort.change_group for what it raises."""
         async with self.lines.turn(request.user_id, request.conversation_id, request.routed):
             deed, entropy = request.deed, self._random.getrandbits(62)
+            await self._check_newcomers(request)
 
             async def prepare() -> GroupRequest | GroupChanged:
                 _, mailbox = await self._own_row(request.user_id, request.bearer)
@@ -145,6 +151,16 @@ class FrontDoor:
             with _done():
                 await self._own_row_has(request.user_id, request.conversation_id, changed.version)
             return changed
+
+    async def _check_newcomers(self, request: ChangeGroup) -> None:
+        """UnknownUser where somebody may not be brought into a group. A group that was made is no more asked about."""
+        deed = request.deed
+        if isinstance(deed, Add):
+            await self._check_known(deed.users)
+        elif isinstance(deed, Create):
+            _, mailbox = await self._own_row(request.user_id, request.bearer)
+            if mailbox.state(MEMBERSHIP, request.conversation_id) is None:
+                await self._check_known([user_id for user_id in deed.members if user_id != request.user_id])
 
     async def change_message(self, request: ChangeMessage | React) -> GroupChanged:
         """Changes a message of a group, or how the user reacts to it; of what is answered, `version` is his own row's.

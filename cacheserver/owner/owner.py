@@ -72,6 +72,7 @@ from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
+from rowbox.cacheserver.people.first_messages import FirstMessages
 from rowbox.cacheserver.people.profiles import Profiles
 from rowbox.cacheserver.port import (
     AccountResult,
@@ -321,19 +322,6 @@ class Owner:
             _windows(settings.messages),
             Forgetting(self.table, self._reader, self.cleaner, self.delivery, time.seen_us),
         )
-        self.front_door = FrontDoor(
-            self.table,
-            self._reader,
-            self.revocations,
-            time,
-            settings.groups,
-            self._ask_for_user,
-            self._random,
-            patience_s=settings.commit.timeout_ms / 1000,
-        )
-        self.receipt_reads = ReceiptReads(
-            self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
-        )
         self.profiles = Profiles(
             self.table,
             self.revocations,
@@ -341,6 +329,22 @@ class Owner:
             self._profile_of,
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
+        )
+        self._only_known = settings.users.policy == "known"
+        self.first_messages = FirstMessages(self.table, self.profiles)
+        self.front_door = FrontDoor(
+            self.table,
+            self._reader,
+            self.revocations,
+            time,
+            settings.groups,
+            self._ask_for_user,
+            self._check_known,
+            self._random,
+            patience_s=settings.commit.timeout_ms / 1000,
+        )
+        self.receipt_reads = ReceiptReads(
+            self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
         )
         self.searches: Searches | None = None
         if search is not None:
@@ -521,7 +525,14 @@ class Owner:
         entropy = request.entropy or self._random.getrandbits(62)
         new, judge = _new_send(request, others, entropy), self.revocations.check_again
         grant = self.table.grant_of(request.sender_id)
-        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future, routed=request.routed))
+        only_known, routed = self._only_known and bool(others), request.routed
+        command = SendCommand(new, joint, bearer, judge, only_known, future=future, routed=routed)
+        place = request.sender_id, new.conversation_id
+        if only_known and self._store.late_writes and self.first_messages.may_be_first(*place):
+            async with self.first_messages.turn(*place, request.recipient_id, routed):
+                self.pipeline.submit(command)
+        else:
+            self.pipeline.submit(command)
         answer = await future
         assert isinstance(answer, Sent)
         pending = 0
@@ -713,6 +724,11 @@ class Owner:
         if self._elsewhere is not None and not self.table.owns(user_id):
             return await self._elsewhere.profile_of(user_id)
         return await self.profiles.here(user_id)
+
+    async def _check_known(self, users: Sequence[str]) -> None:
+        """UnknownUser where one of the users may not be brought into a group."""
+        if self._only_known:
+            await self.profiles.check_known(users)
 
     def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
         return self.groups.settle_declined(cell, user_id, joined)

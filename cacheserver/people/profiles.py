@@ -5,7 +5,7 @@ another's is what that owner has said.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -14,7 +14,7 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.port import USERS_A_FETCH, FetchUsers, UsersShown
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.cells import PROFILE
-from rowbox.mailbox.errors import HandoverInProgress, LinkLost, OwnerAway
+from rowbox.mailbox.errors import HandoverInProgress, LinkLost, OwnerAway, UnknownUser
 from rowbox.mailbox.people.profile import Profile
 
 FIRST_PAUSE_S: Final = 0.01
@@ -64,16 +64,26 @@ class Profiles:
         grant = self._table.admitted(user_id).grant
         _, mailbox = await self._table.loaded(user_id)
         self._revocations.check(mailbox, bearer)
+        found = await self._found(request.users)
+        self._revocations.check_again(bearer)
+        grant.check()
+        return UsersShown(tuple(found), quota)
+
+    async def check_known(self, users: Sequence[str]) -> None:
+        """UnknownUser where one of these users has no profile; raises what `anywhere` does."""
+        for user_id, profile in zip(users, await self._found(users), strict=True):
+            if profile is None:
+                raise UnknownUser(f"nobody has made {user_id} known")
+
+    async def _found(self, users: Sequence[str]) -> list[Profile | None]:
         found: list[Profile | None] = []
-        for begin in range(0, len(request.users), ASKED_AT_ONCE):
-            some = request.users[begin : begin + ASKED_AT_ONCE]
+        for begin in range(0, len(users), ASKED_AT_ONCE):
+            some = users[begin : begin + ASKED_AT_ONCE]
             for one in await asyncio.gather(*map(self.anywhere, some), return_exceptions=True):
                 if isinstance(one, BaseException):
                     raise one
                 found.append(one)
-        self._revocations.check_again(bearer)
-        grant.check()
-        return UsersShown(tuple(found), quota)
+        return found
 
     async def anywhere(self, user_id: str) -> Profile | None:
         """The profile of any user. OwnerAway where nobody answers for him in time; PeerTooOld.

@@ -203,7 +203,7 @@ class InTurn:
         return await self._target.fetch_group(request)
 
     def ask_group(self, asked: GroupRequest) -> Awaitable[GroupAnswer]:
-        """See GroupPort. Each user's requests to a group come one by one (cacheserver/groups/lines.py)."""
+        """See GroupPort. Each user's requests to a group come one by one (cacheserver/lines.py)."""
         return self._target.ask_group(asked)
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:

@@ -6,7 +6,7 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
@@ -289,8 +289,11 @@ class Plan:
             self.refuses_more = True
         return Revoked(before_s)
 
-    def send(self, new: NewSend, fact: Fact | None = None) -> Sent | Need:
-        """Adds a send of the mailbox's own user. ClientMessageIdReused where its id names another payload."""
+    def send(self, new: NewSend, fact: Fact | None = None, may_begin: Callable[[], None] | None = None) -> Sent | Need:
+        """Adds a send of the mailbox's own user. ClientMessageIdReused where its id names another payload.
+
+        `may_begin` is asked where the message is new and the first of its conversation; what it raises is raised.
+        """
         record = self.earlier_send(new.client_id_hash, fact)
         if isinstance(record, DedupeNeed):
             return record
@@ -298,6 +301,8 @@ class Plan:
             if record.payload_hash != new.payload_hash:
                 raise ClientMessageIdReused("this clientMessageId was used for another message")
             return Sent(record, None)
+        if may_begin is not None and self.conversation(new.conversation_id) is None:
+            may_begin()
         return self._new_send(new)
 
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:

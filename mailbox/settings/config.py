@@ -528,8 +528,15 @@ class GroupsSettings(Struct, frozen=True, kw_only=True):
 
 
 class UsersSettings(Struct, frozen=True, kw_only=True):
-    """Who is known."""
+    """Who is known, and what that is needed for."""
 
+    policy: Annotated[
+        Literal["open", "known"],
+        Meta(
+            description="To whom a user may write first, and whom he may bring into a group: anybody (`open`), or only "
+            "users who have a profile (`known`). The same on all servers of a cluster."
+        ),
+    ] = "open"
     self_service: Annotated[
         bool,
         Meta(

@@ -18,7 +18,8 @@ from rowbox.api.v1.reading.call_doc import CallDoc
 
 _CREATE: Final = """\
 The group is a conversation of all its members; its `conversationId` is in the answer, and sendMessage takes it. Whoever
-is named is in: nobody is asked, and nobody needs to have heard of him. The creator is the group's owner.
+is named is in: nobody is asked, and nobody needs to have heard of him, unless the server's setting users.policy is
+`known`. The creator is the group's owner.
 
 The same `clientGroupId` with the same content is the same group: a request that got no answer can be sent again. Each
 member's mailbox has the group once it has been told, the creator's when the answer comes. Counts against the send
@@ -80,6 +81,7 @@ GROUP_CALLS: Final = (
         GroupResponse,
         (
             "client_group_id_reused",
+            "unknown_user",
             "group_full",
             "group_moved",
             "message_too_large",
@@ -97,7 +99,7 @@ GROUP_CALLS: Final = (
         FetchGroupResponse,
         ("unknown_conversation", "not_a_member", "group_deleted", "peer_too_old"),
     ),
-    _changing("addMembers", "Adds users to a group.", _ADD, AddMembers, "group_full"),
+    _changing("addMembers", "Adds users to a group.", _ADD, AddMembers, "group_full", "unknown_user"),
     _changing("removeMember", "Removes a member of a group.", _REMOVE, RemoveMember),
     _changing("leaveGroup", "Leaves a group.", _LEAVE, LeaveGroup),
     _changing("setRole", "Gives a member of a group another role.", _SET_ROLE, SetRole, "unknown_member"),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from rowbox.cacheserver.delivery.delivery import Delivered
-from rowbox.cacheserver.groups.lines import MOST_IN_LINE, Lines
+from rowbox.cacheserver.lines import MOST_IN_LINE, Lines
 from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.cells import MEMBERSHIP

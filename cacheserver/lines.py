@@ -1,7 +1,9 @@
-"""The order of one user's requests to one group: each is sent on once the one before it has been answered.
+"""The order of one user's requests to one conversation whose next step is at another owner.
 
-So what comes later waits behind a request whose outcome is not known yet, and a member's messages stand in the group in
-the order in which his owner got them. Another group's requests do not wait.
+Of a group each is sent on once the one before it has been answered: what comes later waits behind a request whose
+outcome is not known yet, and a member's messages stand in the group in the order in which his owner got them. Before
+the first message of a conversation of two its recipient's owner may have to be asked, and what comes behind that waits.
+Requests to other conversations do not wait.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from rowbox.cacheserver.refused_turns import COMES_AGAIN, comes_too_early
 from rowbox.mailbox.errors import Overloaded
 
 MOST_IN_LINE: Final = 256
-"""Of one user and one group."""
+"""Of one user and one conversation."""
 
 
 class _Line:
@@ -30,6 +32,9 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, bytes], _Line] = {}
+
+    def __contains__(self, key: tuple[str, bytes]) -> bool:
+        return key in self._lines
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -57,7 +62,7 @@ class Lines:
 
     async def _wait(self, line: _Line, key: tuple[str, bytes], routed: Routed | None) -> None:
         if len(line.behind) >= MOST_IN_LINE:
-            raise Overloaded("too many requests of this user to this group are waiting", retry_after_ms=1000)
+            raise Overloaded("too many requests of this user to this conversation are waiting", retry_after_ms=1000)
         turn = asyncio.get_running_loop().create_future()
         line.behind.append((routed, turn))
         try:
