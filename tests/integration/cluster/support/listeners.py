@@ -108,7 +108,8 @@ class Crowd:
         self._fleet = fleet
         self._dice = dice
         self._patience_s = patience_s
-        self._serials = count()
+        self._serials = (f"{dice.getrandbits(32):08x}.{number}" for number in count())
+        """Other ones than those of another crowd of the same users, whose messages would be known already."""
         self.writing: list[asyncio.Task[None]] = []
         self.listeners = [Listener(fleet, user, Random(dice.getrandbits(32))) for user in users]
 
