@@ -10,10 +10,10 @@ from playwright.async_api import Browser, Route
 Run: TypeAlias = Callable[[str], Awaitable[Any]]
 """Runs the body of an async function, with the names of scripted.js, and gives what it returns."""
 ROOT: Final = Path(__file__).parents[3]
-SCRIPTS: Final = (
-    *(f"/api/web/client/{name}.js" for name in ("rowbox", "feed", "tabs")),
-    "/tests/browser/client/scripted.js",
-)
+SCRIPTS: Final = {
+    f"/{path.relative_to(ROOT)}"
+    for path in (*(ROOT / "api" / "web" / "client").glob("*.js"), Path(__file__).with_name("scripted.js"))
+}
 IMPORTS: Final = """
     const scripts = await import("/tests/browser/client/scripted.js");
     const { failure, followed, lost, page, problem, Rowbox, scripted, sent } = scripts;

@@ -125,10 +125,12 @@ class Crowd:
             await self.send(sender, recipient, f"text {next(self._serials)}")
 
     async def is_told(self) -> None:
-        """Returns when everybody has been told of a message that was sent from now on."""
+        """Returns when everybody has been told of a message that was sent from now on, by the one before him: who wrote
+        to all would wait for his own limit of sends.
+        """
         text = f"mark {next(self._serials)}"
-        writer = self.listeners[0].user
-        await asyncio.gather(*(self.send(writer, listener.user, text) for listener in self.listeners))
+        users = [listener.user for listener in self.listeners]
+        await asyncio.gather(*(self.send(users[at - 1], user, text) for at, user in enumerate(users)))
         await asyncio.gather(*(listener.hears(text, self._patience_s) for listener in self.listeners))
 
     async def send(self, sender: str, recipient: str, text: str) -> None:
