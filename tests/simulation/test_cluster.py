@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.cluster.playing import broken_by
 from tests.simulation.cluster.world import ClusterWorld, quiet_logs
 
-SEEDS = int(os.environ.get("ROWBOX_SIMULATION_SEEDS", "2000"))
+SEEDS = int(os.environ.get("ROWBOX_SIMULATION_SEEDS", "1000"))
 AT_ONCE = 50
 REPLAYED = 33
 ROOT = Path(__file__).parents[2]
