@@ -2,11 +2,13 @@
 
 Beside it lie those of other owners, of this process and others; what a process has left that was ended before it could
 tidy up is removed. A folder belongs to whoever holds the lock in it, and the kernel gives that back however a process
-ends. All but `may_hold_leftovers` blocks: it is called in a worker thread.
+ends. Whatever else lies there has another name and stays: `search.dir` may be a folder with something in it. All but
+`may_hold_leftovers` blocks: it is called in a worker thread.
 """
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from contextlib import suppress
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 LOCK: Final = "lock"
+_NAME: Final = "indexes-{}"
+_OURS: Final = re.compile(_NAME.format("[0-9a-f]{16}"))
 
 
 class IndexFolder:
@@ -33,7 +37,7 @@ class IndexFolder:
         if not self._parent.is_dir():
             return
         with _Locked(self._parent / LOCK):
-            for folder in [entry for entry in self._parent.iterdir() if entry.is_dir()]:
+            for folder in [entry for entry in self._parent.iterdir() if _OURS.fullmatch(entry.name)]:
                 lock = _try_lock(folder / LOCK)
                 if lock >= 0:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -43,7 +47,7 @@ class IndexFolder:
         """The folder. OSError."""
         if self._own is None:
             self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            own = self._parent / secrets.token_hex(8)
+            own = self._parent / _NAME.format(secrets.token_hex(8))
             with _Locked(self._parent / LOCK):
                 own.mkdir(mode=0o700)
                 self._lock = _try_lock(own / LOCK)

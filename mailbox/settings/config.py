@@ -611,7 +611,8 @@ class SearchSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = 1024 * MIB
     dir: Annotated[
-        str, Meta(description="Folder of the index files, emptied at each start. Empty: `search` in server.data_dir.")
+        str,
+        Meta(description="Folder of the index files; none outlives its server. Empty: `search` in server.data_dir."),
     ] = ""
     min_free_bytes: Annotated[
         int,
