@@ -32,14 +32,28 @@ _APOSTROPHES = re.compile("[\u2018\u2019\u02bc]")
 _PLAIN_WORD = re.compile("[a-z0-9_]+")
 _LAST_MARK = 0x1F000
 """Behind it, and before the unseen selectors of the last planes, there are no combining marks."""
+_VOICED = "\uff9e\uff9f"
+"""Letters that NFKC makes combining marks."""
+MOST_MARKS = 30
+"""On one character; more are forgotten. To normalize takes the square of their number, and whoever writes to somebody
+chooses it: 65 KB of them would keep the process busy for seconds. UAX 15 (13, the Stream-Safe Text Format) has the
+same bound: no language needs more.
+"""
+_MAY_BE_MARKS = re.compile(rf"(?:[^\w\x00-\x7f]|[{_VOICED}]){{{MOST_MARKS + 1},}}")
+"""Costs less than to look for marks themselves, of which texts rarely have so many."""
 
 
 def fold(text: str) -> str:
     """The spelling of a text in which it is compared."""
     if text.isascii():
         return text.lower()
-    folded = normalize("NFKC", normalize("NFKC", _UNSEEN.sub("", text)).casefold())
+    seen = _MAY_BE_MARKS.sub(_without_most_marks, _UNSEEN.sub("", text))
+    folded = normalize("NFKC", normalize("NFKC", seen).casefold())
     return _APOSTROPHES.sub("'", folded)
+
+
+def _without_most_marks(match: re.Match[str]) -> str:
+    return _patterns().too_many_marks.sub(r"\1", match[0])
 
 
 def runs(folded: str) -> Iterator[tuple[str, bool, int]]:
@@ -84,6 +98,7 @@ class _Patterns:
         of_word = f"(?![{_CHARACTERS}])[\\w{marks}]"
         self.in_word = re.compile(of_word)
         self.run = re.compile(f"(?P<characters>[{_CHARACTERS}]+)|(?:{of_word})+")
+        self.too_many_marks = re.compile(f"([{marks}{_VOICED}]{{{MOST_MARKS}}})[{marks}{_VOICED}]+")
         self.not_before_a_word = f"(?!{of_word})"
         self.not_behind_a_word = f"(?:(?<=[{_CHARACTERS}])|(?<![\\w{marks}]))"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rowbox.mailbox.errors import BadRequest
 from rowbox.mailbox.search.query import MAX_PHRASES, MAX_QUERY, MAX_TERMS, Query, Term
-from rowbox.mailbox.search.words import MAX_WORD, _patterns, fold, words_of
+from rowbox.mailbox.search.words import MAX_WORD, MOST_MARKS, _patterns, fold, words_of
 
 SCRIPTS = "abzÀéßſﬁŒİı_09٣ΣσςЖяअािกขุ้漢字かナｶﾞ한글ﷺ👍🏽❤️#+.-'’ \u200d\u00ad\u0301日本語"
 texts = st.one_of(st.text(SCRIPTS, max_size=24), st.text(max_size=24))
@@ -116,6 +116,20 @@ def test_marks_of_all_planes_are_known() -> None:
     marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)).startswith("M")]
     unknown = [mark for mark in marks if fold(mark) != "" and not re.match(_patterns().run, mark)]
     assert [f"{ord(mark):x}" for mark in unknown if ord(mark) < 0xE0000] == []
+
+
+@pytest.mark.parametrize("marks", ["\u0323\u0301", "\u0344\u0f73", "\uff9e\u0334", "\u3099\uff9f\u0301\u0323"])
+def test_a_text_of_nothing_but_marks_is_cut(marks: str) -> None:
+    """To normalize takes the square of how many marks follow each other: seconds, for a text as long as one may be."""
+    folded = fold("a" + marks * 500 + "b")
+    assert len(folded) <= 3 * MOST_MARKS + 2
+    assert folded[-1] == "b"
+
+
+def test_as_many_marks_as_a_language_needs_stay_and_so_does_what_only_looks_alike() -> None:
+    for text in ("a" + "\u0323" * MOST_MARKS, "。" * 100, "…—" * 50, "👍🏽" * 40, "हिन्दी" * 40, "ﾊﾞ" * 40):
+        seen = text.replace("\u200d", "")
+        assert fold(text) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
 
 
 def _has_all(text: str, terms: list[Term]) -> bool:
