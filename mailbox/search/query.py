@@ -5,7 +5,7 @@ ends; the last phrase may be the beginning of a word, because it may still be be
 """
 
 from rowbox.mailbox.errors import BadRequest
-from rowbox.mailbox.search.words import MAX_WORD, fold, occurrence, runs
+from rowbox.mailbox.search.words import MAX_WORD, Occurrence, fold, runs
 
 MAX_QUERY = 256
 """Characters."""
@@ -48,12 +48,12 @@ class Query:
         if not self.terms:
             raise BadRequest("q has no letter, digit or symbol to look for")
         last = len(phrases) - 1
-        self._occurrences = [occurrence(one, is_open=place == last) for place, one in enumerate(phrases)]
+        self._occurrences = [Occurrence(one, is_open=place == last) for place, one in enumerate(phrases)]
 
     def is_in(self, text: str) -> bool:
         """Whether a text has what is looked for."""
         folded = fold(text)
-        return all(one.search(folded) for one in self._occurrences)
+        return all(one.is_in(folded) for one in self._occurrences)
 
 
 def _terms(phrases: list[str]) -> list[Term]:

@@ -29,7 +29,8 @@ _CHARACTERS = (
 )
 _UNSEEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 _APOSTROPHES = re.compile("[\u2018\u2019\u02bc]")
-_PLAIN_WORD = re.compile("[a-z0-9_]+")
+_PLAIN = "[a-z0-9_]"
+_PLAIN_WORD = re.compile(f"{_PLAIN}+")
 _LAST_MARK = 0x1F000
 """Behind it, and before the unseen selectors of the last planes, there are no combining marks."""
 _VOICED = "\uff9e\uff9f"
@@ -80,14 +81,33 @@ def words_of(folded: str) -> set[str]:
     return found
 
 
-def occurrence(phrase: str, *, is_open: bool) -> re.Pattern[str]:
+class Occurrence:
     """Finds a phrase in a text, both in their spelling, where it begins with a word's beginning and ends with a word's
     end; where it `is_open`, it may end within a word.
     """
-    patterns = _patterns()
-    before = patterns.not_behind_a_word if patterns.in_word.match(phrase[0]) else ""
-    after = patterns.not_before_a_word if not is_open and patterns.in_word.match(phrase[-1]) else ""
-    return re.compile(before + re.escape(phrase) + after)
+
+    __slots__ = ("_begins_word", "_ends_word", "_found", "_length")
+
+    def __init__(self, phrase: str, *, is_open: bool) -> None:
+        is_of_word = _patterns().in_word.match
+        self._begins_word = is_of_word(phrase[0]) is not None
+        self._ends_word = not is_open and is_of_word(phrase[-1]) is not None
+        self._length = len(phrase)
+        # Only what is cheap to compile: a class of all combining marks takes milliseconds for each phrase.
+        before = f"(?<!{_PLAIN})" if self._begins_word else ""
+        after = f"(?!{_PLAIN})" if self._ends_word else ""
+        self._found = re.compile(f"{before}(?={re.escape(phrase)}{after})")
+
+    def is_in(self, folded: str) -> bool:
+        """Whether a text has it."""
+        is_of_word = _patterns().in_word.match
+        for match in self._found.finditer(folded):
+            begin, end = match.start(), match.start() + self._length
+            if self._begins_word and begin and is_of_word(folded, begin - 1):
+                continue
+            if not (self._ends_word and is_of_word(folded, end)):
+                return True
+        return False
 
 
 class _Patterns:
@@ -99,8 +119,6 @@ class _Patterns:
         self.in_word = re.compile(of_word)
         self.run = re.compile(f"(?P<characters>[{_CHARACTERS}]+)|(?:{of_word})+")
         self.too_many_marks = re.compile(f"([{marks}{_VOICED}]{{{MOST_MARKS}}})[{marks}{_VOICED}]+")
-        self.not_before_a_word = f"(?!{of_word})"
-        self.not_behind_a_word = f"(?:(?<=[{_CHARACTERS}])|(?<![\\w{marks}]))"
 
 
 @lru_cache(1)

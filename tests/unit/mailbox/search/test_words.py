@@ -132,6 +132,37 @@ def test_as_many_marks_as_a_language_needs_stay_and_so_does_what_only_looks_alik
         assert fold(text) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
 
 
+def test_to_read_a_query_compiles_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of all combining marks takes milliseconds: for each word of a query it would hold up everybody."""
+    Query("é")
+    compiled: list[str] = []
+    compile_pattern = re.compile
+
+    def noted(pattern: str, flags: int = 0) -> re.Pattern[str]:
+        compiled.append(pattern)
+        return compile_pattern(pattern, flags)
+
+    monkeypatch.setattr(re, "compile", noted)
+    Query(" ".join(f"wörd{number}" for number in range(MAX_PHRASES)))
+    assert len(compiled) == MAX_PHRASES
+    assert max(map(len, compiled)) < 100
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "is_there"),
+    [
+        ("a-a b", "éa-a-a b", True),
+        ("a-a b", "éa-aé b", False),
+        ("b a", "b ba", False),
+        ("a b", "a\u0323\u0316 b", False),
+        ("a b", "字a字 b", True),
+        ("éa b", "ééa éa b", True),
+    ],
+)
+def test_a_phrase_is_looked_for_at_every_place(query: str, text: str, *, is_there: bool) -> None:
+    assert Query(query).is_in(text) is is_there
+
+
 def _has_all(text: str, terms: list[Term]) -> bool:
     words = words_of(fold(text))
     return all(
