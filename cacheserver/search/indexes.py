@@ -117,7 +117,7 @@ class Indexes:
         if index is None:
             index = await self._new(mailbox)
         self._indexes.move_to_end(mailbox.user_id)
-        self._note_open(index)
+        self.note_open(index)
         return index
 
     async def _new(self, mailbox: Mailbox) -> Index:
@@ -197,8 +197,12 @@ class Indexes:
             raise NoRoom(f"the folder of the search indexes: {error}") from error
         return work()
 
-    def _note_open(self, index: Index) -> None:
-        """An open file takes memory and a place among the process's files: the least recently used ones are closed."""
+    def note_open(self, index: Index) -> None:
+        """Notes that its file is going to be read or written, which opens it. An open file takes memory and a place
+        among the process's files: the least recently used ones are closed.
+        """
+        if not self.has(index):
+            return
         self._open[index.user_id] = index.file
         self._open.move_to_end(index.user_id)
         while len(self._open) > MOST_OPEN:

@@ -240,6 +240,7 @@ class Searches:
 
     async def _look(self, index: Index, view: View, asked: "_Asked", *, is_complete: bool) -> "_Page":
         """What the mailbox has of that what the index names."""
+        self.indexes.note_open(index)  # other searches may have had it closed meanwhile
         named = await self._workers.run(partial(index.file.candidates, asked.wanted, MOST_CANDIDATES))
         self.candidates += len(named)
         candidates = [one for one in named if asked.below is None or one.message_id < asked.below]

@@ -129,6 +129,7 @@ class Upkeep:
         self, index: Index, read: Callable[[], Iterator[Words]], came: list[int], checkpoint: int | None = None
     ) -> None:
         """Adds what `read` gives, in a worker."""
+        self._indexes.note_open(index)
         count = await self._indexes.at_the_device(lambda: index.file.add(read(), checkpoint))
         index.took(came, count)
         self.taken_in += count

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import Search, SendResult
-from rowbox.cacheserver.search import index_file, searches, upkeep
+from rowbox.cacheserver.search import index_file, indexes, searches, upkeep
 from rowbox.mailbox.errors import (
     BadRequest,
     Overloaded,
@@ -363,6 +363,30 @@ async def test_the_newest_are_found_first_and_the_rest_soon(tmp_path: Path, monk
                 break
             await asyncio.sleep(0.01)
         assert texts(seen) == [f"word {number}" for number in reversed(range(60))]
+
+
+@virtual_time
+async def test_what_the_background_takes_in_leaves_few_files_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a user each for every file that a process may have open would end it."""
+    monkeypatch.setattr(upkeep, "STEP_MESSAGES", 2)
+    monkeypatch.setattr(searches, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(indexes, "MOST_OPEN", 3)
+    async with searching(tmp_path, late=False) as made:
+        node = made.node
+        for number in range(80):
+            await node.send(f"u{number % 8}", f"u{number % 8}", f"word {number}", f"c{number}")
+        seen = [await node.search(f"u{number}", "word") for number in range(8)]
+        assert not any(one.complete for one in seen)
+        assert node.owner.searches is not None
+        kept = node.owner.searches.indexes
+        most_open = 0
+        while kept.unfinished():
+            await asyncio.sleep(0.01)
+            most_open = max(most_open, sum(one.file._database is not None for one in kept._indexes.values()))
+        assert len(kept) == 8
+        assert 0 < most_open <= 3
 
 
 @virtual_time
