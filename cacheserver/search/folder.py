@@ -13,6 +13,7 @@ import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 LOCK: Final = "lock"
@@ -27,6 +28,7 @@ class IndexFolder:
         self._parent = parent
         self._own: Path | None = None
         self._lock = -1
+        self._one_at_a_time = Lock()
 
     def may_hold_leftovers(self) -> bool:
         """Whether anybody has ever kept indexes here."""
@@ -45,14 +47,18 @@ class IndexFolder:
 
     def path(self) -> Path:
         """The folder. OSError."""
-        if self._own is None:
-            self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            own = self._parent / _NAME.format(secrets.token_hex(8))
-            with _Locked(self._parent / LOCK):
-                own.mkdir(mode=0o700)
-                self._lock = _try_lock(own / LOCK)
-            self._own = own
-        return self._own
+        with self._one_at_a_time:  # two first searches are in two threads
+            if self._own is None:
+                self._own = self._made()
+            return self._own
+
+    def _made(self) -> Path:
+        self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = self._parent / _NAME.format(secrets.token_hex(8))
+        with _Locked(self._parent / LOCK):
+            own.mkdir(mode=0o700)
+            self._lock = _try_lock(own / LOCK)
+        return own
 
     def free_bytes(self) -> int:
         """How much room its device has left. OSError."""

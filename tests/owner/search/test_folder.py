@@ -1,9 +1,10 @@
 """The folder of an owner's indexes: what a killed process has left goes, and nothing else that lies there."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from rowbox.cacheserver.search.folder import LOCK, IndexFolder
+from rowbox.cacheserver.search.folder import LOCK, IndexFolder, _Locked
 
 
 def left_by_a_killed_one(parent: Path) -> Path:
@@ -28,6 +29,18 @@ def test_the_folder_of_one_that_runs_stays(tmp_path: Path) -> None:
     assert own.is_dir()
     running.remove()
     assert not own.exists()
+
+
+def test_two_first_searches_at_once_make_one_folder(tmp_path: Path) -> None:
+    """A second one would stay behind, with what is said in it, until another process tidies up."""
+    folder = IndexFolder(tmp_path)
+    with ThreadPoolExecutor(2) as threads, _Locked(tmp_path / LOCK):
+        made = [threads.submit(folder.path) for _ in range(2)]
+        _, waiting = wait(made, timeout=0.1)  # for the lock of the parent, or one for the other
+    assert len(waiting) == 2
+    assert made[0].result() == made[1].result()
+    folder.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
 def test_what_is_no_index_stays(tmp_path: Path) -> None:
