@@ -50,7 +50,7 @@ from rowbox.mailbox.errors import (
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.pages.cursor import Bookmarker, Bookmarks, ListKind, ResetReason
-from rowbox.mailbox.pages.page_cut import PAGE_BYTES, PageCut
+from rowbox.mailbox.pages.page_cut import PageCut
 from rowbox.mailbox.search.query import Query
 from rowbox.mailbox.settings.config import Settings
 
@@ -60,6 +60,10 @@ MOST_CANDIDATES: Final = 1_000
 """That a search holds against the mailbox; its page ends behind them, and the next one goes on there."""
 LOOK_AT: Final = 50
 """Candidates in a slice of the loop."""
+LOOK_AT_BYTES: Final = 256 * 1024
+"""Of messages in a slice of the loop: to spell a text as it is compared takes up to a microsecond a byte."""
+MOST_BYTES: Final = 2 * 1024 * 1024
+"""Of messages that a search holds against what is looked for; its page ends there too, and the next one goes on."""
 MOST_AT_ONCE: Final = 64
 """Searches under way; more are refused."""
 MOST_TRIES: Final = 3
@@ -244,11 +248,11 @@ class Searches:
         named = await self._workers.run(partial(index.file.candidates, asked.wanted, MOST_CANDIDATES))
         self.candidates += len(named)
         candidates = [one for one in named if asked.below is None or one.message_id < asked.below]
-        cut, lacks, place = PageCut(asked.page_size, asked.max_bytes), False, 0
+        cut, lacks, place, room_bytes = PageCut(asked.page_size, asked.max_bytes), False, 0, MOST_BYTES
         while place < len(candidates):
             await self._turns.next()
             some = candidates[place : place + LOOK_AT]
-            part = PageCut(LOOK_AT, PAGE_BYTES)
+            part = PageCut(LOOK_AT, LOOK_AT_BYTES)
             await self._reader.of_entries(view, [_entry(one) for one in some if _is_there(view, one)], part)
             if part.has_more:
                 ids = [one.message_id for one in some]
@@ -258,6 +262,9 @@ class Searches:
             if not cut.take_all(hits):
                 return _Page(cut.copies, cut.copies[-1].message_id, view.as_of, is_complete, lacks)
             lacks = lacks or (len(part.copies) < len(some) and view.mailbox.head > view.as_of)
+            room_bytes -= sum(len(copy.json) for copy in part.copies)
+            if room_bytes <= 0 and place < len(candidates):
+                return _Page(cut.copies, candidates[place - 1].message_id, view.as_of, is_complete, lacks)
         behind = named[-1].message_id if len(named) == MOST_CANDIDATES else None
         return _Page(cut.copies, behind, view.as_of, is_complete, lacks)
 

@@ -27,6 +27,7 @@ from rowbox.mailbox.errors import (
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Leave, Remove
 from rowbox.mailbox.ids import direct_conversation_id
+from rowbox.mailbox.search.query import Query
 from rowbox.mailbox.settings.config import RateLimitSettings, SearchSettings, StoreSettings
 from tests.checking import assert_no_findings
 from tests.owner.search.searching import QUERIES, TEXTS, indexes_in, scanned, searching, texts, whole
@@ -472,6 +473,33 @@ async def test_a_page_ends_behind_its_candidates(tmp_path: Path, monkeypatch: py
         assert page.next_cursor is not None
         assert await whole(made.node, "ann", "one-two") == []
         assert len(await whole(made.node, "ann", "one two", page_size=100)) == 41
+
+
+@virtual_time
+async def test_a_page_ends_where_its_candidates_are_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand messages of 65 KB would take the loop, and everybody with it, for many seconds."""
+    monkeypatch.setattr(searches, "LOOK_AT_BYTES", 3_000)
+    monkeypatch.setattr(searches, "MOST_BYTES", 10_000)
+    async with searching(tmp_path, late=False) as made:
+        for number in range(40):
+            await made.node.send("ann", "bob", f"two one {number} " + "é" * 500, f"c{number}")
+        await whole(made.node, "ann", "two")
+        looked_at: list[str] = []
+
+        def noted(_: Query, text: str) -> bool:
+            looked_at.append(text)
+            return False
+
+        monkeypatch.setattr(Query, "is_in", noted)
+        page = await made.node.search("ann", "one-two")
+        assert page.messages == []
+        assert page.next_cursor is not None
+        assert sum(len(text.encode()) for text in looked_at) < 13_000
+        assert await whole(made.node, "ann", "one-two") == []
+        monkeypatch.undo()
+        monkeypatch.setattr(searches, "MOST_BYTES", 10_000)
+        found = [one["messageContent"].split()[2] for one in await whole(made.node, "ann", "one two", page_size=100)]
+        assert found == [str(number) for number in reversed(range(40))]
 
 
 @virtual_time
