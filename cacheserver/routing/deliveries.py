@@ -39,8 +39,10 @@ class Deliveries:
     def __init__(self, view: MapView, targets: Targets) -> None:
         self._view = view
         self._targets = targets
-        self._batches: dict[tuple[str, tuple[bytes, ...]], _Batch] = {}
-        """By incarnation and the ids of the messages."""
+        self._batches: dict[tuple[str, tuple[int, ...]], _Batch] = {}
+        """By incarnation, and which objects the messages are: two of one id may say different things to two rows
+        (GroupPart.resumed).
+        """
         self.calls = 0
         """Deliveries and receipts that were given to a link."""
 
@@ -95,7 +97,7 @@ class Deliveries:
         loop = asyncio.get_running_loop()
         if not self._batches:
             loop.call_soon(self._send_batches)
-        key = incarnation, tuple(message.message_id for message in messages)
+        key = incarnation, tuple(map(id, messages))
         batch = self._batches.get(key)
         if batch is None:
             batch = self._batches[key] = _Batch(remote, messages)

@@ -32,6 +32,8 @@ from rowbox.mailbox.errors import (
     StoreUnavailable,
     TokenRevoked,
 )
+from rowbox.mailbox.group import GroupPart, Resumed, Standing
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from tests.routing.scripted import PATIENCE_S, Routed, comes_to, fails, sent, turns
 from tests.support.virtual_time import virtual_time
@@ -736,6 +738,26 @@ async def test_a_delivery_goes_to_the_recipients_owner_and_never_back() -> None:
     await turns()
     assert wanted
     assert deliveries.calls == 2
+
+
+@virtual_time
+async def test_what_is_said_to_two_rows_is_said_to_each_where_it_differs() -> None:
+    """... and goes once where it is the same. An id does not tell: of rows that were put back all are told one."""
+    routed = Routed("a")
+    routed.gives("a")
+    deliveries = Deliveries(routed.view, routed.targets)
+
+    def said(standing: Standing) -> Message:
+        part = GroupPart(5, 0, (), resumed=Resumed(standing, 0, "member", 5, ()))
+        return Message(bytes(16), bytes(16), "", (), "", group=part)
+
+    is_in, is_out = said(Standing.IN), said(Standing.LEFT)
+    delivered = [deliveries.deliver(user, [what]) for user, what in (("ann", is_in), ("bob", is_out), ("cid", is_in))]
+    await turns()
+    assert [asked.request for asked in routed["a"].asked] == [(("ann", "cid"), [is_in]), (("bob",), [is_out])]
+    routed["a"].asked[0].says([1, 1])
+    routed["a"].asked[1].says([1])
+    assert await asyncio.gather(*delivered) == [1, 1, 1]
 
 
 @virtual_time
