@@ -31,9 +31,10 @@ class SocketsBack(NamedTuple):
 
 async def kill_under_sockets(fleet: Fleet, sockets: int, random: Random) -> list[SocketsBack]:
     """An owner and an API server are killed, one after the other, while people write to one another."""
-    users = tuple(f"user-{number}" for number in range(sockets))
     done: list[SocketsBack] = []
     for machine in (random.choice(fleet.caches), random.choice(fleet.apis)):
+        # Others for each kill: who begins to follow is told nothing of what he had before, and his copy would lack it.
+        users = tuple(f"{machine.name}-{number}" for number in range(sockets))
         await fleet.is_well()
         async with crowd_of(fleet, users, random, _WRITERS, _PATIENCE_S) as crowd:
             done.append(await _killed(fleet, crowd, machine))
