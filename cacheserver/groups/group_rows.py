@@ -94,7 +94,9 @@ class GroupRows:
             case MessageChange():
                 admit = partial(self._admit_send, name)
                 return await self._changed(
-                    name, lambda row, fact: row.change_message(asked, self._windows, fact, admit), asked.content or ""
+                    name,
+                    lambda row, fact: row.messages.change_message(asked, self._windows, fact, admit),
+                    asked.content or "",
                 )
             case MessageReaction():
                 return await self._told(name, await self.reactions.react(asked))
@@ -148,7 +150,7 @@ class GroupRows:
     def _react(self, asked: Sequence[MessageReaction]) -> "asyncio.Future[Reacted]":
         name = group_name(asked[0].conversation_id)
         admit = partial(self._admit_send, name)
-        decided = self._begin(name, lambda row, fact: row.react(asked, self._windows, fact, admit))
+        decided = self._begin(name, lambda row, fact: row.messages.react(asked, self._windows, fact, admit))
         return cast("asyncio.Future[Reacted]", decided)
 
     async def _changed(

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rowbox.mailbox.aggregate import changes
 from rowbox.mailbox.groups import chain, done_already, member_row, message_row, resuming
+from rowbox.mailbox.groups.group_messages import GroupMessages
 from rowbox.mailbox.groups.group_row import GroupRow
+from rowbox.mailbox.groups.group_standing import GroupStanding
 from tests.model.groups.fan_out import FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorBounds, DoorModel, DoorRules
 from tests.model.groups.member import ALL, MemberRules
@@ -161,13 +163,13 @@ MUTANTS = (
     Mutant(member_row._take_unseen, "chain=part.version)", "chain=0)", _DECLINED),
     Mutant(member_row.place_of, "max(in_state, apart)", "in_state", _DECLINED),
     Mutant(member_row.place_of, "max(in_state, apart)", "apart", _STILL),
-    Mutant(GroupRow._member, "joined in (None, member.joined)", "True", _SENDS),
+    Mutant(GroupStanding._member, "joined in (None, member.joined)", "True", _SENDS),
     Mutant(GroupRow.remove_declined, " or member.joined != joined", "", _DECLINED_TWICE),
     Mutant(GroupRow.send, "if record is not None:", "if False:", _SENDS),
     Mutant(GroupRow.send, ">= OLD_AFTER_US", "> 2 * OLD_AFTER_US", _SENDS),
-    Mutant(GroupRow.send, "self._chain, _names(group)", "0, _names(group)", _STILL),
+    Mutant(GroupRow.send, "self._chain, names_of(group)", "0, names_of(group)", _STILL),
     Mutant(GroupRow.change, "group.version > new.by.chain", "False", _CHANGES),
-    Mutant(GroupRow._left, "former.left if former is not None else 0", "0", _STILL),
+    Mutant(GroupStanding._left, "former.left if former is not None else 0", "0", _STILL),
     Mutant(GroupRow._change, "one.user_id for one in before.members", "one.user_id for one in group.members", _STILL),
     Mutant(GroupRow._change, "plan, prev = self._plan, self._chain", "plan, prev = self._plan, 0", _STILL),
     Mutant(member_row.take_event, "message.change is not None or part.reactions is not None", "False", _EDITS),
@@ -176,15 +178,15 @@ MUTANTS = (
     Mutant(member_row._take_change, "() if message.change.is_unsent else held.tallies", "()", _ALL_CHANGES),
     Mutant(member_row._take_change, "() if message.change.is_unsent else held.tallies", "held.tallies", _ALL_CHANGES),
     Mutant(member_row._take_change, "content=held.content, change=held.change)", "content='')", _ALL_CHANGES),
-    Mutant(GroupRow._changed, "after = after.with_chain(version, version, epoch)", "pass", _EDITS),
-    Mutant(GroupRow.change_message, "self._chain, _names(group)", "0, _names(group)", _EDITS),
-    Mutant(GroupRow.change_message, "_names(group)", "()", _EDITS),
-    Mutant(GroupRow.react, "_names(group)", "()", _REACTIONS),
-    Mutant(GroupRow._asking, "new.by.joined", "None", _RETURNS),
-    Mutant(GroupRow._asking, "new.by.joined", "None", _REACTS_AGAIN),
-    Mutant(GroupRow._asking, "if version is None", "if True", _RETURNS),
-    Mutant(GroupRow._asking, "if version is None", "if True", _REACTS_AGAIN),
-    Mutant(GroupRow._asking, "if version is None", "if True", _TAKEN_BACK),
+    Mutant(GroupMessages._changed, "after = after.with_chain(version, version, epoch)", "pass", _EDITS),
+    Mutant(GroupMessages.change_message, "self._chain, names_of(group)", "0, names_of(group)", _EDITS),
+    Mutant(GroupMessages.change_message, "names_of(group)", "()", _EDITS),
+    Mutant(GroupMessages.react, "names_of(group)", "()", _REACTIONS),
+    Mutant(GroupMessages._asking, "new.by.joined", "None", _RETURNS),
+    Mutant(GroupMessages._asking, "new.by.joined", "None", _REACTS_AGAIN),
+    Mutant(GroupMessages._asking, "if version is None", "if True", _RETURNS),
+    Mutant(GroupMessages._asking, "if version is None", "if True", _REACTS_AGAIN),
+    Mutant(GroupMessages._asking, "if version is None", "if True", _TAKEN_BACK),
     Mutant(done_already.done_before, "if is_so and", "if", _RETURNS),
     Mutant(done_already.done_before, "asked.emoji == (", "'' == (", _REACTS_AGAIN),
     Mutant(done_already.has_text, "return held.is_unsent", "return False", _TAKEN_BACK),

@@ -274,9 +274,9 @@ def _do(
         row.send(GroupSend(CONVERSATION, by, text, text, b"", 0))
     elif what.kind in ("edit", "unsend"):
         content = text if what.kind == "edit" else None
-        row.change_message(MessageChange(CONVERSATION, by, of, content, 0), ALWAYS, fact)
+        row.messages.change_message(MessageChange(CONVERSATION, by, of, content, 0), ALWAYS, fact)
     elif what.kind == "reaction":
-        decided = row.react((MessageReaction(CONVERSATION, creator, of, text, 0),), ALWAYS, fact)
+        decided = row.messages.react((MessageReaction(CONVERSATION, creator, of, text, 0),), ALWAYS, fact)
         assert isinstance(decided, Reacted)
     elif what.declines:
         row.remove_declined(WATCHED, what.declines + MADE, 0)
@@ -485,11 +485,11 @@ def _touch(row: GroupRow, head: int, known: Touched, asked: Asked, by: Standpoin
     fact = fact_of(CONVERSATION, id_of(MADE), head, _cell(known, in_group_row=True))
     if asked.do in ("edit", "unsend"):
         content = str(asked.number) if asked.do == "edit" else None
-        changed = row.change_message(MessageChange(CONVERSATION, by, id_of(MADE), content, 0), ALWAYS, fact)
+        changed = row.messages.change_message(MessageChange(CONVERSATION, by, id_of(MADE), content, 0), ALWAYS, fact)
         assert isinstance(changed, GroupChanged)
         return changed.changed
     wanted = str(asked.number) if asked.do == "react" else ""
-    decided = row.react((MessageReaction(CONVERSATION, by, id_of(MADE), wanted, 0),), ALWAYS, fact)
+    decided = row.messages.react((MessageReaction(CONVERSATION, by, id_of(MADE), wanted, 0),), ALWAYS, fact)
     assert isinstance(decided, Reacted)
     (said,) = decided.answers
     if isinstance(said, RowboxError):

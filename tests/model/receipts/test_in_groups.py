@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rowbox.mailbox.groups import group_row
+from rowbox.mailbox.groups import group_standing
 from rowbox.mailbox.receipts import MemberMarks, Move
 from tests.model.goals import Reaching
 from tests.model.receipts.in_groups import ReceiptsInGroups, Rules, State
@@ -36,7 +36,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "with_receipt",
         lambda known, receipt: known if known.moves else _last(known, receipt),
     ),
-    "who came back counts for what was sent while he was out": (group_row, "sent_timestamp", lambda _: 1 << 60),
+    "who came back counts for what was sent while he was out": (group_standing, "sent_timestamp", lambda _: 1 << 60),
 }
 """The rules of the group's row, and faults that leave them out."""
 

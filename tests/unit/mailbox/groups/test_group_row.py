@@ -323,7 +323,7 @@ def _react(row: Row, *asked: tuple[str, str], admit: Callable[[int, int], None] 
     held = MessageCell(GROUP_ID, row.last, 1, 1, "ann", "hello", None)
     fact = Fact(MessageNeed(GROUP_ID, row.last), row.mailbox.head, HeldMessages((held,)))
     new = [MessageReaction(GROUP_ID, row.standpoint(user), row.last, emoji, 0) for user, emoji in asked]
-    reacted = row.do(lambda one: one.react(new, Windows(10**9, 10**9, 10**9), fact, admit))
+    reacted = row.do(lambda one: one.messages.react(new, Windows(10**9, 10**9, 10**9), fact, admit))
     assert isinstance(reacted, Reacted)
     return reacted
 
