@@ -21,14 +21,15 @@ reached does not stop his groups); and what is for a recipient for whom trying a
 import asyncio
 import logging
 import random
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from itertools import islice
 from typing import TypeAlias
 
-from rowbox.cacheserver.budget import Budget, text_bytes
+from rowbox.cacheserver.budget import Budget
 from rowbox.cacheserver.cache.commands import CommandResult
+from rowbox.cacheserver.delivery.parcels import Parcel, Queue, first_parcels
+from rowbox.cacheserver.delivery.spilled import Spilled
 from rowbox.cacheserver.rows.cleaner import Cleaner
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
@@ -39,16 +40,11 @@ from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 log = logging.getLogger(__name__)
 
-BATCH_MESSAGES = 256
-BATCH_BYTES = 1 << 20
-"""Of what one delivery brings: its command is one mutation, and a store call is to stay near commit.batch_bytes."""
 REMEMBERED = 10_000
 """Messages known to have arrived: a sender's row that is loaded again before its outbox cells are removed would have
 them delivered once more, and where memory is scarce that load evicts the next sender, and so on without end."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
-SPILLED_RECIPIENTS = 100
-"""Of one sender, remembered by name; where there are more, all that the sender sends spills until it is read back."""
 NEWER_MESSAGES = 1_000
 """Of one sender, kept while what the sender's outbox holds is read; what is sent beyond that is spilled again."""
 MOST_HELD_OF_GROUPS = 250
@@ -56,12 +52,6 @@ MOST_HELD_OF_GROUPS = 250
 have 1,000 on their way (groups/group_rows.py), which are to be of its other members."""
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
-
-PARCEL_BYTES = 900
-"""A parcel without its text and recipients."""
-REACTION_BYTES = 100
-RECIPIENT_BYTES = 100
-"""Of one recipient: his name, and the parcel's place in his queue."""
 
 Delivered: TypeAlias = "asyncio.Future[CommandResult] | asyncio.Future[int]"
 Deliver = Callable[[str, Sequence[Message]], Delivered]
@@ -72,82 +62,6 @@ SettleDeclined = Callable[[OutboxCell, str, int], "asyncio.Future[CommandResult]
 
 Resumption = Callable[[OutboxCell, str], "asyncio.Future[CommandResult]"]
 """What a group's row says to a user's row that lacks what stands before this event, and had it: a Message, or None."""
-
-
-class Parcel:
-    """One message on its way, from the row of `sender_id`.
-
-    `pending`: who is still without it; `queued`: in whose queues it is. Both are bits by the place in `recipients`: a
-    message of a group has a hundred of them.
-    """
-
-    __slots__ = ("cell", "pending", "queued", "recipients", "row", "sender_id", "size_bytes", "waiters")
-
-    def __init__(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
-        self.sender_id = sender_id
-        self.row = row
-        self.cell = cell
-        self.recipients = cell.recipients
-        self.size_bytes = PARCEL_BYTES + _carried_bytes(cell.message) + RECIPIENT_BYTES * len(self.recipients)
-        self.pending = (1 << len(self.recipients)) - 1
-        self.queued = 0
-        self.waiters: list[asyncio.Future[None]] = []
-        """Done when no queue holds it any more, or when they have waited long enough."""
-
-    def bit(self, recipient: str) -> int:
-        """The bit of a recipient; 0 for somebody else."""
-        return 1 << self.recipients.index(recipient) if recipient in self.recipients else 0
-
-    @property
-    def queued_for(self) -> list[str]:
-        """In whose queues it is."""
-        return [one for place, one in enumerate(self.recipients) if self.queued >> place & 1]
-
-
-class _Queue:
-    """What is on its way to one recipient, in order."""
-
-    __slots__ = ("parcels", "size_bytes")
-
-    def __init__(self, parcel: Parcel) -> None:
-        self.parcels = deque((parcel,))
-        self.size_bytes = parcel.size_bytes
-
-    def append(self, parcel: Parcel) -> None:
-        self.parcels.append(parcel)
-        self.size_bytes += parcel.size_bytes
-
-    def popleft(self) -> Parcel:
-        parcel = self.parcels.popleft()
-        self.size_bytes -= parcel.size_bytes
-        return parcel
-
-    def keep(self, is_kept: Callable[[Parcel], bool]) -> None:
-        """Drops all parcels but those of which `is_kept` says so. The queue may be empty then."""
-        self.parcels = deque(filter(is_kept, self.parcels))
-        self.size_bytes = sum([parcel.size_bytes for parcel in self.parcels])
-
-
-class Spilled:
-    """Of one sender: for whom messages are in the sender's outbox only."""
-
-    __slots__ = ("_recipients", "for_everybody")
-
-    def __init__(self) -> None:
-        self._recipients: set[str] = set()
-        self.for_everybody = False
-        """More than are remembered by name: nothing of this sender is queued before it was read back."""
-
-    def add(self, recipient: str) -> None:
-        """Notes one more recipient of whom a message is only in the sender's outbox."""
-        if len(self._recipients) >= SPILLED_RECIPIENTS:
-            self.for_everybody = True
-        if not self.for_everybody:
-            self._recipients.add(recipient)
-
-    def holds(self, recipient: str) -> bool:
-        """Whether something for `recipient` is, or may be, spilled."""
-        return self.for_everybody or recipient in self._recipients
 
 
 class Delivery:
@@ -177,7 +91,7 @@ class Delivery:
         self.budget = Budget(most, most_bytes)
         self._wait_s = wait_s
         self._parcels: dict[bytes, Parcel] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._new: list[str] = []
         """Recipients whose queues were made in this turn of the loop."""
         self._pauses: dict[str, float] = {}
@@ -402,7 +316,7 @@ class Delivery:
         if queue is not None:
             queue.append(parcel)
             return
-        self._queues[recipient] = _Queue(parcel)
+        self._queues[recipient] = Queue(parcel)
         if not self._new:
             self._loop.call_soon(self._begin_new)  # what else comes in this turn goes with it
         self._new.append(recipient)
@@ -417,7 +331,7 @@ class Delivery:
         """Delivers what is first in a recipient's queue. No task: there is one of these for each message."""
         if self._is_closed:
             return
-        parcels = _first_parcels(self._queues[recipient].parcels)
+        parcels = first_parcels(self._queues[recipient].parcels)
         if not parcels:  # they were given away before their turn came
             self._pauses.pop(recipient, None)
             del self._queues[recipient]
@@ -558,7 +472,7 @@ class Delivery:
             del self._queues[recipient]
             self._resumed_at.pop(recipient, None)
 
-    def _give_up(self, recipient: str, queue: _Queue, error: BaseException) -> None:
+    def _give_up(self, recipient: str, queue: Queue, error: BaseException) -> None:
         """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""
         if queue.parcels:
             self._report(recipient, len(queue.parcels), error)
@@ -607,22 +521,3 @@ class Delivery:
 def _wake(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():  # it may be woken by its patience, by its caller's leaving, and by the arrival
         waiter.set_result(None)
-
-
-def _carried_bytes(message: Message) -> int:
-    """What a message brings: its text, and how members of a group react to it."""
-    group = message.group
-    reacting = len(group.reactions) if group is not None and group.reactions is not None else 0
-    return text_bytes(message.content) + REACTION_BYTES * reacting
-
-
-def _first_parcels(queue: Iterable[Parcel]) -> list[Parcel]:
-    """As many as one delivery takes: one at least, if there is one."""
-    parcels: list[Parcel] = []
-    size_bytes = 0
-    for parcel in islice(queue, BATCH_MESSAGES):
-        size_bytes += _carried_bytes(parcel.cell.message)
-        if parcels and size_bytes > BATCH_BYTES:
-            break
-        parcels.append(parcel)
-    return parcels

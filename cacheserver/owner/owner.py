@@ -927,7 +927,7 @@ def _mailbox_limits(settings: Settings) -> Limits:
 
 FRAMES_QUARTER = 4
 """Of a framed gateway's largest request a batch plans to fill a quarter: its last command may bring a delivery of 1 MiB
-(delivery.BATCH_BYTES), and all of it may be one row's, which no request splits (stores/hbase/writes.py)."""
+(delivery/parcels.BATCH_BYTES), and all of it may be one row's, which no request splits (stores/hbase/writes.py)."""
 
 
 def _pipeline_limits(settings: Settings, *, late_writes: bool) -> PipelineLimits:

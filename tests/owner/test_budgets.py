@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.budget import SHARES, Budget
 from rowbox.cacheserver.cache.commands import SendCommand
-from rowbox.cacheserver.delivery.delivery import NEWER_MESSAGES, SPILLED_RECIPIENTS
+from rowbox.cacheserver.delivery.delivery import NEWER_MESSAGES
 from rowbox.cacheserver.delivery.recovery import PAUSE_S
+from rowbox.cacheserver.delivery.spilled import SPILLED_RECIPIENTS
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.aggregate.mailbox import Mailbox

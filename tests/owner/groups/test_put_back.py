@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 import pytest
 
-from rowbox.cacheserver.delivery.delivery import Parcel, Spilled
+from rowbox.cacheserver.delivery.parcels import Parcel
 from rowbox.cacheserver.delivery.recovery import PAUSE_S
+from rowbox.cacheserver.delivery.spilled import Spilled
 from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from rowbox.cacheserver.delivery.delivery import PARCEL_BYTES, Parcel
+from rowbox.cacheserver.delivery.parcels import PARCEL_BYTES, Parcel
 from rowbox.cacheserver.groups.reaction_rounds import MOST_WAITING, ROUND_S, ReactionRounds
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import HandoverInProgress, NotAMember, NotTheOwner, Overloaded

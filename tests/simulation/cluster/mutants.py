@@ -13,8 +13,9 @@ import pytest
 from rowbox.cacheserver.cache.followers import Followers
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.commit.pipeline import Pipeline
-from rowbox.cacheserver.delivery.delivery import Delivery, Spilled
+from rowbox.cacheserver.delivery.delivery import Delivery
 from rowbox.cacheserver.delivery.recovery import Recovery
+from rowbox.cacheserver.delivery.spilled import Spilled
 from rowbox.cacheserver.node import judgement, move_rules
 from rowbox.cacheserver.node import membership as membership_module
 from rowbox.cacheserver.node.lease import Lease
