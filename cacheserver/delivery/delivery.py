@@ -24,10 +24,16 @@ import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from rowbox.cacheserver.budget import Budget
-from rowbox.cacheserver.cache.commands import CommandResult
+from rowbox.cacheserver.delivery.group_events import (
+    Deliver,
+    Delivered,
+    GroupEvents,
+    QueueSteps,
+    Resumption,
+    SettleDeclined,
+)
 from rowbox.cacheserver.delivery.parcels import Parcel, Queue, first_parcels
 from rowbox.cacheserver.delivery.spilled import Spilled
 from rowbox.cacheserver.rows.cleaner import Cleaner
@@ -35,7 +41,6 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import EventGap, HandoverInProgress, JoinDeclined, LinkLost, RowboxError
-from rowbox.mailbox.message import Message
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 log = logging.getLogger(__name__)
@@ -52,16 +57,6 @@ MOST_HELD_OF_GROUPS = 250
 have 1,000 on their way (groups/group_rows.py), which are to be of its other members."""
 REPORT_EVERY_S = 60.0
 """A damaged row is met again by every scan and every sender: one line for all of it."""
-
-Delivered: TypeAlias = "asyncio.Future[CommandResult] | asyncio.Future[int]"
-Deliver = Callable[[str, Sequence[Message]], Delivered]
-"""Brings messages into one user's mailbox, in order; how many of them, from the first, are durable there: at least one.
-An error that is not retryable (or no RowboxError) means that the first of them cannot come in. May raise by itself."""
-SettleDeclined = Callable[[OutboxCell, str, int], "asyncio.Future[CommandResult]"]
-"""Has a group's row know that a recipient's row has declined his join of that version; done when it does."""
-
-Resumption = Callable[[OutboxCell, str], "asyncio.Future[CommandResult]"]
-"""What a group's row says to a user's row that lacks what stands before this event, and had it: a Message, or None."""
 
 
 class Delivery:
@@ -85,8 +80,6 @@ class Delivery:
         wait_s: float,
     ) -> None:
         self._deliver = deliver
-        self._settle_declined = settle_declined
-        self._resumption = resumption
         self._cleaner = cleaner
         self.budget = Budget(most, most_bytes)
         self._wait_s = wait_s
@@ -109,12 +102,8 @@ class Delivery:
         """By sender: how many messages are on their way, and their bytes."""
         self.delivered = 0
         self.retries = 0
-        self.gaps = 0
-        """Events of groups that came to a row which lacked what stands before them: none, where nothing is wrong."""
-        self.resumed = 0
-        """How often a row was told how a group stands, because it had been put back to an older state."""
-        self._resumed_at: dict[str, bytes] = {}
-        """By recipient: the event that was a gap to his row before it was told so."""
+        queue_steps = QueueSteps(deliver, self._arrived, self._failed, self._hold_back, self._go_on, self._may_lack)
+        self.group_events = GroupEvents(queue_steps, settle_declined, resumption)
 
     def refuses(self, sender_id: str) -> bool:
         """Whether new sends of a user should be refused: the delivery is full, or the user has used up its share."""
@@ -348,9 +337,9 @@ class Delivery:
             return  # the loop is ending
         error = delivered.exception()
         if isinstance(error, JoinDeclined):
-            self._declined(recipient, parcels[0], error)
+            self.group_events.declined(recipient, parcels[0], error)
         elif isinstance(error, EventGap):
-            self._gap(recipient, parcels[0], error)
+            self.group_events.gap(recipient, parcels[0], error)
         elif error is not None:
             self._failed(recipient, error)
         else:
@@ -370,75 +359,10 @@ class Delivery:
                 self._leave(parcel, bit)
         self._go_on(recipient)
 
-    def _declined(self, recipient: str, parcel: Parcel, error: JoinDeclined) -> None:
-        """A member's row does not take part in the group: the parcel is done with once the group's row knows that."""
-        try:
-            settled = self._settle_declined(parcel.cell, recipient, error.version)
-        except Exception as failure:  # noqa: BLE001 - as one that comes later
-            self._failed(recipient, failure)
-            return
-
-        def ended(future: "asyncio.Future[CommandResult]") -> None:
-            if not future.cancelled():
-                failure = future.exception()
-                if failure is not None:
-                    self._failed(recipient, failure)
-                else:
-                    self._arrived(recipient, (parcel,))
-
-        settled.add_done_callback(ended)
-
-    def _gap(self, recipient: str, parcel: Parcel, error: EventGap) -> None:
-        """A recipient's row lacks what stands before an event of a group.
-
-        What it lacks is in the group's outbox. If the event is the first one there it is nowhere: the row had it, and
-        was put back to an older state. Then it is told how things stood before the event, once.
-        """
-        self.gaps += 1
-        name, event_id = parcel.sender_id, parcel.cell.message_id
-        spilled = self.spilled.get(name)
-        may_be_there = name in self._newer or (spilled is not None and spilled.holds(recipient))
-        if may_be_there or self._resumed_at.get(recipient) == event_id:
-            self._hold_back(recipient, name, error)
-            return
-        try:
-            said = self._resumption(parcel.cell, recipient)
-        except Exception as failure:  # noqa: BLE001 - as one that comes later
-            self._failed(recipient, failure)
-        else:
-            said.add_done_callback(partial(self._resume, recipient, parcel, error))
-
-    def _resume(self, recipient: str, parcel: Parcel, error: EventGap, said: "asyncio.Future[CommandResult]") -> None:
-        if said.cancelled():
-            return  # the loop is ending
-        failure = said.exception()
-        if failure is not None:
-            self._failed(recipient, failure)
-            return
-        message = said.result()
-        if not isinstance(message, Message):
-            self._hold_back(recipient, parcel.sender_id, error)
-            return
-        try:
-            taken = self._deliver(recipient, [message])
-        except Exception as raised:  # noqa: BLE001 - as one that comes later
-            self._failed(recipient, raised)
-        else:
-            taken.add_done_callback(partial(self._has_resumed, recipient, parcel))
-
-    def _has_resumed(self, recipient: str, parcel: Parcel, taken: Delivered) -> None:
-        if taken.cancelled():
-            return
-        failure = taken.exception()
-        if failure is not None:
-            self._failed(recipient, failure)
-            return
-        log.warning(
-            "the mailbox of %s had lost events of %s: it was told how the group stands", recipient, parcel.sender_id
-        )
-        self.resumed += 1
-        self._resumed_at[recipient] = parcel.cell.message_id
-        self._go_on(recipient)
+    def _may_lack(self, sender_id: str, recipient: str) -> bool:
+        """Whether the sender's outbox may hold something for a recipient that is not queued."""
+        spilled = self.spilled.get(sender_id)
+        return sender_id in self._newer or (spilled is not None and spilled.holds(recipient))
 
     def _hold_back(self, recipient: str, sender_id: str, error: EventGap) -> None:
         """Spills what is queued of one group for a recipient who lacks what stands before it; others go on."""
@@ -470,7 +394,7 @@ class Delivery:
             self._begin(recipient)
         else:
             del self._queues[recipient]
-            self._resumed_at.pop(recipient, None)
+            self.group_events.forget(recipient)
 
     def _give_up(self, recipient: str, queue: Queue, error: BaseException) -> None:
         """Spills all that is queued for a recipient, so that it neither fills the delivery nor is tried for ever."""

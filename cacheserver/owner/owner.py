@@ -57,7 +57,8 @@ from rowbox.cacheserver.cache.waiters import Waiters
 from rowbox.cacheserver.clocks import BareTime, NowUs, StoreClock, Time, wall_clock_us
 from rowbox.cacheserver.commit.committer import Committer
 from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
-from rowbox.cacheserver.delivery.delivery import Delivered, Delivery
+from rowbox.cacheserver.delivery.delivery import Delivery
+from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.recovery import Recovery
 from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.feed_pages import FeedPages

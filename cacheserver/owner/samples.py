@@ -126,13 +126,13 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             "rowbox_delivery_gaps_total",
             "counter",
             "Events of groups that came to a mailbox which lacked an earlier one.",
-            delivery.gaps,
+            delivery.group_events.gaps,
         ),
         (
             "rowbox_delivery_resumes_total",
             "counter",
             "Mailboxes that had been put back and were told how a group stands.",
-            delivery.resumed,
+            delivery.group_events.resumed,
         ),
         (
             "rowbox_senders_spilled",

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from rowbox.cacheserver.delivery.delivery import Delivered
+from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.lines import MOST_IN_LINE, Lines
 from rowbox.cacheserver.port import Routed
 from rowbox.cacheserver.stores.memory.gates import Point
@@ -94,7 +94,7 @@ async def test_a_gap_holds_back_one_group_and_nobody_else() -> None:
         await node.send_to("ann", group, "in turn", "2")
         await made.quiet()
         assert (await told(node, "bob", group))[-1] == "in turn"
-        assert delivery.gaps == 0
+        assert delivery.group_events.gaps == 0
 
 
 @both_kinds

@@ -152,7 +152,7 @@ async def test_a_gap_keeps_one_groups_events_from_one_member_until_it_is_filled(
             await _burst(node, group, other, 0)
             await _burst(node, group, other, 10)
             await made.quiet()
-            assert node.owner.delivery.gaps > 0
+            assert node.owner.delivery.group_events.gaps > 0
             assert await told(node, "bob", group) == ["created:bob,cid"]
             assert len(await told(node, "cid", group)) == 21
             assert len(await told(node, "bob", other)) == 11
@@ -180,7 +180,8 @@ async def test_a_join_that_was_declined_is_told_to_the_group_until_the_group_has
             group = (await node.create_group("ann", "bob")).conversation_id
             await made.quiet()
             delivery = node.owner.delivery
-            settle_declined, tries = delivery._settle_declined, list[str]()
+            events = delivery.group_events
+            settle_declined, tries = events._settle_declined, list[str]()
 
             def failing_first(cell: object, user_id: str, joined: int) -> object:
                 tries.append(user_id)
@@ -190,7 +191,7 @@ async def test_a_join_that_was_declined_is_told_to_the_group_until_the_group_has
                     return failed
                 return settle_declined(cell, user_id, joined)  # type: ignore[arg-type]
 
-            patch.setattr(delivery, "_settle_declined", failing_first)
+            patch.setattr(events, "_settle_declined", failing_first)
             patch.setattr("rowbox.mailbox.groups.member_row._groups_of", lambda _plan: 5_000)
             await node.change_group("ann", group, Add(("cid",), 100))
             await asyncio.sleep(20)

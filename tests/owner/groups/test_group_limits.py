@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from rowbox.cacheserver.budget import SHARES
-from rowbox.cacheserver.delivery.delivery import Delivered
+from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.mailbox.errors import NotAllowed, Overloaded, RateLimited, StoreUnavailable
 from rowbox.mailbox.group import GroupSettings, WhoMay, group_name
 from rowbox.mailbox.groups.requests import Add, Leave, Remove, Update

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
+from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.parcels import Parcel
 from rowbox.cacheserver.delivery.recovery import PAUSE_S
 from rowbox.cacheserver.delivery.spilled import Spilled
@@ -82,7 +83,7 @@ async def test_a_members_row_that_was_put_back_has_what_it_lacked_with_the_next_
         ]
         assert (await shown(made.node, "cid", taken_back))["unsentBy"] == "dan"
         assert (await listed(made.node, "cid"))["role"] == "admin"
-        assert made.node.owner.delivery.resumed == 1
+        assert made.node.owner.delivery.group_events.resumed == 1
         again = await made.node.send_to("cid", group, "three", "3")
         assert (again.message_id, again.duplicate) == (reacted.message_id, True)
         assert (await made.node.react("cid", edited, HEART)).changed
@@ -174,7 +175,7 @@ async def test_a_groups_row_that_was_put_back_goes_on(late: bool) -> None:
         await made.quiet()
         for user in ("ann", "bob", "cid"):
             assert await told(made.node, user, group) == ["created:bob,cid,dan,eve", "one", "lost", "three", "renamed:"]
-        assert made.node.owner.delivery.gaps == 0
+        assert made.node.owner.delivery.group_events.gaps == 0
         assert {code for code, _ in await findings(made)} == {"copy_unsent"}
 
 
@@ -219,8 +220,8 @@ async def test_what_stands_before_an_event_is_said_again_where_that_failed() -> 
     """... at its owner, and on its way; and nothing that others have to get waits for it."""
     async with cluster(late=True) as made:
         group = await behind(made)
-        delivery = made.node.owner.delivery
-        say, bring, failed = delivery._resumption, delivery._deliver, list[str]()
+        events = made.node.owner.delivery.group_events
+        say, bring, failed = events._resumption, events._steps.deliver, list[str]()
 
         def says(cell: OutboxCell, user_id: str) -> object:
             if not failed:
@@ -228,7 +229,7 @@ async def test_what_stands_before_an_event_is_said_again_where_that_failed() -> 
                 raise HandoverInProgress("not now")
             return say(cell, user_id)
 
-        def brings(recipient: str, messages: Sequence[Message]) -> object:
+        def brings(recipient: str, messages: Sequence[Message]) -> Delivered:
             part = messages[0].group
             if part is not None and part.resumed is not None and failed == ["said"]:
                 failed.append("brought")
@@ -236,14 +237,14 @@ async def test_what_stands_before_an_event_is_said_again_where_that_failed() -> 
             return bring(recipient, messages)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delivery, "_resumption", says)
-            patch.setattr(delivery, "_deliver", brings)
+            patch.setattr(events, "_resumption", says)
+            patch.setattr(events, "_steps", events._steps._replace(deliver=brings))
             await made.node.send_to("ann", group, "next", "2")
             assert (await told(made.node, "bob", group))[-1] == "next"
             await made.quiet()
         assert failed == ["said", "brought"]
         assert (await told(made.node, "cid", group))[1:] == ["lost", "next"]
-        assert (delivery.resumed, delivery.gaps) == (1, 3)
+        assert (events.resumed, events.gaps) == (1, 3)
 
 
 @virtual_time
@@ -252,6 +253,7 @@ async def test_a_row_that_still_lacks_something_is_not_told_again_and_again() ->
     async with cluster(late=True) as made:
         group = await behind(made)
         delivery = made.node.owner.delivery
+        events = delivery.group_events
 
         def drops(plan: Plan, *_: object) -> int:
             return plan.head
@@ -260,7 +262,7 @@ async def test_a_row_that_still_lacks_something_is_not_told_again_and_again() ->
             patch.setattr("rowbox.mailbox.groups.member_row.take_resumption", drops)
             await made.node.send_to("ann", group, "next", "2")
             await made.quiet()
-            assert (delivery.resumed, delivery.gaps) == (1, 2)
+            assert (events.resumed, events.gaps) == (1, 2)
             assert delivery.has_spilled(group_name(group))
             assert (await made.node.send("dan", "cid", "hello", "3")).pending_recipients == 0
         await asyncio.sleep(2 * PAUSE_S)
@@ -277,7 +279,7 @@ async def test_a_row_of_which_the_group_knows_nothing_is_told_nothing() -> None:
             patch.setattr("rowbox.mailbox.groups.group_row.GroupRow.resumption", lambda *_: None)
             await made.node.send_to("ann", group, "next", "2")
             await made.quiet()
-            assert made.node.owner.delivery.resumed == 0
+            assert made.node.owner.delivery.group_events.resumed == 0
             assert made.node.owner.delivery.has_spilled(group_name(group))
 
 
@@ -286,17 +288,18 @@ async def test_where_the_outbox_may_hold_what_is_lacking_a_scan_reads_that_first
     async with cluster(late=True) as made:
         group = await behind(made)
         delivery = made.node.owner.delivery
+        events = delivery.group_events
 
         def is_spilled_meanwhile(recipient: str, parcel: Parcel, error: EventGap) -> None:
             delivery.spilled.setdefault(parcel.sender_id, Spilled()).add(recipient)
             gap(recipient, parcel, error)
 
-        gap = delivery._gap
+        gap = events.gap
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delivery, "_gap", is_spilled_meanwhile)
+            patch.setattr(events, "gap", is_spilled_meanwhile)
             await made.node.send_to("ann", group, "next", "2")
             await made.quiet()
-            assert (delivery.resumed, delivery.gaps) == (0, 1)
+            assert (events.resumed, events.gaps) == (0, 1)
         await asyncio.sleep(2 * PAUSE_S)
-        assert (delivery.resumed, delivery.gaps) == (1, 2)
+        assert (events.resumed, events.gaps) == (1, 2)
         assert (await told(made.node, "cid", group))[1:] == ["lost", "next"]

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.delivery.delivery import Delivered
+from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.port import FetchReceipts, ReceiptsResult, SendResult
 from rowbox.cacheserver.receipts.receipts import NOTE_S, Mode
 from rowbox.cacheserver.stores.memory.gates import Point
