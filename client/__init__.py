@@ -11,6 +11,7 @@ the server imports nothing of it. Fields that a later server adds to its answers
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    ChangedConversation,
     ChangedGroup,
     ChangedMessage,
     ChangedUser,
@@ -67,6 +68,7 @@ __all__ = [
     "AccessDenied",
     "CallFailed",
     "Change",
+    "ChangedConversation",
     "ChangedGroup",
     "ChangedMessage",
     "ChangedUser",

@@ -8,6 +8,7 @@ import msgspec
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    ChangedConversation,
     ChangedGroup,
     ChangedMessage,
     ChangedUser,
@@ -472,6 +473,32 @@ class Client:
         """Changes the user's profile, or with an administrator's token that of `user_id`. None: it stays."""
         fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes, "userId": user_id}
         return await self._change_user("updateUser", fields, patience_s)
+
+    async def set_conversation(
+        self,
+        conversation_id: str,
+        *,
+        muted_until: int | None = None,
+        archived: bool | None = None,
+        pinned: bool | None = None,
+        marked_unread: bool | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedConversation:
+        """Sets a conversation for the user alone; None: it stays. `muted_until` is in microseconds since the epoch.
+
+        Refused with the code too_many_pinned where 20 are pinned.
+        """
+        settings = {
+            "mutedUntil": muted_until,
+            "archived": archived,
+            "pinned": pinned,
+            "markedUnread": marked_unread,
+        }
+        given = {name: value for name, value in settings.items() if value is not None}
+        fields: Fields = {"conversationId": conversation_id, **given}
+        return await self._retried(
+            lambda: self._transport.post("setConversation", fields, ChangedConversation), patience_s
+        )
 
     async def _change_user(self, call: str, fields: Fields, patience_s: float | None) -> ChangedUser:
         given = {name: value for name, value in fields.items() if value is not None}

@@ -15,6 +15,7 @@ from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction, Tally
 from rowbox.mailbox.receipts import MemberMarks, ReceiptMarks
@@ -41,6 +42,8 @@ class ChangeKind(IntEnum):
     """The other one's devices have, or he has read, more of a conversation: the new mark."""
     ACCOUNT = 9
     """Something of the user himself changed: his profile, his devices. Names no conversation and no message."""
+    SETTINGS = 10
+    """The user has set a conversation in another way for himself. Names no message."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -70,9 +73,11 @@ DEVICES = Kind(b"v", Devices, 0, "devices")
 """The user's devices: those signed in, and those signed out, which are refused."""
 PROFILE = Kind(b"p", Profile, 0, "profile")
 """Who the user is. Where a mailbox has none, nobody has made the user known."""
+OWN = Kind(b"o", OwnSettings, ID_BYTES, "own_settings")
+"""How the user has set a conversation for himself, by its id. Clients are shown it with the conversation."""
 KINDS: dict[bytes, Kind[Any]] = {
     kind.letter: kind
-    for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES, PROFILE)
+    for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES, PROFILE, OWN)
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 

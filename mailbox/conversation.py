@@ -15,6 +15,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.group import InGroup, Membership, Standing
 from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.receipts import ReceiptMarks
 
 SNIPPET_CHARACTERS = 100
@@ -281,11 +282,16 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return left.with_read_mark(self.read_mark, unread, version, epoch)
 
     def to_json(
-        self, conversation_id: bytes, membership: Membership | None = None, marks: ReceiptMarks | None = None
+        self,
+        conversation_id: bytes,
+        membership: Membership | None = None,
+        marks: ReceiptMarks | None = None,
+        own: OwnSettings | None = None,
     ) -> bytes:
         """The conversation as clients get it (representation.py).
 
-        `membership`: of a group, what its member knows. `marks`: what is known of the other one's.
+        `membership`: of a group, what its member knows. `marks`: what is known of the other one's. `own`: how the
+        mailbox's user has set it.
         """
         shown = representation.Conversation(
             to_text(conversation_id),
@@ -299,7 +305,9 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             True if self.last_is_unsent else msgspec.UNSET,
             _receipts(marks) if marks is not None and marks.shown else msgspec.UNSET,
         )
-        return representation.encode(shown if membership is None else _as_group(shown, membership))
+        if membership is not None:
+            shown = _as_group(shown, membership)
+        return representation.encode(shown if own is None else _as_set(shown, own))
 
 
 _MEMBERSHIPS: Final[dict[Standing, Literal["in", "left", "removed", "deleted"]]] = {
@@ -321,6 +329,16 @@ def _as_group(shown: representation.Conversation, membership: Membership) -> rep
         role=membership.role,
         membership=_MEMBERSHIPS[membership.standing],
         group_version=membership.group_version,
+    )
+
+
+def _as_set(shown: representation.Conversation, own: OwnSettings) -> representation.Conversation:
+    return msgspec.structs.replace(
+        shown,
+        muted_until=own.muted_until or msgspec.UNSET,
+        archived=own.is_archived or msgspec.UNSET,
+        pinned=own.is_pinned or msgspec.UNSET,
+        marked_unread=own.is_marked_unread or msgspec.UNSET,
     )
 
 

@@ -167,6 +167,12 @@ class TooManyDevices(RowboxError):
     code = "too_many_devices"
 
 
+class TooManyPinned(RowboxError):
+    """The user has pinned as many conversations as there may be."""
+
+    code = "too_many_pinned"
+
+
 class TooManyReactions(RowboxError):
     """The members of the group react to the message with as many different emoji as there may be."""
 

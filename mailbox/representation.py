@@ -170,3 +170,18 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     group_version: (
         Annotated[int, Meta(ge=0, description="Rises when the group's name, settings or members change.")] | UnsetType
     ) = UNSET
+    muted_until: (
+        Annotated[
+            Timestamp,
+            Meta(description="The user wants no call of its messages before this time. It stays when that has passed."),
+        ]
+        | UnsetType
+    ) = UNSET
+    archived: Annotated[bool, Meta(description="True: the user has put it away.")] | UnsetType = UNSET
+    pinned: (
+        Annotated[bool, Meta(description="True: the user wants it above all others. The list's order is not changed.")]
+        | UnsetType
+    ) = UNSET
+    marked_unread: (
+        Annotated[bool, Meta(description="True: the user has marked it as unread, whatever its count is.")] | UnsetType
+    ) = UNSET

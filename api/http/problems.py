@@ -181,6 +181,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The user has as many devices as there may be",
         "Sign out one that is not needed: fetchDevices names them with the time when each was last seen.",
     ),
+    "too_many_pinned": Kind(
+        422,
+        "The user has pinned as many conversations as there may be",
+        "Take one of them down: setConversation with pinned: false.",
+    ),
     "group_full": Kind(
         422,
         "The group would have too many members",

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from rowbox.api.v1.conversations.docs import CONVERSATION_CALLS
 from rowbox.api.v1.devices.docs import DEVICE_CALLS
 from rowbox.api.v1.groups.docs import GROUP_CALLS
 from rowbox.api.v1.reading.call_doc import CallDoc
@@ -343,6 +344,7 @@ CALLS: Final = (
         {200: "An address."},
         ConnectResponse,
     ),
+    *CONVERSATION_CALLS,
     *DEVICE_CALLS,
     CallDoc(
         "search",

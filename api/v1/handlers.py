@@ -1,9 +1,9 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead and what changes groups, devices or profiles count against the send limit,
-because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers and connect against the fetch limit,
-because they only read. search has a limit of its own.
+editMessage, unsendMessage, react, markRead, setConversation and what changes groups, devices or profiles count against
+the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers and connect against the
+fetch limit, because they only read. search has a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,8 @@ from typing import Final
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.http.operation import Call, CallResult, Operation
+from rowbox.api.v1.conversations.requests import ConversationRequests
+from rowbox.api.v1.conversations.types import encode_set
 from rowbox.api.v1.devices.requests import DeviceRequests
 from rowbox.api.v1.devices.types import encode_device, encode_devices, encode_sign_out
 from rowbox.api.v1.groups.requests import GroupRequests
@@ -69,6 +71,7 @@ class Handlers:
         self._public_url = public_url
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
         self._groups = GroupRequests(groups, self._read_user_id)
+        self._conversations = ConversationRequests(self._read_user_id)
         self._devices = DeviceRequests(self._read_user_id)
         self._users = UserRequests(users, self._read_user_id)
 
@@ -86,6 +89,7 @@ class Handlers:
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
             Operation("fetchReceipts", "GET", "/v1/fetchReceipts", "fetch", self.fetch_receipts),
             Operation("connect", "GET", "/v1/connect", "fetch", self.connect, asks_where=True),
+            Operation("setConversation", "POST", "/v1/setConversation", "send", self.set_conversation),
             Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
             Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
             Operation("signOut", "POST", "/v1/signOut", "send", self.sign_out),
@@ -166,6 +170,11 @@ class Handlers:
             return await self._port.locate(request)
         except PeerTooOld:
             return Located("")
+
+    async def set_conversation(self, call: Call) -> CallResult:
+        conversation_id, request = self._conversations.set(call.take_body(), call.claims)
+        result = await self._port.change_account(request)
+        return CallResult(200, encode_set(conversation_id, result), result.quota)
 
     async def register_device(self, call: Call) -> CallResult:
         result = await self._port.register_device(self._devices.register(call.take_body(), call.claims))

@@ -8,21 +8,25 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, OWN, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import shard_of
+from rowbox.mailbox.people.own_settings import NOTHING_SET, OwnSettings
 from rowbox.mailbox.receipts import NO_MARKS, MemberMarks, ReceiptMarks
 
 
 class ListedConversation(NamedTuple):
-    """A conversation of the mailbox, by its id. `marks`: its receipts; NO_MARKS where there are none."""
+    """A conversation of the mailbox, by its id. `marks`: its receipts; NO_MARKS where there are none. `own`: how the
+    user has set it for himself; NOTHING_SET where he has not.
+    """
 
     conversation_id: bytes
     state: Conversation
     marks: ReceiptMarks
+    own: OwnSettings
 
 
 class MailboxSummary(NamedTuple):
@@ -57,9 +61,10 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
     frame = await cells.frame(row)
     fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
     states = fence.states(frame.states)
-    marks = states[RECEIPTS.letter]
+    marks, own = states[RECEIPTS.letter], states[OWN.letter]
     listed = [
-        ListedConversation(key, state, marks.get(key, NO_MARKS)) for key, state in states[CONVERSATION.letter].items()
+        ListedConversation(key, state, marks.get(key, NO_MARKS), own.get(key, NOTHING_SET))
+        for key, state in states[CONVERSATION.letter].items()
     ]
     revocations = [revocation.before_s for revocation in states[REVOCATION.letter].values()]
     return MailboxSummary(

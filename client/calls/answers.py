@@ -248,6 +248,20 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     membership: str | None = None
     """in, left, removed or deleted: who is not in gets nothing more."""
     group_version: int | None = None
+    muted_until: int = 0
+    """Microseconds since the epoch: the user wants no call of its messages before this time, which may have passed."""
+    archived: bool = False
+    pinned: bool = False
+    marked_unread: bool = False
+
+
+class ChangedConversation(Struct, rename="camel", kw_only=True, frozen=True):
+    """A conversation after its user has set it for himself."""
+
+    conversation_id: str
+    last_updated_timestamp: int
+    changed: bool
+    """False: it was so already, by an earlier try perhaps."""
 
 
 class ChangedUser(Struct, rename="camel", kw_only=True, frozen=True):

@@ -1,1 +1,1 @@
-"""What a user does with his own account: plans of his own row that change no conversation."""
+"""What a user does with his own account: plans of his own row, of which nobody else hears."""

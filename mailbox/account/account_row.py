@@ -1,10 +1,11 @@
 """A user's own row, as the plan of one mutation, where his account is concerned.
 
-What is asked for twice is done once: what is so already is not changed. Each change has a log entry of the kind
-ACCOUNT, which names nothing: the user's devices ask what they show.
+What is asked for twice is done once: what is so already is not changed. Each change has a log entry: of what is about
+no conversation one of the kind ACCOUNT, which names nothing, and the user's devices ask what they show.
 """
 
-from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, CreateProfile, SetConversation, UpdateProfile
+from rowbox.mailbox.account.own_conversations import OwnConversations
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import PROFILE, ChangeKind, LogCell
 from rowbox.mailbox.errors import UnknownUser, UserExists
@@ -18,7 +19,9 @@ class AccountRow:
         self._plan = plan
 
     def do(self, deed: AccountDeed) -> AccountChanged:
-        """Does what is asked. UserExists, UnknownUser."""
+        """Does what is asked. UserExists, UnknownUser, and what OwnConversations raises."""
+        if isinstance(deed, SetConversation):
+            return OwnConversations(self._plan).set(deed)
         if isinstance(deed, CreateProfile):
             return self._create(deed)
         return self._update(deed)

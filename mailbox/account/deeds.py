@@ -24,7 +24,17 @@ class UpdateProfile(msgspec.Struct, frozen=True, array_like=True, tag=1):
     attributes: dict[str, str] | None = None
 
 
-AccountDeed: TypeAlias = CreateProfile | UpdateProfile
+class SetConversation(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Other settings of one's own for a conversation (people/own_settings.py); None: it stays."""
+
+    conversation_id: bytes
+    muted_until: int | None = None
+    is_archived: bool | None = None
+    is_pinned: bool | None = None
+    is_marked_unread: bool | None = None
+
+
+AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation
 
 
 class AccountChanged(msgspec.Struct, frozen=True, array_like=True):

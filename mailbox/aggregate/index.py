@@ -16,6 +16,7 @@ from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.conversation import Conversation, pack, unpack
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ID_BYTES
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.receipts import ReceiptMarks
 
 MOST_CHANGES = 512
@@ -34,6 +35,7 @@ TEXT_BYTES = 200
 """A JSON text beside its length."""
 
 _NO_MEMBERSHIPS: Final[Mapping[bytes, Membership]] = {}
+_NOTHING_SET: Final[Mapping[bytes, OwnSettings]] = {}
 
 Position = bytes
 """A conversation's place in the list: its newest messageId, then its id. A greater position is nearer to the top."""
@@ -56,7 +58,18 @@ class ConversationIndex:
     to what clients are shown of a conversation; the mailbox sets and changes them, and says so (`touch`).
     """
 
-    __slots__ = ("_changes", "_order", "_states", "_texts", "born", "endings", "marks", "memberships", "size_bytes")
+    __slots__ = (
+        "_changes",
+        "_order",
+        "_states",
+        "_texts",
+        "born",
+        "endings",
+        "marks",
+        "memberships",
+        "own",
+        "size_bytes",
+    )
 
     def __init__(
         self,
@@ -84,6 +97,8 @@ class ConversationIndex:
         self.born = born
         self.memberships: Mapping[bytes, Membership] = _NO_MEMBERSHIPS
         """What the user knows of groups beside their states, by conversation: changed only with the state."""
+        self.own: Mapping[bytes, OwnSettings] = _NOTHING_SET
+        """How the user has set conversations for himself: changed only with the state."""
         self.size_bytes = len(self._states) * ENTRY_BYTES + packed_bytes + len(self._changes) * CHANGE_BYTES
 
     def __len__(self) -> int:
@@ -197,14 +212,22 @@ class ConversationIndex:
         state, marks = self.get(conversation_id), self.marks.get(conversation_id)
         assert state is not None
         if state.has_ended(horizon):
-            return state.at(horizon).to_json(conversation_id, self._membership(state, conversation_id), marks)
+            state = state.at(horizon)
+            membership = self._membership(state, conversation_id)
+            return state.to_json(conversation_id, membership, marks, self.own.get(conversation_id))
         if known is None:
-            known = state.to_json(conversation_id, self._membership(state, conversation_id), marks)
+            membership = self._membership(state, conversation_id)
+            known = state.to_json(conversation_id, membership, marks, self.own.get(conversation_id))
             self._keep_text(conversation_id, known)
         return known
 
     def _membership(self, state: Conversation, conversation_id: bytes) -> Membership | None:
         return None if state.group is None else self.memberships.get(conversation_id)
+
+    def is_muted(self, conversation_id: bytes, at_us: int) -> bool:
+        """Whether the user is not to be called by a message that comes to a conversation at that time."""
+        own = self.own.get(conversation_id)
+        return own is not None and own.is_muted(at_us)
 
     def _ends_after(self, conversation_id: bytes) -> int:
         state = self.get(conversation_id)

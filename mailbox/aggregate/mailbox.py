@@ -26,7 +26,7 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.devices import Devices
 from rowbox.mailbox.errors import NotTheOwner
@@ -34,6 +34,7 @@ from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT
@@ -328,6 +329,8 @@ class Mailbox:
             self.index.memberships = cast("Mapping[bytes, Membership]", known)
         if kind == RECEIPTS.letter:
             self.index.marks = cast("Mapping[bytes, ReceiptMarks]", known)
+        if kind == OWN.letter:
+            self.index.own = cast("Mapping[bytes, OwnSettings]", known)
         for key, state in states.items():
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)

@@ -28,6 +28,7 @@ from rowbox.mailbox.aggregate.needs import (
 from rowbox.mailbox.cells import (
     CONVERSATION,
     DEVICES,
+    OWN,
     RECEIPTS,
     REVOCATION,
     Cell,
@@ -53,6 +54,7 @@ from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.reactions import Reaction, Tally, with_reaction
 from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
@@ -410,7 +412,37 @@ class Plan:
             self.note_read(conversation_id)
         elif state.has_ended(self.horizon):
             state = self._put_settled(conversation_id, state, behind.unread)
+        own = self.state(OWN, conversation_id)
+        if own is not None and own.is_marked_unread:
+            self.put_own(conversation_id, msgspec.structs.replace(own, is_marked_unread=False))
+            state = self.states[conversation_id]
         return Marked(state.unread_count, state.version)
+
+    def put_own(self, conversation_id: bytes, own: OwnSettings) -> int:
+        """Adds how the user sets a conversation that he has. `own` gets the stamp of the change. Returns its version.
+
+        The conversation's state gets that version too: what clients are shown of it has changed.
+        """
+        state = self.conversation(conversation_id)
+        assert state is not None
+        epoch, version = self.stamp()
+        self.put(OWN, msgspec.structs.replace(own, version=version, epoch=epoch), conversation_id)
+        shown = msgspec.structs.replace(state, version=version, epoch=epoch)
+        self.put_conversation(conversation_id, shown, ChangeKind.SETTINGS, ZERO_ID)
+        return version
+
+    def note_message(
+        self, conversation_id: bytes, version: int, *, is_own: bool = False, is_quiet: bool = False
+    ) -> None:
+        """Has the user's settings of a conversation follow a message that got `version` here."""
+        if OWN.letter not in self._mailbox.others and OWN.letter not in self.others:
+            return
+        own = self.state(OWN, conversation_id)
+        if own is None:
+            return
+        after = own.after_message(self.seen_us, is_own=is_own, is_quiet=is_quiet)
+        if after is not own:
+            self.put(OWN, msgspec.structs.replace(after, version=version, epoch=self.epoch), conversation_id)
 
     def take_receipt(self, receipt: Receipt) -> int:
         """Adds what the other participant's owner tells of what he has and has read: marks that only rise.
@@ -542,6 +574,7 @@ class Plan:
         self.put_conversation(
             new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id
         )
+        self.note_message(new.conversation_id, version, is_own=True)
         return Sent(record, message)
 
     def _deliver_new(self, message: Message, sent_us: int) -> int:
@@ -555,6 +588,7 @@ class Plan:
         else:
             state = state.with_changed(message, version, self._mailbox.epoch)
             self.put_conversation(conversation_id, state, kind_of(message.change), message.message_id, version)
+        self.note_message(conversation_id, version)
         return version
 
     def _deliver_change(self, message: Message, fact: Fact | None) -> int | Need:

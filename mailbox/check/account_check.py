@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, PROFILE, REVOCATION
+from rowbox.mailbox.cells import ACCOUNT_KINDS, CONVERSATION, DEVICES, OWN, PROFILE, REVOCATION
 from rowbox.mailbox.check.findings import Code, Report
+from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.people.own_settings import MOST_PINNED, OwnSettings
 from rowbox.mailbox.people.profile import Profile
 
 
@@ -12,6 +14,7 @@ def check_account(states: Mapping[bytes, Mapping[bytes, Any]], told_version: int
     """Checks the states that count, by kind and key. `told_version` is that of the newest log entry of the account."""
     for profile in states[PROFILE.letter].values():
         _check_profile(profile, report)
+    _check_own(states[OWN.letter], states[CONVERSATION.letter], report)
     kinds = (*ACCOUNT_KINDS, DEVICES, REVOCATION)
     all_of_it: Iterable[Any] = (state for kind in kinds for state in states[kind.letter].values())
     newest = max((state.version for state in all_of_it), default=0)
@@ -23,3 +26,15 @@ def _check_profile(profile: Profile, report: Report) -> None:
     if not profile.name or not 0 < profile.created_version <= profile.version:
         text = f"the profile of {profile.version} has no name, or came later than that: at {profile.created_version}"
         report(Code.ACCOUNT, text)
+
+
+def _check_own(settings: Mapping[bytes, OwnSettings], states: Mapping[bytes, Conversation], report: Report) -> None:
+    for conversation_id, own in settings.items():
+        state = states.get(conversation_id)
+        if state is None or own.version > state.version:
+            told = "has no state" if state is None else f"is of {state.version}"
+            text = f"conversation {conversation_id.hex()} {told}, and was set by its user at {own.version}"
+            report(Code.OWN_SETTINGS, text)
+    pinned = sum(own.is_pinned for own in settings.values())
+    if pinned > MOST_PINNED:
+        report(Code.OWN_SETTINGS, f"{pinned} conversations are pinned, {MOST_PINNED} may be")

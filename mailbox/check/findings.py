@@ -52,6 +52,9 @@ class Code(StrEnum):
 
     ACCOUNT = "account"  # a profile has a name and came before its last change; the log tells of no later change
 
+    # How the user has set conversations for himself: each is there and as new as its settings; few are pinned.
+    OWN_SETTINGS = "own_settings"
+
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)
     CHANGED_MESSAGE = "changed_message"  # changes follow one another, keep all but text and reactions, end at an unsend

@@ -17,7 +17,7 @@ from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
 from rowbox.mailbox.groups.resuming import take_resumption
-from rowbox.mailbox.ids import ZERO_ID, client_id_hash
+from rowbox.mailbox.ids import ZERO_ID, client_id_hash, is_quiet
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.reactions import tallies_of
 
@@ -134,6 +134,7 @@ def _take(
         plan.note_read(conversation_id)
     state = state.with_event(message, version, plan.epoch, is_own=is_own)
     plan.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+    plan.note_message(conversation_id, version, is_own=is_own, is_quiet=is_quiet(message.message_id))
     return version
 
 

@@ -18,7 +18,7 @@ from rowbox.mailbox.aggregate.plan import Plan, kind_of
 from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.group import Copied, Former, Group, GroupPart, Info, Member, Membership, Resumed, Standing
-from rowbox.mailbox.ids import ZERO_ID, client_id_hash, message_id, payload_hash
+from rowbox.mailbox.ids import ZERO_ID, client_id_hash, is_quiet, message_id, payload_hash
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import tallies_of
 
@@ -136,6 +136,7 @@ def _add(plan: Plan, conversation_id: bytes, copy: Copied, state: Conversation |
     kind = kind_of(change) if change is not None else ChangeKind.REACTION if tallies else ChangeKind.MESSAGE
     first_version = 0 if kind is ChangeKind.MESSAGE else version
     plan.put_conversation(conversation_id, state, kind, copy.message_id, first_version)
+    plan.note_message(conversation_id, version, is_own=is_own, is_quiet=is_quiet(copy.message_id))
     return state
 
 

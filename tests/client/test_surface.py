@@ -59,6 +59,7 @@ def test_they_have_the_same_calls() -> None:
         ("ReadMark", python.ReadMark),
         ("ChangedMessage", python.ChangedMessage),
         ("ChangedUser", python.ChangedUser),
+        ("ChangedConversation", python.ChangedConversation),
         ("User", python.User),
         ("FetchedUsers", python.FetchedUsers),
         ("ConversationChange", python.ConversationChange),

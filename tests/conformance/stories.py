@@ -489,6 +489,33 @@ async def users_are_known(caller: Caller) -> None:
     await caller.get("carol", "fetchUsers", userIds=everybody)
 
 
+async def conversations_are_set(caller: Caller) -> None:
+    sent = await caller.send("bob", "alice", "hello", "1")
+    talk = {"conversationId": sent.json["conversationId"]}
+    token = await _token(caller.get("alice", "fetchChanges"))
+
+    async def set_to(**settings: Json) -> None:
+        await caller.post("alice", "setConversation", **talk, **settings)
+
+    until = 4_102_444_800_000_000
+    await set_to(mutedUntil=until, pinned=True)
+    await set_to(pinned=True)
+    await set_to(archived=True, markedUnread=True)
+    await caller.get("alice", "fetchConversation")
+    token = await _token(caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20))
+    await caller.send("bob", "alice", "muted", "2")
+    await caller.get("alice", "fetchConversation")
+    await set_to(mutedUntil=0)
+    await caller.send("bob", "alice", "not muted", "3")
+    await caller.get("alice", "fetchConversation")
+    await caller.post("alice", "markRead", **talk, messageId=sent.json["messageId"])
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20)
+    await caller.get("bob", "fetchConversation")
+    await caller.post("carol", "setConversation", **talk, pinned=True)
+    await caller.post("alice", "setConversation", **talk, mutedUntil=-1)
+    await caller.post("alice", "setConversation", **talk, mutedUntil="for ever")
+
+
 async def one_id_twenty_times_at_once(caller: Caller) -> None:
     tries = [caller.send("alice", "bob", "once", "once") for _ in range(20)]
     answers = await asyncio.gather(*tries)
@@ -570,6 +597,7 @@ STORIES: Final[tuple[Story, ...]] = (
     what_is_refused,
     an_admin_acts_for_others,
     users_are_known,
+    conversations_are_set,
     one_id_twenty_times_at_once,
     more_than_the_bucket_holds,
     twelve_people_talk,

@@ -73,7 +73,7 @@ from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, 
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
 from rowbox.mailbox import group
-from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import CreateProfile, SetConversation, UpdateProfile
 from rowbox.mailbox.group import (
     Copied,
     GroupPart,
@@ -172,6 +172,9 @@ VALUES: Mapping[str, Any] = {
         "alice", CreateProfile("Alice", "https://a.example/b", {"locale": "en"}), BEARER, Routed(8, 9)
     ),
     "ChangeAccount, of a profile": ChangeAccount("alice", UpdateProfile("Al", None, {}), BEARER, Routed(8, 9)),
+    "ChangeAccount, of a conversation": ChangeAccount(
+        "alice", SetConversation(ID, 1767225603123466, True, False, None), BEARER, Routed(8, 9)
+    ),
     "AccountResult": AccountResult(6, changed=True, quota=QUOTA),
     "FetchUsers": FetchUsers("alice", ("alice", "bob"), BEARER),
     "UsersShown": UsersShown((PROFILE, None), QUOTA),

@@ -40,6 +40,7 @@ declare const ANSWERS: {
     updateGroup: string;
     deleteGroup: string;
     markRead: string;
+    setConversation: string;
     fetchMessages: string;
     fetchConversation: string;
     fetchChanges: string;
@@ -181,6 +182,13 @@ export type Conversation = {
      */
     membership?: "in" | "left" | "removed" | "deleted";
     groupVersion?: number;
+    /**
+     * Microseconds since the epoch: the user wants no call of its messages before then.
+     */
+    mutedUntil?: number;
+    archived?: boolean;
+    pinned?: boolean;
+    markedUnread?: boolean;
 };
 export type Receipts = {
     /**
@@ -212,6 +220,14 @@ export type FetchedReceipts = {
      * When any of it last changed in the mailbox; 0: never.
      */
     asOf: number;
+};
+export type ChangedConversation = {
+    conversationId: string;
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, by an earlier try perhaps.
+     */
+    changed: boolean;
 };
 export type ChangedUser = {
     userId: string;
@@ -599,6 +615,10 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
  * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
  * @property {number} [groupVersion]
+ * @property {number} [mutedUntil] Microseconds since the epoch: the user wants no call of its messages before then.
+ * @property {boolean} [archived]
+ * @property {boolean} [pinned]
+ * @property {boolean} [markedUnread]
  *
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
@@ -615,6 +635,11 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} ChangedConversation A conversation after its user has set it for himself.
+ * @property {string} conversationId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
  *
  * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
  * @property {string} userId
@@ -979,6 +1004,21 @@ export declare class Rowbox {
      * @returns {Promise<ReadMark>}
      */
     markRead(conversationId: string, messageId: string, options?: CallOptions): Promise<ReadMark>;
+    /**
+     * Sets a conversation for the user alone: what is left out stays. Fails with the code too_many_pinned where 20 are
+     * pinned.
+     * @param {string} conversationId
+     * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean}} settings mutedUntil is
+     *   in microseconds since the epoch; a time that has passed ends it.
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedConversation>}
+     */
+    setConversation(conversationId: string, settings: {
+        mutedUntil?: number;
+        archived?: boolean;
+        pinned?: boolean;
+        markedUnread?: boolean;
+    }, options?: CallOptions): Promise<ChangedConversation>;
     /**
      * Makes one fetchMessages.
      * @param {Query} [query]

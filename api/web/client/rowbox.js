@@ -75,6 +75,7 @@ const ANSWERS = {
   updateGroup: "conversationId",
   deleteGroup: "conversationId",
   markRead: "conversationId",
+  setConversation: "conversationId",
   fetchMessages: "messages",
   fetchConversation: "conversations",
   fetchChanges: "conversations",
@@ -155,6 +156,10 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {"owner"|"admin"|"member"} [role] The user's own in the group, or his last.
  * @property {"in"|"left"|"removed"|"deleted"} [membership] Who is not in gets nothing more.
  * @property {number} [groupVersion]
+ * @property {number} [mutedUntil] Microseconds since the epoch: the user wants no call of its messages before then.
+ * @property {boolean} [archived]
+ * @property {boolean} [pinned]
+ * @property {boolean} [markedUnread]
  *
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
@@ -171,6 +176,11 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} ChangedConversation A conversation after its user has set it for himself.
+ * @property {string} conversationId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
  *
  * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
  * @property {string} userId
@@ -655,6 +665,19 @@ export class Rowbox {
    */
   markRead(conversationId, messageId, options = {}) {
     return this.#retried("markRead", { body: { conversationId, messageId } }, options);
+  }
+
+  /**
+   * Sets a conversation for the user alone: what is left out stays. Fails with the code too_many_pinned where 20 are
+   * pinned.
+   * @param {string} conversationId
+   * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean}} settings mutedUntil is
+   *   in microseconds since the epoch; a time that has passed ends it.
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedConversation>}
+   */
+  setConversation(conversationId, settings, options = {}) {
+    return this.#retried("setConversation", { body: { ...settings, conversationId } }, options);
   }
 
   /**

@@ -160,6 +160,10 @@ def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
             "readTimestamp": listed.marks.read_us or None,
             "toldReadUpTo": _id(listed.marks.told_read),
         },
+        "mutedUntil": listed.own.muted_until or None,
+        "archived": listed.own.is_archived,
+        "pinned": listed.own.is_pinned,
+        "markedUnread": listed.own.is_marked_unread,
     }
 
 

@@ -27,6 +27,7 @@ KIND_WORDS = {
     ChangeKind.GROUP: "group",
     ChangeKind.RECEIPT: "receipt",
     ChangeKind.ACCOUNT: "account",
+    ChangeKind.SETTINGS: "settings",
 }
 
 

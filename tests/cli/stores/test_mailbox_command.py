@@ -10,10 +10,11 @@ from click.testing import CliRunner, Result
 
 from rowbox.cacheserver.cache.commands import CommandResult, ReceiptsCommand
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import ChangeGroup, Create, Send
+from rowbox.cacheserver.port import ChangeAccount, ChangeGroup, Create, Send
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.cli.verbs.mail.mailbox_tail import KIND_WORDS
+from rowbox.mailbox.account.deeds import SetConversation
 from rowbox.mailbox.cells import ChangeKind
 from rowbox.mailbox.group import GroupSettings, group_conversation_id, group_name
 from rowbox.mailbox.ids import direct_conversation_id, message_id
@@ -66,6 +67,8 @@ async def receipts_of_both_kinds(store: RocksStore, settings: Settings) -> None:
         told: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         owner.pipeline.submit(ReceiptsCommand(name, [receipt], future=told))
         await told
+    deed = SetConversation(sent.conversation_id, 1_900_000_000_000_000, is_pinned=True)
+    await owner.change_account(ChangeAccount("alice", deed))
     await owner.delivery.idle()
     await owner.close()
 
@@ -77,6 +80,8 @@ def test_show_has_the_receipts_of_conversations_and_those_of_members_in_a_groups
     marks = of_bob["receipts"]
     assert marks["deliveredUpTo"] == marks["readUpTo"] == of_bob["lastMessageId"]
     assert (marks["readTimestamp"], marks["toldReadUpTo"], shown["members"]) == (1_700_000_000_000_000, None, [])
+    own = [of_bob[name] for name in ("mutedUntil", "archived", "pinned", "markedUnread")]
+    assert own == [1_900_000_000_000_000, False, True, False]
     in_row = orjson.loads(run(tmp_path, "mailbox", "show", GROUP.hex(), "--group", "--json").stdout)
     (bob,) = in_row["members"]
     assert (bob["userId"], bob["deliveredUpTo"]) == ("bob", NEWEST.hex())

@@ -149,6 +149,8 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "markRead", "Bob has read all of it.", "bob", **conversation, **newest)
     heard = {"lastUpdatedTimestamp": unread.json()["lastUpdatedTimestamp"], "wait": 30}
     await get(200, "fetchConversation", "Alice hears of it: the conversation has new receipts.", "alice", **heard)
+    await post(200, "setConversation", "Bob pins the conversation.", "bob", **conversation, pinned=True)
+    await post(200, "setConversation", "The same request again changes nothing.", "bob", **conversation, pinned=True)
     both = ",".join(one["messageId"] for one in [*page["messages"], *news["messages"]])
     summary = "Who has her two messages."
     await get(200, "fetchReceipts", summary, "alice", **conversation, messageIds=both)

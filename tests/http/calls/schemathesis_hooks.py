@@ -7,6 +7,7 @@ invalid requests are left as they are generated.
 - what one reacts with is an emoji
 - there are few devices, and they are signed out one by one: to sign out all would refuse all that is asked afterwards
 - what one looks for has a letter in it
+- a whole number is written as one: for a schema 1.0 is an integer, too
 """
 
 import hashlib
@@ -33,6 +34,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
     body = case.body
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
     name = {"/v1/sendMessage": "clientMessageId", "/v1/createGroup": "clientGroupId"}.get(case.operation.path)
+    if is_valid and isinstance(body, dict):
+        body.update({key: int(value) for key, value in body.items() if isinstance(value, float)})
     if is_valid and name is not None and isinstance(body, dict):
         body[name] = str(uuid.uuid4())
     if is_valid and case.operation.path == "/v1/react" and isinstance(body, dict):

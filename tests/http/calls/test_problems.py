@@ -25,6 +25,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.SignedOut("x"), 401, False),
     (errors.UnknownDevice("x"), 404, False),
     (errors.TooManyDevices("x"), 422, False),
+    (errors.TooManyPinned("x"), 422, False),
     (errors.Forbidden("x"), 403, False),
     (NotLocal("x"), 403, False),
     (errors.UnknownConversation("x"), 404, False),

@@ -10,9 +10,11 @@ from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.parcels import Parcel
 from rowbox.cacheserver.delivery.recovery import PAUSE_S
 from rowbox.cacheserver.delivery.spilled import Spilled
+from rowbox.cacheserver.port import ChangeAccount
 from rowbox.cacheserver.stores.port import Column, Put, RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.account.deeds import SetConversation
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import EventGap, HandoverInProgress, NotAMember, UnknownConversation
@@ -88,6 +90,24 @@ async def test_a_members_row_that_was_put_back_has_what_it_lacked_with_the_next_
         assert (again.message_id, again.duplicate) == (reacted.message_id, True)
         assert (await made.node.react("cid", edited, HEART)).changed
         await made.quiet()
+        assert await findings(made) == set()
+
+
+@both_kinds
+@virtual_time
+async def test_what_a_row_that_was_put_back_lacked_takes_the_group_out_of_the_archive(late: bool) -> None:
+    async with cluster(late=late) as made:
+        group = (await five(made)).conversation_id
+        deed = SetConversation(group, is_archived=True)
+        await made.node.process.call(made.node.owner.change_account(ChangeAccount("cid", deed)))
+        before = stored(made, "cid")
+        await made.node.send_to("ann", group, "one", "1")
+        await put_back(made, "cid", before)
+        assert (await listed(made.node, "cid"))["archived"]
+        await made.node.change_group("ann", group, SetRole("bob", "admin"))  # a message that nobody wrote
+        await made.quiet()
+        assert await told(made.node, "cid", group) == ["created:bob,cid,dan,eve", "one", "role:bob"]
+        assert "archived" not in await listed(made.node, "cid")
         assert await findings(made) == set()
 
 

@@ -15,6 +15,7 @@ from rowbox.mailbox.cells import (
     KINDS,
     MEMBER_MARKS,
     MEMBERSHIP,
+    OWN,
     PROFILE,
     RECEIPTS,
     REVOCATION,
@@ -32,6 +33,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import MemberMarks, Move, ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
@@ -69,6 +71,7 @@ groups = st.builds(
     Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
 )
 profiles = st.builds(Profile, stamps, stamps, texts, texts, st.dictionaries(texts, texts, max_size=3), stamps)
+own_settings = st.builds(OwnSettings, stamps, stamps, stamps, st.booleans(), st.booleans(), st.booleans())
 formers = st.builds(Former, stamps, stamps, texts, stamps)
 devices = st.builds(
     Devices,
@@ -88,6 +91,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     MEMBER_MARKS.letter: member_marks,
     DEVICES.letter: devices,
     PROFILE.letter: profiles,
+    OWN.letter: own_settings,
 }
 index_cells = st.one_of(
     *(

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
-from rowbox.mailbox.cells import PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.account.deeds import CreateProfile, SetConversation, UpdateProfile
+from rowbox.mailbox.cells import OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
 from rowbox.mailbox.fence import FenceEntry, Stamp
-from rowbox.mailbox.ids import ID_BYTES, message_id
+from rowbox.mailbox.ids import ID_BYTES, direct_conversation_id, message_id
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import UnknownIndexCell
@@ -620,6 +620,44 @@ def a_change_of_the_account_that_only_the_log_tells(row: AliceRow) -> None:
     row.do(CreateProfile("Alice"))
     row.states = [cell for cell in row.states if cell.kind != PROFILE.letter]
     row.mark_read(WITH_BOB, row.ids.again_from_bob)
+
+
+def test_conversations_that_their_user_has_set_are_right() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(SetConversation(WITH_BOB, is_archived=True, is_marked_unread=True))
+        row.do(SetConversation(WITH_CAROL, muted_until=row.now_us * 2, is_pinned=True))
+        row.mark_read(WITH_BOB, row.ids.again_from_bob)
+        assert row.check() == []
+
+
+@breaks(Code.OWN_SETTINGS)
+def settings_of_a_conversation_that_is_not_there(row: AliceRow) -> None:
+    row.do(SetConversation(WITH_BOB, is_archived=True))
+    own = next(cell for cell in row.states if cell.kind == OWN.letter)
+    row.states.append(replace(own, key=bytes(16)))
+
+
+@breaks(Code.OWN_SETTINGS)
+def settings_that_are_newer_than_their_conversation(row: AliceRow) -> None:
+    row.do(SetConversation(WITH_BOB, is_archived=True))
+    row.do(SetConversation(WITH_CAROL, is_archived=True))
+    newest = max(cell.current.version for cell in row.states if cell.kind == OWN.letter)
+    row.states = [
+        replace(cell, current=replace(cell.current, version=newest)) if cell.kind == OWN.letter else cell
+        for cell in row.states
+    ]
+
+
+@breaks(Code.OWN_SETTINGS)
+def more_than_may_be_are_pinned(row: AliceRow) -> None:
+    for number in range(21):
+        row.send(f"u{number}", "hello", f"u{number}")
+        row.do(SetConversation(direct_conversation_id("alice", f"u{number}"), is_archived=True))
+    row.states = [
+        replace(cell, current=replace(cell.current, is_pinned=True)) if cell.kind == OWN.letter else cell
+        for cell in row.states
+    ]
 
 
 def receipts(row: AliceRow) -> None:

@@ -1,0 +1,35 @@
+"""Turns requests about one's own conversations into values of the port, as api/v1/requests.py does with all others."""
+
+from typing import Final
+
+import msgspec
+
+from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.conversations.types import SetConversation
+from rowbox.api.v1.reading.request import ReadUserId, acting_user, decode, given, plain_user_id
+from rowbox.cacheserver.port import ChangeAccount
+from rowbox.mailbox.account import deeds
+from rowbox.mailbox.ids import from_text
+
+_set: Final = msgspec.json.Decoder(SetConversation)
+
+
+class ConversationRequests:
+    """Parses these requests. Every method raises BadRequest, UnknownParameter, Forbidden."""
+
+    def __init__(self, read_user_id: ReadUserId = plain_user_id) -> None:
+        self._read_user_id = read_user_id
+
+    def set(self, body: bytes, claims: Claims) -> tuple[bytes, ChangeAccount]:
+        """The conversation in a body, and what is to be set of it."""
+        request = decode(_set, body)
+        conversation_id = from_text(request.conversation_id, "conversationId")
+        user_id = acting_user(request.user_id, "userId", claims, self._read_user_id)
+        deed = deeds.SetConversation(
+            conversation_id,
+            given(request.muted_until),
+            given(request.archived),
+            given(request.pinned),
+            given(request.marked_unread),
+        )
+        return conversation_id, ChangeAccount(user_id, deed, claims.bearer)

@@ -1,0 +1,52 @@
+"""How a user has set a conversation for himself: nothing of it is seen by others, and no message waits for it.
+
+It is in his own row, in a cell beside the conversation's, so that whoever sets nothing pays nothing: a conversation's
+own cell is written with each message, this one when somebody sets something. What clients see of it is shown with the
+conversation, so each change is one of the conversation's state as well (Plan.put_own).
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+MOST_PINNED: Final = 20
+"""Conversations of one user: clients show these above all others."""
+LATEST_US: Final = (1 << 53) - 1
+"""The greatest time that a client may name: in the year 2255. Numbers of JSON are exact up to there everywhere."""
+
+
+class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The settings of one conversation, by its id. A conversation without them is as NOTHING_SET.
+
+    `muted_until` is a time in microseconds: before it nobody is called by a message; 0: not muted. `is_marked_unread`
+    is a note of the user to himself, beside the unread count.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
+
+    version: int
+    epoch: int
+    muted_until: int = 0
+    is_archived: bool = False
+    is_pinned: bool = False
+    is_marked_unread: bool = False
+
+    def is_muted(self, at_us: int) -> bool:
+        """Whether the user is not to be called by a message that comes at that time."""
+        return at_us < self.muted_until
+
+    def after_message(self, at_us: int, *, is_own: bool, is_quiet: bool) -> "OwnSettings":
+        """The settings after a message came, or with `is_own` was sent, at that time: the same ones where they stay.
+
+        A message takes its conversation out of the archive unless that is muted, and unless it is quiet: one that tells
+        of a group and nobody wrote. Who sends has read.
+        """
+        is_archived = self.is_archived and (is_quiet or self.is_muted(at_us))
+        is_marked_unread = self.is_marked_unread and not is_own
+        if (is_archived, is_marked_unread) == (self.is_archived, self.is_marked_unread):
+            return self
+        return replace(self, is_archived=is_archived, is_marked_unread=is_marked_unread)
+
+
+NOTHING_SET: Final = OwnSettings(0, 0)
