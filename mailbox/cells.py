@@ -83,7 +83,7 @@ KINDS: dict[bytes, Kind[Any]] = {
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.
 """
-ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE,)
+ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE, DEVICES)
 """Kinds of the user's account whose states say with which version they came: `created_version`."""
 
 

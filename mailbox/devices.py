@@ -12,6 +12,7 @@ No I/O, no clock: times are arguments, in microseconds.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -27,6 +28,10 @@ UNUSED_US: Final = 90 * 86_400 * US_PER_S
 """A device that has not registered for so long is signed out by the registration that needs its place."""
 SEEN_EVERY_US: Final = 600 * US_PER_S
 """How often a device that registers anew is written anew for that alone."""
+NOTED_EVERY_US: Final = 300 * US_PER_S
+"""How often what is known of the use of devices goes with changes of something else."""
+UNSEEN_US: Final = 3_600 * US_PER_S
+"""What is written of when a device was used last is behind by so much at most."""
 DEVICE_ID_PATTERN: Final = "^[A-Za-z0-9._:-]{1,64}$"
 DEVICE_ID_IS: Final = "1 to 64 characters of A-Z a-z 0-9 . _ : -"
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN[1:-1])
@@ -38,8 +43,9 @@ def is_device_id(text: str) -> bool:
 
 
 class Device(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A device that is signed in. `seen_us`: when it last registered, within SEEN_EVERY_US. Its tokens that were issued
-    before `from_s` are refused: under its id another one may have been signed out, and forgotten.
+    """A device that is signed in. `seen_us`: when it was used last, as far as that is written. Its tokens that were
+    issued before `from_s` are refused: under its id another one may have been signed out, and forgotten. `acked`: it
+    has proven to have all that changed in the mailbox up to this version; 0: it has proven nothing.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -50,6 +56,7 @@ class Device(msgspec.Struct, frozen=True, array_like=True, gc=False):
     created_us: int
     seen_us: int
     from_s: int = 0
+    acked: int = 0
 
 
 class SignedOutDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -63,6 +70,8 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The devices of a user: those signed in, and those signed out, the first one first.
 
     `forgotten_s`: of devices that are not registered, tokens that were issued before this second are refused.
+    `created_version`: the version with which the first device came, which stays; 1: nobody knows, as in states of
+    before this was written.
     """
 
     version: int
@@ -70,6 +79,7 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     devices: tuple[Device, ...] = ()
     signed_out: tuple[SignedOutDevice, ...] = ()
     forgotten_s: int = 0
+    created_version: int = 1
 
     def refuses(self, bearer: Bearer) -> bool:
         """Whether a token that comes with a device is refused, because that was signed out."""
@@ -107,6 +117,16 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
         device = Device(device_id, name, platform, now_us, now_us, with_place.forgotten_s)
         return replace(with_place, devices=(*with_place.devices, device))
 
+    def used(self, uses: Mapping[str, "DeviceUse"]) -> "Devices":
+        """The devices with what is known of their use. The same where that is nothing worth to be written."""
+        if not any(use.is_news for use in uses.values()):
+            return self
+        return replace(self, devices=tuple(_used(one, uses.get(one.device_id)) for one in self.devices))
+
+    def is_to_be_noted(self, now_us: int) -> bool:
+        """Whether what is known of their use may go with a change of something else."""
+        return now_us - self.version >= NOTED_EVERY_US
+
     def without(self, device_id: str, now_us: int) -> "Devices":
         """The devices after this one was signed out. The same where it was not signed in."""
         return self._only([one for one in self.devices if one.device_id != device_id], now_us)
@@ -125,7 +145,46 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return replace(self, devices=tuple(left), signed_out=signed_out[-MOST_SIGNED_OUT:], forgotten_s=forgotten_s)
 
 
-NO_DEVICES: Final = Devices(0, 0)
+NO_DEVICES: Final = Devices(0, 0, created_version=0)
+
+
+class DeviceUse:
+    """How a device was used, as far as memory knows; what of it is written, the device says (Device).
+
+    Two versions are the same to a device where nothing that is shown lies between them: else each note of a use would
+    move the mailbox's head, the device would come back with the new head, and that would have to be noted.
+    """
+
+    __slots__ = ("acked", "has_acked_news", "seen_us", "written_us")
+
+    def __init__(self, device: Device) -> None:
+        self.seen_us = self.written_us = device.seen_us
+        self.acked = device.acked
+        self.has_acked_news = False
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is something worth to be written."""
+        return self.has_acked_news or self.seen_us - self.written_us >= UNSEEN_US
+
+    def note(self, now_us: int, version: int, newest_shown: int) -> None:
+        """The device is used, and has all up to `version`; the newest change that is shown came with `newest_shown`."""
+        self.seen_us = max(self.seen_us, now_us)
+        if version > self.acked:
+            self.has_acked_news |= self.acked < newest_shown
+            self.acked = version
+
+    def written(self, device: Device) -> None:
+        """The row has this of the device."""
+        self.written_us = device.seen_us
+        self.seen_us = max(self.seen_us, device.seen_us)
+        self.has_acked_news &= device.acked < self.acked
+
+
+def _used(device: Device, use: DeviceUse | None) -> Device:
+    if use is None:
+        return device
+    return replace(device, seen_us=max(device.seen_us, use.seen_us), acked=max(device.acked, use.acked))
 
 
 def check_token(bearer: Bearer, revocation: Revocation | None, devices: Devices | None, now_us: int) -> None:

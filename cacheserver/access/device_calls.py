@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
+from rowbox.cacheserver.access.device_uses import uses_of
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.commands import Command, CommandResult, DevicesCommand
 from rowbox.cacheserver.cache.table import Table
@@ -79,8 +82,9 @@ class DeviceCalls:
         self._revocations.check(mailbox, bearer)
         self._revocations.check_again(bearer)
         grant.check()
+        uses = uses_of(mailbox)
         devices = (mailbox.devices or NO_DEVICES).devices
-        shown = [_shown(device, bearer) for device in devices]
+        shown = [_shown(replace(one, seen_us=uses[one.device_id].seen_us), bearer) for one in devices]
         return DevicesResult(tuple(sorted(shown, key=lambda one: one.seen_us, reverse=True)), quota)
 
     async def _changed(self, request: RegisterDevice | SignOut, do: Callable[[Plan], CommandResult]) -> CommandResult:

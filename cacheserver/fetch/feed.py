@@ -83,7 +83,7 @@ class Feed:
         while True:
             mailbox, since = await self._begun(user_id, bearer, since)
             if request.proves and isinstance(begun, int) and not isinstance(since, ResetReason):
-                self._proven(mailbox, begun, None)
+                self._proven(mailbox, begun, None, bearer)
             if since is None or isinstance(since, ResetReason):
                 answer = await self._beginning(user_id, bookmarks, since, quota)
                 self._revocations.check_again(bearer)
@@ -127,7 +127,7 @@ class Feed:
         self._table.admitted(user_id)
         mailbox, since = await self._begun(user_id, bearer, self.bookmarks(user_id).read_token(request.token))
         if isinstance(since, int):
-            self._proven(mailbox, since, None)
+            self._proven(mailbox, since, None, bearer)
 
     async def _begun(
         self, user_id: str, bearer: Bearer | None, since: int | ResetReason | None

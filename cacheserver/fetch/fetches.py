@@ -214,7 +214,7 @@ class Fetches:
 
     def _prove(self, mailbox: Mailbox, request: FetchMessages, start: Start | ResetReason) -> None:
         if request.proves and isinstance(start, int):
-            self._proven(mailbox, start, request.conversation_id)
+            self._proven(mailbox, start, request.conversation_id, request.bearer)
 
     def _empty(self, bookmarks: Bookmarks, waiter: Waiter, woken: Woken, quota: Quota | None) -> Page:
         """The answer to a wait that nothing came of. TokenRevoked, NotTheOwner where that is why it ended."""

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, TypeAlias
 
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.background import BackgroundLoop
@@ -22,6 +22,10 @@ RELOAD_PAUSE_S: Final = 1.0
 """Mailboxes that are loaded again at a time, and the pause where one of them could not be."""
 
 
+Used: TypeAlias = Callable[[Mailbox, Bearer | None, int], None]
+"""Hears that a device of a mailbox's user is in use, and from which version on it goes on (0: not known)."""
+
+
 class Follows:
     """Lets users be followed, and has a dropped mailbox loaded again while it is followed.
 
@@ -34,7 +38,10 @@ class Follows:
         revocations: Revocations,
         bookmarks_of: Callable[[str], Bookmarks],
         settings: SocketSettings,
+        used: Used,
     ) -> None:
+        """`used` hears of the devices that begin to follow."""
+        self._used = used
         self._table = table
         self._revocations = revocations
         self._to_reload: dict[str, None] = {}
@@ -53,6 +60,7 @@ class Follows:
         self._revocations.check(mailbox, bearer)
         self._revocations.check_again(bearer)
         grant.admit()
+        self._used(mailbox, bearer, 0)
         return self.followers.begin(user_id, grant, mailbox.head, bearer, notify)
 
     def applied(self, mailbox: Mailbox, plan: Plan) -> None:

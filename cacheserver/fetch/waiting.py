@@ -8,9 +8,11 @@ from rowbox.cacheserver.cache.waiters import Waiter, Woken, retry_after_ms
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import NotTheOwner
+from rowbox.mailbox.revocation import Bearer
 
-Proven: TypeAlias = Callable[[Mailbox, int, bytes | None], None]
-"""Hears up to which version a client of the mailbox's user has all that changed, of a conversation (None: of all)."""
+Proven: TypeAlias = Callable[[Mailbox, int, bytes | None, Bearer | None], None]
+"""Hears up to which version a client of the mailbox's user has all that changed, of a conversation (None: of all), and
+what is known of the client's token."""
 LEAST_LOOK_S = 1.0
 """A parked poll looks no sooner for what ends: while the clock is in doubt no time is seen to pass, and an end that is
 a moment away stays a moment away."""

@@ -39,6 +39,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 
 from rowbox.cacheserver.access.device_calls import DeviceCalls
+from rowbox.cacheserver.access.device_uses import DeviceUses
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
 from rowbox.cacheserver.background import BackgroundLoop
@@ -132,9 +133,9 @@ from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
 from rowbox.mailbox.account.deeds import AccountChanged
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction
-from rowbox.mailbox.aggregate.mailbox import Limits
+from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
-from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell, OutboxCell
+from rowbox.mailbox.cells import DEVICES, MEMBERSHIP, DedupeCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import (
     HandoverInProgress,
@@ -161,6 +162,10 @@ MAX_PENDING = 1_000_000
 """Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
 
 
+DEVICES_CLOSE_S: Final = 2.0
+DEVICES_GIVEN_S: Final = 0.5
+"""For so long at most an owner that ends, or shards that are about to be closed, wait until it is written how devices
+were used."""
 DRAINING: Final = "draining"
 """The reason of a server that stops."""
 
@@ -288,7 +293,10 @@ class Owner:
         self.devices = DeviceCalls(
             self.table, self.pipeline.submit, self.revocations, self._admit_change, self._limits, time
         )
-        self.follows = Follows(self.table, self.revocations, self._feed_bookmarks, settings.sockets)
+        self.device_uses = DeviceUses(self.pipeline.submit, time.seen_us)
+        self.follows = Follows(
+            self.table, self.revocations, self._feed_bookmarks, settings.sockets, self.device_uses.used
+        )
         page_reader = PageReader(store, Turns(), self.cleaner.remove)
         self.fetches = Fetches(
             self.table,
@@ -298,7 +306,7 @@ class Owner:
             self.revocations,
             time.seen_us,
             self._limits,
-            self.receipts.proven,
+            self._proven,
         )
         self.feed = Feed(
             self.table,
@@ -310,7 +318,7 @@ class Owner:
             time.seen_us,
             time.latest_us,
             self._limits,
-            self.receipts.proven,
+            self._proven,
         )
         # Sets equal times apart and keeps no secret; the system's own source costs a call to the kernel for each send.
         self._random = Random(secrets.randbits(128))
@@ -368,6 +376,7 @@ class Owner:
             self.revocations.ids.loop.start()
             self.warm_ages.start()
             self.follows.loop.start()
+        self.device_uses.loop.start()
         if self.searches is not None:
             self.searches.start(history)
         self._unready.clear()
@@ -385,6 +394,8 @@ class Owner:
     async def close(self) -> None:
         """Finishes the writes that were begun, then stops. The store stays open: whoever opened it closes it."""
         self.begin_drain()
+        await self.device_uses.loop.close()
+        await self.device_uses.flush(DEVICES_CLOSE_S)
         await self.recovery.loop.close()
         await self.groups.forgetting.loop.close()
         await self.revocations.ids.loop.close()
@@ -442,6 +453,7 @@ class Owner:
         NotTheOwner, and nothing is closed, where one of the shards is not granted.
         """
         shards = frozenset(shards)
+        await self.device_uses.flush(DEVICES_GIVEN_S, partial(_is_of, shards, self.table.shards))
         for grant in [self._ownership.grant_of(shard) for shard in shards]:
             grant.stop_admitting()
         rows = self.table.rows_of(shards)
@@ -480,6 +492,7 @@ class Owner:
         is_given = partial(_is_of, shards, self.table.shards)
         self.delivery.give_away(is_given)
         self.receipts.give_away(is_given)
+        self.device_uses.give_away(is_given)
         self.gatherings.give_away(is_given)
         if self.searches is not None:
             self.searches.indexes.give_away(is_given)
@@ -848,11 +861,14 @@ class Owner:
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
         self.follows.loaded(row.mailbox)
         self.receipts.loaded(row.mailbox)
+        self.device_uses.loaded(row.mailbox)
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
         assert row.mailbox is not None
         self.follows.applied(row.mailbox, plan)
+        if plan.others and DEVICES.letter in plan.others:
+            self.device_uses.written(row.mailbox)
         if plan.read:
             self.receipts.read(row.user_id, plan.read, plan.now_us)
         if plan.refuses_more:
@@ -861,6 +877,11 @@ class Owner:
             self.searches.changed(row.user_id, plan.log)
         if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
+
+    def _proven(self, mailbox: Mailbox, version: int, conversation_id: bytes | None, bearer: Bearer | None) -> None:
+        self.receipts.proven(mailbox, version, conversation_id)
+        if bearer is not None and bearer.device_id:
+            self.device_uses.used(mailbox, bearer, version if conversation_id is None else 0)
 
     def _feed_bookmarks(self, user_id: str) -> Bookmarks:
         return self.feed.bookmarks(user_id)

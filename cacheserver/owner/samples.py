@@ -197,6 +197,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         owner.revocations.ids.loop,
         owner.follows.loop,
         owner.groups.forgetting.loop,
+        owner.device_uses.loop,
     )
     if owner.searches is not None:
         yield from owner.searches.samples()

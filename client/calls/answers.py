@@ -96,7 +96,7 @@ class Device(Struct, rename="camel", kw_only=True, frozen=True):
     platform: str
     created_timestamp: int
     last_seen_timestamp: int
-    """When it last registered, within ten minutes."""
+    """When it last registered, connected, or came back with a token."""
     current: bool
     """Whether it is this client's."""
 

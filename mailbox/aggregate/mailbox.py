@@ -28,7 +28,7 @@ from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
 from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
-from rowbox.mailbox.devices import Devices
+from rowbox.mailbox.devices import Devices, DeviceUse
 from rowbox.mailbox.errors import NotTheOwner
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.group import Membership
@@ -45,6 +45,7 @@ LOG_ENTRY_BYTES = 250
 MAILBOX_BYTES = 2_000
 """An empty mailbox with its row's place in the table. Measured with tracemalloc over 10,000 of them."""
 WINDOW_BYTES = 300
+DEVICE_USE_BYTES = 250
 STALE_BYTES = 100
 """An entry of a dict whose key the index holds anyway."""
 
@@ -79,6 +80,7 @@ class Mailbox:
         "_windows_bytes",
         "born",
         "client_ids",
+        "device_uses",
         "devices",
         "epoch",
         "fence",
@@ -125,6 +127,8 @@ class Mailbox:
         self.others: ByKind[State] = {}
         self.devices: Devices | None = None
         """The user's devices; None where there never was one."""
+        self.device_uses: dict[str, DeviceUse] = {}
+        """How his devices were used since the mailbox was loaded, as far as they are signed in."""
         self._others_bytes = 0
         self.born = self.index.born
         for kind, states in (others or {}).items():
@@ -149,6 +153,7 @@ class Mailbox:
             + self.client_ids.size_bytes
             + self._windows_bytes
             + self._others_bytes
+            + len(self.device_uses) * DEVICE_USE_BYTES
             + len(self.log) * LOG_ENTRY_BYTES
             + sum(map(len, self.stale_epochs.values())) * STALE_BYTES
         )
@@ -165,6 +170,11 @@ class Mailbox:
     def receipts(self) -> Mapping[bytes, ReceiptMarks]:
         """The marks of both sides, by conversation."""
         return self.index.marks
+
+    @property
+    def newest_shown(self) -> int:
+        """No change that is shown to clients has a version above this."""
+        return self.log[-1].version if self.log else self.log_floor
 
     @property
     def revocation(self) -> Revocation | None:
@@ -311,6 +321,16 @@ class Mailbox:
         self.log_floor = log_floor
         self._extend_log(log)
 
+    def take_device_uses(self, uses: dict[str, DeviceUse]) -> None:
+        """Keeps what is known of the use of those devices that are signed in, and what of it is written by now."""
+        signed_in = {device.device_id: device for device in self.devices.devices} if self.devices is not None else {}
+        for device_id, use in list(uses.items()):
+            if device_id in signed_in and use.acked <= self.head:
+                use.written(signed_in[device_id])
+            else:
+                del uses[device_id]
+        self.device_uses = uses
+
     def copy_in_memory(self, conversation_id: bytes, message_id: bytes) -> MessageCopy | None:
         """A message of a conversation; None where no window holds it."""
         window = self.windows.get(conversation_id)
@@ -337,6 +357,7 @@ class Mailbox:
             known[key] = state
         if kind == DEVICES.letter:
             self.devices = cast("Devices", known[b""])
+            self.take_device_uses(self.device_uses)
         if kind in _OF_ACCOUNTS and states:
             first = min(state.created_version for state in cast("Iterable[Created]", states.values()))
             self.born = min(self.born, first) if self.born else first

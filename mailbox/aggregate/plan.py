@@ -266,12 +266,25 @@ class Plan:
             self._put_devices(known, after, is_shown=is_shown)
         return device
 
+    def note_device_uses(self) -> None:
+        """Adds what memory knows of how the user's devices were used, if that is worth to be written. Not shown.
+
+        Where the plan changes something else, it goes with that change and has its version.
+        """
+        known = self.devices
+        after = known.used(self._mailbox.device_uses) if known is not None else None
+        if after is not known and after is not None:
+            version = self.head if not self.changes_nothing else self.tick(0)
+            self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=self._mailbox.epoch))
+
     def _put_devices(self, known: Devices, after: Devices, *, is_shown: bool = True) -> SignOutDone:
         """`is_shown`: others are told to ask again."""
         if after is known:
             return SignOutDone(())
         epoch, version = self.stamp()
-        self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=epoch))
+        created_version = known.created_version or version
+        stamped = msgspec.structs.replace(after, version=version, epoch=epoch, created_version=created_version)
+        self.put(DEVICES, stamped)
         if is_shown:
             self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
         gone = tuple(one.device_id for one in known.devices if after.get(one.device_id) is None)
@@ -508,6 +521,8 @@ class Plan:
         """The cells to write into the row, all in one atomic mutation."""
         mailbox = self._mailbox
         self._end_revocation()
+        if mailbox.device_uses and self._may_note_device_uses():
+            self.note_device_uses()
         before = mailbox.index.get if mailbox.is_fenced else nothing_before
         cells: list[Cell] = [*cells_of(CONVERSATION.letter, mailbox.epoch, self.states, before)]
         for kind, states in self.others.items():
@@ -528,6 +543,13 @@ class Plan:
         known = self._mailbox.revocation
         if known is not None and self.revocation is None and known.has_ended(self.seen_us):
             self.put(REVOCATION, Revocation(self.head, self._mailbox.epoch))
+
+    def _may_note_device_uses(self) -> bool:
+        """Whether what is known of devices goes with this change, whatever that is: not with each one, because a state
+        of devices takes more than a send's cells do.
+        """
+        known = self._mailbox.devices
+        return known is not None and DEVICES.letter not in self.others and known.is_to_be_noted(self.now_us)
 
     def earlier_send(self, client_id_hash: bytes, fact: Fact | None) -> DedupeCell | DedupeNeed | None:
         """The record of a send that was applied before, or planned here; None: there is none. Else what to read."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rowbox.mailbox.cells import ACCOUNT_KINDS, CONVERSATION, DEVICES, OWN, PROFILE, REVOCATION
+from rowbox.mailbox.cells import ACCOUNT_KINDS, CONVERSATION, OWN, PROFILE, REVOCATION
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.people.own_settings import MOST_PINNED, OwnSettings
@@ -15,7 +15,7 @@ def check_account(states: Mapping[bytes, Mapping[bytes, Any]], told_version: int
     for profile in states[PROFILE.letter].values():
         _check_profile(profile, report)
     _check_own(states[OWN.letter], states[CONVERSATION.letter], report)
-    kinds = (*ACCOUNT_KINDS, DEVICES, REVOCATION)
+    kinds = (*ACCOUNT_KINDS, REVOCATION)
     all_of_it: Iterable[Any] = (state for kind in kinds for state in states[kind.letter].values())
     newest = max((state.version for state in all_of_it), default=0)
     if told_version > newest:

@@ -81,7 +81,8 @@ class Device(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_f
     platform: Platform
     created_timestamp: Annotated[Timestamp, Meta(description="When it was registered, in microseconds.")]
     last_seen_timestamp: Annotated[
-        Timestamp, Meta(description="When it last registered, in microseconds, within ten minutes.")
+        Timestamp,
+        Meta(description="When it last registered, connected, or came back with a token, in microseconds."),
     ]
     current: Annotated[bool, Meta(description="Whether this request came from it.")]
 

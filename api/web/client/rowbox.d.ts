@@ -206,7 +206,7 @@ export type Device = {
     platform: string;
     createdTimestamp: number;
     /**
-     * When it last registered, within ten minutes.
+     * When it last registered, connected, or came back with a token.
      */
     lastSeenTimestamp: number;
     /**
@@ -629,7 +629,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} name
  * @property {string} platform
  * @property {number} createdTimestamp
- * @property {number} lastSeenTimestamp When it last registered, within ten minutes.
+ * @property {number} lastSeenTimestamp When it last registered, connected, or came back with a token.
  * @property {boolean} current Whether it is this client's.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.

@@ -170,7 +170,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} name
  * @property {string} platform
  * @property {number} createdTimestamp
- * @property {number} lastSeenTimestamp When it last registered, within ten minutes.
+ * @property {number} lastSeenTimestamp When it last registered, connected, or came back with a token.
  * @property {boolean} current Whether it is this client's.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.

@@ -237,6 +237,40 @@ async def test_other_devices_are_told_to_ask_again(late: bool) -> None:
         assert (await servers.node.changes("ann", token=start.token)).account, "from the log in the store, too"
 
 
+@both_kinds
+@virtual_time
+async def test_a_token_of_before_the_log_is_not_served_where_only_devices_changed(late: bool) -> None:
+    """Nothing else says that such a mailbox has a past: without it the change would be hidden for good."""
+    async with cluster(late=late) as servers:
+        node = servers.node
+        begun = (await node.changes("ann")).token
+        await register(node, "phone")
+        between = (await node.changes("ann")).token
+        await register(node, "laptop")
+        assert (await node.changes("ann", token=between)).account
+        await asyncio.sleep(servers.settings.store.token_life_ms / 1000 + 2 * 86_400)
+        await register(node, "phone")
+        for _ in range(2):
+            for token in (begun, between):
+                answer = await node.changes("ann", token=token)
+                assert (answer.is_delta, answer.reset_reason) == (False, "expired")
+            node = await servers.restart()
+
+
+@both_kinds
+@virtual_time
+async def test_who_has_no_devices_for_long_and_then_registers_one_is_served_from_the_beginning(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        begun = (await node.changes("ann")).token
+        await asyncio.sleep(servers.settings.store.token_life_ms / 1000 + 2 * 86_400)
+        await register(node, "phone")
+        for _ in range(2):
+            answer = await node.changes("ann", token=begun)
+            assert (answer.is_delta, answer.account) == (True, True)
+            node = await servers.restart()
+
+
 @virtual_time
 async def test_calls_about_devices_are_limited() -> None:
     limits = RateLimitSettings(send_burst=1, send_per_second=0.001, fetch_burst=1, fetch_per_second=0.001)

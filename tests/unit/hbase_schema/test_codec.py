@@ -77,8 +77,9 @@ devices = st.builds(
     Devices,
     stamps,
     stamps,
-    st.lists(st.builds(Device, texts, texts, texts, stamps, stamps, stamps), max_size=2).map(tuple),
+    st.lists(st.builds(Device, texts, texts, texts, stamps, stamps, stamps, stamps), max_size=2).map(tuple),
     st.lists(st.builds(SignedOutDevice, texts, stamps), max_size=2).map(tuple),
+    stamps,
     stamps,
 )
 states: dict[bytes, st.SearchStrategy[State]] = {
