@@ -7,7 +7,7 @@
 
 and of each group, whoever of its members asks:
 
-    fan_out  a message: the bytes of its copies
+    fan_out  a message: the bytes of its copies; and of what those who join are given of before, once that is known
     change   a change of its members, its name or its settings; for all but removals there is half of the bucket
 
 A request takes a token before it is done. What a request costs beyond that is known only when it is done (View.cost),
@@ -63,7 +63,7 @@ class RateLimits:
         if buckets is not None:
             buckets.check(user_id)
 
-    def charge(self, name: LimitClass, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
+    def charge(self, name: LimitClass | GroupLimit, user_id: str, cost: int, quota: Quota | None) -> Quota | None:
         """Takes what a request cost beyond what `take` took, and returns what is left; `quota` where nothing is due."""
         buckets = self._buckets.get(name)
         return buckets.charge(user_id, cost) if buckets is not None and cost > 0 else quota

@@ -49,20 +49,37 @@ class WhoMay(StrEnum):
     ADMINS = "admins"
 
 
+class History(StrEnum):
+    """What those who join a group are given of what was written in it before."""
+
+    NONE = "none"
+    RECENT = "recent"
+    """The newest messages of the time for which this has been so (mailbox/groups/joining.py)."""
+
+
 class GroupSettings(msgspec.Struct, frozen=True, array_like=True):
-    """What the members of a group may do who are no admins. The order of the fields is the format on disk."""
+    """What the members of a group may do who are no admins, and what those who join are given.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
 
     who_can_send: WhoMay = WhoMay.ALL
     who_can_add: WhoMay = WhoMay.ADMINS
     who_can_edit_info: WhoMay = WhoMay.ADMINS
+    history: History = History.NONE
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
-    """One who is in. `joined` is the version of the join by which he is."""
+    """One who is in. `joined` is the version of the join by which he is.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
 
     user_id: str
     role: Role
     joined: int
+    given_since: int = 0
+    """As Join.given_since, of that join."""
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +98,8 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[Member, ...]
     creation: bytes
     is_deleted: bool = False
+    history_since: int = 0
+    """The version with which the setting `history` became RECENT; 0: it is NONE."""
 
     def member(self, user_id: str) -> Member | None:
         """The member of this name; None: he is not in."""
@@ -101,6 +120,8 @@ class Former(msgspec.Struct, frozen=True, array_like=True):
     """0: of a time when this was not kept."""
     standing: Standing = Standing.REMOVED
     """What became of him: never IN."""
+    given_since: int = 0
+    """As Join.given_since, of that join."""
 
 
 class Membership(msgspec.Struct, frozen=True, array_like=True):
@@ -154,10 +175,15 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Join(msgspec.Struct, frozen=True, array_like=True):
-    """How one user comes in. `after` is the version at which he left last; 0: he was never in."""
+    """How one user comes in. `after` is the version at which he left last; 0: he was never in.
+
+    The order of the fields is the format on disk and on links: a new one comes last, with a default (docs/formats.md).
+    """
 
     role: Role
     after: int
+    given_since: int = 0
+    """He is given messages of before his join, none of which is below this version; 0: he is given none."""
 
 
 class Info(msgspec.Struct, frozen=True, array_like=True):
@@ -169,7 +195,8 @@ class Info(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Copied(msgspec.Struct, frozen=True, array_like=True):
-    """A message of a group as its row has it, for a member's row that has lost it. `version`: that of its event.
+    """A message of a group as its row has it, for a member's row that has lost it, or whose user has just joined.
+    `version`: that of its event.
 
     The order of the fields is the format on links: a new one comes last, with a default (docs/formats.md).
     """
@@ -228,6 +255,9 @@ class GroupPart(msgspec.Struct, frozen=True, array_like=True):
     """Of an event that says how members react to a message: all who do, as `with_reaction` sorts them."""
     resumed: Resumed | None = None
     """Of what is no event of the log: what stands in place of all events up to `version`."""
+    earlier: tuple[Copied, ...] = ()
+    """Of an event by which somebody joins, as it is delivered to him: the newest messages of before it, the oldest
+    first. The outbox does not hold them."""
 
 
 def group_conversation_id(creator_id: str, client_group_id: str) -> bytes:

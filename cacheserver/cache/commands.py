@@ -50,7 +50,8 @@ CommandResult: TypeAlias = (
 )
 """What a command that was decided says to its caller; the int is a count: of a DeliverCommand, or of receipts.
 
-A Message, or None: what a group's row says to a member's row that was put back (GroupRow.resumption)."""
+A Message, or None: what a group's row says to a member's row that was put back (GroupRow.resumption); a Message: what
+it says to the rows of those who join (GroupRow.with_earlier)."""
 Judge: TypeAlias = Callable[[Bearer | None], None]
 """Raises TokenRevoked where memory says that a token is revoked: by its id, or by the row of its own user.
 
@@ -168,6 +169,10 @@ class DeliverCommand(Command, eq=False):
     def __post_init__(self) -> None:
         self.users = (self.user_id,)
         self.size_bytes = sum([CELL_BYTES + text_bytes(message.content) for message in self.messages])
+        part = self.messages[0].group if self.messages else None
+        if part is not None and (part.earlier or part.resumed is not None):
+            copies = part.earlier or (part.resumed.copies if part.resumed is not None else ())
+            self.size_bytes += sum([CELL_BYTES + text_bytes(copy.content) for copy in copies])
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need | RowboxError:
         """Returns the count, or the Need of the first message, for which nothing is planned then.

@@ -1,8 +1,9 @@
 """Holds a member's part of a group against the group's own log: from his join to his leaving, without a gap.
 
-The group's row says by which join somebody is in, or at which version he left last; the member's row says how far it
-has come (its chain). In between the two have the same messages, in one order, because a message's id has its version.
-What is in the group's outbox may be on its way.
+The group's row says by which join somebody is in, what of before he was given with it, and at which version he left
+last; the member's row says how far it has come (its chain). In between the two have the same messages, in one order,
+because a message's id has its version. Of what he was given he may lack anything, because there is a limit to it; what
+is of before that he must not have, unless he was in then. What is in the group's outbox may be on its way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -136,8 +137,8 @@ def _differences(
     for message_id in log.messages:
         version = sent_timestamp(message_id)
         has_it = message_id in part.messages
-        if has_it and stay.has_ended_before(version):
-            yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent after the user had left at {stay.left_at}"
+        if has_it and stay.has_ended_before(version) and not stay.was_given(version):
+            yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent while the user was out"
         is_missed = not has_it and stay.begun_at <= version <= stay.ended_at and is_judged(message_id)
         is_on_its_way = version > part.chain and user_id in log.pending.get(message_id, ())
         if is_missed and not (is_on_its_way or _declined(part, version)):
@@ -147,17 +148,22 @@ def _differences(
 class _Stay(NamedTuple):
     """From when to when somebody is in a group, or was in last, by versions of the group's row, both included.
 
-    `left_at`: when he left last. `chain`: up to where his row has come.
+    `left_at`: when he left last. `chain`: up to where his row has come. `given_since`: as Join.given_since.
     """
 
     begun_at: int
     ended_at: int
     left_at: int
     chain: int
+    given_since: int
 
     def has_ended_before(self, version: int) -> bool:
         """Whether he was out then."""
         return self.left_at < version and (self.ended_at < NEVER or version < self.begun_at)
+
+    def was_given(self, version: int) -> bool:
+        """Whether it may have come to him with his join, though it was sent before."""
+        return 0 < self.given_since <= version < self.begun_at
 
     def has_taken(self, version: int) -> bool:
         """Whether it went to him while he was in, and his row has come to it."""
@@ -167,10 +173,12 @@ class _Stay(NamedTuple):
 def _stay(user_id: str, log: _GroupLog, part: _Part) -> _Stay:
     member = log.group.member(user_id) if log.group is not None else None
     former = log.former.get(person_key(user_id))
-    left_at = former.left if former is not None else NEVER
     if member is not None:
-        return _Stay(member.joined, NEVER, left_at, part.chain)
-    return _Stay(part.membership.joined if part.membership is not None else NEVER, left_at, left_at, part.chain)
+        left_at = former.left if former is not None else 0
+        return _Stay(member.joined, NEVER, left_at, part.chain, member.given_since)
+    left_at, since = (former.left, former.given_since) if former is not None else (NEVER, 0)
+    begun_at = part.membership.joined if part.membership is not None else NEVER
+    return _Stay(begun_at, left_at, left_at, part.chain, since)
 
 
 def _difference(
@@ -186,8 +194,9 @@ def _difference(
     done_at, known_at = _changed_at(message), _changed_at(copy)
     if before_us is not None and max(message.version, known_at) >= before_us:
         return  # one of both rows was read before it was changed
-    if stay.has_ended_before(known_at) and known_at:
-        yield Code.NOT_A_MEMBER, f"has a change of {name}, made after the user had left at {stay.left_at}"
+    was_given = stay.was_given(sent_timestamp(message.message_id))
+    if known_at and stay.has_ended_before(known_at) and not was_given:
+        yield Code.NOT_A_MEMBER, f"has a change of {name}, made while the user was out"
     elif known_at > done_at or (known_at < done_at and stay.has_taken(done_at)):
         yield Code.COPY_DIFFERS, f"{name} was last changed at {done_at}, and here at {known_at}"
     elif known_at == done_at and copy.content != message.content:

@@ -33,6 +33,7 @@ from rowbox.cacheserver.delivery.group_events import (
     QueueSteps,
     Resumption,
     SettleDeclined,
+    WithEarlier,
 )
 from rowbox.cacheserver.delivery.parcels import Parcel, Queue, first_parcels
 from rowbox.cacheserver.delivery.spilled import Spilled
@@ -41,6 +42,8 @@ from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import outbox_qualifier
 from rowbox.mailbox.cells import OutboxCell
 from rowbox.mailbox.errors import EventGap, HandoverInProgress, JoinDeclined, LinkLost, RowboxError
+from rowbox.mailbox.groups.joining import is_given_earlier
+from rowbox.mailbox.message import Message
 from rowbox.mailbox.timing.timer_queue import TimerQueue, step_of
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class Delivery:
         deliver: Deliver,
         settle_declined: SettleDeclined,
         resumption: Resumption,
+        with_earlier: WithEarlier,
         cleaner: Cleaner,
         *,
         most: int,
@@ -102,8 +106,10 @@ class Delivery:
         """By sender: how many messages are on their way, and their bytes."""
         self.delivered = 0
         self.retries = 0
-        queue_steps = QueueSteps(deliver, self._arrived, self._failed, self._hold_back, self._go_on, self._may_lack)
-        self.group_events = GroupEvents(queue_steps, settle_declined, resumption)
+        queue_steps = QueueSteps(
+            deliver, self._bring, self._arrived, self._failed, self._hold_back, self._go_on, self._may_lack
+        )
+        self.group_events = GroupEvents(queue_steps, settle_declined, resumption, with_earlier)
 
     def refuses(self, sender_id: str) -> bool:
         """Whether new sends of a user should be refused: the delivery is full, or the user has used up its share."""
@@ -325,8 +331,18 @@ class Delivery:
             self._pauses.pop(recipient, None)
             del self._queues[recipient]
             return
+        first = parcels[0]
+        if first.gives_earlier and is_given_earlier(first.cell.message, recipient):
+            self.group_events.join(recipient, first)
+        else:
+            self._bring(recipient, parcels, [parcel.cell.message for parcel in parcels])
+
+    def _bring(self, recipient: str, parcels: Sequence[Parcel], messages: Sequence[Message]) -> None:
+        """Delivers messages, which are those of the first parcels of a recipient's queue."""
+        if self._is_closed:
+            return
         try:
-            delivered = self._deliver(recipient, [parcel.cell.message for parcel in parcels])
+            delivered = self._deliver(recipient, messages)
         except Exception as error:  # noqa: BLE001 - as one that comes later; the next recipient has its turn
             self._failed(recipient, error)
         else:

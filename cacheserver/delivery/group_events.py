@@ -1,7 +1,7 @@
-"""What a group's row is asked about an event of its own that a member's row did not take as it came.
+"""What a group's row is asked about an event of its own that is on its way to a member's row.
 
-A row that declines a join, and a row that lacks what stands before an event: the queue of that member stands still
-until the group's row has said what is so.
+What who joins is given of before; who knows of a row that declines a join; and how things stood, for a row that lacks
+what stands before an event. The queue of that member stands still until the group's row has said what is so.
 """
 
 import asyncio
@@ -28,14 +28,19 @@ SettleDeclined = Callable[[OutboxCell, str, int], "asyncio.Future[CommandResult]
 Resumption = Callable[[OutboxCell, str], "asyncio.Future[CommandResult]"]
 """What a group's row says to a user's row that lacks what stands before this event, and had it: a Message, or None."""
 
+WithEarlier = Callable[[OutboxCell], "asyncio.Future[CommandResult]"]
+"""An event by which users join a group, with the messages of before it that they are given: a Message."""
+
 
 class QueueSteps(NamedTuple):
     """What becomes of the queue of a recipient whose first parcel is an event of a group: Delivery does it.
 
-    Whatever is asked about that parcel ends in one of `arrived`, `failed`, `hold_back` and `go_on`.
+    Whatever is asked about that parcel ends in one of `bring`, `arrived`, `failed`, `hold_back` and `go_on`.
     """
 
     deliver: Deliver
+    bring: Callable[[str, Sequence[Parcel], Sequence[Message]], None]
+    """Delivers messages that stand for the first parcels, as any delivery."""
     arrived: Callable[[str, Sequence[Parcel]], None]
     """The recipient's row need not be told of these, the first ones of its queue, any more."""
     failed: Callable[[str, BaseException], None]
@@ -51,10 +56,13 @@ class QueueSteps(NamedTuple):
 class GroupEvents:
     """What is asked about events of groups, for one Delivery."""
 
-    def __init__(self, steps: QueueSteps, settle_declined: SettleDeclined, resumption: Resumption) -> None:
+    def __init__(
+        self, steps: QueueSteps, settle_declined: SettleDeclined, resumption: Resumption, with_earlier: WithEarlier
+    ) -> None:
         self._steps = steps
         self._settle_declined = settle_declined
         self._resumption = resumption
+        self._with_earlier = with_earlier
         self.gaps = 0
         """Events that came to a row which lacked what stands before them: none, where nothing is wrong."""
         self.resumed = 0
@@ -65,6 +73,15 @@ class GroupEvents:
     def forget(self, recipient: str) -> None:
         """To be called when nothing is on its way to a recipient any more."""
         self._resumed_at.pop(recipient, None)
+
+    def join(self, recipient: str, parcel: Parcel) -> None:
+        """Delivers the join of a recipient who is given messages of before it."""
+
+        def bring(said: CommandResult) -> None:
+            assert isinstance(said, Message)
+            self._steps.bring(recipient, (parcel,), (said,))
+
+        self._when_done(recipient, partial(self._with_earlier, parcel.cell), bring)
 
     def declined(self, recipient: str, parcel: Parcel, error: JoinDeclined) -> None:
         """A member's row does not take part in the group: the parcel is done with once the group's row knows that."""

@@ -7,6 +7,7 @@ from itertools import islice
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.mailbox.cells import OutboxCell
+from rowbox.mailbox.groups.joining import gives_earlier
 from rowbox.mailbox.message import Message
 
 BATCH_MESSAGES = 256
@@ -27,13 +28,24 @@ class Parcel:
     message of a group has a hundred of them.
     """
 
-    __slots__ = ("cell", "pending", "queued", "recipients", "row", "sender_id", "size_bytes", "waiters")
+    __slots__ = (
+        "cell",
+        "gives_earlier",
+        "pending",
+        "queued",
+        "recipients",
+        "row",
+        "sender_id",
+        "size_bytes",
+        "waiters",
+    )
 
     def __init__(self, sender_id: str, row: bytes, cell: OutboxCell) -> None:
         self.sender_id = sender_id
         self.row = row
         self.cell = cell
         self.recipients = cell.recipients
+        self.gives_earlier = gives_earlier(cell.message)
         self.size_bytes = PARCEL_BYTES + _carried_bytes(cell.message) + RECIPIENT_BYTES * len(self.recipients)
         self.pending = (1 << len(self.recipients)) - 1
         self.queued = 0
@@ -77,12 +89,14 @@ class Queue:
 
 
 def first_parcels(queue: Iterable[Parcel]) -> list[Parcel]:
-    """As many as one delivery takes: one at least, if there is one."""
+    """As many as one delivery takes: one at least, if there is one. What gives who joins what was written before is the
+    first of a delivery.
+    """
     parcels: list[Parcel] = []
     size_bytes = 0
     for parcel in islice(queue, BATCH_MESSAGES):
         size_bytes += _carried_bytes(parcel.cell.message)
-        if parcels and size_bytes > BATCH_BYTES:
+        if parcels and (size_bytes > BATCH_BYTES or parcel.gives_earlier):
             break
         parcels.append(parcel)
     return parcels

@@ -41,6 +41,7 @@ from rowbox.mailbox.errors import (
     StoreOutcomeUnknown,
     UnknownMessage,
 )
+from rowbox.mailbox.group import History
 from rowbox.mailbox.groups.done_already import has_text, shows_reaction
 from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
@@ -304,7 +305,10 @@ class FrontDoor:
             raise
 
     def _new_group(self, request: ChangeGroup, deed: Create, entropy: int) -> NewGroup:
-        asked = repr((deed.name, sorted(set(deed.members)), deed.settings))
+        settings = repr(deed.settings)
+        if deed.settings.history is History.NONE:  # groups have the hashes that they got before there was this setting
+            settings = settings.replace(f", history={History.NONE!r}", "")
+        asked = f"({deed.name!r}, {sorted(set(deed.members))!r}, {settings})"
         creation = payload_hash(request.conversation_id, asked)
         most = self._settings.max_members
         where = request.conversation_id, request.user_id, deed.name

@@ -5,6 +5,7 @@ the same delivery, which has a parcel for each event, for all its recipients.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -12,6 +13,7 @@ from typing import Final, cast
 
 from msgspec.structs import replace
 
+from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.cache.commands import CELL_BYTES, Command, CommandResult, GroupCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.delivery.delivery import Delivery
@@ -43,10 +45,14 @@ from rowbox.mailbox.groups.requests import (
     ViewGroup,
     ViewReceipts,
 )
+from rowbox.mailbox.message import Message
 
 MOST_BACKLOG: Final = 1_000
 """Events of one group on their way. More are refused before they are written, so that its senders wait and nobody else.
 """
+
+MOST_CHARGED: Final = 1_000
+"""Joins that are remembered as charged."""
 
 
 class GroupRows:
@@ -71,6 +77,10 @@ class GroupRows:
         self.forgetting = forgetting
         self._loop = asyncio.get_running_loop()
         self.reactions = ReactionRounds(self._react)
+        self._giving: dict[bytes, asyncio.Future[CommandResult]] = {}
+        """By event: what is being read for those who join by it."""
+        self._charged: OrderedDict[bytes, None] = OrderedDict()
+        """Events of which what they give was charged: it is read again for a joiner who could not be reached."""
 
     async def ask(self, asked: GroupRequest) -> GroupAnswer:
         """Does what is asked, and waits for the members' rows as a send does. RateLimited, Overloaded."""
@@ -122,6 +132,39 @@ class GroupRows:
         return self._begin(
             group_name(cell.message.conversation_id), lambda row, fact: row.resumption(user_id, event.prev, fact)
         )
+
+    def with_earlier(self, cell: OutboxCell) -> "asyncio.Future[CommandResult]":
+        """An event by which users join, with what they are given of before it: a Message. See Delivery.
+
+        All who join by it wait for one read, so that they get the same object, which goes to each other owner once.
+        """
+        event = cell.message
+        said = self._giving.get(event.message_id)
+        if said is None:
+            name = group_name(event.conversation_id)
+            said = self._giving[event.message_id] = self._begin(name, lambda row, fact: row.with_earlier(event, fact))
+            said.add_done_callback(partial(self._given, name, event.message_id))
+        return said
+
+    def _given(self, name: str, event_id: bytes, said: "asyncio.Future[CommandResult]") -> None:
+        """What users are given is a part of what the group's members' rows write: its next messages wait for that.
+
+        Once for all who join by an event, however often it has to be brought: who cannot be reached does not stop his
+        groups.
+        """
+        del self._giving[event_id]
+        if said.cancelled() or said.exception() is not None or event_id in self._charged:
+            return
+        self._charged[event_id] = None
+        if len(self._charged) > MOST_CHARGED:
+            self._charged.popitem(last=False)
+        message = said.result()
+        assert isinstance(message, Message)
+        part = message.group
+        assert part is not None
+        given = sum([CELL_BYTES + text_bytes(copy.content) for copy in part.earlier])
+        joining = sum([join.given_since > 0 for join in part.joins.values()])
+        self._limits.charge("fan_out", name, given * joining, None)
 
     def _admit_send(self, name: str, members: int, text_bytes: int) -> None:
         """Refuses an event by which each member's row writes such a text, where that is more than the group may ask

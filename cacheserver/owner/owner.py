@@ -249,6 +249,7 @@ class Owner:
             self._deliver,
             self._settle_declined,
             self._resumption,
+            self._with_earlier,
             self.cleaner,
             most=MAX_PENDING,
             most_bytes=settings.commit.delivery_bytes,
@@ -749,6 +750,9 @@ class Owner:
 
     def _resumption(self, cell: OutboxCell, user_id: str) -> "asyncio.Future[CommandResult]":
         return self.groups.resumption(cell, user_id)
+
+    def _with_earlier(self, cell: OutboxCell) -> "asyncio.Future[CommandResult]":
+        return self.groups.with_earlier(cell)
 
     async def _other_of(self, user_id: str, conversation_id: bytes) -> str | None:
         """With whom the user is in a conversation of two: himself, where those are notes. None: it may be a group.

@@ -73,11 +73,13 @@ Role: TypeAlias = Literal["owner", "admin", "member"]
 
 
 class GroupSettings(Struct, rename="camel", kw_only=True, frozen=True):
-    """What members of a group may do who are no admins."""
+    """What members of a group may do who are no admins, and what those who join see."""
 
     who_can_send: Literal["all", "admins"] = "all"
     who_can_add: Literal["all", "admins"] = "admins"
     who_can_edit_info: Literal["all", "admins"] = "admins"
+    history: Literal["none", "recent"] = "none"
+    """What those who join see of before: nothing, or the newest 100 messages written since this was set."""
 
 
 class GroupMember(Struct, rename="camel", kw_only=True, frozen=True):

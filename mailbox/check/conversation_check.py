@@ -55,8 +55,8 @@ class ConversationCheck:
         group = self.state.group
         if cell.message_id > self.state.read_mark and not (group is not None and is_quiet(cell.message_id)):
             self._count_unread(cell)
-        changed_at = cell.change.version if cell.change is not None else 0
-        if group is not None and max(changed_at, sent_timestamp(cell.message_id)) > group.chain:
+        # A copy that came with a join may be as a later event has made it: of changes there is no more to say here.
+        if group is not None and sent_timestamp(cell.message_id) > group.chain:
             self._find(Code.GROUP_CHAIN, f"has taken events up to {group.chain} and shows {cell.message_id.hex()}")
         if cell.version > cell.came and cell.version > self.state.changed_at:
             text = f"says that its last change was at {self.state.changed_at}, message {cell.message_id.hex()} has one"

@@ -9,13 +9,14 @@ Everybody leaves when he wants to. Where the owner leaves, the admin who is long
 is; where the last one leaves, the group is deleted.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from rowbox.mailbox.errors import GroupFull, NotAllowed, UnknownMember
 from rowbox.mailbox.group import Group, Join, Member, Role, Standing, Told, WhoMay
+from rowbox.mailbox.groups.joining import given_since
 from rowbox.mailbox.groups.requests import Add, Deed, Delete, Leave, Remove, SetRole, Update
 
 MOST_TOLD: Final = 5
@@ -152,17 +153,22 @@ def _with_roles(group: Group, roles: Mapping[str, Role]) -> Group:
     return replace(group, members=members)
 
 
-def joined_at(group: Group, joins: Iterable[str], version: int) -> Group:
+def joined_at(group: Group, joins: Mapping[str, Join], version: int) -> Group:
     """The group, into which these users have come with `version`."""
-    new = set(joins)
-    members = tuple(replace(one, joined=version) if one.user_id in new else one for one in group.members)
+    members = tuple(
+        replace(one, joined=version, given_since=joins[one.user_id].given_since) if one.user_id in joins else one
+        for one in group.members
+    )
     return replace(group, members=members)
 
 
-def joins_of(outcome: Outcome, left: Callable[[str], int]) -> dict[str, Join]:
-    """How those come in who join by an outcome; `left` tells with which version a user left last, 0 for never."""
-    return {
-        member.user_id: Join(member.role, left(member.user_id))
-        for member in outcome.group.members
-        if member.user_id in set(outcome.joins)
-    }
+def joins_of(outcome: Outcome, left: Callable[[str], int], prev: int) -> dict[str, Join]:
+    """How those come in who join by an outcome; `left` tells with which version a user left last, 0 for never, and
+    `prev` is the version of the event before.
+    """
+    joins: dict[str, Join] = {}
+    for member in outcome.group.members:
+        if member.user_id in outcome.joins:
+            after = left(member.user_id)
+            joins[member.user_id] = Join(member.role, after, given_since(outcome.group, after, prev))
+    return joins

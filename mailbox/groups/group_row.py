@@ -31,6 +31,7 @@ from rowbox.mailbox.group import (
 from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of
 from rowbox.mailbox.groups.group_messages import GroupMessages
 from rowbox.mailbox.groups.group_standing import Admit, GroupStanding, names_of, without_limit
+from rowbox.mailbox.groups.joining import earlier_need, history_since, with_earlier
 from rowbox.mailbox.groups.requests import GroupChange, GroupChanged, GroupSend, GroupSent, NewGroup
 from rowbox.mailbox.groups.resuming import newest_need, resumption
 from rowbox.mailbox.ids import counted, message_id, quiet
@@ -139,6 +140,14 @@ class GroupRow(GroupStanding):
         assert isinstance(fact.value, HeldMessages)
         return resumption(self._conversation_id, group, prev, stays, info_of(group), fact.value.cells)
 
+    def with_earlier(self, event: Message, fact: Fact | None) -> Message | NewestNeed:
+        """An event by which users join who are given messages of before it, with these."""
+        need = earlier_need(event)
+        if fact is None or fact.need != need or fact.as_of != self._plan.head:
+            return need
+        assert isinstance(fact.value, HeldMessages)
+        return with_earlier(event, fact.value.cells)
+
     def take_receipts(self, receipts: Iterable[Receipt]) -> int:
         """Adds what members have and have read, in whichever order that comes: of how many receipts it is news.
 
@@ -162,14 +171,16 @@ class GroupRow(GroupStanding):
     def _change(self, before: Group, outcome: Outcome, actor_id: str, entropy: int) -> GroupChanged:
         """Appends the event of a change of the group, and keeps what is so after it."""
         plan, prev = self._plan, self._chain
-        joins = joins_of(outcome, self._left)
+        joins = joins_of(outcome, self._left, prev)
         version = plan.tick(0)
-        group = joined_at(replace(outcome.group, version=version, epoch=plan.epoch), outcome.joins, version)
+        since = history_since(before, outcome.group.settings, version)
+        changed = replace(outcome.group, version=version, epoch=plan.epoch, history_since=since)
+        group = joined_at(changed, joins, version)
         plan.put(GROUP, group)
         for user_id, standing in outcome.leaves.items():
             gone = before.member(user_id)
             assert gone is not None
-            former = Former(version, plan.epoch, user_id, version, gone.joined, standing)
+            former = Former(version, plan.epoch, user_id, version, gone.joined, standing, gone.given_since)
             plan.put(FORMER, former, person_key(user_id))
         part = GroupPart(
             version,

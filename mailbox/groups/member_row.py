@@ -10,16 +10,17 @@ from msgspec.structs import replace
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, MessageNeed
 from rowbox.mailbox.aggregate.plan import Plan, kind_of
-from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell
+from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell, MessageCell
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import EventGap, GroupDeleted, JoinDeclined, NotAllowed, NotAMember, UnknownConversation
 from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
+from rowbox.mailbox.groups.joining import take_earlier
 from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
 from rowbox.mailbox.groups.resuming import take_resumption
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, is_quiet
 from rowbox.mailbox.message import Message
-from rowbox.mailbox.reactions import tallies_of
+from rowbox.mailbox.reactions import Tally, tallies_of
 
 MOST_GROUPS: Final = 5_000
 """Of one user: whoever is in so many declines to come into another one."""
@@ -58,6 +59,8 @@ def take_event(
         return _take_unseen(plan, message.conversation_id, part, known, standing)
     if message.change is not None or part.reactions is not None:
         return _take_change(plan, message, part, known, fact)
+    if plan.user_id in part.joins:
+        state = take_earlier(plan, message.conversation_id, part, state)
     return _take(plan, message, part, state, known, fact)
 
 
@@ -143,14 +146,15 @@ def _take_change(
 ) -> int | MessageNeed:
     """Takes a change of a message, or how members react to it. It reaches who has that message, and nobody else.
 
-    Who came in later, or whose copy retention took, moves his chain alone, and hears nothing of it.
+    Who came in later, or whose copy retention took, moves his chain alone, and hears nothing of it. So does who has got
+    the message as it was after that already (copies.py).
     """
     held = plan.held(message.conversation_id, message.message_id, fact)
     if isinstance(held, MessageNeed):
         return held
     tallies = tallies_of(part.reactions, plan.user_id) if part.reactions is not None else None
     state = plan.conversation(message.conversation_id)
-    if held is None or state is None or tallies == held.tallies:
+    if held is None or state is None or _has_it(held, message, tallies):
         assert known is not None  # whoever takes part has it
         return _take_unseen(plan, message.conversation_id, part, known, known.standing)
     version, epoch = plan.tick(part.version), plan.epoch
@@ -164,6 +168,14 @@ def _take_change(
     state = state.with_chain(part.version, version, epoch)
     plan.put_conversation(message.conversation_id, state, kind, message.message_id, held.came)
     return version
+
+
+def _has_it(held: MessageCell, message: Message, tallies: tuple[Tally, ...] | None) -> bool:
+    """Whether a copy is as a change of its message makes it, or as a later one has made it."""
+    if tallies is not None:
+        return held.is_unsent or tallies == held.tallies
+    assert message.change is not None
+    return held.change is not None and message.change.version <= held.change.version
 
 
 def _after(known: Membership | None, part: GroupPart, plan: Plan, version: int) -> Membership:

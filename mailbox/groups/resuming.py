@@ -11,19 +11,15 @@ A row that has come to that event takes nothing of it: so it does no harm late, 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
-from rowbox.mailbox.aggregate.needs import DedupeNeed, NewestNeed
-from rowbox.mailbox.aggregate.plan import Plan, kind_of
-from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, DedupeCell, MessageCell
+from rowbox.mailbox.aggregate.needs import NewestNeed
+from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, MessageCell
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.group import Copied, Former, Group, GroupPart, Info, Member, Membership, Resumed, Standing
-from rowbox.mailbox.ids import ZERO_ID, client_id_hash, is_quiet, message_id, payload_hash
-from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.reactions import tallies_of
-
-MOST_COPIES: Final = 100
-MOST_COPIES_BYTES: Final = 256 * 1024
+from rowbox.mailbox.group import Former, Group, GroupPart, Info, Member, Membership, Resumed, Standing
+from rowbox.mailbox.groups.copies import MOST_COPIES, MOST_COPIES_BYTES, add_copied, copies_between
+from rowbox.mailbox.ids import ZERO_ID, message_id
+from rowbox.mailbox.message import Message
 
 
 def newest_need(conversation_id: bytes, prev: int) -> NewestNeed:
@@ -45,37 +41,18 @@ def resumption(
     of now: what has changed them since is still to be delivered. `held`: the newest messages up to there.
     """
     member, former = stays
-    standing, since, until = former.standing if former is not None else Standing.REMOVED, 0, 0
+    standing, since, until, joined = former.standing if former is not None else Standing.REMOVED, 0, 0, 0
     if member is not None and member.joined <= prev:
-        standing, since, until = Standing.IN, member.joined, prev
+        standing, since, until, joined = Standing.IN, member.given_since or member.joined, prev, member.joined
     elif former is not None and former.joined <= prev:
-        since, until = former.joined, min(prev, former.left)
+        since, until = former.given_since or former.joined, min(prev, former.left)
         if prev < former.left:
-            standing = Standing.IN
+            standing, joined = Standing.IN, former.joined
     role = member.role if member is not None else "member"
-    copies = [_copied(cell) for cell in reversed(held) if cell is not None and since and since <= cell.came <= until]
-    joined = since if standing is Standing.IN else 0
-    resumed = Resumed(standing, joined, role, group.version, tuple(copies))
+    copies = copies_between(held, since, until) if since else ()
+    resumed = Resumed(standing, joined, role, group.version, copies)
     part = GroupPart(prev, 0, (), info=info, resumed=resumed)
     return Message(message_id(prev, 0), conversation_id, "", (), "", group=part)
-
-
-def _copied(cell: MessageCell) -> Copied:
-    changed, by = (cell.change.version, cell.change.by) if cell.change is not None else (0, "")
-    shown = tuple(one for one in cell.reactions if one.emoji)
-    of_sender = cell.client_message_id or ""
-    return Copied(
-        cell.message_id,
-        cell.came,
-        cell.sender_id,
-        cell.content,
-        of_sender,
-        changed,
-        cell.is_unsent,
-        cell.told,
-        shown,
-        by,
-    )
 
 
 def take_resumption(
@@ -94,8 +71,7 @@ def take_resumption(
         return 0
     is_in = resumed.standing is Standing.IN
     for copy in resumed.copies:
-        if copy.version > chain:
-            state = _add(plan, conversation_id, copy, state)
+        state = add_copied(plan, conversation_id, copy, state, is_read=copy.version < resumed.joined)
     epoch, version = plan.stamp()
     standing = resumed.standing
     if not is_in and known is not None and known.standing is not Standing.IN:
@@ -110,44 +86,3 @@ def take_resumption(
         state = (state or Conversation.new_group(version)).with_chain(part.version, version, epoch)
         plan.put_conversation(conversation_id, state, ChangeKind.GROUP, ZERO_ID)
     return version
-
-
-def _add(plan: Plan, conversation_id: bytes, copy: Copied, state: Conversation | None) -> Conversation | None:
-    """Adds one message; the state after it."""
-    change = Change(copy.changed, copy.is_unsent, copy.unsent_by) if copy.changed else None
-    ids = copy.message_id, conversation_id, copy.sender_id
-    message = Message(*ids, (), copy.content, change, None, GroupPart(copy.version, 0, (), told=copy.told))
-    if message.is_expired(plan.seen_us, plan.retention_ms):
-        return state
-    version, epoch = plan.tick(max(message.sent_us, copy.changed)), plan.epoch
-    state = state or Conversation.new_group(version)
-    is_own = copy.sender_id == plan.user_id
-    client_message_id = _own_id(plan, copy, version, conversation_id) if is_own and copy.told is None else None
-    if is_own and state.unread_count:
-        plan.note_read(conversation_id)
-    tallies = tallies_of(copy.reactions, plan.user_id)
-    newest = state.last_message_id
-    plan.add_copy(message, message.sent_us, version, client_message_id, newest, copy.told, tallies)
-    state = state.with_event(message, version, epoch, is_own=is_own)
-    if change is not None:
-        state = state.with_changed(message, version, epoch)
-    elif tallies:
-        state = state.with_reacted(version, epoch)
-    kind = kind_of(change) if change is not None else ChangeKind.REACTION if tallies else ChangeKind.MESSAGE
-    first_version = 0 if kind is ChangeKind.MESSAGE else version
-    plan.put_conversation(conversation_id, state, kind, copy.message_id, first_version)
-    plan.note_message(conversation_id, version, is_own=is_own, is_quiet=is_quiet(copy.message_id))
-    return state
-
-
-def _own_id(plan: Plan, copy: Copied, version: int, conversation_id: bytes) -> str | None:
-    """The user's own id of a message, under which he may try it again; None where the row may know another one by it.
-
-    Of one that was edited the record is of the text as it is: what it was at first nobody knows.
-    """
-    hashed = client_id_hash(copy.client_message_id)
-    if isinstance(plan.earlier_send(hashed, None), DedupeCell | DedupeNeed):
-        return None
-    payload = payload_hash(conversation_id, copy.content)
-    plan.add_record(DedupeCell(hashed, plan.epoch, version, copy.message_id, conversation_id, payload))
-    return copy.client_message_id

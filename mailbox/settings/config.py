@@ -508,7 +508,7 @@ class GroupsSettings(Struct, frozen=True, kw_only=True):
             ge=0,
             le=2**40,
             description="Bytes that go to a group at once at most: of a message, a change of it or reactions to it, "
-            "its text and 600, times members; 0: no limit.",
+            "its text and 600, times members; and of what those who join are given. 0: no limit.",
         ),
     ] = 8 * MIB
     fan_out_bytes_per_second: Annotated[

@@ -390,6 +390,36 @@ async def receipts_of_a_group_are_asked_for(caller: Caller) -> None:
     await caller.get("bob", "fetchReceipts", conversationId=group, messageIds=",".join([sent] * 11))
 
 
+async def who_joins_is_given_what_was_written_before(caller: Caller) -> None:
+    """... since the group says so, as it is now; who comes back gets what was written since he left."""
+    carol, dave = caller.user("carol"), caller.user("dave")
+    made: dict[str, Json] = {"clientGroupId": "g", "members": [caller.user("bob")], "name": "Club"}
+    place = {"conversationId": (await caller.post("alice", "createGroup", **made)).json["conversationId"]}
+    text: dict[str, Json] = {**place, "messageContent": "among us", "clientMessageId": "1"}
+    await caller.post("alice", "sendMessage", **text)
+    await caller.post("alice", "updateGroup", **place, settings={"history": "all"})
+    await caller.post("bob", "updateGroup", **place, settings={"history": "recent"})
+    await caller.post("alice", "updateGroup", **place, settings={"history": "recent"})
+    await caller.get("bob", "fetchGroup", **place)
+    sent = await caller.post("bob", "sendMessage", **{**text, "messageContent": "for all", "clientMessageId": "2"})
+    mark = {**place, "messageId": sent.json["messageId"]}
+    await caller.post("bob", "editMessage", **mark, messageContent="for everybody")
+    token = await _token(caller.get("carol", "fetchChanges"))
+    await caller.post("alice", "addMembers", **place, userIds=[carol, dave])
+    await caller.get("carol", "fetchChanges", lastUpdatedTimestamp=token)
+    await caller.get("carol", "fetchMessages", **place, pageSize=2)
+    await caller.get("carol", "fetchConversation")
+    await caller.post("carol", "react", **mark, emoji=THUMB)
+    await caller.get("bob", "fetchReceipts", **place, messageIds=mark["messageId"])
+    await caller.post("dave", "leaveGroup", **place)
+    await caller.post("bob", "sendMessage", **{**text, "messageContent": "without dave", "clientMessageId": "3"})
+    await caller.post("alice", "addMembers", **place, userIds=[dave])
+    await caller.post("alice", "updateGroup", **place, settings={})
+    await caller.post("alice", "addMembers", **place, userIds=[caller.user("eve")])
+    for name in ("dave", "eve"):
+        await caller.get(name, "fetchMessages", **place)
+
+
 async def where_to_connect(caller: Caller) -> None:
     """The servers of these deployments have no addresses of their own."""
     named = {"Host": "chat.example.com"}
@@ -593,6 +623,7 @@ STORIES: Final[tuple[Story, ...]] = (
     words_are_found,
     devices_are_signed_out,
     receipts_of_a_group_are_asked_for,
+    who_joins_is_given_what_was_written_before,
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,

@@ -122,13 +122,15 @@ SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True, by="bob"), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
 PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6)
-SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS)
+SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS, group.History.RECENT)
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 COPIES = (
     Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),), "bob"),
     Copied(OTHER_ID, 3, "carol", "", "", 0, False, group.Told("role", ("bob",), role="admin"), ()),
 )
+JOINS = {"bob": group.Join("member", 3, 4)}
+JOIN = Message(ID, OTHER_ID, "alice", (), "", group=GroupPart(6, 5, ("alice", "bob"), joins=JOINS, earlier=COPIES))
 RESUMED = Resumed(Standing.IN, 2, "admin", 7, COPIES)
 RESUMPTION = Message(ID, OTHER_ID, "", (), "", group=GroupPart(6, 0, (), info=Info("Books", 2, ()), resumed=RESUMED))
 
@@ -181,7 +183,7 @@ VALUES: Mapping[str, Any] = {
     "ProfileOf": ProfileOf("alice"),
     "ProfileNow": ProfileNow(PROFILE),
     "FetchGroup": FetchGroup("alice", ID, BEARER),
-    "GroupShown": GroupShown(ID, GroupView(6, "Books", SETTINGS, (Member("alice", "owner", 5),)), QUOTA),
+    "GroupShown": GroupShown(ID, GroupView(6, "Books", SETTINGS, (Member("alice", "owner", 5, 4),)), QUOTA),
     "AskGroup": AskGroup(GroupSend(ID, BY, "hello", "1", OTHER_ID, 10)),
     "AskGroup, a new one": AskGroup(NewGroup(ID, "alice", "Books", ("bob",), SETTINGS, OTHER_ID, 100, 10)),
     "AskGroup, a change": AskGroup(GroupChange(ID, BY, Add(("bob",), 100), 10)),
@@ -193,6 +195,7 @@ VALUES: Mapping[str, Any] = {
     "GroupSays": GroupSays(GroupSent(ID, 6, 2, duplicate=True)),
     "GroupSays, of a change": GroupSays(GroupChanged(6, changed=True, pending=2, event_id=ID)),
     "DeliverToMany": DeliverToMany(("bob", "carol"), (EVENT,)),
+    "DeliverToMany, a join": DeliverToMany(("bob",), (JOIN,)),
     "DeliverToMany, how things stood": DeliverToMany(("bob", "carol"), (RESUMPTION,)),
     "Arrivals": Arrivals((Arrival(1), Arrival(0, ("EventGap", "RowboxError"), "a line", {"version": 5}))),
     "RegisterDevice": RegisterDevice("alice", "phone", "Alice's", "ios", BEARER, Routed(8, 9)),

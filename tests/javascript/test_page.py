@@ -51,7 +51,7 @@ SENTENCES = [
     (event("role", "bob", "carol", role="member"), "bob made carol an ordinary member"),
     (event("role", "bob", "alice", role="of a later version"), "bob changed your role"),
     (event("role", "alice", "bob"), "You changed bob’s role"),
-    (event("settings", "bob"), "bob changed what members may do"),
+    (event("settings", "bob"), "bob changed the group’s settings"),
     (event("deleted", "bob"), "bob deleted the group"),
     (event("of a later version", "bob"), None),
 ]

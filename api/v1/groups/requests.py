@@ -31,7 +31,7 @@ from rowbox.api.v1.reading.request import (
 from rowbox.cacheserver.port import ChangeGroup, Create, FetchGroup
 from rowbox.mailbox import group
 from rowbox.mailbox.errors import BadRequest
-from rowbox.mailbox.group import WhoMay, group_conversation_id
+from rowbox.mailbox.group import History, WhoMay, group_conversation_id
 from rowbox.mailbox.groups import requests as deeds
 from rowbox.mailbox.groups.requests import Deed
 from rowbox.mailbox.ids import from_text
@@ -127,5 +127,8 @@ def _settings(settings: GroupSettings | UnsetType) -> group.GroupSettings | None
     if not isinstance(settings, GroupSettings):
         return None
     return group.GroupSettings(
-        WhoMay(settings.who_can_send), WhoMay(settings.who_can_add), WhoMay(settings.who_can_edit_info)
+        WhoMay(settings.who_can_send),
+        WhoMay(settings.who_can_add),
+        WhoMay(settings.who_can_edit_info),
+        History(settings.history),
     )

@@ -17,6 +17,13 @@ MAX_USERS: Final = 255
 
 GroupId: TypeAlias = Annotated[Id, Meta(description="The group's conversationId.")]
 Who: TypeAlias = Annotated[Literal["all", "admins"], Meta(description="Which members may.")]
+Earlier: TypeAlias = Annotated[
+    Literal["none", "recent"],
+    Meta(
+        description="What those who join see of before: nothing, or the newest 100 messages (256 KiB of text) written "
+        "since this was set."
+    ),
+]
 Name: TypeAlias = Annotated[
     str,
     Meta(
@@ -28,15 +35,20 @@ Name: TypeAlias = Annotated[
 
 
 class GroupSettings(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What members may do who are no admins."""
+    """What members may do who are no admins, and what those who join see."""
 
     who_can_send: Who = "all"
     who_can_add: Who = "admins"
     who_can_edit_info: Who = "admins"
+    history: Earlier = "none"
 
 
 WhoMay: TypeAlias = Annotated[
-    GroupSettings, Meta(description="What members may do who are no admins. What is left out has its default.")
+    GroupSettings,
+    Meta(
+        description="What members may do who are no admins, and what those who join see. What is left out has its "
+        "default."
+    ),
 ]
 
 
@@ -181,6 +193,7 @@ def encode_group_shown(shown: GroupShown) -> bytes:
                 who_can_send=settings.who_can_send.value,
                 who_can_add=settings.who_can_add.value,
                 who_can_edit_info=settings.who_can_edit_info.value,
+                history=settings.history.value,
             ),
             owner_id=next(member.user_id for member in view.members if member.role == "owner"),
             members=tuple(

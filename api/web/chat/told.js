@@ -32,7 +32,7 @@ export function sentenceOf({ type, actor, users, name, role, owner }, userId) {
         ? `${who} made ${whom} ${ROLES[role]}`
         : `${who} changed ${users[0] === userId ? "your" : `${whom}’s`} role`;
     case "settings":
-      return `${who} changed what members may do`;
+      return `${who} changed the group’s settings`;
     case "deleted":
       return `${who} deleted the group`;
     default:

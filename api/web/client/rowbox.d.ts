@@ -293,6 +293,10 @@ export type GroupSettings = {
     whoCanSend?: "all" | "admins";
     whoCanAdd?: "all" | "admins";
     whoCanEditInfo?: "all" | "admins";
+    /**
+     * Nothing, or the newest 100 messages written since this was set.
+     */
+    history?: "none" | "recent";
 };
 export type Group = {
     conversationId: string;
@@ -674,10 +678,11 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {("sent"|"delivered"|"read")} state
  * @property {?number} readTimestamp When he read it, to a few seconds; null where he has not, or where it is not known any more.
  *
- * @typedef {object} GroupSettings Which members may do something: all, or admins.
+ * @typedef {object} GroupSettings Which members may do something: all, or admins; and what those who join see of before.
  * @property {"all"|"admins"} [whoCanSend]
  * @property {"all"|"admins"} [whoCanAdd]
  * @property {"all"|"admins"} [whoCanEditInfo]
+ * @property {"none"|"recent"} [history] Nothing, or the newest 100 messages written since this was set.
  *
  * @typedef {object} Group
  * @property {string} conversationId

@@ -215,10 +215,11 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {("sent"|"delivered"|"read")} state
  * @property {?number} readTimestamp When he read it, to a few seconds; null where he has not, or where it is not known any more.
  *
- * @typedef {object} GroupSettings Which members may do something: all, or admins.
+ * @typedef {object} GroupSettings Which members may do something: all, or admins; and what those who join see of before.
  * @property {"all"|"admins"} [whoCanSend]
  * @property {"all"|"admins"} [whoCanAdd]
  * @property {"all"|"admins"} [whoCanEditInfo]
+ * @property {"none"|"recent"} [history] Nothing, or the newest 100 messages written since this was set.
  *
  * @typedef {object} Group
  * @property {string} conversationId

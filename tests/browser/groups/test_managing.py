@@ -121,6 +121,36 @@ async def test_who_may_what_is_offered_what(windows: Windows, server: ServerProc
     await expect(alice.details.get_by_role("button", name="Delete group")).to_have_count(0)
 
 
+async def test_who_joins_sees_what_was_written_since_admins_wanted_that(
+    windows: Windows, server: ServerProcess
+) -> None:
+    group = await hiking(server)
+    alice, bob = [await pane_of(windows, user) for user in ("alice", "bob")]
+    for pane in (alice, bob):
+        await pane.open("Hiking")
+        await pane.about()
+    sees_earlier = alice.details.get_by_role("checkbox", name="Recent messages from before they joined")
+    said_to_members = bob.details.get_by_text("Those who join see recent messages")
+    await expect(said_to_members).to_have_count(0)
+    await expect(sees_earlier).not_to_be_checked()
+    await sees_earlier.check()
+    await expect(bob.told.last).to_have_text("alice changed the group’s settings")
+    await expect(said_to_members).to_be_visible()
+    await server.client("bob").send_to(group, "for all who come", "later")
+    await alice.details.get_by_role("button", name="Add members").click()
+    await alice.picker.fill("frank,")
+    await alice.dialog.get_by_role("button", name="Add", exact=True).click()
+    await expect(alice.told.last).to_have_text("You added frank")
+    frank = await pane_of(windows, "frank")
+    await expect(frank.conversation("Hiking")).not_to_contain_text("unread")
+    await frank.open("Hiking")
+    await frank.shows("for all who come")
+    await expect(frank.told).to_have_text(["alice changed the group’s settings", "alice added you"])
+    await expect(sees_earlier).to_be_checked()
+    await sees_earlier.uncheck()
+    await expect(said_to_members).to_have_count(0)
+
+
 async def test_who_is_out_reads_on_and_does_not_write(windows: Windows, server: ServerProcess) -> None:
     group = await hiking(server)
     alice, bob, carol = [await pane_of(windows, user) for user in ("alice", "bob", "carol")]

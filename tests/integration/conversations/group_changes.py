@@ -72,11 +72,14 @@ def message_breaches(
     steward: str,
     stays: Mapping[str, Sequence[Stay]],
     ended: float,
+    *,
+    gives_earlier: bool = False,
 ) -> Iterator[str]:
     """In what copies of a group's messages contradict what was answered, or one another.
 
     `of`: what was asked for, by messageId; `stays`: when each user was in; `ended`: the version at which the group
-    ended for all, if it did. Nobody asks for anything any more, and all that was done has arrived.
+    ended for all, if it did; `gives_earlier`: whether who joins is given what was written before, as it is then: he has
+    of that what he would have if he had been in. Nobody asks for anything any more, and all that was done has arrived.
     """
     theirs = {user_id: {one.message_id: one for one in part} for user_id, part in parts.items()}
     for message in parts[steward]:
@@ -89,6 +92,8 @@ def message_breaches(
             if copy is None or user_id == steward:
                 continue
             of_user = [stay for stay in stays.get(user_id, ()) if stay.leaving.version >= message.sent_timestamp]
+            if gives_earlier and of_user:
+                of_user[0] = of_user[0]._replace(joined=min(of_user[0].joined, message.sent_timestamp))
             if of_user and of_user[0].leaving.version in (inf, ended):
                 if _shared(copy) != _shared(message) or not _is_own_view(user_id, copy):
                     yield f"unequal: {user_id} has {copy}, and the group {message}"

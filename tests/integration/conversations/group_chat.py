@@ -183,7 +183,9 @@ class GroupChat:
         others = self._random.sample([one for one in self._users if one != steward], _FIRST_MEMBERS)
         name = f"The group of {steward}"
         deed = history.begin_deed(steward, "created", tuple(others), name=name)
-        fields = {"clientGroupId": history.client_group_id, "members": others, "name": name}
+        history.gives_earlier = self._random.random() < 0.5
+        settings = {"history": "recent" if history.gives_earlier else "none"}
+        fields = {"clientGroupId": history.client_group_id, "members": others, "name": name, "settings": settings}
         made = await self._done(history, deed, "createGroup", fields)
         assert made is not None
         history.conversation_id = made.conversation_id

@@ -2,7 +2,8 @@
 
 The steward makes the group and never leaves it: his part is the group's log. System messages of the log say who was in
 at each moment, and so which part of it everybody else has to have: from each join to the leaving behind it, without a
-gap, in the same order. Every answer that a client had has its place in the log.
+gap, in the same order. Where the group gives who joins what was written before, each join also has the newest hundred
+in front of it, but none of before the last leaving. Every answer that a client had has its place in the log.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from rowbox.api.v1.groups.types import FetchGroupResponse
 from rowbox.mailbox.group import FIRST_MEMBERS, EventType, Role
+from rowbox.mailbox.groups.copies import MOST_COPIES
 from rowbox.mailbox.representation import Conversation, Event, Message
 from tests.integration.conversations.group_changes import (
     GroupMessageChange,
@@ -85,6 +87,8 @@ class GroupHistory:
     steward: str
     client_group_id: str
     conversation_id: str = ""
+    gives_earlier: bool = False
+    """Whether who joins is given what was written before: from the beginning on."""
     sends: list[GroupSend] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
     changes: dict[str, OfGroupMessage] = field(default_factory=dict)
@@ -190,7 +194,7 @@ def group_breaches(
     """
     stays = stays_of(parts[group.steward], group.leaving_at)
     ended = next((one.sent_timestamp for one in parts[group.steward] if _ends_it(one)), inf)
-    changed = message_breaches(group.changes, parts, group.steward, stays, ended)
+    changed = message_breaches(group.changes, parts, group.steward, stays, ended, gives_earlier=group.gives_earlier)
     parts = {user_id: [_as_sent(group, message) for message in part] for user_id, part in parts.items()}
     log = parts[group.steward]
     found = [
@@ -205,7 +209,7 @@ def group_breaches(
     ]
     roles = {one.version: one.role for one in group.deeds if one.version is not None and one.role is not None}
     for user_id in parts:
-        part, last = _part_of(user_id, log, roles)
+        part, last = _part_of(user_id, log, roles, gives_earlier=group.gives_earlier)
         found += _unequal_part(user_id, parts[user_id], part)
         found += _unequal_listing(user_id, part, last, listed[user_id])
         found += _unequal_view(user_id, last, views[user_id])
@@ -294,15 +298,20 @@ def _misordered(group: GroupHistory, log: Sequence[Message]) -> Iterator[str]:
             latest = one
 
 
-def _part_of(user_id: str, log: Sequence[Message], roles: Mapping[int, Role]) -> tuple[list[Message], Membership]:
+def _part_of(
+    user_id: str, log: Sequence[Message], roles: Mapping[int, Role], *, gives_earlier: bool
+) -> tuple[list[Message], Membership]:
     """What a user has to have of the log, and the membership as of the last of that."""
     part: list[Message] = []
     membership = last = Membership()
-    for message in log:
+    not_had = 0  # where in the log he left
+    for at, message in enumerate(log):
         before, membership = membership, membership.after(message, roles)
         if user_id in before.members or user_id in membership.members:
+            if gives_earlier and user_id not in before.members:
+                part += log[max(not_had, at - MOST_COPIES) : at]
             part.append(message)
-            last = membership
+            last, not_had = membership, at + 1
     return part, last
 
 

@@ -278,3 +278,28 @@ def test_another_answer_of_fetch_group_is_found(user_id: str) -> None:
     assert isinstance(view, FetchGroupResponse)
     made.views[user_id] = replace(view, members=view.members[1:]) if user_id == "ann" else code
     assert any(finding.startswith(f"fetchGroup: {user_id}") for finding in made.breaches())
+
+
+def gives_earlier() -> Told:
+    """The same group, where who joins is given what was written before."""
+    made = told()
+    made.history.gives_earlier = True
+    made.parts |= {user_id: list(made.log) for user_id in ("bob", "dan")}
+    return made
+
+
+def test_who_joined_has_what_was_written_before_where_the_group_says_so() -> None:
+    assert gives_earlier().breaches() == []
+
+
+def test_who_joined_and_lacks_what_was_written_before_is_found() -> None:
+    made = gives_earlier()
+    made.parts["bob"].pop(4)
+    (breach,) = made.breaches()
+    assert breach == "missing: bob was in, and is without message-4"
+
+
+def test_who_was_given_more_than_the_group_gives_is_found() -> None:
+    made = gives_earlier()
+    made.history.gives_earlier = False
+    assert "not a member: bob has message-4, and was not in" in made.breaches()

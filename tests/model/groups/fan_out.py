@@ -14,9 +14,12 @@ Steps, in every order:
   its way for ever, too. An acknowledgement is heard at once or never: it stays true, so that one which comes late says
   what the next one says
 - messages are edited, taken back and reacted to: more events, each of which the group's row may refuse
+- whoever joins is given what was written before, from the moment at which that becomes so. It is read when the join is
+  sent, so it may be newer than the join
 
 Checked after every step: the member's row shows exactly the messages that the group's log has between his joins and
-leavings, up to the row's chain, each as the changes made it that were made while he was in; nothing left `o` that the
+leavings, up to the row's chain, and those that he was given, each as the changes made it that were made while he was
+in, and never goes back; nothing left `o` that the
 row does not have; nobody's message is in the log who was not in, and no change of what was taken back. And from every
 state the row comes to have all, once nothing fails any more: `heals`.
 """
@@ -26,7 +29,7 @@ from typing import NamedTuple, TypeAlias
 
 from tests.model.groups import shipped
 from tests.model.groups.copies import Copy
-from tests.model.groups.member import MemberRules, expected, is_recipient
+from tests.model.groups.member import MemberRules, expected, goes_back, is_as_new, is_recipient, part_of
 from tests.model.groups.shipped import Answer, Event, Kind, Log, MemberRow, Plan, joined, resume, take
 
 OWNERS = ("1", "2")
@@ -50,6 +53,10 @@ class FanOutBounds(NamedTuple):
     edits: int = 0
     unsends: int = 0
     reactions: int = 0
+    opens: int = 0
+    """How often it becomes so that who joins is given what was written since."""
+    closes: int = 0
+    """... and that he is not."""
     put_backs: int = 0
     """How often the member's row is put back to an older state."""
     group_put_backs: int = 0
@@ -159,10 +166,11 @@ class FanOutModel:
         row = state.row
         for event in state.log:
             if event.version in state.due:
-                row, answer = take(row, event)
+                said = event._replace(as_of=state.log) if event.given_since else event
+                row, answer = take(row, said)
                 if answer == "gap" and self.rules.resumes and state.excused:
                     row, _ = resume(row, event.prev, state.log)
-                    row, answer = take(row, event)
+                    row, answer = take(row, said)
                 if answer == "gap":
                     return f"{event} is a gap to the row for ever, whose chain is {row.chain}"
         shows, should = row.messages, expected(state.log, row, state.declined)
@@ -175,7 +183,10 @@ class FanOutModel:
         if not self._is_right(state, row, should):
             return f"in the end the row shows {row.messages}, and the log has {should}"
         since = joined(state.log)
-        was_in = max((event.version for event in state.log if event.kind == "join"), default=0)
+        joins = [event for event in state.log if event.kind == "join"]
+        was_in = joins[-1].version if joins else 0
+        if joins and joins[-1].given_since and not state.is_cut:
+            was_in = joins[-1].given_since - 1
         newest = [event.version for event in state.log if event.version in state.due]
         if state.differs or not newest or newest[-1] <= state.excused:
             return None  # nothing has come that would tell the member's row that it lacks something
@@ -194,6 +205,12 @@ class FanOutModel:
             if not agreed:
                 return True
             since = agreed[0]
+        if not since and self.bounds.opens:
+            given = part_of(state.log, row, state.declined).given
+            return len(row.messages) == len(should) and all(
+                shown == wanted or (wanted.version in given and is_as_new(shown, wanted))
+                for shown, wanted in zip(row.messages, should, strict=True)
+            )
         return is_shown(row.messages, should, since)
 
     def successors(self, state: FanOut) -> Iterator[Step]:
@@ -204,6 +221,7 @@ class FanOutModel:
                 yield from self._sends(state, me, owner)
                 yield from self._removes(state, me, owner)
                 yield from self._resumes(state, me, owner)
+                yield from self._gives(state, me, owner)
         for me, receiver in enumerate(state.member):
             if receiver is not None:
                 yield from self._takes(state, me, receiver)
@@ -239,6 +257,12 @@ class FanOutModel:
             fewer = budget._replace(leaves=budget.leaves - 1)
             yield from self._planned(state._replace(left=fewer), me, Plan("leave"))
         yield from self._changes(state, me, owner)
+        if budget.opens:
+            opened = state._replace(left=budget._replace(opens=budget.opens - 1))
+            yield from self._planned(opened, me, Plan("open"))
+        if budget.closes:
+            closed = state._replace(left=budget._replace(closes=budget.closes - 1))
+            yield from self._planned(closed, me, Plan("close"))
 
     def _changes(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
         """What is done to messages: by their author what he may, by Ann all else."""
@@ -301,7 +325,8 @@ class FanOutModel:
         owner = state.group[me]
         if owner is None or not self.rules.recipients_at_commit:
             return state
-        sent = state._replace(net=state.net.union(event for event in owner.log if event.version in owner.due))
+        due = [event for event in owner.log if event.version in owner.due and not event.given_since]
+        sent = state._replace(net=state.net.union(due))
         if not self.rules.kept_until_acknowledged:
             sent = sent._replace(group=_put(state.group, me, owner._replace(due=frozenset())), due=frozenset())
         return sent
@@ -340,6 +365,13 @@ class FanOutModel:
             said = Event(first.prev, "resumption", 0, epoch=me + 1, as_of=owner.log)
             if said not in state.net:
                 yield f"G{OWNERS[me]} says how things stood at {first.prev}", state._replace(net=state.net | {said})
+
+    def _gives(self, state: FanOut, me: int, owner: GroupOwner) -> Iterator[Step]:
+        """A join is sent with what the member is given, as that is in the group's row when it is read."""
+        for event in owner.log:
+            said = event._replace(as_of=owner.log)
+            if event.version in owner.due and event.given_since and said not in state.net:
+                yield f"G{OWNERS[me]} sends {event} as of {_version(owner.log)}", state._replace(net=state.net | {said})
 
     def _repeats(self, state: FanOut) -> Iterator[Step]:
         for version in state.again if state.left.repeats else ():
@@ -398,7 +430,7 @@ class FanOutModel:
         if not owner.executed:
             done = state._replace(member=_put(state.member, me, owner._replace(executed=True)))
             if state.member_epoch == me + 1:
-                done = done._replace(row=owner.then)
+                done = done._replace(row=owner.then, wrong=goes_back(state.row, owner.then))
                 if state.left.put_backs:
                     done = done._replace(earlier=state.earlier | {state.row})
                 if owner.answer == "declined":

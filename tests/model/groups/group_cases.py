@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, TypeAlias
 
 from rowbox.mailbox.aggregate import changes
-from rowbox.mailbox.groups import chain, done_already, member_row, message_row, resuming
+from rowbox.mailbox.groups import chain, copies, done_already, joining, member_row, message_row, resuming
 from rowbox.mailbox.groups.group_messages import GroupMessages
 from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.group_standing import GroupStanding
@@ -16,6 +16,7 @@ from tests.model.search import Model
 Bounds: TypeAlias = FanOutBounds | DoorBounds
 STILL = FanOutBounds(takeovers=0, member_takeovers=0)
 STAYING = STILL._replace(messages=1, joins=1, leaves=0)
+GIVEN = STILL._replace(messages=1, joins=1, leaves=0, opens=1)
 PUT_BACK = STILL._replace(joins=1, leaves=0, put_backs=1)
 SENDS = DoorBounds(("send", "send"), removals=1, returns=1, whiles=1)
 CHANGES = DoorBounds(("add", "remove"))
@@ -43,6 +44,12 @@ _PUT_BACK_LEFT = "group, the member's row is put back, a leaving"
 _PUT_BACK_EDITED = "group, the member's row is put back, an edit"
 _GROUP_PUT_BACK = "group, its row is put back"
 _GROUP_PUT_BACK_LEFT = "group, its row is put back, joins and leavings"
+_GIVEN_AGAIN = "group, what was written before, in again"
+_GIVEN_CLOSED = "group, what was written before, and the setting changes"
+_GIVEN_EDITED = "group, what was written before, edited"
+_GIVEN_UNSENT = "group, what was written before, edited and taken back"
+_GIVEN_REACTIONS = "group, what was written before, a reaction, taken back"
+_GIVEN_GROUP_PUT_BACK = "group, what was written before, its row is put back"
 
 
 class GroupCase(NamedTuple):
@@ -91,6 +98,16 @@ FULL = (
     GroupCase(_GROUP_PUT_BACK, STILL._replace(joins=1, leaves=0, group_put_backs=1)),
     GroupCase(_GROUP_PUT_BACK_LEFT, STILL._replace(messages=1, group_put_backs=1)),
     GroupCase("group, both rows are put back", PUT_BACK._replace(group_put_backs=1)),
+    GroupCase(_GIVEN_AGAIN, GIVEN._replace(joins=2, leaves=1)),
+    GroupCase(_GIVEN_CLOSED, GIVEN._replace(opens=2, closes=1)),
+    GroupCase(_GIVEN_EDITED, GIVEN._replace(edits=2)),
+    GroupCase(_GIVEN_UNSENT, GIVEN._replace(edits=1, unsends=1)),
+    GroupCase(_GIVEN_REACTIONS, GIVEN._replace(reactions=1, unsends=1)),
+    GroupCase("group, what was written before, a declined join", GIVEN._replace(declines=1)),
+    GroupCase("group, what was written before, a takeover of its row", GIVEN._replace(takeovers=1)),
+    GroupCase("group, what was written before, a takeover of the member's row", GIVEN._replace(member_takeovers=1)),
+    GroupCase("group, what was written before, the member's row is put back", GIVEN._replace(put_backs=1)),
+    GroupCase(_GIVEN_GROUP_PUT_BACK, GIVEN._replace(joins=2, group_put_backs=1)),
     GroupCase(_SENDS, SENDS),
     GroupCase(_CHANGES, CHANGES._replace(requests=("add", "remove", "add"))),
     GroupCase(_TEXTS, DoorBounds(("edit", "edit", "edit"))),
@@ -114,6 +131,14 @@ LARGE = (
     GroupCase("group, the member's row is put back, two messages, a leaving", PUT_BACK._replace(leaves=1)),
     GroupCase("group, the member's row is put back, taken back", PUT_BACK._replace(messages=1, edits=1, unsends=1)),
     GroupCase("group, the member's row is put back, reactions", PUT_BACK._replace(messages=1, reactions=2)),
+    GroupCase("group, what was written before, three joins", GIVEN._replace(messages=2, joins=3, leaves=2)),
+    GroupCase(
+        "group, what was written before, the member's row is put back, a leaving", GIVEN._replace(put_backs=1, leaves=1)
+    ),
+    GroupCase(
+        "group, what was written before, takeovers of both rows",
+        GIVEN._replace(takeovers=1, member_takeovers=1, edits=1),
+    ),
     GroupCase("group, requests: sends, two whiles", SENDS._replace(removals=2, returns=2, whiles=2)),
     GroupCase(
         "group, requests: members, a while", DoorBounds(("add", "remove", "add"), removals=1, returns=1, whiles=1)
@@ -153,8 +178,18 @@ MUTANTS = (
     Mutant(chain.verdict, "event.version <= place.chain:", "event.version <= place.chain and join is None:", _STILL),
     Mutant(chain.verdict, "event.prev <= place.chain", "True", _STILL),
     Mutant(chain.verdict, "event.prev <= place.chain", "event.prev == place.chain", _GROUP_PUT_BACK),
+    Mutant(joining.given_since, "max(group.history_since, after + 1)", "1", _GIVEN_CLOSED),
+    Mutant(joining.given_since, "group.history_since and ", "", _GIVEN_CLOSED),
+    Mutant(joining.history_since, "before.history_since or version", "1", _GIVEN_CLOSED),
+    Mutant(copies.add_copied, "copy.message_id <= state.last_message_id", "False", _GIVEN_GROUP_PUT_BACK),
+    Mutant(joining.with_earlier, "part.prev)", "part.prev - 1)", _GIVEN_AGAIN),
+    Mutant(GroupRow._change, "history_since=since", "history_since=0", _GIVEN_AGAIN),
+    Mutant(member_row.take_event, "if plan.user_id in part.joins:", "if False:", _GIVEN_AGAIN),
+    Mutant(member_row._has_it, "<= held.change.version", "== held.change.version", _GIVEN_EDITED),
+    Mutant(member_row._has_it, "<= held.change.version", "== held.change.version", _GIVEN_UNSENT),
+    Mutant(member_row._has_it, "held.is_unsent or ", "", _GIVEN_REACTIONS),
     Mutant(resuming.take_resumption, "if part.version <= chain:", "if False:", _PUT_BACK),
-    Mutant(resuming.take_resumption, "if copy.version > chain:", "if False:", _PUT_BACK),
+    Mutant(copies.add_copied, "copy.message_id <= state.last_message_id", "True", _PUT_BACK),
     Mutant(resuming.resumption, "if prev < former.left:", "if False:", _PUT_BACK_LEFT),
     Mutant(resuming.resumption, "GroupPart(prev, 0,", "GroupPart(prev + 1, 0,", _PUT_BACK),
     Mutant(chain.verdict, "place.chain >= join.after", "True", _STILL),

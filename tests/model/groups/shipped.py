@@ -31,6 +31,7 @@ from rowbox.mailbox.group import (
     Group,
     GroupPart,
     GroupSettings,
+    History,
     Info,
     Join,
     Member,
@@ -57,6 +58,7 @@ from rowbox.mailbox.groups.requests import (
     NewGroup,
     Remove,
     Standpoint,
+    Update,
 )
 from rowbox.mailbox.ids import message_id, payload_hash
 from rowbox.mailbox.message import Change, Message
@@ -74,7 +76,8 @@ LIMITS = Limits(A_YEAR_MS, A_YEAR_MS, A_YEAR_MS, window_messages=64, window_byte
 MADE = 1
 """The product's version of the event that makes the group."""
 
-Kind: TypeAlias = Literal["join", "leave", "message", "edit", "unsend", "reaction", "resumption"]
+Kind: TypeAlias = Literal["join", "leave", "message", "edit", "unsend", "reaction", "open", "close", "resumption"]
+"""`open`: from then on who joins is given what was written since; `close`: he is given nothing any more."""
 Membership_: TypeAlias = Literal["out", "in", "declined"]
 Answer: TypeAlias = Literal["taken", "known", "gap", "declined"]
 
@@ -99,7 +102,10 @@ class Event(NamedTuple):
     of: int = 0
     """Of what is done to a message: that one's version."""
     as_of: "Log" = ()
-    """Of what is said to a row that was put back: the log of the group's row then. `version`: what it stands for."""
+    """Of what is said to a row that was put back: the log of the group's row then. `version`: what it stands for. Of a
+    join as it is delivered, where the member is given messages of before it: the log of which they are."""
+    given_since: int = 0
+    """For a join: none of those messages is below this version; 0: he is given none."""
 
     @property
     def is_of_members(self) -> bool:
@@ -159,7 +165,9 @@ def planned(log: Log, plan: Plan, epoch: int, now: int = 0) -> Event | None:
     after = max(0, join.after - MADE) if join is not None else 0
     version, prev = part.version - MADE, part.prev - MADE
     to_member = WATCHED in part.recipients
-    return Event(version, plan.kind, prev, after, plan.by_member, plan.hidden, plan.declines, epoch, to_member, plan.of)
+    since = max(1, join.given_since - MADE) if join is not None and join.given_since else 0
+    said = version, plan.kind, prev, after, plan.by_member, plan.hidden, plan.declines, epoch, to_member, plan.of
+    return Event(*said, given_since=since)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -167,7 +175,7 @@ def take(row: MemberRow, event: Event, declines: bool = False) -> tuple[MemberRo
     """The row after an event, and what it answers; the row is as it was unless the answer is `taken` or `declined`."""
     mailbox = _mailbox_of(row)
     plan = mailbox.plan(0, LONG_AFTER_US if event.hidden else 0)
-    message = _message_of(event)
+    message = _given(event) if event.given_since else _message_of(event)
     known = [copy for copy in row.messages if copy.version == event.of]
     held = cell_of(known[0], CONVERSATION, _sender_of(event), CREATOR, MADE) if known else None
     try:
@@ -184,9 +192,10 @@ def take(row: MemberRow, event: Event, declines: bool = False) -> tuple[MemberRo
         return row, "declined" if isinstance(outcome, JoinDeclined) else "known"
     changed = event.of or event.version
     cells = [cell for cell in messages_in(plan.cells()) if cell.told is None]
-    shown = [copy_in(cell, (changed,), MADE) for cell in cells]
+    shown = [copy_in(cell, (changed, *(one.version for one in event.as_of)), MADE) for cell in cells]
     mailbox.apply(plan)
     others = [copy for copy in row.messages if not shown or copy.version != changed]
+    assert not {copy.version for copy in others} & {copy.version for copy in shown}
     after = _row_of(mailbox, tuple(sorted((*others, *shown))))
     return after, "declined" if isinstance(outcome, JoinDeclined) else "taken"
 
@@ -215,11 +224,26 @@ def _resumption(prev: int, log: Log) -> Message:
     row = GroupRow(mailbox.plan(0))
     need = row.resumption(WATCHED, prev + MADE, None)
     assert isinstance(need, NewestNeed)
-    newest = sorted(held.values(), key=lambda cell: cell.message_id, reverse=True)
-    cells = tuple(cell for cell in newest if cell.message_id < need.below)
-    message = row.resumption(WATCHED, prev + MADE, Fact(need, mailbox.head, HeldMessages(cells)))
+    message = row.resumption(WATCHED, prev + MADE, _newest(need, mailbox.head, held))
     assert isinstance(message, Message)
     return message
+
+
+@lru_cache(maxsize=1 << 16)
+def _given(event: Event) -> Message:
+    """A join as it is delivered, with what the member is given."""
+    mailbox, held = _group_after(tuple(one._replace(epoch=1) for one in event.as_of))
+    row, join = GroupRow(mailbox.plan(0)), _message_of(event)
+    need = row.with_earlier(join, None)
+    assert isinstance(need, NewestNeed)
+    message = row.with_earlier(join, _newest(need, mailbox.head, held))
+    assert isinstance(message, Message)
+    return message
+
+
+def _newest(need: NewestNeed, head: int, held: "Held") -> Fact:
+    newest = sorted(held.values(), key=lambda cell: cell.message_id, reverse=True)
+    return Fact(need, head, HeldMessages(tuple(cell for cell in newest if cell.message_id < need.below)))
 
 
 def joined(log: Log) -> int:
@@ -278,6 +302,9 @@ def _do(
     elif what.kind == "reaction":
         decided = row.messages.react((MessageReaction(CONVERSATION, creator, of, text, 0),), ALWAYS, fact)
         assert isinstance(decided, Reacted)
+    elif what.kind in ("open", "close"):
+        settings = GroupSettings(history=History.RECENT if what.kind == "open" else History.NONE)
+        row.change(GroupChange(CONVERSATION, creator, Update(None, settings), 0))
     elif what.declines:
         row.remove_declined(WATCHED, what.declines + MADE, 0)
     elif what.kind == "join":
@@ -337,13 +364,21 @@ def _message_of(event: Event) -> Message:
         reactions = (Reaction(CREATOR, text, version),)
         part = GroupPart(version, event.prev + MADE, recipients, reactions=reactions)
         return Message(id_of(event.of + MADE), CONVERSATION, sender, (), "", group=part)
-    if not event.is_of_members:
+    if event.of:
         change = Change(version, is_unsent=event.kind == "unsend")
         part = GroupPart(version, event.prev + MADE, recipients)
         content = "" if change.is_unsent else text
         return Message(id_of(event.of + MADE), CONVERSATION, sender, (), content, change, None, part)
+    if not event.is_of_members:
+        part = GroupPart(version, event.prev + MADE, recipients, "", b"", Told("settings"), Info("", 2, recipients))
+        return Message(message_id(version, 1), CONVERSATION, CREATOR, (), "", group=part)
     told = Told("added" if event.kind == "join" else "left", (WATCHED,))
-    joins = {WATCHED: Join("member", event.after + MADE if event.after else 0)} if event.kind == "join" else {}
+    join = Join(
+        "member",
+        event.after + MADE if event.after else 0,
+        event.given_since + MADE if event.given_since else 0,
+    )
+    joins = {WATCHED: join} if event.kind == "join" else {}
     leaves = {WATCHED: Standing.LEFT} if event.kind == "leave" else {}
     info = Info("", 2, recipients)
     part = GroupPart(version, event.prev + MADE, recipients, "", b"", told, info, joins, leaves)

@@ -8,7 +8,7 @@ import pytest
 from tests.model.groups.copies import Copy
 from tests.model.groups.fan_out import FanOut, FanOutBounds, FanOutModel
 from tests.model.groups.front_door import DoorRules
-from tests.model.groups.group_cases import FULL, MUTANTS, STILL, WEAKENED, GroupCase
+from tests.model.groups.group_cases import FULL, GIVEN, MUTANTS, STILL, WEAKENED, GroupCase
 from tests.model.groups.member import ALL, MemberRules
 from tests.model.mutants import Mutant, planted
 from tests.model.search import search
@@ -82,6 +82,18 @@ GOALS: Final[dict[str, tuple[FanOutBounds, Callable[[FanOut], bool]]]] = {
     "who is in again sees a change of what he had before": (
         STILL._replace(messages=1, edits=1),
         lambda state: state.row.messages == (Copy(2, 5),) and not state.due,
+    ),
+    "who joins has what was written before": (
+        GIVEN,
+        lambda state: state.row.messages == (Copy(2),) and state.row.chain == 3 and not state.due,
+    ),
+    "who is in again has what was written meanwhile": (
+        GIVEN._replace(joins=2, leaves=1),
+        lambda state: state.row.messages == (Copy(4),) and state.row.chain == 5 and not state.due,
+    ),
+    "what he is given was edited after his join": (
+        GIVEN._replace(edits=1),
+        lambda state: state.row.messages == (Copy(2, 4),) and state.row.chain == 3,
     ),
     "who declined is removed": (
         STILL._replace(declines=1, messages=1, joins=1),

@@ -3,7 +3,8 @@
 What clients are told is compared with what the group's row and the mailboxes hold in the end: a confirmed message is in
 the group once, a refused one never; it has the text that its author gave it last, or is taken back if that was ever
 confirmed; and who reacts sees the reaction that he chose last. The checker holds each member's part against the group's
-log, from his joins to his leavings, without a gap.
+log, from his joins to his leavings, without a gap. By every other seed the group gives who joins what was written
+before: then whoever is in has all of it, whenever he came.
 """
 
 import asyncio
@@ -30,7 +31,9 @@ from rowbox.mailbox.errors import (
     UnknownMember,
     UnknownMessage,
 )
-from rowbox.mailbox.group import group_conversation_id, group_name
+from rowbox.mailbox.group import GroupSettings, group_conversation_id, group_name
+from rowbox.mailbox.group import History as Given
+from rowbox.mailbox.groups.copies import MOST_COPIES
 from rowbox.mailbox.groups.requests import Add, Deed, Leave, Remove, SetRole, Update
 from rowbox.mailbox.settings.config import Settings
 from tests.simulation.cluster.cluster import SimulatedCluster
@@ -56,6 +59,7 @@ REFUSALS = (
 )
 UP, HEART = "\U0001f44d", "\u2764\ufe0f"
 STEPS = 8
+GIVES_EARLIER = GroupSettings(history=Given.RECENT)
 RECEIPTS_S = 20.0
 """More than receipts take once nothing fails."""
 
@@ -138,11 +142,13 @@ class Groups:
 
     groups: GroupHistory
     clients: "itertools.count[int]"
+    settings: GroupSettings
+    """Of the group, from the beginning on."""
 
     async def _group_client(self: "World", user: str, steps: int) -> None:  # type: ignore[misc]
         assert isinstance(self, Groups)
         client = next(self.clients)
-        await self._once(lambda node: node.create_group(OWNER, USERS[1], named="g"))
+        await self._once(lambda node: node.create_group(OWNER, USERS[1], named="g", settings=self.settings))
         for _ in range(steps):
             await asyncio.sleep(self.dice.uniform(0, 0.1))
             choice = self.dice.random()
@@ -258,6 +264,9 @@ class Groups:
             log = log or items  # the owner is in from the first event on
             if membership == "in" and found[0] != log[0]["messageId"]:
                 raise self.history.violated("P1", f"{user} is in, and lacks what came last")
+            newest = {item["messageId"] for item in log[:MOST_COPIES]}
+            if membership == "in" and self.settings == GIVES_EARLIER and not newest <= set(found):
+                raise self.history.violated("P1", f"{user} is in, and was not given {sorted(newest - set(found))}")
             if found != sorted(found, reverse=True):
                 raise self.history.violated("P3", f"the group of {user} is out of order")
             if unknown := set(found) - {item["messageId"] for item in log}:
@@ -285,6 +294,7 @@ class GroupWorld(Groups, World):
     def __init__(self, seed: int, *, late: bool) -> None:
         super().__init__(seed, late=late)
         self.groups, self.clients = GroupHistory(self.history), itertools.count()
+        self.settings = GIVES_EARLIER if seed % 2 else GroupSettings()
 
     def _make_cluster(self) -> Cluster:
         cluster = super()._make_cluster()
@@ -307,6 +317,7 @@ class GroupClusterWorld(Groups, ClusterWorld):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.groups, self.clients = GroupHistory(self.history), itertools.count()
+        self.settings = GIVES_EARLIER if seed % 2 else GroupSettings()
 
     def _make_cluster(self) -> SimulatedCluster:  # type: ignore[override]
         cluster = super()._make_cluster()

@@ -29,6 +29,8 @@ OUT_SINCE_40 = None, Former(40, 1, "bob", 40, 20, LEFT)
         (OUT_SINCE_40, 50, LEFT, 0, [20, 30, 40]),
         (OUT_SINCE_40, 35, IN, 20, [20, 30]),
         ((None, Former(40, 1, "bob", 40)), 50, Standing.REMOVED, 0, []),  # of a time when the join was not kept
+        ((Member("bob", "admin", 30, 15), None), 50, IN, 30, [20, 30, 40, 50]),  # with what he was given
+        ((None, Former(40, 1, "bob", 40, 30, LEFT, 20)), 35, IN, 30, [20, 30]),
     ],
 )
 def test_how_things_stood(

@@ -102,6 +102,9 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
           <${Permissions} settings=${group.settings} problem=${problemAt("settings")}
             onChange=${(/** @type {Group["settings"]} */ settings) => tryTo("settings", groups.allow(conversationId, settings))} />
         `}
+        ${!rights.isAdmin && group?.settings.history === "recent" && html`
+          <section class="permissions"><p class="limit">Those who join see recent messages from before they joined.</p></section>
+        `}
         <section class="ends" aria-label="Leave or delete">
           <p class="problem" role="alert">${problemAt("end")}</p>
           <button type="button" class="bad" onClick=${leave}>Leave group</button>
