@@ -49,7 +49,7 @@ class Program:
 
 @asynccontextmanager
 async def program(name: str, *arguments: str) -> AsyncIterator[Program]:
-    script = Path(__file__).with_name(name)
+    script = Path(__file__).parent / name
     process = await asyncio.create_subprocess_exec(NODE, script, *arguments, stdin=PIPE, stdout=PIPE)
     try:
         yield Program(process)

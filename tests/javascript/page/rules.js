@@ -1,12 +1,12 @@
 // Rules of the chat page that need no page: each line that is heard names one and its arguments, and its value is said.
 
-import { excessOfName } from "../../api/web/chat/mail/groups.js";
-import { groupIdOf, groupPeer, isPeer } from "../../api/web/chat/peers.js";
-import { sentenceOf, takenBack } from "../../api/web/chat/told.js";
-import { colourOf, initialsOf } from "../../api/web/chat/views/avatar.js";
-import { NOBODY, withWritten } from "../../api/web/chat/views/groups/people_picker.js";
-import { rightsOf } from "../../api/web/chat/views/groups/rights.js";
-import { heard, say } from "./lines.js";
+import { excessOfName } from "../../../api/web/chat/mail/groups.js";
+import { groupIdOf, groupPeer, isPeer } from "../../../api/web/chat/peers.js";
+import { sentenceOf, takenBack } from "../../../api/web/chat/told.js";
+import { colourOf, initialsOf } from "../../../api/web/chat/views/avatar.js";
+import { NOBODY, withWritten } from "../../../api/web/chat/views/groups/people_picker.js";
+import { rightsOf } from "../../../api/web/chat/views/groups/rights.js";
+import { heard, say } from "../lines.js";
 
 const rules = {
   colourOf,

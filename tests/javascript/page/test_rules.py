@@ -18,7 +18,7 @@ GROUP = "!0192f5a0c0de7abc8123456789abcdef"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ask() -> AsyncIterator[Ask]:
     """Calls one of the rules of page.js."""
-    async with program("page.js") as page:
+    async with program("page/rules.js") as page:
 
         async def ask(rule: str, *values: object) -> Any:
             await page.hear(json.dumps([rule, *values]))
