@@ -257,7 +257,15 @@ async def test_everything_can_be_done_by_keyboard(windows: Windows, server: Serv
     page = await windows.open("alice")
     alice = Pane(page, "alice")
     await expect(alice.conversation("dave")).to_be_visible()
-    for name in ("Notifications", "Sign out", "New conversation: user id", "Start", "New group", "bob"):
+    for name in (
+        "alice, your account",
+        "Notifications",
+        "Sign out",
+        "New conversation: user id",
+        "Start",
+        "New group",
+        "bob",
+    ):
         await page.keyboard.press("Tab")
         await comes_to(page, FOCUSED, name)
     assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -37,6 +37,8 @@ SENTENCES = [
     (event("added", "bob", "alice"), "bob added you"),
     (event("added", "alice", "bob", "carol", "dave"), "You added bob, carol and dave"),
     (event("added", "bob", "c", "d", "e", "f", "alice"), "bob added c, d, e, f, you …"),
+    (event("added", "erin", "frank", "bob"), "Erin Novak added \u2068דוד\u2069 and bob"),
+    (event("left", "erin", "erin", owner="frank"), "Erin Novak left; \u2068דוד\u2069 is the owner now"),
     (event("removed", "bob", "carol"), "bob removed carol"),
     (event("left", "alice", "alice"), "You left"),
     (event("left", "bob", "bob", owner="alice"), "bob left; you are the owner now"),
@@ -67,6 +69,7 @@ async def test_what_happened_in_words(ask: Ask, told: object, sentence: str | No
     [
         ("bob", None, "This message was taken back"),
         ("bob", "bob", "bob took this message back"),
+        ("erin", "erin", "Erin Novak took this message back"),
         ("alice", "alice", "You took this message back"),
         ("bob", "carol", "An admin removed this message"),
         ("alice", "carol", "An admin removed this message"),
@@ -134,6 +137,45 @@ async def test_initials(ask: Ask) -> None:
         "+": "+",
     }.items():
         assert await ask("initialsOf", title) == initials
+
+
+async def test_a_name_turns_nothing_but_itself_and_is_never_mistaken_for_an_id(ask: Ask) -> None:
+    assert await ask("shownName", "  Zoë\u202e \u2066 von\u200f  Ende\u2069 ") == "Zoë von Ende"
+    assert await ask("shownName", "\u202e\u2066") == ""
+    assert await ask("fullName", "erin") == "Erin Novak (erin)"
+    assert await ask("fullName", "bob") == "bob"
+
+
+@pytest.mark.parametrize(
+    ("update", "create", "calls", "words"),
+    [
+        ("", "", ["update"], None),
+        ("unknown_user", "", ["update", "create"], None),
+        (
+            "unknown_user",
+            "user_exists",
+            ["update", "create"],
+            "Your name was changed somewhere else just now. Try again",
+        ),
+        ("bad_request", "", ["update"], "Not allowed"),
+        (
+            "unknown_user",
+            "forbidden",
+            ["update", "create"],
+            "Only an administrator of this server can give you a name. Once you have one you can change it here",
+        ),
+    ],
+)
+async def test_who_has_no_profile_is_made_known_where_the_server_lets_him(
+    ask: Ask, update: str, create: str, calls: list[str], words: str | None
+) -> None:
+    assert await ask("giveName", update, create) == {"calls": calls, "words": words}
+
+
+async def test_what_is_no_name(ask: Ask) -> None:
+    assert await ask("problemOfName", "") == "A name has at least one character"
+    assert await ask("problemOfName", "🏔" * 100) is None
+    assert await ask("problemOfName", "x" * 101) == "Too long by 1 characters"
 
 
 async def test_a_user_has_always_the_same_colour_and_neighbours_have_others(ask: Ask) -> None:

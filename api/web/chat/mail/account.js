@@ -8,6 +8,8 @@ import { Groups } from "./groups.js";
 import { Inbox } from "./inbox.js";
 import { LastEvents } from "./last_events.js";
 import { Observable } from "../observable.js";
+import { giveName } from "./user/own_name.js";
+import { Names } from "./user/names.js";
 import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
 import { groupIdOf } from "../peers.js";
@@ -45,7 +47,8 @@ export class Account extends Observable {
     this.userId = userId;
     this.#notifier = notifier;
     this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
-    this.inbox = new Inbox(this.#client, userId, this.#end.signal);
+    this.names = new Names(this.#client, this.#end.signal);
+    this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
     this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
     this.deeds = new Deeds(this.#client, this.#end.signal);
@@ -105,6 +108,13 @@ export class Account extends Observable {
     void this.#follow();
   }
 
+  /** Gives the user this name. Null when that was done; else why not, in words. @param {string} name */
+  async giveName(name) {
+    const problem = await giveName(this.#client, name, this.#end.signal);
+    if (problem === null) this.names.askAgain(this.userId);
+    return problem;
+  }
+
   /** Looks again for the open conversation, because the list of conversations could not be loaded before. */
   findAgain() {
     if (this.thread) void this.#find(this.thread);
@@ -138,6 +148,7 @@ export class Account extends Observable {
       this.isConnected = isConnected;
       if (isConnected) {
         this.outbox.goOn();
+        this.names.goOn();
         if (this.thread?.failure && !this.thread.isLoaded) void this.#find(this.thread);
         if (this.openGroup?.failure) void this.openGroup.load();
       }
@@ -150,6 +161,7 @@ export class Account extends Observable {
         if (change.isDeltaUpdate) this.#notify(change);
         this.lastEvents.take(change.messages);
         this.inbox.apply(change);
+        if (change.account || !change.isDeltaUpdate) this.names.askAgain(this.userId);
         this.#tellThread(change);
         this.#token = change.lastUpdatedTimestamp;
       }
@@ -166,7 +178,7 @@ export class Account extends Observable {
       const before = this.inbox.with(peer)?.unreadCount ?? 0;
       if (conversation.unreadCount <= before) continue;
       const { kind, snippet, lastSenderId } = conversation;
-      const text = kind === "group" && lastSenderId && snippet ? `${lastSenderId}: ${snippet}` : snippet;
+      const text = kind === "group" && lastSenderId && snippet ? `${this.names.of(lastSenderId)}: ${snippet}` : snippet;
       this.#notifier.tell(this.userId, peer, this.inbox.nameOf(conversation), text ?? "");
     }
   }

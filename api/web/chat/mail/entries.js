@@ -20,7 +20,7 @@ import { sentenceOf } from "../told.js";
  * @param {string | undefined} openPeer
  * @returns {Entry[]}
  */
-export function entriesOf({ userId, inbox, outbox, drafts, lastEvents, isConnected }, openPeer) {
+export function entriesOf({ userId, inbox, outbox, drafts, names, lastEvents, isConnected }, openPeer) {
   const known = new Map(inbox.conversations.map((conversation) => [inbox.peerOf(conversation), conversation]));
   const isOut = (/** @type {string} */ peer) => (known.get(peer)?.membership ?? "in") !== "in";
   const draftPeers = drafts.peers.filter((peer) => peer !== openPeer && !isOut(peer));
@@ -53,7 +53,7 @@ export function entriesOf({ userId, inbox, outbox, drafts, lastEvents, isConnect
     if (conversation.lastMessageUnsent) return { mark: null, text: isOwn && conversation.kind !== "group" ? "You took a message back" : "A message was taken back" };
     if (conversation.snippet === null) return { mark: null, text: happened(conversation) };
     if (isOwn) return { mark: "you", text: conversation.snippet };
-    const sender = conversation.kind === "group" ? (conversation.lastSenderId ?? undefined) : undefined;
+    const sender = conversation.kind === "group" && conversation.lastSenderId ? names.of(conversation.lastSenderId) : undefined;
     return { mark: null, sender, text: conversation.snippet };
   }
 
@@ -61,6 +61,6 @@ export function entriesOf({ userId, inbox, outbox, drafts, lastEvents, isConnect
   function happened(conversation) {
     if (conversation.kind !== "group") return null;
     const event = lastEvents.of(conversation);
-    return event ? (sentenceOf(event, userId) ?? "") : event === undefined ? "" : null;
+    return event ? (sentenceOf(event, userId, names.of) ?? "") : event === undefined ? "" : null;
   }
 }

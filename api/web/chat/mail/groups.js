@@ -26,6 +26,9 @@ const BLAMED = /** @type {Record<string, Problem["about"]>} */ ({ group_full: "m
 /** By how many characters a group's name is too long; 0 or less: it is not. @param {string} name */
 export const excessOfName = (name) => [...name].length - MOST_CHARACTERS;
 
+/** What is wrong with a group's name; null where nothing is. @param {string} name */
+export const problemOfGroupName = (name) => (excessOfName(name) > 0 ? `Too long by ${excessOfName(name)} characters` : null);
+
 export class Groups {
   #client;
   #end;

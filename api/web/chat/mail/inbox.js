@@ -2,7 +2,7 @@
 
 import { Observable } from "../observable.js";
 import { groupIdOf, groupPeer } from "../peers.js";
-import { listOf } from "../told.js";
+import { listOf, withinWords } from "../told.js";
 
 /** How long a further page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
@@ -21,6 +21,7 @@ export class Inbox extends Observable {
   #byId = new Map();
   #client;
   #userId;
+  #names;
   #end;
   /** @type {?string} */
   #cursor = null;
@@ -30,13 +31,15 @@ export class Inbox extends Observable {
   /**
    * @param {import("../../client/rowbox.js").Rowbox} client
    * @param {string} userId
+   * @param {import("./user/names.js").Names} names
    * @param {AbortSignal} end
    */
-  constructor(client, userId, end) {
+  constructor(client, userId, names, end) {
     super();
     this.#end = end;
     this.#client = client;
     this.#userId = userId;
+    this.#names = names;
   }
 
   get hasMore() {
@@ -58,19 +61,19 @@ export class Inbox extends Observable {
     return this.conversations.find((conversation) => this.peerOf(conversation) === peer) ?? null;
   }
 
-  /** What a peer is called: a user by his id; a group as nameOf says. @param {string} peer */
+  /** What a peer is called: a user by his name; a group as nameOf says. @param {string} peer */
   titleOf(peer) {
     const conversation = this.with(peer);
     if (conversation) return this.nameOf(conversation);
-    return groupIdOf(peer) === null ? peer : "Group";
+    return groupIdOf(peer) === null ? this.#names.of(peer) : "Group";
   }
 
-  /** What a conversation is called: as the other one; a group by its name, or by who is in where it has none. @param {Conversation} conversation */
+  /** What a conversation is called: as the other one is; a group by its name, or by who is in where it has none. @param {Conversation} conversation */
   nameOf(conversation) {
     const { kind, name, participants, memberCount = 0 } = conversation;
-    if (kind !== "group") return this.peerOf(conversation);
+    if (kind !== "group") return this.#names.of(this.peerOf(conversation));
     if (name) return name;
-    const others = participants.filter((participant) => participant !== this.#userId);
+    const others = participants.filter((participant) => participant !== this.#userId).map((other) => withinWords(this.#names.of(other)));
     const more = memberCount - participants.length;
     if (others.length === 0) return "Group";
     return more > 0 ? `${others.join(", ")} and ${more} more` : listOf(others);

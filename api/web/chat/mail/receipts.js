@@ -33,14 +33,14 @@ export class Readers {
   /**
    * Who has read the message, and of how many; null where that is not known now.
    * @param {{conversationId: string, messageId: string}} place
-   * @returns {Promise<?{names: string[], of: number}>}
+   * @returns {Promise<?{users: string[], of: number}>}
    */
   async of({ conversationId, messageId }) {
     try {
       const options = { patienceMs: PATIENCE_MS, signal: this.#end };
       const { receipts } = await this.#client.fetchReceipts(conversationId, [messageId], options);
       const { members } = receipts[0];
-      return { names: members.filter(({ state }) => state === "read").map(({ userId }) => userId), of: members.length };
+      return { users: members.filter(({ state }) => state === "read").map(({ userId }) => userId), of: members.length };
     } catch {
       return null;
     }

@@ -16,7 +16,7 @@ import { SignIn } from "./sign_in.js";
  */
 export function App({ accounts, today, notifier, question, onSignIn, onSignOut, onRenew, onAsk, onOpen, onLeave, onAnswer }) {
   const [shown, setShown] = useState(0);
-  useObserved(today, ...accounts.map((account) => account.inbox));
+  useObserved(today, ...accounts.flatMap(({ inbox, names }) => [inbox, names]));
   useUnreadSign(accounts.reduce((sum, account) => sum + account.inbox.unreadCount, 0));
   const current = Math.min(shown, accounts.length - 1);
   return html`
@@ -46,9 +46,9 @@ function UserTabs({ accounts, current, onChoose }) {
   return html`
     <nav class="user-tabs" aria-label="Users">
       ${accounts.map(
-        ({ userId, inbox }, at) => html`
+        ({ userId, inbox, names }, at) => html`
           <button type="button" aria-pressed=${at === current} onClick=${() => onChoose(at)}>
-            <bdi>${userId}</bdi>${at !== current && inbox.unreadCount > 0 && html` <span class="badge">${inbox.unreadCount}</span>`}
+            <bdi>${names.of(userId)}</bdi>${at !== current && inbox.unreadCount > 0 && html` <span class="badge">${inbox.unreadCount}</span>`}
           </button>
         `,
       )}

@@ -7,7 +7,7 @@ import { GroupDialog } from "./groups/group_dialog.js";
 /** @param {{account: import("../mail/account.js").Account, onOpen: (peer: string) => void}} props */
 export function NewGroup({ account, onOpen }) {
   const [isOpen, setOpen] = useState(false);
-  const { groups, inbox, userId } = account;
+  const { groups, inbox, names, userId } = account;
   const create = async (/** @type {string} */ name, /** @type {string[]} */ users) => {
     const made = await groups.create(name, users);
     if ("problem" in made) return made.problem;
@@ -24,7 +24,7 @@ export function NewGroup({ account, onOpen }) {
     </button>
     ${isOpen && html`
       <${GroupDialog} title="New group" yes="Create group" doing="Creating…" isNew=${true} userId=${userId} members=${[]}
-        known=${inbox.people} onDone=${create} onClose=${() => setOpen(false)} />
+        known=${inbox.people} nameOf=${names.of} onDone=${create} onClose=${() => setOpen(false)} />
     `}
   `;
 }

@@ -3,11 +3,12 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
 import { signedOutBecause } from "../browser/session.js";
-import { Avatar } from "./avatar.js";
+import { AccountButton } from "./account/account_button.js";
 import { ConversationList } from "./conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
 import { NewGroup } from "./new_group.js";
 import { NotificationsButton } from "./notifications_button.js";
+import { fullName } from "../told.js";
 import { ThreadView } from "./thread.js";
 
 /** @typedef {import("../mail/account.js").Account} Account */
@@ -28,11 +29,10 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, 
   }, [thread]);
   const begin = () => side.current.querySelector(".new-conversation input").focus();
   return html`
-    <section class="pane ${thread ? "has-thread" : ""} ${isCurrent ? "is-current" : ""}" aria-label=${`Signed in as ${userId}`}>
+    <section class="pane ${thread ? "has-thread" : ""} ${isCurrent ? "is-current" : ""}" aria-label=${`Signed in as ${fullName(userId, account.names.of)}`}>
       <div class="side" ref=${side}>
         <header class="bar">
-          <${Avatar} peer=${userId} />
-          <h2><bdi>${userId}</bdi></h2>
+          <${AccountButton} account=${account} />
           <${NotificationsButton} notifier=${notifier} />
           <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>
         </header>

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { isComposing } from "../keys.js";
 import { useObserved } from "../observable.js";
+import { withinWords } from "../told.js";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { GroupDetails } from "./groups/group_details.js";
@@ -14,7 +15,7 @@ import { MessageLog } from "./messages/message_log.js";
  *   onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void}} props
  */
 export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
-  const { inbox, outbox, openGroup } = account;
+  const { inbox, outbox, names, openGroup } = account;
   useObserved(thread, outbox, inbox, openGroup ?? thread);
   const { peer } = thread;
   const title = inbox.titleOf(peer);
@@ -33,10 +34,10 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
           ${hasDetails
             ? html`
               <h2><button type="button" class="about" ref=${about} aria-expanded=${isOpen} onClick=${toggle}>
-                <bdi>${title}</bdi><span class="soft"><span class="unseen">, </span>${membersOf(conversation, account.userId)}</span>
+                <bdi>${title}</bdi><span class="soft"><span class="unseen">, </span>${membersOf(conversation, account.userId, names.of)}</span>
               </button></h2>
             `
-            : html`<h2><bdi>${title}</bdi></h2>`}
+            : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && title !== peer && html`<span class="soft"><span class="unseen">, </span>${peer}</span>`}</h2>`}
         </header>
         <${MessageLog} account=${account} thread=${thread} />
         ${why === null
@@ -53,11 +54,11 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
   `;
 }
 
-/** Who is in a group, as far as there is room for it. @param {import("../mail/inbox.js").Conversation} conversation @param {string} userId */
-function membersOf({ participants, memberCount = 0, name }, userId) {
+/** Who is in a group, as far as there is room for it. @param {import("../mail/inbox.js").Conversation} conversation @param {string} userId @param {import("../mail/user/names.js").NameOf} nameOf */
+function membersOf({ participants, memberCount = 0, name }, userId, nameOf) {
   const count = memberCount === 1 ? "Only you" : `${memberCount} members`;
   if (!name || memberCount === 1) return count;
-  const others = participants.filter((participant) => participant !== userId);
+  const others = participants.filter((participant) => participant !== userId).map((other) => withinWords(nameOf(other)));
   const names = others.length < participants.length ? ["You", ...others] : others;
   return memberCount > participants.length ? `${names.join(", ")} and ${memberCount - participants.length} more` : names.join(", ");
 }

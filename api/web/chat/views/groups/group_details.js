@@ -4,9 +4,11 @@
 import { html, useEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { isComposing } from "../../keys.js";
 import { useObserved } from "../../observable.js";
+import { problemOfGroupName } from "../../mail/groups.js";
+import { fullName } from "../../told.js";
 import { Avatar } from "../avatar.js";
+import { EditableName } from "../editable_name.js";
 import { GroupDialog } from "./group_dialog.js";
-import { GroupName } from "./group_name.js";
 import { MemberLine } from "./member_line.js";
 import { Permissions } from "./permissions.js";
 import { rightsOf } from "./rights.js";
@@ -24,7 +26,7 @@ import { rightsOf } from "./rights.js";
  */
 export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, onClose }) {
   useObserved(openGroup);
-  const { userId, inbox, groups } = account;
+  const { userId, inbox, groups, names } = account;
   const { conversationId } = conversation;
   const panel = useRef(/** @type {any} */ (null));
   const [isAdding, setAdding] = useState(false);
@@ -57,10 +59,10 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
     event.stopPropagation(); // it would leave the conversation
     onClose();
   };
-  const leave = () => onAsk({ ...leaving(title, userId, group), onYes: () => void tryTo("end", groups.leave(conversationId)) });
+  const leave = () => onAsk({ ...leaving(title, userId, group, names.of), onYes: () => void tryTo("end", groups.leave(conversationId)) });
   const end = () => onAsk({ ...ending(title), onYes: () => void tryTo("end", groups.delete(conversationId)) });
   /** @param {Group["members"][0]} member */
-  const deedsFor = (member) => rights.deedsFor(member, userId).map((deed) => {
+  const deedsFor = (member) => rights.deedsFor(member, userId, names.of).map((deed) => {
     const { name, isBad, question } = deed;
     const run = () => void tryTo("members", deed.run(groups, conversationId));
     return { name, isBad, run: question ? () => onAsk({ ...question, onYes: run }) : run };
@@ -74,8 +76,9 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
       <div class="about-group">
         <div class="face">
           <${Avatar} peer=${inbox.peerOf(conversation)} title=${title} />
-          <${GroupName} name=${conversation.name ?? ""} title=${title} mayRename=${rights.mayRename}
-            onRename=${(/** @type {string} */ name) => tryTo("name", groups.rename(conversationId, name))} />
+          <${EditableName} name=${conversation.name ?? ""} title=${title} label="Name of the group" mayChange=${rights.mayRename}
+            begin=${conversation.name ? "Rename" : "Give it a name"} problemOf=${problemOfGroupName}
+            onChange=${async (/** @type {string} */ name) => (await tryTo("name", groups.rename(conversationId, name)))?.reason ?? null} />
         </div>
         <section aria-label="Members">
           <div class="section-head">
@@ -91,7 +94,7 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
           <ul class="members">
             ${group?.members.map(
               (member) => html`
-                <${MemberLine} key=${member.userId} member=${member} isSelf=${member.userId === userId} deeds=${deedsFor(member)}
+                <${MemberLine} key=${member.userId} member=${member} name=${names.of(member.userId)} isSelf=${member.userId === userId} deeds=${deedsFor(member)}
                   isOpen=${openMember === member.userId} onToggle=${(/** @type {boolean} */ isOpen) => setOpenMember(isOpen ? member.userId : null)}
                   onWrite=${() => onOpen(member.userId)} onGone=${toHeading} />
               `,
@@ -112,7 +115,7 @@ export function GroupDetails({ account, conversation, openGroup, onAsk, onOpen, 
         </section>
       </div>
       ${isAdding && html`
-        <${GroupDialog} title=${`Add to ${title}`} yes="Add" doing="Adding…" isNew=${false} userId=${userId}
+        <${GroupDialog} title=${`Add to ${title}`} yes="Add" doing="Adding…" isNew=${false} userId=${userId} nameOf=${names.of}
           members=${members} known=${inbox.people.filter((user) => !members.includes(user))} onDone=${add} onClose=${() => setAdding(false)} />
       `}
     </aside>
@@ -132,13 +135,14 @@ const ending = (title) => ({
  * @param {string} title
  * @param {string} userId
  * @param {?Group} group
+ * @param {import("../../mail/user/names.js").NameOf} nameOf
  */
-function leaving(title, userId, group) {
+function leaving(title, userId, group, nameOf) {
   const others = group?.members.filter((member) => member.userId !== userId) ?? [];
   const isOwner = group?.ownerId === userId;
   const heir = others.find(({ role }) => role === "admin") ?? others[0];
   const text = ["You get nothing more of it. What was written until now stays with you. To come back, somebody has to add you."];
-  if (isOwner && heir) text.push(`${heir.userId} is the owner then.`);
+  if (isOwner && heir) text.push(`${fullName(heir.userId, nameOf)} is the owner then.`);
   if (isOwner && !heir) text.push("Nobody else is in it: it is deleted, and nobody comes back.");
   return { title: `Leave ${title}?`, text, yes: "Leave group", isBad: true };
 }

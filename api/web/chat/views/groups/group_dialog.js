@@ -2,6 +2,7 @@
 
 import { html, useLayoutEffect, useRef, useState } from "../../vendor/htm-preact.js";
 import { excessOfName } from "../../mail/groups.js";
+import { fullName } from "../../told.js";
 import { NOBODY, PeoplePicker, withWritten } from "./people_picker.js";
 
 /** @typedef {import("../../mail/groups.js").Problem} Problem */
@@ -10,9 +11,9 @@ import { NOBODY, PeoplePicker, withWritten } from "./people_picker.js";
  * `title` is also what the dialog is called; `yes` is what its button says, and `doing` what it says meanwhile. `isNew`: it
  * asks for a name, too. `members`: who is in already, the user among them. `onDone` gives null when that was done.
  * @param {{title: string, yes: string, doing: string, isNew: boolean, userId: string, members: string[], known: string[],
- *   onDone: (name: string, users: string[]) => Promise<?Problem>, onClose: () => void}} props
+ *   nameOf: import("../../mail/user/names.js").NameOf, onDone: (name: string, users: string[]) => Promise<?Problem>, onClose: () => void}} props
  */
-export function GroupDialog({ title, yes, doing, isNew, userId, members, known, onDone, onClose }) {
+export function GroupDialog({ title, yes, doing, isNew, userId, members, known, nameOf, onDone, onClose }) {
   const dialog = useRef(/** @type {any} */ (null));
   const [name, setName] = useState("");
   const [picked, setPicked] = useState(NOBODY);
@@ -32,7 +33,7 @@ export function GroupDialog({ title, yes, doing, isNew, userId, members, known, 
   }, [isBusy, problem, picked.problem]);
 
   const refusal = (/** @type {string} */ user) =>
-    user === userId ? "You are in the group anyway" : members.includes(user) ? `${user} is in the group already` : null;
+    user === userId ? "You are in the group anyway" : members.includes(user) ? `${fullName(user, nameOf)} is in the group already` : null;
   const excess = excessOfName(name);
   const nameProblem = excess > 0 ? `Too long by ${excess} characters` : problem?.about === "name" ? problem.reason : null;
   const submit = async (/** @type {Event} */ event) => {
@@ -74,7 +75,7 @@ export function GroupDialog({ title, yes, doing, isNew, userId, members, known, 
           `}
           <div class="field" role="group" aria-label="Members">
             <span aria-hidden="true">Members</span>
-            <${PeoplePicker} picked=${picked} known=${known} refusal=${refusal} isBusy=${isBusy} onChange=${setPicked} />
+            <${PeoplePicker} picked=${picked} known=${known} nameOf=${nameOf} refusal=${refusal} isBusy=${isBusy} onChange=${setPicked} />
           </div>
         </div>
         <footer>

@@ -8,10 +8,10 @@ const ROLES = { owner: "Owner", admin: "Admin", member: "" };
 
 /**
  * `onGone` is called when the line goes while the keyboard is in it.
- * @param {{member: import("../../../client/rowbox.js").Group["members"][0], isSelf: boolean, isOpen: boolean,
+ * @param {{member: import("../../../client/rowbox.js").Group["members"][0], name: string, isSelf: boolean, isOpen: boolean,
  *   deeds: {name: string, isBad?: boolean, run: () => void}[], onToggle: (isOpen: boolean) => void, onWrite: () => void, onGone: () => void}} props
  */
-export function MemberLine({ member: { userId, role }, isSelf, isOpen, deeds, onToggle, onWrite, onGone }) {
+export function MemberLine({ member: { userId, role }, name, isSelf, isOpen, deeds, onToggle, onWrite, onGone }) {
   const line = useRef(/** @type {any} */ (null));
   const more = useRef(/** @type {any} */ (null));
   useEffect(() => {
@@ -29,23 +29,23 @@ export function MemberLine({ member: { userId, role }, isSelf, isOpen, deeds, on
     event.stopPropagation(); // it would close all of it
     close();
   };
-  const all = [{ name: `Write to ${userId}`, isBad: false, run: onWrite }, ...deeds];
+  const all = [{ name: `Write to ${name}`, isBad: false, run: onWrite }, ...deeds];
   return html`
     <li class="member ${isOpen ? "is-open" : ""}" ref=${line} onKeyDown=${onKeyDown}>
-      <${Avatar} peer=${userId} />
-      <span class="name"><bdi>${userId}</bdi>${isSelf && html` <span class="soft">(you)</span>`}</span>
+      <${Avatar} peer=${userId} title=${name} />
+      <span class="name"><bdi>${name}</bdi>${isSelf && html` <span class="soft">(you)</span>`}${name !== userId && html` <span class="soft id">${userId}</span>`}</span>
       ${ROLES[role] && html`<span class="role">${ROLES[role]}</span>`}
       ${!isSelf && html`
-        <button type="button" class="act" ref=${more} aria-label=${`Actions for ${userId}`} aria-expanded=${isOpen} onClick=${() => onToggle(!isOpen)}>⋯</button>
+        <button type="button" class="act" ref=${more} aria-label=${`Actions for ${name}`} aria-expanded=${isOpen} onClick=${() => onToggle(!isOpen)}>⋯</button>
       `}
       ${isOpen && !isSelf && html`
-        <div class="deeds" role="group" aria-label=${`Actions for ${userId}`}>
-          ${all.map(({ name, isBad, run }) => {
+        <div class="deeds" role="group" aria-label=${`Actions for ${name}`}>
+          ${all.map(({ name: deed, isBad, run }) => {
             const choose = () => {
               close();
               run();
             };
-            return html`<button type="button" key=${name} class=${isBad ? "bad" : ""} onClick=${choose}>${name}</button>`;
+            return html`<button type="button" key=${deed} class=${isBad ? "bad" : ""} onClick=${choose}>${deed}</button>`;
           })}
         </div>
       `}

@@ -1,4 +1,4 @@
-// Where one chooses users, by their ids: those whom one knows from a list, and any other by writing the id. What is chosen
+// Where one chooses users: those whom one knows from a list, by their names, and any other by writing the id. What is chosen
 // stands above, and can be taken out again.
 
 import { html, useRef } from "../../vendor/htm-preact.js";
@@ -6,7 +6,7 @@ import { isUserId } from "../../browser/session.js";
 import { isComposing } from "../../keys.js";
 import { Avatar } from "../avatar.js";
 
-/** So many of the known ones are shown; who looks for another one writes a part of the id. */
+/** So many of the known ones are shown; who looks for another one writes a part of the name or the id. */
 const MOST_SHOWN = 50;
 const BETWEEN = /[\s,;]+/;
 
@@ -39,14 +39,14 @@ export function withWritten({ users, text }, refusal) {
 
 /**
  * `known`: users to choose from by a press.
- * @param {{picked: Picked, known: string[], refusal: (userId: string) => ?string, isBusy: boolean,
+ * @param {{picked: Picked, known: string[], nameOf: import("../../mail/user/names.js").NameOf, refusal: (userId: string) => ?string, isBusy: boolean,
  *   onChange: (picked: Picked) => void}} props
  */
-export function PeoplePicker({ picked, known, refusal, isBusy, onChange }) {
+export function PeoplePicker({ picked, known, nameOf, refusal, isBusy, onChange }) {
   const input = useRef(/** @type {any} */ (null));
   const { users, text, problem } = picked;
   const begun = problem === null ? text.trim().toLowerCase() : ""; // what is no user is no search for one
-  const shown = known.filter((userId) => userId.toLowerCase().includes(begun)).slice(0, MOST_SHOWN);
+  const shown = known.filter((userId) => [userId, nameOf(userId)].some((one) => one.toLowerCase().includes(begun))).slice(0, MOST_SHOWN);
 
   const write = (/** @type {any} */ { target: { value } }) => {
     const isWhole = BETWEEN.test(value.trimStart());
@@ -76,8 +76,8 @@ export function PeoplePicker({ picked, known, refusal, isBusy, onChange }) {
           ${users.map(
             (userId) => html`
               <li key=${userId} class="chip">
-                <${Avatar} peer=${userId} /><bdi>${userId}</bdi>
-                <button type="button" aria-label=${`Take out ${userId}`} disabled=${isBusy} onClick=${() => takeOut(userId)}>×</button>
+                <${Avatar} peer=${userId} title=${nameOf(userId)} /><bdi title=${userId}>${nameOf(userId)}</bdi>
+                <button type="button" aria-label=${`Take out ${nameOf(userId)}`} disabled=${isBusy} onClick=${() => takeOut(userId)}>×</button>
               </li>
             `,
           )}
@@ -94,7 +94,8 @@ export function PeoplePicker({ picked, known, refusal, isBusy, onChange }) {
               <li key=${userId}>
                 <label>
                   <input type="checkbox" checked=${users.includes(userId)} disabled=${isBusy} onChange=${() => toggle(userId)} />
-                  <${Avatar} peer=${userId} /><bdi>${userId}</bdi>
+                  <${Avatar} peer=${userId} title=${nameOf(userId)} /><bdi>${nameOf(userId)}</bdi>
+                  ${nameOf(userId) !== userId && html` <span class="soft id">${userId}</span>`}
                 </label>
               </li>
             `,

@@ -1,9 +1,12 @@
 // What a member of a group may do, by his role and the group's settings: what the page offers. The server decides
 // (mailbox/groups/deeds.py has the table).
 
+import { fullName } from "../../told.js";
+
 /**
  * @typedef {import("../../../client/rowbox.js").Group} Group
  * @typedef {Group["members"][0]} Member
+ * @typedef {import("../../mail/user/names.js").NameOf} NameOf
  *
  * @typedef {object} DeedForMember Something to do to a member; `question`: what is asked first, because it cannot be undone.
  * @property {string} name
@@ -24,13 +27,15 @@ export function rightsOf(role, settings) {
     mayAdd: isAdmin || settings?.whoCanAdd === "all",
     mayRename: isAdmin || settings?.whoCanEditInfo === "all",
     mayDelete: role === "owner",
-    /** @param {Member} member @param {string} userId @returns {DeedForMember[]} */
-    deedsFor: (member, userId) => (member.userId === userId ? [] : [...(role === "owner" ? rolesFor(member) : []), ...removalOf(role, member)]),
+    /** @param {Member} member @param {string} userId @param {NameOf} nameOf @returns {DeedForMember[]} */
+    deedsFor: (member, userId, nameOf) =>
+      member.userId === userId ? [] : [...(role === "owner" ? rolesFor(member, nameOf) : []), ...removalOf(role, member, nameOf)],
   };
 }
 
-/** @param {Member} member @returns {DeedForMember[]} */
-function rolesFor({ userId, role }) {
+/** @param {Member} member @param {NameOf} nameOf @returns {DeedForMember[]} */
+function rolesFor({ userId, role }, nameOf) {
+  const who = fullName(userId, nameOf);
   const other = role === "admin" ? "member" : "admin";
   return [
     {
@@ -40,8 +45,8 @@ function rolesFor({ userId, role }) {
     {
       name: "Make the owner",
       question: {
-        title: `Give the group to ${userId}?`,
-        text: [`${userId} is the owner then, and you are an admin. Only ${userId} can give it back.`],
+        title: `Give the group to ${who}?`,
+        text: [`${who} is the owner then, and you are an admin. Only ${who} can give it back.`],
         yes: "Give away",
       },
       run: (groups, conversationId) => groups.setRole(conversationId, userId, "owner"),
@@ -49,12 +54,13 @@ function rolesFor({ userId, role }) {
   ];
 }
 
-/** @param {Member["role"]} own @param {Member} member @returns {DeedForMember[]} */
-function removalOf(own, { userId, role }) {
+/** @param {Member["role"]} own @param {Member} member @param {NameOf} nameOf @returns {DeedForMember[]} */
+function removalOf(own, { userId, role }, nameOf) {
   if (own !== "owner" && !(own === "admin" && role === "member")) return [];
+  const who = fullName(userId, nameOf);
   const question = {
-    title: `Remove ${userId}?`,
-    text: [`${userId} gets nothing more of this group, and keeps what was written until now.`],
+    title: `Remove ${who}?`,
+    text: [`${who} gets nothing more of this group, and keeps what was written until now.`],
     yes: "Remove",
     isBad: true,
   };

@@ -33,11 +33,11 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
  * A message of the mailbox. `isOfGroup`: it says who wrote it. `isFirst` and `isLast`: of those of one sender that follow each
  * other; `isTimed`: its time was asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it
  * is one's own; `canReact`: reactions are offered; `askReaders`: as of its menu.
- * @param {{message: import("../../mail/thread.js").Message, userId: string, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
+ * @param {{message: import("../../mail/thread.js").Message, userId: string, nameOf: import("../../mail/user/names.js").NameOf, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
  *   receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   canReact: boolean, onReact: import("./reactions.js").OnReact, askReaders: ?import("./read_by.js").AskReaders}} props
  */
-export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
+export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
   const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
   const isMine = senderId === userId;
   const isNamed = isOfGroup && !isMine;
@@ -53,18 +53,18 @@ export function Message({ message, userId, isOfGroup, isFirst, isLast, isTimed, 
   const reacting = unsent || !canReact ? null : { own: reactions.find(({ mine }) => mine)?.emoji ?? null, onReact };
   return html`
     <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""} ${isNamed ? "is-named" : ""}" data-id=${messageId}>
-      <span class="unseen"><bdi>${isMine ? "You" : senderId}</bdi>: </span>
+      <span class="unseen"><bdi>${isMine ? "You" : nameOf(senderId)}</bdi>: </span>
       ${isNamed && isFirst && html`
-        <${Avatar} peer=${senderId} />
-        <bdi class="sender colour-${colourOf(senderId)}" aria-hidden="true">${senderId}</bdi>
+        <${Avatar} peer=${senderId} title=${nameOf(senderId)} />
+        <bdi class="sender colour-${colourOf(senderId)}" title=${senderId} aria-hidden="true">${nameOf(senderId)}</bdi>
       `}
       <div class="line" ...${longPress}>
-        <${Text} content=${unsent ? takenBack(message, userId) : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
-        <${MessageMenu} actions=${actions} reacting=${reacting} askReaders=${askReaders} ...${handling} />
+        <${Text} content=${unsent ? takenBack(message, userId, nameOf) : messageContent} title=${fullTime(sentTimestamp)} onTap=${onTap} />
+        <${MessageMenu} actions=${actions} reacting=${reacting} nameOf=${nameOf} askReaders=${askReaders} ...${handling} />
       </div>
-      ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} canReact=${canReact} onReact=${onReact} />`}
+      ${reactions.length > 0 && html`<${Reactions} reactions=${reactions} userId=${userId} nameOf=${nameOf} canReact=${canReact} onReact=${onReact} />`}
       ${isTimed && reactions.length > 0 && html`
-        <p class="meta">${reactions.map((one) => `${one.emoji} ${whoReacts(one, userId)}`).join(" · ")}</p>
+        <p class="meta">${reactions.map((one) => `${one.emoji} ${whoReacts(one, userId, nameOf)}`).join(" · ")}</p>
       `}
       ${(isLast || isTimed || editedTimestamp) && html`
         <p class="meta"><time datetime=${isoTime(sentTimestamp)}>${time}</time>${editedTimestamp && html`<span>· Edited</span>`}${isMine && !unsent && html`<${Tick} receipt=${receipt} />`}</p>

@@ -24,7 +24,7 @@ const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 
 /** @param {{account: import("../../mail/account.js").Account, thread: Thread}} props */
 export function MessageLog({ account, thread }) {
-  const { userId, inbox, outbox, isConnected } = account;
+  const { userId, inbox, outbox, names, isConnected } = account;
   const isGroup = groupIdOf(thread.peer) !== null;
   const { messages } = thread;
   const unsent = outbox.to(thread.peer);
@@ -88,9 +88,9 @@ export function MessageLog({ account, thread }) {
     return [
       isNewDay && html`<li key=${`day-${messageId}`} class="day"><span>${dayName(sentTimestamp)}</span></li>`,
       isFirstUnread && html`<li key=${`unread-${messageId}`} class="first-unread"><span>New messages</span></li>`,
-      message.event && html`<${GroupLine} key=${messageId} message=${message} userId=${userId} />`,
+      message.event && html`<${GroupLine} key=${messageId} message=${message} userId=${userId} nameOf=${names.of} />`,
       isWritten(message) && html`
-        <${Message} key=${messageId} message=${message} userId=${userId} isOfGroup=${isGroup}
+        <${Message} key=${messageId} message=${message} userId=${userId} nameOf=${names.of} isOfGroup=${isGroup}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
           isTimed=${timedId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}

@@ -21,9 +21,9 @@ const LEAST_GAP_PX = 8;
 
 /**
  * `askReaders`: asks who has read the message, where that is to be shown.
- * @param {{actions: Action[], reacting?: ?Reacting, askReaders?: ?import("./read_by.js").AskReaders} & import("./message.js").Handling} props
+ * @param {{actions: Action[], reacting?: ?Reacting, nameOf?: import("../../mail/user/names.js").NameOf, askReaders?: ?import("./read_by.js").AskReaders} & import("./message.js").Handling} props
  */
-export function MessageMenu({ actions, reacting = null, askReaders = null, isStop, isOpen, onFocus, onMenu }) {
+export function MessageMenu({ actions, reacting = null, nameOf = (userId) => userId, askReaders = null, isStop, isOpen, onFocus, onMenu }) {
   const frame = useRef(/** @type {any} */ (null));
   const [asked, setAsked] = useState(/** @type {?Action | "react"} */ (null));
   const items = () => [...frame.current.querySelectorAll("[role='menuitem'], [data-item]")];
@@ -84,7 +84,7 @@ export function MessageMenu({ actions, reacting = null, askReaders = null, isSto
       <div class="menu" role="menu" aria-label="Message actions">
         ${reacting && item("React", () => setAsked("react"))}
         ${actions.map((action) => item(action.name, () => choose(action)))}
-        ${askReaders && html`<${ReadBy} ask=${askReaders} />`}
+        ${askReaders && html`<${ReadBy} ask=${askReaders} nameOf=${nameOf} />`}
       </div>
     `;
   };

@@ -2,6 +2,7 @@
 
 import { html, useRef, useState } from "../../vendor/htm-preact.js";
 import { isComposing } from "../../keys.js";
+import { withinWords } from "../../told.js";
 
 /** The ones that are chosen by a press; any other is written, by the system's own keyboard of emoji. */
 const QUICK = Object.entries({
@@ -17,12 +18,13 @@ const QUICK = Object.entries({
 
 /**
  * @typedef {import("../../../client/rowbox.js").Reaction} Reaction
+ * @typedef {import("../../mail/user/names.js").NameOf} NameOf
  * @typedef {(emoji: string) => void} OnReact Called with an emoji, or with "" to take one's own back.
  */
 
-/** Who reacts with one emoji, in words. @param {Reaction} reaction @param {string} userId */
-export function whoReacts({ count, users, mine }, userId) {
-  const others = users.filter((user) => user !== userId);
+/** Who reacts with one emoji, in words. @param {Reaction} reaction @param {string} userId @param {NameOf} nameOf */
+export function whoReacts({ count, users, mine }, userId, nameOf) {
+  const others = users.filter((user) => user !== userId).map((user) => withinWords(nameOf(user)));
   const names = mine ? ["You", ...others] : others;
   const more = count - names.length;
   return more > 0 ? `${names.join(", ")} and ${more} more` : names.join(" and ");
@@ -30,14 +32,14 @@ export function whoReacts({ count, users, mine }, userId) {
 
 /**
  * What is below a message; pressing one reacts in the same way, or takes that back, where one can.
- * @param {{reactions: Reaction[], userId: string, canReact: boolean, onReact: OnReact}} props
+ * @param {{reactions: Reaction[], userId: string, nameOf: NameOf, canReact: boolean, onReact: OnReact}} props
  */
-export function Reactions({ reactions, userId, canReact, onReact }) {
+export function Reactions({ reactions, userId, nameOf, canReact, onReact }) {
   return html`
     <ul class="reactions" aria-label="Reactions">
       ${reactions.map((reaction) => {
         const { emoji, count, mine } = reaction;
-        const who = whoReacts(reaction, userId);
+        const who = whoReacts(reaction, userId, nameOf);
         if (!canReact) {
           return html`
             <li key=${emoji}><span class="reaction" title=${who}><span class="emoji">${emoji}</span> ${count}<span class="unseen">, ${who}</span></span></li>

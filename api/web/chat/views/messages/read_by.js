@@ -6,11 +6,11 @@ const AGAIN_MS = 3_000;
 /** Of so many the names are shown, then how many more there are. */
 const MOST_NAMES = 12;
 
-/** @typedef {() => Promise<?{names: string[], of: number}>} AskReaders Who has read it, of how many; null: not known now. */
+/** @typedef {() => Promise<?{users: string[], of: number}>} AskReaders Who has read it, of how many; null: not known now. */
 
-/** @param {{ask: AskReaders}} props */
-export function ReadBy({ ask }) {
-  const [said, setSaid] = useState(/** @type {?{names: string[], of: number}} */ (null));
+/** @param {{ask: AskReaders, nameOf: import("../../mail/user/names.js").NameOf}} props */
+export function ReadBy({ ask, nameOf }) {
+  const [said, setSaid] = useState(/** @type {?{users: string[], of: number}} */ (null));
   useEffect(() => {
     let timer = 0;
     let isOver = false;
@@ -27,11 +27,11 @@ export function ReadBy({ ask }) {
     };
   }, []);
   if (said === null) return html`<p class="read-by" role="presentation">Read by …</p>`;
-  const { names, of } = said;
-  const more = names.length - MOST_NAMES;
+  const { users, of } = said;
+  const more = users.length - MOST_NAMES;
   return html`
-    <p class="read-by" role="presentation">${names.length === 0 ? `Read by none of ${of} yet` : `Read by ${names.length} of ${of}:`}
-      ${names.slice(0, MOST_NAMES).map((name) => html`<bdi key=${name}>${name}</bdi>`)}
+    <p class="read-by" role="presentation">${users.length === 0 ? `Read by none of ${of} yet` : `Read by ${users.length} of ${of}:`}
+      ${users.slice(0, MOST_NAMES).map((user) => html`<bdi key=${user}>${nameOf(user)}</bdi>`)}
       ${more > 0 && html`<span>and ${more} more</span>`}
     </p>
   `;
