@@ -264,6 +264,7 @@ async def test_everything_can_be_done_by_keyboard(windows: Windows, server: Serv
         "New conversation: user id",
         "Start",
         "New group",
+        "Search messages",
         "bob",
     ):
         await page.keyboard.press("Tab")

@@ -111,10 +111,11 @@ function withdraw(account) {
 /**
  * @param {string} userId
  * @param {string} peer
+ * @param {import("../client/rowbox.js").Message} [sought] The message at which it is opened.
  */
-function enter(userId, peer) {
+function enter(userId, peer, sought) {
   navigation.enter(userId, peer);
-  accounts.find((account) => account.userId === userId)?.show(peer, { isFocused: true });
+  accounts.find((account) => account.userId === userId)?.show(peer, { isFocused: true, sought });
 }
 
 /** @param {string} userId */

@@ -1,5 +1,6 @@
 // Rules of the chat page that need no page: each line that is heard names one and its arguments, and its value is said.
 
+import { excerptOf } from "../../../api/web/chat/found.js";
 import { excessOfName } from "../../../api/web/chat/mail/groups.js";
 import { RowboxError } from "../../../api/web/client/rowbox.js";
 import { shownName } from "../../../api/web/chat/mail/user/names.js";
@@ -19,6 +20,7 @@ const refusal = (/** @type {string} */ code) => new RowboxError("not allowed", {
 
 const rules = {
   colourOf,
+  excerptOf,
   excessOfName,
   groupIdOf,
   groupPeer,

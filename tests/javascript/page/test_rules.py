@@ -217,3 +217,36 @@ async def test_a_name_is_counted_in_characters(ask: Ask) -> None:
 )
 async def test_whom_a_text_picks(ask: Ask, text: str, users: list[str], left: str, problem: str | None) -> None:
     assert await ask("withWritten", text, "alice") == {"users": users, "text": left, "problem": problem}
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "marked"),
+    [
+        ("The report of Friday", "friday report", "The [report] of [Friday]"),
+        ("The reporter reports", "rep", "The [rep]orter [rep]orts"),  # the last one may still be being typed
+        ("The reporter reports", "rep fri", "The reporter reports"),
+        ("Straße, STRASSE", "strasse", "[Straße], [STRASSE]"),
+        ("Zoe\u0301 and Zoé", "zoé", "[Zoe\u0301] and [Zoé]"),
+        ("cafés", "cafe", "cafés"),  # the server does not find it either
+        ("ΟΔΟΣ οδος οδός", "οδος", "[ΟΔΟΣ] [οδος] οδός"),
+        ("ﬁle ＡＢＣ don’t", "file abc don't", "[ﬁle] [ＡＢＣ] [don’t]"),
+        ("co\u00adope\u200brate", "cooperate", "[co\u00adope\u200brate]"),  # what is not seen parts no word
+        ("明日は東京都庁へ行く", "東京", "明日は[東京]都庁へ行く"),
+        ("see report.pdf, not report", "(report.pdf)", "see [report.pdf], not report"),
+        ("😀 and 😀😀", "😀", "[😀] and [😀][😀]"),
+        ("<b>bold</b>", "bold", "<b>[bold]</b>"),
+        ("a b", "", "a b"),
+        ("aa aaa", "aa a", "[aa] [a]aa"),
+        ("東京都庁", "東京都 京都 都庁", "[東京都][庁]"),  # of places that overlap each character is marked once
+        ("x " * 50 + "needle " + "y" * 300, "needle", "…" + "x " * 14 + "[needle] " + "y" * 165 + "…"),
+    ],
+)
+async def test_found_words_are_marked_where_they_stand(ask: Ask, text: str, query: str, marked: str) -> None:
+    pieces = await ask("excerptOf", text, query)
+    assert "".join(f"[{piece['text']}]" if piece["isFound"] else piece["text"] for piece in pieces) == marked
+
+
+async def test_an_excerpt_divides_no_character(ask: Ask) -> None:
+    for shift in range(3):
+        pieces = await ask("excerptOf", "a" * shift + "😀" * 300 + " needle", "needle")
+        "".join(piece["text"] for piece in pieces).encode()  # half of one has no UTF-8

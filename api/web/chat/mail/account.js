@@ -14,6 +14,7 @@ import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
 import { groupIdOf } from "../peers.js";
 import { Readers } from "./receipts.js";
+import { Search } from "./search.js";
 import { Thread } from "./thread.js";
 
 /**
@@ -51,6 +52,7 @@ export class Account extends Observable {
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
     this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
+    this.search = new Search(this.#client, this.#end.signal);
     this.deeds = new Deeds(this.#client, this.#end.signal);
     this.readers = new Readers(this.#client, this.#end.signal);
     this.groups = new Groups(this.#client, this.#end.signal);
@@ -77,15 +79,17 @@ export class Account extends Observable {
   /**
    * Shows the conversation with `peer` (a user or a group: peers.js), whether it exists already or not; with null no conversation.
    * @param {?string} peer
-   * @param {{isFocused?: boolean}} [options] Whether the keyboard goes to where one writes.
+   * @param {{isFocused?: boolean, sought?: ?import("../../client/rowbox.js").Message}} [options] Whether the keyboard goes to
+   *   where one writes; and the message to which one goes in place of that.
    */
-  show(peer, { isFocused = false } = {}) {
+  show(peer, { isFocused = false, sought = null } = {}) {
     if ((this.thread?.peer ?? null) === peer) {
-      if (isFocused) this.thread?.focus();
+      if (sought) void this.thread?.seek(sought);
+      else if (isFocused) this.thread?.focus();
       return;
     }
     this.thread?.close();
-    this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused, end: this.#end.signal });
+    this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused: isFocused && !sought, end: this.#end.signal });
     const groupId = peer === null ? null : groupIdOf(peer);
     this.openGroup = groupId === null ? null : new OpenGroup(this.#client, groupId, this.#end.signal);
     this.changed();
@@ -93,6 +97,7 @@ export class Account extends Observable {
       const { thread } = this;
       thread.subscribe(() => this.#forgetWhatArrived(thread));
       void this.#find(thread);
+      if (sought) void thread.seek(sought);
     }
   }
 

@@ -79,6 +79,17 @@ export class Inbox extends Observable {
     return more > 0 ? `${others.join(", ")} and ${more} more` : listOf(others);
   }
 
+  /**
+   * Of a message in any conversation: whom that is with, and what it is called. The conversation may be further down the list
+   * than what is loaded: a message of two names both, and one of a group nobody.
+   * @param {import("../../client/rowbox.js").Message} message
+   */
+  placeOf({ conversationId, participants }) {
+    const isGroup = participants.length === 0;
+    const peer = isGroup ? groupPeer(conversationId) : (participants.find((participant) => participant !== this.#userId) ?? this.#userId);
+    return { peer, title: this.titleOf(peer), isGroup };
+  }
+
   /** Users whom the user writes to or shares a group with, the latest first. */
   get people() {
     const people = new Set(this.conversations.flatMap(({ participants }) => participants));

@@ -3,12 +3,23 @@
 import { Observable } from "../observable.js";
 
 const PAGE_SIZE = 50;
+/** While a message is looked for: the API's largest page, and after so many of them the reader is asked whether to go on. */
+const SEEK_PAGE_SIZE = 200;
+const MOST_PAGES_SOUGHT = 10;
 /** How long an older page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
 /** The least time between two read marks, which count against the limit of sends: a lively conversation must not use it up. */
 const LEAST_MS_BETWEEN_MARKS = 1_000;
 
-/** @typedef {import("../../client/rowbox.js").RowboxError} RowboxError */
+/**
+ * @typedef {import("../../client/rowbox.js").RowboxError} RowboxError
+ *
+ * @typedef {object} Sought A message that one came for, and how far it is found.
+ * @property {string} messageId
+ * @property {number} sentTimestamp
+ * @property {"looking" | "found" | "far" | "gone" | "failed"} state far: it is older than what was looked through.
+ * @property {number} count How many messages were looked through.
+ */
 /**
  * @typedef {Omit<import("../../client/rowbox.js").Message, "participants" | "lastUpdatedTimestamp"> &
  *   {lastUpdatedTimestamp?: number}} Message What is known of a message; as soon as it is sent that is no version yet.
@@ -21,6 +32,8 @@ export class Thread extends Observable {
   isLoadingOlder = false;
   /** Why the newest page or the last older one did not come: a RowboxError, or null. @type {?RowboxError} */
   failure = null;
+  /** @type {?Sought} */
+  sought = null;
   #client;
   /** @type {?string} */
   #conversationId = null;
@@ -28,10 +41,14 @@ export class Thread extends Observable {
   #byId = new Map();
   /** @type {?string} */
   #cursor = null;
+  /** Resolves `#whenLoaded`. @type {() => void} */
+  #loaded = () => {};
   /** What ends the loading of the newest page that is under way. @type {?AbortController} */
   #loading = null;
   #end = new AbortController();
   #accountEnd;
+  /** Resolved when the newest page is there; another one where it is loaded anew. */
+  #whenLoaded = this.#notLoaded();
   #isMarking = false;
   /** The newest message that was seen, and up to which the server was told. @type {?string} */
   #seenId = null;
@@ -73,6 +90,9 @@ export class Thread extends Observable {
     if (this.#conversationId === null || this.#end.signal.aborted) return;
     this.#byId = new Map();
     this.#cursor = null;
+    const wait = this.#loaded;
+    this.#whenLoaded = this.#notLoaded();
+    wait(); // for the other one
     void this.#load();
   }
 
@@ -85,6 +105,7 @@ export class Thread extends Observable {
   /** To be called where there is no conversation yet, so that there is nothing to load. */
   beginEmpty() {
     this.isLoaded = true;
+    this.#loaded();
     this.changed();
   }
 
@@ -122,6 +143,90 @@ export class Thread extends Observable {
       this.failure = /** @type {RowboxError} */ (error);
     }
     this.isLoadingOlder = false;
+    this.changed();
+  }
+
+  /**
+   * Loads messages back to this one. What is shown has no gap then: it is all from that message, and the page before it, to
+   * the newest, and so goes on as it does otherwise. `sought` says how far that is.
+   * @param {{messageId: string, sentTimestamp: number}} message
+   */
+  async seek({ messageId, sentTimestamp }) {
+    this.sought = { messageId, sentTimestamp, state: "looking", count: 0 };
+    await this.seekOn();
+  }
+
+  /** Goes on looking, after `sought` was far or failed. */
+  async seekOn() {
+    const { sought } = this;
+    if (!sought) return;
+    this.#seekTo(sought, "looking");
+    await this.#settled();
+    if (sought === this.sought) await this.#seek(sought);
+  }
+
+  /** Looks no further, and marks nothing any more. */
+  stopSeeking() {
+    this.sought = null;
+    this.changed();
+  }
+
+  /** @param {Sought} sought */
+  async #seek(sought) {
+    /** @type {Message[]} */
+    let older = [];
+    let cursor = this.#cursor;
+    const isOver = () => sought !== this.sought || this.#end.signal.aborted;
+    const isThere = () => [...older, ...this.#byId.values()].some(({ messageId }) => messageId === sought.messageId);
+    const isBehind = () => cursor === null || [...older, ...this.#byId.values()].some((message) => oldestFirst(message, sought) < 0);
+    let state = /** @type {Sought["state"]} */ ("far");
+    for (let pages = 0; !isOver(); pages++) {
+      if (isThere()) state = "found";
+      else if (isBehind()) state = "gone";
+      if (state !== "far" || pages === MOST_PAGES_SOUGHT) break;
+      const begun = this.#cursor;
+      this.isLoadingOlder = true;
+      this.changed();
+      try {
+        const query = { conversationId: this.#conversationId, pageSize: SEEK_PAGE_SIZE, cursor };
+        const page = await this.#client.fetchMessages(query, { patienceMs: PATIENCE_MS, signal: this.#end.signal });
+        if (begun !== this.#cursor || page.resetReason) return this.#seekAnew(sought, page.resetReason !== null);
+        older = [...older, ...page.messages];
+        cursor = page.nextCursor;
+      } catch {
+        state = "failed";
+        break;
+      }
+      sought.count = this.#byId.size + older.length;
+    }
+    this.isLoadingOlder = false;
+    if (this.#end.signal.aborted) return;
+    this.#cursor = cursor; // all that was loaded is shown at once: drawing each page would take longer than loading it
+    this.take(older);
+    if (!isOver()) this.#seekTo(sought, state);
+  }
+
+  /** The list that was being read is gone: `isStale`, so is the page that is here. @param {Sought} sought @param {boolean} isStale */
+  async #seekAnew(sought, isStale) {
+    this.isLoadingOlder = false;
+    if (isStale) this.reload();
+    await this.#settled();
+    if (sought === this.sought) await this.#seek(sought);
+  }
+
+  /** Resolves when the newest page is there, also where it is loaded anew meanwhile. */
+  async #settled() {
+    for (let loaded = null; loaded !== this.#whenLoaded; await loaded) loaded = this.#whenLoaded;
+  }
+
+  /** @returns {Promise<void>} */
+  #notLoaded() {
+    return new Promise((resolve) => (this.#loaded = () => resolve()));
+  }
+
+  /** @param {Sought} sought @param {Sought["state"]} state */
+  #seekTo(sought, state) {
+    sought.state = state;
     this.changed();
   }
 
@@ -165,6 +270,7 @@ export class Thread extends Observable {
       this.isLoaded = true;
       this.#loading = null;
       this.take(page.messages);
+      this.#loaded();
     } catch (error) {
       if (loading.signal.aborted) return;
       this.#loading = null;
@@ -177,8 +283,8 @@ export class Thread extends Observable {
 }
 
 /**
- * @param {Message} one
- * @param {Message} other
+ * @param {Pick<Message, "messageId" | "sentTimestamp">} one
+ * @param {Pick<Message, "messageId" | "sentTimestamp">} other
  */
 function oldestFirst(one, other) {
   if (one.sentTimestamp !== other.sentTimestamp) return one.sentTimestamp - other.sentTimestamp;

@@ -6,12 +6,15 @@ import { Ask } from "./ask.js";
 import { Pane } from "./pane.js";
 import { SignIn } from "./sign_in.js";
 
-/** @typedef {import("../mail/account.js").Account} Account */
+/**
+ * @typedef {import("../mail/account.js").Account} Account
+ * @typedef {(peer: string, sought?: import("../../client/rowbox.js").Message) => void} OnOpen Opens a conversation, at a message where one is given.
+ */
 
 /**
  * @param {{accounts: Account[], today: import("../today.js").Today, notifier: import("../browser/notifier.js").Notifier,
  *   question: ?import("../main.js").Question, onSignIn: (tokens: string[]) => void, onSignOut: (account: Account) => void,
- *   onRenew: (account: Account) => void, onAsk: (question: import("../main.js").Question) => void, onOpen: (userId: string, peer: string) => void,
+ *   onRenew: (account: Account) => void, onAsk: (question: import("../main.js").Question) => void, onOpen: (userId: string, ...where: Parameters<OnOpen>) => void,
  *   onLeave: (userId: string) => void, onAnswer: (isYes: boolean) => void}} props
  */
 export function App({ accounts, today, notifier, question, onSignIn, onSignOut, onRenew, onAsk, onOpen, onLeave, onAnswer }) {
@@ -29,7 +32,7 @@ export function App({ accounts, today, notifier, question, onSignIn, onSignOut, 
           (account, at) => html`
             <${Pane} key=${account.token} account=${account} notifier=${notifier} isCurrent=${at === current}
               onSignOut=${() => onSignOut(account)} onAsk=${onAsk} onRenew=${() => onRenew(account)}
-              onOpen=${(/** @type {string} */ peer) => onOpen(account.userId, peer)} onLeave=${() => onLeave(account.userId)} />
+              onOpen=${(/** @type {Parameters<OnOpen>} */ ...where) => onOpen(account.userId, ...where)} onLeave=${() => onLeave(account.userId)} />
           `,
         )}
       </main>

@@ -9,17 +9,18 @@ import { NewConversation } from "./new_conversation.js";
 import { NewGroup } from "./new_group.js";
 import { NotificationsButton } from "./notifications_button.js";
 import { fullName } from "../told.js";
+import { Finder } from "./search/finder.js";
 import { ThreadView } from "./thread.js";
 
 /** @typedef {import("../mail/account.js").Account} Account */
 
 /**
  * @param {{account: Account, notifier: import("../browser/notifier.js").Notifier, isCurrent: boolean, onSignOut: () => void,
- *   onRenew: () => void, onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void}} props
+ *   onRenew: () => void, onAsk: (question: import("../main.js").Question) => void, onOpen: import("./app.js").OnOpen, onLeave: () => void}} props
  */
 export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, onOpen, onLeave }) {
   useObserved(account, account.inbox);
-  const { userId, thread } = account;
+  const { userId, thread, inbox } = account;
   const side = useRef(/** @type {any} */ (null));
   const threadBefore = useRef(/** @type {Account["thread"]} */ (null));
   useEffect(() => {
@@ -27,6 +28,7 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, 
     if (threadBefore.current && !thread) side.current.querySelector(".conversation[tabindex='0']")?.focus();
     threadBefore.current = thread;
   }, [thread]);
+  const openAt = (/** @type {import("../mail/search.js").Message} */ message) => onOpen(inbox.placeOf(message).peer, message);
   const begin = () => side.current.querySelector(".new-conversation input").focus();
   return html`
     <section class="pane ${thread ? "has-thread" : ""} ${isCurrent ? "is-current" : ""}" aria-label=${`Signed in as ${fullName(userId, account.names.of)}`}>
@@ -38,7 +40,9 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, 
         </header>
         <${NewConversation} onOpen=${onOpen} />
         <${NewGroup} account=${account} onOpen=${onOpen} />
-        <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onBegin=${begin} />
+        <${Finder} account=${account} onOpen=${openAt}>
+          <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onBegin=${begin} />
+        <//>
       </div>
       <div class="main">
         <${Status} account=${account} onRenew=${onRenew} />

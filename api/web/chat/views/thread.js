@@ -8,6 +8,7 @@ import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { GroupDetails } from "./groups/group_details.js";
 import { GroupEnd, whyNotToWrite } from "./groups/group_end.js";
+import { Seeking } from "./messages/seeking.js";
 import { MessageLog } from "./messages/message_log.js";
 
 /**
@@ -39,6 +40,7 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
             `
             : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && title !== peer && html`<span class="soft"><span class="unseen">, </span>${peer}</span>`}</h2>`}
         </header>
+        <${Seeking} thread=${thread} />
         <${MessageLog} account=${account} thread=${thread} />
         ${why === null
           ? html`

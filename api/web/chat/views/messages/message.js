@@ -31,13 +31,13 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
 
 /**
  * A message of the mailbox. `isOfGroup`: it says who wrote it. `isFirst` and `isLast`: of those of one sender that follow each
- * other; `isTimed`: its time was asked for; `editing`: null where it is not being edited; `receipt`: what became of it, where it
+ * other; `isTimed`: its time was asked for; `isSought`: one came for it, and the keyboard may be at it; `editing`: null where it is not being edited; `receipt`: what became of it, where it
  * is one's own; `canReact`: reactions are offered; `askReaders`: as of its menu.
  * @param {{message: import("../../mail/thread.js").Message, userId: string, nameOf: import("../../mail/user/names.js").NameOf, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
- *   receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
+ *   isSought: boolean, receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   canReact: boolean, onReact: import("./reactions.js").OnReact, askReaders: ?import("./read_by.js").AskReaders}} props
  */
-export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, isTimed, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
+export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, isTimed, isSought, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
   const { senderId, messageContent, sentTimestamp, messageId, unsent, editedTimestamp, reactions = [] } = message;
   const isMine = senderId === userId;
   const isNamed = isOfGroup && !isMine;
@@ -52,7 +52,8 @@ export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, i
   }
   const reacting = unsent || !canReact ? null : { own: reactions.find(({ mine }) => mine)?.emoji ?? null, onReact };
   return html`
-    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""} ${isNamed ? "is-named" : ""}" data-id=${messageId}>
+    <li class="message ${isMine ? "is-mine" : ""} ${isFirst ? "is-first" : ""} ${isTimed ? "is-timed" : ""} ${unsent ? "is-unsent" : ""} ${isNamed ? "is-named" : ""} ${isSought ? "is-sought" : ""}" data-id=${messageId}
+      tabindex=${isSought ? -1 : null}>
       <span class="unseen"><bdi>${isMine ? "You" : nameOf(senderId)}</bdi>: </span>
       ${isNamed && isFirst && html`
         <${Avatar} peer=${senderId} title=${nameOf(senderId)} />

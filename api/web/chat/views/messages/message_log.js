@@ -26,7 +26,7 @@ const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 export function MessageLog({ account, thread }) {
   const { userId, inbox, outbox, names, isConnected } = account;
   const isGroup = groupIdOf(thread.peer) !== null;
-  const { messages } = thread;
+  const { messages, sought } = thread;
   const unsent = outbox.to(thread.peer);
   const log = useRef(/** @type {any} */ (null));
   const [isAtEnd, setAtEnd] = useState(true);
@@ -52,6 +52,7 @@ export function MessageLog({ account, thread }) {
     if (log.current.scrollTop < LOAD_WITHIN_PX && !thread.failure) thread.loadOlder();
   };
   useBeginAtUnread(log, thread.isLoaded, moved);
+  useSought(log, sought, moved);
   useEffect(look, [messages]); // a first page may be shorter than the window
   useEffect(() => {
     if (!isAtEnd) return;
@@ -92,7 +93,7 @@ export function MessageLog({ account, thread }) {
       isWritten(message) && html`
         <${Message} key=${messageId} message=${message} userId=${userId} nameOf=${names.of} isOfGroup=${isGroup}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
-          isTimed=${timedId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
+          isTimed=${timedId === messageId} isSought=${sought?.messageId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
           canReact=${canChange} onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))}
           askReaders=${isGroup && senderId === userId ? () => account.readers.of(message) : null} />
@@ -239,6 +240,24 @@ function useBeginAtUnread(log, isLoaded, onMoved) {
     if (offset < 0) log.current.scrollTop += offset - log.current.clientHeight / 4;
     onMoved();
   }, [isLoaded]);
+}
+
+/**
+ * The message that one came for is in the middle, and the keyboard at it, once it is there.
+ * @param {{current: HTMLElement}} log
+ * @param {?import("../../mail/thread.js").Sought} sought
+ * @param {() => void} onMoved
+ */
+function useSought(log, sought, onMoved) {
+  useLayoutEffect(() => {
+    const message = sought?.state === "found" && log.current.querySelector(`[data-id="${sought.messageId}"]`);
+    if (!message) return;
+    const { top, height } = message.getBoundingClientRect();
+    const frame = log.current.getBoundingClientRect();
+    log.current.scrollTop += top - frame.top - Math.max(0, frame.height - height) / 2;
+    /** @type {HTMLElement} */ (message).focus({ preventScroll: true });
+    onMoved();
+  }, [sought, sought?.state]);
 }
 
 /** @returns {[?string, (text: string) => void]} What is said for a moment. */
