@@ -14,6 +14,7 @@ from tests.integration.support.server_process import DEADLINE_S, ServerProcess
 pytestmark = pytest.mark.integration
 
 SOCKETS: Final = re.escape('rowbox_sockets_open{kind="socket"}')
+DISPLACED: Final = re.escape('rowbox_socket_closes_total{code="4409"}')
 TABS: Final = 10
 DEAF: Final = """
     const heard = BroadcastChannel.prototype;
@@ -32,6 +33,26 @@ HOLDS_BACK_THE_WORD: Final = """
     } });
 """
 """Has a tab hear that all are to stop only once `letGo` is called."""
+HEARS_THE_TEST: Final = """
+    Object.defineProperty(BroadcastChannel.prototype, "onmessage", { set(hear) {
+        globalThis.hear = (data) => hear({ data });
+        this.addEventListener("message", hear);
+    } });
+"""
+"""Lets a test say to this tab alone what another tab would say to all."""
+HEARS_LATE_OF_ITS_LOCK: Final = """
+    const { request, query } = LockManager.prototype;
+    LockManager.prototype.request = function (...asked) {
+        return request.apply(this, asked).catch((error) => new Promise((_, reject) => {
+            globalThis.lose = () => reject(error);
+        }));
+    };
+    LockManager.prototype.query = function () {
+        globalThis.lose?.();
+        return query.apply(this);
+    };
+"""
+"""Has a tab hear that its lock was stolen as late as a browser may tell it: with the next that it asks about locks."""
 TOO_MANY: Final = "connected in too many places"
 
 
@@ -257,6 +278,23 @@ async def test_where_the_user_is_connected_elsewhere_all_tabs_stop(windows: Wind
     for pane in panes([second, first]):
         await pane.root.get_by_role("button", name="Use here").click()
         await expect(pane.conversation("bob")).to_contain_text("meanwhile")
+    await server.metric_reaches(SOCKETS, 1)
+
+
+async def test_a_tab_whose_lock_was_stolen_goes_on_whatever_it_hears_first(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """As one that hung. The thief displaced its socket, as both are one device: that is no user with too many."""
+    first = await windows.open("alice", before=HEARS_LATE_OF_ITS_LOCK)
+    await server.metric_reaches(SOCKETS, 1)
+    await first.context.add_init_script(HEARS_THE_TEST)
+    second = await tab_without_time(windows, first)
+    await second.evaluate("hear({ is: 'here', token: null, isConnected: true, isLame: true })")  # so it steals the lock
+    await server.metric_reaches(DISPLACED, 1)
+    await server.client("bob").send("alice", "to both of you", "id-1")
+    for pane in panes([second, first]):
+        await expect(pane.conversation("bob")).to_contain_text("to both of you")
+        await expect(pane.root.get_by_role("alert")).to_have_count(0)
     await server.metric_reaches(SOCKETS, 1)
 
 

@@ -78,7 +78,7 @@ function follow(tokens) {
 function signOut(account) {
   const { count } = account.outbox;
   const leaveTab = () => {
-    account.signOut();
+    account.signOut({ isDevice: true });
     navigation.leave(account.userId);
     withdraw(account);
   };

@@ -212,7 +212,12 @@ export class Tabs {
       }
     } catch (error) {
       if (this.#leading !== leading) return;
-      if (this.#ways.isElsewhere(error)) this.#say({ is: "elsewhere" });
+      if (this.#ways.isElsewhere(error)) {
+        // Where the lock was stolen, the place is the thief's, of the same device. That is known here when this is answered.
+        await navigator.locks.query();
+        if (this.#leading !== leading) return;
+        this.#say({ is: "elsewhere" });
+      }
       this.end(error);
     }
   }

@@ -3,6 +3,7 @@
 import { excerptOf } from "../../../api/web/chat/found.js";
 import { excessOfName } from "../../../api/web/chat/mail/groups.js";
 import { RowboxError } from "../../../api/web/client/rowbox.js";
+import { thisBrowser } from "../../../api/web/chat/mail/user/devices.js";
 import { shownName } from "../../../api/web/chat/mail/user/names.js";
 import { giveName, problemOfName } from "../../../api/web/chat/mail/user/own_name.js";
 import { groupIdOf, groupPeer, isPeer } from "../../../api/web/chat/peers.js";
@@ -27,6 +28,7 @@ const rules = {
   initialsOf,
   isPeer,
   problemOfName,
+  thisBrowser,
   shownName,
   /** What becomes of a name where updateUser and createUser end with these codes ("": they are done). @param {string} update @param {string} create */
   giveName: async (update, create) => {

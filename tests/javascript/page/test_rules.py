@@ -250,3 +250,29 @@ async def test_an_excerpt_divides_no_character(ask: Ask) -> None:
     for shift in range(3):
         pieces = await ask("excerptOf", "a" * shift + "😀" * 300 + " needle", "needle")
         "".join(piece["text"] for piece in pieces).encode()  # half of one has no UTF-8
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "platform"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36",
+            "Chrome",
+            "Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36 Edg/130.0",
+            "Edge",
+            "Windows",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1",
+            "Safari",
+            "iPhone",
+        ),
+        ("Mozilla/5.0 (Android 14; Mobile; rv:130.0) Gecko/130.0 Firefox/130.0", "Firefox", "Android"),
+        ("something else", "Browser", ""),
+    ],
+)
+async def test_what_a_person_calls_a_browser(ask: Ask, agent: str, name: str, platform: str) -> None:
+    assert await ask("thisBrowser", agent) == {"name": name, "platform": platform}

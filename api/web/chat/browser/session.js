@@ -85,6 +85,12 @@ export function userOf(token) {
   return isUserId(userId) ? userId : null;
 }
 
+/** The device that a token is of, where it names one. @param {string} token @returns {?string} */
+export function deviceIn(token) {
+  const { did } = claims(token);
+  return typeof did === "string" ? did : null;
+}
+
 /** What a token says, or nothing. @param {string} token @returns {Record<string, any>} */
 function claims(token) {
   try {

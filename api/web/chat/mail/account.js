@@ -8,6 +8,7 @@ import { Groups } from "./groups.js";
 import { Inbox } from "./inbox.js";
 import { LastEvents } from "./last_events.js";
 import { Observable } from "../observable.js";
+import { Devices, deviceIdOf, forgetDevice } from "./user/devices.js";
 import { giveName } from "./user/own_name.js";
 import { Names } from "./user/names.js";
 import { OpenGroup } from "./open_group.js";
@@ -21,6 +22,9 @@ import { Thread } from "./thread.js";
  * @typedef {import("../../client/rowbox.js").RowboxError} RowboxError
  * @typedef {import("../../client/rowbox.js").Changes} Changes
  */
+
+/** How long the server is told of a sign-out. Nobody waits for it. */
+const SIGN_OUT_PATIENCE_MS = 5_000;
 
 export class Account extends Observable {
   /** Whether the server answers: null until that is known. @type {?boolean} */
@@ -36,6 +40,7 @@ export class Account extends Observable {
   #client;
   #end = new AbortController();
   #notifier;
+  #deviceId;
 
   /**
    * @param {string} token
@@ -47,7 +52,9 @@ export class Account extends Observable {
     this.token = token;
     this.userId = userId;
     this.#notifier = notifier;
-    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token });
+    this.#deviceId = deviceIdOf(token, userId);
+    this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token, deviceId: this.#deviceId });
+    this.devices = new Devices(this.#client, this.#end.signal);
     this.names = new Names(this.#client, this.#end.signal);
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
@@ -59,6 +66,7 @@ export class Account extends Observable {
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
+    void this.devices.register();
     void this.#follow();
   }
 
@@ -69,9 +77,18 @@ export class Account extends Observable {
     this.#end.abort();
   }
 
-  /** Ends the account's calls, and leaves nothing of the user in the tab. */
-  signOut() {
-    this.close();
+  /**
+   * Ends the account's calls, and leaves nothing of the user in the tab. `isDevice`: the browser's other tabs of this user
+   * are signed out as well, and so it is told the server, if that is there.
+   * @param {{isDevice?: boolean}} [options]
+   */
+  signOut({ isDevice = false } = {}) {
+    const isKnown = !this.failure;
+    this.close(); // before the server is told, which would close the socket, and the answer would not come
+    if (isDevice && isKnown) {
+      void this.#client.signOut(this.#deviceId, { patienceMs: SIGN_OUT_PATIENCE_MS }).catch(() => {});
+      forgetDevice(this.userId, this.#deviceId);
+    }
     this.outbox.clear();
     this.drafts.clear();
   }
@@ -154,6 +171,7 @@ export class Account extends Observable {
       if (isConnected) {
         this.outbox.goOn();
         this.names.goOn();
+        void this.devices.register();
         if (this.thread?.failure && !this.thread.isLoaded) void this.#find(this.thread);
         if (this.openGroup?.failure) void this.openGroup.load();
       }
@@ -166,12 +184,16 @@ export class Account extends Observable {
         if (change.isDeltaUpdate) this.#notify(change);
         this.lastEvents.take(change.messages);
         this.inbox.apply(change);
-        if (change.account || !change.isDeltaUpdate) this.names.askAgain(this.userId);
+        if (change.account || !change.isDeltaUpdate) {
+          this.names.askAgain(this.userId);
+          this.devices.askAgain();
+        }
         this.#tellThread(change);
         this.#token = change.lastUpdatedTimestamp;
       }
     } catch (error) {
       this.failure = /** @type {RowboxError} */ (error);
+      if (this.failure.code === "signed_out") forgetDevice(this.userId, this.#deviceId);
       this.changed();
     }
   }

@@ -1,9 +1,10 @@
-// The user's own account: what he is called.
+// The user's own account: what he is called, and where he is signed in.
 
 import { html, useLayoutEffect, useRef } from "../../vendor/htm-preact.js";
 import { problemOfName } from "../../mail/user/own_name.js";
 import { Avatar } from "../avatar.js";
 import { EditableName } from "../editable_name.js";
+import { SignedInDevices } from "./signed_in_devices.js";
 
 /** @param {{account: import("../../mail/account.js").Account, onClose: () => void}} props */
 export function AccountDialog({ account, onClose }) {
@@ -32,6 +33,7 @@ export function AccountDialog({ account, onClose }) {
             mayChange=${true} problemOf=${problemOfName} onChange=${(/** @type {string} */ name) => account.giveName(name)} />
           <p class="soft">Your user id: <bdi>${userId}</bdi></p>
         </div>
+        <${SignedInDevices} devices=${account.devices} />
       </div>
     </dialog>
   `;
