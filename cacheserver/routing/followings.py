@@ -4,6 +4,9 @@ One following is at one owner at a time, told by that one alone. When it is lost
 broke), its client is told that, and it is begun anew at whoever owns the user now; with the head there the client is
 told once that there may be something new. So what happened in between costs a pull and nothing else.
 
+What cannot be begun anew is tried again, after pauses that grow, and at once when a newer map names another owner:
+after a death there is none for seconds, and the pauses have grown by then.
+
 An owner that is replaced need not know that, and its link may stay up: each CHECK_S every following is compared with
 the map. What the old owner still told until then was true, and is no news to who goes on from the new one's head.
 """
@@ -69,6 +72,7 @@ class KeptFollowing:
         "is_to_mend",
         "pause_s",
         "request",
+        "tried",
     )
 
     def __init__(self, followings: "Followings", request: Follow, notify: Notify) -> None:
@@ -89,6 +93,8 @@ class KeptFollowing:
         self.is_to_mend = False
         self.pause_s = FIRST_PAUSE_S
         """Before the next attempt to mend it, after one that failed."""
+        self.tried = ""
+        """The owner at which the last attempt to mend it was made; "": there was none."""
 
     @property
     def other_bearer(self) -> Bearer | None:
@@ -200,6 +206,12 @@ class Followings:
             self.loop.wake()
         return kept
 
+    def try_again(self) -> None:
+        """To be called when a newer map is known: what could not be begun anew is tried at once at another owner."""
+        for kept in [one for one in self._pauses if self._has_moved(one)]:
+            self._pauses.remove(kept)
+            self._is_due_at_another(kept)
+
     def forget(self, kept: KeptFollowing) -> None:
         """A following is closed."""
         self._all.pop(kept, None)
@@ -224,6 +236,13 @@ class Followings:
         self._to_mend.append(kept)
         self._begin_some()
 
+    def _has_moved(self, kept: KeptFollowing) -> bool:
+        return self._asking.owner_now(kept.request.user_id) not in ("", kept.tried)
+
+    def _is_due_at_another(self, kept: KeptFollowing) -> None:
+        kept.pause_s = FIRST_PAUSE_S
+        self._is_due(kept)
+
     def _begin_some(self) -> None:
         while self._to_mend and len(self._mending) < AT_ONCE:
             kept = self._to_mend.popleft()
@@ -239,6 +258,7 @@ class Followings:
 
     async def _mend(self, kept: KeptFollowing) -> None:
         """One attempt."""
+        kept.tried = self._asking.owner_now(kept.request.user_id)
         try:
             is_begun = await kept.begin(self._asking, is_patient=False)
         except TokenRevoked as error:
@@ -254,6 +274,8 @@ class Followings:
             kept.close()
         elif is_begun:
             kept.mended()
+        elif self._has_moved(kept):
+            self._is_due_at_another(kept)
         else:
             self._pauses.add(kept, self._spread(kept.pause_s / 2, kept.pause_s))
             kept.pause_s = min(LONGEST_PAUSE_S, 2 * kept.pause_s)

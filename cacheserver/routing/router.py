@@ -131,6 +131,7 @@ class Router:
         self.lines = UserLines(most_waiting, most_waiting_bytes)
         self.judges = Judges(self._ask_judge)
         self.followings = Followings(self, random.uniform)
+        targets.on_adopted = self.followings.try_again
         self.sent_again: dict[Until, int] = {}
         """Tries that were not the last of their request, by why they were not."""
 

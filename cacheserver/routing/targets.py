@@ -124,6 +124,8 @@ class Targets:
         self._routes: Sequence[Route | None] = (None,)
         self._shard_of = lru_cache(MOST_KNOWN_USERS)(shard_of)
         self._is_draining = False
+        self.on_adopted: Callable[[], None] | None = None
+        """Called when a newer map is used."""
         self._stirred = asyncio.Event()
         self.loop = BackgroundLoop("links", self._follow)
 
@@ -184,6 +186,8 @@ class Targets:
             self.loop.wake()
         self._routes = (*(self._route_to(node) for node in nodes), None)  # the last one is NOBODY's
         self.stir()
+        if self.on_adopted is not None:
+            self.on_adopted()
 
     def _route_to(self, node: ListedNode) -> Route | None:
         incarnation = node.incarnation

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REVOKED, Changed, Follow, Lost
-from rowbox.cacheserver.routing.followings import CHECK_S
-from rowbox.mailbox.errors import HandoverInProgress, NotTheOwner, TokenRevoked
+from rowbox.cacheserver.routing.followings import CHECK_S, FIRST_PAUSE_S, LONGEST_PAUSE_S
+from rowbox.mailbox.errors import HandoverInProgress, LinkLost, NotTheOwner, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from tests.routing.scripted import PATIENCE_S, Routed, ScriptedTarget, fails, turns
 from tests.support.virtual_time import virtual_time
@@ -80,6 +80,47 @@ async def test_it_is_tried_until_there_is_an_owner() -> None:
     await asyncio.sleep(6)
     assert tried < 40
     target.asked[-1].says(At("9.x"))
+    await turns()
+    assert told[-1] == Changed("9.x", "9.x")
+
+
+@virtual_time
+async def test_it_does_not_wait_for_its_pause_where_there_is_another_owner() -> None:
+    """A dead owner is found nowhere for seconds, and the pauses have grown by then."""
+    routed, told = Routed("a", "b"), list[Changed | Lost]()
+    routed.gives("a")
+    await followed(routed, told, routed["a"])
+    routed["a"].error, routed["b"].error = LinkLost("it is dead"), HandoverInProgress("it has just begun")
+    routed["a"].notify(Lost(LINK_LOST))
+    while True:  # until an attempt that is followed by a long pause
+        tries = len(routed["a"].asked)
+        await asyncio.sleep(LONGEST_PAUSE_S / 3)
+        if len(routed["a"].asked) == tries:
+            break
+    routed.gives("b")
+    await asyncio.sleep(2 * FIRST_PAUSE_S)
+    assert len(routed["a"].asked) == tries
+    assert len(routed["b"].asked) > 1, "the pauses begin anew there"
+    routed["b"].error = None
+    await asyncio.sleep(4 * FIRST_PAUSE_S)
+    routed["b"].asked[-1].says(At("9.x"))
+    await turns()
+    assert told[-1] == Changed("9.x", "9.x")
+
+
+@virtual_time
+async def test_a_try_that_was_under_way_when_there_was_another_owner_goes_on_there() -> None:
+    routed, told = Routed("a", "b"), list[Changed | Lost]()
+    routed.gives("a")
+    await followed(routed, told, routed["a"])
+    routed["a"].notify(Lost(LINK_LOST))
+    await turns()
+    routed.gives("b")
+    await turns()
+    assert routed["b"].asked == []
+    routed["a"].asked[-1].says(LinkLost("it is dead"))
+    await turns()
+    routed["b"].asked[-1].says(At("9.x"))
     await turns()
     assert told[-1] == Changed("9.x", "9.x")
 
