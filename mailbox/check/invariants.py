@@ -228,7 +228,9 @@ class RowCheck:
             self._report(Code.VERSION_REUSED, f"two messages have version {cell.version}")
             return
         kind = kind_of(cell, in_group=in_group)
-        self._unlogged[cell.version] = hash((cell.conversation_id, cell.message_id, cell.epoch, kind))
+        self._unlogged[cell.version] = hash(
+            (cell.conversation_id, cell.message_id, cell.epoch, kind, cell.first_version)
+        )
 
     def _match(self, cell: LogCell) -> None:
         expected = self._unlogged.pop(cell.version, None)
@@ -241,9 +243,12 @@ class RowCheck:
                 text = f"the log names message {cell.message_id.hex()}, which is not there"
                 self._report(Code.LOG_WITHOUT_MESSAGE, text)
         elif expected not in _told_by(cell):
-            self._report(Code.LOG_WITHOUT_MESSAGE, f"the log names another message for version {cell.version}")
+            self._report(Code.LOG_WITHOUT_MESSAGE, f"the log names another cell for version {cell.version}")
 
 
 def _told_by(cell: LogCell) -> set[int]:
     """The hashes of what a log entry may go with."""
-    return {hash((cell.conversation_id, cell.message_id, cell.epoch, kind)) for kind in kinds_of_cells(cell.kind)}
+    return {
+        hash((cell.conversation_id, cell.message_id, cell.epoch, kind, cell.first_version))
+        for kind in kinds_of_cells(cell.kind)
+    }

@@ -11,6 +11,7 @@ from rowbox.cacheserver.port import ChangeGroup, FetchGroup, Send
 from rowbox.mailbox.aggregate.needs import Fact
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.errors import (
+    ClientGroupIdReused,
     EventGap,
     GroupMoved,
     HandoverInProgress,
@@ -71,6 +72,31 @@ async def test_a_refusal_behind_a_try_without_an_answer_is_none_unless_it_is_tru
                     await node.send_to("ann", group, "x", "1")
                 assert type(raised.value) is told_as
         assert await told(node, "bob", group) == ["created:bob"]
+
+
+@virtual_time
+async def test_of_a_read_that_had_no_answer_no_outcome_is_unknown() -> None:
+    async with cluster(late=True) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob")).conversation_id
+        await made.quiet()
+        door = node.owner.front_door
+        for refusal in (NotAMember("out"), HandoverInProgress("nobody")):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(door, "_ask", failing(door, StoreOutcomeUnknown("the link was lost"), refusal))
+                with pytest.raises(type(refusal)):
+                    await node.group("ann", group)
+
+
+@virtual_time
+async def test_a_group_id_that_is_another_groups_is_so_whatever_became_of_an_earlier_try() -> None:
+    async with cluster(late=True) as made:
+        door = made.node.owner.front_door
+        errors = StoreOutcomeUnknown("the link was lost"), ClientGroupIdReused("another group's")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(door, "_ask", failing(door, *errors))
+            with pytest.raises(ClientGroupIdReused):
+                await made.node.create_group("ann", "bob")
 
 
 @virtual_time

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -17,11 +18,12 @@ from rowbox.cacheserver.stores.port import RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.aggregate.mailbox import Mailbox
+from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import HandoverInProgress, NotTheAuthor, RowboxError, UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import MemberReceipt, Receipt
-from rowbox.mailbox.settings.config import MessageSettings, Settings
+from rowbox.mailbox.settings.config import MessageSettings, RateLimitSettings, Settings
 from tests.checking import assert_no_findings
 from tests.owner.shards.sharing import sharing
 from tests.support.cluster import SHARDS, UNLIMITED, Cluster, Json, Node, cluster, parsed
@@ -645,6 +647,40 @@ async def test_nobody_else_is_told_and_of_nothing_that_is_not_there() -> None:
                 await asked(node, message, user=user, conversation=conversation)
         (only,) = (await asked(node, sent)).receipts
         assert only.members == (MemberReceipt("bob", is_delivered=False, is_read=False),)
+
+
+@virtual_time
+async def test_each_message_that_has_to_be_read_counts_as_a_fetch() -> None:
+    limits = RateLimitSettings(fetch_burst=100, fetch_per_second=0.001)
+    async with cluster(late=False, settings=replace(with_receipts("all"), rate_limits=limits)) as made:
+        sent = [await made.node.send("ann", "bob", str(number), f"c{number}") for number in range(3)]
+        left: list[int] = []
+        for _ in range(2):
+            answer = await asked(made.node, *sent)
+            assert answer.quota is not None
+            left.append(answer.quota.remaining)
+            await made.restart()
+        assert left == [99, 96]
+
+
+@virtual_time
+async def test_who_gets_another_owner_while_a_message_is_read_is_told_by_that_one() -> None:
+    async with servers(late=True) as made:
+        sent = await made.node.send("ann", "bob", "hello", "c1")
+        node = await made.restart()
+        reads = node.owner.receipt_reads
+        read = reads._reader.message
+
+        async def lapses(*which: Any) -> MessageCell | None:
+            cell = await read(*which)
+            node.lapse()
+            return cell
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reads._reader, "message", lapses)
+            with pytest.raises(HandoverInProgress):
+                await asked(node, sent)
+        node.renew()
 
 
 def replace_id(sent: SendResult, message: bytes) -> SendResult:

@@ -459,6 +459,13 @@ def a_change_that_is_lost(row: AliceRow) -> None:
     row.messages = [cell for cell in row.messages if cell.change is None]
 
 
+@breaks(Code.LOG_WITHOUT_MESSAGE)
+def a_change_whose_log_entry_is_of_a_message_that_came_at_another_time(row: AliceRow) -> None:
+    """A delta looks for the cell of just that, and does not find it."""
+    row.take_change(row.ids.from_bob, "no")
+    row.log = [replace(one, first_version=0) if one.kind is ChangeKind.EDIT else one for one in row.log]
+
+
 @breaks(Code.LOG_MISSING)
 def a_change_that_the_log_does_not_tell(row: AliceRow) -> None:
     row.take_change(row.ids.from_bob, "no")

@@ -4,15 +4,16 @@ import pytest
 
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
-from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact
+from rowbox.mailbox.aggregate.needs import DedupeNeed, Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
-from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell
+from rowbox.mailbox.cells import MEMBERSHIP, DedupeCell, MessageCell
 from rowbox.mailbox.errors import EventGap, JoinDeclined, NotAMember, UnknownConversation
 from rowbox.mailbox.group import GroupPart, Info, Join, Standing, Told, group_conversation_id
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.member_row import MOST_GROUPS, standpoint, take_event
 from rowbox.mailbox.ids import client_id_hash, counted, direct_conversation_id, message_id, payload_hash, quiet
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.reactions import Reaction, tallies_of
 
 GROUP_ID = group_conversation_id("ann", "g")
 A_DAY_MS = 24 * 3600 * 1000
@@ -101,6 +102,23 @@ def test_events_are_taken_once_and_along_the_chain() -> None:
         bob.text(9)
     assert bob.joins(10, after=7)
     assert bob.text(11)
+
+
+def test_reactions_that_a_row_shows_already_are_told_to_nobody() -> None:
+    bob, of = Bob(), message_id(6, counted(0))
+    bob.joins(5)
+    bob.text(6)
+    shows = tallies_of((Reaction("ann", "1", 7),), "bob")
+    for version, emoji, is_told in ((7, "1", False), (8, "2", True)):
+        reactions = (Reaction("ann", emoji, version),)
+        part = GroupPart(version, version - 1, ("ann", "bob"), reactions=reactions)
+        held = MessageCell(GROUP_ID, of, 6, 1, "ann", "hello", None, tallies=shows)
+        fact = Fact(MessageNeed(GROUP_ID, of), bob.mailbox.head, HeldMessages((held,)))
+        plan = bob.mailbox.plan(0)
+        assert take_event(plan, Message(of, GROUP_ID, "ann", (), "", group=part), fact)
+        assert bool(plan.log) is is_told
+        bob.apply(plan)
+    assert standpoint(bob.mailbox, GROUP_ID, 0).chain == 8
 
 
 def test_who_asks_is_who_he_is_by_his_own_row() -> None:
