@@ -32,6 +32,8 @@ SOCKET_FAILED: Final = re.compile(r"WebSocket connection to '\S+' failed: .*net:
 """The browser's word for the same as SERVER_AWAY and OFFLINE, of a socket."""
 UNSENT: Final = ".is-sending, .is-waiting, .is-refused, .is-unsure"
 OFFLINE: Final = frozenset({"Failed to load resource: net::ERR_INTERNET_DISCONNECTED"})
+OUT: Final = frozenset({"Failed to load resource: the server responded with a status of 403 (Forbidden)"})
+"""A page may ask for what became of one's messages in a group in the moment in which one is not in it any more."""
 
 
 async def comes_to(page: Page, expression: str, value: object) -> None:

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.groups.group_pane import GroupPane
 from tests.browser.test_looks import look
-from tests.browser.windows import Windows
+from tests.browser.windows import OUT, Windows
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.integration
 async def test_how_it_looks(
     windows: Windows, server: ServerProcess, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:
+    windows.expected = OUT
     name = f"{width}-{scheme}"
     group = await talk(server)
     is_phone = width < 500

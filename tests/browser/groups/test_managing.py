@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.groups.group_pane import HELLOS, OTHERS, hiking, pane_of
-from tests.browser.windows import NO_SOCKET, Windows, comes_to
+from tests.browser.windows import NO_SOCKET, OUT, Windows, comes_to
 from tests.integration.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.integration
@@ -152,6 +152,7 @@ async def test_who_joins_sees_what_was_written_since_admins_wanted_that(
 
 
 async def test_who_is_out_reads_on_and_does_not_write(windows: Windows, server: ServerProcess) -> None:
+    windows.expected = OUT
     group = await hiking(server)
     alice, bob, carol = [await pane_of(windows, user) for user in ("alice", "bob", "carol")]
     for pane in (alice, bob, carol):

@@ -2,6 +2,7 @@
 // when the mailbox tells of a newer state.
 
 import { Observable } from "../observable.js";
+import { GroupReceipts } from "./group_receipts.js";
 import { reasonFor } from "./reasons.js";
 
 const PATIENCE_MS = 5_000;
@@ -24,7 +25,7 @@ export class OpenGroup extends Observable {
   #wanted = 0;
 
   /**
-   * @param {Pick<import("../../client/rowbox.js").Rowbox, "fetchGroup">} client
+   * @param {Pick<import("../../client/rowbox.js").Rowbox, "fetchGroup" | "fetchReceipts">} client
    * @param {string} conversationId
    * @param {AbortSignal} end
    */
@@ -33,6 +34,8 @@ export class OpenGroup extends Observable {
     this.#client = client;
     this.conversationId = conversationId;
     this.#end = end;
+    this.receipts = new GroupReceipts(client, conversationId, end);
+    this.receipts.subscribe(() => this.changed());
   }
 
   /** To be called with what the mailbox knows of the group. Who is out is not told of it any more. @param {Conversation} conversation */

@@ -34,7 +34,7 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
  * other; `isTimed`: its time was asked for; `isSought`: one came for it, and the keyboard may be at it; `editing`: null where it is not being edited; `receipt`: what became of it, where it
  * is one's own; `canReact`: reactions are offered; `askReaders`: as of its menu.
  * @param {{message: import("../../mail/thread.js").Message, userId: string, nameOf: import("../../mail/user/names.js").NameOf, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
- *   isSought: boolean, receipt: import("../../mail/receipts.js").Receipt, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
+ *   isSought: boolean, receipt: import("../../mail/group_receipts.js").InGroup, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   canReact: boolean, onReact: import("./reactions.js").OnReact, askReaders: ?import("./read_by.js").AskReaders}} props
  */
 export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, isTimed, isSought, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
@@ -74,9 +74,14 @@ export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, i
   `;
 }
 
-/** Nobody is told aloud when it changes: the log around it tells of messages. @param {{receipt: import("../../mail/receipts.js").Receipt}} props */
-function Tick({ receipt }) {
-  return html`<span class="tick is-${receipt.toLowerCase()}" aria-live="off">· <span aria-hidden="true">${TICKS[receipt]}</span> ${receipt}</span>`;
+/**
+ * In a group it is said how many have read it, as long as some have not. Nobody is told aloud when it changes: the log around it
+ * tells of messages.
+ * @param {{receipt: import("../../mail/group_receipts.js").InGroup}} props
+ */
+function Tick({ receipt: { state, readBy } }) {
+  const words = state !== "Read" && readBy > 0 ? `Read by ${readBy}` : state;
+  return html`<span class="tick is-${state.toLowerCase()}" aria-live="off">· <span aria-hidden="true">${TICKS[state]}</span> ${words}</span>`;
 }
 
 /**

@@ -60,6 +60,13 @@ export function MessageLog({ account, thread }) {
     resized.observe(log.current);
     return () => resized.disconnect();
   }, [isAtEnd]);
+  const { openGroup } = account;
+  useEffect(() => {
+    if (!openGroup) return;
+    const own = isVisible && canChange ? messages.filter((one) => one.senderId === userId && isWritten(one) && !one.unsent) : [];
+    openGroup.receipts.watch(own.map(({ messageId }) => messageId), messages.at(-1)?.messageId ?? "");
+  });
+  useEffect(() => () => openGroup?.receipts.watch([], ""), [openGroup]);
   useEffect(() => {
     if (isCurrent && isWatched && isScrolledToEnd(log.current) && unreadCount > 0) thread.markRead();
   });
@@ -93,7 +100,7 @@ export function MessageLog({ account, thread }) {
       isWritten(message) && html`
         <${Message} key=${messageId} message=${message} userId=${userId} nameOf=${names.of} isOfGroup=${isGroup}
           isFirst=${isNewDay || isFirstUnread || !isOneGroup(before, message)} isLast=${!after || !isOneGroup(message, after)}
-          isTimed=${timedId === messageId} isSought=${sought?.messageId === messageId} receipt=${receiptOf(messageId, conversation?.receipts)} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
+          isTimed=${timedId === messageId} isSought=${sought?.messageId === messageId} receipt=${openGroup?.receipts.of(messageId) ?? { state: receiptOf(messageId, conversation?.receipts), readBy: 0 }} onTap=${() => toggleTime(messageId)} actions=${actions} handling=${handling(messageId)}
           editing=${editingId === messageId ? { onSave: (/** @type {string} */ text) => deeds.edit(message, text), onClose: stopEditing } : null}
           canReact=${canChange} onReact=${(/** @type {string} */ emoji) => tell(deeds.react(message, emoji))}
           askReaders=${isGroup && senderId === userId ? () => account.readers.of(message) : null} />
