@@ -7,7 +7,7 @@ call stops the waiting and nothing else: a mutation that was begun is finished.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,7 @@ from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, Grou
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.people.profile import Profile
+from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -473,6 +474,17 @@ class RegisterDevice(msgspec.Struct, frozen=True, array_like=True):
     routed: Routed | None = None
 
 
+class SetPush(msgspec.Struct, frozen=True, array_like=True):
+    """A device of the user is told of new messages at `target`; None: nowhere. `code`: what a webhook gives back."""
+
+    user_id: str
+    device_id: str
+    target: PushTarget | None
+    code: bytes = b""
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
 class SignOut(msgspec.Struct, frozen=True, array_like=True):
     """A device of the user is signed out; "": all are, and all tokens, but for those that name the device `spared`."""
 
@@ -497,6 +509,14 @@ class FetchDevices(msgspec.Struct, frozen=True, array_like=True):
     bearer: Bearer | None = None
 
 
+class PushShown(msgspec.Struct, frozen=True, array_like=True):
+    """Where a device is told of new messages, as far as anybody is shown that: the address may be a secret."""
+
+    kind: Literal["web", "webhook"]
+    host: str
+    is_confirmed: bool
+
+
 class DeviceShown(msgspec.Struct, frozen=True, array_like=True):
     """A device that is signed in. Times are microseconds. `is_asking`: the request came from it."""
 
@@ -506,13 +526,18 @@ class DeviceShown(msgspec.Struct, frozen=True, array_like=True):
     created_us: int
     seen_us: int
     is_asking: bool
+    push: PushShown | None = None
 
 
 class DevicesResult(msgspec.Struct, frozen=True, array_like=True):
-    """The devices that were asked for, the one that was seen last first: of a RegisterDevice that one."""
+    """The devices that were asked for, the one that was seen last first: of a RegisterDevice or a SetPush that one.
+
+    `server_key`: what a browser subscribes with; "": there is no Web Push.
+    """
 
     devices: tuple[DeviceShown, ...]
     quota: Quota | None = None
+    server_key: str = ""
 
 
 class MailboxPort(Protocol):
@@ -572,6 +597,14 @@ class MailboxPort(Protocol):
 
     async def register_device(self, request: RegisterDevice) -> DevicesResult:
         """Has a device signed in. SignedOut where it was signed out, TooManyDevices, RateLimited, PeerTooOld."""
+        ...
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        """Has a device told of new messages somewhere, or not any more. The same place again stays as it is.
+
+        UnknownDevice, PushOff, RateLimited, PeerTooOld; BadRequest where nothing may be told there, and for a code that
+        was not sent there.
+        """
         ...
 
     async def sign_out(self, request: SignOut) -> SignOutResult:

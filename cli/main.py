@@ -26,6 +26,7 @@ VERBS: Final[Mapping[str, str]] = {
     "shards": "Show who owns which shard, and move shards by hand.",
     "schema": "Make the table of an HBase store, or say what differs from the plan.",
     "ring": "Show where shards are among nodes, and what joins and leaves move.",
+    "push": "Make the key by which push services know the servers.",
     "clock": "Show what the store remembers of the time, or say that the clock is right.",
     "doctor": "Check what the server relies on: folder and device, or an HBase cluster.",
     "backup": "Copy an embedded store as of now, beside its server or without one.",

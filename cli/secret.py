@@ -94,9 +94,14 @@ def read_secret(path: Path) -> bytes:
     return secret
 
 
-def _require_closed(path: Path, found: os.stat_result) -> None:
+def is_open(found: os.stat_result) -> bool:
+    """Whether other accounts can read a file, beside those to which root gives it."""
     is_of_root = found.st_uid == 0 and os.geteuid() != 0
-    if found.st_mode & (_OPEN_OF_ROOT if is_of_root else _OPEN):
+    return bool(found.st_mode & (_OPEN_OF_ROOT if is_of_root else _OPEN))
+
+
+def _require_closed(path: Path, found: os.stat_result) -> None:
+    if is_open(found):
         raise StoreUnusable(
             f"{path} is open to other accounts (mode {S_IMODE(found.st_mode):04o}), and whoever reads it can be any"
             f" user: chmod 600 {shlex.quote(str(path))}; if one may have read it, remove it, and all tokens end"

@@ -311,6 +311,22 @@ class Client:
         """Where the user is signed in. `account` of a change says that it is time to ask again."""
         return (await self._retried(lambda: self._transport.get("fetchDevices", {}, Devices), patience_s)).devices
 
+    async def fetch_push_key(self, *, patience_s: float | None = None) -> str | None:
+        """What a browser subscribes to pushes with (applicationServerKey); None: the server does no Web Push."""
+        return (await self._retried(lambda: self._transport.get("fetchDevices", {}, Devices), patience_s)).push_key
+
+    async def set_push(self, push: Fields | None, *, patience_s: float | None = None) -> Device:
+        """Has this client's device, which is registered, told of new messages while nobody is looking; None: nowhere.
+
+        `push` is as setPush of the API has it: `{"kind": "web", "endpoint", "keys"}`, or
+        `{"kind": "webhook", "url", "secret", "code"}`, where the code comes with the first request to the url.
+        ValueError where the client was made without a `device_id`.
+        """
+        if self._transport.device_id is None:
+            raise ValueError("a client without a device_id has no device to be told")
+        fields: Fields = {"deviceId": self._transport.device_id, "push": push}
+        return await self._retried(lambda: self._transport.post("setPush", fields, Device), patience_s)
+
     async def sign_out(self, device_id: str, *, patience_s: float | None = None) -> list[str]:
         """Signs out a device: what comes from it is refused from then on, with the code SIGNED_OUT.
 

@@ -357,3 +357,25 @@ def unpack(packed: bytes) -> Conversation:
         return _decode(packed)
     except msgspec.MsgspecError as error:
         raise StoreDamaged(f"the state of a conversation does not decode: {error}") from error
+
+
+class _Count(msgspec.Struct, array_like=True, gc=False):
+    """A Conversation of which only the unread count is decoded."""
+
+    version: msgspec.Raw
+    epoch: msgspec.Raw
+    participants: msgspec.Raw
+    last_message_id: msgspec.Raw
+    last_message_version: msgspec.Raw
+    snippet: msgspec.Raw
+    read_mark: msgspec.Raw
+    unread_count: int
+
+
+assert Conversation.__struct_fields__[: len(_Count.__struct_fields__)] == _Count.__struct_fields__
+_count_of = msgspec.msgpack.Decoder(_Count).decode
+
+
+def is_unread(state: Conversation | bytes) -> bool:
+    """Whether a state, packed or not, counts messages as unread."""
+    return (_count_of(state) if isinstance(state, bytes) else state).unread_count > 0

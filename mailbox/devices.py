@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import SignedOut, TokenRevoked
+from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.revocation import Bearer, Revocation, end_of_second
 
 MOST_DEVICES: Final = 20
@@ -45,7 +46,8 @@ def is_device_id(text: str) -> bool:
 class Device(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A device that is signed in. `seen_us`: when it was used last, as far as that is written. Its tokens that were
     issued before `from_s` are refused: under its id another one may have been signed out, and forgotten. `acked`: it
-    has proven to have all that changed in the mailbox up to this version; 0: it has proven nothing.
+    has proven to have all that changed in the mailbox up to this version; 0: it has proven nothing. `push`: where it is
+    told of new messages; None: nowhere.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -57,6 +59,7 @@ class Device(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seen_us: int
     from_s: int = 0
     acked: int = 0
+    push: PushTarget | None = None
 
 
 class SignedOutDevice(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -72,6 +75,7 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `forgotten_s`: of devices that are not registered, tokens that were issued before this second are refused.
     `created_version`: the version with which the first device came, which stays; 1: nobody knows, as in states of
     before this was written.
+    `pushed`: what came to the mailbox up to this version was pushed, or is not to be.
     """
 
     version: int
@@ -80,6 +84,12 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     signed_out: tuple[SignedOutDevice, ...] = ()
     forgotten_s: int = 0
     created_version: int = 1
+    pushed: int = 0
+
+    @property
+    def have_push(self) -> bool:
+        """Whether one of them is told of new messages, or may be once its target is confirmed."""
+        return any(one.push is not None for one in self.devices)
 
     def refuses(self, bearer: Bearer) -> bool:
         """Whether a token that comes with a device is refused, because that was signed out."""
@@ -126,6 +136,11 @@ class Devices(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_to_be_noted(self, now_us: int) -> bool:
         """Whether what is known of their use may go with a change of something else."""
         return now_us - self.version >= NOTED_EVERY_US
+
+    def with_push(self, device_id: str, target: PushTarget | None) -> "Devices":
+        """The devices where this one, which is signed in, is told of new messages there; None: nowhere."""
+        told = [replace(one, push=target) if one.device_id == device_id else one for one in self.devices]
+        return replace(self, devices=tuple(told))
 
     def without(self, device_id: str, now_us: int) -> "Devices":
         """The devices after this one was signed out. The same where it was not signed in."""

@@ -209,6 +209,12 @@ class SearchOff(RowboxError):
     code = "search_off"
 
 
+class PushOff(RowboxError):
+    """No device is told by a push of this kind on this server."""
+
+    code = "push_off"
+
+
 class MessageTooLarge(RowboxError):
     """More than 65,535 bytes of UTF-8 in a message, or a body over the limit."""
 

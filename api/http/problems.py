@@ -133,6 +133,11 @@ KINDS: Final[dict[str, Kind]] = {
         "Nobody can search on this server",
         "Leave the search out: search.bytes is 0 there, or its Python's SQLite has no FTS5.",
     ),
+    "push_off": Kind(
+        404,
+        "No device is told by a push of this kind on this server",
+        "Go on without: Web Push needs push.vapid_key_file there. Polls and sockets tell of messages as ever.",
+    ),
     "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
     "method_not_allowed": Kind(
         405, "The path does not have this method", "Use one of the methods that the header Allow names."

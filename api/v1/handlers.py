@@ -92,6 +92,7 @@ class Handlers:
             Operation("setConversation", "POST", "/v1/setConversation", "send", self.set_conversation),
             Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
             Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
+            Operation("setPush", "POST", "/v1/setPush", "send", self.set_push),
             Operation("signOut", "POST", "/v1/signOut", "send", self.sign_out),
             Operation("search", "GET", "/v1/search", "search", self.search),
             Operation("createGroup", "POST", "/v1/createGroup", "send", self.create_group),
@@ -183,6 +184,10 @@ class Handlers:
     async def fetch_devices(self, call: Call) -> CallResult:
         result = await self._port.fetch_devices(self._devices.fetch(call.query, call.claims))
         return CallResult(200, encode_devices(result), result.quota)
+
+    async def set_push(self, call: Call) -> CallResult:
+        result = await self._port.set_push(self._devices.set_push(call.take_body(), call.claims))
+        return CallResult(200, encode_device(result), result.quota)
 
     async def sign_out(self, call: Call) -> CallResult:
         result = await self._port.sign_out(self._devices.sign_out(call.take_body(), call.claims))

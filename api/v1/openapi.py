@@ -138,6 +138,8 @@ def _component_schemas() -> _Json:
     given |= problem_schemas()
     for schema in given.values():
         del schema["additionalProperties"]  # ours are decoded strictly in tests; clients have to let us add some
+    for schema in taken.values():
+        _describe_tag(schema)
     taken["SendMessage"], taken[_TO_CONVERSATION], taken[_ONCE] = _forms(taken["SendMessage"])
     return taken | given
 
@@ -145,6 +147,13 @@ def _component_schemas() -> _Json:
 _ONCE: Final = "SendMessageAsOnceSpelled"
 _TO_CONVERSATION: Final = "SendMessageToConversation"
 _TO: Final = ("recipientId", "conversationId", "recepientId")
+
+
+def _describe_tag(schema: _Json) -> None:
+    """A field that says which of several forms this is, is none of the type's own: so the type says nothing of it."""
+    for field in schema["properties"].values():
+        if len(field.get("enum", ())) == 1:
+            field.setdefault("description", "Which form it is.")
 
 
 def _forms(send: _Json) -> tuple[_Json, _Json, _Json]:

@@ -1,7 +1,9 @@
-"""The calls about a user's devices: registered, listed, signed out."""
+"""The calls about a user's devices: registered, listed, told of new messages, signed out."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -14,18 +16,55 @@ from rowbox.cacheserver.port import (
     DeviceShown,
     DevicesResult,
     FetchDevices,
+    PushShown,
     RegisterDevice,
     Routed,
+    SetPush,
     SignOut,
     SignOutResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.plan import Plan, SignOutDone
 from rowbox.mailbox.devices import NO_DEVICES, Device
+from rowbox.mailbox.errors import PushOff
+from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.revocation import Bearer, end_of_second
 
 AdmitWrite = Callable[[str, Bearer | None, Routed | None], Awaitable[None]]
 """Judges a write's token before anything is done for it, behind the user's writes that came before. TokenRevoked."""
+
+
+CODE_BYTES: Final = 16
+
+
+class Pushing(Protocol):
+    """What the calls need of pushes."""
+
+    @property
+    def server_key(self) -> str:
+        """See DevicesResult."""
+        ...
+
+    def check(self, target: PushTarget) -> None:
+        """BadRequest, PushOff where nobody is told anything at such a target."""
+        ...
+
+    def confirm(self, user_id: str, device: Device) -> None:
+        """Has the device's target asked whose it is, where that is not known yet."""
+        ...
+
+
+class NoPushing:
+    """An owner that tells no device anything."""
+
+    server_key = ""
+
+    def check(self, target: PushTarget) -> None:
+        """See Pushing."""
+        raise PushOff("this server pushes nothing")
+
+    def confirm(self, user_id: str, device: Device) -> None:
+        """See Pushing."""
 
 
 class DeviceCalls:
@@ -39,6 +78,7 @@ class DeviceCalls:
         admit: AdmitWrite,
         limits: RateLimits,
         time: Time,
+        pushing: Pushing,
     ) -> None:
         self._table = table
         self._submit = submit
@@ -46,6 +86,7 @@ class DeviceCalls:
         self._admit = admit
         self._limits = limits
         self._time = time
+        self._pushing = pushing
 
     async def register(self, request: RegisterDevice) -> DevicesResult:
         """See MailboxPort."""
@@ -55,7 +96,21 @@ class DeviceCalls:
         what = request.device_id, request.name, request.platform
         device = await self._changed(request, lambda plan: plan.register_device(*what))
         assert isinstance(device, Device)
-        return DevicesResult((_shown(device, bearer),), quota)
+        return DevicesResult((_shown(device, bearer),), quota, self._pushing.server_key)
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        """See MailboxPort."""
+        bearer, target = request.bearer, request.target
+        await self._admit(request.user_id, bearer, request.routed)
+        quota = self._limits.take("send", request.user_id)
+        if target is not None:
+            self._pushing.check(target)
+            if target.kind == "webhook":
+                target = replace(target, code=secrets.token_bytes(CODE_BYTES))
+        device = await self._changed(request, lambda plan: plan.set_push(request.device_id, target, request.code))
+        assert isinstance(device, Device)
+        self._pushing.confirm(request.user_id, device)
+        return DevicesResult((_shown(device, bearer),), quota, self._pushing.server_key)
 
     async def sign_out(self, request: SignOut) -> SignOutResult:
         """See MailboxPort. To sign out of all takes up to a second, as to revoke does."""
@@ -85,9 +140,12 @@ class DeviceCalls:
         uses = uses_of(mailbox)
         devices = (mailbox.devices or NO_DEVICES).devices
         shown = [_shown(replace(one, seen_us=uses[one.device_id].seen_us), bearer) for one in devices]
-        return DevicesResult(tuple(sorted(shown, key=lambda one: one.seen_us, reverse=True)), quota)
+        last_first = tuple(sorted(shown, key=lambda one: one.seen_us, reverse=True))
+        return DevicesResult(last_first, quota, self._pushing.server_key)
 
-    async def _changed(self, request: RegisterDevice | SignOut, do: Callable[[Plan], CommandResult]) -> CommandResult:
+    async def _changed(
+        self, request: RegisterDevice | SetPush | SignOut, do: Callable[[Plan], CommandResult]
+    ) -> CommandResult:
         future: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         judge = self._revocations.check_again
         command = DevicesCommand(request.user_id, do, request.bearer, judge, future=future, routed=request.routed)
@@ -97,4 +155,7 @@ class DeviceCalls:
 
 def _shown(device: Device, bearer: Bearer | None) -> DeviceShown:
     is_asking = bearer is not None and bearer.device_id == device.device_id
-    return DeviceShown(device.device_id, device.name, device.platform, device.created_us, device.seen_us, is_asking)
+    what = device.device_id, device.name, device.platform, device.created_us, device.seen_us
+    push = device.push
+    shown = None if push is None else PushShown(push.kind, push.host, push.is_confirmed)
+    return DeviceShown(*what, is_asking, shown)

@@ -59,7 +59,7 @@ That row need not be one of the command's: an administrator may act for another 
 """
 CELL_BYTES = 600
 """What the cells of a command take in one row, in bytes, without the message's text."""
-DEVICES_BYTES = 8_000
+DEVICES_BYTES = 32_000
 """What a state of a user's devices takes at most."""
 
 
@@ -318,6 +318,22 @@ class DevicesCommand(Command, eq=False):
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         return self.do(plans[0])
+
+
+class PushCommand(Command, eq=False):
+    """A change of what a user's devices have of pushes, which nobody asked for: as `do` adds it to the plan."""
+
+    user_id: str
+    do: Callable[[Plan], None]
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = 2 * DEVICES_BYTES
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns None."""
+        self.do(plans[0])
+        return None
 
 
 class RevokeCommand(Command, eq=False):

@@ -66,6 +66,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -336,6 +337,10 @@ class Node:
     async def register_device(self, request: RegisterDevice) -> DevicesResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).register_device(request)
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).set_push(request)
 
     async def sign_out(self, request: SignOut) -> SignOutResult:
         """See MailboxPort."""

@@ -38,7 +38,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from rowbox.cacheserver.access.device_calls import DeviceCalls
+from rowbox.cacheserver.access.device_calls import DeviceCalls, NoPushing
 from rowbox.cacheserver.access.device_uses import DeviceUses
 from rowbox.cacheserver.access.revocations import Revocations, longest_token_s
 from rowbox.cacheserver.access.revoked_ids import RevokedIds
@@ -112,10 +112,13 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
 )
+from rowbox.cacheserver.push.port import PushPort
+from rowbox.cacheserver.push.pushes import Pushes
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.receipts.gatherings import Gatherings
 from rowbox.cacheserver.receipts.receipts import Receipts
@@ -214,6 +217,7 @@ class Owner:
         clock: StoreClock | None = None,
         elsewhere: Elsewhere | None = None,
         search: SearchPlace | None = None,
+        push: PushPort | None = None,
     ) -> None:
         """An owner of the shards that `ownership` grants; None: of all, and nobody else can be one (embedded).
 
@@ -221,6 +225,8 @@ class Owner:
         to be delivered is tried again.
 
         `search` is where the indexes of its users' mailboxes are; None: nobody searches.
+
+        `push` tells devices of new messages; None: nobody is told.
 
         `time` judges the clock; None: `now_us` is believed whatever it says. `clock` is the process's, where it has
         other owners after or before this one.
@@ -291,8 +297,17 @@ class Owner:
             time,
             longest_token_s=longest_token_s(settings.auth),
         )
+        self.pushes: Pushes | None = None
+        if push is not None:
+            self.pushes = Pushes(push, self.table, self.pipeline.submit, settings.push.content, time.seen_us)
         self.devices = DeviceCalls(
-            self.table, self.pipeline.submit, self.revocations, self._admit_change, self._limits, time
+            self.table,
+            self.pipeline.submit,
+            self.revocations,
+            self._admit_change,
+            self._limits,
+            time,
+            self.pushes if self.pushes is not None else NoPushing(),
         )
         self.device_uses = DeviceUses(self.pipeline.submit, time.seen_us)
         self.follows = Follows(
@@ -404,6 +419,8 @@ class Owner:
         await self.follows.loop.close()
         self.settling.close()
         self.receipts.close()
+        if self.pushes is not None:
+            await self.pushes.close()
         self.groups.reactions.close()
         self.gatherings.close()
         if self.searches is not None:
@@ -497,6 +514,8 @@ class Owner:
         self.gatherings.give_away(is_given)
         if self.searches is not None:
             self.searches.indexes.give_away(is_given)
+        if self.pushes is not None:
+            self.pushes.give_away(is_given)
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
@@ -654,6 +673,10 @@ class Owner:
     def register_device(self, request: RegisterDevice) -> Coroutine[Any, Any, DevicesResult]:
         """See MailboxPort."""
         return self.devices.register(request)
+
+    def set_push(self, request: SetPush) -> Coroutine[Any, Any, DevicesResult]:
+        """See MailboxPort."""
+        return self.devices.set_push(request)
 
     def sign_out(self, request: SignOut) -> Coroutine[Any, Any, SignOutResult]:
         """See MailboxPort."""
@@ -866,6 +889,8 @@ class Owner:
         self.follows.loaded(row.mailbox)
         self.receipts.loaded(row.mailbox)
         self.device_uses.loaded(row.mailbox)
+        if row.mailbox.has_push and self.pushes is not None:
+            self.pushes.loaded(row.mailbox)
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
@@ -877,6 +902,8 @@ class Owner:
             self.receipts.read(row.user_id, plan.read, plan.now_us)
         if plan.refuses_more:
             self.revocations.changed(row.mailbox)
+        if row.mailbox.has_push and self.pushes is not None:
+            self.pushes.applied(row.mailbox, plan)
         if plan.changed and self.searches is not None:
             self.searches.changed(row.user_id, plan.log)
         if plan.outbox:

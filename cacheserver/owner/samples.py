@@ -201,4 +201,6 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     )
     if owner.searches is not None:
         yield from owner.searches.samples()
+    if owner.pushes is not None:
+        yield from owner.pushes.samples()
     yield from background_samples(loops)

@@ -48,6 +48,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -95,7 +96,7 @@ OLD_PEER_RETRY_MS: Final = 10_000
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
-_Change = TypeVar("_Change", ChangeMessage, React, ChangeGroup, RegisterDevice, SignOut)
+_Change = TypeVar("_Change", ChangeMessage, React, ChangeGroup, RegisterDevice, SetPush, SignOut)
 _Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
 _Fetched = TypeVar("_Fetched", Page, Changes)
 
@@ -160,6 +161,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
     handlers.add(calls.REACT, _checked(check, port.react))
     handlers.add(calls.CHANGE_GROUP, _checked(check, port.change_group))
     handlers.add(calls.REGISTER_DEVICE, _checked(check, port.register_device))
+    handlers.add(calls.SET_PUSH, _checked(check, port.set_push))
     handlers.add(calls.SIGN_OUT, _checked(check, port.sign_out))
     handlers.add(calls.CHANGE_ACCOUNT, _checked(check, port.change_account))
 
@@ -339,6 +341,10 @@ class RemoteMailboxes:
     async def register_device(self, request: RegisterDevice, *, timeout_s: float | None = None) -> DevicesResult:
         """See MailboxPort."""
         return await self._change(calls.REGISTER_DEVICE, request, timeout_s)
+
+    async def set_push(self, request: SetPush, *, timeout_s: float | None = None) -> DevicesResult:
+        """See MailboxPort."""
+        return await self._change(calls.SET_PUSH, request, timeout_s)
 
     async def sign_out(self, request: SignOut, *, timeout_s: float | None = None) -> SignOutResult:
         """See MailboxPort."""

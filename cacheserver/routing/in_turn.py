@@ -12,7 +12,7 @@ refusal is heard here a turn of the loop later than there.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from rowbox.cacheserver.port import (
     AccountResult,
@@ -48,6 +48,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -61,6 +62,9 @@ from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 
 _Result = TypeVar("_Result")
+_Ordered: TypeAlias = (
+    Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SetPush | SignOut | ChangeAccount
+)
 
 
 class InTurn:
@@ -106,6 +110,12 @@ class InTurn:
             return await self._target.register_device(request)
         return await self._in_turn(request.user_id, request.routed, self._target.register_device, request)
 
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.set_push(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.set_push, request)
+
     async def sign_out(self, request: SignOut) -> SignOutResult:
         """As `send`."""
         if request.routed is None:
@@ -123,7 +133,7 @@ class InTurn:
         user_id: str,
         routed: Routed,
         ask: Callable[[Any], Awaitable[_Result]],
-        request: Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SignOut | ChangeAccount,
+        request: _Ordered,
     ) -> _Result:
         self._refused.admit(user_id, routed)
         try:

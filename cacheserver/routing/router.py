@@ -62,6 +62,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -204,6 +205,15 @@ class Router:
 
         def ask(target: Target, routed: Routed) -> Awaitable[DevicesResult]:
             return target.register_device(RegisterDevice(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        """See MailboxPort."""
+        asked = (request.user_id, request.device_id, request.target, request.code, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[DevicesResult]:
+            return target.set_push(SetPush(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 

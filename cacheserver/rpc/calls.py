@@ -44,6 +44,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -224,6 +225,7 @@ PROVE = CallSpec("prove", ProvenToken, type(None), Lane.REQUESTS, writes=False)
 RECEIPTS = CallSpec("receipts", FetchReceipts, ReceiptsResult, Lane.REQUESTS, writes=False)
 LOCATE = CallSpec("locate", Locate, Located, Lane.REQUESTS, writes=False)
 REGISTER_DEVICE = CallSpec("register_device", RegisterDevice, DevicesResult, Lane.REQUESTS, writes=True)
+SET_PUSH = CallSpec("set_push", SetPush, DevicesResult, Lane.REQUESTS, writes=True)
 SIGN_OUT = CallSpec("sign_out", SignOut, SignOutResult, Lane.REQUESTS, writes=True)
 FETCH_DEVICES = CallSpec("fetch_devices", FetchDevices, DevicesResult, Lane.REQUESTS, writes=False)
 SEARCH = CallSpec("search", Search, Found, Lane.REQUESTS, writes=False)

@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +39,7 @@ from rowbox.cli.data_dir import search_folder, store_folder
 from rowbox.cli.serving.cluster.among_others import among_others
 from rowbox.cli.serving.cluster.calls import cluster_calls
 from rowbox.cli.serving.cluster.hand_overs import makes_moves
+from rowbox.cli.serving.pushing import push_services
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import StoreUnusable
@@ -122,7 +124,8 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
     await time.begin(ClockFile(store_folder(settings)))
     store = open_embedded(settings, time, on_broken)
     stats = StoreStatistics(store)
-    owner = Owner(store, settings, time=time, search=_search_place(settings))
+    push = push_services(settings.push)
+    owner = Owner(store, settings, time=time, search=_search_place(settings), push=push)
     try:
         await owner.start()
         time.loop.start()
@@ -143,6 +146,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
     finally:
         await stats.loop.close()
         await owner.close()
+        await push.close()
         await time.close()
         await store.close()
 
@@ -170,6 +174,7 @@ async def _at_once() -> None:
 
 @asynccontextmanager
 async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroken) -> AsyncIterator[Backend]:
+    push = push_services(settings.push)
     time = TrustedTime(saves=lambda: node.keeps_time)
     clock = StoreClock(time.now_us)
     hbase = _hbase_store()
@@ -195,8 +200,8 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
 
     def make_owner(store: Store, ownership: Ownership) -> Owner:
         elsewhere = among.routing.deliveries if among is not None else None
-        search = _search_place(settings)
-        return Owner(store, settings, ownership=ownership, time=time, clock=clock, elsewhere=elsewhere, search=search)
+        make = partial(Owner, search=_search_place(settings), push=push)
+        return make(store, settings, ownership=ownership, time=time, clock=clock, elsewhere=elsewhere)
 
     address_for_people = f"{socket.gethostname()}, process {os.getpid()}"
     node = Node(
@@ -232,6 +237,7 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
         await node.close()
         if among is not None:
             await among.close()
+        await push.close()
 
 
 def _opened_desk(node: Node, clock: StoreClock, settings: Settings) -> Callable[[], Desk | None]:

@@ -90,6 +90,15 @@ class GroupMember(Struct, rename="camel", kw_only=True, frozen=True):
     joined_timestamp: int
 
 
+class PushShown(Struct, rename="camel", kw_only=True, frozen=True):
+    """Where a device is told of new messages, without what is secret of it."""
+
+    kind: str
+    host: str
+    confirmed: bool
+    """False: it is a webhook that has not given its code back yet."""
+
+
 class Device(Struct, rename="camel", kw_only=True, frozen=True):
     """A device of the user that is signed in. Times are microseconds since the epoch."""
 
@@ -101,12 +110,15 @@ class Device(Struct, rename="camel", kw_only=True, frozen=True):
     """When it last registered, connected, or came back with a token."""
     current: bool
     """Whether it is this client's."""
+    push: PushShown | None = None
+    """Where it is told of new messages while nobody is looking; None: nowhere."""
 
 
 class Devices(Struct, rename="camel", kw_only=True, frozen=True):
     """The devices of the user that are signed in, the one that was seen last first."""
 
     devices: list[Device]
+    push_key: str | None = None
 
 
 class SignedOutDevices(Struct, rename="camel", kw_only=True, frozen=True):

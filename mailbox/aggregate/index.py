@@ -8,12 +8,12 @@ objects, what was shown lately as JSON: a bounded number of each, whatever the m
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from rowbox.mailbox.aggregate.endings import Endings
-from rowbox.mailbox.conversation import Conversation, pack, unpack
+from rowbox.mailbox.conversation import Conversation, is_unread, pack, unpack
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.people.own_settings import OwnSettings
@@ -125,6 +125,10 @@ class ConversationIndex:
     def packed(self) -> dict[bytes, bytes]:
         """All states by conversation, packed."""
         return {one: state if isinstance(state, bytes) else pack(state) for one, state in self._states.items()}
+
+    def unread(self) -> Iterator[bytes]:
+        """The conversations that have unread messages, in no order. Looks at all: a quarter of a microsecond each."""
+        return (one for one, state in self._states.items() if is_unread(state))
 
     def put(self, conversation_id: bytes, state: Conversation) -> None:
         """Takes in a state whose version is greater than all others here."""

@@ -84,6 +84,7 @@ class Mailbox:
         "devices",
         "epoch",
         "fence",
+        "has_push",
         "head",
         "index",
         "limits",
@@ -129,6 +130,8 @@ class Mailbox:
         """The user's devices; None where there never was one."""
         self.device_uses: dict[str, DeviceUse] = {}
         """How his devices were used since the mailbox was loaded, as far as they are signed in."""
+        self.has_push = False
+        """Whether one of them has a push target: asked at each change."""
         self._others_bytes = 0
         self.born = self.index.born
         for kind, states in (others or {}).items():
@@ -358,6 +361,7 @@ class Mailbox:
         if kind == DEVICES.letter:
             self.devices = cast("Devices", known[b""])
             self.take_device_uses(self.device_uses)
+            self.has_push = self.devices.have_push
         if kind in _OF_ACCOUNTS and states:
             first = min(state.created_version for state in cast("Iterable[Created]", states.values()))
             self.born = min(self.born, first) if self.born else first

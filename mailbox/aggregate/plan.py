@@ -6,6 +6,7 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
+import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -42,6 +43,7 @@ from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
 from rowbox.mailbox.devices import NO_DEVICES, Device, Devices, check_token
 from rowbox.mailbox.errors import (
+    BadRequest,
     ClientMessageIdReused,
     NotInGroups,
     SignedOut,
@@ -55,6 +57,7 @@ from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.people.own_settings import OwnSettings
+from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.reactions import Reaction, Tally, with_reaction
 from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
@@ -276,6 +279,45 @@ class Plan:
         if after is not known and after is not None:
             version = self.head if not self.changes_nothing else self.tick(0)
             self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=self._mailbox.epoch))
+
+    def set_push(self, device_id: str, target: PushTarget | None, code: bytes = b"") -> Device:
+        """Has a device told of new messages at `target`; None: not any more. UnknownDevice, BadRequest.
+
+        The same place again stays as it is, and is confirmed where `code` is what it has still to give back.
+        """
+        known = self.devices or NO_DEVICES
+        device = known.get(device_id)
+        if device is None:
+            raise UnknownDevice("no such device is signed in")
+        before = device.push
+        if target is not None and before is not None and target.is_same_place(before):
+            target = before
+            if code and before.code:
+                if not hmac.compare_digest(code, before.code):
+                    raise BadRequest("this is not the code that was sent there")
+                target = msgspec.structs.replace(before, code=b"")
+        elif code:
+            raise BadRequest("no code was sent there: ask without one first")
+        if target == before:
+            return device
+        after = known.with_push(device_id, target)
+        if not known.have_push:
+            after = msgspec.structs.replace(after, pushed=self.head)
+        self._put_devices(known, after)
+        return msgspec.structs.replace(device, push=target)
+
+    def remove_push(self, device_id: str, target: PushTarget) -> None:
+        """Has a device told nothing any more at `target`, which is gone. Another one that it has by now stays."""
+        known = self.devices or NO_DEVICES
+        device = known.get(device_id)
+        if device is not None and target.is_same_place(device.push):
+            self._put_devices(known, known.with_push(device_id, None))
+
+    def note_pushed(self, version: int) -> None:
+        """Notes that what came up to `version` was pushed. Nobody is told of that."""
+        known = self.devices
+        if known is not None and known.pushed < version:
+            self._put_devices(known, msgspec.structs.replace(known, pushed=version), is_shown=False)
 
     def _put_devices(self, known: Devices, after: Devices, *, is_shown: bool = True) -> SignOutDone:
         """`is_shown`: others are told to ask again."""

@@ -624,6 +624,36 @@ class SearchSettings(Struct, frozen=True, kw_only=True):
     ] = 512 * MIB
 
 
+class PushSettings(Struct, frozen=True, kw_only=True):
+    """What tells devices of new messages while nobody is looking: Web Push, and webhooks."""
+
+    content: Annotated[
+        Literal["none", "sender", "preview"],
+        Meta(
+            description="What a push says of a message: that there is one, also who sent it and in which group, or "
+            "also how it begins."
+        ),
+    ] = "sender"
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The hosts that are called, as users name them: a name; `*.` and a name, for all hosts below "
+            "it; `*`, for any host of the public internet. The default is the push services of the browsers."
+        ),
+    ] = ("fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com")
+    vapid_key_file: Annotated[
+        str,
+        Meta(
+            description="File with the key that push services know this server by, the same for all servers of a "
+            "store; `rowbox push keys` makes one. Empty: no Web Push."
+        ),
+    ] = ""
+    contact: Annotated[
+        str,
+        Meta(description="Whom push services write to when something is wrong: `mailto:` and an address, or a URL."),
+    ] = ""
+
+
 LimitClass: TypeAlias = Literal["send", "fetch", "create", "search"]
 """The class of a request, against whose limit it counts: for calls that write, for calls that only read, for what both
 sends and makes a row, and for searches."""
@@ -693,6 +723,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     poll: PollSettings = PollSettings()
     sockets: SocketSettings = SocketSettings()
     search: SearchSettings = SearchSettings()
+    push: PushSettings = PushSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
 
 
@@ -731,6 +762,11 @@ _HBASE_URL: Final = re.compile(rf"hbase://({_GATEWAY}(?:,{_GATEWAY})*)/((?:[A-Za
 _HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _PUBLIC_URL: Final = re.compile(rf"(?:http|ws)s?://{_HOST}(?::([0-9]{{1,5}}))?(?:/[A-Za-z0-9._~/-]*)?")
 """No credentials, no query, no fragment: it is shown to every client, and a path is put behind it."""
+
+_CONTACT: Final = re.compile(
+    r"mailto:[^@\s]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+)
+_HOST_PATTERN: Final = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 
 _Given: TypeAlias = Iterable[tuple[str, object, str]]  # key, value, origin
 
@@ -853,6 +889,7 @@ def _check_together(settings: Settings, origins: Mapping[str, str]) -> None:
     _check_role(settings, origins)
     _check_public_url(server, origins)
     _check_tls(settings.cluster, origins)
+    _check_push(settings.push, origins)
 
 
 def _check_role(settings: Settings, origins: Mapping[str, str]) -> None:
@@ -894,6 +931,17 @@ def _check_tls(cluster: ClusterSettings, origins: Mapping[str, str]) -> None:
         if given and not file:
             name = f"cluster.{key}"
             raise ConfigError(name, file, origins[name], f"a file, because {given[0]} is given")
+
+
+def _check_push(push: PushSettings, origins: Mapping[str, str]) -> None:
+    """ConfigError where no push service would take anything, or no host could be meant."""
+    if push.vapid_key_file and not _CONTACT.fullmatch(push.contact):
+        expected = "mailto: and an address, or https:// and a host, because push.vapid_key_file is given"
+        raise ConfigError("push.contact", push.contact, origins["push.contact"], expected)
+    for pattern in push.allowed_hosts:
+        if not _HOST_PATTERN.fullmatch(pattern):
+            expected = "names of hosts, such with `*.` before them, or `*`"
+            raise ConfigError("push.allowed_hosts", pattern, origins["push.allowed_hosts"], expected)
 
 
 def _check_shares(settings: Settings, origins: Mapping[str, str]) -> None:

@@ -77,6 +77,9 @@ class TimerQueue(Generic[_T]):
     def __len__(self) -> int:
         return len(self._slot_of)
 
+    def __contains__(self, item: object) -> bool:
+        return item in self._slot_of
+
     def __iter__(self) -> Iterator[_T]:
         """The items that are waiting, in the order in which they were added."""
         return iter(self._slot_of)

@@ -159,6 +159,23 @@ async def test_a_device_that_is_signed_out_is_told_so_and_asks_for_no_other_toke
         assert await laptop.sign_out("phone") == []
 
 
+async def test_a_device_is_told_of_messages_somewhere_or_nowhere(rowbox: Api) -> None:
+    url = f"http://127.0.0.1:{rowbox.server.port}"
+    async with Client(url, token("alice"), device_id="phone") as phone, Client(url, token("alice")) as other:
+        with pytest.raises(ValueError, match="without a device_id"):
+            await other.set_push(None)
+        with pytest.raises(Refused) as raised:
+            await phone.set_push(None)
+        assert raised.value.code == "unknown_device"
+        await phone.register_device()
+        assert (await phone.set_push(None)).push is None
+        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        with pytest.raises(Refused) as raised:
+            await phone.set_push({"kind": "webhook", "url": "https://hooks.example.com/", "secret": secret})
+        assert raised.value.code == "push_off"
+        assert await phone.fetch_push_key() is None
+
+
 async def test_all_devices_are_signed_out(rowbox: Api) -> None:
     url = f"http://127.0.0.1:{rowbox.server.port}"
     own = token("alice", device="laptop")

@@ -50,6 +50,7 @@ def test_they_have_the_same_calls() -> None:
         ("Conversation", python.Conversation),
         ("Changes", python.Changes),
         ("Device", python.Device),
+        ("PushShown", python.PushShown),
         ("Receipts", python.Receipts),
         ("FetchedReceipts", python.FetchedReceipts),
         ("MessageReceipts", python.MessageReceipts),

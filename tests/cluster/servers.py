@@ -13,6 +13,7 @@ from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.ownership import Ownership
 from rowbox.cacheserver.port import FetchMessages, Send
+from rowbox.cacheserver.push.services.services import PushServices
 from rowbox.cacheserver.rows.stash import HandOver
 from rowbox.cacheserver.shardmap.cluster_state import NodeCell
 from rowbox.cacheserver.shardmap.plan import plan
@@ -117,7 +118,9 @@ class Server:
         return Stores(self.mail, self.wire)
 
     def _owner(self, store: Store, ownership: Ownership) -> Owner:
-        return Owner(store, UNLIMITED, ownership=ownership, now_us=self._clock.now_us, clock=self.store_clock)
+        push = PushServices(UNLIMITED.push, None)  # which calls nobody: no device here has a target
+        now_us, clock = self._clock.now_us, self.store_clock
+        return Owner(store, UNLIMITED, ownership=ownership, now_us=now_us, clock=clock, push=push)
 
     def cut_off(self, *, is_cut: bool = True) -> None:
         """From the store altogether."""

@@ -36,6 +36,7 @@ from rowbox.cacheserver.port import (
     MessageReceipts,
     Page,
     ProvenToken,
+    PushShown,
     Quota,
     React,
     ReceiptsResult,
@@ -44,6 +45,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -102,6 +104,7 @@ from rowbox.mailbox.groups.requests import (
 )
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.people.profile import Profile
+from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.receipts import MemberReceipt, Receipt
 from rowbox.mailbox.revocation import Bearer
@@ -115,7 +118,7 @@ SEALS = {line["case"]: line for line in ALL if line["is"] == "seals"}
 
 ID, OTHER_ID = bytes(range(16)), bytes(range(16, 32))
 BEARER = Bearer("alice", 1_700_000_000.5, bytes(range(16)), "phone", is_of_device=True)
-DEVICE = DeviceShown("phone", "Alice's", "ios", 5, 6, is_asking=True)
+DEVICE = DeviceShown("phone", "Alice's", "ios", 5, 6, is_asking=True, push=PushShown("webhook", "hook.test", False))
 QUOTA = Quota(9, 60)
 READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
 SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
@@ -199,10 +202,12 @@ VALUES: Mapping[str, Any] = {
     "DeliverToMany, how things stood": DeliverToMany(("bob", "carol"), (RESUMPTION,)),
     "Arrivals": Arrivals((Arrival(1), Arrival(0, ("EventGap", "RowboxError"), "a line", {"version": 5}))),
     "RegisterDevice": RegisterDevice("alice", "phone", "Alice's", "ios", BEARER, Routed(8, 9)),
+    "SetPush": SetPush("alice", "phone", PushTarget("web", "https://push.test/a", ID), OTHER_ID, BEARER, Routed(8, 9)),
+    "PushShown": PushShown("web", "push.test", is_confirmed=True),
     "SignOut": SignOut("alice", "phone", "laptop", BEARER, Routed(8, 9)),
     "SignOutResult": SignOutResult(("phone",), QUOTA),
     "FetchDevices": FetchDevices("alice", BEARER),
-    "DevicesResult": DevicesResult((DEVICE,), QUOTA),
+    "DevicesResult": DevicesResult((DEVICE,), QUOTA, "a key"),
     "FollowOver": FollowOver(7, Follow("alice", BEARER)),
     "Unfollow": Unfollow((7, 8)),
     "Heads": Heads(("alice", "bob")),

@@ -131,6 +131,13 @@ def refusals(reason: str, number: str) -> dict[str, str]:
     return {f"rowbox_link_refusals_total{labels}": number}
 
 
+def pushes(ok: int, later: int, broken: int) -> dict[str, str]:
+    """What targets answered, a minute."""
+    name = 'rowbox_pushes_total{{job="rowbox",instance="a",outcome="{0}"}}'
+    counts = {"ok": ok, "later": later, "broken": broken}
+    return {name.format(outcome): f"0+{count}x60" for outcome, count in counts.items()}
+
+
 SITUATIONS: Final = [
     Situation("RowboxDown", "the process is gone", True, {f"up{A}": "0x60"}),
     Situation("RowboxDown", "a restart of a few seconds", False, {f"up{A}": "1x58 0 1"}),
@@ -325,6 +332,12 @@ SITUATIONS: Final = [
     Situation(
         "RowboxKeysOld", "a reading failed, the next did not", False, keys(age_s="0+60x15 0+60x45", valid="1x60"), "19m"
     ),
+    Situation("RowboxPushesFail", "a key that no browser knows", True, pushes(ok=0, later=0, broken=100)),
+    Situation("RowboxPushesFail", "a service is away, and one webhook", False, pushes(ok=5, later=500, broken=2)),
+    Situation(
+        "RowboxPushesDropped", "a service is away for hours", True, {f"rowbox_pushes_dropped_total{A}": "0+5x60"}
+    ),
+    Situation("RowboxPushesDropped", "none", False, {f"rowbox_pushes_dropped_total{A}": "7x60"}),
     Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),
     Situation("RowboxCacheTooSmall", "a cold start: loads, and room for them", False, loads(50, 0)),
     Situation("RowboxRateLimited", "every tenth request", True, requests(200, 90) | requests(429, 10)),

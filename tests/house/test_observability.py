@@ -52,7 +52,20 @@ def test_the_board_shows_every_metric(exported: set[str]) -> None:
 
 
 def test_labels_are_ones_that_exist() -> None:
-    known = {"code", "instance", "job", "keys", "link", "loop", "method", "reason", "route", "side", "status"}
+    known = {
+        "code",
+        "instance",
+        "job",
+        "keys",
+        "link",
+        "loop",
+        "method",
+        "outcome",
+        "reason",
+        "route",
+        "side",
+        "status",
+    }
     assert {label for _, asked in expressions() for label in LABEL.findall(asked)} <= known
 
 

@@ -26,6 +26,7 @@ ENDS = {
     "cacheserver/delivery/recovery.py create_task": "one visit of a row; the scan awaits it, and eight at once at most",
     "cacheserver/node/appointment.py create_task": "the closing of an owner that was dismissed; `close` awaits it",
     "cacheserver/node/node.py create_task": "the end of the moves of an incarnation that ended; `close` awaits it",
+    "cacheserver/push/dispatcher.py create_task": "one push, 64 at once at most; `close` cancels and awaits them",
     "cacheserver/first_step.py create_task": "the rest of a call of a peer: its deadline, or the end of its link",
     "cacheserver/rpc/wire.py call_later": "the deadline of a handshake, then the next beat; its end cancels it",
     "cacheserver/remote/mailboxes.py create_task": "the answer to one delivery to many; its call ends it",

@@ -38,6 +38,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -161,6 +162,10 @@ class ScriptedPort:
         self._called(request)
 
     async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        self._called(request)
+        return DevicesResult((DEVICE,))
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
         self._called(request)
         return DevicesResult((DEVICE,))
 

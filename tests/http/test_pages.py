@@ -38,6 +38,8 @@ NO_ADDRESSES = {
     b"https://chat-1.example.com": "its example of an origin",
     b"//chat-1.example.com/v1/ws": "an answer's example",
     b"https://pictures.example/alice.webp": "a profile's example",
+    b"https://hooks.example.com/rowbox": "a webhook's example",
+    b"https://updates.push.services.mozilla.com/wpush/v2/gAAAAABn": "a browser's",
 }
 
 
@@ -197,6 +199,10 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "UpdateGroup",
         "DeleteGroup",
         "RegisterDevice",
+        "SetPush",
+        "WebKeys",
+        "WebTarget",
+        "WebhookTarget",
         "SignOut",
         "CreateUser",
         "UpdateUser",

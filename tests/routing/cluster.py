@@ -50,6 +50,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -316,6 +317,10 @@ class ModelOwner:
         self.admit(request.user_id)
         return DevicesResult(())
 
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        self.admit(request.user_id)
+        return DevicesResult(())
+
     async def sign_out(self, request: SignOut) -> SignOutResult:
         self.admit(request.user_id)
         return SignOutResult(())
@@ -544,6 +549,9 @@ class ModelLink:
 
     async def register_device(self, request: RegisterDevice) -> DevicesResult:
         return await self._call(lambda: self._served.register_device(request), writes=True)
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
+        return await self._call(lambda: self._served.set_push(request), writes=True)
 
     async def sign_out(self, request: SignOut) -> SignOutResult:
         return await self._call(lambda: self._served.sign_out(request), writes=True)

@@ -38,6 +38,7 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetPush,
     SignOut,
     SignOutResult,
     UsersShown,
@@ -157,6 +158,10 @@ class ScriptedTarget:
         await self._ask(request)
 
     async def register_device(self, request: RegisterDevice) -> DevicesResult:
+        answer: DevicesResult = await self._ask(request)
+        return answer
+
+    async def set_push(self, request: SetPush) -> DevicesResult:
         answer: DevicesResult = await self._ask(request)
         return answer
 

@@ -7,6 +7,7 @@ share. `late=False` is the embedded kind: one node at a time, and a write in fli
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -39,6 +40,7 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
 )
+from rowbox.cacheserver.push.port import PushPort
 from rowbox.cacheserver.rows.stash import HandedRow
 from rowbox.cacheserver.search.searches import SearchPlace
 from rowbox.cacheserver.stores.clock_memory import CellMemory
@@ -217,6 +219,8 @@ class Cluster:
         self.nodes: list[Node] = []
         self.search: Callable[[], SearchPlace] | None = None
         """Where the nodes that are started from now on keep search indexes; None: nobody searches."""
+        self.push: PushPort | None = None
+        """What tells devices of the users of the nodes that are started from now on; None: nothing does."""
 
     def _expiry_ms(self) -> int:
         """By the clock that is believed. A judged one: the store's own servers have clocks that are right."""
@@ -245,7 +249,8 @@ class Cluster:
             if self.judges_clock:
                 await self._judge_clock(version=self.map_version)
             search = self.search() if self.search is not None else None
-            owner = Owner(store, self.settings, ownership=ownership, time=self.time, search=search)
+            parts = partial(Owner, search=search, push=self.push)
+            owner = parts(store, self.settings, ownership=ownership, time=self.time)
             owner.take(range(SHARDS), handed)
             await owner.start()
             return owner
@@ -332,9 +337,12 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*, late: bool, settings: Settings = UNLIMITED) -> AsyncIterator[Cluster]:
+async def cluster(
+    *, late: bool, settings: Settings = UNLIMITED, push: PushPort | None = None
+) -> AsyncIterator[Cluster]:
     """A cluster with one node, closed in the end."""
     made = Cluster(late=late, settings=settings)
+    made.push = push
     node = await made.start()
     if late:  # the faults of a test are not for the scan that a node begins with
         await settle(2 * SHARDS)

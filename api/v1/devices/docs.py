@@ -7,6 +7,7 @@ from rowbox.api.v1.devices.types import (
     FetchDevicesQuery,
     FetchDevicesResponse,
     RegisterDevice,
+    SetPush,
     SignOut,
     SignOutResponse,
 )
@@ -25,6 +26,23 @@ that. Counts against the send limit."""
 
 _FETCH: Final = """\
 Those that are signed in. `account` of fetchChanges says that it is time to ask again."""
+
+_SET_PUSH: Final = """\
+While nobody is looking, the device is told of new messages there: at once where the user sent and read nothing for a
+minute, else once a message is unread for 15 seconds. What it is told is a small JSON object with a `type`:
+
+- `message`: there is a new message, with conversationId, messageId, sentTimestamp and `badge`, the number of unread
+  conversations that are not muted; by push.content also `sender` (a userId), `title` (a group's name) and `snippet`.
+  The client fetches the message itself.
+- `read`: what it was told of a conversation was read elsewhere, or taken back. It may stop showing it.
+
+It may come late, twice or not at all: the mailbox has the messages.
+
+`web` is a browser's subscription, encrypted for that browser alone; subscribe with the `pushKey` of fetchDevices.
+`webhook` is an address of a program. Its first request is of type `confirm` and carries a `code`; give that back in
+another setPush with the same url and secret, and messages are told there. Until then nothing else is. Every request is
+signed as Standard Webhooks says. To set the same target again changes nothing, and sends the code anew where it is
+missing. A target that is gone is removed, and `account` of fetchChanges says so. Counts against the send limit."""
 
 _SIGN_OUT: Final = """\
 From the answer on, and on every server, what comes from the device is refused with `401 signed_out`; its requests that
@@ -59,6 +77,16 @@ DEVICE_CALLS: Final = (
         {200: "All of them."},
         FetchDevicesResponse,
         ("peer_too_old",),
+    ),
+    CallDoc(
+        "setPush",
+        "post",
+        "Has a device told of new messages while nobody is looking.",
+        _SET_PUSH,
+        SetPush,
+        {200: "The device, as it is listed from now on."},
+        Device,
+        ("unknown_device", "push_off", *_WRITES),
     ),
     CallDoc(
         "signOut",

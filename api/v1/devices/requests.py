@@ -3,13 +3,16 @@
 from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 
 from rowbox.api.auth.claims import Claims
+from rowbox.api.v1.devices.targets import code_of, target_of
 from rowbox.api.v1.devices.types import (
     MAX_NAME_CHARACTERS,
     MAX_PLATFORM_CHARACTERS,
     FetchDevicesQuery,
     RegisterDevice,
+    SetPush,
     SignOut,
 )
 from rowbox.api.v1.reading.query import QueryParser
@@ -19,6 +22,7 @@ from rowbox.mailbox.devices import DEVICE_ID_IS, is_device_id
 from rowbox.mailbox.errors import BadRequest, Forbidden
 
 _register: Final = msgspec.json.Decoder(RegisterDevice)
+_set_push: Final = msgspec.json.Decoder(SetPush)
 _sign_out: Final = msgspec.json.Decoder(SignOut)
 _fetch: Final = QueryParser(FetchDevicesQuery)
 
@@ -39,11 +43,16 @@ class DeviceRequests:
         ):
             if len(text) > most:
                 raise BadRequest(f"{name} has more than {most} characters")
-        user_id = acting_user(request.user_id, "userId", claims, self._read_user_id)
-        asking = claims.bearer.device_id if claims.bearer is not None and user_id == claims.user_id else ""
-        if asking and asking != device_id:
-            raise Forbidden("the request comes from another device")
+        user_id = self._own_device(request.user_id, device_id, claims)
         return port.RegisterDevice(user_id, device_id, request.name, request.platform, claims.bearer)
+
+    def set_push(self, body: bytes, claims: Claims) -> port.SetPush:
+        """Where the device in a body is to be told of messages: the one that asks, as of `register`."""
+        request = decode(_set_push, body)
+        device_id, asked = _device_id(request.device_id, "deviceId"), request.push
+        user_id = self._own_device(request.user_id, device_id, claims)
+        target, code = (None, b"") if asked is None else (target_of(asked), code_of(asked))
+        return port.SetPush(user_id, device_id, target, code, claims.bearer)
 
     def sign_out(self, body: bytes, claims: Claims) -> port.SignOut:
         """Who is to be signed out, of a body."""
@@ -62,6 +71,14 @@ class DeviceRequests:
         """Whose devices a query asks for."""
         request = _fetch.parse(query)
         return port.FetchDevices(acting_user(request.user_id, "userId", claims, self._read_user_id), claims.bearer)
+
+    def _own_device(self, user_id: str | UnsetType, device_id: str, claims: Claims) -> str:
+        """The user whose device it is. Forbidden where he asks for himself, and from another device."""
+        acting = acting_user(user_id, "userId", claims, self._read_user_id)
+        asking = claims.bearer.device_id if claims.bearer is not None and acting == claims.user_id else ""
+        if asking and asking != device_id:
+            raise Forbidden("the request comes from another device")
+        return acting
 
 
 def _device_id(text: str, name: str) -> str:

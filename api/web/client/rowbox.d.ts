@@ -53,6 +53,7 @@ declare const ANSWERS: {
     fetchUsers: string;
     registerDevice: string;
     fetchDevices: string;
+    setPush: string;
     signOut: string;
 };
 export type Message = {
@@ -213,6 +214,18 @@ export type Device = {
      * Whether it is this client's.
      */
     current: boolean;
+    /**
+     * Where it is told of new messages while nobody is looking.
+     */
+    push?: PushShown;
+};
+export type PushShown = {
+    kind: "web" | "webhook";
+    host: string;
+    /**
+     * False: it is a webhook that has not given its code back yet.
+     */
+    confirmed: boolean;
 };
 export type FetchedReceipts = {
     receipts: MessageReceipts[];
@@ -635,6 +648,12 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} createdTimestamp
  * @property {number} lastSeenTimestamp When it last registered, connected, or came back with a token.
  * @property {boolean} current Whether it is this client's.
+ * @property {PushShown} [push] Where it is told of new messages while nobody is looking.
+ *
+ * @typedef {object} PushShown Where a device is told of new messages, without what is secret of it.
+ * @property {"web" | "webhook"} kind
+ * @property {string} host
+ * @property {boolean} confirmed False: it is a webhook that has not given its code back yet.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
@@ -1125,6 +1144,22 @@ export declare class Rowbox {
      * @returns {Promise<Device[]>}
      */
     fetchDevices(options?: CallOptions): Promise<Device[]>;
+    /**
+     * What a browser subscribes to pushes with (applicationServerKey); null: the server does no Web Push.
+     * @param {CallOptions} [options]
+     * @returns {Promise<?string>}
+     */
+    fetchPushKey(options?: CallOptions): Promise<string | null>;
+    /**
+     * Has this client's device, which is registered, told of new messages while nobody is looking; null: nowhere. `push`
+     * is as setPush of the API has it: `{kind: "web", endpoint, keys}`, which is `PushSubscription.toJSON()` without
+     * expirationTime; or `{kind: "webhook", url, secret, code}`. Throws a TypeError where the client was made without a
+     * deviceId.
+     * @param {?Record<string, unknown>} push
+     * @param {CallOptions} [options]
+     * @returns {Promise<Device>}
+     */
+    setPush(push: Record<string, unknown> | null, options?: CallOptions): Promise<Device>;
     /**
      * Signs out a device: what comes from it is refused from then on, with the code signed_out. Resolves to the devices
      * that this call has signed out: none where an earlier one had, or an earlier try.

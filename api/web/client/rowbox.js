@@ -88,6 +88,7 @@ const ANSWERS = {
   fetchUsers: "users",
   registerDevice: "deviceId",
   fetchDevices: "devices",
+  setPush: "deviceId",
   signOut: "deviceIds",
 };
 /** The characters of an access token. A text with others cannot be a header's value, or is no token. */
@@ -172,6 +173,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} createdTimestamp
  * @property {number} lastSeenTimestamp When it last registered, connected, or came back with a token.
  * @property {boolean} current Whether it is this client's.
+ * @property {PushShown} [push] Where it is told of new messages while nobody is looking.
+ *
+ * @typedef {object} PushShown Where a device is told of new messages, without what is secret of it.
+ * @property {"web" | "webhook"} kind
+ * @property {string} host
+ * @property {boolean} confirmed False: it is a webhook that has not given its code back yet.
  *
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
@@ -800,6 +807,29 @@ export class Rowbox {
    */
   async fetchDevices(options = {}) {
     return (await this.#retried("fetchDevices", {}, options)).devices;
+  }
+
+  /**
+   * What a browser subscribes to pushes with (applicationServerKey); null: the server does no Web Push.
+   * @param {CallOptions} [options]
+   * @returns {Promise<?string>}
+   */
+  async fetchPushKey(options = {}) {
+    return (await this.#retried("fetchDevices", {}, options)).pushKey ?? null;
+  }
+
+  /**
+   * Has this client's device, which is registered, told of new messages while nobody is looking; null: nowhere. `push`
+   * is as setPush of the API has it: `{kind: "web", endpoint, keys}`, which is `PushSubscription.toJSON()` without
+   * expirationTime; or `{kind: "webhook", url, secret, code}`. Throws a TypeError where the client was made without a
+   * deviceId.
+   * @param {?Record<string, unknown>} push
+   * @param {CallOptions} [options]
+   * @returns {Promise<Device>}
+   */
+  setPush(push, options = {}) {
+    if (this.#deviceId === null) throw new TypeError("a client without a deviceId has no device to be told");
+    return this.#retried("setPush", { body: { deviceId: this.#deviceId, push } }, options);
   }
 
   /**

@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from rowbox.api.v1 import examples as shown
 from rowbox.api.v1.request_types import MAX_CONTENT_BYTES
 from rowbox.cacheserver.owner.owner import Owner
+from rowbox.cacheserver.push.port import Answer as PushAnswer
+from rowbox.cacheserver.push.port import Outcome
 from rowbox.cacheserver.search.searches import SearchPlace
 from rowbox.cacheserver.search.workers import WorkerThreads
 from rowbox.cacheserver.stores import history
@@ -25,6 +27,8 @@ from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.hbase_schema.schema_row import HISTORY_BYTES
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
+from rowbox.mailbox.push.note import Note
+from rowbox.mailbox.push.target import PushTarget
 from tests.http import api as served
 from tests.http.api import Answer, Api, serving
 
@@ -37,6 +41,7 @@ SHARDS: Final = 64
 BEGIN_US: Final = 1_764_208_500_123_456
 ADMIN: Final = "root"
 """Whose token has the scope admin."""
+_SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 REQUEST_ID: Final = "5d1f0a3c-2a"
 
 
@@ -76,7 +81,7 @@ async def recorded() -> bytes:
     with _without_chance():
         store = MemoryStore(SHARDS, ttl_ms(SETTINGS.store), late_writes=False, now_ms=lambda: clock.now_us() // 1000)
         place = SearchPlace(Path(folder.name), WorkerThreads())
-        owner = Owner(store, SETTINGS, now_us=clock.now_us, search=place)
+        owner = Owner(store, SETTINGS, now_us=clock.now_us, search=place, push=_Services())
         owner._random.seed(1)
         await owner.start()
     try:
@@ -93,6 +98,18 @@ async def recorded() -> bytes:
         await owner.close()
         folder.cleanup()
     return msgspec.json.format(msgspec.json.encode(recorder.examples), indent=1) + b"\n"
+
+
+class _Services:
+    """Push services that take everything."""
+
+    server_key = "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM"
+
+    def check(self, target: PushTarget) -> None:
+        """All are allowed."""
+
+    async def send(self, target: PushTarget, note: Note, push_id: str) -> PushAnswer:
+        return PushAnswer(Outcome.OK)
 
 
 class _Clock:
@@ -238,6 +255,9 @@ async def _devices(recorder: _Recorder, clock: _Clock) -> None:
     clock.pass_s(3600)
     await post(200, "registerDevice", "And her laptop.", "alice", **laptop, name="Alice's laptop", platform="web")
     await get(200, "fetchDevices", "Where she is signed in.", "alice")
+    hook = {"kind": "webhook", "url": "https://hooks.example.com/rowbox", "secret": _SECRET}
+    await post(200, "setPush", "A program is to be told where her laptop is.", "alice", **laptop, push=hook)
+    await post(404, "setPush", "A device that she never had.", "alice", deviceId="tablet", push=None)
     await post(200, "signOut", "She signs the phone out.", "alice", **phone)
     await post(404, "signOut", "A device that she never had.", "alice", deviceId="tablet")
     await post(401, "registerDevice", "The phone comes back under its old id.", "alice", **phone)

@@ -42,6 +42,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
     "search": r"rowbox_search(es)?_",
+    "push": r"rowbox_push(es)?_",
     "deliveries": r"rowbox_(deliver|senders|outbox|receipts)",
     "store": r"rowbox_(store|last_backup)_(?!ranges|probes)",
     "cluster": r"rowbox_(is_owner|shards|map|reaches|takeovers|missed|gateway|moves?|handed|store_(ranges|probes))_?",
@@ -52,7 +53,9 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""
-_TOLD: Final = frozenset({"reason", "keys", "lane", "link", "loop", "side", "went", "kind", "direction", "way"})
+_TOLD: Final = frozenset(
+    {"reason", "keys", "lane", "link", "loop", "side", "went", "kind", "direction", "way", "outcome"}
+)
 """Labels whose values the page explains, each one."""
 
 

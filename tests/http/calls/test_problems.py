@@ -46,6 +46,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.TooManyReactions("x"), 422, False),
     (errors.GroupMoved("x"), 503, True),
     (errors.SearchOff("x"), 404, False),
+    (errors.PushOff("x"), 404, False),
     (errors.SearchUnavailable("x"), 503, True),
     (NotFound("x"), 404, False),
     (MethodNotAllowed("x", ("GET",)), 405, False),

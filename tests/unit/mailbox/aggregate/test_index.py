@@ -42,10 +42,12 @@ class IndexMachine(RuleBasedStateMachine):
         self.model: dict[bytes, Conversation] = {}
         self.version = 0
 
-    @rule(conversation=conversations, newest=newest_ids, snippet=st.text(max_size=3))
-    def put(self, conversation: bytes, newest: bytes, snippet: str) -> None:
+    @rule(conversation=conversations, newest=newest_ids, snippet=st.text(max_size=3), unread=st.integers(0, 1))
+    def put(self, conversation: bytes, newest: bytes, snippet: str, unread: int) -> None:
         self.version += 1
-        state = state_of(self.version, newest, snippet)
+        state = replace(
+            state_of(self.version, newest, snippet), unread_count=unread, unread_since=self.version * unread
+        )
         self.index.put(conversation, state)
         self.model[conversation] = state
 
@@ -77,6 +79,10 @@ class IndexMachine(RuleBasedStateMachine):
         for version in range(max(0, self.version - 6), self.version + 1):
             changed = [position for position in self.order if self.model[position[16:]].version > version]
             assert self.index.changed_since(version, 3) == (changed if len(changed) <= 3 else None)
+
+    @invariant()
+    def unread_are_those_that_say_so(self) -> None:
+        assert set(self.index.unread()) == {one for one, state in self.model.items() if state.unread_count}
 
     @invariant()
     def json_is_of_the_newest_state(self) -> None:

@@ -247,3 +247,30 @@ def test_the_caches_stay_within_the_memory_budget_by_default() -> None:
     settings = Settings()
     budget = settings.cache.bytes + settings.store.block_cache_bytes + settings.store.memtable_bytes
     assert budget == 256 << 20
+
+
+KEY = {"ROWBOX_PUSH_VAPID_KEY_FILE": "push.pem"}
+
+
+@pytest.mark.parametrize("contact", ["mailto:ops@example.com", "https://example.com"])
+def test_push_services_know_whom_to_write_to(contact: str) -> None:
+    assert load({}, {**KEY, "ROWBOX_PUSH_CONTACT": contact}, None).settings.push.contact == contact
+
+
+@pytest.mark.parametrize("contact", ["", "ops@example.com", "mailto:", "http://example.com", "https://localhost/a"])
+def test_with_a_key_somebody_has_to_be_named(contact: str) -> None:
+    with pytest.raises(ConfigError, match=r"push\.contact.*push\.vapid_key_file"):
+        load({}, {**KEY, "ROWBOX_PUSH_CONTACT": contact}, None)
+    load({}, {"ROWBOX_PUSH_CONTACT": contact}, None)
+
+
+@pytest.mark.parametrize("hosts", ["*", "hooks.example.com,*.example.org", "fcm.googleapis.com"])
+def test_hosts_that_are_called_are_names(hosts: str) -> None:
+    loaded = load({}, {"ROWBOX_PUSH_ALLOWED_HOSTS": hosts}, None).settings
+    assert loaded.push.allowed_hosts == tuple(hosts.split(","))
+
+
+@pytest.mark.parametrize("hosts", ["localhost", "*.com", "https://a.b", "a.b:443", "a.*.b", "**", "a.b/c", "a..b"])
+def test_what_names_no_host_is_no_setting(hosts: str) -> None:
+    with pytest.raises(ConfigError, match=r"push\.allowed_hosts"):
+        load({}, {"ROWBOX_PUSH_ALLOWED_HOSTS": hosts}, None)

@@ -45,6 +45,8 @@ async def test_equal_times_end_in_the_order_of_their_adding_and_earlier_steps_fi
     for name, after_s in [("z", 5.0), ("y", 5.0), ("late", 9.0), ("x", 5.0), ("early", 1.0)]:
         queue.add(name, after_s)
     assert list(queue) == ["z", "y", "late", "x", "early"]
+    assert "late" in queue
+    assert "later" not in queue
     await asyncio.sleep(10)
     assert ended == ["early", "z", "y", "x", "late"]
     assert len(queue) == 0
