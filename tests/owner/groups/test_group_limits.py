@@ -124,6 +124,32 @@ async def test_groups_take_their_share_of_what_is_on_its_way_and_no_more() -> No
         budget.remove(budget.most_bytes // 2)
 
 
+@virtual_time
+async def test_who_makes_groups_has_a_limit_of_his_own() -> None:
+    limits = RateLimitSettings(send_burst=1_000, send_per_second=1_000, create_burst=2, create_per_second=0.001)
+    async with cluster(late=True, settings=Settings(rate_limits=limits)) as made:
+        node = made.node
+        for number in range(2):
+            assert (await node.create_group("ann", "bob", named=f"g{number}")).changed
+        with pytest.raises(RateLimited):
+            await node.create_group("ann", "bob", named="one more")
+        assert (await node.create_group("bob", "ann", named="his")).changed
+
+
+@virtual_time
+async def test_nothing_is_changed_while_too_much_of_its_users_is_on_its_way() -> None:
+    async with cluster(late=True, settings=UNLIMITED) as made:
+        node = made.node
+        sent = await node.send("ann", "bob", "hello", "1")
+        await made.quiet()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(node.owner.delivery, "refuses", lambda user: user == "ann")
+            with pytest.raises(Overloaded):
+                await node.change("ann", sent, "hallo")
+            assert (await node.react("bob", sent, "\U0001f44d")).changed
+        assert (await node.change("ann", sent, "hallo")).changed
+
+
 @both_kinds
 @virtual_time
 async def test_who_is_in_as_many_groups_as_there_may_be_makes_none(late: bool) -> None:
