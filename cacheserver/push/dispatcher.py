@@ -208,6 +208,7 @@ class Dispatcher:
             self._ready.setdefault(name)
         elif host.is_forgotten:
             self._hosts.pop(name, None)
+            self._ready.pop(name, None)
 
     def _forget(self, errand: Errand) -> None:
         item = self._items.pop(errand)

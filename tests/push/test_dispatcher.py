@@ -313,6 +313,25 @@ async def test_users_who_are_given_away_are_forgotten(world: World) -> None:
 
 
 @virtual_time
+async def test_who_is_given_away_before_his_turn_holds_up_nobody() -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
+    world = World()
+    world.gate = asyncio.Event()
+    for device in range(AT_ONCE):
+        world.put(str(device), f"h{device // AT_ONCE_A_HOST}.test")
+    world.put("phone", "alone.test")
+    world.dispatcher.forget(lambda _: True)
+    world.put("laptop", "another.test")
+    await settle()
+    world.gate.set()
+    await asyncio.sleep(1)
+    assert (len(world.said), errors) == (AT_ONCE + 1, [])
+    assert not world.dispatcher._hosts
+    await world.dispatcher.close()
+
+
+@virtual_time
 async def test_after_its_end_nothing_is_told() -> None:
     world = World()
     world.gate = asyncio.Event()
