@@ -631,10 +631,11 @@ class MailboxMachine(RuleBasedStateMachine):
     def a_token_of_another_list_resets(self, user: str, other: str, size: int) -> None:
         async def run() -> None:
             node = self.cluster.node
-            await self.cluster.receipts_told()
+            of_messages, of_conversations = (await node.messages(other)).token, (await node.conversations(other)).token
             await node.conversations(user, page_size=100)  # settles what has ended, or one of those below does
-            conversations = await node.conversations(user, token=(await node.messages(other)).token, page_size=size)
-            messages = await node.messages(user, token=(await node.conversations(other)).token, page_size=size)
+            await self.cluster.receipts_told()  # also what the loads of both have found that was not told
+            conversations = await node.conversations(user, token=of_messages, page_size=size)
+            messages = await node.messages(user, token=of_conversations, page_size=size)
             fresh = await node.conversations(user, page_size=size), await node.messages(user, page_size=size)
             for page, same in zip((conversations, messages), fresh, strict=True):
                 assert page == replace(same, reset_reason="foreign")
