@@ -322,10 +322,31 @@ class Changes(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Follow(msgspec.Struct, frozen=True, array_like=True):
-    """A wish to be told of each change of a mailbox that is shown, until it is taken back."""
+    """A wish to be told of each change of a mailbox that is shown, until it is taken back.
+
+    `connection`: of the connection that it is for, where a device has one at a time (the device is the bearer's): a
+    number that no other has (connection_number). 0: it shares the device with any others. `takes_place`: the connection
+    has just begun, so those that the device had before are over. One that goes on (with another token, at another
+    owner) ends nobody: it may be that of a client which is long gone.
+    """
 
     user_id: str
     bearer: Bearer | None = None
+    connection: int = 0
+    takes_place: bool = False
+
+
+_TIE_BITS: Final = 20
+
+
+def connection_number(begun_ms: int, tie: int) -> int:
+    """The number of a connection that has begun at this time of day. Some bits of `tie`, a random number, go in."""
+    return begun_ms << _TIE_BITS | tie & ((1 << _TIE_BITS) - 1)
+
+
+def begun_ms_of(connection: int) -> int:
+    """When the connection of a number has begun, by the clock of its server."""
+    return connection >> _TIE_BITS
 
 
 class Changed(msgspec.Struct, frozen=True, array_like=True):
@@ -352,9 +373,9 @@ class Lost(msgspec.Struct, frozen=True, array_like=True):
     """A following is told nothing now. Where `is_over`, nothing will be: its Following has ended.
 
     REVOKED: the token that came with it was revoked. SIGNED_OUT: its device was signed out, or all were. REPLACED: too
-    many others follow the user. HANDED_OVER: another owner tells of the user. LINK_LOST: there is no way to the owner.
-    A router goes on with the next owner by itself: then `is_over` is False, and a Changed follows when it has found
-    one.
+    many others follow the user, or its device has connected anew. HANDED_OVER: another owner tells of the user.
+    LINK_LOST: there is no way to the owner. A router goes on with the next owner by itself: then `is_over` is False,
+    and a Changed follows when it has found one.
     """
 
     reason: str

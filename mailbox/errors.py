@@ -372,11 +372,15 @@ class StoreDamaged(StoreUnusable):
     """A file or a cell does not read back as it was written."""
 
 
-# Between owners. No client is told so.
+# Between servers. No client is told so.
 
 
 class EventGap(RowboxError):
     """A member's row lacks something that stands before an event of its group. Nothing was written."""
+
+
+class ConnectedElsewhere(RowboxError):
+    """A device has connected once more since, elsewhere: that connection goes on, and this one ends."""
 
 
 class JoinDeclined(RowboxError):

@@ -39,9 +39,18 @@ from rowbox.api.v1.responses import encode_feed
 from rowbox.api.websocket import wire
 from rowbox.api.websocket.handshake import switch
 from rowbox.api.websocket.incoming import Incoming
-from rowbox.cacheserver.port import REPLACED, Changed, FetchChanges, Follow, Following, Lost, ProvenToken
+from rowbox.cacheserver.port import (
+    REPLACED,
+    Changed,
+    FetchChanges,
+    Follow,
+    Following,
+    Lost,
+    ProvenToken,
+    connection_number,
+)
 from rowbox.mailbox.devices import is_device_id
-from rowbox.mailbox.errors import BadRequest, RowboxError, TokenRevoked, Unauthenticated
+from rowbox.mailbox.errors import BadRequest, ConnectedElsewhere, RowboxError, TokenRevoked, Unauthenticated
 
 NO_CODE: Final = 1005
 """Of a client that closes and says no code (RFC 6455, 7.4.1)."""
@@ -66,6 +75,7 @@ class Socket:
         "_following",
         "_held",
         "_loop",
+        "_number",
         "_parts",
         "_remote",
         "_session",
@@ -87,6 +97,8 @@ class Socket:
         self._tasks: set[asyncio.Task[None]] | None = None
         self._armed_s = math.inf
         self._code = closing.UNHEARD
+        self._number = 0
+        """Which connection it is of its device, among all servers' (Follow); 0: not known yet, or of none."""
         self._held = b""
         """Frames that wait for the one that comes next, or for `release`: MOST_HELD_BYTES at most."""
         self._session = Session(parts.terms, self._loop.time(), None if claims is None else self._holder(claims))
@@ -206,7 +218,7 @@ class Socket:
         elif change.reason in REFUSED:
             done = self._revoked(claims, change.reason)
         elif change.reason == REPLACED:
-            done = session.displaced("too many others follow this user")
+            done = session.displaced("this device has connected elsewhere, or too many others follow this user")
         else:  # this server does not reach the mailbox any more: another one may
             done = session.drain(self._parts.sockets.chance(SPREAD_MS))
         self._do(done)
@@ -335,9 +347,11 @@ class Socket:
             claims = self._claims = claims.on_device(device_id)
         try:
             notify = partial(self._notify, claims)
-            following = await self._parts.port.follow(Follow(claims.user_id, claims.bearer), notify)
+            following = await self._parts.port.follow(self._wish(claims), notify)
         except TokenRevoked as error:
             return self._session.refused(*REFUSED[error.code])
+        except ConnectedElsewhere as error:
+            return self._session.displaced(str(error))
         except RowboxError as error:
             return self._session.refused(closing.OVERLOADED, error.told)
         self._unfollow()
@@ -346,6 +360,16 @@ class Socket:
             return []
         self._following = following
         return self._session.followed(following.head, self._loop.time())
+
+    def _wish(self, claims: Claims) -> Follow:
+        """To follow the user, for the connection that its device has from now on, or goes on with."""
+        bearer = claims.bearer
+        if bearer is None or not bearer.device_id:
+            return Follow(claims.user_id, bearer)
+        is_first = not self._number
+        if is_first:
+            self._number = connection_number(int(self._parts.wall_clock() * 1000), self._parts.sockets.chance(1 << 62))
+        return Follow(claims.user_id, bearer, self._number, is_first)
 
     def _unfollow(self) -> None:
         following, self._following = self._following, None

@@ -9,31 +9,46 @@ A long poll waits once (waiters.py); a follower is told again and again, and pul
 A follower holds no mailbox. What is known of a user who is followed is kept here while the mailbox is not in memory, so
 an eviction makes no noise.
 
+A device has one connection at a time, over all servers: that which has begun last. So the follower of one that has just
+begun ends those of the device's others; unless it comes so late that the client had time to give it up and to begin
+another. One that goes on ends nobody, because nobody knows whether its client is still there; it is refused where the
+device has a newer one, of which it was not told. Which one is newer an owner knows of those that have begun at it. So
+behind a takeover two that both go on do so until the device connects again, or the server of the silent one notices
+that its client is gone.
+
 Nothing here is a promise of delivery: the feed from the last token is the truth, and whoever is told too much pulls an
 empty page.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 from rowbox.cacheserver.ownership import Grant
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, Changed, Lost, Notify
+from rowbox.cacheserver.port import HANDED_OVER, REPLACED, Changed, Follow, Lost, Notify, begun_ms_of
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.errors import Overloaded, TokenRevoked
+from rowbox.mailbox.errors import ConnectedElsewhere, Overloaded, TokenRevoked
 from rowbox.mailbox.pages.commit_frame import frame_of
 from rowbox.mailbox.pages.cursor import Bookmarks
 from rowbox.mailbox.revocation import Bearer
+
+LATE_MS: Final = 5_000
+"""By so much a connection may have begun earlier than another one of its device and take its place all the same: their
+servers' clocks differ. No client gives a connection up so soon."""
 
 
 class Follower:
     """One follower of one user: a Following of the port."""
 
-    __slots__ = ("_followed", "_followers", "bearer", "notify")
+    __slots__ = ("_followed", "_followers", "bearer", "connection", "has_place", "notify")
 
-    def __init__(self, followers: "Followers", followed: "Followed", bearer: Bearer | None, notify: Notify) -> None:
+    def __init__(self, followers: "Followers", followed: "Followed", request: Follow, notify: Notify) -> None:
         self._followers = followers
         self._followed = followed
-        self.bearer = bearer
+        self.bearer = request.bearer
+        self.connection = request.connection
+        self.has_place = request.takes_place
+        """Whether it is known here that its device has no newer connection."""
         self.notify = notify
 
     @property
@@ -92,22 +107,46 @@ class Followers:
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._by_user
 
-    def begin(self, user_id: str, grant: Grant, head: int, bearer: Bearer | None, notify: Notify) -> Follower:
-        """Takes in a follower of a mailbox that has this head now. Overloaded where there is no room for one more.
+    def begin(self, request: Follow, grant: Grant, head: int, notify: Notify) -> Follower:
+        """Takes in a follower of a mailbox that has this head now. Overloaded where there is no room for one more,
+        ConnectedElsewhere where its device has a connection here that is newer than the request's.
 
         `notify` is called in the loop, from inside of commits and loads: it must neither raise nor take long.
         """
         if self.count >= self._most:
             raise Overloaded("too many clients follow their mailboxes at this server", retry_after_ms=1_000)
+        user_id = request.user_id
         followed = self._by_user.get(user_id)
         if followed is None:
             followed = self._by_user[user_id] = Followed(user_id, grant, self._bookmarks_of(user_id), head)
-        elif len(followed.followers) >= self._most_of_a_user:
-            self._lose(followed, followed.followers[0], REPLACED)
-        follower = Follower(self, followed, bearer, notify)
-        followed.followers.append(follower)
+        follower = Follower(self, followed, request, notify)
+        over = self._over(followed, follower)
+        followed.followers.append(follower)  # before any other ends: nobody is told of a user without followers
         self.count += 1
+        for other in over:
+            self._lose(followed, other, REPLACED)
+        if len(followed.followers) > self._most_of_a_user:
+            self._lose(followed, followed.followers[0], REPLACED)
         return follower
+
+    def _over(self, followed: Followed, follower: Follower) -> list[Follower]:
+        """Whom the connection of a new follower ends: those of its device, if it has just begun. ConnectedElsewhere."""
+        if not follower.connection or follower.bearer is None:
+            return []
+        device_id = follower.bearer.device_id
+        of_device = [
+            one
+            for one in followed.followers
+            if one.connection and one.bearer is not None and one.bearer.device_id == device_id
+        ]
+        others = [one for one in of_device if one.connection != follower.connection]
+        late_from_ms = begun_ms_of(follower.connection) + LATE_MS if follower.has_place else -1
+        if any(one.has_place and begun_ms_of(one.connection) > late_from_ms for one in others):
+            raise ConnectedElsewhere("this device has connected elsewhere")
+        if follower.has_place:
+            return others
+        follower.has_place = any(one.has_place for one in of_device)
+        return []
 
     def end(self, followed: Followed, follower: Follower) -> None:
         """Tells a follower nothing more. Does nothing to one that has ended."""

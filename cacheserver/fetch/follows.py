@@ -51,7 +51,7 @@ class Follows:
         self.loop = BackgroundLoop("followed-rows", self._reload)
 
     async def follow(self, request: Follow, notify: Notify) -> Follower:
-        """See MailboxPort. Raises what a load raises."""
+        """See MailboxPort. Raises what a load raises, and ConnectedElsewhere."""
         user_id, bearer = request.user_id, request.bearer
         if bearer is not None and not self._revocations.is_admitted(user_id, bearer):
             await self._revocations.admit_other(bearer)
@@ -61,7 +61,7 @@ class Follows:
         self._revocations.check_again(bearer)
         grant.admit()
         self._used(mailbox, bearer, 0)
-        return self.followers.begin(user_id, grant, mailbox.head, bearer, notify)
+        return self.followers.begin(request, grant, mailbox.head, notify)
 
     def applied(self, mailbox: Mailbox, plan: Plan) -> None:
         """A plan was applied to a mailbox, whose row's grant holds."""

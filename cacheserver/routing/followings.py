@@ -17,10 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, SIGNED_OUT, Changed, Follow, Following, Lost, Notify
 from rowbox.mailbox.devices import error_for
-from rowbox.mailbox.errors import RowboxError, SignedOut, TokenRevoked
+from rowbox.mailbox.errors import ConnectedElsewhere, RowboxError, SignedOut, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
@@ -123,6 +125,8 @@ class KeptFollowing:
             following.close()
             return False
         self._at, self.incarnation, self.head = following, incarnation, following.head
+        if self.request.takes_place:
+            self.request = replace(self.request, takes_place=False)  # begun anew it is no newer than it is now
         return True
 
     def lose(self, lost: Lost) -> None:
@@ -263,6 +267,9 @@ class Followings:
             is_begun = await kept.begin(self._asking, is_patient=False)
         except TokenRevoked as error:
             kept.end(Lost(error.code))
+            return
+        except ConnectedElsewhere:
+            kept.end(Lost(REPLACED))
             return
         except RowboxError:
             is_begun = False

@@ -208,7 +208,7 @@ VALUES: Mapping[str, Any] = {
     "SignOutResult": SignOutResult(("phone",), QUOTA),
     "FetchDevices": FetchDevices("alice", BEARER),
     "DevicesResult": DevicesResult((DEVICE,), QUOTA, "a key"),
-    "FollowOver": FollowOver(7, Follow("alice", BEARER)),
+    "FollowOver": FollowOver(7, Follow("alice", BEARER, 9, takes_place=True)),
     "Unfollow": Unfollow((7, 8)),
     "Heads": Heads(("alice", "bob")),
     "HeadsNow": HeadsNow(("token", None)),

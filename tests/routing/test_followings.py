@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REVOKED, Changed, Follow, Lost
+from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REPLACED, REVOKED, Changed, Follow, Lost
 from rowbox.cacheserver.routing.followings import CHECK_S, FIRST_PAUSE_S, LONGEST_PAUSE_S
-from rowbox.mailbox.errors import HandoverInProgress, LinkLost, NotTheOwner, TokenRevoked
+from rowbox.mailbox.errors import ConnectedElsewhere, HandoverInProgress, LinkLost, NotTheOwner, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from tests.routing.scripted import PATIENCE_S, Routed, ScriptedTarget, fails, turns
 from tests.support.virtual_time import virtual_time
@@ -24,9 +24,13 @@ class At:
 
 
 async def followed(
-    routed: Routed, told: list[Changed | Lost], target: ScriptedTarget, head: str = "5.x"
+    routed: Routed,
+    told: list[Changed | Lost],
+    target: ScriptedTarget,
+    head: str = "5.x",
+    request: Follow | None = None,
 ) -> tuple[At, object]:
-    following = asyncio.ensure_future(routed.router.follow(Follow("ann"), told.append))
+    following = asyncio.ensure_future(routed.router.follow(request or Follow("ann"), told.append))
     await turns()
     at = At(head)
     target.asked[-1].says(at)
@@ -179,6 +183,23 @@ async def test_a_revoked_token_ends_it_for_good() -> None:
     await asyncio.sleep(60)
     assert told == [Lost(REVOKED)]
     assert len(routed.router.followings) == 0
+
+
+@virtual_time
+async def test_the_place_of_a_device_is_taken_once_and_not_by_who_is_mended() -> None:
+    routed, told = Routed("a", "b"), list[Changed | Lost]()
+    routed.gives("a")
+    bearer = Bearer("ann", 0.0, b"", "phone")
+    await followed(routed, told, routed["a"], request=Follow("ann", bearer, 7, takes_place=True))
+    assert routed["a"].asked[-1].request.takes_place
+    routed.gives("b")
+    routed["a"].notify(Lost(LINK_LOST))
+    await turns()
+    assert routed["b"].asked[-1].request == Follow("ann", bearer, 7, takes_place=False)
+    routed["b"].asked[-1].says(ConnectedElsewhere("this device has connected elsewhere"))
+    await asyncio.sleep(60)
+    assert told == [Lost(LINK_LOST, is_over=False), Lost(REPLACED)]
+    assert (len(routed["b"].asked), len(routed.router.followings)) == (1, 0)
 
 
 @virtual_time

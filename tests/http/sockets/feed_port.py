@@ -44,6 +44,8 @@ class FeedPort(ScriptedPort):
         self.head = 10
         self.log: list[tuple[int, bytes]] = []
         self.followings: list[FeedFollowing] = []
+        self.wishes: list[Follow] = []
+        """All that anybody has asked to follow."""
         self.feed_error: RowboxError | None = None
         self.revoked: set[str] = set()
         self.signed_out: set[str] = set()
@@ -78,6 +80,7 @@ class FeedPort(ScriptedPort):
             following.notify(lost)
 
     async def follow(self, request: Follow, notify: Callable[[Changed | Lost], None]) -> FeedFollowing:
+        self.wishes.append(request)
         self._look(request.user_id)
         return FeedFollowing(self, request, notify)
 

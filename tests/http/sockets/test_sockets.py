@@ -27,7 +27,15 @@ from rowbox.cacheserver.port import (
     Notify,
     Page,
 )
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RateLimited, SignedOut, StoreUnavailable, TokenRevoked
+from rowbox.mailbox.errors import (
+    ConnectedElsewhere,
+    HandoverInProgress,
+    Overloaded,
+    RateLimited,
+    SignedOut,
+    StoreUnavailable,
+    TokenRevoked,
+)
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import ServerSettings, Settings, SocketSettings
 from tests.http.api import NO_LIMITS, SETTINGS, Api, serving, until
@@ -436,6 +444,27 @@ async def test_4409_where_too_many_follow_elsewhere(served: Api, feed: FeedPort)
     async with opened(served) as talk:
         feed.lose(Lost(REPLACED))
         assert (await talk.ends())[0] == 4409
+
+
+async def test_its_first_follow_takes_the_devices_place_and_a_fresh_token_goes_on_with_it(
+    served: Api, feed: FeedPort
+) -> None:
+    async with opened(served, deviceId="phone") as talk, opened(served, "bob", deviceId="phone"), opened(served):
+        await talk.say(t="auth", token=access_token("alice", ttl_s=7_000))
+        await until(lambda: len(feed.wishes) == 4)
+        first, other, without, again = [(one.connection, one.takes_place) for one in feed.wishes]
+        assert first[1]
+        assert other[1]
+        assert first[0] != other[0]
+        assert without == (0, False)
+        assert again == (first[0], False)
+
+
+async def test_4409_where_the_device_has_connected_at_another_server_since(served: Api, feed: FeedPort) -> None:
+    async with opened(served, deviceId="phone") as talk:
+        feed.feed_error = ConnectedElsewhere("this device has connected elsewhere")
+        await talk.say(t="auth", token=access_token("alice", ttl_s=7_000))
+        assert await talk.ends() == (4409, "this device has connected elsewhere")
 
 
 async def test_a_call_with_a_revoked_token_ends_the_socket(served: Api, feed: FeedPort) -> None:

@@ -28,6 +28,7 @@ async def test_sockets_outlive_owners_and_clients_outlive_api_servers(hbase: HBa
             giver, taker, other = (machine.name for machine in fleet.caches)
             device = await signed_out(fleet, (await fleet.users_by_owner(1))[giver][0])
             print(f"every API server refused a device {device.took_s} s after its sign-out")  # noqa: T201
+            print(f"its socket at one API server ended {device.moved_s} s after it came to another")  # noqa: T201
             assert device.took_s < OUT_S
             async with crowd_of(fleet, USERS, Random(0)) as crowd:
                 connections = crowd.connections

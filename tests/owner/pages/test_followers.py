@@ -7,10 +7,26 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, Changed, Follow, Lost
+from rowbox.cacheserver.port import (
+    HANDED_OVER,
+    REPLACED,
+    REVOKED,
+    Changed,
+    Follow,
+    Following,
+    Lost,
+    connection_number,
+)
 from rowbox.cacheserver.stores.memory.faults import Fault, Op
 from rowbox.cacheserver.stores.memory.gates import Point
-from rowbox.mailbox.errors import HandoverInProgress, Overloaded, RowboxError, StoreOutcomeUnknown, TokenRevoked
+from rowbox.mailbox.errors import (
+    ConnectedElsewhere,
+    HandoverInProgress,
+    Overloaded,
+    RowboxError,
+    StoreOutcomeUnknown,
+    TokenRevoked,
+)
 from rowbox.mailbox.pages.commit_frame import FRAME_BYTES
 from rowbox.mailbox.pages.cursor import version_of
 from rowbox.mailbox.revocation import Bearer
@@ -197,6 +213,86 @@ async def test_one_follower_too_many_of_a_user_ends_the_oldest_and_of_all_is_ref
             await node.follow(user, Told().append)
         (refused,) = await gather_all(node.follow("eve", Told().append))
         assert isinstance(refused, Overloaded)
+
+
+@both_kinds
+@virtual_time
+async def test_where_a_user_may_have_one_follower_the_newest_is_told(late: bool) -> None:
+    one_each = replace(UNLIMITED, sockets=SocketSettings(max_followers_per_user=1))
+    async with cluster(late=late, settings=one_each) as servers:
+        node, first, second = servers.node, Told(), Told()
+        await node.follow("bob", first.append)
+        await node.follow("bob", second.append)
+        await node.send("ann", "bob", "hi", "c")
+        await servers.quiet()
+        assert (first.reasons, first.changes, len(second.changes)) == ([REPLACED], [], 1)
+        assert node.owner.follows.followers.count == 1
+
+
+def of_phone(
+    number: int, *, takes_place: bool = False, device_id: str = "phone", begun_s: float = 1_800_000_000
+) -> Follow:
+    """For the connection of this number; 0: for none."""
+    connection = connection_number(int(begun_s * 1000), number) if number else 0
+    return Follow("bob", Bearer("bob", 0.0, b"", device_id), connection, takes_place)
+
+
+async def follow(node: Node, request: Follow, told: Told) -> Following:
+    return await node.process.call(node.owner.follow(request, told.append))
+
+
+@both_kinds
+@virtual_time
+async def test_the_newest_connection_of_a_device_ends_its_others_and_nobody_elses(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        phone, laptop, stream, now = Told(), Told(), Told(), Told()
+        await follow(node, of_phone(1, takes_place=True), phone)
+        await follow(node, of_phone(2, takes_place=True, device_id="laptop"), laptop)
+        await follow(node, of_phone(0), stream)
+        await follow(node, of_phone(3, takes_place=True), now)
+        assert [told.reasons for told in (phone, laptop, stream, now)] == [[REPLACED], [], [], []]
+        await node.send("ann", "bob", "hi", "c")
+        await servers.quiet()
+        assert [len(told.changes) for told in (phone, laptop, stream, now)] == [0, 1, 1, 1]
+
+
+@both_kinds
+@virtual_time
+async def test_a_connection_that_goes_on_ends_nobody_and_is_refused_where_there_is_a_newer_one(late: bool) -> None:
+    """It may be that of a client which has gone: it would throw out the one that is there, each time it is mended."""
+    async with cluster(late=late) as servers:
+        node, live, zombie = servers.node, Told(), Told()
+        lost = await follow(node, of_phone(1, takes_place=True), zombie)
+        lost.close()  # its link was lost: it is not told of the next one
+        begun = await follow(node, of_phone(2, takes_place=True), live)
+        (answer,) = await gather_all(follow(node, of_phone(1), zombie))
+        assert isinstance(answer, ConnectedElsewhere)
+        again = await follow(node, of_phone(2), live)  # with another token
+        begun.close()
+        (answer,) = await gather_all(follow(node, of_phone(1), zombie))
+        assert isinstance(answer, ConnectedElsewhere)
+        assert (live, zombie) == ([], [])
+        await servers.restart()
+        for connection, told in ((1, zombie), (2, live)):
+            await follow(servers.node, of_phone(connection), told)
+        assert (live, zombie) == ([], []), "the next owner knows of neither which is the newer one"
+        await follow(servers.node, of_phone(3, takes_place=True), Told())
+        assert (live.reasons, zombie.reasons) == ([REPLACED], [REPLACED])
+        again.close()
+
+
+@virtual_time
+async def test_a_connection_that_begins_to_follow_long_after_it_has_begun_takes_nobodys_place() -> None:
+    """Its follow has waited for an owner, the client has given it up, and is connected elsewhere since."""
+    async with cluster(late=True) as servers:
+        node, live = servers.node, Told()
+        await follow(node, of_phone(1, takes_place=True, begun_s=110), live)
+        (answer,) = await gather_all(follow(node, of_phone(2, takes_place=True, begun_s=100), Told()))
+        assert isinstance(answer, ConnectedElsewhere)
+        assert live.reasons == []
+        await follow(node, of_phone(3, takes_place=True, begun_s=106), Told())
+        assert live.reasons == [REPLACED], "the clocks of two servers may differ so much"
 
 
 @both_kinds

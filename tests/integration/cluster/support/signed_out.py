@@ -12,8 +12,8 @@ from rowbox.api.http.problems import Problem
 from tests.integration.cluster.support.fleet import Fleet, Machine
 from tests.integration.support.server_process import DEADLINE_S
 
-SIGNED_OUT = 4410
-PHONE, LAPTOP = "phone", "laptop"
+SIGNED_OUT, ELSEWHERE = 4410, 4409
+PHONE, TABLET, LAPTOP = "phone", "tablet", "laptop"
 
 
 class SignedOutDevice:
@@ -24,24 +24,31 @@ class SignedOutDevice:
         self._authorization = fleet.client(user).headers["Authorization"]
         self.took_s = 0.0
         """From the answer to the sign-out to the last refusal: of a request, and of a socket, at each API server."""
+        self.moved_s = 0.0
+        """From its connection at another API server to the end of the one before."""
 
     async def begin(self) -> None:
-        for device in (PHONE, LAPTOP):
+        for device in (PHONE, TABLET, LAPTOP):
             assert await self._post(self._fleet.apis[0], "registerDevice", {"deviceId": device}, device) == ""
         async with aiohttp.ClientSession() as session:
-            sockets = [await self._socket(session, api, PHONE) for api in self._fleet.apis]
-            others = [await self._socket(session, api, LAPTOP) for api in self._fleet.apis]
-            assert await self._post(self._fleet.apis[-1], "signOut", {"deviceId": PHONE}, LAPTOP) == ""
+            first, last = self._fleet.apis[0], self._fleet.apis[-1]
+            tablet = await self._socket(session, first, TABLET)
+            before = await self._socket(session, first, PHONE)
+            laptop = await self._socket(session, first, LAPTOP)
+            began_s = time.monotonic()
+            phone = await self._socket(session, last, PHONE)
+            await _is_closed(before, ELSEWHERE)
+            self.moved_s = time.monotonic() - began_s
+            for device in (PHONE, TABLET):
+                assert await self._post(last, "signOut", {"deviceId": device}, LAPTOP) == ""
             began_s = time.monotonic()
             await self.is_out()
-            for socket in sockets:
-                assert (await asyncio.wait_for(socket.receive(), DEADLINE_S)).type is aiohttp.WSMsgType.CLOSE
-                assert socket.close_code == SIGNED_OUT
+            for socket in (phone, tablet):
+                await _is_closed(socket, SIGNED_OUT)
             self.took_s = time.monotonic() - began_s
-            for socket in others:
-                await socket.send_str('{"t":"ping"}')
-                while json.loads(await asyncio.wait_for(socket.receive_str(), DEADLINE_S))["t"] != "pong":
-                    pass
+            await laptop.send_str('{"t":"ping"}')
+            while json.loads(await asyncio.wait_for(laptop.receive_str(), DEADLINE_S))["t"] != "pong":
+                pass
 
     async def is_out(self) -> None:
         """The next request of the phone is refused by each API server, and none of the laptop."""
@@ -70,6 +77,11 @@ class SignedOutDevice:
 
     def _headers(self, device: str) -> dict[str, str]:
         return {"Authorization": self._authorization, "X-Device-Id": device}
+
+
+async def _is_closed(socket: aiohttp.ClientWebSocketResponse, code: int) -> None:
+    assert (await asyncio.wait_for(socket.receive(), DEADLINE_S)).type is aiohttp.WSMsgType.CLOSE
+    assert socket.close_code == code
 
 
 def _code(status: int, body: bytes) -> str:
