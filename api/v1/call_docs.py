@@ -56,7 +56,10 @@ unsent or that retention took, of a group what came while the user was in. Syste
 
 The first search of a mailbox makes its index, the newest messages first. What is not in it after a fifth of a second is
 missing from the answer: then `complete` is false, and a client asks again, once a second, say. An index has the 500,000
-newest messages at most."""
+newest messages at most.
+
+A page ends behind the messages that one request looks at, too: so it may have few messages, or none, and a `nextCursor`
+all the same. A list is over where there is none."""
 
 _SEND: Final = """\
 To one recipient, or to a conversation: a group, or one of two. The recipient's mailbox comes into being with its first

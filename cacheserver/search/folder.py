@@ -58,6 +58,9 @@ class IndexFolder:
         with _Locked(self._parent / LOCK):
             own.mkdir(mode=0o700)
             self._lock = _try_lock(own / LOCK)
+            if self._lock < 0:  # whoever tidies up would take it for one that was left
+                shutil.rmtree(own, ignore_errors=True)
+                raise OSError(f"the lock of {own} cannot be had")
         return own
 
     def free_bytes(self) -> int:

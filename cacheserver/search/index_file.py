@@ -22,6 +22,7 @@ The methods block; each is called in a worker thread, and one waits for another.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
@@ -38,6 +39,9 @@ from rowbox.mailbox.search.words import fold, words_of
 TIE_BITS: Final = 10
 """Of a place, the random bits: a microsecond has room for so many messages that are told apart."""
 LAST_PLACE: Final = (1 << 63) - 1
+BREATH: Final = 8
+"""After so many messages a worker lets go of the interpreter's lock. It would keep it for 5 ms (sys.getswitchinterval),
+and the server's loop, which needs it for a moment behind each answer of the store, would wait as long each time."""
 CACHE_KIB: Final = 2_048
 """SQLite's memory of one open file."""
 
@@ -165,7 +169,9 @@ class IndexFile:
         of_message: list[tuple[int, bytes, int, bytes, int, int]] = []
         terms: list[tuple[int, str]] = []
         database.execute("BEGIN")
-        for one in messages:
+        for done, one in enumerate(messages):
+            if not done % BREATH:
+                time.sleep(0)
             place, number = place_of(one.message_id), self._number_of(database, one.conversation_id)
             of_message.append((place, one.message_id, number, one.epoch.to_bytes(8, "big"), one.version, one.came))
             terms.append((place, _terms_of(one)))

@@ -16,6 +16,7 @@ import msgspec
 
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.background import background_samples
+from rowbox.cacheserver.budget import Budget
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.fetch.page_reader import PageReader
@@ -64,8 +65,10 @@ LOOK_AT_BYTES: Final = 256 * 1024
 """Of messages in a slice of the loop: to spell a text as it is compared takes up to a microsecond a byte."""
 MOST_BYTES: Final = 2 * 1024 * 1024
 """Of messages that a search holds against what is looked for; its page ends there too, and the next one goes on."""
+BYTES_PER_TOKEN: Final = 256 * 1024
+"""Of messages that a search holds against what is looked for: for each as many its user pays for a search more."""
 MOST_AT_ONCE: Final = 64
-"""Searches under way; more are refused."""
+"""Searches under way; more are refused. Once half of them are, each user may have an eighth."""
 MOST_TRIES: Final = 3
 RETRY_AFTER_MS: Final = 1_000
 
@@ -115,7 +118,9 @@ class Searches:
         self.upkeep = Upkeep(self.indexes, table, reader, time.seen_us, time.latest_us)
         self._lacks: str | None = None
         """What makes searches impossible here; "" nothing, None where it was not looked yet."""
-        self._under_way = 0
+        self._under_way: dict[str, int] = {}
+        """By user: searches that are under way."""
+        self._room = Budget(MOST_AT_ONCE, MOST_AT_ONCE)
         self.begun = 0
         """Searches that were asked for, and were not refused for their rate."""
         self.incomplete = 0
@@ -155,13 +160,18 @@ class Searches:
             grant.check()
             raise UnknownConversation("no such conversation")
         await self._check_possible()
-        if self._under_way >= MOST_AT_ONCE:
+        own = self._under_way.get(user_id, 0)
+        if self._room.refuses(own, own):
             raise Overloaded("too many searches are under way", retry_after_ms=RETRY_AFTER_MS)
-        self._under_way += 1
+        self._under_way[user_id] = own + 1
+        self._room.add(1)
         try:
             page, cost = await self._page(user_id, asked)
         finally:
-            self._under_way -= 1
+            self._room.remove(1)
+            self._under_way[user_id] -= 1
+            if not self._under_way[user_id]:
+                del self._under_way[user_id]
         quota = self._limits.charge("search", user_id, cost, quota)
         self._revocations.check_again(bearer)
         grant.check()
@@ -226,7 +236,7 @@ class Searches:
                 if not tries_left:
                     raise SearchUnavailable(f"a search index: {error}", retry_after_ms=RETRY_AFTER_MS) from error
                 continue
-            cost += view.cost
+            cost += view.cost + page.looked_at_bytes // BYTES_PER_TOKEN
             if page.lacks and tries_left:
                 head = mailbox.head
                 continue
@@ -248,7 +258,7 @@ class Searches:
         named = await self._workers.run(partial(index.file.candidates, asked.wanted, MOST_CANDIDATES))
         self.candidates += len(named)
         candidates = [one for one in named if asked.below is None or one.message_id < asked.below]
-        cut, lacks, place, room_bytes = PageCut(asked.page_size, asked.max_bytes), False, 0, MOST_BYTES
+        cut, lacks, place, looked_at = PageCut(asked.page_size, asked.max_bytes), False, 0, 0
         while place < len(candidates):
             await self._turns.next()
             some = candidates[place : place + LOOK_AT]
@@ -258,15 +268,15 @@ class Searches:
                 ids = [one.message_id for one in some]
                 some = some[: ids.index(part.copies[-1].message_id) + 1]
             place += len(some)
+            looked_at += sum(len(copy.json) for copy in part.copies)
             hits = [copy for copy in part.copies if copy.came > view.horizon and _has(copy, asked.wanted)]
             if not cut.take_all(hits):
-                return _Page(cut.copies, cut.copies[-1].message_id, view.as_of, is_complete, lacks)
+                return _Page(cut.copies, cut.copies[-1].message_id, view.as_of, is_complete, lacks, looked_at)
             lacks = lacks or (len(part.copies) < len(some) and view.mailbox.head > view.as_of)
-            room_bytes -= sum(len(copy.json) for copy in part.copies)
-            if room_bytes <= 0 and place < len(candidates):
-                return _Page(cut.copies, candidates[place - 1].message_id, view.as_of, is_complete, lacks)
+            if looked_at >= MOST_BYTES and place < len(candidates):
+                return _Page(cut.copies, candidates[place - 1].message_id, view.as_of, is_complete, lacks, looked_at)
         behind = named[-1].message_id if len(named) == MOST_CANDIDATES else None
-        return _Page(cut.copies, behind, view.as_of, is_complete, lacks)
+        return _Page(cut.copies, behind, view.as_of, is_complete, lacks, looked_at)
 
     def samples(self) -> Iterable[Sample]:
         """What is counted of searches and their indexes."""
@@ -316,6 +326,8 @@ class _Page(NamedTuple):
     as_of: int
     is_complete: bool
     lacks: bool
+    looked_at_bytes: int
+    """Of the messages that were held against what is looked for."""
 
 
 def _is_there(view: View, one: Candidate) -> bool:

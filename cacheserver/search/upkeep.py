@@ -92,6 +92,8 @@ class Upkeep:
             reached = cut.copies[-1].version
         came = [copy.came for copy in cut.copies]
         await self._add(index, partial(_of_copies, cut.copies), came, reached)
+        if index.build.is_over and index.file.size_bytes > self._indexes.most_bytes:
+            self._indexes.drop(index)  # one alone has outgrown all the room: a new one is made with half of it
 
     async def _take_in_older(self, index: Index, view: View) -> None:
         """Takes in the newest of the messages that the index lacks."""

@@ -4,6 +4,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+import pytest
+
+from rowbox.cacheserver.search import folder
 from rowbox.cacheserver.search.folder import LOCK, IndexFolder, _Locked
 
 
@@ -33,13 +36,13 @@ def test_the_folder_of_one_that_runs_stays(tmp_path: Path) -> None:
 
 def test_two_first_searches_at_once_make_one_folder(tmp_path: Path) -> None:
     """A second one would stay behind, with what is said in it, until another process tidies up."""
-    folder = IndexFolder(tmp_path)
+    both = IndexFolder(tmp_path)
     with ThreadPoolExecutor(2) as threads, _Locked(tmp_path / LOCK):
-        made = [threads.submit(folder.path) for _ in range(2)]
+        made = [threads.submit(both.path) for _ in range(2)]
         _, waiting = wait(made, timeout=0.1)  # for the lock of the parent, or one for the other
     assert len(waiting) == 2
     assert made[0].result() == made[1].result()
-    folder.remove()
+    both.remove()
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
@@ -54,3 +57,16 @@ def test_what_is_no_index_stays(tmp_path: Path) -> None:
     assert (store / "CURRENT").read_text() == "MANIFEST-000005"
     assert [path.name for path in sorted(tmp_path.iterdir())] == [LOCK, "store"]
     assert not left.exists()
+
+
+def test_a_folder_whose_lock_cannot_be_had_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process would take it for one that was left, and remove it under whoever reads and writes there."""
+    folder_of_one = IndexFolder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "_try_lock", lambda _: -1)
+        for _ in range(2):
+            with pytest.raises(OSError, match="lock"):
+                folder_of_one.path()
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert folder_of_one.path().is_dir()
+    folder_of_one.remove()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -450,6 +451,23 @@ async def test_indexes_take_no_more_than_their_room_and_the_one_used_last_stays(
 
 
 @virtual_time
+async def test_an_index_that_outgrows_all_room_by_news_is_made_anew(tmp_path: Path) -> None:
+    settings = replace(UNLIMITED, search=SearchSettings(bytes=400_000, min_free_bytes=0))
+    async with searching(tmp_path, late=False, settings=settings) as made:
+        node = made.node
+        for number in range(600):
+            await node.send(
+                "ann", "ann", f"word {number} " + " ".join(f"w{number}x{n}" for n in range(60)), f"{number}"
+            )
+            if number % 50 == 49:
+                newest = (await node.search("ann", "word", page_size=1)).messages
+                assert orjson.loads(newest[0])["messageContent"].startswith(f"word {number} ")
+                assert 100_000 * (number > 200) < sum(path.stat().st_size for path in indexes_in(tmp_path)) <= 400_000
+        assert node.owner.searches is not None
+        assert node.owner.searches.indexes.made > 1
+
+
+@virtual_time
 async def test_an_index_has_the_newest_messages_up_to_its_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "STEP_MESSAGES", 10)
     monkeypatch.setattr(upkeep, "MOST_MESSAGES", 25)
@@ -518,11 +536,41 @@ async def test_who_searches_too_often_waits_and_others_do_not(tmp_path: Path) ->
 
 
 @virtual_time
+async def test_long_messages_that_are_looked_at_cost_more_than_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "BYTES_PER_TOKEN", 3_000)
+    settings = replace(UNLIMITED, rate_limits=RateLimitSettings(search_burst=30, search_per_second=0.001))
+    async with searching(tmp_path, late=False, settings=settings) as made:
+        for number in range(10):
+            await made.node.send("ann", "bob", f"word {number} " + "x" * 900, f"c{number}")
+        short = await made.node.search("ann", "nowhere")
+        long = await made.node.search("ann", "word")
+        assert short.quota is not None
+        assert long.quota is not None
+        assert short.quota.remaining == 29
+        assert short.quota.remaining - long.quota.remaining in range(4, 6), "10 messages of 1.1 to 1.2 KB"
+
+
+@virtual_time
+async def test_the_searches_of_one_user_leave_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "MOST_AT_ONCE", 16)
+    async with searching(tmp_path, late=False) as made:
+        await made.node.send("ann", "bob", "word", "c")
+        users = ["ann"] * 20 + ["bob", "cem", "ann"]
+        asked = [made.node.owner.search(Search(user, "word")) for user in users]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [user for user, one in zip(users, answers, strict=True) if isinstance(one, Overloaded)]
+        assert refused == ["ann"] * 13
+        assert len((await made.node.search("ann", "word")).messages) == 1, "which are over by now"
+
+
+@virtual_time
 async def test_too_many_searches_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searches, "MOST_AT_ONCE", 2)
     async with searching(tmp_path, late=False) as made:
         await made.node.send("ann", "bob", "word", "c")
-        asked = [made.node.owner.search(Search("ann", "word")) for _ in range(4)]
+        asked = [made.node.owner.search(Search(user, "word")) for user in ("ann", "bob", "cem", "dai")]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert sum(isinstance(one, Overloaded) for one in answers) == 2
         assert sum(not isinstance(one, BaseException) for one in answers) == 2
