@@ -132,24 +132,29 @@ CONVERSATIONS = 130
 
 async def test_a_long_list_of_conversations_comes_as_one_scrolls(windows: Windows, server: ServerProcess) -> None:
     peers = [f"peer-{at}" for at in range(CONVERSATIONS)]
-    for peer in peers:
-        await server.client(peer).send("alice", "hello", "id")
-    page = await windows.open("alice", before=NO_SOCKET)
+    sent = [await server.client(peer).send("alice", "hello", "id") for peer in peers]
+    await server.client("alice").set_conversation(sent[0].conversation_id, pinned=True)
+    page = await windows.open(before=NO_SOCKET)
     alice = Pane(page, "alice")
     names = alice.root.locator(".conversation .name")
-    await expect(names).to_have_count(100)
 
     async def news_overtake(route: Route) -> None:
-        """The second page is read; before it arrives, one that is on it has a new message."""
+        """A further page is read; before it arrives, one that is on it has a new message."""
         answer = await route.fetch()
+        if '"peer-3"' not in await answer.text():
+            return await route.fulfill(response=answer)
         await server.client("peer-3").send("alice", "newer than the page", "newer")
         await expect(names.first).to_have_text("peer-3")
-        await route.fulfill(response=answer)
+        return await route.fulfill(response=answer)
 
     await page.route("**/v1/fetchConversation?*cursor=*", news_overtake)
+    await page.goto(windows.link("alice"))
+    await expect(names.first).to_have_text("peer-0")  # it is on the last page, and pinned
+    await expect(names).to_have_count(100)
     await alice.root.get_by_role("navigation").evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
     await expect(names).to_have_count(CONVERSATIONS)
-    assert await names.all_text_contents() == ["peer-3", *(peer for peer in reversed(peers) if peer != "peer-3")]
+    rest = [peer for peer in reversed(peers) if peer not in {"peer-0", "peer-3"}]
+    assert await names.all_text_contents() == ["peer-0", "peer-3", *rest]
     await expect(alice.conversation("peer-3")).to_contain_text("newer than the page")
 
 
@@ -157,13 +162,13 @@ async def test_writing_to_somebody_finds_the_conversation_there_is(windows: Wind
     await server.client("old").send("alice", "long ago", "id")
     for at in range(100):
         await server.client(f"peer-{at}").send("alice", "hello", "id")
-    page = await windows.open("alice", before=NO_SOCKET)
+    page = await windows.open(before=NO_SOCKET)
     await page.clock.install()
-    await page.reload()
     alice = Pane(page, "alice")
-    await expect(alice.conversation("peer-99")).to_be_visible()
     windows.expected = SERVER_AWAY
     await page.route("**/v1/fetchConversation?*cursor=*", lambda route: route.abort("connectionrefused"))
+    await page.goto(windows.link("alice"))
+    await expect(alice.conversation("peer-99")).to_be_visible()
     await alice.write_to("old")
     again = alice.log.get_by_role("button", name="Try again")
     async with asyncio.timeout(DEADLINE_S):

@@ -9,6 +9,7 @@ import msgspec
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
+from rowbox.api.v1.conversations.types import SetConversationResponse
 from rowbox.api.v1.groups.types import FetchGroupResponse, GroupResponse
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
@@ -78,6 +79,11 @@ class Client:
     async def mark_read(self, conversation_id: str, message_id: str) -> MarkReadResponse:
         body = {"conversationId": conversation_id, "messageId": message_id}
         return (await self._post("markRead", body, MarkReadResponse))[1]
+
+    async def set_conversation(self, conversation_id: str, **fields: object) -> SetConversationResponse:
+        """Sets it for the user alone; fields in the API's spelling."""
+        body = {"conversationId": conversation_id, **fields}
+        return (await self._post("setConversation", body, SetConversationResponse))[1]
 
     async def edit(self, conversation_id: str, message_id: str, content: str) -> ChangeMessageResponse:
         body = {"conversationId": conversation_id, "messageId": message_id, "messageContent": content}

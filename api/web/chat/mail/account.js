@@ -2,6 +2,7 @@
 // connection, which the tabs of a browser share where they are the same user's.
 
 import { Rowbox } from "../../client/rowbox.js";
+import { ConversationSettings, isMuted } from "./user/conversation_settings.js";
 import { Deeds } from "./deeds.js";
 import { Drafts } from "./drafts.js";
 import { Groups } from "./groups.js";
@@ -63,6 +64,7 @@ export class Account extends Observable {
     this.deeds = new Deeds(this.#client, this.#end.signal);
     this.readers = new Readers(this.#client, this.#end.signal);
     this.groups = new Groups(this.#client, this.#end.signal);
+    this.conversationSettings = new ConversationSettings(this.#client, this.#end.signal);
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
@@ -152,6 +154,8 @@ export class Account extends Observable {
       const conversation = await this.inbox.find(thread.peer);
       if (conversation) this.#begin(thread, conversation);
       else if (this.inbox.isLoaded && groupId === null) thread.beginEmpty();
+      // Who opens it ends that; where there is something unread in truth, reading it does.
+      if (conversation?.markedUnread && conversation.unreadCount === 0) void this.conversationSettings.markRead(conversation);
     } catch (error) {
       thread.failure = /** @type {RowboxError} */ (error);
       thread.changed();
@@ -203,7 +207,7 @@ export class Account extends Observable {
     for (const conversation of conversations) {
       const peer = this.inbox.peerOf(conversation);
       const before = this.inbox.with(peer)?.unreadCount ?? 0;
-      if (conversation.unreadCount <= before) continue;
+      if (conversation.unreadCount <= before || isMuted(conversation)) continue;
       const { kind, snippet, lastSenderId } = conversation;
       const text = kind === "group" && lastSenderId && snippet ? `${this.names.of(lastSenderId)}: ${snippet}` : snippet;
       this.#notifier.tell(this.userId, peer, this.inbox.nameOf(conversation), text ?? "");

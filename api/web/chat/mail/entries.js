@@ -1,6 +1,7 @@
 // The lines of the list of conversations: those of the mailbox, and those of which only this page knows so far, because
 // their first message waits or is not finished yet.
 
+import { isMuted } from "./user/conversation_settings.js";
 import { sentenceOf } from "../told.js";
 
 /**
@@ -12,10 +13,15 @@ import { sentenceOf } from "../told.js";
  * @property {?string} sender In a group, whose the text is, where that is another one.
  * @property {?string} text How the newest message begins, or the draft; null once retention took it.
  * @property {number} unreadCount
+ * @property {boolean} isPinned
+ * @property {boolean} isMuted
+ * @property {boolean} isArchived
+ * @property {boolean} isMarkedUnread
+ * @property {import("./inbox.js").Conversation | undefined} conversation Nothing where it begins with what is not sent yet.
  */
 
 /**
- * The lines of the list, the newest first. The draft for `openPeer` is left out, because it stands in the composer.
+ * The lines of the list: what is pinned, then all else, the newest first. The draft for `openPeer` is left out, because it stands in the composer.
  * @param {import("./account.js").Account} account
  * @param {string | undefined} openPeer
  * @returns {Entry[]}
@@ -31,9 +37,11 @@ export function entriesOf({ userId, inbox, outbox, drafts, names, lastEvents, is
     const written = unsent.length ? Math.max(...unsent.map(({ writtenAt }) => writtenAt)) * 1000 : 0;
     const time = Math.max(conversation?.lastSentTimestamp ?? 0, written) || null;
     const title = conversation ? inbox.nameOf(conversation) : inbox.titleOf(peer);
-    return { peer, title, time, unreadCount: conversation?.unreadCount ?? 0, sender: null, ...line(peer, conversation, unsent) };
+    const { unreadCount = 0, pinned: isPinned = false, archived: isArchived = false, markedUnread: isMarkedUnread = false } = conversation ?? {};
+    const settings = { isPinned, isArchived, isMarkedUnread, isMuted: conversation !== undefined && isMuted(conversation) };
+    return { peer, conversation, title, time, unreadCount, sender: null, ...settings, ...line(peer, conversation, unsent) };
   });
-  return entries.sort((one, other) => (other.time ?? Infinity) - (one.time ?? Infinity) || 0);
+  return entries.sort((one, other) => Number(other.isPinned) - Number(one.isPinned) || (other.time ?? Infinity) - (one.time ?? Infinity) || 0);
 
   /**
    * @param {string} peer

@@ -1,5 +1,6 @@
 // A user's conversations, newest first, as far as they were loaded.
 
+import { isMuted } from "./user/conversation_settings.js";
 import { Observable } from "../observable.js";
 import { groupIdOf, groupPeer } from "../peers.js";
 import { listOf, withinWords } from "../told.js";
@@ -7,6 +8,8 @@ import { listOf, withinWords } from "../told.js";
 /** How long a further page is tried. After that the reader is told, and may ask again. */
 const PATIENCE_MS = 5_000;
 const PAGE_SIZE = 100;
+/** So many conversations are loaded by themselves. */
+const MOST_AHEAD = 1_000;
 
 /**
  * @typedef {import("../../client/rowbox.js").Conversation} Conversation
@@ -46,8 +49,10 @@ export class Inbox extends Observable {
     return this.#cursor !== null;
   }
 
+  /** Of all conversations that may call the user. */
   get unreadCount() {
-    return this.conversations.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+    const counts = this.conversations.map((one) => (isMuted(one) ? 0 : one.unreadCount || Number(one.markedUnread ?? false)));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** Whom a conversation is with: a group, the other one, or oneself in notes to oneself. @param {Conversation} conversation */
@@ -97,15 +102,21 @@ export class Inbox extends Observable {
     return [...people];
   }
 
-  /** Takes what the client's follower gives. Of a beginning, which is short, the next page is loaded by itself. @param {Changes} change */
+  /** Takes what the client's follower gives. Of a beginning, which is short, further pages are loaded by themselves. @param {Changes} change */
   apply({ isDeltaUpdate, conversations, nextCursor }) {
     if (!isDeltaUpdate) {
       this.#byId.clear();
       this.#cursor = nextCursor;
     }
     this.#take(conversations);
-    if (!isDeltaUpdate && this.hasMore) {
-      void this.loadMore(PAGE_SIZE - conversations.length).catch(() => {}); // who scrolls there asks again
+    if (!isDeltaUpdate) void this.#loadAhead().catch(() => {}); // who scrolls there asks again
+  }
+
+  /** Loads so many that what is pinned or archived is among them as a rule, however long ago its last message is. */
+  async #loadAhead() {
+    while (this.hasMore && this.#byId.size < MOST_AHEAD) {
+      const { size } = this.#byId;
+      await this.loadMore(size < PAGE_SIZE ? PAGE_SIZE - size : PAGE_SIZE);
     }
   }
 

@@ -4,11 +4,12 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useObserved } from "../observable.js";
 import { signedOutBecause } from "../browser/session.js";
 import { AccountButton } from "./account/account_button.js";
-import { ConversationList } from "./conversation_list.js";
+import { ConversationList } from "./conversations/conversation_list.js";
 import { NewConversation } from "./new_conversation.js";
 import { NewGroup } from "./new_group.js";
 import { NotificationsButton } from "./notifications_button.js";
 import { fullName } from "../told.js";
+import { Note, useNote } from "./note.js";
 import { Finder } from "./search/finder.js";
 import { ThreadView } from "./thread.js";
 
@@ -28,6 +29,11 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, 
     if (threadBefore.current && !thread) side.current.querySelector(".conversation[tabindex='0']")?.focus();
     threadBefore.current = thread;
   }, [thread]);
+  const [note, say] = useNote();
+  const tell = async (/** @type {Promise<?string>} */ outcome) => {
+    const reason = await outcome;
+    if (reason !== null) say(`${reason}.`);
+  };
   const openAt = (/** @type {import("../mail/search.js").Message} */ message) => onOpen(inbox.placeOf(message).peer, message);
   const begin = () => side.current.querySelector(".new-conversation input").focus();
   return html`
@@ -41,19 +47,20 @@ export function Pane({ account, notifier, isCurrent, onSignOut, onRenew, onAsk, 
         <${NewConversation} onOpen=${onOpen} />
         <${NewGroup} account=${account} onOpen=${onOpen} />
         <${Finder} account=${account} onOpen=${openAt}>
-          <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onBegin=${begin} />
+          <${ConversationList} account=${account} openPeer=${thread?.peer} onOpen=${onOpen} onLeave=${onLeave} onBegin=${begin} tell=${tell} />
         <//>
       </div>
       <div class="main">
         <${Status} account=${account} onRenew=${onRenew} />
         ${thread
-          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onAsk=${onAsk} onOpen=${onOpen} onLeave=${onLeave} />`
+          ? html`<${ThreadView} key=${thread.peer} account=${account} thread=${thread} onAsk=${onAsk} onOpen=${onOpen} onLeave=${onLeave} tell=${tell} />`
           : html`
               <p class="hint">
                 ${"Choose a conversation, or "}<button type="button" class="link" onClick=${begin}>write to somebody new</button>.
               </p>
             `}
       </div>
+      <${Note} text=${note} />
     </section>
   `;
 }

@@ -6,6 +6,8 @@ import { useObserved } from "../observable.js";
 import { withinWords } from "../told.js";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
+import { actionsFor } from "./conversations/conversation_actions.js";
+import { ConversationMenu } from "./conversations/conversation_menu.js";
 import { GroupDetails } from "./groups/group_details.js";
 import { GroupEnd, whyNotToWrite } from "./groups/group_end.js";
 import { Seeking } from "./messages/seeking.js";
@@ -13,9 +15,10 @@ import { MessageLog } from "./messages/message_log.js";
 
 /**
  * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread,
- *   onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void}} props
+ *   onAsk: (question: import("../main.js").Question) => void, onOpen: (peer: string) => void, onLeave: () => void,
+ *   tell: (outcome: Promise<?string>) => void}} props
  */
-export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
+export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
   const { inbox, outbox, names, openGroup } = account;
   useObserved(thread, outbox, inbox, openGroup ?? thread);
   const { peer } = thread;
@@ -39,6 +42,7 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave }) {
               </button></h2>
             `
             : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && title !== peer && html`<span class="soft"><span class="unseen">, </span>${peer}</span>`}</h2>`}
+          ${conversation && html`<${ConversationMenu} actions=${actionsFor(conversation, account.conversationSettings, { isOpen: true, tell, onLeave })} />`}
         </header>
         <${Seeking} thread=${thread} />
         <${MessageLog} account=${account} thread=${thread} />

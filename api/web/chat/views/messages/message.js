@@ -1,24 +1,16 @@
 // One message: its text, when it was sent, what became of it, and what can be done with it.
 
-import { html, useMemo, useRef } from "../../vendor/htm-preact.js";
+import { html, useMemo } from "../../vendor/htm-preact.js";
 import { withLinks } from "../../links.js";
 import { takenBack } from "../../told.js";
 import { clockTime, fullTime, isoTime } from "../../time.js";
 import { Avatar, colourOf } from "../avatar.js";
+import { useLongPress } from "../menu/long_press.js";
 import { MessageEditor } from "./message_editor.js";
 import { MessageMenu } from "./message_menu.js";
 import { Reactions, whoReacts } from "./reactions.js";
 
-/**
- * @typedef {object} Handling What the log knows of a message beside what it says.
- * @property {boolean} isStop Its menu is the one that the Tab key reaches.
- * @property {boolean} isOpen Its menu is open.
- * @property {() => void} onFocus
- * @property {(isOpen: boolean) => void} onMenu
- */
-
-const LONG_PRESS_MS = 450;
-const LONG_PRESS_WITHIN_PX = 10;
+/** @typedef {import("../menu/menu_button.js").Handling} Handling */
 
 /** How many ticks stand before it. @type {Record<import("../../mail/receipts.js").Receipt, string>} */
 const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
@@ -34,7 +26,7 @@ const TICKS = { Sent: "✓", Delivered: "✓✓", Read: "✓✓" };
  * other; `isTimed`: its time was asked for; `isSought`: one came for it, and the keyboard may be at it; `editing`: null where it is not being edited; `receipt`: what became of it, where it
  * is one's own; `canReact`: reactions are offered; `askReaders`: as of its menu.
  * @param {{message: import("../../mail/thread.js").Message, userId: string, nameOf: import("../../mail/user/names.js").NameOf, isOfGroup: boolean, isFirst: boolean, isLast: boolean, isTimed: boolean,
- *   isSought: boolean, receipt: import("../../mail/group_receipts.js").InGroup, onTap: () => void, actions: import("./message_menu.js").Action[], handling: Handling, editing: ?Editing,
+ *   isSought: boolean, receipt: import("../../mail/group_receipts.js").InGroup, onTap: () => void, actions: import("../menu/action_menu.js").Action[], handling: Handling, editing: ?Editing,
  *   canReact: boolean, onReact: import("./reactions.js").OnReact, askReaders: ?import("./read_by.js").AskReaders}} props
  */
 export function Message({ message, userId, nameOf, isOfGroup, isFirst, isLast, isTimed, isSought, receipt, onTap, actions, handling, editing, canReact, onReact, askReaders }) {
@@ -87,7 +79,7 @@ function Tick({ receipt: { state, readBy } }) {
 /**
  * A message that the server has not confirmed.
  * @param {{unsent: import("../../mail/outbox.js").Unsent, isConnected: ?boolean, onSendAgain: () => void, onDiscard: () => void,
- *   actions: import("./message_menu.js").Action[], handling: Handling}} props
+ *   actions: import("../menu/action_menu.js").Action[], handling: Handling}} props
  */
 export function UnsentMessage({ unsent, isConnected, onSendAgain, onDiscard, actions, handling }) {
   const { content, state, reason, writtenAt } = unsent;
@@ -126,48 +118,4 @@ function Text({ content, title, onTap }) {
     <p class="text" dir="auto" title=${title} onClick=${tap}>${pieces.map(({ text, href }) =>
       href === null ? text : html`<a href=${href} target="_blank" rel="noopener noreferrer">${text}</a>`)}</p>
   `;
-}
-
-/**
- * On a screen: what is done when one leaves the finger where it is. The tap that would follow is none then.
- * @param {() => void} onLongPress
- */
-function useLongPress(onLongPress) {
-  /** The press that is under way, and when it is long. @type {{current: ?{x: number, y: number, timer: number}}} */
-  const press = useRef(/** @type {any} */ (null));
-  const wasLong = useRef(false);
-  const end = () => {
-    clearTimeout(press.current?.timer);
-    press.current = null;
-  };
-  return {
-    onPointerDown: (/** @type {PointerEvent} */ { pointerType, clientX, clientY }) => {
-      end();
-      wasLong.current = false;
-      if (pointerType !== "touch") return;
-      const timer = setTimeout(() => {
-        press.current = null;
-        wasLong.current = true;
-        onLongPress();
-      }, LONG_PRESS_MS);
-      press.current = { x: clientX, y: clientY, timer };
-    },
-    onPointerMove: (/** @type {PointerEvent} */ { clientX, clientY }) => {
-      if (!press.current) return;
-      const isFar = Math.hypot(clientX - press.current.x, clientY - press.current.y) > LONG_PRESS_WITHIN_PX;
-      if (isFar) end();
-    },
-    onPointerUp: end,
-    onPointerCancel: end,
-    onContextMenu: (/** @type {PointerEvent} */ event) => {
-      if (event.pointerType === "touch") event.preventDefault(); // the browser's own menu of a long press
-    },
-    onClickCapture: (/** @type {Event} */ event) => {
-      const isOfMenu = /** @type {Element} */ (event.target).closest(".menu");
-      if (!wasLong.current || isOfMenu) return;
-      wasLong.current = false;
-      event.stopPropagation();
-      event.preventDefault();
-    },
-  };
 }

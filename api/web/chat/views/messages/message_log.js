@@ -6,6 +6,7 @@ import { copy } from "../../browser/clipboard.js";
 import { receiptOf } from "../../mail/receipts.js";
 import { groupIdOf } from "../../peers.js";
 import { dayName, dayOf } from "../../time.js";
+import { Note, useNote } from "../note.js";
 import { useFirstUnread } from "./first_unread.js";
 import { GroupLine } from "./group_line.js";
 import { Message, UnsentMessage } from "./message.js";
@@ -14,7 +15,6 @@ const AT_END_WITHIN_PX = 60;
 const LOAD_WITHIN_PX = 400;
 /** Messages of one sender that follow each other sooner share one line with the time. */
 const GROUP_US = 3 * 60 * 1_000_000;
-const NOTE_MS = 4_000;
 const TAKE_BACK = { text: "Take it back for everybody?", yes: "Take back" };
 
 /**
@@ -119,7 +119,7 @@ export function MessageLog({ account, thread }) {
         <${Top} thread=${thread} onFind=${() => account.findAgain()} isEmpty=${messages.length + unsent.length === 0} />
         <ol>${messages.flatMap(messageView)}${unsent.map(unsentView)}</ol>
       </div>
-      <p class=${note ? "note" : "unseen"} role="status">${note}</p>
+      <${Note} text=${note} />
       ${!isAtEnd && html`<button type="button" class="to-end" onClick=${toEnd}>${unreadCount ? "New messages" : "Newest"} ↓</button>`}
     </div>
   `;
@@ -265,17 +265,6 @@ function useSought(log, sought, onMoved) {
     /** @type {HTMLElement} */ (message).focus({ preventScroll: true });
     onMoved();
   }, [sought, sought?.state]);
-}
-
-/** @returns {[?string, (text: string) => void]} What is said for a moment. */
-function useNote() {
-  const [note, setNote] = useState(/** @type {?string} */ (null));
-  useEffect(() => {
-    if (note === null) return;
-    const timer = setTimeout(() => setNote(null), NOTE_MS);
-    return () => clearTimeout(timer);
-  }, [note]);
-  return [note, setNote];
 }
 
 function useVisible() {

@@ -1,0 +1,32 @@
+// What its user can do with a conversation, for himself alone.
+
+import { isMuted, isUnread } from "../../mail/user/conversation_settings.js";
+
+const HOUR_MS = 3_600_000;
+/** For how long a conversation may be muted; null: until that is ended. @type {[string, ?number][]} */
+const SPANS = [["For an hour", HOUR_MS], ["For eight hours", 8 * HOUR_MS], ["For a week", 7 * 24 * HOUR_MS], ["Until I unmute it", null]];
+
+/**
+ * `tell` says why something was not done; `onLeave` is called before the open conversation is marked as unread: who looks at it reads it.
+ * @param {import("../../mail/inbox.js").Conversation} conversation
+ * @param {import("../../mail/user/conversation_settings.js").ConversationSettings} settings
+ * @param {{isOpen: boolean, tell: (outcome: Promise<?string>) => void, onLeave: () => void}} around
+ * @returns {import("../menu/action_menu.js").Action[]}
+ */
+export function actionsFor(conversation, settings, { isOpen, tell, onLeave }) {
+  const { pinned = false, archived = false } = conversation;
+  const markUnread = () => {
+    if (isOpen) onLeave();
+    tell(settings.markUnread(conversation));
+  };
+  return [
+    { name: pinned ? "Unpin" : "Pin", run: () => tell(settings.pin(conversation, !pinned)) },
+    isMuted(conversation)
+      ? { name: "Unmute", run: () => tell(settings.unmute(conversation)) }
+      : { name: "Mute", choices: SPANS.map(([name, ms]) => ({ name, run: () => tell(settings.mute(conversation, ms)) })) },
+    isUnread(conversation)
+      ? { name: "Mark as read", run: () => tell(settings.markRead(conversation)) }
+      : { name: "Mark as unread", run: markUnread },
+    { name: archived ? "Take out of the archive" : "Archive", run: () => tell(settings.archive(conversation, !archived)) },
+  ];
+}
