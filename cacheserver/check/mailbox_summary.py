@@ -8,10 +8,11 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, MEMBER_MARKS, OWN, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import CONVERSATION, DEVICES, MEMBER_MARKS, OWN, RECEIPTS, REVOCATION, LogCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.devices import NO_DEVICES, Devices
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.ids import shard_of
 from rowbox.mailbox.people.own_settings import NOTHING_SET, OwnSettings
@@ -35,7 +36,7 @@ class MailboxSummary(NamedTuple):
     `head` is the mailbox's version, 0 for one that nobody wrote to. `conversations` come newest message first. `fence`
     lists who has claimed the row and still matters, the last one being its owner or the last that was; it is empty
     where no write can be late. `revoked_before_s`: tokens issued before that second are refused; 0: none are.
-    `members`: of a group's row, what its members have and have read, by their userIds.
+    `members`: of a group's row, what its members have and have read, by their userIds. `devices`: the user's.
     """
 
     user_id: str
@@ -49,6 +50,7 @@ class MailboxSummary(NamedTuple):
     fence: Sequence[FenceEntry]
     revoked_before_s: int
     members: Sequence[MemberMarks]
+    devices: Devices
 
 
 async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
@@ -79,6 +81,7 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
         fence.fence,
         max(revocations, default=0),
         sorted(states[MEMBER_MARKS.letter].values(), key=lambda one: one.user_id),
+        states[DEVICES.letter].get(b"", NO_DEVICES),
     )
 
 

@@ -14,6 +14,7 @@ from rowbox.cli.times import time_text
 from rowbox.cli.verbs.tokens.subjects import user_meant
 from rowbox.cli.walk import opened
 from rowbox.mailbox.clocks.clock import US_PER_MS, US_PER_S
+from rowbox.mailbox.devices import Device, Devices
 from rowbox.mailbox.fence import N_BITS, FenceEntry, map_version_of
 from rowbox.mailbox.group import group_name
 from rowbox.mailbox.ids import from_text, sent_timestamp, to_text
@@ -30,7 +31,7 @@ from rowbox.mailbox.settings.config import LoadedSettings, Settings
 @click.option("--group", "is_group", is_flag=True, help="USER is the conversationId of a group: show its row.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; times in microseconds.")
 def show(loaded: LoadedSettings, user: str, *, most: int, is_group: bool, as_json: bool) -> None:
-    """Show what the store holds of USER: conversations, counts, receipts, and who has claimed the mailbox.
+    """Show what the store holds of USER: conversations, counts, receipts, devices, and who has claimed the mailbox.
 
     Reads only, and shows nothing of what somebody wrote. May run beside the server: an embedded store is read as it is
     when the verb begins.
@@ -47,6 +48,8 @@ def show(loaded: LoadedSettings, user: str, *, most: int, is_group: bool, as_jso
         click.echo(printed(_table(summary, most)), nl=False)
     if most and summary.members:
         click.echo(printed(_members(summary, most)), nl=False)
+    if summary.devices.devices:
+        click.echo(printed(_devices(summary.devices)), nl=False)
 
 
 async def _read(settings: Settings, user_id: str) -> MailboxSummary:
@@ -55,6 +58,7 @@ async def _read(settings: Settings, user_id: str) -> MailboxSummary:
 
 
 def _lines(summary: MailboxSummary) -> Iterator[str]:
+    devices = summary.devices
     rows = {
         "User": summary.user_id,
         "Row": f"{summary.row.decode()} (shard {summary.shard})",
@@ -67,6 +71,7 @@ def _lines(summary: MailboxSummary) -> Iterator[str]:
         "Revoked tokens": f"issued before {time_text(summary.revoked_before_s * US_PER_S)}"
         if summary.revoked_before_s
         else "",
+        "Devices": f"{len(devices.devices)} signed in, {len(devices.signed_out)} signed out" if devices.version else "",
     }
     yield from (f"{name:<15} {value}" for name, value in rows.items() if value)
     for number, entry in enumerate(reversed(summary.fence)):
@@ -106,6 +111,15 @@ def _members(summary: MailboxSummary, most: int) -> Table:
     return table
 
 
+def _devices(devices: Devices) -> Table:
+    """Without their names, which somebody wrote."""
+    table = Table("device", "registered", "last used, as written", "has up to version", "is pushed to")
+    for one in devices.devices:
+        times = time_text(one.created_us), time_text(one.seen_us)
+        table.add_row(one.device_id, *times, str(one.acked or "-"), "no" if one.push is None else "yes")
+    return table
+
+
 def _id(mark: bytes) -> str | None:
     return to_text(mark) if mark else None
 
@@ -129,6 +143,8 @@ def _as_json(summary: MailboxSummary, most: int) -> bytes:
             "claims": [_claim_fields(entry) for entry in summary.fence],
             "conversations": [_conversation_fields(listed) for listed in summary.conversations[:most]],
             "members": [_member_fields(marks) for marks in summary.members],
+            "devices": [_device_fields(one) for one in summary.devices.devices],
+            "signedOutDevices": [{"deviceId": one.device_id, "at": one.at_us} for one in summary.devices.signed_out],
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -164,6 +180,18 @@ def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
         "archived": listed.own.is_archived,
         "pinned": listed.own.is_pinned,
         "markedUnread": listed.own.is_marked_unread,
+    }
+
+
+def _device_fields(device: Device) -> dict[str, object]:
+    """Without its name, which somebody wrote, and without what its push goes by, which is a secret of its client."""
+    return {
+        "deviceId": device.device_id,
+        "platform": device.platform,
+        "createdTimestamp": device.created_us,
+        "lastSeenTimestamp": device.seen_us,
+        "acked": device.acked or None,
+        "hasPush": device.push is not None,
     }
 
 

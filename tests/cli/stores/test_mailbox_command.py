@@ -10,7 +10,16 @@ from click.testing import CliRunner, Result
 
 from rowbox.cacheserver.cache.commands import CommandResult, ReceiptsCommand
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.port import ChangeAccount, ChangeGroup, Create, Send
+from rowbox.cacheserver.port import (
+    ChangeAccount,
+    ChangeGroup,
+    Create,
+    FetchChanges,
+    ProvenToken,
+    RegisterDevice,
+    Send,
+    SignOut,
+)
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
 from rowbox.cli.verbs.mail.mailbox_tail import KIND_WORDS
@@ -19,6 +28,7 @@ from rowbox.mailbox.cells import ChangeKind
 from rowbox.mailbox.group import GroupSettings, group_conversation_id, group_name
 from rowbox.mailbox.ids import direct_conversation_id, message_id
 from rowbox.mailbox.receipts import Receipt
+from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
 from tests.cli.stores.store_folder import in_store, nothing, three_messages
 from tests.cli.stores.test_check import lose_carols_copy
@@ -94,6 +104,34 @@ def test_show_has_the_receipts_of_conversations_and_those_of_members_in_a_groups
     assert "USER" in refused.stderr
 
 
+async def two_devices(store: RocksStore, settings: Settings) -> None:
+    """Alice's phone, which has all that there is and is pushed to, and her laptop, which she has signed out."""
+    owner = Owner(store, settings)
+    await owner.start()
+    await owner.send(Send("bob", "alice", "number 1", "c1"))
+    for device_id in ("phone", "laptop"):
+        await owner.register_device(RegisterDevice("alice", device_id, f"Alice's {device_id}", "ios"))
+    bearer = Bearer("alice", 0.0, b"", "phone")
+    token = (await owner.fetch_changes(FetchChanges("alice", bearer=bearer))).token
+    await owner.prove(ProvenToken("alice", token, bearer))
+    await owner.sign_out(SignOut("alice", "laptop"))
+    await owner.close()
+
+
+def test_show_has_the_devices_without_their_names(tmp_path: Path) -> None:
+    in_store(tmp_path, two_devices)
+    words = run(tmp_path, "mailbox", "show", "alice").stdout
+    assert "Devices         1 signed in, 1 signed out\n" in words
+    assert "phone" in words
+    assert "Alice" not in words
+    assert "Devices" not in run(tmp_path, "mailbox", "show", "bob").stdout
+    shown = orjson.loads(run(tmp_path, "mailbox", "show", "alice", "--json").stdout)
+    (phone,) = shown["devices"]
+    assert (phone["deviceId"], phone["platform"], phone["hasPush"]) == ("phone", "ios", False)
+    assert 0 < phone["acked"] <= shown["head"]
+    assert [one["deviceId"] for one in shown["signedOutDevices"]] == ["laptop"]
+
+
 def test_verify(tmp_path: Path) -> None:
     in_store(tmp_path, three_messages)
     result = run(tmp_path, "mailbox", "verify", "alice")
@@ -116,8 +154,10 @@ def test_tail_prints_the_changes_and_no_text(tmp_path: Path) -> None:
     in_store(tmp_path, three_messages)
     assert run(tmp_path, "mailbox", "tail", "alice", "--no-follow").stdout == ""
     lines = run(tmp_path, "mailbox", "tail", "alice", "--all", "--no-follow").stdout.splitlines()
-    assert len(lines) == 3
-    assert all(re.fullmatch(r"\S+Z  message    [0-9a-f]{32} [0-9a-f]{32}", line) for line in lines)
+    told = [re.fullmatch(r"\S+Z  (message|receipt) +[0-9a-f]{32} [0-9a-f]{32}", line) for line in lines]
+    kinds = [match[1] for match in told if match is not None]
+    assert len(kinds) == len(lines)
+    assert kinds.count("message") == 3, "and bob has read alice's, of which a receipt may have come before the end"
     as_json = run(tmp_path, "mailbox", "tail", "alice", "--all", "--no-follow", "--json").stdout.splitlines()
     versions = [orjson.loads(line)["version"] for line in as_json]
     assert versions == sorted(versions)
