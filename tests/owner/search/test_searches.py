@@ -25,8 +25,8 @@ from rowbox.mailbox.errors import (
     UnknownConversation,
     UnknownMessage,
 )
-from rowbox.mailbox.group import GroupSettings
-from rowbox.mailbox.groups.requests import Leave, Remove
+from rowbox.mailbox.group import GroupSettings, History
+from rowbox.mailbox.groups.requests import Add, Leave, Remove
 from rowbox.mailbox.ids import direct_conversation_id
 from rowbox.mailbox.search.query import Query
 from rowbox.mailbox.settings.config import RateLimitSettings, SearchSettings, StoreSettings
@@ -231,6 +231,32 @@ async def test_who_left_a_group_finds_what_he_has(tmp_path: Path, *, late: bool)
             found = await whole(node, user, "word")
             assert len(found) == count
             assert found == await scanned(node, user, "word")
+
+
+@both_kinds
+@virtual_time
+async def test_who_joins_a_group_finds_what_he_is_given_of_before(tmp_path: Path, *, late: bool) -> None:
+    """Also by an index that was made before he joined."""
+    async with searching(tmp_path, late=late) as made:
+        node, recent = made.node, GroupSettings(history=History.RECENT)
+        group = (await node.create_group("ann", "bob", settings=recent)).conversation_id
+        await node.send("eve", "eve", "word of her own", "c0")
+        assert len(await whole(node, "eve", "word")) == 1
+        sent = await node.send_to("ann", group, "word before", "c1")
+        edited = await node.send_to("ann", group, "a slip", "c2")
+        unsent = await node.send_to("ann", group, "word that was taken back", "c3")
+        await made.quiet()
+        await node.change("ann", edited, "word after an edit")
+        await node.change("ann", unsent, None)
+        await node.react("bob", sent, "\N{THUMBS UP SIGN}")
+        await made.quiet()
+        await node.change_group("ann", group, Add(("eve",), 100))
+        await made.quiet()
+        found = await whole(node, "eve", "word")
+        texts = [one["messageContent"] for one in found]
+        assert texts == ["word after an edit", "word before", "word of her own"]
+        for query in ("word", "slip", "taken"):
+            assert await whole(node, "eve", query) == await scanned(node, "eve", query)
 
 
 @virtual_time
