@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.representation import Message
+from rowbox.mailbox.representation import Event, Message
 from tests.integration.support.history import History, breaches, unread_count
 
 USERS = ("ann", "ben")
@@ -95,6 +95,21 @@ def test_two_orders_of_one_conversation_are_found() -> None:
 def test_sending_reads_what_came_before(marked: tuple[str, ...], unread: int) -> None:
     _, mailboxes = told()
     assert unread_count("ben", mailboxes["ben"], marked) == unread
+
+
+def test_what_was_given_with_a_join_is_read_and_what_was_there_before_it() -> None:
+    _, mailboxes = told()
+    texts = mailboxes["ann"]
+
+    def event(kind: str, at: int) -> Message:
+        happened = Event(type=kind, actor="ann", users=("eve",))  # type: ignore[arg-type]
+        return replace(texts[0], message_id=f"event-{at}", kind="system", event=happened, message_content="")
+
+    joins, leaves, joins_again = event("added", 0), event("removed", 1), event("added", 2)
+    assert unread_count("eve", [joins, *texts], ()) == MESSAGES
+    assert unread_count("eve", [*texts[:3], joins, texts[3]], ()) == 1
+    assert unread_count("eve", [joins, *texts[:2], leaves, texts[2], joins_again, texts[3]], ()) == 1
+    assert unread_count("eve", [joins, *texts[:2], leaves, joins_again, *texts[2:]], ()) == MESSAGES
 
 
 def test_a_mark_reads_up_to_its_message() -> None:

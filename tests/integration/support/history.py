@@ -102,13 +102,32 @@ def by_conversation(messages: Iterable[Message]) -> dict[str, list[Message]]:
 
 def unread_count(user_id: str, conversation: Sequence[Message], marked: Iterable[str]) -> int:
     """What the API has to say: others' messages behind the newest that the user sent or marked as read. What a group
-    says of itself is never unread, and who did that has read all before it.
+    says of itself is never unread, and who did that has read all before it; what is given with a join is read.
     """
     own = {message.message_id for message in conversation if message.sender_id == user_id}
     read = own | set(marked)
     last_read = max((at for at, message in enumerate(conversation) if message.message_id in read), default=-1)
+    last_read = max(last_read, _last_given(user_id, conversation))
     behind = conversation[last_read + 1 :]
     return min(1000, sum(message.sender_id != user_id and message.kind is UNSET for message in behind))
+
+
+def _last_given(user_id: str, conversation: Sequence[Message]) -> int:
+    """Where the newest message is that the user was given with a join; -1: there is none.
+
+    Right before a join stands what was given with it, and where nothing was, that he had left.
+    """
+    given = -1
+    for at in range(1, len(conversation)):
+        is_given = not _happened(user_id, conversation[at - 1], "removed", "left", "declined")
+        if is_given and _happened(user_id, conversation[at], "added"):
+            given = at - 1
+    return given
+
+
+def _happened(user_id: str, message: Message, *types: str) -> bool:
+    event = message.event
+    return event is not UNSET and event.type in types and user_id in event.users
 
 
 def _one_id_for_one_message(sends: Sequence[SendRecord]) -> Iterator[str]:
