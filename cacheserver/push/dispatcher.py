@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from rowbox.cacheserver.push.port import Answer, Outcome, PushPort
 from rowbox.cacheserver.samples import Sample
-from rowbox.mailbox.errors import HandoverInProgress, RowboxError
+from rowbox.mailbox.errors import NotTheOwner, RowboxError
 from rowbox.mailbox.push.note import Note
 from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.timing.rarely import Rarely
@@ -269,7 +269,7 @@ class Dispatcher:
         item.is_put_again = False  # what came until now is in what is said
         try:
             saying = await self._ask(item.errand)
-        except HandoverInProgress:
+        except NotTheOwner:
             return None  # whoever owns the mailbox now finds it when he loads that
         except RowboxError as error:
             return Answer(Outcome.LATER, 1000, error.code) if error.retryable else None

@@ -47,7 +47,7 @@ CLEAR_S: Final = 5.0
 NOTE_S: Final = 10.0
 MOST_USERS: Final = 100_000
 """Of whom it is kept when they were active."""
-MOST_TOLD: Final = 100_000
+MOST_TOLD: Final = 50_000
 """Conversations of which it is kept what devices were told."""
 MOST_AT_LOAD: Final = 100
 """Conversations of a mailbox of which a load has devices told."""
@@ -109,7 +109,8 @@ class Pushes:
         if plan.records or plan.read:
             self.note_active(user_id)
         for conversation_id, copy, _ in plan.copies:
-            if counts(plan.states[conversation_id], copy.message_id):
+            state = plan.states.get(conversation_id)
+            if state is not None and counts(state, copy.message_id):
                 self._owe((user_id, conversation_id))
         for conversation_id, state in plan.states.items():
             if not state.unread_count:

@@ -16,7 +16,7 @@ from rowbox.cacheserver.push.dispatcher import (
     Saying,
 )
 from rowbox.cacheserver.push.port import Answer, Outcome
-from rowbox.mailbox.errors import NotTheOwner, Overloaded
+from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner, Overloaded
 from rowbox.mailbox.push.note import Note, ReadNote
 from rowbox.mailbox.push.target import PushTarget
 from tests.support.virtual_time import settle, virtual_time
@@ -279,6 +279,14 @@ async def test_a_mailbox_that_cannot_be_asked_now_is_asked_later(world: World) -
     await asyncio.sleep(0.5)
     assert (world.sent, world.dispatcher.waiting) == ([], 1)
     await asyncio.sleep(1)
+    assert world.said == ["phone"]
+
+
+@in_a_world
+async def test_where_the_lease_has_lapsed_it_is_asked_again(world: World) -> None:
+    world.fails = [LeaseLapsed("a moment")]
+    world.put("phone")
+    await asyncio.sleep(2)
     assert world.said == ["phone"]
 
 

@@ -1,6 +1,9 @@
 """Calls to what users chose: they reach the public internet, as it was looked at, and nothing else."""
 
+import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +12,7 @@ from aiohttp import web
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.services.addresses import is_public
 from rowbox.cacheserver.push.services.guarded import GuardedSession, Said, answer_of
+from rowbox.cacheserver.push.services.names import MachineNames
 from tests.push.services import Names, Stalled, never_ends, serving, session_here
 
 Tls = tuple[ssl.SSLContext, ssl.SSLContext]
@@ -130,6 +134,35 @@ async def test_a_server_of_another_authority_is_told_nothing(tls: Tls) -> None:
     assert isinstance(answer, Answer)
     assert answer.outcome is Outcome.LATER
     assert not server.requests
+
+
+async def test_names_are_asked_for_in_threads_of_their_own() -> None:
+    """Of the loop's own threads the clock's file needs one, and a name may take as long as its owner wants."""
+    release, asked = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[object]:
+        asked.set()
+        assert release.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", slow)
+        session = GuardedSession()
+        posts = [asyncio.create_task(session.post(f"https://h{n}.test/", b"", {})) for n in range(40)]
+        await asyncio.to_thread(asked.wait, 30)
+        await asyncio.to_thread(lambda: None)
+        release.set()
+        answers = await asyncio.gather(*posts)
+        await session.close()
+    assert {answer.outcome for answer in answers if isinstance(answer, Answer)} == {Outcome.BROKEN}
+    assert len(answers) == 40
+
+
+async def test_what_the_machine_takes_a_name_for() -> None:
+    names = MachineNames()
+    found = await names.resolve("localhost", 443, socket.AF_INET)
+    assert [(one["host"], one["port"], one["family"]) for one in found] == [("127.0.0.1", 443, socket.AF_INET)]
+    await names.close()
 
 
 async def test_a_dead_port_and_a_name_that_is_none_come_later(tls: Tls) -> None:

@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.services.addresses import is_public
+from rowbox.cacheserver.push.services.names import MachineNames
 from rowbox.mailbox.push.target import host_of
 
 TIMEOUT_S: Final = 10.0
@@ -78,7 +79,7 @@ class GuardedSession:
         tls: ssl.SSLContext | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._resolver = GuardedResolver(resolver if resolver is not None else aiohttp.ThreadedResolver(), may_call)
+        self._resolver = GuardedResolver(resolver if resolver is not None else MachineNames(), may_call)
         self._may_call = may_call
         self._tls = tls
         self._timeout_s = timeout_s

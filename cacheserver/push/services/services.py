@@ -51,6 +51,8 @@ class PushServices:
 
     async def close(self) -> None:
         """Ends it."""
+        if self._web is not None:
+            self._web.close()
         await self._session.close()
 
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,7 +32,10 @@ MOST_TOKENS: Final = 1_000
 
 
 class WebPush:
-    """Tells browsers. `contact`: whom a push service writes to (mailto: or https:). `now_s`: seconds since 1970."""
+    """Tells browsers; `close` ends it.
+
+    `contact`: whom a push service writes to (mailto: or https:). `now_s`: seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -46,12 +50,13 @@ class WebPush:
         self._now_s = now_s
         self._tokens: dict[str, tuple[str, float]] = {}
         """By origin: the header, and the second from which on another one is made."""
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="rowbox-push")
         self.server_key = server_key_of(key)
 
     async def send(self, target: PushTarget, note: Note, push_id: str) -> Answer:
-        """See PushPort. What is encrypted costs half a millisecond of a processor, so that is done in a thread."""
+        """See PushPort. To encrypt costs half a millisecond of a processor, so that is done in a thread."""
         try:
-            body = await asyncio.to_thread(encrypted, target, encode(note))
+            body = await asyncio.get_running_loop().run_in_executor(self._threads, encrypted, target, encode(note))
         except ValueError:
             return Answer(Outcome.GONE, reason="its key is none")
         headers = {
@@ -65,6 +70,10 @@ class WebPush:
             headers["Urgency"] = "high" if isinstance(note, MessageNote) else "normal"
         said = await self._session.post(target.url, body, headers)
         return said if isinstance(said, Answer) else answer_of(said)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _token(self, url: str) -> str:
         parts, now_s = urlsplit(url), self._now_s()

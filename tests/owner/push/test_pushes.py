@@ -426,6 +426,20 @@ async def test_what_was_told_is_not_told_again_by_the_next_owner(late: bool) -> 
         assert all_.phones.taken() == []
 
 
+@virtual_time
+async def test_a_conversation_that_changed_since_is_not_told_again_for_that() -> None:
+    async with world() as all_:
+        await all_.register("phone")
+        sent = await all_.send("hello")
+        await asyncio.sleep(NOTE_S + 2)
+        assert all_.phones.devices() == ["phone"]
+        await all_.mute(sent.conversation_id, all_.servers.clock.now_us() + US_PER_S)
+        await all_.servers.restart()
+        await all_.listed()
+        await asyncio.sleep(60)
+        assert all_.phones.taken() == []
+
+
 @both_kinds
 @virtual_time
 async def test_what_an_owner_did_not_come_to_tell_the_next_load_finds(late: bool) -> None:
