@@ -35,6 +35,7 @@ from rowbox.api.telemetry.samples import Source
 from rowbox.api.v1.handlers import Handlers
 from rowbox.api.v1.responses import SOCKET_PATH
 from rowbox.api.web.pages import pages
+from rowbox.cacheserver.ephemeral.port import PresencePort
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.settings.config import ServerSettings, Settings
 
@@ -55,19 +56,23 @@ def build_app(
     ids: Iterator[str],
     bodies: Bodies,
     sockets: Sockets,
+    presence: PresencePort,
 ) -> Application:
-    """The public application. It starts and closes `authenticator` with itself. To be made in the running loop."""
+    """The public application. It starts and closes `authenticator` and `presence` with itself. To be made in the
+    running loop.
+    """
     terms = _body_terms(port, settings.server, drain, bodies)
     server = settings.server
     access_log = AccessLog() if server.access_log else None
     edge = Edge(counters, drain, ids, Cors(server.cors_origins), guard=guard_of(server), access_log=access_log)
-    app = Application(edge, [authenticator])
+    app = Application(edge, [authenticator, presence])
     dedupe_life = header_lines({DEDUPE_LIFE: str(settings.store.dedupe_life_ms // 1000)})
     handlers = Handlers(
         port,
         settings.poll,
         settings.groups,
         settings.users,
+        presence,
         escapes_user_ids=settings.auth.escape_user_ids,
         public_url=server.public_url,
     )
@@ -86,6 +91,7 @@ def build_app(
         shared_timers(),
         _session_terms(settings),
         Releases(),
+        presence,
     )
     app.add(hdrs.METH_GET, SOCKET_PATH, upgrade(parts, server.cors_origins))
     app.add(hdrs.METH_GET, "/v1/events", events(parts))

@@ -215,6 +215,32 @@ class UsersShown(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+MOST_PRESENCES: Final = 200
+"""Users whose presence one question asks for, or one connection watches."""
+
+
+class AskPresence(msgspec.Struct, frozen=True, array_like=True):
+    """Who may be shown when `user_id` is online, and of whom of `users` he may be shown it.
+
+    It costs a fetch, and another one for each USERS_A_FETCH of them.
+    """
+
+    user_id: str
+    users: tuple[str, ...] = ()
+    bearer: Bearer | None = None
+
+
+class PresenceTerms(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to an AskPresence. `hides`: nobody may be shown the user's presence.
+
+    `sees` is in the order of the question: whether he may be shown that user's; None: nobody answers for that user now.
+    """
+
+    hides: bool
+    sees: tuple[bool | None, ...] = ()
+    quota: Quota | None = None
+
+
 class FetchConversations(msgspec.Struct, frozen=True, array_like=True):
     """A page of conversations, or what changed since `token`. At most one of page_number > 0, token, cursor.
 
@@ -521,6 +547,8 @@ class SignOutResult(msgspec.Struct, frozen=True, array_like=True):
 
     device_ids: tuple[str, ...]
     quota: Quota | None = None
+    left: int = -1
+    """Devices that are signed in now; -1: the owner is too old to say."""
 
 
 class FetchDevices(msgspec.Struct, frozen=True, array_like=True):
@@ -652,6 +680,10 @@ class MailboxPort(Protocol):
         """Who users are. RateLimited; PeerTooOld where an owner does not know this call yet."""
         ...
 
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        """Whose presence may be shown to whom. RateLimited; PeerTooOld where the owner does not know this call yet."""
+        ...
+
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         """A page of conversations. Where nothing is newer than `token`, the answer waits for up to `wait_ms`.
 
@@ -749,6 +781,13 @@ class UserPort(Protocol):
     def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
         """The profile of a user, as it stands; None: he has none. Raises what a load raises, and HandoverInProgress
         where this server does not own the user.
+        """
+        ...
+
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
+        """Whether each of these users lets `watcher_id` be shown his presence; None of one whom nobody answers for.
+
+        What the watcher's own row says of that, his owner has asked.
         """
         ...
 

@@ -17,13 +17,16 @@ from rowbox.client.calls.answers import (
     ConversationPage,
     Device,
     Devices,
+    FetchedPresence,
     FetchedReceipts,
     FetchedUsers,
     Found,
     Group,
     GroupSettings,
+    LastSeen,
     Message,
     MessagePage,
+    Noted,
     ReadMark,
     Role,
     Sent,
@@ -468,13 +471,15 @@ class Client:
         *,
         avatar: str = "",
         attributes: dict[str, str] | None = None,
+        last_seen: LastSeen | None = None,
         user_id: str | None = None,
         patience_s: float | None = None,
     ) -> ChangedUser:
         """Makes the user known, or with an administrator's token the one of `user_id`. Refused with the code
         user_exists where he is known with another profile.
         """
-        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes or {}, "userId": user_id}
+        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes or {}}
+        fields |= {"lastSeen": last_seen, "userId": user_id}
         return await self._change_user("createUser", fields, patience_s)
 
     async def update_user(
@@ -483,11 +488,13 @@ class Client:
         name: str | None = None,
         avatar: str | None = None,
         attributes: dict[str, str] | None = None,
+        last_seen: LastSeen | None = None,
         user_id: str | None = None,
         patience_s: float | None = None,
     ) -> ChangedUser:
         """Changes the user's profile, or with an administrator's token that of `user_id`. None: it stays."""
-        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes, "userId": user_id}
+        fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes}
+        fields |= {"lastSeen": last_seen, "userId": user_id}
         return await self._change_user("updateUser", fields, patience_s)
 
     async def set_conversation(
@@ -529,6 +536,19 @@ class Client:
         """Who some users are, 1 to 50: those of them who are known."""
         query: dict[str, str | int | None] = {"userIds": ",".join(user_ids)}
         return await self._retried(lambda: self._transport.get("fetchUsers", query, FetchedUsers), patience_s)
+
+    async def heartbeat(self, user_id: str | None = None, *, patience_s: float | None = None) -> None:
+        """Says that the user is active, or with an administrator's token the one of `user_id`: he is online for 30 s.
+
+        Where nothing follows the mailbox, it is to be said every 10 s while somebody is there.
+        """
+        fields: Fields = {} if user_id is None else {"userId": user_id}
+        await self._retried(lambda: self._transport.post("heartbeat", fields, Noted), patience_s)
+
+    async def fetch_presence(self, user_ids: Sequence[str], *, patience_s: float | None = None) -> FetchedPresence:
+        """Who of some users is online, 1 to 200 with whom the user is in a conversation of two."""
+        query: dict[str, str | int | None] = {"userIds": ",".join(user_ids)}
+        return await self._retried(lambda: self._transport.get("fetchPresence", query, FetchedPresence), patience_s)
 
     async def fetch_changes(
         self,

@@ -55,6 +55,16 @@ class Prove(NamedTuple):
     token: str
 
 
+class Active(NamedTuple):
+    """A person is looking."""
+
+
+class Watch(NamedTuple):
+    """The client wants to be told of the presence of these users, and of no others: `Session.ephemeral`."""
+
+    users: tuple[str, ...]
+
+
 class Begin(Struct, frozen=True, gc=False):
     """A call begins, before the next effect is looked at: `Session.called`."""
 
@@ -76,4 +86,4 @@ class End(NamedTuple):
     is_gone: bool
 
 
-Effect = Write | Ping | Verify | Enter | Follow | Pull | Prove | Begin | Refuse | End
+Effect = Write | Ping | Verify | Enter | Follow | Pull | Prove | Active | Watch | Begin | Refuse | End

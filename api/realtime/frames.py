@@ -9,6 +9,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
+from rowbox.api.v1.presence.types import PresenceShown
+from rowbox.cacheserver.port import MOST_PRESENCES
+from rowbox.mailbox.ids import USER_ID_PATTERN
+
 SUBPROTOCOL: Final = "rowbox.v1"
 MAX_TOKEN_CHARACTERS: Final = 64
 """Of a delta token, as everywhere in the API."""
@@ -81,12 +85,26 @@ class Auth(Struct, tag_field="t", tag="auth", rename="camel", frozen=True, kw_on
 class Ping(Struct, tag_field="t", tag="ping", rename="camel", frozen=True, kw_only=True):
     """Asks for a `pong`."""
 
-    active: Annotated[bool, Meta(description="Whether a person is looking.")] = False
+    active: Annotated[
+        bool, Meta(description="Whether a person is looking: every 5 s while somebody does. The user is then online.")
+    ] = False
 
 
-AfterHello = Call | Follow | Unfollow | Ack | Auth | Ping
+class Watch(Struct, tag_field="t", tag="watch", rename="camel", frozen=True, kw_only=True):
+    """Whose presence is wanted, of users with whom the client's own is in a conversation of two; replaces those of the
+    `watch` before. Answered by a `presence` frame of all of them, and by others as they come and go. It counts as
+    fetchPresence does.
+    """
+
+    users: Annotated[
+        tuple[Annotated[str, Meta(pattern=USER_ID_PATTERN)], ...],
+        Meta(max_length=MOST_PRESENCES, description="Their userIds; none: nobody's."),
+    ]
+
+
+AfterHello = Call | Follow | Unfollow | Ack | Auth | Ping | Watch
 ClientFrame = Hello | AfterHello
-CLIENT_FRAMES: Final = (Hello, Call, Follow, Unfollow, Ack, Auth, Ping)
+CLIENT_FRAMES: Final = (Hello, Call, Follow, Unfollow, Ack, Auth, Ping, Watch)
 _KINDS: Final = frozenset(str(kind.__struct_config__.tag) for kind in CLIENT_FRAMES)
 
 
@@ -138,7 +156,16 @@ class Notice(Struct, tag_field="t", tag="notice", rename="camel", frozen=True, k
     retry_after_ms: Annotated[int, Meta(description="About how long that may last.")]
 
 
-SERVER_FRAMES: Final = (Welcome, Reply, Delta, Pong, Expiring, Notice)
+class Presence(Struct, tag_field="t", tag="presence", rename="camel", frozen=True, kw_only=True):
+    """Who of the watched users is online, as of now. It is never kept: a new connection watches anew."""
+
+    users: Annotated[
+        dict[str, PresenceShown | None],
+        Meta(description="By userId, those of whom it has changed. null: it is not known, or not shown."),
+    ]
+
+
+SERVER_FRAMES: Final = (Welcome, Reply, Delta, Pong, Expiring, Notice, Presence)
 
 
 class _Kind(Struct):
@@ -148,7 +175,7 @@ class _Kind(Struct):
 _any: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _kind = msgspec.json.Decoder(_Kind)
 _encode = msgspec.json.Encoder().encode
-ServerFrame = Welcome | Pong | Expiring | Notice
+ServerFrame = Welcome | Pong | Expiring | Notice | Presence
 
 
 def parse(frame: str | bytes) -> ClientFrame | None:

@@ -11,6 +11,7 @@ from rowbox.api.http.drain import Drain
 from rowbox.api.realtime.releases import Releases
 from rowbox.api.realtime.session import SessionTerms
 from rowbox.api.realtime.sockets import Sockets
+from rowbox.cacheserver.ephemeral.port import PresencePort
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.mailbox.timing.timer_queue import TimerQueue
 
@@ -43,6 +44,7 @@ class Parts(NamedTuple):
     timers: TimerQueue[Timed]
     terms: SessionTerms
     releases: Releases
+    presence: PresencePort
     wall_clock: Callable[[], float] = time.time
 
 

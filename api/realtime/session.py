@@ -25,7 +25,21 @@ import msgspec
 from rowbox.api.realtime import closing, frames
 from rowbox.api.realtime.call_queue import CallQueue
 from rowbox.api.realtime.deltas import WINDOW, Delta, Deltas, Pulled
-from rowbox.api.realtime.effects import Begin, Effect, End, Enter, Follow, Ping, Prove, Pull, Refuse, Verify, Write
+from rowbox.api.realtime.effects import (
+    Active,
+    Begin,
+    Effect,
+    End,
+    Enter,
+    Follow,
+    Ping,
+    Prove,
+    Pull,
+    Refuse,
+    Verify,
+    Watch,
+    Write,
+)
 from rowbox.api.realtime.writing import Writing
 
 HELLO_S: Final = 10.0
@@ -202,8 +216,11 @@ class Session:
                 deltas.unfollow()
             case frames.Auth(token=token):
                 return [Verify(token)]
-            case frames.Ping():
-                return [self._write(frames.encode(frames.Pong(head=deltas.head)))]
+            case frames.Ping(active=active):
+                pong = self._write(frames.encode(frames.Pong(head=deltas.head)))
+                return [pong, Active()] if active else [pong]
+            case frames.Watch(users=users):
+                return [Watch(tuple(dict.fromkeys(users)))]
         return []
 
     def _call(self, call: frames.Call) -> list[Effect]:
@@ -317,6 +334,14 @@ class Session:
     def refused_call(self, call: frames.Call, status: int, body: bytes) -> list[Effect]:
         """The answer to a Refuse."""
         return [] if self.stage is Stage.ENDED else [self._write(frames.reply(call.id, status, body))]
+
+    def ephemeral(self, frame: bytes) -> list[Effect]:
+        """A frame of what is so only for the moment. Nothing: the client can take none now, and it is the caller's to
+        drop it or to come again.
+        """
+        if self.stage is not Stage.OPEN or not self._writing.has_room:
+            return []
+        return [self._write(frame)]
 
     def received_control(self, now_s: float) -> list[Effect]:
         """A ping or a pong of the WebSocket's own came. It counts as a frame."""

@@ -15,7 +15,7 @@ whoever has a call under way, maybe the send of which it tells; and the welcome,
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final, Literal, cast
@@ -35,12 +35,14 @@ from rowbox.api.realtime.effects import Effect
 from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS, Parts
 from rowbox.api.realtime.session import Holder, Session, Stage
 from rowbox.api.realtime.sockets import SPREAD_MS
+from rowbox.api.v1.presence.types import shown
 from rowbox.api.v1.responses import encode_feed
 from rowbox.api.websocket import wire
 from rowbox.api.websocket.handshake import switch
 from rowbox.api.websocket.incoming import Incoming
 from rowbox.cacheserver.port import (
     REPLACED,
+    AskPresence,
     Changed,
     FetchChanges,
     Follow,
@@ -51,6 +53,7 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.mailbox.devices import is_device_id
 from rowbox.mailbox.errors import BadRequest, ConnectedElsewhere, RowboxError, TokenRevoked, Unauthenticated
+from rowbox.mailbox.people.presence import Seen
 
 NO_CODE: Final = 1005
 """Of a client that closes and says no code (RFC 6455, 7.4.1)."""
@@ -81,6 +84,7 @@ class Socket:
         "_session",
         "_tasks",
         "_user_id",
+        "_wanted",
     )
     kind: Literal["socket"] = "socket"
     reads: Final = True
@@ -95,6 +99,8 @@ class Socket:
         self._user_id: str | None = None
         self._following: Following | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
+        self._wanted: tuple[str, ...] | None = None
+        """Whom the client wants to watch, while that is being asked of others."""
         self._armed_s = math.inf
         self._code = closing.UNHEARD
         self._number = 0
@@ -265,9 +271,8 @@ class Socket:
                     self._do(self._session.refused_call(call, answer.status, answer.body))
                 case effects.Ping():
                     self._send(wire.frame(wire.PING, b""))
-                case effects.Enter(user_id=user_id, device_id=device_id):
-                    self._user_id = user_id
-                    self._parts.sockets.enter(self, user_id, device_id)
+                case effects.Enter() | effects.Active() | effects.Watch():
+                    self._do_for_user(effect)
                 case effects.End():
                     self._end(effect)
                 case _:
@@ -275,6 +280,17 @@ class Socket:
         if unwritten_bytes:
             self._do(self._session.unwritten(unwritten_bytes, self._loop.time()))
         self._arm()
+
+    def _do_for_user(self, effect: effects.Enter | effects.Active | effects.Watch) -> None:
+        match effect:
+            case effects.Enter(user_id=user_id, device_id=device_id):
+                self._user_id = user_id
+                self._parts.sockets.enter(self, user_id, device_id)
+            case effects.Active():
+                assert self._user_id is not None
+                self._parts.presence.active(self._user_id)
+            case effects.Watch(users=users):
+                self.look_again(users)
 
     def _send(self, frame: bytes) -> int:
         """Sends a frame, and those that waited for it before it. Returns as Connection.write_frame."""
@@ -422,6 +438,28 @@ class Socket:
         with suppress(RowboxError):
             await self._parts.port.prove(ProvenToken(claims.user_id, token, claims.bearer))
 
+    def look_again(self, users: tuple[str, ...]) -> None:
+        """See Watcher. One question is under way at a time, and behind it is the newest."""
+        is_asking, self._wanted = self._wanted is not None, users
+        if not is_asking:
+            self._begin(self._watch())
+
+    async def _watch(self) -> None:
+        asked = None
+        while asked is not self._wanted and self._session.stage is Stage.OPEN:
+            asked, claims = self._wanted, self._claims
+            assert asked is not None
+            assert claims is not None
+            await self._parts.presence.watch(self, AskPresence(claims.user_id, asked, claims.bearer))
+        self._wanted = None
+
+    def told(self, seen: Mapping[str, Seen | None]) -> bool:
+        """See Watcher."""
+        frame = frames.Presence(users={user_id: shown(one) for user_id, one in seen.items()})
+        todo = self._session.ephemeral(frames.encode(frame))
+        self._do(todo)
+        return bool(todo)
+
     async def _call(self, number: int, call: frames.Call) -> None:
         claims = self._claims
         assert claims is not None
@@ -441,5 +479,8 @@ class Socket:
         self._unfollow()
         for task in self._tasks or ():
             task.cancel()
+        self._parts.presence.unwatch(self)
+        if self._user_id is not None and self._code == closing.SIGNED_OUT:
+            self._parts.presence.silence(self._user_id)
         self._parts.sockets.leave(self, self._user_id)
         self._parts.sockets.closed(self._code)

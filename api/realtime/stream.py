@@ -73,6 +73,7 @@ class Stream:
         "_ended",
         "_ends_s",
         "_following",
+        "_is_active",
         "_is_own_client",
         "_loop",
         "_parts",
@@ -90,6 +91,8 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._user_id = claims.user_id
         self._bearer: Bearer | None = claims.bearer
+        self._is_active = False
+        """It counts as something of the user's that is open."""
         self._is_own_client = not claims.is_admin
         self._ends_s = self._loop.time() + claims.valid_until_s - parts.wall_clock()
         self._session: StreamSession | None = None
@@ -115,6 +118,8 @@ class Stream:
             pull = session.begin()
             changes = await self._fetch(pull, proves=self._is_own_client)
             parts.sockets.enter(self, self._user_id, None)
+            parts.presence.begin(self._user_id)
+            self._is_active = True
             self._connection.upgrade(self)
             first = f"retry: {AGAIN_MS + parts.sockets.chance(AGAIN_MS)}\n\n".encode()
             self._connection.write_frame(
@@ -249,4 +254,6 @@ class Stream:
         self._parts.timers.remove(self)
         if self._pull_task is not None:
             self._pull_task.cancel()
+        if self._is_active:
+            self._parts.presence.end(self._user_id)
         self._parts.sockets.leave(self, self._user_id)

@@ -21,6 +21,7 @@ ONE_FOR_ALL: Final[Mapping[str, Callable[[float, float], float]]] = {
     "rowbox_auth_keys_max_age_seconds": max,
     "rowbox_auth_keys_valid": min,
     "rowbox_link_round_trip_seconds": max,
+    "rowbox_ephemeral_up": min,
 }
 """Gauges of which the value of one process stands for all: the one that an operator would want to hear of."""
 _Plain = tuple[str, Kind, str, dict[str, str], float]

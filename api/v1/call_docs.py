@@ -5,6 +5,7 @@ from typing import Final
 from rowbox.api.v1.conversations.docs import CONVERSATION_CALLS
 from rowbox.api.v1.devices.docs import DEVICE_CALLS
 from rowbox.api.v1.groups.docs import GROUP_CALLS
+from rowbox.api.v1.presence.docs import PRESENCE_CALLS
 from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.api.v1.request_types import (
     ConnectQuery,
@@ -361,4 +362,5 @@ CALLS: Final = (
     ),
     *GROUP_CALLS,
     *USER_CALLS,
+    *PRESENCE_CALLS,
 )

@@ -2,11 +2,12 @@
 They know nothing of HTTP.
 
 editMessage, unsendMessage, react, markRead, setConversation and what changes groups, devices or profiles count against
-the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers and connect against the
-fetch limit, because they only read. search has a limit of its own.
+the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchPresence,
+heartbeat and connect against the fetch limit, because they do not. search has a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from rowbox.api.auth.claims import Claims
@@ -17,6 +18,8 @@ from rowbox.api.v1.devices.requests import DeviceRequests
 from rowbox.api.v1.devices.types import encode_device, encode_devices, encode_sign_out
 from rowbox.api.v1.groups.requests import GroupRequests
 from rowbox.api.v1.groups.types import encode_group, encode_group_shown
+from rowbox.api.v1.presence.requests import parse_fetch_presence, parse_heartbeat
+from rowbox.api.v1.presence.types import encode_heartbeat, encode_presence
 from rowbox.api.v1.reading.request import escaped_user_id, plain_user_id
 from rowbox.api.v1.requests import (
     parse_connect,
@@ -44,10 +47,24 @@ from rowbox.api.v1.responses import (
 )
 from rowbox.api.v1.users.requests import UserRequests
 from rowbox.api.v1.users.types import encode_account, encode_user, encode_users
-from rowbox.cacheserver.port import ChangeGroup, Locate, Located, MailboxPort
+from rowbox.cacheserver.ephemeral.port import PresencePort
+from rowbox.cacheserver.port import (
+    ChangeAccount,
+    ChangeGroup,
+    FetchChanges,
+    FetchConversations,
+    FetchMessages,
+    Locate,
+    Located,
+    MailboxPort,
+)
+from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
 from rowbox.mailbox.errors import BadRequest, PeerTooOld, UnknownUser
+from rowbox.mailbox.people.profile import EVERYONE
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 
+_Poll = FetchConversations | FetchMessages | FetchChanges
+_NOT_HELD: Final = nullcontext()
 POLL_MARGIN_S: Final = 15
 """Seconds that a client should listen beyond its `wait`, because the answer may be on its way when that is over."""
 
@@ -61,12 +78,14 @@ class Handlers:
         poll: PollSettings,
         groups: GroupsSettings,
         users: UsersSettings,
+        presence: PresencePort,
         *,
         escapes_user_ids: bool = False,
         public_url: str = "",
     ) -> None:
         """`public_url`: where clients reach the server that these handlers are in; "": where its requests say."""
         self._port = port
+        self._presence = presence
         self._poll = poll
         self._public_url = public_url
         self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
@@ -112,6 +131,8 @@ class Handlers:
             Operation("updateUser", "POST", "/v1/updateUser", "send", self.update_user),
             Operation("fetchUser", "GET", "/v1/fetchUser", "fetch", self.fetch_user),
             Operation("fetchUsers", "GET", "/v1/fetchUsers", "fetch", self.fetch_users),
+            Operation("heartbeat", "POST", "/v1/heartbeat", "fetch", self.heartbeat),
+            Operation("fetchPresence", "GET", "/v1/fetchPresence", "fetch", self.fetch_presence),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -141,17 +162,20 @@ class Handlers:
 
     async def fetch_conversation(self, call: Call) -> CallResult:
         request = parse_fetch_conversation(call.query, call.claims, self._poll, self._read_user_id)
-        page = await self._port.fetch_conversations(request)
+        with self._while_held(request, call.claims):
+            page = await self._port.fetch_conversations(request)
         return CallResult(200, encode_page("conversations", page), page.quota, _poll_timeout_s(request.wait_ms))
 
     async def fetch_messages(self, call: Call) -> CallResult:
         request = parse_fetch_messages(call.query, call.claims, self._poll, self._read_user_id, call.page_bytes)
-        page = await self._port.fetch_messages(request)
+        with self._while_held(request, call.claims):
+            page = await self._port.fetch_messages(request)
         return CallResult(200, encode_page("messages", page), page.quota, _poll_timeout_s(request.wait_ms))
 
     async def fetch_changes(self, call: Call) -> CallResult:
         request = parse_fetch_changes(call.query, call.claims, self._poll, self._read_user_id)
-        changes = await self._port.fetch_changes(request)
+        with self._while_held(request, call.claims):
+            changes = await self._port.fetch_changes(request)
         return CallResult(200, encode_feed(changes), changes.quota, _poll_timeout_s(request.wait_ms))
 
     async def fetch_receipts(self, call: Call) -> CallResult:
@@ -190,7 +214,10 @@ class Handlers:
         return CallResult(200, encode_device(result), result.quota)
 
     async def sign_out(self, call: Call) -> CallResult:
-        result = await self._port.sign_out(self._devices.sign_out(call.take_body(), call.claims))
+        request = self._devices.sign_out(call.take_body(), call.claims)
+        result = await self._port.sign_out(request)
+        if not result.left:
+            self._presence.leave(request.user_id)
         return CallResult(200, encode_sign_out(result), result.quota)
 
     async def search(self, call: Call) -> CallResult:
@@ -208,11 +235,13 @@ class Handlers:
     async def create_user(self, call: Call) -> CallResult:
         request = self._users.create(call.take_body(), call.claims)
         result = await self._port.change_account(request)
+        self._has_chosen(request)
         return CallResult(201 if result.changed else 200, encode_account(request.user_id, result), result.quota)
 
     async def update_user(self, call: Call) -> CallResult:
         request = self._users.update(call.take_body(), call.claims)
         result = await self._port.change_account(request)
+        self._has_chosen(request)
         return CallResult(200, encode_account(request.user_id, result), result.quota)
 
     async def fetch_user(self, call: Call) -> CallResult:
@@ -229,6 +258,28 @@ class Handlers:
         shown = await self._port.fetch_users(request)
         return CallResult(200, encode_users(request.users, shown.profiles), shown.quota)
 
+    async def heartbeat(self, call: Call) -> CallResult:
+        user_id = parse_heartbeat(call.take_body(), call.claims, self._read_user_id)
+        quota = await self._presence.heartbeat(user_id, call.claims.bearer)
+        return CallResult(200, encode_heartbeat(user_id), quota)
+
+    async def fetch_presence(self, call: Call) -> CallResult:
+        request = parse_fetch_presence(call.query, call.claims, self._read_user_id)
+        shown = await self._presence.fetch(request)
+        return CallResult(200, encode_presence(request.users, shown.seen), shown.quota)
+
+    def _has_chosen(self, request: ChangeAccount) -> None:
+        """A change of a profile was carried out: the user may have chosen whether he is shown."""
+        deed = request.deed
+        if isinstance(deed, (CreateProfile, UpdateProfile)) and deed.last_seen is not None:
+            self._presence.choose(request.user_id, hides=deed.last_seen != EVERYONE)
+
+    def _while_held(self, request: _Poll, claims: Claims) -> AbstractContextManager[None]:
+        """A long poll of the user's own makes him active for as long as it is held."""
+        if not request.wait_ms or request.user_id != claims.user_id:
+            return _NOT_HELD
+        return _Held(self._presence, request.user_id)
+
     def _changing(self, parse: Callable[[bytes, Claims], ChangeGroup]) -> Callable[[Call], Awaitable[CallResult]]:
         """The handler of a call that changes a group, as `parse` reads it."""
 
@@ -237,6 +288,22 @@ class Handlers:
             return CallResult(200, encode_group(result), result.quota)
 
         return change_group
+
+
+class _Held:
+    """The time of a long poll."""
+
+    __slots__ = ("_presence", "_user_id")
+
+    def __init__(self, presence: PresencePort, user_id: str) -> None:
+        self._presence = presence
+        self._user_id = user_id
+
+    def __enter__(self) -> None:
+        self._presence.begin(self._user_id)
+
+    def __exit__(self, *_: object) -> None:
+        self._presence.end(self._user_id)
 
 
 def _poll_timeout_s(wait_ms: int) -> int | None:

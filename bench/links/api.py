@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.links.owner import CLUSTER, SECRET, settings_of
 from bench.load.closed_loop import HOST
 from rowbox.api.edge.server import Server
+from rowbox.cacheserver.ephemeral.memory import MemoryEphemeral
 from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
@@ -25,7 +26,7 @@ async def serve(data_dir: Path, socket: Path) -> None:
     peer.start()
     await peer.up()
     mailboxes = RemoteMailboxes(peer)
-    api = api_side(mailboxes, settings, asyncio.Event())
+    api = api_side(mailboxes, settings, asyncio.Event(), MemoryEphemeral())
     server = Server(api.app, None, mailboxes, settings.server, api.drain, api.ids, api.connections)
     await server.start()
     try:

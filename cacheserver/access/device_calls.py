@@ -124,7 +124,7 @@ class DeviceCalls:
             done = await self._changed(request, lambda plan: plan.sign_out_all(before_s, until_s, request.spared))
             await self._revocations.until_over(before_s)
         assert isinstance(done, SignOutDone)
-        return SignOutResult(done.device_ids, quota)
+        return SignOutResult(done.device_ids, quota, done.left)
 
     async def fetch(self, request: FetchDevices) -> DevicesResult:
         """See MailboxPort."""

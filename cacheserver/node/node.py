@@ -35,6 +35,7 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -59,6 +60,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -297,6 +299,14 @@ class Node:
     async def profile_of(self, user_id: str) -> Profile | None:
         """See UserPort: what another server asks of a user of this one."""
         return await self._at_work(user_id).profile_of(user_id)
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).presence_terms(request)
+
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """See UserPort: what another server asks of users of this one."""
+        return await self._at_work(users[0] if users else None).shows_presence(watcher_id, users)
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         """See MailboxPort."""

@@ -75,9 +75,11 @@ from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
 from rowbox.cacheserver.people.first_messages import FirstMessages
+from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -103,6 +105,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     Quota,
     React,
@@ -197,6 +200,10 @@ class Elsewhere(Protocol):
 
     def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
         """Asks the owner of a user who he is."""
+        ...
+
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
+        """Asks the owners of users whether these show their presence to `watcher_id`. Never fails (UserPort)."""
         ...
 
 
@@ -355,6 +362,7 @@ class Owner:
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
         )
+        self.presence_rules = PresenceRules(self.table, self.revocations, self._limits, self._shows_presence)
         self._only_known = settings.users.policy == "known"
         self.first_messages = FirstMessages(self.table, self.profiles)
         self.front_door = FrontDoor(
@@ -763,6 +771,19 @@ class Owner:
             return await self._elsewhere.profile_of(user_id)
         return await self.profiles.here(user_id)
 
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """See UserPort."""
+        return await self.presence_rules.here(watcher_id, users)
+
+    async def _shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """Of users wherever they are owned."""
+        here = [user_id for user_id in users if self._elsewhere is None or self.table.owns(user_id)]
+        said = dict(zip(here, await self.presence_rules.here(watcher_id, here), strict=True))
+        others = [user_id for user_id in users if user_id not in said]
+        if others and self._elsewhere is not None:
+            said |= zip(others, await self._elsewhere.shows_presence(watcher_id, others), strict=True)
+        return [said[user_id] for user_id in users]
+
     async def _check_known(self, users: Sequence[str]) -> None:
         """UnknownUser where one of the users may not be brought into a group."""
         if self._only_known:
@@ -867,6 +888,10 @@ class Owner:
     def fetch_users(self, request: FetchUsers) -> Coroutine[Any, Any, UsersShown]:
         """See MailboxPort."""
         return self.profiles.shown(request)
+
+    def presence_terms(self, request: AskPresence) -> Coroutine[Any, Any, PresenceTerms]:
+        """See MailboxPort."""
+        return self.presence_rules.terms(request)
 
     async def search(self, request: Search) -> Found:
         """See MailboxPort."""

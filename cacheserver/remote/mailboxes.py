@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -40,6 +41,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -67,9 +69,11 @@ from rowbox.cacheserver.rpc.calls import (
     GroupSays,
     Handlers,
     Inbound,
+    PresenceShows,
     ProfileNow,
     ProfileOf,
     SendStatus,
+    ShowsPresence,
     TakeReceipts,
 )
 from rowbox.cacheserver.rpc.failures import error_of, failure_of
@@ -126,6 +130,10 @@ class OwnerPort(Protocol):
         """See UserPort."""
         ...
 
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
+        """See UserPort."""
+        ...
+
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
         """Has an author's mailbox take in what readers have: how many of the receipts were news to it."""
         ...
@@ -169,6 +177,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
     handlers.add(calls.FETCH_USERS, _checked(check, port.fetch_users))
+    handlers.add(calls.PRESENCE_TERMS, _checked(check, port.presence_terms))
     handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
     handlers.add(calls.AWAIT_CONVERSATIONS, _checked(check, port.fetch_conversations))
     handlers.add(calls.MESSAGES, _checked(check, port.fetch_messages))
@@ -221,6 +230,7 @@ def owner_calls(port: OwnerPort) -> Handlers:
     handlers.add(calls.DELIVER_TO_MANY, lambda asked, _: _deliver_to_many(port, asked))
     handlers.add(calls.ASK_GROUP, lambda asked, _: _ask_group(port, asked))
     handlers.add(calls.PROFILE_OF, lambda asked, _: _profile_of(port, asked))
+    handlers.add(calls.SHOWS_PRESENCE, lambda asked, _: _shows_presence(port, asked))
     handlers.add(calls.TAKE_RECEIPTS, lambda asked, _: port.take_receipts(asked.user_id, asked.receipts))
     handlers.add(calls.JUDGE, lambda bearer, _: port.judge(bearer))
     return handlers
@@ -232,6 +242,10 @@ async def _ask_group(port: OwnerPort, asked: AskGroup) -> GroupSays:
 
 async def _profile_of(port: OwnerPort, asked: ProfileOf) -> ProfileNow:
     return ProfileNow(await port.profile_of(asked.user_id))
+
+
+async def _shows_presence(port: OwnerPort, asked: ShowsPresence) -> PresenceShows:
+    return PresenceShows(tuple(await port.shows_presence(asked.watcher_id, asked.users)))
 
 
 async def _deliver_to_many(port: OwnerPort, asked: DeliverToMany) -> Arrivals:
@@ -321,6 +335,10 @@ class RemoteMailboxes:
     async def fetch_users(self, request: FetchUsers, *, timeout_s: float | None = None) -> UsersShown:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_USERS, request, timeout_s))
+
+    async def presence_terms(self, request: AskPresence, *, timeout_s: float | None = None) -> PresenceTerms:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.PRESENCE_TERMS, request, timeout_s))
 
     async def mark_read(self, request: MarkRead, *, timeout_s: float | None = None) -> MarkReadResult:
         """See MailboxPort."""
@@ -429,6 +447,11 @@ class RemoteMailboxes:
     async def profile_of(self, user_id: str) -> Profile | None:
         """See OwnerPort. PeerTooOld."""
         return (await self._of_newer(self._call(calls.PROFILE_OF, ProfileOf(user_id), None))).profile
+
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """See OwnerPort. PeerTooOld."""
+        asked = ShowsPresence(watcher_id, tuple(users))
+        return (await self._of_newer(self._call(calls.SHOWS_PRESENCE, asked, None))).shows
 
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> "asyncio.Future[int]":
         """See OwnerPort. UnknownCall where the other process is older than receipts."""

@@ -11,6 +11,7 @@ event of a group goes to many: those of them who have the same owner are in one 
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from rowbox.cacheserver.routing.targets import RemoteTarget, Targets
@@ -84,6 +85,27 @@ class Deliveries:
         except NotTheOwner as error:
             self._view.wanted(error.map_version)
             raise
+
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """What the owners of the users answer, each asked once; None of users whose owner does not answer."""
+        by_owner: dict[str, tuple[RemoteTarget, list[str]]] = {}
+        for user_id in users:
+            with suppress(NotTheOwner):
+                incarnation, remote = self._remote(user_id)
+                by_owner.setdefault(incarnation, (remote, []))[1].append(user_id)
+        asked = list(by_owner.values())
+        answers = await asyncio.gather(
+            *(remote.shows_presence(watcher_id, of_one) for remote, of_one in asked), return_exceptions=True
+        )
+        said: dict[str, bool | None] = {}
+        for (_, of_one), answer in zip(asked, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                said |= zip(of_one, answer, strict=False)
+            elif isinstance(answer, NotTheOwner):
+                self._view.wanted(answer.map_version)
+            elif not isinstance(answer, RowboxError):
+                raise answer
+        return [said.get(user_id) for user_id in users]
 
     def _remote(self, name: str) -> tuple[str, RemoteTarget]:
         route = self._targets.of(name)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -40,6 +41,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -207,6 +209,14 @@ class InTurn:
     def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
         """See UserPort."""
         return self._target.profile_of(user_id)
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        """See MailboxPort."""
+        return await self._target.presence_terms(request)
+
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
+        """See UserPort."""
+        return self._target.shows_presence(watcher_id, users)
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
         """See MailboxPort."""

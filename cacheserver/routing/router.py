@@ -30,6 +30,7 @@ from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -54,6 +55,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -346,6 +348,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_users(request))
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.presence_terms(request))
 
     def fetch_conversations(self, request: FetchConversations) -> Coroutine[Any, Any, Page]:
         """See MailboxPort. No coroutine of its own: ten thousand may wait."""

@@ -42,6 +42,10 @@ class Target(MailboxPort, RevocationPort, Protocol):
         """See UserPort."""
         ...
 
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
+        """See UserPort."""
+        ...
+
     def take_receipts(self, user_id: str, receipts: Sequence[Receipt]) -> Awaitable[int]:
         """Has the user's mailbox take in what readers of his messages have. How many receipts were news to it."""
         ...

@@ -13,6 +13,7 @@ import msgspec
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -37,6 +38,7 @@ from rowbox.cacheserver.port import (
     MarkRead,
     MarkReadResult,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -193,6 +195,19 @@ class ProfileNow(msgspec.Struct, frozen=True, array_like=True):
     profile: Profile | None
 
 
+class ShowsPresence(msgspec.Struct, frozen=True, array_like=True):
+    """Users of whom somebody wants to know whether they show him when they are online."""
+
+    watcher_id: str
+    users: tuple[str, ...]
+
+
+class PresenceShows(msgspec.Struct, frozen=True, array_like=True):
+    """Whether each of the users does, in the order of the question; None: nobody answers for him now."""
+
+    shows: tuple[bool | None, ...]
+
+
 class TakeReceipts(msgspec.Struct, frozen=True, array_like=True):
     """Receipts on their way into an author's mailbox. Done twice, or in another order, it comes to the same."""
 
@@ -237,6 +252,9 @@ ASK_GROUP = CallSpec("ask_group", AskGroup, GroupSays, Lane.GROUPS, writes=True)
 TAKE_RECEIPTS = CallSpec("take_receipts", TakeReceipts, int, Lane.RECEIPTS, writes=True)
 PROFILE_OF = CallSpec("profile_of", ProfileOf, ProfileNow, Lane.CONTROL, writes=False)
 """Requests wait for it, and it waits for none: so not in their lane."""
+PRESENCE_TERMS = CallSpec("presence_terms", AskPresence, PresenceTerms, Lane.REQUESTS, writes=False)
+SHOWS_PRESENCE = CallSpec("shows_presence", ShowsPresence, PresenceShows, Lane.CONTROL, writes=False)
+"""As PROFILE_OF."""
 JUDGE = CallSpec("judge", Bearer, type(None), Lane.CONTROL, writes=False)
 PING = CallSpec("ping", type(None), type(None), Lane.CONTROL, writes=False)
 """Does nothing. Every listener serves it."""

@@ -22,9 +22,11 @@ from rowbox.api.http.drain import Drain
 from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
+from rowbox.cacheserver.ephemeral.store import EphemeralStore
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cli.secret import load_all
 from rowbox.cli.serving.keys_upkeep import KeysUpkeep
+from rowbox.cli.serving.presence import presence_over
 from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import Settings
 
@@ -53,15 +55,18 @@ class ApiSide(NamedTuple):
     sources: Sequence[Source]
 
 
-def api_side(port: MailboxPort, settings: Settings, hangup: asyncio.Event) -> ApiSide:
-    """The API over `port`. The keys are read again each time `hangup` is set. To be made in the running loop."""
+def api_side(port: MailboxPort, settings: Settings, hangup: asyncio.Event, ephemeral: EphemeralStore | None) -> ApiSide:
+    """The API over `port`, with presence in `ephemeral`. The keys are read again each time `hangup` is set. To be made
+    in the running loop.
+    """
     counters, drain, ids = HttpCounters(), Drain(), fresh_ids()
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     sockets = Sockets(settings.sockets, drain)
     authenticator = _authenticator(settings)
-    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets)
+    presence = presence_over(port, ephemeral)
+    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets, presence)
     upkeep = KeysUpkeep(authenticator.keys, hangup)
-    sources = [*api_sources(drain, connections, bodies, authenticator, sockets), upkeep.samples]
+    sources = [*api_sources(drain, connections, bodies, authenticator, sockets), presence.samples, upkeep.samples]
     return ApiSide(app, counters, drain, ids, connections, upkeep, authenticator.keys, sources)
 
 

@@ -20,6 +20,7 @@ from rowbox.api.telemetry.samples import Source
 from rowbox.cli.secret import load_all
 from rowbox.cli.serving.api_side import Ports, api_side, listen
 from rowbox.cli.serving.backends import Backend
+from rowbox.cli.serving.presence import own_store, shared_store
 from rowbox.mailbox.settings.config import Settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def in_one_process(settings: Settings, mailboxes: Backend, hangup: asyncio.Event) -> AsyncIterator[Ports]:
     """The HTTP server: it listens when this is entered, and is stopped when it is left."""
-    api = api_side(mailboxes.port, settings, hangup)
+    api = api_side(mailboxes.port, settings, hangup, shared_store(settings) or own_store(settings))
     parts = [] if api.keys is None else [api.keys]
     admin = admin_app(settings, mailboxes, api.counters, api.drain, api.ids, sources=api.sources, parts=parts)
     server = Server(api.app, admin, mailboxes.port, settings.server, api.drain, api.ids, api.connections)

@@ -70,6 +70,7 @@ class Reaction(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 Role: TypeAlias = Literal["owner", "admin", "member"]
+LastSeen: TypeAlias = Literal["everyone", "nobody"]
 
 
 class GroupSettings(Struct, rename="camel", kw_only=True, frozen=True):
@@ -295,6 +296,8 @@ class User(Struct, rename="camel", kw_only=True, frozen=True):
     avatar: str
     """A picture's address, or empty."""
     attributes: dict[str, str] | None = None
+    last_seen: str | None = None
+    """Who is shown whether the user is online: `everyone` in a conversation of two with him, or `nobody`."""
     created_timestamp: int | None = None
     last_updated_timestamp: int | None = None
 
@@ -303,6 +306,26 @@ class FetchedUsers(Struct, rename="camel", kw_only=True, frozen=True):
     """Those who are known of the users who were asked for, in that order."""
 
     users: tuple[User, ...]
+
+
+class Presence(Struct, rename="camel", kw_only=True, frozen=True):
+    """When a user was active last."""
+
+    online: bool
+    last_seen: int | None = None
+    """In microseconds since 1970; None while he is online."""
+
+
+class FetchedPresence(Struct, rename="camel", kw_only=True, frozen=True):
+    """The presence of the users who were asked for, by userId. None: it is not known, or not shown."""
+
+    users: dict[str, Presence | None]
+
+
+class Noted(Struct, rename="camel", kw_only=True, frozen=True):
+    """It was noted that a user is active."""
+
+    user_id: str
 
 
 class Page(Struct, rename="camel", kw_only=True, frozen=True):

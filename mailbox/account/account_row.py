@@ -28,9 +28,10 @@ class AccountRow:
 
     def _create(self, new: CreateProfile) -> AccountChanged:
         known = self._plan.state(PROFILE)
+        said = (new.name, new.avatar, new.attributes, new.last_seen)
         if known is None:
-            return self._put_profile(new.name, new.avatar, new.attributes, 0)
-        if (known.name, known.avatar, known.attributes) != (new.name, new.avatar, new.attributes):
+            return self._put_profile(*said, created=0)
+        if said != (known.name, known.avatar, known.attributes, known.last_seen):
             raise UserExists("this user has a profile already, and another one")
         return AccountChanged(known.version, changed=False)
 
@@ -41,13 +42,17 @@ class AccountRow:
         name = known.name if new.name is None else new.name
         avatar = known.avatar if new.avatar is None else new.avatar
         attributes = known.attributes if new.attributes is None else new.attributes
-        if (name, avatar, attributes) == (known.name, known.avatar, known.attributes):
+        last_seen = known.last_seen if new.last_seen is None else new.last_seen
+        said = (name, avatar, attributes, last_seen)
+        if said == (known.name, known.avatar, known.attributes, known.last_seen):
             return AccountChanged(known.version, changed=False)
-        return self._put_profile(name, avatar, attributes, known.created_version)
+        return self._put_profile(*said, created=known.created_version)
 
-    def _put_profile(self, name: str, avatar: str, attributes: dict[str, str], created: int) -> AccountChanged:
+    def _put_profile(
+        self, name: str, avatar: str, attributes: dict[str, str], last_seen: str, *, created: int
+    ) -> AccountChanged:
         """`created` 0: now."""
         epoch, version = self._plan.stamp()
-        self._plan.put(PROFILE, Profile(version, epoch, name, avatar, attributes, created or version))
+        self._plan.put(PROFILE, Profile(version, epoch, name, avatar, attributes, created or version, last_seen))
         self._plan.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
         return AccountChanged(version, changed=True)

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from rowbox.mailbox.people.profile import EVERYONE
+
 
 class CreateProfile(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """Makes a user known."""
@@ -14,14 +16,16 @@ class CreateProfile(msgspec.Struct, frozen=True, array_like=True, tag=0):
     name: str
     avatar: str = ""
     attributes: dict[str, str] = {}
+    last_seen: str = EVERYONE
 
 
 class UpdateProfile(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Another name, avatar or other attributes for a user who is known; None: it stays."""
+    """Another name, avatar, other attributes or another rule for a user who is known; None: it stays."""
 
     name: str | None = None
     avatar: str | None = None
     attributes: dict[str, str] | None = None
+    last_seen: str | None = None
 
 
 class SetConversation(msgspec.Struct, frozen=True, array_like=True, tag=3):

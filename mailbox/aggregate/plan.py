@@ -116,6 +116,8 @@ class SignOutDone(NamedTuple):
     """The result of a sign-out: the devices that were signed in before it and are not any more."""
 
     device_ids: tuple[str, ...]
+    left: int
+    """Devices that are signed in now."""
 
 
 class Plan:
@@ -322,7 +324,7 @@ class Plan:
     def _put_devices(self, known: Devices, after: Devices, *, is_shown: bool = True) -> SignOutDone:
         """`is_shown`: others are told to ask again."""
         if after is known:
-            return SignOutDone(())
+            return SignOutDone((), len(known.devices))
         epoch, version = self.stamp()
         created_version = known.created_version or version
         stamped = msgspec.structs.replace(after, version=version, epoch=epoch, created_version=created_version)
@@ -331,7 +333,7 @@ class Plan:
             self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
         gone = tuple(one.device_id for one in known.devices if after.get(one.device_id) is None)
         self.refuses_more |= bool(gone)
-        return SignOutDone(gone)
+        return SignOutDone(gone, len(after.devices))
 
     def _revoke(self, before_s: int, until_s: int, spared: str, *, is_sign_out: bool) -> Revoked:
         known = self.revocation or self._mailbox.revocation

@@ -7,7 +7,7 @@ from rowbox.mailbox.cells import ACCOUNT_KINDS, CONVERSATION, OWN, PROFILE, REVO
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.people.own_settings import MOST_PINNED, OwnSettings
-from rowbox.mailbox.people.profile import Profile
+from rowbox.mailbox.people.profile import LAST_SEEN, Profile
 
 
 def check_account(states: Mapping[bytes, Mapping[bytes, Any]], told_version: int, report: Report) -> None:
@@ -26,6 +26,8 @@ def _check_profile(profile: Profile, report: Report) -> None:
     if not profile.name or not 0 < profile.created_version <= profile.version:
         text = f"the profile of {profile.version} has no name, or came later than that: at {profile.created_version}"
         report(Code.ACCOUNT, text)
+    if profile.last_seen not in LAST_SEEN:
+        report(Code.ACCOUNT, f"the profile of {profile.version} says {profile.last_seen!r} of who sees its user")
 
 
 def _check_own(settings: Mapping[bytes, OwnSettings], states: Mapping[bytes, Conversation], report: Report) -> None:

@@ -14,6 +14,12 @@ MOST_ATTRIBUTES_BYTES: Final = 2_048
 """Of UTF-8, names and values together."""
 MOST_ATTRIBUTE_NAME: Final = 64
 """Characters."""
+EVERYONE: Final = "everyone"
+NOBODY: Final = "nobody"
+LAST_SEEN: Final = (EVERYONE, NOBODY)
+"""Who may be shown when a user is online and when he was last: those who are in a conversation of two with him, or
+nobody. It holds both ways: who hides is not shown when others are.
+"""
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True):
@@ -28,6 +34,15 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     avatar: str
     attributes: dict[str, str]
     created_version: int
+    last_seen: str = EVERYONE
+    """One of LAST_SEEN."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether nobody may be shown when the user is online, and he nobody else. What a newer Rowbox writes, and this
+        one does not know, is taken for that.
+        """
+        return self.last_seen != EVERYONE
 
 
 def attributes_bytes(attributes: dict[str, str]) -> int:

@@ -363,7 +363,8 @@ class ClusterSettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^$|^(redis|rediss|unix)://.+$",
-            description="A Redis that tells servers of changes sooner; nothing depends on it. Empty: none.",
+            description="A Redis for who is online, and to tell servers of changes sooner; nothing else depends on it. "
+            "Empty: none, and presence is not shown.",
         ),
     ] = ""
     moves_at_once: Annotated[

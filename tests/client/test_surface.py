@@ -63,6 +63,8 @@ def test_they_have_the_same_calls() -> None:
         ("ChangedConversation", python.ChangedConversation),
         ("User", python.User),
         ("FetchedUsers", python.FetchedUsers),
+        ("Presence", python.Presence),
+        ("FetchedPresence", python.FetchedPresence),
         ("ConversationChange", python.ConversationChange),
         ("Connection", python.Connection),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -35,6 +36,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     MessageReceipts,
     Page,
+    PresenceTerms,
     ProvenToken,
     PushShown,
     Quota,
@@ -62,9 +64,11 @@ from rowbox.cacheserver.rpc.calls import (
     GroupSays,
     Heads,
     HeadsNow,
+    PresenceShows,
     ProfileNow,
     ProfileOf,
     SendStatus,
+    ShowsPresence,
     TakeReceipts,
     Told,
     Unfollow,
@@ -124,8 +128,8 @@ READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
 SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True, by="bob"), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
-PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS, group.History.RECENT)
+PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6, "nobody")
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 COPIES = (
@@ -174,9 +178,11 @@ VALUES: Mapping[str, Any] = {
     "ChangeGroup, a new one": ChangeGroup("alice", ID, Create("g", "Books", ("bob",), SETTINGS), BEARER, Routed(8, 9)),
     "GroupResult": GroupResult(ID, 6, changed=True, pending=2, quota=QUOTA),
     "ChangeAccount": ChangeAccount(
-        "alice", CreateProfile("Alice", "https://a.example/b", {"locale": "en"}), BEARER, Routed(8, 9)
+        "alice", CreateProfile("Alice", "https://a.example/b", {"locale": "en"}, "nobody"), BEARER, Routed(8, 9)
     ),
-    "ChangeAccount, of a profile": ChangeAccount("alice", UpdateProfile("Al", None, {}), BEARER, Routed(8, 9)),
+    "ChangeAccount, of a profile": ChangeAccount(
+        "alice", UpdateProfile("Al", None, {}, "nobody"), BEARER, Routed(8, 9)
+    ),
     "ChangeAccount, of a conversation": ChangeAccount(
         "alice", SetConversation(ID, 1767225603123466, True, False, None), BEARER, Routed(8, 9)
     ),
@@ -185,6 +191,10 @@ VALUES: Mapping[str, Any] = {
     "UsersShown": UsersShown((PROFILE, None), QUOTA),
     "ProfileOf": ProfileOf("alice"),
     "ProfileNow": ProfileNow(PROFILE),
+    "AskPresence": AskPresence("alice", ("bob", "carol"), BEARER),
+    "PresenceTerms": PresenceTerms(hides=True, sees=(True, False, None), quota=QUOTA),
+    "ShowsPresence": ShowsPresence("alice", ("bob", "carol")),
+    "PresenceShows": PresenceShows((True, False, None)),
     "FetchGroup": FetchGroup("alice", ID, BEARER),
     "GroupShown": GroupShown(ID, GroupView(6, "Books", SETTINGS, (Member("alice", "owner", 5, 4),)), QUOTA),
     "AskGroup": AskGroup(GroupSend(ID, BY, "hello", "1", OTHER_ID, 10)),
@@ -205,7 +215,7 @@ VALUES: Mapping[str, Any] = {
     "SetPush": SetPush("alice", "phone", PushTarget("web", "https://push.test/a", ID), OTHER_ID, BEARER, Routed(8, 9)),
     "PushShown": PushShown("web", "push.test", is_confirmed=True),
     "SignOut": SignOut("alice", "phone", "laptop", BEARER, Routed(8, 9)),
-    "SignOutResult": SignOutResult(("phone",), QUOTA),
+    "SignOutResult": SignOutResult(("phone",), QUOTA, 3),
     "FetchDevices": FetchDevices("alice", BEARER),
     "DevicesResult": DevicesResult((DEVICE,), QUOTA, "a key"),
     "FollowOver": FollowOver(7, Follow("alice", BEARER, 9, takes_place=True)),

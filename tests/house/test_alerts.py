@@ -305,6 +305,18 @@ SITUATIONS: Final = [
     ),
     Situation("RowboxRedisAway", "it was stopped", True, {f"rowbox_redis_listening{A}": "1x40 0x20"}),
     Situation("RowboxRedisAway", "it was restarted", False, {f"rowbox_redis_listening{A}": "1x55 0 0 1x3"}),
+    Situation(
+        "RowboxPresenceAway",
+        "Redis was stopped",
+        True,
+        {f"rowbox_ephemeral_up{A}": "1x40 0x20"},
+    ),
+    Situation(
+        "RowboxPresenceAway",
+        "Redis was restarted",
+        False,
+        {f"rowbox_ephemeral_up{A}": "1x55 0 0 1x3"},
+    ),
     Situation("RowboxGatewayFails", "a gateway hangs", True, {f"rowbox_gateway_deadline_misses_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "to and fro", True, {f"rowbox_gateway_failovers_total{A}": "0+5x60"}),
     Situation("RowboxGatewayFails", "one was restarted", False, {f"rowbox_gateway_failovers_total{A}": "0x55 1x5"}),

@@ -27,6 +27,10 @@ from rowbox.api.operator.calls import Operator, OperatorCall
 from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.telemetry.samples import Source
+from rowbox.cacheserver.clocks import wall_clock_us
+from rowbox.cacheserver.ephemeral.memory import MemoryEphemeral
+from rowbox.cacheserver.ephemeral.presence import Presence
+from rowbox.cacheserver.ephemeral.store import EphemeralStore
 from rowbox.cacheserver.port import MailboxPort
 from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes, mailbox_calls
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
@@ -80,12 +84,14 @@ class Api:
         drain: Drain,
         connections: Connections,
         bodies: Bodies,
+        presence: Presence,
     ) -> None:
         self.server = server
         self.counters = counters
         self.drain = drain
         self.connections = connections
         self.bodies = bodies
+        self.presence = presence
         self._session = session
 
     async def request(
@@ -191,12 +197,23 @@ async def serving(
     sources: list[Source] | None = None,
     calls: Sequence[OperatorCall] = (),
     pages: Sequence[Resource] = (),
+    ephemeral: EphemeralStore | None = None,
 ) -> AsyncIterator[Api]:
-    """A server over `port` for the time of the block, with a link between them where `reach` says so."""
+    """A server over `port` for the time of the block, with a link between them where `reach` says so. Presence is in
+    `ephemeral`, by default in memory.
+    """
     between = over_link(port) if reach.get() is Reach.LINK else nullcontext(port)
     async with (
         between as reached,
-        _serving(reached, settings, authenticator=authenticator, sources=sources, calls=calls, pages=pages) as api,
+        _serving(
+            reached,
+            settings,
+            authenticator=authenticator,
+            sources=sources,
+            calls=calls,
+            pages=pages,
+            ephemeral=ephemeral,
+        ) as api,
     ):
         yield api
 
@@ -210,14 +227,16 @@ async def _serving(
     sources: list[Source] | None,
     calls: Sequence[OperatorCall],
     pages: Sequence[Resource],
+    ephemeral: EphemeralStore | None,
 ) -> AsyncIterator[Api]:
     counters, drain, ids = HttpCounters(), Drain(), request_ids("test")
     if authenticator is None:
         authenticator = make_authenticator(settings.auth, lambda: [SECRET], time.time, time.monotonic)
     bodies, connections = bodies_of(settings.server), Connections(connection_limits(settings.server))
     sockets = Sockets(settings.sockets, drain)
-    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets)
-    sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator, sockets)]
+    presence = Presence(port, MemoryEphemeral() if ephemeral is None else ephemeral, wall_clock_us)
+    app = build_app(port, authenticator, settings, counters, drain, ids, bodies, sockets, presence)
+    sources = [*(sources or []), *api_sources(drain, connections, bodies, authenticator, sockets), presence.samples]
     operator = Operator(calls, lambda: [SECRET], time.time, pages)
     admin_app = build_admin_app(
         port,
@@ -233,7 +252,7 @@ async def _serving(
     try:
         await server.start()
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            yield Api(server, session, counters, drain, connections, bodies)
+            yield Api(server, session, counters, drain, connections, bodies, presence)
     finally:
         await server.stop()
 

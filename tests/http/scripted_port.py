@@ -5,6 +5,7 @@ from typing import Any
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -30,6 +31,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     Quota,
     React,
@@ -90,6 +92,9 @@ class ScriptedPort:
         self.group = GROUP
         self.account = ACCOUNT
         self.profiles: dict[str, Profile] = {"alice": PROFILE}
+        self.sees: dict[str, bool | None] = {"bob": True}
+        self.hidden: set[str] = set()
+        self.devices_left = 1
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
         self.followers: list[Notify] = []
@@ -141,6 +146,11 @@ class ScriptedPort:
         self._called(request)
         return UsersShown(tuple(map(self.profiles.get, request.users)), self.quota)
 
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        self._called(request)
+        sees = tuple(self.sees.get(user_id, False) for user_id in request.users)
+        return PresenceTerms(request.user_id in self.hidden, sees, self.quota)
+
     async def fetch_conversations(self, request: FetchConversations) -> Page:
         self._called(request)
         return self.page
@@ -171,7 +181,7 @@ class ScriptedPort:
 
     async def sign_out(self, request: SignOut) -> SignOutResult:
         self._called(request)
-        return SignOutResult((request.device_id,))
+        return SignOutResult((request.device_id,), left=self.devices_left)
 
     async def fetch_devices(self, request: FetchDevices) -> DevicesResult:
         self._called(request)

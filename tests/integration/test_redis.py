@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,49 +10,15 @@ import pytest
 from redis.asyncio import Redis
 
 from rowbox.cacheserver.routing.redis_hints import RedisHints
-from tests.conftest import require
-from tests.support.alone import own_port
+from tests.contract.redis_server import DEADLINE_S, RedisServer, redis_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.tools("redis-server")]
 
-DEADLINE_S = 30.0
-
-
-class Server:
-    """A redis-server at one port, which can end and come back."""
-
-    def __init__(self, port: int, folder: Path) -> None:
-        self.port = port
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
-        command = [require("redis-server"), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def tell(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-        if number is signal.SIGKILL:
-            self._process.wait(DEADLINE_S)
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(DEADLINE_S)
-
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with own_port() as port:
-        redis = Server(port, tmp_path)
-        redis.start()
-        try:
-            yield redis
-        finally:
-            redis.close()
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as redis:
+        yield redis
 
 
 class Pair:
@@ -96,7 +61,7 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(server: Server) -> AsyncIterator[Pair]:
+async def pair(server: RedisServer) -> AsyncIterator[Pair]:
     pair = Pair(server.url)
     yield pair
     await pair.close()
@@ -108,7 +73,7 @@ async def test_a_version_that_is_told_is_heard(pair: Pair) -> None:
     await pair.hears(7)
 
 
-async def test_what_is_no_version_is_ignored(server: Server, pair: Pair) -> None:
+async def test_what_is_no_version_is_ignored(server: RedisServer, pair: Pair) -> None:
     await pair.listens(is_listening=True)
     client = Redis.from_url(server.url)
     for nonsense in (b"", b"x", b"-1", b"1" * 21, b"\xff"):
@@ -120,7 +85,7 @@ async def test_what_is_no_version_is_ignored(server: Server, pair: Pair) -> None
     assert all(0 < version < 1000 for version in pair.heard)
 
 
-async def test_a_redis_that_is_killed_and_comes_back_is_used_again(server: Server, pair: Pair) -> None:
+async def test_a_redis_that_is_killed_and_comes_back_is_used_again(server: RedisServer, pair: Pair) -> None:
     await pair.hears(1)
     server.tell(signal.SIGKILL)
     await pair.listens(is_listening=False)
@@ -130,7 +95,7 @@ async def test_a_redis_that_is_killed_and_comes_back_is_used_again(server: Serve
     await pair.hears(1000)
 
 
-async def test_a_redis_that_is_paused_is_given_up_and_used_again(server: Server, pair: Pair) -> None:
+async def test_a_redis_that_is_paused_is_given_up_and_used_again(server: RedisServer, pair: Pair) -> None:
     await pair.hears(1)
     server.tell(signal.SIGSTOP)
     await pair.fails()
@@ -140,7 +105,7 @@ async def test_a_redis_that_is_paused_is_given_up_and_used_again(server: Server,
     await pair.hears(1000)
 
 
-async def test_a_redis_that_is_flushed_loses_nothing(server: Server, pair: Pair) -> None:
+async def test_a_redis_that_is_flushed_loses_nothing(server: RedisServer, pair: Pair) -> None:
     await pair.hears(1)
     client = Redis.from_url(server.url)
     await client.flushall()
@@ -149,7 +114,7 @@ async def test_a_redis_that_is_flushed_loses_nothing(server: Server, pair: Pair)
 
 
 async def test_telling_never_waits_and_the_log_is_bounded(
-    server: Server, pair: Pair, caplog: pytest.LogCaptureFixture
+    server: RedisServer, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     await pair.hears(1)

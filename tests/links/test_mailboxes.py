@@ -329,6 +329,9 @@ class _Owners:
     async def profile_of(self, user_id: str) -> Profile | None:
         return PROFILE if user_id == "alice" else None
 
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        return [None if user_id == "carol" else user_id != watcher_id for user_id in users]
+
     async def judge(self, bearer: Bearer) -> None:
         raise TokenRevoked(f"of {bearer.user_id}")
 
@@ -354,6 +357,7 @@ async def test_what_owners_ask_of_one_another_comes_through(tmp_path: Path) -> N
     assert await mailboxes.deliver_to_many(("bob", "carol"), messages) == [3, 3]
     assert await mailboxes.ask_group(ViewGroup(bytes(16), "alice")) == GroupChanged(7, changed=True)
     assert [await mailboxes.profile_of(user) for user in ("alice", "bob")] == [PROFILE, None]
+    assert list(await mailboxes.shows_presence("alice", ["bob", "alice", "carol"])) == [True, False, None]
     assert await mailboxes.take_receipts("bob", [Receipt(bytes(16), "alice", bytes(16))] * 2) == 2
     with pytest.raises(TokenRevoked, match="of alice"):
         await mailboxes.judge(Bearer("alice"))

@@ -187,6 +187,10 @@ class Server:
         server = self._servers.named_by(self.view, user_id)
         return await server.process.call(server.owner.profile_of(user_id))
 
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """See Elsewhere: these tests ask of no presence."""
+        return [None for _ in users]
+
     async def _deliver(self, user_id: str, messages: Sequence[Message]) -> int:
         server = self._servers.named_by(self.view, user_id)
         return await server.process.call(delivered(server.owner, user_id, messages))

@@ -17,6 +17,7 @@ from rowbox.cacheserver.port import (
     HANDED_OVER,
     LINK_LOST,
     AccountResult,
+    AskPresence,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -43,6 +44,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -259,6 +261,12 @@ class ModelOwner:
         raise NotImplementedError
 
     def profile_of(self, user_id: str) -> Awaitable[Profile | None]:
+        raise NotImplementedError
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        raise NotImplementedError
+
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Awaitable[Sequence[bool | None]]:
         raise NotImplementedError
 
     async def fetch_group(self, request: FetchGroup) -> GroupShown:
@@ -495,6 +503,12 @@ class ModelLink:
 
     async def profile_of(self, user_id: str) -> Profile | None:
         return await self._call(lambda: self._served.profile_of(user_id))
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        return await self._call(lambda: self._served.presence_terms(request))
+
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        return await self._call(lambda: self._served.shows_presence(watcher_id, users))
 
     async def ask_group(self, asked: GroupRequest) -> GroupAnswer:
         return await self._call(lambda: self._served.ask_group(asked), writes=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rowbox.cacheserver.port import (
     AccountResult,
+    AskPresence,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -31,6 +32,7 @@ from rowbox.cacheserver.port import (
     MarkReadResult,
     Notify,
     Page,
+    PresenceTerms,
     ProvenToken,
     React,
     ReceiptsResult,
@@ -132,6 +134,13 @@ class ScriptedTarget:
 
     def profile_of(self, user_id: str) -> "asyncio.Future[Profile | None]":
         return self._ask(user_id)
+
+    async def presence_terms(self, request: AskPresence) -> PresenceTerms:
+        answer: PresenceTerms = await self._ask(request)
+        return answer
+
+    def shows_presence(self, watcher_id: str, users: Sequence[str]) -> "asyncio.Future[Sequence[bool | None]]":
+        return self._ask((watcher_id, *users))
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         answer: SendResult = await self._ask((user_id, client_message_id))

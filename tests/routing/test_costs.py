@@ -83,6 +83,9 @@ class _Server:
     async def profile_of(self, user_id: str) -> Profile | None:
         return await self.deliveries.profile_of(user_id)
 
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        return await self.deliveries.shows_presence(watcher_id, users)
+
 
 @asynccontextmanager
 async def _servers(folder: Path, count: int) -> AsyncIterator[list[_Server]]:

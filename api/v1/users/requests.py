@@ -44,7 +44,9 @@ class UserRequests:
         user_id = acting_user(request.user_id, "userId", claims, self._read_user_id)
         if not (claims.is_admin or self._self_service):
             raise Forbidden("who is known here an administrator decides (users.self_service is off)")
-        deed = CreateProfile(_name(request.name), _avatar(request.avatar), _attributes(request.attributes))
+        deed = CreateProfile(
+            _name(request.name), _avatar(request.avatar), _attributes(request.attributes), request.last_seen
+        )
         return ChangeAccount(user_id, deed, claims.bearer)
 
     def update(self, body: bytes, claims: Claims) -> ChangeAccount:
@@ -56,6 +58,7 @@ class UserRequests:
             None if name is None else _name(name),
             None if avatar is None else _avatar(avatar),
             None if attributes is None else _attributes(attributes),
+            given(request.last_seen),
         )
         return ChangeAccount(user_id, deed, claims.bearer)
 

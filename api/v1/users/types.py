@@ -1,6 +1,6 @@
 """The types of the calls about users: they validate requests, encode answers, and make a part of openapi.json."""
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -45,6 +45,15 @@ Attributes: TypeAlias = Annotated[
     ),
 ]
 
+LastSeen: TypeAlias = Annotated[
+    Literal["everyone", "nobody"],
+    Meta(
+        description="Who is shown whether the user is online, and since when he is not: `everyone` who is in a "
+        "conversation of two with him, or `nobody`. Who hides himself is not shown it of others.",
+        examples=["everyone"],
+    ),
+]
+
 
 class CreateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A user who is to be known."""
@@ -52,6 +61,7 @@ class CreateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkno
     name: Name
     avatar: Avatar = ""
     attributes: Attributes = {}
+    last_seen: LastSeen = "everyone"
     user_id: ActingUserId | UnsetType = UNSET
 
 
@@ -61,6 +71,7 @@ class UpdateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkno
     name: Name | UnsetType = UNSET
     avatar: Avatar | UnsetType = UNSET
     attributes: Attributes | UnsetType = UNSET
+    last_seen: LastSeen | UnsetType = UNSET
     user_id: ActingUserId | UnsetType = UNSET
 
 
@@ -105,6 +116,7 @@ class FetchUserResponse(UserShown, rename="camel", kw_only=True, frozen=True, fo
     """A user; of oneself, and for administrators, all that is kept of him."""
 
     attributes: Attributes | UnsetType = UNSET
+    last_seen: LastSeen | UnsetType = UNSET
     created_timestamp: Annotated[Timestamp, Meta(description="When the user was made known.")] | UnsetType = UNSET
     last_updated_timestamp: Version | UnsetType = UNSET
 
@@ -132,6 +144,7 @@ def encode_user(user_id: str, profile: Profile, *, is_whole: bool) -> bytes:
         shown = msgspec.structs.replace(
             shown,
             attributes=profile.attributes,
+            last_seen="nobody" if profile.hides else "everyone",
             created_timestamp=profile.created_version,
             last_updated_timestamp=profile.version,
         )

@@ -51,6 +51,8 @@ declare const ANSWERS: {
     updateUser: string;
     fetchUser: string;
     fetchUsers: string;
+    heartbeat: string;
+    fetchPresence: string;
     registerDevice: string;
     fetchDevices: string;
     setPush: string;
@@ -258,8 +260,23 @@ export type User = {
      */
     avatar: string;
     attributes?: Record<string, string>;
+    /**
+     * Who is shown whether the user is online: `everyone` in a conversation of two with him, or
+     * `nobody`.
+     */
+    lastSeen?: string;
     createdTimestamp?: number;
     lastUpdatedTimestamp?: number;
+};
+export type Presence = {
+    online: boolean;
+    /**
+     * In microseconds since 1970; null while he is online.
+     */
+    lastSeen: number | null;
+};
+export type FetchedPresence = {
+    users: Record<string, Presence | null>;
 };
 export type FetchedUsers = {
     users: User[];
@@ -674,8 +691,18 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} name
  * @property {string} avatar A picture's address, or empty.
  * @property {Record<string, string>} [attributes]
+ * @property {string} [lastSeen] Who is shown whether the user is online: `everyone` in a conversation of two with him, or
+ *   `nobody`.
  * @property {number} [createdTimestamp]
  * @property {number} [lastUpdatedTimestamp]
+ *
+ * @typedef {object} Presence When a user was active last.
+ * @property {boolean} online
+ * @property {?number} lastSeen In microseconds since 1970; null while he is online.
+ *
+ * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
+ *   not shown.
+ * @property {Record<string, ?Presence>} users
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -1095,17 +1122,20 @@ export declare class Rowbox {
      * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
      * is known with another profile.
      * @param {string} name
-     * @param {{avatar?: string, attributes?: Record<string, string>, userId?: string} & CallOptions} [options]
+     * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody", userId?: string}
+     *   & CallOptions} [options]
      * @returns {Promise<ChangedUser>}
      */
-    createUser(name: string, { avatar, attributes, userId, ...options }?: {
+    createUser(name: string, { avatar, attributes, lastSeen, userId, ...options }?: {
         avatar?: string;
         attributes?: Record<string, string>;
+        lastSeen?: "everyone" | "nobody";
         userId?: string;
     } & CallOptions): Promise<ChangedUser>;
     /**
      * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
-     * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, userId?: string}} what
+     * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody",
+     *   userId?: string}} what
      * @param {CallOptions} [options]
      * @returns {Promise<ChangedUser>}
      */
@@ -1113,6 +1143,7 @@ export declare class Rowbox {
         name?: string;
         avatar?: string;
         attributes?: Record<string, string>;
+        lastSeen?: "everyone" | "nobody";
         userId?: string;
     }, options?: CallOptions): Promise<ChangedUser>;
     /**
@@ -1129,6 +1160,21 @@ export declare class Rowbox {
      * @returns {Promise<FetchedUsers>}
      */
     fetchUsers(userIds: string[], options?: CallOptions): Promise<FetchedUsers>;
+    /**
+     * Says that the user is active, or with an administrator's token the one of `userId`: he is online for 30 s. Where
+     * nothing follows the mailbox, it is to be said every 10 s while somebody is there.
+     * @param {?string} [userId]
+     * @param {CallOptions} [options]
+     * @returns {Promise<void>}
+     */
+    heartbeat(userId?: string | null, options?: CallOptions): Promise<void>;
+    /**
+     * Who of some users is online, 1 to 200 with whom the user is in a conversation of two.
+     * @param {string[]} userIds
+     * @param {CallOptions} [options]
+     * @returns {Promise<FetchedPresence>}
+     */
+    fetchPresence(userIds: string[], options?: CallOptions): Promise<FetchedPresence>;
     /**
      * Has this client's device listed as signed in: to be called at each start. Throws a TypeError where the client was made without a deviceId.
      * @param {string} [name] What the user knows it by.

@@ -86,6 +86,8 @@ const ANSWERS = {
   updateUser: "userId",
   fetchUser: "userId",
   fetchUsers: "users",
+  heartbeat: "userId",
+  fetchPresence: "users",
   registerDevice: "deviceId",
   fetchDevices: "devices",
   setPush: "deviceId",
@@ -199,8 +201,18 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} name
  * @property {string} avatar A picture's address, or empty.
  * @property {Record<string, string>} [attributes]
+ * @property {string} [lastSeen] Who is shown whether the user is online: `everyone` in a conversation of two with him, or
+ *   `nobody`.
  * @property {number} [createdTimestamp]
  * @property {number} [lastUpdatedTimestamp]
+ *
+ * @typedef {object} Presence When a user was active last.
+ * @property {boolean} online
+ * @property {?number} lastSeen In microseconds since 1970; null while he is online.
+ *
+ * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
+ *   not shown.
+ * @property {Record<string, ?Presence>} users
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -750,16 +762,18 @@ export class Rowbox {
    * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
    * is known with another profile.
    * @param {string} name
-   * @param {{avatar?: string, attributes?: Record<string, string>, userId?: string} & CallOptions} [options]
+   * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody", userId?: string}
+   *   & CallOptions} [options]
    * @returns {Promise<ChangedUser>}
    */
-  createUser(name, { avatar = "", attributes = {}, userId, ...options } = {}) {
-    return this.#retried("createUser", { body: { name, avatar, attributes, userId } }, options);
+  createUser(name, { avatar = "", attributes = {}, lastSeen, userId, ...options } = {}) {
+    return this.#retried("createUser", { body: { name, avatar, attributes, lastSeen, userId } }, options);
   }
 
   /**
    * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
-   * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, userId?: string}} what
+   * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody",
+   *   userId?: string}} what
    * @param {CallOptions} [options]
    * @returns {Promise<ChangedUser>}
    */
@@ -785,6 +799,27 @@ export class Rowbox {
    */
   fetchUsers(userIds, options = {}) {
     return this.#retried("fetchUsers", { query: { userIds: userIds.join(",") } }, options);
+  }
+
+  /**
+   * Says that the user is active, or with an administrator's token the one of `userId`: he is online for 30 s. Where
+   * nothing follows the mailbox, it is to be said every 10 s while somebody is there.
+   * @param {?string} [userId]
+   * @param {CallOptions} [options]
+   * @returns {Promise<void>}
+   */
+  async heartbeat(userId, options = {}) {
+    await this.#retried("heartbeat", { body: { userId: userId ?? undefined } }, options);
+  }
+
+  /**
+   * Who of some users is online, 1 to 200 with whom the user is in a conversation of two.
+   * @param {string[]} userIds
+   * @param {CallOptions} [options]
+   * @returns {Promise<FetchedPresence>}
+   */
+  fetchPresence(userIds, options = {}) {
+    return this.#retried("fetchPresence", { query: { userIds: userIds.join(",") } }, options);
   }
 
   /**

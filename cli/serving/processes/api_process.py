@@ -17,6 +17,7 @@ from rowbox.api.edge.server import Server
 from rowbox.api.http import request_id
 from rowbox.api.telemetry.combined import report_of
 from rowbox.api.telemetry.metrics import process_samples
+from rowbox.cacheserver.remote.ephemeral import RemoteEphemeral
 from rowbox.cacheserver.remote.mailboxes import RemoteMailboxes
 from rowbox.cacheserver.rpc.endpoint import UnixEndpoint
 from rowbox.cacheserver.rpc.handshake import Identity
@@ -24,6 +25,7 @@ from rowbox.cacheserver.rpc.peer import Peer, calling_counts
 from rowbox.cacheserver.stores.files.private import UMASK
 from rowbox.cli import logs
 from rowbox.cli.serving.api_side import api_side, listen
+from rowbox.cli.serving.presence import is_alone, shared_store
 from rowbox.cli.serving.processes.control import Ask, Begin, Channel, Counts, Drain, Failed, Listening, Reload
 from rowbox.cli.serving.processes.owner_link import TIMING, answer_s
 from rowbox.cli.serving.processes.parent_death import end_with
@@ -83,7 +85,9 @@ class ApiProcess:
             counts=calling_counts("processes"),
         )
         self._mailboxes = RemoteMailboxes(self._peer, timeout_s=answer_s(begin.settings))
-        self._api = api_side(self._mailboxes, begin.settings, self._hangup)
+        own = RemoteEphemeral(self._peer) if is_alone(begin.settings) else None
+        ephemeral = shared_store(begin.settings) or own
+        self._api = api_side(self._mailboxes, begin.settings, self._hangup, ephemeral)
 
     async def run(self) -> None:
         """Serves until the server says Drain, or SIGTERM comes. RowboxError: it cannot listen, or reads no keys."""

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from rowbox.cacheserver.ephemeral.store import EphemeralStore
 from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cacheserver.port import MailboxPort
+from rowbox.cacheserver.remote.ephemeral import ephemeral_calls
 from rowbox.cacheserver.remote.mailboxes import mailbox_calls
 from rowbox.cacheserver.rpc.calls import Lane
 from rowbox.cacheserver.rpc.credit import WINDOWS, Window, Windows
@@ -46,14 +48,21 @@ class OwnerLink:
 
 
 @asynccontextmanager
-async def owner_link(settings: Settings, port: MailboxPort) -> AsyncIterator[OwnerLink]:
-    """Serves `port` to API processes while this is entered. StoreUnusable: there is no place for the socket."""
+async def owner_link(
+    settings: Settings, port: MailboxPort, ephemeral: EphemeralStore | None
+) -> AsyncIterator[OwnerLink]:
+    """Serves `port` and `ephemeral` to API processes while this is entered. StoreUnusable: there is no place for the
+    socket.
+    """
+    handlers = mailbox_calls(port)
+    if ephemeral is not None:
+        handlers.merge(ephemeral_calls(ephemeral))
     secret = secrets.token_bytes(SECRET_BYTES)
     owner = Identity(_CLUSTER, f"owner-{secrets.token_hex(8)}")
     listener = Listener(
         owner,
         secret,
-        mailbox_calls(port),
+        handlers,
         windows=_windows(settings),
         timing=TIMING,
         ends_level=logging.DEBUG,  # that a process has ended, place.py says

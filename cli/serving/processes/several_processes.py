@@ -19,6 +19,7 @@ from rowbox.cacheserver.link_counts import LinkCounts
 from rowbox.cli.serving.api_side import Ports, cannot_listen, fresh_ids, listen
 from rowbox.cli.serving.backends import Backend
 from rowbox.cli.serving.one_process import admin_app
+from rowbox.cli.serving.presence import own_store
 from rowbox.cli.serving.processes.owner_link import owner_link
 from rowbox.cli.serving.processes.shared_port import HeldPort
 from rowbox.cli.serving.processes.shares import share_of
@@ -49,7 +50,7 @@ async def in_several_processes(settings: Settings, mailboxes: Backend, hangup: a
             port = await held.hold(hosts_of(server.host), server.port)
         except OSError as error:
             raise cannot_listen(error) from error
-        async with owner_link(settings, mailboxes.port) as link:
+        async with owner_link(settings, mailboxes.port, own_store(settings)) as link:
             supervisor = Supervisor(server.api_processes, partial(link.begin, share_of(settings, port)))
             operator = _operator(settings, mailboxes, supervisor, link.counts)
             reloads: asyncio.Task[None] | None = None

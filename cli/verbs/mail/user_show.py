@@ -47,6 +47,7 @@ def _lines(user_id: str, profile: Profile) -> Iterator[str]:
         "User": user_id,
         "Name": profile.name,
         "Picture": profile.avatar,
+        "Seen online by": profile.last_seen,
         "Known since": time_text(profile.created_version),
         "Last change": time_text(profile.version),
     }
@@ -67,6 +68,7 @@ def _as_json(user_id: str, profile: Profile) -> bytes:
             "name": profile.name,
             "avatar": profile.avatar or None,
             "attributes": profile.attributes,
+            "lastSeen": profile.last_seen,
             "createdTimestamp": profile.created_version,
             "lastUpdatedTimestamp": profile.version,
         },

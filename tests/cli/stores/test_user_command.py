@@ -37,8 +37,14 @@ def test_show_tells_who_a_user_is(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[:3] == ["User            alice", "Name            Alice", "Picture         https://a.example/alice"]
-    assert [line[:15].rstrip() for line in lines[3:]] == ["Known since", "Last change", "Attributes", ""]
-    assert lines[5:] == ["Attributes      locale: en", "                note: 'two\\nlines\\x1b[2J'"]
+    assert [line[:15].rstrip() for line in lines[3:]] == [
+        "Seen online by",
+        "Known since",
+        "Last change",
+        "Attributes",
+        "",
+    ]
+    assert lines[6:] == ["Attributes      locale: en", "                note: 'two\\nlines\\x1b[2J'"]
 
 
 def test_show_as_json(tmp_path: Path) -> None:

@@ -13,7 +13,20 @@ import msgspec
 
 from rowbox.api.realtime.closing import BAD_FRAME, UNAUTHENTICATED
 from rowbox.api.realtime.deltas import Pulled
-from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Prove, Pull, Refuse, Verify, Write
+from rowbox.api.realtime.effects import (
+    Active,
+    Begin,
+    End,
+    Enter,
+    Follow,
+    Ping,
+    Prove,
+    Pull,
+    Refuse,
+    Verify,
+    Watch,
+    Write,
+)
 from rowbox.api.realtime.effects import Effect as ServerEffect
 from rowbox.api.realtime.session import Holder, Session, SessionTerms, Stage
 from rowbox.client.following.effects import (
@@ -165,7 +178,7 @@ class Wire:
                     pass  # what authors hear is no matter of a client's
                 case Refuse():
                     raise AssertionError("the client made a call too many")
-                case Ping() | Enter():
+                case Ping() | Enter() | Active() | Watch():
                     pass
 
     def _verify(self, token: str) -> None:

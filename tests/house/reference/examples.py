@@ -4,6 +4,7 @@
 request ids are fixed, so a server that answers otherwise is a difference.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,7 @@ async def recorded() -> bytes:
             await _group(recorder, clock)
             await _devices(recorder, clock)
             await _users(recorder, clock)
+            await _presence(recorder, api)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -283,6 +285,18 @@ async def _users(recorder: _Recorder, clock: _Clock) -> None:
     await get(200, "fetchUsers", "Who is known of three.", "bob", userIds="alice,bob,carol")
     await get(404, "fetchUser", "Nobody has made Carol known.", "bob", userId="carol")
     await post(404, "updateUser", "So she has nothing to change.", "carol", name="Carol")
+
+
+async def _presence(recorder: _Recorder, api: Api) -> None:
+    """Bob is there; nobody knows it of Carol, with whom Alice is in no conversation of two."""
+    await recorder.post(200, "heartbeat", "A program that runs for Bob says that he is there.", "bob")
+    async with asyncio.timeout(30):
+        while (await api.get("/v1/fetchPresence?userIds=bob")).json()["users"]["bob"] is None:
+            api.presence.beats.loop.wake()
+            await asyncio.sleep(0)
+    await recorder.get(
+        200, "fetchPresence", "Bob is online, and of Carol nothing is shown.", "alice", userIds="bob,carol"
+    )
 
 
 async def _refusals(recorder: _Recorder) -> None:

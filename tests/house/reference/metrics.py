@@ -41,6 +41,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
+    "presence": r"rowbox_(presence|ephemeral)_",
     "search": r"rowbox_search(es)?_",
     "push": r"rowbox_push(es)?_",
     "deliveries": r"rowbox_(deliver|senders|outbox|receipts)",

@@ -17,6 +17,7 @@ from rowbox.api.operator.calls import Operator
 from rowbox.api.realtime.sockets import Sockets
 from rowbox.api.telemetry.counters import HttpCounters
 from rowbox.api.v1.responses import SendMessageResponse
+from rowbox.cacheserver.ephemeral.presence import NoPresence
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import Send, SendResult
 from rowbox.mailbox.settings.config import ServerSettings, Settings, SocketSettings
@@ -84,6 +85,7 @@ async def test_readiness_comes_after_the_api(scripted: ScriptedPort) -> None:
         ids,
         bodies_of(ANY_PORT),
         Sockets(SocketSettings(), drain),
+        NoPresence(scripted),
     )
     admin = build_admin_app(scripted, counters, drain, ids, Operator((), list, time.time))
     server = Server(app, admin, scripted, ANY_PORT, drain, ids, connections)

@@ -77,6 +77,17 @@ class Sharing(Cluster):
         node.process.run(node.owner.give_away, changed.lost)
         node.process.run(node.owner.take, changed.gained)
 
+    async def shows_presence(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
+        """See Elsewhere: asks the node that the map names, for each of the users."""
+        answers: list[bool | None] = []
+        for user_id in users:
+            node = self.of(user_id)
+            try:
+                answers += await node.process.call(node.owner.shows_presence(watcher_id, [user_id]))
+            except ConnectionLost:
+                answers.append(None)
+        return answers
+
     def deliver(self, user_id: str, messages: Sequence[Message]) -> "asyncio.Future[int]":
         """See Elsewhere."""
         return self._at_owner(user_id, lambda owner: delivered(owner, user_id, messages))

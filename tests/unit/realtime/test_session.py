@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rowbox.api.realtime import closing
-from rowbox.api.realtime.effects import Begin, End, Enter, Follow, Ping, Prove, Refuse, Verify, Write
+from rowbox.api.realtime.effects import Active, Begin, End, Enter, Follow, Ping, Prove, Refuse, Verify, Watch, Write
 from rowbox.api.realtime.frames import Call
 from rowbox.api.realtime.session import Holder, Stage
 from tests.unit.realtime.talk import Talk, alice, opened, page, token
@@ -163,7 +163,7 @@ def test_frames_and_fields_of_later_versions_are_ignored() -> None:
     talk = Talk()
     assert talk.client({"t": "later-kind", "x": [1]}) == []
     talk = opened()
-    assert talk.client({"t": "watch", "users": ["bob"]}) == []
+    assert talk.client({"t": "listen", "users": ["bob"]}) == []
     talk.client({"t": "ping", "later": {}})
     assert talk.of_kind("pong") == [{"t": "pong", "head": token(10)}]
     assert not talk.is_over
@@ -674,3 +674,32 @@ def test_each_code_is_in_the_table_once() -> None:
     assert len(set(codes)) == len(codes)
     constants = {value for name, value in vars(closing).items() if name.isupper() and isinstance(value, int)}
     assert constants == {*codes, closing.UNHEARD}
+
+
+# ---------------------------------------------------------------------- presence
+
+
+def test_only_a_ping_of_somebody_who_looks_makes_active() -> None:
+    talk = opened()
+    assert not any(isinstance(one, Active) for one in talk.client({"t": "ping"}))
+    assert not any(isinstance(one, Active) for one in talk.client({"t": "ping", "active": False}))
+    assert talk.client({"t": "ping", "active": True})[-1] == Active()
+    assert [frame["t"] for frame in talk.frames[-3:]] == ["pong"] * 3
+
+
+def test_a_watch_names_each_user_once() -> None:
+    talk = opened()
+    assert talk.client({"t": "watch", "users": ["bob", "carol", "bob"]}) == [Watch(("bob", "carol"))]
+    assert talk.client({"t": "watch", "users": []}) == [Watch(())]
+
+
+def test_what_is_so_for_the_moment_goes_only_to_a_client_that_can_take_it() -> None:
+    talk = opened()
+    frame = b'{"t":"presence","users":{}}'
+    assert talk.said(talk.session.ephemeral(frame)) == [Write(frame)]
+    talk.said(talk.session.unwritten(1 << 20, talk.now_s))
+    assert talk.said(talk.session.ephemeral(frame)) == []
+    talk.said(talk.session.unwritten(0, talk.now_s))
+    assert talk.said(talk.session.ephemeral(frame)) == [Write(frame)]
+    talk.said(talk.session.refused(closing.SIGNED_OUT, ""))
+    assert talk.session.ephemeral(frame) == []
