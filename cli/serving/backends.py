@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import OperatorCall
 from rowbox.api.operator.deliveries import delivery_call
+from rowbox.api.operator.sign_out import sign_out_call
 from rowbox.api.operator.tokens import revocation_calls
 from rowbox.api.web.pages import cluster_pages
 from rowbox.cacheserver.background import background_samples
@@ -141,7 +142,12 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
                 time.samples,
                 lambda: background_samples((store.purge.loop, time.loop)),
             ),
-            (checkpoint_call(store, store_folder(settings)), *revocation_calls(owner), delivery_call(owner)),
+            (
+                checkpoint_call(store, store_folder(settings)),
+                *revocation_calls(owner),
+                sign_out_call(owner),
+                delivery_call(owner),
+            ),
         )
     finally:
         await stats.loop.close()
@@ -225,11 +231,12 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     node.start()
     try:
         if among is None:
-            calls = (*revocation_calls(node), delivery_call(node), *cluster_calls(desk))
+            calls = (*revocation_calls(node), sign_out_call(node), delivery_call(node), *cluster_calls(desk))
             yield Backend(node, node, node.owning, sources, calls, cluster_pages())
         else:
             router = among.routing.router
-            calls = (*revocation_calls(router), delivery_call(among.routing), *cluster_calls(desk))
+            of_users = *revocation_calls(router), sign_out_call(router)
+            calls = (*of_users, delivery_call(among.routing), *cluster_calls(desk))
             all_sources = (*sources, among.samples)
             yield Backend(router, router, among.routing.ready, all_sources, calls, cluster_pages())
     finally:
