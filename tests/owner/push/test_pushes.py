@@ -18,6 +18,7 @@ from rowbox.cacheserver.port import (
     SetPush,
     SignOut,
 )
+from rowbox.cacheserver.push.notes import newest_unread
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.pushes import ACTIVE_S, CLEAR_S, NOTE_S, PATIENCE_S
 from rowbox.mailbox.account.deeds import SetConversation
@@ -268,6 +269,10 @@ async def test_messages_of_groups_are_told_with_the_groups_name_but_not_what_hap
         ((_, note),) = all_.phones.taken()
         assert isinstance(note, MessageNote)
         assert (note.sender, note.title, note.badge) == ("bob", "Books", 1)
+        await all_.node.change_group("bob", made.conversation_id, Add(("max",), 100))
+        await all_.servers.quiet()
+        await asyncio.sleep(60)
+        assert all_.phones.taken() == [], "though the message before it is unread"
 
 
 # ---------------------------------------------------------------------- what
@@ -359,6 +364,23 @@ async def test_what_is_muted_in_time_is_not_told() -> None:
         assert all_.phones.taken() == []
 
 
+@virtual_time
+async def test_what_retention_has_taken_is_no_message_to_tell_of() -> None:
+    async with world() as all_:
+        sent = await all_.send("hello")
+        row = all_.node.owner.table.peek("ann")
+        assert row is not None
+        assert row.mailbox is not None
+        version = row.mailbox.head
+        found = newest_unread(row.mailbox, sent.conversation_id, version - 1)
+        assert found is not None
+        assert found.message_id == sent.message_id
+        assert newest_unread(row.mailbox, sent.conversation_id, version) is None
+        row.mailbox.windows.clear()  # as after a load, when the state alone tells
+        assert newest_unread(row.mailbox, sent.conversation_id, version - 1) is not None
+        assert newest_unread(row.mailbox, sent.conversation_id, version) is None
+
+
 # ---------------------------------------------------------------------- no more
 
 
@@ -376,6 +398,7 @@ async def test_what_was_told_and_is_read_elsewhere_is_told_to_be_over_once(late:
         await all_.read(sent)
         await asyncio.sleep(CLEAR_S + SOON_S)
         assert all_.phones.taken() == [("phone", ReadNote(sent.conversation_id.hex(), 0))], "the tablet shows nothing"
+        await all_.send("from me", "ann", "bob")
         await asyncio.sleep(60)
         assert all_.phones.taken() == []
 
@@ -551,6 +574,26 @@ async def test_a_webhook_is_told_its_code_alone_until_that_comes_back(late: bool
         assert shown.push == PushShown("webhook", "hook.test", is_confirmed=True), "set again it stays"
         shown = await all_.set_push("bot", hook("other"))
         assert shown.push == PushShown("webhook", "hook.test", is_confirmed=False)
+
+
+@virtual_time
+async def test_what_waited_for_another_target_is_not_told_to_one_that_is_not_confirmed() -> None:
+    async with world() as all_:
+        await all_.register("bot", push=False)
+        await all_.set_push("bot", hook("bot"))
+        await asyncio.sleep(SOON_S)
+        ((_, note),) = all_.phones.taken()
+        assert isinstance(note, CodeNote)
+        await all_.set_push("bot", hook("bot"), code=bytes.fromhex(note.code))
+        all_.phones.answer = Answer(Outcome.LATER, 5_000)
+        await all_.send("hello")
+        await asyncio.sleep(SOON_S)
+        assert all_.phones.devices() == ["bot"]
+        all_.phones.answer = Answer(Outcome.OK)
+        await all_.set_push("bot", hook("other"))
+        await asyncio.sleep(60)
+        told = all_.phones.taken()
+        assert [(device, type(note)) for device, note in told] == [("other", CodeNote)]
 
 
 @virtual_time
