@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, most: int = 100) -> None:
         self.says: Callable[[str], Answer] = lambda _: OK
+        self.takes_s: Callable[[str], float] = lambda _: 0.01
         self.sent: list[str] = []
         """The devices that were told, in order."""
         self.sent_at_s: list[float] = []
@@ -59,7 +60,7 @@ class World:
         self.sent.append(push_id)
         self.sent_at_s.append(asyncio.get_running_loop().time())
         try:
-            await (self.gate.wait() if self.gate is not None else asyncio.sleep(0.01))
+            await (self.gate.wait() if self.gate is not None else asyncio.sleep(self.takes_s(target.host)))
             return self.says(target.host)
         finally:
             for key in (target.host, ""):
@@ -200,22 +201,27 @@ async def test_what_does_not_answer_is_tried_for_an_hour_after_pauses_that_grow(
     assert not world.dispatcher._hosts, "nothing is kept of it for ever"
 
 
-@in_a_world
-async def test_a_host_that_does_not_answer_takes_no_place_from_others(world: World) -> None:
+@virtual_time
+async def test_hosts_that_do_not_answer_take_no_places_from_others() -> None:
+    """Each takes ten seconds to fail; together they could have all places twice."""
+    world = World(most=5_000)
     world.says = lambda host: DOWN if host.startswith("dead") else OK
-    for host in range(AT_ONCE):
-        for device in range(5):
+    world.takes_s = lambda host: 10.0 if host.startswith("dead") else 0.01
+    hosts = AT_ONCE // 2
+    for host in range(hosts):
+        for device in range(60):
             world.put(f"d{host}.{device}", f"dead{host}.test")
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(60)
+    world.most_under_way.clear()
     tried = len(world.sent)
-    for device in range(100):
-        world.put(f"phone{device}")
-    await asyncio.sleep(1)
-    assert len([device for device in world.said if device.startswith("phone")]) == 100
-    await asyncio.sleep(600)
-    assert len(world.sent) - tried - 100 < AT_ONCE * 600 / LONGEST_HOST_PAUSE_S * 2, (
-        "each line waits after each failure"
-    )
+    for number in range(10):
+        world.put(f"phone{number}")
+        await asyncio.sleep(0.5)
+        assert f"phone{number}" in world.said
+        await asyncio.sleep(59.5)
+    assert max(world.most_of(f"dead{host}.test") for host in range(hosts)) == 1, "one at a time"
+    assert len(world.sent) - tried - 10 < 1.3 * hosts * 600 / (LONGEST_HOST_PAUSE_S + 10), "and a pause behind each"
+    await world.dispatcher.close()
 
 
 @in_a_world
