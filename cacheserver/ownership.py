@@ -11,6 +11,7 @@ after the shard was given away and came back, while what is in memory is of the 
 from collections.abc import Collection
 from typing import Protocol
 
+from rowbox.cacheserver.features import KNOWN
 from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner
 from rowbox.mailbox.fence import make_epoch
 
@@ -74,6 +75,11 @@ class Ownership(Protocol):
     """The shards of one owner."""
 
     @property
+    def features(self) -> Collection[str]:
+        """What is switched on by now (features.py)."""
+        ...
+
+    @property
     def shards(self) -> Collection[int]:
         """The shards that are granted now."""
         ...
@@ -127,6 +133,7 @@ class SoleOwnership:
 
     def __init__(self, shards: int) -> None:
         self.shards: Collection[int] = range(shards)
+        self.features: Collection[str] = KNOWN
         self._grants: dict[int, SoleGrant] = {}
 
     def grant_of(self, shard: int) -> SoleGrant:

@@ -542,6 +542,30 @@ class SignOut(msgspec.Struct, frozen=True, array_like=True):
     routed: Routed | None = None
 
 
+class FetchBlocks(msgspec.Struct, frozen=True, array_like=True):
+    """Whom the user blocks: the first `most` of those whose userIds are greater than `after`."""
+
+    user_id: str
+    after: str
+    most: int
+    bearer: Bearer | None = None
+
+
+class BlockShown(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody who is blocked, since a time in microseconds."""
+
+    user_id: str
+    since_us: int
+
+
+class BlocksShown(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchBlocks, by userId. `has_more`: behind these there are others."""
+
+    blocks: tuple[BlockShown, ...]
+    has_more: bool
+    quota: Quota | None = None
+
+
 class SignOutResult(msgspec.Struct, frozen=True, array_like=True):
     """The devices that were signed in until a SignOut. It may have been an earlier try that signed them out."""
 
@@ -669,11 +693,15 @@ class MailboxPort(Protocol):
         ...
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
-        """Makes a user known, or changes his profile. Whether the caller may, it knows.
+        """Makes a user known, changes his profile, or has him block somebody. Whether the caller may, it knows.
 
-        What is so already is not changed. UnknownUser, UserExists, RateLimited; PeerTooOld where the owner does not
-        know this call yet.
+        What is so already is not changed. UnknownUser, UserExists, TooManyBlocks, RateLimited; FeatureOff; PeerTooOld
+        where the owner does not know this call yet.
         """
+        ...
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        """Whom a user blocks. RateLimited; PeerTooOld where the owner does not know this call yet."""
         ...
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:

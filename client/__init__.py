@@ -11,6 +11,9 @@ the server imports nothing of it. Fields that a later server adds to its answers
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    BlockedUser,
+    BlocksPage,
+    ChangedBlock,
     ChangedConversation,
     ChangedGroup,
     ChangedMessage,
@@ -69,8 +72,11 @@ __all__ = [
     "SIGNED_OUT",
     "UNEXPECTED_ANSWER",
     "AccessDenied",
+    "BlockedUser",
+    "BlocksPage",
     "CallFailed",
     "Change",
+    "ChangedBlock",
     "ChangedConversation",
     "ChangedGroup",
     "ChangedMessage",

@@ -8,6 +8,8 @@ import msgspec
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    BlocksPage,
+    ChangedBlock,
     ChangedConversation,
     ChangedGroup,
     ChangedMessage,
@@ -549,6 +551,23 @@ class Client:
         """Who of some users is online, 1 to 200 with whom the user is in a conversation of two."""
         query: dict[str, str | int | None] = {"userIds": ",".join(user_ids)}
         return await self._retried(lambda: self._transport.get("fetchPresence", query, FetchedPresence), patience_s)
+
+    async def block(self, user_id: str, *, patience_s: float | None = None) -> ChangedBlock:
+        """Hides from now on what comes of another user in the conversation with him. He is not told."""
+        return await self._retried(lambda: self._transport.post("block", {"userId": user_id}, ChangedBlock), patience_s)
+
+    async def unblock(self, user_id: str, *, patience_s: float | None = None) -> ChangedBlock:
+        """Shows again what comes of another user from now on. What was hidden stays hidden."""
+        return await self._retried(
+            lambda: self._transport.post("unblock", {"userId": user_id}, ChangedBlock), patience_s
+        )
+
+    async def fetch_blocks(
+        self, *, after: str | None = None, page_size: int | None = None, patience_s: float | None = None
+    ) -> BlocksPage:
+        """Whom the user blocks: the first page, or the one behind the user `after`."""
+        query: dict[str, str | int | None] = {"after": after, "pageSize": page_size}
+        return await self._retried(lambda: self._transport.get("fetchBlocks", query, BlocksPage), patience_s)
 
     async def fetch_changes(
         self,

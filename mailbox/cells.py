@@ -15,6 +15,7 @@ from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.people.block import Block
 from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction, Tally
@@ -41,7 +42,8 @@ class ChangeKind(IntEnum):
     RECEIPT = 8
     """The other one's devices have, or he has read, more of a conversation: the new mark."""
     ACCOUNT = 9
-    """Something of the user himself changed: his profile, his devices. Names no conversation and no message."""
+    """Something of the user himself changed: his profile, his devices, whom he blocks. Names no conversation and no
+    message."""
     SETTINGS = 10
     """The user has set a conversation in another way for himself. Names no message."""
 
@@ -75,15 +77,29 @@ PROFILE = Kind(b"p", Profile, 0, "profile")
 """Who the user is. Where a mailbox has none, nobody has made the user known."""
 OWN = Kind(b"o", OwnSettings, ID_BYTES, "own_settings")
 """How the user has set a conversation for himself, by its id. Clients are shown it with the conversation."""
+BLOCK = Kind(b"b", Block, ID_BYTES, "block")
+"""Whom the user has ever blocked, by person_key."""
 KINDS: dict[bytes, Kind[Any]] = {
     kind.letter: kind
-    for kind in (CONVERSATION, REVOCATION, MEMBERSHIP, GROUP, FORMER, RECEIPTS, MEMBER_MARKS, DEVICES, PROFILE, OWN)
+    for kind in (
+        CONVERSATION,
+        REVOCATION,
+        MEMBERSHIP,
+        GROUP,
+        FORMER,
+        RECEIPTS,
+        MEMBER_MARKS,
+        DEVICES,
+        PROFILE,
+        OWN,
+        BLOCK,
+    )
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.
 """
-ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE, DEVICES)
+ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE, DEVICES, BLOCK)
 """Kinds of the user's account whose states say with which version they came: `created_version`."""
 
 

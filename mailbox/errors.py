@@ -173,6 +173,18 @@ class TooManyPinned(RowboxError):
     code = "too_many_pinned"
 
 
+class BlockedByYou(RowboxError):
+    """The user has blocked whom he writes to."""
+
+    code = "blocked_by_you"
+
+
+class TooManyBlocks(RowboxError):
+    """The user has blocked as many people as he may, those included whom he does not block any more."""
+
+    code = "too_many_blocks"
+
+
 class TooManyReactions(RowboxError):
     """The members of the group react to the message with as many different emoji as there may be."""
 
@@ -275,6 +287,14 @@ class PeerTooOld(RowboxError):
     code = "peer_too_old"
     retryable = True
     told = "the server that has the mailbox is older and does not know this call yet; nothing was done"
+
+
+class FeatureOff(RowboxError):
+    """Not all servers of the cluster know what was asked for yet: a rolling upgrade is under way. Nothing was done."""
+
+    code = "feature_off"
+    retryable = True
+    told = "not all servers of this cluster know this yet: it comes with the end of their upgrade; nothing was done"
 
 
 class HandoverInProgress(RowboxError):

@@ -53,6 +53,11 @@ def direct_conversation_id(one: str, other: str) -> bytes:
     return blake2b(both, digest_size=ID_BYTES).digest()
 
 
+def hidden_conversation_id(conversation_id: bytes) -> bytes:
+    """Under which id a row keeps what is hidden of a conversation. Nobody is in a conversation of that id."""
+    return blake2b(conversation_id, digest_size=ID_BYTES, person=b"rowbox-hidden").digest()
+
+
 def length_prefixed(user_id: str) -> bytes:
     """A text of up to 65,535 bytes in a form that no other texts, one behind the other, can have."""
     encoded = user_id.encode()

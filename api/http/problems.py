@@ -103,6 +103,9 @@ KINDS: Final[dict[str, Kind]] = {
     "group_deleted": Kind(
         403, "The group was deleted", "Leave it: what came until then stays. Make another group to go on."
     ),
+    "blocked_by_you": Kind(
+        403, "The user has blocked whom he writes to", "Leave it, or unblock the recipient first (unblock)."
+    ),
     "unknown_member": Kind(
         404, "The user is not in the group", "Take a member whom fetchGroup names, or add the user first."
     ),
@@ -191,6 +194,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The user has pinned as many conversations as there may be",
         "Take one of them down: setConversation with pinned: false.",
     ),
+    "too_many_blocks": Kind(
+        422,
+        "The user has blocked as many people as there may be",
+        "Leave it: those count as well whom the user has unblocked.",
+    ),
     "group_full": Kind(
         422,
         "The group would have too many members",
@@ -229,6 +237,11 @@ KINDS: Final[dict[str, Kind]] = {
         503,
         "The mailbox is on an older server, which does not know the call yet",
         "Ask again after Retry-After or once the servers are upgraded; use fetchMessages and fetchConversation.",
+    ),
+    "feature_off": Kind(
+        503,
+        "Not all servers know this yet",
+        "Ask again after Retry-After: it comes once all servers of the cluster are upgraded. Nothing was done.",
     ),
     "overloaded": Kind(
         503, "The server is at its limit", "Send the same request again after Retry-After: nothing was done."

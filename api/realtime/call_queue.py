@@ -23,7 +23,7 @@ ANSWER_BYTES: Final = 1 << 10
 MEMBERS_BYTES: Final = 64 << 10
 """The members of a group."""
 USERS_BYTES: Final = 64 << 10
-"""Fifty users, each with the longest name and picture's address."""
+"""Fifty users, each with the longest name and picture's address; or a page of blocks."""
 _READS: Final[Mapping[str, int]] = {
     "fetchMessages": SOCKET_PAGE_BYTES,
     "fetchConversation": SOCKET_PAGE_BYTES,
@@ -31,6 +31,7 @@ _READS: Final[Mapping[str, int]] = {
     "fetchReceipts": SOCKET_PAGE_BYTES,
     "fetchGroup": MEMBERS_BYTES,
     "fetchUsers": USERS_BYTES,
+    "fetchBlocks": USERS_BYTES,
 }
 """What the calls that answer much may answer."""
 

@@ -32,6 +32,7 @@ from rowbox.api.v1.responses import (
     SearchResponse,
     SendMessageResponse,
 )
+from rowbox.api.v1.users.blocks import BLOCK_CALLS
 from rowbox.api.v1.users.docs import USER_CALLS
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
@@ -74,6 +75,8 @@ after the answer to the last.
 
 Where the server's setting users.policy is `known`, the first message of a conversation to somebody without a profile is
 refused (`unknown_user`).
+
+Who has blocked a user does not write to him (`blocked_by_you`).
 
 When the answer comes, the message is stored for good, and the sender's mailbox shows it. Where
 `pendingRecipients` is not 0, the recipient's will, by itself. Sending marks the conversation read."""
@@ -206,6 +209,7 @@ CALLS: Final = (
             "message_too_large",
             "unsupported_media_type",
             "client_message_id_reused",
+            "blocked_by_you",
             "unknown_user",
             "unknown_conversation",
             "not_a_member",
@@ -363,4 +367,5 @@ CALLS: Final = (
     *GROUP_CALLS,
     *USER_CALLS,
     *PRESENCE_CALLS,
+    *BLOCK_CALLS,
 )

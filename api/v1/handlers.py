@@ -1,9 +1,9 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead, setConversation and what changes groups, devices or profiles count against
-the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchPresence,
-heartbeat and connect against the fetch limit, because they do not. search has a limit of its own.
+editMessage, unsendMessage, react, markRead, setConversation and what changes groups, devices, profiles or blocks count
+against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchBlocks,
+fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -45,6 +45,7 @@ from rowbox.api.v1.responses import (
     encode_receipts,
     encode_send,
 )
+from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
 from rowbox.api.v1.users.requests import UserRequests
 from rowbox.api.v1.users.types import encode_account, encode_user, encode_users
 from rowbox.cacheserver.ephemeral.port import PresencePort
@@ -58,7 +59,7 @@ from rowbox.cacheserver.port import (
     Located,
     MailboxPort,
 )
-from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, UnblockUser, UpdateProfile
 from rowbox.mailbox.errors import BadRequest, PeerTooOld, UnknownUser
 from rowbox.mailbox.people.profile import EVERYONE
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
@@ -93,6 +94,7 @@ class Handlers:
         self._conversations = ConversationRequests(self._read_user_id)
         self._devices = DeviceRequests(self._read_user_id)
         self._users = UserRequests(users, self._read_user_id)
+        self._blocks = BlockRequests(self._read_user_id)
 
     def operations(self) -> list[Operation]:
         """All calls of the API."""
@@ -133,6 +135,9 @@ class Handlers:
             Operation("fetchUsers", "GET", "/v1/fetchUsers", "fetch", self.fetch_users),
             Operation("heartbeat", "POST", "/v1/heartbeat", "fetch", self.heartbeat),
             Operation("fetchPresence", "GET", "/v1/fetchPresence", "fetch", self.fetch_presence),
+            Operation("block", "POST", "/v1/block", "send", self._blocking(self._blocks.block)),
+            Operation("unblock", "POST", "/v1/unblock", "send", self._blocking(self._blocks.unblock)),
+            Operation("fetchBlocks", "GET", "/v1/fetchBlocks", "fetch", self.fetch_blocks),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -279,6 +284,21 @@ class Handlers:
         if not request.wait_ms or request.user_id != claims.user_id:
             return _NOT_HELD
         return _Held(self._presence, request.user_id)
+
+    async def fetch_blocks(self, call: Call) -> CallResult:
+        shown = await self._port.fetch_blocks(self._blocks.fetch(call.query, call.claims))
+        return CallResult(200, encode_blocks(shown), shown.quota)
+
+    def _blocking(self, parse: Callable[[bytes, Claims], ChangeAccount]) -> Callable[[Call], Awaitable[CallResult]]:
+        """The handler of a call that blocks somebody or ends that, as `parse` reads it."""
+
+        async def change_block(call: Call) -> CallResult:
+            request = parse(call.take_body(), call.claims)
+            assert isinstance(request.deed, BlockUser | UnblockUser)
+            result = await self._port.change_account(request)
+            return CallResult(200, encode_block(request.deed.user_id, result), result.quota)
+
+        return change_block
 
     def _changing(self, parse: Callable[[bytes, Claims], ChangeGroup]) -> Callable[[Call], Awaitable[CallResult]]:
         """The handler of a call that changes a group, as `parse` reads it."""

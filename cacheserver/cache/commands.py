@@ -13,12 +13,13 @@ import msgspec
 
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
+from rowbox.mailbox.account import blocks
 from rowbox.mailbox.account.account_row import AccountRow
 from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled, SignOutDone
-from rowbox.mailbox.cells import PROFILE
+from rowbox.mailbox.cells import BLOCK, PROFILE
 from rowbox.mailbox.devices import Device
 from rowbox.mailbox.errors import EventGap, RowboxError, UnknownUser
 from rowbox.mailbox.group import is_group_name
@@ -114,20 +115,26 @@ class SendCommand(Command, eq=False):
         self.size_bytes = (CELL_BYTES + text_bytes(self.new.content)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Returns Sent, or a Need. Raises TokenRevoked, UnknownUser."""
+        """Returns Sent, or a Need. Raises TokenRevoked, UnknownUser, BlockedByYou."""
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         may_begin = partial(_check_known, plans[1:]) if self.only_known else None
-        answer = plans[0].send(self.new, self.fact, may_begin)
+        may_send = partial(_check_not_blocked, plans[0], self.new) if plans[0].has_any(BLOCK) else None
+        answer = plans[0].send(self.new, self.fact, may_begin, may_send)
         if isinstance(answer, Sent) and answer.message is not None:
             for recipient in plans[1:]:
-                recipient.deliver_new(answer.message)
+                blocks.deliver_new(recipient, answer.message)
         return answer
 
 
 def _check_known(plans: Sequence[Plan]) -> None:
     if any(plan.state(PROFILE) is None for plan in plans):
         raise UnknownUser("nobody has made the recipient known")
+
+
+def _check_not_blocked(plan: Plan, new: NewSend) -> None:
+    for user_id in new.participants:
+        blocks.check_may_write(plan, user_id)
 
 
 class ChangeCommand(Command, eq=False):
@@ -148,10 +155,13 @@ class ChangeCommand(Command, eq=False):
         self.judge(self.bearer)
         plan, new = plans[0], self.new
         plan.admit(self.bearer)
+        if any(blocks.block_of(holder, self.user_id) is not None for holder in plans[1:]):
+            new = new._replace(with_hidden=True)
         answer = plan.change(new, self.fact) if isinstance(new, NewChange) else plan.react(new, self.fact)
         if isinstance(answer, Changed) and answer.message is not None:
-            for holder, held in zip(plans[1:], answer.held, strict=True):
-                holder.take_change(answer.message, held)
+            hidden = answer.hidden or (None,) * len(answer.held)
+            for holder, held, kept in zip(plans[1:], answer.held, hidden, strict=True):
+                blocks.take_change(holder, answer.message, held, kept)
         return answer
 
 
@@ -187,7 +197,7 @@ class DeliverCommand(Command, eq=False):
 
     def _deliver(self, plan: Plan, message: Message, done: int) -> int | Need | RowboxError:
         if message.group is None:
-            return plan.deliver(message, self.fact)
+            return blocks.deliver(plan, message, self.fact)
         try:
             return take_event(plan, message, self.fact)
         except EventGap as error:
@@ -268,7 +278,9 @@ class ReceiptsCommand(Command, eq=False):
         """Returns the count."""
         if is_group_name(self.user_id):
             return GroupRow(plans[0]).take_receipts(self.receipts)
-        return sum([plans[0].take_receipt(receipt) > 0 for receipt in self.receipts])
+        plan = plans[0]
+        shown = [one for one in self.receipts if not blocks.is_blocked(plan, one.reader_id)]
+        return sum([plan.take_receipt(receipt) > 0 for receipt in shown])
 
 
 class NoteToldCommand(Command, eq=False):

@@ -4,6 +4,8 @@ user's own reactions to it, which all of these should have.
 
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
+
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
@@ -13,7 +15,7 @@ from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.ids import hidden_conversation_id, sent_timestamp
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.reactions import reaction_of
 
@@ -51,9 +53,9 @@ class CopyCheck:
             counted = check.message(*cells)
             if counted is None or not self._is_looked_at(counted.cell.conversation_id):
                 continue
-            message, state = counted
-            if state.group is not None:
-                continue  # of groups group_check.py has all there is to say
+            message, state, is_hidden = counted
+            if state.group is not None or is_hidden:
+                continue  # of groups group_check.py has all there is to say; what is hidden its author's row looks for
             if not self._is_judged(message, horizon):
                 continue
             is_on_its_way = message.message_id in on_their_way
@@ -131,14 +133,34 @@ class CopyCheck:
             report(Code.COPY_DIFFERS, f"message {name} has a reaction of {other} that {other} did not do")
 
     async def _copy(self, user_id: str, message: MessageCell) -> MessageCell | None:
-        """The cell of a message that counts in a user's row; None where there is none."""
+        """The cell of a message that counts in a user's row; None where there is none.
+
+        Where that is not as `message` is, it may be hidden there, or what was done to it: then the cell is what both
+        say together.
+        """
         self.lookups += 1
+        shown = await self._counted(user_id, message.conversation_id, message.message_id)
+        if shown is not None and (_changed_at(shown), shown.reactions) == (_changed_at(message), message.reactions):
+            return shown
+        hidden = await self._counted(user_id, hidden_conversation_id(message.conversation_id), message.message_id)
+        return _together(shown, hidden)
+
+    async def _counted(self, user_id: str, conversation_id: bytes, message_id: bytes) -> MessageCell | None:
         row = row_key(user_id, self._store.shards)
-        copies = await self._cells.copies(row, message.conversation_id, message.message_id)
-        if self._store.late_writes:
+        copies = await self._cells.copies(row, conversation_id, message_id)
+        if copies and self._store.late_writes:
             fence = FenceCheck(await self._cells.fences(row), Report(user_id), fenced=True)
             copies = [copy for copy in copies if fence.counts(copy.epoch, copy.version)]
         return max(copies, key=lambda one: one.version, default=None)
+
+
+def _together(shown: MessageCell | None, hidden: MessageCell | None) -> MessageCell | None:
+    """What two cells of a message say together: its last change, and of each user the last reaction."""
+    if shown is None or hidden is None:
+        return shown or hidden
+    reactions = {one.user_id: one for one in sorted((*shown.reactions, *hidden.reactions), key=lambda one: one.version)}
+    newest = max(shown, hidden, key=_changed_at)
+    return msgspec.structs.replace(newest, reactions=tuple(reactions.values()))
 
 
 def _changed_at(cell: MessageCell) -> int:

@@ -284,6 +284,7 @@ def _cell(me: Member) -> NodeCell:
         plan=node.plan,
         load=me.load,
         reaches_peers=me.reaches_peers,
+        features=node.features,
     )
 
 

@@ -317,7 +317,7 @@ class Membership:
         self._was_listed |= newer.node(self.incarnation) is not None
         owned = {shard: newer.since[shard] for shard in newer.shards_of(self.incarnation)}
         self.has_owned |= bool(owned)
-        changed = self.ownership.apply(newer.version, owned)
+        changed = self.ownership.apply(newer.version, owned, newer.features)
         if self.on_applied is not None:
             self.on_applied(newer, changed)
 

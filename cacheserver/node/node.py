@@ -36,12 +36,14 @@ from rowbox.cacheserver.owner.samples import owner_samples
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -291,6 +293,10 @@ class Node:
     async def change_account(self, request: ChangeAccount) -> AccountResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).change_account(request)
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_blocks(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -8,6 +8,7 @@ also where the owner is the same: the shard may have been another's in between.
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
+from rowbox.cacheserver.features import KNOWN
 from rowbox.cacheserver.node.lease import Lease
 from rowbox.hbase_schema.keys import MAX_SHARDS
 from rowbox.mailbox.errors import LeaseLapsed, NotTheOwner
@@ -132,6 +133,8 @@ class EpochOwnership:
         self.map_version = map_version
         """The newest version of the map that was taken in."""
         self.incarnation = incarnation
+        self.features: Collection[str] = KNOWN
+        """See Ownership. Before a map was taken in: all."""
         self.is_held = True
         self.on_outranked: Callable[[], None] | None = None
         self.who_has: Callable[[int], str] = lambda _shard: "another server owns this user"
@@ -173,8 +176,9 @@ class EpochOwnership:
             grant = self._grants[shard] = EpochGrant(self, shard, since)
         return grant
 
-    def apply(self, map_version: int, owned: Mapping[int, int]) -> Changed:
-        """Takes in a version of the map: `owned` has the shards that it gives to this incarnation, each with its since.
+    def apply(self, map_version: int, owned: Mapping[int, int], features: Collection[str] | None = None) -> Changed:
+        """Takes in a version of the map: `owned` has the shards that it gives to this incarnation, each with its since;
+        `features` is what it says is on (None: what was before).
 
         A grant ends where the shard is not there any more or has a higher `since`; all others stay as they are.
         Versions come in rising order. ValueError for one below the newest.
@@ -182,6 +186,7 @@ class EpochOwnership:
         if map_version < self.map_version:
             raise ValueError(f"map version {map_version} comes after {self.map_version}")
         before, self._since, self.map_version = self._since, dict(owned), map_version
+        self.features = features if features is not None else self.features
         lost = frozenset(shard for shard, since in before.items() if owned.get(shard) != since)
         gained = frozenset(shard for shard, since in owned.items() if before.get(shard) != since)
         for shard in lost:

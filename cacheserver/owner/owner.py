@@ -61,6 +61,7 @@ from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.delivery.delivery import Delivery
 from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.recovery import Recovery
+from rowbox.cacheserver.features import check_deed
 from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.feed_pages import FeedPages
 from rowbox.cacheserver.fetch.fetches import Fetches
@@ -74,12 +75,14 @@ from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
+from rowbox.cacheserver.people.block_calls import BlockCalls
 from rowbox.cacheserver.people.first_messages import FirstMessages
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -87,6 +90,7 @@ from rowbox.cacheserver.port import (
     Changes,
     Create,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -363,6 +367,7 @@ class Owner:
             patience_s=settings.commit.timeout_ms / 1000,
         )
         self.presence_rules = PresenceRules(self.table, self.revocations, self._limits, self._shows_presence)
+        self.blocks = BlockCalls(self.table, self.revocations, self._limits)
         self._only_known = settings.users.policy == "known"
         self.first_messages = FirstMessages(self.table, self.profiles)
         self.front_door = FrontDoor(
@@ -695,6 +700,7 @@ class Owner:
         user_id, bearer = request.user_id, request.bearer
         if not self.revocations.admits_write(user_id, bearer):
             await self._admit_in_line(user_id, bearer, request.routed)
+        check_deed(request.deed, self._ownership.features)
         quota = self._limits.take("send", user_id)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         judge, routed = self.revocations.check_again, request.routed
@@ -884,6 +890,10 @@ class Owner:
     def fetch_devices(self, request: FetchDevices) -> Coroutine[Any, Any, DevicesResult]:
         """See MailboxPort."""
         return self.devices.fetch(request)
+
+    def fetch_blocks(self, request: FetchBlocks) -> Coroutine[Any, Any, BlocksShown]:
+        """See MailboxPort."""
+        return self.blocks.fetch(request)
 
     def fetch_users(self, request: FetchUsers) -> Coroutine[Any, Any, UsersShown]:
         """See MailboxPort."""

@@ -16,12 +16,14 @@ from msgspec.structs import replace
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -176,6 +178,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
 
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
+    handlers.add(calls.FETCH_BLOCKS, _checked(check, port.fetch_blocks))
     handlers.add(calls.FETCH_USERS, _checked(check, port.fetch_users))
     handlers.add(calls.PRESENCE_TERMS, _checked(check, port.presence_terms))
     handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
@@ -331,6 +334,10 @@ class RemoteMailboxes:
         except RateLimited as error:
             self._remember(request.user_id, error)
             raise
+
+    async def fetch_blocks(self, request: FetchBlocks, *, timeout_s: float | None = None) -> BlocksShown:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_BLOCKS, request, timeout_s))
 
     async def fetch_users(self, request: FetchUsers, *, timeout_s: float | None = None) -> UsersShown:
         """See MailboxPort."""

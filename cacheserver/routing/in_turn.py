@@ -17,12 +17,14 @@ from typing import Any, TypeAlias, TypeVar
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -201,6 +203,10 @@ class InTurn:
     def deliver(self, user_id: str, messages: Sequence[Message]) -> Awaitable[int]:
         """See Target. One delivery of a recipient is under way at a time, so these need no order."""
         return self._target.deliver(user_id, messages)
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        """See MailboxPort."""
+        return await self._target.fetch_blocks(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -28,15 +28,18 @@ import msgspec
 
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
+from rowbox.cacheserver.features import check_deed
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -230,6 +233,7 @@ class Router:
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
         """See MailboxPort. `changed` is False too where it was an earlier try of this request whose answer was lost."""
+        check_deed(request.deed, self._view.features)
         asked = (request.user_id, request.deed, request.bearer)
 
         def ask(target: Target, routed: Routed) -> Awaitable[AccountResult]:
@@ -341,6 +345,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_group(request))
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_blocks(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -24,6 +24,7 @@ from rowbox.mailbox.aggregate.needs import (
 )
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
+from rowbox.mailbox.ids import hidden_conversation_id
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
@@ -97,11 +98,14 @@ class RowReader:
         if isinstance(need, MessageNeed):
             held = [await self.message(view, need.conversation_id, need.message_id)]
             held += [await self._message_of(user_id, need) for user_id in need.holders]
-            return Fact(need, as_of, HeldMessages(tuple(held)))
+            hidden = await self._hidden(view, need) if need.with_hidden else ()
+            return Fact(need, as_of, HeldMessages(tuple(held), hidden))
         if isinstance(need, NewestNeed):
             return Fact(need, as_of, HeldMessages(tuple(await self._newest(view, need))))
         is_held = await self._holds(view, need.conversation_id, need.message_id)
         if isinstance(need, CopyNeed):
+            if need.or_hidden and not is_held:
+                is_held = await self._holds(view, hidden_conversation_id(need.conversation_id), need.message_id)
             return Fact(need, as_of, is_held)
         unread = await self._unread_above(view, need.conversation_id, need.mark)
         return Fact(need, as_of, Behind(unread, is_held))
@@ -109,6 +113,12 @@ class RowReader:
     async def message(self, view: View, conversation_id: bytes, message_id: bytes) -> MessageCell | None:
         """The cell of a message that counts; None where there is none."""
         return current(view, await self._cells_of(view.row, MessageNeed(conversation_id, message_id)))
+
+    async def _hidden(self, view: View, need: MessageNeed) -> tuple[MessageCell | None, ...]:
+        """What is kept of a message under the hidden id, in the row of the view and in those of the holders."""
+        at_hidden = MessageNeed(hidden_conversation_id(need.conversation_id), need.message_id)
+        own = current(view, await self._cells_of(view.row, at_hidden))
+        return own, *[await self._message_of(user_id, at_hidden) for user_id in need.holders]
 
     async def _newest(self, view: View, need: NewestNeed) -> list[MessageCell]:
         """The newest messages of a conversation, the newest first."""

@@ -14,6 +14,7 @@ import msgspec
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -21,6 +22,7 @@ from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -222,6 +224,7 @@ SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, wri
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
 REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
 CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.REQUESTS, writes=True)
+FETCH_BLOCKS = CallSpec("fetch_blocks", FetchBlocks, BlocksShown, Lane.REQUESTS, writes=False)
 FETCH_USERS = CallSpec("fetch_users", FetchUsers, UsersShown, Lane.REQUESTS, writes=False)
 CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)
 FETCH_GROUP = CallSpec("fetch_group", FetchGroup, GroupShown, Lane.REQUESTS, writes=False)

@@ -53,6 +53,7 @@ class NodeCell(msgspec.Struct, frozen=True):
     `load`: what it does, as of this beat; None: it owns nothing, or does not say.
     `reaches_peers`: as of this beat, or some beat shortly before, it had links with half of the other servers at least;
     None: it does not say, as a Rowbox that knew nothing of this. Nobody leaves its shards to such a one alone.
+    `features`: what it knows of what is switched on once all know it (features.py).
     """
 
     incarnation: str
@@ -70,6 +71,7 @@ class NodeCell(msgspec.Struct, frozen=True):
     plan: int = 1
     load: NodeLoad | None = None
     reaches_peers: bool | None = None
+    features: tuple[str, ...] = ()
 
     @property
     def lasting(self) -> "NodeCell":

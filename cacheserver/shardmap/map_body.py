@@ -1,10 +1,12 @@
 """The bytes of a map: a byte for the format, and behind it, compressed by zlib, a msgpack array.
 
-    [version, plan, nodes, wishes, pins, hand_overs, owners, since's versions, since, moving_to]
+    [version, plan, nodes, wishes, pins, hand_overs, owners, since's versions, since, moving_to, features]
 
 The columns are one unsigned 16-bit number a shard, big-endian: a place in `nodes` (65,535: nobody), and for `since` a
 place in the versions that occur. Fields behind the last known one are passed over, in the array and in each node's and
-wish's; whoever writes the next map writes it without them (docs/formats.md).
+wish's; whoever writes the next map writes it without them (docs/formats.md). That must not happen to features: a map in
+which some are on has a format of its own, which no Rowbox reads that knows none, and this one reads it only where it
+knows all of them.
 """
 
 import sys
@@ -16,10 +18,12 @@ from typing import Final
 
 import msgspec
 
+from rowbox.cacheserver.features import KNOWN
 from rowbox.cacheserver.shardmap.shard_map import NOBODY, ListedNode, ShardMap, Wish
 from rowbox.mailbox.errors import StoreDamaged
 
 FORMAT: Final = b"\x01"
+FORMAT_OF_FEATURES: Final = b"\x02"
 MOST_BYTES: Final = 64 << 20
 """Of a body that was decompressed: more is damage, and must not fill the memory."""
 _NOBODY: Final = 0xFFFF
@@ -36,6 +40,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     versions: tuple[int, ...]
     since: bytes
     moving_to: bytes
+    features: tuple[str, ...] = ()
 
 
 _decoder = msgspec.msgpack.Decoder(_Body)
@@ -56,13 +61,14 @@ def encode_map(shard_map: ShardMap) -> bytes:
         versions,
         _column(places[version] for version in shard_map.since),
         _column(_NOBODY if place == NOBODY else place for place in shard_map.moving_to),
+        shard_map.features,
     )
-    return FORMAT + zlib.compress(msgspec.msgpack.encode(body))
+    return (FORMAT_OF_FEATURES if shard_map.features else FORMAT) + zlib.compress(msgspec.msgpack.encode(body))
 
 
 def decode_map(value: bytes) -> ShardMap:
     """The inverse of `encode_map`. StoreDamaged where the bytes are no map, or one that breaks a map's rules."""
-    if value[:1] != FORMAT:
+    if value[:1] not in (FORMAT, FORMAT_OF_FEATURES):
         raise StoreDamaged(f"a map of the cluster has format {value[:1].hex()}, which this Rowbox cannot read")
     try:
         unpacking = zlib.decompressobj()
@@ -71,7 +77,11 @@ def decode_map(value: bytes) -> ShardMap:
         shard_map = _map_of(body)
     except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
         raise StoreDamaged(f"a map of the cluster does not read back: {error}") from error
-    if not whole or not _keeps_rules(shard_map):
+    unknown = [feature for feature in shard_map.features if feature not in KNOWN]
+    if unknown:
+        raise StoreDamaged(f"the cluster has switched on what this Rowbox does not know: {', '.join(unknown)}")
+    is_of_format = bool(shard_map.features) == (value[:1] == FORMAT_OF_FEATURES)
+    if not whole or not is_of_format or not _keeps_rules(shard_map):
         raise StoreDamaged("a map of the cluster does not read back: it contradicts itself")
     return shard_map
 
@@ -92,6 +102,7 @@ def _map_of(body: _Body) -> ShardMap:
         tuple(body.versions[place] for place in _numbers(body.since)),
         _places(body.moving_to),
         body.hand_overs,
+        body.features,
     )
 
 

@@ -245,7 +245,15 @@ def _state(node: ListedNode, cell: NodeCell | None, *, is_listed: bool, is_silen
 
 def _as_listed(cell: NodeCell) -> ListedNode:
     return ListedNode(
-        cell.incarnation, cell.node_id, cell.peer, cell.url, cell.weight, cell.zone, cell.standby, plan=cell.plan
+        cell.incarnation,
+        cell.node_id,
+        cell.peer,
+        cell.url,
+        cell.weight,
+        cell.zone,
+        cell.standby,
+        plan=cell.plan,
+        features=cell.features,
     )
 
 

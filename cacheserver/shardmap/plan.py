@@ -5,6 +5,8 @@ members     (`changed_members`) Who has ended is unlisted, who has come is liste
 moves       (`rebalanced`) Shards that should be elsewhere (placement.py) are set on the move, a few at a time. Not
             while any shard is without an owner, and not where a listed node does not know these rules.
 
+features    What all who are listed have announced is switched on; who does not know what is on is not listed.
+
 A node that joins while another incarnation of it is listed and lives waits: two would share one place on the ring. A
 standby that took over is an ordinary node from then on, until operators wish otherwise: its shards are not taken from
 it because the dead one comes back.
@@ -45,7 +47,7 @@ def changed_members(standing: ShardMap, cells: Iterable[NodeCell]) -> ShardMap |
     joining = _joining(by_incarnation.values(), {node.node_id for node in living}, standing)
     after = standing.next().listing([*renewed, *joining])
     after = _with_standbys(after, ended).unlisting(ended)
-    after = _with_owners(_with_somebody(after))
+    after = _with_owners(_with_somebody(after)).switching_on()
     return None if msgspec.structs.replace(after, version=standing.version) == standing else after
 
 
@@ -85,6 +87,7 @@ def _renewed(node: ListedNode, cell: NodeCell) -> ListedNode:
         zone=cell.zone,
         draining=cell.status == "draining" or cell.reaches_peers is False,  # whom others cannot ask is given nothing
         plan=cell.plan,
+        features=cell.features,
     )
 
 
@@ -92,6 +95,7 @@ def _joining(cells: Iterable[NodeCell], taken: set[str], standing: ShardMap) -> 
     joining: dict[str, ListedNode] = {}
     for cell in sorted(cells, key=lambda cell: cell.incarnation):
         can_serve = cell.reaches_mail and cell.reaches_peers is not False
+        can_serve &= set(standing.features) <= set(cell.features)
         is_ready = cell.status == "alive" and can_serve and cell.node_id not in taken | {""}
         if is_ready and standing.node(cell.incarnation) is None and cell.node_id not in joining:
             node = ListedNode(cell.incarnation, cell.node_id, standby=cell.standby)

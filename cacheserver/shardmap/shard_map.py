@@ -33,7 +33,8 @@ class ListedNode(msgspec.Struct, frozen=True, array_like=True):
     """One incarnation as the map lists it. The order of the fields is the format on disk: a new one comes last.
 
     `peer`: the address for peers, "" none; `url`: the one for clients. `weight`: percent of an ordinary node's share.
-    `plan`: the highest version of the planner's rules that it follows. What operators wish stands apart (`Wish`).
+    `plan`: the highest version of the planner's rules that it follows. `features`: what it has announced that it knows.
+    What operators wish stands apart (`Wish`).
     """
 
     incarnation: str
@@ -45,6 +46,7 @@ class ListedNode(msgspec.Struct, frozen=True, array_like=True):
     standby: bool = False
     draining: bool = False
     plan: int = 1
+    features: tuple[str, ...] = ()
 
     @property
     def never_lived(self) -> bool:
@@ -70,7 +72,7 @@ class ShardMap(msgspec.Struct, frozen=True, dict=True):
     """One version of the map. `nodes` ascend by incarnation; the three columns have a place for each shard.
 
     `owners` and `moving_to` hold places in `nodes`, or NOBODY. `pins`: shard -> node id. The mappings are not to be
-    changed by anybody.
+    changed by anybody. `features`: what is switched on, ascending; what is stays so (features.py).
     """
 
     version: int
@@ -82,6 +84,7 @@ class ShardMap(msgspec.Struct, frozen=True, dict=True):
     since: tuple[int, ...]
     moving_to: tuple[int, ...]
     hand_overs: Mapping[int, str]
+    features: tuple[str, ...] = ()
 
     # Asking
 
@@ -166,6 +169,13 @@ class ShardMap(msgspec.Struct, frozen=True, dict=True):
         return self._listing_only(
             {node.incarnation: node for node in self.nodes if node.incarnation not in incarnations}
         )
+
+    def switching_on(self) -> "ShardMap":
+        """With what all who are listed know switched on; without anybody listed, as it is."""
+        if not self.nodes:
+            return self
+        known = set.intersection(*(set(node.features) for node in self.nodes))
+        return self._with(features=tuple(sorted(known.union(self.features))))
 
     def giving(self, shards: Iterable[int], incarnation: str, hand_over: str | None = None) -> "ShardMap":
         """With the shards given to a listed one, since this version. `hand_over`: the id of what it was handed."""

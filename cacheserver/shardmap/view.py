@@ -9,7 +9,7 @@ once in a VAIN_PAUSE_S from then on, until a newer map does stand.
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import Final
 
 from rowbox.cacheserver.samples import Sample
@@ -43,6 +43,11 @@ class MapView:
     def version(self) -> int:
         """The version of the newest map; 0 where none is known."""
         return 0 if self.newest is None else self.newest.version
+
+    @property
+    def features(self) -> Collection[str]:
+        """What is switched on by the newest map (cacheserver/features.py)."""
+        return () if self.newest is None else self.newest.features
 
     def show(self, newer: ShardMap) -> bool:
         """Takes in a map that stands or stood in the store. Whether it is newer than what was known; else it is not

@@ -18,6 +18,7 @@ from rowbox.api.operator.tokens import revocation_calls
 from rowbox.api.web.pages import cluster_pages
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import BareTime, StoreClock, Time, wall_clock_us
+from rowbox.cacheserver.features import KNOWN
 from rowbox.cacheserver.node.node import Node, Stores
 from rowbox.cacheserver.node.proposals import planned_aside
 from rowbox.cacheserver.node.trusted_time import TrustedTime
@@ -268,7 +269,8 @@ def listed_node(settings: Settings) -> ListedNode:
     # Whom no other server can call takes over when the owner ends, and owns nothing before.
     standby = cluster.standby or not cluster.peer_listen
     url = settings.server.public_url
-    return ListedNode("", node_id, peer, url, weight=cluster.weight, zone=cluster.zone, standby=standby)
+    place = node_id, peer, url, cluster.weight, cluster.zone
+    return ListedNode("", *place, standby=standby, features=KNOWN)
 
 
 def _node_id_of(folder: Path) -> str:

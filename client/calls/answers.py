@@ -302,6 +302,30 @@ class User(Struct, rename="camel", kw_only=True, frozen=True):
     last_updated_timestamp: int | None = None
 
 
+class ChangedBlock(Struct, rename="camel", kw_only=True, frozen=True):
+    """Whom the user blocks, or blocks no more, after a call that says so."""
+
+    user_id: str
+    last_updated_timestamp: int
+    """Since when it is so; 0: it was never otherwise."""
+    changed: bool
+    """False: it was so already, by an earlier try perhaps."""
+
+
+class BlockedUser(Struct, rename="camel", kw_only=True, frozen=True):
+    """Somebody whom the user blocks."""
+
+    user_id: str
+    since_timestamp: int
+
+
+class BlocksPage(Struct, rename="camel", kw_only=True, frozen=True):
+    """Some of those whom the user blocks, by their userIds. `has_more`: there are others behind the last one."""
+
+    blocks: tuple[BlockedUser, ...]
+    has_more: bool
+
+
 class FetchedUsers(Struct, rename="camel", kw_only=True, frozen=True):
     """Those who are known of the users who were asked for, in that order."""
 

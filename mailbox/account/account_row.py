@@ -4,11 +4,23 @@ What is asked for twice is done once: what is so already is not changed. Each ch
 no conversation one of the kind ACCOUNT, which names nothing, and the user's devices ask what they show.
 """
 
-from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, CreateProfile, SetConversation, UpdateProfile
+from msgspec.structs import replace
+
+from rowbox.mailbox.account.deeds import (
+    AccountChanged,
+    AccountDeed,
+    BlockUser,
+    CreateProfile,
+    SetConversation,
+    UnblockUser,
+    UpdateProfile,
+)
 from rowbox.mailbox.account.own_conversations import OwnConversations
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import PROFILE, ChangeKind, LogCell
-from rowbox.mailbox.errors import UnknownUser, UserExists
+from rowbox.mailbox.cells import BLOCK, PROFILE, ChangeKind, LogCell
+from rowbox.mailbox.errors import TooManyBlocks, UnknownUser, UserExists
+from rowbox.mailbox.group import person_key
+from rowbox.mailbox.people.block import MOST_BLOCKS, Block
 from rowbox.mailbox.people.profile import Profile
 
 
@@ -19,11 +31,15 @@ class AccountRow:
         self._plan = plan
 
     def do(self, deed: AccountDeed) -> AccountChanged:
-        """Does what is asked. UserExists, UnknownUser, and what OwnConversations raises."""
+        """Does what is asked. UserExists, UnknownUser, TooManyBlocks, and what OwnConversations raises."""
         if isinstance(deed, SetConversation):
             return OwnConversations(self._plan).set(deed)
         if isinstance(deed, CreateProfile):
             return self._create(deed)
+        if isinstance(deed, BlockUser):
+            return self._block(deed.user_id)
+        if isinstance(deed, UnblockUser):
+            return self._unblock(deed.user_id)
         return self._update(deed)
 
     def _create(self, new: CreateProfile) -> AccountChanged:
@@ -47,6 +63,32 @@ class AccountRow:
         if said == (known.name, known.avatar, known.attributes, known.last_seen):
             return AccountChanged(known.version, changed=False)
         return self._put_profile(*said, created=known.created_version)
+
+    def _block(self, user_id: str) -> AccountChanged:
+        key = person_key(user_id)
+        known = self._plan.state(BLOCK, key)
+        if known is not None and known.is_on:
+            return AccountChanged(known.since, changed=False)
+        if known is None and len(self._plan.keys_of(BLOCK)) >= MOST_BLOCKS:
+            raise TooManyBlocks(f"you have blocked {MOST_BLOCKS} people at some time, and nobody may block more")
+        epoch, version = self._plan.stamp()
+        if known is None:
+            known = Block(version, epoch, user_id, version, 0, version)
+        self._put_block(replace(known, version=version, epoch=epoch, since=version, ended=0), key)
+        return AccountChanged(version, changed=True)
+
+    def _unblock(self, user_id: str) -> AccountChanged:
+        key = person_key(user_id)
+        known = self._plan.state(BLOCK, key)
+        if known is None or not known.is_on:
+            return AccountChanged(known.ended if known is not None else 0, changed=False)
+        epoch, version = self._plan.stamp()
+        self._put_block(replace(known, version=version, epoch=epoch, ended=version), key)
+        return AccountChanged(version, changed=True)
+
+    def _put_block(self, block: Block, key: bytes) -> None:
+        self._plan.put(BLOCK, block, key)
+        self._plan.log.append(LogCell(block.version, block.epoch, ChangeKind.ACCOUNT, b"", b""))
 
     def _put_profile(
         self, name: str, avatar: str, attributes: dict[str, str], last_seen: str, *, created: int

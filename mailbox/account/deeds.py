@@ -38,7 +38,19 @@ class SetConversation(msgspec.Struct, frozen=True, array_like=True, tag=3):
     is_marked_unread: bool | None = None
 
 
-AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation
+class BlockUser(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Hides from now on what comes of another user."""
+
+    user_id: str
+
+
+class UnblockUser(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Shows again what comes of another user from now on."""
+
+    user_id: str
+
+
+AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation | BlockUser | UnblockUser
 
 
 class AccountChanged(msgspec.Struct, frozen=True, array_like=True):

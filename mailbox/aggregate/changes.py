@@ -26,7 +26,8 @@ class NewChange(NamedTuple):
 
     `window_us`: since its sending less time has to have passed, in microseconds; 0: nobody changes anything. `entropy`:
     62 random bits for the id under which the change goes to the recipients. `holders`: whose rows take the change in
-    the same commit, where no write can be late.
+    the same commit, where no write can be late. `with_hidden`: one of them has blocked the author at some time, so what
+    is kept there under the hidden id is asked for too.
     """
 
     conversation_id: bytes
@@ -35,6 +36,7 @@ class NewChange(NamedTuple):
     window_us: int
     entropy: int
     holders: tuple[str, ...] = ()
+    with_hidden: bool = False
 
 
 class NewReaction(NamedTuple):
@@ -46,6 +48,7 @@ class NewReaction(NamedTuple):
     window_us: int
     entropy: int
     holders: tuple[str, ...] = ()
+    with_hidden: bool = False
 
 
 New: TypeAlias = NewChange | NewReaction
@@ -56,12 +59,14 @@ class Changed(NamedTuple):
     """The result of a change: the message's version in this mailbox. `message`: what others are told of it; None: it
     was so before.
 
-    `held`: what stood of it in the rows of the change's `holders`.
+    `held`: what stood of it in the rows of the change's `holders`, and `hidden`: what was kept hidden of it there; ()
+    where nobody asked for that.
     """
 
     version: int
     message: Message | None
     held: tuple[MessageCell | None, ...] = ()
+    hidden: tuple[MessageCell | None, ...] = ()
 
 
 def is_due(new: NewChange, held: MessageCell, user_id: str, now_us: int) -> bool:

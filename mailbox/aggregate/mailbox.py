@@ -169,6 +169,10 @@ class Mailbox:
         """The states of a kind by key. Not for conversations: `index` has them."""
         return cast("Mapping[bytes, StateT]", self.others.get(kind.letter, {}))
 
+    def has_any(self, kind: Kind[StateT]) -> bool:
+        """Whether there is a state of this kind, under whatever key. Not for conversations."""
+        return bool(self.others.get(kind.letter))
+
     @property
     def receipts(self) -> Mapping[bytes, ReceiptMarks]:
         """The marks of both sides, by conversation."""

@@ -18,10 +18,13 @@ class DedupeNeed(NamedTuple):
 
 
 class CopyNeed(NamedTuple):
-    """Does the conversation hold this message already? The Fact's value: bool."""
+    """Does the conversation hold this message already, or what is hidden of it where `or_hidden`? The Fact's value:
+    bool.
+    """
 
     conversation_id: bytes
     message_id: bytes
+    or_hidden: bool = False
 
 
 class MessageNeed(NamedTuple):
@@ -29,12 +32,13 @@ class MessageNeed(NamedTuple):
 
     The Fact's value: HeldMessages, of this row first and then of `holders` in their order. `holders` are only named
     where no write can be late, by a change that goes into their rows too: no other command touches a cell of a message
-    whose author's row is locked.
+    whose author's row is locked. `with_hidden`: what is kept of it under the hidden id is asked for as well.
     """
 
     conversation_id: bytes
     message_id: bytes
     holders: tuple[str, ...] = ()
+    with_hidden: bool = False
 
 
 class MarkNeed(NamedTuple):
@@ -78,10 +82,12 @@ class Behind(NamedTuple):
 class HeldMessages(NamedTuple):
     """What a read found for a MessageNeed: of each row the message's cell that counts; None where it is not there.
 
+    `hidden`: in the same order what is kept under the hidden id; () where that was not asked for.
     For a NewestNeed: the cells that count, as many as there are.
     """
 
     cells: tuple[MessageCell | None, ...]
+    hidden: tuple[MessageCell | None, ...] = ()
 
 
 class Fact(NamedTuple):

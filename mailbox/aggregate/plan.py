@@ -8,6 +8,7 @@ leaves the plan as it was.
 
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
@@ -205,6 +206,14 @@ class Plan:
         planned = self.others.get(kind.letter, {}).get(key)
         return cast("StateT", planned) if planned is not None else self._mailbox.state(kind, key)
 
+    def has_any(self, kind: Kind[StateT]) -> bool:
+        """Whether there is a state of this kind, under whatever key. Not for conversations."""
+        return kind.letter in self.others or self._mailbox.has_any(kind)
+
+    def keys_of(self, kind: Kind[StateT]) -> AbstractSet[bytes]:
+        """The keys that have a state of this kind after the commands so far. Not for conversations."""
+        return self._mailbox.states_of(kind).keys() | self.others.get(kind.letter, {}).keys()
+
     def stamp(self) -> Stamp:
         """A new version for one change, and the mailbox's epoch: the first two fields of the new state."""
         return Stamp(self._mailbox.epoch, self.tick(0))
@@ -348,10 +357,17 @@ class Plan:
             self.refuses_more = True
         return Revoked(before_s)
 
-    def send(self, new: NewSend, fact: Fact | None = None, may_begin: Callable[[], None] | None = None) -> Sent | Need:
+    def send(
+        self,
+        new: NewSend,
+        fact: Fact | None = None,
+        may_begin: Callable[[], None] | None = None,
+        may_send: Callable[[], None] | None = None,
+    ) -> Sent | Need:
         """Adds a send of the mailbox's own user. ClientMessageIdReused where its id names another payload.
 
-        `may_begin` is asked where the message is new and the first of its conversation; what it raises is raised.
+        `may_send` is asked where the message is new, `may_begin` where it is its conversation's first as well; what
+        they raise is raised.
         """
         record = self.earlier_send(new.client_id_hash, fact)
         if isinstance(record, DedupeNeed):
@@ -360,6 +376,8 @@ class Plan:
             if record.payload_hash != new.payload_hash:
                 raise ClientMessageIdReused("this clientMessageId was used for another message")
             return Sent(record, None)
+        if may_send is not None:
+            may_send()
         if may_begin is not None and self.conversation(new.conversation_id) is None:
             may_begin()
         return self._new_send(new)
@@ -375,7 +393,7 @@ class Plan:
         sent_us = message.sent_us
         if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
             return 0
-        known = self._holds(message, fact)
+        known = self.holds(message, fact)
         if isinstance(known, CopyNeed):
             return known
         return 0 if known else self._deliver_new(message, sent_us)
@@ -392,7 +410,7 @@ class Plan:
         stands = self._stands(new, fact)
         if isinstance(stands, MessageNeed):
             return stands
-        state, held, of_holders = stands
+        state, held, *of_holders = stands
         if not is_due(new, held, self._mailbox.user_id, self.now_us):
             return Changed(held.version, None)
         version = self.tick(0)
@@ -401,7 +419,7 @@ class Plan:
         message = Message(*told, change)
         self._change(held, message, state, version)
         self._tell(message, new, version)
-        return Changed(version, message, of_holders)
+        return Changed(version, message, *of_holders)
 
     def react(self, new: NewReaction, fact: Fact | None = None) -> Changed | MessageNeed:
         """Changes how the mailbox's user reacts to a message. The same reaction again changes nothing.
@@ -411,7 +429,7 @@ class Plan:
         stands = self._stands(new, fact)
         if isinstance(stands, MessageNeed):
             return stands
-        state, held, of_holders = stands
+        state, held, *of_holders = stands
         user_id = self._mailbox.user_id
         if not is_reaction_due(new, held, user_id, self.now_us):
             return Changed(held.version, None)
@@ -422,7 +440,7 @@ class Plan:
         self._react(held, reactions, state, version)
         message = Message(new.message_id, new.conversation_id, user_id, state.participants, "", None, reaction)
         self._tell(message, new, version)
-        return Changed(version, message, of_holders)
+        return Changed(version, message, *of_holders)
 
     def take_change(self, message: Message, held: MessageCell | None) -> int:
         """Adds what another user's message was changed to, or another user's reaction to a message.
@@ -601,7 +619,7 @@ class Plan:
         if record is not None or not self._mailbox.client_ids.may_hold(client_id_hash):
             return record
         need = DedupeNeed(client_id_hash)
-        if not self._answers(fact, need):
+        if not self.answers(fact, need):
             return need
         return fact.value if fact is not None and isinstance(fact.value, DedupeCell) else None
 
@@ -609,6 +627,10 @@ class Plan:
         """Adds the record of a send."""
         self.records[record.client_id_hash] = record
         self._cells.append(record)
+
+    def hide(self, cell: MessageCell) -> None:
+        """Adds a message under the hidden id of its conversation. Whose it is has a state of its own to put."""
+        self._cells.append(cell)
 
     def post(self, parcel: OutboxCell) -> None:
         """Has a message delivered to others' rows, once this plan is confirmed."""
@@ -667,14 +689,15 @@ class Plan:
         if state is None or message_id > state.last_message_id:
             return None
         need = MessageNeed(conversation_id, message_id)
-        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
+        if fact is None or not isinstance(fact.value, HeldMessages) or not self.answers(fact, need):
             return need
         return fact.value.cells[0]
 
     def _stands(
         self, new: New, fact: Fact | None
-    ) -> tuple[Conversation, MessageCell, tuple[MessageCell | None, ...]] | MessageNeed:
-        """What stands of the message that `new` is about: its conversation's state, and its cell here and at holders.
+    ) -> tuple[Conversation, MessageCell, tuple[MessageCell | None, ...], tuple[MessageCell | None, ...]] | MessageNeed:
+        """What stands of the message that `new` is about: its conversation's state, its cell here, and at holders what
+        is shown and what is hidden of it.
 
         UnknownConversation, UnknownMessage, NotInGroups.
         """
@@ -685,14 +708,14 @@ class Plan:
             raise NotInGroups("the conversation is a group")
         if not is_message_id(new.message_id) or new.message_id > state.last_message_id:
             raise UnknownMessage("no such message in this conversation")
-        need = MessageNeed(new.conversation_id, new.message_id, new.holders)
-        if fact is None or not isinstance(fact.value, HeldMessages) or not self._answers(fact, need):
+        need = MessageNeed(new.conversation_id, new.message_id, new.holders, new.with_hidden)
+        if fact is None or not isinstance(fact.value, HeldMessages) or not self.answers(fact, need):
             return need
         held, *of_holders = fact.value.cells
         is_joint = self._mailbox.is_fenced or len(new.holders) == len(state.participants) - 1
         if held is None or not is_joint:  # the conversation has come into being since it was looked up
             raise UnknownMessage("no such message in this conversation")
-        return state, held, tuple(of_holders)
+        return state, held, tuple(of_holders), fact.value.hidden[1:]
 
     def _tell(self, message: Message, new: New, version: int) -> None:
         """Puts what others are to be told of a change into the outbox, where they are not told by the same commit."""
@@ -747,18 +770,25 @@ class Plan:
         told = message.sender_id, message.content, client_message_id
         self._cells.append(MessageCell(*key, *told, message.change, came, reactions, None, tallies))
 
-    def _holds(self, message: Message, fact: Fact | None) -> bool | CopyNeed:
-        """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides."""
+    def holds(self, message: Message, fact: Fact | None, *, may_be_hidden: bool = False) -> bool | CopyNeed:
+        """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides.
+
+        `may_be_hidden`: it may be kept under the hidden id as well, where only a read finds it.
+        """
         state = self.conversation(message.conversation_id)
-        if state is None or message.message_id > state.last_message_id:
+        may_be_shown = state is not None and message.message_id <= state.last_message_id
+        if may_be_shown:
+            if any(copy.message_id == message.message_id for _, copy, _ in self.copies):
+                return True
+            window = self._mailbox.windows.get(message.conversation_id)
+            if window is not None and window.covers(message.message_id):
+                if window.get(message.message_id) is not None:
+                    return True
+                may_be_shown = False
+        if not may_be_shown and not may_be_hidden:
             return False
-        if any(copy.message_id == message.message_id for _, copy, _ in self.copies):
-            return True
-        window = self._mailbox.windows.get(message.conversation_id)
-        if window is not None and window.covers(message.message_id):
-            return window.get(message.message_id) is not None
-        need = CopyNeed(message.conversation_id, message.message_id)
-        if not self._answers(fact, need):
+        need = CopyNeed(message.conversation_id, message.message_id, may_be_hidden)
+        if not self.answers(fact, need):
             return need
         return bool(fact is not None and fact.value)
 
@@ -776,7 +806,7 @@ class Plan:
             unread = window.unread_above(mark, self.horizon, is_group=state.group is not None)
             return Behind(unread, window.get(up_to) is not None)
         need = MarkNeed(conversation_id, up_to, mark)
-        if fact is not None and isinstance(fact.value, Behind) and self._answers(fact, need):
+        if fact is not None and isinstance(fact.value, Behind) and self.answers(fact, need):
             return fact.value
         return need
 
@@ -798,7 +828,7 @@ class Plan:
         window = None if conversation_id in self.states else self._mailbox.windows.get(conversation_id)
         return window if window is not None and window.floor <= message_id else None
 
-    def _answers(self, fact: Fact | None, need: Need) -> bool:
+    def answers(self, fact: Fact | None, need: Need) -> bool:
         """Whether `fact` is about `need` and still true: nothing was planned or applied since it was read."""
         return fact is not None and fact.need == need and fact.as_of == self.head
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, LogCell
+from rowbox.mailbox.cells import BLOCK, MEMBERSHIP, ChangeKind, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_S, is_others_date
 from rowbox.mailbox.conversation import Conversation
-from rowbox.mailbox.group import Standing, group_name
+from rowbox.mailbox.group import Standing, group_name, is_group_name, person_key
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.message import is_expired
 from rowbox.mailbox.receipts import NO_MARKS, Receipt
 
 MOST_FRESH: Final = 64
@@ -35,6 +36,8 @@ def read_receipt(mailbox: Mailbox, conversation_id: bytes, read_us: int = 0) -> 
     if state is None or other is None:
         return None
     read = state.read_of_others
+    if state.group is None and _claims_hidden(mailbox, other, read):
+        return None
     if read <= mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
         return None
     known_us = max(read_us, sent_timestamp(read) + 1) if read_us else 0  # never before it was sent, by whichever clock
@@ -62,8 +65,23 @@ def delivered(mailbox: Mailbox, since: int, until: int, only: bytes | None = Non
     for conversation_id, message_id in newest.items():
         state = mailbox.index.get(conversation_id) if only is None or only == conversation_id else None
         other = _told(mailbox, conversation_id, state)
-        if other is not None and message_id > mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
+        if other is None or (not is_group_name(other) and _claims_hidden(mailbox, other, message_id)):
+            continue
+        if message_id > mailbox.receipts.get(conversation_id, NO_MARKS).told_read:
             yield other, Receipt(conversation_id, mailbox.user_id, message_id)
+
+
+def _claims_hidden(mailbox: Mailbox, author_id: str, mark: bytes) -> bool:
+    """Whether a mark would say that the user has something of what is hidden of this author, as long as that is kept.
+
+    While the author is blocked he is told nothing: what changes less looks no different from what nobody reads.
+    """
+    block = mailbox.state(BLOCK, person_key(author_id)) if mailbox.has_any(BLOCK) else None
+    if block is None or block.is_on:
+        return block is not None
+    if not block.hidden_from or mark < block.hidden_from:
+        return False
+    return not is_expired(sent_timestamp(block.hidden_up_to), mailbox.head, mailbox.limits.retention_ms)
 
 
 def _told(mailbox: Mailbox, conversation_id: bytes, state: Conversation | None) -> str | None:

@@ -54,6 +54,7 @@ class Code(StrEnum):
 
     # How the user has set conversations for himself: each is there and as new as its settings; few are pinned.
     OWN_SETTINGS = "own_settings"
+    HIDDEN = "hidden"  # what is hidden is of somebody who was blocked, whose block counts it
 
     # Messages and the log.
     MESSAGE_DOUBLED = "message_doubled"  # a messageId counts once in a conversation (P1)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rowbox.mailbox.cells import (
+    BLOCK,
     CONVERSATION,
     DEVICES,
     MEMBER_MARKS,
@@ -35,6 +36,7 @@ from rowbox.mailbox.check.conversation_check import ConversationCheck
 from rowbox.mailbox.check.devices_check import check_devices
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
+from rowbox.mailbox.check.hidden_check import HiddenCheck
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.check.member_marks_check import check_member_marks
 from rowbox.mailbox.check.receipt_check import ReceiptCheck
@@ -60,10 +62,15 @@ class RowFrame(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Of a message the cell that counts, and the state of its conversation."""
+    """Of a message the cell that counts, and the state of its conversation.
+
+    `is_hidden`: it is kept under the hidden id. Then the cell is as it would be in the conversation, and the state says
+    who takes part and nothing else.
+    """
 
     cell: MessageCell
     state: Conversation
+    is_hidden: bool = False
 
 
 class RowCheck:
@@ -97,6 +104,7 @@ class RowCheck:
             for one, marks in self.receipts.items()
         }
         self._member_marks = states[MEMBER_MARKS.letter]
+        self._hidden = HiddenCheck(user_id, states[BLOCK.letter], self._report)
         self._states = states
         self._account_version = 0
         """Of the newest log entry of the account."""
@@ -127,6 +135,11 @@ class RowCheck:
         if not counted:
             return None
         cell = max(counted, key=lambda one: one.version)
+        if cell.conversation_id not in self._conversations and self._hidden.is_hidden(cell.conversation_id):
+            if cell.sender_id != self._user_id:  # else it is kept for what somebody did to it
+                self._check_stamps(cell, in_group=False)
+            cell, participants = self._hidden.message(counted)
+            return Counted(cell, Conversation.new(participants, 0), is_hidden=True)
         conversation = self._conversation(cell.conversation_id, f"message {cell.message_id.hex()}")
         if conversation is None:
             return None
@@ -169,6 +182,7 @@ class RowCheck:
         for key, marks in self._member_marks.items():
             check_member_marks(key, marks, newest, self._report)
         check_account(self._states, self._account_version, self._report)
+        self._hidden.end()
         self._sends.end()
         for what, count in self._unknown.items():
             self._report(

@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 
 from rowbox.cacheserver.clocks import StoreClock
+from rowbox.cacheserver.features import KNOWN
 from rowbox.cacheserver.node.judgement import Contacts
 from rowbox.cacheserver.node.moves import MoveCounters, Moves, Tenure
 from rowbox.cacheserver.node.node import Node, Stores
@@ -76,7 +77,13 @@ class Server:
     """A Node and its own way to the store that all share. `links`: what links it has with other servers, if any."""
 
     def __init__(
-        self, name: str, store: MemoryStore, clock: WallClock, leave_s: float = 0.0, links: Links | None = None
+        self,
+        name: str,
+        store: MemoryStore,
+        clock: WallClock,
+        leave_s: float = 0.0,
+        links: Links | None = None,
+        features: tuple[str, ...] = KNOWN,
     ) -> None:
         self.name = name
         self._links = links
@@ -96,7 +103,7 @@ class Server:
             self._open,
             self._owner,
             LEASE,
-            ListedNode("", name, peer=name),
+            ListedNode("", name, peer=name, features=features),
             name,
             self.broken.append,
             plan=planned if links is None else links.planned,
@@ -152,9 +159,13 @@ class Servers:
         self.store = MemoryStore(SHARDS, ttl_ms(UNLIMITED.store), late_writes=True, now_ms=self.clock.now_ms)
         self._all: list[Server] = []
 
-    def add(self, name: str, links: Links | None = None, leave_s: float = 0.0) -> Server:
-        """`leave_s`: for how long its stop waits for others to take its shards by moves, which fail here."""
-        server = Server(name, self.store, self.clock, leave_s, links)
+    def add(
+        self, name: str, links: Links | None = None, leave_s: float = 0.0, features: tuple[str, ...] = KNOWN
+    ) -> Server:
+        """`leave_s`: for how long its stop waits for others to take its shards by moves, which fail here. `features`:
+        what it knows of what is switched on once all know it.
+        """
+        server = Server(name, self.store, self.clock, leave_s, links, features)
         self._all.append(server)
         if links is not None:
             links.servers.append(server)

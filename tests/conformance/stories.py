@@ -491,6 +491,34 @@ async def an_admin_acts_for_others(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def blocks_hide(caller: Caller) -> None:
+    """The answers that Mallory gets are those that she would get, to the byte."""
+    sent = await caller.send("mallory", "alice", "hello", "1")
+    place = {"conversationId": sent.json["conversationId"]}
+    token = await _token(caller.get("alice", "fetchChanges"))
+    for call in ("block", "block"):
+        await caller.post("alice", call, userId=caller.user("mallory"))
+    await caller.post("alice", "block", userId=caller.user("alice"))
+    await caller.post("alice", "block", userId="no userId")
+    await caller.send("mallory", "alice", "an insult", "2")
+    await caller.send("mallory", "alice", "an insult", "2")
+    await caller.get("mallory", "sendStatus", clientMessageId="2")
+    await caller.post("mallory", "editMessage", **place, messageId=sent.json["messageId"], messageContent="an insult")
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token)
+    await caller.get("alice", "fetchMessages")
+    await caller.get("alice", "fetchConversation")
+    await caller.send("alice", "mallory", "an answer", "1")
+    for name in ("alice", "mallory"):
+        await caller.get(name, "fetchBlocks", pageSize=1)
+    await caller.get("mallory", "fetchBlocks", userId=caller.user("alice"))
+    await caller.get("alice", "fetchBlocks", pageSize=0)
+    await caller.post("alice", "unblock", userId=caller.user("mallory"))
+    await caller.post("alice", "unblock", userId=caller.user("carol"))
+    await caller.get("alice", "fetchBlocks", after=caller.user("mallory"))
+    await caller.send("mallory", "alice", "hello again", "3")
+    await caller.get("alice", "fetchMessages")
+
+
 async def users_are_known(caller: Caller) -> None:
     async def made_known(who: str, **fields: Json) -> None:
         body = json.dumps({"userId": caller.user(who), **fields}).encode()
@@ -627,6 +655,7 @@ STORIES: Final[tuple[Story, ...]] = (
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,
+    blocks_hide,
     users_are_known,
     conversations_are_set,
     one_id_twenty_times_at_once,

@@ -30,6 +30,7 @@ _PLAIN: Final = {
     "joinedTimestamp": "a time",
     "asOf": "a time",
     "createdTimestamp": "a time",
+    "sinceTimestamp": "a time",
     "lastSeenTimestamp": "a time",
     "version": "a version",
     "groupVersion": "a version",

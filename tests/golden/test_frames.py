@@ -9,6 +9,8 @@ import pytest
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlockShown,
+    BlocksShown,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -18,6 +20,7 @@ from rowbox.cacheserver.port import (
     Create,
     DeviceShown,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -79,7 +82,7 @@ from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, 
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
 from rowbox.mailbox import group
-from rowbox.mailbox.account.deeds import CreateProfile, SetConversation, UpdateProfile
+from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, SetConversation, UnblockUser, UpdateProfile
 from rowbox.mailbox.group import (
     Copied,
     GroupPart,
@@ -186,6 +189,10 @@ VALUES: Mapping[str, Any] = {
     "ChangeAccount, of a conversation": ChangeAccount(
         "alice", SetConversation(ID, 1767225603123466, True, False, None), BEARER, Routed(8, 9)
     ),
+    "ChangeAccount, a block": ChangeAccount("alice", BlockUser("mallory"), BEARER, Routed(8, 9)),
+    "ChangeAccount, the end of a block": ChangeAccount("alice", UnblockUser("mallory"), BEARER, Routed(8, 9)),
+    "FetchBlocks": FetchBlocks("alice", "bob", 100, BEARER),
+    "BlocksShown": BlocksShown((BlockShown("mallory", 7),), True, QUOTA),
     "AccountResult": AccountResult(6, changed=True, quota=QUOTA),
     "FetchUsers": FetchUsers("alice", ("alice", "bob"), BEARER),
     "UsersShown": UsersShown((PROFILE, None), QUOTA),

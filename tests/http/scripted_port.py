@@ -6,6 +6,7 @@ from typing import Any
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
@@ -13,6 +14,7 @@ from rowbox.cacheserver.port import (
     Changes,
     DeviceShown,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -91,6 +93,7 @@ class ScriptedPort:
         self.changed = CHANGED
         self.group = GROUP
         self.account = ACCOUNT
+        self.blocks = BlocksShown((), has_more=False)
         self.profiles: dict[str, Profile] = {"alice": PROFILE}
         self.sees: dict[str, bool | None] = {"bob": True}
         self.hidden: set[str] = set()
@@ -141,6 +144,10 @@ class ScriptedPort:
     async def change_account(self, request: ChangeAccount) -> AccountResult:
         self._called(request)
         return self.account
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        self._called(request)
+        return self.blocks
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         self._called(request)

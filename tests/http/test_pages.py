@@ -208,6 +208,8 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "UpdateUser",
         "SetConversation",
         "Heartbeat",
+        "Block",
+        "Unblock",
     }
 
 

@@ -18,6 +18,7 @@ from rowbox.cacheserver.port import (
     LINK_LOST,
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     Changed,
     ChangeGroup,
@@ -25,6 +26,7 @@ from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -255,6 +257,9 @@ class ModelOwner:
         raise NotImplementedError
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
+        raise NotImplementedError
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         raise NotImplementedError
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
@@ -497,6 +502,9 @@ class ModelLink:
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
         return await self._call(lambda: self._served.change_account(request), writes=True)
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        return await self._call(lambda: self._served.fetch_blocks(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         return await self._call(lambda: self._served.fetch_users(request))

@@ -8,12 +8,14 @@ from typing import Any
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
+    BlocksShown,
     ChangeAccount,
     ChangeGroup,
     ChangeMessage,
     ChangeResult,
     Changes,
     DevicesResult,
+    FetchBlocks,
     FetchChanges,
     FetchConversations,
     FetchDevices,
@@ -126,6 +128,10 @@ class ScriptedTarget:
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
         answer: AccountResult = await self._ask(request)
+        return answer
+
+    async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        answer: BlocksShown = await self._ask(request)
         return answer
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:

@@ -53,6 +53,9 @@ declare const ANSWERS: {
     fetchUsers: string;
     heartbeat: string;
     fetchPresence: string;
+    block: string;
+    unblock: string;
+    fetchBlocks: string;
     registerDevice: string;
     fetchDevices: string;
     setPush: string;
@@ -277,6 +280,28 @@ export type Presence = {
 };
 export type FetchedPresence = {
     users: Record<string, Presence | null>;
+};
+export type ChangedBlock = {
+    userId: string;
+    /**
+     * Since when it is so; 0: it was never otherwise.
+     */
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, by an earlier try perhaps.
+     */
+    changed: boolean;
+};
+export type BlockedUser = {
+    userId: string;
+    sinceTimestamp: number;
+};
+export type BlocksPage = {
+    blocks: BlockedUser[];
+    /**
+     * Whether there are others behind the last one.
+     */
+    hasMore: boolean;
 };
 export type FetchedUsers = {
     users: User[];
@@ -703,6 +728,19 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
  *   not shown.
  * @property {Record<string, ?Presence>} users
+ *
+ * @typedef {object} ChangedBlock Whom the user blocks, or blocks no more, after a call that says so.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp Since when it is so; 0: it was never otherwise.
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} BlockedUser Somebody whom the user blocks.
+ * @property {string} userId
+ * @property {number} sinceTimestamp
+ *
+ * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
+ * @property {BlockedUser[]} blocks
+ * @property {boolean} hasMore Whether there are others behind the last one.
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -1175,6 +1213,29 @@ export declare class Rowbox {
      * @returns {Promise<FetchedPresence>}
      */
     fetchPresence(userIds: string[], options?: CallOptions): Promise<FetchedPresence>;
+    /**
+     * Hides from now on what comes of another user in the conversation with him. He is not told.
+     * @param {string} userId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedBlock>}
+     */
+    block(userId: string, options?: CallOptions): Promise<ChangedBlock>;
+    /**
+     * Shows again what comes of another user from now on. What was hidden stays hidden.
+     * @param {string} userId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedBlock>}
+     */
+    unblock(userId: string, options?: CallOptions): Promise<ChangedBlock>;
+    /**
+     * Whom the user blocks: the first page, or the one behind the user `after`.
+     * @param {{after?: string, pageSize?: number} & CallOptions} [options]
+     * @returns {Promise<BlocksPage>}
+     */
+    fetchBlocks({ after, pageSize, ...options }?: {
+        after?: string;
+        pageSize?: number;
+    } & CallOptions): Promise<BlocksPage>;
     /**
      * Has this client's device listed as signed in: to be called at each start. Throws a TypeError where the client was made without a deviceId.
      * @param {string} [name] What the user knows it by.

@@ -88,6 +88,9 @@ const ANSWERS = {
   fetchUsers: "users",
   heartbeat: "userId",
   fetchPresence: "users",
+  block: "changed",
+  unblock: "changed",
+  fetchBlocks: "blocks",
   registerDevice: "deviceId",
   fetchDevices: "devices",
   setPush: "deviceId",
@@ -213,6 +216,19 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
  *   not shown.
  * @property {Record<string, ?Presence>} users
+ *
+ * @typedef {object} ChangedBlock Whom the user blocks, or blocks no more, after a call that says so.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp Since when it is so; 0: it was never otherwise.
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} BlockedUser Somebody whom the user blocks.
+ * @property {string} userId
+ * @property {number} sinceTimestamp
+ *
+ * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
+ * @property {BlockedUser[]} blocks
+ * @property {boolean} hasMore Whether there are others behind the last one.
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -820,6 +836,35 @@ export class Rowbox {
    */
   fetchPresence(userIds, options = {}) {
     return this.#retried("fetchPresence", { query: { userIds: userIds.join(",") } }, options);
+  }
+
+  /**
+   * Hides from now on what comes of another user in the conversation with him. He is not told.
+   * @param {string} userId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedBlock>}
+   */
+  block(userId, options = {}) {
+    return this.#retried("block", { body: { userId } }, options);
+  }
+
+  /**
+   * Shows again what comes of another user from now on. What was hidden stays hidden.
+   * @param {string} userId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedBlock>}
+   */
+  unblock(userId, options = {}) {
+    return this.#retried("unblock", { body: { userId } }, options);
+  }
+
+  /**
+   * Whom the user blocks: the first page, or the one behind the user `after`.
+   * @param {{after?: string, pageSize?: number} & CallOptions} [options]
+   * @returns {Promise<BlocksPage>}
+   */
+  fetchBlocks({ after, pageSize, ...options } = {}) {
+    return this.#retried("fetchBlocks", { query: { after, pageSize } }, options);
   }
 
   /**

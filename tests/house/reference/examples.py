@@ -95,6 +95,7 @@ async def recorded() -> bytes:
             await _devices(recorder, clock)
             await _users(recorder, clock)
             await _presence(recorder, api)
+            await _blocks(recorder, clock)
             await _refusals(recorder)
     finally:
         await owner.close()
@@ -264,6 +265,19 @@ async def _devices(recorder: _Recorder, clock: _Clock) -> None:
     await post(404, "signOut", "A device that she never had.", "alice", deviceId="tablet")
     await post(401, "registerDevice", "The phone comes back under its old id.", "alice", **phone)
     clock.pass_s(60)
+
+
+async def _blocks(recorder: _Recorder, clock: _Clock) -> None:
+    """Alice wants to hear nothing more of Mallory."""
+    get, post = recorder.get, recorder.post
+    hello = {"recipientId": "alice", "messageContent": "You fool", "clientMessageId": "an-insult"}
+    clock.pass_s(40)
+    await post(200, "block", "Alice blocks Mallory.", "alice", userId="mallory")
+    await post(201, "sendMessage", "Mallory gets the usual answer.", "mallory", **hello)
+    await get(200, "fetchBlocks", "Whom Alice blocks.", "alice")
+    answer = {"recipientId": "mallory", "messageContent": "?", "clientMessageId": "an-answer"}
+    await post(403, "sendMessage", "Alice does not write to whom she blocks.", "alice", **answer)
+    await post(200, "unblock", "What comes of Mallory from now on is shown again.", "alice", userId="mallory")
 
 
 async def _users(recorder: _Recorder, clock: _Clock) -> None:

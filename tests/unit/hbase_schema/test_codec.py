@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
+    BLOCK,
     CONVERSATION,
     DEVICES,
     FORMER,
@@ -33,6 +34,7 @@ from rowbox.mailbox.errors import StoreDamaged
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.block import Block
 from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import MemberMarks, Move, ReceiptMarks
@@ -70,6 +72,7 @@ members = st.builds(Member, texts, st.just("owner"), stamps)
 groups = st.builds(
     Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
 )
+blocks = st.builds(Block, stamps, stamps, texts, stamps, stamps, stamps, stamps, *[identifiers] * 3)
 profiles = st.builds(Profile, stamps, stamps, texts, texts, st.dictionaries(texts, texts, max_size=3), stamps)
 own_settings = st.builds(OwnSettings, stamps, stamps, stamps, st.booleans(), st.booleans(), st.booleans())
 formers = st.builds(Former, stamps, stamps, texts, stamps)
@@ -92,6 +95,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     MEMBER_MARKS.letter: member_marks,
     DEVICES.letter: devices,
     PROFILE.letter: profiles,
+    BLOCK.letter: blocks,
     OWN.letter: own_settings,
 }
 index_cells = st.one_of(

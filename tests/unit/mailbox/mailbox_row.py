@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from rowbox.mailbox.account import blocks
 from rowbox.mailbox.account.account_row import AccountRow
 from rowbox.mailbox.account.deeds import AccountDeed
 from rowbox.mailbox.aggregate.changes import NewChange, NewReaction
@@ -13,6 +14,7 @@ from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
+    BLOCK,
     CONVERSATION,
     PROFILE,
     RECEIPTS,
@@ -101,7 +103,7 @@ class AliceRow:
             message_id(self.now_us + SECOND_US // 2, 7), conversation_id, sender, (sender, "alice"), content
         )
         plan = self._plan()
-        plan.deliver(message)
+        blocks.deliver(plan, message)
         self._commit(plan)
         return message.message_id
 
@@ -170,6 +172,13 @@ class AliceRow:
         """Damages the profile."""
         self.states = [
             replace(cell, current=replace(cell.current, **fields)) if cell.kind == PROFILE.letter else cell
+            for cell in self.states
+        ]
+
+    def change_block(self, **fields: Any) -> None:
+        """Damages the block."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == BLOCK.letter else cell
             for cell in self.states
         ]
 

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from rowbox.cacheserver.shardmap.map_body import FORMAT, decode_map, digest_of, encode_map
+from rowbox.cacheserver.features import KNOWN
+from rowbox.cacheserver.shardmap.map_body import FORMAT, FORMAT_OF_FEATURES, decode_map, digest_of, encode_map
 from rowbox.cacheserver.shardmap.shard_map import NOBODY, ListedNode, ShardMap, Wish
 from rowbox.mailbox.errors import StoreDamaged
 from tests.unit.cacheserver.shardmap.maps import SHARDS, listed, maps
@@ -46,8 +48,21 @@ def test_a_node_with_fewer_fields_has_the_defaults() -> None:
 
 
 def test_another_format_is_not_guessed_at() -> None:
-    with pytest.raises(StoreDamaged, match="format 02"):
-        decode_map(b"\x02" + encode_map(listed("a"))[1:])
+    with pytest.raises(StoreDamaged, match="format 03"):
+        decode_map(b"\x03" + encode_map(listed("a"))[1:])
+
+
+def test_features_have_a_format_of_their_own() -> None:
+    """An older Rowbox would write the next map without them; so it must not read this one."""
+    plain = listed("a")
+    on = replace(plain, features=KNOWN)
+    assert encode_map(plain)[:1] == FORMAT != encode_map(on)[:1]
+    assert decode_map(encode_map(on)) == on
+    for body in (FORMAT + encode_map(on)[1:], FORMAT_OF_FEATURES + encode_map(plain)[1:]):
+        with pytest.raises(StoreDamaged):
+            decode_map(body)
+    with pytest.raises(StoreDamaged, match="does not know: telepathy"):
+        decode_map(encode_map(replace(plain, features=(*KNOWN, "telepathy"))))
 
 
 @given(maps(), st.data())

@@ -319,3 +319,42 @@ def test_a_pinned_shard_moves_to_its_node_and_comes_back_when_that_ends() -> Non
     after = changed(pinned, cells("ac"))
     assert after.owner_of(shard) is not None
     assert place(after) == after.owners
+
+
+KNOWING = ("blocks",)
+
+
+def names(shard_map: ShardMap) -> list[str]:
+    """The ids of those who are listed."""
+    return sorted(node.node_id for node in shard_map.nodes)
+
+
+def test_a_feature_is_on_once_all_who_are_listed_know_it_and_stays_on() -> None:
+    mixed = [cell("a", features=KNOWING), cell("b")]
+    before = plan(empty_map(SHARDS), mixed, AT_ONCE)
+    assert before is not None
+    assert before.features == ()
+    upgraded = [mixed[0], cell("b", 2, features=KNOWING)]
+    after = changed(before, [*upgraded, cell("b", status="stopped")])
+    assert after.features == KNOWING
+    assert changed(after, [mixed[0]]).features == KNOWING
+    assert changed(after, []).features == KNOWING, "also where nobody is left"
+
+
+def test_who_does_not_know_what_is_on_is_not_listed() -> None:
+    knowing = [cell("a", features=KNOWING), cell("b", features=KNOWING)]
+    on = plan(empty_map(SHARDS), knowing, AT_ONCE)
+    assert on is not None
+    assert on.features == KNOWING
+    assert changed_members(on, [*knowing, cell("c")]) is None
+    assert names(changed(on, [*knowing, cell("c", features=("a later one", *KNOWING))])) == ["a", "b", "c"]
+    assert names(changed(on, [cell("c")])) == [], "nobody owns anything rather than one who would ignore it"
+
+
+def test_one_who_comes_beside_the_last_upgrade_is_listed_or_the_feature_is_on() -> None:
+    """Both are decided by one map."""
+    before = plan(empty_map(SHARDS), [cell("a", features=KNOWING), cell("b")], AT_ONCE)
+    assert before is not None
+    both = [cell("a", features=KNOWING), cell("b", 2, features=KNOWING), cell("c")]
+    after = changed(before, both)
+    assert (names(after), after.features) == (["a", "b", "c"], ())

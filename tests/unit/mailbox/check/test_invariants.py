@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.account.deeds import CreateProfile, SetConversation, UpdateProfile
-from rowbox.mailbox.cells import OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, SetConversation, UnblockUser, UpdateProfile
+from rowbox.mailbox.cells import BLOCK, OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
 from rowbox.mailbox.fence import FenceEntry, Stamp
@@ -608,6 +608,65 @@ def test_a_profile_and_its_changes_are_right() -> None:
         row.do(CreateProfile("Alice"))
         row.do(UpdateProfile("Al"))
         assert row.check() == []
+
+
+def hides(row: AliceRow) -> bytes:
+    """Alice blocks Carol, who writes."""
+    row.do(BlockUser("carol"))
+    return row.deliver("carol", "unseen")
+
+
+def test_what_is_hidden_is_right() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        hides(row)
+        row.do(UnblockUser("carol"))
+        row.deliver("carol", "seen")
+        assert row.check() == []
+
+
+@breaks(Code.HIDDEN)
+def a_hidden_message_of_somebody_else(row: AliceRow) -> None:
+    row.change_message(hides(row), sender_id="mallory")
+
+
+@breaks(Code.HIDDEN)
+def a_block_that_counts_too_few(row: AliceRow) -> None:
+    hides(row)
+    hides(row)
+    row.change_block(hidden=1)
+
+
+@breaks(Code.HIDDEN)
+def a_block_that_names_no_message_of_those_that_it_counts(row: AliceRow) -> None:
+    hides(row)
+    row.change_block(hidden_from=b"")
+
+
+@breaks(Code.HIDDEN)
+def a_hidden_message_that_the_block_does_not_know(row: AliceRow) -> None:
+    hides(row)
+    row.change_block(kept_up_to=row.ids.from_carol)
+
+
+@breaks(Code.HIDDEN)
+def a_block_of_somebody_else_than_its_key(row: AliceRow) -> None:
+    row.do(BlockUser("carol"))
+    row.change_block(user_id="mallory")
+
+
+@breaks(Code.HIDDEN)
+def a_block_that_ended_before_it_began(row: AliceRow) -> None:
+    row.do(BlockUser("carol"))
+    row.change_block(ended=1)
+
+
+@breaks(Code.STATE_MISSING)
+def a_hidden_message_without_a_block(row: AliceRow) -> None:
+    hides(row)
+    row.states = [cell for cell in row.states if cell.kind != BLOCK.letter]
+    row.drop_log(lambda one: one.kind is ChangeKind.ACCOUNT)
+    row.mark_read(WITH_BOB, row.ids.again_from_bob)
 
 
 @breaks(Code.ACCOUNT)

@@ -1,0 +1,31 @@
+"""What a cluster does only once all of its servers know it.
+
+A server of an older version passes over what it does not know, as a rule, and that does no harm. Of some things it
+would: an owner that knows nothing of blocks would show what is to be hidden. Such a thing has a name here, and is
+switched on:
+
+    announced       Each server says in its cell of the cluster's row what it knows (NodeCell.features).
+    switched on     The first map in which every listed server has announced it says so, and every map after it
+                    (ShardMap.features). From then on nobody is listed who does not know it, and a Rowbox that does not
+                    know it cannot read the map (map_body.py).
+    asked for       Whoever writes the first cell of the kind asks the map that gave it its shards (Ownership.features).
+
+What was written is obeyed by every server that knows it, whatever the map says. An embedded store has one server, which
+knows what it knows. docs/adr/0077 says why there is no way back.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, UnblockUser
+from rowbox.mailbox.errors import FeatureOff
+
+BLOCKS: Final = "blocks"
+KNOWN: Final = (BLOCKS,)
+"""What this Rowbox knows, ascending. A name that ever stood here keeps its meaning."""
+
+
+def check_deed(deed: AccountDeed, on: Collection[str]) -> None:
+    """FeatureOff where a deed needs a feature that is not among those that are on."""
+    if isinstance(deed, BlockUser | UnblockUser) and BLOCKS not in on:
+        raise FeatureOff("blocks come once all servers of the cluster know them", retry_after_ms=1000)
