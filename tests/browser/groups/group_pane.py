@@ -75,7 +75,7 @@ class GroupPane(Pane):
 
     @property
     def end(self) -> Locator:
-        return self.root.locator(".group-end")
+        return self.root.locator(".no-writing")
 
 
 async def pane_of(windows: Windows, user: str, **how: int | bool | str) -> GroupPane:

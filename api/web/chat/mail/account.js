@@ -9,6 +9,7 @@ import { Groups } from "./groups.js";
 import { Inbox } from "./inbox.js";
 import { LastEvents } from "./last_events.js";
 import { Observable } from "../observable.js";
+import { Blocks } from "./user/blocks.js";
 import { Devices, deviceIdOf, forgetDevice } from "./user/devices.js";
 import { giveName } from "./user/own_name.js";
 import { Names } from "./user/names.js";
@@ -56,6 +57,7 @@ export class Account extends Observable {
     this.#deviceId = deviceIdOf(token, userId);
     this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token, deviceId: this.#deviceId });
     this.devices = new Devices(this.#client, this.#end.signal);
+    this.blocks = new Blocks(this.#client, this.#end.signal);
     this.names = new Names(this.#client, this.#end.signal);
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
@@ -191,6 +193,7 @@ export class Account extends Observable {
         if (change.account || !change.isDeltaUpdate) {
           this.names.askAgain(this.userId);
           this.devices.askAgain();
+          void this.blocks.load();
         }
         this.#tellThread(change);
         this.#token = change.lastUpdatedTimestamp;

@@ -19,8 +19,8 @@ import { MessageLog } from "./messages/message_log.js";
  *   tell: (outcome: Promise<?string>) => void}} props
  */
 export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
-  const { inbox, outbox, names, openGroup } = account;
-  useObserved(thread, outbox, inbox, openGroup ?? thread);
+  const { inbox, outbox, names, blocks, openGroup } = account;
+  useObserved(thread, outbox, inbox, blocks, openGroup ?? thread);
   const { peer } = thread;
   const title = inbox.titleOf(peer);
   const conversation = inbox.with(peer);
@@ -42,21 +42,34 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
               </button></h2>
             `
             : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && title !== peer && html`<span class="soft"><span class="unseen">, </span>${peer}</span>`}</h2>`}
-          ${conversation && html`<${ConversationMenu} actions=${actionsFor(conversation, account.conversationSettings, { isOpen: true, tell, onLeave })} />`}
+          ${conversation && html`<${ConversationMenu} actions=${actionsFor(conversation, account, { isOpen: true, tell, onLeave })} />`}
         </header>
         <${Seeking} thread=${thread} />
         <${MessageLog} account=${account} thread=${thread} />
-        ${why === null
+        ${blocks.has(peer) && html`<${Blocked} title=${title} onUnblock=${() => tell(blocks.unblock(peer))} />`}
+        ${!blocks.has(peer) && (why === null
           ? html`
             <${Composer} peer=${peer} title=${title} drafts=${account.drafts} focusCount=${thread.focusCount}
               onSend=${(/** @type {string} */ content) => outbox.submit(peer, content)} />
           `
-          : html`<${GroupEnd} why=${why} />`}
+          : html`<${GroupEnd} why=${why} />`)}
       </div>
       ${isOpen && html`
         <${GroupDetails} account=${account} conversation=${conversation} openGroup=${openGroup} onAsk=${onAsk} onOpen=${onOpen} onClose=${close} />
       `}
     </article>
+  `;
+}
+
+/**
+ * What stands in the place of the composer where the user blocks the other one.
+ * @param {{title: string, onUnblock: () => void}} props
+ */
+function Blocked({ title, onUnblock }) {
+  return html`
+    <p class="no-writing" role="status">
+      You block <bdi>${title}</bdi>: nothing more of what comes from there is shown. <button type="button" class="link" onClick=${onUnblock}>Unblock</button>
+    </p>
   `;
 }
 

@@ -4,6 +4,7 @@ import { html, useLayoutEffect, useRef } from "../../vendor/htm-preact.js";
 import { problemOfName } from "../../mail/user/own_name.js";
 import { Avatar } from "../avatar.js";
 import { EditableName } from "../editable_name.js";
+import { BlockedPeople } from "./blocked_people.js";
 import { SignedInDevices } from "./signed_in_devices.js";
 
 /** @param {{account: import("../../mail/account.js").Account, onClose: () => void}} props */
@@ -33,6 +34,7 @@ export function AccountDialog({ account, onClose }) {
             mayChange=${true} problemOf=${problemOfName} onChange=${(/** @type {string} */ name) => account.giveName(name)} />
           <p class="soft">Your user id: <bdi>${userId}</bdi></p>
         </div>
+        <${BlockedPeople} blocks=${account.blocks} nameOf=${names.of} />
         <${SignedInDevices} devices=${account.devices} />
       </div>
     </dialog>

@@ -1,6 +1,7 @@
 // What its user can do with a conversation, for himself alone.
 
 import { isMuted, isUnread } from "../../mail/user/conversation_settings.js";
+import { fullName } from "../../told.js";
 
 const HOUR_MS = 3_600_000;
 /** For how long a conversation may be muted; null: until that is ended. @type {[string, ?number][]} */
@@ -9,11 +10,12 @@ const SPANS = [["For an hour", HOUR_MS], ["For eight hours", 8 * HOUR_MS], ["For
 /**
  * `tell` says why something was not done; `onLeave` is called before the open conversation is marked as unread: who looks at it reads it.
  * @param {import("../../mail/inbox.js").Conversation} conversation
- * @param {import("../../mail/user/conversation_settings.js").ConversationSettings} settings
+ * @param {import("../../mail/account.js").Account} account
  * @param {{isOpen: boolean, tell: (outcome: Promise<?string>) => void, onLeave: () => void}} around
  * @returns {import("../menu/action_menu.js").Action[]}
  */
-export function actionsFor(conversation, settings, { isOpen, tell, onLeave }) {
+export function actionsFor(conversation, account, { isOpen, tell, onLeave }) {
+  const { conversationSettings: settings } = account;
   const { pinned = false, archived = false } = conversation;
   const markUnread = () => {
     if (isOpen) onLeave();
@@ -28,5 +30,20 @@ export function actionsFor(conversation, settings, { isOpen, tell, onLeave }) {
       ? { name: "Mark as read", run: () => tell(settings.markRead(conversation)) }
       : { name: "Mark as unread", run: markUnread },
     { name: archived ? "Take out of the archive" : "Archive", run: () => tell(settings.archive(conversation, !archived)) },
+    ...blockingOf(conversation, account, tell),
   ];
+}
+
+/**
+ * @param {import("../../mail/inbox.js").Conversation} conversation
+ * @param {import("../../mail/account.js").Account} account
+ * @param {(outcome: Promise<?string>) => void} tell
+ * @returns {import("../menu/action_menu.js").Action[]}
+ */
+function blockingOf(conversation, { userId, inbox, blocks, names }, tell) {
+  const peer = inbox.peerOf(conversation);
+  if (conversation.kind === "group" || peer === userId || blocks.users === null) return [];
+  if (blocks.has(peer)) return [{ name: "Unblock", run: () => tell(blocks.unblock(peer)) }];
+  const text = `Show nothing more of what ${fullName(peer, names.of)} writes to you? Nobody is told. In groups you see each other as before.`;
+  return [{ name: "Block", question: { text, yes: "Block" }, run: () => tell(blocks.block(peer)) }];
 }

@@ -19,8 +19,8 @@ const LINES = 100;
  *   onBegin: () => void, tell: (outcome: Promise<?string>) => void}} props
  */
 export function ConversationList({ account, openPeer, onOpen, onLeave, onBegin, tell }) {
-  const { inbox, conversationSettings } = account;
-  useObserved(account.outbox, account.lastEvents);
+  const { inbox } = account;
+  useObserved(account.outbox, account.lastEvents, account.blocks);
   const list = useRef(/** @type {any} */ (null));
   const [usedPeer, setUsedPeer] = useState(/** @type {?string} */ (null));
   const [menuPeer, setMenuPeer] = useState(/** @type {?string} */ (null));
@@ -79,7 +79,7 @@ export function ConversationList({ account, openPeer, onOpen, onLeave, onBegin, 
     };
     return html`
       <${ConversationLine} key=${peer} entry=${entry} isOpen=${peer === openPeer} handling=${handling} onOpen=${onOpen}
-        actions=${conversation ? actionsFor(conversation, conversationSettings, around) : []} />
+        actions=${conversation ? actionsFor(conversation, account, around) : []} />
     `;
   };
   return html`

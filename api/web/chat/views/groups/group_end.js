@@ -17,4 +17,4 @@ export function whyNotToWrite({ membership = "in", role = "member" }, openGroup)
 }
 
 /** @param {{why: string}} props */
-export const GroupEnd = ({ why }) => html`<p class="group-end" role="status">${why}</p>`;
+export const GroupEnd = ({ why }) => html`<p class="no-writing" role="status">${why}</p>`;
