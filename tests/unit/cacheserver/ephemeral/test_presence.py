@@ -45,6 +45,7 @@ class Store(MemoryEphemeral):
     def __init__(self) -> None:
         super().__init__()
         self.is_away = False
+        self.again_s = 5.0
         self.written: list[dict[str, int]] = []
         self.read: list[Sequence[str]] = []
 
@@ -68,7 +69,7 @@ class Store(MemoryEphemeral):
 
     def _check(self) -> None:
         if self.is_away:
-            raise EphemeralAway("away", 5.0)
+            raise EphemeralAway("away", self.again_s)
 
 
 class Screen:
@@ -181,6 +182,8 @@ async def test_of_who_hides_nothing_is_written_and_the_owner_is_asked_seldom() -
         await made.goes_on("bob", 300)
         assert made.store.written == []
         assert made.port.asked(of_watchers=False) == 1
+        await sleep(6)
+        assert made.presence.beats._active_s == {}
         await made.goes_on("bob", round(BELIEVED_S))
         assert made.port.asked(of_watchers=False) == 2
 
@@ -452,6 +455,21 @@ async def test_a_store_that_was_flushed_is_full_again_within_15_seconds() -> Non
             await sleep(15)
             assert screen.shows == {"bob": ONLINE}
             await sleep(1.7)
+        made.presence.end("bob")
+
+
+@virtual_time
+async def test_behind_an_outage_all_is_written_again_at_once_and_not_when_it_is_its_turn() -> None:
+    async with world() as made:
+        made.store.again_s = 1.0
+        made.presence.begin("bob")
+        await sleep(6)  # written a second ago
+        made.store.is_away = True
+        await sleep(4.5)
+        made.store.flush()
+        made.store.is_away = False
+        await sleep(1.5)
+        assert await online(made, "bob")
         made.presence.end("bob")
 
 
