@@ -1,7 +1,8 @@
 """Who may be shown when a user is online: what his own row says of it, and the row of whoever wants to know.
 
 The watcher's row says with whom he is in a conversation of two, and whether he hides himself: who hides is shown
-nobody. Whether a user hides from him is in that user's row, whose owner is always asked.
+nobody. Whether a user hides from him is in that user's row, whose owner is always asked. Who has blocked somebody is
+not shown to him, nor he to the one who did.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.port import USERS_A_FETCH, AskPresence, PresenceTerms
 from rowbox.cacheserver.rate_limit import RateLimits
+from rowbox.mailbox.account.blocks import is_blocked
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.cells import PROFILE
 from rowbox.mailbox.errors import RowboxError
@@ -54,17 +56,17 @@ class PresenceRules:
         answers: list[bool | None] = []
         for begin in range(0, len(users), ASKED_AT_ONCE):
             some = users[begin : begin + ASKED_AT_ONCE]
-            answers += await asyncio.gather(*(self._shows(user_id) for user_id in some))
+            answers += await asyncio.gather(*(self._shows(user_id, watcher_id) for user_id in some))
         return answers
 
-    async def _shows(self, user_id: str) -> bool | None:
+    async def _shows(self, user_id: str, watcher_id: str) -> bool | None:
         try:
             self._table.admitted(user_id)
             row, mailbox = await self._table.loaded(user_id)
             row.grant.check()
         except RowboxError:
             return None
-        return not _hides(mailbox)
+        return not (_hides(mailbox) or is_blocked(mailbox, watcher_id))
 
 
 def _hides(mailbox: Mailbox) -> bool:
@@ -73,5 +75,5 @@ def _hides(mailbox: Mailbox) -> bool:
 
 
 def _knows(mailbox: Mailbox, user_id: str, other: str) -> bool:
-    """Whether the user is in a conversation of two with the other one."""
-    return direct_conversation_id(user_id, other) in mailbox.index
+    """Whether the user is in a conversation of two with the other one, and has not blocked him."""
+    return direct_conversation_id(user_id, other) in mailbox.index and not is_blocked(mailbox, other)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import AskPresence, ChangeAccount, PresenceTerms
-from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, UnblockUser, UpdateProfile
 from rowbox.mailbox.errors import RateLimited, TokenRevoked
 from rowbox.mailbox.people.profile import EVERYONE, NOBODY
 from rowbox.mailbox.revocation import Bearer
@@ -106,3 +106,15 @@ async def test_a_revoked_token_is_told_nothing(*, late: bool) -> None:
         await node.revoke_user("ann")
         with pytest.raises(TokenRevoked):
             await terms(node, "ann", bearer=bearer)
+
+
+@both_kinds
+@virtual_time
+async def test_a_block_hides_both_from_each_other_until_it_ends(*, late: bool) -> None:
+    async with servers(late=late) as made:
+        node = made.node
+        await node.send("ann", "bob", "hello", "c1")
+        for deed, is_shown in ((BlockUser("bob"), False), (UnblockUser("bob"), True)):
+            await node.process.call(node.owner.change_account(ChangeAccount("ann", deed)))
+            assert await sees(node, "ann", "bob") == (is_shown,)
+            assert await sees(node, "bob", "ann") == (is_shown,)
