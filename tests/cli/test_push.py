@@ -12,6 +12,7 @@ from rowbox.cacheserver.push.services.web_push import read_key, server_key_of
 from rowbox.cli.main import main
 from rowbox.cli.serving.pushing import push_services
 from rowbox.mailbox.errors import BadRequest, PushOff, StoreUnusable
+from rowbox.mailbox.push.note import CodeNote
 from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.settings.config import PushSettings
 
@@ -73,4 +74,6 @@ async def test_without_a_key_there_are_webhooks_and_no_web_push() -> None:
     services.check(PushTarget("webhook", "https://hooks.example.com/a", b""))
     with pytest.raises(BadRequest, match=r"evil\.example\.com"):
         services.check(PushTarget("webhook", "https://evil.example.com/a", b""))
+    once_allowed = PushTarget("webhook", "https://evil.example.com/a", b"")
+    assert (await services.send(once_allowed, CodeNote("00"), "1")).reason == "not in push.allowed_hosts"
     await services.close()
