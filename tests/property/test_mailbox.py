@@ -472,7 +472,20 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.runner.run(self.cluster.restart())
+        async def run() -> None:
+            await self.cluster.restart()
+            await self._load_all()
+
+        self.runner.run(run())
+
+    async def _load_all(self) -> None:
+        """A load has receipts told that no row knows to be, and these change what others are shown: not while a client
+        compares what it has with what there is.
+        """
+        for user in USERS:
+            await self.cluster.node.conversations(user)
+        await self.cluster.receipts_told()
+        await self.cluster.quiet()
 
     @precondition(lambda self: self.late)
     @rule()
@@ -482,10 +495,7 @@ class MailboxMachine(RuleBasedStateMachine):
         async def run() -> None:
             await self.cluster.quiet()
             node = await self.cluster.move()
-            for user in USERS:
-                await node.conversations(user)  # which has receipts told that no row knows to be
-            await self.cluster.receipts_told()
-            await self.cluster.quiet()
+            await self._load_all()
             for user in USERS:
                 await node.process.call(is_what_a_load_finds(node, user))
 
@@ -508,6 +518,7 @@ class MailboxMachine(RuleBasedStateMachine):
             self.cluster.store = self.cluster.store.beside(cells)
             await begin_history(self.cluster.store)
             await self.cluster.start()
+            await self._load_all()
 
         self.runner.run(run())
 
