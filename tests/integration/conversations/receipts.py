@@ -25,13 +25,6 @@ def like_fresh(followed: Conversation, fresh: Conversation) -> Conversation:
     return replace(followed, receipts=fresh.receipts, last_updated_timestamp=fresh.last_updated_timestamp)
 
 
-def like_older(followed: Conversation, fresh: Conversation) -> Conversation:
-    """The same, of servers some of which are of a version without receipts: these do not show what others wrote."""
-    if fresh.receipts is UNSET and isinstance(followed.receipts, Receipts):
-        return replace(followed, receipts=UNSET, last_updated_timestamp=fresh.last_updated_timestamp)
-    return like_fresh(followed, fresh)
-
-
 def receipt_breaches(
     user_id: str,
     conversation: Conversation,

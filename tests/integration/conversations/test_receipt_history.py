@@ -5,9 +5,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rowbox.mailbox.representation import Conversation, Message, Receipts
-from tests.integration.conversations.receipts import like_fresh, like_older, receipt_breaches, undelivered, went_back
+from tests.integration.conversations.receipts import like_fresh, receipt_breaches, undelivered, went_back
 
-NEWER_US = 1_000_000
 MESSAGES = [
     Message(f"message-{at}", "conversation", sender_id, ("ann", "ben"), "x", at, at)
     for at, sender_id in enumerate(("ann", "ben", "ann", "ann"))
@@ -69,14 +68,3 @@ def test_a_receipt_that_goes_back_is_found(after: Conversation) -> None:
     assert not went_back(None, after)
     assert like_fresh(before, after) is before
     assert like_fresh(after, before) == before
-
-
-def test_what_an_older_server_does_not_show_is_no_difference() -> None:
-    """One that a cluster went back to gives the list as of before the receipts, that is with an earlier version."""
-    told = replace(shown("message-2", "message-1"), last_updated_timestamp=NEWER_US)
-    of_older = replace(told, receipts=UNSET, last_updated_timestamp=NEWER_US - 1)
-    assert like_older(told, of_older) == of_older
-    assert like_fresh(told, of_older) != of_older
-    assert like_older(told, replace(of_older, unread_count=told.unread_count + 1)) == of_older
-    assert like_older(of_older, told) == told
-    assert like_older(of_older, replace(of_older, last_updated_timestamp=NEWER_US)) == of_older

@@ -64,8 +64,8 @@ class Chat(Insisting):
         """`may_pend`: a confirmed send may still be on its way to its recipient, for `patience_s` at most.
 
         That is also how long one request may go without an answer. `lands_within_s` is Insisting's. `changes`: they
-        edit, unsend and react, too. `groups`: they have groups, too. `receipts`: all servers know them, so that they
-        come and never go back.
+        edit, unsend and react, too. `groups`: they have groups, too. `receipts`:
+        all servers know them, so that they come and never go back.
         """
         super().__init__(patience_s, lands_within_s)
         self.users = users
@@ -84,10 +84,10 @@ class Chat(Insisting):
         self.messages: dict[str, dict[str, Message]] = {}
         self.conversations: dict[str, dict[str, Conversation]] = {}
         """What each user's followers made of the deltas they got."""
-        self.receipts = receipts
         self._server = server
         self._random = random
         self._may_pend = may_pend
+        self._receipts = receipts
         self._no_more_sends = asyncio.Event()
         self._head = asyncio.Event()
         self._senders = asyncio.TaskGroup()
@@ -105,7 +105,7 @@ class Chat(Insisting):
                     self._senders.create_task(self.groups.talk())
             await self._say_last_words()
             await self._until_delivered()
-            if self.receipts:
+            if self._receipts:
                 await self._until_receipts_came()
             self._head.set()
 
@@ -218,7 +218,7 @@ class Chat(Insisting):
         page, is_last = await self.insist(client.conversations), False
         while True:
             for conversation in page.conversations:
-                if self.receipts and went_back(known.get(conversation.conversation_id), conversation):
+                if self._receipts and went_back(known.get(conversation.conversation_id), conversation):
                     self.went_back.append(f"{client.user_id} was shown {conversation} after {known}")
                 known[conversation.conversation_id] = conversation
             if is_last and _is_empty(page, page.conversations):

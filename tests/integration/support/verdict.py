@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from rowbox.mailbox.representation import Conversation, Message
 from tests.integration.conversations.changes import change_breaches
-from tests.integration.conversations.receipts import like_fresh, like_older, receipt_breaches
+from tests.integration.conversations.receipts import like_fresh, receipt_breaches
 from tests.integration.support.chat import Chat
 from tests.integration.support.history import breaches, by_conversation, unread_count
 from tests.integration.support.served import Served
@@ -143,29 +143,22 @@ def _check_followers(chat: Chat, mailboxes: Mailboxes, followed: Mapping[str, Ma
     assert chat.undelivered == []
     for user_id in chat.users:
         fresh = mailboxes.messages[user_id], mailboxes.conversations[user_id]
-        deltas = Followed(chat.messages[user_id], chat.conversations[user_id])
-        assert unlike(deltas, *fresh, receipts=chat.receipts) == []
+        assert unlike(Followed(chat.messages[user_id], chat.conversations[user_id]), *fresh) == []
         for way, by_user in followed.items():
             if user_id in by_user:
                 assert unlike(by_user[user_id], *fresh) == [], f"by {user_id}'s {way}"
 
 
-def unlike(
-    followed: Followed,
-    messages: Sequence[Message],
-    conversations: Sequence[Conversation],
-    *,
-    receipts: bool = True,
-) -> list[object]:
+def unlike(followed: Followed, messages: Sequence[Message], conversations: Sequence[Conversation]) -> list[object]:
     """In what a follower's copy is not what a fresh fetch gives, or came to be so by more than deltas.
 
-    Receipts may have come since. `receipts`: all servers know them; else an older one that gave the fresh copy may have
-    been without those that a newer one showed to the follower.
+    Receipts may have come since.
     """
-    alike = like_fresh if receipts else like_older
     by_id = {message.message_id: message for message in messages}
     listed = {conversation.conversation_id: conversation for conversation in conversations}
-    has = {name: alike(one, listed[name]) if name in listed else one for name, one in followed.conversations.items()}
+    has = {
+        name: like_fresh(one, listed[name]) if name in listed else one for name, one in followed.conversations.items()
+    }
     differences = _unequal(followed.messages, by_id) | _unequal(has, listed)
     return [*followed.resets, *followed.gaps, *differences.items()]
 
