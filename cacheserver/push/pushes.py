@@ -227,9 +227,19 @@ class Pushes:
             if user_id not in self._pushed:
                 self._to_note.add(user_id, NOTE_S)
             self._pushed[user_id] = max(saying.version, self._pushed.get(user_id, 0))
+            if not self._is_unread(place, saying.version):
+                self._clear(place)  # it was read or taken back while it was being told
 
     def _newest(self, mailbox: Mailbox, conversation_id: bytes) -> NewMessage | None:
         return newest_unread(mailbox, conversation_id, mailbox.horizon(self._seen_us()))
+
+    def _is_unread(self, place: Place, version: int) -> bool:
+        """Whether the message that came with `version`, or one behind it, is unread; True where memory does not say."""
+        row = self._table.peek(place[0])
+        if row is None or row.mailbox is None:
+            return True
+        message = self._newest(row.mailbox, place[1])
+        return message is not None and message.version >= version
 
     def _badge(self, mailbox: Mailbox) -> int:
         return self._unread.badge(mailbox, self._seen_us())

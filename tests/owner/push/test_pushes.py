@@ -53,13 +53,14 @@ class Phones:
     def __init__(self) -> None:
         self.told: list[Told] = []
         self.answer = Answer(Outcome.OK)
+        self.takes_s = 0.05
 
     def check(self, target: PushTarget) -> None:
         if target.host == "evil.test":
             raise BadRequest("not allowed")
 
     async def send(self, target: PushTarget, note: Note, push_id: str) -> Answer:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(self.takes_s)
         self.told.append(Told(target.url.rpartition("/")[2], note, push_id))
         return self.answer
 
@@ -413,6 +414,27 @@ async def test_what_was_told_and_is_taken_back_is_told_to_be_over() -> None:
         await all_.node.change("bob", sent, None)
         await asyncio.sleep(CLEAR_S + SOON_S)
         assert all_.phones.taken() == [("phone", ReadNote(sent.conversation_id.hex(), 1))]
+
+
+@virtual_time
+async def test_what_is_read_or_taken_back_while_it_is_being_told_is_told_to_be_over() -> None:
+    async with world() as all_:
+        all_.phones.takes_s = 1
+        await all_.register("phone")
+        sent = await all_.send("hello")
+        await all_.read(sent)
+        assert all_.phones.taken() == [], "it is under way"
+        await asyncio.sleep(CLEAR_S + 3)
+        first, second = all_.phones.taken()
+        assert isinstance(first[1], MessageNote)
+        assert second == ("phone", ReadNote(sent.conversation_id.hex(), 0))
+        await asyncio.sleep(ACTIVE_S)
+        sent = await all_.send("oops")
+        await all_.node.change("bob", sent, None)
+        assert all_.phones.taken() == [], "it is under way"
+        await asyncio.sleep(CLEAR_S + 3)
+        notes = [note for _, note in all_.phones.taken()]
+        assert [type(note) for note in notes] == [MessageNote, ReadNote]
 
 
 @virtual_time
