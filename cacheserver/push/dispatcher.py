@@ -8,7 +8,7 @@
     gone          `on_gone`; so after REFUSALS times refused in a row
     broken        given up, counted and logged
 
-A host that answers nothing, or with an error of its own, is tried by one errand at a time, after a pause that grows:
+A host is a name with a port here. One that answers nothing, or with an error of its own, is tried by one errand at a time, after a pause that grows:
 its line waits, and takes no places from others. An errand that is put while it waits is one. Where MOST wait the oldest
 goes.
 
@@ -148,7 +148,7 @@ class Dispatcher:
         return len(self._items)
 
     def put(self, errand: Errand, host: str) -> None:
-        """Has a device told of a conversation, whose target is at this host. One that waits already waits on."""
+        """Has a device told of a conversation, whose target has `host` for its authority. One that waits already waits on."""
         if self._is_closed or errand in self._items:
             return
         under_way = self._under_way.get(errand)
@@ -276,8 +276,8 @@ class Dispatcher:
         if saying is None:
             self.moot += 1
             return None
-        if saying.target.host != item.host:
-            item.host, item.is_put_again = saying.target.host, True
+        if saying.target.authority != item.host:
+            item.host, item.is_put_again = saying.target.authority, True
             return None
         answer = await self._port.send(saying.target, saying.note, saying.push_id)
         self.sent[answer.outcome] += 1

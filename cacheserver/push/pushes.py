@@ -98,7 +98,7 @@ class Pushes:
     def confirm(self, user_id: str, device: Device) -> None:
         """See Pushing."""
         if device.push is not None and device.push.code:
-            self.dispatcher.put(Errand(user_id, device.device_id, b""), device.push.host)
+            self.dispatcher.put(Errand(user_id, device.device_id, b""), device.push.authority)
 
     # ------------------------------------------------------------------ what the owner tells
 
@@ -182,7 +182,7 @@ class Pushes:
             return  # the next load finds it
         for device in row.mailbox.devices.devices:
             if device.push is not None and device.push.is_confirmed:
-                self.dispatcher.put(Errand(user_id, device.device_id, conversation_id), device.push.host)
+                self.dispatcher.put(Errand(user_id, device.device_id, conversation_id), device.push.authority)
 
     # ------------------------------------------------------------------ what the dispatcher asks and tells
 

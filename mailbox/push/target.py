@@ -19,10 +19,11 @@ MAX_URL_CHARACTERS: Final = 1024
 P256DH_BYTES: Final = 65
 """An uncompressed point of P-256."""
 AUTH_BYTES: Final = 16
+HTTPS_PORT: Final = 443
 SECRET_BYTES: Final = (24, 64)
 """Of a webhook, least and most, as Standard Webhooks has it."""
 
-_URL: Final = re.compile(r"https://([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?(?:[/?][!-~]*)?", re.IGNORECASE)
+_URL: Final = re.compile(r"https://([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -45,6 +46,13 @@ class PushTarget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def host(self) -> str:
         """The name of the host that is called, in lower case."""
         return host_of(self.url) or ""
+
+    @property
+    def authority(self) -> str:
+        """The host that is called, and the port where it is not that of HTTPS: what answers there is one server."""
+        match = _URL.fullmatch(self.url)
+        port = int(match[2] or HTTPS_PORT) if match is not None else HTTPS_PORT
+        return self.host if port == HTTPS_PORT else f"{self.host}:{port}"
 
     @property
     def is_confirmed(self) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from rowbox.cacheserver.push.services.addresses import is_public
-from rowbox.mailbox.push.target import MAX_URL_CHARACTERS, host_of, is_allowed
+from rowbox.mailbox.push.target import MAX_URL_CHARACTERS, PushTarget, host_of, is_allowed
 
 NOT_PUBLIC = {
     "this host": ["0.0.0.0", "127.0.0.1", "127.8.8.8", "::", "::1"],
@@ -71,12 +71,28 @@ def test_the_public_internet_is_called(address: str) -> None:
         ("https://push.example.com:/", None),
         ("https://\N{CIRCLED DIGIT ONE}27.0.0.1/", None),
         ("https://push.ex\N{LATIN SMALL LETTER A WITH DIAERESIS}mple.com/", None),
+        ("http\N{LATIN SMALL LETTER LONG S}://push.example.com/", None),
+        ("https://push.\N{KELVIN SIGN}.com/", None),
         ("https://push.example.com/" + "a" * MAX_URL_CHARACTERS, None),
         ("", None),
     ],
 )
 def test_an_address_names_a_host_by_a_name_or_is_none(url: str, host: str | None) -> None:
     assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://PUSH.example.com/a", "push.example.com"),
+        ("https://push.example.com:443/a", "push.example.com"),
+        ("https://push.example.com:0443/a", "push.example.com"),
+        ("https://push.example.com:8443?a", "push.example.com:8443"),
+        ("no address", ""),
+    ],
+)
+def test_another_port_is_another_server(url: str, authority: str) -> None:
+    assert PushTarget("web", url, b"").authority == authority
 
 
 @pytest.mark.parametrize(

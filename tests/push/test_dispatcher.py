@@ -181,6 +181,19 @@ async def test_later_is_when_the_target_says(world: World) -> None:
 
 
 @in_a_world
+async def test_another_port_of_a_host_that_does_not_answer_holds_up_nobody(world: World) -> None:
+    """Whoever names a port at which a push service hears nothing has nobody else's pushes wait."""
+    world.says = lambda _: DOWN
+    for device in range(3):
+        world.put(f"silent {device}", "push.test:81")
+    await asyncio.sleep(1)
+    world.says = lambda _: OK
+    world.put("phone", "push.test")
+    await asyncio.sleep(0.1)
+    assert world.said == ["phone"]
+
+
+@in_a_world
 async def test_a_target_may_have_a_push_wait_for_an_hour_and_no_longer(world: World) -> None:
     world.says = lambda _: Answer(Outcome.LATER, 1 << 40)
     world.put("phone")
