@@ -4,13 +4,13 @@
     a free place  AT_ONCE at once, AT_ONCE_A_HOST of one host: what there is to say is asked now, not when it was put,
                   so what was read meanwhile is not said, and what came meanwhile is
     ok            done
-    later         again when the target said, else after a pause that grows; after LONGEST_S at all it is given up
+    later         again when the target said, but not before a pause that grows; after LONGEST_S at all it is given up
     gone          `on_gone`; so after REFUSALS times refused in a row
     broken        given up, counted and logged
 
-A host is a name with a port here. One that answers nothing, or with an error of its own, is tried by one errand at a time, after a pause that grows:
-its line waits, and takes no places from others. An errand that is put while it waits is one. Where MOST wait the oldest
-goes.
+A host is a name with a port here. One that answers nothing, or with an error of its own, is tried by one errand at a
+time, after a pause that grows: its line waits, and takes no places from others. An errand that is put while it waits is
+one. Where MOST wait the oldest goes.
 
 Nothing here is written down: what is lost with this process the next load of the mailbox finds (pushes.py).
 """
@@ -148,7 +148,7 @@ class Dispatcher:
         return len(self._items)
 
     def put(self, errand: Errand, host: str) -> None:
-        """Has a device told of a conversation, whose target has `host` for its authority. One that waits already waits on."""
+        """Has a device told of a conversation, whose target is at this host. One that waits already waits on."""
         if self._is_closed or errand in self._items:
             return
         under_way = self._under_way.get(errand)
@@ -309,13 +309,13 @@ class Dispatcher:
             host.failures = 0
             return None
         item.tries += 1
+        longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * (1 << min(item.tries, 16)))
+        again_s = longest_s * random.uniform(0.5, 1.0)
         if answer.after_ms:
-            again_s = min(LONGEST_S, answer.after_ms / 1000)
+            again_s = min(LONGEST_S, max(again_s, answer.after_ms / 1000))
         else:
             host.failures += 1
             self._pause(item.host, host)
-            longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * (1 << min(item.tries, 16)))
-            again_s = longest_s * random.uniform(0.5, 1.0)
             self._tell("later", "a push service or webhook does not answer: %s (%s)", item.host, answer.reason)
         if self._loop.time() + again_s > item.put_at_s + LONGEST_S:
             self._drop("a push could not be made within an hour")

@@ -181,6 +181,15 @@ async def test_later_is_when_the_target_says(world: World) -> None:
 
 
 @in_a_world
+async def test_a_target_that_says_at_once_is_asked_after_pauses_that_grow_all_the_same(world: World) -> None:
+    world.says = lambda _: Answer(Outcome.LATER, 1)
+    world.put("phone")
+    await asyncio.sleep(2 * LONGEST_S)
+    assert 10 < len(world.sent) < 30
+    assert world.dispatcher.waiting == 0
+
+
+@in_a_world
 async def test_another_port_of_a_host_that_does_not_answer_holds_up_nobody(world: World) -> None:
     """Whoever names a port at which a push service hears nothing has nobody else's pushes wait."""
     world.says = lambda _: DOWN
@@ -297,7 +306,7 @@ async def test_a_mailbox_that_cannot_be_asked_now_is_asked_later(world: World) -
     world.put("phone")
     await asyncio.sleep(0.5)
     assert (world.sent, world.dispatcher.waiting) == ([], 1)
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
     assert world.said == ["phone"]
 
 
