@@ -1,6 +1,7 @@
 """When devices are told of messages, and of what."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from rowbox.cacheserver.port import (
 from rowbox.cacheserver.push.notes import newest_unread
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.pushes import ACTIVE_S, CLEAR_S, NOTE_S, PATIENCE_S
+from rowbox.cacheserver.push.unread import Unread
 from rowbox.mailbox.account.deeds import SetConversation
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import BadRequest, PushOff, UnknownDevice
@@ -329,6 +331,44 @@ async def test_the_badge_is_the_number_of_unread_conversations_at_that_moment(la
         ((_, note),) = all_.phones.taken()
         assert isinstance(note, MessageNote)
         assert note.badge == 3
+
+
+@virtual_time
+async def test_the_badge_counts_what_came_and_was_read_while_no_device_was_told() -> None:
+    async with world() as all_:
+        await all_.register("phone")
+        sent = await all_.send("hello")
+        await asyncio.sleep(SOON_S)
+        await all_.set_push("phone", None)
+        await all_.read(sent)
+        await all_.send("hello", "zoe")
+        await all_.send("hello", "max")
+        await all_.set_push("phone", web("phone"))
+        all_.phones.taken()
+        await asyncio.sleep(ACTIVE_S)
+        await all_.send("hello", "eve")
+        await asyncio.sleep(SOON_S)
+        ((_, note),) = all_.phones.taken()
+        assert isinstance(note, MessageNote)
+        assert note.badge == 3
+
+
+@virtual_time
+async def test_what_is_kept_for_badges_is_bounded_and_holds_no_mailbox() -> None:
+    async with world() as all_:
+        for user in ("ann", "eve"):
+            await all_.register("phone", user)
+            for sender in ("bob", "max", "zoe"):
+                await all_.send(f"hello {user}", sender, user)
+        mailboxes = [(await all_.node.owner.table.loaded(user))[1] for user in ("ann", "eve")]
+        unread = Unread(most_conversations=5)
+        assert [unread.badge(mailbox, 0) for mailbox in (*mailboxes, *mailboxes)] == [3] * 4
+        assert unread.conversations == 3, "both together are too much"
+        unread = Unread(most=1)
+        before = [sys.getrefcount(mailbox) for mailbox in mailboxes]
+        assert [unread.badge(mailbox, 0) for mailbox in (*mailboxes, *mailboxes)] == [3] * 4
+        assert unread.conversations == 3
+        assert [sys.getrefcount(mailbox) for mailbox in mailboxes] == before
 
 
 @virtual_time
