@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.port import HANDED_OVER, REPLACED, REVOKED, SIGNED_OUT, Changed, Follow, Following, Lost, Notify
 from rowbox.mailbox.devices import error_for
-from rowbox.mailbox.errors import ConnectedElsewhere, RowboxError, SignedOut, TokenRevoked
+from rowbox.mailbox.errors import ConnectedElsewhere, Overloaded, RowboxError, SignedOut, TokenRevoked
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.timing.rarely import Rarely
 from rowbox.mailbox.timing.timer_queue import TimerQueue
@@ -66,11 +66,11 @@ class KeptFollowing:
         "_followings",
         "_life",
         "_notify",
+        "ended_by",
         "head",
         "incarnation",
         "is_begun",
         "is_closed",
-        "is_signed_out",
         "is_to_mend",
         "pause_s",
         "request",
@@ -90,8 +90,8 @@ class KeptFollowing:
         self.is_begun = False
         """Whether its client has it: before, nothing is told, and the head moves."""
         self.is_closed = False
-        self.is_signed_out = False
-        """Whether it ended because its token, or its device, was signed out."""
+        self.ended_by = ""
+        """Why its owner has ended it for good (Lost); "": none has."""
         self.is_to_mend = False
         self.pause_s = FIRST_PAUSE_S
         """Before the next attempt to mend it, after one that failed."""
@@ -137,9 +137,17 @@ class KeptFollowing:
 
     def end(self, lost: Lost) -> None:
         """Nothing more will be told."""
-        self.is_signed_out = lost.reason == SIGNED_OUT
+        self.ended_by = lost.reason
         self.close()
         self._tell(lost)
+
+    def error(self) -> RowboxError:
+        """What to raise of one that was ended for good before its client had it."""
+        if self.ended_by != REPLACED:
+            return error_for(SignedOut if self.ended_by == SIGNED_OUT else TokenRevoked)
+        if self.request.connection:
+            return ConnectedElsewhere("this device has connected elsewhere, or too many others follow this user")
+        return Overloaded("too many others follow this user", retry_after_ms=1_000)
 
     def mended(self) -> None:
         """There may be something new: from the head before until now nobody was told."""
@@ -202,7 +210,7 @@ class Followings:
             kept.close()  # what was told meanwhile may have had it mended
             raise
         if not is_begun and kept.is_closed:
-            raise error_for(SignedOut if kept.is_signed_out else TokenRevoked)
+            raise kept.error()
         kept.is_begun = True
         self._all[kept] = None
         self.loop.start()

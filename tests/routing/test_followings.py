@@ -4,9 +4,18 @@ import asyncio
 
 import pytest
 
-from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REPLACED, REVOKED, Changed, Follow, Lost
+from rowbox.cacheserver.port import HANDED_OVER, LINK_LOST, REPLACED, REVOKED, SIGNED_OUT, Changed, Follow, Lost
 from rowbox.cacheserver.routing.followings import CHECK_S, FIRST_PAUSE_S, LONGEST_PAUSE_S
-from rowbox.mailbox.errors import ConnectedElsewhere, HandoverInProgress, LinkLost, NotTheOwner, TokenRevoked
+from rowbox.mailbox.errors import (
+    ConnectedElsewhere,
+    HandoverInProgress,
+    LinkLost,
+    NotTheOwner,
+    Overloaded,
+    RowboxError,
+    SignedOut,
+    TokenRevoked,
+)
 from rowbox.mailbox.revocation import Bearer
 from tests.routing.scripted import PATIENCE_S, Routed, ScriptedTarget, fails, turns
 from tests.support.virtual_time import virtual_time
@@ -200,6 +209,34 @@ async def test_the_place_of_a_device_is_taken_once_and_not_by_who_is_mended() ->
     await asyncio.sleep(60)
     assert told == [Lost(LINK_LOST, is_over=False), Lost(REPLACED)]
     assert (len(routed["b"].asked), len(routed.router.followings)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("reason", "connection", "error"),
+    [
+        (REVOKED, 7, TokenRevoked),
+        (SIGNED_OUT, 7, SignedOut),
+        (REPLACED, 7, ConnectedElsewhere),
+        (REPLACED, 0, Overloaded),
+    ],
+)
+@virtual_time
+async def test_one_that_is_ended_while_it_begins_says_why(
+    reason: str, connection: int, error: type[RowboxError]
+) -> None:
+    """Its token is good where its device has only connected once more: no client is to throw that away."""
+    routed = Routed("a")
+    routed.gives("a")
+    request = Follow("ann", Bearer("ann", 0.0, b"", "phone"), connection, takes_place=bool(connection))
+    beginning = asyncio.ensure_future(routed.router.follow(request, lambda _: None))
+    await turns()
+    at = At("5.x")
+    routed["a"].asked[-1].says(at)
+    routed["a"].notify(Lost(reason))  # both came at once
+    with pytest.raises(error) as raised:
+        await beginning
+    assert type(raised.value) is error
+    assert (at.is_closed, len(routed.router.followings)) == (True, 0)
 
 
 @virtual_time
