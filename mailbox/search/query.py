@@ -12,7 +12,9 @@ MAX_QUERY = 256
 MAX_PHRASES = 16
 MAX_TERMS = 32
 """Of a query: what an index is asked for. A text is held against the whole query anyway."""
-_AROUND = " \"'`()[]{}<>,;:!?.\u00a1\u00ab\u00bb\u00bf\u2010-\u201f\u2026\u3001\u3002\u300c-\u300f"
+_AROUND = " -\"'`()[]{}<>,;:!?.\u00a1\u00ab\u00bb\u00bf\u2026\u3001\u3002\u300c\u300d\u300e\u300f" + "".join(
+    map(chr, range(0x2010, 0x2020))  # dashes, and quotation marks as phones type them
+)
 """Stripped from both ends of a phrase: people put it around words and mean the words."""
 
 

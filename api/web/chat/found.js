@@ -8,7 +8,7 @@ const MOST_SHOWN = 200;
 const MOST_READ = 20_000;
 const UNSEEN = /[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]|\p{Variation_Selector}/u;
 const APOSTROPHES = /[\u2018\u2019\u02bc]/gu;
-const AROUND = " \"'`()[]{}<>,;:!?.\u00a1\u00ab\u00bb\u00bf\u2010-\u201f\u2026\u3001\u3002\u300c-\u300f";
+const AROUND = "- \"'`()[]{}<>,;:!?.\u00a1\u00ab\u00bb\u00bf\u2010-\u201f\u2026\u3001\u3002\u300c-\u300f";
 const EDGES = new RegExp(`^[${AROUND.replaceAll(/[\]\\[]/g, "\\$&")}]+|[${AROUND.replaceAll(/[\]\\[]/g, "\\$&")}]+$`, "gu");
 const OF_WORD = /[\p{L}\p{M}\p{N}_]/u;
 /** Scripts that put nothing between words: a word begins and ends anywhere in them. */

@@ -233,6 +233,8 @@ async def test_whom_a_text_picks(ask: Ask, text: str, users: list[str], left: st
         ("co\u00adope\u200brate", "cooperate", "[co\u00adope\u200brate]"),  # what is not seen parts no word
         ("明日は東京都庁へ行く", "東京", "明日は[東京]都庁へ行く"),
         ("see report.pdf, not report", "(report.pdf)", "see [report.pdf], not report"),
+        ("he said hello", "\u201chello\u201d", "he said [hello]"),
+        ("he said hello", "-hello-", "he said [hello]"),
         ("😀 and 😀😀", "😀", "[😀] and [😀][😀]"),
         ("<b>bold</b>", "bold", "<b>[bold]</b>"),
         ("a b", "", "a b"),

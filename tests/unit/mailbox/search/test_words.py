@@ -41,6 +41,11 @@ texts = st.one_of(st.text(SCRIPTS, max_size=24), st.text(max_size=24))
         ("co\u00adoperate", "cooperate"),
         ("to be or", "or be to"),
         ('"hello"', "he said hello."),
+        ("\u201chello\u201d", "he said hello."),
+        ("\u201ehello\u201c", "he said hello."),
+        ("hello \u2013 world", "hello, world"),
+        ("hello - world", "hello, world"),
+        ("\u300e東京\u300f", "東京都"),
         ("the", "the the"),
     ],
 )
