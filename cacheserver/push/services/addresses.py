@@ -9,6 +9,10 @@ from typing import Final
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that was ever given to anybody. What lies outside is taken for global by some versions of Python: addresses that
+translate to private ones (64:ff9b:1::/48, ::ffff:0:0:0/96), and segment routing (5f00::/16).
+"""
 _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
 
 
@@ -31,7 +35,7 @@ def is_public(text: str) -> bool:
     held = _held_in(address)
     if held is not None:
         return is_public(str(held))
-    return address.is_global and not address.is_multicast and not address.is_site_local
+    return address in _UNICAST and address.is_global
 
 
 def _held_in(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
