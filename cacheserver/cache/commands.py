@@ -337,10 +337,13 @@ class PushCommand(Command, eq=False):
 
     user_id: str
     do: Callable[[Plan], None]
+    state_bytes: int = DEVICES_BYTES
+    """What the state of the devices takes, as far as that is known: there is such a command for each user who is
+    pushed, and at the most that it may take they would fill the queue of all writes."""
 
     def __post_init__(self) -> None:
         self.users = (self.user_id,)
-        self.size_bytes = 2 * DEVICES_BYTES
+        self.size_bytes = CELL_BYTES + 2 * self.state_bytes
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns None."""

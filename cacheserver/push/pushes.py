@@ -23,7 +23,7 @@ from hashlib import blake2b
 from typing import Final
 
 from rowbox.cacheserver.access.device_uses import DeviceUses
-from rowbox.cacheserver.cache.commands import Command, CommandResult, PushCommand
+from rowbox.cacheserver.cache.commands import DEVICES_BYTES, Command, CommandResult, PushCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.push.dispatcher import Dispatcher, Errand, Saying
 from rowbox.cacheserver.push.notes import Content, NewMessage, counts, newest_unread, note_of
@@ -32,6 +32,7 @@ from rowbox.cacheserver.push.unread import Unread
 from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
+from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.cells import OWN
 from rowbox.mailbox.devices import NO_DEVICES, Device
 from rowbox.mailbox.errors import RowboxError
@@ -264,9 +265,14 @@ class Pushes:
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         future.add_done_callback(_heard)
         try:
-            self._submit(PushCommand(user_id, do, future=future))
+            self._submit(PushCommand(user_id, do, self._devices_bytes(user_id), future=future))
         except RowboxError:
             return  # it is found out once more
+
+    def _devices_bytes(self, user_id: str) -> int:
+        row = self._table.peek(user_id)
+        devices = row.mailbox.devices if row is not None and row.mailbox is not None else None
+        return DEVICES_BYTES if devices is None else state_bytes(devices)
 
 
 def _saying(errand: Errand, target: PushTarget, note: Note, what: bytes, message: NewMessage | None = None) -> Saying:

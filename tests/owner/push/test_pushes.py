@@ -512,6 +512,25 @@ async def test_what_was_told_is_not_told_again_by_the_next_owner(late: bool) -> 
 
 
 @virtual_time
+async def test_notes_of_what_was_pushed_leave_the_queue_of_writes_to_others() -> None:
+    """A group of thousands is pushed at once, and noted ten seconds later."""
+    async with world() as all_:
+        users = [f"user{number}" for number in range(20)]
+        for user in users:
+            await all_.register("phone", user)
+            await all_.send(f"hello {user}", "bob", user)
+        await asyncio.sleep(2)
+        pushes, waiting = all_.node.owner.pushes, all_.node.owner.pipeline.waiting
+        assert pushes is not None
+        for user in users:
+            pushes._note(user)
+        assert waiting.count == len(users)
+        assert waiting.size_bytes < 5_000 * len(users)
+        await asyncio.sleep(SOON_S)
+        assert waiting.count == 0
+
+
+@virtual_time
 async def test_a_conversation_that_changed_since_is_not_told_again_for_that() -> None:
     async with world() as all_:
         await all_.register("phone")
