@@ -12,6 +12,7 @@ reads a mailbox for its user finds it. The sender's row and its owner hear what 
     hidden stays    What was hidden once is not shown later, nor what is done to it later.
 
 Each text that came is kept: an edit or an unsend takes no hidden cell away. A reaction does: its cell has the text.
+Of a reaction to what is shown the text is not kept a second time: it may be the user's own, who takes it back.
 """
 
 import msgspec
@@ -144,6 +145,7 @@ def _keep_reaction(plan: Plan, message: Message, reaction: Reaction, block: Bloc
             epoch=epoch,
             version=version,
             client_message_id=None,
+            content="" if is_first else base.content,
             first_version=version if is_first else base.came,
             reactions=reactions,
         )

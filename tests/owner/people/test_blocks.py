@@ -284,6 +284,26 @@ async def test_what_is_done_to_messages_is_hidden_as_they_are(*, late: bool) -> 
 
 @both_kinds
 @virtual_time
+async def test_what_is_taken_back_is_not_kept_with_a_reaction_that_was_hidden(*, late: bool) -> None:
+    async with servers(late=late) as made:
+        node = made.node
+        of_bob, of_ann = await sends(node, "bob's secret", "bob", "ann"), await sends(node, "ann's secret")
+        await block(node)
+        for sent in (of_bob, of_ann):
+            assert (await node.react("ann", sent, "\U0001f44d")).changed
+        await made.quiet()
+        await unblock(node)
+        assert (await node.change("bob", of_bob, None)).changed
+        assert (await node.change("ann", of_ann, None)).changed
+        await made.quiet()
+        await asyncio.sleep(SOON_S)
+        for user in BOTH:
+            kept = [*await hidden(made, user, TOGETHER), *await hidden(made, user)]
+            assert {one.content for one in kept} == {""}
+
+
+@both_kinds
+@virtual_time
 async def test_no_receipt_claims_what_is_hidden(*, late: bool) -> None:
     async with servers(late=late, receipts=True) as made:
         node = made.node
