@@ -11,7 +11,9 @@ reads a mailbox for its user finds it. The sender's row and its owner hear what 
     to messages     message itself is shown: what comes behind a block changes nothing that the user sees.
     hidden stays    What was hidden once is not shown later, nor what is done to it later.
 
-Each text that came is kept: an edit or an unsend takes no hidden cell away. A reaction does: its cell has the text.
+What is kept of a message is its first text and its last one, also where it is taken back then: an edit takes the edit
+before it away, so that who is blocked makes no message that takes ever longer to be read. So does a reaction: its cell
+has the text.
 Of a reaction to what is shown the text is not kept a second time: it may be the user's own, who takes it back.
 """
 
@@ -115,6 +117,8 @@ def _take_change(
         if held is None:  # the message itself comes this way: as it was changed before it was delivered
             return _hide(plan, block.with_hidden(message.message_id, version, plan.epoch), message)
         return _hide(plan, block.with_kept(message.message_id, version, plan.epoch), message)
+    if hidden.change is not None and hidden.version > hidden.came and not change.is_unsent:
+        plan.superseded.append(hidden)
     version = plan.tick(change.version)
     return _hide(plan, block.with_kept(message.message_id, version, plan.epoch), message, hidden)
 

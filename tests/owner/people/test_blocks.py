@@ -284,6 +284,28 @@ async def test_what_is_done_to_messages_is_hidden_as_they_are(*, late: bool) -> 
 
 @both_kinds
 @virtual_time
+async def test_however_often_a_message_is_edited_its_first_text_and_its_last_are_kept(*, late: bool) -> None:
+    async with servers(late=late) as made:
+        node = made.node
+        shown_one = await sends(node, "shown")
+        await block(node)
+        unseen = await sends(node, "unseen")
+        for number in range(10):
+            for sent in (shown_one, unseen):
+                assert (await node.change("ann", sent, f"text {number}")).changed
+        await made.quiet()
+        await asyncio.sleep(SOON_S)
+        kept = ["unseen", "text 0", "text 9", "text 9"]
+        assert sorted(one.content for one in await hidden(made)) == sorted(kept)
+        for sent in (shown_one, unseen):
+            assert (await node.change("ann", sent, None)).changed
+        await made.quiet()
+        await asyncio.sleep(SOON_S)
+        assert sorted(one.content for one in await hidden(made)) == sorted(["", "", *kept])
+
+
+@both_kinds
+@virtual_time
 async def test_what_is_taken_back_is_not_kept_with_a_reaction_that_was_hidden(*, late: bool) -> None:
     async with servers(late=late) as made:
         node = made.node
