@@ -163,6 +163,8 @@ class Beats:
         return shown
 
     async def _ask(self, user_id: str) -> None:
+        if user_id in self._active_s:  # behind all others in the next round, whom he must not hold up
+            self._active_s[user_id] = self._active_s.pop(user_id)
         try:
             terms = await self._port.presence_terms(AskPresence(user_id))
         except RowboxError:

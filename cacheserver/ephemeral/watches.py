@@ -84,7 +84,7 @@ class Watches:
         watch.users, watch.due_s = request.users, math.inf
         watch.number += 1
         number = watch.number
-        for user_id in watch.sees.keys() - set(request.users):
+        for user_id in (watch.sees.keys() | watch.unsaid.keys()) - set(request.users):
             self._drop(watch, user_id)
         if not request.users:
             self.unwatch(watcher)

@@ -274,6 +274,26 @@ async def test_nothing_is_written_of_one_of_whom_nobody_says_whether_he_hides(er
 
 
 @virtual_time
+async def test_users_whose_owner_does_not_answer_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowbox.cacheserver.ephemeral.beats.ASKED_AT_ONCE", 4)
+    async with world() as made:
+        terms = made.port.presence_terms
+
+        async def of_owners(request: AskPresence) -> PresenceTerms:
+            if request.user_id.startswith("away"):
+                await sleep(60)
+            return await terms(request)
+
+        made.port.presence_terms = of_owners  # type: ignore[method-assign]
+        for _ in range(20):
+            for number in range(20):
+                made.presence.active(f"away-{number}")
+            await made.goes_on("bob", 10)
+        assert await made.age_ms("bob") is not None
+        assert {user_id for written in made.store.written for user_id in written} == {"bob"}
+
+
+@virtual_time
 async def test_active_users_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rowbox.cacheserver.ephemeral.beats.MOST_ACTIVE", 10)
     async with world() as made:
@@ -383,6 +403,19 @@ async def test_a_watch_replaces_the_one_before_and_ends_with_its_connection() ->
         made.presence.unwatch(screen)
         watches = made.presence.watches
         assert (watches._by_user, watches._seen, watches._pairs, watches._watches) == ({}, {}, 0, {})
+
+
+@virtual_time
+async def test_one_that_can_take_nothing_is_told_later_of_those_whom_it_watches_then() -> None:
+    async with world() as made:
+        screen = Screen(made.presence)
+        screen.is_full = True
+        made.port.unseen = {"eve": False}
+        await screen.watch("eve", "bob")
+        await screen.watch("bob", "cid")
+        screen.is_full = False
+        await sleep(6)
+        assert screen.frames == [{"bob": None, "cid": None}]
 
 
 @virtual_time
