@@ -46,6 +46,8 @@ class Beats:
         """When each user was active, of what is not written yet."""
         self._open: Counter[str] = Counter()
         """What is open of each user and makes him active."""
+        self._left: set[str] = set()
+        """Users who have left everywhere since the last of that was opened: it is about to end."""
         self._written_s: dict[str, float] = {}
         """When each user was written last, where that is not longer than EACH_S ago."""
         self._hides: OrderedDict[str, tuple[bool, float]] = OrderedDict()
@@ -72,6 +74,7 @@ class Beats:
     def begin(self, user_id: str) -> None:
         """The user is active until `end` is called as often."""
         self._open[user_id] += 1
+        self._left.discard(user_id)
         self.active(user_id)
 
     def end(self, user_id: str) -> None:
@@ -79,7 +82,9 @@ class Beats:
         self._open[user_id] -= 1
         if not self._open[user_id]:
             del self._open[user_id]
-            self.active(user_id)
+            if user_id not in self._left:
+                self.active(user_id)
+            self._left.discard(user_id)
 
     def judged(self, user_id: str, *, hides: bool) -> None:
         """The user's owner has said whether he hides."""
@@ -97,6 +102,8 @@ class Beats:
         """It is forgotten when the user was active."""
         self._active_s.pop(user_id, None)
         self._written_s.pop(user_id, None)
+        if user_id in self._open:
+            self._left.add(user_id)
         if self._deeds.get(user_id) != "hide":  # which forgets as well
             self._do_soon(user_id, "forget")
 
@@ -136,7 +143,7 @@ class Beats:
 
     def _due(self) -> list[str]:
         now_s = self._now_s()
-        for user_id in self._open:
+        for user_id in self._open.keys() - self._left if self._left else self._open:
             self.active(user_id)
         for user_id in [one for one, at_s in self._written_s.items() if now_s - at_s >= EACH_S]:
             del self._written_s[user_id]

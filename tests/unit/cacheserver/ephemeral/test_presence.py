@@ -240,6 +240,28 @@ async def test_who_left_everywhere_is_forgotten() -> None:
 
 
 @virtual_time
+async def test_what_was_open_when_somebody_left_everywhere_makes_him_active_no_more() -> None:
+    async with world() as made:
+        made.presence.begin("bob")
+        await sleep(11)
+        made.presence.leave("bob")
+        await sleep(11)
+        assert await made.age_ms("bob") is None
+        made.presence.end("bob")  # a poll that was held is answered that its token is revoked
+        await sleep(11)
+        assert await made.age_ms("bob") is None
+        made.presence.begin("bob")
+        made.presence.leave("bob")
+        made.presence.begin("bob")  # he has come back meanwhile
+        made.presence.end("bob")
+        await sleep(11)
+        assert await made.age_ms("bob") is not None
+        made.presence.end("bob")
+        assert not made.presence.beats._open
+        assert not made.presence.beats._left
+
+
+@virtual_time
 async def test_what_is_silenced_before_it_is_written_is_not_written() -> None:
     async with world() as made:
         made.presence.active("bob")
