@@ -256,4 +256,6 @@ class Stream:
             self._pull_task.cancel()
         if self._is_active:
             self._parts.presence.end(self._user_id)
+            if self._code == closing.SIGNED_OUT:
+                self._parts.presence.silence(self._user_id)
         self._parts.sockets.leave(self, self._user_id)

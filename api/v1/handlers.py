@@ -60,7 +60,7 @@ from rowbox.cacheserver.port import (
     MailboxPort,
 )
 from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, UnblockUser, UpdateProfile
-from rowbox.mailbox.errors import BadRequest, PeerTooOld, UnknownUser
+from rowbox.mailbox.errors import BadRequest, PeerTooOld, SignedOut, UnknownUser
 from rowbox.mailbox.people.profile import EVERYONE
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 
@@ -322,8 +322,10 @@ class _Held:
     def __enter__(self) -> None:
         self._presence.begin(self._user_id)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._presence.end(self._user_id)
+        if isinstance(error, SignedOut):
+            self._presence.silence(self._user_id)
 
 
 def _poll_timeout_s(wait_ms: int) -> int | None:

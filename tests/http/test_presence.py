@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from rowbox.api.v1.devices.types import SignOutResponse
 from rowbox.api.v1.presence.types import FetchPresenceResponse, HeartbeatResponse, PresenceShown
-from tests.http.api import Api
+from tests.http.api import Api, until
 from tests.http.sockets.test_streams import streamed
 
 ONLINE = PresenceShown(online=True)
@@ -110,6 +110,28 @@ async def test_who_signs_out_his_last_device_is_forgotten(api: Api) -> None:
     (await api.post("/v1/signOut", {"deviceId": "laptop"}, "bob")).decode(SignOutResponse)
     await bob_is_online(api, so=False)
     assert await presence(api, "bob") == {"bob": None}
+
+
+async def test_what_was_held_for_a_device_that_is_signed_out_elsewhere_leaves_nothing_to_be_written(api: Api) -> None:
+    await api.send("c1")
+    since = (await api.get("/v1/fetchChanges", "bob")).json()["lastUpdatedTimestamp"]
+    leave = api.presence.leave
+
+    def elsewhere(user_id: str) -> None:
+        assert user_id == "bob"
+
+    api.presence.leave = elsewhere  # type: ignore[method-assign]
+    try:
+        poll = asyncio.create_task(api.get(f"/v1/fetchChanges?wait=30&lastUpdatedTimestamp={since}", "bob"))
+        await bob_is_online(api)
+        async with streamed(api, user="bob"):
+            assert api.presence.beats._open == {"bob": 2}
+            (await api.post("/v1/signOut", {"all": True}, "bob")).decode(SignOutResponse)
+            (await poll).problem(401, "signed_out")
+            await until(lambda: not api.presence.beats._open)
+        assert "bob" not in api.presence.beats._active_s
+    finally:
+        api.presence.leave = leave  # type: ignore[method-assign]
 
 
 async def test_bad_questions(api: Api) -> None:
