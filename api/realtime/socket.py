@@ -446,12 +446,16 @@ class Socket:
 
     async def _watch(self) -> None:
         asked = None
-        while asked is not self._wanted and self._session.stage is Stage.OPEN:
-            asked, claims = self._wanted, self._claims
-            assert asked is not None
-            assert claims is not None
-            await self._parts.presence.watch(self, AskPresence(claims.user_id, asked, claims.bearer))
-        self._wanted = None
+        try:
+            while asked is not self._wanted and self._session.stage is Stage.OPEN:
+                asked, claims = self._wanted, self._claims
+                assert asked is not None
+                assert claims is not None
+                await self._parts.presence.watch(self, AskPresence(claims.user_id, asked, claims.bearer))
+        except Exception:  # noqa: BLE001 - what nobody expected ends nothing, and is logged
+            _log.exception("a watch of a socket failed")
+        finally:
+            self._wanted = None
 
     def told(self, seen: Mapping[str, Seen | None]) -> bool:
         """See Watcher."""

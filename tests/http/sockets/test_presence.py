@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from rowbox.cacheserver.port import SIGNED_OUT, Lost
 from rowbox.mailbox.errors import HandoverInProgress
 from tests.http.api import Api, until
@@ -85,6 +87,27 @@ async def test_an_owner_that_does_not_answer_ends_nothing(served: Api, feed: Fee
         feed.error = None
         await talk.say(t="watch", users=["bob"])
         assert await presence(talk) == {"bob": None}
+
+
+async def test_a_watch_that_fails_as_nobody_expected_keeps_no_later_one_from_being_asked(
+    served: Api, feed: FeedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    terms, failed = feed.presence_terms, asyncio.Event()
+
+    async def broken(request: Any) -> Any:
+        failed.set()
+        raise ZeroDivisionError(request)
+
+    async with opened(served) as talk:
+        feed.presence_terms = broken  # type: ignore[method-assign]
+        await talk.say(t="watch", users=["bob"])
+        await failed.wait()
+        feed.presence_terms = terms  # type: ignore[method-assign]
+        await talk.say(t="ping")
+        await talk.hears("pong")
+        await talk.say(t="watch", users=["bob"])
+        assert await presence(talk) == {"bob": None}
+    assert "a watch of a socket failed" in caplog.text
 
 
 async def test_a_device_that_is_signed_out_leaves_nothing_to_be_written(served: Api, feed: FeedPort) -> None:
