@@ -296,6 +296,8 @@ class Handlers:
             request = parse(call.take_body(), call.claims)
             assert isinstance(request.deed, BlockUser | UnblockUser)
             result = await self._port.change_account(request)
+            if isinstance(request.deed, BlockUser):
+                self._presence.part(request.user_id, request.deed.user_id)
             return CallResult(200, encode_block(request.deed.user_id, result), result.quota)
 
         return change_block

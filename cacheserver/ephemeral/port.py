@@ -79,6 +79,13 @@ class PresencePort(Protocol):
         """The user has chosen whether he is shown. It counts at once."""
         ...
 
+    def part(self, one: str, other: str) -> None:
+        """One of two users has blocked the other: who watches here is told no more of either by the other's right.
+
+        Watchers elsewhere are with the next question whom they may see.
+        """
+        ...
+
     def leave(self, user_id: str) -> None:
         """The user has signed out everywhere: it is forgotten when he was active."""
         ...

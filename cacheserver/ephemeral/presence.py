@@ -85,6 +85,10 @@ class Presence:
         """See PresencePort."""
         self.beats.choose(user_id, hides=hides)
 
+    def part(self, one: str, other: str) -> None:
+        """See PresencePort."""
+        self.watches.part(one, other)
+
     def leave(self, user_id: str) -> None:
         """See PresencePort."""
         self.beats.leave(user_id)
@@ -139,6 +143,9 @@ class NoPresence:
         """See PresencePort."""
 
     def choose(self, user_id: str, *, hides: bool) -> None:
+        """See PresencePort."""
+
+    def part(self, one: str, other: str) -> None:
         """See PresencePort."""
 
     def leave(self, user_id: str) -> None:

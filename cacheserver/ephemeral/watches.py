@@ -33,10 +33,11 @@ MOST_PAIRS: Final = 500_000
 class _Watch:
     """What one connection is told."""
 
-    __slots__ = ("due_s", "number", "sees", "unsaid", "users", "watcher")
+    __slots__ = ("due_s", "number", "sees", "unsaid", "user_id", "users", "watcher")
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Watcher, user_id: str) -> None:
         self.watcher = watcher
+        self.user_id = user_id
         self.users: tuple[str, ...] = ()
         """As it was asked for last."""
         self.sees: dict[str, None] = {}
@@ -80,7 +81,7 @@ class Watches:
         """See PresencePort."""
         watch = self._watches.get(watcher)
         if watch is None:
-            watch = self._watches[watcher] = _Watch(watcher)
+            watch = self._watches[watcher] = _Watch(watcher, request.user_id)
         watch.users, watch.due_s = request.users, math.inf
         watch.number += 1
         number = watch.number
@@ -104,6 +105,14 @@ class Watches:
         if watch is not None:
             for user_id in list(watch.sees):
                 self._drop(watch, user_id)
+
+    def part(self, one: str, other: str) -> None:
+        """See PresencePort."""
+        for user_id, watcher_id in ((one, other), (other, one)):
+            for watch in [watch for watch in self._by_user.get(user_id, ()) if watch.user_id == watcher_id]:
+                self._drop(watch, user_id)
+                watch.unsaid[user_id] = None
+                self._tell(watch)
 
     def samples(self) -> Iterable[Sample]:
         """The metrics."""

@@ -1,10 +1,12 @@
 """The calls about presence, over the real owner; and what makes users active without a call of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from rowbox.api.v1.devices.types import SignOutResponse
 from rowbox.api.v1.presence.types import FetchPresenceResponse, HeartbeatResponse, PresenceShown
+from rowbox.cacheserver.port import AskPresence
+from rowbox.mailbox.people.presence import Seen
 from tests.http.api import Api, until
 from tests.http.sockets.test_streams import streamed
 
@@ -132,6 +134,28 @@ async def test_what_was_held_for_a_device_that_is_signed_out_elsewhere_leaves_no
         assert "bob" not in api.presence.beats._active_s
     finally:
         api.presence.leave = leave  # type: ignore[method-assign]
+
+
+async def test_who_is_blocked_is_shown_no_more_of_whom_he_watches(api: Api) -> None:
+    told: dict[str, Seen | None] = {}
+
+    class Screen:
+        def told(self, seen: Mapping[str, Seen | None]) -> bool:
+            told.update(seen)
+            return True
+
+        def look_again(self, users: tuple[str, ...]) -> None:
+            raise AssertionError(users)
+
+    await api.send("c1")
+    await api.post("/v1/heartbeat", {}, "bob")
+    await bob_is_online(api)
+    screen = Screen()
+    await api.presence.watch(screen, AskPresence("alice", ("bob",)))
+    assert told == {"bob": Seen(online=True)}
+    assert (await api.post("/v1/block", {"userId": "alice"}, "bob")).status == 200
+    assert told == {"bob": None}
+    api.presence.unwatch(screen)
 
 
 async def test_bad_questions(api: Api) -> None:

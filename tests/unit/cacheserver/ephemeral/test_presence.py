@@ -392,6 +392,26 @@ async def test_rights_are_asked_for_again_and_what_was_shown_goes() -> None:
         made.presence.end("bob")
 
 
+@virtual_time
+async def test_two_of_whom_one_blocks_the_other_are_shown_to_each_other_no_more() -> None:
+    async with world() as made:
+        screens = {one: Screen(made.presence, one) for one in ("ann", "bob", "cid")}
+        for user_id in screens:
+            made.presence.begin(user_id)
+        await sleep(5)
+        for user_id, screen in screens.items():
+            await screen.watch(*(screens.keys() - {user_id}))
+        made.presence.part("ann", "bob")
+        asked = made.port.asked(of_watchers=True)
+        await sleep(60)
+        assert screens["ann"].shows == {"bob": None, "cid": ONLINE}
+        assert screens["bob"].shows == {"ann": None, "cid": ONLINE}
+        assert screens["cid"].shows == {"ann": ONLINE, "bob": ONLINE}
+        assert made.port.asked(of_watchers=True) == asked, "nobody's limit is used up by what others do"
+        for user_id in screens:
+            made.presence.end(user_id)
+
+
 @pytest.mark.parametrize("how", ["error", "no answer for one"])
 @virtual_time
 async def test_where_nobody_says_what_a_watcher_may_see_it_is_asked_again_soon(how: str) -> None:
