@@ -233,10 +233,10 @@ def client_ids_are_not_loaded(patch: Patch) -> None:
 
 
 def a_delivery_is_always_new(patch: Patch) -> None:
-    def never(self: Plan, message: Message, fact: Fact | None) -> bool | CopyNeed:
+    def never(self: Plan, message: Message, fact: Fact | None, *, may_be_hidden: bool = False) -> bool | CopyNeed:
         return False
 
-    patch.setattr(Plan, "_holds", never)
+    patch.setattr(Plan, "holds", never)
 
 
 def last_in_first_out(patch: Patch) -> None:

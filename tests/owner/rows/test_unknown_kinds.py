@@ -24,7 +24,7 @@ AHEAD_US = 5_000_000
 
 
 class Newer:
-    """What a newer owner of ann's row wrote last: a block of a user, say, with a log entry that names no message."""
+    """What a newer owner of ann's row wrote last: a wish of a user, say, with a log entry that names no message."""
 
     def __init__(self, servers: Cluster) -> None:
         self.servers = servers
@@ -35,7 +35,7 @@ class Newer:
         before = [self.version - 7, self.epoch, "eve", False] if with_state_before else None
         state = msgspec.msgpack.encode([[self.version, self.epoch, "eve", True, {"more": 1}], before])
         change = msgspec.msgpack.encode([77, "eve"])
-        qualifier = b"b" + b"eve" + self.epoch.to_bytes(8, "big")
+        qualifier = b"W" + b"eve" + self.epoch.to_bytes(8, "big")
         puts = [
             Put(Family.INDEX, qualifier, state),
             Put(Family.LOG, log_qualifier(self.version, self.epoch), change),
@@ -99,6 +99,6 @@ async def test_the_check_names_unknown_kinds_and_finds_nothing_else(late: bool) 
         found = await findings_of(servers.store, servers.settings, servers.clock.now_us())
         assert {(finding.code, finding.user_id) for finding in found} == {(Code.UNKNOWN_KIND, "ann")}
         assert [text.split(": ")[0] for _, _, text in found] == [
-            "the row has 1 index cells of kind b'b'",
+            "the row has 1 index cells of kind b'W'",
             "the row has 1 log entries of kind 77",
         ]
