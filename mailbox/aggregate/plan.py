@@ -510,9 +510,7 @@ class Plan:
         self, conversation_id: bytes, version: int, *, is_own: bool = False, is_quiet: bool = False
     ) -> None:
         """Has the user's settings of a conversation follow a message that got `version` here."""
-        if OWN.letter not in self._mailbox.others and OWN.letter not in self.others:
-            return
-        own = self.state(OWN, conversation_id)
+        own = self.state(OWN, conversation_id) if self.has_any(OWN) else None
         if own is None:
             return
         after = own.after_message(self.seen_us, is_own=is_own, is_quiet=is_quiet)
