@@ -24,7 +24,8 @@ from rowbox.cacheserver.port import (
     SignOutResult,
 )
 from rowbox.cacheserver.rate_limit import RateLimits
-from rowbox.mailbox.aggregate.plan import Plan, SignOutDone
+from rowbox.mailbox.account.access_row import AccessRow, SignOutDone
+from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.devices import NO_DEVICES, Device
 from rowbox.mailbox.errors import PushOff
 from rowbox.mailbox.push.target import PushTarget
@@ -94,7 +95,7 @@ class DeviceCalls:
         await self._admit(request.user_id, bearer, request.routed)
         quota = self._limits.take("send", request.user_id)
         what = request.device_id, request.name, request.platform
-        device = await self._changed(request, lambda plan: plan.register_device(*what))
+        device = await self._changed(request, lambda plan: AccessRow(plan).register(*what))
         assert isinstance(device, Device)
         return DevicesResult((_shown(device, bearer),), quota, self._pushing.server_key)
 
@@ -107,7 +108,9 @@ class DeviceCalls:
             self._pushing.check(target)
             if target.kind == "webhook":
                 target = replace(target, code=secrets.token_bytes(CODE_BYTES))
-        device = await self._changed(request, lambda plan: plan.set_push(request.device_id, target, request.code))
+        device = await self._changed(
+            request, lambda plan: AccessRow(plan).set_push(request.device_id, target, request.code)
+        )
         assert isinstance(device, Device)
         self._pushing.confirm(request.user_id, device)
         return DevicesResult((_shown(device, bearer),), quota, self._pushing.server_key)
@@ -117,11 +120,13 @@ class DeviceCalls:
         await self._admit(request.user_id, request.bearer, request.routed)
         quota = self._limits.take("send", request.user_id)
         if request.device_id:
-            done = await self._changed(request, lambda plan: plan.sign_out(request.device_id))
+            done = await self._changed(request, lambda plan: AccessRow(plan).sign_out(request.device_id))
         else:
             before_s = end_of_second(self._time.now_us())
             until_s = self._revocations.until_s(before_s)
-            done = await self._changed(request, lambda plan: plan.sign_out_all(before_s, until_s, request.spared))
+            done = await self._changed(
+                request, lambda plan: AccessRow(plan).sign_out_all(before_s, until_s, request.spared)
+            )
             await self._revocations.until_over(before_s)
         assert isinstance(done, SignOutDone)
         return SignOutResult(done.device_ids, quota, done.left)

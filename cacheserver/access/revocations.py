@@ -25,8 +25,8 @@ from rowbox.cacheserver.cache.commands import Command, CommandResult, RevokeComm
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import Time
 from rowbox.cacheserver.ownership import Ownership
+from rowbox.mailbox.account.access_row import Revoked
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.aggregate.plan import Revoked
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.devices import check_token, error_for, refusal_of
 from rowbox.mailbox.errors import NotTheOwner, SignedOut, TokenRevoked

@@ -14,11 +14,12 @@ import msgspec
 from rowbox.cacheserver.budget import text_bytes
 from rowbox.cacheserver.port import Routed
 from rowbox.mailbox.account import blocks
+from rowbox.mailbox.account.access_row import AccessRow, Revoked, SignOutDone
 from rowbox.mailbox.account.account_row import AccountRow
 from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
-from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Revoked, Sent, Settled, SignOutDone
+from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent, Settled
 from rowbox.mailbox.cells import BLOCK, PROFILE
 from rowbox.mailbox.devices import Device
 from rowbox.mailbox.errors import EventGap, RowboxError, UnknownUser
@@ -364,4 +365,4 @@ class RevokeCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns Revoked."""
-        return plans[0].revoke(self.before_s, self.until_s)
+        return AccessRow(plans[0]).revoke(self.before_s, self.until_s)

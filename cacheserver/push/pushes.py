@@ -30,6 +30,7 @@ from rowbox.cacheserver.push.notes import Content, NewMessage, counts, newest_un
 from rowbox.cacheserver.push.port import PushPort
 from rowbox.cacheserver.push.unread import Unread
 from rowbox.cacheserver.samples import Sample
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.state_size import state_bytes
@@ -251,7 +252,7 @@ class Pushes:
 
     def _is_gone(self, errand: Errand, target: PushTarget) -> None:
         user_id, device_id, _ = errand
-        self._change(user_id, lambda plan: plan.remove_push(device_id, target))
+        self._change(user_id, lambda plan: AccessRow(plan).remove_push(device_id, target))
 
     # ------------------------------------------------------------------ what the row notes
 
@@ -259,7 +260,7 @@ class Pushes:
         version = self._pushed.pop(user_id)
         row = self._table.peek(user_id)
         if row is not None and row.mailbox is not None:  # else the next load has it told once more
-            self._change(user_id, lambda plan: plan.note_pushed(version))
+            self._change(user_id, lambda plan: AccessRow(plan).note_pushed(version))
 
     def _change(self, user_id: str, do: Callable[[Plan], None]) -> None:
         future: asyncio.Future[CommandResult] = self._loop.create_future()

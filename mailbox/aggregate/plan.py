@@ -6,7 +6,6 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -42,15 +41,11 @@ from rowbox.mailbox.cells import (
 )
 from rowbox.mailbox.clocks.clock import date_of_send, first_of_mutation, is_far_ahead, tick
 from rowbox.mailbox.conversation import NOTHING_UNREAD, Conversation, Unread
-from rowbox.mailbox.devices import NO_DEVICES, Device, Devices, check_token
+from rowbox.mailbox.devices import Devices, check_token
 from rowbox.mailbox.errors import (
-    BadRequest,
     ClientMessageIdReused,
     NotInGroups,
-    SignedOut,
-    TooManyDevices,
     UnknownConversation,
-    UnknownDevice,
     UnknownMessage,
 )
 from rowbox.mailbox.fence import Stamp
@@ -58,7 +53,6 @@ from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.people.own_settings import OwnSettings
-from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.reactions import Reaction, Tally, with_reaction
 from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
@@ -105,20 +99,6 @@ class Settled(NamedTuple):
     """The result of a settlement: how many of its conversations still tell of messages that retention has taken."""
 
     left: int
-
-
-class Revoked(NamedTuple):
-    """The result of a revocation: tokens issued before `before_s` (seconds since 1970) are refused."""
-
-    before_s: int
-
-
-class SignOutDone(NamedTuple):
-    """The result of a sign-out: the devices that were signed in before it and are not any more."""
-
-    device_ids: tuple[str, ...]
-    left: int
-    """Devices that are signed in now."""
 
 
 class Plan:
@@ -237,48 +217,18 @@ class Plan:
         """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan."""
         if bearer is None or bearer.user_id != self._mailbox.user_id:
             return
-        check_token(bearer, self.revocation or self._mailbox.revocation, self.devices, self.seen_us)
+        check_token(bearer, self.known_revocation, self.devices, self.seen_us)
+
+    @property
+    def known_revocation(self) -> Revocation | None:
+        """The mailbox's revocation after the commands so far; None where there never was one."""
+        return self.revocation or self._mailbox.revocation
 
     @property
     def devices(self) -> Devices | None:
         """The user's devices after the commands so far; None where there never was one."""
         planned = self.others.get(DEVICES.letter) if self.others else None
         return cast("Devices", planned[b""]) if planned else self._mailbox.devices
-
-    def revoke(self, before_s: int, until_s: int) -> Revoked:
-        """Refuses the user's tokens that were issued before `before_s`. `until_s` is as in Revocation.
-
-        A later second that is in force already stays.
-        """
-        return self._revoke(before_s, until_s, "", is_sign_out=False)
-
-    def sign_out_all(self, before_s: int, until_s: int, spared: str = "") -> SignOutDone:
-        """Does `revoke`, and signs out all devices, but not the device `spared`, nor the tokens that name it."""
-        self._revoke(before_s, until_s, spared, is_sign_out=True)
-        known = self.devices or NO_DEVICES
-        return self._put_devices(known, known.alone(spared, self.now_us))
-
-    def sign_out(self, device_id: str) -> SignOutDone:
-        """Signs out a device. UnknownDevice where it was never signed in, as far as that is kept."""
-        known = self.devices or NO_DEVICES
-        if known.get(device_id) is None and not known.is_signed_out(device_id):
-            raise UnknownDevice("no such device")
-        return self._put_devices(known, known.without(device_id, self.now_us))
-
-    def register_device(self, device_id: str, name: str, platform: str) -> Device:
-        """Has a device signed in, or gives one that is another name. SignedOut, TooManyDevices."""
-        known = self.devices or NO_DEVICES
-        if known.is_signed_out(device_id):
-            raise SignedOut("this device was signed out: a new sign-in takes another deviceId")
-        after = known.with_device(device_id, name, platform, self.now_us)
-        if after is None:
-            raise TooManyDevices("the user has as many devices as there may be: sign one of them out")
-        device, before = after.get(device_id), known.get(device_id)
-        assert device is not None
-        if device != before:
-            is_shown = before is None or (before.name, before.platform) != (name, platform)
-            self._put_devices(known, after, is_shown=is_shown)
-        return device
 
     def note_device_uses(self) -> None:
         """Adds what memory knows of how the user's devices were used, if that is worth to be written. Not shown.
@@ -290,72 +240,6 @@ class Plan:
         if after is not known and after is not None:
             version = self.head if not self.changes_nothing else self.tick(0)
             self.put(DEVICES, msgspec.structs.replace(after, version=version, epoch=self._mailbox.epoch))
-
-    def set_push(self, device_id: str, target: PushTarget | None, code: bytes = b"") -> Device:
-        """Has a device told of new messages at `target`; None: not any more. UnknownDevice, BadRequest.
-
-        The same place again stays as it is, and is confirmed where `code` is what it has still to give back.
-        """
-        known = self.devices or NO_DEVICES
-        device = known.get(device_id)
-        if device is None:
-            raise UnknownDevice("no such device is signed in")
-        before = device.push
-        if target is not None and before is not None and target.is_same_place(before):
-            target = before
-            if code and before.code:
-                if not hmac.compare_digest(code, before.code):
-                    raise BadRequest("this is not the code that was sent there")
-                target = msgspec.structs.replace(before, code=b"")
-        elif code:
-            raise BadRequest("no code was sent there: ask without one first")
-        if target == before:
-            return device
-        after = known.with_push(device_id, target)
-        if not known.have_push:
-            after = msgspec.structs.replace(after, pushed=self.head)
-        self._put_devices(known, after)
-        return msgspec.structs.replace(device, push=target)
-
-    def remove_push(self, device_id: str, target: PushTarget) -> None:
-        """Has a device told nothing any more at `target`, which is gone. Another one that it has by now stays."""
-        known = self.devices or NO_DEVICES
-        device = known.get(device_id)
-        if device is not None and target.is_same_place(device.push):
-            self._put_devices(known, known.with_push(device_id, None))
-
-    def note_pushed(self, version: int) -> None:
-        """Notes that what came up to `version` was pushed. Nobody is told of that."""
-        known = self.devices
-        if known is not None and known.pushed < version:
-            self._put_devices(known, msgspec.structs.replace(known, pushed=version), is_shown=False)
-
-    def _put_devices(self, known: Devices, after: Devices, *, is_shown: bool = True) -> SignOutDone:
-        """`is_shown`: others are told to ask again."""
-        if after is known:
-            return SignOutDone((), len(known.devices))
-        epoch, version = self.stamp()
-        created_version = known.created_version or version
-        stamped = msgspec.structs.replace(after, version=version, epoch=epoch, created_version=created_version)
-        self.put(DEVICES, stamped)
-        if is_shown:
-            self.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
-        gone = tuple(one.device_id for one in known.devices if after.get(one.device_id) is None)
-        self.refuses_more |= bool(gone)
-        return SignOutDone(gone, len(after.devices))
-
-    def _revoke(self, before_s: int, until_s: int, spared: str, *, is_sign_out: bool) -> Revoked:
-        known = self.revocation or self._mailbox.revocation
-        if known is None or known.has_ended(self.seen_us):
-            known = Revocation(0, 0)
-        elif known.before_s >= before_s:
-            before_s, until_s = known.before_s, _later(known.until_s, until_s)
-        after = known.extended(before_s, until_s, spared, is_sign_out=is_sign_out)
-        if after != known:
-            epoch, version = self.stamp()
-            self.put(REVOCATION, msgspec.structs.replace(after, version=version, epoch=epoch))
-            self.refuses_more = True
-        return Revoked(before_s)
 
     def send(
         self,
@@ -893,8 +777,3 @@ class Plan:
 def kind_of(change: Change) -> ChangeKind:
     """The kind of the log entry of a change."""
     return ChangeKind.UNSEND if change.is_unsent else ChangeKind.EDIT
-
-
-def _later(one_s: int, other_s: int) -> int:
-    """The later of two ends; 0 is none."""
-    return max(one_s, other_s) if one_s and other_s else 0

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.hand_over import HandedOver, packed_mailbox
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
@@ -41,7 +42,7 @@ def busy() -> tuple[Mailbox, list[OutboxCell]]:
     mailbox.apply(plan)
     plan = mailbox.plan(BIRTH_US)
     plan.mark_read(with_cem, said.message_id)
-    plan.revoke(1_800_000_001, 9)
+    AccessRow(plan).revoke(1_800_000_001, 9)
     mailbox.apply(plan)
     mailbox.stale_epochs = {CONVERSATION.letter: {with_cem: 1 << 24}}
     return mailbox, outbox

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from rowbox.mailbox.account import blocks
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.account.account_row import AccountRow
 from rowbox.mailbox.account.deeds import AccountDeed
 from rowbox.mailbox.aggregate.changes import NewChange, NewReaction
@@ -191,12 +192,12 @@ class AliceRow:
 
     def revoke(self, until_s: int = 0) -> None:
         plan = self._plan()
-        plan.revoke(end_of_second(self.now_us), until_s)
+        AccessRow(plan).revoke(end_of_second(self.now_us), until_s)
         self._commit(plan)
 
     def register_device(self, device_id: str) -> None:
         plan = self._plan()
-        plan.register_device(device_id, "", "")
+        AccessRow(plan).register(device_id, "", "")
         self._commit(plan)
 
     def _plan(self) -> Plan:

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.devices import NOTED_EVERY_US, UNSEEN_US, DeviceUse
 from tests.unit.mailbox.test_devices import NOW_US, mailbox, with_devices
@@ -43,12 +44,12 @@ def test_it_goes_with_another_change_and_has_its_version() -> None:
     ann = with_devices("phone")
     begin(ann, "phone").note(NOW_US, ann.head, ann.newest_shown)
     early = ann.plan(NOW_US + NOTED_EVERY_US - 1)
-    early.register_device("laptop", "", "")
+    AccessRow(early).register("laptop", "", "")
     early.cells()
     ann.apply(early)
     assert written(ann) == {"phone": 0, "laptop": 0}
     later = ann.plan(ann.head + NOTED_EVERY_US)
-    later.revoke(1_900_000_000, 0)
+    AccessRow(later).revoke(1_900_000_000, 0)
     head = later.head
     later.cells()
     assert later.head == head
@@ -77,7 +78,7 @@ def test_of_a_device_that_is_signed_out_nothing_is_known() -> None:
     for device_id in ("phone", "laptop"):
         begin(ann, device_id).note(NOW_US, ann.head, ann.newest_shown)
     plan = ann.plan(NOW_US)
-    plan.sign_out("phone")
+    AccessRow(plan).sign_out("phone")
     ann.apply(plan)
     assert list(ann.device_uses) == ["laptop"]
 
@@ -115,7 +116,7 @@ def test_what_is_written_is_what_was_proven_but_for_what_shows_nothing(
         now_us += data.draw(st.integers(1, HOUR_US))
         plan = ann.plan(now_us)
         if step == "shown":
-            plan.register_device(device_id, str(now_us), "")
+            AccessRow(plan).register(device_id, str(now_us), "")
             plan.cells()
             ann.apply(plan)
             shown.append(ann.head)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import DEVICES, ChangeKind, LogCell
@@ -43,7 +44,7 @@ def with_devices(*device_ids: str) -> Mailbox:
     ann = mailbox()
     plan = ann.plan(NOW_US)
     for device_id in device_ids:
-        plan.register_device(device_id, "", "")
+        AccessRow(plan).register(device_id, "", "")
     ann.apply(plan)
     return ann
 
@@ -74,7 +75,7 @@ def test_what_no_device_id_is(text: str) -> None:
 def test_a_registration_is_a_change_that_is_shown_and_the_same_again_is_none(fenced: bool) -> None:
     ann = mailbox(fenced=fenced)
     plan = ann.plan(NOW_US)
-    device = plan.register_device("phone", "Ann's", "ios")
+    device = AccessRow(plan).register("phone", "Ann's", "ios")
     assert (device.created_us, device.seen_us) == (NOW_US, NOW_US)
     assert plan.log == [LogCell(plan.head, EPOCH, ChangeKind.ACCOUNT, b"", b"")]
     assert not plan.refuses_more
@@ -84,30 +85,30 @@ def test_a_registration_is_a_change_that_is_shown_and_the_same_again_is_none(fen
     assert entry is plan.log[0]
     ann.apply(plan)
     again = ann.plan(NOW_US + 9)
-    assert again.register_device("phone", "Ann's", "ios") == device
+    assert AccessRow(again).register("phone", "Ann's", "ios") == device
     assert again.changes_nothing
-    renamed = again.register_device("phone", "Ann's old one", "ios")
+    renamed = AccessRow(again).register("phone", "Ann's old one", "ios")
     assert (renamed.name, renamed.created_us) == ("Ann's old one", NOW_US)
 
 
 def test_a_device_that_registers_anew_is_in_use_and_nobody_is_told_of_that_alone() -> None:
     ann = with_devices("phone", "laptop")
     plan = ann.plan(NOW_US + SEEN_EVERY_US - 1)
-    assert plan.register_device("phone", "", "").seen_us == NOW_US
+    assert AccessRow(plan).register("phone", "", "").seen_us == NOW_US
     assert plan.changes_nothing
     later = ann.plan(NOW_US + SEEN_EVERY_US)
-    device = later.register_device("phone", "", "")
+    device = AccessRow(later).register("phone", "", "")
     assert (device.created_us, device.seen_us) == (NOW_US, NOW_US + SEEN_EVERY_US)
     assert not later.log
     assert not later.changes_nothing
-    assert later.register_device("phone", "", "web").platform == "web"
+    assert AccessRow(later).register("phone", "", "web").platform == "web"
     assert [entry.kind for entry in later.log] == [ChangeKind.ACCOUNT]
 
 
 def test_a_device_that_was_signed_out_is_refused_for_good_with_any_token() -> None:
     ann = with_devices("phone", "laptop")
     plan = ann.plan(NOW_US)
-    assert plan.sign_out("phone").device_ids == ("phone",)
+    assert AccessRow(plan).sign_out("phone").device_ids == ("phone",)
     assert plan.refuses_more
     assert refuses(plan, on("phone")) is SignedOut, "also behind it in the same mutation"
     ann.apply(plan)
@@ -118,18 +119,18 @@ def test_a_device_that_was_signed_out_is_refused_for_good_with_any_token() -> No
         None
     ] * 4
     with pytest.raises(SignedOut):
-        later.register_device("phone", "", "")
-    assert later.sign_out("phone").device_ids == ()
+        AccessRow(later).register("phone", "", "")
+    assert AccessRow(later).sign_out("phone").device_ids == ()
     assert later.changes_nothing
     with pytest.raises(UnknownDevice):
-        later.sign_out("other")
+        AccessRow(later).sign_out("other")
     assert listed(ann) == ["laptop"]
 
 
 def test_all_but_one_spares_the_tokens_that_name_it_and_no_others() -> None:
     ann = with_devices("phone", "laptop", "tablet")
     plan = ann.plan(NOW_US)
-    assert set(plan.sign_out_all(end_of_second(NOW_US), 0, "laptop").device_ids) == {"phone", "tablet"}
+    assert set(AccessRow(plan).sign_out_all(end_of_second(NOW_US), 0, "laptop").device_ids) == {"phone", "tablet"}
     ann.apply(plan)
     later = ann.plan(NOW_US + 9 * US_PER_S)
     assert refuses(later, on("laptop", by_token=True)) is None
@@ -143,10 +144,10 @@ def test_all_but_one_spares_the_tokens_that_name_it_and_no_others() -> None:
 def test_what_one_sign_out_refused_the_next_ones_exception_does_not_let_in() -> None:
     ann = with_devices("phone", "laptop")
     first, second = ann.plan(NOW_US), None
-    first.sign_out_all(end_of_second(NOW_US), 0, "phone")
+    AccessRow(first).sign_out_all(end_of_second(NOW_US), 0, "phone")
     ann.apply(first)
     second = ann.plan(NOW_US + 10 * US_PER_S)
-    second.sign_out_all(end_of_second(second.now_us), 0, "laptop")
+    AccessRow(second).sign_out_all(end_of_second(second.now_us), 0, "laptop")
     ann.apply(second)
     later = ann.plan(NOW_US + 20 * US_PER_S)
     assert refuses(later, on("laptop", NOW_S - 60, by_token=True)) is SignedOut
@@ -177,11 +178,11 @@ def test_there_are_so_many_places_and_the_one_not_used_for_longest_gives_way() -
     ann = with_devices(*ids)
     plan = ann.plan(NOW_US + UNUSED_US - 1)
     with pytest.raises(TooManyDevices):
-        plan.register_device("one more", "", "")
+        AccessRow(plan).register("one more", "", "")
     assert plan.changes_nothing
-    assert plan.register_device("d0", "named", "").name == "named"
+    assert AccessRow(plan).register("d0", "named", "").name == "named"
     later = ann.plan(NOW_US + UNUSED_US)
-    later.register_device("one-more", "", "")
+    AccessRow(later).register("one-more", "", "")
     assert later.refuses_more
     assert listed(later) == [*ids[1:], "one-more"]
     assert refuses(later, on("d0")) is SignedOut

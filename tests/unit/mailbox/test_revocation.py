@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import REVOCATION
@@ -26,7 +27,7 @@ def mailbox(*, fenced: bool = False) -> Mailbox:
 
 def revoke(of: Mailbox, now_us: int, until_s: int = 0) -> Plan:
     plan = of.plan(now_us)
-    plan.revoke(end_of_second(now_us), until_s)
+    AccessRow(plan).revoke(end_of_second(now_us), until_s)
     of.apply(plan)
     return plan
 
@@ -51,7 +52,7 @@ def test_a_revocation_says_nothing_after_its_end() -> None:
 def test_a_command_behind_it_in_the_same_mutation_is_refused() -> None:
     plan = mailbox().plan(NOW_US)
     plan.admit(Bearer("ann", NOW_S))
-    plan.revoke(end_of_second(NOW_US), 0)
+    AccessRow(plan).revoke(end_of_second(NOW_US), 0)
     with pytest.raises(TokenRevoked):
         plan.admit(Bearer("ann", NOW_S))
     plan.admit(Bearer("ann", NOW_S + 1))
@@ -64,7 +65,7 @@ def test_it_is_written_as_two_states_with_a_version_of_its_own(fenced: bool) -> 
     ann = mailbox(fenced=fenced)
     first = revoke(ann, NOW_US).revocation
     plan = ann.plan(NOW_US + 5 * US_PER_S)
-    plan.revoke(end_of_second(plan.now_us), 0)
+    AccessRow(plan).revoke(end_of_second(plan.now_us), 0)
     assert first is not None
     assert plan.revocation is not None
     assert plan.head == plan.revocation.version > first.version
@@ -76,10 +77,10 @@ def test_it_never_moves_back_and_ends_no_sooner() -> None:
     revoke(ann, NOW_US, NOW_S + 600)
     head = ann.head
     again = ann.plan(NOW_US - 5 * US_PER_S)
-    assert again.revoke(end_of_second(NOW_US) - 5, NOW_S + 500).before_s == NOW_S + 1
+    assert AccessRow(again).revoke(end_of_second(NOW_US) - 5, NOW_S + 500).before_s == NOW_S + 1
     assert again.changes_nothing
     later = ann.plan(NOW_US)
-    later.revoke(end_of_second(NOW_US), 0)
+    AccessRow(later).revoke(end_of_second(NOW_US), 0)
     ann.apply(later)
     assert ann.head > head
     assert ann.revocation is not None
@@ -90,7 +91,7 @@ def test_what_has_ended_goes_with_the_next_change_and_gives_the_next_one_no_end(
     ann = mailbox()
     revoke(ann, NOW_US, NOW_S + 60)
     plan = ann.plan(NOW_US + 60 * US_PER_S)
-    plan.revoke(end_of_second(NOW_US + 60 * US_PER_S), NOW_S + 120)
+    AccessRow(plan).revoke(end_of_second(NOW_US + 60 * US_PER_S), NOW_S + 120)
     assert plan.revocation is not None
     assert plan.revocation.until_s == NOW_S + 120
     written = [cell for cell in plan.cells() if isinstance(cell, IndexCell) and cell.kind == REVOCATION.letter]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rowbox.mailbox.account.access_row import AccessRow
 from rowbox.mailbox.aggregate import hand_over
 from rowbox.mailbox.aggregate.client_ids import ClientIds
 from rowbox.mailbox.aggregate.hand_over import HandedOver, packed_mailbox
@@ -60,7 +61,7 @@ class Alice:
         elif what == "read" and state is not None:
             plan.mark_read(conversation_id, state.last_message_id)
         elif what == "revoke":
-            plan.revoke(self.now_us // 1_000_000, 0)
+            AccessRow(plan).revoke(self.now_us // 1_000_000, 0)
         elif what == "note":
             epoch, version = plan.stamp()
             plan.put(NOTE, Note(version, epoch, (other,)), ONE)
