@@ -3,6 +3,7 @@
 rates       closed loops in turns, and sends at half the rate (bench/rates.py)
 waiting     parked polls, wake-ups, a storm of reconnects (bench/waiting.py)
 cold        mailboxes that are not in memory (bench/cold.py)
+search      the first search of a large mailbox, and what others notice of it (bench/search.py)
 processes   what API processes take from the owner of the mailboxes (bench/processes.py)
 """
 
@@ -16,9 +17,10 @@ from bench.output.part import Part
 from bench.processes import processes
 from bench.rates import HBaseGateway, rates
 from bench.run import run
+from bench.search import search
 from bench.waiting import waiting
 
-PARTS = ("rates", "waiting", "cold", "processes")
+PARTS = ("rates", "waiting", "cold", "search", "processes")
 
 
 @click.command
@@ -28,6 +30,7 @@ PARTS = ("rates", "waiting", "cold", "processes")
 )
 @click.option("--parked", multiple=True, default=(1000, 10_000), show_default=True, help="Polls that are parked.")
 @click.option("--mailboxes", default=10_000, show_default=True, help="Mailboxes that are loaded cold.")
+@click.option("--searched", default=100_000, show_default=True, help="Messages of the mailbox that is searched.")
 @click.option("--part", "names", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Only these parts.")
 @click.option("--hbase", metavar="HOST:PORT:THRIFT2_PORT", help="An HBase's gateway, for bare mutateRowsTs calls.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the stores lie meanwhile; on a disk.")
@@ -37,6 +40,7 @@ def main(
     seconds: float,
     parked: Sequence[int],
     mailboxes: int,
+    searched: int,
     names: Sequence[str],
     hbase: str | None,
     folder: Path | None,
@@ -54,6 +58,8 @@ def main(
             parts.append(await waiting(place, parked, 5 * seconds))
         if "cold" in names:
             parts.append(await cold(place, mailboxes))
+        if "search" in names:
+            parts.append(await search(place, searched, -(-turns // 2), 2 * seconds))
         if "processes" in names:
             parts.append(await processes(place, turns, seconds))
         return parts

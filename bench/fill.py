@@ -1,8 +1,8 @@
 """Fills a store below HTTP, in a process of its own, with the cells that sends of the same messages would have left.
 
-`python -m bench.fill JSON` takes {"data_dir", "talks": [[prefix, conversations, messages, is_hub], ...]} and prints
-{"messages", "seconds"}. Rowbox's own plans decide, and its own store writes, BATCH sends in a commit. Only the queue,
-the cache and HTTP are left out. `rowbox check` finds nothing wrong in such a store (tests/bench).
+`python -m bench.fill JSON` takes {"data_dir", "talks": [[prefix, conversations, messages, is_hub, is_varied], ...]} and
+prints {"messages", "seconds"}. Rowbox's own plans decide, and its own store writes, BATCH sends in a commit. Only the
+queue, the cache and HTTP are left out. `rowbox check` finds nothing wrong in such a store (tests/bench).
 """
 
 import asyncio
@@ -30,19 +30,31 @@ from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.settings.config import Settings, load
 
 BATCH = 500
+_LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+_WORDS_OF_ONE = 18
+
+
+def _words() -> tuple[str, ...]:
+    letters = random.Random(0)
+    return tuple("".join(letters.choices(_LETTERS, k=3 + number % 8)) for number in range(20_000))
+
+
+WORDS = _words()
+"""Of messages that are varied: the first are in many, the last in few, as in any language."""
 
 
 class Talks(NamedTuple):
     """A number of conversations, each with a number of messages that both sides write in turn.
 
     With `is_hub` one user, `prefix`, takes part in all of them. Else each is of two users who have no other
-    conversation.
+    conversation. With `is_varied` each message is of other WORDS.
     """
 
     prefix: str
     conversations: int
     messages: int
     is_hub: bool = False
+    is_varied: bool = False
 
     def users(self, number: int) -> tuple[str, str]:
         """The two users of conversation `number`. The first of them writes first."""
@@ -79,13 +91,17 @@ class _Filler:
         for number in range(talks.conversations):
             first, second = talks.users(number)
             for message in range(talks.messages):
-                self._send(*((first, second) if message % 2 == 0 else (second, first)))
+                content = self._varied() if talks.is_varied else CONTENT
+                self._send(*((first, second) if message % 2 == 0 else (second, first)), content)
                 if self._planned >= BATCH:
                     await self._commit(keep=(first, second))
         await self._commit(keep=())
 
-    def _send(self, sender: str, recipient: str) -> None:
-        new = new_send(sender, recipient, CONTENT, f"filled-{self.sends:010}", self._random.getrandbits(62))
+    def _varied(self) -> str:
+        return " ".join(WORDS[int(len(WORDS) ** self._random.random()) - 1] for _ in range(_WORDS_OF_ONE))
+
+    def _send(self, sender: str, recipient: str, content: str) -> None:
+        new = new_send(sender, recipient, content, f"filled-{self.sends:010}", self._random.getrandbits(62))
         sent = self._plan(sender).send(new)
         assert isinstance(sent, Sent)
         assert sent.message is not None

@@ -22,7 +22,7 @@ def run(module: str, folder: Path, *arguments: str) -> str:
 @pytest.mark.integration
 def test_bench(tmp_path: Path) -> None:
     before = (ROOT / "docs" / "benchmarks.md").read_bytes()
-    text = run("bench", tmp_path, *"--turns 1 --seconds 0.2 --parked 500 --mailboxes 100".split())
+    text = run("bench", tmp_path, *"--turns 1 --seconds 0.2 --parked 500 --mailboxes 100 --searched 500".split())
     for words in (
         "| durable send        | durable ceiling |",
         "| delta of 2 messages | rowbox",
@@ -31,6 +31,8 @@ def test_bench(tmp_path: Path) -> None:
         "500 parked polls took ",
         "all back after s",
         "Cold load",
+        "The first search of a mailbox of 500 messages",
+        "| others' send p99 meanwhile / before ",
         "| send p99 at half the maximal rate, ms",
         "| a parked poll, KB",
         "| owner's CPU for durable send, 1 API process / none ",
