@@ -1,8 +1,8 @@
 """What a cluster does only once all of its servers know it.
 
 A server of an older version passes over what it does not know, as a rule, and that does no harm. Of some things it
-would: an owner that knows nothing of blocks would show what is to be hidden. Such a thing has a name here, and is
-switched on:
+would: an owner that knows nothing of blocks would show what is to be hidden, one that knows nothing of deletions what
+was deleted. Such a thing has a name here, and is switched on:
 
     announced       Each server says in its cell of the cluster's row what it knows (NodeCell.features).
     switched on     The first map in which every listed server has announced it says so, and every map after it
@@ -17,11 +17,12 @@ knows what it knows. docs/adr/0077 says why there is no way back.
 from collections.abc import Collection
 from typing import Final
 
-from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, UnblockUser
+from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, DeleteConversation, UnblockUser
 from rowbox.mailbox.errors import FeatureOff
 
 BLOCKS: Final = "blocks"
-KNOWN: Final = (BLOCKS,)
+DELETIONS: Final = "deletions"
+KNOWN: Final = (BLOCKS, DELETIONS)
 """What this Rowbox knows, ascending. A name that ever stood here keeps its meaning."""
 
 
@@ -29,3 +30,5 @@ def check_deed(deed: AccountDeed, on: Collection[str]) -> None:
     """FeatureOff where a deed needs a feature that is not among those that are on."""
     if isinstance(deed, BlockUser | UnblockUser) and BLOCKS not in on:
         raise FeatureOff("blocks come once all servers of the cluster know them", retry_after_ms=1000)
+    if isinstance(deed, DeleteConversation) and DELETIONS not in on:
+        raise FeatureOff("deletions come once all servers of the cluster know them", retry_after_ms=1000)

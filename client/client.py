@@ -525,6 +525,15 @@ class Client:
             lambda: self._transport.post("setConversation", fields, ChangedConversation), patience_s
         )
 
+    async def delete_conversation(
+        self, conversation_id: str, *, patience_s: float | None = None
+    ) -> ChangedConversation:
+        """Deletes the user's own copy of a conversation. The next message brings it back, without what was before."""
+        fields: Fields = {"conversationId": conversation_id}
+        return await self._retried(
+            lambda: self._transport.post("deleteConversation", fields, ChangedConversation), patience_s
+        )
+
     async def _change_user(self, call: str, fields: Fields, patience_s: float | None) -> ChangedUser:
         given = {name: value for name, value in fields.items() if value is not None}
         return await self._retried(lambda: self._transport.post(call, given, ChangedUser), patience_s)

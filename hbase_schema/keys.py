@@ -149,6 +149,11 @@ def message_stamp(qualifier: bytes) -> tuple[int, int, int]:
     return int.from_bytes(qualifier[32:40], "big"), version, came
 
 
+def conversation_of(qualifier: bytes) -> bytes:
+    """The conversationId in a message's qualifier."""
+    return qualifier[:16]
+
+
 def message_of(qualifier: bytes) -> bytes:
     """The part of a message's qualifier that all cells of the message have in common, and no other cell."""
     return qualifier[:MESSAGE_PREFIX_BYTES]

@@ -144,6 +144,18 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The state after somebody reacted to a message that it has: nothing is told of that here."""
         return msgspec.structs.replace(self, version=version, epoch=epoch, changed_at=version)
 
+    def with_deleted(self, version: int, epoch: int) -> "Conversation":
+        """The state after the user deleted his copy: nothing is told of what was there. What he has read stays so."""
+        return msgspec.structs.replace(
+            self,
+            version=version,
+            epoch=epoch,
+            snippet="",
+            unread_count=0,
+            unread_since=0,
+            last_is_unsent=False,
+        )
+
     @classmethod
     def new_group(cls, version: int) -> Self:
         """A group's conversation without a message, to which its first event is added."""
@@ -339,6 +351,9 @@ def _as_set(shown: representation.Conversation, own: OwnSettings) -> representat
         archived=own.is_archived or msgspec.UNSET,
         pinned=own.is_pinned or msgspec.UNSET,
         marked_unread=own.is_marked_unread or msgspec.UNSET,
+        deleted_up_to=own.floor or msgspec.UNSET,
+        deleted=own.is_deleted or msgspec.UNSET,
+        receipts=msgspec.UNSET if own.is_deleted else shown.receipts,
     )
 
 

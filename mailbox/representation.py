@@ -185,3 +185,23 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     marked_unread: (
         Annotated[bool, Meta(description="True: the user has marked it as unread, whatever its count is.")] | UnsetType
     ) = UNSET
+    deleted_up_to: (
+        Annotated[
+            Timestamp,
+            Meta(
+                description="The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is not "
+                "greater than this."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    deleted: (
+        Annotated[
+            bool,
+            Meta(
+                description="True: and no message has come since, so it is in no list. Only what changed since a token "
+                "has it: drop it."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

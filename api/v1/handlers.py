@@ -1,7 +1,7 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead, setConversation and what changes groups, devices, profiles or blocks count
+editMessage, unsendMessage, react, markRead and what changes conversations, groups, devices, profiles or blocks count
 against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchBlocks,
 fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has a limit of its own.
 """
@@ -111,6 +111,7 @@ class Handlers:
             Operation("fetchReceipts", "GET", "/v1/fetchReceipts", "fetch", self.fetch_receipts),
             Operation("connect", "GET", "/v1/connect", "fetch", self.connect, asks_where=True),
             Operation("setConversation", "POST", "/v1/setConversation", "send", self.set_conversation),
+            Operation("deleteConversation", "POST", "/v1/deleteConversation", "send", self.delete_conversation),
             Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
             Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
             Operation("setPush", "POST", "/v1/setPush", "send", self.set_push),
@@ -203,6 +204,11 @@ class Handlers:
 
     async def set_conversation(self, call: Call) -> CallResult:
         conversation_id, request = self._conversations.set(call.take_body(), call.claims)
+        result = await self._port.change_account(request)
+        return CallResult(200, encode_set(conversation_id, result), result.quota)
+
+    async def delete_conversation(self, call: Call) -> CallResult:
+        conversation_id, request = self._conversations.delete(call.take_body(), call.claims)
         result = await self._port.change_account(request)
         return CallResult(200, encode_set(conversation_id, result), result.quota)
 

@@ -314,6 +314,31 @@ class SettleCommand(Command, eq=False):
         return plans[0].settle(self.conversation_ids, self.fact)
 
 
+EMPTY_CELL_BYTES = 150
+
+
+class SweepCommand(Command, eq=False):
+    """Empties messages of a conversation that its user has deleted up to `floor`; `following` is where that goes on.
+
+    Of each cell its messageId, epoch, version, and first version. The result is how many; None, and nothing is done,
+    where it was deleted once more meanwhile.
+    """
+
+    user_id: str
+    conversation_id: bytes
+    floor: int
+    cells: Sequence[tuple[bytes, int, int, int]]
+    following: bytes
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = CELL_BYTES + EMPTY_CELL_BYTES * len(self.cells)
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
+        """Returns the count, or None."""
+        return plans[0].sweep(self.conversation_id, self.floor, self.cells, self.following)
+
+
 class DevicesCommand(Command, eq=False):
     """A change of a user's devices, as `do` adds it to the plan."""
 

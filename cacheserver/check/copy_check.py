@@ -9,7 +9,7 @@ import msgspec
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import MessageCell
+from rowbox.mailbox.cells import OWN, MessageCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -17,6 +17,7 @@ from rowbox.mailbox.check.invariants import RowCheck, RowFrame
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.ids import hidden_conversation_id, sent_timestamp
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.own_settings import NOTHING_SET
 from rowbox.mailbox.reactions import reaction_of
 
 
@@ -140,8 +141,10 @@ class CopyCheck:
         """
         self.lookups += 1
         shown = await self._counted(user_id, message.conversation_id, message.message_id)
-        if shown is not None and (_changed_at(shown), shown.reactions) == (_changed_at(message), message.reactions):
+        if shown is not None and not _differs(shown, message):
             return shown
+        if shown is not None and shown.came <= await self._floor(user_id, message):
+            return message  # he has deleted it, and hears nothing of it any more: there is nothing to compare
         hidden = await self._counted(user_id, hidden_conversation_id(message.conversation_id), message.message_id)
         return _together(shown, hidden)
 
@@ -152,6 +155,23 @@ class CopyCheck:
             fence = FenceCheck(await self._cells.fences(row), Report(user_id), fenced=True)
             copies = [copy for copy in copies if fence.counts(copy.epoch, copy.version)]
         return max(copies, key=lambda one: one.version, default=None)
+
+    async def _floor(self, user_id: str, message: MessageCell) -> int:
+        """Up to which version a user has deleted the conversation of a message. Reads his whole index."""
+        frame = await self._cells.frame(row_key(user_id, self._store.shards))
+        fence = FenceCheck(frame.fences, Report(user_id), fenced=self._store.late_writes)
+        floor: int = fence.states(frame.states)[OWN.letter].get(message.conversation_id, NOTHING_SET).floor
+        return floor
+
+
+def _differs(one: MessageCell, other: MessageCell) -> bool:
+    """Whether two copies say different things."""
+    return (one.sender_id, one.content, one.change, one.reactions) != (
+        other.sender_id,
+        other.content,
+        other.change,
+        other.reactions,
+    )
 
 
 def _together(shown: MessageCell | None, hidden: MessageCell | None) -> MessageCell | None:

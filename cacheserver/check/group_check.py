@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBER_MARKS, MEMBERSHIP, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBER_MARKS, MEMBERSHIP, OWN, MessageCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -21,6 +21,7 @@ from rowbox.mailbox.conversation import NEVER
 from rowbox.mailbox.group import Former, Group, Membership, conversation_of, group_name, person_key
 from rowbox.mailbox.groups.member_row import place_of
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.people.own_settings import NOTHING_SET
 from rowbox.mailbox.reactions import tallies_of
 
 
@@ -45,6 +46,8 @@ class _Part(NamedTuple):
     shown_chain: int
     messages: Mapping[bytes, MessageCell]
     read_mark: bytes
+    floor_id: bytes
+    """Up to which messageId he has deleted it; b"": he has not."""
 
 
 class GroupCheck:
@@ -104,7 +107,10 @@ class GroupCheck:
         state = states[CONVERSATION.letter].get(conversation_id)
         chains = place_of(state, membership).chain, place_of(state, None).chain
         read_mark = state.read_mark if state is not None else b""
-        return _Part(membership, *chains, await self._messages(row, conversation_id, fence), read_mark)
+        own = states[OWN.letter].get(conversation_id, NOTHING_SET)
+        messages = await self._messages(row, conversation_id, fence)
+        shown = {message_id: cell for message_id, cell in messages.items() if cell.came > own.floor}
+        return _Part(membership, *chains, shown, read_mark, own.floor_id)
 
     async def _messages(self, row: bytes, conversation_id: bytes, fence: FenceCheck) -> dict[bytes, MessageCell]:
         """What counts of each message of the conversation: of its cells the newest."""
@@ -136,6 +142,8 @@ def _differences(
         yield Code.RECEIPT_AHEAD, text
     for message_id in log.messages:
         version = sent_timestamp(message_id)
+        if message_id <= part.floor_id:
+            continue
         has_it = message_id in part.messages
         if has_it and stay.has_ended_before(version) and not stay.was_given(version):
             yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent while the user was out"

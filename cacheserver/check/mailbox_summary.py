@@ -2,7 +2,7 @@
 somebody wrote.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
@@ -75,7 +75,7 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
         shard_of(user_id, store.shards),
         fence.head(states, frame.unknown),
         sorted(listed, key=lambda one: one.state.last_message_id, reverse=True),
-        await _count_messages(cells, row, fence),
+        await _count_messages(cells, row, fence, own),
         sum(fence.counts(cell.epoch, cell.version) for cell in frame.outbox),
         sum(fence.counts(cell.epoch, cell.version) for cell in frame.dedupe),
         fence.fence,
@@ -85,12 +85,13 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
     )
 
 
-async def _count_messages(cells: RowCells, row: bytes, fence: FenceCheck) -> int:
-    """How many messages count. One that was changed may have several cells, side by side."""
+async def _count_messages(cells: RowCells, row: bytes, fence: FenceCheck, own: Mapping[bytes, OwnSettings]) -> int:
+    """How many messages count, and are not deleted. One that was changed may have several cells, side by side."""
     count, last = 0, (b"", b"")
     async for key in cells.message_keys(row):
         message = key.conversation_id, key.message_id
-        if message != last and fence.counts(key.epoch, key.version):
+        floor = own[key.conversation_id].floor if key.conversation_id in own else 0
+        if message != last and fence.counts(key.epoch, key.version) and (key.first_version or key.version) > floor:
             count, last = count + 1, message
     return count
 

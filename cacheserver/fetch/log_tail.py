@@ -43,7 +43,7 @@ class LogTail:
         for entry in reversed(mailbox.log):
             if entry.version < oldest or len(found) > count:
                 break
-            if entry.version < below and is_message(entry, None, view.horizon):
+            if entry.version < below and is_message(view, entry, None):
                 found.append(entry)
         begin = min(below - 1, mailbox.log_floor)
         spans = Spans(max(oldest, mailbox.born) - 1, begin, _gap(mailbox.log) if len(mailbox.log) > 1 else None)
@@ -59,7 +59,7 @@ class LogTail:
                 continue
             spans.note_whole()
             mailbox.extend_log_back(entries, start, floor)
-            found += [entry for entry in reversed(entries) if is_message(entry, None, view.horizon)]
+            found += [entry for entry in reversed(entries) if is_message(view, entry, None)]
         return Tail(found[:count], spans.floor, is_all=len(found) <= count and spans.is_over)
 
 
@@ -122,11 +122,12 @@ def _gap(entries: Sequence[LogCell]) -> int:
     return max(1, (entries[-1].version - entries[0].version) // (len(entries) - 1))
 
 
-def is_message(entry: LogCell, conversation_id: bytes | None, horizon: int) -> bool:
-    """Whether an entry above `horizon` shows a message, new or changed: of a conversation, None: of any.
+def is_message(view: View, entry: LogCell, conversation_id: bytes | None) -> bool:
+    """Whether an entry above the view's horizon shows a message, new or changed: of a conversation, None: of any.
 
     A changed message is older than its change: retention may have taken it.
     """
     # Most are new ones: a call less for each of a delta.
-    shows = entry.kind is ChangeKind.MESSAGE or tells_of_a_message(entry, horizon)
+    is_new = entry.kind is ChangeKind.MESSAGE and not view.floors
+    shows = is_new or tells_of_a_message(entry, view.horizon, view.floors)
     return shows and conversation_id in (None, entry.conversation_id)

@@ -149,12 +149,12 @@ class MessagePages:
         """The first `count` new-message entries after `token`, upwards, and the version up to which they are all."""
         if token >= view.mailbox.log_floor:
             entries = view.mailbox.changes_after(token)
-            return [entry for entry in entries if is_message(entry, conversation_id, view.horizon)], view.as_of
+            return [entry for entry in entries if is_message(view, entry, conversation_id)], view.as_of
         found: list[LogCell] = []
         reached = token
         for _ in range(MAX_LOG_READS):
             entries, reached = await self._reader.changes(view, reached, view.as_of, LOG_COLUMNS)
-            found += [entry for entry in entries if is_message(entry, conversation_id, view.horizon)]
+            found += [entry for entry in entries if is_message(view, entry, conversation_id)]
             if len(found) >= count or reached >= view.as_of:
                 break
         return found, reached

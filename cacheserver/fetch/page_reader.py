@@ -6,7 +6,7 @@ is long is done in slices (turns.py). What never counts is left out, and told to
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rowbox.cacheserver.rows.view import View, held_messages
+from rowbox.cacheserver.rows.view import View, shown_messages
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.cacheserver.turns import Turns
 from rowbox.hbase_schema import codec, keys
@@ -44,13 +44,13 @@ class PageReader:
 
         True: there are no others, whether the page is full or not.
         """
-        start, stop = keys.message_range(conversation_id, None, below)
+        start, stop = keys.message_range(conversation_id, view.floor_id(conversation_id), below)
         following: bytes | None = start
         limit_bytes = FIRST_BYTES
         begun: Sequence[Column] = ()  # the last message of a part, while there may be more cells of it in the next one
         while following is not None:
             if cut.is_full():
-                has_begun = any(_is_held(view, qualifier) for qualifier, _ in begun)
+                has_begun = any(view.shows(qualifier) for qualifier, _ in begun)
                 cut.has_more = has_begun or await self._has_any(view, following, stop)
                 return not cut.has_more
             await self._turns.next()
@@ -66,7 +66,7 @@ class PageReader:
                 columns, begun = columns[:-1], columns[-1:]
             if not await self._take(view, columns, cut):
                 return False
-            if following is not None and not begun and cut.is_full() and _is_held(view, following):
+            if following is not None and not begun and cut.is_full() and view.shows(following):
                 cut.has_more = True
                 return False
             limit_bytes = _values_that_fit(part.columns, room_bytes - cut.room_bytes, cut.room_bytes)
@@ -92,7 +92,7 @@ class PageReader:
                 following = whole[0][0]
             elif whole:
                 return await self.newest_columns(view, start, stop, 2 * limit, 2 * limit_bytes)
-        return [column for column in columns if _is_held(view, column[0])], following
+        return [column for column in columns if view.shows(column[0])], following
 
     async def of_entries(self, view: View, entries: Sequence[LogCell], cut: Cut) -> None:
         """Fills `cut` with the messages that log entries tell of, in their order.
@@ -118,13 +118,13 @@ class PageReader:
 
     async def position_of(self, view: View, conversation_id: bytes, place: int) -> bytes | None:
         """The messageId of the message at `place`, counted from the newest, which is 1; None when there are fewer."""
-        start, stop = keys.message_range(conversation_id, None, None)
+        start, stop = keys.message_range(conversation_id, view.floor_id(conversation_id), None)
         following: bytes | None = start
         last = b""
         while following is not None:
             await self._turns.next()
             columns, following = await self._keys(view, following, stop, min(KEY_COLUMNS, place))
-            found = [message for message in held_messages(view, columns) if message != last]
+            found = [message for message in shown_messages(view, columns) if message != last]
             place -= len(found)
             if place == 0:
                 return keys.invert(found[-1][ID_BYTES:])
@@ -161,8 +161,8 @@ class PageReader:
         keyed = [(column, keys.split_message_qualifier(column[0])) for column in columns]
         self._sweep(view, Family.MESSAGES, [(column[0], key.epoch, key.version) for column, key in keyed])
         made_bytes = 0
-        for column, key in keyed:
-            if view.holds(key.epoch, key.version, key.first_version or key.version):
+        for column in columns:
+            if view.shows(column[0]):
                 if made_bytes >= SLICE_BYTES:
                     made_bytes = 0
                     await self._turns.next()
@@ -232,7 +232,7 @@ class PageReader:
             )
             view.note(part.columns)
             columns, following = self._current(view, [*columns, *part.columns]), part.next
-        return [column for column in columns if _is_held(view, column[0])]
+        return [column for column in columns if view.shows(column[0])]
 
     def _current(self, view: View, columns: Sequence[Column]) -> Sequence[Column]:
         """Of messages that were changed the column that counts now; the others of these are removed. All of the rest.
@@ -244,7 +244,7 @@ class PageReader:
         newest: dict[bytes, Column] = {}
         superseded: list[bytes] = []
         for column in columns:
-            if _is_held(view, column[0]):
+            if view.shows(column[0]):
                 message = keys.message_of(column[0])
                 pair = sorted(filter(None, (newest.get(message), column)), key=_version_of)
                 superseded += [qualifier for qualifier, _ in pair[:-1]]
@@ -259,7 +259,7 @@ class PageReader:
         count = 1
         while following is not None:
             columns, following = await self._keys(view, following, stop, count)
-            if any(_is_held(view, qualifier) for qualifier, _ in columns):
+            if any(view.shows(qualifier) for qualifier, _ in columns):
                 return True
             count = READ_COLUMNS
         return False
@@ -293,10 +293,6 @@ def _ids(entry: LogCell) -> tuple[bytes, bytes]:
 def _version_of(column: Column) -> int:
     _, version, _ = keys.message_stamp(column[0])
     return version
-
-
-def _is_held(view: View, qualifier: bytes) -> bool:
-    return view.holds(*keys.message_stamp(qualifier))
 
 
 def _log_cell(column: Column) -> LogCell:

@@ -96,7 +96,7 @@ class ReceiptReads:
         else:
             is_whole = window is not None and window.covers(message_id)
             cell = None if is_whole else await self._reader.message(view, conversation_id, message_id)
-            if cell is None:
+            if cell is None or cell.came <= view.floors.get(conversation_id, 0):
                 raise UnknownMessage("no such message in this conversation")
             sender_id, reads = cell.sender_id, 1
         if sender_id != view.mailbox.user_id or (is_in_group and is_quiet(message_id)):

@@ -297,12 +297,14 @@ class FrontDoor:
     async def _own_cell(
         self, row: Row, mailbox: Mailbox, conversation_id: bytes, message_id: bytes
     ) -> MessageCell | None:
-        """What counts of a message in the user's own row."""
+        """What the user's own row has of a message, and shows him."""
+        view = View(row.key, mailbox, self._time.seen_us())
         try:
-            return await self._reader.message(View(row.key, mailbox, self._time.seen_us()), conversation_id, message_id)
+            cell = await self._reader.message(view, conversation_id, message_id)
         except HandoverInProgress:
             self._table.drop_replaced(row, mailbox)
             raise
+        return None if cell is None or cell.came <= view.floors.get(conversation_id, 0) else cell
 
     def _new_group(self, request: ChangeGroup, deed: Create, entropy: int) -> NewGroup:
         settings = repr(deed.settings)

@@ -76,6 +76,7 @@ from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
 from rowbox.cacheserver.people.block_calls import BlockCalls
+from rowbox.cacheserver.people.deleted_copies import DeletedCopies
 from rowbox.cacheserver.people.first_messages import FirstMessages
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
@@ -384,9 +385,12 @@ class Owner:
         self.receipt_reads = ReceiptReads(
             self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
         )
-        self.searches: Searches | None = None
-        if search is not None:
-            self.searches = Searches(search, self.table, page_reader, self.revocations, time, self._limits, settings)
+        self.searches: Searches | None = (
+            Searches(search, self.table, page_reader, self.revocations, time, self._limits, settings)
+            if search is not None
+            else None
+        )
+        self.deleted_copies = DeletedCopies(self.table, self._reader, self.cleaner, self.pipeline.submit, time.seen_us)
         self._unready = ["starting"]
 
     # ------------------------------------------------------------------ life
@@ -401,6 +405,7 @@ class Owner:
         self.cleaner.loop.start()
         self.recovery.loop.start()
         self.groups.forgetting.loop.start()
+        self.deleted_copies.loop.start()
         if self._store.late_writes:
             self.revocations.ids.loop.start()
             self.warm_ages.start()
@@ -427,6 +432,7 @@ class Owner:
         await self.device_uses.flush(DEVICES_CLOSE_S)
         await self.recovery.loop.close()
         await self.groups.forgetting.loop.close()
+        await self.deleted_copies.loop.close()
         await self.revocations.ids.loop.close()
         await self.warm_ages.close()
         await self.follows.loop.close()
@@ -926,6 +932,7 @@ class Owner:
         self.device_uses.loaded(row.mailbox)
         if row.mailbox.has_push and self.pushes is not None:
             self.pushes.loaded(row.mailbox)
+        self.deleted_copies.loaded(row.mailbox)
 
     def _applied(self, row: Row, plan: Plan) -> None:
         self.waiters.notify(row.user_id, plan.log, plan.head)
@@ -941,6 +948,8 @@ class Owner:
             self.pushes.applied(row.mailbox, plan)
         if plan.changed and self.searches is not None:
             self.searches.changed(row.user_id, plan.log)
+        if plan.deleted:
+            self._deleted(row.user_id, plan.deleted)
         if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
 
@@ -948,6 +957,12 @@ class Owner:
         self.receipts.proven(mailbox, version, conversation_id)
         if bearer is not None and bearer.device_id:
             self.device_uses.used(mailbox, bearer, version if conversation_id is None else 0)
+
+    def _deleted(self, user_id: str, conversation_ids: Sequence[bytes]) -> None:
+        """A user has deleted his copies of conversations: their words and their cells do not stay."""
+        self.deleted_copies.deleted(user_id, conversation_ids)
+        if self.searches is not None:
+            self.searches.indexes.note_removed(user_id)
 
     def _feed_bookmarks(self, user_id: str) -> Bookmarks:
         return self.feed.bookmarks(user_id)

@@ -198,6 +198,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         owner.follows.loop,
         owner.groups.forgetting.loop,
         owner.device_uses.loop,
+        owner.deleted_copies.loop,
     )
     if owner.searches is not None:
         yield from owner.searches.samples()

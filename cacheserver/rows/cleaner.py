@@ -51,11 +51,16 @@ class Cleaner:
         if self._columns:
             self.loop.wake()
 
-    async def remove_now(self, row: bytes, columns: Sequence[tuple[Family, bytes]], written_us: int) -> None:
-        """As `remove`, of few columns; when it returns they are gone, or calls may not hold the row. RowboxError."""
-        if self._is_open(row):
-            await self._store.delete([RowDelete(row, columns)], self._clock.next_ms(written_us))
-            self.removed += len(columns)
+    async def remove_now(self, row: bytes, columns: Sequence[tuple[Family, bytes]], written_us: int) -> bool:
+        """As `remove`, of few columns: when it returns they are gone. False where calls may not hold the row now.
+
+        RowboxError.
+        """
+        if not self._is_open(row):
+            return False
+        await self._store.delete([RowDelete(row, columns)], self._clock.next_ms(written_us))
+        self.removed += len(columns)
+        return True
 
     async def flush(self, *, tries_once: bool = False) -> None:
         """Removes what is waiting now. `tries_once`: after a call that failed, the rest is forgotten."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER
 from rowbox.cacheserver.rows.sent_ids import SentIds
-from rowbox.cacheserver.rows.view import View, current, held_messages
+from rowbox.cacheserver.rows.view import View, current, shown_messages
 from rowbox.cacheserver.stores.port import Column, StoreReader
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
@@ -17,6 +17,7 @@ from rowbox.mailbox.aggregate.needs import (
     DedupeNeed,
     Fact,
     HeldMessages,
+    MarkNeed,
     MessageNeed,
     Need,
     NewestNeed,
@@ -25,6 +26,7 @@ from rowbox.mailbox.aggregate.needs import (
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.conversation import UNREAD_CAP, Unread
 from rowbox.mailbox.ids import hidden_conversation_id
+from rowbox.mailbox.people.own_settings import just_below
 
 READ_COLUMNS = 256
 """Columns asked for in one call; what a caller still misses is read by further calls."""
@@ -102,10 +104,12 @@ class RowReader:
             return Fact(need, as_of, HeldMessages(tuple(held), hidden))
         if isinstance(need, NewestNeed):
             return Fact(need, as_of, HeldMessages(tuple(await self._newest(view, need))))
-        is_held = await self._holds(view, need.conversation_id, need.message_id)
+        is_of_mark = isinstance(need, MarkNeed)
+        is_held = await self._holds(view, need.conversation_id, need.message_id, only_shown=is_of_mark)
         if isinstance(need, CopyNeed):
             if need.or_hidden and not is_held:
-                is_held = await self._holds(view, hidden_conversation_id(need.conversation_id), need.message_id)
+                hidden_id = hidden_conversation_id(need.conversation_id)
+                is_held = await self._holds(view, hidden_id, need.message_id, only_shown=False)
             return Fact(need, as_of, is_held)
         unread = await self._unread_above(view, need.conversation_id, need.mark)
         return Fact(need, as_of, Behind(unread, is_held))
@@ -119,6 +123,22 @@ class RowReader:
         at_hidden = MessageNeed(hidden_conversation_id(need.conversation_id), need.message_id)
         own = current(view, await self._cells_of(view.row, at_hidden))
         return own, *[await self._message_of(user_id, at_hidden) for user_id in need.holders]
+
+    async def cells_from(
+        self, view: View, conversation_id: bytes, message_id: bytes, count: int
+    ) -> tuple[list[MessageCell], bytes]:
+        """The cells of messages from this one on, downwards, that are held, of `count` at most; and from which
+        messageId on there may be others: b"": there are none.
+        """
+        start, stop = keys.message_range(conversation_id, None, None)
+        start = max(start, keys.copies_range(conversation_id, message_id)[0])
+        part = await self._store.get_part(view.row, Family.MESSAGES, start, stop, limit=count, limit_bytes=PART_BYTES)
+        found = [codec.decode_message(*column) for column in part.columns]
+        held = [one for one in found if view.holds(one.epoch, one.version, one.came)]
+        if part.next is None or not found:
+            return held, b""
+        last = found[-1].message_id  # of which there may be more cells
+        return held, last if last < message_id else just_below(last)
 
     async def _newest(self, view: View, need: NewestNeed) -> list[MessageCell]:
         """The newest messages of a conversation, the newest first."""
@@ -164,12 +184,14 @@ class RowReader:
             start = part.next
         return found
 
-    async def _holds(self, view: View, conversation_id: bytes, message_id: bytes) -> bool:
+    async def _holds(self, view: View, conversation_id: bytes, message_id: bytes, *, only_shown: bool) -> bool:
+        """Whether the row has the message; without `only_shown` also where the user has deleted its conversation."""
         first, stop = keys.copies_range(conversation_id, message_id)
         start: bytes | None = first
         while start is not None:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, READ_COLUMNS, keys_only=True)
-            if held_messages(view, columns):
+            stamps = [keys.message_stamp(qualifier) for qualifier, _ in columns]
+            if shown_messages(view, columns) if only_shown else any(view.holds(*stamp) for stamp in stamps):
                 return True
         return False
 
@@ -186,7 +208,7 @@ class RowReader:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
             if is_group:
                 columns = [column for column in columns if not keys.is_quiet_message(column[0])]
-            came |= held_messages(view, columns)
+            came |= shown_messages(view, columns)
         counted = list(came.values())[:UNREAD_CAP]
         return Unread(len(counted), min(counted, default=0))
 

@@ -21,7 +21,7 @@ TOKEN_COLUMNS = 500
 class View:
     """The view of a loaded mailbox's row for one answer or one decision. Whatever reads the row for that takes it."""
 
-    __slots__ = ("_states", "as_of", "columns", "horizon", "mailbox", "now_us", "row", "value_bytes")
+    __slots__ = ("_states", "as_of", "columns", "floors", "horizon", "mailbox", "now_us", "row", "value_bytes")
 
     def __init__(self, row: bytes, mailbox: Mailbox, now_us: int) -> None:
         """`row` is the key. By `now_us` it is judged what retention has taken: the store holds that somewhat longer."""
@@ -30,6 +30,8 @@ class View:
         self.as_of = mailbox.head
         self.now_us = now_us
         self.horizon = mailbox.horizon(now_us)
+        self.floors = mailbox.index.floors
+        """By conversation, up to where the user has deleted his copy. It is of now, not of `as_of`: that is gone."""
         self.columns = 0
         self.value_bytes = 0
         self._states: dict[bytes, Conversation] = {}
@@ -55,6 +57,21 @@ class View:
         """
         return self.mailbox.counts(epoch, version, self.mailbox.head) and self.horizon < came <= self.as_of
 
+    def shows(self, qualifier: bytes) -> bool:
+        """Whether a message's cell, by its qualifier, is held, and its user has not deleted it with its conversation.
+
+        HandoverInProgress.
+        """
+        epoch, version, came = keys.message_stamp(qualifier)
+        return self.holds(epoch, version, came) and (
+            not self.floors or came > self.floors.get(keys.conversation_of(qualifier), 0)
+        )
+
+    def floor_id(self, conversation_id: bytes) -> bytes | None:
+        """Up to which messageId a conversation has nothing that its user is shown; None: nobody knows."""
+        own = self.mailbox.index.own.get(conversation_id) if self.floors else None
+        return own.floor_id if own is not None and own.floor else None
+
     def note(self, columns: Sequence[Column]) -> None:
         """Counts columns that the store has returned."""
         self.columns += len(columns)
@@ -66,20 +83,23 @@ class View:
         return self.value_bytes // TOKEN_BYTES + self.columns // TOKEN_COLUMNS
 
 
-def held_messages(view: View, columns: Sequence[Column]) -> dict[bytes, int]:
-    """The messages of which a cell in `columns` is held, in their order: by `keys.message_of`, with what they came.
+def shown_messages(view: View, columns: Sequence[Column]) -> dict[bytes, int]:
+    """The messages of which a cell in `columns` is shown, in their order: by `keys.message_of`, with what they came.
 
     A message that was changed may have several such cells, and is here once.
     """
-    held: dict[bytes, int] = {}
-    for qualifier, _ in columns:
-        epoch, version, came = keys.message_stamp(qualifier)
-        if view.holds(epoch, version, came):
-            held[qualifier[: keys.MESSAGE_PREFIX_BYTES]] = came
-    return held
+    return {
+        keys.message_of(qualifier): keys.message_stamp(qualifier)[2]
+        for qualifier, _ in columns
+        if view.shows(qualifier)
+    }
 
 
 def current(view: View, cells: Iterable[MessageCell]) -> MessageCell | None:
-    """Of all cells of one message the one that counts: the newest that is held; None where none is."""
+    """Of all cells of one message the one that counts: the newest that is held; None where none is.
+
+    It may be of a message that the user has deleted with its conversation: whoever needs to know compares `came` with
+    the conversation's floor.
+    """
     held = [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came)]
     return max(held, key=lambda cell: cell.version, default=None)

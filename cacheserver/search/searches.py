@@ -331,7 +331,8 @@ class _Page(NamedTuple):
 
 
 def _is_there(view: View, one: Candidate) -> bool:
-    return one.came > view.horizon and one.conversation_id in view.mailbox.index
+    since = max(view.horizon, view.floors.get(one.conversation_id, 0))
+    return one.came > since and one.conversation_id in view.mailbox.index
 
 
 def _entry(one: Candidate) -> LogCell:

@@ -25,10 +25,11 @@ from rowbox.cacheserver.stores.port import Column
 from rowbox.hbase_schema import codec, keys
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import BRINGS_MESSAGE, LogCell, MessageCell
+from rowbox.mailbox.cells import LogCell, MessageCell
 from rowbox.mailbox.errors import HandoverInProgress
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.pages.cursor import reset_reason
+from rowbox.mailbox.pages.feed import tells_of_a_message
 from rowbox.mailbox.pages.page_cut import PageCut
 
 MOST_MESSAGES: Final = 500_000
@@ -87,7 +88,8 @@ class Upkeep:
             entries, reached = await self._reader.changes(view, after, view.as_of, LOG_COLUMNS)
         entries, reached = _first(entries, reached)
         cut = PageCut(LOG_MESSAGES, LOG_BYTES)
-        await self._reader.of_entries(view, [one for one in entries if one.kind in BRINGS_MESSAGE], cut)
+        told = [one for one in entries if tells_of_a_message(one, view.horizon, view.floors)]
+        await self._reader.of_entries(view, told, cut)
         if cut.has_more:
             reached = cut.copies[-1].version
         came = [copy.came for copy in cut.copies]

@@ -268,10 +268,14 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     archived: bool = False
     pinned: bool = False
     marked_unread: bool = False
+    deleted_up_to: int = 0
+    """Where the user has deleted his copy: drop all messages of it whose `last_updated_timestamp` is not greater."""
+    deleted: bool = False
+    """Whether no message has come since: then it is in no list, and here only as a change."""
 
 
 class ChangedConversation(Struct, rename="camel", kw_only=True, frozen=True):
-    """A conversation after its user has set it for himself."""
+    """A conversation after its user has set it for himself, or deleted his copy."""
 
     conversation_id: str
     last_updated_timestamp: int

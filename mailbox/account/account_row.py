@@ -11,6 +11,7 @@ from rowbox.mailbox.account.deeds import (
     AccountDeed,
     BlockUser,
     CreateProfile,
+    DeleteConversation,
     SetConversation,
     UnblockUser,
     UpdateProfile,
@@ -34,6 +35,8 @@ class AccountRow:
         """Does what is asked. UserExists, UnknownUser, TooManyBlocks, and what OwnConversations raises."""
         if isinstance(deed, SetConversation):
             return OwnConversations(self._plan).set(deed)
+        if isinstance(deed, DeleteConversation):
+            return OwnConversations(self._plan).delete(deed)
         if isinstance(deed, CreateProfile):
             return self._create(deed)
         if isinstance(deed, BlockUser):

@@ -10,6 +10,8 @@ reads a mailbox for its user finds it. The sender's row and its owner hear what 
     what is done    An edit, an unsend or a reaction of who is blocked is kept with the hidden copy, also where the
     to messages     message itself is shown: what comes behind a block changes nothing that the user sees.
     hidden stays    What was hidden once is not shown later, nor what is done to it later.
+    deleted         Who deletes his copy of the conversation deletes what he was shown; what is hidden stays. What
+                    is done to a message that he deleted is dropped, behind a block too: he may have deleted that, too.
 
 What is kept of a message is its first text and its last one, also where it is taken back then: an edit takes the edit
 before it away, so that who is blocked makes no message that takes ever longer to be read. So does a reaction: its cell
@@ -102,6 +104,8 @@ def _take_change(
     plan: Plan, message: Message, block: Block, held: MessageCell | None, hidden: MessageCell | None
 ) -> int:
     if any(cell is not None and _is_known(message, cell) for cell in (held, hidden)):
+        return 0
+    if held is not None and held.came <= plan.floor(message.conversation_id):
         return 0
     is_shown = held is not None or hidden is None
     if is_shown and not block.is_on:

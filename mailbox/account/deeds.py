@@ -38,6 +38,12 @@ class SetConversation(msgspec.Struct, frozen=True, array_like=True, tag=3):
     is_marked_unread: bool | None = None
 
 
+class DeleteConversation(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Deletes one's own copy of a conversation, as it is: what comes later brings it back, without what was before."""
+
+    conversation_id: bytes
+
+
 class BlockUser(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """Hides from now on what comes of another user."""
 
@@ -50,7 +56,7 @@ class UnblockUser(msgspec.Struct, frozen=True, array_like=True, tag=11):
     user_id: str
 
 
-AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation | BlockUser | UnblockUser
+AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation | DeleteConversation | BlockUser | UnblockUser
 
 
 class AccountChanged(msgspec.Struct, frozen=True, array_like=True):

@@ -4,10 +4,11 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from rowbox.mailbox.account.deeds import AccountChanged, SetConversation
+from rowbox.mailbox.account.deeds import AccountChanged, DeleteConversation, SetConversation
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import OWN, RECEIPTS
+from rowbox.mailbox.cells import OWN, RECEIPTS, ChangeKind
 from rowbox.mailbox.errors import TooManyPinned, UnknownConversation
+from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.people.own_settings import MOST_PINNED, NOTHING_SET
 
 _T = TypeVar("_T")
@@ -22,9 +23,9 @@ class OwnConversations:
     def set(self, deed: SetConversation) -> AccountChanged:
         """Sets one. UnknownConversation, TooManyPinned."""
         state = self._plan.conversation(deed.conversation_id)
-        if state is None:
-            raise UnknownConversation("no such conversation")
         known = self._plan.state(OWN, deed.conversation_id) or NOTHING_SET
+        if state is None or known.is_deleted:
+            raise UnknownConversation("no such conversation")
         after = replace(
             known,
             muted_until=_or(deed.muted_until, known.muted_until),
@@ -37,6 +38,22 @@ class OwnConversations:
         if after.is_pinned and not known.is_pinned and self._pinned() >= MOST_PINNED:
             raise TooManyPinned(f"{MOST_PINNED} conversations are pinned, and no more may be")
         return AccountChanged(self._plan.put_own(deed.conversation_id, after), changed=True)
+
+    def delete(self, deed: DeleteConversation) -> AccountChanged:
+        """Deletes one, as far as it has come in this plan. UnknownConversation."""
+        plan, conversation_id = self._plan, deed.conversation_id
+        state = plan.conversation(conversation_id)
+        if state is None:
+            raise UnknownConversation("no such conversation")
+        known = plan.state(OWN, conversation_id) or NOTHING_SET
+        if known.is_deleted:
+            return AccountChanged(self._shown_version(conversation_id, state.version), changed=False)
+        epoch, version = plan.stamp()
+        after = known.deleted(version, state.last_message_id)
+        plan.put(OWN, replace(after, version=version, epoch=epoch), conversation_id)
+        plan.put_conversation(conversation_id, state.with_deleted(version, epoch), ChangeKind.SETTINGS, ZERO_ID)
+        plan.deleted = (*plan.deleted, conversation_id)
+        return AccountChanged(version, changed=True)
 
     def _pinned(self) -> int:
         known = {*self._plan.states_of(OWN), *self._plan.others.get(OWN.letter, ())}

@@ -65,6 +65,7 @@ class ConversationIndex:
         "_texts",
         "born",
         "endings",
+        "floors",
         "marks",
         "memberships",
         "own",
@@ -98,7 +99,9 @@ class ConversationIndex:
         self.memberships: Mapping[bytes, Membership] = _NO_MEMBERSHIPS
         """What the user knows of groups beside their states, by conversation: changed only with the state."""
         self.own: Mapping[bytes, OwnSettings] = _NOTHING_SET
-        """How the user has set conversations for himself: changed only with the state."""
+        """How the user has set conversations for himself: what clients see of it is changed only with the state."""
+        self.floors: dict[bytes, int] = {}
+        """Of conversations of which he has deleted his copy: what came up to this version is gone (OwnSettings)."""
         self.size_bytes = len(self._states) * ENTRY_BYTES + packed_bytes + len(self._changes) * CHANGE_BYTES
 
     def __len__(self) -> int:
@@ -143,9 +146,14 @@ class ConversationIndex:
             self.size_bytes += ENTRY_BYTES + _state_bytes(state)
         else:
             self.size_bytes += _state_bytes(state) - _state_bytes(known)
-            if old.last_message_id == state.last_message_id:
+            is_floored = conversation_id in self.floors
+            if old.last_message_id == state.last_message_id and not is_floored:
                 return
-            del self._order[bisect_left(self._order, old.last_message_id + conversation_id)]
+            place = bisect_left(self._order, old.last_message_id + conversation_id)
+            if not is_floored or self._order[place : place + 1] == [old.last_message_id + conversation_id]:
+                del self._order[place]
+        if self.floors and self.is_deleted(conversation_id):
+            return
         position = state.last_message_id + conversation_id
         if self._order and position < self._order[-1]:
             insort(self._order, position)
@@ -227,6 +235,22 @@ class ConversationIndex:
 
     def _membership(self, state: Conversation, conversation_id: bytes) -> Membership | None:
         return None if state.group is None else self.memberships.get(conversation_id)
+
+    def is_deleted(self, conversation_id: bytes) -> bool:
+        """Whether the user has deleted his copy, and no message has come since: then it is in no list."""
+        own = self.own.get(conversation_id)
+        return own is not None and own.is_deleted
+
+    def take_floors(self, settings: Mapping[bytes, OwnSettings]) -> None:
+        """Takes in what of new settings is about copies that were deleted."""
+        for conversation_id, own in settings.items():
+            if own.floor:
+                self.floors[conversation_id] = own.floor
+
+    def leave_out_deleted(self) -> None:
+        """Takes conversations that are deleted out of the list: of an index that was just made, once."""
+        if any(own.is_deleted for own in self.own.values()):
+            self._order = [one for one in self._order if not self.is_deleted(one[ID_BYTES:])]
 
     def is_muted(self, conversation_id: bytes, at_us: int) -> bool:
         """Whether the user is not to be called by a message that comes to a conversation at that time."""

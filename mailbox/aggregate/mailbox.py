@@ -136,6 +136,7 @@ class Mailbox:
         self.born = self.index.born
         for kind, states in (others or {}).items():
             self._take_others(kind, states)
+        self.index.leave_out_deleted()
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
         self.log: deque[LogCell] = deque()
@@ -236,10 +237,7 @@ class Mailbox:
             self.index.put(conversation_id, state)
         while touched:
             self.index.touch(*touched.pop()[::-1])
-        for conversation_id, copy, newest_before in plan.copies:
-            self._add_copy(conversation_id, copy, newest_before)
-        for conversation_id, copy in plan.changed:
-            self._replace_copy(conversation_id, copy)
+        self._apply_copies(plan)
         if plan.records:
             for client_id_hash, record in plan.records.items():
                 self.client_ids.add(client_id_hash, record.version)
@@ -358,6 +356,7 @@ class Mailbox:
             self.index.marks = cast("Mapping[bytes, ReceiptMarks]", known)
         if kind == OWN.letter:
             self.index.own = cast("Mapping[bytes, OwnSettings]", known)
+            self.index.take_floors(cast("Mapping[bytes, OwnSettings]", states))
         for key, state in states.items():
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)
@@ -374,6 +373,22 @@ class Mailbox:
         window = self.windows[conversation_id] = Window(floor, self.limits.window_messages, self.limits.window_bytes)
         self._windows_bytes += WINDOW_BYTES
         return window
+
+    def _apply_copies(self, plan: Plan) -> None:
+        for conversation_id in plan.deleted:
+            self._empty_window(conversation_id)
+        for conversation_id, copy, newest_before in plan.copies:
+            if not plan.deleted or copy.came > self.index.floors.get(conversation_id, 0):
+                self._add_copy(conversation_id, copy, newest_before)
+        for conversation_id, copy in plan.changed:
+            self._replace_copy(conversation_id, copy)
+
+    def _empty_window(self, conversation_id: bytes) -> None:
+        """Forgets the messages of a conversation that was deleted. What is read of it now is void."""
+        window = self.windows.pop(conversation_id, None)
+        if window is not None:
+            self._windows_bytes -= window.size_bytes + WINDOW_BYTES
+        self._open_window(conversation_id, ZERO_ID)
 
     def _add_copy(self, conversation_id: bytes, copy: MessageCopy, newest_before: bytes) -> None:
         window = self.windows.get(conversation_id)

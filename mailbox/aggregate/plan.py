@@ -6,7 +6,7 @@ caller reads what it names, under the user's lock, and asks again with the Fact.
 leaves the plan as it was.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -110,6 +110,7 @@ class Plan:
         "base_head",
         "changed",
         "copies",
+        "deleted",
         "head",
         "log",
         "now_us",
@@ -143,6 +144,8 @@ class Plan:
         """The log entries, which tell clients of changes. A change need not have one."""
         self.read: set[bytes] | tuple[()] = ()
         """The conversations of which the user has read more, by a mark or by sending."""
+        self.deleted: tuple[bytes, ...] = ()
+        """The conversations of which the user has deleted his copy."""
         self.refuses_more = False
         """Whether tokens are refused after it that were not before."""
         self.records: dict[bytes, DedupeCell] = {}
@@ -332,6 +335,8 @@ class Plan:
         `held` is what counts of the message in this mailbox now. Returns the version here, or 0 where that change or a
         later one is here already, or the message is gone.
         """
+        if held is not None and held.came <= self.floor(message.conversation_id):
+            return 0
         if message.reaction is not None:
             return self._take_reaction(message.conversation_id, message.reaction, held)
         change = message.change
@@ -355,7 +360,7 @@ class Plan:
         the mark stays and the state of the conversation has ended, the conversation is settled.
         """
         state = self.conversation(conversation_id)
-        if state is None:
+        if state is None or self.is_deleted(conversation_id):
             raise UnknownConversation("no such conversation")
         if not is_message_id(up_to) or up_to > state.last_message_id:
             raise UnknownMessage("no such message in this conversation")
@@ -390,14 +395,46 @@ class Plan:
         self.put_conversation(conversation_id, shown, ChangeKind.SETTINGS, ZERO_ID)
         return version
 
+    def floor(self, conversation_id: bytes) -> int:
+        """What came to a conversation up to this version is gone: the user has deleted his copy. 0: he never did."""
+        own = self._own(conversation_id)
+        return own.floor if own is not None else 0
+
+    def is_deleted(self, conversation_id: bytes) -> bool:
+        """Whether the user has deleted his copy of a conversation, and no message has come since."""
+        own = self._own(conversation_id)
+        return own is not None and own.is_deleted
+
+    def _own(self, conversation_id: bytes) -> OwnSettings | None:
+        return self.state(OWN, conversation_id) if self.has_any(OWN) else None
+
+    def sweep(
+        self, conversation_id: bytes, floor: int, cells: Sequence[tuple[bytes, int, int, int]], following: bytes
+    ) -> int | None:
+        """Empties cells of messages that the user has deleted with their conversation, up to `floor`. Nobody is told.
+
+        Of each cell its messageId, epoch, version, and first version: its key stays. `following`: from which messageId
+        on others are to follow; b"": that is all. Returns how many. None where it was deleted once more meanwhile.
+        """
+        own = self._own(conversation_id)
+        if own is None or own.floor != floor:
+            return None
+        epoch, version = self.stamp()
+        swept = msgspec.structs.replace(own, version=version, epoch=epoch, sweep_from=following)
+        self.put(OWN, swept, conversation_id)
+        for of_message, of_epoch, of_version, first_version in cells:
+            key = conversation_id, of_message, of_epoch, of_version
+            self._cells.append(MessageCell(*key, "", "", None, first_version=first_version))
+        return len(cells)
+
     def note_message(
-        self, conversation_id: bytes, version: int, *, is_own: bool = False, is_quiet: bool = False
+        self, conversation_id: bytes, message_id: bytes, version: int, *, is_own: bool = False, is_quiet: bool = False
     ) -> None:
         """Has the user's settings of a conversation follow a message that got `version` here."""
-        own = self.state(OWN, conversation_id) if self.has_any(OWN) else None
+        own = self._own(conversation_id)
         if own is None:
             return
-        after = own.after_message(self.seen_us, is_own=is_own, is_quiet=is_quiet)
+        after = own.after_message(self.seen_us, is_own=is_own, is_quiet=is_quiet).back_with(message_id)
         if after is not own:
             self.put(OWN, msgspec.structs.replace(after, version=version, epoch=self.epoch), conversation_id)
 
@@ -408,6 +445,8 @@ class Plan:
         """
         state = self.conversation(receipt.conversation_id)
         if state is None or state.other_of(self._mailbox.user_id) != receipt.reader_id:
+            return 0
+        if self.is_deleted(receipt.conversation_id):
             return 0
         known = self.state(RECEIPTS, receipt.conversation_id) or NO_MARKS
         seen = seen_in(known).joined(seen_in(receipt))
@@ -544,7 +583,7 @@ class Plan:
         self.put_conversation(
             new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id
         )
-        self.note_message(new.conversation_id, version, is_own=True)
+        self.note_message(new.conversation_id, message.message_id, version, is_own=True)
         return Sent(record, message)
 
     def _deliver_new(self, message: Message, sent_us: int) -> int:
@@ -558,7 +597,7 @@ class Plan:
         else:
             state = state.with_changed(message, version, self._mailbox.epoch)
             self.put_conversation(conversation_id, state, kind_of(message.change), message.message_id, version)
-        self.note_message(conversation_id, version)
+        self.note_message(conversation_id, message.message_id, version)
         return version
 
     def _deliver_change(self, message: Message, fact: Fact | None) -> int | Need:
@@ -595,6 +634,8 @@ class Plan:
             return need
         held, *of_holders = fact.value.cells
         is_joint = self._mailbox.is_fenced or len(new.holders) == len(state.participants) - 1
+        if held is not None and held.came <= self.floor(new.conversation_id):
+            held = None
         if held is None or not is_joint:  # the conversation has come into being since it was looked up
             raise UnknownMessage("no such message in this conversation")
         return state, held, tuple(of_holders), fact.value.hidden[1:]
@@ -666,7 +707,7 @@ class Plan:
             if window is not None and window.covers(message.message_id):
                 if window.get(message.message_id) is not None:
                     return True
-                may_be_shown = False
+                may_be_shown = bool(self.floor(message.conversation_id))  # below it the row knows, the window does not
         if not may_be_shown and not may_be_hidden:
             return False
         need = CopyNeed(message.conversation_id, message.message_id, may_be_hidden)

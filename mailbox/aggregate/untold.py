@@ -103,6 +103,7 @@ def _from_log(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, bytes]
             message_id > found.get(entry.conversation_id, b"")
             and entry.version <= until
             and entry.kind is ChangeKind.MESSAGE
+            and entry.version > mailbox.index.floors.get(entry.conversation_id, 0)
             and _came_from_another(mailbox, entry)
         ):
             found[entry.conversation_id] = message_id
@@ -123,7 +124,7 @@ def _from_index(mailbox: Mailbox, since: int, until: int) -> Mapping[bytes, byte
     found: dict[bytes, bytes] = {}
     for conversation_id, _ in mailbox.index.latest(since, MOST_FRESH):
         state = mailbox.index.get(conversation_id)
-        if state is not None and _came_by(state, until):
+        if state is not None and _came_by(state, until) and not mailbox.index.is_deleted(conversation_id):
             found[conversation_id] = state.received_up_to
     return found
 

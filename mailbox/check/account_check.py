@@ -32,11 +32,13 @@ def _check_profile(profile: Profile, report: Report) -> None:
 
 def _check_own(settings: Mapping[bytes, OwnSettings], states: Mapping[bytes, Conversation], report: Report) -> None:
     for conversation_id, own in settings.items():
-        state = states.get(conversation_id)
-        if state is None or own.version > state.version:
-            told = "has no state" if state is None else f"is of {state.version}"
-            text = f"conversation {conversation_id.hex()} {told}, and was set by its user at {own.version}"
-            report(Code.OWN_SETTINGS, text)
+        state, name = states.get(conversation_id), conversation_id.hex()
+        if state is None:
+            report(Code.OWN_SETTINGS, f"conversation {name} has no state, and was set by its user at {own.version}")
+        elif own.is_deleted and (state.snippet or state.unread_count):
+            report(Code.OWN_SETTINGS, f"conversation {name} is deleted, and tells of messages")
+        if own.floor > own.version or (own.is_deleted and not own.floor):
+            report(Code.OWN_SETTINGS, f"conversation {name} is deleted up to {own.floor}, by a change at {own.version}")
     pinned = sum(own.is_pinned for own in settings.values())
     if pinned > MOST_PINNED:
         report(Code.OWN_SETTINGS, f"{pinned} conversations are pinned, {MOST_PINNED} may be")

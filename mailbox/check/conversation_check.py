@@ -26,10 +26,13 @@ class ConversationCheck:
         "state",
     )
 
-    def __init__(self, conversation_id: bytes, state: Conversation, horizon: Horizon, report: Report) -> None:
+    def __init__(
+        self, conversation_id: bytes, state: Conversation, horizon: Horizon, report: Report, floor: int = 0
+    ) -> None:
+        """`floor`: what came up to this version its user has deleted. It is as if it had expired."""
         self.state = state
         self._name = conversation_id.hex()
-        self._horizon = horizon
+        self._horizon = horizon._replace(messages=max(horizon.messages, floor))
         self._report = report
         self._newest: MessageCell | None = None
         self._last_id = b""

@@ -52,7 +52,7 @@ class Code(StrEnum):
 
     ACCOUNT = "account"  # a profile has a name and came before its last change; the log tells of no later change
 
-    # How the user has set conversations for himself: each is there and as new as its settings; few are pinned.
+    # How the user has set conversations for himself: each is there; few are pinned; one that is deleted tells nothing.
     OWN_SETTINGS = "own_settings"
     HIDDEN = "hidden"  # what is hidden is of somebody who was blocked, whose block counts it
 

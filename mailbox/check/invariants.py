@@ -20,6 +20,7 @@ from rowbox.mailbox.cells import (
     CONVERSATION,
     DEVICES,
     MEMBER_MARKS,
+    OWN,
     RECEIPTS,
     REVOCATION,
     ChangeKind,
@@ -93,8 +94,11 @@ class RowCheck:
         for devices in states[DEVICES.letter].values():
             check_devices(devices, self._report)
         self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
+        self._floors: dict[bytes, int] = {one: own.floor for one, own in states[OWN.letter].items() if own.floor}
         self._conversations = {
-            conversation_id: ConversationCheck(conversation_id, state, horizon, self._report)
+            conversation_id: ConversationCheck(
+                conversation_id, state, horizon, self._report, self._floors.get(conversation_id, 0)
+            )
             for conversation_id, state in states[CONVERSATION.letter].items()
         }
         self.receipts: Mapping[bytes, ReceiptMarks] = states[RECEIPTS.letter]
@@ -110,7 +114,12 @@ class RowCheck:
         """Of the newest log entry of the account."""
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
         dedupe = [cell for cell in frame.dedupe if self._counts(cell.epoch, cell.version)]
-        self._sends = SendCheck(dedupe, self.outbox, horizon, self._report)
+        self._sends = SendCheck(
+            [one for one in dedupe if not self._is_gone(one.conversation_id, one.version)],
+            [one for one in self.outbox if not self._is_gone(one.message.conversation_id, one.version)],
+            horizon,
+            self._report,
+        )
         if self.outbox and not fenced and not self._is_group:
             self._report(Code.FENCE_UNEXPECTED, "the row has an outbox in a store in which no write can be late")
         self._unlogged: dict[int, int] = {}
@@ -130,7 +139,9 @@ class RowCheck:
         return conversation.state.other_of(self._user_id) if conversation is not None else None
 
     def message(self, *cells: MessageCell) -> Counted | None:
-        """Takes in a message, all its cells at once; what counts of it, or None where it does not count."""
+        """Takes in a message, all its cells at once; what counts of it, or None where it does not count, or its user
+        has deleted it with its conversation: then its cell may be empty.
+        """
         counted = [cell for cell in cells if self._counts(cell.epoch, cell.version)]
         if not counted:
             return None
@@ -141,7 +152,7 @@ class RowCheck:
             cell, participants = self._hidden.message(counted)
             return Counted(cell, Conversation.new(participants, 0), is_hidden=True)
         conversation = self._conversation(cell.conversation_id, f"message {cell.message_id.hex()}")
-        if conversation is None:
+        if conversation is None or self._is_gone(cell.conversation_id, cell.came):
             return None
         conversation.message(cell)
         in_group = conversation.state.group is not None
@@ -192,6 +203,10 @@ class RowCheck:
             if version > self._horizon.log:
                 self._report(Code.LOG_MISSING, f"the log has no entry for the message of version {version}")
         return self._report.findings
+
+    def _is_gone(self, conversation_id: bytes, came: int) -> bool:
+        """Whether the user has deleted what came to a conversation with this version."""
+        return came <= self._floors.get(conversation_id, 0)
 
     def _counts(self, epoch: int, version: int) -> bool:
         if not self._fence.counts(epoch, version):
@@ -248,6 +263,8 @@ class RowCheck:
 
     def _match(self, cell: LogCell) -> None:
         expected = self._unlogged.pop(cell.version, None)
+        if self._is_gone(cell.conversation_id, cell.first_version or cell.version):
+            return
         if not brings_message(cell.kind):
             if expected is not None:
                 self._report(Code.VERSION_REUSED, f"a message and another change have version {cell.version}")

@@ -75,9 +75,8 @@ def add_copied(
     kind = kind_of(change) if change is not None else ChangeKind.REACTION if tallies else ChangeKind.MESSAGE
     first_version = 0 if kind is ChangeKind.MESSAGE else version
     plan.put_conversation(conversation_id, state, kind, copy.message_id, first_version)
-    plan.note_message(
-        conversation_id, version, is_own=is_own and not is_read, is_quiet=is_read or is_quiet(copy.message_id)
-    )
+    is_quiet_one = is_read or is_quiet(copy.message_id)
+    plan.note_message(conversation_id, copy.message_id, version, is_own=is_own and not is_read, is_quiet=is_quiet_one)
     return state
 
 

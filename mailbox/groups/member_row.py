@@ -137,7 +137,8 @@ def _take(
         plan.note_read(conversation_id)
     state = state.with_event(message, version, plan.epoch, is_own=is_own)
     plan.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
-    plan.note_message(conversation_id, version, is_own=is_own, is_quiet=is_quiet(message.message_id))
+    is_quiet_one = is_quiet(message.message_id)
+    plan.note_message(conversation_id, message.message_id, version, is_own=is_own, is_quiet=is_quiet_one)
     return version
 
 
@@ -154,6 +155,8 @@ def _take_change(
         return held
     tallies = tallies_of(part.reactions, plan.user_id) if part.reactions is not None else None
     state = plan.conversation(message.conversation_id)
+    if held is not None and held.came <= plan.floor(message.conversation_id):
+        held = None
     if held is None or state is None or _has_it(held, message, tallies):
         assert known is not None  # whoever takes part has it
         return _take_unseen(plan, message.conversation_id, part, known, known.standing)

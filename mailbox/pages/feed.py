@@ -14,7 +14,7 @@ Example: log 5 (message M in C), 6 (message N in D), 7 (C is marked read). A pag
 ends at 5: C's newest change is 7. The page after it gives N, D and C, and ends at 7.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rowbox.mailbox.cells import ChangeKind, LogCell, brings_message
@@ -30,9 +30,14 @@ ConversationAt = Callable[[LogCell], bytes | None]
 """The JSON of the conversation that an entry tells of; None where the entry is not its newest change."""
 
 
-def tells_of_a_message(entry: LogCell, horizon: int) -> bool:
-    """Whether an entry is of a message that retention has not taken: what came up to `horizon` is gone."""
-    return brings_message(entry.kind) and (entry.first_version or entry.version) > horizon
+def tells_of_a_message(entry: LogCell, horizon: int, floors: Mapping[bytes, int]) -> bool:
+    """Whether an entry is of a message that is there: retention has not taken it, which takes what came up to
+    `horizon`, and its user has not deleted it, who has deleted what came up to the floor of a conversation.
+    """
+    came = entry.first_version or entry.version
+    return (
+        brings_message(entry.kind) and came > horizon and not (floors and came <= floors.get(entry.conversation_id, 0))
+    )
 
 
 class FeedCut:

@@ -21,6 +21,10 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `muted_until` is a time in microseconds: before it nobody is called by a message; 0: not muted. `is_marked_unread`
     is a note of the user to himself, beside the unread count.
+    `is_deleted`: the user has deleted the conversation, and no message has come since. `floor` is the version at which
+    he did so last: what came up to it is gone for him; 0: he never did. `floor_id`: no message that came later has an
+    id up to this one. `sweep_from`: of what is gone, the cells from this messageId on, downwards, are still to be
+    emptied; b"": none.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -31,6 +35,10 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_archived: bool = False
     is_pinned: bool = False
     is_marked_unread: bool = False
+    is_deleted: bool = False
+    floor: int = 0
+    floor_id: bytes = b""
+    sweep_from: bytes = b""
 
     def is_muted(self, at_us: int) -> bool:
         """Whether the user is not to be called by a message that comes at that time."""
@@ -47,6 +55,36 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if (is_archived, is_marked_unread) == (self.is_archived, self.is_marked_unread):
             return self
         return replace(self, is_archived=is_archived, is_marked_unread=is_marked_unread)
+
+    def back_with(self, message_id: bytes) -> "OwnSettings":
+        """The settings after a message has come: a conversation that was deleted is back. The same ones where it is.
+
+        The message may have been sent before the conversation was deleted.
+        """
+        floor_id = min(self.floor_id, just_below(message_id)) if self.floor_id else b""
+        if not self.is_deleted and floor_id == self.floor_id:
+            return self
+        return replace(self, is_deleted=False, floor_id=floor_id)
+
+    def deleted(self, version: int, newest: bytes) -> "OwnSettings":
+        """The settings after the user has deleted the conversation, whose newest message was `newest`, at a version.
+
+        For how long it is muted stays: a message that brings it back is no other than those before.
+        """
+        return OwnSettings(
+            self.version,
+            self.epoch,
+            self.muted_until,
+            is_deleted=True,
+            floor=version,
+            floor_id=newest,
+            sweep_from=newest,
+        )
+
+
+def just_below(message_id: bytes) -> bytes:
+    """The greatest id that sorts before a message's."""
+    return (int.from_bytes(message_id, "big") - 1).to_bytes(len(message_id), "big")
 
 
 NOTHING_SET: Final = OwnSettings(0, 0)

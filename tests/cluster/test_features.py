@@ -1,13 +1,15 @@
 """What is switched on once all servers of a cluster know it, while they are upgraded one after the other."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from rowbox.cacheserver.features import KNOWN
+from rowbox.cacheserver.features import BLOCKS, DELETIONS, KNOWN
 from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchMessages
-from rowbox.mailbox.account.deeds import BlockUser
+from rowbox.mailbox.account.deeds import BlockUser, DeleteConversation
 from rowbox.mailbox.errors import FeatureOff
+from rowbox.mailbox.ids import direct_conversation_id
 from tests.cluster.servers import LONGEST_S, Server, Servers, servers
 from tests.support.virtual_time import virtual_time
 
@@ -18,12 +20,22 @@ async def block(server: Server) -> AccountResult:
     return await server.node.change_account(ChangeAccount("ben", BlockUser("ann")))
 
 
+async def deleted(server: Server) -> AccountResult:
+    """Ben's copy of his conversation with Ann."""
+    deed = DeleteConversation(direct_conversation_id("ann", "ben"))
+    return await server.node.change_account(ChangeAccount("ben", deed))
+
+
+def switched_on(server: Server) -> set[str]:
+    return set(server.node.view.features)
+
+
 async def stopped(server: Server) -> None:
     await server.node.close()
 
 
-async def started(all_of_them: Servers, name: str, *, knows: bool) -> Server:
-    server = all_of_them.add(name, features=KNOWN if knows else ())
+async def started(all_of_them: Servers, name: str, *, knows: Sequence[str] = KNOWN) -> Server:
+    server = all_of_them.add(name, features=tuple(knows))
     server.node.start()
     return server
 
@@ -41,7 +53,7 @@ def owner_of(user: str, *running: Server) -> Server:
 async def test_a_rolling_upgrade_switches_blocks_on_with_its_last_server() -> None:
     """Nobody is blocked while one runs whose owners would show what is to be hidden; then everybody obeys it."""
     async with servers() as made:
-        old = [await started(made, name, knows=False) for name in "abc"]
+        old = [await started(made, name, knows=()) for name in "abc"]
         for server in old:
             await server.listed()
         new: list[Server] = []
@@ -52,7 +64,7 @@ async def test_a_rolling_upgrade_switches_blocks_on_with_its_last_server() -> No
                     with pytest.raises(FeatureOff):
                         await block(running)
             await stopped(server)
-            new.append(await started(made, name, knows=True))
+            new.append(await started(made, name))
             await new[-1].listed()
             await asyncio.sleep(BEATS_S)
         await block(owner_of("ben", *new))
@@ -62,10 +74,41 @@ async def test_a_rolling_upgrade_switches_blocks_on_with_its_last_server() -> No
         assert not page.items
         assert new[0].node.view.features == KNOWN
         # One of the old version that comes back is not listed, whoever else is there.
-        back = await started(made, "d", knows=False)
+        back = await started(made, "d", knows=())
         await asyncio.sleep(LONGEST_S / 2)
         assert back.node.owner is None
         assert back.node.incarnation
         newest = new[0].node.view.newest
         assert newest is not None
         assert newest.node(back.node.incarnation) is None
+
+
+@virtual_time
+async def test_a_rolling_upgrade_from_blocks_switches_deletions_on_with_its_last_server() -> None:
+    """Nobody deletes while one runs whose owners would show what was deleted; then nobody shows it."""
+    async with servers() as made:
+        old = [await started(made, name, knows=(BLOCKS,)) for name in "ab"]
+        for server in old:
+            await server.listed()
+        await owner_of("ann", *old).send("secret")
+        await asyncio.sleep(BEATS_S)
+        with pytest.raises(FeatureOff):
+            await deleted(owner_of("ben", *old))
+        await stopped(old[0])
+        new = [await started(made, "a")]
+        await new[0].listed()
+        await asyncio.sleep(BEATS_S)
+        with pytest.raises(FeatureOff):
+            await deleted(owner_of("ben", old[1], new[0]))
+        assert switched_on(new[0]) == {BLOCKS}
+        await stopped(old[1])
+        new.append(await started(made, "b"))
+        await new[1].listed()
+        await asyncio.sleep(BEATS_S)
+        assert switched_on(new[0]) == {BLOCKS, DELETIONS}
+        await deleted(owner_of("ben", *new))
+        assert await owner_of("ben", *new).texts() == []
+        assert len(await owner_of("ann", *new).texts("ann")) == 1
+        back = await started(made, "c", knows=(BLOCKS,))
+        await asyncio.sleep(LONGEST_S / 2)
+        assert back.node.owner is None, "one that would show it is not listed"

@@ -574,6 +574,31 @@ async def conversations_are_set(caller: Caller) -> None:
     await caller.post("alice", "setConversation", **talk, mutedUntil="for ever")
 
 
+async def conversations_are_deleted(caller: Caller) -> None:
+    sent = await caller.send("bob", "alice", "secret", "1")
+    await caller.send("alice", "bob", "as well", "2")
+    talk = {"conversationId": sent.json["conversationId"]}
+    token = await _token(caller.get("alice", "fetchChanges"))
+    for _ in range(2):
+        await caller.post("alice", "deleteConversation", **talk)
+    await caller.get("alice", "fetchConversation")
+    await caller.get("alice", "fetchMessages", **talk)
+    await caller.get("alice", "fetchMessages")
+    await caller.get("alice", "search", q="secret")
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20)
+    await caller.post("alice", "setConversation", **talk, pinned=True)
+    await caller.post("alice", "markRead", **talk, messageId=sent.json["messageId"])
+    await caller.post("alice", "react", **talk, messageId=sent.json["messageId"], emoji="\U0001f44d")
+    await caller.post("bob", "editMessage", **talk, messageId=sent.json["messageId"], messageContent="still secret")
+    await caller.get("alice", "fetchConversation")
+    await caller.send("bob", "alice", "new", "3")
+    await caller.get("alice", "fetchConversation")
+    await caller.get("alice", "fetchMessages", **talk)
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token, wait=20)
+    await caller.get("bob", "fetchMessages", **talk)
+    await caller.post("carol", "deleteConversation", **talk)
+
+
 async def one_id_twenty_times_at_once(caller: Caller) -> None:
     tries = [caller.send("alice", "bob", "once", "once") for _ in range(20)]
     answers = await asyncio.gather(*tries)
@@ -658,6 +683,7 @@ STORIES: Final[tuple[Story, ...]] = (
     blocks_hide,
     users_are_known,
     conversations_are_set,
+    conversations_are_deleted,
     one_id_twenty_times_at_once,
     more_than_the_bucket_holds,
     twelve_people_talk,

@@ -31,6 +31,7 @@ _PLAIN: Final = {
     "asOf": "a time",
     "createdTimestamp": "a time",
     "sinceTimestamp": "a time",
+    "deletedUpTo": "a time",
     "lastSeenTimestamp": "a time",
     "version": "a version",
     "groupVersion": "a version",

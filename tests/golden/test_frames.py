@@ -82,7 +82,14 @@ from rowbox.cacheserver.rpc.handshake import VERSIONS, Challenge, Hello, Proof, 
 from rowbox.cacheserver.rpc.seal import seal_of
 from rowbox.cacheserver.rpc.status import Status
 from rowbox.mailbox import group
-from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, SetConversation, UnblockUser, UpdateProfile
+from rowbox.mailbox.account.deeds import (
+    BlockUser,
+    CreateProfile,
+    DeleteConversation,
+    SetConversation,
+    UnblockUser,
+    UpdateProfile,
+)
 from rowbox.mailbox.group import (
     Copied,
     GroupPart,
@@ -193,6 +200,7 @@ VALUES: Mapping[str, Any] = {
     "ChangeAccount, the end of a block": ChangeAccount("alice", UnblockUser("mallory"), BEARER, Routed(8, 9)),
     "FetchBlocks": FetchBlocks("alice", "bob", 100, BEARER),
     "BlocksShown": BlocksShown((BlockShown("mallory", 7),), True, QUOTA),
+    "ChangeAccount, a deletion": ChangeAccount("alice", DeleteConversation(ID), BEARER, Routed(8, 9)),
     "AccountResult": AccountResult(6, changed=True, quota=QUOTA),
     "FetchUsers": FetchUsers("alice", ("alice", "bob"), BEARER),
     "UsersShown": UsersShown((PROFILE, None), QUOTA),

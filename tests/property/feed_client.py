@@ -67,9 +67,23 @@ class FeedClient:
     async def holds_what_a_fresh_fetch_shows(self, node: Node, horizon: int) -> None:
         every, _ = await all_messages(node, self.user, None, 50)
         self.expire(horizon)
+        drop_deleted(self.messages, self.conversations)
         assert self.messages == {item["messageId"]: item for item in every}
         listed, _ = await all_conversations(node, self.user, 50)
-        assert self.conversations == {item["conversationId"]: item for item in listed}
+        assert shown_conversations(self.conversations) == {item["conversationId"]: item for item in listed}
+
+
+def drop_deleted(messages: dict[str, Json], conversations: dict[str, Json]) -> None:
+    """Drops what was deleted, as far as the conversations that are held say so."""
+    up_to = {one: item["deletedUpTo"] for one, item in conversations.items() if "deletedUpTo" in item}
+    for one, item in list(messages.items()):
+        if item["lastUpdatedTimestamp"] <= up_to.get(item["conversationId"], 0):
+            del messages[one]
+
+
+def shown_conversations(held: dict[str, Json]) -> dict[str, Json]:
+    """Those that a client shows. It remembers the others, or an older state could come after them."""
+    return {one: item for one, item in held.items() if "deleted" not in item}
 
 
 def _newest(held: dict[str, Json], name: str, items: Iterable[Json]) -> None:

@@ -75,8 +75,22 @@ class PlainMailbox:
     newest: dict[bytes, Said] = field(default_factory=dict)
     """Of each conversation, also where it is gone."""
     marks: dict[bytes, bytes] = field(default_factory=dict)
+    deleted: set[bytes] = field(default_factory=set)
+    """Conversations that were deleted, and to which nothing has come since."""
+    floors: dict[bytes, int] = field(default_factory=dict)
+    """Of conversations that were ever deleted: at which version last."""
+    gone: set[bytes] = field(default_factory=set)
+    """The messages that were there then."""
+
+    def delete(self, conversation: bytes, version: int) -> None:
+        """Nothing that is there now is shown any more. What was read stays read, and no more than that."""
+        self.gone |= {one for one, said in self.ever.items() if said.conversation == conversation}
+        self.messages = {one: said for one, said in self.messages.items() if said.conversation != conversation}
+        self.deleted.add(conversation)
+        self.floors[conversation] = version
 
     def take(self, said: Said) -> None:
+        self.deleted.discard(said.conversation)
         self.messages[said.id] = self.ever[said.id] = said
         self.newest[said.conversation] = max(said, self.newest.get(said.conversation, said), key=lambda one: one.id)
         if said.sender == self.user:
@@ -111,7 +125,8 @@ class PlainMailbox:
     @property
     def conversations(self) -> list[bytes]:
         """By newest message, newest first."""
-        return sorted(self.newest, key=lambda conversation: (self.newest[conversation].id, conversation), reverse=True)
+        listed = self.newest.keys() - self.deleted
+        return sorted(listed, key=lambda conversation: (self.newest[conversation].id, conversation), reverse=True)
 
     def conversation_view(self, conversation: bytes) -> Json:
         """What fetchConversation shows, but for the version."""
@@ -126,6 +141,10 @@ class PlainMailbox:
             "lastSentTimestamp": sent_timestamp(newest.id),
             "unreadCount": self.unread(conversation),
         }
+        if conversation in self.floors:
+            view["deletedUpTo"] = self.floors[conversation]
+            if newest.id in self.gone:
+                return view  # of what was deleted nothing is told
         return {**view, "lastMessageUnsent": True} if newest.is_unsent else view
 
 

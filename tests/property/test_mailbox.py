@@ -19,21 +19,29 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
-from rowbox.cacheserver.port import Page, SendResult
+from rowbox.cacheserver.port import AccountResult, ChangeAccount, Page, SendResult
 from rowbox.cacheserver.stores.history import begin_history
 from rowbox.cacheserver.stores.memory.cells import MemoryCells
 from rowbox.hbase_schema.keys import row_key
+from rowbox.mailbox.account.deeds import DeleteConversation
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.conversation import NEVER
-from rowbox.mailbox.errors import ClientMessageIdReused, MessageUnsent, TokenRevoked, TooLateToChange, UnknownMessage
+from rowbox.mailbox.errors import (
+    ClientMessageIdReused,
+    MessageUnsent,
+    TokenRevoked,
+    TooLateToChange,
+    UnknownConversation,
+    UnknownMessage,
+)
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import MessageSettings, Settings, StoreSettings
 from rowbox.mailbox.two_states import ByKind
 from tests.checking import findings_of
-from tests.property.feed_client import FeedClient
+from tests.property.feed_client import FeedClient, drop_deleted, shown_conversations
 from tests.property.model import PlainMailbox, Said, without_version
 from tests.support.cluster import (
     CRAMPED,
@@ -147,6 +155,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.asked_at_us = 0
         self.latest_us = 0
         """No version is greater, but for those of one step."""
+        self.delivered: list[tuple[str, Message]] = []
         self.copy: Copy | None = None
         self.revoked: dict[str, int] = {}
         """By user: tokens that were issued before this second are refused."""
@@ -342,7 +351,8 @@ class MailboxMachine(RuleBasedStateMachine):
         if any(isinstance(answer, Exception) for answer in answers):
             age_us = self.runner.run(self._now_us()) - sent_timestamp(first.message_id)
             is_refused = {
-                UnknownMessage: said is None and sent_timestamp(first.message_id) <= horizon,
+                UnknownMessage: said is None
+                and (sent_timestamp(first.message_id) <= horizon or first.message_id in self.model[sender].gone),
                 MessageUnsent: said is not None and said.is_unsent and content is not None,
                 TooLateToChange: age_us >= MessageSettings().edit_window_ms * 1000,
             }
@@ -416,10 +426,24 @@ class MailboxMachine(RuleBasedStateMachine):
             return message
 
         message = self.runner.run(run())
+        self.delivered.append((user, message))
         self._note_latest(sent_timestamp(message.message_id))
         self.model[user].take(
             Said(message.message_id, conversation, sender, frozenset({sender, user}), message.content, None)
         )
+
+    @precondition(lambda self: self.delivered and not self.expires)
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """What came long ago, also into a conversation that was deleted since: nothing is new."""
+        user, message = data.draw(st.sampled_from(self.delivered))
+        if message.message_id in self.model[user].ever:
+            process, owner = self.cluster.node.process, self.cluster.node.owner
+
+            async def deliver() -> None:
+                await owner._deliver(user, [message])
+
+            self.runner.run(process.call(deliver()))
 
     @rule(user=users, data=st.data())
     def mark_read(self, user: str, data: st.DataObject) -> None:
@@ -430,12 +454,38 @@ class MailboxMachine(RuleBasedStateMachine):
         horizon = self.runner.run(self._expire(user))
         try:
             result = self.runner.run(self.cluster.node.mark_read(user, said.conversation, said.id))
+        except UnknownConversation:
+            assert said.conversation in model.deleted
+            return
         except UnknownMessage:
             assert said.id not in model.messages
-            assert sent_timestamp(said.id) > horizon, "it is gone before the date that it bears"
+            is_early = sent_timestamp(said.id) > horizon
+            assert is_early or said.id in model.gone, "it is gone before the date that it bears"
             return
         model.mark(said.conversation, said.id)
         assert result.unread_count == model.unread(said.conversation)
+
+    @rule(user=users, data=st.data(), again=st.booleans())
+    def delete_a_conversation(self, user: str, data: st.DataObject, again: bool) -> None:
+        """Perhaps twice at once. What is left in the store is emptied while others go on, or by the next owner."""
+        model = self.model[user]
+        if not model.newest:
+            return
+        conversation = data.draw(st.sampled_from(sorted(model.newest)))
+        deed = ChangeAccount(user, DeleteConversation(conversation))
+
+        async def run() -> list[AccountResult]:
+            node = self.cluster.node
+            calls = [node.process.call(node.owner.change_account(deed)) for _ in range(1 + again)]
+            return await asyncio.gather(*calls)
+
+        self.runner.run(self._expire(user))
+        first, *others = self.runner.run(run())
+        self._note_latest()
+        assert first.changed == (conversation not in model.deleted)
+        assert not any(other.changed for other in others)
+        if first.changed:
+            model.delete(conversation, first.version)
 
     # ------------------------------------------------------------------ what happens to the server
 
@@ -545,10 +595,10 @@ class MailboxMachine(RuleBasedStateMachine):
         for item in found:
             self._says_no_more_than_its_reader(user, item)
         head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
-        if user in self.revoked or any(model.marks.values()):
+        if user in self.revoked or any(model.marks.values()) or model.floors:
             head = max(head, version_of(token))  # a revocation, or that a read was told, is a change that nothing shows
         assert head == version_of(token) or self.expires, "what expired in a later page is settled after the first"
-        for conversation in model.conversations:
+        for conversation in model.newest:
             listed, list_token = await all_messages(node, user, conversation, size)
             assert version_of(list_token) >= head
             assert [without_version(item) for item in listed] == [said.seen_by(user) for said in model.of(conversation)]
@@ -662,11 +712,28 @@ class MailboxMachine(RuleBasedStateMachine):
     async def _holds_what_a_fresh_fetch_shows(self, client: Client) -> None:
         every, token = await all_messages(self.cluster.node, client.user, None, 50)
         client.expire(self._horizon(), self.model[client.user].versions)
+        drop_deleted(client.messages, client.conversations)
         assert client.messages == {item["messageId"]: item for item in every}
-        assert client.message_token == token
+        if client.message_token != token:
+            left = await self.cluster.node.messages(client.user, token=client.message_token)
+            self._says_that_nothing_came(left, client.message_token, token)
         listed, token = await all_conversations(self.cluster.node, client.user, 50)
-        assert client.conversations == {item["conversationId"]: item for item in listed}
-        assert client.conversation_token == token
+        assert shown_conversations(client.conversations) == {item["conversationId"]: item for item in listed}
+        if client.conversation_token != token:
+            left = await self.cluster.node.conversations(client.user, token=client.conversation_token)
+            self._says_that_nothing_came(left, client.conversation_token, token)
+
+    def _says_that_nothing_came(self, delta: Page, held: str | None, token: str | None) -> None:
+        """A token that is younger than the client's: where the small cache had dropped the row meanwhile, which has
+        changed in a way that nobody is shown (cells of a deleted conversation were emptied).
+        """
+        assert self.settings_of.cache == CRAMPED.cache
+        assert held is not None
+        assert token is not None
+        assert version_of(held) < version_of(token)
+        assert (len(delta.items), delta.is_delta, delta.has_more) == (0, True, False)
+        assert delta.token is not None
+        assert version_of(delta.token) >= version_of(token)
 
     @rule(user=users, size=sizes)
     def page_on(self, user: str, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rowbox.api.v1.conversations.types import SetConversation, SetConversationResponse
+from rowbox.api.v1.conversations.types import DeleteConversation, SetConversation, SetConversationResponse
 from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.mailbox.people.own_settings import MOST_PINNED
 
@@ -16,6 +16,18 @@ stays there. Messages that tell of a group, and that nobody wrote, do not. A con
 unread as any other. `markedUnread` ends with markRead, also where the mark does not move, and when the user writes.
 
 At most {MOST_PINNED} conversations are pinned (`too_many_pinned`)."""
+
+_DELETE: Final = """\
+The user's own copy is gone from the answer on, for all his devices: no page, change, search or count has any of its
+messages, and the conversation is in no list. The copies of the others stay. It cannot be taken back. Nobody leaves a
+group by it.
+
+The next message brings the conversation back, without what was before; a message that was sent before and comes later
+is such a one. Clients hear of it as of any change: the conversation has `deleted: true` until then, and from then on
+`deletedUpTo`, the time of the deletion in this mailbox: they drop all messages of it whose lastUpdatedTimestamp is not
+greater. For how long it is muted stays as it was.
+
+While a cluster's servers are upgraded to the first version with deletions, the answer is `503 feature_off`."""
 
 CONVERSATION_CALLS: Final = (
     CallDoc(
@@ -33,5 +45,15 @@ CONVERSATION_CALLS: Final = (
             "unsupported_media_type",
             "peer_too_old",
         ),
+    ),
+    CallDoc(
+        "deleteConversation",
+        "post",
+        "Deletes the user's own copy of a conversation. Counts against the send limit.",
+        _DELETE,
+        DeleteConversation,
+        {200: "It is deleted."},
+        SetConversationResponse,
+        ("unknown_conversation", "feature_off", "message_too_large", "unsupported_media_type", "peer_too_old"),
     ),
 )

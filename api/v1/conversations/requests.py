@@ -5,13 +5,14 @@ from typing import Final
 import msgspec
 
 from rowbox.api.auth.claims import Claims
-from rowbox.api.v1.conversations.types import SetConversation
+from rowbox.api.v1.conversations.types import DeleteConversation, SetConversation
 from rowbox.api.v1.reading.request import ReadUserId, acting_user, decode, given, plain_user_id
 from rowbox.cacheserver.port import ChangeAccount
 from rowbox.mailbox.account import deeds
 from rowbox.mailbox.ids import from_text
 
 _set: Final = msgspec.json.Decoder(SetConversation)
+_delete: Final = msgspec.json.Decoder(DeleteConversation)
 
 
 class ConversationRequests:
@@ -33,3 +34,10 @@ class ConversationRequests:
             given(request.marked_unread),
         )
         return conversation_id, ChangeAccount(user_id, deed, claims.bearer)
+
+    def delete(self, body: bytes, claims: Claims) -> tuple[bytes, ChangeAccount]:
+        """The conversation in a body, of which the user's copy is to be deleted."""
+        request = decode(_delete, body)
+        conversation_id = from_text(request.conversation_id, "conversationId")
+        user_id = acting_user(request.user_id, "userId", claims, self._read_user_id)
+        return conversation_id, ChangeAccount(user_id, deeds.DeleteConversation(conversation_id), claims.bearer)

@@ -37,8 +37,15 @@ class SetConversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_
     user_id: ActingUserId | UnsetType = UNSET
 
 
+class DeleteConversation(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A conversation of which the user deletes his copy."""
+
+    conversation_id: Annotated[Id, Meta(description="A conversation of the user.")]
+    user_id: ActingUserId | UnsetType = UNSET
+
+
 class SetConversationResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A conversation after its user has set it."""
+    """A conversation after its user has set it, or has deleted his copy."""
 
     conversation_id: ConversationId
     last_updated_timestamp: Version

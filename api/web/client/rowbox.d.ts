@@ -41,6 +41,7 @@ declare const ANSWERS: {
     deleteGroup: string;
     markRead: string;
     setConversation: string;
+    deleteConversation: string;
     fetchMessages: string;
     fetchConversation: string;
     fetchChanges: string;
@@ -195,6 +196,15 @@ export type Conversation = {
     archived?: boolean;
     pinned?: boolean;
     markedUnread?: boolean;
+    /**
+     * The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
+     * not greater.
+     */
+    deletedUpTo?: number;
+    /**
+     * No message has come since: drop it.
+     */
+    deleted?: boolean;
 };
 export type Receipts = {
     /**
@@ -678,6 +688,9 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {boolean} [archived]
  * @property {boolean} [pinned]
  * @property {boolean} [markedUnread]
+ * @property {number} [deletedUpTo] The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
+ *   not greater.
+ * @property {boolean} [deleted] No message has come since: drop it.
  *
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
@@ -1108,6 +1121,13 @@ export declare class Rowbox {
         pinned?: boolean;
         markedUnread?: boolean;
     }, options?: CallOptions): Promise<ChangedConversation>;
+    /**
+     * Deletes the user's own copy of the conversation. The next message brings it back, without what was before.
+     * @param {string} conversationId
+     * @param {CallOptions} [options]
+     * @returns {Promise<ChangedConversation>}
+     */
+    deleteConversation(conversationId: string, options?: CallOptions): Promise<ChangedConversation>;
     /**
      * Makes one fetchMessages.
      * @param {Query} [query]

@@ -76,6 +76,7 @@ const ANSWERS = {
   deleteGroup: "conversationId",
   markRead: "conversationId",
   setConversation: "conversationId",
+  deleteConversation: "conversationId",
   fetchMessages: "messages",
   fetchConversation: "conversations",
   fetchChanges: "conversations",
@@ -166,6 +167,9 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {boolean} [archived]
  * @property {boolean} [pinned]
  * @property {boolean} [markedUnread]
+ * @property {number} [deletedUpTo] The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
+ *   not greater.
+ * @property {boolean} [deleted] No message has come since: drop it.
  *
  * @typedef {object} Receipts Up to where he has the user's messages, all before it included.
  * @property {string} deliveredUpTo His devices have the messages up to this one.
@@ -714,6 +718,16 @@ export class Rowbox {
    */
   setConversation(conversationId, settings, options = {}) {
     return this.#retried("setConversation", { body: { ...settings, conversationId } }, options);
+  }
+
+  /**
+   * Deletes the user's own copy of the conversation. The next message brings it back, without what was before.
+   * @param {string} conversationId
+   * @param {CallOptions} [options]
+   * @returns {Promise<ChangedConversation>}
+   */
+  deleteConversation(conversationId, options = {}) {
+    return this.#retried("deleteConversation", { body: { conversationId } }, options);
   }
 
   /**

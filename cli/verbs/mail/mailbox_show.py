@@ -180,6 +180,8 @@ def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
         "archived": listed.own.is_archived,
         "pinned": listed.own.is_pinned,
         "markedUnread": listed.own.is_marked_unread,
+        "deleted": listed.own.is_deleted,
+        "deletedUpTo": listed.own.floor or None,
     }
 
 

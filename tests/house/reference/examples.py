@@ -97,6 +97,7 @@ async def recorded() -> bytes:
             await _presence(recorder, api)
             await _blocks(recorder, clock)
             await _refusals(recorder)
+            await _deletion(recorder)
     finally:
         await owner.close()
         folder.cleanup()
@@ -311,6 +312,15 @@ async def _presence(recorder: _Recorder, api: Api) -> None:
     await recorder.get(
         200, "fetchPresence", "Bob is online, and of Carol nothing is shown.", "alice", userIds="bob,carol"
     )
+
+
+async def _deletion(recorder: _Recorder) -> None:
+    """Last of all: what is deleted is emptied by the real time, which takes versions."""
+    listed = await recorder._ask({"user": "bob", "path": "/v1/fetchConversation"})
+    (conversation, *_) = [one for one in listed.json()["conversations"] if "kind" not in one]
+    place = {"conversationId": conversation["conversationId"]}
+    await recorder.post(404, "deleteConversation", "A conversation of others.", "bob", conversationId="00" * 16)
+    await recorder.post(200, "deleteConversation", "Bob deletes his copy.", "bob", **place)
 
 
 async def _refusals(recorder: _Recorder) -> None:

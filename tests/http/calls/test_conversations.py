@@ -1,8 +1,9 @@
-"""setConversation over the real owner; every answer is decoded with its documented type."""
+"""setConversation and deleteConversation over the real owner; every answer is decoded with its documented type."""
 
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from rowbox.api.v1.conversations.types import SetConversationResponse
 from rowbox.api.v1.responses import FetchChangesResponse, FetchConversationResponse
@@ -87,3 +88,24 @@ async def test_a_conversation_of_others_and_one_pinned_too_many_are_refused(api:
 async def test_what_is_no_setting_is_refused(api: Api, fields: dict[str, Any]) -> None:
     answer = await api.post("/v1/setConversation", fields)
     answer.problem(400, "unknown_parameter" if "muted" in fields else "bad_request")
+
+
+async def test_a_deleted_conversation_is_gone_until_the_next_message(api: Api) -> None:
+    fields = {"conversationId": await talk(api)}
+    token = (await api.get("/v1/fetchChanges")).json()["lastUpdatedTimestamp"]
+    done = (await api.post("/v1/deleteConversation", fields)).decode(SetConversationResponse)
+    assert (done.conversation_id, done.changed) == (fields["conversationId"], True)
+    assert not (await api.post("/v1/deleteConversation", fields)).decode(SetConversationResponse).changed
+    listed = (await api.get("/v1/fetchConversation")).decode(FetchConversationResponse)
+    assert listed.conversations == []
+    changes = (await api.get(f"/v1/fetchChanges?lastUpdatedTimestamp={token}")).decode(FetchChangesResponse)
+    (gone,) = changes.conversations
+    assert (gone.deleted, gone.deleted_up_to, changes.messages) == (True, done.last_updated_timestamp, [])
+    (await api.post("/v1/setConversation", {**fields, "pinned": True})).problem(404, "unknown_conversation")
+    message = {"recipientId": "alice", "messageContent": "new", "clientMessageId": "2"}
+    await api.post("/v1/sendMessage", message, "bob")
+    back = await shown(api)
+    assert (back.deleted, back.snippet, back.deleted_up_to) == (UNSET, "new", done.last_updated_timestamp)
+    (await api.post("/v1/deleteConversation", fields, "carol")).problem(404, "unknown_conversation")
+    (await api.post("/v1/deleteConversation", {**fields, "userId": "alice"}, "bob")).problem(403, "forbidden")
+    (await api.post("/v1/deleteConversation", {"conversationId": "z"})).problem(400, "bad_request")

@@ -23,7 +23,7 @@ from rowbox.cacheserver.push.notes import newest_unread
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.pushes import ACTIVE_S, CLEAR_S, NOTE_S, PATIENCE_S
 from rowbox.cacheserver.push.unread import Unread
-from rowbox.mailbox.account.deeds import SetConversation
+from rowbox.mailbox.account.deeds import DeleteConversation, SetConversation
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import BadRequest, PushOff, UnknownDevice
 from rowbox.mailbox.group import GroupSettings
@@ -107,6 +107,10 @@ class World(NamedTuple):
 
     async def mute(self, conversation: bytes, until_us: int) -> None:
         deed = SetConversation(conversation, muted_until=until_us)
+        await self.node.process.call(self.node.owner.change_account(ChangeAccount("ann", deed)))
+
+    async def delete(self, conversation: bytes) -> None:
+        deed = DeleteConversation(conversation)
         await self.node.process.call(self.node.owner.change_account(ChangeAccount("ann", deed)))
 
     async def ann_is_active(self) -> None:
@@ -423,6 +427,43 @@ async def test_what_retention_has_taken_is_no_message_to_tell_of() -> None:
 
 
 # ---------------------------------------------------------------------- no more
+
+
+@both_kinds
+@virtual_time
+async def test_what_is_deleted_with_its_conversation_is_not_told_and_what_comes_later_is(late: bool) -> None:
+    """By the copies in memory, and by the state where a load has none of them."""
+    async with world(late=late) as all_:
+        await all_.register("phone")
+        await all_.ann_is_active()
+        sent = await all_.send("secret")
+        await all_.delete(sent.conversation_id)
+        await asyncio.sleep(PATIENCE_S + SOON_S)
+        assert all_.phones.taken() == []
+        for number in range(2):
+            await all_.servers.restart()
+            await asyncio.sleep(PATIENCE_S + SOON_S)
+            assert all_.phones.taken() == []
+            newer = await all_.send(f"new {number}")
+            await asyncio.sleep(PATIENCE_S + SOON_S)
+            (told,) = all_.phones.taken()
+            assert told == (
+                "phone",
+                MessageNote(newer.conversation_id.hex(), newer.message_id.hex(), newer.sent_timestamp, 1, "bob"),
+            )
+            _, mailbox = await all_.node.process.call(all_.node.owner.table.loaded("ann"))
+            found = newest_unread(mailbox, sent.conversation_id, 0)
+            assert found is not None
+            assert found.text == f"new {number}"
+            await all_.delete(sent.conversation_id)
+            assert newest_unread(mailbox, sent.conversation_id, 0) is None
+            await asyncio.sleep(CLEAR_S + SOON_S)
+            assert all_.phones.taken() == [("phone", ReadNote(sent.conversation_id.hex(), 0))]
+        await all_.ann_is_active()
+        newer = await all_.send("taken back")
+        await all_.node.change("bob", newer, None)
+        await asyncio.sleep(PATIENCE_S + SOON_S)
+        assert all_.phones.taken() == [], "nor is what was before it"
 
 
 @both_kinds

@@ -74,7 +74,10 @@ groups = st.builds(
 )
 blocks = st.builds(Block, stamps, stamps, texts, stamps, stamps, stamps, stamps, *[identifiers] * 3)
 profiles = st.builds(Profile, stamps, stamps, texts, texts, st.dictionaries(texts, texts, max_size=3), stamps)
-own_settings = st.builds(OwnSettings, stamps, stamps, stamps, st.booleans(), st.booleans(), st.booleans())
+flags = st.booleans()
+own_settings = st.builds(
+    OwnSettings, stamps, stamps, stamps, flags, flags, flags, flags, stamps, identifiers, identifiers
+)
 formers = st.builds(Former, stamps, stamps, texts, stamps)
 devices = st.builds(
     Devices,

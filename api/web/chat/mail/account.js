@@ -218,10 +218,12 @@ export class Account extends Observable {
   }
 
   /** @param {Changes} change */
-  #tellThread({ isDeltaUpdate, messages }) {
+  #tellThread({ isDeltaUpdate, messages, conversations }) {
     const { thread } = this;
     if (!thread) return;
     if (!isDeltaUpdate) thread.reload();
+    const { deletedUpTo } = conversations.find(({ conversationId }) => conversationId === thread.conversationId) ?? {};
+    if (deletedUpTo !== undefined) thread.drop(deletedUpTo);
     const conversation = this.inbox.with(thread.peer);
     if (!conversation) return this.inbox.hasMore || this.openGroup ? undefined : thread.beginEmpty();
     this.#begin(thread, conversation);

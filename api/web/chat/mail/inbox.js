@@ -150,7 +150,8 @@ export class Inbox extends Observable {
       if (known && known.lastUpdatedTimestamp > conversation.lastUpdatedTimestamp) continue;
       this.#byId.set(conversation.conversationId, conversation);
     }
-    this.conversations = [...this.#byId.values()].sort(newestFirst);
+    // What the user has deleted stays known: an older state of it may come later, from a page.
+    this.conversations = [...this.#byId.values()].filter(({ deleted }) => !deleted).sort(newestFirst);
     this.isLoaded = true;
     this.changed();
   }

@@ -50,6 +50,7 @@ export class Thread extends Observable {
   /** Resolved when the newest page is there; another one where it is loaded anew. */
   #whenLoaded = this.#notLoaded();
   #isMarking = false;
+  #droppedUpTo = 0;
   /** The newest message that was seen, and up to which the server was told. @type {?string} */
   #seenId = null;
   /** @type {?string} */
@@ -116,6 +117,7 @@ export class Thread extends Observable {
   /** Takes messages from wherever they came; one that is here in a newer version stays as it is. @param {Message[]} messages */
   take(messages) {
     for (const message of messages) {
+      if (this.#isDropped(message)) continue;
       const known = this.#byId.get(message.messageId);
       const isOlder = (known?.lastUpdatedTimestamp ?? 0) > (message.lastUpdatedTimestamp ?? 0);
       if (!isOlder) this.#byId.set(message.messageId, message);
@@ -123,6 +125,19 @@ export class Thread extends Observable {
     if (this.isLoaded && this.#loading) return; // it is loaded anew: what is shown is whole
     this.messages = [...this.#byId.values()].sort(oldestFirst);
     this.changed();
+  }
+
+  /** Shows none of the messages up to this time of the mailbox, in microseconds, any more: the user has deleted them. @param {number} upTo */
+  drop(upTo) {
+    if (upTo <= this.#droppedUpTo) return;
+    this.#droppedUpTo = upTo;
+    for (const [id, message] of this.#byId) if (this.#isDropped(message)) this.#byId.delete(id);
+    this.take([]);
+  }
+
+  /** @param {Message} message One that was just sent has no version yet, and is newer. */
+  #isDropped({ lastUpdatedTimestamp = Number.POSITIVE_INFINITY }) {
+    return lastUpdatedTimestamp <= this.#droppedUpTo;
   }
 
   async loadOlder() {

@@ -8,8 +8,15 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, SetConversation, UnblockUser, UpdateProfile
-from rowbox.mailbox.cells import BLOCK, OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.account.deeds import (
+    BlockUser,
+    CreateProfile,
+    DeleteConversation,
+    SetConversation,
+    UnblockUser,
+    UpdateProfile,
+)
+from rowbox.mailbox.cells import BLOCK, CONVERSATION, OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
 from rowbox.mailbox.fence import FenceEntry, Stamp
@@ -17,7 +24,7 @@ from rowbox.mailbox.ids import ID_BYTES, direct_conversation_id, message_id
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import UnknownIndexCell
-from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, WITH_BOB, WITH_CAROL, AliceRow
+from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, SECOND_US, WITH_BOB, WITH_CAROL, AliceRow
 
 Break = Callable[[AliceRow], None]
 BREAKS: list[tuple[Code, bool, Break]] = []
@@ -705,14 +712,36 @@ def settings_of_a_conversation_that_is_not_there(row: AliceRow) -> None:
 
 
 @breaks(Code.OWN_SETTINGS)
-def settings_that_are_newer_than_their_conversation(row: AliceRow) -> None:
-    row.do(SetConversation(WITH_BOB, is_archived=True))
-    row.do(SetConversation(WITH_CAROL, is_archived=True))
-    newest = max(cell.current.version for cell in row.states if cell.kind == OWN.letter)
+def a_floor_above_the_change_that_made_it(row: AliceRow) -> None:
+    row.do(DeleteConversation(WITH_BOB))
+    floor = row.now_us + 5 * SECOND_US
     row.states = [
-        replace(cell, current=replace(cell.current, version=newest)) if cell.kind == OWN.letter else cell
+        replace(cell, current=replace(cell.current, floor=floor)) if cell.kind == OWN.letter else cell
         for cell in row.states
     ]
+
+
+@breaks(Code.OWN_SETTINGS)
+def a_conversation_that_is_deleted_and_tells_of_a_message(row: AliceRow) -> None:
+    row.do(DeleteConversation(WITH_BOB))
+    row.states = [
+        replace(cell, current=replace(cell.current, snippet="yes"))
+        if (cell.kind, cell.key) == (CONVERSATION.letter, WITH_BOB)
+        else cell
+        for cell in row.states
+    ]
+
+
+def test_a_conversation_that_was_deleted_may_lack_any_message() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(DeleteConversation(WITH_BOB))
+        assert row.check() == []
+        row.messages = [cell for cell in row.messages if cell.conversation_id != WITH_BOB]
+        assert row.check() == []
+        row.deliver("bob", "again")
+        row.send("bob", "yes?", "b2")
+        assert row.check() == []
 
 
 @breaks(Code.OWN_SETTINGS)
