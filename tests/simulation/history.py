@@ -111,6 +111,14 @@ class History:
         """What a read of the user's mailbox that begins now has to show."""
         return frozenset(self.shown[user])
 
+    def missing(self, user: str, expected: frozenset[str], found: Iterable[str]) -> set[str]:
+        """What an answer to `user` had to show and does not; `expected` is as of when it was asked for."""
+        return set(expected).difference(found)
+
+    def see(self, user: str, expected: frozenset[str], items: Iterable[Json]) -> None:
+        """An answer that was asked for with `expected` has shown these messages to `user`."""
+        self.shown[user].update(item["messageId"] for item in items)
+
     def read(self, user: str, expected: frozenset[str], items: list[Json]) -> None:
         """A full list of the user's messages was answered; `expected` is as of when it was asked for."""
         found = ids(items)
@@ -119,9 +127,9 @@ class History:
         contents = [item["messageContent"] for item in items]
         if len(set(contents)) != len(contents):
             raise self.violated("P2", f"{user} has one send as two messages")
-        if missing := expected - set(found):
+        if missing := self.missing(user, expected, found):
             raise self.violated("P5", f"{user} is not shown {sorted(missing)}")
-        self.shown[user].update(found)
+        self.see(user, expected, items)
         self.note(f"read by {user}: {len(found)}")
 
     # ------------------------------------------------------------------ the end

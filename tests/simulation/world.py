@@ -59,6 +59,8 @@ class Follower:
         self.conversations: dict[str, Json] = {}
         self.message_token = "0"
         self.conversation_token = "0"
+        self.floors: dict[str, int] = {}
+        """By conversation of which the user has deleted his copy: the version up to which messages are dropped."""
 
     def take_messages(self, page: Page) -> list[str]:
         """What came that it had before: nothing, unless something is doubled."""
@@ -71,12 +73,27 @@ class Follower:
                 doubled.append(item["messageId"])
             self.messages[item["messageId"]] = item
         self.message_token = page.token
+        self._drop()
         return doubled
+
+    def _drop(self) -> None:
+        """Drops the messages that the user has deleted with their conversations."""
+        self.messages = {
+            message_id: item
+            for message_id, item in self.messages.items()
+            if item["lastUpdatedTimestamp"] > self.floors.get(item["conversationId"], 0)
+        }
 
     def take_conversations(self, page: Page) -> None:
         assert page.token is not None
         for item in parsed(page):
-            self.conversations[item["conversationId"]] = item
+            conversation = item["conversationId"]
+            self.conversations[conversation] = item
+            if "deletedUpTo" in item:
+                self.floors[conversation] = item["deletedUpTo"]
+            if "deleted" in item:
+                del self.conversations[conversation]
+        self._drop()
         self.conversation_token = page.token
 
 
@@ -394,8 +411,8 @@ class World:
             return
         if doubled := follower.take_messages(page):
             raise self.history.violated("P4", f"{user} got {doubled} twice by deltas")
-        self.history.shown[user].update(item["messageId"] for item in parsed(page))
-        if not page.has_more and (missing := expected - set(follower.messages)):
+        self.history.see(user, expected, parsed(page))
+        if not page.has_more and (missing := self.history.missing(user, expected, follower.messages)):
             raise self.history.violated("P4", f"{user}'s deltas have left out {sorted(missing)}")
 
     async def _start_anew(self, user: str, follower: Follower, reset: Page) -> None:
@@ -403,11 +420,12 @@ class World:
         if reset.reset_reason != "expired" or not self.history.is_far_set:
             raise self.history.violated("P4", f"{user}'s token was refused: {reset.reset_reason}")
         self.history.note(f"{user} starts anew")
+        expected = self.history.expected(user)
         items, token = await self._try(lambda node: all_messages(node, user, None, self.dice.randint(1, 9)))
         assert token is not None
         follower.messages = {item["messageId"]: item for item in items}
         follower.message_token = token
-        self.history.shown[user].update(follower.messages)
+        self.history.see(user, expected, items)
 
     # ------------------------------------------------------------------ the end
 
@@ -452,9 +470,9 @@ class World:
                 raise self.history.violated("P4", f"{user} got {doubled} twice by deltas")
             if not page.has_more:
                 break
+        follower.take_conversations(await node.conversations(user, token=follower.conversation_token))
         if follower.messages != {item["messageId"]: item for item in items}:
             raise self.history.violated("P4", f"what {user} holds by deltas is not what a fresh fetch shows")
-        follower.take_conversations(await node.conversations(user, token=follower.conversation_token))
         fresh, _ = await all_conversations(node, user, 2)
         if follower.conversations != {item["conversationId"]: item for item in fresh}:
             raise self.history.violated("P4", f"the conversations that {user} holds by deltas are not the fresh ones")
@@ -464,5 +482,5 @@ class World:
             newest_first = sorted((item["messageId"] for item in listed), reverse=True)
             if [item["messageId"] for item in listed] != newest_first:
                 raise self.history.violated("P3", f"a conversation of {user} is out of order")
-            if conversation["lastMessageId"] != newest_first[0]:
+            if conversation["lastMessageId"] != newest_first[0] and "deletedUpTo" not in conversation:
                 raise self.history.violated("P4", f"the index of {user} names another newest message")
