@@ -168,3 +168,25 @@ async def test_who_pins_too_much_is_told_so(windows: Windows, server: ServerProc
     )
     await expect(said).to_be_visible()
     await expect(alice.conversation("bob")).not_to_contain_text("pinned")
+
+
+async def test_a_deleted_conversation_comes_back_with_its_next_message_alone(
+    windows: Windows, server: ServerProcess
+) -> None:
+    await fill(server)
+    alice, elsewhere = [ListPane(await windows.open("alice"), "alice") for _ in range(2)]
+    for pane in (alice, elsewhere):
+        await pane.conversation("carol").click()
+        await pane.shows("hello from carol")
+    await alice.root.get_by_role("button", name="Conversation actions").click()
+    await alice.page.get_by_role("menuitem", name="Delete").click()
+    await alice.page.get_by_role("menuitem", name="Delete for me").click()
+    for pane in (alice, elsewhere):
+        await expect(pane.names).to_have_text(["dave", "bob"])
+    await expect(alice.log).to_have_count(0)
+    await expect(elsewhere.texts).to_have_count(0)
+    await server.client("carol").send("alice", "still there?", "second")
+    await elsewhere.shows("still there?")
+    await expect(alice.names).to_have_text(["carol", "dave", "bob"])
+    await alice.conversation("carol").click()
+    await alice.shows("still there?")

@@ -27,7 +27,7 @@ export class ConversationSettings {
   #end;
 
   /**
-   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "setConversation" | "markRead">} client
+   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "setConversation" | "deleteConversation" | "markRead">} client
    * @param {AbortSignal} end
    */
   constructor(client, end) {
@@ -58,6 +58,11 @@ export class ConversationSettings {
   /** As `pin`. @param {Conversation} conversation */
   markUnread({ conversationId }) {
     return this.#set(conversationId, { markedUnread: true });
+  }
+
+  /** As `pin`. The user's own copy is gone then, of what is there now. @param {Conversation} conversation */
+  delete({ conversationId }) {
+    return outcomeOf(this.#client.deleteConversation(conversationId, this.#options));
   }
 
   /** As `pin`. All that is there now is read. @param {Conversation} conversation */

@@ -4,6 +4,8 @@ import { isMuted, isUnread } from "../../mail/user/conversation_settings.js";
 import { fullName } from "../../told.js";
 
 const HOUR_MS = 3_600_000;
+const DELETE = "Delete your copy of all that is here? It does not come back. The other one keeps his.";
+const DELETE_OF_GROUP = "Delete your copy of all that is here? It does not come back. The others keep theirs, and you stay in the group.";
 /** For how long a conversation may be muted; null: until that is ended. @type {[string, ?number][]} */
 const SPANS = [["For an hour", HOUR_MS], ["For eight hours", 8 * HOUR_MS], ["For a week", 7 * 24 * HOUR_MS], ["Until I unmute it", null]];
 
@@ -16,7 +18,11 @@ const SPANS = [["For an hour", HOUR_MS], ["For eight hours", 8 * HOUR_MS], ["For
  */
 export function actionsFor(conversation, account, { isOpen, tell, onLeave }) {
   const { conversationSettings: settings } = account;
-  const { pinned = false, archived = false } = conversation;
+  const { kind, pinned = false, archived = false } = conversation;
+  const deleteIt = () => {
+    if (isOpen) onLeave();
+    tell(settings.delete(conversation));
+  };
   const markUnread = () => {
     if (isOpen) onLeave();
     tell(settings.markUnread(conversation));
@@ -30,6 +36,7 @@ export function actionsFor(conversation, account, { isOpen, tell, onLeave }) {
       ? { name: "Mark as read", run: () => tell(settings.markRead(conversation)) }
       : { name: "Mark as unread", run: markUnread },
     { name: archived ? "Take out of the archive" : "Archive", run: () => tell(settings.archive(conversation, !archived)) },
+    { name: "Delete", question: { text: kind === "group" ? DELETE_OF_GROUP : DELETE, yes: "Delete for me" }, run: deleteIt },
     ...blockingOf(conversation, account, tell),
   ];
 }
