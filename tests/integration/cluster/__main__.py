@@ -50,7 +50,7 @@ def main(
 async def _rounds(hbase: HBaseCluster, folder: Path, seconds: float, round_seconds: float, users: int) -> None:
     random = seeded_random()
     with made_store_on(hbase, regions=REGIONS) as store:
-        async with running_fleet(hbase.hbase, store, folder, QUICK_LEASE | SMALL) as fleet:
+        async with running_fleet(hbase.hbase, store, folder, QUICK_LEASE | SMALL, pushes=True) as fleet:
             rounds = Rounds(fleet, hbase, random, region_servers=True)
             click.echo(f"round 1: {await rounds.play(users, round_seconds)}")
             while rounds.done.seconds < seconds:

@@ -10,7 +10,9 @@ import msgspec
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.api.http.problems import Problem
 from rowbox.api.v1.conversations.types import SetConversationResponse
+from rowbox.api.v1.devices.types import Device, SignOutResponse
 from rowbox.api.v1.groups.types import FetchGroupResponse, GroupResponse
+from rowbox.api.v1.presence.types import FetchPresenceResponse, HeartbeatResponse, PresenceShown
 from rowbox.api.v1.responses import (
     ChangeMessageResponse,
     FetchConversationResponse,
@@ -18,6 +20,7 @@ from rowbox.api.v1.responses import (
     MarkReadResponse,
     SendMessageResponse,
 )
+from rowbox.api.v1.users.blocks import BlockResponse
 from rowbox.mailbox.representation import Conversation, Message
 
 UNKNOWN_OUTCOME: Final = (aiohttp.ClientError, TimeoutError, ConnectionError)
@@ -84,6 +87,30 @@ class Client:
         """Sets it for the user alone; fields in the API's spelling."""
         body = {"conversationId": conversation_id, **fields}
         return (await self._post("setConversation", body, SetConversationResponse))[1]
+
+    async def block(self, user_id: str) -> BlockResponse:
+        return (await self._post("block", {"userId": user_id}, BlockResponse))[1]
+
+    async def unblock(self, user_id: str) -> BlockResponse:
+        return (await self._post("unblock", {"userId": user_id}, BlockResponse))[1]
+
+    async def register_device(self, device_id: str) -> Device:
+        return (await self._post("registerDevice", {"deviceId": device_id}, Device))[1]
+
+    async def set_push(self, device_id: str, target: Mapping[str, object]) -> Device:
+        """A target as the API describes it."""
+        return (await self._post("setPush", {"deviceId": device_id, "push": target}, Device))[1]
+
+    async def sign_out(self, device_id: str | None) -> SignOutResponse:
+        """None: all that has one of the user's tokens, this client as well."""
+        which = {"all": True} if device_id is None else {"deviceId": device_id}
+        return (await self._post("signOut", which, SignOutResponse))[1]
+
+    async def heartbeat(self) -> HeartbeatResponse:
+        return (await self._post("heartbeat", {}, HeartbeatResponse))[1]
+
+    async def presence(self, *users: str) -> Mapping[str, PresenceShown | None]:
+        return (await self._get("fetchPresence", {"user_ids": ",".join(users)}, FetchPresenceResponse)).users
 
     async def edit(self, conversation_id: str, message_id: str, content: str) -> ChangeMessageResponse:
         body = {"conversationId": conversation_id, "messageId": message_id, "messageContent": content}

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple
@@ -47,11 +47,13 @@ async def check_everything(
     *,
     others_copies: int = 0,
     followed: Mapping[str, Mapping[str, Followed]] | None = None,
+    beside: Sequence[Callable[[Mapping[str, Sequence[Conversation]]], Awaitable[int]]] = (),
 ) -> int:
     """Sends again, and reads all mailboxes from a cold start; stops the server, and has `rowbox check` look as well.
 
     `others_copies`: how many copies of messages the store holds of users of another chat. Returns how many of this one.
     `followed`: by way and user, what they have of their mailboxes who followed them by sockets and event streams.
+    `beside`: what else is judged from the cold start, given the chat's lists; each says how many copies its users have.
     """
     await _send_again(server, chat, random)
     server.kill()
@@ -62,8 +64,10 @@ async def check_everything(
     _check_messages(chat, mailboxes)
     _check_followers(chat, mailboxes, followed or {})
     _check_conversations(chat, mailboxes)
-    await server.stop()
     copies = sum(map(len, mailboxes.messages.values())) + _of_groups(chat, mailboxes)
+    for judge in beside:
+        copies += await judge(mailboxes.conversations)
+    await server.stop()
     await check_finds_nothing(server, copies=others_copies + copies)
     return copies
 
@@ -90,18 +94,23 @@ async def _send_again(server: Served, chat: Chat, random: Random) -> None:
 async def _fetch_all(server: Served, chat: Chat) -> Mailboxes:
     """Everything of everybody, conversation by conversation."""
     found = Mailboxes()
-    for user_id in chat.users:
-        client = server.client(user_id)
-        found.conversations[user_id] = await client.all_conversations()
-        found.messages[user_id] = [
-            message
-            for conversation in found.conversations[user_id]
-            for message in await client.all_messages(conversation.conversation_id)
-        ]
-        assert await client.all_messages() == sorted(
-            found.messages[user_id], key=lambda message: message.last_updated_timestamp, reverse=True
-        )
+    async with asyncio.TaskGroup() as tasks:
+        for user_id in chat.users:
+            tasks.create_task(_fetch(server, user_id, found))
     return found
+
+
+async def _fetch(server: Served, user_id: str, found: Mailboxes) -> None:
+    client = server.client(user_id)
+    found.conversations[user_id] = await client.all_conversations()
+    found.messages[user_id] = [
+        message
+        for conversation in found.conversations[user_id]
+        for message in await client.all_messages(conversation.conversation_id)
+    ]
+    assert await client.all_messages() == sorted(
+        found.messages[user_id], key=lambda message: message.last_updated_timestamp, reverse=True
+    )
 
 
 async def _check_groups(chat: Chat) -> None:

@@ -26,6 +26,7 @@ from tests.integration.cluster.support.network import TOOLS as NETWORK_TOOLS
 from tests.integration.cluster.support.network import Network, Place, running_network
 from tests.integration.cluster.support.redis_server import PORT as REDIS_PORT
 from tests.integration.cluster.support.redis_server import RedisServer
+from tests.integration.people.push_place import PushPlace, push_place
 from tests.integration.support.client import Client
 from tests.integration.support.hbase_server import opened
 from tests.integration.support.server_process import DEADLINE_S, ROWBOX, Finished, ServerProcess, rowbox
@@ -88,6 +89,7 @@ class Fleet:
         secret: bytes,
         maps: MapStore,
         session: aiohttp.ClientSession,
+        push_place: PushPlace | None,
     ) -> None:
         self.network = network
         self.store = store
@@ -101,6 +103,8 @@ class Fleet:
         self.secret = secret
         """What the servers know of one another."""
         self.session = session
+        self.push_place = push_place
+        """Where devices are told of messages; None: nowhere."""
         self._maps = maps
         self.in_rotation = list(apis)
         """The API servers that clients ask: who stops one takes it out before, as a load balancer does."""
@@ -222,9 +226,11 @@ async def running_fleet(
     caches: int = CACHES,
     apis: int = APIS,
     rate_limits: bool = False,
+    pushes: bool = False,
     commands: Mapping[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Fleet]:
-    """All of it, ready. `store` are the store's settings, `commands` what stands for `rowbox` in the servers named.
+    """All of it, ready. `store` are the store's settings, `commands` what stands for `rowbox` in the servers named;
+    `pushes`: there are a push service and webhooks.
 
     Servers are named cache-1, cache-2, .., api-1, ..
     """
@@ -243,10 +249,12 @@ async def running_fleet(
         seen = hbase._replace(gateways=tuple(proxy.address for proxy in proxies))
         redis = RedisServer(await network.place("redis"), folder / "redis")
         await stack.enter_async_context(redis)
+        told = await stack.enter_async_context(push_place(network, _made(folder / "push"))) if pushes else None
         prefix = store["ROWBOX_STORE_URL"].rpartition("/")[2]
         common = {
             **store,
             **settings,
+            **(told.settings if told is not None else {}),
             "ROWBOX_STORE_URL": seen.url(prefix),
             "ROWBOX_RATE_LIMITS_ENABLED": str(rate_limits).lower(),
             "ROWBOX_CLUSTER_SECRET_FILE": str(secret),
@@ -258,7 +266,8 @@ async def running_fleet(
         machines: list[Machine] = []
         for name in names:
             place = await network.place(name)
-            command = (*place.inside, *(commands or {}).get(name, (ROWBOX,)))
+            inside = (*place.inside, *(told.inside if told is not None else ()))
+            command = (*inside, *(commands or {}).get(name, (ROWBOX,)))
             server = _server(folder / name, place, name, common, command)
             load_or_create(server.data_dir) if not machines else _share_tokens(machines[0].server, server)
             machines.append(Machine(name, place, server))
@@ -281,6 +290,7 @@ async def running_fleet(
             read_secret(secret),
             maps,
             session,
+            told,
         )
         await fleet.start()
         yield fleet
@@ -298,6 +308,11 @@ def _server(
         own |= {"ROWBOX_SERVER_ROLE": "api"}
     flags = (f"--host={place.address}", f"--port={_API_PORT}", f"--admin-port={_ADMIN_PORT}")
     return ServerProcess(data_dir, {**common, **own}, command=command, flags=flags)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _share_tokens(first: ServerProcess, other: ServerProcess) -> None:

@@ -68,6 +68,7 @@ class Network:
         self._switch = switch
         self._holders = holders
         self._cuts: set[tuple[Place, Place]] = set()
+        self._published: list[str] = []
 
     async def place(self, name: str) -> Place:
         """One more machine."""
@@ -81,7 +82,15 @@ class Network:
             f"link set {port} master switch up",
         )
         await _ip(place, "link set lo up", f"addr add {place.address}/24 dev eth0", "link set eth0 up")
+        await _ip(place, *(f"route add {address}/32 dev eth0" for address in self._published))
         return place
+
+    async def publish(self, place: Place, address: str) -> None:
+        """Gives a place an address of the public internet besides. The places that are made from now on are led there,
+        and nobody else on this machine.
+        """
+        await _ip(place, f"addr add {address}/32 dev eth0")
+        self._published.append(address)
 
     async def cut(self, sender: Place, receiver: Place) -> None:
         """From now on nothing that `sender` sends reaches `receiver`. The other direction is another cut."""
@@ -103,10 +112,12 @@ class Network:
         for sender, receiver in tuple(self._cuts):
             await self.join(sender, receiver)
 
-    def listening(self, place: Place, port: int) -> socket.socket:
-        """A socket of the test's process that takes the connections which come to a port of `place`."""
+    def listening(self, place: Place, port: int, address: str | None = None) -> socket.socket:
+        """A socket of the test's process that takes the connections which come to a port of `place`, at its own address
+        or at one that was published.
+        """
         with ThreadPoolExecutor(1) as thread:  # the namespace is a thread's, and this one ends in it
-            return thread.submit(_listening, place, port).result()
+            return thread.submit(_listening, place, port, address or place.address).result()
 
 
 @asynccontextmanager
@@ -149,12 +160,12 @@ async def _namespace(name: str, address: str) -> AsyncIterator[Place]:
         await _end(holder)
 
 
-def _listening(place: Place, port: int) -> socket.socket:
+def _listening(place: Place, port: int, address: str) -> socket.socket:
     system = ctypes.CDLL(None, use_errno=True)
     with Path(place.namespace).open() as namespace:
         if system.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"setns: {place}")
-    return socket.create_server((place.address, port))
+    return socket.create_server((address, port))
 
 
 async def _end(holder: Process) -> None:

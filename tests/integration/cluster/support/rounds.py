@@ -1,18 +1,22 @@
 """A round of chaos: people chat through both API servers while things go wrong; then everybody is asked.
 
-They send, edit, unsend and react, and have groups, in which they do the same. Each has a socket and long polls, some
-have an event stream, and each of these tells of all of it.
+They send, edit, unsend and react, set conversations for themselves, and have groups, in which they do the same. Each
+has a socket and long polls, some have an event stream, and each of these tells of all of it. Others beside them
+(tests/integration/people) block one another, sign devices out, are pushed, and are there or not.
 """
 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from tests.integration.cluster.support.chaos import Chaos
 from tests.integration.cluster.support.fleet import Fleet
 from tests.integration.cluster.support.socket_users import sockets_of
+from tests.integration.people.choices import Choosing
+from tests.integration.people.people import People
 from tests.integration.support.chat import Chat
 from tests.integration.support.verdict import check_everything
 from tests.support.hbase_cluster import HBaseCluster
@@ -43,6 +47,17 @@ class Done:
     """Of messages."""
     groups: int = 0
     socket_calls: int = 0
+    choices: int = 0
+    blocks: int = 0
+    hidden: int = 0
+    """Messages of somebody who was blocked."""
+    devices: int = 0
+    """That were signed out."""
+    refusals: int = 0
+    """Of their requests and sockets."""
+    pushes: int = 0
+    without_redis: list[tuple[int, float]] = field(default_factory=list)
+    """How many requests were made while it was away, and how long all was not right after it was back, in seconds."""
     moved_shards: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -57,6 +72,13 @@ class Done:
             self.changes_in_groups + other.changes_in_groups,
             self.groups + other.groups,
             self.socket_calls + other.socket_calls,
+            self.choices + other.choices,
+            self.blocks + other.blocks,
+            self.hidden + other.hidden,
+            self.devices + other.devices,
+            self.refusals + other.refusals,
+            self.pushes + other.pushes,
+            self.without_redis + other.without_redis,
             self.moved_shards + other.moved_shards,
             self.faults + other.faults,
         )
@@ -67,10 +89,18 @@ class Done:
             f"{self.seconds:.0f} s, {self.sends:,} sends, {self.unknown_outcomes:,} unknown outcomes, "
             f"{self.looks:,} looks, {self.changes:,} edits, unsends and reactions, {self.of_groups:,} messages and "
             f"changes of {self.groups} groups, {self.changes_in_groups:,} edits, unsends and reactions in them, "
-            f"{self.socket_calls:,} calls over sockets, "
+            f"{self.socket_calls:,} calls over sockets, {self.choices:,} conversations set, "
+            f"{self.blocks:,} blocks that hid {self.hidden:,} messages for certain, "
+            f"{self.devices:,} devices signed out, which were refused {self.refusals:,} times, "
+            f"{self.pushes:,} pushes, {_without_redis(self.without_redis)}, "
             f"{self.faults.total()} faults of {len(self.faults)} kinds: {faults}; "
             f"{self.moved_shards} shards came to where they were sent"
         )
+
+
+def _without_redis(times: Sequence[tuple[int, float]]) -> str:
+    told = ", ".join(f"{took_s:.1f} s behind an outage with {requests} requests" for requests, took_s in times)
+    return f"presence right {told}"
 
 
 class Rounds:
@@ -103,15 +133,23 @@ class Rounds:
                 groups=True,
             )
             chat.is_up.set()
+            choosing = Choosing(sockets, chat, chat.conversations, self._random)
+            people = People(self._fleet, f"people-{self.number}", self._random, PATIENCE_S, LANDS_WITHIN_S, choosing)
+            await people.begin()
             began_s = time.monotonic()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(chat.talk(senders_per_user=1))
+                tasks.create_task(people.run())
+                chosen = tasks.create_task(choosing.run(everybody))
                 await chaos.run(seconds)
                 took_s = time.monotonic() - began_s
+                choosing.finish()
+                await chosen
                 chat.finish()
+                await people.finish()
             followed = await sockets.come_to_the_head(PATIENCE_S)
         self._copies += await check_everything(
-            self._fleet, chat, self._random, others_copies=self._copies, followed=followed
+            self._fleet, chat, self._random, others_copies=self._copies, followed=followed, beside=[people.verdict]
         )
         self.number += 1
         assert chat.changing is not None
@@ -126,6 +164,13 @@ class Rounds:
             chat.groups.changed,
             len(chat.groups.histories),
             sockets.calls,
+            choosing.number,
+            people.blocking.blocks,
+            people.blocking.hidden,
+            people.devices.signed_out,
+            people.devices.refusals,
+            people.pushes,
+            [(people.watching.sends, people.watching.took_s or 0.0)],
             chaos.moved_shards,
             chaos.done,
         )

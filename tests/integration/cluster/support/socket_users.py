@@ -72,7 +72,8 @@ class SocketUsers:
         ends_s = time.monotonic() + patience_s
         behind: list[Copy] = [*self.listeners.values(), *self.streams.values()]
         while behind and time.monotonic() < ends_s:
-            behind = [copy for copy in behind if not await self._is_at_head(copy)]
+            are_there = await asyncio.gather(*map(self._is_at_head, behind))
+            behind = [copy for copy, is_there in zip(behind, are_there, strict=True) if not is_there]
         return {
             "socket": {user_id: listener.followed for user_id, listener in self.listeners.items()},
             "event stream": {user_id: stream.followed for user_id, stream in self.streams.items()},

@@ -1,0 +1,122 @@
+"""Users one of whom is there all the time, while Redis goes away under a load of sends, and comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from typing import Final
+
+from tests.integration.cluster.support.fleet import Fleet
+from tests.integration.cluster.support.redis_server import PORT, RedisServer
+from tests.integration.cluster.support.steady import Request, Steady, failures
+from tests.integration.people.presence_history import RIGHT_S, Shown, presence_breaches, right_after
+from tests.integration.support.client import UNKNOWN_OUTCOME, Refused
+from tests.integration.support.server_process import DEADLINE_S
+
+_BEAT_S: Final = 2.0
+_LOOK_S: Final = 0.25
+_STAYS_S: Final = 1.0
+"""For so long it has to go on being right."""
+_WRITERS: Final = 4
+
+
+class Watching:
+    """`begin` it, then `run` it in a task; `without_redis` when nothing else is wrong."""
+
+    def __init__(self, fleet: Fleet, name: str, random: Random) -> None:
+        """`name`: its users' begin with that."""
+        self.shown: list[Shown] = []
+        self.took_s: float | None = None
+        """How long all was not right after Redis was back."""
+        self.sends = 0
+        """While Redis was away, and until all was right."""
+        self.users = [f"{name}-{kind}" for kind in ("active", "never", "watcher")]
+        self.writers = [f"{name}-writer-{number}" for number in range(_WRITERS)]
+        self._fleet = fleet
+        self._random = random
+        self._failed: list[Request] = []
+        self._back_s = float("inf")
+
+    async def begin(self) -> None:
+        """Who watches is in a conversation with each of the two."""
+        active, never, watcher = self.users
+        for other in (active, never):
+            await self._fleet.client(watcher).send(other, "hello", f"hello-{other}")
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._is_there())
+            tasks.create_task(self._look())
+
+    async def without_redis(self, redis: RedisServer) -> None:
+        """Kills it under load, starts it once somebody is told that nothing is known, and returns once all is right."""
+        async with self._load():
+            await self._comes_to(lambda: self._newest() is True, DEADLINE_S)
+            await redis.kill()
+            await self._comes_to(lambda: self._newest() is None, DEADLINE_S)
+            await redis.start()
+            await _answers(redis)
+            self._back_s = time.monotonic()
+            with suppress(TimeoutError):
+                await self._comes_to(self._stays_right, RIGHT_S + _STAYS_S)
+        self.took_s = right_after(self.shown, self.users[0], self._back_s)
+
+    def breaches(self) -> list[str]:
+        """In what was shown, and in whether sends failed."""
+        active, never, _ = self.users
+        return presence_breaches(self.shown, active, never, self._back_s) + [f"failed: {one}" for one in self._failed]
+
+    @asynccontextmanager
+    async def _load(self) -> AsyncIterator[None]:
+        steady = Steady(self._fleet.client, self.writers, self._random)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(steady.run())
+            yield
+            steady.finish()
+        self.sends = len(steady.requests)
+        self._failed = failures(steady.requests)
+
+    async def _is_there(self) -> None:
+        client = self._fleet.client(self.users[0])
+        while True:
+            with suppress(*UNKNOWN_OUTCOME, Refused):
+                await client.heartbeat()
+            await asyncio.sleep(_BEAT_S)
+
+    async def _look(self) -> None:
+        active, never, watcher = self.users
+        client = self._fleet.client(watcher)
+        while True:
+            asked_s = time.monotonic()
+            with suppress(*UNKNOWN_OUTCOME, Refused):
+                answer = await client.presence(active, never)
+                for user_id, one in answer.items():
+                    self.shown.append(Shown(user_id, asked_s, None if one is None else one.online))
+            await asyncio.sleep(_LOOK_S)
+
+    def _newest(self) -> bool | None:
+        return next((one.online for one in reversed(self.shown) if one.user_id == self.users[0]), None)
+
+    def _stays_right(self) -> bool:
+        took_s = right_after(self.shown, self.users[0], self._back_s)
+        return took_s is not None and time.monotonic() > self._back_s + took_s + _STAYS_S
+
+    async def _comes_to(self, is_so: Callable[[], bool], within_s: float) -> None:
+        async with asyncio.timeout(within_s):
+            while not is_so():  # noqa: ASYNC110 - a server has it
+                await asyncio.sleep(_LOOK_S / 5)
+
+
+async def _answers(redis: RedisServer) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection(redis.place.address, PORT)
+                writer.write(b"PING\r\n")
+                answer = await reader.readline()
+                writer.close()
+                if answer == b"+PONG\r\n":
+                    return
+            await asyncio.sleep(_LOOK_S / 5)
