@@ -40,7 +40,7 @@ async def _kill_owners(kills: int, seed: int, waits: list[float]) -> None:
     await asyncio.gather(*(cluster.start(name) for name in "abc"))
     api = await cluster.start("api", ApiServer)
     for kill in range(kills):
-        owners = await _shared(cluster)
+        owners = await shared(cluster)
         await asyncio.sleep(dice.uniform(SETTLES_S, SETTLES_S + cluster.settings.lease.beat_ms / 1000))
         victim = cluster.servers[dice.choice(sorted(set(owners.values())))]
         users = [user for user in USERS if owners[shard_of(user, SHARDS)] == victim.name][:ASKED_FOR]
@@ -57,7 +57,7 @@ async def _kill_owners(kills: int, seed: int, waits: list[float]) -> None:
     await cluster.close()
 
 
-async def _shared(cluster: SimulatedCluster) -> dict[int, str]:
+async def shared(cluster: SimulatedCluster) -> dict[int, str]:
     """Who owns which shard, once each server owns some."""
     while True:
         owners = cluster.owners()
