@@ -3,6 +3,7 @@
 Every method takes a View (view.py) of the row: what it says is about the mailbox as it was when that was made.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from rowbox.cacheserver.rows.row_parts import LAST_QUALIFIER
@@ -88,7 +89,10 @@ class RowReader:
                 yield found
 
     async def answer(self, view: View, need: Need) -> Fact:
-        """Reads the Fact for a Need. The caller holds the user's lock, so no write of the row is in flight."""
+        """Reads the Fact for a Need. The caller holds the user's lock, so no write of the row is in flight.
+
+        What is hidden is read beside what is shown, so that nobody waits for longer where he is blocked.
+        """
         as_of = view.as_of
         if isinstance(need, DedupeNeed):
             record = await self.send_record(view, need.client_id_hash)
@@ -98,18 +102,20 @@ class RowReader:
             counts = {mark: await self._unread_above(view, *mark) for mark in need.marks}
             return Fact(need, as_of, counts)
         if isinstance(need, MessageNeed):
-            held = [await self.message(view, need.conversation_id, need.message_id)]
-            held += [await self._message_of(user_id, need) for user_id in need.holders]
-            hidden = await self._hidden(view, need) if need.with_hidden else ()
-            return Fact(need, as_of, HeldMessages(tuple(held), hidden))
+            if not need.with_hidden:
+                return Fact(need, as_of, HeldMessages(await self._held(view, need)))
+            at_hidden = need._replace(conversation_id=hidden_conversation_id(need.conversation_id))
+            held, hidden = await asyncio.gather(self._held(view, need), self._held(view, at_hidden))
+            return Fact(need, as_of, HeldMessages(held, hidden))
         if isinstance(need, NewestNeed):
             return Fact(need, as_of, HeldMessages(tuple(await self._newest(view, need))))
-        is_of_mark = isinstance(need, MarkNeed)
-        is_held = await self._holds(view, need.conversation_id, need.message_id, only_shown=is_of_mark)
+        if isinstance(need, CopyNeed) and need.or_hidden:
+            hidden_id = hidden_conversation_id(need.conversation_id)
+            ids = need.conversation_id, hidden_id
+            either = (self._holds(view, one, need.message_id, only_shown=False) for one in ids)
+            return Fact(need, as_of, any(await asyncio.gather(*either)))
+        is_held = await self._holds(view, need.conversation_id, need.message_id, only_shown=isinstance(need, MarkNeed))
         if isinstance(need, CopyNeed):
-            if need.or_hidden and not is_held:
-                hidden_id = hidden_conversation_id(need.conversation_id)
-                is_held = await self._holds(view, hidden_id, need.message_id, only_shown=False)
             return Fact(need, as_of, is_held)
         unread = await self._unread_above(view, need.conversation_id, need.mark)
         return Fact(need, as_of, Behind(unread, is_held))
@@ -118,11 +124,10 @@ class RowReader:
         """The cell of a message that counts; None where there is none."""
         return current(view, await self._cells_of(view.row, MessageNeed(conversation_id, message_id)))
 
-    async def _hidden(self, view: View, need: MessageNeed) -> tuple[MessageCell | None, ...]:
-        """What is kept of a message under the hidden id, in the row of the view and in those of the holders."""
-        at_hidden = MessageNeed(hidden_conversation_id(need.conversation_id), need.message_id)
-        own = current(view, await self._cells_of(view.row, at_hidden))
-        return own, *[await self._message_of(user_id, at_hidden) for user_id in need.holders]
+    async def _held(self, view: View, need: MessageNeed) -> tuple[MessageCell | None, ...]:
+        """What stands of a message in the row of the view and in those of the holders."""
+        own = await self.message(view, need.conversation_id, need.message_id)
+        return own, *[await self._message_of(user_id, need) for user_id in need.holders]
 
     async def cells_from(
         self, view: View, conversation_id: bytes, message_id: bytes, count: int
